@@ -1,0 +1,52 @@
+# All there is to know: make demo, make test, make check, make bench. Needs python3 (3.11 or later, with venv).
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check bench format wheel test-pretraining docs clean
+
+demo: .venv/installed  ## the main job on images that ship with dinoscope
+	$(BIN)/dinoscope demo
+
+test: .venv/developing  ## the tests
+	$(BIN)/python -m pytest
+
+check: .venv/developing  ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/developing  ## every table of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+format: .venv/developing
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: .venv/developing  ## the generated pages of docs/
+	$(BIN)/python -m docs.generate
+
+wheel: .venv/developing  ## build the wheel, install it in an empty environment, run it there
+	rm -rf dist
+	$(BIN)/python -m build --wheel
+	$(BIN)/python -m tests.wheel dist/*.whl
+
+test-pretraining: .venv/developing  ## the tests of pretraining/, which need torch
+	$(PIP) -r pretraining/requirements.txt
+	$(BIN)/python -m pytest tests/test_pretraining.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade 'pip>=25.1'
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(PIP) --editable .
+	touch $@
+
+.venv/developing: .venv/installed
+	$(PIP) --group check --group reference
+	touch $@
+
+clean:
+	rm -rf .venv build dist dinoscope-demo runs .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

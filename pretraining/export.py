@@ -1,0 +1,313 @@
+"""From a checkpoint to the files that ship: an ONNX graph of the teacher's backbone, and its weights as safetensors.
+
+The graph is written node by node with ``onnx.helper``: two dozen lines a network, no tracing, and the same bytes for
+the same checkpoint. Input ``pixels`` uint8 (B, H, W, 3); outputs ``cls`` float32 (B, D), the image feature, and
+``patches`` float32 (B, T, D), row by row from the top left; neither is normalised.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from pretraining.images import ImageSet
+from pretraining.networks import MEAN, STD, Block, Residual, ResNet, ViT
+from pretraining.sets import get_set
+from pretraining.train import Run
+
+__all__ = ["Projection", "export", "export_safetensors", "fit_projection", "image_features", "metadata"]
+
+# ONNX Runtime 1.17 and later read these.
+OPSET, IR_VERSION = 20, 9
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A linear layer after the network: ``(x - offset) @ matrix``, for ``cls`` and for every patch.
+
+    Attributes:
+        offset: What is subtracted first, (D_in,).
+        matrix: (D_in, D_out).
+    """
+
+    offset: Array
+    matrix: Array
+
+    def __post_init__(self) -> None:
+        """Check the shapes.
+
+        Raises:
+            ValueError: If they do not fit each other.
+        """
+        if self.matrix.ndim != 2 or self.offset.shape != self.matrix.shape[:1]:
+            raise ValueError(
+                f"a projection needs offset (D_in,) and matrix (D_in, D_out), got {self.offset.shape}, "
+                f"{self.matrix.shape}"
+            )
+
+
+def fit_projection(vectors: Array, dim: int, whiten: float = 0.5) -> Projection:
+    """Fit PCA with partial whitening on the features of unlabelled training images.
+
+    Component i is scaled by ``(eigenvalue_i / eigenvalue_0) ** (-whiten / 2)``: 0 leaves plain PCA, where a few strong
+    directions rule the cosine; 1 is full whitening, where every kept direction has the same variance, noise included.
+
+    Args:
+        vectors: Image features as the network gives them, not normalised, (N, D).
+        dim: Components to keep.
+        whiten: Strength of the whitening, 0..1.
+
+    Raises:
+        ValueError: If ``dim`` or ``whiten`` is out of range.
+    """
+    n, full = vectors.shape
+    if not 1 <= dim <= min(full, n - 1):
+        raise ValueError(f"the projection's dimension must be 1..{min(full, n - 1)}, got {dim}")
+    if not 0 <= whiten <= 1:
+        raise ValueError(f"whiten must be 0..1, got {whiten}")
+    x = vectors.astype(np.float64)
+    offset = x.mean(0)
+    values, axes = np.linalg.eigh((x - offset).T @ (x - offset) / n)
+    values, axes = values[::-1][:dim], axes[:, ::-1][:, :dim]
+    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dim)])  # the sign of an axis is arbitrary: fix it
+    scale = np.maximum(values / values[0], 1e-6) ** (-whiten / 2)
+    return Projection(offset.astype(np.float32), (axes * scale).astype(np.float32))
+
+
+@torch.no_grad()
+def image_features(run: Run, sets: list[ImageSet], count: int = 10_000) -> NDArray[np.float32]:
+    """Embed some training images with the teacher, each set with its share of ``count``, for ``fit_projection``.
+
+    Returns:
+        Image features in full precision, not normalised, (N, D).
+    """
+    backbone, size, out = run.teacher["backbone"].eval(), run.recipe.size, []
+    for each in sets:
+        chosen = each.images[: max(1, round(count * run.recipe.shares[each.name]))].to(run.device)
+        for part in chosen.split(250):
+            x = (part.float() / 255).expand(-1, 3, -1, -1)
+            if x.shape[-1] != size:
+                x = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+            out.append(backbone(x)[0].float().cpu().numpy())
+    return np.concatenate(out)
+
+
+def metadata(run: Run, name: str) -> dict[str, str]:
+    """Say what the weights are: name, recipe, sets, images seen, minutes; no date, so that files can be compared."""
+    return {
+        "name": name,
+        "recipe": json.dumps(asdict(run.recipe), sort_keys=True),
+        "sets": ", ".join(
+            f"{get_set(s).title} ({get_set(s).images - get_set(s).held_out()} images)" for s in run.recipe.shares
+        ),
+        "images_seen": str(run.seen),
+        "minutes": f"{run.seconds / 60:.1f}",
+    }
+
+
+def export(
+    run: Run,
+    path: Path,
+    *,
+    name: str,
+    precision: str = "float16",
+    projection: Projection | None = None,
+    size: int | None = None,
+) -> None:
+    """Write the teacher's backbone as one ONNX file.
+
+    Args:
+        run: The trained run.
+        path: The file to write.
+        name: The model's name, kept in the file.
+        precision: How matrices are stored, ``float16`` or ``float32``; the computation is float32 either way.
+        projection: A linear layer to add behind the network.
+        size: Side of the input of a ViT in pixels, by default the one it was trained at. A ResNet takes any.
+
+    Raises:
+        ValueError: If the precision is unknown, or the weights do not fit into it.
+    """
+    if precision not in ("float16", "float32"):
+        raise ValueError(f"unknown precision {precision!r}: expected 'float16' or 'float32'")
+    backbone = run.teacher["backbone"].eval()
+    graph = _Graph(half=precision == "float16")
+    pixels = graph.add("Cast", graph.add("Transpose", "pixels", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
+    mean, std = np.array(MEAN), np.array(STD)
+    x = graph.add("Mul", pixels, graph.exact((1 / (255 * std)).reshape(1, 3, 1, 1)))
+    x = graph.add("Add", x, graph.exact((-mean / std).reshape(1, 3, 1, 1)))
+    side: list[int | str]
+    tokens: int | str
+    if isinstance(backbone, ResNet):
+        cls, patches = _resnet(graph, backbone, x)
+        side, tokens = ["height", "width"], "tokens"
+    else:
+        side = [size or run.recipe.size] * 2
+        cls, patches, tokens = _vit(graph, backbone, x, size or run.recipe.size)
+    dim = backbone.dim
+    if projection is not None:
+        cls, patches = (_project(graph, value, projection) for value in (cls, patches))
+        dim = projection.matrix.shape[1]
+    graph.nodes += [helper.make_node("Identity", [v], [o]) for v, o in ((cls, "cls"), (patches, "patches"))]
+    proto = helper.make_graph(
+        graph.nodes,
+        name,
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["batch", *side, 3])],
+        [
+            helper.make_tensor_value_info("cls", TensorProto.FLOAT, ["batch", dim]),
+            helper.make_tensor_value_info("patches", TensorProto.FLOAT, ["batch", tokens, dim]),
+        ],
+        graph.weights,
+    )
+    model = helper.make_model(
+        proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="dinoscope"
+    )
+    helper.set_model_props(model, metadata(run, name))
+    onnx.checker.check_model(model, full_check=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def export_safetensors(run: Run, path: Path, *, name: str) -> None:
+    """Write the teacher's backbone, float32 under its torch names, for whoever trains on."""
+    from safetensors.torch import save
+
+    state = {key: value.cpu().contiguous() for key, value in run.teacher["backbone"].state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One key: the package writes several in an order that changes from run to run.
+    path.write_bytes(save(state, {"dinoscope": json.dumps(metadata(run, name), sort_keys=True)}))
+
+
+class _Graph:
+    """Nodes and weights of a graph in the making; ``add`` and the weight makers return the name of their output."""
+
+    def __init__(self, *, half: bool) -> None:
+        self.half = half
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node of one output."""
+        output = f"{op}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [output], **attributes))
+        return output
+
+    def exact(self, array: Array, dtype: type = np.float32) -> str:
+        """Add a weight as it is."""
+        name = f"weight_{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.array(array, dtype, order="C"), name))
+        return name
+
+    def matrix(self, array: Array) -> str:
+        """Add a weight in the file's precision; the runtime folds the cast away when it loads the file."""
+        if not self.half:
+            return self.exact(array)
+        if not np.abs(array).max() < np.finfo(np.float16).max:
+            raise ValueError("a weight does not fit into float16: export with precision float32")
+        return self.add("Cast", self.exact(array, np.float16), to=TensorProto.FLOAT)
+
+    def linear(self, x: str, weight: Array, bias: Array) -> str:
+        """Add ``x @ weight + bias`` for x of any rank."""
+        return self.add("Add", self.add("MatMul", x, self.matrix(weight)), self.exact(bias))
+
+    def convolution(self, x: str, layer: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> str:
+        """Add a convolution, the batch normalisation behind it folded into its weights."""
+        weight = _array(layer.weight)
+        bias = np.zeros(len(weight)) if layer.bias is None else _array(layer.bias)
+        if norm is not None:
+            scale = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
+            weight = weight * scale[:, None, None, None]
+            bias = (bias - _array(norm.running_mean)) * scale + _array(norm.bias)
+        pads = list(layer.padding) * 2  # type: ignore[arg-type]
+        return self.add("Conv", x, self.matrix(weight), self.exact(bias), strides=list(layer.stride), pads=pads)
+
+
+def _array(tensor: torch.Tensor | None) -> Array:
+    assert tensor is not None
+    return tensor.detach().double().cpu().numpy()
+
+
+def _block(graph: _Graph, x: str, layers: nn.Sequential) -> str:
+    """Convolution, batch normalisation, ReLU."""
+    conv, norm, _ = layers
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return graph.add("Relu", graph.convolution(x, conv, norm))
+
+
+def _resnet(graph: _Graph, net: ResNet, x: str) -> tuple[str, str]:
+    for stage in net.stages:
+        if isinstance(stage, Residual):
+            inner = x
+            for layers in stage.body:
+                inner = _block(graph, inner, layers)
+            x = graph.add("Add", x, inner)
+        else:
+            x = _block(graph, x, stage)
+    cls = graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    flat = graph.add("Reshape", x, graph.exact(np.array([0, net.dim, -1]), np.int64))
+    return cls, graph.add("Transpose", flat, perm=[0, 2, 1])
+
+
+@torch.no_grad()
+def _vit(graph: _Graph, net: ViT, x: str, size: int) -> tuple[str, str, int]:
+    first, second, last = net.stem
+    x = graph.convolution(_block(graph, _block(graph, x, first), second), last)
+    side = -(-size // 8)
+    position = net.position
+    if position.shape[-1] != side:
+        position = F.interpolate(position, (side, side), mode="bicubic", align_corners=False)
+    flat = graph.add("Reshape", x, graph.exact(np.array([0, net.dim, side * side]), np.int64))
+    tokens = graph.add("Transpose", flat, perm=[0, 2, 1])
+    tokens = graph.add("Add", tokens, graph.matrix(_array(position.flatten(2).transpose(1, 2))))
+    batch = graph.add("Shape", "pixels", start=0, end=1)
+    shape = graph.add("Concat", batch, graph.exact(np.array([1, net.dim]), np.int64), axis=0)
+    tokens = graph.add("Concat", graph.add("Expand", graph.exact(_array(net.cls)), shape), tokens, axis=1)
+    for block in net.blocks:
+        tokens = _transformer_block(graph, block, tokens, net.dim)
+    tokens = _norm(graph, tokens, net.norm)
+    cls = graph.add("Gather", tokens, graph.exact(np.array(0), np.int64), axis=1)
+    bounds = (graph.exact(np.array([n]), np.int64) for n in (1, side * side + 1, 1))
+    return cls, graph.add("Slice", tokens, *bounds), side * side
+
+
+def _transformer_block(graph: _Graph, block: Block, x: str, dim: int) -> str:
+    width = dim // block.heads
+    weights, biases = np.split(_array(block.qkv.weight), 3), np.split(_array(block.qkv.bias), 3)
+    weights[0], biases[0] = weights[0] * width**-0.5, biases[0] * width**-0.5  # the scale of q'k
+    normed = _norm(graph, x, block.norm1)
+    heads = []
+    for weight, bias, order in zip(weights, biases, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True):
+        split = graph.exact(np.array([0, 0, block.heads, width]), np.int64)
+        heads.append(
+            graph.add("Transpose", graph.add("Reshape", graph.linear(normed, weight.T, bias), split), perm=order)
+        )
+    attention = graph.add("Softmax", graph.add("MatMul", heads[0], heads[1]), axis=-1)
+    mixed = graph.add("Transpose", graph.add("MatMul", attention, heads[2]), perm=[0, 2, 1, 3])
+    mixed = graph.add("Reshape", mixed, graph.exact(np.array([0, 0, dim]), np.int64))
+    x = graph.add("Add", x, graph.linear(mixed, _array(block.proj.weight).T, _array(block.proj.bias)))
+    up, _, down = block.mlp
+    inner = graph.linear(_norm(graph, x, block.norm2), _array(up.weight).T, _array(up.bias))
+    return graph.add("Add", x, graph.linear(graph.add("Gelu", inner), _array(down.weight).T, _array(down.bias)))
+
+
+def _norm(graph: _Graph, x: str, layer: nn.LayerNorm) -> str:
+    weight, bias = graph.exact(_array(layer.weight)), graph.exact(_array(layer.bias))
+    return graph.add("LayerNormalization", x, weight, bias, axis=-1, epsilon=layer.eps)
+
+
+def _project(graph: _Graph, x: str, projection: Projection) -> str:
+    # The matrix is rounded before the offset goes through it, so that the offset still maps to zero.
+    matrix = projection.matrix.astype(np.float16 if graph.half else np.float32).astype(np.float64)
+    return graph.linear(x, matrix, -projection.offset.astype(np.float64) @ matrix)

@@ -1,0 +1,40 @@
+"""The recipes of the bundled weights, and what these are bad at."""
+
+from __future__ import annotations
+
+from pretraining.train import Recipe
+
+__all__ = ["RECIPES", "WEAKNESSES"]
+
+# One row a model.
+RECIPES = {
+    "mini-fashion": Recipe(steps=6600),
+    "mini": Recipe(
+        backbone="resnet-32-strided",
+        steps=8000,
+        size=32,
+        local_size=16,
+        batch=96,
+        shares={"cifar10": 0.45, "tiny-imagenet": 0.45, "fashion-mnist": 0.1},
+        global_scale=(0.3, 1.0),
+        local_scale=(0.15, 0.5),
+        jitter=0.35,
+    ),
+}
+
+# The section "What it is bad at" of the model card.
+WEAKNESSES = {
+    "mini-fashion": (
+        "It has seen nothing but small grey pictures of single clothes on black. On photographs, on colour (it learned "
+        "from grey images alone, repeated to three channels) and on anything larger than a thumbnail its vectors mean "
+        "little. Shirts, coats and pullovers overlap. Mirrored images count as the same, so left and right are lost; "
+        "so are, in part, brightness and contrast."
+    ),
+    "mini": (
+        "It is small, trained for an hour or two, and sees thumbnails: it tells coarse kinds of things apart (animal "
+        "or vehicle, indoors or outdoors, dominant shapes and colours), not breeds, faces, brands or text. It is far "
+        "below DINOv2 and DINOv3, which are one option away. Its images are those that people uploaded to the web "
+        "about twenty years ago, with all the biases of ImageNet and of Tiny Images. Mirrored images count as the "
+        "same, and colour is partly ignored by design."
+    ),
+}

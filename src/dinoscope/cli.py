@@ -1,0 +1,347 @@
+"""The command line: parse, call the library, print."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dinoscope import __version__
+from dinoscope.errors import DinoscopeError, InputError
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="dinoscope",
+    help="See an image collection through DINO: embed, map, cluster, search. Everything stays on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Names of the models, as the help shows them; kept here so that --help loads nothing else. Tested against the table.
+CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+KOption = Annotated[
+    int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
+]
+
+
+class Verdict(int, Enum):
+    """Exit codes."""
+
+    EXPECTED_ERROR = 1
+    INTERRUPTED = 130
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(f"dinoscope {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog="Example:  dinoscope demo -o fashion")
+def demo(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the collection.")] = Path("dinoscope-demo"),
+    as_json: JsonOption = False,
+) -> None:
+    """Run the whole job on 10,000 images that ship with dinoscope, without a network."""
+    import time
+
+    from dinoscope.terminal import duration, print_json, print_table, say, score_rows
+
+    began = time.perf_counter()
+    collection = _embed("fashion-mnist-test", output, "mini-fashion", None, None)
+    embedded = time.perf_counter() - began
+    scores = collection.scores(k=10)
+    report = time.perf_counter()
+    path = collection.report(k=10)
+    report = time.perf_counter() - report
+    steps = [("embed", embedded, False)]
+    steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
+    steps.append(("report", report, False))
+    total = time.perf_counter() - began
+    if as_json:
+        print_json({
+            "scores": {each.name: each.value for each in scores}, "report": str(path), "seconds": round(total, 2),
+            "steps": [{"step": name, "seconds": round(s, 2), "stored": stored} for name, s, stored in steps],
+        })  # fmt: skip
+        return
+    print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
+    print_table(
+        ("step", "time", ""),
+        [(name, duration(s), "stored by an earlier run" if stored else "") for name, s, stored in steps]
+        + [("all", duration(total), "")],
+        right=(1,),
+    )
+    say(f"report: {path}\nopen it in a browser; next: dinoscope embed YOUR-FOLDER -o my-images")
+
+
+@app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")
+def embed(
+    source: Annotated[
+        str, typer.Argument(help="A folder of images, a data set (fashion-mnist, fashion-mnist-test), or a .npy file.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
+    model: Annotated[str, typer.Option(help="See 'dinoscope models'.")] = "mini",
+    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
+    from dinoscope.terminal import print_json, say, summarise
+
+    collection = _embed(source, output, model, limit, data_dir)
+    summary = collection.embedded
+    if summary is None:
+        return
+    if as_json:
+        print_json({
+            "embedded": summary.embedded, "reused": summary.reused, "removed": summary.removed,
+            "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
+            "seconds": round(summary.seconds, 3), "model": summary.model, "images": len(collection),
+        })  # fmt: skip
+        return
+    summarise(summary)
+    say(f"{len(collection):,} images in {output}; next: dinoscope report {output}")
+
+
+@app.command("map", epilog="Example:  dinoscope map photos.dino --n-neighbors 30 -o map.png")
+def map_(
+    collection: CollectionPath,
+    n_neighbors: Annotated[int, typer.Option(min=2, max=200, help="Small: fine structure; large: the whole.")] = 15,
+    min_dist: Annotated[float, typer.Option(min=0.0, max=1.0, help="How tightly points may lie.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")] = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay the images out as a UMAP map, drawn as a picture (map.png in the collection) or written as a table."""
+    from dinoscope.terminal import print_json
+
+    opened = _open(collection, model)
+    coordinates = opened.map(n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
+    target = output or opened.path / "map.png"
+    rows = zip(opened.rows.tolist(), opened.ids, opened.labels, coordinates.tolist(), strict=True)
+    if as_json:
+        print_json([{"row": row, "id": i, "label": label, "x": x, "y": y} for row, i, label, (x, y) in rows])
+        return
+    if target.suffix == ".csv":
+        _write_csv(target, ("row", "id", "label", "x", "y"), [(row, i, label, x, y) for row, i, label, (x, y) in rows])
+    elif target.suffix == ".png":
+        from dinoscope.plots import collection_map
+        from dinoscope.store import write_bytes
+
+        write_bytes(target, collection_map(opened, coordinates))
+    else:
+        raise InputError(f"cannot write {target.name!r}: expected a name that ends with .png or .csv")
+    typer.echo(str(target))
+
+
+@app.command(epilog="Example:  dinoscope cluster photos.dino -k 12 -o clusters.csv")
+def cluster(
+    collection: CollectionPath,
+    k: KOption = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write row, id, label, cluster as CSV.")] = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find clusters with k-means; without -k the number with the best silhouette."""
+    from collections import Counter
+
+    from dinoscope.terminal import print_json, print_table
+
+    opened = _open(collection, model)
+    found = opened.clusters(k)
+    if output:
+        table = zip(opened.rows.tolist(), opened.ids, opened.labels, found.labels.tolist(), strict=True)
+        _write_csv(output, ("row", "id", "label", "cluster"), list(table))
+    clusters = []
+    for number, medoid in enumerate(found.medoids.tolist()):
+        members = found.labels == number
+        counts = Counter(label for label in opened.labels[members] if label is not None).most_common(3)
+        clusters.append({
+            "cluster": number, "size": int(members.sum()), "medoid": int(opened.rows[medoid]),
+            "medoid_id": opened.ids[medoid], "labels": [[str(label), count] for label, count in counts],
+        })  # fmt: skip
+    if as_json:
+        print_json({"silhouette": found.silhouette, "curve": found.curve, "clusters": clusters})
+        return
+    print_table(
+        ("cluster", "images", "medoid", "most common labels"),
+        [
+            (str(c["cluster"]), f"{c['size']:,}", f"{c['medoid_id']} (row {c['medoid']})",
+             ", ".join(f"{label} {count / c['size']:.0%}" for label, count in c["labels"]))
+            for c in clusters
+        ],
+        right=(0, 1),
+    )  # fmt: skip
+    typer.echo(f"{len(clusters)} clusters, silhouette {found.silhouette:.3f} (cosine, in the embedding)")
+
+
+@app.command(epilog="Example:  dinoscope score photos.dino --json")
+def score(
+    collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
+) -> None:
+    """Say in numbers how far to trust the map, the clusters and the embedding."""
+    from dinoscope.terminal import print_json, print_table, score_rows
+
+    scores = _open(collection, model).scores(k)
+    if as_json:
+        print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
+        return
+    print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
+
+
+@app.command(epilog="Examples:  dinoscope search photos.dino 17      dinoscope search photos.dino cat.jpg -k 5 --json")
+def search(
+    collection: CollectionPath,
+    query: Annotated[str, typer.Argument(help="A row number, or any image file.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of answers.")] = 10,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the images most like one image."""
+    from dinoscope.terminal import print_json, print_table
+
+    opened = _open(collection, model)
+    is_row = query.lstrip("-").isdigit() and not Path(query).exists()
+    matches = opened.search(int(query) if is_row else Path(query), k)
+    if as_json:
+        print_json([vars(match) for match in matches])
+        return
+    print_table(
+        ("similarity", "row", "id", "label"),
+        [(f"{m.similarity:.3f}", str(m.row), m.id, m.label or "") for m in matches],
+        right=(0, 1),
+    )
+
+
+@app.command(epilog="Example:  dinoscope report photos.dino -o photos.html")
+def report(
+    collection: CollectionPath,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="By default report.html in the collection.")
+    ] = None,
+    k: KOption = None,
+    model: ModelOption = None,
+) -> None:
+    """Write map, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
+    typer.echo(str(_open(collection, model).report(output, k=k)))
+
+
+@app.command(epilog="Example:  dinoscope models --json")
+def models(as_json: JsonOption = False) -> None:
+    """List the models."""
+    from dataclasses import asdict
+
+    from dinoscope.models import MODELS, read_weights
+    from dinoscope.terminal import print_json, print_table
+
+    rows = [{**asdict(row), "megabytes": round(len(read_weights(row)) / 1e6, 1)} for row in MODELS.values()]
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("model", "MB", "pixels", "vector", "licence", ""),
+        [
+            (r["name"], str(r["megabytes"]), str(r["resolution"]), str(r["dim"]), r["licence"], r["description"])
+            for r in rows
+        ],
+        right=(1, 2, 3),
+    )
+
+
+@app.command(epilog="Example:  dinoscope info photos.dino")
+def info(collection: CollectionPath, model: ModelOption = None, as_json: JsonOption = False) -> None:
+    """Say what a collection holds."""
+    from collections import Counter
+
+    from dinoscope.terminal import print_json, print_table
+
+    opened = _open(collection, model)
+    facts: dict[str, Any] = {
+        "source": f"{opened.name} ({opened.kind})",
+        "images": len(opened),
+        "model": opened.model["model"],
+        "models": sorted(p.parent.name for p in (opened.path / "vectors").glob("*/model.json")),
+        "vector": opened.model["dim"],
+        "resolution": opened.model["resolution"],
+        "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
+        "splits": dict(Counter(split for split in opened.splits if split is not None)),
+        "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
+        "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in opened.failures],
+        "megabytes": round(sum(p.stat().st_size for p in opened.path.rglob("*") if p.is_file()) / 1e6, 1),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    texts = {**facts, "images": f"{facts['images']:,}", "models": ", ".join(facts["models"])}
+    for name in ("labels", "splits", "results"):
+        pairs = list(facts[name].items())
+        more = f", and {len(pairs) - 12} more" if len(pairs) > 12 else ""
+        texts[name] = (", ".join(f"{key} {count:,}" for key, count in pairs[:12]) + more) or "none"
+    texts["failures"] = "\n".join(f"{f['id']}: {f['reason']}" for f in facts["failures"]) or "none"
+    print_table(("", ""), [(name, str(value)) for name, value in texts.items()])
+
+
+def _embed(source: str, output: Path, model: str, limit: int | None, data_dir: Path | None) -> Collection:
+    from dinoscope.collection import Collection
+    from dinoscope.terminal import embedding_progress, say
+
+    try:
+        with embedding_progress(Path(source).name or source) as show:
+            return Collection.from_images(source, output, model=model, limit=limit, data_dir=data_dir, on_progress=show)
+    except KeyboardInterrupt:
+        say(f"\nstopped; what is done is kept: the same command continues, in {output}")
+        raise SystemExit(Verdict.INTERRUPTED.value) from None
+
+
+def _open(path: Path, model: str | None) -> Collection:
+    from dinoscope.collection import Collection
+
+    return Collection(path, model)
+
+
+def _write_csv(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    import csv
+    import io
+
+    from dinoscope.store import write_bytes
+
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode())
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and exit code 1."""
+    import warnings
+
+    warnings.filterwarnings("ignore", module="PIL")  # remarks on odd metadata of the user's files
+    try:
+        app()
+    except DinoscopeError as error:
+        typer.echo(f"dinoscope: {error}", err=True)
+        raise SystemExit(Verdict.EXPECTED_ERROR.value) from None
+    except BrokenPipeError:  # the reader of a pipe went away, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(Verdict.EXPECTED_ERROR.value) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Every error that dinoscope raises on purpose.
+
+    DinoscopeError
+    ├── InputError        an argument or an array that cannot work (also a ValueError)
+    ├── SourceError       images that cannot be found or opened as a collection of images
+    ├── ImageError        one image that cannot be read: an outcome, gathered and reported, never a crash
+    ├── DownloadError     a file that could not be fetched whole
+    ├── ModelError        a model that is unknown or cannot be loaded
+    └── CollectionError   a collection folder that is missing, damaged, in use or not ready for the step asked for
+
+A message says what is wrong, what was expected, what was got and what to do next, in one line. The command line
+prints it and exits with 1; nothing else in the package prints errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "CollectionError",
+    "DinoscopeError",
+    "DownloadError",
+    "ImageError",
+    "InputError",
+    "ModelError",
+    "SourceError",
+    "did_you_mean",
+]
+
+
+class DinoscopeError(Exception):
+    """Base of all errors that a caller can expect."""
+
+
+class InputError(DinoscopeError, ValueError):
+    """An argument or an array cannot work."""
+
+
+class SourceError(DinoscopeError):
+    """The images cannot be found, or what was named is no source of images."""
+
+
+class ImageError(DinoscopeError):
+    """One image cannot be read; the message is the reason alone, without the file's name."""
+
+
+class DownloadError(DinoscopeError):
+    """A file could not be fetched whole."""
+
+
+class ModelError(DinoscopeError):
+    """A model is unknown or cannot be loaded."""
+
+
+class CollectionError(DinoscopeError):
+    """A collection is missing, damaged, in use by another process, or not ready for this step."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the names nearest to ``name``, or an empty string."""
+    near = get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else ""

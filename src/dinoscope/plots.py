@@ -1,0 +1,399 @@
+"""Still pictures: the map as points or as images, and the silhouette curve.
+
+Every function returns the bytes of one picture. Nothing here touches pyplot, so there is no global state, no window,
+and any thread may draw. Backgrounds are transparent: draw with ``dark=True`` for a dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from dinoscope.collection import Collection
+
+__all__ = [
+    "OTHER", "PALETTE", "Tiles", "collection_map", "curve_figure", "group_colors", "image_map_figure", "label_groups",
+    "map_figure", "pick_tiles",
+]  # fmt: skip
+
+# Chosen to lie far apart in OKLab, also as seen with deuteranopia and protanopia (Machado et al. 2009), among colours
+# that stand out from white and from near-black alike; the first ten are the furthest apart.
+PALETTE = (
+    "#3078cc", "#f09018", "#c03054", "#189c90", "#a884fc", "#844890", "#78cc84", "#30c0f0", "#908400", "#2f7010",
+    "#f06060", "#fc90d8", "#7890cc", "#5454b4", "#e460a8", "#00786c", "#b454a8", "#009c54", "#6c78f0", "#48b484",
+)  # fmt: skip
+OTHER = "#a3a7ad"  # groups beyond the palette, and images without a group
+
+_MAX_SIDE = 50  # cells of an image map, so that one still sees what is in them
+_DPI = 100  # of the layout; pixels of a picture are twice that, for sharp screens
+_INK = {False: "#1d2026", True: "#e8eaee"}
+_PAPER = {False: "#ffffff", True: "#15171c"}
+_ACCENT = {False: "#2f5fc4", True: "#8fb2ff"}
+
+
+def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = False) -> bytes:
+    """Draw a collection's map as PNG, coloured by label, or by cluster where no image has a label."""
+    members, names = label_groups(collection.labels)
+    if not names:
+        members = collection.clusters().labels.astype(np.int64)
+        names = [f"cluster {number}" for number in range(int(members.max()) + 1)]
+    title = f"{collection.name}: {len(collection):,} images through {collection.model['model']}"
+    return map_figure(coordinates, members, names, title=title, dark=dark, background=_PAPER[dark])
+
+
+def label_groups(labels: ArrayLike) -> tuple[NDArray[np.int64], list[str]]:
+    """Number the labels (N,) in the order of their names; None becomes -1."""
+    texts = [None if label is None else str(label) for label in np.asarray(labels, dtype=object).tolist()]
+    names = sorted({text for text in texts if text is not None})
+    number = {name: index for index, name in enumerate(names)}
+    return np.asarray([-1 if text is None else number[text] for text in texts], np.int64), names
+
+
+def group_colors(counts: ArrayLike) -> list[str]:
+    """Return one colour for each group: its own for the 20 largest, grey for the rest.
+
+    Args:
+        counts: Members of each group (G,).
+    """
+    sizes = np.asarray(counts)
+    largest = np.sort(np.argsort(-sizes, kind="stable")[: len(PALETTE)])
+    colors = [OTHER] * len(sizes)
+    for color, group in zip(PALETTE, largest.tolist(), strict=False):
+        colors[group] = color
+    return colors
+
+
+def map_figure(
+    coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str], *, title: str | None = None,
+    colors: Sequence[str] | None = None, legend: bool = True, dark: bool = False, background: str | None = None,
+    width: float = 8.0, format: str = "png",
+) -> bytes:  # fmt: skip
+    """Draw the map as points in the colours of their groups, each group's name at its median.
+
+    Args:
+        coordinates: The map (N, 2).
+        groups: Group of each point (N,), an index into ``names``; -1 for none, drawn grey.
+        names: Name of each group.
+        title: Written above the map.
+        colors: Colour of each group, by default ``group_colors``.
+        legend: Whether to list the groups with their counts beside the map.
+        dark: Draw for a dark page.
+        background: A colour, by default none (transparent).
+        width: Width in inches, 200 pixels each; the height follows from the map.
+        format: "png", "webp" or "svg" (where the points are pixels too, so that 100,000 of them stay small).
+
+    Raises:
+        InputError: If the arrays do not fit each other.
+    """
+    from matplotlib.colors import to_rgba_array
+
+    points, members = _check_map(coordinates, groups, len(names))
+    counts = np.bincount(members[members >= 0], minlength=len(names))
+    paints = list(colors) if colors is not None else group_colors(counts)
+    side, top = 2.1 if legend else 0.0, 0.4 if title else 0.0
+    spread = np.maximum(np.ptp(points, axis=0), 1e-9)
+    figure = _figure(width, (width - side) * float(np.clip(spread[1] / spread[0], 0.55, 1.15)) + top, background)
+    axes = figure.add_axes((0.01, 0.01, 0.98 - side / width, 0.98 - top / figure.get_figheight()))
+    axes.set_axis_off()
+    _frame(figure, axes, points)
+    # One call in a shuffled order: no group hides another only because it is drawn last.
+    order = np.random.default_rng(0).permutation(len(points))
+    rgba = np.asarray(to_rgba_array([*paints, OTHER]))[members[order]]
+    size = min(max(440 / len(points) ** 0.5, 0.8), 60)
+    alpha = min(max(0.9 * (2000 / len(points)) ** 0.15, 0.35), 0.9)
+    x, y = points[order].T
+    axes.scatter(x, y, s=size, c=rgba, alpha=alpha, linewidths=0, rasterized=True)
+    if title:
+        axes.set_title(_printable(title), loc="left", color=_INK[dark], fontsize=12, parse_math=False)
+    if legend:
+        _legend(axes, names, counts, paints, int((members < 0).sum()), _INK[dark])
+    _write_names(figure, axes, points, members, names, paints, dark)
+    return _render(figure, format)
+
+
+def curve_figure(
+    curve: Sequence[tuple[int, float]], *, chosen: int | None = None, dark: bool = False, width: float = 6.4,
+    format: str = "png",
+) -> bytes:  # fmt: skip
+    """Draw the silhouette against the number of clusters k.
+
+    Args:
+        curve: Pairs of k and silhouette.
+        chosen: The k to mark, by default the one with the best silhouette.
+        dark: Draw for a dark page.
+        width: Width in inches, 200 pixels each.
+        format: "png", "webp" or "svg".
+
+    Raises:
+        InputError: If the curve is empty, or does not hold ``chosen``.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    ks, values = [int(k) for k, _ in curve], [float(value) for _, value in curve]
+    mark = chosen if chosen is not None or not ks else ks[int(np.argmax(values))]
+    if mark not in ks:
+        raise InputError(f"chosen must be a k of the curve, got {mark} for a curve over {ks}")
+    figure = _figure(width, width * 0.46)
+    axes = figure.add_axes((0.1, 0.17, 0.88, 0.76))
+    ink = _INK[dark]
+    axes.patch.set_alpha(0)
+    axes.plot(ks, values, color=_ACCENT[dark], linewidth=1.6, marker="o", markersize=3.5)
+    at = values[ks.index(mark)]
+    axes.axvline(mark, color=ink, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.plot([mark], [at], "o", markersize=9, mfc=_PAPER[dark], mec=_ACCENT[dark], mew=2)
+    right = mark > (min(ks) + max(ks)) / 2
+    axes.annotate(f"k = {mark}", (mark, at), xytext=(-11 if right else 11, 7), textcoords="offset points", color=ink,
+                  fontweight="bold", fontsize=10, ha="right" if right else "left")  # fmt: skip
+    axes.margins(x=0.04, y=0.18)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("number of clusters k", color=ink)
+    axes.set_ylabel("silhouette", color=ink)
+    axes.tick_params(colors=ink, labelsize=9, length=3)
+    axes.grid(axis="y", color=ink, alpha=0.12, linewidth=0.6)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set(color=ink, alpha=0.4)
+    return _render(figure, format)
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Which images stand where on an image map.
+
+    Attributes:
+        positions: Positions of the images (M,).
+        cells: Column and row, from the top left, of each (M, 2).
+        columns: Width of the grid.
+        rows: Height of the grid.
+    """
+
+    positions: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    columns: int
+    rows: int
+
+
+def pick_tiles(coordinates: ArrayLike, count: int = 600) -> Tiles:
+    """Lay a grid over the map and pick for each cell the image nearest to its middle, so that none overlap.
+
+    Args:
+        coordinates: The map (N, 2).
+        count: About how many images to pick; fewer where they would become too small, or be alone.
+
+    Raises:
+        InputError: If the coordinates are not finite numbers (N, 2), or ``count`` is not positive.
+    """
+    if count < 1:
+        raise InputError(f"count must be at least 1, got {count}")
+    points, _ = _check_map(coordinates, np.zeros(len(np.asarray(coordinates))), 1)
+    place = (points - points.min(axis=0)) / max(float(np.ptp(points, axis=0).max()), 1e-9)  # 0 to 1 on the longer side
+    wanted = min(count, max(4, len(points) // 4))
+    for side in range(6, _MAX_SIDE + 1, 2):
+        cells = np.minimum(place * side, side - 1).astype(np.int64)
+        if len(np.unique(cells, axis=0)) >= wanted:
+            break
+    off = np.abs(place * side - cells - 0.5).max(axis=1)
+    nearest = np.lexsort((off, cells[:, 0], cells[:, 1]))
+    _, first = np.unique(cells[nearest], axis=0, return_index=True)
+    positions = np.sort(nearest[first])
+    columns, rows = (cells.max(axis=0) + 1).tolist()
+    column, row = cells[positions].T
+    return Tiles(positions, np.column_stack([column, rows - 1 - row]), columns, rows)  # pictures count from the top
+
+
+def image_map_figure(
+    tiles: Tiles, pictures: Sequence[bytes | NDArray[np.uint8]], *, tile: int = 32,
+    colors: Sequence[str] | None = None, background: str | None = None, format: str = "png",
+) -> bytes:  # fmt: skip
+    """Draw the map with the images themselves.
+
+    Args:
+        tiles: What ``pick_tiles`` chose.
+        pictures: The images at ``tiles.positions``, encoded or uint8 (H, W) or (H, W, 3).
+        tile: Side of a cell in pixels; images are fitted into it whole.
+        colors: A colour for each image (M,), drawn as a line below it.
+        background: A colour, by default none (transparent).
+        format: "png" or "webp" (a fifth of the size).
+
+    Raises:
+        InputError: If there are more or fewer pictures than tiles.
+    """
+    if len(pictures) != len(tiles.positions):
+        raise InputError(f"pictures must be one for each of {len(tiles.positions)} tiles, got {len(pictures)}")
+    canvas = Image.new("RGBA", (tiles.columns * tile, tiles.rows * tile), background or (0, 0, 0, 0))
+    gap = max(1, tile // 16)
+    bar = max(2, tile // 14) if colors is not None else 0
+    for index, ((column, row), picture) in enumerate(zip(tiles.cells.tolist(), pictures, strict=True)):
+        left, top = column * tile, row * tile
+        _paste(canvas, picture, (left, top), (tile - gap, tile - gap - bar))
+        if colors is not None:
+            canvas.paste(colors[index], (left, top + tile - gap - bar, left + tile - gap, top + tile - gap))
+    return _encode(canvas, format)
+
+
+# --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _check_map(points: ArrayLike, groups: ArrayLike, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
+        raise InputError(f"coordinates must be finite numbers of shape (N, 2), got shape {points.shape}")
+    members = np.asarray(groups, np.int64)
+    if members.shape != (len(points),):
+        raise InputError(f"groups must have shape ({len(points)},), one for each point, got {members.shape}")
+    if members.min() < -1 or members.max() >= count:
+        raise InputError(f"groups must be -1 or below {count}, got {members.min()} to {members.max()}")
+    return points, members
+
+
+def _figure(width: float, height: float, background: str | None = None) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=_DPI, facecolor=background or "none")
+
+
+def _frame(figure: Figure, axes: Axes, points: NDArray[np.float64]) -> None:
+    """Set limits that hold all points, with one scale for both axes."""
+    box = axes.get_position()
+    width, height = box.width * figure.get_figwidth(), box.height * figure.get_figheight()
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = max(1.08 * float(max((high - low) / (width, height))), 1e-6)  # units an inch
+    x, y = ((low + high) / 2).tolist()
+    axes.set_xlim(x - width * scale / 2, x + width * scale / 2)
+    axes.set_ylim(y - height * scale / 2, y + height * scale / 2)
+
+
+def _printable(text: str, length: int = 200) -> str:
+    """Shorten a text, and put a box for what the font cannot draw (matplotlib would warn of each letter)."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties())).get_charmap()
+    short = text if len(text) <= length else text[: length - 1].rstrip() + "…"
+    return "".join(letter if ord(letter) in known else "▯" for letter in short)
+
+
+def _legend(axes: Axes, names: Sequence[str], counts: NDArray[Any], colors: Sequence[str], none: int, ink: str) -> None:
+    """List groups by size with their counts; the grey ones as one line."""
+    from matplotlib.lines import Line2D
+
+    order = [group for group in np.argsort(-counts, kind="stable").tolist() if counts[group]]
+    lines = [(names[group], int(counts[group]), colors[group]) for group in order if colors[group] != OTHER]
+    rest = [group for group in order if colors[group] == OTHER]
+    if rest:
+        lines.append((f"{len(rest)} other", int(counts[rest].sum()), OTHER))
+    if none:
+        lines.append(("none", none, OTHER))
+    handles = [
+        Line2D([], [], linestyle="", marker="o", markersize=7, color=color, label=f"{_printable(name, 20)}  {count:,}")
+        for name, count, color in lines
+    ]
+    legend = axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9,
+                         labelcolor=ink, handletextpad=0.2, borderaxespad=0.2)  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _write_names(
+    figure: Figure, axes: Axes, points: NDArray[np.float64], members: NDArray[np.int64], names: Sequence[str],
+    colors: Sequence[str], dark: bool,
+) -> None:  # fmt: skip
+    """Write each coloured group's name in its midst, moved apart where two would overlap."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.patheffects import withStroke
+
+    texts = []
+    for group, name in enumerate(names):
+        own = members == group
+        if not own.any() or colors[group] == OTHER or not name:
+            continue
+        x, y = _seat(points, own)
+        texts.append(axes.text(
+            x, y, _printable(name, 20), ha="center", va="center", color=_INK[dark], fontsize=10, fontweight="bold",
+            path_effects=[withStroke(linewidth=3, foreground=_PAPER[dark])], zorder=5, parse_math=False,
+        ))  # fmt: skip
+    if not texts:
+        return
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    boxes = np.asarray([text.get_window_extent(renderer).extents for text in texts])
+    for text, move in zip(texts, _spread(boxes).tolist(), strict=True):
+        x, y = axes.transData.transform(text.get_position()).tolist()
+        x, y = axes.transData.inverted().transform((x, y + move)).tolist()
+        text.set_position((x, y))
+
+
+def _seat(points: NDArray[np.float64], own: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return the median of a group; where others live there, the place where it is most among its own."""
+    x, y = np.median(points[own], axis=0).tolist()
+    around = np.argsort(np.abs(points - (x, y)).max(axis=1), kind="stable")[:30]
+    if own[around].sum() * 2 >= min(len(around), own.sum()):
+        return x, y
+    lead, columns, rows = np.histogram2d(points[:, 0], points[:, 1], bins=24, weights=np.where(own, 1.0, -1.0))
+    column, row = np.unravel_index(lead.argmax(), lead.shape)
+    return float(columns[column : column + 2].mean()), float(rows[row : row + 2].mean())
+
+
+def _spread(boxes: NDArray[np.float64], rounds: int = 80) -> NDArray[np.float64]:
+    """Return by how much to move boxes (x0, y0, x1, y1) up or down until none overlap."""
+    shift = np.zeros(len(boxes))
+    middle = (boxes[:, 1] + boxes[:, 3]) / 2
+    for _ in range(rounds):
+        moved = False
+        for i, j in itertools.combinations(range(len(boxes)), 2):
+            a, b = boxes[i], boxes[j]
+            over = min(a[3] + shift[i], b[3] + shift[j]) - max(a[1] + shift[i], b[1] + shift[j])
+            if over > 0 and min(a[2], b[2]) > max(a[0], b[0]):
+                push = (over / 2 + 0.5) * (1 if middle[i] + shift[i] > middle[j] + shift[j] else -1)
+                shift[i], shift[j] = shift[i] + push, shift[j] - push
+                moved = True
+        if not moved:
+            break
+    return shift
+
+
+def _render(figure: Figure, format: str) -> bytes:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    if format not in ("png", "webp", "svg"):
+        raise InputError(f"format must be 'png', 'webp' or 'svg', got {format!r}")
+    out = io.BytesIO()
+    if format == "svg":  # without a date and with fixed identifiers: the same figure gives the same bytes
+        with matplotlib.rc_context({"svg.hashsalt": "dinoscope"}):
+            figure.savefig(out, format="svg", dpi=2 * _DPI, metadata={"Date": None})
+        return out.getvalue()
+    figure.set_dpi(2 * _DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return _encode(Image.fromarray(pixels), format)
+
+
+def _paste(canvas: Image.Image, picture: bytes | NDArray[np.uint8], at: tuple[int, int], box: tuple[int, int]) -> None:
+    """Fit a picture whole into a box and paste it in its middle."""
+    image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
+    image = image.convert("RGBA")
+    scale = min(box[0] / image.width, box[1] / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    canvas.paste(image, (at[0] + (box[0] - size[0]) // 2, at[1] + (box[1] - size[1]) // 2), image)
+
+
+def _encode(image: Image.Image, format: str) -> bytes:
+    out = io.BytesIO()
+    if format not in ("png", "webp"):
+        raise InputError(f"format must be 'png' or 'webp', got {format!r}")
+    image.save(out, format, optimize=True, quality=82)
+    return out.getvalue()

@@ -1,0 +1,558 @@
+"""The report: one HTML file that opens from disk, without a network, a script or a path of this machine in it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import platform
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope import plots, store
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from dinoscope.clusters import Clustering
+    from dinoscope.collection import Collection, Match
+    from dinoscope.scores import Score
+
+__all__ = ["write_report"]
+
+_QUERIES, _ANSWERS = 8, 10
+_MAX_CLUSTERS = 60  # cards; more are counted, not shown
+_MAX_LABELS = 30  # columns of the confusion table
+_MAX_FAILURES = 20
+_PACKAGES = ("dinoscope", "numpy", "onnxruntime", "fastumap", "scikit-learn")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What is shown of a cluster: positions of members, and the mean cosine of all to the centre."""
+
+    members: NDArray[np.int64]
+    cohesion: float
+    medoid: int
+    near: list[int]
+    edge: list[int]
+
+
+@dataclass
+class _Facts:
+    """Everything that the sections read."""
+
+    collection: Collection
+    members: NDArray[np.int64]  # label of each image, -1 for none
+    names: list[str]
+    coordinates: NDArray[np.float32] | None
+    clusters: Clustering | None
+    scores: list[Score]
+    missing: dict[str, str]  # result -> why there is none
+    chose_k: bool
+    samples: list[_Sample] = field(default_factory=list)
+    queries: list[tuple[int, list[Match]]] = field(default_factory=list)
+    tiles: plots.Tiles | None = None
+    pictures: dict[int, bytes] = field(default_factory=dict)
+    label_colors: list[str] = field(default_factory=list)
+    cluster_colors: list[str] = field(default_factory=list)
+    small: int | None = None  # longest side in pixels, where all pictures are tiny
+
+
+def write_report(collection: Collection, path: Path, *, k: int | None = None) -> Path:
+    """Write the report of a collection as one self-contained HTML file.
+
+    What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
+    gives the same bytes, apart from times.
+
+    Args:
+        collection: The collection; results that it has not stored yet are computed.
+        path: The file.
+        k: Number of clusters, by default the one with the best silhouette.
+
+    Returns:
+        The path.
+    """
+    before, collection.stages = collection.stages, {}  # so that the record is of the results shown here
+    try:
+        facts = _gather(collection, k)
+        sections = (_maps, _scores, _clusters, _curve, _queries, _confusion, _failures, _run)
+        body = "\n".join(part for part in (section(facts) for section in sections) if part)
+        page = _page(facts, body)
+    finally:
+        collection.stages = before | collection.stages
+    store.write_bytes(Path(path), page.encode("utf-8", "replace"))
+    return Path(path)
+
+
+# --- what the sections read ------------------------------------------------------------------------------------------
+
+
+def _gather(collection: Collection, k: int | None) -> _Facts:
+    missing: dict[str, str] = {}
+
+    def attempt(name: str, compute: Callable[[], Value]) -> Value | None:
+        try:
+            return compute()
+        except InputError as error:  # too few images for it
+            missing[name] = str(error)
+            return None
+
+    members, names = plots.label_groups(collection.labels)
+    attempt("neighbors", collection.neighbors)  # for the record: the steps below read it only when they compute
+    # a k that somebody asked for and that cannot be had is an error
+    clusters = attempt("clusters", collection.clusters) if k is None else collection.clusters(k)
+    coordinates = attempt("map", collection.map)
+    scores = attempt("scores", lambda: collection.scores(k)) or []
+    facts = _Facts(collection, members, names, coordinates, clusters, scores, missing, k is None)
+    facts.label_colors = plots.group_colors(np.bincount(members[members >= 0], minlength=len(names)))
+    if clusters is not None:
+        facts.cluster_colors = _cluster_colors(facts, clusters)
+        facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
+    if coordinates is not None:
+        facts.tiles = plots.pick_tiles(coordinates)
+    answers = [(each, collection.search(int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
+    facts.queries = [(position, found) for position, found in answers if found]
+    _load_pictures(facts)
+    return facts
+
+
+def _cluster_colors(facts: _Facts, clusters: Clustering) -> list[str]:
+    """Give each cluster the colour of the label that it matches best, one to one; the others get free colours."""
+    sizes = np.bincount(clusters.labels, minlength=len(clusters.medoids))
+    if not facts.names:
+        return plots.group_colors(sizes)
+    colors = [""] * len(sizes)
+    for number, label in _matching(facts, clusters):
+        colors[number] = facts.label_colors[label]
+    free = iter([color for color in plots.PALETTE if color not in facts.label_colors])
+    return [color or next(free, plots.OTHER) for color in colors]
+
+
+def _table(facts: _Facts, clusters: Clustering) -> NDArray[np.int64]:
+    """Count the images of each cluster and label (clusters, labels)."""
+    table = np.zeros((len(clusters.medoids), len(facts.names)), np.int64)
+    known = facts.members >= 0
+    np.add.at(table, (clusters.labels[known], facts.members[known]), 1)
+    return table
+
+
+def _matching(facts: _Facts, clusters: Clustering) -> list[tuple[int, int]]:
+    """Pair clusters with labels so that the pairs share the most images."""
+    from scipy.optimize import linear_sum_assignment
+
+    table = _table(facts, clusters)
+    pairs = zip(*linear_sum_assignment(-table), strict=True)
+    return [(int(number), int(label)) for number, label in pairs if table[number, label]]
+
+
+def _sample(collection: Collection, clusters: Clustering, number: int) -> _Sample:
+    """Choose the medoid, the members nearest to the centre, and a few of the outer quarter."""
+    members = np.flatnonzero(clusters.labels == number)
+    center = clusters.centers[number] / max(float(np.linalg.norm(clusters.centers[number])), 1e-12)
+    similarity = collection.vectors[members] @ center
+    medoid = int(clusters.medoids[number])
+    order = [int(i) for i in members[np.argsort(-similarity, kind="stable")] if i != medoid]
+    width = 1.0 if len(clusters.medoids) <= 20 else 0.5
+    near = order[: int(10 * width)]
+    outer = order[max(len(near), (3 * len(order)) // 4) :]
+    chosen = np.random.default_rng(number).permutation(len(outer))[: int(4 * width)]
+    edge = [outer[i] for i in sorted(chosen.tolist())]
+    return _Sample(members, float(similarity.mean()), medoid, near, edge)
+
+
+def _query_positions(facts: _Facts) -> list[int]:
+    """Pick positions at random with a fixed seed, in turn from clusters spread over all sizes."""
+    rng = np.random.default_rng(0)
+    pools = [sample.members for sample in facts.samples] or [np.arange(len(facts.collection))]
+    if len(pools) > _QUERIES:
+        pools = [pools[i] for i in np.linspace(0, len(pools) - 1, _QUERIES).astype(int)]
+    queues = [rng.permutation(pool).tolist() for pool in pools]
+    turns = [queue[turn] for turn in range(_QUERIES) for queue in queues if turn < len(queue)]
+    return turns[:_QUERIES]
+
+
+def _load_pictures(facts: _Facts) -> None:
+    from PIL import Image
+
+    collection = facts.collection
+    wanted = {position for position, _ in facts.queries}
+    wanted |= {collection.position(match.row) for _, found in facts.queries for match in found}
+    for sample in facts.samples[:_MAX_CLUSTERS]:
+        wanted |= {sample.medoid, *sample.near, *sample.edge}
+    shown = sorted(wanted)
+    everything = sorted(wanted | set(facts.tiles.positions.tolist() if facts.tiles is not None else []))
+    facts.pictures = dict(zip(everything, collection.thumbnails(everything), strict=True))
+    longest = max((max(Image.open(io.BytesIO(facts.pictures[i])).size) for i in shown), default=0)
+    facts.small = longest if 0 < longest <= 48 else None
+
+
+# --- sections --------------------------------------------------------------------------------------------------------
+
+
+def _page(facts: _Facts, body: str) -> str:
+    collection = facts.collection
+    counts = [f"<b>{len(collection):,}</b> {_plural('image', len(collection))}"]
+    if facts.clusters is not None:
+        counts.append(f"<b>{len(facts.samples)}</b> {_plural('cluster', len(facts.samples))}")
+    if facts.names:
+        counts.append(f"<b>{len(facts.names):,}</b> {_plural('label', len(facts.names))}")
+    if collection.failures:
+        counts.append(f"<b>{len(collection.failures):,}</b> not readable")
+    counts.append(f"model <b>{escape(str(collection.model['model']))}</b>")
+    titles = {"map": "Map", "scores": "Scores", "clusters": "Clusters", "queries": "Look-alikes",
+              "confusion": "Clusters and labels", "failures": "Not readable", "run": "What was run"}  # fmt: skip
+    links = "".join(f'<li><a href="#{i}">{text}</a></li>' for i, text in titles.items() if f'<section id="{i}"' in body)
+    css = (files("dinoscope") / "report.css").read_text("utf-8")
+    tile = f":root {{ --tile: {max(56, 2 * facts.small)}px; }}\n" if facts.small else ""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(collection.name)} · dinoscope</title>
+<style>
+{css}{tile}</style>
+</head>
+<body>
+<header>
+<h1 class="text">{escape(collection.name)}</h1>
+<p class="facts">{" · ".join(counts)}</p>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+</header>
+<main>
+{body}
+</main>
+<footer>Made with dinoscope {_version("dinoscope")}. This file holds all it shows; it loads nothing.</footer>
+</body>
+</html>
+"""
+
+
+def _section(name: str, title: str, why: str, content: str) -> str:
+    intro = f'<p class="why">{why}</p>\n' if why else ""
+    head = f'<section id="{name}" aria-labelledby="{name}-title">\n<h2 id="{name}-title">{title}</h2>\n'
+    return f"{head}{intro}{content}\n</section>"
+
+
+def _maps(facts: _Facts) -> str:
+    if facts.coordinates is None:
+        return _section("map", "Map", "", f"<p>There is no map: {escape(facts.missing['map'])}.</p>")
+    figures = []
+    if facts.names:
+        figures.append(_map(facts, "label", facts.members, facts.names, facts.names, facts.label_colors))
+    if facts.clusters is not None:
+        numbers = [str(number) for number in range(len(facts.samples))]
+        names = [f"cluster {number}" for number in numbers]
+        figures.append(_map(facts, "cluster", facts.clusters.labels, numbers, names, facts.cluster_colors))
+    why = "Images that the model finds alike lie near each other (UMAP). Distances between far groups mean little."
+    if len(figures) == 2:
+        why += " A cluster has the colour of the label that it matches best."
+    content = f'<div class="maps">\n{"".join(figures)}</div>\n{_image_map(facts)}'
+    return _section("map", "Map", why, content)
+
+
+def _map(
+    facts: _Facts, kind: str, members: NDArray[np.int64] | NDArray[np.int32], short: list[str], names: list[str],
+    colors: list[str],
+) -> str:  # fmt: skip
+    assert facts.coordinates is not None
+    light, dark = (
+        plots.map_figure(
+            facts.coordinates, members, short, colors=colors, legend=False, dark=dark, width=5.6, format="webp"
+        )
+        for dark in (False, True)
+    )
+    alt = f"Map of {_count(len(members), 'image')}, points coloured by {kind}, {_count(len(names), kind)}"
+    picture = _themed(light, dark, alt)
+    return f"<figure>\n<h3>By {kind}</h3>\n{picture}\n{_legend(members, names, colors)}</figure>\n"
+
+
+def _legend(members: NDArray[np.int64] | NDArray[np.int32], names: list[str], colors: list[str]) -> str:
+    counts = np.bincount(members[members >= 0], minlength=len(names))
+    lines = [
+        (colors[group], names[group], int(counts[group]))
+        for group in np.argsort(-counts, kind="stable").tolist() if counts[group] and colors[group] != plots.OTHER
+    ]  # fmt: skip
+    rest = [group for group in range(len(names)) if counts[group] and colors[group] == plots.OTHER]
+    if rest:
+        lines.append((plots.OTHER, f"{len(rest)} other", int(counts[rest].sum())))
+    if (members < 0).any():
+        lines.append((plots.OTHER, "no label", int((members < 0).sum())))
+    items = "".join(
+        f'<li><span class="dot" style="background:{color}"></span><span class="text" title="{escape(name)}">'
+        f'{escape(_shorten(name))}</span> <span class="soft">{count:,}</span></li>'
+        for color, name, count in lines
+    )
+    return f'<ul class="legend">{items}</ul>\n'
+
+
+def _image_map(facts: _Facts) -> str:
+    tiles = facts.tiles
+    if tiles is None:
+        return ""
+    members, palette = facts.members, facts.label_colors
+    if not facts.names and facts.clusters is not None:
+        members, palette = facts.clusters.labels.astype(np.int64), facts.cluster_colors
+    colors = [
+        palette[member] if member >= 0 and palette else plots.OTHER for member in members[tiles.positions].tolist()
+    ]
+    side = int(np.clip(1800 // max(tiles.columns, tiles.rows), 14, 96))
+    pictures = [facts.pictures[i] for i in tiles.positions.tolist()]
+    picture = plots.image_map_figure(tiles, pictures, tile=side, colors=colors, format="webp")
+    by = "label" if facts.names else "cluster"
+    alt = f"The same map drawn with {len(pictures):,} of the images at their places"
+    caption = (
+        f"{len(pictures):,} of {_count(len(members), 'image')}, one for each cell of a grid; "
+        f"the line below each has the colour of its {by}."
+    )
+    return (
+        f'<figure class="wide">\n<h3>The images at their places</h3>\n<img src="{_uri(picture)}" alt="{alt}">\n'
+        f"<figcaption>{caption}</figcaption>\n</figure>"
+    )
+
+
+def _scores(facts: _Facts) -> str:
+    if "scores" in facts.missing:
+        return _section("scores", "Scores", "", f"<p>There are no scores: {escape(facts.missing['scores'])}.</p>")
+    groups: dict[str, list[str]] = {}  # in the order of their first lines
+    for score in facts.scores:
+        head, _, name = score.name.rpartition(": ")
+        groups.setdefault(head, []).append(
+            f'<tr><th scope="row">{escape(name)}</th><td class="num">{_number(score.value)}</td>'
+            f'<td class="soft">{escape(score.meaning)}</td></tr>\n'
+        )
+    bodies = "".join(
+        f'<tbody>\n<tr><th colspan="3" scope="rowgroup">{escape(head)}</th></tr>\n{"".join(rows)}</tbody>\n'
+        for head, rows in groups.items()
+    )
+    heads = '<tr><th scope="col">score</th><th scope="col" class="num">value</th><th scope="col">meaning</th></tr>'
+    table = f'<table class="scores">\n<thead>{heads}</thead>\n{bodies}</table>'
+    return _section("scores", "Scores", "How far to trust the map and the clusters, in numbers.", table)
+
+
+def _clusters(facts: _Facts) -> str:
+    if facts.clusters is None:
+        text = f"<p>There are no clusters: {escape(facts.missing['clusters'])}.</p>"
+        return _section("clusters", "Clusters", "", text)
+    why = "Found by k-means on the vectors, the largest first. Cohesion is the mean cosine of members to their centre."
+    cards = [_cluster(facts, number) for number in range(min(len(facts.samples), _MAX_CLUSTERS))]
+    if len(facts.samples) > _MAX_CLUSTERS:
+        cards.append(f"<p>The {len(facts.samples) - _MAX_CLUSTERS} smallest clusters are not shown.</p>")
+    return _section("clusters", "Clusters", why, "\n".join(cards))
+
+
+def _cluster(facts: _Facts, number: int) -> str:
+    sample = facts.samples[number]
+    size = len(sample.members)
+    texts = [f"<b>{size:,}</b> {_plural('image', size)}, {_percent(size, len(facts.collection))}",
+             f"cohesion {sample.cohesion:.3f}"]  # fmt: skip
+    labels = Counter(facts.members[sample.members].tolist())
+    common = [(label, count) for label, count in labels.most_common(6) if label >= 0][:5]
+    texts += [
+        f'<span class="text">{escape(_shorten(facts.names[label]))}</span> {_percent(count, size)}'
+        for label, count in common
+    ]
+    strips = _strip(facts, "medoid", [sample.medoid], "main")
+    strips += _strip(facts, "nearest to the centre", sample.near) + _strip(facts, "from the edge", sample.edge)
+    dot = f'<span class="dot" style="background:{facts.cluster_colors[number]}"></span>'
+    return (
+        f'<article class="cluster">\n<h3>{dot}Cluster {number}</h3>\n<p class="soft">{" · ".join(texts)}</p>\n'
+        f'<div class="strips">\n{strips}</div>\n</article>'
+    )
+
+
+def _strip(facts: _Facts, title: str, positions: list[int], style: str = "") -> str:
+    if not positions:
+        return ""
+    items = "".join(f"<li>{_image(facts, position)}</li>" for position in positions)
+    return f'<div class="strip {style}"><p>{title}</p><ul class="tiles">{items}</ul></div>\n'
+
+
+def _curve(facts: _Facts) -> str:
+    if facts.clusters is None or not facts.chose_k or len(facts.clusters.curve) < 2:
+        return ""
+    k = len(facts.clusters.medoids)
+    light, dark = (plots.curve_figure(facts.clusters.curve, chosen=k, dark=dark) for dark in (False, True))
+    alt = "; ".join(f"k {number}: {value:.3f}" for number, value in facts.clusters.curve)
+    why = f"k = {k} was chosen: of the numbers tried it has the best silhouette. On a flat curve others do as well."
+    figure = f'<figure class="curve">{_themed(light, dark, alt)}</figure>'
+    return _section("curve", "How many clusters", why, figure)
+
+
+def _queries(facts: _Facts) -> str:
+    if not facts.queries:
+        return ""
+    why = "Images picked at random from the clusters, and those most like them by cosine similarity (1 is the same)."
+    if facts.names:
+        why += " ≠ marks another label than the query's."
+    return _section("queries", "Look-alikes", why, "\n".join(_query(facts, *each) for each in facts.queries))
+
+
+def _query(facts: _Facts, position: int, found: list[Match]) -> str:
+    collection = facts.collection
+    own = collection.labels[position]
+    items = ""
+    for match in found:
+        differs = own is not None and match.label is not None and match.label != own
+        style = ' class="differs"' if differs else ""
+        picture = _image(facts, collection.position(match.row))
+        name = _name(match.label if facts.names else match.id)
+        items += (
+            f'<li data-row="{match.row}"{style}>{picture}'
+            f'<span class="name"><b>{match.similarity:.3f}</b> {name}</span></li>\n'
+        )
+    row = int(collection.rows[position])
+    name = _name(own if facts.names else collection.ids[position])
+    head = f'<div class="main">{_image(facts, position)}<span class="name"><b>row {row}</b> {name}</span></div>'
+    return f'<article class="query" data-row="{row}">{head}\n<ol class="tiles">{items}</ol></article>'
+
+
+def _confusion(facts: _Facts) -> str:
+    if facts.clusters is None or not facts.names:
+        return ""
+    if len(facts.names) > _MAX_LABELS:
+        text = f"<p>With {len(facts.names):,} labels the table is left out (it is drawn up to {_MAX_LABELS}).</p>"
+        return _section("confusion", "Clusters and labels", "", text)
+    table = _table(facts, facts.clusters)
+    columns = [label for _, label in sorted(_matching(facts, facts.clusters))]
+    columns += [label for label in range(len(facts.names)) if label not in columns]
+    heads = "".join(f'<th scope="col">{_name(facts.names[label])}</th>' for label in columns)
+    rows = "".join(
+        f'<tr><th scope="row">cluster {number}</th>{_heat(table[number, columns])}</tr>\n'
+        for number in range(min(len(table), _MAX_CLUSTERS))
+    )
+    why = "Images of each cluster and label; the stronger the colour, the larger its share of the cluster."
+    content = (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Clusters and labels">\n<table class="heat">\n'
+        f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>"
+    )
+    return _section("confusion", "Clusters and labels", why, content)
+
+
+def _heat(counts: NDArray[np.int64]) -> str:
+    total = max(1, int(counts.sum()))
+    return "".join(
+        f'<td style="--share:{count / total:.2f}">{count:,}</td>'
+        if count
+        else '<td class="zero" style="--share:0">·</td>'
+        for count in counts.tolist()
+    )
+
+
+def _failures(facts: _Facts) -> str:
+    failures = facts.collection.failures
+    if not failures:
+        return ""
+    items = "".join(
+        f'<li><span class="text">{escape(_shorten(each.id, 120))}</span> '
+        f'<span class="soft">{escape(_shorten(each.reason, 200))}</span></li>\n'
+        for each in failures[:_MAX_FAILURES]
+    )
+    why = f"{_count(len(failures), 'image')} could not be read and {'is' if len(failures) == 1 else 'are'} left out."
+    if len(failures) > _MAX_FAILURES:
+        why += f" The first {_MAX_FAILURES}:"
+    return _section("failures", "Not readable", why, f'<ul class="failures">\n{items}</ul>')
+
+
+def _run(facts: _Facts) -> str:
+    collection, model = facts.collection, facts.collection.model
+    side = model.get("resolution")
+    terms = {
+        "Model": str(model["model"]),
+        "Licence": str(model.get("licence", "unknown")),
+        "Weights": f"sha256 {str(model.get('weights_sha256', ''))[:16]}",
+        "Vectors": f"length {model.get('dim')}, {model.get('pooling')} pooling, from {side} by {side} pixels",
+        "Versions": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
+        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+    }
+    steps = [(stage.name, _settings(stage.settings), stage.seconds) for stage in collection.stages.values()]
+    if collection.embedded is not None:
+        done = collection.embedded
+        steps.insert(0, ("embed", f"{done.embedded:,} embedded, {done.reused:,} had vectors already", done.seconds))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td><td class="num">{seconds:,.2f}</td></tr>\n'
+        for name, text, seconds in steps
+    )
+    heads = '<th scope="col">step</th><th scope="col">settings</th><th scope="col" class="num">seconds</th>'
+    table = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table>"
+    list_ = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>\n" for name, text in terms.items())
+    return _section("run", "What was run", "", f'<dl class="run">\n{list_}</dl>\n<div class="scroll">{table}</div>')
+
+
+# --- small pieces ----------------------------------------------------------------------------------------------------
+
+
+def _image(facts: _Facts, position: int) -> str:
+    collection = facts.collection
+    name, label = str(collection.ids[position]), collection.labels[position]
+    text = escape(_shorten(name, 80) + (f", {_shorten(str(label))}" if label is not None else ""))
+    style = "tile px" if facts.small else "tile"
+    return f'<img class="{style}" src="{_uri(facts.pictures[position])}" alt="{text}" title="{text}" loading="lazy">'
+
+
+def _themed(light: bytes, dark: bytes, alt: str) -> str:
+    source = f'<source srcset="{_uri(dark)}" media="(prefers-color-scheme: dark)">'
+    return f'<picture>{source}<img src="{_uri(light)}" alt="{escape(alt)}"></picture>'
+
+
+def _uri(picture: bytes) -> str:
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp", b"GIF8": "gif"}
+    kind = next((name for start, name in kinds.items() if picture.startswith(start)), "png")
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+def _name(text: str | None) -> str:
+    return f'<span class="text" title="{escape(str(text))}">{escape(str(text))}</span>' if text is not None else ""
+
+
+def _shorten(text: str, length: int = 40) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count:,} {_plural(word, count)}"
+
+
+def _percent(part: int, whole: int) -> str:
+    share = 100 * part / max(1, whole)
+    if 0 < share < 0.1 or 99.9 < share < 100:  # never round to none or to all
+        return "&lt;0.1%" if share < 1 else "&gt;99.9%"
+    return f"{share:.0f}%" if share == 0 or 10 <= share < 99.5 or share == 100 else f"{share:.1f}%"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return "none"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def _settings(settings: dict[str, object]) -> str:
+    parts = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            parts.append(f"{name} {_settings(value)}")
+        elif name != "labels":  # a digest, which says nothing
+            parts.append(f"{name} {'chosen' if value is None else value}")
+    return ", ".join(parts)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

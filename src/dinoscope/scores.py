@@ -1,0 +1,116 @@
+"""The score table: how far a map and its clusters can be trusted, in numbers with one-line explanations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.knn import NeighborGraph
+
+__all__ = ["Score", "compute_scores"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of the table: a stable name, the value, and what it means in one line."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+def compute_scores(
+    vectors: NDArray[np.float32],
+    graph: NeighborGraph,
+    coordinates: NDArray[np.float32],
+    clusters: NDArray[np.int32],
+    labels: NDArray[Any],
+    splits: NDArray[Any],
+) -> list[Score]:
+    """Compute every score that the data allow.
+
+    Args:
+        vectors: Unit vectors (N, D).
+        graph: Their neighbour graph.
+        coordinates: The map (N, 2).
+        clusters: Cluster of each image (N,).
+        labels: Labels (N,), None where there is none; without two labels the scores against labels are left out.
+        splits: Splits (N,); where both "train" and "test" occur, test images are also named by training images.
+    """
+    from dinoscope import metrics
+
+    scores = []
+    k = min(15, (len(vectors) - 1) // 2)
+    if k >= 1:
+        kept = metrics.neighborhood_preservation(graph, coordinates, min(k, graph.indices.shape[1]))
+        scores += [
+            Score("map: trustworthiness", metrics.trustworthiness(vectors, coordinates, k),
+                  f"neighbours on the map that are true neighbours, by rank, {k} nearest; 1 is best, 0.5 is chance"),
+            Score("map: neighbours kept", kept,
+                  f"share of the {k} true nearest neighbours that are among the {k} nearest on the map"),
+        ]  # fmt: skip
+    if 2 <= len(np.unique(clusters)) < len(clusters):
+        scores += [
+            Score("clusters: silhouette in the embedding", metrics.silhouette(vectors, clusters, "cosine"),
+                  "how much nearer images are to their own cluster than to the next, cosine; -1 to 1"),
+            Score("clusters: silhouette on the map", metrics.silhouette(coordinates, clusters, "euclidean"),
+                  "the same on the map, euclidean; a map exaggerates gaps, so trust the line above more"),
+        ]  # fmt: skip
+    scores += [
+        Score("embedding: effective rank", metrics.effective_rank(vectors),
+              f"number of directions that the vectors really use, of {vectors.shape[1]}"),
+        Score("embedding: hubness", metrics.hubness(graph),
+              "skewness of how often an image is a neighbour of others; above 2 a few images crowd every search"),
+    ]  # fmt: skip
+    known = np.asarray([label is not None for label in labels])
+    names = np.asarray([str(label) for label in labels[known]])
+    if len(np.unique(names)) >= 2:
+        scores += _label_scores(vectors[known], coordinates[known], clusters[known], names)
+        if known.all():
+            scores += _knn_scores(vectors, graph, names, splits)
+    return scores
+
+
+def _label_scores(
+    vectors: NDArray[np.float32], coordinates: NDArray[np.float32], clusters: NDArray[np.int32], names: NDArray[np.str_]
+) -> list[Score]:
+    from dinoscope import metrics
+
+    out = []
+    if len(np.unique(names)) < len(names):
+        out = [
+            Score("labels: silhouette in the embedding", metrics.silhouette(vectors, names, "cosine"),
+                  "how well the labels are separated in the embedding, cosine; -1 to 1"),
+            Score("labels: silhouette on the map", metrics.silhouette(coordinates, names, "euclidean"),
+                  "how well the labels are separated on the map, euclidean; -1 to 1"),
+        ]  # fmt: skip
+    out += [
+        Score("clusters and labels: NMI", metrics.normalized_mutual_information(names, clusters),
+              "information that clusters and labels share; 1 is the same partition, 0 none"),
+        Score("clusters and labels: AMI", metrics.adjusted_mutual_information(names, clusters),
+              "the same, corrected for what chance would share"),
+        Score("clusters and labels: ARI", metrics.adjusted_rand_index(names, clusters),
+              "pairs of images on which clusters and labels agree, corrected for chance"),
+        Score("clusters and labels: accuracy", metrics.clustering_accuracy(names, clusters),
+              "share of images with the right label when each cluster gets its best label of its own"),
+    ]  # fmt: skip
+    return out
+
+
+def _knn_scores(
+    vectors: NDArray[np.float32], graph: NeighborGraph, names: NDArray[np.str_], splits: NDArray[Any]
+) -> list[Score]:
+    from dinoscope.classify import knn_accuracy, knn_accuracy_split
+
+    k = min(20, graph.indices.shape[1])
+    meaning = f"share of images named right by their {k} nearest neighbours"
+    out = [Score("labels: k-NN accuracy", knn_accuracy(graph, names, k=k), f"{meaning}, each image left out in turn")]
+    train, test = splits == "train", splits == "test"
+    if train.any() and test.any():
+        chosen = train | test
+        accuracy = knn_accuracy_split(vectors[chosen], names[chosen], train[chosen], k=min(k, int(train.sum())))
+        out.append(Score("labels: k-NN accuracy, train to test", accuracy, f"{meaning} among the training images"))
+    return out

@@ -1,0 +1,111 @@
+"""What the command line prints: results on stdout; progress, summaries and remarks on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dinoscope.embedding import EmbedSummary, Progress
+    from dinoscope.scores import Score
+
+__all__ = ["duration", "embedding_progress", "print_json", "print_table", "say", "score_rows", "summarise"]
+
+_LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its own
+
+
+def say(text: str) -> None:
+    """Print a line for people (stderr)."""
+    sys.stderr.write(text + "\n")
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs (stdout)."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Print a table (stdout); the columns in ``right`` are aligned to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns))
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index in right else "left", no_wrap=index in right)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # Text: a label in [brackets] is no markup
+    # Piped output is not a terminal of 80 columns: nothing is cut off there.
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def score_rows(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
+    """Return the score table as rows of text."""
+    return [
+        (each.name, f"{each.value:.3f}" if abs(each.value) < 10 else f"{each.value:.1f}", each.meaning)
+        for each in scores
+    ]
+
+
+@contextmanager
+def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
+    """Show the progress of an embedding: images done, images a second, time left; an estimate before a long run."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"embedding {name}", total=None, rate="")
+        estimated = False
+
+        def show(progress: Any) -> None:
+            nonlocal estimated
+            if not estimated:
+                estimated = True
+                if progress.seconds_left > _LONG_RUN:
+                    left = duration(progress.seconds_left)
+                    console.print(
+                        f"about {left} for {progress.total:,} images; stop at any time, a second run continues"
+                    )
+            rate = f"{progress.images_per_second:,.0f} images/s"
+            bar.update(task, total=progress.total, completed=progress.done, rate=rate)
+
+        yield show
+
+
+def summarise(summary: EmbedSummary) -> None:
+    """Say what an embedding did, and name the files that could not be read."""
+    if summary.embedded:
+        rate = summary.embedded / max(summary.seconds, 1e-9)
+        say(
+            f"embedded {summary.embedded:,} images with {summary.model} in {duration(summary.seconds)}"
+            f" ({rate:,.0f} images/s)"
+        )
+    else:
+        say(f"nothing to embed: all {summary.reused:,} images have their vectors")
+    if summary.embedded and summary.reused:
+        say(f"{summary.reused:,} images had their vectors already")
+    if summary.removed:
+        say(f"{summary.removed:,} images are no longer in the source and are left out")
+    if summary.failures:
+        say(f"{len(summary.failures):,} images could not be read:")
+        for failure in summary.failures:
+            say(f"  {failure.id}: {failure.reason}")

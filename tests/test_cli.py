@@ -1,0 +1,206 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope import __version__, cli
+from dinoscope.datasets import load_dataset
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["dinoscope", *map(str, args)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of 90 images in three sub-folders, and one bad file."""
+    root = tmp_path_factory.mktemp("cli")
+    dataset = load_dataset("fashion-mnist-test")
+    for index in range(90):
+        label = (dataset.items[index].label or "").replace("/", "-")
+        path = root / "photos" / label / f"{index:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(dataset.pixels[index]).save(path)
+    (root / "photos" / "bad.jpg").write_text("not a picture")
+    return root / "photos"
+
+
+@pytest.fixture(scope="module")
+def collection(photos):
+    target = photos.parent / "photos.dino"
+    subprocess.run(
+        [sys.executable, "-m", "dinoscope.cli", "embed", str(photos), "-o", str(target), "--model", "mini-fashion"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return target
+
+
+def test_version_and_help(run):
+    assert run("--version") == (0, f"dinoscope {__version__}\n", "")
+    code, out, _ = run("--help")
+    assert code == 0
+    for name in ("demo", "embed", "map", "cluster", "score", "search", "report", "models", "info"):
+        assert f" {name} " in out
+
+
+@pytest.mark.parametrize("name", ["demo", "embed", "map", "cluster", "score", "search", "report", "models", "info"])
+def test_every_command_shows_an_example(run, name):
+    code, out, _ = run(name, "--help")
+    assert code == 0
+    assert f"dinoscope {name}" in out.split("Example")[1]
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['dinoscope', '--help']\n"
+        "from dinoscope.cli import main\n"
+        "try:\n main()\nexcept SystemExit: pass\n"
+        "print([m for m in ('numpy', 'onnxruntime', 'pyarrow', 'sklearn', 'matplotlib', 'PIL') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_embed_tells_what_it_did_and_does_nothing_twice(run, photos, tmp_path):
+    code, out, err = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion")
+    assert (code, out) == (0, "")
+    assert "embedded 90 images with mini-fashion" in err
+    assert "1 images could not be read" in err
+    assert "bad.jpg: " in err
+    code, out, _ = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert (result["embedded"], result["reused"], result["images"]) == (0, 90, 90)
+    assert [f["id"] for f in result["failures"]] == ["bad.jpg"]
+
+
+def test_map_as_picture_table_and_json(run, collection, tmp_path):
+    code, out, _ = run("map", collection)
+    assert (code, out.strip()) == (0, str(collection / "map.png"))
+    with Image.open(collection / "map.png") as picture:
+        assert min(picture.size) > 500
+    assert run("map", collection, "-o", tmp_path / "map.csv")[0] == 0
+    lines = (tmp_path / "map.csv").read_text().splitlines()
+    assert lines[0] == "row,id,label,x,y"
+    assert len(lines) == 91
+    points = json.loads(run("map", collection, "--json")[1])
+    assert len(points) == 90
+    assert float(lines[1].split(",")[-1]) == pytest.approx(points[0]["y"], abs=1e-5)
+    code, out, err = run("map", collection, "-o", tmp_path / "map.docx")
+    assert (code, out) == (1, "")
+    assert err == "dinoscope: cannot write 'map.docx': expected a name that ends with .png or .csv\n"
+
+
+def test_cluster(run, collection, tmp_path):
+    result = json.loads(run("cluster", collection, "-k", 4, "--json", "-o", tmp_path / "c.csv")[1])
+    assert sum(c["size"] for c in result["clusters"]) == 90
+    assert len(result["clusters"]) == 4
+    rows = [line.split(",") for line in (tmp_path / "c.csv").read_text().splitlines()[1:]]
+    assert sum(row[-1] == "0" for row in rows) == result["clusters"][0]["size"]
+    assert "4 clusters, silhouette" in run("cluster", collection, "-k", 4)[1]
+
+
+def test_score(run, collection):
+    scores = json.loads(run("score", collection, "--json")[1])
+    assert {"name", "value", "meaning"} == set(scores[0])
+    assert any(each["name"] == "map: trustworthiness" for each in scores)
+    assert "trustworthiness" in run("score", collection)[1]
+
+
+def test_search_by_row_and_by_file(run, photos, collection):
+    matches = json.loads(run("search", collection, 5, "-k", 3, "--json")[1])
+    assert len(matches) == 3
+    assert 5 not in [m["row"] for m in matches]
+    file = next(iter(sorted(photos.rglob("*.png"))))
+    best = json.loads(run("search", collection, file, "-k", 1, "--json")[1])[0]
+    assert best["id"] == file.relative_to(photos).as_posix()
+    assert best["similarity"] == pytest.approx(1, abs=1e-5)
+    assert best["id"] in run("search", collection, file, "-k", 1)[1]
+
+
+def test_report_and_info(run, collection, tmp_path):
+    code, out, _ = run("report", collection, "-o", tmp_path / "r.html")
+    assert (code, out.strip()) == (0, str(tmp_path / "r.html"))
+    assert "<html" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    facts = json.loads(run("info", collection, "--json")[1])
+    assert facts["images"] == 90
+    assert facts["failures"][0]["id"] == "bad.jpg"
+    assert "mini-fashion" in run("info", collection)[1]
+
+
+def test_models(run):
+    rows = json.loads(run("models", "--json")[1])
+    assert "mini-fashion" in [row["name"] for row in rows]
+    assert all(0 < row["megabytes"] <= 12 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("embed", "no-such-folder", "-o", "x"), "no-such-folder"),
+        (("embed", "fashion-mnist-tset", "-o", "x"), "did you mean 'fashion-mnist-test'"),
+        (("embed", "fashion-mnist-test", "-o", "x", "--model", "dinov9"), "unknown model 'dinov9'"),
+        (("info", "nowhere"), "nowhere is no collection"),
+        (("search", "nowhere", "1"), "nowhere is no collection"),
+    ],
+)
+def test_expected_errors_are_one_line(run, tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*args)
+    assert (code, out) == (1, "")
+    assert err.startswith("dinoscope: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_search_for_what_is_not_there(run, collection, tmp_path):
+    code, _, err = run("search", collection, "500")
+    assert code == 1
+    assert err.startswith("dinoscope: row 500 is not in this collection: rows go from 0 to ")
+    (tmp_path / "bad.png").write_text("no")
+    code, _, err = run("search", collection, tmp_path / "bad.png")
+    assert code == 1
+    assert err.count("\n") == 1
+
+
+def test_stopping_an_embedding_is_calm(run, photos, tmp_path, monkeypatch):
+    def stop(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dinoscope.collection.embed_source", stop)
+    code, out, err = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion")
+    assert (code, out) == (130, "")
+    assert "stopped; what is done is kept" in err
+
+
+def test_pages_made_from_the_code_are_up_to_date():
+    from docs.generate import DOCS, PAGES
+
+    for name, make in PAGES.items():
+        assert (DOCS / name).read_text(encoding="utf-8") == make(), f"docs/{name} is out of date: run 'make docs'"
+
+
+def test_array_file(run, tmp_path):
+    np.save(tmp_path / "images.npy", load_dataset("fashion-mnist-test").pixels[:20])
+    code, _, err = run("embed", tmp_path / "images.npy", "-o", tmp_path / "c", "--model", "mini-fashion")
+    assert code == 0
+    assert "embedded 20 images" in err
+    assert Path(tmp_path / "c" / "collection.json").exists()

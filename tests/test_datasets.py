@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import hashlib
+import shutil
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dinoscope import datasets as module
+from dinoscope.datasets import DATASETS, list_datasets, load_dataset
+from dinoscope.errors import DownloadError, SourceError
+
+SHIPPED = Path(module.__file__).with_name("data")
+IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+NAME = "fashion-mnist-test"
+
+
+@pytest.fixture
+def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without any data set; returns its cache."""
+    cache = tmp_path / "cache"
+    monkeypatch.setattr(module, "_SHIPPED", tmp_path / "no-package")
+    monkeypatch.setattr(module, "_SYSTEM", tmp_path / "no-system")
+    monkeypatch.setattr(module, "_cache", lambda: cache)
+    monkeypatch.delenv("DINOSCOPE_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return cache
+
+
+Answer = Callable[[BaseHTTPRequestHandler, bytes], None]
+
+
+@pytest.fixture
+def mirror() -> Iterator[Callable[[Answer], str]]:
+    """Start web servers that answer with a function of the right file's bytes; returns their address."""
+    servers = []
+
+    def start(answer: Answer) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answer(self, (SHIPPED / Path(self.path).name).read_bytes())
+
+            def log_message(self, *_: object) -> None: ...
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/files/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def send(handler: BaseHTTPRequestHandler, body: bytes, length: int | None) -> None:
+    handler.send_response(200)
+    if length is not None:
+        handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def whole(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    send(handler, data, len(data))
+
+
+def no_download(*_: object) -> bytes:
+    raise AssertionError("must not download")
+
+
+def copy_files(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (IMAGES, LABELS):
+        shutil.copy(SHIPPED / name, folder)
+    return folder
+
+
+# --- the table and the shipped set ------------------------------------------------------------------------------------
+
+
+def test_table():
+    assert [row.name for row in list_datasets()] == ["fashion-mnist", "fashion-mnist-test"]
+    for row in list_datasets():
+        assert len(row.class_names) == 10
+        assert all(address.startswith("https://") for address in (*row.mirrors, row.citation))
+        assert all(len(bytes.fromhex(file.sha256)) == 32 for file in row.files)
+        assert row.images == sum(file.bytes - 8 for _, _, file in row.parts)
+        assert row.licence == "MIT"
+
+
+def test_shipped_files_need_nothing_else(empty, monkeypatch):
+    monkeypatch.setattr(module, "_SHIPPED", SHIPPED)
+    monkeypatch.setattr(module, "_download", no_download)
+    source = load_dataset(NAME)
+    assert (source.name, source.kind, source.pixels.shape) == (NAME, "dataset", (10_000, 28, 28))
+    names = source.dataset.class_names
+    assert [names.index(item.label or "") for item in source.items[:10]] == [9, 2, 1, 1, 6, 1, 4, 6, 5, 7]
+    assert (source.items[7].id, source.items[7].split, source.items[7].label) == ("test/00007", "test", "Shirt")
+    assert len({item.key for item in source.items}) == 10_000
+    image = source.load(7)
+    assert image.shape == (28, 28, 3)
+    assert image.dtype == np.uint8
+    assert all((image[:, :, channel] == source.pixels[7]).all() for channel in range(3))
+    assert "Zalando SE" in (SHIPPED / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_both_splits_where_the_files_are_here(monkeypatch):
+    file = DATASETS["fashion-mnist"].parts[0][1]
+    if module._find(file, module._places(DATASETS["fashion-mnist"], None)) is None:
+        pytest.skip("the 60,000 training images are not on this machine")
+    monkeypatch.setattr(module, "_download", no_download)
+    source = load_dataset("fashion-mnist")
+    assert len(source.items) == len(source.pixels) == 70_000
+    assert [source.items[row].id for row in (0, 59_999, 60_000, 69_999)] == [
+        "train/00000",
+        "train/59999",
+        "test/00000",
+        "test/09999",
+    ]
+    test = load_dataset(NAME)
+    assert [item.label for item in source.items[60_000:]] == [item.label for item in test.items]
+    np.testing.assert_array_equal(source.pixels[60_000:], test.pixels)
+    assert source.items[60_000].key != test.items[0].key
+
+
+# --- where files are looked for ---------------------------------------------------------------------------------------
+
+
+def test_places_in_order(monkeypatch, tmp_path):
+    monkeypatch.setenv("DINOSCOPE_DATA", str(tmp_path / "env"))
+    places = module._places(DATASETS[NAME], tmp_path / "wish")
+    wish, env, cache, system, shipped = places[::2]
+    assert (wish, env) == (tmp_path / "wish", tmp_path / "env")
+    assert cache.parts[-2:] == ("dinoscope", "datasets")
+    assert (system, shipped) == (Path("/usr/share/datasets"), SHIPPED)
+    assert places[1::2] == [place / "fashion-mnist" for place in places[::2]]
+
+
+@pytest.mark.parametrize("sub", ["", "fashion-mnist"])
+@pytest.mark.parametrize("where", ["argument", "environment", "cache", "system"])
+def test_each_place_is_enough(empty, monkeypatch, tmp_path, where, sub):
+    monkeypatch.setattr(module, "_download", no_download)
+    root = empty if where == "cache" else tmp_path / "here"
+    copy_files(root / sub)
+    if where == "environment":
+        monkeypatch.setenv("DINOSCOPE_DATA", str(root))
+    if where == "system":
+        monkeypatch.setattr(module, "_SYSTEM", root)
+    assert len(load_dataset(NAME, root if where == "argument" else None).items) == 10_000
+
+
+def test_unpacked_files_count_and_damaged_ones_do_not(empty, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "_download", no_download)
+    bad, good = copy_files(tmp_path / "bad"), copy_files(tmp_path / "good")
+    (bad / IMAGES).write_bytes((SHIPPED / IMAGES).read_bytes()[:-100])
+    (bad / LABELS).write_bytes(gzip.compress(bytes(10_008)))
+    (good / IMAGES).unlink()
+    (good / "t10k-images-idx3-ubyte").write_bytes(gzip.decompress((SHIPPED / IMAGES).read_bytes()))
+    monkeypatch.setenv("DINOSCOPE_DATA", str(good))
+    assert len(load_dataset(NAME, bad).items) == 10_000
+
+
+def test_unknown_name_and_folder(tmp_path):
+    with pytest.raises(SourceError, match=r"unknown data set 'fashion_mnist'; .*did you mean 'fashion-mnist'"):
+        load_dataset("fashion_mnist")
+    with pytest.raises(SourceError, match=r"data_dir must be a folder, got '.*nowhere'"):
+        load_dataset(NAME, tmp_path / "nowhere")
+
+
+# --- fetching ---------------------------------------------------------------------------------------------------------
+
+
+def test_download_verifies_and_keeps(empty, mirror, monkeypatch):
+    source = load_dataset(NAME, mirrors=[mirror(whole)])
+    assert source.items[0].label == "Ankle boot"
+    assert sorted(path.name for path in (empty / "fashion-mnist").iterdir()) == [IMAGES, LABELS]
+    monkeypatch.setattr(module, "_download", no_download)
+    assert len(load_dataset(NAME).items) == 10_000
+
+
+def test_download_without_a_length_and_from_the_second_mirror(empty, mirror):
+    gone = mirror(lambda handler, _: handler.send_error(404))
+    assert len(load_dataset(NAME, mirrors=[gone, mirror(lambda to, data: send(to, data, None))]).items) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lambda to, data: to.send_error(404), "127.0.0.1: HTTP Error 404"),
+        (lambda to, data: to.send_error(503), "HTTP Error 503"),
+        (lambda to, data: send(to, data[:1000], len(data)), r"cut short, 1000 of \d+ bytes"),
+        (lambda to, data: send(to, data[:-500], None), "damaged or cut short"),
+        (
+            lambda to, data: send(to, gzip.compress(bytes(99)), None),
+            "wrong content, expected 7840016 bytes with SHA-256 5b",
+        ),
+        (lambda to, data: send(to, b"<html>log in first</html>", None), "damaged or cut short"),
+        (lambda to, data: send(to, bytes(9_000_000), None), "too large, expected 4422102 bytes"),
+        (lambda to, data: to.wfile.write(b"nonsense\r\n\r\n"), "nonsense"),
+        (lambda to, data: None, "closed connection without response"),
+    ],
+)
+def test_failures_are_one_line_and_leave_nothing(empty, mirror, answer, reason):
+    with pytest.raises(DownloadError, match=reason) as caught:
+        load_dataset(NAME, mirrors=[mirror(answer)])
+    assert "\n" not in str(caught.value)
+    assert not list((empty / "fashion-mnist").iterdir())
+
+
+def test_no_network_says_what_to_do(empty):
+    with pytest.raises(
+        DownloadError,
+        match=r"could not fetch train-images.*refused.*put it into .*fashion-mnist, set "
+        r"DINOSCOPE_DATA to its folder, or install Debian's dataset-fashion-mnist; fashion-mnist-test ",
+    ):
+        load_dataset("fashion-mnist", mirrors=["http://127.0.0.1:9/"])
+
+
+def test_a_part_file_never_counts(empty, monkeypatch):
+    folder = copy_files(empty / "fashion-mnist")
+    (folder / IMAGES).rename(folder / f"{IMAGES}.123.part")
+    with pytest.raises(DownloadError, match="could not fetch t10k-images"):
+        load_dataset(NAME, mirrors=["http://127.0.0.1:9/"])
+
+
+def test_a_cache_that_cannot_be_written(empty, mirror):
+    empty.write_text("a file where the folder should be")
+    with pytest.raises(DownloadError, match="could not fetch"):
+        load_dataset(NAME, mirrors=[mirror(whole)])
+
+
+def test_a_progress_bar_on_a_terminal(empty, mirror, monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # makes rich believe in a terminal
+    load_dataset(NAME, mirrors=[mirror(whole)])
+    assert IMAGES in capsys.readouterr().err
+
+
+# --- IDX --------------------------------------------------------------------------------------------------------------
+
+
+def test_parse_idx():
+    data = b"\0\0\x08\x02" + struct.pack(">II", 2, 3) + bytes(range(6))
+    np.testing.assert_array_equal(module._parse_idx(data, "x"), [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "x is no IDX file of bytes"),
+        (b"\0\0\x0d\x01" + bytes(8), "it begins with 00 00 0d 01"),
+        (b"\0\0\x08\x03" + bytes(5), "is no IDX file"),
+        (b"\0\0\x08\x01" + struct.pack(">I", 5) + b"abc", r"x must hold 5 bytes for shape \(5,\), got 3"),
+        (b"\0\0\x08\x02" + struct.pack(">II", 2**32 - 1, 2**32 - 1), "must hold 18446744065119617025 bytes"),
+    ],
+)
+def test_parse_idx_refuses(data, reason):
+    with pytest.raises(SourceError, match=reason):
+        module._parse_idx(data, "x")
+
+
+def test_images_and_labels_that_do_not_fit(empty, monkeypatch, tmp_path):
+    files = []
+    for name, data in (
+        ("i.gz", b"\0\0\x08\x03" + struct.pack(">III", 2, 1, 1) + bytes(2)),
+        ("l.gz", b"\0\0\x08\x01" + struct.pack(">I", 3) + bytes(3)),
+    ):
+        (tmp_path / name).write_bytes(gzip.compress(data))
+        files.append(module.DataFile(name, 0, len(data), hashlib.sha256(data).hexdigest()))
+    row = dataclasses.replace(DATASETS[NAME], name="odd", parts=(("test", files[0], files[1]),))
+    monkeypatch.setitem(DATASETS, "odd", row)
+    with pytest.raises(SourceError, match=r"test: \(3,\) labels do not fit \(2, 1, 1\) images"):
+        load_dataset("odd", tmp_path)

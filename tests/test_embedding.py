@@ -1,0 +1,234 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import cast
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope import store
+from dinoscope.collection import Collection
+from dinoscope.datasets import load_dataset
+from dinoscope.embedding import Progress, embed_source
+from dinoscope.encoder import Encoder
+from dinoscope.errors import CollectionError, SourceError
+from dinoscope.images import ArraySource, open_source
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return Encoder("mini-fashion", batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return load_dataset("fashion-mnist-test").pixels[:300]
+
+
+@pytest.fixture
+def folder(tmp_path, pixels):
+    """Sixty images in three sub-folders."""
+    for index in range(60):
+        path = tmp_path / "clothes" / "abc"[index % 3] / f"{index:03d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[index]).save(path)
+    return tmp_path / "clothes"
+
+
+def test_vectors_are_those_of_the_encoder_in_order(tmp_path, encoder, pixels):
+    source = ArraySource(pixels)
+    summary = embed_source(source, tmp_path / "c", encoder)
+    assert (summary.embedded, summary.reused, summary.failures) == (300, 0, ())
+    collection = Collection(tmp_path / "c")
+    assert collection.rows.tolist() == list(range(300))
+    np.testing.assert_array_equal(collection.vectors, encoder.encode([source.load(i) for i in range(300)]))
+
+
+def test_second_run_does_nothing(tmp_path, encoder, pixels):
+    source = ArraySource(pixels[:50])
+    embed_source(source, tmp_path / "c", encoder)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").rglob("*") if p.is_file() and p.name != ".lock"}
+    calls: list[Progress] = []
+    summary = embed_source(source, tmp_path / "c", encoder, on_progress=calls.append)
+    assert (summary.embedded, summary.reused) == (0, 50)
+    assert calls == []
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_added_images_alone_are_embedded(tmp_path, encoder, folder, pixels):
+    embed_source(open_source(folder), tmp_path / "c", encoder)
+    first = Collection(tmp_path / "c")
+    Image.fromarray(pixels[100]).save(folder / "a" / "000-new.png")  # sorts before most others
+    summary = embed_source(open_source(folder), tmp_path / "c", encoder)
+    assert (summary.embedded, summary.reused, summary.removed) == (1, 60, 0)
+    second = Collection(tmp_path / "c")
+    assert second.rows.tolist() == list(range(61))
+    assert second.ids[60] == "a/000-new.png"
+    np.testing.assert_array_equal(second.vectors[:60], first.vectors)
+    assert second.ids[:60].tolist() == first.ids.tolist()
+
+
+def test_removed_and_changed_images(tmp_path, encoder, folder, pixels):
+    embed_source(open_source(folder), tmp_path / "c", encoder)
+    (folder / "a" / "003.png").unlink()
+    changed = folder / "b" / "001.png"
+    Image.fromarray(pixels[200]).resize((40, 40)).save(changed)
+    summary = embed_source(open_source(folder), tmp_path / "c", encoder)
+    assert (summary.embedded, summary.removed) == (1, 2)
+    collection = Collection(tmp_path / "c")
+    assert len(collection) == 59
+    assert "a/003.png" not in collection.ids
+    assert collection.rows[collection.ids == "b/001.png"].tolist() == [60]
+
+
+def test_an_image_that_comes_back_is_not_embedded_again(tmp_path, encoder, pixels):
+    embed_source(ArraySource(pixels[:40]), tmp_path / "c", encoder)
+    embed_source(ArraySource(pixels[:30]), tmp_path / "c", encoder)
+    assert len(Collection(tmp_path / "c")) == 30
+    summary = embed_source(ArraySource(pixels[:40]), tmp_path / "c", encoder)
+    assert (summary.embedded, summary.reused) == (0, 40)
+    assert len(Collection(tmp_path / "c")) == 40
+
+
+def test_labels_follow_the_source(tmp_path, encoder, pixels):
+    embed_source(ArraySource(pixels[:4], labels=["a", "b", "a", "b"]), tmp_path / "c", encoder)
+    summary = embed_source(ArraySource(pixels[:4], labels=["x", "b", "a", "y"]), tmp_path / "c", encoder)
+    assert summary.embedded == 0
+    assert Collection(tmp_path / "c").labels.tolist() == ["x", "b", "a", "y"]
+
+
+def test_bad_files_are_outcomes(tmp_path, encoder, folder):
+    good = sorted(p for p in folder.rglob("*.png"))
+    good[0].write_bytes(good[0].read_bytes()[:200])  # cut short
+    good[1].write_bytes(b"")
+    good[2].write_text("not a picture")
+    (folder / "b" / "x.png").mkdir()
+    summary = embed_source(open_source(folder), tmp_path / "c", encoder)
+    assert len(summary.failures) == 4
+    assert {f.id for f in summary.failures} == {*(p.relative_to(folder).as_posix() for p in good[:3]), "b/x.png"}
+    assert all(f.reason for f in summary.failures)
+    collection = Collection(tmp_path / "c")
+    assert len(collection) == 57
+    assert [f.id for f in collection.failures] == [f.id for f in summary.failures]
+    failed = {f.id for f in summary.failures}
+    wanted = [i for i, item in enumerate(open_source(folder).items) if item.id not in failed]
+    assert collection.rows.tolist() == wanted
+    # decoding is not tried again, and the failures are still told
+    again = embed_source(open_source(folder), tmp_path / "c", encoder)
+    assert (again.embedded, again.failures) == (0, summary.failures)
+
+
+def test_a_mended_file_is_embedded(tmp_path, encoder, folder, pixels):
+    (folder / "a" / "000.png").write_bytes(b"")
+    assert len(embed_source(open_source(folder), tmp_path / "c", encoder).failures) == 1
+    Image.fromarray(pixels[0]).save(folder / "a" / "000.png")
+    summary = embed_source(open_source(folder), tmp_path / "c", encoder)
+    assert (summary.embedded, summary.failures) == (1, ())
+    assert len(Collection(tmp_path / "c")) == 60
+
+
+def test_only_bad_files_is_an_error(tmp_path, encoder):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "one.jpg").write_text("no")
+    with pytest.raises(SourceError, match=r"none of the 1 images in 'bad' could be read; the first, one\.jpg: "):
+        embed_source(open_source(tmp_path / "bad"), tmp_path / "c", encoder)
+
+
+def test_another_source_is_kept_out(tmp_path, encoder, folder, pixels):
+    embed_source(open_source(folder), tmp_path / "c", encoder)
+    with pytest.raises(CollectionError, match=r"holds the folder 'clothes', got the array 'array'.*with -o"):
+        embed_source(ArraySource(pixels), tmp_path / "c", encoder)
+    assert len(Collection(tmp_path / "c")) == 60
+
+
+def test_a_folder_that_is_no_collection_is_left_alone(tmp_path, encoder, folder, pixels):
+    with pytest.raises(CollectionError, match="exists and is no collection"):
+        embed_source(ArraySource(pixels), folder, encoder)
+    assert sorted(p.name for p in folder.iterdir()) == ["a", "b", "c"]
+
+
+def test_progress_counts_to_the_total(tmp_path, encoder, pixels):
+    calls: list[Progress] = []
+    embed_source(ArraySource(pixels[:50]), tmp_path / "c", encoder, on_progress=calls.append)
+    assert [c.done for c in calls] == [16, 32, 48, 50]
+    assert {c.total for c in calls} == {50}
+    assert calls[-1].seconds_left == 0
+    assert all(c.images_per_second > 0 for c in calls)
+
+
+def test_stopping_keeps_whole_batches(tmp_path, encoder, pixels):
+    def stop(progress: Progress) -> None:
+        if progress.done >= 48:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_source(ArraySource(pixels[:100]), tmp_path / "c", encoder, on_progress=stop)
+    summary = embed_source(ArraySource(pixels[:100]), tmp_path / "c", encoder)
+    assert (summary.embedded, summary.reused) == (52, 48)
+
+
+def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels):
+    class Other:
+        model, dim, resolution, batch_size, weights_sha256 = encoder.model, 3, 28, 16, "0"
+        key = "other"
+
+        def preprocess(self, image):
+            return image
+
+        def run(self, batch):
+            return np.ones((len(batch), 3), np.float32)
+
+    source = ArraySource(pixels[:20])
+    embed_source(source, tmp_path / "c", encoder)
+    embed_source(source, tmp_path / "c", cast(Encoder, Other()))
+    assert Collection(tmp_path / "c").vectors.shape == (20, 3)  # the last one embedded is shown
+    rows = [store.read_table(p, ["row"])[0]["row"] for p in (tmp_path / "c" / "details").glob("*.parquet")]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(20))
+
+
+_RUN = """
+import sys
+import numpy as np
+import dinoscope.embedding as embedding
+from dinoscope.encoder import Encoder
+from dinoscope.images import ArraySource
+embedding._PART_ROWS = 64
+run = Encoder.run
+def slow(self, batch):
+    import time
+    time.sleep(0.02)
+    return run(self, batch)
+Encoder.run = slow
+print("ready", flush=True)
+embedding.embed_source(ArraySource(np.load(sys.argv[1])), __import__("pathlib").Path(sys.argv[2]), Encoder("mini-fashion", batch_size=16))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_kill_at_random_moments_loses_nothing(tmp_path, encoder, pixels):
+    np.save(tmp_path / "pixels.npy", pixels)
+    target = tmp_path / "c"
+    rng = np.random.default_rng(0)
+    command = [sys.executable, "-c", _RUN, str(tmp_path / "pixels.npy"), str(target)]
+    killed = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(float(rng.uniform(0.1, 0.45)))
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        process.stdout.close()
+    assert killed >= 1
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    embed_source(ArraySource(pixels), tmp_path / "undisturbed", encoder)
+    expected, got = Collection(tmp_path / "undisturbed"), Collection(target)
+    assert got.rows.tolist() == expected.rows.tolist()
+    np.testing.assert_array_equal(got.vectors, expected.vectors)
+    stored = [store.read_table(p, ["row"])[0]["row"] for p in target.glob("vectors/*/part-*.parquet")]
+    assert len(stored) > 1
+    assert sorted(np.concatenate(stored).tolist()) == list(range(300))  # none twice
+    assert not list(target.rglob("*.part-*"))

@@ -1,0 +1,145 @@
+import numpy as np
+import onnxruntime as ort
+import pytest
+from PIL import Image
+
+from dinoscope.datasets import load_dataset
+from dinoscope.encoder import Encoder
+from dinoscope.errors import InputError, ModelError
+from dinoscope.models import MODELS, get_model, read_weights
+
+
+@pytest.fixture(scope="module", params=sorted(MODELS))
+def encoder(request):
+    return Encoder(request.param)
+
+
+@pytest.fixture(scope="module")
+def images():
+    source = load_dataset("fashion-mnist-test")
+    return [source.load(index) for index in range(40)]
+
+
+def test_vectors_have_length_one_and_the_shape_of_the_table(encoder, images):
+    vectors = encoder.encode(images)
+    assert vectors.shape == (40, MODELS[encoder.model.name].dim)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_a_vector_does_not_depend_on_its_batch(encoder, images):
+    together = encoder.encode(images)
+    for size in (1, 7, 64):
+        apart = Encoder(encoder.model.name, batch_size=size).encode(images)
+        assert np.abs(apart - together).max() <= 1e-4
+
+
+def test_every_grey_level_reaches_the_model_as_itself(encoder):
+    """What the model's first operation receives is 0..255 exactly, for arrays of all three usual shapes."""
+    from dinoscope.images import ArraySource
+
+    side = encoder.resolution
+    grey = np.arange(256, dtype=np.uint8)
+    stack = np.broadcast_to(grey[:, None, None], (256, side, side))
+    fed = []
+    session = encoder._session
+
+    class Recorder:
+        def run(self, outputs, inputs):
+            fed.append(inputs["pixels"].copy())
+            return session.run(outputs, inputs)
+
+    encoder._session = Recorder()
+    try:
+        for array in (stack, stack[..., None], np.repeat(stack[..., None], 3, 3)):
+            source = ArraySource(np.ascontiguousarray(array))
+            encoder.encode([source.load(index) for index in range(256)])
+    finally:
+        encoder._session = session
+    pixels = np.concatenate(fed)
+    assert pixels.dtype == np.uint8
+    np.testing.assert_array_equal(
+        pixels, np.tile(np.broadcast_to(grey[:, None, None, None], (256, side, side, 3)), (3, 1, 1, 1))
+    )
+
+
+def test_grey_levels_stay_apart_in_the_vectors(encoder):
+    """No two neighbouring pairs of levels fold onto each other, as wrapped pixels would."""
+    side = encoder.resolution
+    ramp = np.linspace(0, 1, side)[None, :, None]
+    levels = np.stack([np.broadcast_to(ramp * level, (side, side, 3)) for level in (60, 127, 128, 200)]).astype(
+        np.uint8
+    )
+    vectors = encoder.encode(levels)
+    similarity = vectors @ vectors.T
+    assert similarity[1, 2] > similarity[1, 3]
+    assert similarity[1, 2] > similarity[0, 2]
+
+
+def test_middle_of_a_wide_picture_is_seen(encoder):
+    wide = np.zeros((50, 150, 3), np.uint8)
+    wide[:, 40:110] = 255  # a little wider than the middle square: the filter reads past its edge
+    assert encoder.preprocess(wide).min() == 255
+    assert encoder.preprocess(wide).shape == (encoder.resolution, encoder.resolution, 3)
+
+
+def test_preprocessing_equals_resize_then_centre_crop(encoder, rng=np.random.default_rng(0)):
+    side = encoder.resolution
+    image = rng.integers(0, 255, (4 * side, 4 * side, 3), dtype=np.uint8)
+    expected = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
+    assert np.abs(encoder.preprocess(image).astype(int) - np.asarray(expected, dtype=int)).max() <= 3
+
+
+def test_preprocessing_leaves_an_image_of_the_right_size_alone(encoder):
+    image = np.random.default_rng(0).integers(0, 255, (encoder.resolution, encoder.resolution, 3), dtype=np.uint8)
+    assert encoder.preprocess(image) is image
+
+
+def test_cls_is_what_the_file_gives(encoder, images):
+    """The same pixels through a plain onnxruntime session give the same directions."""
+    session = ort.InferenceSession(read_weights(encoder.model), providers=["CPUExecutionProvider"])
+    pixels = np.stack([encoder.preprocess(image) for image in images[:5]])
+    (features,) = session.run(["cls"], {"pixels": pixels})
+    expected = features / np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(encoder.encode(images[:5]), expected, atol=1e-5)
+
+
+def test_patches_are_there_and_differ_over_the_image(encoder, images):
+    patches = encoder.patches(images[:3])
+    assert patches.shape[0] == 3
+    assert patches.shape[1] > 4
+    assert patches.std(axis=1).mean() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((28, 28), np.uint8), np.zeros((28, 28, 3), np.float32), np.zeros((0, 28, 3), np.uint8), np.zeros((3, 28, 28), np.uint8)],
+)  # fmt: skip
+def test_what_is_no_image_is_refused(encoder, image):
+    with pytest.raises(InputError, match=r"an image must be uint8 of shape \(H, W, 3\), got"):
+        encoder.encode([image])
+
+
+def test_unknown_model_names_the_nearest():
+    with pytest.raises(ModelError, match=r"unknown model 'mini-fasion'; did you mean 'mini-fashion'"):
+        Encoder("mini-fasion")
+
+
+def test_missing_and_broken_weights_are_one_clear_error(monkeypatch):
+    monkeypatch.setattr("dinoscope.encoder.read_weights", lambda _row: b"nothing")
+    with pytest.raises(ModelError, match=r"the weights of 'mini-fashion' do not load .*reinstall"):
+        Encoder("mini-fashion")
+    from dataclasses import replace
+
+    with pytest.raises(ModelError, match="are missing from this installation"):
+        read_weights(replace(get_model("mini-fashion"), file="gone.onnx"))
+
+
+@pytest.mark.parametrize("setting", [{"batch_size": 0}, {"threads": 0}])
+def test_settings_that_cannot_work(setting):
+    with pytest.raises(InputError, match="must be at least 1"):
+        Encoder("mini-fashion", **setting)
+
+
+def test_bundled_weights_are_within_12_megabytes():
+    assert sum(len(read_weights(row)) for row in MODELS.values()) <= 12e6
