@@ -22,7 +22,8 @@ def cli_page() -> str:
     page = [NOTE, "# Command line\n\n", f"{group.help}\n\n"]
     page.append("Results go to stdout, remarks to stderr; an expected error is one line and exit code 1.\n")
     for name, command in group.commands.items():
-        page.append(f"\n## dinoscope {name}\n\n{command.help}\n\n```\n{' '.join((command.epilog or '').split())}\n```\n\n")
+        example = " ".join((command.epilog or "").split()).partition(": ")[2].replace(" dinoscope ", "\ndinoscope ")
+        page.append(f"\n## dinoscope {name}\n\n{command.help}\n\n```\n{example}\n```\n\n")
         page.append("| argument | meaning | default |\n| --- | --- | --- |\n")
         for parameter in command.params:
             page.append(_parameter_row(parameter))

@@ -82,7 +82,7 @@ def test_embed_tells_what_it_did_and_does_nothing_twice(run, photos, tmp_path):
     code, out, err = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion")
     assert (code, out) == (0, "")
     assert "embedded 90 images with mini-fashion" in err
-    assert "1 images could not be read" in err
+    assert "1 image could not be read:" in err
     assert "bad.jpg: " in err
     code, out, _ = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion", "--json")
     result = json.loads(out)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
@@ -130,7 +132,13 @@ def test_search_by_row_leaves_the_image_out_and_sorts(collection):
 def test_search_by_file_array_and_vector_find_the_image_itself(tmp_path, collection, source):
     image = source.load(11)
     (tmp_path / "query.png").write_bytes(thumbnail(image))
-    for query in (tmp_path / "query.png", str(tmp_path / "query.png"), image, image[..., 0], collection.vectors[11] * 3):
+    for query in (
+        tmp_path / "query.png",
+        str(tmp_path / "query.png"),
+        image,
+        image[..., 0],
+        collection.vectors[11] * 3,
+    ):
         match = collection.search(query, k=1)[0]
         assert match.row == 11
         assert match.similarity == pytest.approx(1, abs=1e-5)
@@ -166,7 +174,7 @@ def test_thumbnails_are_the_images(collection, source):
 
 
 def test_new_images_make_new_results(tmp_path, source):
-    def take(n):
+    def take(n: int) -> Any:
         class Part:
             name, kind, load, items = "array", "array", source.load, source.items[:n]
 
@@ -186,7 +194,9 @@ def test_new_images_make_new_results(tmp_path, source):
 
 
 def test_one_command_makes_a_collection(tmp_path, source):
-    collection = Collection.from_images(np.stack([source.load(i) for i in range(30)]), tmp_path / "c", model="mini-fashion")
+    collection = Collection.from_images(
+        np.stack([source.load(i) for i in range(30)]), tmp_path / "c", model="mini-fashion"
+    )
     assert len(collection) == 30
     assert collection.embedded is not None
     assert collection.embedded.embedded == 30

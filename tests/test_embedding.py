@@ -191,6 +191,7 @@ def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels)
 
 _RUN = """
 import sys
+from pathlib import Path
 import numpy as np
 import dinoscope.embedding as embedding
 from dinoscope.encoder import Encoder
@@ -203,7 +204,8 @@ def slow(self, batch):
     return run(self, batch)
 Encoder.run = slow
 print("ready", flush=True)
-embedding.embed_source(ArraySource(np.load(sys.argv[1])), __import__("pathlib").Path(sys.argv[2]), Encoder("mini-fashion", batch_size=16))
+source, encoder = ArraySource(np.load(sys.argv[1])), Encoder("mini-fashion", batch_size=16)
+embedding.embed_source(source, Path(sys.argv[2]), encoder)
 """
 
 

@@ -83,9 +83,9 @@ def test_middle_of_a_wide_picture_is_seen(encoder):
     assert encoder.preprocess(wide).shape == (encoder.resolution, encoder.resolution, 3)
 
 
-def test_preprocessing_equals_resize_then_centre_crop(encoder, rng=np.random.default_rng(0)):
+def test_preprocessing_equals_resize_then_centre_crop(encoder):
     side = encoder.resolution
-    image = rng.integers(0, 255, (4 * side, 4 * side, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (4 * side, 4 * side, 3), dtype=np.uint8)
     expected = Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
     assert np.abs(encoder.preprocess(image).astype(int) - np.asarray(expected, dtype=int)).max() <= 3
 
@@ -112,12 +112,12 @@ def test_patches_are_there_and_differ_over_the_image(encoder, images):
 
 
 @pytest.mark.parametrize(
-    "image",
-    [np.zeros((28, 28), np.uint8), np.zeros((28, 28, 3), np.float32), np.zeros((0, 28, 3), np.uint8), np.zeros((3, 28, 28), np.uint8)],
-)  # fmt: skip
-def test_what_is_no_image_is_refused(encoder, image):
+    ("shape", "dtype"),
+    [((28, 28), np.uint8), ((28, 28, 3), np.float32), ((0, 28, 3), np.uint8), ((3, 28, 28), np.uint8)],
+)
+def test_what_is_no_image_is_refused(encoder, shape, dtype):
     with pytest.raises(InputError, match=r"an image must be uint8 of shape \(H, W, 3\), got"):
-        encoder.encode([image])
+        encoder.encode([np.zeros(shape, dtype)])
 
 
 def test_unknown_model_names_the_nearest():

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageColor import getrgb
 
 from dinoscope.collection import Collection
 from dinoscope.embedding import embed_source
 from dinoscope.errors import ImageError, InputError
 from dinoscope.images import ArraySource, Item
 from dinoscope.report import _percent, write_report
+from tests.test_plots import contrast
 
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
 LABELS = ["red things", "green things", "blue things"]
@@ -392,19 +394,8 @@ def test_texts_have_enough_contrast():
         for ink in inks:
             assert contrast(ink, paper) >= 4.5
             assert contrast(ink, card) >= 4.5
-        deepest = 0.46 * rgb(inks[2]) + 0.54 * rgb(card)  # the strongest cell of the table of clusters and labels
-        assert contrast(inks[0], deepest) >= 4.5
-
-
-def rgb(color: str) -> NDArray[np.float64]:
-    return np.asarray([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-
-
-def contrast(one: Any, other: Any) -> float:
-    def luminance(color: Any) -> float:
-        part = rgb(color) if isinstance(color, str) else color
-        light = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-        return float(light @ [0.2126, 0.7152, 0.0722])
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
+        # the strongest cell of the table of clusters and labels
+        cell = "#" + "".join(
+            f"{round(0.46 * a + 0.54 * b):02x}" for a, b in zip(getrgb(inks[2]), getrgb(card), strict=True)
+        )
+        assert contrast(inks[0], cell) >= 4.5

@@ -27,7 +27,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-# Names of the models, as the help shows them; kept here so that --help loads nothing else. Tested against the table.
 CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

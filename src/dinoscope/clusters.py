@@ -72,7 +72,7 @@ def kmeans(vectors: ArrayLike, k: int | None = None, *, seed: int = 0) -> Cluste
     unit = l2_normalize(vectors)
     curve: tuple[tuple[int, float], ...] = ()
     if k is None:
-        choice = choose_k(unit, seed=seed)
+        choice = choose_k(vectors, seed=seed)
         k, curve = choice.k, choice.curve
     check_count(k, "k", at_most=len(unit), why="the number of vectors")
     labels = _largest_first(_fit(unit, k, seed))

@@ -72,7 +72,7 @@ class Collection:
         splits: Splits (N,) such as "train", None where an image has none.
         vectors: Unit vectors float32 (N, D).
         failures: Images that could not be read.
-        stages: How each result that this object gave came to be.
+        stages: How the result that this object gave last came to be, of each stage.
     """
 
     def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
@@ -108,7 +108,7 @@ class Collection:
         path: str | os.PathLike[str],
         *,
         model: str = DEFAULT_MODEL,
-        labels: Sequence[str] | NDArray[Any] | None = None,
+        labels: Sequence[str | None] | NDArray[Any] | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -360,7 +360,9 @@ class Collection:
             meta["seconds"] = round(max(0.0, time.perf_counter() - began - inner), 3)
             meta["settings"] = settings
             store.write_table(path, columns, meta)
-        self.stages.setdefault(name, Stage(name, settings, meta["seconds"], stored))
+        known = self.stages.get(name)
+        if known is None or known.settings != settings:  # asked again, it is still this run that computed it
+            self.stages[name] = Stage(name, settings, meta["seconds"], stored)
         return columns, meta
 
 

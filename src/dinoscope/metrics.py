@@ -113,10 +113,11 @@ def _cosine_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: NDAr
         totals = array[rows].astype(np.float64) @ sums.T
         totals /= -lengths[rows, None]
         totals += sizes
-        inside = np.maximum(totals[at_home], 0) / np.maximum(sizes[own] - 1, 1)  # rounding can leave -1e-16
+        totals[totals < sizes * 1e-12] = 0  # rounding leaves up to that of the distances between equal vectors
+        inside = totals[at_home] / np.maximum(sizes[own] - 1, 1)
         totals /= sizes
         totals[at_home] = np.inf
-        scores[rows] = _score(inside, np.maximum(totals.min(axis=1), 0), sizes[own])
+        scores[rows] = _score(inside, totals.min(axis=1), sizes[own])
 
     in_threads(score, blocks)
     return scores

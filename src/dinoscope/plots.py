@@ -199,7 +199,7 @@ def pick_tiles(coordinates: ArrayLike, count: int = 600) -> Tiles:
         raise InputError(f"count must be at least 1, got {count}")
     points, _ = _check_map(coordinates, np.zeros(len(np.asarray(coordinates))), 1)
     place = (points - points.min(axis=0)) / max(float(np.ptp(points, axis=0).max()), 1e-9)  # 0 to 1 on the longer side
-    wanted = min(count, max(4, len(points) // 4))
+    wanted = min(count, len(points) // 4)
     for side in range(6, _MAX_SIDE + 1, 2):
         cells = np.minimum(place * side, side - 1).astype(np.int64)
         if len(np.unique(cells, axis=0)) >= wanted:
@@ -234,7 +234,7 @@ def image_map_figure(
         raise InputError(f"pictures must be one for each of {len(tiles.positions)} tiles, got {len(pictures)}")
     canvas = Image.new("RGBA", (tiles.columns * tile, tiles.rows * tile), background or (0, 0, 0, 0))
     gap = max(1, tile // 16)
-    bar = max(2, tile // 14) if colors is not None else 0
+    bar = min(max(2, tile // 14), 4) if colors is not None else 0
     for index, ((column, row), picture) in enumerate(zip(tiles.cells.tolist(), pictures, strict=True)):
         left, top = column * tile, row * tile
         _paste(canvas, picture, (left, top), (tile - gap, tile - gap - bar))
@@ -320,16 +320,18 @@ def _write_names(
             continue
         x, y = _seat(points, own)
         texts.append(axes.text(
-            x, y, _printable(name, 20), ha="center", va="center", color=_INK[dark], fontsize=10, fontweight="bold",
-            path_effects=[withStroke(linewidth=3, foreground=_PAPER[dark])], zorder=5, parse_math=False,
+            x, y, _printable(name, 20), ha="center", va="center" if own.sum() > 3 else "top", color=_INK[dark],
+            fontsize=10, fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=_PAPER[dark])],
+            zorder=5, parse_math=False,
         ))  # fmt: skip
     if not texts:
         return
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     boxes = np.asarray([text.get_window_extent(renderer).extents for text in texts])
-    for text, move in zip(texts, _spread(boxes).tolist(), strict=True):
-        x, y = axes.transData.transform(text.get_position()).tolist()
-        x, y = axes.transData.inverted().transform((x, y + move)).tolist()
+    inward = np.maximum(-boxes[:, 0], 0) + np.minimum(figure.bbox.width - boxes[:, 2], 0)  # none cut off at the edge
+    for text, *move in zip(texts, inward.tolist(), _spread(boxes).tolist(), strict=True):
+        place = axes.transData.transform(text.get_position()) + move
+        x, y = axes.transData.inverted().transform(place).tolist()
         text.set_position((x, y))
 
 
@@ -366,8 +368,6 @@ def _render(figure: Figure, format: str) -> bytes:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    if format not in ("png", "webp", "svg"):
-        raise InputError(f"format must be 'png', 'webp' or 'svg', got {format!r}")
     out = io.BytesIO()
     if format == "svg":  # without a date and with fixed identifiers: the same figure gives the same bytes
         with matplotlib.rc_context({"svg.hashsalt": "dinoscope"}):
@@ -394,6 +394,6 @@ def _paste(canvas: Image.Image, picture: bytes | NDArray[np.uint8], at: tuple[in
 def _encode(image: Image.Image, format: str) -> bytes:
     out = io.BytesIO()
     if format not in ("png", "webp"):
-        raise InputError(f"format must be 'png' or 'webp', got {format!r}")
+        raise InputError(f"format must be 'png' or 'webp', or 'svg' but for a map of images, got {format!r}")
     image.save(out, format, optimize=True, quality=82)
     return out.getvalue()

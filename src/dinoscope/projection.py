@@ -70,7 +70,7 @@ def umap(
     unit = l2_normalize(array)
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
-    graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
+    graph = neighbors(array, size - 1) if graph is None else graph.top(size - 1)
     settings = {"n_components": n_components, "min_dist": min_dist, "random_state": seed, "metric": "cosine"}
     if _is_degenerate(unit, graph, n_components):
         settings["init"] = _principal_start(unit, n_components, seed)

@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 import platform
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope import plots, store
-from dinoscope.errors import InputError
+from dinoscope.report_facts import MAX_CLUSTERS, Facts, best_labels, cluster_label_table, gather
 
 if TYPE_CHECKING:
-    from dinoscope.clusters import Clustering
     from dinoscope.collection import Collection, Match
-    from dinoscope.scores import Score
 
 __all__ = ["write_report"]
 
-_QUERIES, _ANSWERS = 8, 10
-_MAX_CLUSTERS = 60  # cards; more are counted, not shown
 _MAX_LABELS = 30  # columns of the confusion table
 _MAX_FAILURES = 20
 _PACKAGES = ("dinoscope", "numpy", "onnxruntime", "fastumap", "scikit-learn")
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """What is shown of a cluster: positions of members, and the mean cosine of all to the centre."""
-
-    members: NDArray[np.int64]
-    cohesion: float
-    medoid: int
-    near: list[int]
-    edge: list[int]
-
-
-@dataclass
-class _Facts:
-    """Everything that the sections read."""
-
-    collection: Collection
-    members: NDArray[np.int64]  # label of each image, -1 for none
-    names: list[str]
-    coordinates: NDArray[np.float32] | None
-    clusters: Clustering | None
-    scores: list[Score]
-    missing: dict[str, str]  # result -> why there is none
-    chose_k: bool
-    samples: list[_Sample] = field(default_factory=list)
-    queries: list[tuple[int, list[Match]]] = field(default_factory=list)
-    tiles: plots.Tiles | None = None
-    pictures: dict[int, bytes] = field(default_factory=dict)
-    label_colors: list[str] = field(default_factory=list)
-    cluster_colors: list[str] = field(default_factory=list)
-    small: int | None = None  # longest side in pixels, where all pictures are tiny
 
 
 def write_report(collection: Collection, path: Path, *, k: int | None = None) -> Path:
@@ -83,124 +42,18 @@ def write_report(collection: Collection, path: Path, *, k: int | None = None) ->
     Returns:
         The path.
     """
-    before, collection.stages = collection.stages, {}  # so that the record is of the results shown here
-    try:
-        facts = _gather(collection, k)
-        sections = (_maps, _scores, _clusters, _curve, _queries, _confusion, _failures, _run)
-        body = "\n".join(part for part in (section(facts) for section in sections) if part)
-        page = _page(facts, body)
-    finally:
-        collection.stages = before | collection.stages
+    facts = gather(collection, k)
+    sections = (_maps, _scores, _clusters, _curve, _queries, _confusion, _failures, _run)
+    body = "\n".join(part for part in (section(facts) for section in sections) if part)
+    page = _page(facts, body)
     store.write_bytes(Path(path), page.encode("utf-8", "replace"))
     return Path(path)
-
-
-# --- what the sections read ------------------------------------------------------------------------------------------
-
-
-def _gather(collection: Collection, k: int | None) -> _Facts:
-    missing: dict[str, str] = {}
-
-    def attempt(name: str, compute: Callable[[], Value]) -> Value | None:
-        try:
-            return compute()
-        except InputError as error:  # too few images for it
-            missing[name] = str(error)
-            return None
-
-    members, names = plots.label_groups(collection.labels)
-    attempt("neighbors", collection.neighbors)  # for the record: the steps below read it only when they compute
-    # a k that somebody asked for and that cannot be had is an error
-    clusters = attempt("clusters", collection.clusters) if k is None else collection.clusters(k)
-    coordinates = attempt("map", collection.map)
-    scores = attempt("scores", lambda: collection.scores(k)) or []
-    facts = _Facts(collection, members, names, coordinates, clusters, scores, missing, k is None)
-    facts.label_colors = plots.group_colors(np.bincount(members[members >= 0], minlength=len(names)))
-    if clusters is not None:
-        facts.cluster_colors = _cluster_colors(facts, clusters)
-        facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
-    if coordinates is not None:
-        facts.tiles = plots.pick_tiles(coordinates)
-    answers = [(each, collection.search(int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
-    facts.queries = [(position, found) for position, found in answers if found]
-    _load_pictures(facts)
-    return facts
-
-
-def _cluster_colors(facts: _Facts, clusters: Clustering) -> list[str]:
-    """Give each cluster the colour of the label that it matches best, one to one; the others get free colours."""
-    sizes = np.bincount(clusters.labels, minlength=len(clusters.medoids))
-    if not facts.names:
-        return plots.group_colors(sizes)
-    colors = [""] * len(sizes)
-    for number, label in _matching(facts, clusters):
-        colors[number] = facts.label_colors[label]
-    free = iter([color for color in plots.PALETTE if color not in facts.label_colors])
-    return [color or next(free, plots.OTHER) for color in colors]
-
-
-def _table(facts: _Facts, clusters: Clustering) -> NDArray[np.int64]:
-    """Count the images of each cluster and label (clusters, labels)."""
-    table = np.zeros((len(clusters.medoids), len(facts.names)), np.int64)
-    known = facts.members >= 0
-    np.add.at(table, (clusters.labels[known], facts.members[known]), 1)
-    return table
-
-
-def _matching(facts: _Facts, clusters: Clustering) -> list[tuple[int, int]]:
-    """Pair clusters with labels so that the pairs share the most images."""
-    from scipy.optimize import linear_sum_assignment
-
-    table = _table(facts, clusters)
-    pairs = zip(*linear_sum_assignment(-table), strict=True)
-    return [(int(number), int(label)) for number, label in pairs if table[number, label]]
-
-
-def _sample(collection: Collection, clusters: Clustering, number: int) -> _Sample:
-    """Choose the medoid, the members nearest to the centre, and a few of the outer quarter."""
-    members = np.flatnonzero(clusters.labels == number)
-    center = clusters.centers[number] / max(float(np.linalg.norm(clusters.centers[number])), 1e-12)
-    similarity = collection.vectors[members] @ center
-    medoid = int(clusters.medoids[number])
-    order = [int(i) for i in members[np.argsort(-similarity, kind="stable")] if i != medoid]
-    width = 1.0 if len(clusters.medoids) <= 20 else 0.5
-    near = order[: int(10 * width)]
-    outer = order[max(len(near), (3 * len(order)) // 4) :]
-    chosen = np.random.default_rng(number).permutation(len(outer))[: int(4 * width)]
-    edge = [outer[i] for i in sorted(chosen.tolist())]
-    return _Sample(members, float(similarity.mean()), medoid, near, edge)
-
-
-def _query_positions(facts: _Facts) -> list[int]:
-    """Pick positions at random with a fixed seed, in turn from clusters spread over all sizes."""
-    rng = np.random.default_rng(0)
-    pools = [sample.members for sample in facts.samples] or [np.arange(len(facts.collection))]
-    if len(pools) > _QUERIES:
-        pools = [pools[i] for i in np.linspace(0, len(pools) - 1, _QUERIES).astype(int)]
-    queues = [rng.permutation(pool).tolist() for pool in pools]
-    turns = [queue[turn] for turn in range(_QUERIES) for queue in queues if turn < len(queue)]
-    return turns[:_QUERIES]
-
-
-def _load_pictures(facts: _Facts) -> None:
-    from PIL import Image
-
-    collection = facts.collection
-    wanted = {position for position, _ in facts.queries}
-    wanted |= {collection.position(match.row) for _, found in facts.queries for match in found}
-    for sample in facts.samples[:_MAX_CLUSTERS]:
-        wanted |= {sample.medoid, *sample.near, *sample.edge}
-    shown = sorted(wanted)
-    everything = sorted(wanted | set(facts.tiles.positions.tolist() if facts.tiles is not None else []))
-    facts.pictures = dict(zip(everything, collection.thumbnails(everything), strict=True))
-    longest = max((max(Image.open(io.BytesIO(facts.pictures[i])).size) for i in shown), default=0)
-    facts.small = longest if 0 < longest <= 48 else None
 
 
 # --- sections --------------------------------------------------------------------------------------------------------
 
 
-def _page(facts: _Facts, body: str) -> str:
+def _page(facts: Facts, body: str) -> str:
     collection = facts.collection
     counts = [f"<b>{len(collection):,}</b> {_plural('image', len(collection))}"]
     if facts.clusters is not None:
@@ -245,7 +98,7 @@ def _section(name: str, title: str, why: str, content: str) -> str:
     return f"{head}{intro}{content}\n</section>"
 
 
-def _maps(facts: _Facts) -> str:
+def _maps(facts: Facts) -> str:
     if facts.coordinates is None:
         return _section("map", "Map", "", f"<p>There is no map: {escape(facts.missing['map'])}.</p>")
     figures = []
@@ -257,13 +110,13 @@ def _maps(facts: _Facts) -> str:
         figures.append(_map(facts, "cluster", facts.clusters.labels, numbers, names, facts.cluster_colors))
     why = "Images that the model finds alike lie near each other (UMAP). Distances between far groups mean little."
     if len(figures) == 2:
-        why += " A cluster has the colour of the label that it matches best."
+        why += " Clusters are paired with labels one to one as well as they fit; a pair has one colour."
     content = f'<div class="maps">\n{"".join(figures)}</div>\n{_image_map(facts)}'
     return _section("map", "Map", why, content)
 
 
 def _map(
-    facts: _Facts, kind: str, members: NDArray[np.int64] | NDArray[np.int32], short: list[str], names: list[str],
+    facts: Facts, kind: str, members: NDArray[np.int64] | NDArray[np.int32], short: list[str], names: list[str],
     colors: list[str],
 ) -> str:  # fmt: skip
     assert facts.coordinates is not None
@@ -297,7 +150,7 @@ def _legend(members: NDArray[np.int64] | NDArray[np.int32], names: list[str], co
     return f'<ul class="legend">{items}</ul>\n'
 
 
-def _image_map(facts: _Facts) -> str:
+def _image_map(facts: Facts) -> str:
     tiles = facts.tiles
     if tiles is None:
         return ""
@@ -322,7 +175,7 @@ def _image_map(facts: _Facts) -> str:
     )
 
 
-def _scores(facts: _Facts) -> str:
+def _scores(facts: Facts) -> str:
     if "scores" in facts.missing:
         return _section("scores", "Scores", "", f"<p>There are no scores: {escape(facts.missing['scores'])}.</p>")
     groups: dict[str, list[str]] = {}  # in the order of their first lines
@@ -341,18 +194,18 @@ def _scores(facts: _Facts) -> str:
     return _section("scores", "Scores", "How far to trust the map and the clusters, in numbers.", table)
 
 
-def _clusters(facts: _Facts) -> str:
+def _clusters(facts: Facts) -> str:
     if facts.clusters is None:
         text = f"<p>There are no clusters: {escape(facts.missing['clusters'])}.</p>"
         return _section("clusters", "Clusters", "", text)
     why = "Found by k-means on the vectors, the largest first. Cohesion is the mean cosine of members to their centre."
-    cards = [_cluster(facts, number) for number in range(min(len(facts.samples), _MAX_CLUSTERS))]
-    if len(facts.samples) > _MAX_CLUSTERS:
-        cards.append(f"<p>The {len(facts.samples) - _MAX_CLUSTERS} smallest clusters are not shown.</p>")
+    cards = [_cluster(facts, number) for number in range(min(len(facts.samples), MAX_CLUSTERS))]
+    if len(facts.samples) > MAX_CLUSTERS:
+        cards.append(f"<p>The {len(facts.samples) - MAX_CLUSTERS} smallest clusters are not shown.</p>")
     return _section("clusters", "Clusters", why, "\n".join(cards))
 
 
-def _cluster(facts: _Facts, number: int) -> str:
+def _cluster(facts: Facts, number: int) -> str:
     sample = facts.samples[number]
     size = len(sample.members)
     texts = [f"<b>{size:,}</b> {_plural('image', size)}, {_percent(size, len(facts.collection))}",
@@ -372,14 +225,14 @@ def _cluster(facts: _Facts, number: int) -> str:
     )
 
 
-def _strip(facts: _Facts, title: str, positions: list[int], style: str = "") -> str:
+def _strip(facts: Facts, title: str, positions: list[int], style: str = "") -> str:
     if not positions:
         return ""
     items = "".join(f"<li>{_image(facts, position)}</li>" for position in positions)
     return f'<div class="strip {style}"><p>{title}</p><ul class="tiles">{items}</ul></div>\n'
 
 
-def _curve(facts: _Facts) -> str:
+def _curve(facts: Facts) -> str:
     if facts.clusters is None or not facts.chose_k or len(facts.clusters.curve) < 2:
         return ""
     k = len(facts.clusters.medoids)
@@ -390,16 +243,16 @@ def _curve(facts: _Facts) -> str:
     return _section("curve", "How many clusters", why, figure)
 
 
-def _queries(facts: _Facts) -> str:
+def _queries(facts: Facts) -> str:
     if not facts.queries:
         return ""
-    why = "Images picked at random from the clusters, and those most like them by cosine similarity (1 is the same)."
+    why = "Images picked at random, and those most like them by cosine similarity (1 is the same)."
     if facts.names:
         why += " ≠ marks another label than the query's."
     return _section("queries", "Look-alikes", why, "\n".join(_query(facts, *each) for each in facts.queries))
 
 
-def _query(facts: _Facts, position: int, found: list[Match]) -> str:
+def _query(facts: Facts, position: int, found: list[Match]) -> str:
     collection = facts.collection
     own = collection.labels[position]
     items = ""
@@ -418,19 +271,19 @@ def _query(facts: _Facts, position: int, found: list[Match]) -> str:
     return f'<article class="query" data-row="{row}">{head}\n<ol class="tiles">{items}</ol></article>'
 
 
-def _confusion(facts: _Facts) -> str:
+def _confusion(facts: Facts) -> str:
     if facts.clusters is None or not facts.names:
         return ""
     if len(facts.names) > _MAX_LABELS:
         text = f"<p>With {len(facts.names):,} labels the table is left out (it is drawn up to {_MAX_LABELS}).</p>"
         return _section("confusion", "Clusters and labels", "", text)
-    table = _table(facts, facts.clusters)
-    columns = [label for _, label in sorted(_matching(facts, facts.clusters))]
+    table = cluster_label_table(facts, facts.clusters)
+    columns = [label for _, label in sorted(best_labels(facts, facts.clusters))]
     columns += [label for label in range(len(facts.names)) if label not in columns]
     heads = "".join(f'<th scope="col">{_name(facts.names[label])}</th>' for label in columns)
     rows = "".join(
         f'<tr><th scope="row">cluster {number}</th>{_heat(table[number, columns])}</tr>\n'
-        for number in range(min(len(table), _MAX_CLUSTERS))
+        for number in range(min(len(table), MAX_CLUSTERS))
     )
     why = "Images of each cluster and label; the stronger the colour, the larger its share of the cluster."
     content = (
@@ -450,7 +303,7 @@ def _heat(counts: NDArray[np.int64]) -> str:
     )
 
 
-def _failures(facts: _Facts) -> str:
+def _failures(facts: Facts) -> str:
     failures = facts.collection.failures
     if not failures:
         return ""
@@ -465,7 +318,7 @@ def _failures(facts: _Facts) -> str:
     return _section("failures", "Not readable", why, f'<ul class="failures">\n{items}</ul>')
 
 
-def _run(facts: _Facts) -> str:
+def _run(facts: Facts) -> str:
     collection, model = facts.collection, facts.collection.model
     side = model.get("resolution")
     terms = {
@@ -493,7 +346,7 @@ def _run(facts: _Facts) -> str:
 # --- small pieces ----------------------------------------------------------------------------------------------------
 
 
-def _image(facts: _Facts, position: int) -> str:
+def _image(facts: Facts, position: int) -> str:
     collection = facts.collection
     name, label = str(collection.ids[position]), collection.labels[position]
     text = escape(_shorten(name, 80) + (f", {_shorten(str(label))}" if label is not None else ""))

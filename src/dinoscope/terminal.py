@@ -95,17 +95,19 @@ def summarise(summary: EmbedSummary) -> None:
     """Say what an embedding did, and name the files that could not be read."""
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
-        say(
-            f"embedded {summary.embedded:,} images with {summary.model} in {duration(summary.seconds)}"
-            f" ({rate:,.0f} images/s)"
-        )
+        took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
+        say(f"embedded {_images(summary.embedded)} with {summary.model} {took}")
+        if summary.reused:
+            say(f"{_images(summary.reused)} had vectors already")
     else:
-        say(f"nothing to embed: all {summary.reused:,} images have their vectors")
-    if summary.embedded and summary.reused:
-        say(f"{summary.reused:,} images had their vectors already")
+        say(f"nothing to embed: {_images(summary.reused)} with vectors already")
     if summary.removed:
-        say(f"{summary.removed:,} images are no longer in the source and are left out")
+        say(f"{_images(summary.removed)} no longer in the source, left out")
     if summary.failures:
-        say(f"{len(summary.failures):,} images could not be read:")
+        say(f"{_images(len(summary.failures))} could not be read:")
         for failure in summary.failures:
             say(f"  {failure.id}: {failure.reason}")
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image" if count == 1 else f"{count:,} images"
