@@ -93,8 +93,15 @@ def test_duplicates_bound_the_numbers_tried():
     with pytest.raises(InputError, match="k must be at most the number of distinct vectors, got k=4 for fewer"):
         kmeans(vectors, 4)
     with pytest.raises(InputError, match="number of distinct vectors, got k=2"):
-        kmeans(np.ones((20, 3)))
-    assert kmeans(np.ones((20, 3)), 1).labels.tolist() == [0] * 20
+        kmeans(np.ones((20, 3)), 2)
+
+
+@pytest.mark.parametrize("vectors", [np.ones((20, 3)), np.eye(2), np.eye(1)])
+def test_what_cannot_be_divided_is_one_cluster(vectors):
+    found = kmeans(vectors)
+    assert found.labels.tolist() == [0] * len(vectors)
+    assert np.isnan(found.silhouette)
+    assert found.curve == ()
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,7 @@ def test_bad_arguments_are_named(k, seed, message):
 
 def test_bad_choices_are_named():
     with pytest.raises(InputError, match="vectors must have at least 3 rows, got 2"):
-        kmeans(np.eye(2))
+        choose_k(np.eye(2))
     with pytest.raises(InputError, match="candidates must be a whole number, between 2 and 239; got 240"):
         choose_k(blobs()[0], [2, 240])
     with pytest.raises(InputError, match="candidates must hold at least one number"):

@@ -187,7 +187,8 @@ def cluster(
         ],
         right=(0, 1),
     )  # fmt: skip
-    typer.echo(f"{len(clusters)} clusters, silhouette {found.silhouette:.3f} (cosine, in the embedding)")
+    if len(clusters) > 1:
+        typer.echo(f"{len(clusters)} clusters, silhouette {found.silhouette:.3f} (cosine, in the embedding)")
 
 
 @app.command(epilog="Example:  dinoscope score photos.dino --json")

@@ -62,16 +62,18 @@ def kmeans(vectors: ArrayLike, k: int | None = None, *, seed: int = 0) -> Cluste
 
     Args:
         vectors: Array (N, D), of any scale.
-        k: Number of clusters, 1 to N; without it ``choose_k`` chooses.
+        k: Number of clusters, 1 to N; without it ``choose_k`` chooses, and fewer than 3 vectors, or vectors that are
+            all alike, are one cluster.
         seed: Seed of the starts, from 0 to 2**32 - 1.
 
     Raises:
-        InputError: See ``l2_normalize``; ``k`` or ``seed`` is out of range; fewer than ``k`` distinct vectors; or
-            without ``k``, fewer than 3 vectors or all alike.
+        InputError: See ``l2_normalize``; ``k`` or ``seed`` is out of range; fewer than ``k`` distinct vectors.
     """
     unit = l2_normalize(vectors)
     curve: tuple[tuple[int, float], ...] = ()
-    if k is None:
+    if k is None and (len(unit) < 3 or not np.ptp(unit, axis=0).any()):
+        k = 1
+    elif k is None:
         choice = choose_k(vectors, seed=seed)
         k, curve = choice.k, choice.curve
     check_count(k, "k", at_most=len(unit), why="the number of vectors")

@@ -41,7 +41,7 @@ MODELS: dict[str, Model] = {
     for row in (
         Model(
             name="mini-fashion",
-            description="bundled; SimDINO on the 60,000 Fashion-MNIST training images: small grey pictures of clothes",
+            description="bundled; for small grey pictures of clothes; saw 58,000 Fashion-MNIST training images",
             file="mini-fashion.onnx",
             resolution=28,
             dim=256,
