@@ -96,6 +96,8 @@ def test_map_as_picture_table_and_json(run, collection, tmp_path):
     assert (code, out.strip()) == (0, str(collection / "map.png"))
     with Image.open(collection / "map.png") as picture:
         assert min(picture.size) > 500
+    assert run("map", collection, "--images", "-o", tmp_path / "images.png")[0] == 0
+    assert (tmp_path / "images.png").read_bytes() != (collection / "map.png").read_bytes()
     assert run("map", collection, "-o", tmp_path / "map.csv")[0] == 0
     lines = (tmp_path / "map.csv").read_text().splitlines()
     assert lines[0] == "row,id,label,x,y"

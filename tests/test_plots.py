@@ -13,6 +13,7 @@ from PIL import Image, ImageColor
 
 from dinoscope import plots
 from dinoscope.errors import InputError
+from dinoscope.tiles import Tiles, image_map_figure, pick_tiles
 
 
 def decode(picture: bytes, background: str = "#ffffff") -> NDArray[Any]:
@@ -227,7 +228,7 @@ def test_curve_needs_the_chosen_k(curve, chosen):
 
 def test_tiles_do_not_overlap_and_keep_their_places():
     points = np.random.default_rng(1).normal(size=(3000, 2)) * (3, 1)
-    tiles = plots.pick_tiles(points, 200)
+    tiles = pick_tiles(points, 200)
     assert 120 < len(tiles.positions) < 320
     assert len(np.unique(tiles.cells, axis=0)) == len(tiles.cells)
     assert len(np.unique(tiles.positions)) == len(tiles.positions)
@@ -240,26 +241,26 @@ def test_tiles_do_not_overlap_and_keep_their_places():
 
 @pytest.mark.parametrize("points", [[[0.0, 0.0]], np.ones((9, 2)), [[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 9.0]]])
 def test_tiles_of_few_points(points):
-    tiles = plots.pick_tiles(points)
+    tiles = pick_tiles(points)
     assert len(tiles.positions) == len(np.unique(points, axis=0))
-    picture = plots.image_map_figure(tiles, [np.zeros((4, 4), np.uint8)] * len(tiles.positions), tile=10)
+    picture = image_map_figure(tiles, [np.zeros((4, 4), np.uint8)] * len(tiles.positions), tile=10)
     assert Image.open(io.BytesIO(picture)).size == (10 * tiles.columns, 10 * tiles.rows)
 
 
 def test_tiles_refuse_nonsense():
     with pytest.raises(InputError, match="count must be at least 1"):
-        plots.pick_tiles([[0.0, 0.0]], 0)
+        pick_tiles([[0.0, 0.0]], 0)
     with pytest.raises(InputError, match="finite"):
-        plots.pick_tiles([[0.0, np.inf]])
+        pick_tiles([[0.0, np.inf]])
 
 
 def test_image_map_puts_each_image_in_its_cell():
-    tiles = plots.Tiles(np.asarray([0, 1]), np.asarray([[0, 1], [2, 0]]), 3, 2)
+    tiles = Tiles(np.asarray([0, 1]), np.asarray([[0, 1], [2, 0]]), 3, 2)
     red, wide = np.zeros((8, 8, 3), np.uint8), np.zeros((10, 40), np.uint8)
     red[..., 0] = 255
     out = io.BytesIO()
     Image.fromarray(wide).save(out, "PNG")
-    picture = plots.image_map_figure(tiles, [red, out.getvalue()], tile=40, colors=["#00ff00", "#0000ff"])
+    picture = image_map_figure(tiles, [red, out.getvalue()], tile=40, colors=["#00ff00", "#0000ff"])
     pixels = decode(picture)
     assert pixels.shape == (80, 120, 3)
     assert pixels[55, 20].tolist() == [255, 0, 0]
@@ -268,6 +269,6 @@ def test_image_map_puts_each_image_in_its_cell():
     assert pixels[77, 20].tolist() == [0, 255, 0]
     assert pixels[10, 20].tolist() == [255, 255, 255]
     with pytest.raises(InputError, match="one for each of 2 tiles, got 1"):
-        plots.image_map_figure(tiles, [red])
+        image_map_figure(tiles, [red])
     with pytest.raises(InputError, match="format"):
-        plots.image_map_figure(tiles, [red, red], format="svg")
+        image_map_figure(tiles, [red, red], format="svg")

@@ -124,6 +124,7 @@ def map_(
     min_dist: Annotated[float, typer.Option(min=0.0, max=1.0, help="How tightly points may lie.")] = 0.1,
     seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")] = None,
+    images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,8 +143,9 @@ def map_(
     elif target.suffix == ".png":
         from dinoscope.plots import collection_map
         from dinoscope.store import write_bytes
+        from dinoscope.tiles import collection_image_map
 
-        write_bytes(target, collection_map(opened, coordinates))
+        write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
     else:
         raise InputError(f"cannot write {target.name!r}: expected a name that ends with .png or .csv")
     typer.echo(str(target))

@@ -1,4 +1,4 @@
-"""Still pictures: the map as points or as images, and the silhouette curve.
+"""Still pictures: the map as points, and the silhouette curve.
 
 Every function returns the bytes of one picture. Nothing here touches pyplot, so there is no global state, no window,
 and any thread may draw. Backgrounds are transparent: draw with ``dark=True`` for a dark page.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
 
 __all__ = [
-    "OTHER", "PALETTE", "Tiles", "collection_map", "curve_figure", "group_colors", "image_map_figure", "label_groups",
-    "map_figure", "pick_tiles",
+    "OTHER", "PALETTE", "PAPER", "check_map", "collection_map", "curve_figure", "encode", "group_colors",
+    "label_groups", "map_figure",
 ]  # fmt: skip
 
 # Chosen to lie far apart in OKLab, also as seen with deuteranopia and protanopia (Machado et al. 2009), among colours
@@ -37,10 +36,9 @@ PALETTE = (
 )  # fmt: skip
 OTHER = "#a3a7ad"  # groups beyond the palette, and images without a group
 
-_MAX_SIDE = 50  # cells of an image map, so that one still sees what is in them
 _DPI = 100  # of the layout; pixels of a picture are twice that, for sharp screens
 _INK = {False: "#1d2026", True: "#e8eaee"}
-_PAPER = {False: "#ffffff", True: "#15171c"}
+PAPER = {False: "#ffffff", True: "#15171c"}
 _ACCENT = {False: "#2f5fc4", True: "#8fb2ff"}
 
 
@@ -51,7 +49,7 @@ def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool
         members = collection.clusters().labels.astype(np.int64)
         names = [f"cluster {number}" for number in range(int(members.max()) + 1)]
     title = f"{collection.name}: {len(collection):,} images through {collection.model['model']}"
-    return map_figure(coordinates, members, names, title=title, dark=dark, background=_PAPER[dark])
+    return map_figure(coordinates, members, names, title=title, dark=dark, background=PAPER[dark])
 
 
 def label_groups(labels: ArrayLike) -> tuple[NDArray[np.int64], list[str]]:
@@ -100,7 +98,7 @@ def map_figure(
     """
     from matplotlib.colors import to_rgba_array
 
-    points, members = _check_map(coordinates, groups, len(names))
+    points, members = check_map(coordinates, groups, len(names))
     counts = np.bincount(members[members >= 0], minlength=len(names))
     paints = list(colors) if colors is not None else group_colors(counts)
     side, top = 2.1 if legend else 0.0, 0.4 if title else 0.0
@@ -153,7 +151,7 @@ def curve_figure(
     axes.plot(ks, values, color=_ACCENT[dark], linewidth=1.6, marker="o", markersize=3.5)
     at = values[ks.index(mark)]
     axes.axvline(mark, color=ink, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.plot([mark], [at], "o", markersize=9, mfc=_PAPER[dark], mec=_ACCENT[dark], mew=2)
+    axes.plot([mark], [at], "o", markersize=9, mfc=PAPER[dark], mec=_ACCENT[dark], mew=2)
     right = mark > (min(ks) + max(ks)) / 2
     axes.annotate(f"k = {mark}", (mark, at), xytext=(-11 if right else 11, 7), textcoords="offset points", color=ink,
                   fontweight="bold", fontsize=10, ha="right" if right else "left")  # fmt: skip
@@ -168,85 +166,11 @@ def curve_figure(
     return _render(figure, format)
 
 
-@dataclass(frozen=True)
-class Tiles:
-    """Which images stand where on an image map.
-
-    Attributes:
-        positions: Positions of the images (M,).
-        cells: Column and row, from the top left, of each (M, 2).
-        columns: Width of the grid.
-        rows: Height of the grid.
-    """
-
-    positions: NDArray[np.int64]
-    cells: NDArray[np.int64]
-    columns: int
-    rows: int
-
-
-def pick_tiles(coordinates: ArrayLike, count: int = 600) -> Tiles:
-    """Lay a grid over the map and pick for each cell the image nearest to its middle, so that none overlap.
-
-    Args:
-        coordinates: The map (N, 2).
-        count: About how many images to pick; fewer where they would become too small, or be alone.
-
-    Raises:
-        InputError: If the coordinates are not finite numbers (N, 2), or ``count`` is not positive.
-    """
-    if count < 1:
-        raise InputError(f"count must be at least 1, got {count}")
-    points, _ = _check_map(coordinates, np.zeros(len(np.asarray(coordinates))), 1)
-    place = (points - points.min(axis=0)) / max(float(np.ptp(points, axis=0).max()), 1e-9)  # 0 to 1 on the longer side
-    wanted = min(count, len(points) // 4)
-    for side in range(6, _MAX_SIDE + 1, 2):
-        cells = np.minimum(place * side, side - 1).astype(np.int64)
-        if len(np.unique(cells, axis=0)) >= wanted:
-            break
-    off = np.abs(place * side - cells - 0.5).max(axis=1)
-    nearest = np.lexsort((off, cells[:, 0], cells[:, 1]))
-    _, first = np.unique(cells[nearest], axis=0, return_index=True)
-    positions = np.sort(nearest[first])
-    columns, rows = (cells.max(axis=0) + 1).tolist()
-    column, row = cells[positions].T
-    return Tiles(positions, np.column_stack([column, rows - 1 - row]), columns, rows)  # pictures count from the top
-
-
-def image_map_figure(
-    tiles: Tiles, pictures: Sequence[bytes | NDArray[np.uint8]], *, tile: int = 32,
-    colors: Sequence[str] | None = None, background: str | None = None, format: str = "png",
-) -> bytes:  # fmt: skip
-    """Draw the map with the images themselves.
-
-    Args:
-        tiles: What ``pick_tiles`` chose.
-        pictures: The images at ``tiles.positions``, encoded or uint8 (H, W) or (H, W, 3).
-        tile: Side of a cell in pixels; images are fitted into it whole.
-        colors: A colour for each image (M,), drawn as a line below it.
-        background: A colour, by default none (transparent).
-        format: "png" or "webp" (a fifth of the size).
-
-    Raises:
-        InputError: If there are more or fewer pictures than tiles.
-    """
-    if len(pictures) != len(tiles.positions):
-        raise InputError(f"pictures must be one for each of {len(tiles.positions)} tiles, got {len(pictures)}")
-    canvas = Image.new("RGBA", (tiles.columns * tile, tiles.rows * tile), background or (0, 0, 0, 0))
-    gap = max(1, tile // 16)
-    bar = min(max(2, tile // 14), 4) if colors is not None else 0
-    for index, ((column, row), picture) in enumerate(zip(tiles.cells.tolist(), pictures, strict=True)):
-        left, top = column * tile, row * tile
-        _paste(canvas, picture, (left, top), (tile - gap, tile - gap - bar))
-        if colors is not None:
-            canvas.paste(colors[index], (left, top + tile - gap - bar, left + tile - gap, top + tile - gap))
-    return _encode(canvas, format)
-
-
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _check_map(points: ArrayLike, groups: ArrayLike, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def check_map(points: ArrayLike, groups: ArrayLike, count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return coordinates (N, 2) and groups (N,), -1 for none, or say what is wrong with them."""
     points = np.asarray(points, np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
         raise InputError(f"coordinates must be finite numbers of shape (N, 2), got shape {points.shape}")
@@ -321,7 +245,7 @@ def _write_names(
         x, y = _seat(points, own)
         texts.append(axes.text(
             x, y, _printable(name, 20), ha="center", va="center" if own.sum() > 3 else "top", color=_INK[dark],
-            fontsize=10, fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=_PAPER[dark])],
+            fontsize=10, fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=PAPER[dark])],
             zorder=5, parse_math=False,
         ))  # fmt: skip
     if not texts:
@@ -377,21 +301,11 @@ def _render(figure: Figure, format: str) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return _encode(Image.fromarray(pixels), format)
+    return encode(Image.fromarray(pixels), format)
 
 
-def _paste(canvas: Image.Image, picture: bytes | NDArray[np.uint8], at: tuple[int, int], box: tuple[int, int]) -> None:
-    """Fit a picture whole into a box and paste it in its middle."""
-    image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
-    image = image.convert("RGBA")
-    scale = min(box[0] / image.width, box[1] / image.height)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    if size != image.size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    canvas.paste(image, (at[0] + (box[0] - size[0]) // 2, at[1] + (box[1] - size[1]) // 2), image)
-
-
-def _encode(image: Image.Image, format: str) -> bytes:
+def encode(image: Image.Image, format: str) -> bytes:
+    """Return a picture as the bytes of a PNG or WebP file."""
     out = io.BytesIO()
     if format not in ("png", "webp"):
         raise InputError(f"format must be 'png' or 'webp', or 'svg' but for a map of images, got {format!r}")

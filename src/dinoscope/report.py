@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dinoscope import plots, store
 from dinoscope.report_facts import MAX_CLUSTERS, Facts, best_labels, cluster_label_table, gather
+from dinoscope.tiles import image_map_figure
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection, Match
@@ -162,7 +163,7 @@ def _image_map(facts: Facts) -> str:
     ]
     side = int(np.clip(1800 // max(tiles.columns, tiles.rows), 14, 96))
     pictures = [facts.pictures[i] for i in tiles.positions.tolist()]
-    picture = plots.image_map_figure(tiles, pictures, tile=side, colors=colors, format="webp")
+    picture = image_map_figure(tiles, pictures, tile=side, colors=colors, format="webp")
     by = "label" if facts.names else "cluster"
     alt = f"The same map drawn with {len(pictures):,} of the images at their places"
     caption = (

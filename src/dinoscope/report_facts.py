@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dinoscope import plots
 from dinoscope.errors import InputError
+from dinoscope.tiles import Tiles, pick_tiles
 
 if TYPE_CHECKING:
     from dinoscope.clusters import Clustering
@@ -51,7 +52,7 @@ class Facts:
     chose_k: bool
     samples: list[Sample] = field(default_factory=list)
     queries: list[tuple[int, list[Match]]] = field(default_factory=list)
-    tiles: plots.Tiles | None = None
+    tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
     label_colors: list[str] = field(default_factory=list)
     cluster_colors: list[str] = field(default_factory=list)
@@ -85,7 +86,7 @@ def gather(collection: Collection, k: int | None) -> Facts:
         facts.cluster_colors = _cluster_colors(facts, clusters)
         facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
     if coordinates is not None:
-        facts.tiles = plots.pick_tiles(coordinates)
+        facts.tiles = pick_tiles(coordinates)
     answers = [(each, collection.search(int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
     facts.queries = [(position, found) for position, found in answers if found]
     _load_pictures(facts)
