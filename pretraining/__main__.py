@@ -15,7 +15,7 @@ from pretraining.card import Section, read_scores, write_card
 from pretraining.export import export, export_safetensors, fit_projection, image_features
 from pretraining.images import load
 from pretraining.networks import BACKBONES
-from pretraining.recipes import RECIPES, WEAKNESSES
+from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES
 from pretraining.sets import SETS, get_set
 from pretraining.train import Recipe, Run, train
 
@@ -180,7 +180,7 @@ def _card(args: argparse.Namespace) -> None:
         if file and not file.is_file():
             raise FileNotFoundError(f"no file {file}: make it with 'python -m pretraining export'")
         scores = read_scores(args.scores, name) if args.scores else ()
-        sections.append(Section(name, _open(Path(checkpoint)), WEAKNESSES[name], scores, file))
+        sections.append(Section(name, _open(Path(checkpoint)), REMARKS[name], WEAKNESSES[name], scores, file))
     write_card(sections, args.out)
     print(args.out)
 

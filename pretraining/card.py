@@ -34,6 +34,7 @@ class Section:
     Attributes:
         name: The model's name.
         run: Its training run.
+        remarks: What the recipe does not say of how it was made.
         weaknesses: What the model is bad at, in plain words.
         scores: Rows measure, this model, raw pixels; see ``read_scores``.
         file: The shipped file, for its size and SHA-256.
@@ -41,6 +42,7 @@ class Section:
 
     name: str
     run: Run
+    remarks: str
     weaknesses: str
     scores: tuple[tuple[str, str, str], ...] = ()
     file: Path | None = None
@@ -83,7 +85,8 @@ def _section(section: Section) -> str:
         f"A `{recipe.backbone}` backbone of {parameters / 1e6:.2f} million parameters; vectors of {backbone.dim} "
         f"numbers from images of {recipe.size} x {recipe.size} pixels. Trained with {_LOSSES[recipe.loss]}: "
         f"{minutes} on `{run.device.type}`, {run.step:,} steps, {run.seen:,} images seen (with repetition). "
-        "What ships is the exponential moving average of the trained network (the teacher), without its head.",
+        "What ships is the exponential moving average of the trained network (the teacher), without its head. "
+        f"{section.remarks}",
         *_file(section.file),
         "",
         "### What it saw",
