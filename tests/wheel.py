@@ -29,8 +29,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         venv.create(Path(folder) / "venv", with_pip=True)
         binaries = Path(folder) / "venv" / ("Scripts" if os.name == "nt" else "bin")
-        run = [str(binaries / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*run, "install", str(wheel)], check=True)
+        run = [str(binaries / "python"), "-m", "pip", "--disable-pip-version-check"]
+        subprocess.run([*run, "install", "--quiet", str(wheel)], check=True)
         installed = subprocess.run([*run, "list", "--format", "json"], check=True, capture_output=True).stdout
         unwanted = [p["name"] for p in json.loads(installed) if p["name"].lower() in FORBIDDEN]
         assert not unwanted, f"installed with the wheel: {unwanted}"

@@ -91,7 +91,11 @@ def demo(
 @app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")
 def embed(
     source: Annotated[
-        str, typer.Argument(help="A folder of images, a data set (fashion-mnist, fashion-mnist-test), or a .npy file.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder of images, a data set (fashion-mnist, fashion-mnist-test), or a .npy file.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
     model: Annotated[str, typer.Option(help="See 'dinoscope models'.")] = "mini",
@@ -210,7 +214,7 @@ def score(
 @app.command(epilog="Examples:  dinoscope search photos.dino 17      dinoscope search photos.dino cat.jpg -k 5 --json")
 def search(
     collection: CollectionPath,
-    query: Annotated[str, typer.Argument(help="A row number, or any image file.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="A row number, or any image file.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of answers.")] = 10,
     model: ModelOption = None,
     as_json: JsonOption = False,

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope import store
 from dinoscope.embedding import FORMAT, EmbedSummary, Failure, Progress, embed_source
-from dinoscope.errors import CollectionError, InputError
+from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -332,7 +332,11 @@ class Collection:
                 raise InputError(f"a query vector must have shape {self.vectors.shape[1:]}, got {query.shape}")
             vector: NDArray[np.float32] = (query / max(float(np.linalg.norm(query)), 1e-12)).astype(np.float32)
             return vector
-        image = read_image(Path(query) if isinstance(query, str | PurePath) else query)
+        try:
+            image = read_image(Path(query) if isinstance(query, str | PurePath) else query)
+        except ImageError as error:
+            name = str(query) if isinstance(query, str | PurePath) else "the image"
+            raise ImageError(f"{name}: {error} (a query is a row number or an image file)") from None
         encoder = Encoder(self.model["model"])
         if encoder.key != self._key:
             raise CollectionError(

@@ -45,10 +45,11 @@ def compute_scores(
     scores = []
     k = min(15, (len(vectors) - 1) // 2)
     if k >= 1:
+        drawn = ", of 5,000 random images" if len(vectors) > 5_000 else ""
         kept = metrics.neighborhood_preservation(graph, coordinates, min(k, graph.indices.shape[1]))
         scores += [
             Score("map: trustworthiness", metrics.trustworthiness(vectors, coordinates, k),
-                  f"neighbours on the map that are true neighbours, by rank, {k} nearest; 1 is best, 0.5 is chance"),
+                  f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance"),
             Score("map: neighbours kept", kept,
                   f"share of the {k} true nearest neighbours that are among the {k} nearest on the map"),
         ]  # fmt: skip
