@@ -1,3 +1,4 @@
+import inspect
 import json
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from PIL import Image
 
 from dinoscope import __version__, cli
 from dinoscope.datasets import load_dataset
+from dinoscope.models import DEFAULT_MODEL, MODELS
 
 
 @pytest.fixture
@@ -50,6 +52,12 @@ def collection(photos):
         check=True, capture_output=True,
     )  # fmt: skip
     return target
+
+
+def test_default_model_is_that_of_the_table():
+    default = inspect.signature(cli.embed).parameters["model"].default
+    assert default == DEFAULT_MODEL
+    assert default in MODELS
 
 
 def test_version_and_help(run):

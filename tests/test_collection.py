@@ -7,10 +7,11 @@ from sklearn.metrics import silhouette_score
 from dinoscope import store
 from dinoscope.collection import Collection
 from dinoscope.datasets import load_dataset
+from dinoscope.decode import thumbnail
 from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import CollectionError, ImageError, InputError
-from dinoscope.images import ArraySource, thumbnail
+from dinoscope.images import ArraySource
 
 N = 240
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from dinoscope.classify import knn_accuracy
     from dinoscope.clusters import Clustering, kmeans
     from dinoscope.collection import Collection, Match
+    from dinoscope.decode import read_image
     from dinoscope.encoder import Encoder
     from dinoscope.errors import DinoscopeError
-    from dinoscope.images import read_image
     from dinoscope.knn import NeighborGraph, neighbors
     from dinoscope.metrics import silhouette, trustworthiness
     from dinoscope.projection import umap
@@ -38,7 +38,7 @@ _HOME = {
     "kmeans": "clusters",
     "knn_accuracy": "classify",
     "neighbors": "knn",
-    "read_image": "images",
+    "read_image": "decode",
     "silhouette": "metrics",
     "trustworthiness": "metrics",
     "umap": "projection",

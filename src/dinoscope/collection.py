@@ -324,8 +324,8 @@ class Collection:
     def _query_vector(self, query: Any) -> NDArray[np.float32]:
         from pathlib import PurePath
 
+        from dinoscope.decode import read_image
         from dinoscope.encoder import Encoder
-        from dinoscope.images import read_image
 
         if isinstance(query, np.ndarray) and query.ndim == 1:
             if query.shape != self.vectors.shape[1:]:

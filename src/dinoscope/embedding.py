@@ -28,9 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope import store
+from dinoscope.decode import UnreadableError, thumbnail
 from dinoscope.encoder import Encoder
 from dinoscope.errors import CollectionError, ImageError, SourceError
-from dinoscope.images import ImageSource, UnreadableError, thumbnail
+from dinoscope.images import ImageSource
 
 __all__ = ["FORMAT", "EmbedSummary", "Failure", "Progress", "embed_source"]
 
