@@ -201,13 +201,6 @@ def test_stopping_an_embedding_is_calm(run, photos, tmp_path, monkeypatch):
     assert "stopped; what is done is kept" in err
 
 
-def test_pages_made_from_the_code_are_up_to_date():
-    from docs.generate import DOCS, PAGES
-
-    for name, make in PAGES.items():
-        assert (DOCS / name).read_text(encoding="utf-8") == make(), f"docs/{name} is out of date: run 'make docs'"
-
-
 def test_array_file(run, tmp_path):
     np.save(tmp_path / "images.npy", load_dataset("fashion-mnist-test").pixels[:20])
     code, _, err = run("embed", tmp_path / "images.npy", "-o", tmp_path / "c", "--model", "mini-fashion")
