@@ -21,12 +21,12 @@ from pretraining.train import Recipe, Run, train
 
 _TRAIN = """examples:
   python -m pretraining train mini-fashion --out runs/fashion.pt --minutes 20
-  python -m pretraining train mini --data ../shared/data --out runs/mini.pt --device cuda --pause-after 540
+  python -m pretraining train mini --data DIR --out runs/mini.pt --device cuda --pause-after 540
   the same command again goes on where that one paused (or was killed)
 """
 _EXPORT = """examples:
   python -m pretraining export runs/fashion.pt --onnx src/dinoscope/weights/mini-fashion.onnx
-  python -m pretraining export runs/mini.pt --onnx mini.onnx --projection-dim 128 --whiten 0.5 --data ../shared/data
+  python -m pretraining export runs/mini.pt --onnx mini.onnx --projection-dim 128 --whiten 0.5 --data DIR
 """
 _CARD = """examples:
   python -m benchmarks.weights --model mini-fashion.onnx --json scores.json

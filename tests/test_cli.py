@@ -181,6 +181,15 @@ def test_expected_errors_are_one_line(run, tmp_path, monkeypatch, args, message)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_cannot_be_written_is_one_line(run, collection, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = run("report", collection, "-o", tmp_path / "file" / "r.html")
+    assert (code, out) == (1, "")
+    assert err.startswith("dinoscope: ")
+    assert err.count("\n") == 1
+    assert "file" in err
+
+
 def test_search_for_what_is_not_there(run, collection, tmp_path):
     code, _, err = run("search", collection, "500")
     assert code == 1

@@ -137,6 +137,27 @@ def test_only_bad_files_is_an_error(tmp_path, encoder):
         embed_source(open_source(tmp_path / "bad"), tmp_path / "c", encoder)
 
 
+@pytest.mark.parametrize("part", ["details", "vectors"])
+def test_a_deleted_part_is_made_anew(tmp_path, encoder, pixels, part):
+    source = ArraySource(pixels[:40])
+    embed_source(source, tmp_path / "c", encoder)
+    before = Collection(tmp_path / "c")
+    thumbnails = before.thumbnails(range(40))
+    for file in (tmp_path / "c" / part).rglob("part-*.parquet"):
+        file.unlink()
+    if part == "details":
+        with pytest.raises(CollectionError, match="has lost the details of 2 images: run 'dinoscope embed' again"):
+            before.thumbnails([3, 7])
+    else:
+        with pytest.raises(CollectionError, match="has no vectors yet"):
+            Collection(tmp_path / "c")
+    summary = embed_source(source, tmp_path / "c", encoder)
+    assert summary.embedded == (40 if part == "vectors" else 0)
+    after = Collection(tmp_path / "c")
+    np.testing.assert_array_equal(after.vectors, before.vectors)
+    assert after.thumbnails(range(40)) == thumbnails
+
+
 def test_another_source_is_kept_out(tmp_path, encoder, folder, pixels):
     embed_source(open_source(folder), tmp_path / "c", encoder)
     with pytest.raises(CollectionError, match=r"holds the folder 'clothes', got the array 'array'.*with -o"):

@@ -15,6 +15,7 @@ SHIPPED = (
     "dinoscope/data/LICENSE",
     "dinoscope/weights/CARD.md",
     "dinoscope/weights/mini-fashion.onnx",
+    "dinoscope/weights/mini.onnx",
     "dinoscope/py.typed",
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,11 +34,7 @@ KOption = Annotated[
 ]
 
 
-class Verdict(int, Enum):
-    """Exit codes."""
-
-    EXPECTED_ERROR = 1
-    INTERRUPTED = 130
+EXPECTED_ERROR, INTERRUPTED = 1, 130  # exit codes
 
 
 @app.callback(invoke_without_command=True)
@@ -312,7 +307,7 @@ def _embed(source: str, output: Path, model: str, limit: int | None, data_dir: P
             return Collection.from_images(source, output, model=model, limit=limit, data_dir=data_dir, on_progress=show)
     except KeyboardInterrupt:
         say(f"\nstopped; what is done is kept: the same command continues, in {output}")
-        raise SystemExit(Verdict.INTERRUPTED.value) from None
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _open(path: Path, model: str | None) -> Collection:
@@ -343,10 +338,13 @@ def main() -> None:
         app()
     except DinoscopeError as error:
         typer.echo(f"dinoscope: {error}", err=True)
-        raise SystemExit(Verdict.EXPECTED_ERROR.value) from None
+        raise SystemExit(EXPECTED_ERROR) from None
     except BrokenPipeError:  # the reader of a pipe went away, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(Verdict.EXPECTED_ERROR.value) from None
+        raise SystemExit(EXPECTED_ERROR) from None
+    except OSError as error:  # no permission, a full disk, a path that leads through a file
+        typer.echo(f"dinoscope: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        raise SystemExit(EXPECTED_ERROR) from None
 
 
 if __name__ == "__main__":

@@ -247,7 +247,11 @@ class Collection:
         return position
 
     def thumbnails(self, positions: ArrayLike) -> list[bytes]:
-        """Return the stored small pictures (PNG or JPEG) of the images at these positions."""
+        """Return the stored small pictures (PNG or JPEG) of the images at these positions.
+
+        Raises:
+            CollectionError: If a part of the collection was deleted.
+        """
         wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
         found: dict[int, bytes] = {}
         needed = set(wanted)
@@ -261,6 +265,11 @@ class Collection:
                 for row, picture in zip(rows.tolist(), pictures, strict=True)
                 if row in needed and picture is not None
             }
+        lost = needed - found.keys()
+        if lost:
+            raise CollectionError(
+                f"{self.path} has lost the details of {len(lost)} images: run 'dinoscope embed' again to make them anew"
+            )
         return [found[row] for row in wanted]
 
     # --- inside -----------------------------------------------------------------------------------------------------

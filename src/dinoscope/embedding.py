@@ -129,13 +129,10 @@ def embed_source(
         _describe_model(folder, encoder)
         have = set(_stored_rows(folder))
         active = {row: index for index, row in table.items()}
-        pending = [
-            row for row in sorted(active)
-            if row not in have and not (row in known and known[row].error and not known[row].transient)
-        ]  # fmt: skip
+        pending = [row for row in sorted(active) if _is_pending(known.get(row), row in have)]
         embedded = 0
         if pending:
-            embedded = _embed_rows(source, path, encoder, active, pending, known, on_progress)
+            embedded = _embed_rows(source, path, encoder, active, pending, known, have, on_progress)
         failures = tuple(
             Failure(row, source.items[active[row]].id, known[row].error or "")
             for row in sorted(active) if row in known and known[row].error
@@ -151,6 +148,13 @@ def embed_source(
             store.write_json(path / "collection.json", {**manifest, "vectors": encoder.key})
     reused = len(active) - embedded - len(failures)
     return EmbedSummary(embedded, reused, removed, failures, time.monotonic() - began, encoder.model.name)
+
+
+def _is_pending(details: _Decoded | None, has_vector: bool) -> bool:
+    """Tell whether a row needs work: without details (a lost part), or without a vector unless it cannot be decoded."""
+    if details is None or (details.error and details.transient):
+        return True
+    return not has_vector and not details.error
 
 
 def _prepare(path: Path, source: ImageSource) -> None:
@@ -251,7 +255,7 @@ def _read_details(path: Path) -> dict[int, _Decoded]:
 
 def _embed_rows(
     source: ImageSource, path: Path, encoder: Encoder, active: dict[int, int], pending: list[int],
-    known: dict[int, _Decoded], on_progress: Callable[[Progress], None] | None,
+    known: dict[int, _Decoded], have: set[int], on_progress: Callable[[Progress], None] | None,
 ) -> int:  # fmt: skip
     """Decode in threads, run the model on this one, write parts. Returns the number of images embedded."""
     began, done, embedded = time.monotonic(), 0, 0
@@ -259,10 +263,11 @@ def _embed_rows(
 
     def finish(batch: list[_Decoded]) -> None:
         nonlocal embedded
-        if batch:
-            buffer.vectors.append(encoder.run(np.stack([each.pixels for each in batch if each.pixels is not None])))
-            buffer.rows += [each.row for each in batch]
-            embedded += len(batch)
+        new = [each for each in batch if each.row not in have]
+        if new:
+            buffer.vectors.append(encoder.run(np.stack([each.pixels for each in new if each.pixels is not None])))
+            buffer.rows += [each.row for each in new]
+            embedded += len(new)
 
     try:
         for decoded in _decode_ahead(source, encoder, active, pending, known):

@@ -40,6 +40,14 @@ MODELS: dict[str, Model] = {
     row.name: row
     for row in (
         Model(
+            name="mini",
+            description="bundled; for photographs of all kinds, at thumbnail size; saw 189,000 images of three sets",
+            file="mini.onnx",
+            resolution=32,
+            dim=256,
+            licence="Apache-2.0",
+        ),
+        Model(
             name="mini-fashion",
             description="bundled; for small grey pictures of clothes; saw 58,000 Fashion-MNIST training images",
             file="mini-fashion.onnx",
