@@ -32,7 +32,8 @@ __all__ = [
 
 Metric = Literal["cosine", "euclidean"]
 
-_TILE = (32, 4096)  # distances computed at once, members x queries: two float32 tiles stay in a 2 MB cache
+_BLOCK_ROWS = 2048  # rows whose distances are summed in one go
+_TILE = (32, 4096)  # distances computed at once: two float32 tiles stay in a 2 MB cache
 _BLOCK_BYTES = 1 << 26  # one thread's share where whole rows of distances are needed
 
 
@@ -64,9 +65,10 @@ def silhouette_samples(vectors: ArrayLike, labels: ArrayLike, metric: Metric = "
 
     Cosine distances take one pass: for unit vectors the distances of x to the n members of a group sum to
     sum(1 - x.y) = n - x.S, S being the sum of the members, because the product is linear; in its own group x adds
-    1 - x.x = 0. So N x groups products replace the N x N distances. Euclidean distances take all pairs, in tiles that
-    stay in the cache: differences up to three dimensions, matrix products beyond. Each group is first moved to its
-    own mean, which bounds the rounding error by the distances themselves however far the groups lie apart.
+    1 - x.x = 0. So N x groups products replace the N x N distances. Euclidean distances take each pair
+    once, in tiles that stay in the cache: differences up to three dimensions, matrix products beyond. Each group is
+    first moved to its own mean, which bounds the rounding error by the distances themselves, however far the groups
+    lie apart.
 
     Args:
         vectors: Array (N, D).
@@ -124,26 +126,24 @@ def _cosine_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: NDAr
 
 
 def _euclidean_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Take each pair once: a group's members against themselves and all later groups, summed both ways."""
     order = np.argsort(codes, kind="stable")
     columns = np.ascontiguousarray(array[order].T, dtype=np.float64)
-    sorted_codes = codes[order]
-    stops = np.cumsum(sizes)
+    inside, outside = np.zeros(len(array)), np.full(len(array), np.inf)
+    for code, (stop, size) in enumerate(zip(np.cumsum(sizes), sizes, strict=True)):
+        start = stop - size
+        points = columns[:, start:] - columns[:, start:stop].mean(axis=1, keepdims=True)
+        firsts = np.cumsum(sizes[code:]) - sizes[code:]  # where this group and each later one begin in points
+        to_groups, back = np.zeros((size, len(firsts))), np.zeros(points.shape[1])
+        # One after the other: threads would pass the interpreter lock to and fro at every tile, and take longer.
+        for rows in row_blocks(int(size), _BLOCK_ROWS):
+            to_groups[rows], here = _pair_sums(points, rows, firsts)
+            back[rows.stop :] += here
+        inside[start:stop] = (to_groups[:, 0] + back[:size]) / max(size - 1, 1)
+        to_later = (to_groups[:, 1:] / sizes[code + 1 :]).min(axis=1, initial=np.inf)
+        outside[start:] = np.minimum(outside[start:], np.concatenate([to_later, back[size:] / size]))
     scores = np.empty(len(array))
-    add_distances = _add_differences if len(columns) <= 3 else _add_products
-
-    def score(rows: slice) -> None:
-        own = sorted_codes[rows]
-        inside, outside = np.zeros(len(own)), np.full(len(own), np.inf)
-        for code, (stop, size) in enumerate(zip(stops, sizes, strict=True)):
-            group = columns[:, stop - size : stop]
-            mean = group.mean(axis=1, keepdims=True)
-            totals = add_distances(columns[:, rows] - mean, group - mean)
-            at_home = own == code
-            inside[at_home] = totals[at_home] / max(size - 1, 1)
-            np.minimum(outside, totals / size, out=outside, where=~at_home)
-        scores[order[rows]] = _score(inside, outside, sizes[own])
-
-    in_threads(score, row_blocks(len(array), _TILE[1]))
+    scores[order] = _score(inside, outside, sizes[codes[order]])
     return scores
 
 
@@ -154,37 +154,59 @@ def _score(inside: NDArray[np.float64], outside: NDArray[np.float64], sizes: NDA
     return scores
 
 
-def _add_differences(queries: NDArray[np.float64], members: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the summed distances of each query (D, Q) to the members (D, M): few dimensions, no cancellation."""
-    points, others = queries.astype(np.float32), members.astype(np.float32)
-    totals = np.zeros(points.shape[1])
-    squares, term = np.empty((2, *_TILE), np.float32)[:, :, : len(totals)]
-    for tile in row_blocks(others.shape[1], _TILE[0]):
-        height = tile.stop - tile.start
-        squares_here, term_here = squares[:height], term[:height]
-        for axis, (across, down) in enumerate(zip(points, others[:, tile, None], strict=True)):
-            target = term_here if axis else squares_here
-            np.subtract(across, down, out=target)
-            np.multiply(target, target, out=target)
-            if axis:
-                np.add(squares_here, target, out=squares_here)
-        totals += np.sqrt(squares_here, out=squares_here).sum(axis=0)
-    return totals
+def _pair_sums(
+    points: NDArray[np.float64], rows: slice, firsts: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum the distances between ``rows`` of points (D, P) and the points from ``rows.start`` on, both ways.
+
+    Returns:
+        The sums from each row to each group (rows, groups), and from each point after the rows to all of them. The
+        square of the rows with themselves counts in the first alone, where it is complete.
+    """
+    there = np.zeros((rows.stop - rows.start, len(firsts)))
+    back = np.zeros(points.shape[1] - rows.stop)
+    distances = _differences if len(points) <= 3 else _products
+    buffers = np.empty((2, *_TILE), np.float32)
+    for across in row_blocks(points.shape[1] - rows.start, _TILE[1]):
+        first, last = across.start + rows.start, across.stop + rows.start
+        group = int(np.searchsorted(firsts, first, side="right")) - 1
+        cuts = np.maximum(firsts[group : np.searchsorted(firsts, last)] - first, 0)
+        beyond = max(rows.stop, first)  # from here on a point is not one of the rows
+        for down in row_blocks(len(there), _TILE[0]):
+            members = points[:, rows.start + down.start : rows.start + down.stop]
+            tile = distances(members, points[:, first:last], buffers)
+            there[down, group : group + len(cuts)] += np.add.reduceat(tile, cuts, axis=1)
+            if beyond < last:
+                back[beyond - rows.stop : last - rows.stop] += tile[:, beyond - first :].sum(axis=0)
+    return there, back
 
 
-def _add_products(queries: NDArray[np.float64], members: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the same by |q - m|^2 = |q|^2 + |m|^2 - 2 q.m: many dimensions, in float64 against cancellation."""
-    totals = np.zeros(queries.shape[1])
-    lengths = np.einsum("dq,dq->q", queries, queries)
-    for tile in row_blocks(members.shape[1], 4 * _TILE[0]):
-        part = members[:, tile]
-        squares = part.T @ queries
-        squares *= -2
-        squares += lengths
-        squares += np.einsum("dm,dm->m", part, part)[:, None]
-        np.maximum(squares, 0, out=squares)
-        totals += np.sqrt(squares, out=squares).sum(axis=0)
-    return totals
+def _differences(
+    members: NDArray[np.float64], others: NDArray[np.float64], buffers: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the distances (M, O) of points (D, M) and (D, O): few dimensions, no cancellation."""
+    squares, term = buffers[:, : members.shape[1], : others.shape[1]]
+    for axis, (down, across) in enumerate(zip(members.astype(np.float32), others.astype(np.float32), strict=True)):
+        target = term if axis else squares
+        np.subtract(across, down[:, None], out=target)
+        np.multiply(target, target, out=target)
+        if axis:
+            np.add(squares, target, out=squares)
+    distances: NDArray[np.float32] = np.sqrt(squares, out=squares)
+    return distances
+
+
+def _products(
+    members: NDArray[np.float64], others: NDArray[np.float64], _buffers: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the same by |m - o|^2 = |m|^2 + |o|^2 - 2 m.o: many dimensions, in float64 against cancellation."""
+    squares = members.T @ others
+    squares *= -2
+    squares += np.einsum("dm,dm->m", members, members)[:, None]
+    squares += np.einsum("do,do->o", others, others)
+    np.maximum(squares, 0, out=squares)
+    distances: NDArray[np.float64] = np.sqrt(squares, out=squares)
+    return distances
 
 
 def contingency(labels_true: ArrayLike, labels_pred: ArrayLike) -> Contingency:
