@@ -134,6 +134,7 @@ class ViT(nn.Module):
 # One row a backbone: what the command line offers is this table.
 BACKBONES: dict[str, Callable[[], ResNet | ViT]] = {
     "resnet-tiny": lambda: ResNet(8),  # for the tests
+    "resnet-tiny-strided": lambda: ResNet(8, strided=True),  # likewise
     "resnet-32": lambda: ResNet(32),
     "resnet-48": lambda: ResNet(48),
     "resnet-32-deep": lambda: ResNet(32, (1, 2, 2)),

@@ -106,7 +106,7 @@ def trained(colour, tmp_path_factory):
     short = replace(RECIPE, steps=6, size=24, local_size=16)
     return {
         name: fit(replace(short, backbone=name), [colour], folder / f"{name}.pt")
-        for name in ("resnet-tiny", "vit-tiny")
+        for name in ("resnet-tiny", "resnet-tiny-strided", "vit-tiny")
     }
 
 
@@ -307,7 +307,7 @@ def reference(run: Any, batch: np.ndarray) -> list[np.ndarray]:
     return [value.numpy() for value in out]
 
 
-@pytest.mark.parametrize("backbone", ["resnet-tiny", "vit-tiny"])
+@pytest.mark.parametrize("backbone", ["resnet-tiny", "resnet-tiny-strided", "vit-tiny"])
 class TestExport:
     def test_float32_agrees_with_torch(self, backbone, trained, tmp_path):
         export.export(trained[backbone], tmp_path / "m.onnx", name="m", precision="float32")
