@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import Any
@@ -8,35 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.images import ArraySource, FolderSource, ImageSource, digest, open_source
-
-GREYS = np.arange(256, dtype=np.uint8).reshape(16, 16)
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-
-
-def repeated(greys: NDArray[Any]) -> NDArray[Any]:
-    return np.repeat(greys[:, :, None], 3, axis=2)
-
-
-def corners() -> Image.Image:
-    """A 3 x 2 picture without any symmetry: red, green, blue above black, white, grey."""
-    picture = Image.new("RGB", (3, 2))
-    picture.putdata([RED, GREEN, BLUE, (0, 0, 0), WHITE, (128, 128, 128)])
-    return picture
-
-
-def encoded(picture: Image.Image, form: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def photo(side: int = 64) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
-
+from tests.pictures import GREYS, corners, encoded, photo, repeated
 
 # --- folders ----------------------------------------------------------------------------------------------------------
 
