@@ -73,6 +73,7 @@ class Collection:
         vectors: Unit vectors float32 (N, D).
         failures: Images that could not be read.
         stages: How the result that this object gave last came to be, of each stage.
+        embedded: What ``from_images`` did to get here; None for a collection that was only opened.
     """
 
     def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
@@ -99,6 +100,7 @@ class Collection:
         self._key = self._choose(manifest.get("vectors"), model)
         self.model: dict[str, Any] = store.read_json(self.path / "vectors" / self._key / "model.json")
         self.stages: dict[str, Stage] = {}
+        self.embedded: EmbedSummary | None = None
         self._load()
 
     @classmethod
@@ -136,8 +138,6 @@ class Collection:
         collection = cls(path, model)
         collection.embedded = summary
         return collection
-
-    embedded: EmbedSummary | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
