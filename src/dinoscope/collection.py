@@ -255,7 +255,7 @@ class Collection:
         wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
         found: dict[int, bytes] = {}
         needed = set(wanted)
-        for part in sorted((self.path / "details").glob("part-*.parquet")):
+        for part in store.list_parts(self.path / "details"):
             rows = store.read_table(part, ["row"])[0]["row"]
             if needed.isdisjoint(rows.tolist()):
                 continue
@@ -296,9 +296,7 @@ class Collection:
 
     def _load(self) -> None:
         images, _ = store.read_table(self.path / "images.parquet")
-        parts = [
-            store.read_table(part)[0] for part in sorted((self.path / "vectors" / self._key).glob("part-*.parquet"))
-        ]
+        parts = [store.read_table(part)[0] for part in store.list_parts(self.path / "vectors" / self._key)]
         if not parts:
             raise CollectionError(
                 f"{self.path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped"
@@ -320,7 +318,7 @@ class Collection:
     def failures(self) -> tuple[Failure, ...]:
         """Images that could not be read and are still in the source."""
         failed: dict[int, str | None] = {}
-        for part in sorted((self.path / "details").glob("part-*.parquet")):
+        for part in store.list_parts(self.path / "details"):
             columns, _ = store.read_table(part, ["row", "error"])
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
         removed = self._images["removed"]

@@ -228,25 +228,21 @@ def _describe_model(folder: Path, encoder: Encoder) -> None:
         })  # fmt: skip
 
 
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"))
-
-
 def _next_part(folder: Path) -> Path:
-    parts = _parts(folder)
+    parts = store.list_parts(folder)
     number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
     return folder / f"part-{number:05d}.parquet"
 
 
 def _stored_rows(folder: Path) -> Iterator[int]:
-    for part in _parts(folder):
+    for part in store.list_parts(folder):
         yield from store.read_table(part, ["row"])[0]["row"].tolist()
 
 
 def _read_details(path: Path) -> dict[int, _Decoded]:
     """Row -> what decoding it gave (without the thumbnail); a later part overrides an earlier one."""
     known: dict[int, _Decoded] = {}
-    for part in _parts(path / "details"):
+    for part in store.list_parts(path / "details"):
         columns, _ = store.read_table(part, ["row", "error", "transient"])
         for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
             known[row] = _Decoded(row, error=error, transient=bool(transient))

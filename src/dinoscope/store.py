@@ -106,6 +106,11 @@ def read_table(path: Path, columns: list[str] | None = None) -> tuple[dict[str, 
     return {name: _values(table.column(name)) for name in table.column_names}, meta
 
 
+def list_parts(folder: Path) -> list[Path]:
+    """Return the part files of a folder in the order in which they were written."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that a killed process left (call it under the lock)."""
     for path in folder.rglob(f"*{_LEFTOVER}*"):
