@@ -95,6 +95,24 @@ def test_scores_agree_with_scikit_learn(collection):
     assert all(each.meaning for each in collection.scores(10))
 
 
+def test_images_without_a_label_do_not_vote(tmp_path, source):
+    labels = [item.label if index % 4 else None for index, item in enumerate(source.items)]
+    images = np.stack([source.load(i) for i in range(N)])
+    collection = Collection.from_images(images, tmp_path / "c", model="mini-fashion", labels=labels)
+    score = {each.name: each.value for each in collection.scores(5)}["labels: k-NN accuracy"]
+    known = np.asarray([label is not None for label in labels])
+    vectors, names = collection.vectors[known], collection.labels[known]
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -np.inf)
+    right = 0
+    for row, truth in zip(similarity, names, strict=True):
+        votes: dict[str, float] = {}
+        for index in np.argsort(-row)[:20]:
+            votes[names[index]] = votes.get(names[index], 0) + np.exp(row[index] / 0.07)
+        right += max(votes, key=lambda label: votes[label]) == truth
+    assert score == pytest.approx(right / len(names), abs=1 / len(names) + 1e-9)
+
+
 def test_train_to_test_accuracy_where_there_are_splits(tmp_path, source):
     class Split:
         name, kind, load = "split", "array", source.load

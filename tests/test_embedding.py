@@ -12,6 +12,7 @@ from PIL import Image
 from dinoscope import store
 from dinoscope.collection import Collection
 from dinoscope.datasets import load_dataset
+from dinoscope.decode import UnreadableError, thumbnail
 from dinoscope.embedding import Progress, embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import CollectionError, SourceError
@@ -128,6 +129,33 @@ def test_a_mended_file_is_embedded(tmp_path, encoder, folder, pixels):
     summary = embed_source(open_source(folder), tmp_path / "c", encoder)
     assert (summary.embedded, summary.failures) == (1, ())
     assert len(Collection(tmp_path / "c")) == 60
+
+
+def test_a_file_that_can_be_read_again_is_whole_again(tmp_path, encoder, pixels):
+    """A failure that may pass is tried again: the same one twice writes nothing, success leaves no trace of it."""
+    source = ArraySource(pixels[:20])
+
+    class Flaky:
+        name, kind, items, broken = source.name, source.kind, source.items, True
+
+        def load(self, index):
+            if self.broken and index == 7:
+                raise UnreadableError("cannot be read: Permission denied")
+            return source.load(index)
+
+    flaky = Flaky()
+    assert [f.row for f in embed_source(flaky, tmp_path / "c", encoder).failures] == [7]
+    before = sorted(tmp_path.rglob("part-*.parquet"))
+    assert [f.row for f in embed_source(flaky, tmp_path / "c", encoder).failures] == [7]
+    assert sorted(tmp_path.rglob("part-*.parquet")) == before
+    flaky.broken = False
+    summary = embed_source(flaky, tmp_path / "c", encoder)
+    assert (summary.embedded, summary.failures) == (1, ())
+    collection = Collection(tmp_path / "c")
+    assert collection.failures == ()
+    assert collection.thumbnails([7]) == [thumbnail(source.load(7))]
+    assert embed_source(flaky, tmp_path / "c", encoder).embedded == 0
+    assert len(list((tmp_path / "c").rglob("part-*.parquet"))) == len(before) + 2
 
 
 def test_only_bad_files_is_an_error(tmp_path, encoder):

@@ -268,9 +268,11 @@ def _embed_rows(
     try:
         for decoded in _decode_ahead(source, encoder, active, pending, known):
             done += 1
-            if decoded.error is not None or decoded.row not in known:
+            before = known.get(decoded.row)
+            if before is None or before.error != decoded.error:  # new, or it fails or succeeds otherwise than last time
                 buffer.details.append(decoded)
-            known[decoded.row] = decoded
+            # the outcome alone: the thumbnails of a whole run would not fit into memory
+            known[decoded.row] = _Decoded(decoded.row, error=decoded.error, transient=decoded.transient)
             if decoded.error is None:
                 batch.append(decoded)
             if len(batch) == encoder.batch_size or done == len(pending):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.knn import NeighborGraph
+from dinoscope.knn import NeighborGraph, neighbors
 
 __all__ = ["Score", "compute_scores"]
 
@@ -70,8 +70,10 @@ def compute_scores(
     names = np.asarray([str(label) for label in labels[known]])
     if len(np.unique(names)) >= 2:
         scores += _label_scores(vectors[known], coordinates[known], clusters[known], names)
-        if known.all():
-            scores += _knn_scores(vectors, graph, names, splits)
+        if not known.all():  # an image without a label has no vote
+            vectors, splits = vectors[known], splits[known]
+            graph = neighbors(vectors, graph.k)
+        scores += _knn_scores(vectors, graph, names, splits)
     return scores
 
 
