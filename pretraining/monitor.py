@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,6 +49,3 @@ def effective_rank(vectors: Tensor) -> float:
     singular = torch.linalg.svdvals((vectors - vectors.mean(0)).float())
     p = singular / singular.sum().clamp_min(1e-12)
     return float(torch.exp(-(p * p.clamp_min(1e-12).log()).sum()))
-
-
-Report = Callable[[str], None]

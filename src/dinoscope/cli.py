@@ -60,12 +60,12 @@ def demo(
     collection = _embed("fashion-mnist-test", output, "mini-fashion", None, None)
     embedded = time.perf_counter() - began
     scores = collection.scores(k=10)
-    report = time.perf_counter()
+    scored = time.perf_counter()
     path = collection.report(k=10)
-    report = time.perf_counter() - report
+    reported = time.perf_counter() - scored
     steps = [("embed", embedded, False)]
     steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
-    steps.append(("report", report, False))
+    steps.append(("report", reported, False))
     total = time.perf_counter() - began
     if as_json:
         print_json({

@@ -7,6 +7,7 @@ twice and nothing stale is shown: a new map setting never embeds again, ten new 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,6 @@ from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    import os
-
     from dinoscope.clusters import Clustering
     from dinoscope.images import ImageSource
     from dinoscope.knn import NeighborGraph
@@ -289,18 +288,19 @@ class Collection:
         if active in keys:
             return str(active)
         if not keys:
-            raise CollectionError(
-                f"{self.path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped"
-            )
+            raise self._no_vectors()
         return keys[-1]
+
+    def _no_vectors(self) -> CollectionError:
+        return CollectionError(
+            f"{self.path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped"
+        )
 
     def _load(self) -> None:
         images, _ = store.read_table(self.path / "images.parquet")
         parts = [store.read_table(part)[0] for part in store.list_parts(self.path / "vectors" / self._key)]
         if not parts:
-            raise CollectionError(
-                f"{self.path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped"
-            )
+            raise self._no_vectors()
         rows = np.concatenate([part["row"] for part in parts])
         vectors = np.concatenate([part["vector"] for part in parts])
         order = np.argsort(rows, kind="stable")
@@ -329,8 +329,6 @@ class Collection:
         )
 
     def _query_vector(self, query: Any) -> NDArray[np.float32]:
-        from pathlib import PurePath
-
         from dinoscope.decode import read_image
         from dinoscope.encoder import Encoder
 
@@ -340,9 +338,9 @@ class Collection:
             vector: NDArray[np.float32] = (query / max(float(np.linalg.norm(query)), 1e-12)).astype(np.float32)
             return vector
         try:
-            image = read_image(Path(query) if isinstance(query, str | PurePath) else query)
+            image = read_image(query)
         except ImageError as error:
-            name = str(query) if isinstance(query, str | PurePath) else "the image"
+            name = os.fspath(query) if isinstance(query, str | os.PathLike) else "the image"
             raise ImageError(f"{name}: {error} (a query is a row number or an image file)") from None
         encoder = Encoder(self.model["model"])
         if encoder.key != self._key:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OTHER", "PALETTE", "PAPER", "check_map", "collection_map", "curve_figure", "encode", "group_colors",
-    "label_groups", "map_figure",
+    "image_colors", "label_groups", "map_figure",
 ]  # fmt: skip
 
 # Chosen to lie far apart in OKLab, also as seen with deuteranopia and protanopia (Machado et al. 2009), among colours
@@ -72,6 +72,11 @@ def group_colors(counts: ArrayLike) -> list[str]:
     for color, group in zip(PALETTE, largest.tolist(), strict=False):
         colors[group] = color
     return colors
+
+
+def image_colors(members: NDArray[np.int64], palette: Sequence[str]) -> list[str]:
+    """Return the colour of each image (N,) from those of the groups, grey for an image without a group."""
+    return [palette[member] if member >= 0 else OTHER for member in members.tolist()]
 
 
 def map_figure(

@@ -158,9 +158,7 @@ def _image_map(facts: Facts) -> str:
     members, palette = facts.members, facts.label_colors
     if not facts.names and facts.clusters is not None:
         members, palette = facts.clusters.labels.astype(np.int64), facts.cluster_colors
-    colors = [
-        palette[member] if member >= 0 and palette else plots.OTHER for member in members[tiles.positions].tolist()
-    ]
+    colors = plots.image_colors(members[tiles.positions], palette)
     side = int(np.clip(1800 // max(tiles.columns, tiles.rows), 14, 96))
     pictures = [facts.pictures[i] for i in tiles.positions.tolist()]
     picture = image_map_figure(tiles, pictures, tile=side, colors=colors, format="webp")

@@ -12,6 +12,8 @@ from dinoscope.knn import NeighborGraph, neighbors
 
 __all__ = ["Score", "compute_scores"]
 
+_SAMPLE = 5_000  # images whose neighbours on the map are judged, where there are more
+
 
 @dataclass(frozen=True)
 class Score:
@@ -45,10 +47,10 @@ def compute_scores(
     scores = []
     k = min(15, (len(vectors) - 1) // 2)
     if k >= 1:
-        drawn = ", of 5,000 random images" if len(vectors) > 5_000 else ""
+        drawn = f", of {_SAMPLE:,} random images" if len(vectors) > _SAMPLE else ""
         kept = metrics.neighborhood_preservation(graph, coordinates, min(k, graph.indices.shape[1]))
         scores += [
-            Score("map: trustworthiness", metrics.trustworthiness(vectors, coordinates, k),
+            Score("map: trustworthiness", metrics.trustworthiness(vectors, coordinates, k, sample=_SAMPLE),
                   f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance"),
             Score("map: neighbours kept", kept,
                   f"share of the {k} true nearest neighbours that are among the {k} nearest on the map"),

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from dinoscope.errors import InputError
-from dinoscope.plots import OTHER, PAPER, check_map, encode, group_colors, label_groups
+from dinoscope.plots import PAPER, check_map, encode, group_colors, image_colors, label_groups
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
@@ -29,7 +29,7 @@ def collection_image_map(collection: Collection, coordinates: ArrayLike, *, dark
     colors = None
     if names:
         palette = group_colors(np.bincount(members[members >= 0], minlength=len(names)))
-        colors = [palette[member] if member >= 0 else OTHER for member in members[tiles.positions].tolist()]
+        colors = image_colors(members[tiles.positions], palette)
     side = int(np.clip(2000 // max(tiles.columns, tiles.rows), 14, 96))
     pictures = collection.thumbnails(tiles.positions)
     return image_map_figure(tiles, pictures, tile=side, colors=colors, background=PAPER[dark])
