@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import decode
-from dinoscope.decode import UnreadableError, read_image, thumbnail
+from dinoscope.decode import ReducedImage, UnreadableError, read_image, read_reduced, thumbnail
 from dinoscope.errors import ImageError, InputError
 from tests.pictures import BLUE, GREEN, GREYS, RED, WHITE, bare_png, corners, encoded, photo, repeated
 
@@ -272,7 +272,7 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
 
 
 def test_no_memory_is_an_image_error(monkeypatch):
-    def fail(_):
+    def fail(*_):
         raise MemoryError
 
     monkeypatch.setattr(decode, "_decode", fail)
@@ -283,6 +283,127 @@ def test_no_memory_is_an_image_error(monkeypatch):
 def test_read_image_refuses_other_types():
     with pytest.raises(InputError, match="expected a path, bytes, a Pillow image or an array, got int"):
         read_image(3)  # type: ignore[arg-type]
+
+
+# --- decoding at reduced size -----------------------------------------------------------------------------------------
+
+
+def jpeg(width: int, height: int, *, orientation: int = 1, mode: str = "RGB", **options) -> bytes:
+    """A large JPEG of waves that any scaling keeps."""
+    y, x = np.ogrid[:height, :width]
+    waves = 127 + 60 * np.sin(x / 90) + 60 * np.cos(y / 70)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(repeated(waves.astype(np.uint8))).convert(mode)
+    return encoded(image, "JPEG", quality=95, exif=exif, **options)
+
+
+@pytest.mark.parametrize(
+    ("least", "shape"),
+    [
+        ((1000, 1000), (1000, 1600, 3)),
+        ((501, 501), (1000, 1600, 3)),
+        ((500, 500), (500, 800, 3)),
+        ((0, 801), (1000, 1600, 3)),
+        ((0, 800), (500, 800, 3)),
+        ((251, 251), (500, 800, 3)),
+        ((250, 400), (250, 400, 3)),
+        ((10, 10), (250, 400, 3)),  # a thumbnail needs 256
+    ],
+)
+def test_a_jpeg_is_reduced_no_further_than_what_must_be_left(least, shape):
+    image = read_reduced(jpeg(1600, 1000), least)
+    assert image.pixels.shape == shape
+    assert image.size == (1600, 1000)
+
+
+def test_nothing_is_reduced_unless_asked():
+    data = jpeg(1600, 1000)
+    assert read_image(data).shape == (1000, 1600, 3)
+    np.testing.assert_array_equal(read_reduced(data).pixels, read_image(data))
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_reduced_jpeg_is_the_mean_of_its_squares(factor):
+    data = jpeg(2400, 2400)
+    reduced = read_reduced(data, (2400 // factor, 2400 // factor)).pixels
+    whole = read_image(data).reshape(2400 // factor, factor, 2400 // factor, factor, 3).mean((1, 3))
+    assert np.abs(reduced - whole).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_jpeg_is_reduced_and_upright(orientation):
+    data = jpeg(1600, 800, orientation=orientation)
+    reduced, whole = read_reduced(data, (200, 200)), read_image(data)
+    assert reduced.size == (whole.shape[1], whole.shape[0]) == ((800, 1600) if orientation > 4 else (1600, 800))
+    assert np.abs(reduced.pixels.astype(int) - whole[2::4, 2::4]).max() <= 8
+
+
+def test_an_uneven_jpeg_is_reduced_unless_it_is_turned():
+    """A pixel that stands for less than the others must stay in the last row or column."""
+    assert read_reduced(jpeg(1606, 1001), (10, 10)).pixels.shape == (251, 402, 3)
+    assert read_reduced(jpeg(1606, 1001, orientation=3), (10, 10)).pixels.shape == (1001, 1606, 3)
+    assert read_reduced(jpeg(1606, 1002, orientation=3), (10, 10)).pixels.shape == (501, 803, 3)
+
+
+@pytest.mark.parametrize(("width", "shape"), [(1, (6000, 1, 3)), (3, (3000, 2, 3)), (9, (750, 2, 3))])
+def test_strips_are_reduced_as_far_as_they_are_wide(width, shape):
+    image = read_reduced(jpeg(width, 6000), (0, 10))
+    assert (image.pixels.shape, image.size) == (shape, (width, 6000))
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_jpegs_of_other_colours_are_reduced(mode, options):
+    data = jpeg(1600, 1600, mode=mode, **options)
+    reduced, whole = read_reduced(data, (400, 400)).pixels, read_image(data)
+    assert reduced.shape == (400, 400, 3)
+    assert np.abs(reduced - whole.reshape(400, 4, 400, 4, 3).mean((1, 3))).max() <= 3
+
+
+def test_the_first_picture_of_a_multi_picture_jpeg_is_reduced():
+    frames = [Image.new("RGB", (1600, 1600), colour) for colour in (RED, BLUE)]
+    image = read_reduced(encoded(frames[0], "MPO", save_all=True, append_images=frames[1:]), (10, 10))
+    assert image.pixels.shape == (400, 400, 3)
+    assert np.abs(image.pixels.astype(int) - RED).max() <= 3
+
+
+@pytest.mark.parametrize("form", ["PNG", "GIF", "BMP", "TIFF", "WEBP"])
+def test_other_forms_are_never_reduced(form):
+    picture = Image.new("RGB", (900, 600), RED)
+    image = read_reduced(encoded(picture, form), (10, 10))
+    assert isinstance(image, ReducedImage)
+    assert (image.pixels.shape, image.size) == ((600, 900, 3), (900, 600))
+
+
+def test_bad_jpegs_are_as_bad_when_reduced(monkeypatch):
+    data = jpeg(1600, 1600)
+    with pytest.raises(ImageError, match=r"^damaged: .*truncated"):
+        read_reduced(data[: len(data) // 2], (10, 10))
+    monkeypatch.setattr(decode, "MAX_PIXELS", 2_000_000)
+    with pytest.raises(ImageError, match="has 1600 x 1600 pixels, expected at most 2 million"):
+        read_reduced(data, (10, 10))
+
+
+@pytest.mark.parametrize(
+    ("options", "least", "locked"),
+    [({}, (10, 10), False), ({}, (1600, 1600), True), ({"progressive": True}, (10, 10), True)],
+)
+def test_a_reduced_jpeg_waits_for_no_other_unless_it_is_progressive(monkeypatch, options, least, locked):
+    """The coefficients of a progressive one are held whole."""
+    monkeypatch.setattr(decode, "_LARGE_PIXELS", 1_000_000)
+    taken = []
+
+    class Lock:
+        def __enter__(self):
+            taken.append(True)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(decode, "_large_image", Lock())
+    read_reduced(jpeg(1600, 1600, **options), least)
+    assert bool(taken) == locked
 
 
 # --- thumbnails -------------------------------------------------------------------------------------------------------

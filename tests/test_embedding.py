@@ -16,7 +16,8 @@ from dinoscope.decode import UnreadableError, thumbnail
 from dinoscope.embedding import Progress, embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import CollectionError, SourceError
-from dinoscope.images import ArraySource, open_source
+from dinoscope.images import ArraySource, load_reduced, open_source
+from tests.reference.preprocess import picture
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,32 @@ def test_second_run_does_nothing(tmp_path, encoder, pixels):
     assert (summary.embedded, summary.reused) == (0, 50)
     assert calls == []
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_large_jpegs_are_decoded_reduced_and_recorded_whole(tmp_path, encoder):
+    """Vectors and thumbnails are those of the reduced picture, with or without a thumbnail from before."""
+    (tmp_path / "photos").mkdir()
+    for name, size, orientation in (("1.jpg", (1200, 1000), 1), ("2.jpg", (1200, 800), 6)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        photo = Image.fromarray(picture(120, 100)).resize(size, Image.Resampling.BICUBIC)
+        photo.save(tmp_path / "photos" / name, quality=90, exif=exif)
+    source = open_source(tmp_path / "photos")
+    embed_source(source, tmp_path / "c", encoder)
+    collection = Collection(tmp_path / "c")
+    details = store.read_table(tmp_path / "c" / "details" / "part-00000.parquet")[0]
+    assert (details["width"].tolist(), details["height"].tolist()) == ([1200, 800], [1000, 1200])
+    reduced = [load_reduced(source, index, encoder.preprocessing.least(28)) for index in range(2)]
+    assert [image.pixels.shape for image in reduced] == [(250, 300, 3), (300, 200, 3)]
+    assert collection.thumbnails(range(2)) == [thumbnail(image.pixels) for image in reduced]
+    expected = encoder.run(np.stack([encoder.preprocess(image.pixels, image.size) for image in reduced]))
+    np.testing.assert_array_equal(collection.vectors, expected)
+    whole = encoder.encode([source.load(index) for index in range(2)])
+    assert (collection.vectors * whole).sum(1).min() > 0.999
+    for part in (tmp_path / "c").rglob("vectors/*/part-*.parquet"):
+        part.unlink()
+    embed_source(source, tmp_path / "c", encoder)
+    np.testing.assert_array_equal(Collection(tmp_path / "c").vectors, expected)
 
 
 def test_added_images_alone_are_embedded(tmp_path, encoder, folder, pixels):
@@ -222,9 +249,12 @@ def test_stopping_keeps_whole_batches(tmp_path, encoder, pixels):
 def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels):
     class Other:
         model, dim, resolution, batch_size, weights_sha256 = encoder.model, 3, 28, 16, "0"
-        key = "other"
+        key, preprocessing = "other", encoder.preprocessing
 
-        def preprocess(self, image):
+        def describe(self):
+            return {"model": "other"}
+
+        def preprocess(self, image, size):
             return image
 
         def run(self, batch):

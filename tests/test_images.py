@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.images import ArraySource, FolderSource, ImageSource, digest, open_source
+from dinoscope.images import ArraySource, FolderSource, ImageSource, digest, load_reduced, open_source
 from tests.pictures import GREYS, corners, encoded, photo, repeated
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -122,6 +123,27 @@ def test_folders_without_images(folder):
         FolderSource(folder("readme.txt"))
     with pytest.raises(SourceError, match=r"cannot list the folder .*: No such file"):
         FolderSource(folder() / "missing")
+
+
+def test_folders_decode_large_jpegs_reduced(folder):
+    large = encoded(Image.new("RGB", (1600, 800)), "JPEG")
+    root = folder("1.jpg", "2.jpg", data=large)
+    folder("3.png")
+    for source in (FolderSource(root), open_source(root, limit=2, seed=1)):
+        for index, item in enumerate(source.items):
+            image = load_reduced(source, index, (10, 10))
+            if item.id == "3.png":
+                np.testing.assert_array_equal(image.pixels, np.asarray(corners()))
+            else:
+                assert (image.pixels.shape, image.size) == ((200, 400, 3), (1600, 800))
+                assert source.load(index).shape == (800, 1600, 3)
+
+
+def test_other_sources_give_whole_images():
+    source = ArraySource(np.zeros((2, 600, 900), np.uint8))
+    for each in (source, open_source(source, limit=1)):
+        image = load_reduced(each, 0, (10, 10))
+        assert (image.pixels.shape, image.size) == ((600, 900, 3), (900, 600))
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------

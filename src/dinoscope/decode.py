@@ -7,18 +7,21 @@ import os
 import stat
 import threading
 from contextlib import nullcontext
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
+from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
 
 from dinoscope.errors import ImageError, InputError
 
-__all__ = ["MAX_PIXELS", "UnreadableError", "check_images", "read_image", "thumbnail", "to_rgb", "to_uint8"]
+__all__ = ["MAX_PIXELS", "ReducedImage", "UnreadableError", "check_images", "read_image", "read_reduced", "thumbnail"]
 
+Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 MAX_PIXELS = 100_000_000
 _LARGE_PIXELS = 20_000_000
+_THUMBNAIL = 128
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 _T = Image.Transpose
 _UPRIGHT = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.FLIP_TOP_BOTTOM)
@@ -32,7 +35,25 @@ class UnreadableError(ImageError):
     """The bytes of an image could not be read (permission, vanished, device): another try may succeed."""
 
 
-def read_image(source: str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]) -> NDArray[np.uint8]:
+@dataclass(frozen=True, slots=True)
+class ReducedImage:
+    """A decoded image, perhaps at 1/2, 1/4 or 1/8 of its size.
+
+    Attributes:
+        pixels: (H, W, 3) RGB.
+        size: Width and height of the original, upright.
+    """
+
+    pixels: NDArray[np.uint8]
+    size: tuple[int, int]
+
+    @classmethod
+    def whole(cls, pixels: NDArray[np.uint8]) -> ReducedImage:
+        """Wrap an image (H, W, 3) of full size."""
+        return cls(pixels, (pixels.shape[1], pixels.shape[0]))
+
+
+def read_image(source: Source) -> NDArray[np.uint8]:
     """Decode one image to (H, W, 3) RGB, perhaps read-only: first frame, upright, alpha on white, 16 bits scaled to 8.
 
     Args:
@@ -44,17 +65,34 @@ def read_image(source: str | os.PathLike[str] | bytes | Image.Image | NDArray[An
         ImageError: The image is damaged, cut short, too large (`MAX_PIXELS`) or no image.
         InputError: `source` is of another type.
     """
+    return read_reduced(source).pixels
+
+
+def read_reduced(source: Source, least: tuple[int, int] | None = None) -> ReducedImage:
+    """Decode one image as `read_image` does, but a JPEG file at 1/2, 1/4 or 1/8 where that leaves enough of it.
+
+    Most of the time that a large JPEG takes goes into pixels that scaling throws away; its blocks of 8 x 8 can be
+    decoded to fewer at once.
+
+    Args:
+        source: See `read_image`.
+        least: What must be left of the shortest and of the longest side, in pixels; None reduces nothing. Enough for a
+            `thumbnail` is always left.
+
+    Raises:
+        ImageError, InputError: See `read_image`.
+    """
     if not isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
         raise InputError(f"expected a path, bytes, a Pillow image or an array, got {type(source).__name__}")
     try:
-        return _read(source)
+        return _read(source, least)
     except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on a damaged file
         raise _image_error(error) from error
 
 
-def thumbnail(image: NDArray[np.uint8], max_side: int = 128) -> bytes:
+def thumbnail(image: NDArray[np.uint8], max_side: int = _THUMBNAIL) -> bytes:
     """Encode a small picture of an image (H, W, 3): PNG as it is up to 64 pixels a side, else a JPEG of `max_side`."""
     picture, buffer = Image.fromarray(image), io.BytesIO()
     if max(picture.size) <= min(64, max_side):
@@ -92,22 +130,22 @@ def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Copy (H, W[, 1 | 3 | 4]) to (H, W, 3), alpha laid on white."""
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     channels = pixels.shape[2]
-    return _decode(Image.fromarray(pixels)) if channels == 4 else np.repeat(pixels, 3 // channels, axis=2)
+    return _decode(Image.fromarray(pixels)).pixels if channels == 4 else np.repeat(pixels, 3 // channels, axis=2)
 
 
-def _read(source: str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]) -> NDArray[np.uint8]:
+def _read(source: Source, least: tuple[int, int] | None) -> ReducedImage:
     if isinstance(source, np.ndarray):
         check_images(source[None])
-        return to_rgb(to_uint8(source))
+        return ReducedImage.whole(to_rgb(to_uint8(source)))
     if isinstance(source, Image.Image):
         return _decode(source)
     if isinstance(source, bytes):
-        return _decode(_identify(io.BytesIO(source)))
+        return _decode(_identify(io.BytesIO(source)), least)
     mode = os.stat(source).st_mode
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         raise ImageError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
     with open(source, "rb") as file:
-        return _decode(_identify(file))
+        return _decode(_identify(file), least)
 
 
 def _image_error(error: Exception) -> ImageError:
@@ -136,27 +174,48 @@ def _identify(file: IO[bytes]) -> Image.Image:
     raise ImageError("is not a JPEG, PNG, GIF, WebP, BMP or TIFF image")
 
 
-def _decode(image: Image.Image) -> NDArray[np.uint8]:
+def _decode(image: Image.Image, least: tuple[int, int] | None = None) -> ReducedImage:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"has {width} x {height} pixels, expected at most {MAX_PIXELS // 1_000_000} million")
     if width * height == 0:
         raise ImageError("has no pixels")
-    with _large_image if width * height > _LARGE_PIXELS else nullcontext():
+    if least and isinstance(image, JpegImagePlugin.JpegImageFile):
+        _reduce(image, least)
+    # the coefficients of a progressive JPEG are held whole, at whatever size it is decoded
+    held = width * height if image.info.get("progressive") else image.width * image.height
+    with _large_image if held > _LARGE_PIXELS else nullcontext():
         image.load()
         turn = _turn(image)
-        if image.mode == "F" or image.mode.startswith("I"):
-            greys = np.asarray(image)
-            if image.mode == "I" and greys.min() >= 0 and greys.max() <= 65535:  # 32 bits wide for a 16-bit file
-                greys = greys.astype(np.uint16)
-            check_images(greys[None])
-            image = Image.fromarray(to_uint8(greys))
-        if image.has_transparency_data:
-            image, picture = Image.new("RGB", image.size, "white"), image.convert("RGBA")
-            image.paste(picture, mask=picture)
-        elif image.mode != "RGB":
-            image = image.convert("RGB")
-        return np.asarray(image if turn is None else image.transpose(turn))
+        image = _as_rgb(image)
+        pixels = np.asarray(image if turn is None else image.transpose(turn))
+    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height))
+
+
+def _reduce(image: JpegImagePlugin.JpegImageFile, least: tuple[int, int]) -> None:
+    """Have a JPEG decoded at the smallest size that is large enough."""
+    width, height = image.size
+    short, long = max(least[0], 1), max(least[1], 2 * _THUMBNAIL)
+    for factor in (8, 4, 2):
+        # Pixels that stand for less than `factor` of the original come last; turning the image would put them first.
+        whole = width % factor == height % factor == 0 or _turn(image) is None
+        if whole and min(width, height) >= factor * short and max(width, height) >= factor * long:
+            image.draft(None, (width // factor, height // factor))
+            return
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        greys = np.asarray(image)
+        if image.mode == "I" and greys.min() >= 0 and greys.max() <= 65535:  # 32 bits wide for a 16-bit file
+            greys = greys.astype(np.uint16)
+        check_images(greys[None])
+        image = Image.fromarray(to_uint8(greys))
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        image = Image.new("RGB", picture.size, "white")
+        image.paste(picture, mask=picture)
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

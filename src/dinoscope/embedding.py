@@ -31,7 +31,7 @@ from dinoscope import store
 from dinoscope.decode import UnreadableError, thumbnail
 from dinoscope.encoder import Encoder
 from dinoscope.errors import CollectionError, ImageError, SourceError
-from dinoscope.images import ImageSource
+from dinoscope.images import ImageSource, load_reduced
 
 __all__ = ["FORMAT", "EmbedSummary", "Failure", "Progress", "embed_source"]
 
@@ -221,11 +221,7 @@ def _synchronise(path: Path, source: ImageSource) -> tuple[dict[int, int], int]:
 def _describe_model(folder: Path, encoder: Encoder) -> None:
     file = folder / "model.json"
     if not file.exists():
-        row = encoder.model
-        store.write_json(file, {
-            "model": row.name, "dim": encoder.dim, "resolution": encoder.resolution, "pooling": "cls",
-            "weights_sha256": encoder.weights_sha256, "licence": row.licence,
-        })  # fmt: skip
+        store.write_json(file, encoder.describe())
 
 
 def _next_part(folder: Path) -> Path:
@@ -332,9 +328,8 @@ def _decode_ahead(
 
 def _decode(source: ImageSource, encoder: Encoder, row: int, index: int, seen: bool) -> _Decoded:
     try:
-        image = source.load(index)
-        height, width = image.shape[:2]
-        small = None if seen else thumbnail(image)
-        return _Decoded(row, encoder.preprocess(image), width, height, small)
+        image = load_reduced(source, index, encoder.preprocessing.least(encoder.resolution))
+        small = None if seen else thumbnail(image.pixels)
+        return _Decoded(row, encoder.preprocess(image.pixels, image.size), *image.size, small)
     except ImageError as error:
         return _Decoded(row, error=str(error), transient=isinstance(error, UnreadableError))

@@ -16,10 +16,10 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.decode import check_images, read_image
+from dinoscope.decode import ReducedImage, check_images, read_image, read_reduced
 from dinoscope.errors import InputError, SourceError, did_you_mean
 
-__all__ = ["SUFFIXES", "ArraySource", "FolderSource", "ImageSource", "Item", "digest", "open_source"]
+__all__ = ["SUFFIXES", "ArraySource", "FolderSource", "ImageSource", "Item", "digest", "load_reduced", "open_source"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 Labels: TypeAlias = Sequence[Any] | NDArray[Any]
@@ -60,6 +60,14 @@ class ImageSource(Protocol):
         """
 
 
+@runtime_checkable
+class _ReducingSource(Protocol):
+    """A source of files, some of which can be decoded smaller than they are in less time."""
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one image, perhaps reduced; see `dinoscope.decode.read_reduced`."""
+
+
 class FolderSource:
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
@@ -91,6 +99,10 @@ class FolderSource:
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one file; see `ImageSource.load`."""
         return read_image(os.path.join(self._root, self._paths[index]))
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one file, a large JPEG at reduced size; see `load_reduced`."""
+        return read_reduced(os.path.join(self._root, self._paths[index]), least)
 
     def _item(self, name: str, path: str, has_splits: bool) -> Item:
         try:
@@ -146,6 +158,25 @@ class _Subset:
 
     def load(self, index: int) -> NDArray[np.uint8]:
         return self._source.load(self._rows[index])
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        return load_reduced(self._source, self._rows[index], least)
+
+
+def load_reduced(source: ImageSource, index: int, least: tuple[int, int]) -> ReducedImage:
+    """Decode one image of a source, at reduced size where the source can do so and enough is left.
+
+    Args:
+        source: The images; only one with a method of this name reduces, the others give whole images.
+        index: Which one.
+        least: What must be left of the shortest and of the longest side, in pixels.
+
+    Raises:
+        ImageError: The image cannot be read; the message is the reason.
+    """
+    if isinstance(source, _ReducingSource):
+        return source.load_reduced(index, least)
+    return ReducedImage.whole(source.load(index))
 
 
 def open_source(
