@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-TABLES = ("commands", "metrics", "umap_quality", "robustness", "weights")
+TABLES = ("commands", "metrics", "umap_quality", "robustness", "weights", "decoding")
 
 if __name__ == "__main__":
     failed = []

@@ -19,6 +19,7 @@ from dinoscope.collection import Collection
 from dinoscope.embedding import embed_source
 from dinoscope.errors import ImageError, InputError
 from dinoscope.images import ArraySource, Item
+from dinoscope.preprocess import preprocessing_of
 from dinoscope.report import _percent, write_report
 from tests.test_plots import contrast
 
@@ -30,9 +31,14 @@ class FakeEncoder:
     """Stands for a model: the vector of an image is its shape and colour, coarsely."""
 
     model = SimpleNamespace(name="fake", licence="Apache-2.0")
-    dim, resolution, batch_size, key, weights_sha256 = 48, 16, 64, "fake-v1", "0123456789abcdef" * 4
+    dim, resolution, batch_size, key = 48, 16, 64, "fake-v1"
+    preprocessing = preprocessing_of("bundled")
 
-    def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def describe(self) -> dict[str, Any]:
+        digest = "0123456789abcdef" * 4
+        return {"model": "fake", "dim": 48, "resolution": 16, "weights_sha256": digest, "licence": "Apache-2.0"}
+
+    def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
         return np.asarray(Image.fromarray(image).resize((16, 16)))
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -25,6 +25,7 @@ from dinoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from dinoscope.clusters import Clustering
+    from dinoscope.encoder import Encoder
     from dinoscope.images import ImageSource
     from dinoscope.knn import NeighborGraph
     from dinoscope.scores import Score
@@ -99,6 +100,7 @@ class Collection:
         self._key = self._choose(manifest.get("vectors"), model)
         self.model: dict[str, Any] = store.read_json(self.path / "vectors" / self._key / "model.json")
         self.stages: dict[str, Stage] = {}
+        self._encoder: Encoder | None = None  # loaded for the first query that is an image
         self.embedded: EmbedSummary | None = None
         self._load()
 
@@ -108,7 +110,7 @@ class Collection:
         source: str | os.PathLike[str] | NDArray[Any] | ImageSource,
         path: str | os.PathLike[str],
         *,
-        model: str = DEFAULT_MODEL,
+        model: str | Encoder = DEFAULT_MODEL,
         labels: Sequence[str | None] | NDArray[Any] | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
@@ -119,7 +121,7 @@ class Collection:
         Args:
             source: A folder, the name of a data set, or an array uint8 (N, H, W) or (N, H, W, 3).
             path: Folder of the collection, made if there is none.
-            model: A name of the model table.
+            model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting.
             labels: Labels (N,) of an array.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
@@ -133,8 +135,9 @@ class Collection:
         from dinoscope.images import open_source
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
-        summary = embed_source(opened, Path(path), Encoder(model), on_progress=on_progress)
-        collection = cls(path, model)
+        encoder = model if isinstance(model, Encoder) else Encoder(model)
+        summary = embed_source(opened, Path(path), encoder, on_progress=on_progress)
+        collection = cls(path, encoder.key)
         collection.embedded = summary
         return collection
 
@@ -202,22 +205,26 @@ class Collection:
         _, meta = self._stage("scores", settings, compute)
         return [Score(*each) for each in meta["scores"]]
 
-    def search(self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10) -> list[Match]:
+    def search(
+        self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None
+    ) -> list[Match]:
         """Find the images most like one image, by exact cosine similarity, the best first.
 
         Args:
             query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
                 (H, W) or (H, W, 3), or a vector float (D,).
             k: Number of answers.
+            weights: Path of the model's weights, for an image and a model that was named by such a path.
 
         Raises:
             InputError: If there is no such row or ``k`` is not positive.
             ImageError: If the file is no image.
+            ModelError: If the model that made the vectors is not to be had.
         """
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
         own = self.position(int(query)) if isinstance(query, int | np.integer) else None
-        similarity = self.vectors @ (self.vectors[own] if own is not None else self._query_vector(query))
+        similarity = self.vectors @ (self.vectors[own] if own is not None else self.query_vector(query, weights))
         if own is not None:
             similarity[own] = -np.inf
         # a stable order among equals: the lower row first
@@ -278,7 +285,7 @@ class Collection:
         keys = sorted(p.parent.name for p in (self.path / "vectors").glob("*/model.json"))
         if model is not None:
             names = {key: store.read_json(self.path / "vectors" / key / "model.json")["model"] for key in keys}
-            keys = [key for key in keys if names[key] == model]
+            keys = [key for key in keys if model in (names[key], key)]
             if not keys:
                 held = ", ".join(sorted(set(names.values()))) or "none"
                 raise CollectionError(
@@ -315,6 +322,15 @@ class Collection:
         self._state = store.digest(self._key, [images["key"][row] for row in self.rows.tolist()])
 
     @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Width and height (N, 2) of the images, in pixels, upright."""
+        sizes = np.zeros((len(self._images["row"]), 2), np.int64)
+        for part in store.list_parts(self.path / "details"):
+            columns, _ = store.read_table(part, ["row", "width", "height"])
+            sizes[columns["row"]] = np.stack([columns["width"], columns["height"]], axis=1)
+        return sizes[self.rows]
+
+    @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """Images that could not be read and are still in the source."""
         failed: dict[int, str | None] = {}
@@ -328,8 +344,19 @@ class Collection:
             if reason is not None and not removed[row]
         )
 
-    def _query_vector(self, query: Any) -> NDArray[np.float32]:
-        from dinoscope.decode import read_image
+    def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
+        """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
+
+        Args:
+            query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a vector float (D,).
+            weights: See ``search``.
+
+        Raises:
+            ImageError: If the file is no image.
+            InputError: If a vector is of another length.
+            ModelError: If the model is not to be had.
+        """
+        from dinoscope.decode import read_reduced
         from dinoscope.encoder import Encoder
 
         if isinstance(query, np.ndarray) and query.ndim == 1:
@@ -337,18 +364,15 @@ class Collection:
                 raise InputError(f"a query vector must have shape {self.vectors.shape[1:]}, got {query.shape}")
             vector: NDArray[np.float32] = (query / max(float(np.linalg.norm(query)), 1e-12)).astype(np.float32)
             return vector
+        if self._encoder is None or weights is not None:
+            self._encoder = Encoder.from_description(self.model, weights=weights)
+        encoder = self._encoder
         try:
-            image = read_image(query)
+            image = read_reduced(query, encoder.preprocessing.least(encoder.resolution))
         except ImageError as error:
             name = os.fspath(query) if isinstance(query, str | os.PathLike) else "the image"
             raise ImageError(f"{name}: {error} (a query is a row number or an image file)") from None
-        encoder = Encoder(self.model["model"])
-        if encoder.key != self._key:
-            raise CollectionError(
-                f"the vectors of {self.path} were made by other weights of {self.model['model']!r}: "
-                f"run 'dinoscope embed' again to make them anew"
-            )
-        found: NDArray[np.float32] = encoder.encode([image])[0]
+        found: NDArray[np.float32] = encoder.run(encoder.preprocess(image.pixels, image.size)[None])[0]
         return found
 
     def _stage(

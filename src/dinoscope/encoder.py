@@ -1,70 +1,154 @@
-"""From decoded images to vectors: preprocessing, the ONNX Runtime session, batches."""
+"""From decoded images to vectors: preprocessing, the runtime, batches."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from dinoscope.errors import InputError, ModelError
-from dinoscope.models import DEFAULT_MODEL, get_model, read_weights
+from dinoscope.errors import InputError, ModelError, did_you_mean
+from dinoscope.loading import load_model
+from dinoscope.models import DEFAULT_MODEL
+from dinoscope.preprocess import Preprocessing, prepare, preprocessing_of
+from dinoscope.runtime import open_runtime
 
-__all__ = ["Encoder"]
+__all__ = ["POOLINGS", "Encoder"]
+
+POOLINGS = ("cls", "cls+mean")
 
 # Part of every key of stored vectors: raise it when the same images and settings would give other vectors.
-_VERSION = 1
+_VERSION = 2
 
 
 class Encoder:
     """A loaded model that turns images into vectors.
 
     Attributes:
-        model: Its row of the model table.
+        model: Its row of the model table, completed from its weights.
         dim: Length of a vector.
         resolution: Side of the square that the model sees, in pixels.
+        pooling: What a vector is made of: ``cls``, or ``cls+mean``.
+        preprocessing: How an image becomes that square.
         batch_size: Images in one run of the model.
+        device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
+        precision: What its products are computed in: ``fp32``, ``tf32`` or ``bf16``.
+        reason: Why this device, for people.
         key: Names the vectors it makes: two encoders of one key make the same vectors.
         weights_sha256: SHA-256 of the weights, for the record.
     """
 
-    def __init__(self, model: str = DEFAULT_MODEL, *, batch_size: int = 64, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        resolution: int | None = None,
+        pooling: str = "cls",
+        pad: bool = False,
+        upstream: bool = False,
+        device: str = "auto",
+        batch_size: int | None = None,
+        threads: int | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         """Load a model.
 
         Args:
-            model: A name of the model table.
-            batch_size: Images in one run of the model; the vectors do not depend on it.
+            model: A name of the model table, a hub id, or a path of weights; see ``dinoscope.models.get_model``.
+            resolution: Side of the square that the model sees, in pixels: a multiple of its patch. By default the
+                model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
+            pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
+                behind it, (2 D,), the feature of DINOv2's linear probe.
+            pad: Show the model the whole image in a frame, in place of its middle.
+            upstream: Preprocess as the authors evaluate (scale, then crop) where the published image processor differs.
+            device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``; see ``open_runtime``.
+            batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
+                it.
             threads: Threads of the runtime, by default one for each core.
+            say: Called with what is about to be downloaded, if anything is.
 
         Raises:
             ModelError: If the model is unknown or does not load.
-            InputError: If ``batch_size`` or ``threads`` is not positive.
+            DownloadError: If its weights cannot be fetched.
+            InputError: If an argument cannot work.
         """
-        if batch_size < 1 or (threads is not None and threads < 1):
+        if (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
             raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
-        self.model = get_model(model)
-        self.dim, self.resolution, self.batch_size = self.model.dim, self.model.resolution, batch_size
-        weights = read_weights(self.model)
-        self.weights_sha256 = hashlib.sha256(weights).hexdigest()
-        self.key = f"{self.model.name}-{self.resolution}px-{self.weights_sha256[:8]}-v{_VERSION}"
-        self._session = _session(weights, threads or os.cpu_count() or 1, self.model.name)
+        if pooling not in POOLINGS:
+            raise InputError(
+                f"unknown pooling {pooling!r}{did_you_mean(pooling, POOLINGS)} (known: {', '.join(POOLINGS)})"
+            )
+        loaded = load_model(model, resolution=resolution, say=say)
+        self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
+        self.pooling, self._pad, self._upstream = pooling, pad, upstream
+        self.preprocessing: Preprocessing = preprocessing_of(self.model.family, upstream=upstream, pad=pad)
+        self._runtime = open_runtime(loaded.graph, device, threads)
+        self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
+        self.batch_size = batch_size or self._runtime.batch_size
+        self.dim = self._try(loaded.graph.remedy)
+        self.model = replace(self.model, dim=self.dim if pooling == "cls" else self.dim // 2)
+        self.key = self._key()
 
     def __repr__(self) -> str:
-        return f"Encoder({self.model.name!r}, dim={self.dim}, resolution={self.resolution})"
+        return f"Encoder({self.model.name!r}, dim={self.dim}, resolution={self.resolution}, device={self.device!r})"
 
-    def preprocess(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring one image to the square that the model sees.
+    @classmethod
+    def from_description(
+        cls, description: dict[str, Any], *, weights: str | None = None, device: str = "auto"
+    ) -> Encoder:
+        """Load the model that made a collection's vectors, with the settings it had.
 
-        The shortest side is scaled to the resolution (bicubic, antialiased) and the middle is cut out.
+        Args:
+            description: What ``describe`` gave.
+            weights: Path of the weights, where they are neither bundled nor on the hub.
+            device: See ``__init__``.
+
+        Raises:
+            ModelError: If these are other weights than the ones that made the vectors.
+        """
+        name = weights or str(description["model"])
+        if weights is None and description.get("local"):
+            raise ModelError(
+                f"the vectors were made with weights from a file called {name!r}: say where it is (--weights)"
+            )
+        encoder = cls(
+            name,
+            resolution=description["resolution"],
+            pooling=description.get("pooling", "cls"),
+            pad=description.get("pad", False),
+            upstream=description.get("upstream", False),
+            device=device,
+        )
+        if encoder.weights_sha256 != description["weights_sha256"]:
+            raise ModelError(
+                f"these weights of {name!r} are not the ones that made the vectors (SHA-256 "
+                f"{encoder.weights_sha256[:12]}..., expected {description['weights_sha256'][:12]}...): name the right "
+                "ones (--weights), or embed the images again"
+            )
+        return encoder
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is stored beside the vectors: enough to make more of the same; no path."""
+        return {
+            "model": self.model.name, "dim": self.dim, "resolution": self.resolution, "pooling": self.pooling,
+            "pad": self._pad, "upstream": self._upstream, "preprocessing": self.preprocessing.key,
+            "precision": self.precision, "weights_sha256": self.weights_sha256, "licence": self.model.licence,
+            "local": self.model.path is not None,
+        }  # fmt: skip
+
+    def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Bring one image to the square that the model sees; see ``dinoscope.preprocess``.
 
         Args:
             image: uint8 (H, W, 3), as ``read_image`` gives it.
+            size: Width and height of the original, where it was decoded smaller.
 
         Returns:
-            uint8 (resolution, resolution, 3); the image itself where it already has that size.
+            uint8 (resolution, resolution, 3).
 
         Raises:
             InputError: If the array is no such image.
@@ -73,17 +157,7 @@ class Encoder:
             raise InputError(
                 f"an image must be uint8 of shape (H, W, 3), got {image.dtype} {image.shape}: use dinoscope.read_image"
             )
-        side = self.resolution
-        height, width = image.shape[:2]
-        if (height, width) == (side, side):
-            return image
-        short = min(height, width)
-        left, top = (width - short) / 2, (height - short) / 2
-        # One call that crops and scales: the part outside the square is never resampled.
-        square = Image.fromarray(image).resize(
-            (side, side), Image.Resampling.BICUBIC, box=(left, top, left + short, top + short), reducing_gap=3.0
-        )
-        return np.asarray(square)
+        return prepare(image, self.preprocessing, self.resolution, size)
 
     def encode(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embed decoded images.
@@ -105,27 +179,53 @@ class Encoder:
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model once: preprocessed uint8 (B, resolution, resolution, 3) to rows of length 1 (B, dim)."""
-        (features,) = self._session.run(["cls"], {"pixels": np.ascontiguousarray(pixels)})
+        pixels = np.ascontiguousarray(pixels)
+        if self.pooling == "cls":
+            (features,) = self._runtime.run(["cls"], pixels)
+        else:
+            cls, patches = self._runtime.run(["cls", "patches"], pixels)
+            features = np.concatenate([cls, _without_registers(patches).mean(1)], axis=1)
         norms = np.linalg.norm(features, axis=1, keepdims=True)
         vectors: NDArray[np.float32] = features / np.maximum(norms, np.float32(1e-12))
         return vectors
 
     def patches(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Embed the patches of decoded images: float32 (N, T, dim), row by row from the top left, not normalised."""
+        """Embed the patches of decoded images: float32 (N, T, D), row by row from the top left, not normalised.
+
+        Raises:
+            ModelError: If the model gives no patches.
+        """
+        if not self._runtime.has_patches:
+            raise ModelError(f"{self.model.name} gives one vector an image, no patches")
         pixels = np.stack([self.preprocess(image) for image in images])
-        (tokens,) = self._session.run(["patches"], {"pixels": pixels})
-        result: NDArray[np.float32] = tokens
-        return result
+        starts = range(0, len(pixels), self.batch_size)
+        tokens = [self._runtime.run(["patches"], pixels[at : at + self.batch_size])[0] for at in starts]
+        return _without_registers(np.concatenate(tokens))
+
+    def _try(self, remedy: str) -> int:
+        """Embed one grey image: tells the length of a vector, and whether the model runs, before any work is done."""
+        if self.pooling != "cls" and not self._runtime.has_patches:
+            raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
+        try:
+            return self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8)).shape[1]
+        except Exception as error:  # each runtime has errors of its own
+            reason = str(error).splitlines()[0][:200]
+            raise ModelError(
+                f"{self.model.name} does not run at {self.resolution} pixels ({reason}): {remedy}"
+            ) from None
+
+    def _key(self) -> str:
+        name = re.sub(r"[^\w.-]+", "--", self.model.name)
+        parts = [name, f"{self.resolution}px", self.weights_sha256[:8], f"v{_VERSION}"]
+        if self.pooling != "cls":
+            parts.append(self.pooling)
+        if self.preprocessing != preprocessing_of(self.model.family):
+            parts.append(self.preprocessing.key)
+        if self.precision != "fp32":
+            parts.append(self.precision)
+        return "-".join(parts)
 
 
-def _session(weights: bytes, threads: int, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises types of its own that share no base but Exception
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"the weights of {name!r} do not load ({reason}): reinstall dinoscope") from None
+def _without_registers(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Keep the patches, which form a square; a ready-made ONNX file gives its registers before them."""
+    return tokens[:, tokens.shape[1] - math.isqrt(tokens.shape[1]) ** 2 :]

@@ -150,8 +150,7 @@ def get_model(name: str) -> Model:
         return Model(name, "from the hub", "", repo=name)
     if looks_local or os.sep in name:
         raise ModelError(f"no weights at {name!r}: expected a .safetensors or .onnx file, or a folder that holds one")
-    known = ", ".join(MODELS)
-    raise ModelError(f"unknown model {name!r}{did_you_mean(name, MODELS)} (known: {known}; see 'dinoscope models')")
+    raise ModelError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; 'dinoscope models' lists them")
 
 
 def read_weights(model: Model) -> bytes:

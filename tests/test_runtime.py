@@ -1,0 +1,117 @@
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from dinoscope import runtime
+from dinoscope.encoder import Encoder
+from dinoscope.errors import InputError, ModelError
+from dinoscope.loading import load_model
+from dinoscope.runtime import open_runtime
+from tests.checkpoints import save_vit
+
+SIDE = 32
+
+
+@pytest.fixture(scope="module", params=["dino", "dinov2", "dinov3"])
+def folder(request, tmp_path_factory):
+    return str(save_vit(tmp_path_factory.mktemp("weights") / request.param, request.param))
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (11, SIDE, SIDE, 3), dtype=np.uint8)
+
+
+def cosines(a, b):
+    return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+
+
+def test_openvino_gives_the_same_features(folder, pixels):
+    pytest.importorskip("openvino")
+    graph = load_model(folder, resolution=SIDE).graph
+    plain = open_runtime(graph, "cpu").run(["cls", "patches"], pixels)
+    exact = open_runtime(graph, "openvino-fp32")
+    assert (exact.device, exact.precision, exact.has_patches) == ("openvino", "fp32", True)
+    for expected, got in zip(plain, exact.run(["cls", "patches"], pixels), strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, atol=1e-4)
+    short = open_runtime(graph, "openvino")
+    assert short.precision in ("bf16", "fp32")  # as the processor has it
+    assert cosines(short.run(["cls"], pixels)[0], plain[0]).min() > 0.999
+
+
+def test_openvino_cuts_a_batch_and_keeps_its_order(folder, pixels):
+    pytest.importorskip("openvino")
+    opened = open_runtime(load_model(folder, resolution=SIDE).graph, "openvino-fp32", threads=2)
+    together = opened.run(["cls"], pixels)[0]
+    alone = np.concatenate([opened.run(["cls"], pixels[row : row + 1])[0] for row in range(len(pixels))])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_a_vector_does_not_depend_on_its_batch(folder, pixels):
+    vectors = [Encoder(folder, resolution=SIDE, device="cpu", batch_size=size).encode(pixels) for size in (1, 4, 11)]
+    assert np.abs(vectors[0] - vectors[1]).max() < 1e-5
+    assert np.abs(vectors[0] - vectors[2]).max() < 1e-5
+
+
+def test_auto_says_what_it_chose_and_why(folder, monkeypatch):
+    graph = load_model(folder, resolution=SIDE).graph
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
+    monkeypatch.setattr(runtime, "find_spec", lambda _name: None)
+    monkeypatch.setattr(runtime, "_has_bfloat16", lambda: True)
+    chosen = open_runtime(graph)
+    assert (chosen.device, chosen.precision) == ("cpu", "fp32")
+    assert "neither a GPU nor OpenVINO" in chosen.reason
+    assert "pip install 'dinoscope[openvino]' runs it faster in bfloat16" in chosen.reason
+
+
+def test_auto_takes_openvino_where_it_is(folder):
+    pytest.importorskip("openvino")
+    chosen = open_runtime(load_model(folder, resolution=SIDE).graph)
+    assert (chosen.device, chosen.reason.startswith("OpenVINO is installed")) == ("openvino", True)
+
+
+def test_auto_runs_bundled_models_on_plain_onnxruntime():
+    chosen = open_runtime(load_model("mini").graph)
+    assert (chosen.device, chosen.precision, chosen.batch_size) == ("cpu", "fp32", 64)
+
+
+def test_auto_goes_on_without_a_gpu_that_does_not_work(folder, monkeypatch):
+    """onnxruntime-gpu lists CUDA also where its libraries do not load; the session then falls back by itself."""
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: True)
+    chosen = open_runtime(load_model(folder, resolution=SIDE).graph)
+    assert chosen.device == "cpu"
+    assert "the CUDA libraries do not load" in chosen.reason
+
+
+def test_devices_that_are_not_there(folder, monkeypatch):
+    graph = load_model(folder, resolution=SIDE).graph
+    with pytest.raises(InputError, match="no CUDA device: expected onnxruntime-gpu to be installed"):
+        open_runtime(graph, "cuda")
+    monkeypatch.setattr(runtime, "find_spec", lambda _name: None)
+    with pytest.raises(InputError, match=r"OpenVINO is not installed: pip install 'dinoscope\[openvino\]'"):
+        open_runtime(graph, "openvino")
+
+
+def test_openvino_comes_without_its_telemetry(folder):
+    if find_spec("openvino") is None:
+        pytest.skip("needs OpenVINO")
+    code = (
+        "import sys; from dinoscope.encoder import Encoder; Encoder(sys.argv[1], resolution=32, device='openvino'); "
+        "print('openvino' in sys.modules, sys.modules.get('openvino_telemetry'))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", "None"]
+
+
+def test_weights_that_vanish_are_one_clear_error(folder, tmp_path):
+    graph = load_model(folder, resolution=SIDE).graph
+    for device in ("cpu", "openvino"):
+        if device == "openvino":
+            pytest.importorskip("openvino")
+        with pytest.raises(ModelError, match=r"the weights of '.*' do not load .*: fetch them again"):
+            open_runtime(replace(graph, weights=tmp_path / "gone.safetensors"), device)
