@@ -22,12 +22,17 @@ def cli_page() -> str:
     page = [NOTE, "# Command line\n\n", f"{group.help}\n\n"]
     page.append("Results go to stdout, remarks to stderr; an expected error is one line and exit code 1.\n")
     for name, command in group.commands.items():
-        example = " ".join((command.epilog or "").split()).partition(": ")[2].replace(" dinoscope ", "\ndinoscope ")
-        page.append(f"\n## dinoscope {name}\n\n{command.help}\n\n```\n{example}\n```\n\n")
-        page.append("| argument | meaning | default |\n| --- | --- | --- |\n")
-        for parameter in command.params:
-            page.append(_parameter_row(parameter))
+        page.append(_section(f"dinoscope {name}", command))
+        for sub_name, sub_command in getattr(command, "commands", {}).items():
+            page.append(_section(f"dinoscope {name} {sub_name}", sub_command))
     return "".join(page)
+
+
+def _section(name: str, command: Any) -> str:
+    example = " ".join((command.epilog or "").split()).partition(": ")[2].replace(" dinoscope ", "\ndinoscope ")
+    head = f"\n## {name}\n\n{command.help}\n\n```\n{example}\n```\n\n"
+    table = "| argument | meaning | default |\n| --- | --- | --- |\n"
+    return head + table + "".join(_parameter_row(parameter) for parameter in command.params)
 
 
 def _parameter_row(parameter: Any) -> str:
@@ -40,11 +45,17 @@ def _parameter_row(parameter: Any) -> str:
 
 def models_page() -> str:
     """Return the table of models."""
-    from dinoscope.models import MODELS
+    from dinoscope.models import LICENCE_LINKS, MODELS
 
-    page = [NOTE, "# Models\n\n", "| model | input | vector | licence | |\n| --- | --- | --- | --- | --- |\n"]
+    page = [NOTE, "# Models\n\n", "| model | MB | input | vector | licence | weights | |\n", "| --- " * 7, "|\n"]
     for row in MODELS.values():
-        page.append(f"| `{row.name}` | {row.resolution} px | {row.dim} | {row.licence} | {row.description} |\n")
+        licence = f"[{row.licence}]({LICENCE_LINKS[row.licence]})"
+        weights = f"[{row.repo}](https://huggingface.co/{row.repo})" if row.repo else "bundled"
+        gate = f", gated (open: `{row.open_model}`)" if row.gated else ""
+        page.append(
+            f"| `{row.name}` | {row.megabytes:,.1f} | {row.resolution} px | {row.dim} | {licence} | {weights}{gate} "
+            f"| {row.description} |\n"
+        )
     page.append("\nWhat the bundled ones saw, and how they score: [CARD.md](../src/dinoscope/weights/CARD.md).\n")
     return "".join(page)
 

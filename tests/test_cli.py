@@ -155,12 +155,6 @@ def test_report_and_info(run, collection, tmp_path):
     assert "mini-fashion" in run("info", collection)[1]
 
 
-def test_models(run):
-    rows = json.loads(run("models", "--json")[1])
-    assert "mini-fashion" in [row["name"] for row in rows]
-    assert all(0 < row["megabytes"] <= 12 for row in rows)
-
-
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dinoscope import __version__
+from dinoscope.cli_models import app as models
 from dinoscope.errors import DinoscopeError, InputError
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
+    from dinoscope.encoder import Encoder
 
 __all__ = ["app", "main"]
 
@@ -57,7 +59,7 @@ def demo(
     from dinoscope.terminal import duration, print_json, print_table, say, score_rows
 
     began = time.perf_counter()
-    collection = _embed("fashion-mnist-test", output, "mini-fashion", None, None)
+    collection = _embed("fashion-mnist-test", output, "mini-fashion", None, None, {})
     embedded = time.perf_counter() - began
     scores = collection.scores(k=10)
     scored = time.perf_counter()
@@ -93,15 +95,31 @@ def embed(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
-    model: Annotated[str, typer.Option(help="See 'dinoscope models'.")] = "mini",
+    model: Annotated[
+        str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
+    ] = "mini",
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
+    ] = None,
+    pooling: Annotated[
+        str, typer.Option(help="cls: the image's token; cls+mean: with the mean of the patches.")
+    ] = "cls",
+    pad: Annotated[bool, typer.Option("--pad", help="Show the model whole pictures, not their middle.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")] = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.terminal import print_json, say, summarise
 
-    collection = _embed(source, output, model, limit, data_dir)
+    settings = {
+        "resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device
+    }  # fmt: skip
+    collection = _embed(source, output, model, limit, data_dir, settings)
     summary = collection.embedded
     if summary is None:
         return
@@ -212,6 +230,7 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A row number, or any image file.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of answers.")] = 10,
     model: ModelOption = None,
+    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the images most like one image."""
@@ -219,7 +238,7 @@ def search(
 
     opened = _open(collection, model)
     is_row = query.lstrip("-").isdigit() and not Path(query).exists()
-    matches = opened.search(int(query) if is_row else Path(query), k)
+    matches = opened.search(int(query) if is_row else Path(query), k, weights=weights)
     if as_json:
         print_json([vars(match) for match in matches])
         return
@@ -243,26 +262,7 @@ def report(
     typer.echo(str(_open(collection, model).report(output, k=k)))
 
 
-@app.command(epilog="Example:  dinoscope models --json")
-def models(as_json: JsonOption = False) -> None:
-    """List the models."""
-    from dataclasses import asdict
-
-    from dinoscope.models import MODELS, read_weights
-    from dinoscope.terminal import print_json, print_table
-
-    rows = [{**asdict(row), "megabytes": round(len(read_weights(row)) / 1e6, 1)} for row in MODELS.values()]
-    if as_json:
-        print_json(rows)
-        return
-    print_table(
-        ("model", "MB", "pixels", "vector", "licence", ""),
-        [
-            (r["name"], str(r["megabytes"]), str(r["resolution"]), str(r["dim"]), r["licence"], r["description"])
-            for r in rows
-        ],
-        right=(1, 2, 3),
-    )
+app.add_typer(models, name="models")
 
 
 @app.command(epilog="Example:  dinoscope info photos.dino")
@@ -298,16 +298,45 @@ def info(collection: CollectionPath, model: ModelOption = None, as_json: JsonOpt
     print_table(("", ""), [(name, str(value)) for name, value in texts.items()])
 
 
-def _embed(source: str, output: Path, model: str, limit: int | None, data_dir: Path | None) -> Collection:
+def _embed(
+    source: str, output: Path, model: str, limit: int | None, data_dir: Path | None, settings: dict[str, Any]
+) -> Collection:
     from dinoscope.collection import Collection
+    from dinoscope.encoder import Encoder
+    from dinoscope.images import open_source
     from dinoscope.terminal import embedding_progress, say
 
+    images = open_source(source, limit=limit, data_dir=data_dir)  # before a download: the source may be mistyped
+    encoder = Encoder(model, say=say, **settings)
+    if encoder.model.family != "bundled":
+        say(
+            f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
+            f"{encoder.reason}"
+        )
     try:
-        with embedding_progress(Path(source).name or source) as show:
-            return Collection.from_images(source, output, model=model, limit=limit, data_dir=data_dir, on_progress=show)
+        with embedding_progress(images.name) as show:
+            collection = Collection.from_images(images, output, model=encoder, on_progress=show)
     except KeyboardInterrupt:
         say(f"\nstopped; what is done is kept: the same command continues, in {output}")
         raise SystemExit(INTERRUPTED) from None
+    _say_what_is_cropped(collection, encoder)
+    return collection
+
+
+def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
+    """Tell of pictures so far from square that the centre crop shows the model only a part of them."""
+    from dataclasses import replace
+
+    from dinoscope.preprocess import lost_to_crop
+    from dinoscope.terminal import say
+
+    # what the usual small border takes from a square picture is left out of account
+    loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
+    if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
+        say(
+            f"the centre crop leaves out {loss.mean:.0%} of the picture on average in {loss.cropped:,} of "
+            f"{loss.images:,} images (worst: {loss.worst:.0%}); --pad shows the model whole pictures"
+        )
 
 
 def _open(path: Path, model: str | None) -> Collection:

@@ -207,7 +207,7 @@ class Encoder:
         if self.pooling != "cls" and not self._runtime.has_patches:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
         try:
-            return self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8)).shape[1]
+            return int(self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8)).shape[1])
         except Exception as error:  # each runtime has errors of its own
             reason = str(error).splitlines()[0][:200]
             raise ModelError(
