@@ -1,9 +1,9 @@
-# All there is to know: make demo, make test, make check, make bench. Needs python3 (3.11 or later, with venv).
+# All there is to know: make demo, make test, make check, make parity, make bench. Needs python3 (3.11 or later, with venv).
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench format wheel test-pretraining docs clean
+.PHONY: demo test check parity bench format wheel test-pretraining docs clean
 
 demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
@@ -15,6 +15,9 @@ check: .venv/developing  ## format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+parity: .venv/comparing  ## dinoscope's models against those of transformers and timm
+	$(BIN)/python -m tests.reference.parity
 
 bench: .venv/developing  ## every table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
@@ -45,6 +48,12 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 
 .venv/developing: .venv/installed
 	$(PIP) --group check --group reference
+	touch $@
+
+# timm asks for torchvision, whose compiled part asks for CUDA's libraries: neither brings its own dependencies along.
+.venv/comparing: .venv/developing
+	$(PIP) torch==2.13.0 safetensors transformers==5.23.0
+	$(PIP) --no-deps timm==1.0.31 torchvision==0.28.0
 	touch $@
 
 clean:

@@ -125,7 +125,7 @@ def test_keys_name_every_setting_that_changes_vectors(folder):
     for setting in settings:
         if "device" in setting:
             pytest.importorskip("openvino")
-        keys.append(Encoder(str(folder), **({"resolution": 32, "device": "cpu"} | setting)).key)
+        keys.append(Encoder(str(folder), **{"resolution": 32, "device": "cpu", **setting}).key)
     assert len(set(keys[:4])) == 4
     assert keys[4] == keys[0]  # the same products, in the same precision
     assert keys[0].startswith("my-vit-32px-")

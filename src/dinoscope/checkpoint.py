@@ -59,6 +59,7 @@ _INNER = {
     "attention.k_proj": "k",
     "attention.v_proj": "v",
     "attn.qkv": "qkv",
+    "attn.qkv.bias_mask": "qkv.mask",
     "attn.q_bias": "q.bias",
     "attn.v_bias": "v.bias",
     "attention.output.dense": "proj",
@@ -73,6 +74,8 @@ _INNER = {
     "mlp.fc1_g": "gate",
     "mlp.weights_in": "up",
     "mlp.w12": "up",
+    "mlp.w1": "gate",
+    "mlp.w2": "up",
     "output.dense": "down",
     "mlp.fc2": "down",
     "mlp.down_proj": "down",
@@ -154,11 +157,18 @@ def read_checkpoint(path: Path, *, heads: int | None = None) -> Checkpoint:
             )
         if known:
             tensors[known] = tensor
-    depth = 1 + max((int(name.partition(".")[0]) for name in tensors if name[0].isdigit()), default=-1)
-    for block in range(depth):
-        _split_fused(tensors, block)
-    geometry = _geometry(path, tensors, depth, _read_config(path), heads)
-    _check_complete(path, tensors, geometry)
+    numbers = {int(name.partition(".")[0]) for name in tensors if name[0].isdigit()}
+    depth = len(numbers)
+    if numbers != set(range(depth)):
+        missing = min(set(range(max(numbers))) - numbers)
+        raise ModelError(f"{path.name} is incomplete: its blocks go to number {max(numbers)}, but {missing} is missing")
+    try:
+        for block in range(depth):
+            _split_fused(tensors, block)
+        geometry = _geometry(path, tensors, depth, _read_config(path), heads)
+        _check_complete(path, tensors, geometry)
+    except IndexError:
+        raise ModelError(f"{path.name} holds no DINO ViT: one of its tensors has too few dimensions") from None
     return Checkpoint(geometry, tensors, Path(next(iter(stored.values())).file))
 
 
@@ -183,12 +193,15 @@ def _split_fused(tensors: dict[str, Tensor], block: int) -> None:
     """Take apart what some keep in one tensor: query, key and value; gate and up."""
     for leaf in ("weight", "bias"):
         fused = tensors.pop(f"{block}.qkv.{leaf}", None)
-        if fused is not None:
+        if fused is not None and fused.shape[0] % 3 == 0:
             third = fused.shape[0] // 3
             for part, name in enumerate("qkv"):
                 tensors[f"{block}.{name}.{leaf}"] = fused.rows(part * third, (part + 1) * third)
+    # Meta's DINOv3 takes the bias of the keys out of its sums, whatever it holds
+    if tensors.pop(f"{block}.qkv.mask", None):
+        tensors.pop(f"{block}.k.bias", None)
     up, down = tensors.get(f"{block}.up.weight"), tensors.get(f"{block}.down.weight")
-    if up is not None and down is not None and len(down.shape) == 2 and up.shape[0] == 2 * down.shape[1]:
+    if up is not None and down is not None and up.shape[0] == 2 * down.shape[1]:
         half = down.shape[1]
         for leaf in ("weight", "bias"):
             both = tensors.get(f"{block}.up.{leaf}")
@@ -205,7 +218,12 @@ def _read_config(path: Path) -> dict[str, Any]:
         config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return config if isinstance(config, dict) and "hidden_size" in config else {}
+    if not isinstance(config, dict) or "hidden_size" not in config:
+        return {}
+    for name in ("hidden_size", "num_attention_heads", "layer_norm_eps", "rope_theta"):
+        if not isinstance(config.get(name, 0), int | float):
+            raise ModelError(f"config.json beside {path.name}: {name} must be a number, got {config[name]!r}")
+    return config
 
 
 def _geometry(
@@ -226,7 +244,7 @@ def _geometry(
             f"{path.name}: {dim} dimensions do not divide into {heads} heads; put the config.json of transformers, "
             "which names num_attention_heads, beside the weights"
         )
-    gated, grid = "0.gate.weight" in tensors, _grid(path, tensors.get("position"))
+    gated, grid = any(".gate." in name for name in tensors), _grid(path, tensors.get("position"))
     # transformers' gated DINOv2 takes SiLU whatever its config.json says
     expected = "gelu" if grid or not gated else "silu"
     if config.get("hidden_act", expected) != expected:
@@ -237,7 +255,7 @@ def _geometry(
     return Geometry(
         dim, depth, int(heads), patch, registers, grid,
         gated=gated,
-        layer_scale="0.scale1" in tensors,
+        layer_scale=any(".scale" in name for name in tensors),
         eps=float(config.get("layer_norm_eps", 1e-6 if grid else 1e-5)),
         rope_base=float(config.get("rope_theta", 100.0)),
         # as upstream: the models with registers were published with the antialiased interpolation
@@ -251,7 +269,7 @@ def _grid(path: Path, position: Tensor | None) -> int:
         return 0
     count = position.shape[1]
     for patches in (count - 1, count):
-        if math.isqrt(patches) ** 2 == patches:
+        if patches > 0 and math.isqrt(patches) ** 2 == patches:
             return math.isqrt(patches)
     raise ModelError(f"{path.name}: a position embedding of {count} tokens belongs to no square grid")
 
@@ -264,13 +282,19 @@ def _check_complete(path: Path, tensors: dict[str, Tensor], geometry: Geometry) 
         "norm.weight": (dim,), "norm.bias": (dim,),
     }  # fmt: skip
     hidden = tensors["0.up.weight"].shape[0] if "0.up.weight" in tensors else 4 * dim
+    expected |= {name: (1, tensors[name].shape[1], dim) for name in ("position", "registers") if name in tensors}
     for block in range(geometry.depth):
-        shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": (dim, dim) for name in ("q", "k", "v", "proj")}
-        shapes |= {f"{name}.{leaf}": (dim,) for name in ("norm1", "norm2") for leaf in ("weight", "bias")}
-        shapes |= {"up.weight": (hidden, dim), "down.weight": (dim, hidden)}
+        layers: dict[str, tuple[int, ...]] = dict.fromkeys(("q", "k", "v", "proj"), (dim, dim))
+        layers |= {"up": (hidden, dim), "down": (dim, hidden)}
         if geometry.gated:
-            shapes["gate.weight"] = (hidden, dim)
-        if geometry.layer_scale:
+            layers["gate"] = (hidden, dim)
+        shapes: dict[str, tuple[int, ...]] = {f"{name}.weight": shape for name, shape in layers.items()}
+        for name, shape in layers.items():
+            # only DINOv3 leaves biases out, some of the attention: which ones, each library sees in its own way
+            if geometry.grid or name not in "qkv" or f"{block}.{name}.bias" in tensors:
+                shapes[f"{name}.bias"] = shape[:1]
+        shapes |= {f"{name}.{leaf}": (dim,) for name in ("norm1", "norm2") for leaf in ("weight", "bias")}
+        if geometry.layer_scale or not geometry.grid:
             shapes |= {"scale1": (dim,), "scale2": (dim,)}
         expected |= {f"{block}.{name}": shape for name, shape in shapes.items()}
     for name, shape in expected.items():

@@ -24,7 +24,7 @@ class LoadedModel:
     """A model whose weights were read.
 
     Attributes:
-        model: Its row, completed with what the weights tell: family, patch.
+        model: Its row, completed with what the weights tell: family, patch, size.
         graph: The graph.
         resolution: Side of the images that the graph takes, in pixels.
         weights_sha256: SHA-256 of the weights' file.
@@ -76,7 +76,9 @@ def load_model(name: str, *, resolution: int | None = None, say: Callable[[str],
         side = resolution or row.resolution or round(224 / shape.patch) * shape.patch
         graph = Graph(row.name, build_graph(checkpoint, side), checkpoint.file)
         row = replace(row, family=row.family or shape.family, patch=shape.patch)
-    return LoadedModel(row, graph, side, _sha256(graph.weights or file))
+    holder = graph.weights or file
+    row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
+    return LoadedModel(row, graph, side, _sha256(holder))
 
 
 def _find_file(path: Path) -> Path:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from dataclasses import dataclass, replace
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Tensor:
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Return rows ``start`` to ``stop`` of it, without reading them."""
-        row = self.bytes // self.shape[0]
+        row = replace(self, shape=self.shape[1:]).bytes
         return replace(self, offset=self.offset + start * row, shape=(stop - start, *self.shape[1:]))
 
     def read(self) -> NDArray[np.float32]:
@@ -88,7 +89,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         tensors = {key: _tensor(file, 8 + length, entry) for key, entry in header.items()}
     except OSError as error:
         raise ModelError(f"cannot read the weights {name}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{name} is no safetensors file: its header is not what the format asks for") from None
     end = max((each.offset + each.bytes for each in tensors.values()), default=0)
     if end > size:
@@ -97,8 +98,8 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def _tensor(file: Path, start: int, entry: dict[str, Any]) -> Tensor:
-    begin, end = entry["data_offsets"]
-    tensor = Tensor(file, start + begin, entry["dtype"], tuple(int(side) for side in entry["shape"]))
+    begin, end = map(index, entry["data_offsets"])
+    tensor = Tensor(file, start + begin, entry["dtype"], tuple(map(index, entry["shape"])))
     if begin < 0 or min(tensor.shape, default=0) < 0 or tensor.bytes != end - begin:
         raise ValueError
     return tensor

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from dinoscope.checkpoint import Checkpoint, Geometry
-from dinoscope.errors import InputError
+from dinoscope.errors import InputError, ModelError
 from dinoscope.tensors import Tensor
 
 __all__ = ["MEAN", "STD", "build_graph", "interpolate_position", "rotary_tables"]
@@ -30,6 +30,7 @@ STD = np.array([0.229, 0.224, 0.225])
 _FUSED = "com.microsoft"
 # ONNX Runtime 1.17 and later read these.
 _OPSET, _IR_VERSION = 17, 8
+_LARGEST_GRAPH = 2_000_000_000  # bytes; protobuf's limit is 2 GiB
 
 Array = NDArray[np.float32]
 
@@ -49,6 +50,7 @@ def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
 
     Raises:
         InputError: If the resolution is no positive multiple of the patch.
+        ModelError: If weights that are not float32 are too many to be kept in the graph.
     """
     shape = checkpoint.geometry
     if resolution < shape.patch or resolution % shape.patch:
@@ -87,7 +89,8 @@ def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
     )
     opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_FUSED, 1)]
     model = helper.make_model(proto, opset_imports=opsets, ir_version=_IR_VERSION, producer_name="dinoscope")
-    return model.SerializeToString(deterministic=True)
+    serialised: bytes = model.SerializeToString(deterministic=True)
+    return serialised
 
 
 def interpolate_position(position: Array, side: int, *, antialias: bool) -> Array:
@@ -142,6 +145,7 @@ class _Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self.tokens = 0
+        self.converted = 0  # bytes
 
     def add(self, op: str, *inputs: str, domain: str = "", outputs: int = 1, keep: int = 0, **settings: Any) -> str:
         """Add a node and return its output number ``keep``."""
@@ -162,6 +166,11 @@ class _Graph:
         """Refer to a tensor of the checkpoint; one that is not float32 is converted and kept in the graph."""
         tensor = self.checkpoint.tensors[name]
         if tensor.kind != "F32":
+            self.converted += 2 * tensor.bytes
+            if self.converted > _LARGEST_GRAPH:
+                raise ModelError(
+                    f"{tensor.file.name} is too large to be converted from {tensor.kind}: save it as float32 first"
+                )
             return self.constant(tensor.read())
         self.constants.append(_external(f"{name}.{len(self.constants)}", tensor))
         return self.constants[-1].name
@@ -229,7 +238,7 @@ def _block(graph: _Graph, shape: Geometry, block: int, y: str, x: str, rotary: l
     flat = graph.flat(y)
     q, k, v = (graph.by_image(graph.linear(flat, f"{block}.{name}")) for name in "qkv")
     if rotary:
-        settings = {"domain": _FUSED, "num_heads": shape.heads, "interleaved": 0}
+        settings: dict[str, Any] = {"domain": _FUSED, "num_heads": shape.heads, "interleaved": 0}
         q, k = (graph.add("RotaryEmbedding", each, *rotary, **settings) for each in (q, k))
     mixed = graph.add("MultiHeadAttention", q, k, v, domain=_FUSED, num_heads=shape.heads)
     y, x = graph.add_and_norm(x, graph.linear(graph.flat(mixed), f"{block}.proj"), f"{block}.scale1", f"{block}.norm2")

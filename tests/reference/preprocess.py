@@ -40,13 +40,13 @@ def sampled(square: NDArray[Any]) -> NDArray[Any]:
 
 def main() -> None:
     """Run the processors."""
-    from transformers.models.bit.image_processing_bit import BitImageProcessor  # type: ignore[import-not-found]
-    from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil  # type: ignore[import-not-found]
-    from transformers.models.dinov3_vit.image_processing_dinov3_vit import (  # type: ignore[import-not-found]
+    from transformers.models.bit.image_processing_bit import BitImageProcessor
+    from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+    from transformers.models.dinov3_vit.image_processing_dinov3_vit import (
         DINOv3ViTImageProcessor,
     )
-    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil  # type: ignore[import-not-found]
-    from transformers.models.vit.image_processing_vit import ViTImageProcessor  # type: ignore[import-not-found]
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+    from transformers.models.vit.image_processing_vit import ViTImageProcessor
 
     # preprocessor_config.json of facebook/dinov2-*, and of facebook/dino-*; DINOv3's are the defaults of its class
     dinov2 = {
@@ -78,7 +78,7 @@ def main() -> None:
         levels = run(DINOv3ViTImageProcessor(), image, rescale=True)
         stored["dinov3"].append(np.rint(sampled(levels) * 256).astype(np.uint16))
     DATA.parent.mkdir(exist_ok=True)
-    np.savez_compressed(DATA, **{family: np.stack(squares) for family, squares in stored.items()})  # type: ignore[arg-type]
+    np.savez_compressed(DATA, **{family: np.stack(squares) for family, squares in stored.items()})
 
 
 if __name__ == "__main__":
