@@ -24,16 +24,17 @@ from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.models import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from dinoscope.clusters import Clustering
+    from dinoscope.clusters import Clustering, Method, Space
     from dinoscope.encoder import Encoder
     from dinoscope.images import ImageSource
     from dinoscope.knn import NeighborGraph
+    from dinoscope.projection import Method as MapMethod
     from dinoscope.scores import Score
 
 __all__ = ["Collection", "Match", "Stage"]
 
 # Raise a stage's number when the same input and settings would give another result.
-_STAGES = {"neighbors": 1, "map": 1, "clusters": 1, "scores": 1}
+_STAGES = {"neighbors": 1, "map": 1, "layout": 1, "clusters": 1, "scores": 1}
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class Collection:
         from dinoscope.images import open_source
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
-        encoder = model if isinstance(model, Encoder) else Encoder(model)
+        encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(opened, Path(path), encoder, on_progress=on_progress)
         collection = cls(path, encoder.key)
         collection.embedded = summary
@@ -160,36 +161,87 @@ class Collection:
         columns, _ = self._stage("neighbors", {"k": k}, compute)
         return NeighborGraph(columns["indices"], columns["similarities"])
 
-    def map(self, *, n_neighbors: int = 15, min_dist: float = 0.1, seed: int = 42) -> NDArray[np.float32]:
-        """Return the UMAP map (N, 2), made from the neighbour graph; the same seed gives the same map."""
-        from dinoscope.projection import umap
+    def map(
+        self, *, method: MapMethod = "umap", n_neighbors: int = 15, min_dist: float = 0.1, perplexity: float = 30.0,
+        seed: int = 42,
+    ) -> NDArray[np.float32]:  # fmt: skip
+        """Return the map (N, 2), made from the neighbour graph; the same seed gives the same map.
+
+        Args:
+            method: "umap", "tsne" or "pca".
+            n_neighbors: Of UMAP.
+            min_dist: Of UMAP.
+            perplexity: Of t-SNE.
+            seed: Of UMAP and t-SNE.
+
+        Raises:
+            InputError: If the method is unknown or a setting is out of its range.
+        """
+        from dinoscope.projection import check_method, pca, tsne, umap
+
+        choices: dict[str, dict[str, Any]] = {
+            "umap": {"n_neighbors": n_neighbors, "min_dist": min_dist, "seed": seed},
+            "tsne": {"perplexity": float(perplexity), "seed": seed},
+            "pca": {},
+        }
+        chosen = choices[check_method(method)]
 
         def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            graph = self.neighbors(max(30, n_neighbors))
-            coordinates = umap(self.vectors, graph=graph, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
-            return {"coordinates": coordinates}, {}
+            if method == "pca":
+                return {"coordinates": pca(self.vectors)}, {}
+            layout, needed = (tsne, int(3 * perplexity)) if method == "tsne" else (umap, n_neighbors)
+            return {"coordinates": layout(self.vectors, graph=self.neighbors(max(30, needed)), **chosen)}, {}
 
-        settings = {"method": "umap", "n_neighbors": n_neighbors, "min_dist": min_dist, "seed": seed}
+        settings = {"method": method, **chosen}
         coordinates: NDArray[np.float32] = self._stage("map", settings, compute)[0]["coordinates"]
         return coordinates
 
-    def clusters(self, k: int | None = None, *, seed: int = 0) -> Clustering:
-        """Return the k-means clusters of the vectors; without ``k`` the number with the best silhouette."""
-        from dinoscope.clusters import Clustering, kmeans
+    def clusters(
+        self,
+        k: int | None = None,
+        *,
+        method: Method = "kmeans",
+        space: Space | None = None,
+        dims: int = 10,
+        seed: int = 0,
+    ) -> Clustering:
+        """Return the clusters of the vectors; see ``dinoscope.clusters.cluster``, ``umap_space`` for ``dims``.
+
+        Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
+        """
+        from dinoscope.clusters import Clustering, cluster, resolve_space
+
+        space = resolve_space(method, space, k)
 
         def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            found = kmeans(self.vectors, k, seed=seed)
+            layout = self._cluster_layout(dims, seed) if space == "umap" and len(self) > 1 else None
+            found = cluster(self.vectors, k, method=method, space=space, layout=layout, seed=seed)
             meta = {"medoids": found.medoids.tolist(), "silhouette": found.silhouette, "curve": found.curve}
             return {"labels": found.labels}, meta
 
-        columns, meta = self._stage("clusters", {"method": "kmeans", "k": k, "seed": seed}, compute)
+        settings: dict[str, Any] = {"method": method, "k": k, "seed": seed}
+        if (method, space) != ("kmeans", "embedding"):  # whose results were stored before there were others
+            settings |= {"space": space, "dims": dims} if space == "umap" else {"space": space}
+        columns, meta = self._stage("clusters", settings, compute)
         labels = columns["labels"]
         medoids = np.asarray(meta["medoids"], np.int64)
+        inside = labels >= 0
         sums = np.zeros((len(medoids), self.vectors.shape[1]), np.float64)
-        np.add.at(sums, labels, self.vectors)
-        centers = (sums / np.bincount(labels, minlength=len(medoids))[:, None]).astype(np.float32)
+        np.add.at(sums, labels[inside], self.vectors[inside])
+        centers = (sums / np.bincount(labels[inside], minlength=len(medoids))[:, None]).astype(np.float32)
         curve = tuple((int(number), float(value)) for number, value in meta["curve"])
         return Clustering(labels, centers, medoids, meta["silhouette"], curve)
+
+    def _cluster_layout(self, dims: int, seed: int) -> NDArray[np.float32]:
+        """Return the UMAP for clusters (N, dims), made from the neighbour graph."""
+        from dinoscope.clusters import umap_space
+
+        def compute() -> tuple[dict[str, Any], dict[str, Any]]:
+            return {"coordinates": umap_space(self.vectors, graph=self.neighbors(), dims=dims, seed=seed)}, {}
+
+        settings = {"dims": dims, "seed": seed}
+        coordinates: NDArray[np.float32] = self._stage("layout", settings, compute)[0]["coordinates"]
+        return coordinates
 
     def scores(self, k: int | None = None) -> list[Score]:
         """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""

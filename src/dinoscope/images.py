@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 from dinoscope.decode import ReducedImage, check_images, read_image, read_reduced
 from dinoscope.errors import InputError, SourceError, did_you_mean
 
-__all__ = ["SUFFIXES", "ArraySource", "FolderSource", "ImageSource", "Item", "digest", "load_reduced", "open_source"]
+__all__ = [
+    "SUFFIXES",
+    "ArraySource",
+    "FolderSource",
+    "ImageSource",
+    "Item",
+    "digest",
+    "load_reduced",
+    "open_source",
+    "select",
+]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 Labels: TypeAlias = Sequence[Any] | NDArray[Any]
@@ -209,7 +219,12 @@ def open_source(
     if limit is None or limit >= len(opened.items):
         return opened
     ranks = [digest(str(seed), item.id) for item in opened.items]
-    return _Subset(opened, sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:limit]))
+    return select(opened, sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:limit]))
+
+
+def select(source: ImageSource, indices: Sequence[int]) -> ImageSource:
+    """Return a source of some images of another one, by their places in it, in the order given."""
+    return _Subset(source, indices)
 
 
 def digest(*parts: str | bytes) -> str:

@@ -1,0 +1,140 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+from sklearn.metrics import average_precision_score
+
+from dinoscope.compare import (
+    Contender,
+    VectorScores,
+    advise,
+    mean_average_precision,
+    neighbor_agreement,
+    rank_agreement,
+    rank_without_labels,
+    score_vectors,
+    stratified_sample,
+)
+from dinoscope.errors import InputError
+from dinoscope.knn import neighbors
+
+
+def blobs(count=120, groups=4, dim=16, spread=0.6, seed=0):
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(groups, dim))
+    labels = np.arange(count) % groups
+    return (centres[labels] + spread * rng.normal(size=(count, dim))).astype(np.float32), labels.astype(str)
+
+
+def contender(name, accuracy=0.5, speed=10.0, *, clusters=0.1, agreement=0.3, baseline=False):
+    scores = VectorScores(accuracy, 0.4, 0.5, 0.1, clusters, 20.0, 0.1)
+    return Contender(name, 8, scores, agreement, speed, 1.0, baseline)
+
+
+def test_mean_average_precision_is_that_of_scikit_learn():
+    vectors, labels = blobs(spread=1.5)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = [
+        average_precision_score(np.delete(labels == labels[row], row), np.delete(unit @ unit[row], row))
+        for row in range(len(unit))
+    ]
+    assert mean_average_precision(vectors, labels) == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def test_mean_average_precision_leaves_lone_labels_out():
+    vectors, labels = blobs(20)
+    labels[0] = "alone"
+    others = [
+        average_precision_score(np.delete(labels == labels[row], row), np.delete(vectors @ vectors[row], row))
+        for vectors in [vectors / np.linalg.norm(vectors, axis=1, keepdims=True)]
+        for row in range(1, 20)
+    ]
+    assert mean_average_precision(vectors, labels) == pytest.approx(np.mean(others), abs=1e-6)
+    assert math.isnan(mean_average_precision(vectors, np.arange(20)))
+
+
+def test_agreement_by_its_definition():
+    first, second = (neighbors(blobs(seed=seed)[0], 10) for seed in (0, 1))
+    expected = np.mean(
+        [len(set(a[:7]) & set(b[:7])) / 7 for a, b in zip(first.indices, second.indices, strict=True)]
+    )  # fmt: skip
+    assert neighbor_agreement(first, second, 7) == pytest.approx(expected)
+    assert neighbor_agreement(first, first, 10) == 1
+    with pytest.raises(InputError, match="of the same images, got 120 and 40"):
+        neighbor_agreement(first, neighbors(blobs(40)[0], 10))
+
+
+def test_scores_of_good_vectors_are_better():
+    good, labels = blobs(spread=0.3)
+    noise = np.random.default_rng(0).normal(size=good.shape)
+    better, worse = score_vectors(good, labels), score_vectors(noise, labels)
+    for name in ("knn_accuracy", "mean_average_precision", "nmi", "silhouette_labels", "silhouette_clusters"):
+        assert getattr(better, name) > getattr(worse, name) + 0.2
+    assert better.effective_rank < worse.effective_rank
+
+
+@pytest.mark.parametrize("labels", [None, ["a"] * 6])
+def test_without_two_labels_only_what_needs_none(labels):
+    scores = score_vectors(np.random.default_rng(0).normal(size=(6, 4)), labels)
+    assert math.isnan(scores.knn_accuracy)
+    assert math.isnan(scores.nmi)
+    assert scores.effective_rank > 1
+
+
+def test_odd_input():
+    with pytest.raises(InputError, match="needs at least 3 images, got 2"):
+        score_vectors(np.eye(2))
+    same = score_vectors(np.ones((5, 4)), ["a", "b", "a", "b", "a"])  # all images alike
+    assert math.isnan(same.silhouette_clusters) or same.silhouette_clusters <= 0
+    with pytest.raises(InputError, match="labels"):
+        score_vectors(np.eye(4), ["a", "b"])
+    with pytest.raises(InputError, match="vectors"):
+        score_vectors(np.full((4, 4), np.nan))
+
+
+def test_order_without_labels_by_its_definition():
+    three = [
+        contender("a", clusters=0.1, agreement=0.5),  # ranks 1 and 3
+        contender("b", clusters=0.3, agreement=0.4),  # ranks 3 and 2
+        contender("c", clusters=0.2, agreement=0.1),  # ranks 2 and 1
+    ]
+    assert rank_without_labels(three) == [1, 0, 2]
+    assert rank_without_labels([replace(three[0], agreement=math.nan), three[1]]) == [1, 0]
+
+
+def test_agreement_of_the_orders():
+    same = [contender(str(i), 0.1 * i, clusters=0.1 * i, agreement=0.1 * i) for i in range(5)]
+    assert rank_agreement(same) == 1
+    turned = [replace(each, scores=replace(each.scores, knn_accuracy=-each.scores.knn_accuracy)) for each in same]
+    assert rank_agreement(turned) == -1
+    mixed = [contender(str(i), accuracy, clusters=c, agreement=c) for i, (accuracy, c) in enumerate(
+        [(0.5, 0.1), (0.6, 0.3), (0.9, 0.2), (0.2, 0.15)])]  # fmt: skip
+    expected = kendalltau([0.1, 0.3, 0.2, 0.15], [0.5, 0.6, 0.9, 0.2]).statistic
+    assert rank_agreement(mixed) == pytest.approx(expected)
+    assert math.isnan(rank_agreement(same[:1]))
+
+
+def test_advice_is_the_best_or_one_as_good_and_faster():
+    slow, fast, poor = contender("slow", 0.90, 10), contender("fast", 0.895, 40), contender("poor", 0.7, 400)
+    assert advise([slow, fast, poor]) == "Take fast: as good as the best (0.895; slow 0.900) and 4.0 times as fast."
+    assert advise([slow, poor]) == "Take slow: it names the most images right (0.900)."
+    assert advise([poor, contender("pixels", 0.75, baseline=True)]).startswith(
+        "No model beats the baseline pixels (0.750; best model poor, 0.700)"
+    )
+    assert advise([contender("pixels", baseline=True)]).startswith("Only baselines")
+    blind = [replace(each, scores=replace(each.scores, knn_accuracy=math.nan)) for each in (slow, poor)]
+    assert advise(blind).startswith("Without labels slow looks best")
+
+
+def test_every_label_keeps_its_share_of_a_sample():
+    labels: list[str | None] = ["a"] * 600 + ["b"] * 300 + [None] * 100
+    rows = stratified_sample(labels, 100, seed=3)
+    assert len(set(rows.tolist())) == 100
+    assert (np.diff(rows) > 0).all()
+    counts = [sum(labels[row] == name for row in rows) for name in ("a", "b", None)]
+    assert np.abs(np.subtract(counts, [60, 30, 10])).max() <= 1
+    assert stratified_sample(labels, 100, seed=3).tolist() == rows.tolist()
+    assert stratified_sample(labels, 100, seed=4).tolist() != rows.tolist()
+    assert stratified_sample(labels[:5], 100).tolist() == [0, 1, 2, 3, 4]

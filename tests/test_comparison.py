@@ -1,0 +1,130 @@
+import json
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from dinoscope.cli_compare import compare
+from dinoscope.compare_plots import comparison_figure
+from dinoscope.comparison import PixelEncoder, UntrainedEncoder, compare_models
+from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.images import ArraySource, open_source
+from tests.checkpoints import save_vit
+
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command()(compare)
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch):
+    """Measure speed by one batch."""
+    monkeypatch.setattr("dinoscope.comparison._RATE_SECONDS", 0)
+
+
+@pytest.fixture(scope="module")
+def fashion():
+    return open_source("fashion-mnist-test", limit=400)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return str(save_vit(tmp_path_factory.mktemp("weights") / "tiny-vit"))
+
+
+def test_a_trained_model_beats_the_baselines(fashion):
+    found = compare_models(fashion, ["mini-fashion"], sample=300)
+    assert [each.name for each in found.contenders] == ["mini-fashion", "pixels", "untrained"]
+    assert [each.baseline for each in found.contenders] == [False, True, True]
+    trained, pixels, untrained = (each.scores.knn_accuracy for each in found.contenders)
+    assert trained > pixels > 0.4
+    assert trained > untrained + 0.05
+    assert (found.images, found.labels, found.left_out) == (300, 10, ())
+    assert all(each.images_per_second > 0 for each in found.contenders)
+
+
+def test_every_setting_of_a_model_that_takes_several(fashion, weights):
+    found = compare_models(
+        fashion, [weights], resolutions=[16, 32], poolings=["cls", "cls+mean"], sample=40, device="cpu"
+    )
+    names = [each.name for each in found.contenders]
+    assert names == [
+        "tiny-vit 16px", "tiny-vit 16px cls+mean", "tiny-vit 32px", "tiny-vit 32px cls+mean", "pixels", "untrained"
+    ]  # fmt: skip
+    assert [each.dim for each in found.contenders[:2]] == [64, 128]
+
+
+def test_what_does_not_load_is_left_out_and_the_rest_goes_on(fashion, weights):
+    found = compare_models(
+        fashion, ["mini-fashion", "nonsense", weights], resolutions=[30, 32], sample=30, device="cpu"
+    )
+    assert [each.name for each in found.contenders] == ["mini-fashion", "tiny-vit 32px", "pixels", "untrained"]
+    assert [name for name, _ in found.left_out] == ["nonsense", "tiny-vit 30px"]
+    assert "multiple of the model's patch" in found.left_out[1][1]
+    with pytest.raises(DinoscopeError, match="unknown model 'nonsense'"):
+        compare_models(fashion, ["nonsense"], sample=30)
+
+
+def test_too_few_images():
+    with pytest.raises(InputError, match="at least 3 images"):
+        compare_models(ArraySource(np.zeros((2, 8, 8), np.uint8)), ["mini-fashion"])
+
+
+def test_no_labels():
+    images = np.random.default_rng(0).integers(0, 255, (12, 8, 8), dtype=np.uint8)
+    found = compare_models(ArraySource(images), ["mini-fashion"])
+    assert np.isnan([each.scores.knn_accuracy for each in found.contenders]).all()
+
+
+def test_baselines_give_unit_vectors_also_of_black():
+    pixels = np.zeros((2, 32, 32, 3), np.uint8)
+    pixels[1] = 200
+    for encoder in (PixelEncoder(), UntrainedEncoder()):
+        np.testing.assert_allclose(np.linalg.norm(encoder.run(pixels), axis=1), 1, atol=1e-5)
+    random = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
+    assert np.array_equal(UntrainedEncoder(1).run(random), UntrainedEncoder(1).run(random))
+    assert not np.allclose(UntrainedEncoder(1).run(random), UntrainedEncoder(2).run(random), atol=1e-3)
+
+
+def test_command(tmp_path):
+    picture = tmp_path / "compare.png"
+    run = CliRunner().invoke(
+        app, ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "60", "-o", str(picture), "--json"],
+        catch_exceptions=False,
+    )  # fmt: skip
+    result = json.loads(run.stdout)
+    assert [row["model"] for row in result["contenders"]] == ["mini-fashion", "pixels", "untrained"]
+    assert result["advice"].startswith(("Take mini-fashion", "No model beats"))
+    assert sorted(row["place_without_labels"] for row in result["contenders"]) == [1, 2, 3]
+    with Image.open(picture) as drawn:
+        assert drawn.size[0] > 1000
+    table = tmp_path / "compare.csv"
+    run = CliRunner().invoke(
+        app, ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "30", "-o", str(table)],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert "30 images." in run.stdout
+    assert table.read_text().startswith("model,knn_accuracy,")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "x.txt"], "cannot write 'x.txt'"),
+        (["--resolution", "big"], "--resolution takes numbers"),
+        (["--models", "mini,nonsens"], None),
+    ],
+)
+def test_command_with_bad_input(options, message):
+    run = CliRunner().invoke(app, ["fashion-mnist-test", "--sample", "5", *options])
+    if message is None:
+        assert run.exit_code == 0
+        assert "nonsens was left out: unknown model" in run.stderr
+    else:
+        assert message in str(run.exception)
+
+
+def test_a_picture_of_nothing():
+    with pytest.raises(InputError, match="nothing to draw"):
+        comparison_figure([])
