@@ -1,4 +1,7 @@
-"""How fast large JPEGs become squares, and what reduced decoding changes: ``python -m benchmarks.decoding``."""
+"""How fast large JPEGs become squares, then vectors; what reduced decoding costs: ``python -m benchmarks.decoding``.
+
+The second table feeds ViTs of true size and random weights: decoding alone, the model alone, both together.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.collection import Collection
 from dinoscope.decode import read_image, read_reduced, thumbnail
+from dinoscope.encoder import Encoder
 from dinoscope.preprocess import Preprocessing, prepare, preprocessing_of
+from tests.checkpoints import save_vit
 
 __all__ = ["main", "make_photos"]
 
@@ -81,11 +88,36 @@ def _reduced(how: Preprocessing, resolution: int) -> Callable[[Path], NDArray[np
     return work
 
 
+def _fed(files: list[Path], name: str, dim: int, device: str, threads: int) -> None:
+    """Print a line: seconds of decoding alone, of the model alone, and of an embedding, where they share the cores."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = save_vit(Path(folder) / "weights", dim=dim, depth=12, patch=14)
+        encoder = Encoder(str(weights), resolution=224, device=device)
+        decoding = len(files) / _rate(_reduced(encoder.preprocessing, 224), files, threads, 1)
+        batch = np.zeros((encoder.batch_size, 224, 224, 3), np.uint8)
+        encoder.run(batch)
+        began = time.perf_counter()
+        for _ in range(0, len(files), encoder.batch_size):
+            encoder.run(batch)
+        model = time.perf_counter() - began
+        began = time.perf_counter()
+        Collection.from_images(files[0].parent, Path(folder) / "collection", model=encoder)
+        both = time.perf_counter() - began
+    slower, faster = max(decoding, model), min(decoding, model)
+    # Where decoding keeps every core busy as the model does, nothing can be faster than one behind the other.
+    in_turn = (slower + faster) / slower
+    print(
+        f"| {name} | {decoding:.1f} | {model:.1f} | {both:.1f} | {both / slower:.2f} | {in_turn:.2f} | 1.15 |",
+        flush=True,
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3, help="runs over all images; the median is shown")
+    parser.add_argument("--fed", type=int, default=200, help="images that models are fed with")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -107,6 +139,14 @@ def main() -> None:
             print(
                 f"| {name} | {slow:.1f} | {fast:.1f} | {fast / slow:.1f} | {statistics.mean(apart):.2f} |", flush=True
             )
+    with tempfile.TemporaryDirectory() as folder:
+        files = make_photos(Path(folder), arguments.fed)
+        print(f"\n{len(files)} of the same JPEGs to vectors, 224 pixels; seconds.\n")
+        print("| model | decoding alone | model alone | together | to the slower | one after the other | must |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for name, dim, device in (("ViT-S/14", 384, "cpu"), ("ViT-B/14", 768, "cpu"), ("ViT-S/14", 384, "openvino")):
+            if device == "cpu" or find_spec("openvino") is not None:
+                _fed(files, f"{name}, {device}", dim, device, arguments.threads)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def write_tensors(path: Path, tensors: Mapping[str, NDArray[Any]]) -> Path:
     return path
 
 
-def random_vit(family: str = "dinov2", depth: int = 2, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+def random_vit(
+    family: str = "dinov2", *, dim: int = DIM, depth: int = 2, patch: int = PATCH, seed: int = 0
+) -> dict[str, NDArray[np.float32]]:
     """Make random weights in timm's names, such that images differ in their vectors."""
     rng = np.random.default_rng(seed)
 
@@ -33,29 +35,29 @@ def random_vit(family: str = "dinov2", depth: int = 2, seed: int = 0) -> dict[st
         return rng.normal(0, scale, shape).astype(np.float32)
 
     tensors = {
-        "cls_token": draw(1, 1, DIM), "patch_embed.proj.weight": draw(DIM, 3, PATCH, PATCH),
-        "patch_embed.proj.bias": draw(DIM), "norm.weight": 1 + draw(DIM), "norm.bias": draw(DIM),
+        "cls_token": draw(1, 1, dim), "patch_embed.proj.weight": draw(dim, 3, patch, patch),
+        "patch_embed.proj.bias": draw(dim), "norm.weight": 1 + draw(dim), "norm.bias": draw(dim),
     }  # fmt: skip
     if family == "dinov3":
-        tensors["reg_token"] = draw(1, 4, DIM)
+        tensors["reg_token"] = draw(1, 4, dim)
     else:
-        tensors["pos_embed"] = draw(1, 1 + GRID * GRID, DIM, scale=0.5)
+        tensors["pos_embed"] = draw(1, 1 + GRID * GRID, dim, scale=0.5)
     for block in range(depth):
         shapes = {
-            "norm1.weight": (DIM,), "norm1.bias": (DIM,), "attn.qkv.weight": (3 * DIM, DIM),
-            "attn.qkv.bias": (3 * DIM,), "attn.proj.weight": (DIM, DIM), "attn.proj.bias": (DIM,),
-            "norm2.weight": (DIM,), "norm2.bias": (DIM,), "mlp.fc1.weight": (4 * DIM, DIM), "mlp.fc1.bias": (4 * DIM,),
-            "mlp.fc2.weight": (DIM, 4 * DIM), "mlp.fc2.bias": (DIM,),
+            "norm1.weight": (dim,), "norm1.bias": (dim,), "attn.qkv.weight": (3 * dim, dim),
+            "attn.qkv.bias": (3 * dim,), "attn.proj.weight": (dim, dim), "attn.proj.bias": (dim,),
+            "norm2.weight": (dim,), "norm2.bias": (dim,), "mlp.fc1.weight": (4 * dim, dim), "mlp.fc1.bias": (4 * dim,),
+            "mlp.fc2.weight": (dim, 4 * dim), "mlp.fc2.bias": (dim,),
         }  # fmt: skip
         if family != "dino":
-            shapes |= {"ls1.gamma": (DIM,), "ls2.gamma": (DIM,)}
+            shapes |= {"ls1.gamma": (dim,), "ls2.gamma": (dim,)}
         for name, shape in shapes.items():
             one = name.endswith((".gamma", "norm1.weight", "norm2.weight"))
             tensors[f"blocks.{block}.{name}"] = one + draw(*shape)
     return tensors
 
 
-def save_vit(folder: Path, family: str = "dinov2") -> Path:
+def save_vit(folder: Path, family: str = "dinov2", *, dim: int = DIM, depth: int = 2, patch: int = PATCH) -> Path:
     """Save such weights as a folder that ``--model`` takes; returns the folder."""
-    write_tensors(folder / "model.safetensors", random_vit(family))
+    write_tensors(folder / "model.safetensors", random_vit(family, dim=dim, depth=depth, patch=patch))
     return folder
