@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-TABLES = ("commands", "metrics", "umap_quality", "robustness", "weights", "decoding")
+TABLES = ("commands", "metrics", "umap_quality", "robustness", "weights", "decoding", "classification", "cleaning")
 
 if __name__ == "__main__":
     failed = []

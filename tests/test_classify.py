@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from dinoscope.classify import knn_accuracy, knn_accuracy_split, knn_predict
+from dinoscope.classify import knn_accuracy, knn_accuracy_split, knn_predict, label_votes
 from dinoscope.errors import InputError
 from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
 
@@ -80,6 +80,25 @@ def test_a_high_temperature_is_the_plain_vote_of_scikit_learn():
     assert clear.sum() > 50
     np.testing.assert_array_equal(found.labels[clear], plain.predict(vectors[300:])[clear])
     np.testing.assert_allclose(found.scores, shares.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.07, float("inf")])
+def test_votes_of_every_label_agree_with_the_winner(temperature):
+    vectors, labels = blobs()
+    names = np.array(list("vwxyz"))[labels[:300]]
+    graph = query_neighbors(vectors[:300], vectors[300:], 7)
+    votes = label_votes(graph, names, k=7, temperature=temperature)
+    found = knn_predict(graph, names, k=7, temperature=temperature)
+    assert votes.shares.shape == (100, 5)
+    np.testing.assert_allclose(votes.shares.sum(axis=1), 1, atol=1e-12)
+    np.testing.assert_array_equal(votes.names[votes.winners], found.labels)  # ties, which are many, go the same way
+    np.testing.assert_allclose(votes.shares.max(axis=1), found.scores, atol=1e-12)
+    weights = np.exp(graph.similarities[0].astype(float) / temperature)
+    by_hand = [weights[names[graph.indices[0]] == name].sum() / weights.sum() for name in votes.names]
+    np.testing.assert_allclose(votes.shares[0], by_hand, atol=1e-6)
+    some = votes.take(votes.winners == 2)
+    assert len(some) == (votes.winners == 2).sum()
+    assert (some.winners == 2).all()
 
 
 def test_a_small_collection_lets_everyone_vote():

@@ -12,7 +12,7 @@ from dinoscope.checks import check_count, check_labels, check_vectors
 from dinoscope.errors import InputError
 from dinoscope.knn import NeighborGraph, query_neighbors, row_blocks
 
-__all__ = ["KNNPrediction", "knn_accuracy", "knn_accuracy_split", "knn_predict"]
+__all__ = ["KNNPrediction", "Votes", "knn_accuracy", "knn_accuracy_split", "knn_predict", "label_votes"]
 
 _TEMPERATURE = 0.07
 _BLOCK_ROWS = 8192
@@ -29,6 +29,29 @@ class KNNPrediction:
 
     labels: NDArray[Any]
     scores: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """How the neighbours of each row vote, label by label.
+
+    Attributes:
+        names: The C labels, sorted.
+        shares: Each label's share of the votes (M, C), float64, rows sum to 1.
+        winners: Number of the winning label (M,), as ``knn_predict`` names it.
+    """
+
+    names: NDArray[Any]
+    shares: NDArray[np.float64]
+    winners: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.shares)
+
+    def take(self, rows: ArrayLike) -> Votes:
+        """Return the votes on some of the rows, by number or by mask."""
+        chosen = np.asarray(rows)
+        return Votes(self.names, self.shares[chosen], self.winners[chosen])
 
 
 def knn_predict(
@@ -51,29 +74,34 @@ def knn_predict(
         InputError: See ``check_labels``; the graph points beyond the labels or holds too few neighbours, or an
             argument is out of range.
     """
-    names, codes = np.unique(check_labels(labels), return_inverse=True)
-    check_count(k, "k")
-    if not temperature > 0:
-        raise InputError(f"temperature must be above 0, got {temperature!r}; 0.07 is usual")
-    if graph.indices.size and graph.indices.max() >= len(codes):
-        raise InputError(
-            f"labels must cover every neighbour, expected at least {graph.indices.max() + 1}, got {len(codes)}; "
-            "pass the labels of the vectors searched in"
-        )
-    everyone = graph.k >= len(codes) - 1  # the graph is short because the collection is
-    graph = graph.top(min(k, graph.k) if everyone else k)
-
+    names, codes, graph = _voters(graph, labels, k, temperature)
     winners, shares = np.empty(len(graph), np.intp), np.empty(len(graph))
     for rows in row_blocks(len(graph), _BLOCK_ROWS):
-        voted = codes[graph.indices[rows]]
-        nearness = graph.similarities[rows].astype(np.float64)
-        weights = np.exp((nearness - nearness[:, :1]) / temperature)  # scaled by the nearest: nothing overflows
+        voted, weights = codes[graph.indices[rows]], _weights(graph.similarities[rows], temperature)
         # Votes of each neighbour's own label: k x k a row, however many labels there are.
         votes = np.einsum("mij,mj->mi", voted[:, :, None] == voted[:, None, :], weights)
         best = votes.argmax(axis=1)[:, None]
         winners[rows] = np.take_along_axis(voted, best, axis=1)[:, 0]
         shares[rows] = np.take_along_axis(votes, best, axis=1)[:, 0] / weights.sum(axis=1)
     return KNNPrediction(names[winners], np.minimum(shares, 1))
+
+
+def label_votes(graph: NeighborGraph, labels: ArrayLike, *, k: int = 20, temperature: float = _TEMPERATURE) -> Votes:
+    """Count the votes of the ``k`` nearest neighbours for every label, by the rule of ``knn_predict``.
+
+    Holds M x C numbers: where there are many labels, ask for some of the rows at a time. Arguments and errors as in
+    ``knn_predict``.
+    """
+    names, codes, graph = _voters(graph, labels, k, temperature)
+    shares, winners = np.empty((len(graph), len(names))), np.empty(len(graph), np.intp)
+    for rows in row_blocks(len(graph), _BLOCK_ROWS):
+        voted, weights = codes[graph.indices[rows]], _weights(graph.similarities[rows], temperature)
+        cells = (np.arange(len(voted))[:, None] * len(names) + voted).ravel()
+        votes = np.bincount(cells, weights.ravel(), len(voted) * len(names)).reshape(len(voted), len(names))
+        best = np.take_along_axis(votes, voted, axis=1).argmax(axis=1)[:, None]  # the first is the nearest
+        winners[rows] = np.take_along_axis(voted, best, axis=1)[:, 0]
+        shares[rows] = votes / votes.sum(axis=1, keepdims=True)
+    return Votes(names, shares, winners)
 
 
 def knn_accuracy(graph: NeighborGraph, labels: ArrayLike, k: int = 20) -> float:
@@ -117,3 +145,26 @@ def knn_accuracy_split(vectors: ArrayLike, labels: ArrayLike, is_reference: Arra
         )
     graph = query_neighbors(array[reference], array[~reference], k)
     return float((knn_predict(graph, truth[reference], k=k).labels == truth[~reference]).mean())
+
+
+def _voters(
+    graph: NeighborGraph, labels: ArrayLike, k: int, temperature: float
+) -> tuple[NDArray[Any], NDArray[np.intp], NeighborGraph]:
+    """Check what a vote needs; return the labels' names, the number of each one's label, and who votes."""
+    names, codes = np.unique(check_labels(labels), return_inverse=True)
+    check_count(k, "k")
+    if not temperature > 0:
+        raise InputError(f"temperature must be above 0, got {temperature!r}; 0.07 is usual")
+    if graph.indices.size and graph.indices.max() >= len(codes):
+        raise InputError(
+            f"labels must cover every neighbour, expected at least {graph.indices.max() + 1}, got {len(codes)}; "
+            "pass the labels of the vectors searched in"
+        )
+    everyone = graph.k >= len(codes) - 1  # the graph is short because the collection is
+    return names, codes, graph.top(min(k, graph.k) if everyone else k)
+
+
+def _weights(similarities: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    nearness = similarities.astype(np.float64)
+    weights: NDArray[np.float64] = np.exp((nearness - nearness[:, :1]) / temperature)  # the nearest's is 1: no overflow
+    return weights

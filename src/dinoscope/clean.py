@@ -1,0 +1,102 @@
+"""What stands alone, and what has leaked from one split into another.
+
+Near-duplicates are in ``duplicates``, doubtful labels in ``label_errors``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.checks import check_count
+from dinoscope.duplicates import Duplicates
+from dinoscope.errors import InputError
+from dinoscope.knn import NeighborGraph
+
+__all__ = ["Leak", "Outliers", "find_leaks", "find_outliers"]
+
+_TYPICAL = 3.5  # robust z-score from which a value is usually called an outlier (Iglewicz and Hoaglin 1993)
+
+
+@dataclass(frozen=True, eq=False)
+class Outliers:
+    """Images that stand alone, the loneliest first.
+
+    Attributes:
+        positions: Where the images stand (M,).
+        factors: The local outlier factor of every image (N,): about 1 among its like, 2 at half the density.
+        z_scores: How far each factor lies from the median, in robust standard deviations (N,).
+        neighbors: Positions of the nearest of each image listed (M, k).
+    """
+
+    positions: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    z_scores: NDArray[np.float64]
+    neighbors: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Near-duplicates in different splits: positions of the group, those splits, and the lowest score of a pair."""
+
+    positions: tuple[int, ...]
+    splits: tuple[str, ...]
+    score: float
+
+
+def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICAL) -> Outliers:
+    """List the images that lie much thinner than their own neighbours do.
+
+    The local outlier factor (Breunig et al. 2000) over cosine distances: the mean density of the neighbours, divided
+    by the image's own; density is the inverse of the mean reachability distance max(d(a, b), k-distance(b)). So a
+    scattered class is not an outlier as a whole. Listed is what lies ``z_score`` robust standard deviations (1.4826
+    times the median absolute deviation) above the median.
+
+    Args:
+        graph: Neighbours (N, k or more); where it holds all others, fewer than ``k`` do.
+        k: Neighbours that make the density.
+        z_score: How far out an image must lie to be listed.
+
+    Raises:
+        InputError: The graph holds too few neighbours, or ``k`` is not positive.
+    """
+    everyone = graph.k >= len(graph) - 1
+    graph = graph.top(min(check_count(k, "k"), graph.k) if everyone else k)
+    distances = np.maximum(graph.distances.astype(np.float64), 0)
+    reach = np.maximum(distances, distances[graph.indices, -1])
+    density = 1 / (reach.mean(axis=1) + 1e-10)
+    factors = density[graph.indices].mean(axis=1) / density
+    middle = np.median(factors)
+    spread = 1.4826 * np.median(np.abs(factors - middle))
+    z_scores = (factors - middle) / max(float(spread), 1e-6)
+    far = np.flatnonzero(z_scores >= z_score)
+    positions = far[np.argsort(-factors[far], kind="stable")]
+    return Outliers(positions, factors, z_scores, graph.indices[positions].astype(np.int64))
+
+
+def find_leaks(duplicates: Duplicates, splits: ArrayLike) -> tuple[Leak, ...]:
+    """List the groups of near-duplicates whose images are in different splits.
+
+    Args:
+        duplicates: What ``find_duplicates`` found.
+        splits: Splits (N,), None where an image has none.
+
+    Raises:
+        InputError: There is not one split an image.
+    """
+    names: list[Any] = np.asarray(splits, dtype=object).tolist()
+    if len(names) != len(duplicates.copy_of):
+        raise InputError(f"splits must have one entry an image, expected {len(duplicates.copy_of)}, got {len(names)}")
+    leaks = []
+    for group, score in zip(duplicates.groups, duplicates.scores, strict=True):
+        named = tuple(sorted(at for at in group if names[at] is not None))
+        found = tuple(sorted({str(names[at]) for at in named}))
+        if len(found) > 1:
+            leaks.append(Leak(named, found, score))
+    return tuple(leaks)

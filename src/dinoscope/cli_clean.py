@@ -1,0 +1,357 @@
+"""The command line's `clean`: what to look at before a collection is used, as tables, CSV, sheets and a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from dinoscope.clean_sheets import Block
+    from dinoscope.collection import Collection
+    from dinoscope.duplicates import Duplicates
+    from dinoscope.label_errors import SelfTest
+
+__all__ = ["clean"]
+
+_EVIDENCE = 5  # neighbours shown beside a finding
+_JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
+
+
+@dataclass
+class _Part:
+    """What was found of one kind: lines for people, records for files, blocks for the sheet."""
+
+    title: str
+    columns: tuple[str, ...]
+    remark: str
+    records: list[dict[str, Any]] = field(default_factory=list)  # one an image
+    lines: list[tuple[str, ...]] = field(default_factory=list)  # one a finding
+    blocks: list[Block] = field(default_factory=list)
+    moves: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+
+def clean(
+    collection: Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")],
+    duplicates: Annotated[bool, typer.Option("--duplicates", help="Images that show the same picture.")] = False,
+    outliers: Annotated[bool, typer.Option("--outliers", help="Images that stand alone.")] = False,
+    label_errors: Annotated[bool, typer.Option("--label-errors", help="Labels that neighbours contradict.")] = False,
+    leaks: Annotated[bool, typer.Option("--leaks", help="Duplicates across splits.")] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="How far duplicates must stand out; else what the collection suggests."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 20,
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write CSV and PNG.")] = None,
+    write_plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write proposed moves as JSON, for you to edit.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Which model's vectors, where there are several.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
+    from dinoscope.collection import Collection
+    from dinoscope.terminal import print_json, print_table, say
+
+    opened = Collection(collection, model)
+    chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}
+    parts = _examine(opened, {name for name, yes in chosen.items() if yes} or set(chosen), threshold)
+    if output:
+        _write_files(opened, parts, output, limit)
+    if write_plan:
+        _write_plan(opened, parts, write_plan)
+    if as_json:
+        print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
+        return
+    for part in parts.values():
+        typer.echo(f"{part.title}: {part.remark}")
+        if part.lines:
+            print_table(part.columns, part.lines[:limit], right=(0,))
+        if len(part.lines) > limit:
+            typer.echo(f"and {len(part.lines) - limit:,} more\n")
+    if output:
+        say(f"lists and sheets: {output}")
+    if write_plan:
+        say(f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with)")
+
+
+# --- the four kinds --------------------------------------------------------------------------------------------------
+
+
+def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> dict[str, _Part]:
+    """Run what was asked for, in the order of the report."""
+    parts: dict[str, _Part] = {}
+    if wanted & {"duplicates", "leaks"}:
+        found = _find_duplicates(opened, threshold)
+        if "duplicates" in wanted:
+            parts["duplicates"] = _duplicates(opened, found)
+        if "leaks" in wanted:
+            parts["leaks"] = _leaks(opened, found)
+    if "outliers" in wanted:
+        parts["outliers"] = _outliers(opened)
+    if "label_errors" in wanted:
+        parts["label_errors"] = _label_errors(opened)
+    return parts
+
+
+def _find_duplicates(opened: Collection, threshold: float | None) -> Duplicates:
+    """Compare by vectors and stored thumbnails; keep the largest picture, then the one with more bytes."""
+    import numpy as np
+
+    from dinoscope.duplicates import find_duplicates, fingerprints
+    from dinoscope.images import digest
+
+    pictures = opened.thumbnails(np.arange(len(opened)))
+    keys = [digest(picture, str(size)) for picture, size in zip(pictures, opened.sizes.tolist(), strict=True)]
+    first: dict[str, int] = {}
+    for at, key in enumerate(keys):  # a thumbnail may be the same where the pictures are not
+        leader = first.setdefault(key, at)
+        if float(opened.vectors[leader] @ opened.vectors[at]) < 1 - 1e-5:
+            keys[at] = f"{key} {at}"
+    sizes = [len(picture) for picture in pictures]
+    return find_duplicates(
+        opened.vectors, graph=opened.neighbors() if len(opened) > 1 else None, keys=keys,
+        prints=fingerprints(pictures), threshold=threshold,
+        preference=np.column_stack([opened.sizes.prod(axis=1), sizes]),
+    )  # fmt: skip
+
+
+def _duplicates(opened: Collection, found: Duplicates) -> _Part:
+    from dinoscope.clean_sheets import Block, Tile
+
+    extra = sum(len(group) - 1 for group in found.groups)
+    limit = f"{found.threshold:.2f}"
+    how = "asked for" if found.threshold != found.suggested else "suggested by the collection"
+    part = _Part(
+        "duplicates", ("score", "keep", "and the same picture"),
+        f"{_count(extra, 'image')} of {_count(len(found.groups), 'group')} could go (threshold {limit}, {how})"
+        if extra else f"none found (threshold {limit}, {how})",
+        facts={"threshold": found.threshold, "suggested": found.suggested, "groups": len(found.groups)},
+        note="green: the image to keep, the largest; score: how far the pair least alike stands out from what else "
+        "looks like it, 1 is an exact copy",
+    )  # fmt: skip
+    for number, (group, score) in enumerate(zip(found.groups, found.scores, strict=True), 1):
+        keeper = group[0]
+        exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
+        for at in group:
+            action = "keep" if at == keeper else "remove"
+            width, height = opened.sizes[at].tolist()
+            part.records.append({
+                "group": number, **_who(opened, at), "action": action, "exact": bool(exact[at]) and at != keeper,
+                "score": round(score, 4), "width": width, "height": height,
+            })  # fmt: skip
+            if at != keeper:
+                reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f})"
+                part.moves.append(_move(opened, "remove", at, reason, keeper))
+        part.lines.append((f"{score:.3f}", _name(opened, keeper), _some([_name(opened, at) for at in group[1:]])))
+        tiles = tuple(
+            Tile(at, (opened.ids[at], "x".join(map(str, opened.sizes[at].tolist())) + (" copy" if exact[at] and at !=
+                 keeper else "")), "keep" if at == keeper else "none")
+            for at in group
+        )  # fmt: skip
+        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))}", tiles))
+    return part
+
+
+def _leaks(opened: Collection, found: Duplicates) -> _Part:
+    from dinoscope.clean import find_leaks
+    from dinoscope.clean_sheets import Block, Tile
+
+    part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
+    if len({split for split in opened.splits if split is not None}) < 2:
+        return part
+    leaks = find_leaks(found, opened.splits)
+    part.remark = f"{_count(len(leaks), 'picture')} in more than one split" if leaks else "none found"
+    part.facts = {"threshold": found.threshold, "groups": len(leaks)}
+    part.note = "the same picture in several splits; red: in train, the one to take out"
+    for number, leak in enumerate(leaks, 1):
+        keeper = next((at for at in leak.positions if opened.splits[at] != "train"), leak.positions[0])
+        for at in leak.positions:
+            part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4)})
+            if at != keeper:
+                reason = f"also in {opened.splits[keeper]} (score {leak.score:.3f})"
+                part.moves.append(_move(opened, "remove", at, reason, keeper))
+        names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
+        part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), _some(names)))
+        tiles = tuple(
+            Tile(at, (opened.ids[at], opened.splits[at]), "doubt" if opened.splits[at] == "train" else "none")
+            for at in leak.positions
+        )
+        part.blocks.append(Block(f"{number} · score {leak.score:.3f}{_and_more(len(tiles))}", tiles))
+    return part
+
+
+def _outliers(opened: Collection) -> _Part:
+    from dinoscope.clean import find_outliers
+    from dinoscope.clean_sheets import Block, Tile
+
+    part = _Part("outliers", ("factor", "image", "label", "its nearest"), "left out: fewer than three images")
+    if len(opened) < 3:
+        return part
+    found = find_outliers(opened.neighbors())
+    part.remark = (
+        f"{_count(len(found), 'image')} far from all others (local outlier factor, 1 is typical)"
+        if len(found)
+        else "none found"
+    )
+    part.note = "red: the image; beside it its nearest; factor: how much thinner it lies than they do, 1 is typical"
+    for number, (at, others) in enumerate(zip(found.positions.tolist(), found.neighbors.tolist(), strict=True), 1):
+        factor, near = float(found.factors[at]), others[:_EVIDENCE]
+        part.records.append({
+            "rank": number, **_who(opened, at), "factor": round(factor, 4),
+            "z_score": round(float(found.z_scores[at]), 2), "neighbors": _rows(opened, near),
+        })  # fmt: skip
+        part.moves.append(_move(opened, "review", at, f"outlier (factor {factor:.2f})"))
+        part.lines.append((f"{factor:.2f}", _name(opened, at), opened.labels[at] or "",
+                           _some([_name(opened, each) for each in near], 3)))  # fmt: skip
+        tiles = [Tile(at, (opened.ids[at], opened.labels[at] or ""), "doubt")]
+        tiles += [Tile(each, (opened.ids[each], opened.labels[each] or "")) for each in near[:3]]
+        part.blocks.append(Block(f"{number} · factor {factor:.2f}", tuple(tiles)))
+    return part
+
+
+def _label_errors(opened: Collection) -> _Part:
+    import numpy as np
+
+    from dinoscope.clean_sheets import Block, Tile
+    from dinoscope.knn import neighbors
+    from dinoscope.label_errors import find_label_errors, self_test
+
+    part = _Part("label errors", ("share", "image", "label", "suggested", "labels of its nearest"),
+                 "left out: fewer than two labels with images")  # fmt: skip
+    known = np.flatnonzero([label is not None for label in opened.labels])
+    labels = [str(opened.labels[at]) for at in known]
+    if len(set(labels)) < 2:
+        return part
+    whole = len(known) == len(opened)
+    graph = opened.neighbors() if whole else neighbors(opened.vectors[known])  # an image without a label has no vote
+    found = find_label_errors(graph, labels)
+    part.remark = (
+        f"{_count(len(found), 'label')} contradicted by the nearest neighbours" if len(found) else "none found"
+    )
+    if len(found):
+        test = self_test(graph, labels, listed=_JUDGED)
+        part.facts = {"self_test": vars(test)}
+        part.remark += _explain(test, len(set(labels)))
+    part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
+    for number in range(len(found)):
+        at, share = int(known[found.positions[number]]), float(found.probabilities[number])
+        suggested, voters = str(found.suggested[number]), known[found.neighbors[number]].tolist()[:_EVIDENCE]
+        votes = [str(opened.labels[each]) for each in voters]
+        part.records.append({
+            "rank": number + 1, **_who(opened, at), "suggested": suggested, "probability": round(share, 4),
+            "score": round(float(found.scores[number]), 4), "neighbors": _rows(opened, voters),
+            "neighbor_labels": " | ".join(votes),
+        })  # fmt: skip
+        move = _move(opened, "relabel", at, f"{share:.0%} of the neighbours' votes")
+        part.moves.append({**move, "label": opened.labels[at], "suggested": suggested})
+        part.lines.append((f"{share:.0%}", _name(opened, at), str(opened.labels[at]), suggested, _tally(votes)))
+        tiles = [Tile(at, (opened.labels[at], f"or {suggested}?"), "doubt")]
+        tiles += [Tile(each, (vote, opened.ids[each])) for each, vote in zip(voters[:3], votes, strict=False)]
+        part.blocks.append(Block(f"{number + 1} · {_name(opened, at)}: {share:.0%} for {suggested}", tuple(tiles)))
+    return part
+
+
+def _explain(test: SelfTest, classes: int) -> str:
+    """Say what the self-test means, in two lines."""
+    import math
+
+    changed = f"\nself-test: of labels changed at random, {test.found / test.flipped:.0%} would be listed that high"
+    if math.isnan(test.precision):
+        return f"{changed}; how many of these are wrong cannot be told"
+    about = "at most about" if classes == 2 else "about"  # see self_test
+    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
+    return (
+        f"{changed};\nof the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
+        "errors, the others classes that look alike: see for yourself"
+    )
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _write_files(opened: Collection, parts: dict[str, _Part], folder: Path, limit: int) -> None:
+    """Write NAME.csv with all findings of a kind and NAME.png with the first."""
+    from dinoscope.clean_sheets import draw_sheet
+    from dinoscope.store import write_bytes
+
+    for name, part in parts.items():
+        if not part.records:  # an old list must not pass for a new one
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+            (folder / f"{name}.png").unlink(missing_ok=True)
+            continue
+        write_bytes(folder / f"{name}.csv", _csv(part.records))
+        shown = part.blocks[:limit]
+        title = f"{opened.name}: {part.title}, {len(shown):,} of {len(part.blocks):,}"
+        write_bytes(folder / f"{name}.png", draw_sheet(title, part.note, shown, opened.thumbnails))
+
+
+def _csv(records: Sequence[dict[str, Any]]) -> bytes:
+    import csv
+    import io
+
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(records[0]))
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue().encode()
+
+
+def _write_plan(opened: Collection, parts: dict[str, _Part], path: Path) -> None:
+    """Write the moves, at most one removal an image, and of each group one image that stays."""
+    from dinoscope.store import write_json
+
+    leaked = parts["leaks"].moves if "leaks" in parts else []
+    rows = {move[name] for move in leaked for name in ("row", "keeper")}
+    moves = list(leaked)
+    for name, part in parts.items():
+        if name == "duplicates":  # what a leak's moves settle is not settled twice
+            moves += [move for move in part.moves if move["row"] not in rows and move["keeper"] not in rows]
+        elif name != "leaks":
+            moves += part.moves
+    write_json(path, {"collection": opened.name, "model": opened.model["model"], "moves": moves})
+
+
+def _move(opened: Collection, action: str, at: int, reason: str, keeper: int | None = None) -> dict[str, Any]:
+    row = None if keeper is None else int(opened.rows[keeper])
+    return {"action": action, "row": int(opened.rows[at]), "id": opened.ids[at], "reason": reason, "keeper": row}
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def _who(opened: Collection, at: int) -> dict[str, Any]:
+    return {"row": int(opened.rows[at]), "id": opened.ids[at], "label": opened.labels[at], "split": opened.splits[at]}
+
+
+def _name(opened: Collection, at: int) -> str:
+    return f"{opened.ids[at]} (row {opened.rows[at]})"
+
+
+def _rows(opened: Collection, positions: Sequence[int]) -> str:
+    return " ".join(str(opened.rows[at]) for at in positions)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _and_more(count: int) -> str:
+    return f", {count} images" if count > 2 else ""
+
+
+def _tally(votes: Sequence[str]) -> str:
+    from collections import Counter
+
+    return ", ".join(f"{count} {vote}" for vote, count in Counter(votes).most_common())

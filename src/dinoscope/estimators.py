@@ -1,0 +1,164 @@
+"""dinoscope's classifier and encoder for scikit-learn: pipelines, grid searches, cross-validation.
+
+make_pipeline(Embedder("mini"), KNNClassifier()).fit(paths, labels).predict(other_paths)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from dinoscope.classify import label_votes
+from dinoscope.errors import InputError
+from dinoscope.knn import NeighborGraph, query_neighbors, row_blocks
+from dinoscope.models import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from dinoscope.encoder import Encoder
+
+__all__ = ["Embedder", "KNNClassifier"]
+
+_BLOCK_BYTES = 1 << 26
+
+
+class KNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """k-NN by cosine similarity whose votes count exp(similarity / temperature), as in ``dinoscope.classify``.
+
+    Args:
+        k: Voters.
+        temperature: Above 0; small values trust the nearest alone, infinity lets all votes count the same.
+
+    Attributes:
+        classes_: The C labels, sorted.
+        n_features_in_: Length of a vector.
+    """
+
+    def __init__(self, k: int = 20, temperature: float = 0.07) -> None:
+        self.k = k
+        self.temperature = temperature
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> KNNClassifier:
+        """Keep the vectors (N, D) and their labels (N,).
+
+        Raises:
+            ValueError: They do not fit each other, or are no numbers and no labels.
+        """
+        vectors, labels = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        check_classification_targets(labels)
+        self.classes_, self._codes = np.unique(labels, return_inverse=True)
+        self._vectors = vectors
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return each label's share of the votes (M, C) on vectors (M, D).
+
+        Raises:
+            InputError: A vector is zero, so that it has no direction, or a setting is out of range.
+        """
+        return self._votes(X)[0]
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the label (M,) with the most votes; equal votes go to the label with the nearest neighbour."""
+        winners = self._votes(X)[1]
+        labels: NDArray[Any] = self.classes_[winners]
+        return labels
+
+    def _votes(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        check_is_fitted(self)
+        queries = validate_data(self, X, reset=False, dtype=(np.float64, np.float32))
+        graph = _exact(query_neighbors(self._vectors, queries, self.k), self._vectors, queries)
+        votes = label_votes(graph, self._codes, k=self.k, temperature=self.temperature)
+        return votes.shares, votes.winners
+
+
+class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Images to vectors of a pretrained model; nothing is learnt, so ``fit`` does nothing.
+
+    Args:
+        model: A name of the model table, a hub id or a path of weights.
+        resolution: Side of the square that the model sees, in pixels; by default the model's own.
+        pooling: ``cls`` or ``cls+mean``.
+        device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``.
+    """
+
+    def __init__(
+        self, model: str = DEFAULT_MODEL, resolution: int | None = None, pooling: str = "cls", device: str = "auto"
+    ) -> None:
+        self.model = model
+        self.resolution = resolution
+        self.pooling = pooling
+        self.device = device
+
+    def fit(self, X: Any = None, y: Any = None) -> Embedder:
+        """Return the embedder: there is nothing to learn."""
+        return self
+
+    def transform(self, X: Sequence[Any] | NDArray[Any]) -> NDArray[np.float32]:
+        """Embed images.
+
+        Args:
+            X: M paths, or M images uint8 (H, W) or (H, W, 3) of any sizes, or one array of them.
+
+        Returns:
+            Vectors of length 1, float32 (M, D).
+
+        Raises:
+            ImageError: If a file is no image.
+            InputError: If there is no image, or an array is none.
+            ModelError: If the model is not to be had.
+        """
+        from dinoscope.decode import read_image
+
+        if isinstance(X, str | bytes) or not hasattr(X, "__len__") or not len(X):
+            raise InputError(
+                "X must be a sequence of paths or images with at least one of them; put a path into a list"
+            )
+        encoder = self._encoder()
+        parts = [
+            encoder.encode([read_image(image) for image in X[rows]]) for rows in row_blocks(len(X), encoder.batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return a name for each number of a vector (D,)."""
+        return np.asarray([f"dino{index}" for index in range(self._encoder().dim)], dtype=object)
+
+    def _encoder(self) -> Encoder:
+        """Load the model once for these settings."""
+        from dinoscope.encoder import Encoder
+
+        settings = self.get_params()
+        if getattr(self, "_loaded", (None, None))[0] != settings:
+            self._loaded = (settings, Encoder(**settings))
+        return self._loaded[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the loaded model out: a copy loads it again, in another process too."""
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_loaded"}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit, tags.no_validation = False, True
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array, tags.input_tags.string = False, True, True
+        return tags
+
+
+def _exact(graph: NeighborGraph, vectors: NDArray[Any], queries: NDArray[Any]) -> NeighborGraph:
+    """Recompute the similarities in float64: a vote must not depend on which others are asked for at once."""
+    exact = np.empty(graph.similarities.shape)
+    for rows in row_blocks(len(graph), _BLOCK_BYTES // (8 * graph.k * vectors.shape[1])):
+        near, asked = vectors[graph.indices[rows]].astype(np.float64), queries[rows].astype(np.float64)
+        lengths = np.sqrt(np.einsum("mkd,mkd->mk", near, near) * np.einsum("md,md->m", asked, asked)[:, None])
+        exact[rows] = np.einsum("mkd,md->mk", near, asked) / lengths
+    order = np.argsort(-exact, axis=1, kind="stable")
+    return NeighborGraph(
+        np.take_along_axis(graph.indices, order, axis=1),
+        np.take_along_axis(exact, order, axis=1).astype(np.float32),
+    )

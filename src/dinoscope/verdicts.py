@@ -1,0 +1,396 @@
+"""Names for new images that a person can trust: calibrated, with the set that holds the truth, or "unknown".
+
+Everything is learnt from the labelled images themselves by leave-one-out: each is named by the others as a new image
+would be, and what happens then says how far the votes, and an answer at all, can be trusted. Adding one image to many
+changes next to nothing for the others, so a new image of the same kind behaves as a left-out one does (the reasoning
+of Vovk 2015 and Barber et al. 2021 on cross-conformal prediction and the jackknife+).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.checks import check_count, check_labels, check_vectors
+from dinoscope.classify import Votes, label_votes
+from dinoscope.errors import InputError
+from dinoscope.knn import NeighborGraph, neighbors, query_neighbors, row_blocks
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+
+__all__ = [
+    "Calibration", "Classifier", "Judgement", "Rules", "Verdict", "Voter", "collection_classifier",
+    "conformal_quantile", "familiarity", "fit_calibration", "fit_rules", "known_labels", "sample_rows", "strangeness",
+]  # fmt: skip
+
+_BOUNDS = ((1e-7, 1.0), (0.05, 20.0))  # of a calibration's floor and power
+_SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
+_MEMBERS = 5  # nearest members that stand for a label
+_DENSITY = 0.25  # how far the crowding around the neighbours counts
+_ROUNDING = 1e-6  # cosine distances below it are rounding errors
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What turns shares of votes into probabilities: p is proportional to (share + floor) ** power.
+
+    It is temperature scaling of the logarithm of the votes (Guo et al. 2017, arXiv:1706.04599; ``power`` is one over
+    their temperature) after a pseudo-vote for every label, without which a label that no neighbour has would be
+    impossible. The order of the labels stays.
+
+    Attributes:
+        floor: The pseudo-vote, above 0.
+        power: Above 1 where the votes are too timid, below 1 where they are too sure.
+    """
+
+    floor: float
+    power: float
+
+    def probabilities(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities (M, C) of shares of votes (M, C); rows sum to 1."""
+        scaled: NDArray[np.float64] = np.log(shares + self.floor) * self.power
+        np.exp(scaled - scaled.max(axis=1, keepdims=True), out=scaled)
+        scaled /= scaled.sum(axis=1, keepdims=True)
+        return scaled
+
+
+def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibration:
+    """Find the calibration with the least logarithmic loss on images whose label is known.
+
+    The truth counts as (N + 1) / (N + 2), the other labels share the rest (Platt 1999), so that N votes without an
+    error do not become certainty.
+
+    Args:
+        shares: Shares of votes (N, C), of images that had no vote themselves.
+        truth: Number of the true label (N,).
+
+    Raises:
+        InputError: The two do not fit each other.
+    """
+    from scipy.optimize import minimize
+
+    if shares.ndim != 2 or truth.shape != shares.shape[:1] or not len(truth):
+        raise InputError(
+            f"truth must have one entry for each row of shares, got {truth.shape} for {shares.shape}; pass both of the "
+            "same images"
+        )
+    count, labels = shares.shape
+    own = shares[np.arange(count), truth]
+    doubt = 1 / (count + 2) / max(labels - 1, 1)
+
+    def loss(logs: NDArray[np.float64]) -> float:
+        floor, power = np.exp(logs)
+        total = 0.0
+        for rows in row_blocks(count, max(1, _CELLS // (10 * labels))):
+            heights = np.log(shares[rows] + floor) * power
+            top = heights.max(axis=1)
+            norm = top + np.log(np.exp(heights - top[:, None]).sum(axis=1))
+            right = np.log(own[rows] + floor) * power - norm
+            total -= (right * (1 - doubt * labels) + doubt * (heights - norm[:, None]).sum(axis=1)).sum()
+        return float(total / count)
+
+    found = minimize(
+        loss, np.log([0.01, 1.0]), method="Nelder-Mead", bounds=np.log(_BOUNDS),
+        options={"xatol": 1e-3, "fatol": 1e-7, "maxiter": 200},
+    )  # fmt: skip
+    floor, power = np.exp(found.x).tolist()
+    return Calibration(floor, power)
+
+
+def conformal_quantile(scores: ArrayLike, level: float) -> float:
+    """Return the score that a further one does not exceed with probability ``level`` or more.
+
+    It is the ceil((N + 1) * level)-th smallest, which corrects for the finite number (Vovk et al. 2005; Angelopoulos
+    and Bates 2021, arXiv:2107.07511), and infinity where N is too small to tell.
+
+    Args:
+        scores: Numbers (N,), exchangeable with the further one.
+        level: Above 0, below 1.
+
+    Raises:
+        InputError: ``level`` is out of range.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"a level must be above 0 and below 1, got {level!r}; 0.9 is usual")
+    ordered = np.sort(np.asarray(scores, np.float64))
+    rank = int(np.ceil((len(ordered) + 1) * level - 1e-9))  # 0.9 * 10 is 9, whatever binary fractions say
+    return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
+
+
+def familiarity(known: ArrayLike, strange: ArrayLike) -> NDArray[np.float64]:
+    """Return what share of known images is at least as strange, the image itself included.
+
+    It is the conformal p-value of Bates et al. 2023 (arXiv:2104.08279): of images of the known kind at most a share a
+    gets a or less.
+
+    Args:
+        known: Strangeness of known images (N,).
+        strange: Strangeness of the images asked about (M,).
+    """
+    ordered = np.sort(np.asarray(known, np.float64))
+    below = np.searchsorted(ordered, np.asarray(strange, np.float64), side="left")
+    share: NDArray[np.float64] = (1 + len(ordered) - below) / (len(ordered) + 1)
+    return share
+
+
+def strangeness(graph: NeighborGraph, crowding: NDArray[np.float64], k: int = 20) -> NDArray[np.float64]:
+    """Score how far rows lie from everything: the higher, the stranger.
+
+    It is log(d) - mean of log(d') / 4, d being the mean cosine distance to the ``k`` nearest (after Sun et al. 2022,
+    arXiv:2204.06507) and d' the same of each of them: a distance counts for more where images lie close together. The
+    whole of d' would make it a local density ratio, which overlooks what falls into a gap.
+
+    Args:
+        graph: Neighbours (M, k or more) among known images.
+        crowding: ``log(d)`` of each known image (N,): this function on their own graph with ``np.zeros(N)``.
+        k: Neighbours; fewer where the graph holds fewer.
+    """
+    near = graph.top(min(k, graph.k))
+    distance = np.log(np.maximum(1 - near.similarities.mean(axis=1, dtype=np.float64), 0) + _ROUNDING)
+    result: NDArray[np.float64] = distance - _DENSITY * crowding[near.indices].mean(axis=1)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What the rules say about M images.
+
+    Attributes:
+        probabilities: Probability of each label (M, C).
+        sets: Which labels belong to the image's set (M, C), the winner always.
+        familiarity: See ``familiarity`` (M,).
+        unknown: Whether to refuse an answer (M,).
+    """
+
+    probabilities: NDArray[np.float64]
+    sets: NDArray[np.bool_]
+    familiarity: NDArray[np.float64]
+    unknown: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What left-out images taught.
+
+    Attributes:
+        calibration: From votes to probabilities.
+        least: A label belongs to the set from this probability on; minus infinity where all do.
+        known: Strangeness of the left-out images (N,).
+        refuse: Share of known images that may be refused.
+    """
+
+    calibration: Calibration
+    least: float
+    known: NDArray[np.float64] = field(repr=False)
+    refuse: float
+
+    def judge(self, votes: Votes, strange: NDArray[np.float64]) -> Judgement:
+        """Judge images by their votes and their strangeness (M,)."""
+        probabilities = self.calibration.probabilities(votes.shares)
+        sets = probabilities >= self.least
+        sets[np.arange(len(sets)), votes.winners] = True
+        known = familiarity(self.known, strange)
+        return Judgement(probabilities, sets, known, known <= self.refuse)
+
+
+def fit_rules(
+    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], *,
+    set_level: float = 0.9, refuse: float = 0.05,
+) -> Rules:  # fmt: skip
+    """Learn from left-out images how to judge new ones.
+
+    The set of labels is the conformal one with the least mean size (LAC, Sadinle et al. 2019): all labels that are
+    probable enough. The winner is always in it, also while learning: its score is 0, another label's is one minus
+    its probability. Where winners alone are right more often than ``set_level``, sets of one are what is asked for.
+
+    Args:
+        votes: Votes on N left-out images.
+        truth: Number of their true labels (N,); -1 for a label that nobody can vote for.
+        strange: Their strangeness (N,).
+        set_level: Share of sets that are to hold the truth.
+        refuse: Share of images of the known kind that may be called unknown.
+
+    Raises:
+        InputError: A level is out of range, or the arrays do not fit each other.
+    """
+    if not 0 <= refuse < 1:
+        raise InputError(f"refuse must be at least 0 and below 1, got {refuse!r}; 0.05 is usual, 0 refuses nothing")
+    nameable = truth >= 0
+    calibration = fit_calibration(votes.shares[nameable], truth[nameable])
+    probability = calibration.probabilities(votes.shares)[np.arange(len(truth)), truth]
+    scores = np.where(truth == votes.winners, 0.0, np.where(nameable, 1 - probability, np.inf))
+    # Half a rounding error to the safe side: the label that sets the limit is itself in.
+    least = 1 - conformal_quantile(scores, set_level) - 1e-12
+    return Rules(calibration, least, np.sort(strange), refuse)
+
+
+@dataclass(frozen=True)
+class Voter:
+    """A neighbour with a vote: its position among the vectors given, label, and cosine similarity to the image."""
+
+    position: int
+    label: Any
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the labelled images say about one image.
+
+    Attributes:
+        label: The label with the most votes; where ``unknown``, merely the nearest one.
+        probability: Calibrated probability of that label, for an image of the known kind.
+        unknown: Whether the image lies too far from everything to be named.
+        familiarity: Share of the labelled images that lie at least as far out, above 0 to 1.
+        percentile: Share of the label's own images that lie nearer to the others of it than this one does, 0 to 100;
+            NaN where the label has one image.
+        label_set: The labels that hold the truth at the level asked for, the most probable first.
+        voters: The neighbours that decided, nearest first.
+    """
+
+    label: Any
+    probability: float
+    unknown: bool
+    familiarity: float
+    percentile: float
+    label_set: tuple[Any, ...]
+    voters: tuple[Voter, ...]
+
+
+class Classifier:
+    """Labelled vectors that name new ones.
+
+    Attributes:
+        positions: Positions of the labelled vectors among those given (N,).
+        labels: Their labels (N,).
+        names: The C labels, sorted.
+        graph: Their neighbour graph.
+        rules: What they taught by leave-one-out.
+        set_level: Share of sets of labels that are to hold the truth.
+    """
+
+    def __init__(
+        self, vectors: ArrayLike, labels: ArrayLike, *, k: int = 20, temperature: float = 0.07,
+        set_level: float = 0.9, refuse: float = 0.05, graph: NeighborGraph | None = None,
+    ) -> None:  # fmt: skip
+        """Learn from labelled vectors.
+
+        Args:
+            vectors: Array (N, D).
+            labels: Integers or strings (N,); None for an image without a label, which has no vote.
+            k: Voters.
+            temperature: See ``knn_predict``.
+            set_level: Share of sets of labels that are to hold the truth.
+            refuse: Share of images of the known kind that may be called unknown.
+            graph: Neighbour graph of the labelled vectors, ``k`` or more, where there is one already.
+
+        Raises:
+            InputError: Fewer than two vectors have a label, or an argument cannot work.
+        """
+        array = check_vectors(vectors)
+        self.positions, self.labels = known_labels(labels, len(array))
+        if len(self.positions) < 2:
+            raise InputError(
+                f"classification needs at least 2 images with a label, got {len(self.positions)} of {len(array)}; "
+                "label some more"
+            )
+        self.k, self.temperature, self.set_level = check_count(k, "k"), temperature, set_level
+        self._vectors = array[self.positions]
+        self.graph = graph if graph is not None else neighbors(self._vectors, k)
+        self.names, self._codes = np.unique(self.labels, return_inverse=True)
+        # Of a label with few images, the 20th neighbour is another label's, and says nothing of what is unknown.
+        self._near = max(1, min(k, int(np.median(np.bincount(self._codes))) // 2))
+        self._crowding = strangeness(self.graph, np.zeros(len(self.labels)), self._near)
+        left_out = sample_rows(len(self.labels), len(self.names))
+        votes, strange = self.ask(NeighborGraph(self.graph.indices[left_out], self.graph.similarities[left_out]))
+        self.rules = fit_rules(votes, self._codes[left_out], strange, set_level=set_level, refuse=refuse)
+        self._spreads: dict[int, NDArray[np.float64]] = {}
+
+    def ask(self, graph: NeighborGraph) -> tuple[Votes, NDArray[np.float64]]:
+        """Return the votes on rows with these labelled neighbours, and the rows' strangeness (M,)."""
+        votes = label_votes(graph, self.labels, k=self.k, temperature=self.temperature)
+        return votes, strangeness(graph, self._crowding, self._near)
+
+    def classify(self, queries: ArrayLike) -> list[Verdict]:
+        """Name vectors (M, D) of new images.
+
+        Raises:
+            InputError: See ``query_neighbors``.
+        """
+        asked = check_vectors(queries, "queries")
+        verdicts: list[Verdict] = []
+        for rows in row_blocks(len(asked), max(1, _CELLS // len(self.names))):
+            graph = query_neighbors(self._vectors, asked[rows], self.k)
+            votes, strange = self.ask(graph)
+            judgement = self.rules.judge(votes, strange)
+            percentiles = self._percentiles(asked[rows], votes.winners)
+            verdicts += [
+                self._verdict(graph, judgement, row, winner, percentile)
+                for row, (winner, percentile) in enumerate(zip(votes.winners.tolist(), percentiles, strict=True))
+            ]
+        return verdicts
+
+    def _verdict(self, graph: NeighborGraph, judgement: Judgement, row: int, winner: int, percentile: float) -> Verdict:
+        chances = judgement.probabilities[row]
+        ranked = sorted(np.flatnonzero(judgement.sets[row]).tolist(), key=lambda c: (-chances[c], c != winner, c))
+        voters = zip(graph.indices[row].tolist(), graph.similarities[row].tolist(), strict=True)
+        return Verdict(
+            label=self.names[winner].item(),
+            probability=float(chances[winner]),
+            unknown=bool(judgement.unknown[row]),
+            familiarity=float(judgement.familiarity[row]),
+            percentile=percentile,
+            label_set=tuple(self.names[code].item() for code in ranked),
+            voters=tuple(Voter(int(self.positions[i]), self.labels[i].item(), float(s)) for i, s in voters),
+        )
+
+    def _percentiles(self, queries: NDArray[Any], winners: NDArray[np.intp]) -> list[float]:
+        """Return how far out each query lies among the members of its label, in percent."""
+        out = np.full(len(queries), np.nan)
+        for code in np.unique(winners).tolist():
+            members = self._vectors[self._codes == code]
+            if len(members) < 2:
+                continue
+            if code not in self._spreads:
+                own = neighbors(members, _MEMBERS).similarities.mean(axis=1, dtype=np.float64)
+                self._spreads[code] = np.sort(1 - own)
+            rows = winners == code
+            distance = 1 - query_neighbors(members, queries[rows], _MEMBERS).similarities.mean(axis=1, dtype=np.float64)
+            out[rows] = 100 * np.searchsorted(self._spreads[code], distance) / len(members)
+        found: list[float] = out.tolist()
+        return found
+
+
+def collection_classifier(
+    collection: Collection, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05
+) -> Classifier:
+    """Let the labelled images of a collection name new ones; positions are the collection's; see ``Classifier``."""
+    # The stored graph holds 30 neighbours, and also those of images that have no vote.
+    stored = k <= 30 and len(collection) > 1 and all(label is not None for label in collection.labels)
+    graph = collection.neighbors() if stored else None
+    return Classifier(collection.vectors, collection.labels, k=k, set_level=set_level, refuse=refuse, graph=graph)
+
+
+def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Return the positions of the items that have a label (n,) and their labels (n,); None is no label.
+
+    Raises:
+        InputError: See ``check_labels``.
+    """
+    array = np.asarray(labels, dtype=object)
+    if array.shape != (count,):
+        raise InputError(f"labels must have one entry an item, expected shape ({count},), got {array.shape}")
+    positions = np.flatnonzero([label is not None for label in array])
+    return positions, check_labels(array[positions].tolist()) if len(positions) else np.empty(0, np.str_)
+
+
+def sample_rows(count: int, labels: int) -> NDArray[np.intp]:
+    """Return the rows that are left out to learn from: all, or a fixed random sample of a large collection."""
+    most = min(_SAMPLE, max(1_000, _CELLS // labels))
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))

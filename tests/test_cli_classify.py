@@ -1,0 +1,138 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from dinoscope.cli_classify import classify, evaluate
+from dinoscope.collection import Collection
+from dinoscope.datasets import load_dataset
+from dinoscope.errors import ImageError, InputError
+from dinoscope.images import ArraySource
+
+app = typer.Typer()
+app.command()(classify)
+app.command()(evaluate)
+
+
+def run(*args):
+    """Run a command that ends well: stdout, stderr."""
+    found = CliRunner().invoke(app, list(map(str, args)), catch_exceptions=False)
+    assert found.exit_code == 0, found.output
+    return found.stdout, found.stderr
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return load_dataset("fashion-mnist-test")
+
+
+@pytest.fixture(scope="module")
+def clothes(dataset, tmp_path_factory):
+    """A collection of 400 images."""
+    path = tmp_path_factory.mktemp("classify") / "clothes"
+    labels = [item.label for item in dataset.items[:400]]
+    Collection.from_images(dataset.pixels[:400], path, model="mini-fashion", labels=labels)
+    return path
+
+
+@pytest.fixture
+def pictures(dataset, tmp_path):
+    """An image of the collection, a new one, a fade from black to white, and a bad file."""
+    Image.fromarray(dataset.pixels[17]).save(tmp_path / "old.png")
+    Image.fromarray(dataset.pixels[500]).save(tmp_path / "new.png")
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8) * 4, (64, 1))).save(tmp_path / "fade.png")
+    (tmp_path / "bad.png").write_text("not a picture")
+    return tmp_path
+
+
+def test_classify_as_json(clothes, pictures, dataset):
+    out, _ = run("classify", clothes, pictures / "old.png", pictures / "fade.png", "-k", 7, "--json")
+    old, fade = json.loads(out)
+    assert old["label"] == dataset.items[17].label
+    assert not old["unknown"]
+    assert 0.3 < old["probability"] < 1
+    assert old["set"][0] == old["label"]
+    assert old["set_level"] == 0.9
+    assert len(old["neighbors"]) == 7
+    nearest = old["neighbors"][0]
+    assert (nearest["row"], nearest["id"], nearest["label"]) == (17, "00017", old["label"])
+    assert nearest["similarity"] == pytest.approx(1, abs=1e-5)
+    assert 0 <= old["percentile"] <= 100
+    assert fade["unknown"]
+    assert fade["familiarity"] <= 0.05 < old["familiarity"]
+
+
+def test_classify_as_a_table_with_a_bad_file_among_others(clothes, pictures):
+    out, err = run("classify", clothes, *(pictures / name for name in ("new.png", "bad.png", "fade.png")))
+    assert "new.png" in out
+    assert "set at 90%" in out
+    assert "unknown (nearest: " in out
+    assert "(row " in out
+    assert err.startswith(f"could not be read: {pictures / 'bad.png'}: ")
+    results = json.loads(run("classify", clothes, pictures / "bad.png", pictures / "new.png", "--json")[0])
+    assert set(results[0]) == {"image", "error"}
+    assert results[1]["label"]
+    with pytest.raises(ImageError, match=r"bad\.png: "):
+        run("classify", clothes, pictures / "bad.png")
+
+
+def test_a_higher_level_needs_larger_sets(clothes, pictures):
+    sets = [
+        json.loads(run("classify", clothes, pictures / "new.png", "--set-level", level, "--json")[0])[0]["set"]
+        for level in (0.5, 0.9, 0.99, 0.999)
+    ]
+    assert [len(each) for each in sets] == sorted(len(each) for each in sets)
+    assert len(sets[0]) == 1
+    assert len(sets[-1]) == 10  # 400 images cannot promise that much: every label
+
+
+def test_evaluate_leaves_one_out_and_draws(clothes, tmp_path):
+    found = json.loads(run("evaluate", clothes, "-o", tmp_path / "e", "--json")[0])
+    assert (found["method"], found["images"]) == ("leave-one-out", 400)
+    assert 0.5 < found["interval"][0] < found["accuracy"] < found["interval"][1] < 1
+    assert sum(map(sum, found["counts"])) == 400
+    assert len(found["labels"]) == 10
+    assert {(each["k"], each["temperature"]) for each in found["sweep"]} >= {(20, 0.07), (100, "alike")}
+    assert found["confusions"][0]["examples"]
+    for path in found["pictures"]:
+        with Image.open(path) as picture:
+            assert min(picture.size) > 500
+    out, err = run("evaluate", clothes)
+    for text in ("accuracy", "calibration error", "sets that hold the truth", "recall", "for example rows", "k = 100"):
+        assert text in out
+    assert (clothes / "evaluation" / "confusion.png").exists()
+    assert "reliability.png" in err
+
+
+def test_evaluate_names_the_test_images_by_the_training_images(dataset, tmp_path):
+    # rows 0 to 199 train, the others in turn neither and test
+    source = ArraySource(dataset.pixels[:300], [item.label for item in dataset.items[:300]])
+    splits = ["train" if row < 200 else ("test" if row % 2 else None) for row in range(300)]
+    source.items = [replace(item, split=split) for item, split in zip(source.items, splits, strict=True)]
+    path = tmp_path / "c"
+    collection = Collection.from_images(source, path, model="mini-fashion")
+    assert (collection.splits == "test").sum() == 50
+    found = json.loads(run("evaluate", path, "--json")[0])
+    assert (found["method"], found["images"]) == ("test", 50)
+    examples = [row for pair in found["confusions"] for row in pair["examples"]]
+    assert examples
+    assert all(row >= 200 and row % 2 for row in examples)
+    assert json.loads(run("evaluate", path, "--split", "leave-one-out", "--json")[0])["images"] == 300
+
+
+def test_what_cannot_be_evaluated_or_classified(clothes, dataset, pictures, tmp_path):
+    with pytest.raises(InputError, match="has no train and test images: evaluate with --split leave-one-out"):
+        run("evaluate", clothes, "--split", "test")
+    with pytest.raises(InputError, match="unknown split 'tests'; did you mean 'test'"):
+        run("evaluate", clothes, "--split", "tests")
+    with pytest.raises(InputError, match="must be above 0 and below 1, got 90"):
+        run("classify", clothes, pictures / "new.png", "--set-level", 90)
+    Collection.from_images(dataset.pixels[:5], tmp_path / "bare", model="mini-fashion")
+    with pytest.raises(InputError, match="classification needs at least 2 images with a label, got 0 of 5"):
+        run("classify", tmp_path / "bare", pictures / "new.png")
+    with pytest.raises(InputError, match="an evaluation needs at least 4 images with a label, got 0"):
+        run("evaluate", tmp_path / "bare")
