@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-TABLES = ("commands", "metrics", "umap_quality", "robustness", "weights", "decoding", "classification", "cleaning")
+TABLES = (
+    "commands",
+    "metrics",
+    "umap_quality",
+    "robustness",
+    "weights",
+    "decoding",
+    "classification",
+    "cleaning",
+    "tuning",
+)
 
 if __name__ == "__main__":
     failed = []

@@ -5,11 +5,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
+from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
-from dinoscope.knn import neighbors
+from dinoscope.knn import l2_normalize, neighbors, query_neighbors
 from dinoscope.metrics import silhouette, trustworthiness
-from dinoscope.projection import umap
+from dinoscope.projection import pca, place, tsne, umap
+
+METHODS = [umap, tsne, pca]
 
 
 def blobs(count: int = 300, width: int = 16, groups: int = 4, seed: int = 0) -> tuple[Any, Any]:
@@ -130,3 +136,153 @@ def test_umap_learn_agrees():
     assert abs(trustworthiness(vectors, ours) - trustworthiness(vectors, reference)) < 0.05
     assert silhouette(reference, labels, "euclidean") > 0.6
     assert np.isfinite(umap(vectors[:9], engine="umap-learn")).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("axes", [2, 3])
+def test_every_method_has_the_same_conventions(method, axes):
+    vectors, labels = blobs(120)
+    graph = neighbors(vectors, 119)
+    first = method(vectors, graph=graph, n_components=axes, seed=3)
+    assert first.shape == (120, axes)
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(method(vectors, n_components=axes, seed=3), first)
+    np.testing.assert_array_equal(method(5 * vectors, graph=graph, n_components=axes, seed=3), first)
+    assert silhouette(first, labels, "euclidean") > 0.4
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("count", [2, 3, 4, 5, 6, 9])
+def test_every_method_maps_a_handful(method, count):
+    coordinates = method(np.random.default_rng(count).standard_normal((count, 5)))
+    assert coordinates.shape == (count, 2)
+    assert np.isfinite(coordinates).all()
+    assert np.isfinite(method(np.ones((count, 5)))).all()
+
+
+@pytest.mark.parametrize("vectors", [np.ones((40, 4)), np.eye(30), np.repeat(np.eye(4), 10, axis=0)])
+@pytest.mark.parametrize("method", [tsne, pca])
+def test_every_method_maps_vectors_that_say_little(method, vectors):
+    first = method(vectors)
+    assert np.isfinite(first).all()
+    np.testing.assert_array_equal(method(vectors), first)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("vectors", "settings", "message"),
+    [
+        (np.ones((1, 4)), {}, "vectors must have at least 2 rows, got 1"),
+        ([[1, np.nan], [1, 0], [0, 1]], {}, "vectors must be finite, got NaN or infinity in 1 of 3 rows"),
+        ([[1, 1], [0, 0], [0, 1]], {}, "vectors must not be zero"),
+        (np.eye(9), {"seed": -1}, "seed must be a whole number"),
+        (np.eye(9), {"n_components": 10}, "n_components must be a whole number, between 1 and 9"),
+        (np.eye(9), {"graph": neighbors(np.eye(8), 3)}, "graph must have one row a vector, expected 9, got 8"),
+    ],
+)
+def test_every_method_names_what_cannot_work(method, vectors, settings, message):
+    with pytest.raises(InputError, match=message):
+        method(vectors, **settings)
+
+
+def test_tsne_is_as_good_as_that_of_scikit_learn():
+    vectors, labels = blobs(300)
+    reference = TSNE(metric="euclidean", init="pca", random_state=0).fit_transform(l2_normalize(vectors))
+    ours = tsne(vectors)
+    assert trustworthiness(vectors, ours) == pytest.approx(trustworthiness(vectors, reference), abs=0.02)
+    expected = silhouette(reference, labels, "euclidean")
+    assert silhouette(ours, labels, "euclidean") == pytest.approx(expected, abs=0.1)
+
+
+def test_tsne_takes_its_neighbours_from_the_graph():
+    vectors, _ = blobs(150)
+    graph = neighbors(vectors, 30)
+    # what the graph does not offer lowers the perplexity to a third of what it does
+    np.testing.assert_array_equal(tsne(vectors, graph=graph), tsne(vectors, perplexity=10))
+    np.testing.assert_array_equal(tsne(vectors, graph=graph, perplexity=5), tsne(vectors, perplexity=5))
+    assert not np.array_equal(tsne(vectors), tsne(vectors, perplexity=10))
+    other = neighbors(np.random.default_rng(9).standard_normal((150, 16)), 30)
+    assert not np.array_equal(tsne(vectors, graph=other), tsne(vectors, graph=graph))
+
+
+def test_bad_arguments_of_tsne_are_named(monkeypatch):
+    vectors, _ = blobs(20)
+    with pytest.raises(InputError, match=r"perplexity must be 1 or more, got 0\.5"):
+        tsne(vectors, perplexity=0.5)
+    with pytest.raises(InputError, match=r"between 1 and 3 \(what t-SNE can lay out\); got 4"):
+        tsne(vectors, n_components=4)
+    monkeypatch.setitem(sys.modules, "openTSNE", None)
+    with pytest.raises(InputError, match="pip install openTSNE"):
+        tsne(vectors)
+
+
+def test_epochs_reach_the_layout():
+    vectors, _ = blobs(100)
+    np.testing.assert_array_equal(umap(vectors, epochs=500), umap(vectors))
+    assert not np.array_equal(umap(vectors, epochs=100), umap(vectors))
+    with pytest.raises(InputError, match="epochs must be a whole number, 1 or more; got 0"):
+        umap(vectors, epochs=0)
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3, 16])
+def test_pca_is_that_of_scikit_learn_with_fixed_signs(axes):
+    vectors, _ = blobs(100)
+    unit = l2_normalize(vectors).astype(np.float64)
+    expected = PCA(axes, svd_solver="full").fit_transform(unit)
+    found = pca(vectors, n_components=axes)
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-6)
+    assert (found[np.abs(found).argmax(axis=0), np.arange(axes)] > 0).all()
+
+
+def test_new_vectors_are_projected_exactly_on_a_map_by_pca():
+    vectors, _ = blobs(120)
+    old, new = vectors[:100], vectors[100:]
+    model = PCA(3, svd_solver="full").fit(l2_normalize(old).astype(np.float64))
+    found = place(new, old, pca(old, n_components=3), method="pca")
+    np.testing.assert_allclose(np.abs(found), np.abs(model.transform(l2_normalize(new))), atol=1e-6)
+    np.testing.assert_array_equal(place(old, old, pca(old), method="pca"), pca(old))
+    with pytest.raises(InputError, match="coordinates must be the map of these vectors by pca"):
+        place(new, old, umap(old), method="pca")
+    with pytest.raises(InputError, match="coordinates must be the map of these vectors by pca"):
+        place([[1, 0]], np.eye(2), np.zeros((2, 3)), method="pca")
+
+
+@pytest.mark.parametrize(("layout", "method"), [(umap, "umap"), (tsne, "tsne")])
+def test_new_vectors_land_where_a_joint_map_would_have_them(layout, method):
+    """Held-out images keep nearly as many of their true neighbours around them as on a map made with them."""
+    vectors = load_dataset("fashion-mnist-test").pixels[:300].reshape(300, -1).astype(np.float32)
+    old, new = vectors[:250], vectors[250:]
+    alone, joint = layout(old), layout(vectors)
+    true = query_neighbors(old, new, 15).indices
+
+    def kept(places: Any, where: Any) -> float:
+        _, found = cKDTree(where).query(places, 15)
+        return float(np.mean([len({*a} & {*b}) / 15 for a, b in zip(found.tolist(), true.tolist(), strict=True)]))
+
+    assert kept(place(new, old, alone, method=method), alone) > 0.85 * kept(joint[250:], joint[:250])
+    assert kept(np.random.default_rng(0).permutation(alone)[:50], alone) < 0.15
+
+
+@pytest.mark.parametrize("method", ["umap", "tsne"])
+def test_a_copy_is_placed_on_its_original_and_a_place_is_the_weighted_median(method):
+    vectors, _ = blobs(60)
+    coordinates = np.random.default_rng(1).standard_normal((60, 3)).astype(np.float32)
+    np.testing.assert_array_equal(place(vectors[:20], vectors, coordinates, method=method), coordinates[:20])
+    # two vectors near the new one against one far from it: the median is one of the two, not between
+    angles = np.radians([[0.0], [10.0], [60.0]])
+    old = np.hstack([np.cos(angles), np.sin(angles)])
+    new = np.array([[np.cos(np.radians(5)), np.sin(np.radians(5))]])
+    assert place(new, old, np.array([[1, 1], [1.5, 2], [90, 90]]), method=method, k=9).tolist() in (
+        [[1, 1]],
+        [[1.5, 2]],
+    )
+
+
+def test_what_cannot_be_placed_is_named():
+    vectors, _ = blobs(10)
+    with pytest.raises(InputError, match="queries must have the width of vectors"):
+        place(np.eye(3), vectors, np.zeros((10, 2)))
+    with pytest.raises(InputError, match="coordinates must have one row a vector, expected 10, got 9"):
+        place(vectors, vectors, np.zeros((9, 2)))
+    with pytest.raises(InputError, match="method must be one of umap, tsne, pca, got 't-sne'; did you mean 'tsne'"):
+        place(vectors, vectors, np.zeros((10, 2)), method="t-sne")  # type: ignore[arg-type]

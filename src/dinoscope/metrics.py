@@ -21,6 +21,8 @@ __all__ = [
     "clustering_accuracy",
     "contingency",
     "continuity",
+    "continuity_samples",
+    "draw_rows",
     "effective_rank",
     "hubness",
     "neighborhood_preservation",
@@ -28,6 +30,7 @@ __all__ = [
     "silhouette",
     "silhouette_samples",
     "trustworthiness",
+    "trustworthiness_samples",
 ]
 
 Metric = Literal["cosine", "euclidean"]
@@ -290,6 +293,25 @@ def trustworthiness(
     Raises:
         InputError: See ``check_vectors``; or the lengths differ, or ``k``, ``sample`` or ``seed`` is out of range.
     """
+    return float(
+        trustworthiness_samples(vectors, coordinates, k, draw_rows(len(check_vectors(vectors)), sample, seed)).mean()
+    )
+
+
+def trustworthiness_samples(
+    vectors: ArrayLike, coordinates: ArrayLike, k: int = 15, rows: NDArray[np.intp] | None = None
+) -> NDArray[np.float64]:
+    """Return each point's own ``trustworthiness``, the share of 1 that its ``k`` neighbours on the map leave it.
+
+    Args:
+        vectors: Array (N, D).
+        coordinates: The map (N, C).
+        k: Neighbours a point, less than N / 2.
+        rows: Points to judge (M,), by default all.
+
+    Returns:
+        The scores (M,), float64; their mean is the trustworthiness.
+    """
     unit = l2_normalize(vectors).astype(np.float64)
     points = _check_map(coordinates, len(unit), k)
     nearby = _map_neighbors(points, k)
@@ -297,7 +319,7 @@ def trustworthiness(
     def dissimilarities(rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return -(unit[rows] @ unit.T)
 
-    return _rank_score(dissimilarities, nearby, sample, seed)
+    return _rank_scores(dissimilarities, nearby, rows)
 
 
 def continuity(
@@ -318,6 +340,13 @@ def continuity(
     Raises:
         InputError: As in ``trustworthiness``, or the graph holds fewer than ``k`` neighbours.
     """
+    return float(continuity_samples(graph, coordinates, k, draw_rows(len(graph), sample, seed)).mean())
+
+
+def continuity_samples(
+    graph: NeighborGraph, coordinates: ArrayLike, k: int = 15, rows: NDArray[np.intp] | None = None
+) -> NDArray[np.float64]:
+    """Return each point's own ``continuity`` (M,); arguments as in ``trustworthiness_samples``."""
     from scipy.spatial.distance import cdist
 
     points = _check_map(coordinates, len(graph), k)
@@ -325,7 +354,7 @@ def continuity(
     def distances(rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return np.asarray(cdist(points[rows], points, "sqeuclidean"))
 
-    return _rank_score(distances, graph.top(k).indices, sample, seed)
+    return _rank_scores(distances, graph.top(k).indices, rows)
 
 
 def neighborhood_preservation(graph: NeighborGraph, coordinates: ArrayLike, k: int = 15) -> float:
@@ -392,25 +421,31 @@ def _map_neighbors(points: NDArray[np.float64], k: int) -> NDArray[np.intp]:
     return nearest
 
 
-def _rank_score(
-    distances: Callable[[NDArray[np.intp]], NDArray[np.float64]], chosen: NDArray[Any], sample: int | None, seed: int
-) -> float:
-    """Return the trustworthiness of neighbours ``chosen`` (N, k) by the rows of ``distances``, blocks in threads."""
-    count, k = chosen.shape
-    rows = np.arange(count)
-    if sample is not None and check_count(sample, "sample") < count:
-        draw = np.random.default_rng(check_count(seed, "seed", at_least=0))
-        rows = np.sort(draw.choice(count, sample, replace=False))
+def draw_rows(count: int, sample: int | None, seed: int) -> NDArray[np.intp]:
+    """Return the rows of a seeded draw, in order; all where ``sample`` is None or no smaller than ``count``."""
+    if sample is None or check_count(sample, "sample") >= count:
+        return np.arange(count)
+    draw = np.random.default_rng(check_count(seed, "seed", at_least=0))
+    return np.sort(draw.choice(count, sample, replace=False))
 
-    def excess(part: slice) -> int:
-        judged = rows[part]
+
+def _rank_scores(
+    distances: Callable[[NDArray[np.intp]], NDArray[np.float64]], chosen: NDArray[Any], rows: NDArray[np.intp] | None
+) -> NDArray[np.float64]:
+    """Return the trustworthiness of each row's neighbours ``chosen`` (N, k) by its ``distances``, blocks in threads."""
+    count, k = chosen.shape
+    wanted = np.arange(count) if rows is None else rows
+
+    def excess(part: slice) -> NDArray[np.float64]:
+        judged = wanted[part]
         block = distances(judged)
         block[np.arange(len(judged)), judged] = np.inf
-        total = 0
-        for line, neighbors in zip(block, chosen[judged], strict=True):
+        totals = np.empty(len(judged))
+        for at, (line, neighbors) in enumerate(zip(block, chosen[judged], strict=True)):
             ranks = 1 + np.searchsorted(np.sort(line), line[neighbors])
-            total += int(np.maximum(ranks - k, 0).sum())
-        return total
+            totals[at] = np.maximum(ranks - k, 0).sum()
+        return totals
 
-    total = sum(in_threads(excess, row_blocks(len(rows), _BLOCK_BYTES // (8 * count))))
-    return float(1 - 2 * total / (len(rows) * k * (2 * count - 3 * k - 1)))
+    totals = np.concatenate(in_threads(excess, row_blocks(len(wanted), _BLOCK_BYTES // (8 * count))))
+    scores: NDArray[np.float64] = 1 - 2 * totals / (k * (2 * count - 3 * k - 1))
+    return scores

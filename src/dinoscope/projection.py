@@ -1,23 +1,29 @@
-"""Maps: each vector placed on a plane so that neighbours stay neighbours."""
+"""Maps: each vector placed on a plane so that neighbours stay neighbours.
+
+``umap``, ``tsne`` and ``pca`` take the same vectors, graph, axes and seed; ``place`` puts new vectors on their maps.
+"""
 
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.checks import check_count, check_vectors
 from dinoscope.errors import InputError, did_you_mean
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors
+from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
 
-__all__ = ["Engine", "umap"]
+__all__ = ["Engine", "Method", "check_method", "pca", "place", "tsne", "umap"]
 
 Engine = Literal["fastumap", "umap-learn"]
+Method = Literal["umap", "tsne", "pca"]
 
 _ROUNDING = 1e-6  # what a cosine distance between equal vectors can come out as
+_MANY = 2_000  # vectors from which t-SNE gains by more than one thread
 
 
 def umap(
@@ -28,6 +34,7 @@ def umap(
     min_dist: float = 0.1,
     n_components: int = 2,
     seed: int = 42,
+    epochs: int | None = None,
     engine: Engine = "fastumap",
 ) -> NDArray[np.float32]:
     """Lay the vectors out with UMAP (McInnes et al. 2018, arXiv:1802.03426) by cosine distance.
@@ -46,6 +53,7 @@ def umap(
         min_dist: How close points may lie on the map, in map units, from 0 up to 1.
         n_components: Axes of the map; at most D, and with fastumap 0.1 only 2 or 3.
         seed: Seed of the layout, from 0 to 2**32 - 1.
+        epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 from about 10,000 vectors on.
         engine: "fastumap" (precompiled) or "umap-learn" (the reference; needs its extra and compiles for half a
             minute in each process).
 
@@ -55,27 +63,168 @@ def umap(
     Raises:
         InputError: An argument is out of its range, the graph does not fit, or the engine is unknown or missing.
     """
-    array = check_vectors(vectors, at_least=2)
-    count = len(array)
-    check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
-    check_count(n_components, "n_components", at_most=array.shape[1], why="the width of the vectors")
+    unit = _check(vectors, graph, n_components, seed)
+    count = len(unit)
     size = min(check_count(n_neighbors, "n_neighbors", at_least=2), count)
     if not 0 <= min_dist <= 1:
         raise InputError(f"min_dist must lie between 0 and 1, got {min_dist!r}")
     if engine not in get_args(Engine):
         known = get_args(Engine)
         raise InputError(f"engine must be one of {', '.join(known)}, got {engine!r}{did_you_mean(str(engine), known)}")
-    if graph is not None and len(graph) != count:
-        raise InputError(f"graph must have one row a vector, expected {count}, got {len(graph)}; compute it anew")
-    unit = l2_normalize(array)
+    if epochs is not None:
+        check_count(epochs, "epochs")
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
-    graph = neighbors(array, size - 1) if graph is None else graph.top(size - 1)
+    graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
     settings = {"n_components": n_components, "min_dist": min_dist, "random_state": seed, "metric": "cosine"}
+    if epochs is not None:
+        settings["n_epochs"] = epochs
     if _is_degenerate(unit, graph, n_components):
         settings["init"] = _principal_start(unit, n_components, seed)
     layout = (_fastumap if engine == "fastumap" else _umap_learn)(unit, graph, settings)
     return np.ascontiguousarray(layout, dtype=np.float32)
+
+
+def tsne(
+    vectors: ArrayLike,
+    *,
+    graph: NeighborGraph | None = None,
+    perplexity: float = 30.0,
+    n_components: int = 2,
+    seed: int = 42,
+) -> NDArray[np.float32]:
+    """Lay the vectors out with t-SNE (van der Maaten and Hinton 2008), as openTSNE computes it, from the graph.
+
+    Similarities on the map follow the distances sqrt(2 - 2 s) between unit vectors of cosine s. Each point has
+    3 x ``perplexity`` neighbours; where the graph, or the collection, offers fewer, the perplexity is a third of what
+    there is. The start is the principal components shaken by the seed, which keeps the large picture, so that maps of
+    different seeds differ little. Fewer than ``n_components + 3`` vectors get their principal components.
+
+    Args:
+        vectors: Array (N, D), N >= 2, of any scale.
+        graph: Neighbours of ``vectors``; 3 x ``perplexity`` of them, exact, are computed when missing.
+        perplexity: About how many neighbours count, 1 or more.
+        n_components: Axes of the map, 1 to 3, at most D.
+        seed: Seed of the start, from 0 to 2**32 - 1; the same input and seed give the same map bit for bit on one
+            machine, by any number of threads.
+
+    Returns:
+        The map (N, n_components), float32.
+
+    Raises:
+        InputError: An argument is out of its range, the graph does not fit, or openTSNE is not installed.
+    """
+    unit = _check(vectors, graph, n_components, seed)
+    check_count(n_components, "n_components", at_most=3, why="what t-SNE can lay out")
+    if not 1 <= perplexity < np.inf:
+        raise InputError(f"perplexity must be 1 or more, got {perplexity!r}")
+    if len(unit) < n_components + 3:
+        return _principal_components(unit, n_components).astype(np.float32)
+    size = min(int(3 * perplexity), len(unit) - 1)
+    graph = neighbors(unit, size) if graph is None else graph.top(min(size, graph.k))
+    start = _principal_start(unit, n_components, seed)
+    layout = _opentsne(graph, min(perplexity, max(graph.k / 3, 1.0)), start * (1e-4 / start[:, 0].std()))
+    return np.ascontiguousarray(layout, dtype=np.float32)
+
+
+def pca(
+    vectors: ArrayLike, *, graph: NeighborGraph | None = None, n_components: int = 2, seed: int = 42
+) -> NDArray[np.float32]:
+    """Lay the vectors out along the axes on which they vary most, each scaled to length 1 first.
+
+    Nothing is random: each axis points so that its largest coordinate is positive.
+
+    Args:
+        vectors: Array (N, D), N >= 2, of any scale.
+        graph: Not needed; taken so that the methods can stand for each other.
+        n_components: Axes of the map, at most D.
+        seed: Not needed either.
+
+    Returns:
+        The map (N, n_components), float32.
+
+    Raises:
+        InputError: An argument is out of its range, or the graph does not fit.
+    """
+    return _principal_components(_check(vectors, graph, n_components, seed), n_components).astype(np.float32)
+
+
+def place(
+    new: ArrayLike, vectors: ArrayLike, coordinates: ArrayLike, *, method: Method = "umap", k: int = 15
+) -> NDArray[np.float32]:
+    """Place new vectors on a map that exists, without changing it.
+
+    On a map by ``pca`` they are projected on its axes, exactly. On the others each goes to the weighted median, axis by
+    axis, of the places of its ``k`` nearest ``vectors`` by cosine similarity s, with the weights 1 / (1 - s)^2: the
+    median stays with the majority where the neighbours lie in two groups, and a mean falls into the empty space
+    between them; the weights put a copy of a vector on its place.
+
+    Args:
+        new: Array (M, D).
+        vectors: Array (N, D) that the map shows.
+        coordinates: Their map (N, C).
+        method: What made the map: "umap", "tsne" or "pca".
+        k: Neighbours asked for a place; not needed for "pca".
+
+    Returns:
+        The places (M, C), float32.
+
+    Raises:
+        InputError: The arrays do not fit each other, the method is unknown, or the map is not the one by ``pca``.
+    """
+    unit, points = l2_normalize(vectors), check_vectors(coordinates, "coordinates")
+    if len(points) != len(unit):
+        raise InputError(f"coordinates must have one row a vector, expected {len(unit)}, got {len(points)}; map anew")
+    check_method(method)
+    graph = query_neighbors(unit, new, k)
+    if method == "pca":
+        return _project(l2_normalize(new), unit, points)
+    weights = 1 / np.maximum(graph.distances.astype(np.float64), _ROUNDING) ** 2
+    near = points[graph.indices]
+    order = np.argsort(near, axis=1, kind="stable")
+    passed = np.cumsum(np.take_along_axis(weights[:, :, None], order, axis=1), axis=1)
+    middle = (passed >= passed[:, -1:] / 2).argmax(axis=1)[:, None]
+    chosen = np.take_along_axis(order, middle, axis=1)
+    return np.ascontiguousarray(np.take_along_axis(near, chosen, axis=1)[:, 0], dtype=np.float32)
+
+
+def check_method(method: str) -> Method:
+    """Return the name of a method, or say which there are.
+
+    Raises:
+        InputError: The method is unknown.
+    """
+    known = get_args(Method)
+    if method not in known:
+        raise InputError(f"method must be one of {', '.join(known)}, got {method!r}{did_you_mean(str(method), known)}")
+    return cast(Method, method)
+
+
+def _check(vectors: ArrayLike, graph: NeighborGraph | None, n_components: int, seed: int) -> NDArray[np.float32]:
+    """Check what every method takes; return the vectors at length 1."""
+    array = check_vectors(vectors, at_least=2)
+    check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
+    check_count(n_components, "n_components", at_most=array.shape[1], why="the width of the vectors")
+    if graph is not None and len(graph) != len(array):
+        raise InputError(f"graph must have one row a vector, expected {len(array)}, got {len(graph)}; compute it anew")
+    return l2_normalize(array)
+
+
+def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64]) -> NDArray[Any]:
+    """Run openTSNE from the graph: its own neighbour search never starts."""
+    try:
+        from openTSNE import TSNE, affinity, nearest_neighbors
+    except ImportError as error:
+        raise InputError("t-SNE needs a package that is not installed: pip install openTSNE") from error
+
+    jobs = (os.cpu_count() or 1) if len(graph) >= _MANY else 1
+    lengths = np.sqrt(2 * np.maximum(graph.distances.astype(np.float64), 0))
+    known = nearest_neighbors.PrecomputedNeighbors(graph.indices.astype(np.int64), lengths)
+    affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=jobs)
+    # Trees beyond two axes, where its other way of summing the repulsion does not exist.
+    way = "auto" if start.shape[1] <= 2 else "bh"
+    model = TSNE(n_components=start.shape[1], n_jobs=jobs, negative_gradient_method=way)
+    return np.asarray(model.fit(affinities=affinities, initialization=start))
 
 
 def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[str, Any]) -> NDArray[Any]:
@@ -148,12 +297,29 @@ def _principal_start(unit: NDArray[np.float32], n_components: int, seed: int) ->
 
 
 def _principal_components(unit: NDArray[np.float32], n_components: int) -> NDArray[np.float64]:
-    """Return the coordinates (N, n_components) on the axes of largest variance.
+    """Return the coordinates (N, n_components) on the axes of largest variance."""
+    mean, axes = _principal_axes(unit, n_components)
+    layout: NDArray[np.float64] = (unit - mean) @ axes
+    return layout
+
+
+def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean (D,) and the axes of largest variance (D, n_components).
 
     Each axis points so that its largest coordinate is positive: the sign does not depend on the linear algebra.
     """
-    centred = unit.astype(np.float64) - unit.mean(axis=0, dtype=np.float64)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    layout: NDArray[np.float64] = centred @ axes[:, : -n_components - 1 : -1]
+    mean = unit.mean(axis=0, dtype=np.float64)
+    centred = unit - mean
+    axes: NDArray[np.float64] = np.linalg.eigh(centred.T @ centred)[1][:, : -n_components - 1 : -1]
+    layout = centred @ axes
     largest = layout[np.abs(layout).argmax(axis=0), np.arange(n_components)]
-    return layout * np.where(largest < 0, -1.0, 1.0)
+    return mean, axes * np.where(largest < 0, -1.0, 1.0)
+
+
+def _project(new: NDArray[np.float32], unit: NDArray[np.float32], points: NDArray[Any]) -> NDArray[np.float32]:
+    """Return new unit vectors on the axes of a map by ``pca``, after making sure that it is one."""
+    axes_fit = points.shape[1] <= unit.shape[1]
+    mean, axes = _principal_axes(unit, min(points.shape[1], unit.shape[1]))
+    if not axes_fit or not np.allclose((unit - mean) @ axes, points, atol=1e-5):
+        raise InputError("coordinates must be the map of these vectors by pca; make it with pca, or name its method")
+    return ((new - mean) @ axes).astype(np.float32)

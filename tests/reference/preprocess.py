@@ -78,7 +78,8 @@ def main() -> None:
         levels = run(DINOv3ViTImageProcessor(), image, rescale=True)
         stored["dinov3"].append(np.rint(sampled(levels) * 256).astype(np.uint16))
     DATA.parent.mkdir(exist_ok=True)
-    np.savez_compressed(DATA, **{family: np.stack(squares) for family, squares in stored.items()})
+    arrays: dict[str, Any] = {family: np.stack(squares) for family, squares in stored.items()}
+    np.savez_compressed(DATA, **arrays)
 
 
 if __name__ == "__main__":

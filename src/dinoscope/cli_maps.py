@@ -1,0 +1,260 @@
+"""The command line's `map` and `tune`: maps drawn, compared, measured, and their settings chosen."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.projection import Method
+    from dinoscope.tune import Setting, Tuning
+
+__all__ = ["map_", "tune"]
+
+CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
+ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")]
+
+
+def map_(
+    collection: CollectionPath,
+    method: Annotated[str, typer.Option(help="umap, tsne or pca.")] = "umap",
+    n_neighbors: Annotated[
+        int, typer.Option(min=2, max=200, help="UMAP: small, fine structure; large, the whole.")
+    ] = 15,
+    min_dist: Annotated[float, typer.Option(min=0.0, max=1.0, help="UMAP: how tightly points may lie.")] = 0.1,
+    perplexity: Annotated[
+        float, typer.Option(min=1.0, max=100.0, help="t-SNE: about how many neighbours count.")
+    ] = 30.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
+    output: OutputOption = None,
+    images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")
+    ] = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay the images out as a map, drawn as a picture (map.png in the collection) or written as a table.
+
+    With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
+    """
+    from dinoscope.terminal import print_json
+
+    if compare is not None and images:
+        raise InputError("--images draws one map: leave it or --compare out")
+    suffix = _suffix(output)
+    opened = _open(collection, model)
+    settings: dict[str, Any] = {
+        "n_neighbors": n_neighbors, "min_dist": min_dist, "perplexity": perplexity, "seed": seed
+    }  # fmt: skip
+    if compare is not None:
+        _compare(opened, compare, settings, output, as_json)
+        return
+    coordinates = opened.map(method=_method(method), **settings)
+    target = output or opened.path / "map.png"
+    rows = zip(opened.rows.tolist(), opened.ids, opened.labels, coordinates.tolist(), strict=True)
+    if as_json:
+        print_json([{"row": row, "id": i, "label": label, "x": x, "y": y} for row, i, label, (x, y) in rows])
+        return
+    if suffix == ".csv":
+        _write_csv(target, ("row", "id", "label", "x", "y"), [(row, i, label, x, y) for row, i, label, (x, y) in rows])
+    else:
+        from dinoscope.plots import collection_map
+        from dinoscope.store import write_bytes
+        from dinoscope.tiles import collection_image_map
+
+        write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
+    typer.echo(str(target))
+
+
+def tune(
+    collection: CollectionPath,
+    n_neighbors: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "5,15,50,100",
+    min_dist: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "0,0.1,0.3,0.8",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Maps of each setting that stays in.")] = 3,
+    sample: Annotated[int, typer.Option(min=6, help="Images to map at most, drawn at random.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
+    output: OutputOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find settings of the UMAP map: a grid of maps from one neighbour graph, measured, and one recommendation.
+
+    A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
+    """
+    from dinoscope.terminal import print_json, print_table, say
+    from dinoscope.tune import tune as search
+
+    suffix = _suffix(output)
+    sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
+    opened = _open(collection, model)
+    with _progress("maps") as show:
+        found = search(
+            opened.vectors, opened.labels, n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed,
+            on_progress=show,
+        )  # fmt: skip
+    lines = [_line(each, found) for each in found.settings]
+    target = output or opened.path / "tune.png"
+    if suffix == ".csv":
+        _write_csv(target, tuple(lines[0]), [tuple(line.values()) for line in lines])
+    elif output is not None or not as_json:
+        _draw_sheet(opened, found, target)
+    if as_json:
+        print_json({"images": len(found.positions), "k": found.k, "aim": found.aim, "verdict": found.verdict,
+                    "settings": lines})  # fmt: skip
+        return
+    columns = ("n_neighbors", "min_dist", "kept", "trust", "silhouette", "rank corr.", "seeds differ", "s", "")
+    print_table(columns, [_cells(each, found) for each in found.settings], right=range(8))
+    say(
+        f"means over {seeds} seeds (one for settings that fell out early) on {len(found.positions):,} images; kept: of "
+        f"the {found.k} nearest neighbours; seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
+    )
+    typer.echo(found.verdict)
+    say(str(target))
+
+
+def _compare(opened: Collection, names: str, settings: dict[str, Any], output: Path | None, as_json: bool) -> None:
+    """Make the maps of several methods, measure them and write them as one picture or table."""
+    from dinoscope.map_plots import Panel, comparison_figure, figures_of
+    from dinoscope.map_quality import map_quality
+    from dinoscope.plots import label_groups
+    from dinoscope.store import write_bytes
+    from dinoscope.terminal import print_json, print_table
+
+    methods = list(dict.fromkeys(_method(name.strip()) for name in names.split(",")))
+    graph = opened.neighbors() if len(opened) > 2 else None
+    panels, figures = [], {}
+    for method in methods:
+        coordinates = opened.map(method=method, **settings)
+        quality = None if graph is None else map_quality(opened.vectors, coordinates, graph=graph, labels=opened.labels)
+        panels.append(Panel(coordinates, _title(method, settings, len(opened)), quality))
+        figures[method] = {} if quality is None else figures_of(quality)
+    target = output or opened.path / "maps.png"
+    if target.suffix == ".csv":
+        _write_csv(
+            target,
+            ("row", "id", "label", *(f"{method}_{axis}" for method in methods for axis in "xy")),
+            [
+                (row, i, label, *(value for panel in panels for value in panel.coordinates[at].tolist()))
+                for at, (row, i, label) in enumerate(zip(opened.rows.tolist(), opened.ids, opened.labels, strict=True))
+            ],
+        )
+    elif output is not None or not as_json:
+        members, groups = label_groups(opened.labels)
+        title = f"{opened.name}: {len(opened):,} images through {opened.model['model']}"
+        write_bytes(target, comparison_figure(panels, members, groups, title=title))
+    if as_json:
+        print_json([
+            {"method": method, "title": panel.title, "figures": figures[method]}
+            for method, panel in zip(methods, panels, strict=True)
+        ])  # fmt: skip
+        return
+    if graph is not None:
+        rows = [(name, *(f"{figures[method][name]:.3f}" for method in methods)) for name in figures[methods[0]]]
+        print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
+    typer.echo(str(target))
+
+
+def _draw_sheet(opened: Collection, found: Tuning, target: Path) -> None:
+    from dinoscope.map_plots import tuning_figure
+    from dinoscope.plots import label_groups
+    from dinoscope.store import write_bytes
+
+    members, groups = label_groups(opened.labels)
+    drawn = f"{len(found.positions):,} of {len(opened):,}" if len(found.positions) < len(opened) else f"{len(opened):,}"
+    title = f"{opened.name}: UMAP of {drawn} images through {opened.model['model']}"
+    write_bytes(target, tuning_figure(found, members[found.positions], groups, title=title))
+
+
+def _title(method: Method, settings: dict[str, Any], count: int) -> str:
+    """Return the name of a method with the settings that it had."""
+    if method == "umap":
+        return f"UMAP, {min(settings['n_neighbors'], count)} neighbours, min_dist {settings['min_dist']:g}"
+    if method == "tsne":
+        limit = max(1.0, (count - 1) / 3)
+        lowered = " (all that so few images allow)" if limit < settings["perplexity"] else ""
+        return f"t-SNE, perplexity {min(settings['perplexity'], limit):.3g}{lowered}"
+    return "PCA, first two axes"
+
+
+def _line(setting: Setting, found: Tuning) -> dict[str, Any]:
+    """Return a setting as a row of the table for programs."""
+    names = ("n_neighbors", "min_dist", "neighbors_kept", "trustworthiness", "silhouette", "rank_correlation",
+             "difference", "seconds", "seeds", "on_front")  # fmt: skip
+    line = {name: getattr(setting, name) for name in names}
+    return {**line, "recommended": setting is found.recommended, "default": setting is found.default}
+
+
+def _cells(setting: Setting, found: Tuning) -> tuple[str, ...]:
+    """Return a setting as a row of the table for people."""
+    marks = ["*"] if setting.on_front else []
+    marks += ["recommended"] if setting is found.recommended else []
+    marks += ["default"] if setting is found.default else []
+    return (
+        str(setting.n_neighbors), f"{setting.min_dist:g}", f"{setting.neighbors_kept:.3f}",
+        f"{setting.trustworthiness:.3f}", "" if setting.silhouette is None else f"{setting.silhouette:.3f}",
+        f"{setting.rank_correlation:.3f}", "" if setting.difference is None else f"{setting.difference:.3f}",
+        f"{setting.seconds:.1f}", " ".join(marks),
+    )  # fmt: skip
+
+
+def _method(name: str) -> Method:
+    from dinoscope.projection import check_method
+
+    return check_method(name)
+
+
+def _values(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:
+    """Return the numbers of an option such as 5,15,50."""
+    try:
+        return [kind(each) for each in text.split(",")]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"--{option} must be {what} with commas between, got {text!r}") from None
+
+
+def _suffix(output: Path | None) -> str:
+    """Return how the name of the output ends, before anything is computed for it in vain."""
+    if output is not None and output.suffix not in (".png", ".csv"):
+        raise InputError(f"cannot write {output.name!r}: expected a name that ends with .png or .csv")
+    return ".png" if output is None else output.suffix
+
+
+def _open(path: Path, model: str | None) -> Collection:
+    from dinoscope.collection import Collection
+
+    return Collection(path, model)
+
+
+def _write_csv(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    import csv
+    import io
+
+    from dinoscope.store import write_bytes
+
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *rows])
+    write_bytes(path, text.getvalue().encode())
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many are done, on stderr, where somebody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

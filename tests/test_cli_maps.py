@@ -1,0 +1,215 @@
+"""The commands map and tune, and the pictures that they write."""
+
+import csv
+import io
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from PIL import Image, ImageColor
+
+from dinoscope import Collection, cli
+from dinoscope.datasets import load_dataset
+from dinoscope.errors import InputError
+from dinoscope.map_plots import Panel, comparison_figure, figures_of, tuning_figure
+from dinoscope.map_quality import map_quality
+from dinoscope.plots import _ACCENT, PALETTE
+from dinoscope.projection import Method
+from dinoscope.tune import tune
+
+METHODS = get_args(Method)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    dataset = load_dataset("fashion-mnist-test")
+    path: Path = tmp_path_factory.mktemp("maps") / "f"
+    labels = [item.label for item in dataset.items[:100]]
+    Collection.from_images(dataset.pixels[:100], path, labels=labels, model="mini-fashion")
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def call(*args):
+        monkeypatch.setattr(sys, "argv", ["dinoscope", *map(str, args)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+def test_the_maps_of_a_collection_are_kept_apart_and_stored(folder):
+    collection = Collection(folder)
+    maps = {method: collection.map(method=method) for method in METHODS}
+    assert len({coordinates.tobytes() for coordinates in maps.values()}) == 3
+    again = Collection(folder)
+    for method, coordinates in maps.items():
+        np.testing.assert_array_equal(again.map(method=method), coordinates)
+        assert again.stages["map"].stored
+    # a setting that a method does not have leaves its result alone
+    np.testing.assert_array_equal(again.map(method="pca", n_neighbors=5, seed=1), maps["pca"])
+    assert again.stages["map"].stored
+    again.map(method="tsne", perplexity=10)
+    assert not again.stages["map"].stored
+
+
+def test_the_settings_of_a_umap_map_are_those_of_earlier_versions(folder):
+    collection = Collection(folder)
+    collection.map()
+    assert collection.stages["map"].settings == {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}
+    with pytest.raises(InputError, match="method must be one of umap, tsne, pca, got 'pcaa'; did you mean 'pca'"):
+        collection.map(method="pcaa")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_map_by_each_method(run, folder, tmp_path, method):
+    assert run("map", folder, "--method", method, "-o", tmp_path / "map.csv")[0] == 0
+    found = [[float(row["x"]), float(row["y"])] for row in rows_of(tmp_path / "map.csv")]
+    np.testing.assert_allclose(found, Collection(folder).map(method=method), rtol=1e-5)
+
+
+def test_map_compare_as_picture_table_and_json(run, folder, tmp_path):
+    code, out, _ = run("map", folder, "--compare", "umap, tsne,pca,umap")
+    assert code == 0
+    assert out.splitlines()[-1] == str(folder / "maps.png")
+    assert "neighbours kept, of 15" in out
+    with Image.open(folder / "maps.png") as picture:
+        assert picture.width > 2 * picture.height > 1000
+    found = json.loads(run("map", folder, "--compare", "umap,tsne,pca", "--json")[1])
+    assert [each["method"] for each in found] == ["umap", "tsne", "pca"]
+    assert found[0]["title"] == "UMAP, 15 neighbours, min_dist 0.1"
+    assert found[1]["title"] == "t-SNE, perplexity 30"
+    collection = Collection(folder)
+    expected = map_quality(collection.vectors, collection.map(method="tsne"), labels=collection.labels)
+    assert found[1]["figures"] == pytest.approx(figures_of(expected))
+    assert run("map", folder, "--compare", "pca,umap", "-o", tmp_path / "maps.csv")[0] == 0
+    table = rows_of(tmp_path / "maps.csv")
+    assert list(table[0]) == ["row", "id", "label", "pca_x", "pca_y", "umap_x", "umap_y"]
+    assert len(table) == 100
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--method", "tnse"], "method must be one of umap, tsne, pca, got 'tnse'; did you mean 'tsne'?"),
+        (["--compare", "umap,"], "method must be one of umap, tsne, pca, got ''"),
+        (["--compare", "umap,pca", "--images"], "--images draws one map: leave it or --compare out"),
+        (["-o", "map.docx"], "cannot write 'map.docx': expected a name that ends with .png or .csv"),
+    ],
+)
+def test_map_says_in_one_line_what_cannot_work(run, folder, options, message):
+    assert run("map", folder, *options) == (1, "", f"dinoscope: {message}\n")
+
+
+def test_tune_as_table_sheet_csv_and_json(run, folder, tmp_path):
+    options = ["--n-neighbors", "5,15", "--min-dist", "0.1,0.8", "--seeds", "2", "--sample", "80"]
+    code, out, err = run("tune", folder, *options)
+    assert code == 0
+    assert "recommended" in out
+    assert out.splitlines()[-1].startswith(("Take n_neighbors", "Stay with the default"))
+    assert "on 80 images" in err
+    assert err.splitlines()[-1] == str(folder / "tune.png")
+    with Image.open(folder / "tune.png") as picture:
+        assert min(picture.size) > 800
+    assert run("tune", folder, *options, "-o", tmp_path / "tune.csv")[0] == 0
+    table = rows_of(tmp_path / "tune.csv")
+    assert [(row["n_neighbors"], row["min_dist"]) for row in table] == [
+        ("5", "0.1"), ("5", "0.8"), ("15", "0.1"), ("15", "0.8")
+    ]  # fmt: skip
+    found = json.loads(run("tune", folder, *options, "--json")[1])
+    assert (found["images"], found["k"], found["aim"]) == (80, 15, "silhouette")
+    assert found["verdict"] == out.splitlines()[-1]
+    assert sum(each["recommended"] for each in found["settings"]) == 1
+    assert [each["default"] for each in found["settings"]] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--n-neighbors", "5,many"], "--n-neighbors must be whole numbers with commas between, got '5,many'"),
+        (["--min-dist", "0,1.5"], "min_dist must lie between 0 and 1, got 1.5"),
+        (["-o", "tune.json"], "cannot write 'tune.json': expected a name that ends with .png or .csv"),
+    ],
+)
+def test_tune_says_in_one_line_what_cannot_work(run, folder, options, message):
+    assert run("tune", folder, *options) == (1, "", f"dinoscope: {message}\n")
+
+
+def test_two_images_have_a_comparison_without_figures(run, tmp_path):
+    pixels = load_dataset("fashion-mnist-test").pixels[:2]
+    Collection.from_images(pixels, tmp_path / "two", model="mini-fashion")
+    code, out, _ = run("map", tmp_path / "two", "--compare", "umap,tsne,pca")
+    assert (code, out.strip()) == (0, str(tmp_path / "two" / "maps.png"))
+    code, _, err = run("tune", tmp_path / "two")
+    assert (code, err) == (1, "dinoscope: vectors must have at least 6 rows, got 2; add items\n")
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def nearest(picture: bytes, color: str) -> int:
+    """Return the smallest distance of any pixel to a colour."""
+    pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).astype(int)
+    return int(np.abs(pixels - ImageColor.getrgb(color)[:3]).max(axis=2).min())
+
+
+def panels(count: int, quality: Any = None) -> list[Panel]:
+    draw = np.random.default_rng(0)
+    return [Panel(draw.normal(size=(60, 2)).astype(np.float32), f"map {n}", quality) for n in range(count)]
+
+
+def test_a_comparison_grows_with_its_maps_and_paints_a_group_alike():
+    groups = np.arange(60) % 2
+    one, two = (comparison_figure(panels(n), groups, ["a", "b"], title="Title") for n in (1, 2))
+    sizes = [Image.open(io.BytesIO(picture)).size for picture in (one, two)]
+    assert sizes[0][1] == sizes[1][1]
+    assert sizes[1][0] > sizes[0][0] + 800
+    assert nearest(two, PALETTE[0]) < 12
+    assert nearest(two, PALETTE[1]) < 12
+    assert comparison_figure(panels(2), groups, ["a", "b"], title="Title") == two
+    assert nearest(comparison_figure(panels(2), [-1] * 60, [], title="Title", dark=True), "#15171c") == 0
+
+
+def test_figures_take_room_under_the_maps():
+    vectors = np.random.default_rng(1).normal(size=(60, 4))
+    quality = map_quality(vectors, vectors[:, :2], labels=["a", "b"] * 30)
+    assert len(figures_of(quality)) == 6
+    assert len(figures_of(replace(quality, silhouette_map=None))) == 4
+    sizes = [
+        Image.open(io.BytesIO(comparison_figure(panels(2, each), [-1] * 60, [], title="Title"))).height
+        for each in (None, quality)
+    ]
+    assert sizes[1] > sizes[0] + 200
+
+
+def test_pictures_say_what_does_not_fit():
+    with pytest.raises(InputError, match="there is nothing to draw"):
+        comparison_figure([], [], [], title="Title")
+    with pytest.raises(InputError, match=r"groups must have shape \(60,\)"):
+        comparison_figure(panels(1), [0], ["a"], title="Title")
+
+
+def test_the_sheet_frames_the_recommended_map():
+    vectors = np.random.default_rng(0).normal(size=(30, 5))
+    found = tune(vectors, n_neighbors=(5,), min_dist=(0.1, 0.5), seeds=1)
+    sheet = tuning_figure(found, [-1] * 30, [], title="Title")
+    assert sheet.startswith(b"\x89PNG")
+    assert nearest(sheet, _ACCENT[False]) == 0
+    other = tuning_figure(replace(found, recommended=replace(found.recommended)), [-1] * 30, [], title="Title")
+    assert nearest(other, _ACCENT[False]) > 20  # a setting that is not on the sheet has no frame
