@@ -13,6 +13,7 @@ TABLES = (
     "classification",
     "cleaning",
     "tuning",
+    "clustering",
 )
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import dataclasses
 import inspect
 import json
 import subprocess
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import __version__, cli
+from dinoscope import __version__, cli, datasets
 from dinoscope.datasets import load_dataset
 from dinoscope.models import DEFAULT_MODEL, MODELS
 
@@ -60,15 +61,21 @@ def test_default_model_is_that_of_the_table():
     assert default in MODELS
 
 
+COMMANDS = (
+    "demo", "embed", "map", "tune", "cluster", "score", "search", "report", "classify", "evaluate", "clean", "compare",
+    "models", "info",
+)  # fmt: skip
+
+
 def test_version_and_help(run):
     assert run("--version") == (0, f"dinoscope {__version__}\n", "")
     code, out, _ = run("--help")
     assert code == 0
-    for name in ("demo", "embed", "map", "cluster", "score", "search", "report", "models", "info"):
+    for name in COMMANDS:
         assert f" {name} " in out
 
 
-@pytest.mark.parametrize("name", ["demo", "embed", "map", "cluster", "score", "search", "report", "models", "info"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_shows_an_example(run, name):
     code, out, _ = run(name, "--help")
     assert code == 0
@@ -84,6 +91,59 @@ def test_help_loads_nothing_heavy():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+def test_demo_on_a_folder_takes_its_labels(run, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("demo", "--dataset", photos, "--json")
+    assert code == 0
+    result = json.loads(out)
+    report = Path("dinoscope-demo-photos/report.html")
+    assert Path(result["report"]) == report
+    assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert "labels: k-NN accuracy" in result["scores"]
+    facts = json.loads(run("info", report.parent, "--json")[1])
+    assert (facts["images"], facts["model"]) == (90, "mini")
+    run("cluster", report.parent, "-k", len(facts["labels"]))
+    again = json.loads(run("info", report.parent, "--json")[1])
+    assert again["results"] == facts["results"]  # so these clusters were there
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        ((), ("fashion-mnist-test", "dinoscope-demo", "mini-fashion")),
+        (("--dataset", "fashion-mnist"), ("fashion-mnist", "dinoscope-demo-fashion-mnist", "mini-fashion")),
+        (("--dataset", "cifar10-test"), ("cifar10-test", "dinoscope-demo-cifar10-test", "mini")),
+        (("--dataset", "some/photos/"), ("some/photos/", "dinoscope-demo-photos", "mini")),
+        (("--model", "dinov2-small", "-o", "here"), ("fashion-mnist-test", "here", "dinov2-small")),
+    ],
+)
+def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
+    seen = []
+
+    def embed(source, output, model, *_):
+        seen.append((source, str(output), model))
+        raise SystemExit(0)
+
+    monkeypatch.setattr(cli, "_embed", embed)
+    run("demo", *args)
+    assert seen == [expected]
+
+
+def test_demo_on_a_set_that_cannot_be_fetched_is_one_line(run, tmp_path, monkeypatch):
+    row = dataclasses.replace(datasets.DATASETS["cifar10-test"], mirrors=("http://127.0.0.1:9",))
+    monkeypatch.setitem(datasets.DATASETS, "cifar10-test", row)
+    monkeypatch.setattr(datasets, "_cache", lambda: tmp_path / "cache")
+    monkeypatch.setattr(datasets, "_SYSTEM", tmp_path)
+    monkeypatch.delenv("DINOSCOPE_DATA", raising=False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("demo", "--dataset", "cifar10-test")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("dinoscope: could not fetch cifar-10-python.tar.gz (127.0.0.1: ")
+    assert err.endswith("fashion-mnist-test ships with dinoscope\n")
+    assert not (tmp_path / "dinoscope-demo-cifar10-test").exists()
 
 
 def test_embed_tells_what_it_did_and_does_nothing_twice(run, photos, tmp_path):
@@ -116,15 +176,6 @@ def test_map_as_picture_table_and_json(run, collection, tmp_path):
     code, out, err = run("map", collection, "-o", tmp_path / "map.docx")
     assert (code, out) == (1, "")
     assert err == "dinoscope: cannot write 'map.docx': expected a name that ends with .png or .csv\n"
-
-
-def test_cluster(run, collection, tmp_path):
-    result = json.loads(run("cluster", collection, "-k", 4, "--json", "-o", tmp_path / "c.csv")[1])
-    assert sum(c["size"] for c in result["clusters"]) == 90
-    assert len(result["clusters"]) == 4
-    rows = [line.split(",") for line in (tmp_path / "c.csv").read_text().splitlines()[1:]]
-    assert sum(row[-1] == "0" for row in rows) == result["clusters"][0]["size"]
-    assert "4 clusters, silhouette" in run("cluster", collection, "-k", 4)[1]
 
 
 def test_score(run, collection):

@@ -17,7 +17,7 @@ from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
 from dinoscope.map_plots import Panel, comparison_figure, figures_of, tuning_figure
 from dinoscope.map_quality import map_quality
-from dinoscope.plots import _ACCENT, PALETTE
+from dinoscope.plots import ACCENT, PALETTE
 from dinoscope.projection import Method
 from dinoscope.tune import tune
 
@@ -210,6 +210,6 @@ def test_the_sheet_frames_the_recommended_map():
     found = tune(vectors, n_neighbors=(5,), min_dist=(0.1, 0.5), seeds=1)
     sheet = tuning_figure(found, [-1] * 30, [], title="Title")
     assert sheet.startswith(b"\x89PNG")
-    assert nearest(sheet, _ACCENT[False]) == 0
+    assert nearest(sheet, ACCENT[False]) == 0
     other = tuning_figure(replace(found, recommended=replace(found.recommended)), [-1] * 30, [], title="Title")
-    assert nearest(other, _ACCENT[False]) > 20  # a setting that is not on the sheet has no frame
+    assert nearest(other, ACCENT[False]) > 20  # a setting that is not on the sheet has no frame

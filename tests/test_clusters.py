@@ -3,9 +3,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-from dinoscope.clusters import choose_k, find_medoids, kmeans
+from dinoscope import clusters
+from dinoscope.clusters import choose_k, cluster, find_medoids, kmeans, umap_space
 from dinoscope.errors import InputError
 from dinoscope.knn import l2_normalize
 
@@ -26,11 +28,11 @@ def test_clusters_are_found_and_numbered_by_size():
     assert found.curve == ()
     unit = l2_normalize(vectors)
     assert found.silhouette == pytest.approx(silhouette_score(unit, found.labels, metric="cosine"), abs=1e-6)
-    for cluster in range(3):
-        members = np.flatnonzero(found.labels == cluster)
-        np.testing.assert_allclose(found.centers[cluster], unit[members].mean(axis=0), atol=1e-6)
-        gaps = np.linalg.norm(unit[members] - found.centers[cluster], axis=1)
-        assert found.medoids[cluster] == members[gaps.argmin()]
+    for number in range(3):
+        members = np.flatnonzero(found.labels == number)
+        np.testing.assert_allclose(found.centers[number], unit[members].mean(axis=0), atol=1e-6)
+        gaps = np.linalg.norm(unit[members] - found.centers[number], axis=1)
+        assert found.medoids[number] == members[gaps.argmin()]
 
 
 def test_clusters_are_of_direction_not_length():
@@ -129,3 +131,130 @@ def test_bad_choices_are_named():
 def test_medoids_of_any_labels():
     vectors = [[1.0, 0.0], [1.0, 0.1], [1.0, 0.2], [0.0, 3.0], [0.0, 1.0]]
     assert find_medoids(vectors, ["b", "b", "b", "a", "a"]).tolist() == [3, 1]  # "a" first; the lower of two equals
+
+
+# --- Ward, HDBSCAN, and the space of a UMAP ---------------------------------------------------------------------------
+
+
+def same_partition(one, other):
+    return adjusted_rand_score(one, other) == 1
+
+
+def joined_cost(vectors, labels):
+    return sum(((vectors[labels == each] - vectors[labels == each].mean(axis=0)) ** 2).sum() for each in set(labels))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 7, 60])
+def test_ward_equals_scipy(k):
+    unit = l2_normalize(np.random.default_rng(0).standard_normal((60, 5)))
+    expected = fcluster(linkage(unit.astype(np.float64), "ward"), k, "maxclust")
+    assert same_partition(cluster(unit, k, method="ward").labels, expected)
+
+
+def test_the_costs_of_ward_are_the_heights_of_scipy():
+    points = np.random.default_rng(1).standard_normal((50, 4))
+    _, costs = clusters._ward_merges(points, np.ones(50))
+    np.testing.assert_allclose(np.sqrt(np.sort(costs)), linkage(points, "ward")[:, 2], atol=1e-6)
+
+
+def test_ward_from_weighted_groups_adds_least_to_the_squared_distances():
+    draw = np.random.default_rng(2)
+    rows = [draw.standard_normal((size, 3)) for size in (1, 4, 2, 9)]
+    centers, sizes = np.stack([each.mean(axis=0) for each in rows]), np.asarray([len(each) for each in rows], float)
+    merges, costs = clusters._ward_merges(centers, sizes)
+    first = int(costs.argmin())
+    groups = np.repeat(np.arange(4), [len(each) for each in rows])
+    joined = np.where(groups == merges[first, 0], merges[first, 1], groups)
+    points = np.concatenate(rows)
+    assert costs[first] == pytest.approx(2 * (joined_cost(points, joined) - joined_cost(points, groups)), abs=1e-6)
+
+
+def test_ward_of_many_rows_starts_from_small_groups(monkeypatch):
+    vectors, truth = blobs((90, 120, 70))
+    monkeypatch.setattr(clusters, "_SEEDS", 40)
+    found = cluster(vectors, 3, method="ward")
+    assert same_partition(found.labels, truth)
+    np.testing.assert_array_equal(found.labels, cluster(vectors, 3, method="ward").labels)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward"])
+def test_the_number_is_chosen_in_the_space_that_is_clustered(method):
+    vectors, truth = blobs((40, 50, 60))
+    layout = np.eye(3)[truth] + np.random.default_rng(0).normal(scale=0.01, size=(150, 3))
+    found = cluster(vectors, method=method, space="umap", layout=layout)
+    assert same_partition(found.labels, truth)
+    best = max(found.curve, key=lambda point: point[1])
+    assert best[0] == 3
+    assert best[1] == pytest.approx(silhouette_score(layout, found.labels), abs=1e-6)
+    unit = l2_normalize(vectors)
+    assert found.silhouette == pytest.approx(silhouette_score(unit, found.labels, metric="cosine"), abs=1e-6)
+    np.testing.assert_allclose(found.centers[0], unit[found.labels == 0].mean(axis=0), atol=1e-6)
+
+
+def test_the_umap_is_made_when_it_is_missing():
+    vectors, truth = blobs((40, 50, 60))
+    found = cluster(vectors, 3, method="ward", space="umap")
+    assert same_partition(found.labels, truth)
+    np.testing.assert_array_equal(found.labels, cluster(vectors, 3, method="ward", space="umap").labels)
+    assert umap_space(vectors, dims=4).shape == (150, 4)
+    assert umap_space(vectors[:, :3], dims=50).shape == (150, 3)
+
+
+def test_hdbscan_leaves_out_what_lies_apart():
+    draw = np.random.default_rng(0)
+    layout = np.concatenate([draw.normal(0, 0.05, (60, 2)), draw.normal(5, 0.05, (90, 2)), [[30, -40], [-50, 60]]])
+    vectors, _ = blobs((100, 52))
+    found = cluster(vectors, method="hdbscan", layout=layout)
+    assert found.labels.tolist() == [1] * 60 + [0] * 90 + [-1] * 2
+    assert len(found.medoids) == len(found.centers) == 2
+    assert found.labels[found.medoids].tolist() == [0, 1]
+    inside, unit = found.labels >= 0, l2_normalize(vectors)
+    expected = silhouette_score(unit[inside], found.labels[inside], metric="cosine")
+    assert found.silhouette == pytest.approx(expected, abs=1e-6)
+    assert found.curve == ()
+
+
+def test_hdbscan_may_find_nothing():
+    vectors = np.random.default_rng(0).standard_normal((9, 4))
+    found = cluster(vectors, method="hdbscan", space="embedding")
+    assert found.labels.tolist() == [-1] * 9
+    assert found.medoids.shape == (0,)
+    assert found.centers.shape == (0, 4)
+    assert math.isnan(found.silhouette)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward", "hdbscan"])
+@pytest.mark.parametrize("space", ["embedding", "umap"])
+@pytest.mark.parametrize("vectors", [np.ones((20, 3)), np.ones((2, 3)), np.eye(1)])
+def test_what_cannot_be_divided_is_one_cluster_in_every_space(method, space, vectors):
+    found = cluster(vectors, method=method, space=space)
+    assert found.labels.tolist() == [0] * len(vectors)
+    assert len(found.medoids) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "wards"}, "method must be one of kmeans, hdbscan, ward, got 'wards'; did you mean 'ward'"),
+        ({"space": "map"}, "space must be one of embedding, umap, got 'map'"),
+        ({"method": "hdbscan", "k": 3}, "hdbscan finds the number of clusters itself, got k=3; leave k out"),
+        ({"method": "ward", "k": 31}, r"k must be a whole number, between 1 and 30 \(the number of vectors\); got 31"),
+        ({"method": "ward", "seed": -1}, "seed must be a whole number"),
+        ({"space": "umap", "layout": np.zeros((4, 2))}, "layout must have one row a vector, expected 30, got 4"),
+    ],
+)
+def test_bad_recipes_are_named(arguments, message):
+    with pytest.raises(InputError, match=message):
+        cluster(blobs((10, 20))[0], **arguments)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward"])
+def test_more_clusters_than_distinct_vectors_are_refused(method):
+    with pytest.raises(InputError, match="number of distinct vectors, got k=4 for fewer"):
+        cluster(np.repeat(np.eye(3), 9, axis=0), 4, method=method)
+
+
+@pytest.mark.parametrize("method", ["kmeans", "ward", "hdbscan"])
+def test_vectors_that_are_not_finite_are_refused(method):
+    with pytest.raises(InputError, match="vectors must be finite, got NaN"):
+        cluster(np.full((20, 3), np.nan), method=method, space="embedding")

@@ -8,7 +8,6 @@ from dinoscope.encoder import Encoder
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models import MODELS, get_model, read_weights
 
-
 BUNDLED = [name for name, row in MODELS.items() if row.family == "bundled"]
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.errors import InputError
 from dinoscope.evaluation import wilson_interval
-from dinoscope.plots import PAPER, _printable
+from dinoscope.plots import PAPER, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion_figure", "evaluation_figures", "reliability_figure"]
 
-_INK, _BLUE, _RED, _GREY = "#1d2026", "#2f5fc4", "#c03054", "#8b9098"
+INK, _BLUE, _RED, _GREY = "#1d2026", "#2f5fc4", "#c03054", "#8b9098"
 _PALE = (0.953, 0.957, 0.965)
 _FEW = 10  # images of a bin that say next to nothing
 _MOST = 30  # labels in one picture
@@ -67,7 +67,7 @@ def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> bytes:
     for row, column in zip(*np.nonzero(share >= 0.005), strict=True):
         axes.text(
             column, row, str(int(100 * share[row, column] + 0.5)), ha="center", va="center",
-            fontsize=9 if size <= 15 else 7, color="white" if tints[row, column].mean() < 0.6 else _INK,
+            fontsize=9 if size <= 15 else 7, color="white" if tints[row, column].mean() < 0.6 else INK,
         )  # fmt: skip
     places = np.arange(size)
     axes.set_xticks(places, titles, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
@@ -75,14 +75,14 @@ def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> bytes:
     axes.set_xticks(places[1:] - 0.5, minor=True)
     axes.set_yticks(places[1:] - 0.5, minor=True)
     axes.grid(which="minor", color=PAPER[False], linewidth=1.5)
-    axes.tick_params(which="both", length=0, colors=_INK, labelsize=9)
+    axes.tick_params(which="both", length=0, colors=INK, labelsize=9)
     axes.spines[:].set_visible(False)
-    axes.set_ylabel("true label", color=_INK)
-    axes.set_xlabel("label given", color=_INK)
+    axes.set_ylabel("true label", color=INK)
+    axes.set_xlabel("label given", color=INK)
     right = np.trace(np.asarray(counts, np.float64)) / max(matrix.sum(), 1)
     figure.text(
         0.12 / width, 1 - 0.2 / height, f"{right:.1%} of {matrix.sum():,.0f} images named right",
-        color=_INK, fontsize=12, va="top",
+        color=INK, fontsize=12, va="top",
     )  # fmt: skip
     figure.text(
         0.12 / width, 1 - 0.46 / height, "in percent of the images of each line; below 0.5 left out",
@@ -96,21 +96,21 @@ def reliability_figure(votes: Reliability, calibrated: Reliability) -> bytes:
     figure = _figure(5.6, 6.4)
     upper = figure.add_axes((0.13, 0.33, 0.83, 0.6))
     lower = figure.add_axes((0.13, 0.09, 0.83, 0.17))
-    upper.plot([0, 1], [0, 1], color=_INK, alpha=0.35, linewidth=0.9, linestyle=(0, (4, 3)))
+    upper.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=0.9, linestyle=(0, (4, 3)))
     slope = float(np.degrees(np.arctan(0.6 * 6.4 / (0.83 * 5.6))))
-    upper.text(0.04, 0.075, "as claimed", color=_INK, alpha=0.6, fontsize=9, rotation=slope)
+    upper.text(0.04, 0.075, "as claimed", color=INK, alpha=0.6, fontsize=9, rotation=slope)
     for one, name, color in ((votes, "shares of the votes", _GREY), (calibrated, "calibrated probabilities", _BLUE)):
         _curve(upper, one, f"{name}: calibration error {one.error:.3f}", color)
-    upper.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=_INK)
-    upper.set_ylabel("share named right", color=_INK)
-    upper.set_title("How far the probabilities can be believed", loc="left", color=_INK, fontsize=12)
+    upper.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
+    upper.set_ylabel("share named right", color=INK)
+    upper.set_title("How far the probabilities can be believed", loc="left", color=INK, fontsize=12)
     _bars(lower, calibrated)
     for axes in (upper, lower):
         axes.set_xlim(-0.02, 1.02)
-        axes.tick_params(colors=_INK, labelsize=9, length=3)
-        axes.grid(axis="y", color=_INK, alpha=0.1, linewidth=0.6)
+        axes.tick_params(colors=INK, labelsize=9, length=3)
+        axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set(color=_INK, alpha=0.4)
+        axes.spines["bottom"].set(color=INK, alpha=0.4)
     upper.set_ylim(-0.02, 1.04)
     return _png(figure)
 
@@ -130,8 +130,8 @@ def _bars(axes: Axes, one: Reliability) -> None:
     bins = len(one.images)
     share = 100 * one.images / one.images.sum()
     axes.bar((np.arange(bins) + 0.5) / bins, share, width=0.9 / bins, color=_BLUE, alpha=0.85)
-    axes.set_ylabel("% of images", color=_INK)
-    axes.set_xlabel("probability claimed for the label given", color=_INK)
+    axes.set_ylabel("% of images", color=INK)
+    axes.set_xlabel("probability claimed for the label given", color=INK)
 
 
 def _tints(share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,7 +160,7 @@ def _png(figure: Figure) -> bytes:
 
 def _merge(matrix: NDArray[np.float64], titles: list[str]) -> tuple[NDArray[np.float64], list[str]]:
     """Return matrix and names with all but the labels with the most mistakes summed up, names cut short."""
-    titles = [_printable(name, _LETTERS) for name in titles]
+    titles = [printable(name, _LETTERS) for name in titles]
     if len(titles) <= _MOST:
         return matrix, titles
     mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)

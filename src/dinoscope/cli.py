@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dinoscope import __version__
+from dinoscope.cli_classify import classify, evaluate
+from dinoscope.cli_clean import clean
+from dinoscope.cli_clusters import cluster
+from dinoscope.cli_compare import compare
+from dinoscope.cli_maps import map_, tune
 from dinoscope.cli_models import app as models
-from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.cli_options import CollectionPath, DeviceOption, JsonOption, ModelOption
+from dinoscope.errors import DinoscopeError
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
@@ -28,15 +34,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 KOption = Annotated[
     int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
 ]
 
 
 EXPECTED_ERROR, INTERRUPTED = 1, 130  # exit codes
+_SHIPPED = "fashion-mnist-test"  # what the demo runs on
 
 
 @app.callback(invoke_without_command=True)
@@ -48,22 +52,43 @@ def _root(
         raise typer.Exit
 
 
-@app.command(epilog="Example:  dinoscope demo -o fashion")
+@app.command(epilog="Examples:  dinoscope demo -o fashion      dinoscope demo --dataset cifar10-test")
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the collection.")] = Path("dinoscope-demo"),
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="fashion-mnist-test or fashion-mnist; cifar10-test or cifar10 (fetched once, 170 MB); or a folder.",
+        ),
+    ] = _SHIPPED,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder of the collection; by default dinoscope-demo, or dinoscope-demo-NAME."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="By default mini-fashion for Fashion-MNIST, and mini for all else.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the whole job on 10,000 images that ship with dinoscope, without a network."""
+    """Run the whole job: on 10,000 images that ship with dinoscope, without a network, or on others."""
     import time
 
+    from dinoscope.datasets import DATASETS
+    from dinoscope.models import DEFAULT_MODEL
     from dinoscope.terminal import duration, print_json, print_table, say, score_rows
 
     began = time.perf_counter()
-    collection = _embed("fashion-mnist-test", output, "mini-fashion", None, None, {})
+    fitting = DATASETS[dataset].model if dataset in DATASETS else DEFAULT_MODEL
+    folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
+    collection = _embed(dataset, output or Path(folder), model or fitting, None, None, {})
     embedded = time.perf_counter() - began
-    scores = collection.scores(k=10)
+    labels = {label for label in collection.labels if label is not None}
+    k = len(labels) if len(labels) > 1 else None
+    scores = collection.scores(k)
     scored = time.perf_counter()
-    path = collection.report(k=10)
+    path = collection.report(k=k)
     reported = time.perf_counter() - scored
     steps = [("embed", embedded, False)]
     steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
@@ -110,7 +135,7 @@ def embed(
     upstream: Annotated[
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")] = "auto",
+    device: DeviceOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
@@ -134,80 +159,14 @@ def embed(
     say(f"{len(collection):,} images in {output}; next: dinoscope report {output}")
 
 
-@app.command("map", epilog="Example:  dinoscope map photos.dino --n-neighbors 30 -o map.png")
-def map_(
-    collection: CollectionPath,
-    n_neighbors: Annotated[int, typer.Option(min=2, max=200, help="Small: fine structure; large: the whole.")] = 15,
-    min_dist: Annotated[float, typer.Option(min=0.0, max=1.0, help="How tightly points may lie.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")] = None,
-    images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
-    model: ModelOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Lay the images out as a UMAP map, drawn as a picture (map.png in the collection) or written as a table."""
-    from dinoscope.terminal import print_json
-
-    opened = _open(collection, model)
-    coordinates = opened.map(n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
-    target = output or opened.path / "map.png"
-    rows = zip(opened.rows.tolist(), opened.ids, opened.labels, coordinates.tolist(), strict=True)
-    if as_json:
-        print_json([{"row": row, "id": i, "label": label, "x": x, "y": y} for row, i, label, (x, y) in rows])
-        return
-    if target.suffix == ".csv":
-        _write_csv(target, ("row", "id", "label", "x", "y"), [(row, i, label, x, y) for row, i, label, (x, y) in rows])
-    elif target.suffix == ".png":
-        from dinoscope.plots import collection_map
-        from dinoscope.store import write_bytes
-        from dinoscope.tiles import collection_image_map
-
-        write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
-    else:
-        raise InputError(f"cannot write {target.name!r}: expected a name that ends with .png or .csv")
-    typer.echo(str(target))
+app.command(
+    "map",
+    epilog="Examples:  dinoscope map photos.dino -o map.png      dinoscope map photos.dino --compare umap,tsne,pca",
+)(map_)
+app.command(epilog="Example:  dinoscope tune photos.dino -o sheet.png")(tune)
 
 
-@app.command(epilog="Example:  dinoscope cluster photos.dino -k 12 -o clusters.csv")
-def cluster(
-    collection: CollectionPath,
-    k: KOption = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write row, id, label, cluster as CSV.")] = None,
-    model: ModelOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Find clusters with k-means; without -k the number with the best silhouette."""
-    from collections import Counter
-
-    from dinoscope.terminal import print_json, print_table
-
-    opened = _open(collection, model)
-    found = opened.clusters(k)
-    if output:
-        table = zip(opened.rows.tolist(), opened.ids, opened.labels, found.labels.tolist(), strict=True)
-        _write_csv(output, ("row", "id", "label", "cluster"), list(table))
-    clusters = []
-    for number, medoid in enumerate(found.medoids.tolist()):
-        members = found.labels == number
-        counts = Counter(label for label in opened.labels[members] if label is not None).most_common(3)
-        clusters.append({
-            "cluster": number, "size": int(members.sum()), "medoid": int(opened.rows[medoid]),
-            "medoid_id": opened.ids[medoid], "labels": [[str(label), count] for label, count in counts],
-        })  # fmt: skip
-    if as_json:
-        print_json({"silhouette": found.silhouette, "curve": found.curve, "clusters": clusters})
-        return
-    print_table(
-        ("cluster", "images", "medoid", "most common labels"),
-        [
-            (str(c["cluster"]), f"{c['size']:,}", f"{c['medoid_id']} (row {c['medoid']})",
-             ", ".join(f"{label} {count / c['size']:.0%}" for label, count in c["labels"]))
-            for c in clusters
-        ],
-        right=(0, 1),
-    )  # fmt: skip
-    if len(clusters) > 1:
-        typer.echo(f"{len(clusters)} clusters, silhouette {found.silhouette:.3f} (cosine, in the embedding)")
+app.command(epilog="Example:  dinoscope cluster photos.dino -k 12 --nulls -o clusters.csv -o clusters.png")(cluster)
 
 
 @app.command(epilog="Example:  dinoscope score photos.dino --json")
@@ -262,6 +221,10 @@ def report(
     typer.echo(str(_open(collection, model).report(output, k=k)))
 
 
+app.command(epilog="Example:  dinoscope classify photos.dino new.jpg other.jpg --set-level 0.95")(classify)
+app.command(epilog="Example:  dinoscope evaluate photos.dino -o evaluation")(evaluate)
+app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-plan plan.json")(clean)
+app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.add_typer(models, name="models")
 
 
@@ -343,19 +306,6 @@ def _open(path: Path, model: str | None) -> Collection:
     from dinoscope.collection import Collection
 
     return Collection(path, model)
-
-
-def _write_csv(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    import csv
-    import io
-
-    from dinoscope.store import write_bytes
-
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode())
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption
+
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.evaluation import Evaluation
@@ -17,9 +19,6 @@ __all__ = ["classify", "evaluate"]
 _SHOWN = 3  # neighbours in a line of the table
 _PAIRS = 8  # mixed-up pairs in the table
 
-CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 KOption = Annotated[int, typer.Option("-k", min=1, help="Number of neighbours that vote.")]
 LevelOption = Annotated[float, typer.Option(help="Share of the sets of labels that are to hold the truth.")]
 RefuseOption = Annotated[float, typer.Option(help="Share of images of the known kind that may be called unknown.")]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption
+
 if TYPE_CHECKING:
     from dinoscope.clean_sheets import Block
     from dinoscope.collection import Collection
@@ -37,7 +39,7 @@ class _Part:
 
 
 def clean(
-    collection: Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")],
+    collection: CollectionPath,
     duplicates: Annotated[bool, typer.Option("--duplicates", help="Images that show the same picture.")] = False,
     outliers: Annotated[bool, typer.Option("--outliers", help="Images that stand alone.")] = False,
     label_errors: Annotated[bool, typer.Option("--label-errors", help="Labels that neighbours contradict.")] = False,
@@ -51,10 +53,8 @@ def clean(
     write_plan: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write proposed moves as JSON, for you to edit.")
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="Which model's vectors, where there are several.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
     from dinoscope.collection import Collection
@@ -280,28 +280,17 @@ def _explain(test: SelfTest, classes: int) -> str:
 def _write_files(opened: Collection, parts: dict[str, _Part], folder: Path, limit: int) -> None:
     """Write NAME.csv with all findings of a kind and NAME.png with the first."""
     from dinoscope.clean_sheets import draw_sheet
-    from dinoscope.store import write_bytes
+    from dinoscope.store import write_bytes, write_csv
 
     for name, part in parts.items():
         if not part.records:  # an old list must not pass for a new one
             (folder / f"{name}.csv").unlink(missing_ok=True)
             (folder / f"{name}.png").unlink(missing_ok=True)
             continue
-        write_bytes(folder / f"{name}.csv", _csv(part.records))
+        write_csv(folder / f"{name}.csv", list(part.records[0]), [list(each.values()) for each in part.records])
         shown = part.blocks[:limit]
         title = f"{opened.name}: {part.title}, {len(shown):,} of {len(part.blocks):,}"
         write_bytes(folder / f"{name}.png", draw_sheet(title, part.note, shown, opened.thumbnails))
-
-
-def _csv(records: Sequence[dict[str, Any]]) -> bytes:
-    import csv
-    import io
-
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(records[0]))
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue().encode()
 
 
 def _write_plan(opened: Collection, parts: dict[str, _Part], path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dinoscope.cli_options import DeviceOption, JsonOption, TableOption
+
 if TYPE_CHECKING:
     from dinoscope.compare import Contender
 
@@ -24,10 +26,10 @@ def compare(
     pooling: Annotated[str, typer.Option(help="cls, cls+mean or both with a comma.")] = "cls",
     sample: Annotated[int, typer.Option(min=3, help="Images at most; every label keeps its share.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")] = "auto",
+    device: DeviceOption = "auto",
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    output: TableOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Score models on a sample of your images: how much they see, how fast, and which one to take."""
     from dinoscope.compare import advise, rank_agreement, rank_without_labels
@@ -114,18 +116,11 @@ def _numbers(text: str) -> list[int]:
 
 
 def _write(output: Path, contenders: tuple[Contender, ...], rows: list[dict[str, Any]]) -> None:
-    from dinoscope.store import write_bytes
+    from dinoscope.store import write_bytes, write_csv
 
     if output.suffix == ".png":
         from dinoscope.compare_plots import comparison_figure
 
         write_bytes(output, comparison_figure(contenders))
         return
-    import csv
-    import io
-
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(output, text.getvalue().encode())
+    write_csv(output, list(rows[0]), [list(row.values()) for row in rows])

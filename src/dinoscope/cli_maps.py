@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, TableOption
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from dinoscope.tune import Setting, Tuning
 
 __all__ = ["map_", "tune"]
-
-CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
-ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-OutputOption = Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")]
 
 
 def map_(
@@ -36,7 +32,7 @@ def map_(
         float, typer.Option(min=1.0, max=100.0, help="t-SNE: about how many neighbours count.")
     ] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
-    output: OutputOption = None,
+    output: TableOption = None,
     images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
     compare: Annotated[
         str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")
@@ -67,7 +63,9 @@ def map_(
         print_json([{"row": row, "id": i, "label": label, "x": x, "y": y} for row, i, label, (x, y) in rows])
         return
     if suffix == ".csv":
-        _write_csv(target, ("row", "id", "label", "x", "y"), [(row, i, label, x, y) for row, i, label, (x, y) in rows])
+        from dinoscope.store import write_csv
+
+        write_csv(target, ("row", "id", "label", "x", "y"), [(row, i, label, x, y) for row, i, label, (x, y) in rows])
     else:
         from dinoscope.plots import collection_map
         from dinoscope.store import write_bytes
@@ -84,7 +82,7 @@ def tune(
     seeds: Annotated[int, typer.Option(min=1, max=20, help="Maps of each setting that stays in.")] = 3,
     sample: Annotated[int, typer.Option(min=6, help="Images to map at most, drawn at random.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
-    output: OutputOption = None,
+    output: TableOption = None,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -106,7 +104,9 @@ def tune(
     lines = [_line(each, found) for each in found.settings]
     target = output or opened.path / "tune.png"
     if suffix == ".csv":
-        _write_csv(target, tuple(lines[0]), [tuple(line.values()) for line in lines])
+        from dinoscope.store import write_csv
+
+        write_csv(target, tuple(lines[0]), [tuple(line.values()) for line in lines])
     elif output is not None or not as_json:
         _draw_sheet(opened, found, target)
     if as_json:
@@ -141,7 +141,9 @@ def _compare(opened: Collection, names: str, settings: dict[str, Any], output: P
         figures[method] = {} if quality is None else figures_of(quality)
     target = output or opened.path / "maps.png"
     if target.suffix == ".csv":
-        _write_csv(
+        from dinoscope.store import write_csv
+
+        write_csv(
             target,
             ("row", "id", "label", *(f"{method}_{axis}" for method in methods for axis in "xy")),
             [
@@ -234,17 +236,6 @@ def _open(path: Path, model: str | None) -> Collection:
     from dinoscope.collection import Collection
 
     return Collection(path, model)
-
-
-def _write_csv(path: Path, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    import csv
-    import io
-
-    from dinoscope.store import write_bytes
-
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([columns, *rows])
-    write_bytes(path, text.getvalue().encode())
 
 
 @contextmanager

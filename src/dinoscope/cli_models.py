@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dinoscope.cli_options import JsonOption
+
 if TYPE_CHECKING:
     from dinoscope.models import Model
 
@@ -23,7 +25,6 @@ app = typer.Typer(
     epilog="Examples:  dinoscope models      dinoscope models --json",
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Names = Annotated[
     list[str], typer.Argument(metavar="NAME", help="Names of models, or hub ids of repositories (OWNER/NAME).")
 ]

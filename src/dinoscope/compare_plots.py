@@ -10,7 +10,7 @@ import numpy as np
 
 from dinoscope.compare import Contender
 from dinoscope.errors import InputError
-from dinoscope.plots import _ACCENT, _INK, PAPER, _figure, _printable, _render
+from dinoscope.plots import ACCENT, INK, PAPER, new_figure, printable, render
 
 __all__ = ["comparison_figure"]
 
@@ -33,14 +33,14 @@ def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, fo
     labelled = not any(math.isnan(each.scores.knn_accuracy) for each in contenders)
     heights = [each.scores.knn_accuracy if labelled else each.scores.silhouette_clusters for each in contenders]
     speeds = [each.images_per_second for each in contenders]
-    figure = _figure(7.2, 4.4)
+    figure = new_figure(7.2, 4.4)
     axes = figure.add_axes((0.1, 0.14, 0.86, 0.8))
     axes.patch.set_alpha(0)
-    ink = _INK[dark]
+    ink = INK[dark]
     axes.set_xscale("log")
     for each, speed, height in zip(contenders, speeds, heights, strict=True):
-        fill = PAPER[dark] if each.baseline else _ACCENT[dark]
-        axes.plot([speed], [height], "o", markersize=8, mfc=fill, mec=ink if each.baseline else _ACCENT[dark], mew=1.4)
+        fill = PAPER[dark] if each.baseline else ACCENT[dark]
+        axes.plot([speed], [height], "o", markersize=8, mfc=fill, mec=ink if each.baseline else ACCENT[dark], mew=1.4)
     axes.set_xlim(min(speeds) / 2, max(speeds) * 4)
     axes.margins(y=0.15)
     axes.set_xlabel("images a second on this machine", color=ink)
@@ -50,7 +50,7 @@ def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, fo
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=ink, alpha=0.4)
     _write_names(axes, [each.name for each in contenders], speeds, heights, ink)
-    return _render(figure, format)
+    return render(figure, format)
 
 
 def _write_names(axes: Any, names: Sequence[str], speeds: Sequence[float], heights: Sequence[float], ink: str) -> None:
@@ -59,7 +59,7 @@ def _write_names(axes: Any, names: Sequence[str], speeds: Sequence[float], heigh
     frame = axes.get_window_extent()
     taken = [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in points]
     for name, (x, y), speed, height in zip(names, points, speeds, heights, strict=True):
-        text = _printable(name, 40)
+        text = printable(name, 40)
         wide = _LETTER * len(text)
         boxes = [
             (x + dx - wide * shift, y + dy - _LINE / 2, x + dx + wide * (1 - shift), y + dy + _LINE / 2)

@@ -12,18 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.errors import InputError
 from dinoscope.plots import (
-    _ACCENT,
-    _INK,
+    ACCENT,
+    INK,
     OTHER,
     PAPER,
-    _figure,
-    _frame,
-    _legend,
-    _printable,
-    _render,
-    _write_names,
     check_map,
+    draw_legend,
+    frame,
     group_colors,
+    new_figure,
+    printable,
+    render,
+    write_names,
 )
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def comparison_figure(
     tables = [{} if panel.quality is None else figures_of(panel.quality) for panel in panels]
     legend, top, line = (2.3 if len(names) else 0.2), 0.95, 0.24
     below = 0.25 + line * max(len(table) for table in tables)
-    figure = _figure(0.2 + (side + 0.25) * len(panels) + legend, top + side + below, PAPER[dark])
+    figure = new_figure(0.2 + (side + 0.25) * len(panels) + legend, top + side + below, PAPER[dark])
     width, height = figure.get_figwidth(), figure.get_figheight()
-    ink = _INK[dark]
+    ink = INK[dark]
     best = _best(tables)
-    figure.text(0.2 / width, 1 - 0.3 / height, _printable(title), color=ink, fontsize=14, va="center", parse_math=False)
+    figure.text(0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center", parse_math=False)
     if best:
         figure.text(1 - 0.2 / width, 0.18 / height, "bold: the best of a line", color=ink, fontsize=9, ha="right")
     for at, (panel, table) in enumerate(zip(panels, tables, strict=True)):
@@ -94,10 +94,10 @@ def comparison_figure(
         points, _ = check_map(panel.coordinates, members, len(names))
         axes = figure.add_axes((left / width, below / height, side / width, side / height))
         axes.set_axis_off()
-        _frame(figure, axes, points)
+        frame(figure, axes, points)
         _scatter(axes, points, rgba, side)
         axes.set_title(panel.title, loc="left", color=ink, fontsize=12, fontweight="bold", parse_math=False)
-        _write_names(figure, axes, points, members, names, paints, dark)
+        write_names(figure, axes, points, members, names, paints, dark)
         for row, (name, value) in enumerate(table.items()):
             y = (below - 0.18 - line * row) / height
             weight = "bold" if best.get(name) == at else "normal"
@@ -105,8 +105,8 @@ def comparison_figure(
             figure.text((left + side - 0.35) / width, y, _number(value), color=ink, fontsize=10, va="center",
                         ha="right", fontweight=weight)  # fmt: skip
     if len(names):
-        _legend(figure.axes[-1], names, counts, paints, int((members < 0).sum()), ink)
-    return _render(figure, format)
+        draw_legend(figure.axes[-1], names, counts, paints, int((members < 0).sum()), ink)
+    return render(figure, format)
 
 
 def tuning_figure(
@@ -135,8 +135,8 @@ def tuning_figure(
     gap, text, edge, top, legend = 0.2, 0.5, 1.2, 1.15, (2.3 if len(names) else 0.2)
     width = edge + (side + gap) * len(dists) + legend
     height = top + (side + gap + text) * len(sizes)
-    figure, ink = _figure(width, height, PAPER[dark]), _INK[dark]
-    figure.text(0.2 / width, 1 - 0.3 / height, _printable(title), color=ink, fontsize=14, va="center", parse_math=False)
+    figure, ink = new_figure(width, height, PAPER[dark]), INK[dark]
+    figure.text(0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center", parse_math=False)
     figure.text(0.2 / width, 1 - 0.62 / height, tuning.verdict, color=ink, fontsize=10, va="center")
     for column, dist in enumerate(dists):
         x = edge + column * (side + gap) + side / 2
@@ -153,17 +153,17 @@ def tuning_figure(
         axes.patch.set_alpha(0)
         axes.set(xticks=[], yticks=[])
         framed = each is tuning.recommended
-        axes.spines[:].set(color=_ACCENT[dark] if framed else ink, alpha=1 if framed else 0.2,
+        axes.spines[:].set(color=ACCENT[dark] if framed else ink, alpha=1 if framed else 0.2,
                            linewidth=2.5 if framed else 0.6)  # fmt: skip
         points, _ = check_map(each.coordinates, members, len(names))
-        _frame(figure, axes, points)
+        frame(figure, axes, points)
         _scatter(axes, points, rgba, side)
         figure.text(left / width, (bottom - 0.06) / height, _caption(each, tuning), color=ink, fontsize=9, va="top",
                     fontweight="bold" if framed else "normal", linespacing=1.3)  # fmt: skip
     if len(names):
         corner = figure.axes[max(range(len(figure.axes)), key=lambda at: figure.axes[at].get_position().x1)]
-        _legend(corner, names, counts, paints, int((members < 0).sum()), ink)
-    return _render(figure, format)
+        draw_legend(corner, names, counts, paints, int((members < 0).sum()), ink)
+    return render(figure, format)
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------

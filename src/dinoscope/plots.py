@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
 
 __all__ = [
-    "OTHER", "PALETTE", "PAPER", "check_map", "collection_map", "curve_figure", "encode", "group_colors",
-    "image_colors", "label_groups", "map_figure",
+    "ACCENT", "INK", "OTHER", "PALETTE", "PAPER", "check_map", "collection_map", "curve_figure", "draw_legend",
+    "encode", "frame", "group_colors", "image_colors", "label_groups", "map_figure", "new_figure", "printable",
+    "render", "write_names",
 ]  # fmt: skip
 
 # Chosen to lie far apart in OKLab, also as seen with deuteranopia and protanopia (Machado et al. 2009), among colours
@@ -37,9 +38,9 @@ PALETTE = (
 OTHER = "#a3a7ad"  # groups beyond the palette, and images without a group
 
 _DPI = 100  # of the layout; pixels of a picture are twice that, for sharp screens
-_INK = {False: "#1d2026", True: "#e8eaee"}
+INK = {False: "#1d2026", True: "#e8eaee"}
 PAPER = {False: "#ffffff", True: "#15171c"}
-_ACCENT = {False: "#2f5fc4", True: "#8fb2ff"}
+ACCENT = {False: "#2f5fc4", True: "#8fb2ff"}
 
 
 def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = False) -> bytes:
@@ -108,10 +109,10 @@ def map_figure(
     paints = list(colors) if colors is not None else group_colors(counts)
     side, top = 2.1 if legend else 0.0, 0.4 if title else 0.0
     spread = np.maximum(np.ptp(points, axis=0), 1e-9)
-    figure = _figure(width, (width - side) * float(np.clip(spread[1] / spread[0], 0.55, 1.15)) + top, background)
+    figure = new_figure(width, (width - side) * float(np.clip(spread[1] / spread[0], 0.55, 1.15)) + top, background)
     axes = figure.add_axes((0.01, 0.01, 0.98 - side / width, 0.98 - top / figure.get_figheight()))
     axes.set_axis_off()
-    _frame(figure, axes, points)
+    frame(figure, axes, points)
     # One call in a shuffled order: no group hides another only because it is drawn last.
     order = np.random.default_rng(0).permutation(len(points))
     rgba = np.asarray(to_rgba_array([*paints, OTHER]))[members[order]]
@@ -120,11 +121,11 @@ def map_figure(
     x, y = points[order].T
     axes.scatter(x, y, s=size, c=rgba, alpha=alpha, linewidths=0, rasterized=True)
     if title:
-        axes.set_title(_printable(title), loc="left", color=_INK[dark], fontsize=12, parse_math=False)
+        axes.set_title(printable(title), loc="left", color=INK[dark], fontsize=12, parse_math=False)
     if legend:
-        _legend(axes, names, counts, paints, int((members < 0).sum()), _INK[dark])
-    _write_names(figure, axes, points, members, names, paints, dark)
-    return _render(figure, format)
+        draw_legend(axes, names, counts, paints, int((members < 0).sum()), INK[dark])
+    write_names(figure, axes, points, members, names, paints, dark)
+    return render(figure, format)
 
 
 def curve_figure(
@@ -149,14 +150,14 @@ def curve_figure(
     mark = chosen if chosen is not None or not ks else ks[int(np.argmax(values))]
     if mark not in ks:
         raise InputError(f"chosen must be a k of the curve, got {mark} for a curve over {ks}")
-    figure = _figure(width, width * 0.46)
+    figure = new_figure(width, width * 0.46)
     axes = figure.add_axes((0.1, 0.17, 0.88, 0.76))
-    ink = _INK[dark]
+    ink = INK[dark]
     axes.patch.set_alpha(0)
-    axes.plot(ks, values, color=_ACCENT[dark], linewidth=1.6, marker="o", markersize=3.5)
+    axes.plot(ks, values, color=ACCENT[dark], linewidth=1.6, marker="o", markersize=3.5)
     at = values[ks.index(mark)]
     axes.axvline(mark, color=ink, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
-    axes.plot([mark], [at], "o", markersize=9, mfc=PAPER[dark], mec=_ACCENT[dark], mew=2)
+    axes.plot([mark], [at], "o", markersize=9, mfc=PAPER[dark], mec=ACCENT[dark], mew=2)
     right = mark > (min(ks) + max(ks)) / 2
     axes.annotate(f"k = {mark}", (mark, at), xytext=(-11 if right else 11, 7), textcoords="offset points", color=ink,
                   fontweight="bold", fontsize=10, ha="right" if right else "left")  # fmt: skip
@@ -168,7 +169,7 @@ def curve_figure(
     axes.grid(axis="y", color=ink, alpha=0.12, linewidth=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set(color=ink, alpha=0.4)
-    return _render(figure, format)
+    return render(figure, format)
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
@@ -187,13 +188,14 @@ def check_map(points: ArrayLike, groups: ArrayLike, count: int) -> tuple[NDArray
     return points, members
 
 
-def _figure(width: float, height: float, background: str | None = None) -> Figure:
+def new_figure(width: float, height: float, background: str | None = None) -> Figure:
+    """Make an empty figure of so many inches, see-through without a background."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=_DPI, facecolor=background or "none")
 
 
-def _frame(figure: Figure, axes: Axes, points: NDArray[np.float64]) -> None:
+def frame(figure: Figure, axes: Axes, points: NDArray[np.float64]) -> None:
     """Set limits that hold all points, with one scale for both axes."""
     box = axes.get_position()
     width, height = box.width * figure.get_figwidth(), box.height * figure.get_figheight()
@@ -204,7 +206,7 @@ def _frame(figure: Figure, axes: Axes, points: NDArray[np.float64]) -> None:
     axes.set_ylim(y - height * scale / 2, y + height * scale / 2)
 
 
-def _printable(text: str, length: int = 200) -> str:
+def printable(text: str, length: int = 200) -> str:
     """Shorten a text, and put a box for what the font cannot draw (matplotlib would warn of each letter)."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -213,7 +215,9 @@ def _printable(text: str, length: int = 200) -> str:
     return "".join(letter if ord(letter) in known else "▯" for letter in short)
 
 
-def _legend(axes: Axes, names: Sequence[str], counts: NDArray[Any], colors: Sequence[str], none: int, ink: str) -> None:
+def draw_legend(
+    axes: Axes, names: Sequence[str], counts: NDArray[Any], colors: Sequence[str], none: int, ink: str
+) -> None:
     """List groups by size with their counts; the grey ones as one line."""
     from matplotlib.lines import Line2D
 
@@ -225,7 +229,7 @@ def _legend(axes: Axes, names: Sequence[str], counts: NDArray[Any], colors: Sequ
     if none:
         lines.append(("none", none, OTHER))
     handles = [
-        Line2D([], [], linestyle="", marker="o", markersize=7, color=color, label=f"{_printable(name, 20)}  {count:,}")
+        Line2D([], [], linestyle="", marker="o", markersize=7, color=color, label=f"{printable(name, 20)}  {count:,}")
         for name, count, color in lines
     ]
     legend = axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9,
@@ -234,7 +238,7 @@ def _legend(axes: Axes, names: Sequence[str], counts: NDArray[Any], colors: Sequ
         text.set_parse_math(False)
 
 
-def _write_names(
+def write_names(
     figure: Figure, axes: Axes, points: NDArray[np.float64], members: NDArray[np.int64], names: Sequence[str],
     colors: Sequence[str], dark: bool,
 ) -> None:  # fmt: skip
@@ -249,7 +253,7 @@ def _write_names(
             continue
         x, y = _seat(points, own)
         texts.append(axes.text(
-            x, y, _printable(name, 20), ha="center", va="center" if own.sum() > 3 else "top", color=_INK[dark],
+            x, y, printable(name, 20), ha="center", va="center" if own.sum() > 3 else "top", color=INK[dark],
             fontsize=10, fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=PAPER[dark])],
             zorder=5, parse_math=False,
         ))  # fmt: skip
@@ -293,7 +297,8 @@ def _spread(boxes: NDArray[np.float64], rounds: int = 80) -> NDArray[np.float64]
     return shift
 
 
-def _render(figure: Figure, format: str) -> bytes:
+def render(figure: Figure, format: str) -> bytes:
+    """Return a figure as the bytes of a PNG, WebP or SVG file; the same figure gives the same bytes."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

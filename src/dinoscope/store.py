@@ -6,10 +6,12 @@ that a process killed at any moment leaves either the old file or the new one.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,7 @@ __all__ = [
     "read_table",
     "remove_leftovers",
     "write_bytes",
+    "write_csv",
     "write_json",
     "write_table",
 ]
@@ -47,6 +50,13 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
     with _replacing(path) as part:
         part.write_bytes(content)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a CSV file with a header, whole or not at all."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([columns, *rows])
+    write_bytes(path, text.getvalue().encode())
 
 
 def write_json(path: Path, value: Any) -> None:
