@@ -57,5 +57,5 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 	touch $@
 
 clean:
-	rm -rf .venv build dist dinoscope-demo runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist dinoscope-demo* runs .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -116,7 +116,7 @@ def embed(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images, a data set (fashion-mnist, fashion-mnist-test), or a .npy file.",
+            help="A folder of images, a data set (fashion-mnist, fashion-mnist-test, cifar10, cifar10-test), or a .npy file.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],

@@ -1,30 +1,40 @@
 """Named data sets: where their files are looked for, how they are fetched and checked; and files that hold an array.
 
-Nothing is fetched that is already on the machine. Each file is known by the SHA-256 of its unpacked content, because
+Nothing is fetched that is already on the machine. Each file is known by the digest of its unpacked content, because
 distributions pack it anew (Debian's differ from the published ones by the name and time in the gzip header).
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import math
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from dinoscope.dataset_files import (
+    BATCHES,
+    Batch,
+    DataFile,
+    Images,
+    check_archive,
+    parse_idx,
+    read_batches,
+    read_content,
+)
 from dinoscope.errors import DownloadError, SourceError, did_you_mean
 from dinoscope.images import ArraySource, Item, Labels, digest
 
@@ -33,28 +43,7 @@ __all__ = ["DATASETS", "DataFile", "Dataset", "DatasetSource", "list_datasets", 
 TIMEOUT_S = 30.0
 _SYSTEM = Path("/usr/share/datasets")
 _SHIPPED = Path(__file__).with_name("data")
-
-
-@dataclass(frozen=True, slots=True)
-class DataFile:
-    """One gzip-packed IDX file of a data set.
-
-    Attributes:
-        name: File name, as published.
-        packed_bytes: Size as published.
-        bytes: Size of the content.
-        sha256: SHA-256 of the content.
-    """
-
-    name: str
-    packed_bytes: int
-    bytes: int
-    sha256: str
-
-    @property
-    def unpacked_name(self) -> str:
-        """File name where someone has unpacked it, as torchvision does."""
-        return self.name.removesuffix(".gz")
+_Content = TypeVar("_Content")  # of a file, once it is read and checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +53,16 @@ class Dataset:
     Attributes:
         name: What a person types.
         description: One line.
-        licence: SPDX name.
+        licence: SPDX name, or "not stated" where the authors name none.
         citation: Address of the paper.
         images: Number of images.
         class_names: Name of each label number.
-        parts: Split, images and labels, in the order of the items.
+        model: The bundled model that fits.
         folder: Sub-folder that holds the files in a folder of data sets.
         mirrors: Addresses of the folder with the files, tried in this order.
+        parts: Split, images and labels in IDX files, in the order of the items.
+        batches: The batches of CIFAR-10's archive, for a set that has no `parts`.
+        package: Debian's package that brings the files, if there is one.
     """
 
     name: str
@@ -79,14 +71,12 @@ class Dataset:
     citation: str
     images: int
     class_names: tuple[str, ...]
-    parts: tuple[tuple[str, DataFile, DataFile], ...]
+    model: str
     folder: str
     mirrors: tuple[str, ...]
-
-    @property
-    def files(self) -> tuple[DataFile, ...]:
-        """All files of the data set."""
-        return tuple(file for _, *pair in self.parts for file in pair)
+    parts: tuple[tuple[str, DataFile, DataFile], ...] = ()
+    batches: tuple[Batch, ...] = ()
+    package: str | None = None
 
 
 _TRAIN = (
@@ -119,6 +109,12 @@ _TEST = (
         sha256="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 )
+_CIFAR_ARCHIVE = DataFile(
+    "cifar-10-python.tar.gz",
+    packed_bytes=170_498_071,
+    bytes=170_498_071,
+    sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+)
 
 
 def _fashion_mnist(name: str, description: str, images: int, *parts: tuple[str, DataFile, DataFile]) -> Dataset:
@@ -132,12 +128,29 @@ def _fashion_mnist(name: str, description: str, images: int, *parts: tuple[str, 
             *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
             *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
         ),
-        parts=parts,
+        model="mini-fashion",
         folder="fashion-mnist",
         mirrors=(  # the authors' bucket and repository; the bucket's better known address has no TLS
             "https://fashion-mnist.s3.eu-central-1.amazonaws.com",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion",
         ),
+        parts=parts,
+        package="dataset-fashion-mnist",
+    )
+
+
+def _cifar10(name: str, description: str, images: int, *batches: Batch) -> Dataset:
+    return Dataset(
+        name,
+        description,
+        licence="not stated",
+        citation="https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        images=images,
+        class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        model="mini",
+        folder="cifar-10",
+        mirrors=("https://www.cs.toronto.edu/~kriz",),
+        batches=batches,
     )
 
 
@@ -146,6 +159,8 @@ DATASETS = {
     for row in (
         _fashion_mnist("fashion-mnist", "clothes, 28 x 28 greys, both splits", 70_000, _TRAIN, _TEST),
         _fashion_mnist("fashion-mnist-test", "its test split, ships with dinoscope", 10_000, _TEST),
+        _cifar10("cifar10", "photographs of animals and vehicles, 32 x 32 colours, both splits", 60_000, *BATCHES),
+        _cifar10("cifar10-test", "its test split, which the bundled models never saw", 10_000, BATCHES[-1]),
     )
 }
 
@@ -155,7 +170,7 @@ class DatasetSource:
 
     Attributes:
         dataset: Its row in the table.
-        pixels: (N, H, W) uint8 greys, for work in bulk.
+        pixels: (N, H, W) uint8 greys or (N, H, W, 3) RGB, for work in bulk.
     """
 
     kind = "dataset"
@@ -165,7 +180,8 @@ class DatasetSource:
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Return one image as (H, W, 3) RGB."""
-        return np.repeat(self.pixels[index][:, :, None], 3, axis=2)
+        image = self.pixels[index]
+        return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
 
 
 def list_datasets() -> tuple[Dataset, ...]:
@@ -180,6 +196,7 @@ def load_dataset(
 
     Files are looked for in `data_dir`, the folder `DINOSCOPE_DATA` names, the user's cache, /usr/share/datasets and the
     package; there, or in their sub-folder of the set's name; packed or unpacked. One with other content does not count.
+    A download that was cut goes on where it stopped.
 
     Args:
         name: A name in `DATASETS`.
@@ -197,18 +214,13 @@ def load_dataset(
     if data_dir is not None and not os.path.isdir(data_dir):
         raise SourceError(f"data_dir must be a folder, got {os.fspath(data_dir)!r}")
     dataset = DATASETS[name]
-    places = _places(dataset, data_dir)
-    pixels, items = [], []
-    for split, image_file, label_file in dataset.parts:
-        images, labels = (
-            _parse_idx(_find(file, places) or _download(file, dataset, mirrors or dataset.mirrors), file.name)
-            for file in (image_file, label_file)
-        )
-        if images.ndim != 3 or labels.shape != images.shape[:1]:
-            raise SourceError(f"{split}: {labels.shape} labels do not fit {images.shape} images")
+    read = _read_cifar if dataset.batches else _read_idx
+    pixels, items, counts = [], [], Counter[str]()
+    for split, images, numbers in read(dataset, _places(dataset, data_dir), mirrors or dataset.mirrors):
         pixels.append(images)
-        ids = [f"{split}/{row:05d}" for row in range(len(images))]
-        classes = [dataset.class_names[number] for number in labels]
+        ids = [f"{split}/{row:05d}" for row in range(counts[split], counts[split] + len(images))]
+        counts[split] += len(images)
+        classes = [dataset.class_names[number] for number in numbers]
         items += [Item(id, digest(name, id), label, split) for id, label in zip(ids, classes, strict=True)]
     return DatasetSource(dataset, np.concatenate(pixels), items)
 
@@ -250,49 +262,61 @@ def _places(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> list[P
     return [place for root in (*named, _cache(), _SYSTEM, _SHIPPED) for place in (root, root / dataset.folder)]
 
 
-def _find(file: DataFile, places: Sequence[Path]) -> bytes | None:
-    for place in places:
-        for path in (place / file.name, place / file.unpacked_name):
-            try:
-                return _content(path, file)
-            except (OSError, ValueError):  # not here, or not what it is called
-                continue
-    return None
+_Parts = Iterator[tuple[str, NDArray[np.uint8], Sequence[int]]]  # split, images, label numbers
 
 
-def _content(path: Path, file: DataFile) -> bytes:
-    """Read a packed or unpacked file and check it; `ValueError` says what is wrong with it."""
-    try:
-        with path.open("rb") if path.name == file.unpacked_name else gzip.open(path) as stream:
-            content = stream.read(file.bytes + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError("damaged or cut short") from error
-    if len(content) != file.bytes or hashlib.sha256(content).hexdigest() != file.sha256:
-        raise ValueError(f"wrong content, expected {file.bytes} bytes with SHA-256 {file.sha256[:12]}...")
-    return content
-
-
-def _parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
-    """Read IDX, the format of MNIST: 0, 0, type, number of dimensions, big-endian sizes, values."""
-    dimensions = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0  # 8: unsigned bytes
-    start = 4 + 4 * dimensions
-    if not dimensions or len(data) < start:
-        raise SourceError(
-            f"{name} is no IDX file of bytes: it begins with {data[:4].hex(' ')}, expected 00 00 08 and 1.."
+def _read_idx(dataset: Dataset, places: Sequence[Path], mirrors: Sequence[str]) -> _Parts:
+    for split, image_file, label_file in dataset.parts:
+        images, labels = (
+            parse_idx(_get(file, dataset, places, mirrors), file.name) for file in (image_file, label_file)
         )
-    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, offset=4))
-    if len(data) - start != math.prod(shape):
-        raise SourceError(f"{name} must hold {math.prod(shape)} bytes for shape {shape}, got {len(data) - start}")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+        if images.ndim != 3 or labels.shape != images.shape[:1]:
+            raise SourceError(f"{split}: {labels.shape} labels do not fit {images.shape} images")
+        yield split, images, labels.tolist()
 
 
-def _download(file: DataFile, dataset: Dataset, mirrors: Sequence[str]) -> bytes:
-    """Fetch one file into the user's cache from the first mirror that has it whole."""
-    folder = _cache() / dataset.folder
-    reasons = []
+def _get(file: DataFile, dataset: Dataset, places: Sequence[Path], mirrors: Sequence[str]) -> bytes:
+    def read(path: Path) -> bytes:
+        return read_content(path, file)
+
+    paths = [place / name for place in places for name in (file.name, file.unpacked_name)]
+    return _obtain(paths, read, file, dataset, mirrors)
+
+
+def _read_cifar(dataset: Dataset, places: Sequence[Path], mirrors: Sequence[str]) -> _Parts:
+    def read(path: Path) -> list[Images]:
+        return read_batches(path, dataset.batches)
+
+    # the folder that a person names may be that of the batches itself
+    paths = [path for place in places for path in (place / _CIFAR_ARCHIVE.name, place / "cifar-10-batches-py", place)]
+    found = _obtain(paths, read, _CIFAR_ARCHIVE, dataset, mirrors)
+    for batch, (pixels, numbers) in zip(dataset.batches, found, strict=True):
+        yield batch.split, pixels, numbers
+
+
+def _obtain(
+    paths: Iterable[Path], read: Callable[[Path], _Content], file: DataFile, dataset: Dataset, mirrors: Sequence[str]
+) -> _Content:
+    """Read what is wanted from the first of the paths that holds it, else fetch it."""
+    damaged = []
+    for path in paths:
+        try:
+            return read(path)
+        except ValueError as error:
+            damaged.append(f"{path}: {error}")
+        except OSError:  # not here
+            continue
+    return _download(read, file, dataset, mirrors, damaged)
+
+
+def _download(
+    read: Callable[[Path], _Content], file: DataFile, dataset: Dataset, mirrors: Sequence[str], reasons: Sequence[str]
+) -> _Content:
+    """Fetch a file into the user's cache from the first mirror that has it whole; `reasons` say why it is needed."""
+    folder, reasons = _cache() / dataset.folder, list(reasons)
     for mirror in mirrors:
         try:
-            return _fetch(f"{mirror.rstrip('/')}/{file.name}", file, folder / file.name)
+            return _fetch(f"{mirror.rstrip('/')}/{file.name}", file, folder / file.name, read)
         except (OSError, HTTPException, ValueError) as error:
             cause: object = error
             if isinstance(error, HTTPError):
@@ -300,44 +324,64 @@ def _download(file: DataFile, dataset: Dataset, mirrors: Sequence[str]) -> bytes
             elif isinstance(error, URLError):
                 cause = error.reason
             reasons.append(f"{urlsplit(mirror).hostname}: {' '.join(str(cause).split())[:200]}")
-    shipped = "; fashion-mnist-test ships with dinoscope" if dataset.name == "fashion-mnist" else ""
+    ways = [f"put it into {folder}", "set DINOSCOPE_DATA to its folder"]
+    ways += [f"install Debian's {dataset.package}"] if dataset.package else []
+    shipped = "; fashion-mnist-test ships with dinoscope" if dataset.name != "fashion-mnist-test" else ""
     raise DownloadError(
-        f"could not fetch {file.name} ({'; '.join(reasons)}); put it into {folder}, set DINOSCOPE_DATA to its folder, "
-        f"or install Debian's dataset-fashion-mnist{shipped}"
+        f"could not fetch {file.name} ({'; '.join(reasons)}); {', '.join(ways[:-1])}, or {ways[-1]}{shipped}"
     )
 
 
-def _fetch(url: str, file: DataFile, target: Path) -> bytes:
+def _fetch(url: str, file: DataFile, target: Path, read: Callable[[Path], _Content]) -> _Content:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")  # a name of its own: two processes may fetch
-    try:
-        request = Request(url, headers={"User-Agent": "dinoscope"})
-        with urlopen(request, timeout=TIMEOUT_S) as answer, part.open("wb") as out, _progress(file) as advance:
-            received = 0
-            while chunk := answer.read(1 << 16):
-                received += out.write(chunk)
-                advance(len(chunk))
-                if received > file.bytes:  # packed, it must be smaller than unpacked
-                    raise ValueError(f"too large, expected {file.packed_bytes} bytes")
-            out.flush()
-            os.fsync(out.fileno())
-            expected = int(answer.headers.get("Content-Length") or received)
-        if received != expected:
-            raise ValueError(f"cut short, {received} of {expected} bytes")
-        content = _content(part, file)
+    part = target.with_name(f"{target.name}.part")
+    with FileLock(target.with_name(f".{target.name}.lock")):  # two processes may fetch
+        with suppress(OSError, ValueError):
+            return read(target)  # the other one was first
+        _transfer(url, file, part)
+        try:
+            if file.bytes == file.packed_bytes:  # an archive, of which `read` may need a part
+                check_archive(part, file)
+            content = read(part)
+        except ValueError:
+            part.unlink()
+            raise
         os.replace(part, target)
         return content
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def _transfer(url: str, file: DataFile, part: Path) -> None:
+    """Fetch a file, going on where an earlier run was cut."""
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "dinoscope"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with urlopen(Request(url, headers=headers), timeout=TIMEOUT_S) as answer:
+            have = have if answer.status == 206 else 0  # a server may send the whole
+            length = answer.headers.get("Content-Length")
+            with part.open("ab" if have else "wb") as out, _progress(file, have) as advance:
+                received = have
+                while chunk := answer.read(1 << 16):
+                    received += out.write(chunk)
+                    advance(len(chunk))
+                    if received > file.bytes:  # packed, it must be smaller than unpacked
+                        raise ValueError(f"too large, expected {file.packed_bytes} bytes")
+                out.flush()
+                os.fsync(out.fileno())
+    except (HTTPError, ValueError) as error:
+        if getattr(error, "code", 416) == 416:  # no such range, or too large: to go on would fail again
+            part.unlink(missing_ok=True)
+        raise
+    if length and received != have + int(length):
+        raise HTTPException(f"cut short, {received} of {have + int(length)} bytes; another try goes on there")
 
 
 @contextmanager
-def _progress(file: DataFile) -> Iterator[Callable[[int], None]]:
+def _progress(file: DataFile, have: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on a terminal, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(file.name, total=file.packed_bytes)
+        task = bar.add_task(file.name, total=file.packed_bytes, completed=have)
         yield lambda count: bar.advance(task, count)
