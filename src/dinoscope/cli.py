@@ -116,7 +116,7 @@ def embed(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images, a data set (fashion-mnist, fashion-mnist-test, cifar10, cifar10-test), or a .npy file.",
+            help="A folder of images, a .npy file, or a data set (fashion-mnist, cifar10; with -test its test images).",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
@@ -270,6 +270,9 @@ def _embed(
     from dinoscope.terminal import embedding_progress, say
 
     images = open_source(source, limit=limit, data_dir=data_dir)  # before a download: the source may be mistyped
+    ignored = getattr(images, "ignored", 0)
+    if ignored:  # HEIC and raw photographs would vanish silently
+        say(f"{ignored:,} files are no images that dinoscope reads, by their names; they are left out")
     encoder = Encoder(model, say=say, **settings)
     if encoder.model.family != "bundled":
         say(
