@@ -230,33 +230,43 @@ def gigaflops_an_image(name: str, resolution: int) -> float:
     return 2 * (DEPTH * block + patches * 3 * patch * patch * dim) / 1e9
 
 
-def speed(folder: Path, images: int, repeats: int) -> None:
-    """Print images a second."""
-    small, base, tiny = "dino-vits16", "dino-vitb16", "dinov2-small"
+def small(folder: Path, images: int, repeats: int) -> None:
+    """Print images a second of ViT-S/16 beside the notebook's stack."""
+    name = "dino-vits16"
     notebook, plain, vino, short = in_turn(
         repeats,
-        ("torch_rate", folder, small, images),
-        ("dinoscope_rate", folder, small, "cpu", 224, images),
-        ("dinoscope_rate", folder, small, "openvino-fp32", 224, images),
-        ("dinoscope_rate", folder, small, "openvino", 224, images),
+        ("torch_rate", folder, name, images),
+        ("dinoscope_rate", folder, name, "cpu", 224, images),
+        ("dinoscope_rate", folder, name, "openvino-fp32", 224, images),
+        ("dinoscope_rate", folder, name, "openvino", 224, images),
     )
-    alike = run("cosine", folder, small, 32)["cosine"]
+    alike = run("cosine", folder, name, 32)["cosine"]
     print("| ViT-S/16 at 224 pixels | images/s | times the notebook's stack | must |\n| --- | --- | --- | --- |")
     print(f"| transformers and torch, fp32 | {notebook:.1f} | 1 | |")
     print(f"| dinoscope on ONNX Runtime, fp32 | {plain:.1f} | {plain / notebook:.2f} | 2.0 |")
     print(f"| dinoscope on OpenVINO, fp32 | {vino:.1f} | {vino / notebook:.2f} | |")
     print(f"| dinoscope on OpenVINO, bf16 (least cosine to fp32 {alike:.5f}) | {short:.1f} | {short / notebook:.2f} "
           "| 3.7, 0.999 |\n", flush=True)  # fmt: skip
+
+
+def patches(folder: Path, images: int, repeats: int) -> None:
+    """Print what fewer pixels are worth on small images."""
+    name = "dinov2-small"
     large, fewer = in_turn(
         repeats,
-        ("dinoscope_rate", folder, tiny, "cpu", 224, images),
-        ("dinoscope_rate", folder, tiny, "cpu", 112, 4 * images),
+        ("dinoscope_rate", folder, name, "cpu", 224, images),
+        ("dinoscope_rate", folder, name, "cpu", 112, 4 * images),
     )
     print("| ViT-S/14 on 28-pixel images, ONNX Runtime, fp32 | images/s | ratio | must |\n| --- | --- | --- | --- |")
     print(
         f"| at 224 pixels | {large:.1f} | 1 | |\n| at 112 pixels | {fewer:.1f} | {fewer / large:.2f} | 4 |\n",
         flush=True,
     )
+
+
+def share(folder: Path, images: int, repeats: int) -> None:
+    """Print how much of the processor's products ViT-B turns into vectors."""
+    base = "dino-vitb16"
     work = gigaflops_an_image(base, 224)
     fp32, bf16, plain, vino, short = in_turn(
         repeats,
@@ -277,7 +287,7 @@ def speed(folder: Path, images: int, repeats: int) -> None:
     print()
 
 
-def footprint(folder: Path, repeats: int) -> None:
+def footprint(folder: Path, images: int, repeats: int) -> None:
     """Print memory and the time to the first vector."""
     memory = max(run("batch_of_16", folder, "dino-vitb16")["megabytes"] for _ in range(repeats))
     seconds = statistics.median(run("first_vector", folder, "dinov2-small")["seconds"] for _ in range(repeats + 2))
@@ -286,14 +296,14 @@ def footprint(folder: Path, repeats: int) -> None:
     print(f"| first vector of ViT-S/14 from a local folder, new process | {seconds:.2f} s | 3 s |\n", flush=True)
 
 
-def whole_job(folder: Path, images: int) -> None:
+def job(folder: Path, images: int, repeats: int) -> None:
     """Print the time of the notebook's job, cold process to silhouette."""
     name = "dinov2-small"
     rows = [
         (f"dinoscope, {label}, {side} pixels", ("dinoscope_job", folder, name, device, side, images))
         for label, device, side in (
-            ("OpenVINO, bf16", "openvino", 112), ("ONNX Runtime, fp32", "cpu", 112), ("OpenVINO, bf16", "openvino", 224),
-            ("ONNX Runtime, fp32", "cpu", 224),
+            ("OpenVINO, bf16", "openvino", 112), ("ONNX Runtime, fp32", "cpu", 112),
+            ("OpenVINO, bf16", "openvino", 224), ("ONNX Runtime, fp32", "cpu", 224),
         )
     ]  # fmt: skip
     print(
@@ -307,14 +317,16 @@ def whole_job(folder: Path, images: int) -> None:
         print(f"| {label} | {seconds:.0f} | {slow / seconds:.1f} | 10 |", flush=True)
 
 
+TABLES = {each.__name__: each for each in (small, patches, share, footprint, job)}
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=128, help="of a measurement of ViT-S")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--job", type=int, default=5_000, help="images of the notebook's job (9 minutes); 0 leaves it out"
-    )
+    parser.add_argument("--job-images", type=int, default=5_000, help="of the notebook's job, which takes 20 minutes")
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -325,10 +337,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         run("make_weights", folder)
-        speed(folder, arguments.images, arguments.repeats)
-        footprint(folder, arguments.repeats)
-        if arguments.job:
-            whole_job(folder, arguments.job)
+        for name in arguments.tables:
+            TABLES[name](folder, arguments.job_images if name == "job" else arguments.images, arguments.repeats)
 
 
 if __name__ == "__main__":
