@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 INTERRUPTED = 130  # exit code
-_WIDE = 100  # columns of a terminal from which the descriptions have room
+_WIDE, _WIDER = 100, 120  # columns from which there is room for speeds, and for descriptions
 
 app = typer.Typer(
     help="List the models, and bring their weights to this machine.",
@@ -118,25 +118,23 @@ def _print_models(rows: list[Model], here: dict[str, bool]) -> None:
     from rich.text import Text
 
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
-    speeds = {row.name: getattr(row, "images_per_second", None) for row in rows}
+    speeds, descriptions = console.width >= _WIDE, console.width >= _WIDER
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns hold it
     table.add_column("model", no_wrap=True)
     for name in ("MB", "pixels", "vector"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("licence", no_wrap=True)
     table.add_column("here", no_wrap=True)
-    if any(speeds.values()):
+    if speeds:
         table.add_column("images/s", justify="right", no_wrap=True)
-    if console.width >= _WIDE:
+    if descriptions:
         table.add_column("")
     for title, group in groupby(rows, lambda row: _title_and_rest(row)[0]):
         table.add_row(Text(title, "bold"))
         for row in group:
             cells = [row.name, _megabytes(row), str(row.resolution), str(row.dim), row.licence, _here(row, here)]
-            if any(speeds.values()):
-                cells.append(f"{speeds[row.name]:,.0f}" if speeds[row.name] else "")
-            rest: list[Any] = [Text(_title_and_rest(row)[1], no_wrap=True, overflow="ellipsis")]
-            table.add_row(*cells, *(rest if console.width >= _WIDE else ()))
+            rest: list[Any] = [_speed(row), Text(_title_and_rest(row)[1], no_wrap=True, overflow="ellipsis")]
+            table.add_row(*cells, *rest[: speeds + descriptions])
     console.print(table)
 
 
@@ -144,6 +142,11 @@ def _title_and_rest(row: Model) -> tuple[str, str]:
     """Return the generation that a description begins with, and the rest of it."""
     title, _, rest = re.sub(r"[,;] ", "\n", row.description, count=1).partition("\n")
     return title, rest
+
+
+def _speed(row: Model) -> str:
+    speed = row.images_per_second
+    return "" if speed is None else f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}"
 
 
 def _megabytes(row: Model) -> str:
