@@ -14,23 +14,6 @@ from dinoscope.datasets import load_dataset
 from dinoscope.models import DEFAULT_MODEL, MODELS
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit code, stdout, stderr."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["dinoscope", *map(str, args)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """A folder of 90 images in three sub-folders, and one bad file."""

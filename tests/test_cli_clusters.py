@@ -1,34 +1,16 @@
 import io
 import json
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import Collection, cli
+from dinoscope import Collection
 from dinoscope.cluster_plots import cluster_picture, confusion_figure, match_order
 from dinoscope.clusters import kmeans
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
 from dinoscope.store import digest
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit code, stdout, stderr."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["dinoscope", *map(str, args)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

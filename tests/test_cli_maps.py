@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from dinoscope import Collection, cli
+from dinoscope import Collection
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
 from dinoscope.map_plots import Panel, comparison_figure, figures_of, tuning_figure
@@ -31,23 +30,6 @@ def folder(tmp_path_factory) -> Path:
     labels = [item.label for item in dataset.items[:100]]
     Collection.from_images(dataset.pixels[:100], path, labels=labels, model="mini-fashion")
     return path
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: exit code, stdout, stderr."""
-
-    def call(*args):
-        monkeypatch.setattr(sys, "argv", ["dinoscope", *map(str, args)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

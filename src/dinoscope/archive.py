@@ -15,17 +15,15 @@ from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO
 
 from dinoscope.errors import InputError, ModelError
-from dinoscope.hub import CONFIG, Say, fetch_weights, repository, sha256, unpacked_store
+from dinoscope.hub import COMMIT, CONFIG, FILE_NAME, SHA256, Say, fetch_weights, repository, unpacked_store
 from dinoscope.models import LICENCE_LINKS, Model
+from dinoscope.store import sha256
 
 __all__ = ["PackedFile", "PackedModel", "pack", "unpack"]
 
 _MANIFEST = "dinoscope-weights.json"
 _FORMAT, _VERSION = "dinoscope-weights", 1
 _MANIFEST_BYTES = 1 << 20  # far more than any manifest needs
-_COMMIT = re.compile(r"[0-9a-f]{40,64}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -189,9 +187,9 @@ def _is_sound(model: PackedModel) -> bool:
     return bool(
         model.name.isprintable()
         and _REPO.fullmatch(model.repo)
-        and _COMMIT.fullmatch(model.revision)
+        and COMMIT.fullmatch(model.revision)
         and model.files
-        and all(_FILE_NAME.fullmatch(file.name) and _SHA256.fullmatch(file.sha256) for file in model.files)
+        and all(FILE_NAME.fullmatch(file.name) and SHA256.fullmatch(file.sha256) for file in model.files)
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli_options import DeviceOption, JsonOption, TableOption
+from dinoscope.cli_options import DeviceOption, JsonOption, TableOption, output_suffix
 
 if TYPE_CHECKING:
     from dinoscope.compare import Contender
@@ -34,12 +34,10 @@ def compare(
     """Score models on a sample of your images: how much they see, how fast, and which one to take."""
     from dinoscope.compare import advise, rank_agreement, rank_without_labels
     from dinoscope.comparison import compare_models
-    from dinoscope.errors import InputError
     from dinoscope.images import open_source
     from dinoscope.terminal import embedding_progress, print_json, print_table, say
 
-    if output is not None and output.suffix not in (".png", ".csv"):
-        raise InputError(f"cannot write {output.name!r}: expected a name that ends with .png or .csv")
+    output_suffix(output)
     resolutions = _numbers(resolution)
     opened = open_source(source, data_dir=data_dir)
     with embedding_progress(opened.name) as show:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, TableOption
+from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, TableOption, output_suffix
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def map_(
 
     if compare is not None and images:
         raise InputError("--images draws one map: leave it or --compare out")
-    suffix = _suffix(output)
+    suffix = output_suffix(output)
     opened = _open(collection, model)
     settings: dict[str, Any] = {
         "n_neighbors": n_neighbors, "min_dist": min_dist, "perplexity": perplexity, "seed": seed
@@ -93,7 +93,7 @@ def tune(
     from dinoscope.terminal import print_json, print_table, say
     from dinoscope.tune import tune as search
 
-    suffix = _suffix(output)
+    suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
     opened = _open(collection, model)
     with _progress("maps") as show:
@@ -223,13 +223,6 @@ def _values(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
         raise InputError(f"--{option} must be {what} with commas between, got {text!r}") from None
-
-
-def _suffix(output: Path | None) -> str:
-    """Return how the name of the output ends, before anything is computed for it in vain."""
-    if output is not None and output.suffix not in (".png", ".csv"):
-        raise InputError(f"cannot write {output.name!r}: expected a name that ends with .png or .csv")
-    return ".png" if output is None else output.suffix
 
 
 def _open(path: Path, model: str | None) -> Collection:

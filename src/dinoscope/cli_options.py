@@ -7,10 +7,23 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["CollectionPath", "DeviceOption", "JsonOption", "ModelOption", "TableOption"]
+from dinoscope.errors import InputError
+
+__all__ = ["CollectionPath", "DeviceOption", "JsonOption", "ModelOption", "TableOption", "output_suffix"]
 
 CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")]
 TableOption = Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")]
+
+
+def output_suffix(output: Path | None) -> str:
+    """Return how the name of a ``TableOption`` ends (.png without one), before anything is computed for it in vain.
+
+    Raises:
+        InputError: If it is another one.
+    """
+    if output is not None and output.suffix not in (".png", ".csv"):
+        raise InputError(f"cannot write {output.name!r}: expected a name that ends with .png or .csv")
+    return ".png" if output is None else output.suffix

@@ -9,7 +9,6 @@ huggingface_hub is imported inside functions: it takes time, and reads its envir
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -25,14 +24,17 @@ from platformdirs import user_data_path
 from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.hub_errors import explain
 from dinoscope.models import LICENCE_LINKS, Model
+from dinoscope.store import sha256
 
-__all__ = ["CONFIG", "Say", "fetch_weights", "find_weights", "repository", "sha256", "unpacked_store"]
+__all__ = [
+    "COMMIT", "CONFIG", "FILE_NAME", "SHA256", "Say", "fetch_weights", "find_weights", "repository", "unpacked_store",
+]  # fmt: skip
 
 CONFIG = "config.json"
 
-_COMMIT = re.compile(r"[0-9a-f]{40,64}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 Say = Callable[[str], None]
 
@@ -146,7 +148,7 @@ def _ask(model: Model, repo: str, name: str) -> _Remote:
 
     url = hf_hub_url(repo, name, revision=model.revision)
     held = get_hf_file_metadata(url, headers=_headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    if held.etag and _FILE_NAME.fullmatch(held.etag) and _COMMIT.fullmatch(held.commit_hash or ""):
+    if held.etag and FILE_NAME.fullmatch(held.etag) and COMMIT.fullmatch(held.commit_hash or ""):
         return _Remote(name, url, held.etag, held.size)
     raise DownloadError(
         f"could not fetch {model.name}: what answers at {constants.ENDPOINT} is no hub (no commit and ETag): check "
@@ -237,7 +239,7 @@ def _check(part: Path, remote: _Remote, model: Model) -> None:
     got = part.stat().st_size
     if remote.bytes is not None and got != remote.bytes:
         wrong = f"{remote.bytes:,} bytes, got {got:,}"
-    elif _SHA256.fullmatch(remote.etag) and (digest := sha256(part)) != remote.etag:
+    elif SHA256.fullmatch(remote.etag) and (digest := sha256(part)) != remote.etag:
         wrong = f"SHA-256 {remote.etag[:12]}..., got {digest[:12]}..."
     else:
         return
@@ -246,12 +248,6 @@ def _check(part: Path, remote: _Remote, model: Model) -> None:
         f"what came as {remote.name} of {model.name} is not what the hub announced: expected {wrong}; it is deleted: "
         "run the same command again, and if that repeats, another network or HF_ENDPOINT"
     )
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def unpacked_store() -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models import Model, get_model, read_weights
 from dinoscope.runtime import Graph
+from dinoscope.store import sha256
 
 __all__ = ["LoadedModel", "load_model"]
 
@@ -117,5 +118,4 @@ def _sha256(file: Path) -> str:
     real = file.resolve()
     if re.fullmatch("[0-9a-f]{64}", real.name):  # the hub's cache names a file by it
         return real.name
-    with real.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256(real)

@@ -30,6 +30,7 @@ __all__ = [
     "read_json",
     "read_table",
     "remove_leftovers",
+    "sha256",
     "write_bytes",
     "write_csv",
     "write_json",
@@ -44,6 +45,12 @@ def digest(*values: Any, length: int = 16) -> str:
     """Return a hexadecimal digest of JSON-like values, the same in every process and on every machine."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:length]
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_bytes(path: Path, content: bytes) -> None:
