@@ -4,9 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
+from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
+from sklearn.mixture import GaussianMixture
 
-from dinoscope import clusters
+from dinoscope import cluster_methods
 from dinoscope.clusters import choose_k, cluster, find_medoids, kmeans, umap_space
 from dinoscope.errors import InputError
 from dinoscope.knn import l2_normalize
@@ -82,6 +84,8 @@ def test_tiny_collections():
     pair = kmeans(np.eye(2), 2)
     assert pair.labels.tolist() == [0, 1]
     assert math.isnan(pair.silhouette)
+    assert cluster([[1.0, 2.0]], 1, method="gmm").labels.tolist() == [0]
+    assert cluster(np.eye(2), 2, method="gmm").labels.tolist() == [0, 1]
     three = kmeans([[1.0, 0.0], [0.0, 1.0], [0.1, 1.0]])
     assert three.labels.tolist() == [1, 0, 0]
     assert [k for k, _ in three.curve] == [2]
@@ -153,7 +157,7 @@ def test_ward_equals_scipy(k):
 
 def test_the_costs_of_ward_are_the_heights_of_scipy():
     points = np.random.default_rng(1).standard_normal((50, 4))
-    _, costs = clusters._ward_merges(points, np.ones(50))
+    _, costs = cluster_methods._ward_merges(points, np.ones(50))
     np.testing.assert_allclose(np.sqrt(np.sort(costs)), linkage(points, "ward")[:, 2], atol=1e-6)
 
 
@@ -161,7 +165,7 @@ def test_ward_from_weighted_groups_adds_least_to_the_squared_distances():
     draw = np.random.default_rng(2)
     rows = [draw.standard_normal((size, 3)) for size in (1, 4, 2, 9)]
     centers, sizes = np.stack([each.mean(axis=0) for each in rows]), np.asarray([len(each) for each in rows], float)
-    merges, costs = clusters._ward_merges(centers, sizes)
+    merges, costs = cluster_methods._ward_merges(centers, sizes)
     first = int(costs.argmin())
     groups = np.repeat(np.arange(4), [len(each) for each in rows])
     joined = np.where(groups == merges[first, 0], merges[first, 1], groups)
@@ -171,13 +175,13 @@ def test_ward_from_weighted_groups_adds_least_to_the_squared_distances():
 
 def test_ward_of_many_rows_starts_from_small_groups(monkeypatch):
     vectors, truth = blobs((90, 120, 70))
-    monkeypatch.setattr(clusters, "_SEEDS", 40)
+    monkeypatch.setattr(cluster_methods, "_SEEDS", 40)
     found = cluster(vectors, 3, method="ward")
     assert same_partition(found.labels, truth)
     np.testing.assert_array_equal(found.labels, cluster(vectors, 3, method="ward").labels)
 
 
-@pytest.mark.parametrize("method", ["kmeans", "ward"])
+@pytest.mark.parametrize("method", ["kmeans", "ward", "gmm"])
 def test_the_number_is_chosen_in_the_space_that_is_clustered(method):
     vectors, truth = blobs((40, 50, 60))
     layout = np.eye(3)[truth] + np.random.default_rng(0).normal(scale=0.01, size=(150, 3))
@@ -198,6 +202,33 @@ def test_the_umap_is_made_when_it_is_missing():
     np.testing.assert_array_equal(found.labels, cluster(vectors, 3, method="ward", space="umap").labels)
     assert umap_space(vectors, dims=4).shape == (150, 4)
     assert umap_space(vectors[:, :3], dims=50).shape == (150, 3)
+
+
+def test_a_mixture_equals_scikit_learn_on_averaged_vectors():
+    vectors, _ = blobs((40, 50, 60), width=6)
+    unit = l2_normalize(vectors + np.random.default_rng(1).normal(scale=0.8, size=vectors.shape))
+    near = np.argsort(-(unit @ unit.T) + 9 * np.eye(150), axis=1)[:, :15]
+    smooth = l2_normalize(unit + unit[near].mean(axis=1))
+    some = PCA(3, svd_solver="full").fit_transform(smooth.astype(np.float64))
+    model = GaussianMixture(3, covariance_type="tied", n_init=4, random_state=0, reg_covar=1e-4)
+    expected = model.fit_predict(some / some.std())
+    found = cluster(unit, 3, method="gmm")
+    assert adjusted_rand_score(expected, found.labels) > 0.95  # the axes may point the other way, and so do the starts
+    np.testing.assert_array_equal(found.labels, cluster(unit, 3, method="gmm").labels)
+
+
+def test_a_mixture_of_opposite_vectors():
+    vectors = np.asarray([[1.0, 0.0]] + [[-1.0, 0.0]] * 19)  # the first and its neighbour add up to nothing
+    assert cluster(vectors, 2, method="gmm").labels.tolist() == [1] + [0] * 19
+
+
+def test_a_mixture_tells_long_groups_apart_where_k_means_cuts_them():
+    draw = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 150)
+    layout = np.stack([draw.normal(0, 9, 300), draw.normal(0, 0.4, 300) + 4 * truth], axis=1)
+    vectors = draw.normal(size=(300, 5))
+    assert same_partition(cluster(vectors, 2, method="gmm", space="umap", layout=layout).labels, truth)
+    assert not same_partition(cluster(vectors, 2, space="umap", layout=layout).labels, truth)
 
 
 def test_hdbscan_leaves_out_what_lies_apart():
@@ -223,7 +254,7 @@ def test_hdbscan_may_find_nothing():
     assert math.isnan(found.silhouette)
 
 
-@pytest.mark.parametrize("method", ["kmeans", "ward", "hdbscan"])
+@pytest.mark.parametrize("method", ["kmeans", "ward", "gmm", "hdbscan"])
 @pytest.mark.parametrize("space", ["embedding", "umap"])
 @pytest.mark.parametrize("vectors", [np.ones((20, 3)), np.ones((2, 3)), np.eye(1)])
 def test_what_cannot_be_divided_is_one_cluster_in_every_space(method, space, vectors):
@@ -235,7 +266,7 @@ def test_what_cannot_be_divided_is_one_cluster_in_every_space(method, space, vec
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "wards"}, "method must be one of kmeans, hdbscan, ward, got 'wards'; did you mean 'ward'"),
+        ({"method": "wards"}, "method must be one of kmeans, hdbscan, ward, gmm, got 'wards'; did you mean 'ward'"),
         ({"space": "map"}, "space must be one of embedding, umap, got 'map'"),
         ({"method": "hdbscan", "k": 3}, "hdbscan finds the number of clusters itself, got k=3; leave k out"),
         ({"method": "ward", "k": 31}, r"k must be a whole number, between 1 and 30 \(the number of vectors\); got 31"),
@@ -248,13 +279,13 @@ def test_bad_recipes_are_named(arguments, message):
         cluster(blobs((10, 20))[0], **arguments)
 
 
-@pytest.mark.parametrize("method", ["kmeans", "ward"])
+@pytest.mark.parametrize("method", ["kmeans", "ward", "gmm"])
 def test_more_clusters_than_distinct_vectors_are_refused(method):
     with pytest.raises(InputError, match="number of distinct vectors, got k=4 for fewer"):
         cluster(np.repeat(np.eye(3), 9, axis=0), 4, method=method)
 
 
-@pytest.mark.parametrize("method", ["kmeans", "ward", "hdbscan"])
+@pytest.mark.parametrize("method", ["kmeans", "ward", "gmm", "hdbscan"])
 def test_vectors_that_are_not_finite_are_refused(method):
     with pytest.raises(InputError, match="vectors must be finite, got NaN"):
         cluster(np.full((20, 3), np.nan), method=method, space="embedding")

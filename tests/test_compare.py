@@ -10,6 +10,8 @@ from dinoscope.compare import (
     Contender,
     VectorScores,
     advise,
+    certainty,
+    found_again,
     mean_average_precision,
     neighbor_agreement,
     rank_agreement,
@@ -28,9 +30,9 @@ def blobs(count=120, groups=4, dim=16, spread=0.6, seed=0):
     return (centres[labels] + spread * rng.normal(size=(count, dim))).astype(np.float32), labels.astype(str)
 
 
-def contender(name, accuracy=0.5, speed=10.0, *, clusters=0.1, agreement=0.3, baseline=False):
-    scores = VectorScores(accuracy, 0.4, 0.5, 0.1, clusters, 20.0, 0.1)
-    return Contender(name, 8, scores, agreement, speed, 1.0, baseline)
+def contender(name, accuracy=0.5, speed=10.0, *, again=0.4, baseline=False):
+    scores = VectorScores(accuracy, 0.4, 0.5, 0.1, 0.1, 20.0, 0.1)
+    return Contender(name, 8, scores, 0.3, again, speed, 1.0, baseline)
 
 
 def test_mean_average_precision_is_that_of_scikit_learn():
@@ -94,26 +96,47 @@ def test_odd_input():
         score_vectors(np.full((4, 4), np.nan))
 
 
-def test_order_without_labels_by_its_definition():
-    three = [
-        contender("a", clusters=0.1, agreement=0.5),  # ranks 1 and 3
-        contender("b", clusters=0.3, agreement=0.4),  # ranks 3 and 2
-        contender("c", clusters=0.2, agreement=0.1),  # ranks 2 and 1
-    ]
-    assert rank_without_labels(three) == [1, 0, 2]
-    assert rank_without_labels([replace(three[0], agreement=math.nan), three[1]]) == [1, 0]
+def test_found_again_by_its_definition():
+    rng = np.random.default_rng(0)
+    vectors, changed = rng.normal(size=(50, 6)), rng.normal(size=(30, 6))
+    rows = rng.permutation(50)[:30]
+    changed += 1.5 * vectors[rows]
+    cosine = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in vectors] for a in changed]
+    expected = np.mean(np.argmax(cosine, axis=1) == rows)
+    assert 0.2 < expected < 0.9
+    assert found_again(vectors, changed, rows) == pytest.approx(expected)
+    assert found_again(vectors, vectors) == 1
+
+
+def test_images_that_look_the_same_to_a_model_share_what_is_found():
+    vectors = np.concatenate([np.eye(3), np.eye(3)[:1]])  # the last is a copy of the first
+    assert found_again(vectors, vectors) == pytest.approx((0.5 + 1 + 1 + 0.5) / 4)
+    assert found_again(np.ones((8, 4)), np.ones((8, 4))) == pytest.approx(1 / 8)
+
+
+@pytest.mark.parametrize("rows", [[0, 1], [0, 1, 5], [-1, 0, 1]])
+def test_copies_of_no_image_are_refused(rows):
+    with pytest.raises(InputError, match="rows must name the image of each of 3 copies among 5"):
+        found_again(np.eye(5), np.eye(5)[:3], rows)
+
+
+def test_order_without_labels_is_by_what_is_found_again():
+    three = [contender("a", again=0.2), contender("b", again=math.nan), contender("c", again=0.9)]
+    assert rank_without_labels(three) == [2, 0, 1]
 
 
 def test_agreement_of_the_orders():
-    same = [contender(str(i), 0.1 * i, clusters=0.1 * i, agreement=0.1 * i) for i in range(5)]
+    same = [contender(str(i), 0.1 * i, again=0.1 * i) for i in range(5)]
     assert rank_agreement(same) == pytest.approx(1)
     turned = [replace(each, scores=replace(each.scores, knn_accuracy=-each.scores.knn_accuracy)) for each in same]
     assert rank_agreement(turned) == pytest.approx(-1)
-    mixed = [contender(str(i), accuracy, clusters=c, agreement=c) for i, (accuracy, c) in enumerate(
+    mixed = [contender(str(i), accuracy, again=again) for i, (accuracy, again) in enumerate(
         [(0.5, 0.1), (0.6, 0.3), (0.9, 0.2), (0.2, 0.15)])]  # fmt: skip
     expected = kendalltau([0.1, 0.3, 0.2, 0.15], [0.5, 0.6, 0.9, 0.2]).statistic
     assert rank_agreement(mixed) == pytest.approx(expected)
+    assert certainty(mixed).startswith(f"The order without labels agrees with that by k-NN accuracy to {expected:.2f}")
     assert math.isnan(rank_agreement(same[:1]))
+    assert certainty(same[:1]).startswith("There is nothing to put in order")
 
 
 def test_advice_is_the_best_or_one_as_good_and_faster():
@@ -124,8 +147,21 @@ def test_advice_is_the_best_or_one_as_good_and_faster():
         "No model beats the baseline pixels (0.750; best model poor, 0.700)"
     )
     assert advise([contender("pixels", baseline=True)]).startswith("Only baselines")
-    blind = [replace(each, scores=replace(each.scores, knn_accuracy=math.nan)) for each in (slow, poor)]
-    assert advise(blind).startswith("Without labels slow looks best")
+
+
+def test_advice_without_labels():
+    good, poor = contender("good", math.nan, again=0.9), contender("poor", math.nan, again=0.3)
+    pixels = contender("pixels", math.nan, again=0.5, baseline=True)
+    assert advise([poor, good, pixels]).startswith("Without labels good looks best")
+    assert advise([poor, good, pixels]).endswith("(0.900).")
+    assert advise([good, replace(good, name="twin", found_again=0.895), poor]).endswith(
+        "; twin cannot be told from it."
+    )
+    assert advise([poor, pixels]).startswith(
+        "No model beats the baseline pixels (0.500 of changed images found again; best model poor, 0.300)"
+    )
+    assert advise([contender("x", math.nan, again=math.nan)]).endswith("nothing can be advised.")
+    assert certainty([good, poor]).startswith("On three labelled sets this order agreed")
 
 
 def test_every_label_keeps_its_share_of_a_sample():

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from dinoscope.cli_compare import compare
 from dinoscope.compare_plots import comparison_figure
-from dinoscope.comparison import PixelEncoder, UntrainedEncoder, compare_models
+from dinoscope.comparison import compare_models
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.images import ArraySource, open_source
+from dinoscope.untrained import PixelEncoder, UntrainedEncoder
 from tests.checkpoints import save_vit
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -42,6 +43,7 @@ def test_a_trained_model_beats_the_baselines(fashion):
     assert trained > untrained + 0.05
     assert (found.images, found.labels, found.left_out) == (300, 10, ())
     assert all(each.images_per_second > 0 for each in found.contenders)
+    assert found.contenders[0].found_again > max(each.found_again for each in found.contenders[1:]) + 0.2
 
 
 def test_every_setting_of_a_model_that_takes_several(fashion, weights):
@@ -71,10 +73,32 @@ def test_too_few_images():
         compare_models(ArraySource(np.zeros((2, 8, 8), np.uint8)), ["mini-fashion"])
 
 
-def test_no_labels():
+def test_no_labels(monkeypatch):
+    monkeypatch.setattr("dinoscope.comparison._CHANGED", 5)
     images = np.random.default_rng(0).integers(0, 255, (12, 8, 8), dtype=np.uint8)
     found = compare_models(ArraySource(images), ["mini-fashion"])
     assert np.isnan([each.scores.knn_accuracy for each in found.contenders]).all()
+    assert all(each.found_again * 5 == pytest.approx(round(each.found_again * 5)) for each in found.contenders)
+
+
+def test_files_that_cannot_be_read_are_not_looked_for(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        Image.fromarray(rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "2.png").write_bytes(b"no image")
+    found = compare_models(open_source(tmp_path), ["mini"])
+    assert found.images == 5
+    assert 0 <= found.contenders[0].found_again <= 1
+
+
+def test_none_of_the_images_to_change_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("dinoscope.comparison._CHANGED", 1)
+    for number in range(5):
+        Image.fromarray(np.full((20, 30, 3), 40 * number, np.uint8)).save(tmp_path / f"{number}.png")
+    drawn = int(np.random.default_rng(0).permutation(5)[0])
+    (tmp_path / f"{drawn}.png").write_bytes(b"no image")
+    found = compare_models(open_source(tmp_path), ["mini"])
+    assert np.isnan([each.found_again for each in found.contenders]).all()
 
 
 def test_baselines_give_unit_vectors_also_of_black():
@@ -83,8 +107,8 @@ def test_baselines_give_unit_vectors_also_of_black():
     for encoder in (PixelEncoder(), UntrainedEncoder()):
         np.testing.assert_allclose(np.linalg.norm(encoder.run(pixels), axis=1), 1, atol=1e-5)
     random = np.random.default_rng(0).integers(0, 255, (3, 32, 32, 3), dtype=np.uint8)
-    assert np.array_equal(UntrainedEncoder(1).run(random), UntrainedEncoder(1).run(random))
-    assert not np.allclose(UntrainedEncoder(1).run(random), UntrainedEncoder(2).run(random), atol=1e-3)
+    assert np.array_equal(UntrainedEncoder(seed=1).run(random), UntrainedEncoder(seed=1).run(random))
+    assert not np.allclose(UntrainedEncoder(seed=1).run(random), UntrainedEncoder(seed=2).run(random), atol=1e-3)
 
 
 def test_command(tmp_path):
@@ -105,7 +129,17 @@ def test_command(tmp_path):
         catch_exceptions=False,
     )  # fmt: skip
     assert "30 images." in run.stdout
+    assert "The order without labels agrees" in run.stderr
     assert table.read_text().startswith("model,knn_accuracy,")
+
+
+def test_command_without_labels(tmp_path):
+    pixels = tmp_path / "pixels.npy"
+    np.save(pixels, np.random.default_rng(0).integers(0, 255, (20, 16, 16), dtype=np.uint8))
+    run = CliRunner().invoke(app, [str(pixels), "--models", "mini-fashion"], catch_exceptions=False)
+    assert "found again" in run.stdout
+    assert "k-NN" not in run.stdout.splitlines()[0]
+    assert "On three labelled sets this order agreed" in run.stderr
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Score models on a sample of your images: how much they see, how fast, and which one to take."""
-    from dinoscope.compare import advise, rank_agreement, rank_without_labels
+    from dinoscope.compare import advise, certainty, rank_agreement, rank_without_labels
     from dinoscope.comparison import compare_models
     from dinoscope.images import open_source
     from dinoscope.terminal import embedding_progress, print_json, print_table, say
@@ -53,7 +53,8 @@ def compare(
     if as_json:
         print_json({
             "images": found.images, "labels": found.labels, "contenders": rows, "advice": advice,
-            "rank_agreement": tau, "left_out": [{"model": name, "reason": why} for name, why in found.left_out],
+            "rank_agreement": tau, "certainty": certainty(found.contenders),
+            "left_out": [{"model": name, "reason": why} for name, why in found.left_out],
         })  # fmt: skip
         return
     labelled = not any(math.isnan(each.scores.knn_accuracy) for each in found.contenders)
@@ -66,8 +67,7 @@ def compare(
     for name, why in found.left_out:
         say(f"{name} was left out: {why}")
     typer.echo(f"{found.images:,} images. {advice}")
-    if not math.isnan(tau):
-        say(f"The order without labels agrees with that by k-NN accuracy to {tau:.2f} (Kendall's tau; 1 is the same).")
+    say(certainty(found.contenders))
     if output is not None:
         typer.echo(str(output))
 
@@ -76,16 +76,16 @@ _NEED_LABELS = ("knn_accuracy", "mean_average_precision", "nmi", "silhouette_lab
 _HEADS = {
     "model": "model", "knn_accuracy": "k-NN", "mean_average_precision": "mAP", "nmi": "NMI",
     "silhouette_labels": "sil. labels", "silhouette_clusters": "sil. clusters", "effective_rank": "eff. rank",
-    "hubness": "hubness", "agreement": "agreement", "place_without_labels": "place", "images_per_second": "images/s",
-    "megabytes": "MB", "dim": "vector",
+    "hubness": "hubness", "agreement": "agreement", "found_again": "found again", "place_without_labels": "place",
+    "images_per_second": "images/s", "megabytes": "MB", "dim": "vector",
 }  # fmt: skip
 
 
 def _row(contender: Contender, place: int) -> dict[str, Any]:
     return {
         "model": contender.name, **vars(contender.scores), "agreement": contender.agreement,
-        "place_without_labels": place, "images_per_second": contender.images_per_second,
-        "megabytes": contender.megabytes, "dim": contender.dim,
+        "found_again": contender.found_again, "place_without_labels": place,
+        "images_per_second": contender.images_per_second, "megabytes": contender.megabytes, "dim": contender.dim,
     }  # fmt: skip
 
 

@@ -1,10 +1,9 @@
-"""Clusters by k-means, Ward or HDBSCAN, in the embedding or in a UMAP of it, and how many there are."""
+"""Clusters by k-means, Ward, a mixture or HDBSCAN, in the embedding or in a UMAP of it, and how many there are."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.checks import check_count, check_labels, check_vectors
+from dinoscope.cluster_methods import NO_CLUSTER, Method, fit_hdbscan, fit_kmeans, fitter, group_means
 from dinoscope.errors import InputError, did_you_mean
 from dinoscope.knn import NeighborGraph, l2_normalize
 from dinoscope.metrics import Metric, silhouette
@@ -21,15 +21,10 @@ __all__ = [
     "resolve_space", "umap_space",
 ]  # fmt: skip
 
-Method = Literal["kmeans", "hdbscan", "ward"]
 Space = Literal["embedding", "umap"]
 
-NO_CLUSTER = -1  # the label of what HDBSCAN leaves out
-
 _MOST_CLUSTERS = 20
-_STARTS = 4  # seeded k-means++ starts, the best kept
 _SAMPLE = 5_000  # rows on which numbers of clusters are tried
-_SEEDS = 2_000  # small groups from which Ward starts, where there are more rows: a matrix of 32 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +75,10 @@ def cluster(
     The methods: k-means; Ward (1963), which joins the two groups whose union adds least to the squared distances from
     the centres, starting from single rows, or, beyond 2,000, from 2,000 small groups made by k-means (the table of all
     pairs grows with the square: 1.2 GB for 10,000 rows); HDBSCAN (Campello et al. 2013), which finds the number itself
-    and leaves out what lies apart, with at least 5 and 0.5 % of the rows a cluster.
+    and leaves out what lies apart, with at least 5 and 0.5 % of the rows a cluster; a mixture ("gmm") of Gaussians of
+    one shape, on as many principal components as there are clusters. In the embedding each vector is averaged with its
+    15 nearest neighbours for that, which takes away noise (as in the graph convolution of Zhang et al. 2019,
+    arXiv:1906.01210). A Gaussian may end up with no row at all; then there is a cluster less.
 
     The spaces: the embedding, by cosine (``kmeans`` itself with that method), or a UMAP of it, by euclidean distance,
     which is what Lowe et al. 2024 (arXiv:2406.02465) recommend for clusters. Centres, medoids and the silhouette are
@@ -90,7 +88,7 @@ def cluster(
         vectors: Array (N, D), of any scale.
         k: Number of clusters, 1 to N; without it the one with the best silhouette in the space that is clustered.
             Vectors that are all alike, and fewer than 3, are then one cluster.
-        method: "kmeans", "hdbscan" or "ward".
+        method: "kmeans", "hdbscan", "ward" or "gmm".
         space: "embedding" or "umap"; by default the UMAP for HDBSCAN, to which distances in hundreds of dimensions say
             little and which takes minutes there, else the embedding.
         layout: The UMAP (N, C), where it is at hand; else it is computed, see ``umap_space``.
@@ -117,11 +115,11 @@ def cluster(
         if len(points) != len(unit):
             raise InputError(f"layout must have one row a vector, expected {len(unit)}, got {len(points)}; map it anew")
     if method == "hdbscan":
-        return _describe(unit, _largest_first(_hdbscan(points)))
+        return _describe(unit, _largest_first(fit_hdbscan(points)))
     if k is None:
         choice = _choose(points, method, metric, None, seed, _SAMPLE)
         k, curve = choice.k, choice.curve
-    return _describe(unit, _largest_first(_fitter(points, method, seed)(k)), curve)
+    return _describe(unit, _largest_first(fitter(points, method, metric, seed)(k)), curve)
 
 
 def resolve_space(method: Method, space: Space | None, k: int | None) -> Space:
@@ -133,7 +131,7 @@ def resolve_space(method: Method, space: Space | None, k: int | None) -> Space:
                 f"{name} must be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}"
             )
     if method == "hdbscan" and k is not None:
-        raise InputError(f"hdbscan finds the number of clusters itself, got k={k}; leave k out, or take kmeans or ward")
+        raise InputError(f"hdbscan finds the number of clusters itself, got k={k}; leave k out, or take another method")
     return space or ("umap" if method == "hdbscan" else "embedding")
 
 
@@ -162,7 +160,8 @@ def kmeans(vectors: ArrayLike, k: int | None = None, *, seed: int = 0) -> Cluste
     """Cluster by k-means (Lloyd, k-means++ starts) on the vectors scaled to length 1.
 
     The squared distance of unit vectors is twice the cosine distance, so the clusters are those of direction. The
-    same input and seed give the same clusters.
+    same input and seed give the same clusters. Beyond 100,000 vectors the clusters are fitted to a sample of that size,
+    and every vector goes to the nearest centre.
 
     Args:
         vectors: Array (N, D), of any scale.
@@ -181,7 +180,7 @@ def kmeans(vectors: ArrayLike, k: int | None = None, *, seed: int = 0) -> Cluste
         choice = choose_k(vectors, seed=seed)
         k, curve = choice.k, choice.curve
     check_count(k, "k", at_most=len(unit), why="the number of vectors")
-    return _describe(unit, _largest_first(_fit(unit, k, seed)), curve)
+    return _describe(unit, _largest_first(fit_kmeans(unit, k, seed)), curve)
 
 
 def choose_k(
@@ -219,7 +218,7 @@ def find_medoids(vectors: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
     unit = l2_normalize(vectors)
     _, codes = np.unique(check_labels(labels, len(unit)), return_inverse=True)
     medoids = []
-    for code, center in enumerate(_means(unit, codes)):
+    for code, center in enumerate(group_means(unit, codes)):
         members = np.flatnonzero(codes == code)
         medoids.append(members[(unit[members] * center).sum(axis=1).argmax()])
     return np.asarray(medoids, np.int64)
@@ -240,7 +239,7 @@ def _describe(
     members, codes = unit[rows], labels[rows]
     score = silhouette(members, codes) if 1 < codes.max() + 1 < len(rows) else math.nan
     medoids = rows[find_medoids(members, codes)]
-    return Clustering(labels, _means(members, codes).astype(np.float32), medoids, score, curve)
+    return Clustering(labels, group_means(members, codes).astype(np.float32), medoids, score, curve)
 
 
 def _choose(
@@ -255,7 +254,7 @@ def _choose(
     numbers = sorted({check_count(each, "candidates", at_least=2, at_most=len(points) - 1) for each in candidates})
     if not numbers:
         raise InputError("candidates must hold at least one number, got none; leave it out for 2 to 20")
-    fit = _fitter(points, method, seed)
+    fit = fitter(points, method, metric, seed)
     curve: list[tuple[int, float]] = []
     for number in numbers:
         try:
@@ -269,122 +268,6 @@ def _choose(
     return ClusterCount(best[0], tuple(curve))
 
 
-def _fitter(points: NDArray[Any], method: Method, seed: int) -> Callable[[int], NDArray[Any]]:
-    """Return what gives the labels (N,) for a number of clusters; Ward's tree is grown once for all numbers."""
-    return _ward(points, seed) if method == "ward" else lambda k: _fit(points, k, seed)
-
-
-def _fit(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[Any]:
-    """Return the k-means labels (N,), refusing fewer distinct vectors than clusters."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
-
-    check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
-    # One thread: with more, the order of the sums, and so the last digits, differ from run to run; and the threads
-    # wait for each other longer than they work, ten times longer on a busy machine.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            labels: NDArray[Any] = KMeans(k, n_init=_STARTS, random_state=seed).fit(unit).labels_
-        except ConvergenceWarning as warning:
-            raise _too_few_distinct(k) from warning
-    return labels
-
-
-def _too_few_distinct(k: int) -> InputError:
-    return InputError(
-        f"k must be at most the number of distinct vectors, got k={k} for fewer; "
-        "remove duplicates or ask for fewer clusters"
-    )
-
-
-def _hdbscan(points: NDArray[Any]) -> NDArray[Any]:
-    """Return HDBSCAN's labels (N,), -1 for no cluster."""
-    from sklearn.cluster import HDBSCAN
-
-    size = max(5, len(points) // 200)
-    if len(points) < 2 * size:  # too few for two clusters, and HDBSCAN never finds one alone
-        return np.full(len(points), NO_CLUSTER)
-    labels: NDArray[Any] = HDBSCAN(min_cluster_size=size, min_samples=5, copy=True).fit(points).labels_
-    return labels
-
-
-def _ward(points: NDArray[Any], seed: int) -> Callable[[int], NDArray[Any]]:
-    """Grow Ward's tree; return what cuts it into a number of clusters."""
-    groups = np.arange(len(points)) if len(points) <= _SEEDS else _small_groups(points, seed)
-    sizes = np.bincount(groups)
-    centers = _means(points, groups)
-    merges, heights = _ward_merges(centers, sizes.astype(np.float64))
-    merges = merges[np.argsort(heights, kind="stable")]
-    distinct = len(np.unique(centers, axis=0))
-
-    def cut(k: int) -> NDArray[Any]:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        if k > distinct:
-            raise _too_few_distinct(k)
-        one, other = merges[: len(sizes) - k].T
-        links = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(len(sizes), len(sizes)))
-        _, labels = connected_components(links, directed=False)
-        return np.asarray(labels)[groups]
-
-    return cut
-
-
-def _small_groups(points: NDArray[Any], seed: int) -> NDArray[Any]:
-    """Divide many rows into at most ``_SEEDS`` groups (N,) by a few rounds of k-means."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
-
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows are fewer groups
-        fitted = KMeans(_SEEDS, init="random", n_init=1, max_iter=10, random_state=seed).fit(points)
-    groups: NDArray[Any] = np.unique(fitted.labels_, return_inverse=True)[1]
-    return groups
-
-
-def _ward_merges(
-    centers: NDArray[np.float64], sizes: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Join groups until one is left, by nearest-neighbour chains (Murtagh 1983) with Lance and Williams' update.
-
-    Two groups stand apart by twice what their union adds to the squared distances from the centres,
-    2 n m / (n + m) |c - d|^2, which is the squared height of SciPy's ``linkage`` where all sizes are 1.
-
-    Returns:
-        For groups with means (M, D) and sizes (M,): pairs that were joined (M - 1, 2), each group named by one of its
-        first members, and what each join cost (M - 1,); sorted by cost they are the tree.
-    """
-    from scipy.spatial.distance import cdist
-
-    sizes, count = sizes.copy(), len(sizes)
-    gaps = cdist(centers, centers, "sqeuclidean") * (2 * np.outer(sizes, sizes) / np.add.outer(sizes, sizes))
-    np.fill_diagonal(gaps, np.inf)
-    merges, heights = np.empty((count - 1, 2), np.int64), np.empty(count - 1)
-    chain: list[int] = []
-    for step in range(count - 1):
-        chain = chain or [int(np.argmax(sizes > 0))]
-        while True:
-            last = chain[-1]
-            nearest = int(gaps[last].argmin())
-            if len(chain) > 1 and gaps[last, chain[-2]] <= gaps[last, nearest]:  # each is the other's nearest
-                break
-            chain.append(nearest)
-        one, other = chain.pop(), chain.pop()
-        merges[step], heights[step] = (one, other), gaps[one, other]
-        own, more = sizes[one], sizes[other]
-        joined = (own + sizes) * gaps[one] + (more + sizes) * gaps[other] - sizes * gaps[one, other]
-        joined /= own + more + sizes
-        sizes[other], sizes[one] = own + more, 0
-        joined[(sizes == 0) | (np.arange(count) == other)] = np.inf
-        gaps[other], gaps[:, other] = joined, joined
-        gaps[one], gaps[:, one] = np.inf, np.inf
-    return merges, heights
-
-
 def _largest_first(labels: NDArray[Any]) -> NDArray[np.int32]:
     """Renumber so that sizes descend; among equal sizes the cluster with the lowest row comes first; -1 stays."""
     numbered = np.full(len(labels), NO_CLUSTER, np.int32)
@@ -392,8 +275,3 @@ def _largest_first(labels: NDArray[Any]) -> NDArray[np.int32]:
     _, first, codes, sizes = np.unique(labels[rows], return_index=True, return_inverse=True, return_counts=True)
     numbered[rows] = np.argsort(np.lexsort((first, -sizes)))[codes]
     return numbered
-
-
-def _means(points: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean of the rows of each code 0..k-1, (k, D)."""
-    return np.stack([points[codes == code].mean(axis=0, dtype=np.float64) for code in range(codes.max() + 1)])

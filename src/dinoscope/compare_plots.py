@@ -23,7 +23,7 @@ _PLACES = [(9.0, 0.0, 0.0), (-9.0, 0.0, 1.0), (0.0, 14.0, 0.5), (0.0, -14.0, 0.5
 
 
 def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, format: str = "png") -> bytes:
-    """Draw accuracy (without labels the silhouette of the clusters) over images a second; baselines are hollow.
+    """Draw accuracy (without labels the share of changed images found again) over images a second; baselines hollow.
 
     Raises:
         InputError: If there is nothing to draw.
@@ -31,7 +31,7 @@ def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, fo
     if not contenders:
         raise InputError("there is nothing to draw: expected one contender or more")
     labelled = not any(math.isnan(each.scores.knn_accuracy) for each in contenders)
-    heights = [each.scores.knn_accuracy if labelled else each.scores.silhouette_clusters for each in contenders]
+    heights = [each.scores.knn_accuracy if labelled else each.found_again for each in contenders]
     speeds = [each.images_per_second for each in contenders]
     figure = new_figure(7.2, 4.4)
     axes = figure.add_axes((0.1, 0.14, 0.86, 0.8))
@@ -44,7 +44,7 @@ def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, fo
     axes.set_xlim(min(speeds) / 2, max(speeds) * 4)
     axes.margins(y=0.15)
     axes.set_xlabel("images a second on this machine", color=ink)
-    axes.set_ylabel("k-NN accuracy" if labelled else "silhouette of the clusters", color=ink)
+    axes.set_ylabel("k-NN accuracy" if labelled else "changed images found again", color=ink)
     axes.grid(color=ink, alpha=0.12, linewidth=0.6)
     axes.tick_params(colors=ink, labelsize=9, length=3)
     axes.spines[["top", "right"]].set_visible(False)

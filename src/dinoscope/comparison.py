@@ -10,26 +10,25 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dinoscope.augmentation import AugmentedSource
 from dinoscope.collection import Collection
-from dinoscope.compare import Contender, neighbor_agreement, score_vectors, stratified_sample
+from dinoscope.compare import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
 from dinoscope.embedding import Progress
 from dinoscope.encoder import Encoder
-from dinoscope.errors import DinoscopeError, InputError, ModelError
+from dinoscope.errors import DinoscopeError, InputError, ModelError, SourceError
 from dinoscope.images import ImageSource, select
 from dinoscope.knn import neighbors
-from dinoscope.models import Model, get_model, read_weights
-from dinoscope.preprocess import Preprocessing, prepare, preprocessing_of
-from dinoscope.runtime import Graph, open_runtime
-from dinoscope.untrained import redraw_weights
+from dinoscope.models import get_model
+from dinoscope.untrained import PixelEncoder, UntrainedEncoder
 
-__all__ = ["BASELINES", "Comparison", "PixelEncoder", "UntrainedEncoder", "compare_models", "default_models"]
+__all__ = ["BASELINES", "Comparison", "compare_models", "default_models"]
 
 BASELINES = ("pixels", "untrained")
 
 _RATE_IMAGES, _RATE_SECONDS = 64, 1.5
 _NEIGHBORS = 15
+_CHANGED = 1_000  # images at most that are changed and looked for; the deviation of a share of them is below 0.016
 
 
 @dataclass(frozen=True)
@@ -49,53 +48,15 @@ class Comparison:
     labels: int
 
 
-class _Baseline:
-    """What stands in for an ``Encoder`` where there is nothing to load; see there."""
+@dataclass(frozen=True)
+class _Entry:
+    """A model and setting that ran."""
 
-    resolution, precision, device = 32, "fp32", "cpu"
-    preprocessing: Preprocessing = preprocessing_of("bundled")
-
-    def __init__(self, name: str, dim: int, batch_size: int) -> None:
-        self.model = Model(name, "baseline", "bundled", resolution=self.resolution, dim=dim)
-        self.dim, self.batch_size, self.key = dim, batch_size, name
-
-    def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Scale and crop to 32 pixels."""
-        return prepare(image, self.preprocessing, self.resolution, size)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what is stored beside the vectors."""
-        return {"model": self.key, "dim": self.dim, "resolution": self.resolution, "weights_sha256": "", "licence": ""}
-
-
-class PixelEncoder(_Baseline):
-    """The images themselves, small, as vectors: what every model has to beat."""
-
-    def __init__(self) -> None:
-        """Make one."""
-        super().__init__("pixels", self.resolution**2 * 3, 256)
-
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Lay out the pixels of each image in a row of length 1. Black is 1 of 256, for a row of zeros has none."""
-        rows = pixels.reshape(len(pixels), -1).astype(np.float32) + 1
-        vectors: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return vectors
-
-
-class UntrainedEncoder(_Baseline):
-    """The bundled network with weights drawn at random: what its shape alone sees."""
-
-    def __init__(self, seed: int = 0) -> None:
-        """Draw the weights."""
-        mini = get_model("mini")
-        super().__init__("untrained", mini.dim, 64)
-        self._runtime = open_runtime(Graph("untrained", redraw_weights(read_weights(mini), seed), small=True), "cpu")
-
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return unit vectors (B, D)."""
-        features = self._runtime.run(["cls"], pixels)[0]
-        vectors: NDArray[np.float32] = features / np.linalg.norm(features, axis=1, keepdims=True)
-        return vectors
+    title: str
+    encoder: Any
+    collection: Collection
+    found_again: float
+    rate: float
 
 
 def default_models() -> list[str]:
@@ -127,7 +88,7 @@ def compare_models(
         resolutions: For models that take more than one; by default each model's own.
         poolings: For models that have patches.
         sample: Images at most.
-        seed: Seed of the sample, of k-means and of the untrained network.
+        seed: Seed of the sample, of k-means, of the untrained network, and of the changes to images.
         device: See ``Encoder``.
         on_progress: Called with the name of what is embedding, and how far it is.
         say: Called with what is about to be downloaded, if anything is.
@@ -142,7 +103,7 @@ def compare_models(
     chosen = select(source, rows.tolist())
     left_out: list[tuple[str, str]] = []
     first_error: DinoscopeError | None = None
-    found: list[tuple[str, Any, Collection, float]] = []
+    found: list[_Entry] = []
     with TemporaryDirectory(prefix="dinoscope-") as place:
         for name in names:
             for title, make in _variants(name, resolutions, poolings, device, seed, say):
@@ -157,13 +118,15 @@ def compare_models(
                     left_out.append((name, str(error)))
                     break
                 report = None if on_progress is None else _reporter(on_progress, title)
-                collection = Collection.from_images(chosen, Path(place), model=encoder, on_progress=report)
-                found.append((title, encoder, collection, _rate(encoder, chosen)))
-        if first_error is not None and all(entry[0] in BASELINES for entry in found):
+                collection = Collection.from_images(chosen, Path(place, "images"), model=encoder, on_progress=report)
+                again = _find_again(collection, chosen, encoder, Path(place, "changed"), seed, report)
+                found.append(_Entry(title, encoder, collection, again, _rate(encoder, chosen)))
+        if first_error is not None and all(entry.title in BASELINES for entry in found):
             raise first_error
         contenders = _score(found, seed)
-    labels = {label for label in found[0][2].labels if label is not None}
-    return Comparison(contenders, tuple(left_out), len(found[0][2]), len(labels))
+    collection = found[0].collection
+    labels = {label for label in collection.labels if label is not None}
+    return Comparison(contenders, tuple(left_out), len(collection), len(labels))
 
 
 def _variants(
@@ -174,7 +137,7 @@ def _variants(
     if name == "pixels":
         return [("pixels", PixelEncoder)]
     if name == "untrained":
-        return [("untrained", lambda: UntrainedEncoder(seed))]
+        return [("untrained", lambda: UntrainedEncoder(seed=seed))]
     try:
         row = get_model(name)
     except ModelError as error:
@@ -223,14 +186,31 @@ def _rate(encoder: Any, source: ImageSource) -> float:
     return runs * len(batch) / (time.perf_counter() - began)
 
 
-def _score(found: Sequence[tuple[str, Any, Collection, float]], seed: int) -> tuple[Contender, ...]:
-    count = len(found[0][2])
+def _find_again(
+    collection: Collection, source: ImageSource, encoder: Any, place: Path, seed: int,
+    on_progress: Callable[[Progress], None] | None,
+) -> float:  # fmt: skip
+    """Embed changed copies of some images, and look for their images among all."""
+    count = len(source.items)
+    drawn = np.sort(np.random.default_rng(seed).permutation(count)[:_CHANGED]).tolist()
+    copies = AugmentedSource(select(source, drawn), seed)
+    try:
+        changed = Collection.from_images(copies, place, model=encoder, on_progress=on_progress)
+    except SourceError:  # of those drawn not one can be read
+        return float("nan")
+    at = {name: position for position, name in enumerate(collection.ids)}
+    return found_again(collection.vectors, changed.vectors, [at[name] for name in changed.ids])
+
+
+def _score(found: Sequence[_Entry], seed: int) -> tuple[Contender, ...]:
+    count = len(found[0].collection)
     if count < 3:
         raise InputError(f"a comparison needs at least 3 images that can be read, got {count}")
     k = min(_NEIGHBORS, count - 1)
-    graphs = [neighbors(collection.vectors, k) for _, _, collection, _ in found]
+    graphs = [neighbors(entry.collection.vectors, k) for entry in found]
     contenders = []
-    for position, (title, encoder, collection, rate) in enumerate(found):
+    for entry, own in zip(found, graphs, strict=True):
+        collection, model = entry.collection, entry.encoder.model
         known = np.asarray([label is not None for label in collection.labels])
         labels = [str(label) for label in collection.labels[known]]
         scores = (
@@ -240,12 +220,12 @@ def _score(found: Sequence[tuple[str, Any, Collection, float]], seed: int) -> tu
         )
         # settings of one model agree with each other whatever they see
         others = [
-            neighbor_agreement(graphs[position], graph, k)
-            for graph, (_, other, _, _) in zip(graphs, found, strict=True)
-            if other.model.name != encoder.model.name
+            neighbor_agreement(own, graph, k)
+            for graph, other in zip(graphs, found, strict=True)
+            if other.encoder.model.name != model.name
         ]
         contenders.append(Contender(
-            title, collection.vectors.shape[1], scores, float(np.mean(others)) if others else float("nan"), rate,
-            encoder.model.megabytes, title in BASELINES,
+            entry.title, collection.vectors.shape[1], scores, float(np.mean(others)) if others else float("nan"),
+            entry.found_again, entry.rate, model.megabytes, entry.title in BASELINES,
         ))  # fmt: skip
     return tuple(contenders)

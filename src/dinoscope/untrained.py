@@ -1,16 +1,67 @@
-"""What vectors would be without training: an untrained network's, and the pixels themselves. Nulls for clusters."""
+"""What vectors would be without training: the pixels themselves, and an untrained network's.
+
+Models have to beat them in ``compare``; clusters are judged against them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["pixel_vectors", "redraw_weights", "untrained_vectors"]
+from dinoscope.encoder import Encoder
+from dinoscope.knn import l2_normalize
+from dinoscope.models import Model, read_weights
+from dinoscope.preprocess import Preprocessing, prepare, preprocessing_of
+from dinoscope.runtime import Graph, open_runtime
+
+__all__ = ["PixelEncoder", "UntrainedEncoder", "pixel_vectors", "redraw_weights", "untrained_vectors"]
 
 _FEWEST = 16  # numbers of a tensor from which it is a weight, not the scale of the pixels
+
+
+class PixelEncoder:
+    """The images themselves, small, as vectors; stands in for an ``Encoder``, see there."""
+
+    resolution, precision, device, batch_size, key = 32, "fp32", "cpu", 256, "pixels"
+    preprocessing: Preprocessing = preprocessing_of("bundled")
+
+    def __init__(self) -> None:
+        """Make one."""
+        self.dim = self.resolution**2 * 3
+        self.model = Model("pixels", "baseline", "bundled", resolution=self.resolution, dim=self.dim)
+
+    def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Scale and crop to 32 pixels."""
+        return prepare(image, self.preprocessing, self.resolution, size)
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the pixels of each square as a row of length 1."""
+        return l2_normalize(pixel_vectors(list(pixels), self.resolution))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is stored beside the vectors."""
+        return {"model": self.key, "dim": self.dim, "resolution": self.resolution, "weights_sha256": "", "licence": ""}
+
+
+class UntrainedEncoder(Encoder):
+    """A bundled network with weights drawn at random: what its shape alone sees."""
+
+    def __init__(self, model: str = "mini", *, seed: int = 0) -> None:
+        """Draw the weights.
+
+        Raises:
+            ModelError: If the model is unknown, or not a bundled one.
+        """
+        super().__init__(model, device="cpu")
+        weights = redraw_weights(read_weights(self.model), seed)
+        self._runtime = open_runtime(Graph(f"untrained {model}", weights, small=True), "cpu")
+        self.model = replace(self.model, name="untrained", description="baseline", megabytes=0.0)
+        self.weights_sha256, self.key = "", f"untrained-{model}-{seed}"
 
 
 def untrained_vectors(
@@ -30,18 +81,7 @@ def untrained_vectors(
         ModelError: If the model is unknown.
         InputError: If an array is no image.
     """
-    from dinoscope.encoder import Encoder
-    from dinoscope.knn import l2_normalize, row_blocks
-    from dinoscope.models import get_model, read_weights
-    from dinoscope.runtime import Graph, open_runtime
-
-    trained = Encoder(model)  # for its preprocessing
-    graph = Graph(f"untrained {model}", redraw_weights(read_weights(get_model(model)), seed), small=True)
-    runtime = open_runtime(graph, "cpu")
-    pixels = np.stack([trained.preprocess(image) for image in images])
-    return l2_normalize(
-        np.concatenate([runtime.run(["cls"], pixels[rows])[0] for rows in row_blocks(len(pixels), trained.batch_size)])
-    )
+    return UntrainedEncoder(model, seed=seed).encode(images)
 
 
 def redraw_weights(proto: bytes, seed: int = 0) -> bytes:
