@@ -155,6 +155,7 @@ def test_bad_calls_are_refused(collection, tmp_path):
     assert run(collection, "--limit", 0).exit_code == 2
     lost = shutil.copytree(collection, tmp_path / "lost")
     shutil.rmtree(lost / "details")
+    shutil.rmtree(lost / "results", ignore_errors=True)  # or the stored findings would do
     with pytest.raises(Exception, match="has lost the details of 250 images: run 'dinoscope embed' again"):
         run(lost, "--duplicates")
 
@@ -191,3 +192,18 @@ def test_long_blocks_and_texts_stay_on_the_page():
     assert (pixels[-8:] == 255).all()
     with pytest.raises(InputError, match="'empty' has nothing to draw"):
         draw_sheet("empty", "", [], lambda _: [])
+
+
+def test_what_was_dismissed_is_left_out_from_then_on(collection, tmp_path):
+    own = shutil.copytree(collection, tmp_path / "own")
+    found = json.loads(run(own, "--json").stdout)
+    kinds = [kind for kind in ("duplicates", "outliers", "label_errors") if found[kind]["found"]]
+    assert kinds
+    for kind in kinds:
+        before = [each["key"] for each in found[kind]["found"]]
+        result = run(own, f"--{kind.replace('_', '-')}", "--dismiss", before[0], "--json")
+        part = json.loads(result.stdout)[kind]
+        assert [each["key"] for each in part["found"]] == [key for key in before if key != before[0]]
+        assert "1 other dismissed" in part["remark"]
+    with pytest.raises(Exception, match="'x' is no key of a finding"):
+        run(own, "--dismiss", "x")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.cluster_plots import cluster_picture, confusion_figure, match_order
+from dinoscope.cluster_plots import cluster_picture, cluster_label_figure, match_order
 from dinoscope.clusters import kmeans
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
@@ -122,7 +122,7 @@ def test_stored_clusters_of_plain_k_means_stay_valid(collection):
     np.testing.assert_array_equal(again.clusters(5).labels, plain.labels)
     settings = {"method": "kmeans", "k": 5, "seed": 0}  # what keys were made of before there were other methods
     assert again.stages["clusters"].settings == settings
-    assert (collection / "results" / "clusters" / f"{digest('clusters', 1, again._state, settings)}.parquet").exists()
+    assert (collection / "results" / "clusters" / f"{digest('clusters', 1, again.state, settings)}.parquet").exists()
     assert again.stages["clusters"].stored
     np.testing.assert_allclose(again.clusters(5, method="ward").centers, ward.centers, atol=1e-6)
 
@@ -149,14 +149,14 @@ def test_heat_maps_of_odd_shapes():
     names = [f"a label with a long name {number} $x$" for number in range(50)]
     clusters = [f"cluster {number}" for number in range(70)]
     for picture in (
-        confusion_figure(many, clusters, names, apart=1, title="a $title$ with 字"),
-        confusion_figure([[0]], ["cluster 0"], ["only"]),
-        confusion_figure(many[:1, :3], ["no cluster"], names[:3], apart=1),
+        cluster_label_figure(many, clusters, names, apart=1, title="a $title$ with 字"),
+        cluster_label_figure([[0]], ["cluster 0"], ["only"]),
+        cluster_label_figure(many[:1, :3], ["no cluster"], names[:3], apart=1),
     ):
         assert min(Image.open(io.BytesIO(picture)).size) > 100
     small = many[:2, :3], clusters[:2], names[:3]
-    assert confusion_figure(*small) == confusion_figure(*small)
+    assert cluster_label_figure(*small) == cluster_label_figure(*small)
     with pytest.raises(InputError, match=r"counts must have shape \(1, 2\), one or more each, got \(2, 1\)"):
-        confusion_figure([[1], [2]], ["a"], ["b", "c"])
+        cluster_label_figure([[1], [2]], ["a"], ["b", "c"])
     with pytest.raises(InputError, match="nothing to draw"):
         cluster_picture(kmeans(np.eye(2), 2), [None, None])

@@ -14,8 +14,15 @@ from PIL import Image, ImageColor
 from dinoscope import Collection
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
-from dinoscope.map_plots import Panel, comparison_figure, figures_of, tuning_figure
-from dinoscope.map_quality import map_quality
+from dinoscope.map_plots import (
+    figures_of,
+    flat_view,
+    maps_figure,
+    solid_map_figure,
+    trust_map_figure,
+    tuning_figure,
+)
+from dinoscope.map_quality import MeasuredMap, map_quality
 from dinoscope.plots import ACCENT, PALETTE
 from dinoscope.projection import Method
 from dinoscope.tune import tune
@@ -91,8 +98,12 @@ def test_map_compare_as_picture_table_and_json(run, folder, tmp_path):
     [
         (["--method", "tnse"], "method must be one of umap, tsne, pca, got 'tnse'; did you mean 'tsne'?"),
         (["--compare", "umap,"], "method must be one of umap, tsne, pca, got ''"),
-        (["--compare", "umap,pca", "--images"], "--images draws one map: leave it or --compare out"),
-        (["-o", "map.docx"], "cannot write 'map.docx': expected a name that ends with .png or .csv"),
+        (
+            ["--compare", "umap,pca", "--images"],
+            "--images draws one map of two axes: leave it, or --compare and --dims, out",
+        ),
+        (["--dims", "3", "--images"], "--images draws one map of two axes: leave it, or --compare and --dims, out"),
+        (["-o", "map.docx"], "cannot write 'map.docx': expected a name that ends with .png or .csv or .npz"),
     ],
 )
 def test_map_says_in_one_line_what_cannot_work(run, folder, options, message):
@@ -151,21 +162,23 @@ def nearest(picture: bytes, color: str) -> int:
     return int(np.abs(pixels - ImageColor.getrgb(color)[:3]).max(axis=2).min())
 
 
-def panels(count: int, quality: Any = None) -> list[Panel]:
+def panels(count: int, quality: Any = None) -> list[MeasuredMap]:
     draw = np.random.default_rng(0)
-    return [Panel(draw.normal(size=(60, 2)).astype(np.float32), f"map {n}", quality) for n in range(count)]
+    return [
+        MeasuredMap("umap", draw.normal(size=(60, 2)).astype(np.float32), f"map {n}", quality) for n in range(count)
+    ]
 
 
 def test_a_comparison_grows_with_its_maps_and_paints_a_group_alike():
     groups = np.arange(60) % 2
-    one, two = (comparison_figure(panels(n), groups, ["a", "b"], title="Title") for n in (1, 2))
+    one, two = (maps_figure(panels(n), groups, ["a", "b"], title="Title") for n in (1, 2))
     sizes = [Image.open(io.BytesIO(picture)).size for picture in (one, two)]
     assert sizes[0][1] == sizes[1][1]
     assert sizes[1][0] > sizes[0][0] + 800
     assert nearest(two, PALETTE[0]) < 12
     assert nearest(two, PALETTE[1]) < 12
-    assert comparison_figure(panels(2), groups, ["a", "b"], title="Title") == two
-    assert nearest(comparison_figure(panels(2), [-1] * 60, [], title="Title", dark=True), "#15171c") == 0
+    assert maps_figure(panels(2), groups, ["a", "b"], title="Title") == two
+    assert nearest(maps_figure(panels(2), [-1] * 60, [], title="Title", dark=True), "#15171c") == 0
 
 
 def test_figures_take_room_under_the_maps():
@@ -174,7 +187,7 @@ def test_figures_take_room_under_the_maps():
     assert len(figures_of(quality)) == 6
     assert len(figures_of(replace(quality, silhouette_map=None))) == 4
     sizes = [
-        Image.open(io.BytesIO(comparison_figure(panels(2, each), [-1] * 60, [], title="Title"))).height
+        Image.open(io.BytesIO(maps_figure(panels(2, each), [-1] * 60, [], title="Title"))).height
         for each in (None, quality)
     ]
     assert sizes[1] > sizes[0] + 200
@@ -182,9 +195,9 @@ def test_figures_take_room_under_the_maps():
 
 def test_pictures_say_what_does_not_fit():
     with pytest.raises(InputError, match="there is nothing to draw"):
-        comparison_figure([], [], [], title="Title")
+        maps_figure([], [], [], title="Title")
     with pytest.raises(InputError, match=r"groups must have shape \(60,\)"):
-        comparison_figure(panels(1), [0], ["a"], title="Title")
+        maps_figure(panels(1), [0], ["a"], title="Title")
 
 
 def test_the_sheet_frames_the_recommended_map():
@@ -195,3 +208,49 @@ def test_the_sheet_frames_the_recommended_map():
     assert nearest(sheet, ACCENT[False]) == 0
     other = tuning_figure(replace(found, recommended=replace(found.recommended)), [-1] * 30, [], title="Title")
     assert nearest(other, ACCENT[False]) > 20  # a setting that is not on the sheet has no frame
+
+
+def test_a_map_of_three_axes_is_written_as_picture_table_and_arrays(run, folder, tmp_path):
+    expected = Collection(folder).map(dims=3)
+    for suffix in ("png", "csv", "npz"):
+        path = tmp_path / f"map.{suffix}"
+        assert run("map", folder, "--dims", "3", "-o", path) == (0, f"{path}\n", "")
+    assert Image.open(io.BytesIO((tmp_path / "map.png").read_bytes())).width > 1500
+    rows = rows_of(tmp_path / "map.csv")
+    np.testing.assert_allclose([[float(row[axis]) for axis in "xyz"] for row in rows], expected, atol=1e-6)
+    with np.load(tmp_path / "map.npz") as file:
+        arrays = dict(file)
+    np.testing.assert_array_equal(arrays["coordinates"], expected)
+    assert arrays["ids"].tolist() == [row["id"] for row in rows]
+    assert arrays["labels"].tolist() == [row["label"] for row in rows]
+    code, out, _ = run("map", folder, "--dims", "3", "--json")
+    assert code == 0
+    assert set(json.loads(out)[0]) == {"row", "id", "label", "x", "y", "z"}
+    assert run("map", folder, "--dims", "3", "--compare", "umap,pca", "-o", tmp_path / "both.png")[0] == 0
+
+
+def test_a_solid_is_seen_with_its_longest_axis_first():
+    draw = np.random.default_rng(0)
+    points = draw.normal(size=(200, 3)) * (1, 9, 3)
+    views = [solid_map_figure(each, np.zeros(200), ["a"], title="Title") for each in (points, points[:, [1, 2, 0]])]
+    assert views[0] == views[1]  # how the axes were called before makes no difference
+    flat = flat_view(points)
+    assert flat.shape == (200, 2)
+    assert np.ptp(flat[:, 0]) > np.ptp(flat[:, 1])
+    np.testing.assert_array_equal(flat_view(points[:, :2]), points[:, :2])
+    with pytest.raises(InputError, match=r"shape \(N, 3\), got shape \(200, 2\)"):
+        solid_map_figure(points[:, :2], np.zeros(200), ["a"], title="Title")
+
+
+def test_trust_is_drawn_from_red_to_blue():
+    points = np.random.default_rng(0).normal(size=(300, 2))
+    torn, whole = (
+        np.asarray(Image.open(io.BytesIO(trust_map_figure(points, np.full(300, share))))) for share in (0, 1)
+    )
+    middle = (slice(0, torn.shape[0] * 3 // 4), slice(None))
+    for picture, more, less in ((torn[middle], 0, 2), (whole[middle], 2, 0)):
+        drawn = picture[picture[..., 3] > 200]
+        assert len(drawn) > 100
+        assert (drawn[:, more].astype(int) > drawn[:, less]).all()
+    with pytest.raises(InputError, match="groups must have shape"):
+        trust_map_figure(points, np.zeros(5))

@@ -200,7 +200,7 @@ def test_a_perfect_map_scores_one_and_a_random_one_half():
 
 def test_points_hidden_behind_duplicates_on_the_map_keep_k_neighbours():
     vectors, _ = blobs(60)
-    found = metrics._map_neighbors(np.zeros((60, 2)), 5)
+    found = metrics.map_neighbors(np.zeros((60, 2)), 5)
     assert found.shape == (60, 5)
     assert not (found == np.arange(60)[:, None]).any()
     assert 0 <= metrics.trustworthiness(vectors, np.zeros((60, 2)), 5) <= 1

@@ -272,3 +272,13 @@ def test_image_map_puts_each_image_in_its_cell():
         image_map_figure(tiles, [red])
     with pytest.raises(InputError, match="format"):
         image_map_figure(tiles, [red, red], format="svg")
+
+
+def test_a_notebook_shows_a_picture_and_prints_none_of_its_bytes():
+    points = [[0.0, 0.0], [1.0, 1.0]]
+    drawn = {kind: plots.map_figure(points, [0, 0], ["a"], format=kind) for kind in ("png", "webp", "svg")}
+    assert drawn["png"]._repr_png_() == bytes(drawn["png"])
+    assert drawn["webp"]._repr_png_() is None
+    assert "<svg" in str(drawn["svg"]._repr_svg_())
+    assert drawn["png"]._repr_svg_() is None
+    assert repr(drawn["webp"]) == f"Picture(WebP, {len(drawn['webp']):,} bytes)"

@@ -6,15 +6,14 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from sklearn.metrics import log_loss
 
+from dinoscope.calibration import Calibration, fit_calibration
 from dinoscope.classify import Votes, label_votes
 from dinoscope.errors import InputError
 from dinoscope.knn import neighbors, query_neighbors
 from dinoscope.verdicts import (
-    Calibration,
     Classifier,
     conformal_quantile,
     familiarity,
-    fit_calibration,
     fit_rules,
     sample_rows,
     strangeness,

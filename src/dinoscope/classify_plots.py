@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.errors import InputError
 from dinoscope.evaluation import wilson_interval
-from dinoscope.plots import PAPER, printable
+from dinoscope.plots import ACCENT, PAPER, Picture, new_figure, printable, render
+from dinoscope.plots import INK as INKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ _MOST = 30  # labels in one picture
 _LETTERS = 22  # of a label
 
 
-def evaluation_figures(evaluation: Evaluation) -> dict[str, bytes]:
+def evaluation_figures(evaluation: Evaluation) -> dict[str, Picture]:
     """Draw an evaluation: file name -> PNG."""
     return {
         "confusion.png": confusion_figure(evaluation.counts, [str(name) for name in evaluation.names]),
@@ -36,7 +37,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, bytes]:
     }
 
 
-def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> bytes:
+def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> Picture:
     """Draw the confusion matrix as PNG: what is right in blue, mistakes in red, in percent of the true label.
 
     Of more than 30 labels, those with the most mistakes have lines of their own, and the rest share one.
@@ -91,28 +92,39 @@ def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> bytes:
     return _png(figure)
 
 
-def reliability_figure(votes: Reliability, calibrated: Reliability) -> bytes:
-    """Draw the share named right against the probability claimed, and how many images claim it, as PNG."""
-    figure = _figure(5.6, 6.4)
+def reliability_figure(
+    votes: Reliability, calibrated: Reliability, *, dark: bool | None = None, format: str = "png"
+) -> Picture:
+    """Draw the share named right against the probability claimed, and how many images claim it.
+
+    Args:
+        votes: Reliability of the shares of the votes.
+        calibrated: The same of the calibrated probabilities.
+        dark: Draw see-through for a dark page, or for a light one; None draws on white.
+        format: "png", "webp" or "svg".
+    """
+    ink, blue = INKS[bool(dark)], ACCENT[bool(dark)]
+    figure = new_figure(5.6, 6.4, PAPER[False] if dark is None else None)
     upper = figure.add_axes((0.13, 0.33, 0.83, 0.6))
     lower = figure.add_axes((0.13, 0.09, 0.83, 0.17))
-    upper.plot([0, 1], [0, 1], color=INK, alpha=0.35, linewidth=0.9, linestyle=(0, (4, 3)))
+    upper.plot([0, 1], [0, 1], color=ink, alpha=0.35, linewidth=0.9, linestyle=(0, (4, 3)))
     slope = float(np.degrees(np.arctan(0.6 * 6.4 / (0.83 * 5.6))))
-    upper.text(0.04, 0.075, "as claimed", color=INK, alpha=0.6, fontsize=9, rotation=slope)
-    for one, name, color in ((votes, "shares of the votes", _GREY), (calibrated, "calibrated probabilities", _BLUE)):
+    upper.text(0.04, 0.075, "as claimed", color=ink, alpha=0.6, fontsize=9, rotation=slope)
+    for one, name, color in ((votes, "shares of the votes", _GREY), (calibrated, "calibrated probabilities", blue)):
         _curve(upper, one, f"{name}: calibration error {one.error:.3f}", color)
-    upper.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=INK)
-    upper.set_ylabel("share named right", color=INK)
-    upper.set_title("How far the probabilities can be believed", loc="left", color=INK, fontsize=12)
-    _bars(lower, calibrated)
+    upper.legend(loc="upper left", frameon=False, fontsize=9, labelcolor=ink)
+    upper.set_ylabel("share named right", color=ink)
+    upper.set_title("How far the probabilities can be believed", loc="left", color=ink, fontsize=12)
+    _bars(lower, calibrated, ink, blue)
     for axes in (upper, lower):
+        axes.patch.set_alpha(0)
         axes.set_xlim(-0.02, 1.02)
-        axes.tick_params(colors=INK, labelsize=9, length=3)
-        axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+        axes.tick_params(colors=ink, labelsize=9, length=3)
+        axes.grid(axis="y", color=ink, alpha=0.1, linewidth=0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.spines["bottom"].set(color=INK, alpha=0.4)
+        axes.spines["bottom"].set(color=ink, alpha=0.4)
     upper.set_ylim(-0.02, 1.04)
-    return _png(figure)
+    return render(figure, format)
 
 
 def _curve(axes: Axes, one: Reliability, name: str, color: str) -> None:
@@ -125,13 +137,13 @@ def _curve(axes: Axes, one: Reliability, name: str, color: str) -> None:
     axes.plot(claimed, right, color=color, linewidth=1.2, marker="o", markersize=4.5, label=name)
 
 
-def _bars(axes: Axes, one: Reliability) -> None:
+def _bars(axes: Axes, one: Reliability, ink: str, blue: str) -> None:
     """Draw how many images claim how much."""
     bins = len(one.images)
     share = 100 * one.images / one.images.sum()
-    axes.bar((np.arange(bins) + 0.5) / bins, share, width=0.9 / bins, color=_BLUE, alpha=0.85)
-    axes.set_ylabel("% of images", color=INK)
-    axes.set_xlabel("probability claimed for the label given", color=INK)
+    axes.bar((np.arange(bins) + 0.5) / bins, share, width=0.9 / bins, color=blue, alpha=0.85)
+    axes.set_ylabel("% of images", color=ink)
+    axes.set_xlabel("probability claimed for the label given", color=ink)
 
 
 def _tints(share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -152,10 +164,10 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), facecolor=PAPER[False])
 
 
-def _png(figure: Figure) -> bytes:
+def _png(figure: Figure) -> Picture:
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=200, metadata={"Software": None})  # the same figure gives the same bytes
-    return out.getvalue()
+    return Picture(out.getvalue())
 
 
 def _merge(matrix: NDArray[np.float64], titles: list[str]) -> tuple[NDArray[np.float64], list[str]]:

@@ -11,7 +11,7 @@ from typing import Literal
 from PIL import Image, ImageDraw, ImageFont
 
 from dinoscope.errors import InputError
-from dinoscope.plots import encode
+from dinoscope.plots import Picture, encode
 
 __all__ = ["Block", "Frame", "Tile", "draw_sheet"]
 
@@ -43,7 +43,9 @@ class Block:
     tiles: tuple[Tile, ...]
 
 
-def draw_sheet(title: str, note: str, blocks: Sequence[Block], thumbnails: Callable[[list[int]], list[bytes]]) -> bytes:
+def draw_sheet(
+    title: str, note: str, blocks: Sequence[Block], thumbnails: Callable[[list[int]], list[bytes]]
+) -> Picture:
     """Draw blocks of pictures, as many beside each other as fit, and return a PNG.
 
     Args:

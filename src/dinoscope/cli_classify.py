@@ -40,10 +40,10 @@ def classify(
     from dinoscope.collection import Collection
     from dinoscope.errors import ImageError
     from dinoscope.terminal import print_json, print_table, say
-    from dinoscope.verdicts import collection_classifier
 
     opened = Collection(collection, model)
-    classifier = collection_classifier(opened, k=k, set_level=set_level, refuse=refuse)
+    settings: dict[str, Any] = {"k": k, "set_level": set_level, "refuse": refuse}
+    opened.classifier(**settings)  # before a model is loaded: there may be no labels
     vectors, failures = {}, {}
     for image in images:
         try:
@@ -52,7 +52,7 @@ def classify(
             failures[image] = error
     if not vectors:
         raise next(iter(failures.values()))
-    found = dict(zip(vectors, classifier.classify(np.stack(list(vectors.values()))), strict=True))
+    found = dict(zip(vectors, opened.classify(np.stack(list(vectors.values())), **settings), strict=True))
     if as_json:
         print_json([
             {"image": str(image), **_as_json(opened, found[image], set_level)} if image in found
@@ -86,12 +86,11 @@ def evaluate(
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
     from dinoscope.classify_plots import evaluation_figures
     from dinoscope.collection import Collection
-    from dinoscope.evaluation import evaluate_collection
     from dinoscope.store import write_bytes
     from dinoscope.terminal import print_json, say
 
     opened = Collection(collection, model)
-    found = evaluate_collection(opened, split, k=k, set_level=set_level, refuse=refuse)
+    found = opened.evaluate(split, k=k, set_level=set_level, refuse=refuse)
     paths = []
     for name, picture in evaluation_figures(found).items():
         paths.append((output or opened.path / "evaluation") / name)

@@ -12,15 +12,15 @@ import typer
 from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption
 
 if TYPE_CHECKING:
+    from dinoscope.clean import Leak, Outliers
     from dinoscope.clean_sheets import Block
     from dinoscope.collection import Collection
     from dinoscope.duplicates import Duplicates
-    from dinoscope.label_errors import SelfTest
+    from dinoscope.label_errors import LabelErrors, SelfTest
 
 __all__ = ["clean"]
 
 _EVIDENCE = 5  # neighbours shown beside a finding
-_JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
 
 
 @dataclass
@@ -36,6 +36,7 @@ class _Part:
     moves: list[dict[str, Any]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     note: str = ""
+    dismissed: int = 0
 
 
 def clean(
@@ -53,6 +54,9 @@ def clean(
     write_plan: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write proposed moves as JSON, for you to edit.")
     ] = None,
+    dismiss: Annotated[
+        list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")
+    ] = None,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,6 +65,8 @@ def clean(
     from dinoscope.terminal import print_json, print_table, say
 
     opened = Collection(collection, model)
+    for key in dismiss or []:
+        opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}
     parts = _examine(opened, {name for name, yes in chosen.items() if yes} or set(chosen), threshold)
     if output:
@@ -87,57 +93,57 @@ def clean(
 
 def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> dict[str, _Part]:
     """Run what was asked for, in the order of the report."""
+    from dinoscope import analysis_findings
+
     parts: dict[str, _Part] = {}
     if wanted & {"duplicates", "leaks"}:
-        found = _find_duplicates(opened, threshold)
+        found = analysis_findings.duplicates(opened, threshold)
         if "duplicates" in wanted:
             parts["duplicates"] = _duplicates(opened, found)
         if "leaks" in wanted:
-            parts["leaks"] = _leaks(opened, found)
+            parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, threshold))
     if "outliers" in wanted:
-        parts["outliers"] = _outliers(opened)
+        parts["outliers"] = _outliers(opened, analysis_findings.outliers(opened))
     if "label_errors" in wanted:
-        parts["label_errors"] = _label_errors(opened)
+        parts["label_errors"] = _label_errors(opened, *analysis_findings.label_errors(opened))
+    for part in parts.values():
+        if part.dismissed:
+            part.remark += f"; {_count(part.dismissed, 'other')} dismissed"
     return parts
 
 
-def _find_duplicates(opened: Collection, threshold: float | None) -> Duplicates:
-    """Compare by vectors and stored thumbnails; keep the largest picture, then the one with more bytes."""
-    import numpy as np
+def _open(opened: Collection, part: _Part, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
+    """Return the numbers of the findings that nobody has dismissed, and count the others."""
+    from dinoscope.analysis_findings import not_dismissed
 
-    from dinoscope.duplicates import find_duplicates, fingerprints
-    from dinoscope.images import digest
+    left = not_dismissed(opened, kind, found)
+    part.dismissed = len(found) - len(left)
+    return left
 
-    pictures = opened.thumbnails(np.arange(len(opened)))
-    keys = [digest(picture, str(size)) for picture, size in zip(pictures, opened.sizes.tolist(), strict=True)]
-    first: dict[str, int] = {}
-    for at, key in enumerate(keys):  # a thumbnail may be the same where the pictures are not
-        leader = first.setdefault(key, at)
-        if float(opened.vectors[leader] @ opened.vectors[at]) < 1 - 1e-5:
-            keys[at] = f"{key} {at}"
-    sizes = [len(picture) for picture in pictures]
-    return find_duplicates(
-        opened.vectors, graph=opened.neighbors() if len(opened) > 1 else None, keys=keys,
-        prints=fingerprints(pictures), threshold=threshold,
-        preference=np.column_stack([opened.sizes.prod(axis=1), sizes]),
-    )  # fmt: skip
+
+def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, str]:
+    from dinoscope.analysis_findings import finding_key
+
+    return {"key": finding_key(opened, kind, positions)}
 
 
 def _duplicates(opened: Collection, found: Duplicates) -> _Part:
     from dinoscope.clean_sheets import Block, Tile
 
-    extra = sum(len(group) - 1 for group in found.groups)
     limit = f"{found.threshold:.2f}"
     how = "asked for" if found.threshold != found.suggested else "suggested by the collection"
     part = _Part(
-        "duplicates", ("score", "keep", "and the same picture"),
-        f"{_count(extra, 'image')} of {_count(len(found.groups), 'group')} could go (threshold {limit}, {how})"
-        if extra else f"none found (threshold {limit}, {how})",
-        facts={"threshold": found.threshold, "suggested": found.suggested, "groups": len(found.groups)},
+        "duplicates", ("score", "keep", "and the same picture"), "",
         note="green: the image to keep, the largest; score: how far the pair least alike stands out from what else "
         "looks like it, 1 is an exact copy",
     )  # fmt: skip
-    for number, (group, score) in enumerate(zip(found.groups, found.scores, strict=True), 1):
+    left = _open(opened, part, "duplicates", found.groups)
+    extra = sum(len(found.groups[at]) - 1 for at in left)
+    part.remark = f"{_count(extra, 'image')} of {_count(len(left), 'group')} could go" if extra else "none found"
+    part.remark += f" (threshold {limit}, {how})"
+    part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
+    for number, chosen in enumerate(left, 1):
+        group, score = found.groups[chosen], found.scores[chosen]
         keeper = group[0]
         exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
         for at in group:
@@ -145,7 +151,7 @@ def _duplicates(opened: Collection, found: Duplicates) -> _Part:
             width, height = opened.sizes[at].tolist()
             part.records.append({
                 "group": number, **_who(opened, at), "action": action, "exact": bool(exact[at]) and at != keeper,
-                "score": round(score, 4), "width": width, "height": height,
+                "score": round(score, 4), "width": width, "height": height, **_key(opened, "duplicates", group),
             })  # fmt: skip
             if at != keeper:
                 reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f})"
@@ -160,21 +166,22 @@ def _duplicates(opened: Collection, found: Duplicates) -> _Part:
     return part
 
 
-def _leaks(opened: Collection, found: Duplicates) -> _Part:
-    from dinoscope.clean import find_leaks
+def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
     from dinoscope.clean_sheets import Block, Tile
 
     part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
     if len({split for split in opened.splits if split is not None}) < 2:
         return part
-    leaks = find_leaks(found, opened.splits)
-    part.remark = f"{_count(len(leaks), 'picture')} in more than one split" if leaks else "none found"
-    part.facts = {"threshold": found.threshold, "groups": len(leaks)}
+    left = _open(opened, part, "leaks", [leak.positions for leak in leaks])
+    part.remark = f"{_count(len(left), 'picture')} in more than one split" if left else "none found"
+    part.facts = {"threshold": threshold, "groups": len(left)}
     part.note = "the same picture in several splits; red: in train, the one to take out"
-    for number, leak in enumerate(leaks, 1):
+    for number, chosen in enumerate(left, 1):
+        leak = leaks[chosen]
         keeper = next((at for at in leak.positions if opened.splits[at] != "train"), leak.positions[0])
         for at in leak.positions:
-            part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4)})
+            key = _key(opened, "leaks", leak.positions)
+            part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4), **key})
             if at != keeper:
                 reason = f"also in {opened.splits[keeper]} (score {leak.score:.3f})"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
@@ -188,25 +195,23 @@ def _leaks(opened: Collection, found: Duplicates) -> _Part:
     return part
 
 
-def _outliers(opened: Collection) -> _Part:
-    from dinoscope.clean import find_outliers
+def _outliers(opened: Collection, found: Outliers) -> _Part:
     from dinoscope.clean_sheets import Block, Tile
 
     part = _Part("outliers", ("factor", "image", "label", "its nearest"), "left out: fewer than three images")
     if len(opened) < 3:
         return part
-    found = find_outliers(opened.neighbors())
-    part.remark = (
-        f"{_count(len(found), 'image')} far from all others (local outlier factor, 1 is typical)"
-        if len(found)
-        else "none found"
-    )
+    left = _open(opened, part, "outliers", found.positions[:, None].tolist())
+    far = "far from all others (local outlier factor, 1 is typical)"
+    part.remark = f"{_count(len(left), 'image')} {far}" if left else "none found"
     part.note = "red: the image; beside it its nearest; factor: how much thinner it lies than they do, 1 is typical"
-    for number, (at, others) in enumerate(zip(found.positions.tolist(), found.neighbors.tolist(), strict=True), 1):
-        factor, near = float(found.factors[at]), others[:_EVIDENCE]
+    for number, chosen in enumerate(left, 1):
+        at, near = int(found.positions[chosen]), found.neighbors[chosen, :_EVIDENCE].tolist()
+        factor = float(found.factors[at])
         part.records.append({
             "rank": number, **_who(opened, at), "factor": round(factor, 4),
             "z_score": round(float(found.z_scores[at]), 2), "neighbors": _rows(opened, near),
+            **_key(opened, "outliers", [at]),
         })  # fmt: skip
         part.moves.append(_move(opened, "review", at, f"outlier (factor {factor:.2f})"))
         part.lines.append((f"{factor:.2f}", _name(opened, at), opened.labels[at] or "",
@@ -217,38 +222,29 @@ def _outliers(opened: Collection) -> _Part:
     return part
 
 
-def _label_errors(opened: Collection) -> _Part:
-    import numpy as np
-
+def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
+    from dinoscope import analysis_findings
     from dinoscope.clean_sheets import Block, Tile
-    from dinoscope.knn import neighbors
-    from dinoscope.label_errors import find_label_errors, self_test
 
     part = _Part("label errors", ("share", "image", "label", "suggested", "labels of its nearest"),
                  "left out: fewer than two labels with images")  # fmt: skip
-    known = np.flatnonzero([label is not None for label in opened.labels])
-    labels = [str(opened.labels[at]) for at in known]
-    if len(set(labels)) < 2:
+    if found is None:
         return part
-    whole = len(known) == len(opened)
-    graph = opened.neighbors() if whole else neighbors(opened.vectors[known])  # an image without a label has no vote
-    found = find_label_errors(graph, labels)
-    part.remark = (
-        f"{_count(len(found), 'label')} contradicted by the nearest neighbours" if len(found) else "none found"
-    )
-    if len(found):
-        test = self_test(graph, labels, listed=_JUDGED)
+    left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
+    part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
+    if test is not None:
+        classes = len({str(label) for label in opened.labels if label is not None})
         part.facts = {"self_test": vars(test)}
-        part.remark += _explain(test, len(set(labels)))
+        part.remark += "\n" + analysis_findings.explain(test, classes).replace("; ", ";\n", 1)
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
-    for number in range(len(found)):
-        at, share = int(known[found.positions[number]]), float(found.probabilities[number])
-        suggested, voters = str(found.suggested[number]), known[found.neighbors[number]].tolist()[:_EVIDENCE]
+    for number, chosen in enumerate(left):
+        at, share = int(found.positions[chosen]), float(found.probabilities[chosen])
+        suggested, voters = str(found.suggested[chosen]), found.neighbors[chosen].tolist()[:_EVIDENCE]
         votes = [str(opened.labels[each]) for each in voters]
         part.records.append({
             "rank": number + 1, **_who(opened, at), "suggested": suggested, "probability": round(share, 4),
-            "score": round(float(found.scores[number]), 4), "neighbors": _rows(opened, voters),
-            "neighbor_labels": " | ".join(votes),
+            "score": round(float(found.scores[chosen]), 4), "neighbors": _rows(opened, voters),
+            "neighbor_labels": " | ".join(votes), **_key(opened, "label_errors", [at]),
         })  # fmt: skip
         move = _move(opened, "relabel", at, f"{share:.0%} of the neighbours' votes")
         part.moves.append({**move, "label": opened.labels[at], "suggested": suggested})
@@ -257,21 +253,6 @@ def _label_errors(opened: Collection) -> _Part:
         tiles += [Tile(each, (vote, opened.ids[each])) for each, vote in zip(voters[:3], votes, strict=False)]
         part.blocks.append(Block(f"{number + 1} · {_name(opened, at)}: {share:.0%} for {suggested}", tuple(tiles)))
     return part
-
-
-def _explain(test: SelfTest, classes: int) -> str:
-    """Say what the self-test means, in two lines."""
-    import math
-
-    changed = f"\nself-test: of labels changed at random, {test.found / test.flipped:.0%} would be listed that high"
-    if math.isnan(test.precision):
-        return f"{changed}; how many of these are wrong cannot be told"
-    about = "at most about" if classes == 2 else "about"  # see self_test
-    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
-    return (
-        f"{changed};\nof the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
-        "errors, the others classes that look alike: see for yourself"
-    )
 
 
 # --- files -----------------------------------------------------------------------------------------------------------

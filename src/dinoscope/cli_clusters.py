@@ -15,15 +15,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from dinoscope.cluster_quality import ClusterQuality, Finder, Null
+    from dinoscope.analysis_clusters import ClusterJudgement
     from dinoscope.clusters import Clustering
     from dinoscope.collection import Collection
 
 __all__ = ["cluster"]
-
-_NULL_IMAGES = 3_000  # that the nulls are made of, drawn at random where there are more
-_RESAMPLES = 10
-_ALSO = 0.5  # Jaccard similarity from which a null has found the same cluster
 
 
 class MethodName(StrEnum):
@@ -32,6 +28,7 @@ class MethodName(StrEnum):
     kmeans = "kmeans"
     hdbscan = "hdbscan"
     ward = "ward"
+    gmm = "gmm"
 
 
 class SpaceName(StrEnum):
@@ -70,7 +67,6 @@ def cluster(
     as_json: JsonOption = False,
 ) -> None:
     """Find clusters, by default with k-means, without -k as many as give the best silhouette; say how good each is."""
-    from dinoscope import cluster_quality as quality
     from dinoscope.clusters import resolve_space
     from dinoscope.collection import Collection
     from dinoscope.errors import InputError
@@ -84,68 +80,30 @@ def cluster(
     found = opened.clusters(k, method=method.value, space=where)
     for path in output or []:
         _write(path, opened, found)
-    find = _finder(found, method.value, where)
-    judged = quality.judge(
-        opened.vectors, found.labels, opened.labels, find=find if stability else None, resamples=_RESAMPLES
-    )
-    known = _find_in_nulls(opened, found, find, stability) if nulls else []
-    rows = _rows(opened, found, judged, known)
+    judged = opened.judge(k, method=method.value, space=where, stability=stability, nulls=nulls)
+    rows = _rows(opened, found, judged)
     if as_json:
-        agreed = quality.agreement(found.labels, opened.labels) if nulls else {}
+        agreed = judged.agreement if nulls else {}
         print_json({
             "method": method.value, "space": where, "silhouette": found.silhouette, "curve": found.curve,
             "no_cluster": int((found.labels < 0).sum()), **agreed, "clusters": rows,
             "nulls": [
                 {"name": null.name, "clusters": len(null.quality.sizes), "silhouette": null.quality.silhouette,
                  "stability": _mean(null.quality.stability), **null.agreement}
-                for null in known
+                for null in judged.nulls
             ],
         })  # fmt: skip
         return
     _print(opened, found, rows, where)
-    if known:
-        _print_nulls(judged, quality.agreement(found.labels, opened.labels), known)
+    if judged.nulls:
+        _print_nulls(judged)
 
 
-def _finder(found: Clustering, method: Any, space: Any) -> Finder:
-    """Return the recipe that found the clusters, with the number that it found."""
-    from dinoscope.clusters import cluster as find_clusters
-
-    k = None if method == "hdbscan" else len(found.medoids)
-
-    def find(vectors: NDArray[np.float32]) -> NDArray[np.int32]:
-        return find_clusters(vectors, k, method=method, space=space).labels
-
-    return find
-
-
-def _find_in_nulls(opened: Collection, found: Clustering, find: Finder, stability: bool) -> list[Null]:
-    """Run the recipe on a sample's shuffled features, pixels, and vectors of an untrained network."""
-    import numpy as np
-
-    from dinoscope.cluster_quality import find_in_nulls
-    from dinoscope.decode import read_image
-    from dinoscope.untrained import pixel_vectors, untrained_vectors
-
-    positions = np.arange(len(opened))
-    if len(positions) > _NULL_IMAGES:
-        positions = np.sort(np.random.default_rng(0).choice(positions, _NULL_IMAGES, replace=False))
-    images = [read_image(picture) for picture in opened.thumbnails(positions)]
-    others = {"pixels": pixel_vectors(images), "untrained network": untrained_vectors(images)}
-    return find_in_nulls(
-        opened.vectors[positions], found.labels[positions], find, opened.labels[positions], others=others,
-        resamples=_RESAMPLES if stability else None,
-    )  # fmt: skip
-
-
-def _rows(opened: Collection, found: Clustering, judged: ClusterQuality, known: list[Null]) -> list[dict[str, Any]]:
+def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> list[dict[str, Any]]:
     """Return what is known of each cluster; what was not asked for is left out."""
     import numpy as np
 
-    from dinoscope.cluster_quality import weak_clusters
-
-    shuffled = [null.quality for null in known if null.name == "shuffled features"]
-    weak = weak_clusters(judged, shuffled) if shuffled else None
+    quality = judged.quality
     rows = []
     for number, medoid in enumerate(found.medoids.tolist()):
         members = found.labels == number
@@ -153,16 +111,15 @@ def _rows(opened: Collection, found: Clustering, judged: ClusterQuality, known: 
         row: dict[str, Any] = {
             "cluster": number, "size": int(members.sum()), "medoid": int(opened.rows[medoid]),
             "medoid_id": opened.ids[medoid], "labels": [[str(label), count] for label, count in counts],
-            "cohesion": float(judged.cohesion[number]),
+            "cohesion": float(quality.cohesion[number]),
         }  # fmt: skip
-        if np.isfinite(judged.stability).any():
-            row["stability"] = float(judged.stability[number])
+        if np.isfinite(quality.stability).any():
+            row["stability"] = float(quality.stability[number])
         if counts:
-            row["purity"] = float(judged.purity[number])
-        if weak is not None:
-            row["weak"] = bool(weak[number])
-            also = {null.name for null in known if null.quality not in shuffled and null.match[number] > _ALSO}
-            row["also_in"] = sorted(also)
+            row["purity"] = float(quality.purity[number])
+        if judged.weak is not None:
+            row["weak"] = bool(judged.weak[number])
+            row["also_in"] = list(judged.also_in[number])
         rows.append(row)
     return rows
 
@@ -193,16 +150,17 @@ def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], sp
         typer.echo(f"{len(rows)} clusters, silhouette {found.silhouette:.3f} (cosine, in the {where})")
 
 
-def _print_nulls(judged: ClusterQuality, agreed: dict[str, float], known: list[Null]) -> None:
+def _print_nulls(judged: ClusterJudgement) -> None:
     """Print every score of the whole beside those of the nulls."""
     from dinoscope.terminal import print_table
 
-    columns = [("these clusters", judged, agreed), *((null.name, null.quality, null.agreement) for null in known)]
+    columns = [("these clusters", judged.quality, judged.agreement)]
+    columns += [(null.name, null.quality, null.agreement) for null in judged.nulls]
     lines = [["clusters", *(str(len(quality.sizes)) for _, quality, _ in columns)]]
     lines.append(["silhouette, in its own vectors", *(_number(quality.silhouette) for _, quality, _ in columns)])
     if any(_mean(quality.stability) is not None for _, quality, _ in columns):
         lines.append(["mean stability", *(_number(_mean(quality.stability)) for _, quality, _ in columns)])
-    for name in agreed:
+    for name in judged.agreement:
         title = name if name == "accuracy" else name.upper()
         lines.append([f"{title}, with the labels", *(_number(scores.get(name)) for _, _, scores in columns)])
     print_table(["", *(name for name, _, _ in columns)], lines, right=tuple(range(1, len(columns) + 1)))

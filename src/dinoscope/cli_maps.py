@@ -14,11 +14,16 @@ from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, Table
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dinoscope.collection import Collection
     from dinoscope.projection import Method
     from dinoscope.tune import Setting, Tuning
 
 __all__ = ["map_", "tune"]
+
+_AXES = "xyz"
 
 
 def map_(
@@ -32,7 +37,10 @@ def map_(
         float, typer.Option(min=1.0, max=100.0, help="t-SNE: about how many neighbours count.")
     ] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
-    output: TableOption = None,
+    dims: Annotated[int, typer.Option(min=2, max=3, help="Axes of the map.")] = 2,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A .png picture, a .csv table, or .npz arrays.")
+    ] = None,
     images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
     compare: Annotated[
         str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")
@@ -46,26 +54,34 @@ def map_(
     """
     from dinoscope.terminal import print_json
 
-    if compare is not None and images:
-        raise InputError("--images draws one map: leave it or --compare out")
-    suffix = output_suffix(output)
+    if images and (compare is not None or dims == 3):
+        raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
+    suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
     opened = _open(collection, model)
     settings: dict[str, Any] = {
-        "n_neighbors": n_neighbors, "min_dist": min_dist, "perplexity": perplexity, "seed": seed
+        "n_neighbors": n_neighbors, "min_dist": min_dist, "perplexity": perplexity, "seed": seed, "dims": dims
     }  # fmt: skip
     if compare is not None:
         _compare(opened, compare, settings, output, as_json)
         return
     coordinates = opened.map(method=_method(method), **settings)
     target = output or opened.path / "map.png"
-    rows = zip(opened.rows.tolist(), opened.ids, opened.labels, coordinates.tolist(), strict=True)
+    axes = _AXES[:dims]
+    rows = [
+        (row, i, label, *place)
+        for row, i, label, place in zip(
+            opened.rows.tolist(), opened.ids, opened.labels, coordinates.tolist(), strict=True
+        )
+    ]
     if as_json:
-        print_json([{"row": row, "id": i, "label": label, "x": x, "y": y} for row, i, label, (x, y) in rows])
+        print_json([dict(zip(("row", "id", "label", *axes), each, strict=True)) for each in rows])
         return
     if suffix == ".csv":
         from dinoscope.store import write_csv
 
-        write_csv(target, ("row", "id", "label", "x", "y"), [(row, i, label, x, y) for row, i, label, (x, y) in rows])
+        write_csv(target, ("row", "id", "label", *axes), rows)
+    elif suffix == ".npz":
+        _write_arrays(target, opened, coordinates)
     else:
         from dinoscope.plots import collection_map
         from dinoscope.store import write_bytes
@@ -73,6 +89,20 @@ def map_(
 
         write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
     typer.echo(str(target))
+
+
+def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
+    """Write a map as NumPy arrays; an image without a label has an empty text."""
+    import io
+
+    import numpy as np
+
+    from dinoscope.store import write_bytes
+
+    out = io.BytesIO()
+    labels = np.asarray(["" if label is None else str(label) for label in opened.labels])
+    np.savez_compressed(out, rows=opened.rows, ids=opened.ids.astype(str), labels=labels, coordinates=coordinates)
+    write_bytes(path, out.getvalue())
 
 
 def tune(
@@ -91,16 +121,14 @@ def tune(
     A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
     """
     from dinoscope.terminal import print_json, print_table, say
-    from dinoscope.tune import tune as search
 
     suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
     opened = _open(collection, model)
     with _progress("maps") as show:
-        found = search(
-            opened.vectors, opened.labels, n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed,
-            on_progress=show,
-        )  # fmt: skip
+        found = opened.tuning(
+            n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed, on_progress=show
+        )
     lines = [_line(each, found) for each in found.settings]
     target = output or opened.path / "tune.png"
     if suffix == ".csv":
@@ -125,43 +153,35 @@ def tune(
 
 def _compare(opened: Collection, names: str, settings: dict[str, Any], output: Path | None, as_json: bool) -> None:
     """Make the maps of several methods, measure them and write them as one picture or table."""
-    from dinoscope.map_plots import Panel, comparison_figure, figures_of
-    from dinoscope.map_quality import map_quality
+    from dinoscope.map_plots import figures_of, maps_figure
     from dinoscope.plots import label_groups
     from dinoscope.store import write_bytes
     from dinoscope.terminal import print_json, print_table
 
-    methods = list(dict.fromkeys(_method(name.strip()) for name in names.split(",")))
-    graph = opened.neighbors() if len(opened) > 2 else None
-    panels, figures = [], {}
-    for method in methods:
-        coordinates = opened.map(method=method, **settings)
-        quality = None if graph is None else map_quality(opened.vectors, coordinates, graph=graph, labels=opened.labels)
-        panels.append(Panel(coordinates, _title(method, settings, len(opened)), quality))
-        figures[method] = {} if quality is None else figures_of(quality)
+    maps = opened.compare_maps([_method(name.strip()) for name in names.split(",")], **settings)
+    figures = {each.method: {} if each.quality is None else figures_of(each.quality) for each in maps}
+    methods = list(figures)
+    axes = _AXES[: settings["dims"]]
     target = output or opened.path / "maps.png"
     if target.suffix == ".csv":
         from dinoscope.store import write_csv
 
         write_csv(
             target,
-            ("row", "id", "label", *(f"{method}_{axis}" for method in methods for axis in "xy")),
+            ("row", "id", "label", *(f"{method}_{axis}" for method in methods for axis in axes)),
             [
-                (row, i, label, *(value for panel in panels for value in panel.coordinates[at].tolist()))
+                (row, i, label, *(value for each in maps for value in each.coordinates[at].tolist()))
                 for at, (row, i, label) in enumerate(zip(opened.rows.tolist(), opened.ids, opened.labels, strict=True))
             ],
         )
     elif output is not None or not as_json:
         members, groups = label_groups(opened.labels)
         title = f"{opened.name}: {len(opened):,} images through {opened.model['model']}"
-        write_bytes(target, comparison_figure(panels, members, groups, title=title))
+        write_bytes(target, maps_figure(maps, members, groups, title=title))
     if as_json:
-        print_json([
-            {"method": method, "title": panel.title, "figures": figures[method]}
-            for method, panel in zip(methods, panels, strict=True)
-        ])  # fmt: skip
+        print_json([{"method": each.method, "title": each.title, "figures": figures[each.method]} for each in maps])
         return
-    if graph is not None:
+    if figures[methods[0]]:
         rows = [(name, *(f"{figures[method][name]:.3f}" for method in methods)) for name in figures[methods[0]]]
         print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
     typer.echo(str(target))
@@ -176,17 +196,6 @@ def _draw_sheet(opened: Collection, found: Tuning, target: Path) -> None:
     drawn = f"{len(found.positions):,} of {len(opened):,}" if len(found.positions) < len(opened) else f"{len(opened):,}"
     title = f"{opened.name}: UMAP of {drawn} images through {opened.model['model']}"
     write_bytes(target, tuning_figure(found, members[found.positions], groups, title=title))
-
-
-def _title(method: Method, settings: dict[str, Any], count: int) -> str:
-    """Return the name of a method with the settings that it had."""
-    if method == "umap":
-        return f"UMAP, {min(settings['n_neighbors'], count)} neighbours, min_dist {settings['min_dist']:g}"
-    if method == "tsne":
-        limit = max(1.0, (count - 1) / 3)
-        lowered = " (all that so few images allow)" if limit < settings["perplexity"] else ""
-        return f"t-SNE, perplexity {min(settings['perplexity'], limit):.3g}{lowered}"
-    return "PCA, first two axes"
 
 
 def _line(setting: Setting, found: Tuning) -> dict[str, Any]:

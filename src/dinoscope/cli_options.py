@@ -18,12 +18,17 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-f
 TableOption = Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")]
 
 
-def output_suffix(output: Path | None) -> str:
+def output_suffix(output: Path | None, *more: str) -> str:
     """Return how the name of a ``TableOption`` ends (.png without one), before anything is computed for it in vain.
+
+    Args:
+        output: The option.
+        more: Endings that the command writes besides .png and .csv.
 
     Raises:
         InputError: If it is another one.
     """
-    if output is not None and output.suffix not in (".png", ".csv"):
-        raise InputError(f"cannot write {output.name!r}: expected a name that ends with .png or .csv")
+    known = (".png", ".csv", *more)
+    if output is not None and output.suffix not in known:
+        raise InputError(f"cannot write {output.name!r}: expected a name that ends with {' or '.join(known)}")
     return ".png" if output is None else output.suffix

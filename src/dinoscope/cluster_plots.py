@@ -13,13 +13,13 @@ from dinoscope import plots
 from dinoscope.clusters import NO_CLUSTER, Clustering
 from dinoscope.errors import InputError
 
-__all__ = ["cluster_picture", "confusion_figure", "match_order"]
+__all__ = ["cluster_label_figure", "cluster_picture", "match_order"]
 
 _MOST_ROWS, _MOST_COLUMNS = 60, 40  # of a heat map that one can still read
 INK, _GREY = "#1d2026", "#5b616b"
 
 
-def cluster_picture(found: Clustering, labels: ArrayLike | Sequence[str | None], title: str = "") -> bytes:
+def cluster_picture(found: Clustering, labels: ArrayLike | Sequence[str | None], title: str = "") -> plots.Picture:
     """Draw what there is to see of a clustering as one PNG: the curve of k above the heat map with the labels.
 
     Args:
@@ -41,7 +41,7 @@ def cluster_picture(found: Clustering, labels: ArrayLike | Sequence[str | None],
         rows = [f"cluster {number}" for number in range(len(found.medoids))]
         apart = int((found.labels == NO_CLUSTER).any())
         rows += ["no cluster"] * apart
-        pictures.append(confusion_figure(counts[: len(rows)], rows, names, apart=apart, title=title))
+        pictures.append(cluster_label_figure(counts[: len(rows)], rows, names, apart=apart, title=title))
     if not pictures:
         raise InputError(
             "there is nothing to draw: the images have no labels and there is no curve of k; leave out -k, or write a "
@@ -68,10 +68,10 @@ def match_order(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return _with_rest(rows[order], table.sum(axis=1)), _with_rest(columns[order], table.sum(axis=0))
 
 
-def confusion_figure(
+def cluster_label_figure(
     counts: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, apart: int = 0, title: str = "",
     format: str = "png",
-) -> bytes:  # fmt: skip
+) -> plots.Picture:  # fmt: skip
     """Draw how clusters fall on labels as a heat map, sorted by ``match_order``; each row sums to 100 %.
 
     Of more than 60 clusters or 40 labels, the rest is left out, which the caption tells.
@@ -117,7 +117,7 @@ def _left_out(table: NDArray[np.int64], down: NDArray[np.int64], across: NDArray
 
 def _heat_map(
     shares: NDArray[np.float64], rows: list[str], columns: list[str], title: str, left_out: str, format: str
-) -> bytes:
+) -> plots.Picture:
     from matplotlib.figure import Figure
 
     count, wide = len(rows), len(columns)
@@ -161,7 +161,7 @@ def _short(text: str, length: int = 22) -> str:
     return plots.printable(text, length)
 
 
-def _stack(pictures: Sequence[bytes]) -> bytes:
+def _stack(pictures: Sequence[bytes]) -> plots.Picture:
     """Put pictures below each other on white."""
     images = [Image.open(io.BytesIO(each)).convert("RGBA") for each in pictures]
     canvas = Image.new("RGBA", (max(each.width for each in images), sum(each.height for each in images)), "white")

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.checks import check_count, check_vectors
 from dinoscope.classify import Votes, label_votes
-from dinoscope.errors import InputError, did_you_mean
+from dinoscope.errors import InputError
 from dinoscope.knn import NeighborGraph, neighbors, query_neighbors
 from dinoscope.verdicts import Classifier, Judgement, fit_rules, known_labels, sample_rows
 
-if TYPE_CHECKING:
-    from dinoscope.collection import Collection
-
 __all__ = [
     "Confusion", "Evaluation", "LabelScore", "Reliability", "Setting", "confusions", "evaluate",
-    "evaluate_collection", "label_scores", "log_loss", "reliability", "wilson_interval",
+    "label_scores", "log_loss", "reliability", "wilson_interval",
 ]  # fmt: skip
 
 SPLITS = ("auto", "test", "leave-one-out")
@@ -267,45 +264,6 @@ def evaluate(
     votes, strange = classifier.ask(nearest)
     judgement = classifier.rules.judge(votes, strange)
     return _summarise("test", named, names[~mask[positions]], classifier, nearest, votes, judgement)
-
-
-def evaluate_collection(
-    collection: Collection, split: str = "auto", *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05
-) -> Evaluation:
-    """Evaluate the labels of a collection; positions are those of the collection.
-
-    Args:
-        collection: An opened collection.
-        split: "test": its training images name its test images; "leave-one-out"; "auto": the first where it has both.
-        k: Voters.
-        set_level: Share of sets of labels that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
-
-    Raises:
-        InputError: The split is unknown or not there, or too few images have a label.
-    """
-    if split not in SPLITS:
-        raise InputError(f"unknown split {split!r}{did_you_mean(split, SPLITS)} (known: {', '.join(SPLITS)})")
-    vectors, labels = collection.vectors, collection.labels
-    train, test = collection.splits == "train", collection.splits == "test"
-    both = bool(train.any() and test.any())
-    if split == "test" and not both:
-        raise InputError(f"{collection.path} has no train and test images: evaluate with --split leave-one-out")
-    if both and split != "leave-one-out":
-        chosen = np.flatnonzero(train | test)
-        found = evaluate(vectors[chosen], labels[chosen], train[chosen], k=k, set_level=set_level, refuse=refuse)
-        return _placed(found, chosen)
-    whole = len(collection) > 1 and all(label is not None for label in labels)
-    graph = collection.neighbors(max(*_KS, k)) if whole else None
-    return evaluate(vectors, labels, k=k, set_level=set_level, refuse=refuse, graph=graph)
-
-
-def _placed(found: Evaluation, chosen: NDArray[np.intp]) -> Evaluation:
-    """Return the evaluation of some images of a collection with the positions that they have in it."""
-    from dataclasses import replace
-
-    pairs = tuple(replace(pair, examples=tuple(chosen[list(pair.examples)].tolist())) for pair in found.confusions)
-    return replace(found, positions=chosen[found.positions], confusions=pairs)
 
 
 def _numbers(labels: NDArray[Any], names: NDArray[Any]) -> NDArray[np.intp]:

@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.checks import check_count, check_labels, check_vectors
 from dinoscope.errors import InputError
 from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, row_blocks
-from dinoscope.metrics import Metric, _map_neighbors, continuity_samples, draw_rows, silhouette, trustworthiness_samples
+from dinoscope.metrics import Metric, continuity_samples, draw_rows, map_neighbors, silhouette, trustworthiness_samples
 
-__all__ = ["ImageTrust", "MapQuality", "label_silhouette", "map_difference", "map_quality", "rank_correlation"]
+__all__ = [
+    "ImageTrust", "MapQuality", "MeasuredMap", "label_silhouette", "map_difference", "map_quality", "rank_correlation",
+]  # fmt: skip
 
 _BLOCK_ROWS = 4096  # pairs of vectors that are gathered at once
 
@@ -65,6 +67,16 @@ class MapQuality:
     silhouette_map: float | None
     silhouette_embedding: float | None
     images: ImageTrust
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredMap:
+    """A map (N, 2 or 3) by a method, its title, and how far to trust it; None for fewer than three images."""
+
+    method: str
+    coordinates: NDArray[np.float32]
+    title: str
+    quality: MapQuality | None
 
 
 def map_quality(
@@ -195,7 +207,7 @@ def map_difference(first: ArrayLike, second: ArrayLike) -> float:
 
 def _judge(unit: NDArray[np.float32], points: NDArray[Any], graph: NeighborGraph, rows: NDArray[np.intp]) -> ImageTrust:
     k = graph.k
-    nearby = _map_neighbors(points.astype(np.float64), k)
+    nearby = map_neighbors(points.astype(np.float64), k)
     same = graph.indices[:, :, None] == nearby[:, None, :]
     torn, glued = np.full(len(unit), np.nan), np.full(len(unit), np.nan)
     torn[rows] = 1 - continuity_samples(graph, points, k, rows)

@@ -25,6 +25,7 @@ __all__ = [
     "draw_rows",
     "effective_rank",
     "hubness",
+    "map_neighbors",
     "neighborhood_preservation",
     "normalized_mutual_information",
     "silhouette",
@@ -314,7 +315,7 @@ def trustworthiness_samples(
     """
     unit = l2_normalize(vectors).astype(np.float64)
     points = _check_map(coordinates, len(unit), k)
-    nearby = _map_neighbors(points, k)
+    nearby = map_neighbors(points, k)
 
     def dissimilarities(rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return -(unit[rows] @ unit.T)
@@ -362,7 +363,7 @@ def neighborhood_preservation(graph: NeighborGraph, coordinates: ArrayLike, k: i
 
     Arguments and errors as in ``continuity``.
     """
-    nearby = _map_neighbors(_check_map(coordinates, len(graph), k), k)
+    nearby = map_neighbors(_check_map(coordinates, len(graph), k), k)
     both = np.sort(np.hstack([graph.top(k).indices, nearby]), axis=1)  # a shared neighbour stands beside itself
     return float((both[:, 1:] == both[:, :-1]).sum() / nearby.size)
 
@@ -410,7 +411,7 @@ def _check_map(coordinates: ArrayLike, count: int, k: int) -> NDArray[np.float64
     return points.astype(np.float64)
 
 
-def _map_neighbors(points: NDArray[np.float64], k: int) -> NDArray[np.intp]:
+def map_neighbors(points: NDArray[np.float64], k: int) -> NDArray[np.intp]:
     """Return the ``k`` nearest other points of each (N, k), by euclidean distance, itself left out by identity."""
     from scipy.spatial import cKDTree
 

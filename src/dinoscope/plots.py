@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
 
 __all__ = [
-    "ACCENT", "INK", "OTHER", "PALETTE", "PAPER", "check_map", "collection_map", "curve_figure", "draw_legend",
-    "encode", "frame", "group_colors", "image_colors", "label_groups", "map_figure", "new_figure", "printable",
-    "render", "write_names",
+    "ACCENT", "INK", "OTHER", "PALETTE", "PAPER", "Picture", "check_map", "collection_map", "curve_figure",
+    "draw_legend", "encode", "frame", "group_colors", "image_colors", "label_groups", "map_figure", "new_figure",
+    "printable", "render", "write_names",
 ]  # fmt: skip
 
 # Chosen to lie far apart in OKLab, also as seen with deuteranopia and protanopia (Machado et al. 2009), among colours
@@ -43,13 +43,31 @@ PAPER = {False: "#ffffff", True: "#15171c"}
 ACCENT = {False: "#2f5fc4", True: "#8fb2ff"}
 
 
-def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = False) -> bytes:
+class Picture(bytes):
+    """The bytes of a picture file; a notebook shows it."""
+
+    def _repr_png_(self) -> bytes | None:
+        return bytes(self) if self.startswith(b"\x89PNG") else None
+
+    def _repr_svg_(self) -> str | None:
+        return self.decode() if self.startswith((b"<?xml", b"<svg")) else None
+
+    def __repr__(self) -> str:
+        kinds = {b"\x89PNG": "PNG", b"RIFF": "WebP", b"<?xm": "SVG", b"<svg": "SVG"}
+        return f"Picture({kinds.get(bytes(self[:4]), 'unknown')}, {len(self):,} bytes)"
+
+
+def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = False) -> Picture:
     """Draw a collection's map as PNG, coloured by label, or by cluster where no image has a label."""
     members, names = label_groups(collection.labels)
     if not names:
         members = collection.clusters().labels.astype(np.int64)
         names = [f"cluster {number}" for number in range(int(members.max()) + 1)]
     title = f"{collection.name}: {len(collection):,} images through {collection.model['model']}"
+    if np.asarray(coordinates).shape[1:] == (3,):
+        from dinoscope.map_plots import solid_map_figure
+
+        return solid_map_figure(coordinates, members, names, title=title, dark=dark)
     return map_figure(coordinates, members, names, title=title, dark=dark, background=PAPER[dark])
 
 
@@ -84,7 +102,7 @@ def map_figure(
     coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str], *, title: str | None = None,
     colors: Sequence[str] | None = None, legend: bool = True, dark: bool = False, background: str | None = None,
     width: float = 8.0, format: str = "png",
-) -> bytes:  # fmt: skip
+) -> Picture:  # fmt: skip
     """Draw the map as points in the colours of their groups, each group's name at its median.
 
     Args:
@@ -131,7 +149,7 @@ def map_figure(
 def curve_figure(
     curve: Sequence[tuple[int, float]], *, chosen: int | None = None, dark: bool = False, width: float = 6.4,
     format: str = "png",
-) -> bytes:  # fmt: skip
+) -> Picture:  # fmt: skip
     """Draw the silhouette against the number of clusters k.
 
     Args:
@@ -297,7 +315,7 @@ def _spread(boxes: NDArray[np.float64], rounds: int = 80) -> NDArray[np.float64]
     return shift
 
 
-def render(figure: Figure, format: str) -> bytes:
+def render(figure: Figure, format: str) -> Picture:
     """Return a figure as the bytes of a PNG, WebP or SVG file; the same figure gives the same bytes."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -306,7 +324,7 @@ def render(figure: Figure, format: str) -> bytes:
     if format == "svg":  # without a date and with fixed identifiers: the same figure gives the same bytes
         with matplotlib.rc_context({"svg.hashsalt": "dinoscope"}):
             figure.savefig(out, format="svg", dpi=2 * _DPI, metadata={"Date": None})
-        return out.getvalue()
+        return Picture(out.getvalue())
     figure.set_dpi(2 * _DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
@@ -314,10 +332,10 @@ def render(figure: Figure, format: str) -> bytes:
     return encode(Image.fromarray(pixels), format)
 
 
-def encode(image: Image.Image, format: str) -> bytes:
+def encode(image: Image.Image, format: str) -> Picture:
     """Return a picture as the bytes of a PNG or WebP file."""
     out = io.BytesIO()
     if format not in ("png", "webp"):
         raise InputError(f"format must be 'png' or 'webp', or 'svg' but for a map of images, got {format!r}")
     image.save(out, format, optimize=True, quality=82)
-    return out.getvalue()
+    return Picture(out.getvalue())

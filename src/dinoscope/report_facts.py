@@ -5,34 +5,53 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope import plots
+from dinoscope.analysis_clusters import judge_as_stored
 from dinoscope.errors import InputError
+from dinoscope.stages import stored_settings
 from dinoscope.tiles import Tiles, pick_tiles
 
 if TYPE_CHECKING:
+    from dinoscope.analysis_clusters import ClusterJudgement
+    from dinoscope.analysis_findings import Findings
     from dinoscope.clusters import Clustering
     from dinoscope.collection import Collection, Match
+    from dinoscope.evaluation import Evaluation
+    from dinoscope.map_quality import MapQuality
     from dinoscope.scores import Score
+    from dinoscope.tune import Tuning
 
-__all__ = ["MAX_CLUSTERS", "Facts", "Sample", "best_labels", "cluster_label_table", "gather"]
+__all__ = [
+    "EVIDENCE",
+    "EXAMPLES",
+    "MAX_CLUSTERS",
+    "SHOWN",
+    "Facts",
+    "Sample",
+    "best_labels",
+    "cluster_label_table",
+    "gather",
+]
 
 MAX_CLUSTERS = 60  # shown with pictures; more are counted
+SHOWN, EVIDENCE, EXAMPLES = 8, 6, 6  # findings of a kind; images of one; pairs of labels that are mixed up
 _QUERIES, _ANSWERS = 8, 10
+_MANY = 20_000  # images from which findings and evaluation, of minutes, are shown only where they are stored
 
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What is shown of a cluster: positions of members, and the mean cosine of all to the centre."""
+    """What is shown of a cluster: positions of members, and the mean similarity of all to the centre."""
 
     members: NDArray[np.int64]
-    cohesion: float
+    similarity: float
     medoid: int
     near: list[int]
     edge: list[int]
@@ -52,11 +71,22 @@ class Facts:
     chose_k: bool
     samples: list[Sample] = field(default_factory=list)
     queries: list[tuple[int, list[Match]]] = field(default_factory=list)
+    quality: MapQuality | None = None
+    judged: ClusterJudgement | None = None
+    evaluation: Evaluation | None = None
+    findings: Findings | None = None
+    kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
+    tuning: Tuning | None = None
     tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
     label_colors: list[str] = field(default_factory=list)
     cluster_colors: list[str] = field(default_factory=list)
     small: int | None = None  # longest side in pixels, where all pictures are tiny
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few images that what takes minutes of many is computed for the report."""
+        return len(self.collection) <= _MANY
 
 
 def gather(collection: Collection, k: int | None) -> Facts:
@@ -85,12 +115,33 @@ def gather(collection: Collection, k: int | None) -> Facts:
     if clusters is not None:
         facts.cluster_colors = _cluster_colors(facts, clusters)
         facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
+        facts.judged = attempt("cluster quality", lambda: judge_as_stored(collection, k))
+    if coordinates is not None and len(collection) > 2:
+        facts.quality = attempt("map quality", collection.map_quality)
+    _examine(facts, attempt)
     if coordinates is not None:
         facts.tiles = pick_tiles(coordinates)
     answers = [(each, collection.search(int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
     facts.queries = [(position, found) for position, found in answers if found]
     _load_pictures(facts)
     return facts
+
+
+def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """Gather what is said of labels and single images; what takes long only where it is stored."""
+    collection = facts.collection
+    if facts.few or stored_settings(collection, "evaluation"):
+        facts.evaluation = attempt("evaluation", collection.evaluate)
+    if facts.few or stored_settings(collection, "duplicates"):
+        found = facts.findings = collection.findings()
+        dismissed = collection.dismissed()
+        facts.kept = {
+            kind: [at for at, key in enumerate(keys) if key not in dismissed] for kind, keys in found.keys.items()
+        }
+    tried = stored_settings(collection, "tuning")
+    if tried:
+        settings = {name: value for name, value in tried[0].items() if name != "labels"}
+        facts.tuning = collection.tuning(**settings)
 
 
 def _cluster_colors(facts: Facts, clusters: Clustering) -> list[str]:
@@ -156,8 +207,26 @@ def _load_pictures(facts: Facts) -> None:
     wanted |= {collection.position(match.row) for _, found in facts.queries for match in found}
     for sample in facts.samples[:MAX_CLUSTERS]:
         wanted |= {sample.medoid, *sample.near, *sample.edge}
+    wanted |= _pictures_of_findings(facts)
+    if facts.evaluation is not None:
+        wanted |= {at for pair in facts.evaluation.confusions[:EXAMPLES] for at in pair.examples}
     shown = sorted(wanted)
     everything = sorted(wanted | set(facts.tiles.positions.tolist() if facts.tiles is not None else []))
     facts.pictures = dict(zip(everything, collection.thumbnails(everything), strict=True))
     longest = max((max(Image.open(io.BytesIO(facts.pictures[i])).size) for i in shown), default=0)
     facts.small = longest if 0 < longest <= 48 else None
+
+
+def _pictures_of_findings(facts: Facts) -> set[int]:
+    """Return the positions of the images that are shown as findings or as evidence."""
+    found = facts.findings
+    if found is None:
+        return set()
+    first = {kind: numbers[:SHOWN] for kind, numbers in facts.kept.items()}
+    wanted = {position for at in first["duplicates"] for position in found.duplicates.groups[at][:EVIDENCE]}
+    wanted |= {position for at in first["leaks"] for position in found.leaks[at].positions[:EVIDENCE]}
+    for kind, listed in (("outliers", found.outliers), ("label_errors", found.label_errors)):
+        if listed is not None:
+            for at in first[kind]:
+                wanted |= {int(listed.positions[at]), *listed.neighbors[at, :3].tolist()}
+    return wanted

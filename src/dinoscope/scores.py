@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.knn import NeighborGraph, neighbors
+
+if TYPE_CHECKING:
+    from dinoscope.map_quality import MapQuality
 
 __all__ = ["Score", "compute_scores"]
 
@@ -31,6 +34,7 @@ def compute_scores(
     clusters: NDArray[np.int32],
     labels: NDArray[Any],
     splits: NDArray[Any],
+    quality: MapQuality | None = None,
 ) -> list[Score]:
     """Compute every score that the data allow.
 
@@ -41,18 +45,21 @@ def compute_scores(
         clusters: Cluster of each image (N,).
         labels: Labels (N,), None where there is none; without two labels the scores against labels are left out.
         splits: Splits (N,); where both "train" and "test" occur, test images are also named by training images.
+        quality: What ``map_quality`` says of the map, where it is at hand; else it is computed.
     """
     from dinoscope import metrics
+    from dinoscope.map_quality import map_quality
 
     scores = []
-    k = min(15, (len(vectors) - 1) // 2)
-    if k >= 1:
+    if len(vectors) > 2:
+        if quality is None:
+            quality = map_quality(vectors, coordinates, graph=graph, labels=labels, sample=_SAMPLE)
         drawn = f", of {_SAMPLE:,} random images" if len(vectors) > _SAMPLE else ""
-        kept = metrics.neighborhood_preservation(graph, coordinates, min(k, graph.indices.shape[1]))
+        k = quality.k
         scores += [
-            Score("map: trustworthiness", metrics.trustworthiness(vectors, coordinates, k, sample=_SAMPLE),
+            Score("map: trustworthiness", quality.trustworthiness,
                   f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance"),
-            Score("map: neighbours kept", kept,
+            Score("map: neighbours kept", quality.neighbors_kept,
                   f"share of the {k} true nearest neighbours that are among the {k} nearest on the map"),
         ]  # fmt: skip
     if 2 <= len(np.unique(clusters)) < len(clusters):
@@ -71,7 +78,7 @@ def compute_scores(
     known = np.asarray([label is not None for label in labels])
     names = np.asarray([str(label) for label in labels[known]])
     if len(np.unique(names)) >= 2:
-        scores += _label_scores(vectors[known], coordinates[known], clusters[known], names)
+        scores += _label_scores(quality, clusters[known], names)
         if not known.all():  # an image without a label has no vote
             vectors, splits = vectors[known], splits[known]
             graph = neighbors(vectors, graph.k)
@@ -79,17 +86,15 @@ def compute_scores(
     return scores
 
 
-def _label_scores(
-    vectors: NDArray[np.float32], coordinates: NDArray[np.float32], clusters: NDArray[np.int32], names: NDArray[np.str_]
-) -> list[Score]:
+def _label_scores(quality: MapQuality | None, clusters: NDArray[np.int32], names: NDArray[np.str_]) -> list[Score]:
     from dinoscope import metrics
 
     out = []
-    if len(np.unique(names)) < len(names):
+    if quality is not None and quality.silhouette_map is not None and quality.silhouette_embedding is not None:
         out = [
-            Score("labels: silhouette in the embedding", metrics.silhouette(vectors, names, "cosine"),
+            Score("labels: silhouette in the embedding", quality.silhouette_embedding,
                   "how well the labels are separated in the embedding, cosine; -1 to 1"),
-            Score("labels: silhouette on the map", metrics.silhouette(coordinates, names, "euclidean"),
+            Score("labels: silhouette on the map", quality.silhouette_map,
                   "how well the labels are separated on the map, euclidean; -1 to 1"),
         ]  # fmt: skip
     out += [

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from dinoscope.errors import InputError
-from dinoscope.plots import PAPER, check_map, encode, group_colors, image_colors, label_groups
+from dinoscope.plots import PAPER, Picture, check_map, encode, group_colors, image_colors, label_groups
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
@@ -22,7 +22,7 @@ __all__ = ["Tiles", "collection_image_map", "image_map_figure", "pick_tiles"]
 _MAX_SIDE = 50  # cells of an image map, so that one still sees what is in them
 
 
-def collection_image_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = True) -> bytes:
+def collection_image_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = True) -> Picture:
     """Draw a collection's map with its images as PNG, a line in the colour of its label below each."""
     tiles = pick_tiles(coordinates)
     members, names = label_groups(collection.labels)
@@ -83,7 +83,7 @@ def pick_tiles(coordinates: ArrayLike, count: int = 600) -> Tiles:
 def image_map_figure(
     tiles: Tiles, pictures: Sequence[bytes | NDArray[np.uint8]], *, tile: int = 32,
     colors: Sequence[str] | None = None, background: str | None = None, format: str = "png",
-) -> bytes:  # fmt: skip
+) -> Picture:  # fmt: skip
     """Draw the map with the images themselves.
 
     Args:

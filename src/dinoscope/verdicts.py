@@ -8,97 +8,27 @@ of Vovk 2015 and Barber et al. 2021 on cross-conformal prediction and the jackkn
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.calibration import Calibration, fit_calibration
 from dinoscope.checks import check_count, check_labels, check_vectors
 from dinoscope.classify import Votes, label_votes
 from dinoscope.errors import InputError
 from dinoscope.knn import NeighborGraph, neighbors, query_neighbors, row_blocks
 
-if TYPE_CHECKING:
-    from dinoscope.collection import Collection
-
 __all__ = [
-    "Calibration", "Classifier", "Judgement", "Rules", "Verdict", "Voter", "collection_classifier",
-    "conformal_quantile", "familiarity", "fit_calibration", "fit_rules", "known_labels", "sample_rows", "strangeness",
+    "Classifier", "Judgement", "Rules", "Verdict", "Voter", "conformal_quantile",
+    "familiarity", "fit_rules", "known_labels", "sample_rows", "strangeness",
 ]  # fmt: skip
 
-_BOUNDS = ((1e-7, 1.0), (0.05, 20.0))  # of a calibration's floor and power
 _SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
 _MEMBERS = 5  # nearest members that stand for a label
 _DENSITY = 0.25  # how far the crowding around the neighbours counts
 _ROUNDING = 1e-6  # cosine distances below it are rounding errors
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What turns shares of votes into probabilities: p is proportional to (share + floor) ** power.
-
-    It is temperature scaling of the logarithm of the votes (Guo et al. 2017, arXiv:1706.04599; ``power`` is one over
-    their temperature) after a pseudo-vote for every label, without which a label that no neighbour has would be
-    impossible. The order of the labels stays.
-
-    Attributes:
-        floor: The pseudo-vote, above 0.
-        power: Above 1 where the votes are too timid, below 1 where they are too sure.
-    """
-
-    floor: float
-    power: float
-
-    def probabilities(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities (M, C) of shares of votes (M, C); rows sum to 1."""
-        scaled: NDArray[np.float64] = np.log(shares + self.floor) * self.power
-        np.exp(scaled - scaled.max(axis=1, keepdims=True), out=scaled)
-        scaled /= scaled.sum(axis=1, keepdims=True)
-        return scaled
-
-
-def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibration:
-    """Find the calibration with the least logarithmic loss on images whose label is known.
-
-    The truth counts as (N + 1) / (N + 2), the other labels share the rest (Platt 1999), so that N votes without an
-    error do not become certainty.
-
-    Args:
-        shares: Shares of votes (N, C), of images that had no vote themselves.
-        truth: Number of the true label (N,).
-
-    Raises:
-        InputError: The two do not fit each other.
-    """
-    from scipy.optimize import minimize
-
-    if shares.ndim != 2 or truth.shape != shares.shape[:1] or not len(truth):
-        raise InputError(
-            f"truth must have one entry for each row of shares, got {truth.shape} for {shares.shape}; pass both of the "
-            "same images"
-        )
-    count, labels = shares.shape
-    own = shares[np.arange(count), truth]
-    doubt = 1 / (count + 2) / max(labels - 1, 1)
-
-    def loss(logs: NDArray[np.float64]) -> float:
-        floor, power = np.exp(logs)
-        total = 0.0
-        for rows in row_blocks(count, max(1, _CELLS // (10 * labels))):
-            heights = np.log(shares[rows] + floor) * power
-            top = heights.max(axis=1)
-            norm = top + np.log(np.exp(heights - top[:, None]).sum(axis=1))
-            right = np.log(own[rows] + floor) * power - norm
-            total -= (right * (1 - doubt * labels) + doubt * (heights - norm[:, None]).sum(axis=1)).sum()
-        return float(total / count)
-
-    found = minimize(
-        loss, np.log([0.01, 1.0]), method="Nelder-Mead", bounds=np.log(_BOUNDS),
-        options={"xatol": 1e-3, "fatol": 1e-7, "maxiter": 200},
-    )  # fmt: skip
-    floor, power = np.exp(found.x).tolist()
-    return Calibration(floor, power)
 
 
 def conformal_quantile(scores: ArrayLike, level: float) -> float:
@@ -308,12 +238,12 @@ class Classifier:
         left_out = sample_rows(len(self.labels), len(self.names))
         votes, strange = self.ask(NeighborGraph(self.graph.indices[left_out], self.graph.similarities[left_out]))
         self.rules = fit_rules(votes, self._codes[left_out], strange, set_level=set_level, refuse=refuse)
-        self._spreads: dict[int, NDArray[np.float64]] = {}
+        self._members: dict[int, tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
 
     def ask(self, graph: NeighborGraph) -> tuple[Votes, NDArray[np.float64]]:
         """Return the votes on rows with these labelled neighbours, and the rows' strangeness (M,)."""
-        votes = label_votes(graph, self.labels, k=self.k, temperature=self.temperature)
-        return votes, strangeness(graph, self._crowding, self._near)
+        votes = label_votes(graph, self._codes, k=self.k, temperature=self.temperature)  # texts take ten times as long
+        return replace(votes, names=self.names), strangeness(graph, self._crowding, self._near)
 
     def classify(self, queries: ArrayLike) -> list[Verdict]:
         """Name vectors (M, D) of new images.
@@ -325,14 +255,49 @@ class Classifier:
         verdicts: list[Verdict] = []
         for rows in row_blocks(len(asked), max(1, _CELLS // len(self.names))):
             graph = query_neighbors(self._vectors, asked[rows], self.k)
-            votes, strange = self.ask(graph)
-            judgement = self.rules.judge(votes, strange)
-            percentiles = self._percentiles(asked[rows], votes.winners)
-            verdicts += [
-                self._verdict(graph, judgement, row, winner, percentile)
-                for row, (winner, percentile) in enumerate(zip(votes.winners.tolist(), percentiles, strict=True))
-            ]
+            verdicts += self.verdicts(graph, asked[rows])
         return verdicts
+
+    def left_out(self, vectors: ArrayLike, positions: ArrayLike) -> list[Verdict]:
+        """Name some of the vectors given at first (N, D), at these positions (M,), by all others that have a label."""
+        at = np.asarray(positions, np.intp)
+        asked = check_vectors(vectors)[at]
+        own = np.where(np.isin(at, self.positions), self._codes[self._place(at)], -1)
+        return self.verdicts(self.left_out_graph(vectors, at), asked, own)
+
+    def left_out_graph(self, vectors: ArrayLike, positions: ArrayLike) -> NeighborGraph:
+        """Return the labelled neighbours of some of the vectors given at first (N, D), none its own neighbour."""
+        at = np.asarray(positions, np.intp)
+        near = self.graph.top(min(self.k, self.graph.k))
+        place = self._place(at)
+        indices, similarities = near.indices[place], near.similarities[place]
+        without = self.positions[place] != at
+        if without.any():
+            found = query_neighbors(self._vectors, check_vectors(vectors)[at[without]], near.k)
+            indices[without], similarities[without] = found.indices, found.similarities
+        return NeighborGraph(indices, similarities)
+
+    def _place(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return where the positions stand among those with a label; anything for one without."""
+        return np.minimum(np.searchsorted(self.positions, positions), len(self.positions) - 1)
+
+    def verdicts(
+        self, graph: NeighborGraph, queries: NDArray[Any], own: NDArray[np.intp] | None = None
+    ) -> list[Verdict]:
+        """Return the verdicts on unit vectors (M, D) whose labelled neighbours are known already.
+
+        Args:
+            graph: Their neighbours (M, k) among the labelled vectors.
+            queries: The vectors.
+            own: Number of the label of each that is labelled itself (M,), -1 for the others, which all are by default.
+        """
+        votes, strange = self.ask(graph)
+        judgement = self.rules.judge(votes, strange)
+        percentiles = self._percentiles(queries, votes.winners, np.full(len(graph), -1) if own is None else own)
+        return [
+            self._verdict(graph, judgement, row, winner, percentile)
+            for row, (winner, percentile) in enumerate(zip(votes.winners.tolist(), percentiles, strict=True))
+        ]
 
     def _verdict(self, graph: NeighborGraph, judgement: Judgement, row: int, winner: int, percentile: float) -> Verdict:
         chances = judgement.probabilities[row]
@@ -348,31 +313,24 @@ class Classifier:
             voters=tuple(Voter(int(self.positions[i]), self.labels[i].item(), float(s)) for i, s in voters),
         )
 
-    def _percentiles(self, queries: NDArray[Any], winners: NDArray[np.intp]) -> list[float]:
+    def _percentiles(self, queries: NDArray[Any], winners: NDArray[np.intp], own: NDArray[np.intp]) -> list[float]:
         """Return how far out each query lies among the members of its label, in percent."""
         out = np.full(len(queries), np.nan)
         for code in np.unique(winners).tolist():
-            members = self._vectors[self._codes == code]
+            if code not in self._members:
+                members = self._vectors[self._codes == code]
+                spread = neighbors(members, _MEMBERS).similarities if len(members) > 1 else members
+                self._members[code] = members, np.sort(1 - spread.mean(axis=1, dtype=np.float64))
+            members, spreads = self._members[code]
             if len(members) < 2:
                 continue
-            if code not in self._spreads:
-                own = neighbors(members, _MEMBERS).similarities.mean(axis=1, dtype=np.float64)
-                self._spreads[code] = np.sort(1 - own)
-            rows = winners == code
-            distance = 1 - query_neighbors(members, queries[rows], _MEMBERS).similarities.mean(axis=1, dtype=np.float64)
-            out[rows] = 100 * np.searchsorted(self._spreads[code], distance) / len(members)
+            rows = np.flatnonzero(winners == code)
+            near = query_neighbors(members, queries[rows], _MEMBERS + 1).similarities.astype(np.float64)
+            itself = own[rows] == code  # a member that was left out is not near because of itself
+            mean = np.where(itself, near[:, 1:].mean(axis=1), near[:, :_MEMBERS].mean(axis=1))
+            out[rows] = 100 * np.searchsorted(spreads, 1 - mean) / len(members)
         found: list[float] = out.tolist()
         return found
-
-
-def collection_classifier(
-    collection: Collection, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05
-) -> Classifier:
-    """Let the labelled images of a collection name new ones; positions are the collection's; see ``Classifier``."""
-    # The stored graph holds 30 neighbours, and also those of images that have no vote.
-    stored = k <= 30 and len(collection) > 1 and all(label is not None for label in collection.labels)
-    graph = collection.neighbors() if stored else None
-    return Classifier(collection.vectors, collection.labels, k=k, set_level=set_level, refuse=refuse, graph=graph)
 
 
 def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[Any]]:

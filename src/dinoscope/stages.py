@@ -1,0 +1,204 @@
+"""Stages: results computed from a collection's vectors, stored once under the key of what they were made from."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope import store
+from dinoscope.errors import WriteError
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+
+__all__ = ["Stage", "is_current", "keep", "run_stage", "stored_settings"]
+
+# Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
+_VERSIONS = {
+    "neighbors": 1, "map": 1, "map_quality": 1, "tuning": 1, "layout": 1, "clusters": 1, "cluster_quality": 1,
+    "stability": 1, "nulls": 1, "scores": 1, "predictions": 1, "evaluation": 1, "duplicates": 1, "outliers": 1,
+    "label_errors": 1, "index": 1,
+}  # fmt: skip
+
+Result = TypeVar("Result")
+Computed = tuple[dict[str, Any], dict[str, Any]]  # columns of equal length, and JSON values
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How a result came to be: the settings, the seconds it took when it was computed, and whether it was stored."""
+
+    name: str
+    settings: dict[str, Any]
+    seconds: float
+    stored: bool
+
+
+def run_stage(collection: Collection, name: str, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
+    """Return a stored result, or compute and store it; see ``Collection.stage``."""
+    path = _path(collection, name, settings)
+    known = _read(path)
+    stored = known is not None
+    if known is not None:
+        columns, meta = known
+    else:
+        began, before = time.perf_counter(), collection.seconds_computing
+        columns, meta = compute()
+        # the time of stages that this one asked for is theirs
+        own = time.perf_counter() - began - (collection.seconds_computing - before)
+        meta = {**meta, "seconds": round(max(0.0, own), 3), "settings": settings}
+        _store(path, columns, meta)
+        collection.seconds_computing += meta["seconds"]
+    shown = collection.stages.get(name)
+    if shown is None or shown.settings != settings:  # asked again, it is still this run that computed it
+        collection.stages[name] = Stage(name, settings, meta["seconds"], stored)
+    return columns, meta
+
+
+def keep(
+    collection: Collection, name: str, settings: dict[str, Any], kind: type[Result], compute: Callable[[], Result]
+) -> Result:
+    """Return a result, a dataclass or a tuple of some, as ``run_stage`` does.
+
+    The arrays of one length, of the length that holds most, become columns; everything else is kept as JSON.
+    """
+    columns, meta = run_stage(collection, name, settings, lambda: _pack(compute()))
+    result: Result = _Reader(meta["result"], columns).build(kind, meta["result"]["tree"])
+    return result
+
+
+def stored_settings(collection: Collection, name: str) -> list[dict[str, Any]]:
+    """Return the settings of the results that a stage has stored for the collection as it is now, the newest first."""
+    found = []
+    for path in (collection.path / "results" / name).glob("*.parquet"):
+        try:
+            settings = store.read_table(path, [])[1].get("settings", {})
+        except (store.DamagedError, FileNotFoundError):  # the latter: removed meanwhile
+            continue
+        labels = settings.get("labels", collection.label_state)
+        if path == _path(collection, name, settings) and labels == collection.label_state:
+            found.append((path.stat().st_mtime_ns, settings))
+    return [settings for _, settings in sorted(found, key=lambda each: -each[0])]
+
+
+def is_current(collection: Collection, path: Path) -> bool:
+    """Tell whether a stored result is of the collection as it is now.
+
+    Raises:
+        DamagedError: If it is damaged.
+    """
+    name = path.parent.name
+    return name in _VERSIONS and path == _path(collection, name, store.read_table(path, [])[1].get("settings", {}))
+
+
+def _read(path: Path) -> Computed | None:
+    """Return a stored result; one that is damaged is made anew."""
+    if not path.exists():
+        return None
+    try:
+        return store.read_table(path)
+    except store.DamagedError as error:
+        store.remark(f"{path} was damaged ({error.reason}) and is computed again")
+        return None
+
+
+def _store(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
+    try:
+        store.write_table(path, columns, meta)
+    except WriteError as error:
+        store.remark(f"{error}; the result is used, and computed again next time")
+
+
+def _path(collection: Collection, name: str, settings: dict[str, Any]) -> Path:
+    key = store.digest(name, _VERSIONS[name], collection.state, settings)
+    return collection.path / "results" / name / f"{key}.parquet"
+
+
+# --- dataclasses as columns and JSON ---------------------------------------------------------------------------------
+
+
+def _pack(result: Any) -> Computed:
+    arrays: dict[str, NDArray[Any]] = {}
+    seen: dict[int, str] = {}
+
+    def walk(value: Any, path: str) -> Any:
+        if is_dataclass(value):
+            if seen.setdefault(id(value), path) != path:  # the recommended setting is one of the settings
+                return {"same": seen[id(value)]}
+            return {each.name: walk(getattr(value, each.name), f"{path}.{each.name}") for each in fields(value)}
+        if isinstance(value, np.ndarray):
+            arrays[path[1:]] = value
+            return {"array": path[1:]}
+        if isinstance(value, Mapping):
+            return {name: walk(each, f"{path}.{name}") for name, each in value.items()}
+        if isinstance(value, tuple | list):
+            return [walk(each, f"{path}.{at}") for at, each in enumerate(value)]
+        return value.item() if isinstance(value, np.generic) else value
+
+    tree = walk(result, "")
+    numbers: Counter[int] = Counter()
+    for array in arrays.values():
+        if _fits(array):
+            numbers[len(array)] += array.size
+    rows = max(numbers, key=lambda length: (numbers[length], length), default=-1)
+    columns = {path: array for path, array in arrays.items() if _fits(array) and len(array) == rows}
+    listed = {
+        path: {"values": array.tolist(), "dtype": array.dtype.str, "shape": array.shape}
+        for path, array in arrays.items() if path not in columns
+    }  # fmt: skip
+    return columns, {"result": {"tree": tree, "arrays": listed}}
+
+
+def _fits(array: NDArray[Any]) -> bool:
+    return array.dtype.kind in "biuf" and array.ndim in (1, 2) and array.size > 0
+
+
+class _Reader:
+    """Makes a result again out of what ``_pack`` made of it."""
+
+    def __init__(self, packed: dict[str, Any], columns: dict[str, Any]) -> None:
+        self._listed, self._columns = packed["arrays"], columns
+        self._built: dict[str, Any] = {}  # dataclasses by their path
+
+    def build(self, kind: Any, value: Any, path: str = "") -> Any:
+        """Return a value of the type that is annotated."""
+        if value is None:
+            return None
+        if get_origin(kind) in (Union, UnionType):
+            kind = next(each for each in get_args(kind) if each is not NoneType)
+        if isinstance(value, dict):
+            return self._from_dict(kind, value, path)
+        if get_origin(kind) is tuple:
+            inner = get_args(kind)
+            kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+            pairs = zip(kinds, value, strict=True)
+            return tuple(self.build(each, one, f"{path}.{at}") for at, (each, one) in enumerate(pairs))
+        return value
+
+    def _from_dict(self, kind: Any, value: dict[str, Any], path: str) -> Any:
+        if value.keys() == {"array"}:
+            return self._array(value["array"])
+        if value.keys() == {"same"}:
+            return self._built[value["same"]]
+        if is_dataclass(kind):
+            kinds = get_type_hints(kind)
+            members = {name: self.build(kinds[name], each, f"{path}.{name}") for name, each in value.items()}
+            self._built[path] = kind(**members)  # type: ignore[operator]
+            return self._built[path]
+        return {name: self.build(get_args(kind)[1], each, f"{path}.{name}") for name, each in value.items()}
+
+    def _array(self, path: str) -> NDArray[Any]:
+        if path in self._columns:
+            return np.asarray(self._columns[path])
+        listed = self._listed[path]
+        dtype = object if listed["dtype"] == "|O" else np.dtype(listed["dtype"])
+        return np.asarray(listed["values"], dtype).reshape(listed["shape"])
