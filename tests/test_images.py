@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import random
+import re
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from PIL import Image
 
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.images import ArraySource, FolderSource, ImageSource, digest, load_reduced, open_source
+from dinoscope.items import Item, Items, sort_naturally
 from tests.pictures import GREYS, corners, encoded, photo, repeated
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -260,7 +264,9 @@ def test_a_data_set_name_wins_over_a_folder_of_that_name(folder, monkeypatch):
 def test_unknown_names_and_single_files(folder):
     with pytest.raises(SourceError, match=r"nothing is called 'Fashion_MNIST'; .*; did you mean 'fashion-mnist'"):
         open_source("Fashion_MNIST")
-    with pytest.raises(SourceError, match=r"expected a folder of images, a \.npy or \.npz file, or a data set \(fash"):
+    with pytest.raises(
+        SourceError, match=r"expected a folder of images, a \.npy or \.npz file, a tar or .*, or a data set \(fash"
+    ):
         open_source("/nowhere/at/all")
     with pytest.raises(SourceError, match=r"1\.png' is a single file; expected a folder"):
         open_source(folder("1.png") / "1.png")
@@ -281,3 +287,56 @@ def test_limit_is_seeded_ordered_nested_and_stable():
     assert len(set(ids(few)) & set(ids(longer))) >= 15
     with pytest.raises(InputError, match="limit must be at least 1, got 0"):
         open_source(images, limit=0)
+
+
+# --- many, odd and moved files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are not allowed there")
+def test_odd_names(folder):
+    names = [
+        "line\nbreak.png",
+        "quo'te\".png",
+        "x" * 251 + ".png",
+        "\u05e9\u05dc\u05d5\u05dd.png",
+        "a" * 250 + "/1.png",
+    ]
+    source = FolderSource(folder(*names))
+    assert sorted(ids(source)) == sorted(names)
+    for index in range(len(names)):
+        np.testing.assert_array_equal(source.load(index), np.asarray(corners()))
+
+
+def test_the_order_is_that_of_pieces_by_value():
+    """Against the definition: components in turn, digits as numbers, letters of either case beside each other."""
+
+    def slow(path: str) -> Any:
+        pieces = [re.split(r"([0-9]+)", part) for part in path.casefold().split("/")]
+        return [[int(each) if odd % 2 else each for odd, each in enumerate(part)] for part in pieces], path
+
+    chance = random.Random(0)
+    paths = ["".join(chance.choices("aB01 29/./é-", k=chance.randrange(1, 10))) for _ in range(3000)]
+    expected = sorted(paths, key=slow)
+    sort_naturally(paths)
+    assert paths == expected
+
+
+def test_items_hold_what_was_put_in():
+    made = [Item(f"שלום {n}\n", f"{n * 7919:016x}", None if n % 5 == 0 else f"l{n % 3}", "train") for n in range(50)]
+    items = Items(made)
+    assert list(items) == made
+    assert (items[-1], items[3:7], len(items)) == (made[-1], made[3:7], 50)
+    with pytest.raises(IndexError):
+        items[50]
+    assert Items([*made, made[3], made[40]]).doubled().tolist() == [3, 40, 50, 51]
+    assert Items(made).doubled().tolist() == []
+
+
+def test_a_hundred_thousand_items_take_little_memory():
+    tracemalloc.start()
+    items = Items(Item(f"class_{n % 100}/image_{n:07}.jpg", f"{n:016x}", f"class_{n % 100}") for n in range(100_000))
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(items) == 100_000
+    assert held < 7_000_000
+    assert peak < 12_000_000

@@ -7,7 +7,7 @@ import os
 import stat
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -15,11 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
 
 from dinoscope.errors import ImageError, InputError
+from dinoscope.items import digest
 
-__all__ = ["MAX_PIXELS", "ReducedImage", "UnreadableError", "check_images", "read_image", "read_reduced", "thumbnail"]
+__all__ = [
+    "MAX_PIXELS", "ReducedImage", "UnreadableError", "check_images", "identify", "read_image", "read_reduced",
+    "thumbnail",
+]  # fmt: skip
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 MAX_PIXELS = 100_000_000
+WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
 _LARGE_PIXELS = 20_000_000
 _THUMBNAIL = 128
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
@@ -42,10 +47,12 @@ class ReducedImage:
     Attributes:
         pixels: (H, W, 3) RGB.
         size: Width and height of the original, upright.
+        content: Digest of the file's bytes, where there is a file and it was read whole.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
+    content: str | None = None
 
     @classmethod
     def whole(cls, pixels: NDArray[np.uint8]) -> ReducedImage:
@@ -140,12 +147,14 @@ def _read(source: Source, least: tuple[int, int] | None) -> ReducedImage:
     if isinstance(source, Image.Image):
         return _decode(source)
     if isinstance(source, bytes):
-        return _decode(_identify(io.BytesIO(source)), least)
+        return replace(_decode(identify(io.BytesIO(source)), least), content=digest(source))
     mode = os.stat(source).st_mode
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         raise ImageError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
     with open(source, "rb") as file:
-        return _decode(_identify(file), least)
+        if os.fstat(file.fileno()).st_size <= WHOLE_BYTES:
+            return _read(file.read(), least)
+        return _decode(identify(file), least)
 
 
 def _image_error(error: Exception) -> ImageError:
@@ -161,8 +170,14 @@ def _image_error(error: Exception) -> ImageError:
     return ImageError(f"damaged: {reason}")
 
 
-def _identify(file: IO[bytes]) -> Image.Image:
-    """Read a header. `Image.open` would do, but warns of large images, by filters that all threads share."""
+def identify(file: IO[bytes]) -> Image.Image:
+    """Read a header: size and format, no pixels.
+
+    `Image.open` would do, but warns of large images, by filters that all threads share.
+
+    Raises:
+        ImageError: If it is no image of a kind that dinoscope reads.
+    """
     prefix = file.read(16)
     if not prefix:
         raise ImageError("is empty")

@@ -1,4 +1,4 @@
-"""Where images come from: folders, arrays, data sets.
+"""Where images come from: folders, arrays, data sets; `sources` opens archives, tables and other machines.
 
 A source lists its images (`items`) and decodes one of them (`load`); a bad image raises `ImageError` with the reason
 when it is loaded, so that rows stay aligned. Everything comes out as (H, W, 3) uint8 RGB: upright, alpha laid on white.
@@ -6,18 +6,18 @@ when it is loaded, so that rows stay aligned. Everything comes out as (H, W, 3) 
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.decode import ReducedImage, check_images, read_image, read_reduced
+from dinoscope.decode import ReducedImage, check_images, read_image
 from dinoscope.errors import InputError, SourceError, did_you_mean
+from dinoscope.items import SUFFIXES, Item, Items, digest, has_split_folders, place_in_folders, printable
+from dinoscope.storage import Listing, LocalStorage, Storage, is_remote
+from dinoscope.table_columns import TableColumns
 
 __all__ = [
     "SUFFIXES",
@@ -25,25 +25,14 @@ __all__ = [
     "FolderSource",
     "ImageSource",
     "Item",
+    "content_of",
     "digest",
     "load_reduced",
     "open_source",
     "select",
 ]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 Labels: TypeAlias = Sequence[Any] | NDArray[Any]
-_SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One image of a source."""
-
-    id: str  # a name that stays the same for people: "cats/7.jpg", "train/00042", "00042"
-    key: str  # 16 hexadecimal digits that change when the content changes
-    label: str | None = None
-    split: str | None = None
 
 
 @runtime_checkable
@@ -56,7 +45,7 @@ class ImageSource(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of "folder", "array" and "dataset"."""
+        """One of "folder", "archive", "table", "array" and "dataset"."""
 
     @property
     def items(self) -> Sequence[Item]:
@@ -78,6 +67,14 @@ class _ReducingSource(Protocol):
         """Decode one image, perhaps reduced; see `dinoscope.decode.read_reduced`."""
 
 
+@runtime_checkable
+class _FileSource(Protocol):
+    """A source of files, whose bytes have a digest."""
+
+    def content(self, index: int) -> str | None:
+        """Return it, or None if it cannot be had cheaply; the same as `ReducedImage.content`."""
+
+
 class FolderSource:
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
@@ -92,37 +89,37 @@ class FolderSource:
 
     kind = "folder"
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self._root = os.path.abspath(root)
-        self.name = os.path.basename(self._root) or self._root
-        found, self.ignored = _walk(self._root)
-        if not found:
-            expected = ", ".join(SUFFIXES)
-            raise SourceError(f"no images in {os.fspath(root)!r} ({self.ignored} other files); expected {expected}")
-        # a name that is no UTF-8 must still print and go into a Parquet file
-        listed = [(os.fsencode(path).decode("utf-8", "backslashreplace"), path) for path in found]
-        listed.sort(key=lambda pair: _natural(pair[0]))
-        self._paths = [path for _, path in listed]
-        tops = {name.split("/")[0].lower() for name, _ in listed if "/" in name}
-        self.items: Sequence[Item] = [self._item(name, path, tops <= _SPLITS) for name, path in listed]
+    def __init__(self, root: str | os.PathLike[str] | Storage, listed: Listing | None = None) -> None:
+        self._storage: Storage = LocalStorage(root) if isinstance(root, str | os.PathLike) else root
+        self.name = self._storage.name
+        names, stamps, self.ignored = listed or self._storage.list(SUFFIXES)
+        if not names:
+            raise SourceError(
+                f"no images in {self.name!r} ({self.ignored} other files); expected {', '.join(SUFFIXES)}"
+            )
+        has_splits = has_split_folders(map(printable, names))
+        self._items = Items(_file_items(map(printable, names), stamps, has_splits))
+        self._odd = {index: name for index, name in enumerate(names) if printable(name) != name}  # no UTF-8
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """See `ImageSource.items`."""
+        return self._items
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one file; see `ImageSource.load`."""
-        return read_image(os.path.join(self._root, self._paths[index]))
+        return self._storage.load(self._path(index), None).pixels
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
         """Decode one file, a large JPEG at reduced size; see `load_reduced`."""
-        return read_reduced(os.path.join(self._root, self._paths[index]), least)
+        return self._storage.load(self._path(index), least)
 
-    def _item(self, name: str, path: str, has_splits: bool) -> Item:
-        try:
-            status = os.stat(os.path.join(self._root, path))
-            stamp = f"{status.st_size} {status.st_mtime_ns}"
-        except OSError:  # a dangling link, or gone again: `load` will tell
-            stamp = ""
-        folders = name.split("/")[:-1]
-        split = folders.pop(0).lower() if has_splits and folders else None
-        return Item(name, digest(name, stamp), folders[0] if folders else None, split)
+    def content(self, index: int) -> str | None:
+        """Return the digest of one file's bytes; see `content_of`."""
+        return self._storage.content(self._path(index))
+
+    def _path(self, index: int) -> str:
+        return self._odd.get(index) or self._items.name(index)
 
 
 class ArraySource:
@@ -148,10 +145,10 @@ class ArraySource:
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
         known = [None] * len(images) if labels is None else [None if each is None else str(each) for each in labels]
-        self.items: Sequence[Item] = [
+        self.items: Sequence[Item] = Items(
             Item(f"{row:05d}", digest(images.dtype.str, str(image.shape), image.tobytes()), label)
             for row, (image, label) in enumerate(zip(images, known, strict=True))
-        ]
+        )
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Convert one image; see `ImageSource.load`."""
@@ -163,7 +160,11 @@ class _Subset:
 
     def __init__(self, source: ImageSource, rows: Sequence[int]) -> None:
         self.name, self.kind = source.name, source.kind
-        self.items: Sequence[Item] = [source.items[row] for row in rows]
+        chosen = (source.items[row] for row in rows)
+        self.items: Sequence[Item] = Items(chosen) if isinstance(source.items, Items) else list(chosen)
+        self.random_access: bool = getattr(source, "random_access", True)
+        self.ignored: int = getattr(source, "ignored", 0)
+        self.notes: Sequence[str] = getattr(source, "notes", ())
         self._source, self._rows = source, rows
 
     def load(self, index: int) -> NDArray[np.uint8]:
@@ -171,6 +172,19 @@ class _Subset:
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
         return load_reduced(self._source, self._rows[index], least)
+
+    def content(self, index: int) -> str | None:
+        return content_of(self._source, self._rows[index])
+
+
+def content_of(source: ImageSource, index: int) -> str | None:
+    """Return the digest of the bytes of an image's file, for a source of files; it tells a renamed file from a new one.
+
+    Args:
+        source: The images; only one with a method `content` knows of files.
+        index: Which one.
+    """
+    return source.content(index) if isinstance(source, _FileSource) else None
 
 
 def load_reduced(source: ImageSource, index: int, least: tuple[int, int]) -> ReducedImage:
@@ -196,17 +210,25 @@ def open_source(
     data_dir: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     seed: int = 0,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
 ) -> ImageSource:
     """Open what a person names as a source of images.
 
     Args:
         source: A data set's name (it wins over a folder of that name; write "./name" for the folder), a folder, a
-            `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source.
+            `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source; a tar or zip archive,
+            a Parquet, CSV or TSV table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or a URI of any of
+            these that pyarrow reaches ("s3://bucket/photos").
         labels: (N,) labels of an array or array file.
         data_dir: Where a data set's files are looked for first.
         limit: Keep this many images, chosen at random. A larger limit keeps those of a smaller one, and images that are
             added to the source later displace few.
         seed: Seed of that choice.
+        image_column: Column of a table that holds the images; by default the one that looks like it.
+        label_column: Column of a table that holds the labels; "none" for none.
+        split_column: Column of a table that holds the splits; "none" for none.
 
     Raises:
         SourceError: Nothing is there, or it holds no images.
@@ -215,11 +237,11 @@ def open_source(
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, got {limit}")
-    opened = _open(source, labels, data_dir)
+    opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column))
     if limit is None or limit >= len(opened.items):
         return opened
-    ranks = [digest(str(seed), item.id) for item in opened.items]
-    return select(opened, sorted(sorted(range(len(ranks)), key=ranks.__getitem__)[:limit]))
+    ranks = np.fromiter((int(digest(str(seed), item.id), 16) for item in opened.items), np.uint64, len(opened.items))
+    return select(opened, np.sort(np.argsort(ranks, kind="stable")[:limit]).tolist())
 
 
 def select(source: ImageSource, indices: Sequence[int]) -> ImageSource:
@@ -227,14 +249,9 @@ def select(source: ImageSource, indices: Sequence[int]) -> ImageSource:
     return _Subset(source, indices)
 
 
-def digest(*parts: str | bytes) -> str:
-    """Return 16 hexadecimal digits that stand for these parts."""
-    data = [part.encode() if isinstance(part, str) else part for part in parts]
-    lengths = " ".join(str(len(part)) for part in data)  # ("ab", "c") is not ("a", "bc")
-    return hashlib.blake2b(b"".join([lengths.encode(), *data]), digest_size=8).hexdigest()
-
-
-def _open(source: Any, labels: Labels | None, data_dir: str | os.PathLike[str] | None) -> ImageSource:
+def _open(
+    source: Any, labels: Labels | None, data_dir: str | os.PathLike[str] | None, columns: TableColumns
+) -> ImageSource:
     from dinoscope.datasets import DATASETS, load_array_file, load_dataset  # it stands on this module
 
     path = os.path.expanduser(source) if isinstance(source, str | os.PathLike) else None
@@ -250,47 +267,28 @@ def _open(source: Any, labels: Labels | None, data_dir: str | os.PathLike[str] |
         raise InputError(f"expected a path, a data set's name, an array or a source, got {type(source).__name__}")
     if isinstance(source, str) and source in DATASETS:
         return load_dataset(source, data_dir)
-    if os.path.isdir(path):
-        return FolderSource(path)
-    possible = f"expected a folder of images, a .npy or .npz file, or a data set ({', '.join(DATASETS)})"
-    if os.path.exists(path):
+    return _open_path(path, columns, DATASETS)
+
+
+def _open_path(path: str, columns: TableColumns, datasets: Iterable[str]) -> ImageSource:
+    from dinoscope.sources import is_pattern, open_files
+
+    exists = os.path.exists(path)
+    if exists or is_remote(path) or is_pattern(path):
+        opened = open_files(path, columns)
+        if opened is not None:
+            return opened
+    possible = (
+        "expected a folder of images, a .npy or .npz file, a tar or zip archive, a Parquet, CSV or TSV table, "
+        f"s3://BUCKET/PREFIX, or a data set ({', '.join(datasets)})"
+    )
+    if is_remote(path):
+        raise SourceError(f"{path.partition('?')[0].rpartition('/')[2]!r} is a single file; {possible}")
+    if exists:
         raise SourceError(f"{path!r} is a single file; {possible}")
-    raise SourceError(f"nothing is called {path!r}; {possible}{did_you_mean(path.lower(), DATASETS)}")
+    raise SourceError(f"nothing is called {path!r}; {possible}{did_you_mean(path.lower(), datasets)}")
 
 
-def _walk(root: str) -> tuple[list[str], int]:
-    """List the relative POSIX paths with an image's suffix below a folder, and count the other files."""
-    found, ignored = [], 0
-    seen: set[str] = set()  # each folder once, or links that form a loop would never end
-    folders: list[str] = [""]
-    links: list[str] = []  # followed last: an image goes by its own path before it goes by a link's
-    while folders or links:
-        folder = folders.pop() if folders else links.pop(0)
-        place = os.path.realpath(os.path.join(root, folder))
-        if place in seen:
-            continue
-        seen.add(place)
-        try:
-            with os.scandir(place) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
-        except OSError as error:
-            raise SourceError(f"cannot list the folder {folder or root!r}: {error.strerror}") from error
-        for entry in entries:
-            if entry.name.startswith(".") or entry.name.lower() in ("__macosx", "thumbs.db"):
-                continue
-            path = folder + entry.name
-            if entry.name.lower().endswith(SUFFIXES):
-                found.append(path)
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(path + "/")
-            elif entry.is_symlink() and os.path.isdir(entry.path):
-                links.append(path + "/")
-            else:
-                ignored += 1
-    return found, ignored
-
-
-def _natural(path: str) -> tuple[list[list[str | int]], str]:
-    """Sort key: component by component, numbers by value, upper beside lower case."""
-    split = (re.split(r"([0-9]+)", part) for part in path.casefold().split("/"))
-    return [[int(piece) if odd % 2 else piece for odd, piece in enumerate(pieces)] for pieces in split], path
+def _file_items(names: Iterable[str], stamps: Iterable[str], has_splits: bool) -> Iterator[Item]:
+    for name, stamp in zip(names, stamps, strict=True):
+        yield Item(name, digest(name, stamp), *place_in_folders(name, has_splits))

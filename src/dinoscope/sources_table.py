@@ -1,0 +1,178 @@
+"""Images that a table lists: Parquet with the files' bytes inside, or Parquet, CSV or TSV with their paths."""
+
+from __future__ import annotations
+
+import posixpath
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.decode import ReducedImage, UnreadableError, read_reduced
+from dinoscope.errors import ImageError, SourceError
+from dinoscope.items import Item, Items, digest, split_in_name
+from dinoscope.storage import Storage
+from dinoscope.table_columns import TableColumns, choose_columns, texts
+from dinoscope.table_files import ParquetTable, Table, open_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["TableSource"]
+
+
+class TableSource:
+    """The images of one table, or of several with the same columns, in the order of their rows.
+
+    A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path relative
+    to the table's folder. An image's id is its path, or its number in the table; the same path again gets "#2".
+
+    Args:
+        storage: The folder that holds the tables.
+        files: Their names: .parquet, .csv or .tsv.
+        wanted: The columns that a person names.
+        named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
+
+    Attributes:
+        notes: What was chosen.
+        random_access: Whether the order of loading is free; bytes in a table are read a batch at a time.
+
+    Raises:
+        SourceError: A table cannot be read, or which column holds the images or the labels is not certain.
+    """
+
+    kind = "table"
+
+    def __init__(self, storage: Storage, files: Sequence[str], wanted: TableColumns, *, named: bool) -> None:
+        self.name, self._storage, self._named = files[0] if named else storage.name, storage, named
+        self._tables = [open_table(storage.open(file), file) for file in files]
+        first = next((preview for table in self._tables if (preview := table.preview()).num_rows), None)
+        if first is None:
+            raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
+        self._chosen = choose_columns(first, wanted, self.name)
+        self.notes = [self._chosen.described]
+        self.random_access = self._chosen.form == "path"
+        self._rows: list[int] = []  # of each table
+        self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
+        self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
+        self._ends = list(accumulate(self._rows))
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """See `ImageSource.items`."""
+        return self._items
+
+    def load(self, index: int) -> NDArray[np.uint8]:
+        """Decode one image; see `ImageSource.load`."""
+        return self._load(index, None).pixels
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one image, a large JPEG at reduced size; see `dinoscope.images.load_reduced`."""
+        return self._load(index, least)
+
+    def content(self, index: int) -> str | None:
+        """Return the digest of one image's bytes; see `dinoscope.images.content_of`."""
+        try:
+            held = self._picture(index)
+        except ImageError:
+            return None
+        return digest(held) if isinstance(held, bytes) else self._storage.content(held)
+
+    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
+        held = self._picture(index)
+        return read_reduced(held, least) if isinstance(held, bytes) else self._storage.load(held, least)
+
+    def _picture(self, index: int) -> bytes | str:
+        """Return the bytes of one image's file, or its path."""
+        if self._chosen.form == "path":
+            return self._renamed.get(index) or self._items.name(index)
+        number = bisect_right(self._ends, index)
+        table = self._tables[number]
+        value = _value(table, self._chosen.image, index - ([0, *self._ends][number]))
+        if isinstance(value, dict):
+            if not value["bytes"] and value["path"]:
+                return _inside(table.name, value["path"])
+            value = value["bytes"]
+        if value is None:
+            raise ImageError("is missing: the table has none in this row")
+        picture: bytes = value
+        return picture
+
+    def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
+        for table, stamp in zip(self._tables, stamps, strict=True):
+            chosen, held = self._chosen, self._read(table)
+            rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
+            self._rows.append(rows)
+            labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
+            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
+            names = self._names(table, held, rows)
+            marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
+            for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
+                yield Item(name, digest(name, mark), label, split)
+
+    def _read(self, table: Table) -> pa.Table:
+        """Read all columns but the bytes."""
+        chosen = self._chosen
+        path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
+        try:
+            return table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
+        except KeyError:
+            raise SourceError(f"{table.name} has other columns than {self._tables[0].name}") from None
+
+    def _names(self, table: Table, held: pa.Table, rows: int) -> list[str]:
+        numbers = (f"{row:05d}" for row in range(rows))
+        if self._chosen.form == "path":
+            paths = held.column(self._chosen.image).to_pylist()
+            return [_beside(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
+        prefix = table.name.rpartition(".")[0] + "/" if not self._named else ""
+        if self._chosen.form == "bytes":
+            return [prefix + number for number in numbers]
+        paths = held.column(self._chosen.image).combine_chunks().field("path").to_pylist()
+        return [
+            prefix + (posixpath.basename(path or "") or number) for path, number in zip(paths, numbers, strict=True)
+        ]
+
+    def _named_apart(self, items: Items) -> Items:
+        """Give the second image of the same name the id "NAME#2", and so on."""
+        counts = Counter[str]()
+        ids: dict[int, str] = {}
+        for index in items.doubled().tolist():
+            name = items.name(index)
+            counts[name] += 1
+            if counts[name] > 1:
+                self._renamed[index], ids[index] = name, f"{name}#{counts[name]}"
+        if not ids:
+            return items
+        return Items(replace(item, id=ids.get(index, item.id)) for index, item in enumerate(items))
+
+
+def _value(table: Table, column: str, row: int) -> Any:
+    import pyarrow as pa
+
+    try:
+        return table.value(column, row)
+    except (OSError, pa.ArrowException, StopIteration) as error:
+        raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
+
+
+def _inside(table: str, path: str) -> str:
+    try:
+        return _beside(table, path)
+    except SourceError as error:
+        raise ImageError(str(error)) from None
+
+
+def _beside(table: str, path: str) -> str:
+    """Return a path that a table holds as one relative to the folder of all tables."""
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(table), path))
+    if joined.startswith(("/", "../")) or joined == "..":
+        raise SourceError(
+            f"{table} names {path!r}, which is not below the table's folder: move the table to the images' folder, "
+            "and write paths relative to it"
+        )
+    return joined

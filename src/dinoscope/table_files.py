@@ -1,0 +1,182 @@
+"""Tables as files: their columns, and the bytes of one image without the rest of the table."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dinoscope.errors import SourceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["TABLES", "CsvTable", "ParquetTable", "Table", "open_table"]
+
+TABLES = (".parquet", ".csv", ".tsv")
+_PREVIEW_ROWS = 20
+_BATCH_BYTES = 1 << 24  # of images that are read at once
+_BATCHES = 8  # and so many of them are kept, for threads that are not quite in step
+_STREAM_BYTES = 1 << 20  # read at once of a column that is larger
+
+
+class Table(Protocol):
+    """A table of which columns can be read."""
+
+    name: str
+
+    def preview(self) -> pa.Table:
+        """Return the first rows of all columns."""
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Return some columns, whole; a field of a struct is "image.path".
+
+        Raises:
+            KeyError: There is no such column.
+        """
+
+    def value(self, column: str, row: int) -> Any:
+        """Return one value of one column; quick where rows are asked for in about their order.
+
+        Raises:
+            OSError, pyarrow.ArrowException: The file cannot be read there.
+        """
+
+
+class CsvTable:
+    """A CSV or TSV file in UTF-8 with a line of column names; every value is a text, and an empty one is none."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self.name, self._file = name, file
+
+    def preview(self) -> pa.Table:
+        """See `Table.preview`."""
+        return self._read(None).slice(0, _PREVIEW_ROWS)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """See `Table.columns`."""
+        return self._read(names)
+
+    def value(self, column: str, row: int) -> Any:
+        """See `Table.value`."""
+        return self._read([column]).column(0)[row].as_py()
+
+    def _read(self, names: Sequence[str] | None) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        parse = csv.ParseOptions(
+            delimiter="\t" if self.name.lower().endswith(".tsv") else ",", newlines_in_values=True
+        )  # fmt: skip
+        try:
+            self._file.seek(0)
+            with csv.open_csv(self._file.get_stream(0, self._file.size()), parse_options=parse) as opened:
+                known = opened.schema.names
+            convert = csv.ConvertOptions(
+                column_types={each: pa.string() for each in known}, include_columns=list(names or known),
+                strings_can_be_null=True, null_values=[""],
+            )  # fmt: skip
+            stream = self._file.get_stream(0, self._file.size())
+            return csv.read_csv(stream, parse_options=parse, convert_options=convert)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise _unreadable(self.name, "CSV in UTF-8 with a line of column names", error) from None
+
+
+class ParquetTable:
+    """A Parquet file."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.name = name
+        try:
+            self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_STREAM_BYTES)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(name, "Parquet", error) from None
+        meta = self._parquet.metadata
+        groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
+        self.rows: int = meta.num_rows
+        self._starts = [0, *accumulate(groups)]
+        self._lock = threading.Lock()
+        self._kept: deque[tuple[int, pa.Array]] = deque(maxlen=_BATCHES)  # first row, values
+        self._batches: Iterator[Any] = iter(())
+        self._group, self._next = -1, 0  # of the batches, and the row with which the next one begins
+
+    def preview(self) -> pa.Table:
+        """See `Table.preview`."""
+        import pyarrow as pa
+
+        failure: Exception | None = None
+        for group in range(len(self._starts) - 1):
+            try:
+                batches = self._parquet.iter_batches(_PREVIEW_ROWS, row_groups=[group], use_threads=False)
+                first = pa.Table.from_batches(islice(batches, 1), self._parquet.schema_arrow)
+            except (pa.ArrowException, OSError) as error:  # damaged there; the next may be whole
+                failure = error
+                continue
+            if first.num_rows:
+                return first
+        if failure is not None:
+            raise _unreadable(self.name, "Parquet", failure)
+        return self._parquet.schema_arrow.empty_table()
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """See `Table.columns`."""
+        import pyarrow as pa
+
+        if not {name.split(".")[0] for name in names} <= set(self._parquet.schema_arrow.names):
+            raise KeyError(names)
+        try:
+            return self._parquet.read(columns=list(names), use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.name, "Parquet", error) from None
+
+    def value(self, column: str, row: int) -> Any:
+        """See `Table.value`."""
+        with self._lock:
+            for first, values in self._kept:
+                if first <= row < first + len(values):
+                    return values[row - first].as_py()
+            group = bisect_right(self._starts, row) - 1
+            if group != self._group or row < self._next:  # one group at a time: damage costs no more than that
+                rows = self._batch_rows(column, group)
+                self._batches = self._parquet.iter_batches(
+                    rows, row_groups=[group], columns=[column], use_threads=False
+                )
+                self._group, self._next = group, self._starts[group]
+            try:
+                while row >= self._next:
+                    values = next(self._batches).column(0)
+                    self._kept.append((self._next, values))
+                    self._next += len(values)
+            except BaseException:
+                self._group = -1
+                raise
+            return values[row - self._kept[-1][0]].as_py()
+
+    def _batch_rows(self, column: str, group: int) -> int:
+        held = self._parquet.metadata.row_group(group)
+        parts = [held.column(number) for number in range(held.num_columns)]
+        size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column)
+        return min(256, max(8, int(_BATCH_BYTES * held.num_rows / max(size, 1))))
+
+
+def open_table(file: Any, name: str) -> CsvTable | ParquetTable:
+    """Open a table by its name's ending.
+
+    Args:
+        file: pyarrow's NativeFile.
+        name: Its name.
+
+    Raises:
+        SourceError: It is no such table.
+    """
+    return (ParquetTable if name.lower().endswith(".parquet") else CsvTable)(file, name)
+
+
+def _unreadable(name: str, expected: str, error: Exception) -> SourceError:
+    return SourceError(f"{name} cannot be read as {expected}: {' '.join(str(error).split())[:200]}")

@@ -1,0 +1,33 @@
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from dinoscope.decode import read_image
+from tests.fuzzing import mutated, pictures
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [(200, 0), pytest.param(2000, 1, marks=pytest.mark.stress), pytest.param(2000, 2, marks=pytest.mark.stress)],
+)
+def test_damaged_images_are_outcomes(count, seed):
+    """No crash, no other error than the one for images, none takes five seconds, and memory stays small."""
+    # libtiff complains on stderr, from C
+    command = [sys.executable, "-m", "tests.fuzzing", str(count), str(seed)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    outcome = json.loads(ended.stdout)
+    assert outcome["decoded"] + outcome["refused"] == count
+    assert min(outcome["decoded"], outcome["refused"]) > count / 20  # both ends of the decoder were tried
+    assert outcome["megabytes"] < 400
+
+
+def test_what_is_mutated_was_whole():
+    files = pictures()
+    assert {read_image(content).shape for content in files} == {(96, 120, 3), (40, 56, 3)}
+    assert sum(mutated(content, random.Random(0)) != content for content in files) > 0.9 * len(files)
