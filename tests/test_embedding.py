@@ -249,7 +249,7 @@ def test_stopping_keeps_whole_batches(tmp_path, encoder, pixels):
 def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels):
     class Other:
         model, dim, resolution, batch_size, weights_sha256 = encoder.model, 3, 28, 16, "0"
-        key, preprocessing = "other", encoder.preprocessing
+        key, preprocessing, device, precision = "other", encoder.preprocessing, "cpu", "fp32"
 
         def describe(self):
             return {"model": "other"}

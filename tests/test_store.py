@@ -1,6 +1,7 @@
-import json
-import multiprocessing
-from pathlib import Path
+import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,14 +46,22 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
-    leftover = tmp_path / "vectors" / "key" / ".part-00000.parquet.part-123"
-    leftover.parent.mkdir(parents=True)
-    leftover.write_bytes(b"half")
-    whole = leftover.with_name("part-00000.parquet")
-    whole.write_bytes(b"whole")
+    """And those that a living process, or one of another machine, is writing are not."""
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    folder = tmp_path / "vectors" / "key"
+    folder.mkdir(parents=True)
+    names = {
+        "ended": f".part-00000.parquet.part-{int(ended.stdout)}-0@{socket.gethostname()}",
+        "living": f".part-00000.parquet.part-{os.getpid()}-7@{socket.gethostname()}",
+        "elsewhere": ".part-00000.parquet.part-123-0@another.machine",
+        "long ago": ".part-00000.parquet.part-124-0@another.machine",
+        "whole": "part-00000.parquet",
+    }
+    for name in names.values():
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / names["long ago"], (0, 0))
     store.remove_leftovers(tmp_path)
-    assert not leftover.exists()
-    assert whole.exists()
+    assert {p.name for p in folder.iterdir()} == {names[each] for each in ("living", "elsewhere", "whole")}
 
 
 @pytest.mark.parametrize("name", ["t.parquet", "t.json"])
@@ -60,31 +69,68 @@ def test_damaged_files_are_named(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"PAR1 this is nothing")
     read = store.read_json if name.endswith("json") else store.read_table
-    with pytest.raises(CollectionError, match=r"t\.(parquet|json) is damaged .*delete it and run the command"):
+    with pytest.raises(CollectionError, match=r"t\.(parquet|json) is damaged .*run 'dinoscope embed' again"):
         read(path)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.json"])
+def test_every_flipped_bit_is_found(tmp_path, name):
+    path = tmp_path / name
+    if name == "t.json":
+        store.write_json(path, {"name": "größe", "rows": [1, 2]}, checked=True)
+        assert store.read_json(path) == {"name": "größe", "rows": [1, 2]}
+        check = store.read_json
+    else:
+        columns = {"row": np.arange(5), "vector": np.eye(5, 3, dtype=np.float32), "id": [*"abcd", None]}
+        store.write_table(path, columns, {"seconds": 1.5}, group=2)
+        assert store.check_table(path)
+        check = store.check_table
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bit in (0, 4, 7):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            with pytest.raises(store.DamagedError):
+                check(path)
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(store.DamagedError):
+            check(path)
+
+
+def test_a_column_is_read_without_the_others_being_checked(tmp_path):
+    path = tmp_path / "t.parquet"
+    store.write_table(path, {"row": np.arange(100), "text": [f"{n:0100d}" for n in range(100)]})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"\x28\xb5\x2f\xfd")] ^= 1  # the second column's first page: zstd's magic number
+    path.write_bytes(content)
+    assert store.read_table(path, ["row"])[0]["row"].tolist() == list(range(100))
+    for columns in (None, ["text"]):
+        with pytest.raises(store.DamagedError, match="the checksum of its column 'text' does not fit"):
+            store.read_table(path, columns)
+
+
+def test_tables_from_before_checksums_are_read(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "t.parquet"
+    table = pa.table({"row": [1, 2]}).replace_schema_metadata({"dinoscope": '{"seconds": 2}'})
+    pq.write_table(table, path, compression="zstd")
+    columns, meta = store.read_table(path)
+    assert (columns["row"].tolist(), meta) == ([1, 2], {"seconds": 2})
+    assert not store.check_table(path)
+
+
+def test_some_rows_of_a_part(tmp_path):
+    path = tmp_path / "part-00000.parquet"
+    order = np.random.default_rng(0).permutation(1000)
+    texts = [None if row % 10 == 3 else f"text {row}" for row in order]
+    store.write_table(path, {"row": order, "text": texts}, group=64)
+    assert store.read_rows(path, np.array([5, 13, 998, 2000]), "text") == {5: "text 5", 998: "text 998"}
+    assert store.read_rows(tmp_path / "gone.parquet", np.array([5]), "text") == {}
 
 
 def test_digest_depends_on_the_values_and_not_on_their_order_in_a_dict():
     assert store.digest({"a": 1, "b": 2}) == store.digest({"b": 2, "a": 1})
     assert store.digest({"a": 1}) != store.digest({"a": 2})
     assert len(store.digest("x")) == 16
-
-
-def _hold(folder: str, held: "multiprocessing.synchronize.Event", free: "multiprocessing.synchronize.Event") -> None:
-    with store.locked(Path(folder)):
-        held.set()
-        free.wait(30)
-
-
-def test_lock_keeps_a_second_process_out_and_is_freed_with_its_holder(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    held, free = context.Event(), context.Event()
-    holder = context.Process(target=_hold, args=(str(tmp_path), held, free))
-    holder.start()
-    assert held.wait(30)
-    with pytest.raises(CollectionError, match="in use by another dinoscope process"), store.locked(tmp_path):
-        pass
-    holder.kill()
-    holder.join()
-    with store.locked(tmp_path):
-        assert json.loads("1") == 1

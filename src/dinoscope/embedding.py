@@ -1,25 +1,17 @@
 """Embed a source of images into a collection: resumable, incremental, and calm about bad files.
 
-The folder that this writes:
-
-    collection.json                 format, name and kind of the source, which vectors are shown
-    images.parquet                  row, id, key, label, split, removed: one line for every image ever seen
-    details/part-00000.parquet      row, width, height, thumbnail, error: what decoding an image gave
-    vectors/KEY/model.json          which model made them
-    vectors/KEY/part-00000.parquet  row, vector
-    results/STAGE/KEY.parquet       see collection.py
-
-Row numbers never change and are never used twice. A part is a checkpoint: details first, then vectors, so that an
-image with a vector always has its details.
+The folder that this writes is described in docs/format.md. Row numbers never change and are never used twice. A part is
+a checkpoint: details first, then vectors, so that an image with a vector always has its details. A damaged part is
+dropped, and what it held is made anew.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,17 +19,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope import store
-from dinoscope.decode import UnreadableError, thumbnail
+from dinoscope import members, store
+from dinoscope.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.encoder import Encoder
-from dinoscope.errors import CollectionError, ImageError, SourceError
-from dinoscope.images import ImageSource, load_reduced
+from dinoscope.errors import SourceError
+from dinoscope.images import ImageSource
+from dinoscope.locks import locked
+from dinoscope.machine import made_by
+from dinoscope.members import FORMAT
+from dinoscope.progress import Progress, ProgressRecord, RunningEmbedding, read_progress
 
-__all__ = ["FORMAT", "EmbedSummary", "Failure", "Progress", "embed_source"]
+__all__ = [
+    "FORMAT",
+    "ORDER_SEED",
+    "EmbedSummary",
+    "Failure",
+    "Progress",
+    "RunningEmbedding",
+    "embed_source",
+    "read_progress",
+]
 
-FORMAT = 1
 _PART_ROWS = 4096  # a part of 256 dimensions is then 4 MB
 _PART_SECONDS = 20.0  # and no more than this much work is lost to a kill
+_FIRST_ROWS = 512  # enough for a first map
+_GROUP_ROWS = 256  # thumbnails that are read at once for one of them
+_SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
+ORDER_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -47,16 +55,6 @@ class Failure:
     row: int
     id: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is: images done of ``total``, images a second, and seconds left."""
-
-    done: int
-    total: int
-    images_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -81,147 +79,146 @@ class EmbedSummary:
 
 
 @dataclass
-class _Decoded:
-    row: int
-    pixels: NDArray[np.uint8] | None = None
-    width: int = 0
-    height: int = 0
-    thumbnail: bytes | None = None
-    error: str | None = None
-    transient: bool = False
-
-
-@dataclass
 class _Buffer:
     """Finished rows that are not on the disk yet."""
 
-    details: list[_Decoded] = field(default_factory=list)
+    details: list[Decoded] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
+    most: int = _PART_ROWS
 
     def full(self) -> bool:
-        return len(self.rows) >= _PART_ROWS or time.monotonic() - self.since > _PART_SECONDS
+        return len(self.rows) >= self.most or time.monotonic() - self.since > _PART_SECONDS
+
+
+class _Known:
+    """What is known of each row: bits and numbers, and texts only for images that cannot be read.
+
+    Attributes:
+        rows: The rows that the source has (N,), sorted.
+        seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
+        embedded: Whether a row had its vector before this run (R,).
+        errors: Reasons of rows that cannot be read, and whether another try may succeed.
+    """
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self.rows, self._indices = np.unique(rows, return_index=True)
+        count = int(self.rows[-1]) + 1 if len(rows) else 0
+        self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
+        self.errors: dict[int, tuple[str, bool]] = {}
+
+    def index(self, row: int) -> int:
+        """Return where the source has the image of a row."""
+        return int(self._indices[np.searchsorted(self.rows, row)])
+
+    def is_active(self, row: int) -> bool:
+        """Tell whether the source has the image of a row."""
+        place = int(np.searchsorted(self.rows, row))
+        return place < len(self.rows) and int(self.rows[place]) == row
+
+    def note(self, row: int, error: str | None, transient: bool) -> None:
+        """Remember what decoding a row gave."""
+        self.seen[row] = True
+        if error:
+            self.errors[row] = error, transient
+        else:
+            self.errors.pop(row, None)
+
+    def is_news(self, row: int, error: str | None) -> bool:
+        """Tell whether a row is new, or fails or succeeds otherwise than last time."""
+        return not self.seen[row] or self.errors.get(row, (None, False))[0] != error
+
+    def jobs(self, rows: NDArray[np.int64]) -> Iterator[Job]:
+        """Yield what is to be done for some rows."""
+        for row in map(int, rows):
+            yield Job(row, self.index(row), bool(self.seen[row]) and row not in self.errors, bool(self.embedded[row]))
+
+    def pending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some rows that need work: a lost part, a missing vector, a failure that may pass."""
+        work = ~(self.seen & self.embedded)
+        for row, (_, transient) in self.errors.items():
+            work[row] = transient
+        return rows[work[rows]]
 
 
 def embed_source(
-    source: ImageSource, path: Path, encoder: Encoder, *, on_progress: Callable[[Progress], None] | None = None
+    source: ImageSource,
+    path: Path,
+    encoder: Encoder,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    wait: float = 60.0,
+    batches: Batches = finish_batches,
 ) -> EmbedSummary:
     """Bring the collection at ``path`` to the state of ``source``: embed what has no vectors yet.
+
+    From 2,000 images on they are embedded in a random order, always the same one, so that what is there at any moment
+    is a random sample; ``source.random_access``, where there is such a thing and it is False, keeps the source's order.
 
     Args:
         source: The images.
         path: Folder of the collection; made if there is none.
         encoder: The model.
         on_progress: Called after every batch.
+        wait: Seconds to wait for another process that writes this collection.
+        batches: What decodes and embeds: this machine, or others (``dinoscope.ray_batches.OnRay``).
 
     Raises:
         CollectionError: If ``path`` is something else, holds another source, or is in use.
         SourceError: If not a single image could be read.
+        WriteError: If a file cannot be written; what was written before is kept.
     """
     began = time.monotonic()
-    _prepare(path, source)
-    with store.locked(path):
+    members.check_folder(path, source)
+    store.make_folder(path)
+    with locked(path, wait):
         store.remove_leftovers(path)
-        table, removed = _synchronise(path, source)
-        known = _read_details(path)
+        rows, removed = members.synchronise(path, source)
         folder = path / "vectors" / encoder.key
         _describe_model(folder, encoder)
-        have = set(_stored_rows(folder))
-        active = {row: index for index, row in table.items()}
-        pending = [row for row in sorted(active) if _is_pending(known.get(row), row in have)]
+        known = _read_known(path, folder, rows)
+        pending = known.pending(_order(source, known.rows))
         embedded = 0
-        if pending:
-            embedded = _embed_rows(source, path, encoder, active, pending, known, have, on_progress)
+        if len(pending):
+            embedded = _embed_rows(source, path, encoder, pending, known, batches, on_progress)
         failures = tuple(
-            Failure(row, source.items[active[row]].id, known[row].error or "")
-            for row in sorted(active) if row in known and known[row].error
+            Failure(row, source.items[known.index(row)].id, known.errors[row][0])
+            for row in sorted(known.errors) if known.is_active(row)
         )  # fmt: skip
-        if len(failures) == len(active):
+        if len(failures) == len(known.rows):
             first = failures[0]
             raise SourceError(
                 f"none of the {len(failures)} images in {source.name!r} could be read; "
                 f"the first, {first.id}: {first.reason}"
             )
-        manifest = store.read_json(path / "collection.json")
-        if manifest.get("vectors") != encoder.key:
-            store.write_json(path / "collection.json", {**manifest, "vectors": encoder.key})
-    reused = len(active) - embedded - len(failures)
+        members.set_shown(path, encoder.key)
+    reused = len(known.rows) - embedded - len(failures)
     return EmbedSummary(embedded, reused, removed, failures, time.monotonic() - began, encoder.model.name)
 
 
-def _is_pending(details: _Decoded | None, has_vector: bool) -> bool:
-    """Tell whether a row needs work: without details (a lost part), or without a vector unless it cannot be decoded."""
-    if details is None or (details.error and details.transient):
-        return True
-    return not has_vector and not details.error
+def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows (sorted) in the order in which they are embedded.
 
-
-def _prepare(path: Path, source: ImageSource) -> None:
-    """Make the folder, or check that it is a collection of this source."""
-    manifest = path / "collection.json"
-    if manifest.exists():
-        held = store.read_json(manifest)["source"]
-        if (held["kind"], held["name"]) != (source.kind, source.name):
-            raise CollectionError(
-                f"{path} holds the {held['kind']} {held['name']!r}, got the {source.kind} {source.name!r}: "
-                "name another folder with -o"
-            )
-        return
-    if path.exists() and (not path.is_dir() or any(p.name != ".lock" for p in path.iterdir())):
-        raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
-    path.mkdir(parents=True, exist_ok=True)
-    store.write_json(manifest, {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}})
-
-
-def _synchronise(path: Path, source: ImageSource) -> tuple[dict[int, int], int]:
-    """Give every image of the source its row in images.parquet.
-
-    Returns:
-        Index in the source -> row, and how many rows are newly marked as removed.
+    It depends on the rows alone, so that a continued run goes on in the order of the one before.
     """
-    file = path / "images.parquet"
-    old: dict[str, Any] = {"row": [], "id": [], "key": [], "label": [], "split": [], "removed": []}
-    if file.exists():
-        old = {name: list(values) for name, values in store.read_table(file)[0].items()}
-    table = {name: list(values) for name, values in old.items()}
-    row_of = {(i, k): position for position, (i, k) in enumerate(zip(table["id"], table["key"], strict=True))}
-    kept = set()
-    rows: dict[int, int] = {}
-    for index, item in enumerate(source.items):
-        position = row_of.get((item.id, item.key))
-        if position is None:
-            position = len(table["row"])
-            for name, value in (("row", position), ("id", item.id), ("key", item.key), ("removed", False)):
-                table[name].append(value)
-            table["label"].append(item.label)
-            table["split"].append(item.split)
-        else:
-            table["label"][position], table["split"][position] = item.label, item.split
-            table["removed"][position] = False
-        kept.add(position)
-        rows[index] = position
-    removed = 0
-    for position in range(len(old["row"])):
-        if position not in kept and not table["removed"][position]:
-            table["removed"][position] = True
-            removed += 1
-    if table != old:
-        import pyarrow as pa
-
-        columns: dict[str, Any] = {
-            "row": np.asarray(table["row"], np.int64),
-            "removed": np.asarray(table["removed"], bool),
-        }
-        columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
-        store.write_table(file, columns)
-    return rows, removed
+    if len(rows) < _SAMPLE_FROM or not getattr(source, "random_access", True):
+        return rows
+    ranks = np.random.default_rng(ORDER_SEED).random(int(rows[-1]) + 1)[rows]
+    return rows[np.argsort(ranks, kind="stable")]
 
 
 def _describe_model(folder: Path, encoder: Encoder) -> None:
     file = folder / "model.json"
-    if not file.exists():
-        store.write_json(file, encoder.describe())
+    try:
+        store.read_json(file)
+    except FileNotFoundError:
+        pass
+    except store.DamagedError as error:
+        store.remark(f"{file} was damaged ({error.reason}) and is written anew")
+    else:
+        return
+    store.write_json(file, encoder.describe(), checked=True)
 
 
 def _next_part(folder: Path) -> Path:
@@ -230,66 +227,72 @@ def _next_part(folder: Path) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
-def _stored_rows(folder: Path) -> Iterator[int]:
-    for part in store.list_parts(folder):
-        yield from store.read_table(part, ["row"])[0]["row"].tolist()
+def _whole_parts(folder: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted."""
+
+    def read(part: Path) -> dict[str, Any] | store.DamagedError:
+        try:
+            store.check_table(part)
+            return store.read_table(part, columns)[0]
+        except store.DamagedError as error:
+            return error
+
+    parts = store.list_parts(folder)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="check") as pool:
+        for part, found in zip(parts, pool.map(read, parts), strict=True):
+            if isinstance(found, store.DamagedError):
+                store.remark(f"{part} was damaged ({found.reason}): it is deleted, and what it held is made anew")
+                part.unlink()
+            else:
+                yield found
 
 
-def _read_details(path: Path) -> dict[int, _Decoded]:
-    """Row -> what decoding it gave (without the thumbnail); a later part overrides an earlier one."""
-    known: dict[int, _Decoded] = {}
-    for part in store.list_parts(path / "details"):
-        columns, _ = store.read_table(part, ["row", "error", "transient"])
+def _read_known(path: Path, folder: Path, rows: NDArray[np.int64]) -> _Known:
+    """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
+    known = _Known(rows)
+    for columns in _whole_parts(path / "details", ["row", "error", "transient"]):
         for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
-            known[row] = _Decoded(row, error=error, transient=bool(transient))
+            if row < len(known.seen):
+                known.note(row, error, bool(transient))
+    for columns in _whole_parts(folder, ["row"]):
+        known.embedded[columns["row"][columns["row"] < len(known.embedded)]] = True
     return known
 
 
 def _embed_rows(
-    source: ImageSource, path: Path, encoder: Encoder, active: dict[int, int], pending: list[int],
-    known: dict[int, _Decoded], have: set[int], on_progress: Callable[[Progress], None] | None,
+    source: ImageSource, path: Path, encoder: Encoder, pending: NDArray[np.int64], known: _Known, batches: Batches,
+    on_progress: Callable[[Progress], None] | None,
 ) -> int:  # fmt: skip
-    """Decode in threads, run the model on this one, write parts. Returns the number of images embedded."""
-    began, done, embedded = time.monotonic(), 0, 0
-    buffer, batch = _Buffer(), []
-
-    def finish(batch: list[_Decoded]) -> None:
-        nonlocal embedded
-        new = [each for each in batch if each.row not in have]
-        if new:
-            buffer.vectors.append(encoder.run(np.stack([each.pixels for each in new if each.pixels is not None])))
-            buffer.rows += [each.row for each in new]
-            embedded += len(new)
-
+    """Store finished batches in parts. Returns the number of images embedded."""
+    done, embedded = 0, 0
+    sampling = not known.embedded.any() and bool((np.diff(pending) < 0).any())
+    buffer = _Buffer(most=_FIRST_ROWS if sampling else _PART_ROWS)
+    record = ProgressRecord(path, encoder.model.name, len(pending), on_progress)
     try:
-        for decoded in _decode_ahead(source, encoder, active, pending, known):
-            done += 1
-            before = known.get(decoded.row)
-            if before is None or before.error != decoded.error:  # new, or it fails or succeeds otherwise than last time
-                buffer.details.append(decoded)
-            # the outcome alone: the thumbnails of a whole run would not fit into memory
-            known[decoded.row] = _Decoded(decoded.row, error=decoded.error, transient=decoded.transient)
-            if decoded.error is None:
-                batch.append(decoded)
-            if len(batch) == encoder.batch_size or done == len(pending):
-                finish(batch)
-                for each in batch:
-                    each.pixels = None
-                batch = []
-                if on_progress:
-                    rate = done / max(time.monotonic() - began, 1e-9)
-                    on_progress(Progress(done, len(pending), rate, (len(pending) - done) / rate))
+        with closing(batches(source, encoder, known.jobs(pending))) as finished:
+            for decoded, rows, vectors in finished:
+                done += len(decoded)
+                for each in decoded:
+                    if known.is_news(each.row, each.error):
+                        buffer.details.append(each)
+                    known.note(each.row, each.error, each.transient)
+                if rows:
+                    buffer.rows += rows
+                    buffer.vectors.append(vectors)
+                    embedded += len(rows)
                 if buffer.full():
                     _write(path, encoder, buffer)
                     buffer = _Buffer()
+                    record.record(embedded)
+                record.advance(done, embedded - len(buffer.rows))
     finally:  # also when the user stops the run: whole batches are kept
-        unfinished = {each.row for each in batch}
-        buffer.details = [each for each in buffer.details if each.row not in unfinished]
+        record.remove()
         _write(path, encoder, buffer)
     return embedded
 
 
 def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
+    """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
     import pyarrow as pa
 
     if buffer.details:
@@ -301,35 +304,10 @@ def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
             "thumbnail": pa.array([d.thumbnail for d in each], pa.binary()),
             "error": pa.array([d.error for d in each], pa.string()),
             "transient": np.asarray([d.transient for d in each], bool),
-        })  # fmt: skip
+            "content": pa.array([d.content for d in each], pa.string()),
+        }, group=_GROUP_ROWS)  # fmt: skip
+        buffer.details = []
     if buffer.rows:
         columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
-        store.write_table(_next_part(path / "vectors" / encoder.key), columns)
-
-
-def _decode_ahead(
-    source: ImageSource, encoder: Encoder, active: dict[int, int], pending: list[int], known: dict[int, _Decoded]
-) -> Iterator[_Decoded]:
-    """Decode rows in threads, in order, never more than a few batches ahead of the model."""
-    ahead = 3 * encoder.batch_size
-    waiting: deque[Future[_Decoded]] = deque()
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode") as pool:
-        try:
-            for row in pending:
-                seen = row in known and not known[row].error
-                waiting.append(pool.submit(_decode, source, encoder, row, active[row], seen))
-                if len(waiting) >= ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _decode(source: ImageSource, encoder: Encoder, row: int, index: int, seen: bool) -> _Decoded:
-    try:
-        image = load_reduced(source, index, encoder.preprocessing.least(encoder.resolution))
-        small = None if seen else thumbnail(image.pixels)
-        return _Decoded(row, encoder.preprocess(image.pixels, image.size), *image.size, small)
-    except ImageError as error:
-        return _Decoded(row, error=str(error), transient=isinstance(error, UnreadableError))
+        store.write_table(_next_part(path / "vectors" / encoder.key), columns, {"made_by": made_by(encoder)})
+        buffer.rows, buffer.vectors = [], []
