@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.checks import check_count, check_vectors
 from dinoscope.errors import InputError, did_you_mean
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
+from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors, row_blocks
 
 __all__ = ["Engine", "Method", "check_method", "pca", "place", "tsne", "umap"]
 
@@ -24,6 +24,8 @@ Method = Literal["umap", "tsne", "pca"]
 
 _ROUNDING = 1e-6  # what a cosine distance between equal vectors can come out as
 _MANY = 2_000  # vectors from which t-SNE gains by more than one thread
+_SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the graph; beyond, that takes minutes
+_BLOCK = 1 << 16  # rows computed with in float64 at once
 
 
 def umap(
@@ -41,8 +43,9 @@ def umap(
 
     The same input, seed and engine give the same map bit for bit on one machine. ``n_neighbors`` beyond N counts
     as N. Fewer than ``n_components + 3`` vectors say too little for UMAP: their map is that of their principal
-    components. The layout starts from the spectrum of the graph, as usual; from the principal components where that
-    spectrum is degenerate: the graph falls apart, or a few distinct vectors are all there are.
+    components. The layout starts from the spectrum of the graph, as usual; from the principal components beyond
+    100,000 vectors, where the spectrum takes minutes, and where it is degenerate: the graph falls apart, or a few
+    distinct vectors are all there are.
 
     Args:
         vectors: Array (N, D), N >= 2, of any scale.
@@ -79,7 +82,7 @@ def umap(
     settings = {"n_components": n_components, "min_dist": min_dist, "random_state": seed, "metric": "cosine"}
     if epochs is not None:
         settings["n_epochs"] = epochs
-    if _is_degenerate(unit, graph, n_components):
+    if count > _SPECTRAL or _is_degenerate(unit, graph, n_components):
         settings["init"] = _principal_start(unit, n_components, seed)
     layout = (_fastumap if engine == "fastumap" else _umap_learn)(unit, graph, settings)
     return np.ascontiguousarray(layout, dtype=np.float32)
@@ -234,6 +237,7 @@ def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[st
     dimensions = settings.pop("n_components")
     if "precomputed_knn" in inspect.signature(umap_project).parameters:
         settings["precomputed_knn"] = _with_self(graph)
+        unit = unit[:, :dimensions]  # with a graph it reads no vectors, and a million in float64 take 3 GB
     elif dimensions not in (2, 3):
         raise InputError(f"n_components must be 2 or 3 with fastumap 0.1, got {dimensions}; use engine='umap-learn'")
     layout: NDArray[Any] = umap_project(unit.astype(np.float64), dimensions, n_neighbors=graph.k + 1, **settings)
@@ -299,8 +303,7 @@ def _principal_start(unit: NDArray[np.float32], n_components: int, seed: int) ->
 def _principal_components(unit: NDArray[np.float32], n_components: int) -> NDArray[np.float64]:
     """Return the coordinates (N, n_components) on the axes of largest variance."""
     mean, axes = _principal_axes(unit, n_components)
-    layout: NDArray[np.float64] = (unit - mean) @ axes
-    return layout
+    return np.concatenate([(unit[rows] - mean) @ axes for rows in row_blocks(len(unit), _BLOCK)])
 
 
 def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -309,9 +312,12 @@ def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArr
     Each axis points so that its largest coordinate is positive: the sign does not depend on the linear algebra.
     """
     mean = unit.mean(axis=0, dtype=np.float64)
-    centred = unit - mean
-    axes: NDArray[np.float64] = np.linalg.eigh(centred.T @ centred)[1][:, : -n_components - 1 : -1]
-    layout = centred @ axes
+    scatter = np.zeros((unit.shape[1], unit.shape[1]))
+    for rows in row_blocks(len(unit), _BLOCK):
+        centred = unit[rows] - mean
+        scatter += centred.T @ centred
+    axes: NDArray[np.float64] = np.linalg.eigh(scatter)[1][:, : -n_components - 1 : -1]
+    layout = np.concatenate([(unit[rows] - mean) @ axes for rows in row_blocks(len(unit), _BLOCK)])
     largest = layout[np.abs(layout).argmax(axis=0), np.arange(n_components)]
     return mean, axes * np.where(largest < 0, -1.0, 1.0)
 
