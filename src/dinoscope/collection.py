@@ -2,13 +2,13 @@
 
 ``Collection`` reads the folder that ``embedding.py`` writes and runs the array functions of the package on it. Each
 result is stored under a key made of the keys of its inputs and its resolved settings, so that nothing is computed
-twice and nothing stale is shown: a new map setting never embeds again, ten new images embed ten.
+twice and nothing stale is shown: a new map setting never embeds again, ten new images embed ten. The analyses are
+functions over a collection, by subject in ``analysis_*``; here they become its methods.
 """
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,23 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope import store
-from dinoscope.embedding import FORMAT, EmbedSummary, Failure, Progress, embed_source
+from dinoscope import analysis_clusters, analysis_findings, analysis_labels, analysis_maps, analysis_neighbors, store
+from dinoscope.batches import Batches, finish_batches
+from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
+from dinoscope.members import read_manifest
 from dinoscope.models import DEFAULT_MODEL
+from dinoscope.stages import Computed, Stage, run_stage
 
 if TYPE_CHECKING:
-    from dinoscope.clusters import Clustering, Method, Space
     from dinoscope.encoder import Encoder
     from dinoscope.images import ImageSource
-    from dinoscope.knn import NeighborGraph
-    from dinoscope.projection import Method as MapMethod
-    from dinoscope.scores import Score
+    from dinoscope.search_index import SearchIndex
+    from dinoscope.verdicts import Classifier
 
 __all__ = ["Collection", "Match", "Stage"]
-
-# Raise a stage's number when the same input and settings would give another result.
-_STAGES = {"neighbors": 1, "map": 1, "layout": 1, "clusters": 1, "scores": 1}
 
 
 @dataclass(frozen=True)
@@ -45,16 +43,6 @@ class Match:
     id: str
     label: str | None
     similarity: float
-
-
-@dataclass(frozen=True)
-class Stage:
-    """How a result came to be: the settings, the seconds it took when it was computed, and whether it was stored."""
-
-    name: str
-    settings: dict[str, Any]
-    seconds: float
-    stored: bool
 
 
 class Collection:
@@ -85,22 +73,18 @@ class Collection:
             model: Which model's vectors to use, where there are several; by default those embedded last.
 
         Raises:
-            CollectionError: If the folder is no collection, or has no vectors of that model.
+            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
         """
         self.path = Path(path)
         if not (self.path / "collection.json").exists():
             raise CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
-        manifest = store.read_json(self.path / "collection.json")
-        if manifest.get("format") != FORMAT:
-            raise CollectionError(
-                f"{path} has format {manifest.get('format')!r}, this version of dinoscope reads {FORMAT}: "
-                "embed the images again into a new folder"
-            )
+        manifest = read_manifest(self.path)
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
         self._key = self._choose(manifest.get("vectors"), model)
         self.model: dict[str, Any] = store.read_json(self.path / "vectors" / self._key / "model.json")
         self.stages: dict[str, Stage] = {}
+        self.seconds_computing = 0.0  # by this object, of all stages
         self._encoder: Encoder | None = None  # loaded for the first query that is an image
         self.embedded: EmbedSummary | None = None
         self._load()
@@ -116,6 +100,7 @@ class Collection:
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        batches: Batches = finish_batches,
     ) -> Collection:
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
@@ -127,6 +112,7 @@ class Collection:
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
             on_progress: Called after every batch.
+            batches: What decodes and embeds: this machine, or ``dinoscope.ray_batches.OnRay``.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
@@ -137,7 +123,7 @@ class Collection:
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
         encoder = Encoder(model) if isinstance(model, str) else model
-        summary = embed_source(opened, Path(path), encoder, on_progress=on_progress)
+        summary = embed_source(opened, Path(path), encoder, on_progress=on_progress, batches=batches)
         collection = cls(path, encoder.key)
         collection.embedded = summary
         return collection
@@ -150,117 +136,33 @@ class Collection:
 
     # --- what was computed from the vectors -------------------------------------------------------------------------
 
-    def neighbors(self, k: int = 30) -> NeighborGraph:
-        """Return the exact graph of the ``k`` nearest neighbours; every other step reads the one with 30."""
-        from dinoscope.knn import NeighborGraph, neighbors
+    neighbors = analysis_neighbors.neighbors
 
-        def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            graph = neighbors(self.vectors, k)
-            return {"indices": graph.indices, "similarities": graph.similarities}, {}
+    map = analysis_maps.make_map
+    place = analysis_maps.place
+    map_quality = analysis_maps.map_quality
+    compare_maps = analysis_maps.compare_maps
+    tuning = analysis_maps.tuning
 
-        columns, _ = self._stage("neighbors", {"k": k}, compute)
-        return NeighborGraph(columns["indices"], columns["similarities"])
+    clusters = analysis_clusters.clusters
+    judge = analysis_clusters.judge
+    scores = analysis_clusters.scores
 
-    def map(
-        self, *, method: MapMethod = "umap", n_neighbors: int = 15, min_dist: float = 0.1, perplexity: float = 30.0,
-        seed: int = 42,
-    ) -> NDArray[np.float32]:  # fmt: skip
-        """Return the map (N, 2), made from the neighbour graph; the same seed gives the same map.
+    classifier = analysis_labels.classifier
+    classify = analysis_labels.classify
+    predictions = analysis_labels.predictions
+    evaluate = analysis_labels.evaluate
 
-        Args:
-            method: "umap", "tsne" or "pca".
-            n_neighbors: Of UMAP.
-            min_dist: Of UMAP.
-            perplexity: Of t-SNE.
-            seed: Of UMAP and t-SNE.
-
-        Raises:
-            InputError: If the method is unknown or a setting is out of its range.
-        """
-        from dinoscope.projection import check_method, pca, tsne, umap
-
-        choices: dict[str, dict[str, Any]] = {
-            "umap": {"n_neighbors": n_neighbors, "min_dist": min_dist, "seed": seed},
-            "tsne": {"perplexity": float(perplexity), "seed": seed},
-            "pca": {},
-        }
-        chosen = choices[check_method(method)]
-
-        def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            if method == "pca":
-                return {"coordinates": pca(self.vectors)}, {}
-            layout, needed = (tsne, int(3 * perplexity)) if method == "tsne" else (umap, n_neighbors)
-            return {"coordinates": layout(self.vectors, graph=self.neighbors(max(30, needed)), **chosen)}, {}
-
-        settings = {"method": method, **chosen}
-        coordinates: NDArray[np.float32] = self._stage("map", settings, compute)[0]["coordinates"]
-        return coordinates
-
-    def clusters(
-        self,
-        k: int | None = None,
-        *,
-        method: Method = "kmeans",
-        space: Space | None = None,
-        dims: int = 10,
-        seed: int = 0,
-    ) -> Clustering:
-        """Return the clusters of the vectors; see ``dinoscope.clusters.cluster``, ``umap_space`` for ``dims``.
-
-        Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
-        """
-        from dinoscope.clusters import Clustering, cluster, resolve_space
-
-        space = resolve_space(method, space, k)
-
-        def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            layout = self._cluster_layout(dims, seed) if space == "umap" and len(self) > 1 else None
-            found = cluster(self.vectors, k, method=method, space=space, layout=layout, seed=seed)
-            meta = {"medoids": found.medoids.tolist(), "silhouette": found.silhouette, "curve": found.curve}
-            return {"labels": found.labels}, meta
-
-        settings: dict[str, Any] = {"method": method, "k": k, "seed": seed}
-        if (method, space) != ("kmeans", "embedding"):  # whose results were stored before there were others
-            settings |= {"space": space, "dims": dims} if space == "umap" else {"space": space}
-        columns, meta = self._stage("clusters", settings, compute)
-        labels = columns["labels"]
-        medoids = np.asarray(meta["medoids"], np.int64)
-        inside = labels >= 0
-        sums = np.zeros((len(medoids), self.vectors.shape[1]), np.float64)
-        np.add.at(sums, labels[inside], self.vectors[inside])
-        centers = (sums / np.bincount(labels[inside], minlength=len(medoids))[:, None]).astype(np.float32)
-        curve = tuple((int(number), float(value)) for number, value in meta["curve"])
-        return Clustering(labels, centers, medoids, meta["silhouette"], curve)
-
-    def _cluster_layout(self, dims: int, seed: int) -> NDArray[np.float32]:
-        """Return the UMAP for clusters (N, dims), made from the neighbour graph."""
-        from dinoscope.clusters import umap_space
-
-        def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            return {"coordinates": umap_space(self.vectors, graph=self.neighbors(), dims=dims, seed=seed)}, {}
-
-        settings = {"dims": dims, "seed": seed}
-        coordinates: NDArray[np.float32] = self._stage("layout", settings, compute)[0]["coordinates"]
-        return coordinates
-
-    def scores(self, k: int | None = None) -> list[Score]:
-        """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
-        from dinoscope.scores import Score, compute_scores
-
-        def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-            scores = compute_scores(
-                self.vectors, self.neighbors(), self.map(), self.clusters(k).labels, self.labels, self.splits
-            )
-            return {}, {"scores": [[each.name, each.value, each.meaning] for each in scores]}
-
-        settings = {"clusters": {"k": k}, "labels": store.digest(self.labels.tolist(), self.splits.tolist())}
-        _, meta = self._stage("scores", settings, compute)
-        return [Score(*each) for each in meta["scores"]]
+    findings = analysis_findings.findings
+    dismiss = analysis_findings.dismiss
+    dismissed = analysis_findings.dismissed
 
     def search(
         self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None
     ) -> list[Match]:
-        """Find the images most like one image, by exact cosine similarity, the best first.
+        """Find the images most like one image, by cosine similarity, the best first.
+
+        Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
 
         Args:
             query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
@@ -276,18 +178,36 @@ class Collection:
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
         own = self.position(int(query)) if isinstance(query, int | np.integer) else None
-        similarity = self.vectors @ (self.vectors[own] if own is not None else self.query_vector(query, weights))
-        if own is not None:
-            similarity[own] = -np.inf
-        # a stable order among equals: the lower row first
-        order = np.argsort(-similarity, kind="stable")[: min(k, len(self) - (own is not None))]
-        return [Match(int(self.rows[i]), self.ids[i], self.labels[i], float(min(1.0, similarity[i]))) for i in order]
+        vector = self.vectors[own] if own is not None else self.query_vector(query, weights)
+        found = zip(*analysis_neighbors.nearest(self, vector, k, own), strict=True)
+        return [Match(int(self.rows[i]), self.ids[i], self.labels[i], float(min(1.0, value))) for i, value in found]
 
-    def report(self, path: str | os.PathLike[str] | None = None, *, k: int | None = None) -> Path:
-        """Write the report, one self-contained HTML file, by default ``report.html`` in the collection."""
+    def report(
+        self, path: str | os.PathLike[str] | None = None, *, k: int | None = None, max_mb: float = 25,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Path:  # fmt: skip
+        """Write the report, one self-contained HTML file, by default ``report.html`` in the collection.
+
+        The arguments are those of ``dinoscope.report.write_report``.
+        """
         from dinoscope.report import write_report
 
-        return write_report(self, Path(path) if path is not None else self.path / "report.html", k=k)
+        target = Path(path) if path is not None else self.path / "report.html"
+        return write_report(self, target, k=k, max_mb=max_mb, on_note=on_note)
+
+    def stage(self, name: str, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
+        """Return a stored result, or compute and store it.
+
+        Args:
+            name: Name of the stage, one of those that ``dinoscope.stages`` knows.
+            settings: JSON values; with the images and the model they decide which result is meant. Labels may be
+                read only if ``label_state`` is among them.
+            compute: Gives columns of equal length, and JSON values.
+
+        Returns:
+            The columns and the values, those with "settings" and "seconds".
+        """
+        return run_stage(self, name, settings, compute)
 
     # --- single images ----------------------------------------------------------------------------------------------
 
@@ -311,22 +231,16 @@ class Collection:
             CollectionError: If a part of the collection was deleted.
         """
         wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
+        needed = np.unique(wanted)
+        parts, holder = self._pictures
         found: dict[int, bytes] = {}
-        needed = set(wanted)
-        for part in store.list_parts(self.path / "details"):
-            rows = store.read_table(part, ["row"])[0]["row"]
-            if needed.isdisjoint(rows.tolist()):
-                continue
-            pictures = store.read_table(part, ["thumbnail"])[0]["thumbnail"]
-            found |= {
-                row: picture
-                for row, picture in zip(rows.tolist(), pictures, strict=True)
-                if row in needed and picture is not None
-            }
-        lost = needed - found.keys()
+        for part in np.unique(holder[needed]):
+            if part >= 0:
+                found |= store.read_rows(parts[part], needed[holder[needed] == part], "thumbnail")
+        lost = len(needed) - len(found)
         if lost:
             raise CollectionError(
-                f"{self.path} has lost the details of {len(lost)} images: run 'dinoscope embed' again to make them anew"
+                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"
             )
         return [found[row] for row in wanted]
 
@@ -356,8 +270,9 @@ class Collection:
         )
 
     def _load(self) -> None:
+        # the parts first: a process that embeds meanwhile lists an image before it stores its vector
+        parts = store.read_parts(self.path / "vectors" / self._key, ["row", "vector"])
         images, _ = store.read_table(self.path / "images.parquet")
-        parts = [store.read_table(part)[0] for part in store.list_parts(self.path / "vectors" / self._key)]
         if not parts:
             raise self._no_vectors()
         rows = np.concatenate([part["row"] for part in parts])
@@ -371,29 +286,64 @@ class Collection:
         self.splits = _texts(images["split"], self.rows)
         self._images = images
         # Everything below is computed from exactly these images with exactly these vectors.
-        self._state = store.digest(self._key, [images["key"][row] for row in self.rows.tolist()])
+        self.state = store.digest(self._key, [images["key"][row] for row in self.rows.tolist()])
+
+    @cached_property
+    def search_index(self) -> SearchIndex:
+        """The approximate index of the vectors, stored once; only very large collections need it."""
+        return analysis_neighbors.load_index(self)
+
+    @property
+    def key(self) -> str:
+        """Name of the vectors, made of model, resolution and weights."""
+        return self._key
+
+    @cached_property
+    def content_keys(self) -> list[str]:
+        """What each image holds (N,), as digests that neither a new row nor another model changes."""
+        return [self._images["key"][row] for row in self.rows.tolist()]
+
+    @cached_property
+    def label_state(self) -> str:
+        """A digest of all labels and splits, for the settings of stages that read them."""
+        return store.digest(self.labels.tolist(), self.splits.tolist())
+
+    @cached_property
+    def classifiers(self) -> dict[tuple[int, float, float], Classifier]:
+        """What ``classify`` has learnt, by its settings."""
+        return {}
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Width and height (N, 2) of the images, in pixels, upright."""
         sizes = np.zeros((len(self._images["row"]), 2), np.int64)
-        for part in store.list_parts(self.path / "details"):
-            columns, _ = store.read_table(part, ["row", "width", "height"])
-            sizes[columns["row"]] = np.stack([columns["width"], columns["height"]], axis=1)
+        for columns in store.read_parts(self.path / "details", ["row", "width", "height"]):
+            known = columns["row"] < len(sizes)  # of others a process that embeds meanwhile has just written
+            sizes[columns["row"][known]] = np.stack([columns["width"], columns["height"]], axis=1)[known]
         return sizes[self.rows]
+
+    @cached_property
+    def _pictures(self) -> tuple[list[Path], NDArray[np.int32]]:
+        """Parts of the details, and for each row the number of the part that holds its thumbnail (-1: none)."""
+        parts = store.list_parts(self.path / "details")
+        holder = np.full(len(self._images["row"]), -1, np.int32)
+        for number, columns in enumerate(store.read_parts(self.path / "details", ["row", "error"], parts)):
+            rows = columns["row"]
+            has = np.asarray([error is None for error in columns["error"]], bool) & (rows < len(holder))
+            holder[rows[has]] = number
+        return parts, holder
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
         """Images that could not be read and are still in the source."""
         failed: dict[int, str | None] = {}
-        for part in store.list_parts(self.path / "details"):
-            columns, _ = store.read_table(part, ["row", "error"])
+        for columns in store.read_parts(self.path / "details", ["row", "error"]):
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
         removed = self._images["removed"]
         return tuple(
             Failure(row, self._images["id"][row], reason)
             for row, reason in sorted(failed.items())
-            if reason is not None and not removed[row]
+            if reason is not None and row < len(removed) and not removed[row]
         )
 
     def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
@@ -426,29 +376,6 @@ class Collection:
             raise ImageError(f"{name}: {error} (a query is a row number or an image file)") from None
         found: NDArray[np.float32] = encoder.run(encoder.preprocess(image.pixels, image.size)[None])[0]
         return found
-
-    def _stage(
-        self, name: str, settings: dict[str, Any], compute: Callable[[], tuple[dict[str, Any], dict[str, Any]]]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return a stored result, or compute and store it."""
-        key = store.digest(name, _STAGES[name], self._state, settings)
-        path = self.path / "results" / name / f"{key}.parquet"
-        stored = path.exists()
-        if stored:
-            columns, meta = store.read_table(path)
-        else:
-            began = time.perf_counter()
-            inner = sum(stage.seconds for stage in self.stages.values() if not stage.stored)
-            columns, meta = compute()
-            # the time of stages that this one asked for is theirs
-            inner = sum(stage.seconds for stage in self.stages.values() if not stage.stored) - inner
-            meta["seconds"] = round(max(0.0, time.perf_counter() - began - inner), 3)
-            meta["settings"] = settings
-            store.write_table(path, columns, meta)
-        known = self.stages.get(name)
-        if known is None or known.settings != settings:  # asked again, it is still this run that computed it
-            self.stages[name] = Stage(name, settings, meta["seconds"], stored)
-        return columns, meta
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

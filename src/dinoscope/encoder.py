@@ -98,14 +98,16 @@ class Encoder:
 
     @classmethod
     def from_description(
-        cls, description: dict[str, Any], *, weights: str | None = None, device: str = "auto"
-    ) -> Encoder:
+        cls, description: dict[str, Any], *, weights: str | None = None, device: str = "auto",
+        threads: int | None = None,
+    ) -> Encoder:  # fmt: skip
         """Load the model that made a collection's vectors, with the settings it had.
 
         Args:
             description: What ``describe`` gave.
             weights: Path of the weights, where they are neither bundled nor on the hub.
             device: See ``__init__``.
+            threads: See ``__init__``.
 
         Raises:
             ModelError: If these are other weights than the ones that made the vectors.
@@ -122,6 +124,7 @@ class Encoder:
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
             device=device,
+            threads=threads,
         )
         if encoder.weights_sha256 != description["weights_sha256"]:
             raise ModelError(

@@ -6,7 +6,9 @@
     ├── ImageError        one image that cannot be read: an outcome, gathered and reported, never a crash
     ├── DownloadError     a file that could not be fetched whole
     ├── ModelError        a model that is unknown or cannot be loaded
-    └── CollectionError   a collection folder that is missing, damaged, in use or not ready for the step asked for
+    ├── CollectionError   a collection folder that is missing, damaged, in use or not ready for the step asked for
+    ├── PublishError      Milvus cannot be reached, refuses, or holds something else
+    └── WriteError        a file that could not be written: a full disk, no permission (also an OSError)
 
 A message says what is wrong, what was expected, what was got and what to do next, in one line. The command line
 prints it and exits with 1; nothing else in the package prints errors.
@@ -18,13 +20,16 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "ClusterError",
     "CollectionError",
     "DinoscopeError",
     "DownloadError",
     "ImageError",
     "InputError",
     "ModelError",
+    "PublishError",
     "SourceError",
+    "WriteError",
     "did_you_mean",
 ]
 
@@ -55,6 +60,18 @@ class ModelError(DinoscopeError):
 
 class CollectionError(DinoscopeError):
     """A collection is missing, damaged, in use by another process, or not ready for this step."""
+
+
+class ClusterError(DinoscopeError):
+    """Ray is not installed, cannot be reached, or gave up."""
+
+
+class PublishError(DinoscopeError):
+    """Milvus cannot be reached, refuses what was asked, or holds something else."""
+
+
+class WriteError(DinoscopeError, OSError):
+    """A file cannot be written: the disk is full, or there is no permission."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,177 @@
+"""Embed on Ray: the same encoder in a pool of workers, on this machine or on a cluster.
+
+Workers decode and embed; this process hands out the rows and writes the parts, so the collection is the one that a run
+without Ray makes. A worker that dies is replaced, and what it was doing is done again. Source and weights must be
+within reach of every node: a shared file system, ``s3://``, weights that are bundled or on the hub.
+
+Needs ``dinoscope[ray]``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import socket
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dinoscope.batches import Finished, Job, finish_batches
+from dinoscope.errors import ClusterError, DinoscopeError, ModelError
+
+if TYPE_CHECKING:
+    from dinoscope.encoder import Encoder
+    from dinoscope.images import ImageSource
+
+__all__ = ["OnRay"]
+
+_UNIT_ROWS = 256  # that a worker is given at once: what its death costs
+
+
+class OnRay:
+    """Embeds on Ray; give it to ``embed_source`` or ``Collection.from_images`` as ``batches``."""
+
+    def __init__(self, address: str = "ray", workers: int | None = None) -> None:
+        """Say where.
+
+        Args:
+            address: ``ray``: the cluster that this machine belongs to, or else one that is started for this run on this
+                machine alone; or ``HOST:PORT`` of a cluster, ``ray://HOST:PORT`` of one that is reached as a client.
+            workers: How many there are at most; by default one for each GPU, or each core where there is no GPU.
+        """
+        self._address = None if address == "ray" else address
+        self._workers = workers
+
+    def __call__(self, source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
+        """Yield finished batches in the order in which they arrive.
+
+        Args:
+            source: The images; every worker gets a copy of it.
+            encoder: The model; every worker loads its own.
+            jobs: What is to be done.
+
+        Raises:
+            ClusterError: If Ray is not installed, there is no cluster, or it fails for good.
+            ModelError: If a worker would make other vectors than this machine, in another precision for example.
+        """
+        units = list(_units(jobs, max(1, _UNIT_ROWS // encoder.batch_size) * encoder.batch_size))
+        with _connected(self._address) as ray:
+            resources = ray.cluster_resources()
+            gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+            workers = max(1, min(self._workers or gpus or cores, gpus or cores, len(units)))
+            work = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
+                _Worker,
+                fn_constructor_args=(ray.put(source), encoder.describe(), encoder.key, encoder.model.path),
+                batch_size=1,
+                compute=ray.data.ActorPoolStrategy(size=workers),
+                num_cpus=0 if gpus else 1,
+                num_gpus=1 if gpus else 0,
+            )
+            try:
+                for unit in work.iter_rows():
+                    finished = pickle.loads(unit["finished"])  # what our own workers made
+                    if isinstance(finished, DinoscopeError):
+                        raise finished
+                    yield from finished
+            except ray.exceptions.RayError as error:
+                raise ClusterError(f"Ray gave up ({_reason(error)}); what is done is kept") from None
+
+
+class _Worker:
+    """What runs on a node: a source, an encoder, and units of jobs."""
+
+    def __init__(self, source: Any, description: dict[str, Any], key: str, weights: str | None) -> None:
+        import ray
+
+        self._source: ImageSource = ray.get(source)
+        self._open = partial(_open, description, key, weights)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return self._open()
+
+    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+        """Answer with finished batches, or with an expected error: raised here, Ray would bury it in traces."""
+        rows, indices, has_details, has_vector = unit["jobs"][0]
+        jobs = map(Job, rows.tolist(), indices.tolist(), (has_details > 0).tolist(), (has_vector > 0).tolist())
+        try:
+            finished: Any = list(finish_batches(self._source, self._encoder, jobs))
+        except DinoscopeError as error:
+            finished = error
+        return {"finished": [pickle.dumps(finished)]}
+
+
+def _open(description: dict[str, Any], key: str, weights: str | None) -> Encoder:
+    from dinoscope.encoder import Encoder
+
+    encoder = Encoder.from_description(description, weights=weights, threads=1)
+    if encoder.key != key:
+        raise ModelError(
+            f"a worker makes vectors of {encoder.key!r}, expected {key!r} as on this machine: give all nodes the same "
+            "runtime, or name one with --device"
+        )
+    return encoder
+
+
+def _units(jobs: Iterable[Job], size: int) -> Iterator[dict[str, Any]]:
+    remaining = iter(jobs)
+    while unit := list(islice(remaining, size)):
+        yield {"jobs": np.asarray(unit, np.int64).T}
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    """Join a cluster, or start one on this machine; leave it as it was found."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded: nothing is reported to anybody
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise ClusterError("--on ray needs Ray: pip install 'dinoscope[ray]'") from None
+    joined = not ray.is_initialized()
+    if joined:
+        _check_address(address)
+        settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        try:
+            try:
+                ray.init(address or "auto", **settings)
+            except ConnectionError:
+                if address:
+                    raise
+                ray.init("local", include_dashboard=False, **settings)
+        except Exception as error:  # of many classes, with a page of advice
+            reason = str(error).splitlines()[0]
+            raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({reason}): is it running?") from None
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield ray
+    finally:
+        if joined:
+            ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Knock at the door first: Ray itself keeps on trying for minutes."""
+    if address is None:
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no Ray cluster at {address} ({error}): expected HOST:PORT or ray://HOST:PORT of one that runs"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of a worker's trace that names what went wrong there."""
+    own = str(error).split("The above exception was the direct cause")[0]
+    lines = [line.strip() for line in own.splitlines() if line.strip() and not line.startswith(" ")]
+    return lines[-1] if lines else type(error).__name__
