@@ -1,0 +1,331 @@
+"""What the explorer says about images: single ones, look-alikes, findings and numbers. No web in it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.errors import InputError
+from dinoscope.explorer_data import MapScale, ModelData, position_of
+from dinoscope.explorer_types import (
+    ClusterInfo,
+    Finding,
+    Findings,
+    ImageInfo,
+    LabelEvaluation,
+    MatchInfo,
+    Numbers,
+    ScoreInfo,
+    SearchAnswer,
+    Table,
+    VerdictInfo,
+)  # fmt: skip
+from dinoscope.knn import NeighborGraph
+
+if TYPE_CHECKING:
+    from dinoscope.analysis_findings import Findings as Found
+    from dinoscope.collection import Collection
+    from dinoscope.label_errors import SelfTest
+    from dinoscope.verdicts import Classifier, Verdict
+
+__all__ = ["can_judge", "find_rows", "findings", "image_info", "look_alikes", "mean_vector", "numbers", "search"]
+
+_NEIGHBORS = 24
+_EVIDENCE = 8
+_FOUND = 1000  # rows that a search for text gives, at most
+
+
+def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int = _NEIGHBORS) -> ImageInfo:
+    """Return what is known of an image; without a classifier there is no verdict.
+
+    Raises:
+        Unknown: If no image with vectors has this row number.
+    """
+    collection = data.collection
+    at = position_of(collection, row)
+    width, height = collection.sizes[at].tolist()
+    cluster = None
+    if data.clusters is not None:
+        code = int(data.column("cluster")[at])
+        cluster = code if code != 65535 else None
+    verdict = None
+    if classifier is not None:
+        verdict = _verdict(collection, classifier.left_out(collection.vectors, [at])[0], classifier.set_level)
+    return ImageInfo(
+        row=row, id=collection.ids[at], label=_text(collection.labels[at]), split=_text(collection.splits[at]),
+        cluster=cluster, width=width, height=height, verdict=verdict,
+        neighbors=look_alikes(collection, collection.vectors[at], k, without=[at]),
+    )  # fmt: skip
+
+
+def look_alikes(
+    collection: Collection, vector: NDArray[np.float32], k: int, without: ArrayLike = ()
+) -> list[MatchInfo]:
+    """Return the images most like a vector (D,), by exact cosine similarity, but for those at some positions."""
+    similarity = collection.vectors @ vector
+    similarity[np.asarray(without, np.intp)] = -np.inf
+    order = _largest(similarity, min(k, len(similarity) - np.size(without)))
+    return _matches(collection, order, similarity[order])
+
+
+def mean_vector(collection: Collection, rows: Sequence[int]) -> tuple[NDArray[np.float32], list[int]]:
+    """Return the direction of several images together (D,) and their positions.
+
+    Raises:
+        InputError: If there are none, one is not in the collection, or they cancel out.
+    """
+    if not rows:
+        raise InputError("rows must name at least one image")
+    positions = sorted({position_of(collection, row) for row in rows})
+    total = collection.vectors[positions].sum(axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(total))
+    if length < 1e-6:
+        raise InputError("these images have no direction in common: take fewer of them")
+    return (total / length).astype(np.float32), positions
+
+
+def search(
+    data: ModelData, vector: NDArray[np.float32], k: int, map_name: str | None, classifier: Classifier | None
+) -> SearchAnswer:
+    """Say what an image from outside looks like, where it lies on a map, and what its neighbours call it.
+
+    The similarities to all images are computed once, for all three.
+
+    Raises:
+        Unknown: If there is no such map.
+    """
+    began = time.perf_counter()
+    collection = data.collection
+    similarity = collection.vectors @ vector
+    nearest = _largest(similarity, min(max(k, 20), len(similarity)))
+    verdict = None
+    if classifier is not None:
+        voters = _largest(similarity[classifier.positions], min(classifier.k, len(classifier.positions)))
+        graph = NeighborGraph(
+            voters[None].astype(np.int32), np.minimum(similarity[classifier.positions[voters]], 1)[None]
+        )
+        said = classifier.verdicts(graph, vector[None])[0]
+        verdict = _verdict(collection, said, classifier.set_level)
+    return SearchAnswer(
+        matches=_matches(collection, nearest[:k], similarity[nearest[:k]]), verdict=verdict,
+        place=None if map_name is None else _place(data, map_name, vector, nearest),
+        seconds=time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def find_rows(collection: Collection, text: str) -> list[int]:
+    """Return the rows of the images whose id holds a text, whatever its case; at most 1,000."""
+    wanted = text.casefold()
+    found: list[int] = []
+    for position, name in enumerate(collection.ids.tolist()):
+        if wanted in name.casefold():
+            found.append(int(collection.rows[position]))
+            if len(found) == _FOUND:
+                break
+    return found
+
+
+def can_judge(collection: Collection) -> bool:
+    """Tell whether there are two images with a label, so that others can be named."""
+    return sum(label is not None for label in collection.labels) >= 2
+
+
+# --- findings --------------------------------------------------------------------------------------------------------
+
+
+def findings(collection: Collection) -> Findings:
+    """Return everything to look at, the surest of each kind first."""
+    found = collection.findings()
+    gone = collection.dismissed()
+    rows = collection.rows
+    listed: list[Finding] = []
+
+    def add(kind: Any, key: str, positions: Sequence[int], evidence: Sequence[int], **said: Any) -> None:
+        told = {"rows": rows[list(positions)].tolist(), "evidence": rows[list(evidence)].tolist()}
+        listed.append(Finding(key=key, kind=kind, dismissed=key in gone, **told, **said))
+
+    copies, keys = found.duplicates, found.keys
+    for key, group, score in zip(keys["duplicates"], copies.groups, copies.scores, strict=True):
+        exact = all(copies.copy_of[at] == copies.copy_of[group[0]] for at in group)
+        text = f"{len(group)} images show the same picture" + (", bit for bit" if exact else "")
+        add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
+    for key, leak in zip(keys["leaks"], found.leaks, strict=True):
+        text = f"the same picture in {' and '.join(leak.splits)}"
+        kept = next((at for at in leak.positions if collection.splits[at] != "train"), leak.positions[0])
+        ordered = [kept, *(at for at in leak.positions if at != kept)]
+        add("leak", key, ordered, (), text=text, suggestion=collection.ids[kept], score=float(leak.score))
+    alone = found.outliers
+    for key, at, near in zip(keys["outliers"], alone.positions.tolist(), alone.neighbors.tolist(), strict=True):
+        factor = float(alone.factors[at])
+        text = f"lies {factor:.1f} times as far from its neighbours as they from theirs"
+        add("outlier", key, [at], near[:_EVIDENCE], text=text, suggestion=None, score=factor)
+    _add_label_errors(collection, found, add)
+    return Findings(findings=listed, self_test=_explain(found.self_test, collection))
+
+
+def _add_label_errors(collection: Collection, found: Found, add: Any) -> None:
+    errors = found.label_errors
+    if errors is None:
+        return
+    for number, key in enumerate(found.keys["label_errors"]):
+        at, share = int(errors.positions[number]), float(errors.probabilities[number])
+        suggested = str(errors.suggested[number])
+        text = f"labelled {collection.labels[at]}, but {share:.0%} of its neighbours' votes are for {suggested}"
+        near = errors.neighbors[number][:_EVIDENCE].tolist()
+        add("label_error", key, [at], near, text=text, suggestion=suggested, score=float(errors.scores[number]))
+
+
+def _explain(test: SelfTest | None, collection: Collection) -> str | None:
+    if test is None:
+        return None
+    if math.isnan(test.precision):
+        return "How many of these labels are wrong cannot be told."
+    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
+    about = "at most about" if len({label for label in collection.labels if label is not None}) == 2 else "about"
+    return (
+        f"Of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random errors, by a "
+        "self-test with labels changed on purpose; the others lie between classes that look alike."
+    )
+
+
+# --- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def numbers(data: ModelData, map_name: str, *, evaluate: bool = True) -> Numbers:
+    """Return how far to trust a map, the clusters and, where it is asked for, the labels.
+
+    Raises:
+        Unknown: If there is no such map.
+    """
+    collection = data.collection
+    settings = data.settings_of(map_name)
+    scores = _map_scores(data, settings)
+    if len(collection) >= 3 and data.clusters is not None:
+        usual = data.clusters.get("method") == "kmeans" and "space" not in data.clusters
+        told = collection.scores(data.clusters["k"]) if usual else ()
+        scores += [
+            ScoreInfo(name=each.name, value=each.value, meaning=each.meaning)
+            for each in told if not each.name.startswith("map:") and not each.name.endswith("on the map")
+        ]  # fmt: skip
+    clusters, confusion = _cluster_infos(data)
+    return Numbers(
+        scores=[each for each in scores if math.isfinite(each.value)],
+        clusters=clusters, confusion=confusion, evaluation=_evaluation(collection) if evaluate else None,
+    )  # fmt: skip
+
+
+def _map_scores(data: ModelData, settings: dict[str, Any]) -> list[ScoreInfo]:
+    if len(data.collection) < 3:
+        return []
+    told = data.collection.map_quality(**settings)
+    scores = [
+        ("map: trustworthiness", told.trustworthiness,
+         f"are neighbours on the map true ones, by rank, {told.k} nearest; 1 is best, 0.5 is chance"),
+        ("map: continuity", told.continuity, "are true neighbours neighbours on the map; 1 is best, 0.5 is chance"),
+        ("map: neighbours kept", told.neighbors_kept,
+         f"share of the {told.k} true nearest neighbours that are among the {told.k} nearest on the map"),
+        ("map: rank correlation", told.rank_correlation,
+         "do far images lie far apart on the map: its large picture; 1 is best"),
+        ("labels: silhouette on the map", told.silhouette_map, "how well the labels are separated on the map; -1 to 1"),
+    ]  # fmt: skip
+    return [ScoreInfo(name=name, value=value, meaning=text) for name, value, text in scores if value is not None]
+
+
+def _cluster_infos(data: ModelData) -> tuple[list[ClusterInfo], Table | None]:
+    if data.clusters is None:
+        return [], None
+    collection = data.collection
+    labels, medoids = data.stored_clusters()
+    quality = collection.judge(**data.clusters).quality
+    infos, names = [], sorted({str(label) for label in collection.labels if label is not None})
+    place = {name: column for column, name in enumerate(names)}
+    counts = np.zeros((len(medoids), len(names)), np.int64)
+    for number, medoid in enumerate(medoids):
+        members = np.flatnonzero(labels == number)
+        named = Counter(str(label) for label in collection.labels[members] if label is not None)
+        for label, count in named.items():
+            counts[number, place[label]] = count
+        infos.append(ClusterInfo(
+            cluster=number, size=len(members), medoid=int(collection.rows[medoid]),
+            cohesion=float(quality.cohesion[number]), purity=_finite(float(quality.purity[number])),
+            labels=named.most_common(10),
+        ))  # fmt: skip
+    if not names:
+        return infos, None
+    return infos, Table(rows=[str(number) for number in range(len(infos))], columns=names, counts=counts.tolist())
+
+
+def _evaluation(collection: Collection) -> LabelEvaluation | None:
+    if not can_judge(collection):
+        return None
+    try:
+        found = collection.evaluate()
+    except InputError:  # too few images of a split have a label
+        return None
+    scores = {each.label: each for each in found.labels}
+    told = [scores[str(name)] for name in found.names]
+    return LabelEvaluation(
+        accuracy=found.accuracy, labels=[each.label for each in told],
+        precision=[_finite(each.precision) for each in told], recall=[_finite(each.recall) for each in told],
+        confusion=found.counts.tolist(),
+    )  # fmt: skip
+
+
+# --- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Return the places of the k largest values, descending, the lower place first among equals."""
+    if k < 1:
+        return np.zeros(0, np.intp)
+    reached = np.flatnonzero(values >= np.partition(values, len(values) - k)[len(values) - k])
+    return reached[np.argsort(-values[reached], kind="stable")[:k]]
+
+
+def _matches(collection: Collection, positions: NDArray[np.intp], similarities: NDArray[np.float32]) -> list[MatchInfo]:
+    return [
+        MatchInfo(row=int(collection.rows[at]), id=collection.ids[at], label=_text(collection.labels[at]),
+                  similarity=float(np.clip(similarity, -1, 1)))
+        for at, similarity in zip(positions.tolist(), similarities.tolist(), strict=True)
+    ]  # fmt: skip
+
+
+def _verdict(collection: Collection, verdict: Verdict, set_level: float) -> VerdictInfo:
+    at = np.asarray([voter.position for voter in verdict.voters], np.intp)
+    similarities = np.asarray([voter.similarity for voter in verdict.voters], np.float32)
+    return VerdictInfo(
+        label=str(verdict.label), probability=verdict.probability, set=[str(each) for each in verdict.label_set],
+        set_level=set_level, unknown=verdict.unknown, percentile=_finite(verdict.percentile),
+        voters=_matches(collection, at, similarities),
+    )  # fmt: skip
+
+
+def _place(
+    data: ModelData, map_name: str, vector: NDArray[np.float32], nearest: NDArray[np.intp]
+) -> tuple[float, float] | None:
+    """Return where a vector belongs on a map that is there, from -1 to 1."""
+    from dinoscope.projection import place
+
+    if not data.is_ready(map_name):
+        return None
+    coordinates = data.coordinates(map_name)
+    method = data.method(map_name)
+    # Only the nearest have a say in the other methods' maps.
+    near = slice(None) if method == "pca" else nearest
+    found = place(vector[None], data.collection.vectors[near], coordinates[near], method=method)
+    x, y = MapScale.of(coordinates).apply(found)[0].tolist()
+    return x, y
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

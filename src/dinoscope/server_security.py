@@ -1,0 +1,262 @@
+"""What every request must pass and every answer carries: hosts, token, origin, sizes, headers. Plain ASGI.
+
+The page is reached from this machine alone unless somebody asks for more. Three things could still reach it: another
+page in the same browser (requests from elsewhere are refused, and no answer may be read or framed from elsewhere), a
+name that an attacker points at 127.0.0.1 (the Host header must be one that was meant), and, once another address is
+served, anybody in the network (a token).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import html
+import ipaddress
+import re
+import secrets
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["CLIENT_COOKIE", "MAX_UPLOAD", "Access", "Guard", "host_name", "is_loopback"]
+
+MAX_UPLOAD = 20_000_000  # bytes of a request's body
+_COOKIE = "Path=/; HttpOnly; SameSite=Strict"
+CLIENT_COOKIE = "dinoscope-client"  # tells the pages of one machine apart
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "style-src-attr 'unsafe-inline'; img-src 'self' blob: data:; font-src 'self'; connect-src 'self'; "
+    "worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_PAGE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>dinoscope</title>{head}<body><h1>dinoscope</h1>'
+    "<p>{text}</p></body></html>\n"
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may ask.
+
+    Attributes:
+        hosts: Names and addresses that the Host header may carry.
+        any_address: Whether it may also be any IP address: for a server that listens on all of them. An address cannot
+            be pointed elsewhere as a name can.
+        token: What a request must show; None asks for nothing.
+    """
+
+    hosts: frozenset[str] = _LOOPBACK
+    any_address: bool = False
+    token: str | None = None
+
+    @classmethod
+    def of(cls, host: str, token: str | None = None, allowed: Iterable[str] = ()) -> Access:
+        """Return what suits a server that listens on ``host``."""
+        chosen = host_name(host)
+        everywhere = _is_address(chosen) and ipaddress.ip_address(chosen).is_unspecified
+        names = {chosen, *(host_name(each) for each in allowed)} - {"0.0.0.0", "::"}
+        if everywhere:
+            names.add(socket.gethostname().lower())
+        return cls(_LOOPBACK | names, everywhere, token)
+
+    def knows(self, host: str) -> bool:
+        """Tell whether a Host header is one that was meant."""
+        name = host_name(host)
+        return name in self.hosts or (self.any_address and _is_address(name))
+
+    def accepts(self, token: str | None) -> bool:
+        """Tell whether this is the token, in a time that says nothing about it."""
+        return self.token is None or hmac.compare_digest((token or "").encode(), self.token.encode())
+
+    @property
+    def cookie(self) -> str:
+        """Name of the cookie that carries the token: cookies of two servers on one machine must not mix."""
+        return f"dinoscope-{hashlib.sha256((self.token or '').encode()).hexdigest()[:8]}"
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status, self.reason = status, reason
+
+
+class Guard:
+    """Lets through what ``Access`` allows, limits bodies and adds the headers; everything else never sees a request."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":  # there are no web sockets; lifespan goes through
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        headers = _headers(scope)
+        extra = list(_HEADERS.items())
+        cookies = _cookies(headers)
+        client = cookies.get(CLIENT_COOKIE, "")
+        if not re.fullmatch(r"[0-9a-f]{32}", client):
+            client = ""
+            if scope["path"] == "/":
+                extra.append(("Set-Cookie", f"{CLIENT_COOKIE}={secrets.token_hex(16)}; {_COOKIE}"))
+        scope.setdefault("state", {})["client"] = f"{(scope.get('client') or ('?',))[0]} {client}"
+        send = _with_headers(send, extra)
+        try:
+            token = self._check(scope, headers, cookies)
+        except _Refusal as refusal:
+            await _answer(scope, send, refusal.status, refusal.reason)
+            return
+        if token is not None:
+            extra.append(("Set-Cookie", f"{self._access.cookie}={token}; {_COOKIE}"))
+            await _welcome(scope, send)
+            return
+        await self._app(scope, _limited(receive), send)
+
+    def _check(self, scope: Scope, headers: dict[str, str], cookies: dict[str, str]) -> str | None:
+        """Refuse a request, let it through (None), or return the token that an address brought."""
+        host = headers.get("host", "")
+        if not self._access.knows(host):
+            raise _Refusal(403, "this address is not served here: start dinoscope explore with --allow-host to add it")
+        _check_origin(scope, headers, host)
+        if _length(headers) > MAX_UPLOAD:
+            raise _Refusal(413, f"a request may bring at most {MAX_UPLOAD // 1_000_000} MB")
+        if self._access.token is None:
+            return None
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+        if scope["method"] == "GET" and scope["path"] == "/" and "token" in query:
+            if self._access.accepts(query["token"]):
+                return self._access.token
+        elif self._access.accepts(_bearer(headers)) or self._access.accepts(cookies.get(self._access.cookie)):
+            return None
+        raise _Refusal(401, "a token is needed: open the address that dinoscope explore printed, token included")
+
+
+def host_name(host: str) -> str:
+    """Return the name in a Host header or an address: no port, no brackets, lower case."""
+    host = host.strip().lower()
+    bracketed = re.fullmatch(r"\[([0-9a-f:.]+)\](:\d+)?", host)
+    if bracketed:
+        return bracketed[1]
+    return (host.partition(":")[0] if host.count(":") == 1 else host).rstrip(".")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a server on this address is reached from this machine alone."""
+    name = host_name(host)
+    return name in _LOOPBACK or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
+
+
+def _check_origin(scope: Scope, headers: dict[str, str], host: str) -> None:
+    """Refuse what another page caused: requests that change something, and any for data."""
+    site = headers.get("sec-fetch-site", "none")
+    foreign = site not in ("same-origin", "none") and scope["path"].startswith("/api/")
+    origin = headers.get("origin")
+    if scope["method"] not in _SAFE and origin is not None:
+        foreign = foreign or origin.partition("://")[2].lower() != host.strip().lower()
+    if foreign:
+        raise _Refusal(403, "requests from other pages are refused")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _cookies(headers: dict[str, str]) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _bearer(headers: dict[str, str]) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _length(headers: dict[str, str]) -> int:
+    text = headers.get("content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else MAX_UPLOAD + 1
+
+
+def _limited(receive: Receive) -> Receive:
+    """Count a body while it comes in: its length need not be announced."""
+    from starlette.exceptions import HTTPException
+
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > MAX_UPLOAD:
+            raise HTTPException(413, f"a request may bring at most {MAX_UPLOAD // 1_000_000} MB")
+        return message
+
+    return counted
+
+
+def _with_headers(send: Send, extra: list[tuple[str, str]]) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = [(name.lower().encode(), value.encode("latin-1")) for name, value in extra]
+            message["headers"] = [*message["headers"], *added]
+        await send(message)
+
+    return sending
+
+
+async def _answer(scope: Scope, send: Send, status: int, reason: str) -> None:
+    """Refuse: with a page to a person, with JSON to a program."""
+    from starlette.responses import HTMLResponse, JSONResponse, Response
+
+    page = not scope["path"].startswith("/api/")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    headers["Connection"] = "close"  # what is left of a body is not read
+    response: Response
+    if page:
+        response = HTMLResponse(_PAGE.format(head="", text=html.escape(reason)), status, headers)
+    else:
+        response = JSONResponse({"error": reason}, status, headers)
+    await response(scope, _nothing, send)
+
+
+async def _welcome(scope: Scope, send: Send) -> None:
+    """Go to the page without the token in its address.
+
+    By a page that refreshes, not by a redirect: a browser that followed a link from elsewhere would not show a strict
+    cookie to the address that a redirect leads to.
+    """
+    from starlette.responses import HTMLResponse
+
+    kept = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1")) if pair[0] != "token"]
+    target = html.escape("/" + (f"?{urlencode(kept)}" if kept else ""))
+    head = f'<meta http-equiv="refresh" content="0; url={target}">'
+    text = f'<a href="{target}">Open the explorer</a>'
+    headers = {"Cache-Control": "no-store"}
+    await HTMLResponse(_PAGE.format(head=head, text=text), headers=headers)(scope, _nothing, send)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

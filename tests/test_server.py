@@ -1,0 +1,405 @@
+"""The explorer's server, route by route, against the collection itself."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope import store
+from dinoscope.collection import Collection
+from dinoscope.embedding import embed_source
+from dinoscope.encoder import Encoder
+from dinoscope.explorer_sheets import Originals, draw_sheet
+from dinoscope.images import ArraySource, FolderSource
+from dinoscope.server_page import add_page
+from tests.pictures import encoded, photo
+from tests.served import N, client, images, make_collection
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = make_collection(tmp_path_factory.mktemp("served") / "c")
+    opened = Collection(path)
+    opened.clusters(4)
+    opened.predictions()
+    return path
+
+
+@pytest.fixture(scope="module")
+def collection(folder):
+    return Collection(folder)
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    with client(folder) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def base(server):
+    return f"/api/models/{server.get('/api/collection').json()['model']}"
+
+
+@pytest.fixture(scope="module")
+def view(server, base):
+    return server.get(base).json()
+
+
+def numbers(answer, kind):
+    assert answer.status_code == 200, answer.text
+    return np.frombuffer(answer.content, kind)
+
+
+def names_in_types_ts(interface):
+    """The fields that web/src/lib/types.ts gives an interface."""
+    text = (Path(__file__).parents[1] / "web/src/lib/types.ts").read_text()
+    (body,) = re.findall(rf"export interface {interface} {{(.*?)\n}}", text, re.DOTALL)
+    return set(re.findall(r"^  (\w+)\??:", re.sub(r"/\*\*.*?\*/", "", body, flags=re.DOTALL), re.MULTILINE))
+
+
+def test_collection_says_what_it_is(server, folder, collection):
+    told = server.get("/api/collection").json()
+    assert told.keys() == names_in_types_ts("CollectionInfo")
+    assert (told["name"], told["kind"], told["live"], told["originals"]) == ("array", "array", True, False)
+    (model,) = told["models"]
+    assert model.keys() == names_in_types_ts("ModelInfo")
+    assert (model["key"], model["dim"], model["images"]) == (told["model"], 256, N)
+    assert str(folder.parent) not in json.dumps(told)
+
+
+def test_model_has_the_columns_and_maps_that_there_are(view, collection):
+    assert view.keys() == names_in_types_ts("ModelView")
+    columns = {column["name"]: column for column in view["columns"]}
+    assert list(columns) == [
+        "label", "cluster", "predicted", "agreement", "probability", "own", "familiarity", "trust"
+    ]  # fmt: skip
+    assert columns["label"].keys() == names_in_types_ts("CategoryColumn")
+    assert columns["trust"].keys() == names_in_types_ts("NumberColumn")
+    assert columns["label"]["values"] == sorted(set(collection.labels), key=str.casefold)
+    assert columns["label"]["counts"] == [int((collection.labels == v).sum()) for v in columns["label"]["values"]]
+    assert sum(columns["cluster"]["counts"]) == N
+    assert columns["trust"]["perMap"]
+    assert {each["id"] for each in view["maps"]} >= {"umap", "pca"}
+    assert view["sheets"] == {"tile": 32, "columns": 32, "rows": 32, "count": 1, "positions": None}
+    assert view["failures"] == []
+
+
+def test_arrays_hold_what_the_collection_does(server, base, view, collection):
+    state = {"v": view["state"]}
+    answer = server.get(f"{base}/rows", params=state)
+    np.testing.assert_array_equal(numbers(answer, "<u4"), collection.rows)
+    assert "immutable" in answer.headers["cache-control"]
+    assert "immutable" not in server.get(f"{base}/rows").headers["cache-control"]
+    columns = {column["name"]: column for column in view["columns"]}
+    codes = numbers(server.get(f"{base}/columns/label", params=state), "<u2")
+    assert [columns["label"]["values"][code] for code in codes] == collection.labels.tolist()
+    codes = numbers(server.get(f"{base}/columns/cluster", params=state), "<u2")
+    np.testing.assert_array_equal(codes, collection.clusters(4).labels)
+    sure = numbers(server.get(f"{base}/columns/probability", params=state), "<f4")
+    np.testing.assert_allclose(sure, collection.predictions().probabilities, rtol=1e-6)
+
+
+def test_a_map_keeps_its_shape(server, base, collection):
+    packed = numbers(server.get(f"{base}/maps/umap"), "<u2").reshape(-1, 2)
+    places = packed / 32767.5 - 1
+    true = collection.map().astype(np.float64)
+    spans = np.ptp(true, axis=0)
+    assert places.min() >= -1
+    assert places.max() <= 1
+    np.testing.assert_allclose(np.ptp(places, axis=0), 2 * spans / spans.max(), atol=1e-4)
+    np.testing.assert_allclose(places.max(axis=0) + places.min(axis=0), 0, atol=1e-4)
+    scale = spans.max() / 2
+    np.testing.assert_allclose(np.diff(places, axis=0) * scale, np.diff(true, axis=0), atol=1e-3 * scale)
+
+
+def test_a_map_is_computed_when_it_is_asked_for(server, base, collection):
+    def ready():
+        return {each["id"]: each["ready"] for each in server.get(base).json()["maps"]}
+
+    assert not ready()["pca"]
+    numbers(server.get(f"{base}/maps/pca"), "<u2")
+    assert ready()["pca"]
+    collection.map(n_neighbors=5)
+    other = next(each for each in server.get(base).json()["maps"] if each["id"].startswith("umap-"))
+    assert other["title"] == "UMAP, neighbours 5"
+    assert other["ready"]
+    assert len(numbers(server.get(f"{base}/maps/{other['id']}"), "<u2")) == 2 * N
+
+
+def test_trust_is_the_share_of_neighbours_kept(server, base, collection):
+    trust = numbers(server.get(f"{base}/maps/umap/trust"), "<f4")
+    np.testing.assert_allclose(trust, collection.map_quality("umap").images.kept, atol=1e-6)
+
+
+def test_a_sheet_shows_every_image_in_its_tile(server, base, view):
+    answer = server.get(f"{base}/sheets/0", params={"v": view["state"]})
+    assert answer.headers["content-type"] == "image/webp"
+    page = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
+    source = images()
+    for position in (0, 31, 32, N - 1):
+        y, x = divmod(position, 32)
+        tile = page[32 * y : 32 * y + 32, 32 * x : 32 * x + 32]
+        np.testing.assert_array_equal(tile[2:30, 2:30, :3], source.load(position))
+        assert (tile[0, :, 3] == 0).all()  # transparent around it
+    assert server.get(f"{base}/sheets/1").status_code == 404
+    stored = list((server.app.state.explorer.workspace.path / "results/sheets").glob("*.webp"))
+    assert len(stored) == 1
+    assert stored[0].read_bytes() == answer.content
+    assert server.get(f"{base}/sheets/0").content == answer.content
+
+
+def test_a_damaged_thumbnail_leaves_its_tile_empty():
+    good = encoded(Image.new("RGB", (8, 8), "red"), "PNG")
+    page = np.asarray(Image.open(io.BytesIO(draw_sheet([b"nonsense", None, good], 8, 3))).convert("RGBA"))
+    assert (page[:, :16, 3] == 0).all()
+    assert (page[:, 16:] == [255, 0, 0, 255]).all()
+
+
+def test_an_image_with_its_neighbours_and_verdict(server, base, collection):
+    told = server.get(f"{base}/images/7").json()
+    assert told.keys() == names_in_types_ts("ImageInfo")
+    assert told["verdict"].keys() == names_in_types_ts("Verdict")
+    assert (told["id"], told["label"], told["width"], told["height"]) == ("00007", collection.labels[7], 28, 28)
+    expected = collection.search(7, 24)
+    assert [each["row"] for each in told["neighbors"]] == [match.row for match in expected]
+    assert told["neighbors"][0].keys() == names_in_types_ts("Match")
+    verdict = collection.classify(7)[0]
+    assert told["verdict"]["label"] == verdict.label
+    assert told["verdict"]["set"] == list(verdict.label_set)
+    assert told["verdict"]["probability"] == pytest.approx(verdict.probability)
+    assert 7 not in [voter["row"] for voter in told["verdict"]["voters"]]
+    picture = server.get(f"{base}/images/7/picture")
+    assert picture.headers["content-type"] == "image/png"
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(picture.content))), images().load(7))
+    assert server.get(f"{base}/images/{N}").status_code == 404
+
+
+def test_search_finds_names_and_places_an_image(server, base, collection):
+    content = encoded(Image.fromarray(images().load(11)), "PNG")
+    answer = server.post(f"{base}/search?map=umap&k=5", content=content)
+    told = answer.json()
+    assert told.keys() == names_in_types_ts("SearchAnswer")
+    assert [each["row"] for each in told["matches"]] == [match.row for match in collection.search(content, 5)]
+    assert told["matches"][0]["similarity"] == pytest.approx(1, abs=1e-5)
+    own = numbers(server.get(f"{base}/maps/umap"), "<u2").reshape(-1, 2)[11] / 32767.5 - 1
+    np.testing.assert_allclose(told["place"], own, atol=1e-3)  # a copy lies on its original
+    verdict = collection.classify(content)[0]
+    assert told["verdict"]["label"] == verdict.label
+    assert told["verdict"]["probability"] == pytest.approx(verdict.probability, abs=1e-5)
+    assert told["seconds"] > 0
+    assert server.post(f"{base}/search", content=content).json()["place"] is None
+    assert server.post(f"{base}/search?map=nowhere", content=content).status_code == 404
+
+
+def test_search_on_a_pca_map_projects(server, base):
+    content = encoded(Image.fromarray(images().load(3)), "PNG")
+    own = numbers(server.get(f"{base}/maps/pca"), "<u2").reshape(-1, 2)[3] / 32767.5 - 1
+    np.testing.assert_allclose(server.post(f"{base}/search?map=pca", content=content).json()["place"], own, atol=1e-3)
+
+
+def test_several_images_together_are_a_question(server, base, collection):
+    rows = [1, 5, 9]
+    told = server.post(f"{base}/query", json={"rows": rows, "k": 4}).json()["matches"]
+    mean = collection.vectors[rows].mean(axis=0)
+    similarity = collection.vectors @ (mean / np.linalg.norm(mean))
+    similarity[rows] = -1
+    assert [each["row"] for each in told] == np.argsort(-similarity)[:4].tolist()
+    assert server.post(f"{base}/query", json={"rows": [N]}).status_code == 404
+
+
+def test_find_looks_into_ids(server, base):
+    assert server.get(f"{base}/find", params={"text": "0012"}).json() == {"rows": [12, *range(120, 130)]}
+    assert server.get(f"{base}/find", params={"text": "nothing like it"}).json() == {"rows": []}
+
+
+def test_numbers_are_those_of_the_collection(server, base, collection):
+    told = server.get(f"{base}/maps/umap/numbers").json()
+    assert told.keys() == names_in_types_ts("Numbers")
+    scores = {each["name"]: each["value"] for each in told["scores"]}
+    assert scores["map: neighbours kept"] == pytest.approx(collection.map_quality("umap").neighbors_kept)
+    assert scores["clusters and labels: NMI"] > 0.3
+    assert told["clusters"][0].keys() == names_in_types_ts("ClusterInfo")
+    assert [each["size"] for each in told["clusters"]] == np.bincount(collection.clusters(4).labels).tolist()
+    assert np.sum(told["confusion"]["counts"]) == N
+    assert told["evaluation"]["accuracy"] == pytest.approx(collection.evaluate().accuracy)
+    assert np.sum(told["evaluation"]["confusion"]) == N
+
+
+def test_a_finding_that_is_no_problem_is_remembered(tmp_path):
+    source = images(60)
+    pixels = np.stack([source.load(at) for at in (*range(60), 0)])  # the first again
+    labels = [*(item.label for item in source.items), source.items[0].label]
+    path = make_collection(tmp_path / "c", ArraySource(pixels, labels=labels))
+    with client(path) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        told = server.get(f"{base}/findings").json()
+        assert told.keys() == names_in_types_ts("Findings")
+        found = next(each for each in told["findings"] if each["kind"] == "duplicate")
+        assert found.keys() == names_in_types_ts("Finding")
+        assert sorted(found["rows"]) == [0, 60]
+        assert not found["dismissed"]
+        answer = server.put(f"{base}/findings/{found['key']}", json={"dismissed": True})
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert found["key"] in Collection(path).dismissed()
+    with client(path) as server:
+        again = {each["key"]: each for each in server.get(f"{base}/findings").json()["findings"]}
+        assert again[found["key"]]["dismissed"]
+        server.put(f"{base}/findings/{found['key']}", json={"dismissed": False})
+        assert server.put(f"{base}/findings/nothing", json={"dismissed": True}).status_code == 404
+    assert Collection(path).dismissed() == set()
+
+
+def test_export_as_table_and_list(server, base, collection):
+    answer = server.post(f"{base}/export", json={"rows": [3, 1], "format": "csv", "name": "../my/selection"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="my-selection.csv"'
+    lines = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(line["row"], line["label"]) for line in lines] == [(str(r), collection.labels[r]) for r in (3, 1)]
+    assert [line["cluster"] for line in lines] == [str(collection.clusters(4).labels[r]) for r in (3, 1)]
+    assert server.post(f"{base}/export", json={"rows": [3, 1], "format": "files"}).text == "00003\n00001\n"
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    (tmp_path / "photos" / "@SUM(A1)").mkdir(parents=True)
+    for name in ("=cmd.png", "plain.png"):
+        photo().save(tmp_path / "photos" / "@SUM(A1)" / name)
+    path = make_collection(tmp_path / "c", FolderSource(tmp_path / "photos"), "mini")
+    with client(path) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        lines = list(csv.reader(io.StringIO(
+            server.post(f"{base}/export", json={"rows": [0, 1], "format": "csv"}).text
+        )))  # fmt: skip
+    assert lines[1][1:3] == ["'@SUM(A1)/=cmd.png", "'@SUM(A1)"]
+
+
+def test_a_selection_becomes_a_collection_of_its_own(server, base, collection, folder):
+    rows = [9, 2, 40, 2]
+    answer = server.post(f"{base}/export", json={"rows": rows, "format": "collection", "name": "a/../chosen few"})
+    assert answer.json() == {"name": "a-..-chosen few"}
+    chosen = Collection(folder.parent / "a-..-chosen few")
+    assert chosen.rows.tolist() == [0, 1, 2]
+    assert chosen.ids.tolist() == [collection.ids[row] for row in (9, 2, 40)]
+    assert chosen.labels.tolist() == [collection.labels[row] for row in (9, 2, 40)]
+    np.testing.assert_array_equal(chosen.vectors, collection.vectors[[9, 2, 40]])
+    assert chosen.thumbnails([0, 1, 2]) == collection.thumbnails([9, 2, 40])
+    assert chosen.search(0, 1)[0].row in (1, 2)
+    assert sorted(p.name for p in folder.parent.iterdir()) == ["a-..-chosen few", "c"]  # nothing half-made is left
+    again = server.post(f"{base}/export", json={"rows": rows, "format": "collection", "name": "c"})
+    assert again.status_code == 409
+    assert "choose another name" in again.json()["error"]
+
+
+def test_new_images_are_shown_and_the_old_page_still_works(tmp_path):
+    path = make_collection(tmp_path / "c", images(50))
+    with client(path) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        old = server.get(base).json()
+        assert server.get("/api/progress").json() is None
+        embed_source(images(80), path, Encoder("mini-fashion"))
+        new = server.get(base).json()
+        assert (old["count"], new["count"]) == (50, 80)
+        assert old["state"] != new["state"]
+        assert len(numbers(server.get(f"{base}/rows", params={"v": old["state"]}), "<u4")) == 50
+        assert len(numbers(server.get(f"{base}/rows", params={"v": new["state"]}), "<u4")) == 80
+        answer = server.get(f"{base}/rows", params={"v": "0123456789abcdef"})
+        assert (answer.status_code, answer.json().keys()) == (409, {"error"})
+        assert "cluster" not in {column["name"] for column in new["columns"]}
+        Collection(path).clusters(3)
+        clustered = server.get(base).json()
+        assert "cluster" in {column["name"] for column in clustered["columns"]}
+        assert clustered["state"] != new["state"]
+
+
+def test_larger_pictures_come_from_the_source(tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    large = Image.effect_mandelbrot((2000, 1000), (-2, -1, 1, 1), 50).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "camera"  # on its side, with a note
+    large.save(source / "large.jpg", exif=exif)
+    photo(300).save(source / "small.png")
+    path = make_collection(tmp_path / "c", FolderSource(source), "mini")
+    with client(path, originals=Originals(FolderSource(source))) as server:
+        info = server.get("/api/collection").json()
+        assert info["originals"]
+        base = f"/api/models/{info['model']}"
+        answer = server.get(f"{base}/images/0/picture")
+        picture = Image.open(io.BytesIO(answer.content))
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert picture.size == (800, 1600)
+        assert not picture.getexif()
+        (source / "small.png").write_bytes(b"changed")  # another image now: its thumbnail is shown
+        small = server.get(f"{base}/images/1/picture")
+        assert Image.open(io.BytesIO(small.content)).size == (128, 128)
+    with client(path, originals=Originals(FolderSource(source))) as server:
+        assert Image.open(io.BytesIO(server.get(f"{base}/images/1/picture").content)).size == (128, 128)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_handful_of_images_without_labels(tmp_path, count):
+    path = make_collection(tmp_path / "c", images(count, labelled=False))
+    with client(path) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        view = server.get(base).json()
+        assert [column["name"] for column in view["columns"]] == ["trust"]
+        for each in view["maps"]:
+            assert len(numbers(server.get(f"{base}/maps/{each['id']}"), "<u2")) == 2 * count
+        assert len(numbers(server.get(f"{base}/maps/umap/trust"), "<f4")) == count
+        assert server.get(f"{base}/maps/umap/numbers").json()["evaluation"] is None
+        told = server.get(f"{base}/images/0").json()
+        assert told["verdict"] is None
+        assert len(told["neighbors"]) == count - 1
+        assert server.get(f"{base}/findings").json()["selfTest"] is None
+        answer = server.post(f"{base}/search?map=umap", content=encoded(photo(), "JPEG")).json()
+        assert (len(answer["matches"]), answer["verdict"]) == (count, None)
+
+
+def test_a_model_that_is_not_at_hand_is_one_sentence(tmp_path):
+    path = make_collection(tmp_path / "c", images(10))
+    file = next(path.glob("vectors/*/model.json"))
+    store.write_json(file, {**store.read_json(file), "weights_sha256": "0" * 64})
+    with client(path) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        answer = server.post(f"{base}/search", content=encoded(photo(), "PNG"))
+        assert answer.status_code == 409
+        assert "not at hand" in answer.json()["error"]
+        assert server.get(f"{base}/images/0").status_code == 200
+
+
+def test_arrays_and_json_are_packed(server, base):
+    plain = server.get(f"{base}/rows", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    # 130 rows are not worth it, a view is
+    packed = server.get(base, headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(packed.content)
+
+
+def test_the_page_and_its_assets(tmp_path):
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "index.html").write_text("<!doctype html><title>explorer</title>")
+    (tmp_path / "assets" / "main-1a2b.js").write_text("console.log(1)")
+    (tmp_path / "report" / "report.js").write_text("not for browsers")
+    app = FastAPI()
+    add_page(app, tmp_path)
+    server = TestClient(app)
+    page = server.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["cache-control"] == "no-cache"
+    script = server.get("/assets/main-1a2b.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in script.headers["cache-control"]
+    for name in ("report/report.js", "assets/", "assets/../index.html", "nothing", "..%2fsecret"):
+        assert server.get(f"/{name}").status_code == 404 or server.get(f"/{name}").content == page.content
+    bare = FastAPI()
+    add_page(bare, tmp_path / "missing")
+    assert "make web" in TestClient(bare).get("/").text
