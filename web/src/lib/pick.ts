@@ -1,0 +1,53 @@
+import { insidePolygon } from "../map/geometry";
+import type { Origin } from "./address";
+import type { RowIndex, SceneLoader } from "./scene";
+import type { ModelView, Position } from "./types";
+
+/** How images are picked: what is said while one waits, the selection's title, and the way to them. */
+export interface Pick {
+  words: string;
+  title: string;
+  find: () => Promise<Iterable<Position>>;
+}
+
+const NEIGHBORS_ASKED = 24;
+
+/** The way from what an address keeps of a selection to its images. */
+export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, index: RowIndex): Pick {
+  const { source } = loader;
+  switch (origin.by) {
+    case "text":
+      return {
+        words: "Searching file names",
+        title: `“${origin.text}”`,
+        find: async () => index.findAll(await source.find(view, origin.text)),
+      };
+    case "column": {
+      const column = view.columns.find(({ name }) => name === origin.column);
+      const value = column?.kind === "category" ? column.values[origin.code] : undefined;
+      return {
+        words: "Searching",
+        title: value ?? String(origin.code),
+        find: async () => {
+          const found: Position[] = [];
+          (await loader.codes(view, origin.column)).forEach((code, position) => code === origin.code && found.push(position));
+          return found;
+        },
+      };
+    }
+    case "answer":
+      return {
+        words: "Searching look-alikes",
+        title: origin.rows.length === 1 ? "Like this image" : `Like these ${origin.rows.length} images`,
+        find: async () => index.findAll((await source.query(view, origin.rows, NEIGHBORS_ASKED)).map(({ row }) => row)),
+      };
+    case "lasso":
+      return {
+        words: "Loading the map",
+        title: "Area of the map",
+        find: async () => insidePolygon(await loader.map(view, origin.map), origin.polygon),
+      };
+    default:
+      return { words: "Searching", title: "Chosen images", find: () => Promise.resolve(index.findAll(origin.rows)) };
+  }
+}

@@ -1,0 +1,119 @@
+import type { Source } from "./source";
+import type { Column, ModelView } from "./types";
+
+/** What should be shown; a name that the model does not have gives way to its default. */
+export interface Target {
+  model: string;
+  map: string;
+  beside: string | null;
+  column: string;
+}
+
+/** Everything that changes together when model, map or colour change. */
+export interface Scene {
+  view: ModelView;
+  rows: Uint32Array;
+  mapId: string;
+  points: Float32Array;
+  secondMapId: string | null;
+  secondPoints: Float32Array | null;
+  columnName: string;
+  codes: Uint16Array | null;
+  values: Float32Array | null;
+  labels: Uint16Array | null;
+}
+
+/** Fetches arrays of one model and keeps them until another model is asked for. */
+export class SceneLoader {
+  #kept = new Map<string, Promise<unknown>>();
+  #view: ModelView | null = null;
+
+  constructor(readonly source: Source) {}
+
+  /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
+  async load(target: Target, fresh: boolean): Promise<Scene> {
+    const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model);
+    if (view.state !== this.#view?.state || view.key !== this.#view.key) this.#kept.clear();
+    this.#view = view;
+    const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
+    const mapId = map?.id ?? "umap";
+    const secondMapId = view.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
+    const column = findColumn(view, target.column);
+    const [rows, points, secondPoints, codes, values, labels] = await Promise.all([
+      this.rows(view),
+      this.map(view, mapId),
+      secondMapId === null ? null : this.map(view, secondMapId),
+      column?.kind === "category" ? this.codes(view, column.name) : null,
+      column?.kind === "number" ? this.values(view, column.name, mapId) : null,
+      view.columns.some(({ name }) => name === "label") ? this.codes(view, "label") : null,
+    ]);
+    return { view, rows, mapId, points, secondMapId, secondPoints, columnName: column?.name ?? "", codes, values, labels };
+  }
+
+  rows(view: ModelView): Promise<Uint32Array> {
+    return this.#once("rows", () => this.source.rows(view));
+  }
+
+  map(view: ModelView, map: string): Promise<Float32Array> {
+    return this.#once(`map ${map}`, () => this.source.map(view, map));
+  }
+
+  codes(view: ModelView, column: string): Promise<Uint16Array> {
+    return this.#once(`codes ${column}`, () => this.source.codes(view, column));
+  }
+
+  values(view: ModelView, column: string, map: string): Promise<Float32Array> {
+    const perMap = view.columns.some((c) => c.name === column && c.kind === "number" && c.perMap);
+    return this.#once(perMap ? `values ${column} ${map}` : `values ${column}`, () => this.source.values(view, column, map));
+  }
+
+  #once<T>(key: string, fetch: () => Promise<T>): Promise<T> {
+    const kept = this.#kept.get(key) as Promise<T> | undefined;
+    if (kept) return kept;
+    const coming = fetch();
+    this.#kept.set(key, coming);
+    coming.catch(() => {
+      if (this.#kept.get(key) === coming) this.#kept.delete(key);
+    });
+    return coming;
+  }
+}
+
+/** The column of this name, else labels, else clusters, else whatever there is. */
+export function findColumn(view: ModelView, name: string): Column | null {
+  const wishes = [name, "label", "cluster"];
+  const found = wishes.map((wish) => view.columns.find((column) => column.name === wish)).find((column) => column);
+  return found ?? view.columns[0] ?? null;
+}
+
+/** Finds the position of a row: by bisection where rows ascend, as they do unless somebody sorted them otherwise. */
+export class RowIndex {
+  readonly #places: Map<number, number> | null;
+
+  constructor(readonly rows: Uint32Array) {
+    const ascend = rows.every((row, i) => i === 0 || row > (rows[i - 1] as number));
+    this.#places = ascend ? null : new Map(Array.from(rows, (row, position) => [row, position]));
+  }
+
+  find(row: number): number | undefined {
+    if (this.#places) return this.#places.get(row);
+    let low = 0;
+    let high = this.rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.rows[middle] as number) < row) low = middle + 1;
+      else high = middle;
+    }
+    return this.rows[low] === row ? low : undefined;
+  }
+
+  /** Positions of those rows that this model has, in their order. */
+  findAll(rows: Iterable<number>): Uint32Array {
+    const found: number[] = [];
+    for (const row of rows) {
+      const position = this.find(row);
+      if (position !== undefined) found.push(position);
+    }
+    return Uint32Array.from(found);
+  }
+}

@@ -1,0 +1,40 @@
+import type {
+  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, Position, Row, Running, SearchAnswer,
+} from "./types";
+
+/** Where the page has its data from: a server (HttpSource), or the file that it stands in itself (FileSource). */
+export interface Source {
+  collection(): Promise<CollectionInfo>;
+  model(key: string): Promise<ModelView>;
+  /** Row number of each position. */
+  rows(model: ModelView): Promise<Uint32Array>;
+  /** x0, y0, x1, y1, … from -1 to 1, y upwards. A map that is not ready is computed first. */
+  map(model: ModelView, map: string): Promise<Float32Array>;
+  /** Codes of a category column; 65535 where the image has no value. */
+  codes(model: ModelView, column: string): Promise<Uint16Array>;
+  /** Values of a number column; NaN where there is none. `map` counts for columns that every map has its own of. */
+  values(model: ModelView, column: string, map: string): Promise<Float32Array>;
+  /** Address of a sheet of thumbnails. */
+  sheet(model: ModelView, index: number): string;
+  /** Address of the largest picture of an image that is at hand. */
+  picture(model: ModelView, row: Row): string;
+  image(model: ModelView, row: Row): Promise<ImageInfo>;
+  findings(model: ModelView): Promise<Findings>;
+  dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
+  numbers(model: ModelView, map: string): Promise<Numbers>;
+  /** Look-alikes of an image from outside. */
+  search(model: ModelView, image: Blob, map: string): Promise<SearchAnswer>;
+  /** Look-alikes of one or several images of the collection together. */
+  query(model: ModelView, rows: Row[], k: number): Promise<Match[]>;
+  /** Rows of images whose id (name of the file) holds this text, at most 1,000. */
+  find(model: ModelView, text: string): Promise<Row[]>;
+  /** A file to save; for "collection" the answer is the new collection's name as text. */
+  export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob>;
+  /** A run that embeds into this collection at this moment. */
+  progress(): Promise<Running | null>;
+}
+
+/** What went wrong, in words for the person before the page. */
+export class SourceError extends Error {}
+
+export type { Position };

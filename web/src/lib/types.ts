@@ -1,0 +1,199 @@
+/** What the server (src/dinoscope/server.py) and a report file tell the page. One word a concept: docs/glossary.md. */
+
+/** An image of the collection, for ever: the number never changes and is the same in every model. */
+export type Row = number;
+/** The place of an image in every array of one model, 0 to count - 1. */
+export type Position = number;
+
+/** GET /api/collection */
+export interface CollectionInfo {
+  name: string;
+  kind: string;
+  version: string;
+  /** Key of the model that is shown first. */
+  model: string;
+  models: ModelInfo[];
+  /** False in a report: nothing can be uploaded, dismissed or written. */
+  live: boolean;
+  /** Whether pictures larger than the thumbnails are at hand. */
+  originals: boolean;
+}
+
+export interface ModelInfo {
+  key: string;
+  name: string;
+  dim: number;
+  resolution: number | null;
+  pooling: string;
+  images: number;
+}
+
+/** GET /api/models/{model} */
+export interface ModelView {
+  key: string;
+  count: number;
+  /** Changes whenever any array of this model does; part of every cacheable address. */
+  state: string;
+  columns: Column[];
+  maps: MapInfo[];
+  sheets: Sheets;
+  failures: { row: Row; id: string; reason: string }[];
+}
+
+export type Column = CategoryColumn | NumberColumn;
+
+export interface CategoryColumn {
+  kind: "category";
+  /** label, cluster, predicted, split, … */
+  name: string;
+  title: string;
+  description: string;
+  /** In the order of their codes. */
+  values: string[];
+  counts: number[];
+}
+
+export interface NumberColumn {
+  kind: "number";
+  /** trust, probability, … */
+  name: string;
+  title: string;
+  description: string;
+  min: number;
+  max: number;
+  /** True for trust: every map has its own. */
+  perMap: boolean;
+}
+
+export interface MapInfo {
+  /** umap, tsne, pca, or another stored map. */
+  id: string;
+  title: string;
+  settings: Record<string, string | number>;
+  /** False: it is computed when it is asked for first, which may take a while. */
+  ready: boolean;
+}
+
+/** Thumbnails in pictures of columns x rows tiles; position p is tile p % (columns * rows) of sheet p / (columns * rows). */
+export interface Sheets {
+  /** Pixels a side of one tile; a thumbnail is centred in it, on transparent ground. */
+  tile: number;
+  columns: number;
+  rows: number;
+  /** Number of sheets; in a report perhaps fewer than needed for every image. */
+  count: number;
+  /** Positions that have a thumbnail, in the order of the tiles; null if every position has its own. */
+  positions: Uint32Array | null;
+}
+
+export interface Match {
+  row: Row;
+  id: string;
+  label: string | null;
+  /** Cosine, 1 is the same. */
+  similarity: number;
+}
+
+export interface Verdict {
+  label: string;
+  probability: number;
+  /** Labels of which one is the truth in `setLevel` of the cases. */
+  set: string[];
+  setLevel: number;
+  unknown: boolean;
+  /** How far out the image lies: further than this many percent of its class; null where that is not known. */
+  percentile: number | null;
+  /** The neighbours that decided. */
+  voters: Match[];
+}
+
+/** GET /api/models/{model}/images/{row} */
+export interface ImageInfo {
+  row: Row;
+  id: string;
+  label: string | null;
+  split: string | null;
+  cluster: number | null;
+  width: number;
+  height: number;
+  /** What the other images say of this one; null without labels. */
+  verdict: Verdict | null;
+  neighbors: Match[];
+}
+
+/** POST /api/models/{model}/search (the image itself as the body), POST /api/models/{model}/query (several rows). */
+export interface SearchAnswer {
+  matches: Match[];
+  verdict: Verdict | null;
+  /** On the map that was asked for, in its units (-1 to 1). */
+  place: [number, number] | null;
+  /** Time on the server. */
+  seconds: number;
+}
+
+export type FindingKind = "duplicate" | "outlier" | "label_error" | "leak";
+
+export interface Finding {
+  /** Stable over runs and models; what is remembered when the finding is dismissed. */
+  key: string;
+  kind: FindingKind;
+  /** The images that it is about, the most important first. */
+  rows: Row[];
+  /** Images shown as evidence: neighbours, voters. */
+  evidence: Row[];
+  /** One line, plain text. */
+  text: string;
+  /** Suggested label, or file to keep. */
+  suggestion: string | null;
+  /** Larger is surer; the list is sorted by it. */
+  score: number;
+  dismissed: boolean;
+}
+
+/** GET /api/models/{model}/findings */
+export interface Findings {
+  findings: Finding[];
+  /** What the self-test expects of the list of label errors, in one sentence; null without labels. */
+  selfTest: string | null;
+}
+
+export interface Score {
+  name: string;
+  value: number;
+  meaning: string;
+}
+
+export interface ClusterInfo {
+  cluster: number;
+  size: number;
+  medoid: Row;
+  cohesion: number;
+  purity: number | null;
+  labels: [string, number][];
+}
+
+/** GET /api/models/{model}/maps/{map}/numbers */
+export interface Numbers {
+  scores: Score[];
+  clusters: ClusterInfo[];
+  /** Images of each cluster (rows) and label (columns). */
+  confusion: { rows: string[]; columns: string[]; counts: number[][] } | null;
+  /** Named by neighbours, each image left out in turn. */
+  evaluation: {
+    accuracy: number;
+    labels: string[];
+    precision: (number | null)[];
+    recall: (number | null)[];
+    confusion: number[][];
+  } | null;
+}
+
+/** GET /api/progress */
+export interface Running {
+  done: number;
+  total: number;
+  imagesPerSecond: number;
+  secondsLeft: number;
+}
+
+export type ExportFormat = "csv" | "files" | "collection";

@@ -1,0 +1,7 @@
+import { mount } from "svelte";
+import App from "./App.svelte";
+import { Explorer } from "./lib/explorer.svelte";
+import { HttpSource } from "./lib/http";
+
+const target = document.getElementById("app");
+if (target) mount(App, { target, props: { explorer: new Explorer(new HttpSource()) } });

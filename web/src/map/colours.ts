@@ -1,0 +1,117 @@
+import type { CategoryColumn, Column } from "../lib/types";
+
+/** Chosen in OKLab so that any two lie as far apart as can be, with a lightness that both grounds bear. */
+const CATEGORIES = {
+  light: [
+    "#3570d3", "#fe8449", "#42a06b", "#a82c5f", "#0aa9cf", "#b3a316", "#a159bf", "#e4679d", "#6d6603", "#7d8ff5",
+    "#b9641b", "#1b917a", "#d889f5", "#4e9113", "#e08c9c", "#685698", "#b59432", "#33636b", "#b16175", "#a07cbc",
+  ],
+  dark: [
+    "#5b95f5", "#ff975d", "#58ce96", "#d9608f", "#3addfe", "#d3d345", "#c07fe0", "#ff8abc", "#9c9440", "#9fb2ff",
+    "#d98240", "#3cb09a", "#efa4ff", "#6cb338", "#faafbf", "#9080c8", "#d0b050", "#86c5c9", "#cf7f90", "#c9a0dd",
+  ],
+};
+const OTHER = { light: "#9aa1ae", dark: "#7b8496" };
+const CONTEXT = { light: "#c9cedb", dark: "#363d4d" };
+const ACCENT = { light: "#171b26", dark: "#ffffff" };
+
+export type Ground = "light" | "dark";
+export type Rgb = readonly [number, number, number];
+
+/** Colour of each code of a category column: the most frequent values have one of their own, the others share a grey. */
+export function categoryColours(column: CategoryColumn, ground: Ground): string[] {
+  const palette = CATEGORIES[ground];
+  const colours = column.values.map(() => OTHER[ground]);
+  // in the order of the codes where they suffice, so that a filter or another model changes no colour
+  const byCount = column.values.map((_, code) => code).sort((a, b) => column.counts[b]! - column.counts[a]!);
+  const own = column.values.length <= palette.length ? column.values.map((_, code) => code) : byCount.slice(0, palette.length);
+  own.forEach((code, place) => (colours[code] = palette[place]!));
+  return colours;
+}
+
+/** Whether a value shares the grey of those without a colour of their own. */
+export function isOther(colour: string): boolean {
+  return colour === OTHER.light || colour === OTHER.dark;
+}
+
+/** Colour of a number's share of its range, 0 to 1: from violet over green to amber, evenly in OKLab. */
+export function rampColour(share: number): Rgb {
+  const t = Math.max(0, Math.min(1, share));
+  const lightness = 0.46 + 0.36 * t;
+  const chroma = 0.13;
+  const hue = ((290 - 215 * t) * Math.PI) / 180;
+  return fromOklab(lightness, chroma * Math.cos(hue), chroma * Math.sin(hue));
+}
+
+/** A CSS gradient of the ramp, from left to right. */
+export function rampGradient(): string {
+  const stops = Array.from({ length: 9 }, (_, i) => `rgb(${rampColour(i / 8).join(" ")})`);
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}
+
+export interface PointColours {
+  /** 0xAABBGGRR of each point, as a canvas and WebGL read bytes on every machine that browsers run on. */
+  colours: Uint32Array;
+  /** Grey context: switched off in the legend. */
+  hidden: Uint8Array;
+}
+
+/** Colour every point by its code or its value. */
+export function colourPoints(
+  column: Column | null, codes: Uint16Array | null, values: Float32Array | null, count: number,
+  off: ReadonlySet<number>, ground: Ground,
+): PointColours {
+  const colours = new Uint32Array(count).fill(pack(OTHER[ground]));
+  const hidden = new Uint8Array(count);
+  const context = pack(CONTEXT[ground]);
+  if (column?.kind === "category" && codes) {
+    const table = Uint32Array.from(categoryColours(column, ground), (c, code) => (off.has(code) ? context : pack(c)));
+    for (let i = 0; i < count; i++) {
+      const code = codes[i]!;
+      if (code < table.length) colours[i] = table[code]!;
+      if (off.size > 0 && off.has(code)) hidden[i] = 1;
+    }
+  } else if (column?.kind === "number" && values) {
+    const table = Uint32Array.from({ length: 256 }, (_, i) => packRgb(rampColour(i / 255)));
+    const span = column.max - column.min || 1;
+    for (let i = 0; i < count; i++) {
+      const share = (values[i]! - column.min) / span;
+      if (!Number.isNaN(share)) colours[i] = table[Math.round(Math.max(0, Math.min(1, share)) * 255)]!;
+    }
+  }
+  return { colours, hidden };
+}
+
+export function cssColour(packed: number): string {
+  return `rgb(${packed & 255} ${(packed >> 8) & 255} ${(packed >> 16) & 255})`;
+}
+
+export function accentColour(ground: Ground): string {
+  return ACCENT[ground];
+}
+
+function pack(colour: string): number {
+  const value = Number.parseInt(colour.slice(1), 16);
+  return packRgb([value >> 16, (value >> 8) & 255, value & 255]);
+}
+
+function packRgb([red, green, blue]: Rgb): number {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+}
+
+/** OKLab to sRGB, 0 to 255 (Björn Ottosson, 2020). */
+function fromOklab(lightness: number, a: number, b: number): Rgb {
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  const linear = [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.7076147010 * s,
+  ];
+  const channel = (value: number): number => {
+    const clipped = Math.max(0, Math.min(1, value));
+    return Math.round(255 * (clipped <= 0.0031308 ? 12.92 * clipped : 1.055 * clipped ** (1 / 2.4) - 0.055));
+  };
+  return [channel(linear[0]!), channel(linear[1]!), channel(linear[2]!)];
+}

@@ -1,0 +1,66 @@
+import type { View } from "./view";
+
+/** How the points look and in which order they are drawn: grey context first, chosen ones last. */
+export interface Look {
+  /** 0xAABBGGRR of each point. */
+  colours: Uint32Array;
+  /** Positions: context, then ordinary, then chosen ones; scattered within each, so that a first part is a fair sample. */
+  order: Uint32Array;
+  contextCount: number;
+  chosenCount: number;
+}
+
+/** Draws the points of a map. */
+export interface PointLayer {
+  setPoints(points: Float32Array, before: Float32Array | null): void;
+  setLook(look: Look): void;
+  /** `progress` runs from 0 (where the points were) to 1; at most so many points are drawn, a fair sample. */
+  draw(view: View, progress: number, most: number): void;
+  resize(width: number, height: number): void;
+  destroy(): void;
+}
+
+export interface Batch {
+  start: number;
+  count: number;
+  alpha: number;
+  size: number;
+}
+
+/** What to draw with which opacity and size (pixels), for a number of points under a zoom. */
+export function batches(look: Look, zoom: number, most: number): Batch[] {
+  const total = look.order.length;
+  const ordinary = total - look.contextCount - look.chosenCount;
+  const crowd = 10_000 / Math.max(1, total);
+  const size = Math.min(11, Math.max(1.6, Math.min(7, 4.4 * crowd ** 0.2) * Math.max(1, zoom) ** 0.22));
+  const alpha = Math.min(0.92, Math.max(0.35, 0.8 * (crowd * Math.max(1, zoom) ** 1.6) ** 0.16));
+  const share = Math.min(1, most / total);
+  // fewer points are drawn denser, so that the map does not fade while it moves
+  const denser = Math.min(1, alpha / share ** 0.3);
+  const hasChosen = look.chosenCount > 0;
+  const parts = [
+    { start: 0, count: look.contextCount, alpha: denser * 0.6, size: size * 0.85 },
+    { start: look.contextCount, count: ordinary, alpha: hasChosen ? denser * 0.22 : denser, size: hasChosen ? size * 0.85 : size },
+    { start: look.contextCount + ordinary, count: look.chosenCount, alpha: Math.max(denser, 0.9), size: size * 1.15 },
+  ];
+  return parts.map((part) => ({ ...part, count: Math.ceil(part.count * share) })).filter(({ count }) => count > 0);
+}
+
+/** How many points a frame may hold while the map moves: as many as this machine draws smoothly, learnt by doing. */
+export class Pace {
+  most = 40_000;
+  #last = 0;
+
+  /** A frame of a movement begins. */
+  beat(now: number): void {
+    const took = now - this.#last;
+    this.#last = now;
+    if (took > 1500) return; // the first frame of a movement
+    if (took > SLOW) this.most = Math.max(4_000, this.most * Math.max(0.4, SLOW / took));
+    else if (took < QUICK) this.most = Math.min(2e6, this.most * 1.25);
+  }
+}
+
+/** Milliseconds between two frames. */
+const SLOW = 60;
+const QUICK = 34;

@@ -1,0 +1,267 @@
+import { cssColour } from "./colours";
+import type { View } from "./view";
+
+/** A thumbnail on the canvas: how far it has come in (0 to 1), and which way it goes. */
+interface Shown {
+  presence: number;
+  leaving: boolean;
+}
+
+/** A thumbnail: the part of a sheet that it takes, without the empty rims of its tile. */
+export interface Picture {
+  source: CanvasImageSource;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** A picture of the star with its place on the canvas. */
+interface Placed {
+  position: number;
+  at: [number, number];
+  picture: Picture | null;
+}
+
+/** Lines from one place of the map to the images that are nearest to it in truth. */
+export interface Star {
+  /** Position of the image in the middle; null for an image from outside, which lies at `place`. */
+  position: number | null;
+  place: [number, number];
+  picture: CanvasImageSource | null;
+  neighbors: Uint32Array;
+}
+
+/** What the overlay reads while it draws. */
+export interface OverlayScene {
+  view: View;
+  /** Place of an image on the map, at this moment of a transition. */
+  place(position: number): [number, number];
+  picture(position: number): Picture | null;
+  colour(position: number): number;
+  /** Not among the chosen ones, while there are chosen ones. */
+  isDim(position: number): boolean;
+  /** Side of a thumbnail in pixels. */
+  side: number;
+  thumbnails: readonly number[];
+  star: Star | null;
+  hovered: number | null;
+  lasso: readonly [number, number][];
+  accent: string;
+  ground: string;
+}
+
+/** Milliseconds that a thumbnail takes to come or to go. */
+const COMING = 200;
+const MOST_LINES = 24;
+/** The image in the middle of a star against its neighbours. */
+const LARGER = 1.5;
+/** Pictures up to this many pixels are enlarged without smoothing. */
+const CRISP = 64;
+
+interface Arranged {
+  star: Star;
+  at: [number, number];
+  size: number;
+  pictures: Placed[];
+  dots: Placed[];
+}
+
+/** Draws thumbnails, the lines to an image's neighbours and the lasso on a 2-D canvas above the points. */
+export class Overlay {
+  readonly #shown = new Map<number, Shown>();
+  readonly #still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  #ratio = 1;
+  #last = 0;
+
+  constructor(readonly canvas: HTMLCanvasElement) {}
+
+  resize(width: number, height: number): void {
+    this.#ratio = Math.min(2, window.devicePixelRatio);
+    this.canvas.width = Math.max(1, Math.round(width * this.#ratio));
+    this.canvas.height = Math.max(1, Math.round(height * this.#ratio));
+  }
+
+  /** Draw one frame; true if thumbnails are still coming or going. */
+  draw(scene: OverlayScene, now: number): boolean {
+    const brush = this.canvas.getContext("2d");
+    if (!brush) return false;
+    const step = this.#still ? 1 : Math.min(0.5, Math.max(0, (now - this.#last) / COMING));
+    this.#last = now;
+    brush.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
+    brush.clearRect(0, 0, scene.view.width, scene.view.height);
+    const star = scene.star && this.#arrange(scene, scene.star);
+    const isMoving = this.#thumbnails(brush, scene, step, star);
+    if (star) this.#drawStar(brush, scene, star);
+    if (scene.hovered !== null) this.#ring(brush, scene, scene.hovered);
+    if (scene.lasso.length > 1) this.#lasso(brush, scene);
+    return isMoving;
+  }
+
+  /** The topmost thumbnail under a pixel. */
+  hit(scene: OverlayScene, left: number, top: number): number | null {
+    let best: number | null = null;
+    let least = Infinity;
+    for (const [position, { presence, leaving }] of this.#shown) {
+      if (leaving || presence < 0.5) continue;
+      const [across, down] = scene.view.toScreen(...scene.place(position));
+      const away = Math.max(Math.abs(across - left), Math.abs(down - top));
+      if (away > scene.side / 2 || away >= least) continue;
+      least = away;
+      best = position;
+    }
+    return best;
+  }
+
+  forget(): void {
+    this.#shown.clear();
+  }
+
+  #thumbnails(brush: CanvasRenderingContext2D, scene: OverlayScene, step: number, star: Arranged | null): boolean {
+    const wanted = new Set(scene.thumbnails);
+    const boxes = star ? [star.at, ...star.pictures.map(({ at }) => at)] : [];
+    const isCovered = ([x, y]: [number, number]): boolean =>
+      boxes.some(([a, b], i) => {
+        const apart = (scene.side + (star?.size ?? 0) * (i === 0 ? LARGER : 1)) / 2;
+        return Math.abs(a - x) < apart && Math.abs(b - y) < apart;
+      });
+    for (const position of wanted) if (!this.#shown.has(position)) this.#shown.set(position, { presence: 0, leaving: false });
+    let isMoving = false;
+    for (const [position, shown] of this.#shown) {
+      shown.leaving = !wanted.has(position);
+      const picture = scene.picture(position);
+      if (!picture) {
+        if (shown.leaving) this.#shown.delete(position);
+        continue; // its sheet is on its way; the point stays in sight
+      }
+      shown.presence += shown.leaving ? -step : step;
+      if (shown.presence <= 0) {
+        this.#shown.delete(position);
+        continue;
+      }
+      if (shown.presence < 1 || shown.leaving) isMoving = true;
+      shown.presence = Math.min(1, shown.presence);
+      const eased = 1 - (1 - shown.presence) ** 3;
+      const at = scene.view.toScreen(...scene.place(position));
+      if (isCovered(at)) continue;
+      brush.globalAlpha = Math.min(1, shown.presence * 1.6) * (scene.isDim(position) ? 0.28 : star ? 0.4 : 1);
+      this.#picture(brush, picture, ...at, scene.side * (0.25 + 0.75 * eased), cssColour(scene.colour(position)));
+    }
+    brush.globalAlpha = 1;
+    return isMoving;
+  }
+
+  #picture(
+    brush: CanvasRenderingContext2D, picture: Picture, across: number, down: number, size: number, frame: string,
+    rim = size < 34 ? 2 : 3,
+  ): void {
+    const scale = size / Math.max(picture.width, picture.height);
+    const width = Math.round(picture.width * scale);
+    const height = Math.round(picture.height * scale);
+    const left = Math.round(across - width / 2);
+    const top = Math.round(down - height / 2);
+    brush.fillStyle = frame;
+    brush.beginPath();
+    brush.roundRect(left - rim, top - rim, width + 2 * rim, height + 2 * rim, rim + 1.5);
+    brush.fill();
+    // small pictures stay crisp: their pixels are what the model saw
+    brush.imageSmoothingEnabled = scale < 1.4 || picture.width > CRISP;
+    brush.imageSmoothingQuality = scale < 1 ? "medium" : "low";
+    brush.drawImage(picture.source, picture.x, picture.y, picture.width, picture.height, left, top, width, height);
+  }
+
+  /** Lay a star out: its neighbours as pictures where they have room, else as dots. */
+  #arrange(scene: OverlayScene, star: Star): Arranged {
+    const at = scene.view.toScreen(...(star.position === null ? star.place : scene.place(star.position)));
+    const size = Math.max(34, scene.side);
+    const arranged: Arranged = { star, at, size, pictures: [], dots: [] };
+    for (const position of star.neighbors.slice(0, MOST_LINES)) {
+      const place = scene.view.toScreen(...scene.place(position));
+      const picture = scene.picture(position);
+      const apart = (there: [number, number], room: number): boolean =>
+        Math.abs(there[0] - place[0]) > room || Math.abs(there[1] - place[1]) > room;
+      const hasRoom = apart(at, (size * (1 + LARGER)) / 2 + 6) && arranged.pictures.every((other) => apart(other.at, size + 6));
+      if (picture && hasRoom) arranged.pictures.push({ position, at: place, picture });
+      else arranged.dots.push({ position, at: place, picture });
+    }
+    return arranged;
+  }
+
+  #drawStar(brush: CanvasRenderingContext2D, scene: OverlayScene, { star, at, size, pictures, dots }: Arranged): void {
+    brush.lineCap = "round";
+    for (const [width, colour, alpha] of [[4.5, scene.ground, 0.75], [1.75, scene.accent, 0.85]] as const) {
+      brush.lineWidth = width;
+      brush.strokeStyle = colour;
+      brush.globalAlpha = alpha;
+      brush.beginPath();
+      for (const end of [...pictures, ...dots]) {
+        brush.moveTo(...at);
+        brush.lineTo(...end.at);
+      }
+      brush.stroke();
+    }
+    brush.globalAlpha = 1;
+    for (const { at: place } of dots) this.#dot(brush, scene, ...place);
+    for (const { position, at: place, picture } of pictures) {
+      if (picture) this.#picture(brush, picture, ...place, size, cssColour(scene.colour(position)), 3);
+    }
+    const own = star.position === null ? null : scene.picture(star.position);
+    if (own) this.#picture(brush, own, ...at, size * LARGER, scene.accent, 3.5);
+    else if (star.picture) this.#outside(brush, star.picture, ...at, size * LARGER, scene);
+    else this.#dot(brush, scene, ...at);
+  }
+
+  /** An image from outside keeps its shape. */
+  #outside(brush: CanvasRenderingContext2D, picture: CanvasImageSource, x: number, y: number, size: number, scene: OverlayScene): void {
+    const isImage = picture instanceof HTMLImageElement;
+    const width = isImage ? picture.naturalWidth : size;
+    const height = isImage ? picture.naturalHeight : size;
+    const scale = size / Math.max(width, height, 1);
+    const [w, h] = [width * scale, height * scale];
+    brush.fillStyle = scene.accent;
+    brush.beginPath();
+    brush.roundRect(x - w / 2 - 4, y - h / 2 - 4, w + 8, h + 8, 6);
+    brush.fill();
+    brush.imageSmoothingEnabled = true;
+    brush.drawImage(picture, x - w / 2, y - h / 2, w, h);
+  }
+
+  #dot(brush: CanvasRenderingContext2D, scene: OverlayScene, x: number, y: number): void {
+    brush.beginPath();
+    brush.arc(x, y, 4.5, 0, 2 * Math.PI);
+    brush.fillStyle = scene.accent;
+    brush.fill();
+    brush.lineWidth = 2;
+    brush.strokeStyle = scene.ground;
+    brush.stroke();
+  }
+
+  #ring(brush: CanvasRenderingContext2D, scene: OverlayScene, position: number): void {
+    const [x, y] = scene.view.toScreen(...scene.place(position));
+    const hasPicture = this.#shown.has(position) && scene.picture(position) !== null;
+    const radius = hasPicture ? scene.side / 2 + 3 : 8;
+    for (const [width, colour] of [[4.5, scene.ground], [2, scene.accent]] as const) {
+      brush.lineWidth = width;
+      brush.strokeStyle = colour;
+      brush.beginPath();
+      if (hasPicture) brush.roundRect(x - radius, y - radius, 2 * radius, 2 * radius, 4);
+      else brush.arc(x, y, radius, 0, 2 * Math.PI);
+      brush.stroke();
+    }
+  }
+
+  #lasso(brush: CanvasRenderingContext2D, scene: OverlayScene): void {
+    brush.beginPath();
+    scene.lasso.forEach(([x, y]) => brush.lineTo(x, y));
+    brush.closePath();
+    brush.globalAlpha = 0.1;
+    brush.fillStyle = scene.accent;
+    brush.fill("evenodd");
+    brush.globalAlpha = 1;
+    brush.lineWidth = 1.75;
+    brush.setLineDash([6, 4]);
+    brush.strokeStyle = scene.accent;
+    brush.stroke();
+    brush.setLineDash([]);
+  }
+}

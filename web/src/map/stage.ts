@@ -1,0 +1,400 @@
+import type { Camera } from "../lib/address";
+import { accentColour, type Ground, type PointColours } from "./colours";
+import { followGestures } from "./gestures";
+import { PointGrid } from "./grid";
+import { Pace, type Look, type PointLayer } from "./layer";
+import { Overlay, type OverlayScene, type Picture, type Star } from "./overlay";
+import { PlainLayer } from "./plain";
+import { coprimeStep, Thinning, thinningOrder } from "./thinning";
+import { boundsOf, cameraFor, View, type Insets } from "./view";
+import { WebGLLayer } from "./webgl";
+
+/** What a map tells the page. */
+export interface StageEvents {
+  hover(position: number | null): void;
+  /** An image was clicked, or the ground (null). */
+  press(position: number | null): void;
+  lasso(polygon: number[]): void;
+  camera(camera: Camera | null): void;
+  tool(): "pan" | "lasso";
+}
+
+const MOVING = 900;
+const FLYING = 700;
+/** Pixels within which a point is meant. */
+const REACH = 9;
+const [CONTEXT, ORDINARY, CHOSEN] = [0, 1, 2] as const;
+/** Milliseconds a frame may spend on finding room for thumbnails. */
+const THINNING = 24;
+
+/** One map: its points, the thumbnails above them, its camera. Draws when something changed, never otherwise. */
+export class Stage {
+  readonly hasWebGL: boolean;
+  readonly #layer: PointLayer;
+  readonly #overlay: Overlay;
+  readonly #stopGestures: () => void;
+  readonly #pace = new Pace();
+  #width = 1;
+  #height = 1;
+  #insets: Insets = { left: 0, right: 0 };
+  #points: Float32Array = new Float32Array();
+  #before: Float32Array | null = null;
+  #movingSince = 0;
+  #grid: PointGrid | null = null;
+  #thinning: Thinning | null = null;
+  #colours: PointColours = { colours: new Uint32Array(), hidden: new Uint8Array() };
+  #chosen: Set<number> | null = null;
+  #perSheet = 1;
+  #home: Camera = { x: 0, y: 0, zoom: 0.9 };
+  #camera: Camera | null = null;
+  #flight: { from: Camera; to: Camera; since: number; land: Camera | null } | null = null;
+  #flightTime = FLYING;
+  #look: Look | null = null;
+  #hovered: number | null = null;
+  #star: Star | null = null;
+  #lasso: [number, number][] = [];
+  #ground: Ground = "light";
+  #groundColour = "#fff";
+  #thumbnails: number[] = [];
+  #frame = 0;
+  #restTimer = 0;
+  #hurry = false;
+
+  constructor(
+    element: HTMLElement, pointCanvas: HTMLCanvasElement, overlayCanvas: HTMLCanvasElement,
+    readonly events: StageEvents, readonly picture: (position: number) => Picture | null,
+  ) {
+    let layer: PointLayer;
+    try {
+      layer = new WebGLLayer(pointCanvas);
+    } catch {
+      const fresh = pointCanvas.cloneNode() as HTMLCanvasElement; // the old one may be bound to WebGL
+      pointCanvas.replaceWith(fresh);
+      layer = new PlainLayer(fresh);
+    }
+    this.hasWebGL = layer instanceof WebGLLayer;
+    this.#layer = layer;
+    this.#overlay = new Overlay(overlayCanvas);
+    this.#stopGestures = followGestures(element, {
+      view: () => this.view,
+      tool: () => events.tool(),
+      look: (camera) => this.look(camera),
+      point: (at) => events.hover(at && this.#under(at)),
+      press: (at) => events.press(this.#under(at)),
+      lasso: (corners, done) => this.#drawLasso(corners, done),
+    });
+  }
+
+  get view(): View {
+    return new View(this.#width, this.#height, this.#camera ?? this.#home);
+  }
+
+  /** `insets`: what stands above the map and would hide images. */
+  resize(width: number, height: number, insets: Insets): void {
+    const isFirst = this.#width === 1;
+    const before = this.view;
+    const corner = before.toMap(0, 0);
+    this.#width = Math.max(1, width);
+    this.#height = Math.max(1, height);
+    this.#insets = insets;
+    this.#layer.resize(width, height);
+    this.#overlay.resize(width, height);
+    this.#home = this.#fit();
+    if (!isFirst && this.#points.length > 0) this.#settle(before, corner);
+    this.#draw(); // at once: a canvas that was resized is empty
+  }
+
+  /** After a resize: the top left corner stays where it was, then the map moves only as far as it has to. */
+  #settle(before: View, [x, y]: [number, number]): void {
+    const wasHome = this.#camera === null || this.#flight?.land === null;
+    const zoom = (before.camera.zoom * Math.min(before.width, before.height)) / Math.min(this.#width, this.#height);
+    const halfWidth = this.#width / 2 / before.scale;
+    const halfHeight = this.#height / 2 / before.scale;
+    const kept = { x: x + halfWidth, y: y - halfHeight, zoom };
+    this.#camera = kept;
+    const middle = this.#star?.position ?? null;
+    if (wasHome) this.#fly(kept, this.#home, null, 350);
+    else if (middle !== null && !this.#isInView(middle)) {
+      const [left, bottom] = this.#place(middle);
+      const target = { x: left, y: bottom, zoom };
+      this.#fly(kept, target, target, 350);
+    }
+  }
+
+  #isInView(position: number): boolean {
+    const [left, top] = this.at(position);
+    const margin = this.side;
+    return left > margin && top > margin && left < this.#width - margin && top < this.#height - margin;
+  }
+
+  #fit(): Camera {
+    return cameraFor(boundsOf(this.#points), this.#width, this.#height, undefined, this.#insets);
+  }
+
+  /** Show these places; images move there from `before`, where each was. */
+  setPoints(points: Float32Array, before: Float32Array | null): void {
+    const start = this.view.camera;
+    this.#points = points;
+    this.#before = before;
+    this.#movingSince = performance.now();
+    this.#layer.setPoints(points, before);
+    this.#layer.resize(this.#width, this.#height);
+    this.#grid = null;
+    this.#thinning = null;
+    if (!before) this.#overlay.forget();
+    this.#home = this.#fit();
+    this.#camera = null;
+    this.events.camera(null);
+    if (before) this.#fly(start, this.#home, null);
+    this.#ask();
+  }
+
+  setColours(colours: PointColours, chosen: Uint32Array | null, ground: Ground, groundColour: string): void {
+    const sameRoom = sameBytes(colours.hidden, this.#colours.hidden) && sameMembers(chosen, this.#chosen);
+    this.#colours = colours;
+    this.#ground = ground;
+    this.#groundColour = groundColour;
+    if (!sameRoom || !this.#look) {
+      this.#chosen = chosen && new Set(chosen);
+      this.#thinning = null;
+      this.#look = this.#order(colours, this.#chosen);
+    }
+    this.#look = { ...this.#look, colours: colours.colours };
+    this.#layer.setLook(this.#look);
+    this.#ask();
+  }
+
+  /** `perSheet`: thumbnails in one sheet; those of the first sheets come first in an overview. */
+  setSheets(perSheet: number): void {
+    this.#perSheet = Math.max(1, perSheet);
+    this.#thinning = null;
+    this.#ask();
+  }
+
+  setStar(star: Star | null): void {
+    this.#star = star;
+    this.#ask();
+  }
+
+  setHovered(position: number | null): void {
+    if (position === this.#hovered) return;
+    this.#hovered = position;
+    this.#ask();
+  }
+
+  /** A thumbnail sheet has come. */
+  refresh(): void {
+    this.#ask();
+  }
+
+  look(camera: Camera): void {
+    this.#camera = camera;
+    this.#flight = null;
+    this.#hurry = true;
+    window.clearTimeout(this.#restTimer);
+    this.#restTimer = window.setTimeout(() => {
+      this.#hurry = false;
+      this.events.camera(this.#camera);
+      this.#ask();
+    }, 160);
+    this.#ask();
+  }
+
+  /** Fly to a camera, to images, or (null) to all of the map. */
+  flyTo(to: Camera | Uint32Array | null): void {
+    if (to instanceof Uint32Array) {
+      if (to.length === 0) return;
+      const target = cameraFor(boundsOf(this.#points, to), this.#width, this.#height, this.#home.zoom * 9, this.#insets);
+      this.#fly(this.view.camera, target, target);
+    } else this.#fly(this.view.camera, to ?? this.#home, to);
+  }
+
+  /** Where an image is on the canvas, in pixels. */
+  at(position: number): [number, number] {
+    return this.view.toScreen(...this.#place(position));
+  }
+
+  /** Side of a thumbnail in pixels. */
+  get side(): number {
+    const closer = this.view.camera.zoom / this.#home.zoom;
+    return Math.min(72, Math.max(24, 25 * closer ** 0.4));
+  }
+
+  zoomBy(factor: number): void {
+    const camera = this.view.zoomed(factor);
+    this.#fly(this.view.camera, camera, camera, 220);
+  }
+
+  panBy(across: number, down: number): void {
+    this.look(this.view.moved(across, down));
+  }
+
+  destroy(): void {
+    this.#stopGestures();
+    cancelAnimationFrame(this.#frame);
+    window.clearTimeout(this.#restTimer);
+    this.#layer.destroy();
+  }
+
+  #fly(from: Camera, to: Camera, land: Camera | null, milliseconds = FLYING): void {
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.#flight = { from, to, land, since: performance.now() + (still ? -2 : 0) * milliseconds };
+    this.#flightTime = milliseconds;
+    this.#ask();
+  }
+
+  #order({ hidden }: PointColours, chosen: Set<number> | null): Look {
+    const count = hidden.length;
+    const step = coprimeStep(count);
+    const order = new Uint32Array(count);
+    const groups = new Uint8Array(count);
+    const counts = [0, 0, 0] as [number, number, number];
+    for (let p = 0; p < count; p++) {
+      const group = chosen?.has(p) ? CHOSEN : hidden[p]! === 1 ? CONTEXT : ORDINARY;
+      groups[p] = group;
+      counts[group]++;
+    }
+    const next = [0, counts[CONTEXT], count - counts[CHOSEN]];
+    for (let i = 0, p = 0; i < count; i++, p = (p + step) % count) order[next[groups[p]!]!++] = p;
+    return { colours: this.#colours.colours, order, contextCount: counts[CONTEXT], chosenCount: counts[CHOSEN] };
+  }
+
+  #place(position: number): [number, number] {
+    const x = this.#points[2 * position] ?? 0;
+    const y = this.#points[2 * position + 1] ?? 0;
+    if (!this.#before) return [x, y];
+    const t = this.#progress(performance.now());
+    return [this.#before[2 * position]! * (1 - t) + x * t, this.#before[2 * position + 1]! * (1 - t) + y * t];
+  }
+
+  #progress(now: number): number {
+    return this.#before ? ease((now - this.#movingSince) / MOVING) : 1;
+  }
+
+  #ask(): void {
+    if (this.#frame === 0) {
+      this.#frame = requestAnimationFrame(() => {
+        this.#frame = 0;
+        this.#draw();
+      });
+    }
+  }
+
+  #draw(): void {
+    const now = performance.now();
+    if (this.#before && now - this.#movingSince >= MOVING) {
+      this.#before = null;
+      this.#layer.setPoints(this.#points, null);
+    }
+    this.#advance(now);
+    const isMoving = this.#before !== null || this.#flight !== null;
+    const isReady = this.#chooseThumbnails();
+    if (isMoving || this.#hurry) this.#pace.beat(now);
+    this.#layer.draw(this.view, this.#progress(now), isMoving || this.#hurry ? this.#pace.most : Infinity);
+    const isComing = this.#overlay.draw(this.#scene(), now);
+    if (isMoving || isComing || !isReady) this.#ask();
+  }
+
+  #advance(now: number): void {
+    const { to, land } = this.#flight ?? {};
+    if (!this.#flight || !to) return;
+    const t = ease((now - this.#flight.since) / this.#flightTime);
+    if (t < 1) {
+      this.#camera = between(this.#flight.from, to, t);
+      return;
+    }
+    this.#camera = land ?? null;
+    this.#flight = null;
+    this.events.camera(this.#camera);
+  }
+
+  /** Choose what has room; false if there was not time enough. */
+  #chooseThumbnails(): boolean {
+    if (this.#before || this.#points.length === 0 || !this.#look) return true; // while images move, those that are shown move along
+    this.#grid ??= new PointGrid(this.#points);
+    this.#thinning ??= new Thinning(this.#points, this.#thinningOrder());
+    const { view, side } = this;
+    // in an overview thumbnails stand apart and leave the points in sight; further in they fill what room there is
+    const overview = Math.max(0, Math.min(1, 1 - Math.log2(view.camera.zoom / this.#home.zoom) / 2.5));
+    const level = Thinning.levelFor((side * (1.1 + 0.14 * overview)) / view.scale);
+    const ready = this.#thinning.prepare(level, THINNING);
+    const [left, bottom, right, top] = view.bounds(side);
+    const { shown } = this.#thinning;
+    const count = this.#thinning.count(ready);
+    this.#thumbnails = [];
+    if (count < 4000) {
+      for (let i = 0; i < count; i++) {
+        const position = shown[i]!;
+        const x = this.#points[2 * position]!;
+        const y = this.#points[2 * position + 1]!;
+        if (x >= left && x <= right && y >= bottom && y <= top) this.#thumbnails.push(position);
+      }
+    } else {
+      const thinning = this.#thinning;
+      this.#grid.within(left, bottom, right, top, (p) => {
+        if (thinning.has(p, ready)) this.#thumbnails.push(p);
+      });
+    }
+    return ready === level;
+  }
+
+  #thinningOrder(): Uint32Array {
+    const { hidden } = this.#colours;
+    return thinningOrder(this.#points.length / 2, this.#perSheet, (p) => hidden[p] !== 1, this.#chosen ?? undefined);
+  }
+
+  #scene(): OverlayScene {
+    const { view, side } = this;
+    const chosen = this.#chosen;
+    return {
+      view, side,
+      place: (position) => this.#place(position),
+      picture: this.picture,
+      colour: (position) => this.#colours.colours[position] ?? 0,
+      isDim: (position) => chosen !== null && !chosen.has(position),
+      thumbnails: this.#thumbnails,
+      star: this.#star,
+      hovered: this.#hovered,
+      lasso: this.#lasso,
+      accent: accentColour(this.#ground),
+      ground: this.#groundColour,
+    };
+  }
+
+  #under([left, top]: [number, number]): number | null {
+    const thumbnail = this.#overlay.hit(this.#scene(), left, top);
+    if (thumbnail !== null || !this.#grid) return thumbnail;
+    const { view } = this;
+    const { hidden } = this.#colours;
+    return this.#grid.nearest(...view.toMap(left, top), REACH / view.scale, (p) => hidden[p] !== 1);
+  }
+
+  #drawLasso(corners: [number, number][], done: boolean): void {
+    this.#lasso = done ? [] : [...corners];
+    const { view } = this;
+    if (done) this.events.lasso(corners.flatMap(([left, top]) => view.toMap(left, top)));
+    this.#ask();
+  }
+}
+
+function ease(t: number): number {
+  const clamped = Math.max(0, Math.min(1, t));
+  return clamped < 0.5 ? 4 * clamped ** 3 : 1 - (-2 * clamped + 2) ** 3 / 2;
+}
+
+/** A camera on the way: the target stays where it is on the screen while the map is enlarged. */
+function between(from: Camera, to: Camera, t: number): Camera {
+  const zoom = from.zoom ** (1 - t) * to.zoom ** t;
+  const isFlat = Math.abs(to.zoom - from.zoom) < 1e-3 * from.zoom;
+  const share = isFlat ? t : (1 / zoom - 1 / from.zoom) / (1 / to.zoom - 1 / from.zoom);
+  return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share, zoom };
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
+}
+
+function sameMembers(chosen: Uint32Array | null, before: Set<number> | null): boolean {
+  if (!chosen || !before) return !chosen && !before;
+  return chosen.length === before.size && chosen.every((p) => before.has(p));
+}

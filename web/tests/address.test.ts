@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+import { decodeAddress, encodeAddress, type ViewState } from "../src/lib/address";
+
+const state: ViewState = {
+  model: "dinov2-small 224/px", map: "t-SNE: fine", beside: "pca", column: "label, of people", hidden: [0, 3],
+  camera: { x: -0.25, y: 0.5, zoom: 12 }, row: 7, panel: null, origin: { by: "text", text: "a:b,c&d=é" }, theme: "dark",
+};
+
+describe("the address", () => {
+  it("says again what was written", () => {
+    expect(decodeAddress(`#${encodeAddress(state)}`)).toEqual(state);
+  });
+
+  it.each([
+    { by: "lasso", map: "umap", polygon: [0, 0, 0.5, 0.25, 1, -1] },
+    { by: "column", column: "cluster: found", code: 65534 },
+    { by: "answer", rows: [5, 1, 900000] },
+    { by: "images", rows: [0] },
+  ] as const)("keeps what picked a selection: $by", (origin) => {
+    const kept = { ...state, origin: structuredClone(origin) as ViewState["origin"] };
+    expect(decodeAddress(encodeAddress(kept)).origin).toEqual(origin);
+  });
+
+  it("stays short when a lasso has many corners, and keeps its shape", () => {
+    const polygon = Array.from({ length: 2000 }, (_, i) => (i % 2 ? Math.sin(i) : Math.cos(i)));
+    const hash = encodeAddress({ ...state, origin: { by: "lasso", map: "umap", polygon } });
+    expect(hash.length).toBeLessThan(1200);
+    expect(decodeAddress(hash).origin).toMatchObject({ by: "lasso", map: "umap" });
+  });
+
+  it.each([
+    "", "#", "#&&&=", "#row=-1", "#row=1.5", "#row=1e400", "#at=1,2", "#at=0,0,-4", "#at=0,0,1e99", "#at=NaN,0,1", "#panel=secret",
+    "#theme=red", "#hide=1,x", "#pick=lasso:umap:1,2,3", "#pick=lasso", "#pick=column:label:x", "#pick=answer:1,-2", "#pick=what:1",
+    "#model=%E0%A4%A", "#__proto__=1",
+  ])("ignores what makes no sense: %s", (hash) => {
+    expect(decodeAddress(hash)).toEqual({});
+  });
+});

@@ -1,0 +1,200 @@
+import { describe, expect, it } from "vitest";
+import { flushSync } from "svelte";
+import { Explorer } from "../src/lib/explorer.svelte";
+import { SourceError, type Source } from "../src/lib/source";
+import type { AddressBar } from "../src/lib/history";
+import type { ImageInfo, ModelView } from "../src/lib/types";
+
+const view = (key: string, rows: number[]): ModelView => ({
+  key, count: rows.length, state: "s",
+  columns: [{ kind: "category", name: "label", title: "Label", description: "", values: ["a", "b", "c"], counts: [1, 2, 1] }],
+  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true }, { id: "pca", title: "PCA", settings: {}, ready: false }],
+  sheets: { tile: 1, columns: 1, rows: 1, count: 4, positions: null }, failures: [],
+});
+
+const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
+const image = (row: number): ImageInfo => ({
+  row, id: `${row}.png`, label: null, split: null, cluster: null, width: 1, height: 1, verdict: null,
+  neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
+});
+
+/** A source whose answers wait for the test where `held` names them. */
+function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
+  const wait = async <T>(name: string, value: T): Promise<T> => {
+    await held[name];
+    return value;
+  };
+  return {
+    collection: () => wait("collection", {
+      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false,
+      models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
+    }),
+    model: (key) => wait(`model ${key}`, view(key, ROWS[key] ?? [])),
+    rows: (model) => wait("rows", Uint32Array.from(ROWS[model.key] ?? [])),
+    map: (model, map) => wait(`map ${map}`, new Float32Array(2 * model.count).fill(map === "pca" ? 0.5 : 0)),
+    codes: (model) => wait("codes", Uint16Array.from([0, 1, 1, 2]).slice(0, model.count)),
+    values: (model) => wait("values", new Float32Array(model.count)),
+    sheet: (_, index) => `sheet ${index}`,
+    picture: () => "",
+    image: (_, row) => wait(`image ${row}`, image(row)),
+    findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null }),
+    dismiss: () => wait("dismiss", undefined),
+    numbers: () => wait("numbers", { scores: [], clusters: [], confusion: null, evaluation: null }),
+    search: () => wait("search", { matches: [], verdict: null, place: null, seconds: 0 }),
+    query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
+    find: () => wait("find", [8, 2, 99]),
+    export: () => wait("export", new Blob()),
+    progress: () => wait("progress", null),
+  };
+}
+
+class Bar implements AddressBar {
+  pages: string[];
+  then: (hash: string) => void = () => undefined;
+  constructor(hash = "") {
+    this.pages = [hash];
+  }
+  read(): string {
+    return this.pages.at(-1) ?? "";
+  }
+  write(hash: string, push: boolean): void {
+    if (!push) this.pages.pop();
+    this.pages.push(hash);
+  }
+  back(): void {
+    this.pages.pop();
+    this.then(this.read());
+  }
+  watch(then: (hash: string) => void): () => void {
+    this.then = then;
+    return () => (this.then = () => undefined);
+  }
+}
+
+async function open(hash = "", source = makeSource()): Promise<{ explorer: Explorer; bar: Bar }> {
+  const bar = new Bar(hash);
+  const explorer = new Explorer(source, bar);
+  await explorer.open();
+  return { explorer, bar };
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+describe("the explorer", () => {
+  it("opens with the collection's defaults", async () => {
+    const { explorer } = await open();
+    expect([explorer.view?.key, explorer.mapId, explorer.columnName, explorer.visible]).toEqual(["one", "umap", "label", 4]);
+    expect(explorer.labelOf(3)).toBe("c");
+    expect(explorer.busy).toBeNull();
+  });
+
+  it("opens with what the address asks for, and ignores what the collection does not have", async () => {
+    const { explorer } = await open("#model=two&map=pca&by=nothing&hide=1&row=6&pick=column:label:1&panel=image&theme=dark");
+    expect([explorer.view?.key, explorer.mapId, explorer.columnName, explorer.theme]).toEqual(["two", "pca", "label", "dark"]);
+    expect([...explorer.hidden]).toEqual([1]);
+    expect(explorer.image?.row).toBe(6);
+    expect([...(explorer.selection?.positions ?? [])]).toEqual([1, 2]);
+    expect(explorer.panel).toBe("image");
+    const other = await open("#model=gone&map=gone&row=5");
+    expect([other.explorer.view?.key, other.explorer.mapId]).toEqual(["one", "umap"]);
+  });
+
+  it("lets a late answer overwrite nothing", async () => {
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const { explorer } = await open("", makeSource({ "image 4": held }));
+    const late = explorer.focus(4);
+    await explorer.focus(6);
+    release();
+    await late;
+    expect(explorer.image?.row).toBe(6);
+  });
+
+  it("goes back to the image before", async () => {
+    const { explorer, bar } = await open();
+    await explorer.focus(4);
+    await explorer.focus(6);
+    bar.back();
+    await settle();
+    expect(explorer.image?.row).toBe(4);
+    bar.back();
+    await settle();
+    expect([explorer.row, explorer.panel]).toEqual([null, null]);
+  });
+
+  it("travels to neighbours that were not visited yet", async () => {
+    const { explorer } = await open();
+    await explorer.focus(2);
+    for (const row of [4, 6, 8]) {
+      await explorer.travel();
+      expect(explorer.row).toBe(row);
+    }
+    await explorer.travel();
+    expect(explorer.row).toBe(8);
+  });
+
+  it("keeps selection and image by row when the model changes", async () => {
+    const { explorer } = await open();
+    explorer.select([0, 1, 3], "images", "three");
+    await explorer.focus(6);
+    await explorer.showModel("two");
+    await settle();
+    expect([...(explorer.selection?.positions ?? [])]).toEqual([0]);
+    expect(explorer.image?.row).toBe(6);
+  });
+
+  it("filters by the legend", async () => {
+    const { explorer } = await open();
+    explorer.toggleValue(1);
+    flushSync();
+    expect(explorer.visible).toBe(2);
+    explorer.onlyValue(2);
+    expect([...explorer.hidden].sort()).toEqual([0, 1]);
+    explorer.onlyValue(2);
+    expect(explorer.hidden.size).toBe(0);
+  });
+
+  it("selects what it finds, in the order of the answer", async () => {
+    const { explorer } = await open();
+    await explorer.findText("x");
+    expect([...(explorer.selection?.positions ?? [])]).toEqual([3, 0]);
+    await explorer.query([4, 2]);
+    expect([...(explorer.selection?.positions ?? [])]).toEqual([2, 1]);
+    expect(explorer.panel).toBe("selection");
+  });
+
+  it("says in words what went wrong and keeps what was shown", async () => {
+    const held = { "map pca": Promise.reject(new SourceError("The map cannot be computed.")) };
+    held["map pca"].catch(() => undefined);
+    const { explorer } = await open("", makeSource(held));
+    await explorer.showMap("pca");
+    expect([explorer.error, explorer.mapId, explorer.points[0]]).toEqual(["The map cannot be computed.", "umap", 0]);
+    expect(explorer.escape()).toBe(true);
+    expect(explorer.error).toBeNull();
+  });
+
+  it("takes a dismissal back when it could not be kept", async () => {
+    const held = { dismiss: Promise.reject(new SourceError("The disk is full.")) };
+    held.dismiss.catch(() => undefined);
+    const { explorer } = await open("#panel=findings", makeSource(held));
+    const finding = explorer.findings?.findings[0];
+    expect(finding?.dismissed).toBe(false);
+    if (finding) await explorer.dismiss(finding, true);
+    expect(explorer.findings?.findings[0]?.dismissed).toBe(false);
+    expect(explorer.error).toBe("The disk is full.");
+  });
+
+  it("closes the innermost thing first", async () => {
+    const { explorer } = await open();
+    explorer.select([0], "images", "one");
+    await explorer.focus(2);
+    explorer.tool = "lasso";
+    const seen: unknown[] = [];
+    while (explorer.escape()) seen.push([explorer.tool, explorer.row, explorer.selection === null, explorer.panel]);
+    expect(seen).toEqual([
+      ["pan", 2, false, "image"],
+      ["pan", null, false, "selection"],
+      ["pan", null, true, null],
+    ]);
+  });
+});

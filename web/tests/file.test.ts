@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { FileSource } from "../src/lib/file";
+import type { CategoryColumn, CollectionInfo, ModelView } from "../src/lib/types";
+
+const bytes = (data: ArrayBufferView): string =>
+  Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64").replace(/(.{12})/g, "$1\n");
+
+const label: CategoryColumn = { kind: "category", name: "label", title: "Label", description: "", values: ["bag", "boot"], counts: [2, 1] };
+
+const view: ModelView = {
+  key: "m", count: 4, state: "s", columns: [label, { kind: "number", name: "trust", title: "", description: "", min: 0, max: 1, perMap: true }],
+  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true }],
+  sheets: { tile: 28, columns: 2, rows: 2, count: 1, positions: null }, failures: [],
+};
+
+/** Four images with rows 3, 5, 8, 9; unit vectors at 0°, 10°, 90° and 180°. */
+const embedded: Record<string, string> = {
+  collection: JSON.stringify({ name: "n", kind: "folder", version: "1", model: "m", models: [], live: false, originals: false } satisfies CollectionInfo),
+  "model/m": JSON.stringify(view),
+  "model/m/rows": bytes(Uint32Array.from([3, 5, 8, 9])),
+  "model/m/positions": bytes(Uint32Array.from([2, 0])),
+  "model/m/maps/umap": bytes(Uint16Array.from([0, 65535, 32768, 0, 65535, 65535, 0, 0])),
+  "model/m/maps/umap/trust": bytes(Float32Array.from([0.5, Number.NaN, 1, 0])),
+  "model/m/columns/label": bytes(Uint16Array.from([0, 0, 1, 65535])),
+  "model/m/neighbors": bytes(Uint32Array.from([1, 2, 0, 2, 1, 0, 2, 1])),
+  "model/m/similarities": bytes(Uint8Array.from([251, 0, 251, 44, 44, 0, 0, 0])),
+  "model/m/images": JSON.stringify({ ids: ["a/Red.png", "b/red.png", "c/blue.png", "d.png"], sizes: [[28, 28], [28, 30], [1, 2], [3, 4]] }),
+};
+const vectors = bytes(Int8Array.from([127, 0, 125, 22, 0, 127, -127, 0]));
+
+const source = (more: Record<string, string> = {}, without: string[] = []): FileSource => {
+  const held = new Map(Object.entries({ ...embedded, ...more }).filter(([id]) => !without.includes(id)));
+  return new FileSource((id) => held.get(id) ?? null);
+};
+
+describe("a report file", () => {
+  it("gives arrays as the server does", async () => {
+    const file = source();
+    const model = await file.model("m");
+    expect(model.sheets.positions).toEqual(Uint32Array.from([2, 0]));
+    expect(await file.rows(model)).toEqual(Uint32Array.from([3, 5, 8, 9]));
+    expect([...(await file.map(model, "umap"))]).toEqual([-1, 1, expect.closeTo(0, 4), -1, 1, 1, -1, -1]);
+    expect(await file.codes(model, "label")).toEqual(Uint16Array.from([0, 0, 1, 65535]));
+    expect(await file.values(model, "trust", "umap")).toEqual(Float32Array.from([0.5, Number.NaN, 1, 0]));
+  });
+
+  it("knows an image with its neighbours", async () => {
+    const image = await source().image(view, 5);
+    expect(image).toMatchObject({ row: 5, id: "b/red.png", label: "bag", split: null, width: 28, height: 30, verdict: null });
+    expect(image.neighbors.map(({ row, label: of }) => [row, of])).toEqual([[3, "bag"], [8, "boot"]]);
+    expect(image.neighbors[0]?.similarity).toBeCloseTo(Math.cos((10 * Math.PI) / 180), 2);
+  });
+
+  it("finds file names in any case", async () => {
+    expect(await source().find(view, "RED")).toEqual([3, 5]);
+  });
+
+  it("searches with several images: by cosine with vectors, else by stored neighbours", async () => {
+    const exact = await source({ "model/m/vectors": vectors }).query(view, [3, 5], 10);
+    expect(exact.map(({ row }) => row)).toEqual([8, 9]);
+    expect(exact[0]?.similarity).toBeCloseTo(Math.cos((85 * Math.PI) / 180), 2);
+    expect(exact[1]?.similarity).toBeCloseTo(Math.cos((175 * Math.PI) / 180), 2);
+    expect((await source().query(view, [3], 10)).map(({ row }) => row)).toEqual([5, 8]);
+  });
+
+  it("says what is missing, and writes nothing", async () => {
+    await expect(source({}, ["model/m/rows"]).rows(view)).rejects.toThrow("“model/m/rows” is missing");
+    await expect(source().image(view, 4)).rejects.toThrow("no image with row 4");
+    await expect(source().search()).rejects.toThrow("dinoscope explore");
+    await expect(source().export()).rejects.toThrow("cannot be written to");
+    expect(await source().findings(view)).toEqual({ findings: [], selfTest: null });
+  });
+});
