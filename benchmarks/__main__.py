@@ -14,6 +14,8 @@ TABLES = (
     "cleaning",
     "tuning",
     "clustering",
+    "comparison",
+    "ranking",
 )
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-    cluster.add_node(**node)
+    memory = 100_000_000
+    head = {"num_cpus": 1, "object_store_memory": memory, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster.add_node(num_cpus=1, object_store_memory=memory)
     yield cluster.address
     cluster.shutdown()
 
@@ -64,7 +65,7 @@ def check_same(found, expected):
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
 def test_a_cluster_of_two_nodes_with_a_worker_killed_gives_the_local_collection(cluster, source, local, tmp_path):
-    killed = []
+    killed: list[int] = []
 
     def kill_once(progress):
         if not killed:

@@ -14,12 +14,16 @@ from dinoscope.cli_classify import classify, evaluate
 from dinoscope.cli_clean import clean
 from dinoscope.cli_clusters import cluster
 from dinoscope.cli_compare import compare
+from dinoscope.cli_explore import explore
+from dinoscope.cli_integrity import print_verification, receipt, verify
 from dinoscope.cli_maps import map_, tune
 from dinoscope.cli_models import app as models
 from dinoscope.cli_options import CollectionPath, DeviceOption, JsonOption, ModelOption
-from dinoscope.errors import DinoscopeError
+from dinoscope.cli_publish import LabelOption, NameOption, OnOption, SplitOption, publish
+from dinoscope.errors import DinoscopeError, InputError
 
 if TYPE_CHECKING:
+    from dinoscope.batches import Batches
     from dinoscope.collection import Collection
     from dinoscope.encoder import Encoder
 
@@ -88,7 +92,7 @@ def demo(
     k = len(labels) if len(labels) > 1 else None
     scores = collection.scores(k)
     scored = time.perf_counter()
-    path = collection.report(k=k)
+    path = collection.report(k=k, on_note=say)
     reported = time.perf_counter() - scored
     steps = [("embed", embedded, False)]
     steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
@@ -116,7 +120,9 @@ def embed(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images, a .npy file, or a data set (fashion-mnist, cifar10; with -test its test images).",
+            help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV "
+            "or TSV table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, cifar10; with "
+            "-test its test images).",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
@@ -125,6 +131,15 @@ def embed(
     ] = "mini",
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
+    image_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the images or their paths.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the labels; none for none.")
+    ] = None,
+    split_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
+    ] = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
     ] = None,
@@ -136,6 +151,11 @@ def embed(
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
     device: DeviceOption = "auto",
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="ray", help="Share the work out by Ray: ray, or HOST:PORT of a cluster; dinoscope[ray]."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
@@ -144,7 +164,8 @@ def embed(
     settings = {
         "resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device
     }  # fmt: skip
-    collection = _embed(source, output, model, limit, data_dir, settings)
+    columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
     summary = collection.embedded
     if summary is None:
         return
@@ -190,14 +211,27 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="Number of answers.")] = 10,
     model: ModelOption = None,
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+    on: OnOption = None,
+    name: NameOption = None,
+    label: LabelOption = None,
+    split: SplitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the images most like one image."""
+    """Find the images most like one image, in the collection or, with --on, where 'dinoscope publish' put it."""
+    from dinoscope.publish import search_published
     from dinoscope.terminal import print_json, print_table
 
+    if on is None and (name or label or split):
+        raise InputError("--name, --label and --split choose among what is published: name the place with --on")
     opened = _open(collection, model)
     is_row = query.lstrip("-").isdigit() and not Path(query).exists()
-    matches = opened.search(int(query) if is_row else Path(query), k, weights=weights)
+    what = int(query) if is_row else Path(query)
+    if on is None:
+        matches = opened.search(what, k, weights=weights)
+    else:
+        matches = search_published(
+            opened, on, what, k, name=name, labels=label or (), splits=split or (), weights=weights
+        )
     if as_json:
         print_json([vars(match) for match in matches])
         return
@@ -208,6 +242,9 @@ def search(
     )
 
 
+app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(explore)
+
+
 @app.command(epilog="Example:  dinoscope report photos.dino -o photos.html")
 def report(
     collection: CollectionPath,
@@ -215,12 +252,20 @@ def report(
         Path | None, typer.Option("-o", "--output", help="By default report.html in the collection.")
     ] = None,
     k: KOption = None,
+    max_mb: Annotated[
+        float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")
+    ] = 25,
     model: ModelOption = None,
 ) -> None:
-    """Write map, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
-    typer.echo(str(_open(collection, model).report(output, k=k)))
+    """Write the explorer, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
+    from dinoscope.terminal import say
+
+    typer.echo(str(_open(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
 
 
+app.command(epilog="Example:  dinoscope receipt photos.dino -o receipt.json")(receipt)
+app.command(epilog="Example:  dinoscope verify receipt.json photos/")(verify)
+app.command(epilog="Example:  dinoscope publish photos.dino --to photos.db")(publish)
 app.command(epilog="Example:  dinoscope classify photos.dino new.jpg other.jpg --set-level 0.95")(classify)
 app.command(epilog="Example:  dinoscope evaluate photos.dino -o evaluation")(evaluate)
 app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-plan plan.json")(clean)
@@ -228,13 +273,23 @@ app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-sma
 app.add_typer(models, name="models")
 
 
-@app.command(epilog="Example:  dinoscope info photos.dino")
-def info(collection: CollectionPath, model: ModelOption = None, as_json: JsonOption = False) -> None:
-    """Say what a collection holds."""
+@app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")
+def info(
+    collection: CollectionPath,
+    model: ModelOption = None,
+    check: Annotated[
+        bool, typer.Option("--verify", help="Check every checksum and row; exit with 1 if anything is damaged.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a collection holds, or whether it is whole."""
     from collections import Counter
 
     from dinoscope.terminal import print_json, print_table
 
+    if check:
+        print_verification(collection, as_json)
+        return
     opened = _open(collection, model)
     facts: dict[str, Any] = {
         "source": f"{opened.name} ({opened.kind})",
@@ -262,17 +317,22 @@ def info(collection: CollectionPath, model: ModelOption = None, as_json: JsonOpt
 
 
 def _embed(
-    source: str, output: Path, model: str, limit: int | None, data_dir: Path | None, settings: dict[str, Any]
-) -> Collection:
+    source: str, output: Path, model: str, limit: int | None, data_dir: Path | None, settings: dict[str, Any],
+    columns: dict[str, Any] | None = None, batches: Batches | None = None,
+) -> Collection:  # fmt: skip
+    from dinoscope.batches import finish_batches
     from dinoscope.collection import Collection
     from dinoscope.encoder import Encoder
     from dinoscope.images import open_source
     from dinoscope.terminal import embedding_progress, say
 
-    images = open_source(source, limit=limit, data_dir=data_dir)  # before a download: the source may be mistyped
+    # before a download: the source may be mistyped
+    images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
     ignored = getattr(images, "ignored", 0)
     if ignored:  # HEIC and raw photographs would vanish silently
         say(f"{ignored:,} files are no images that dinoscope reads, by their names; they are left out")
+    for note in getattr(images, "notes", ()):
+        say(note)
     encoder = Encoder(model, say=say, **settings)
     if encoder.model.family != "bundled":
         say(
@@ -281,12 +341,27 @@ def _embed(
         )
     try:
         with embedding_progress(images.name) as show:
-            collection = Collection.from_images(images, output, model=encoder, on_progress=show)
+            collection = Collection.from_images(
+                images, output, model=encoder, on_progress=show, batches=batches or finish_batches
+            )
     except KeyboardInterrupt:
         say(f"\nstopped; what is done is kept: the same command continues, in {output}")
         raise SystemExit(INTERRUPTED) from None
     _say_what_is_cropped(collection, encoder)
     return collection
+
+
+def _batches(on: str | None, workers: int | None) -> Batches | None:
+    """Return what shares the work out, where that was asked for."""
+    from dinoscope.errors import InputError
+
+    if on is None:
+        if workers is not None:
+            raise InputError("--workers counts the workers of --on: add --on ray")
+        return None
+    from dinoscope.ray_batches import OnRay
+
+    return OnRay(on, workers)
 
 
 def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
