@@ -158,7 +158,7 @@ def test_map_as_picture_table_and_json(run, collection, tmp_path):
     assert float(lines[1].split(",")[-1]) == pytest.approx(points[0]["y"], abs=1e-5)
     code, out, err = run("map", collection, "-o", tmp_path / "map.docx")
     assert (code, out) == (1, "")
-    assert err == "dinoscope: cannot write 'map.docx': expected a name that ends with .png or .csv\n"
+    assert err == "dinoscope: cannot write 'map.docx': expected a name that ends with .png, .csv or .npz\n"
 
 
 def test_score(run, collection):

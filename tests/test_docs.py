@@ -29,7 +29,7 @@ def test_python_of_the_readme_runs(block, tmp_path, monkeypatch):
 def test_readme_has_two_runnable_blocks_and_first_commands():
     assert len(BLOCKS) == 2
     first_screen = (ROOT / "README.md").read_text(encoding="utf-8").split("## ")[0]
-    for text in ("make demo", "make test", "pip install dinoscope", "docs/map.png"):
+    for text in ("make demo", "make test", "pip install dinoscope", "docs/explorer.png", "dinoscope explore"):
         assert text in first_screen
 
 

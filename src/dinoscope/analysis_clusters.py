@@ -63,8 +63,9 @@ def clusters(
     columns, meta = run_stage(collection, "clusters", _settings(k, method, space, dims, seed), compute)
     labels = columns["labels"]
     medoids = np.asarray(meta["medoids"], np.int64)
-    members = (collection.vectors[labels == number] for number in range(len(medoids)))
-    centers = np.stack([each.mean(axis=0, dtype=np.float64) for each in members]).astype(np.float32)
+    centers = np.empty((len(medoids), collection.vectors.shape[1]), np.float32)
+    for number in range(len(medoids)):
+        centers[number] = collection.vectors[labels == number].mean(axis=0, dtype=np.float64)
     curve = tuple((int(number), float(value)) for number, value in meta["curve"])
     return Clustering(labels, centers, medoids, meta["silhouette"], curve)
 

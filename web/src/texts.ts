@@ -42,6 +42,7 @@ export const panelTexts = {
     empty: "Click a point on the map, or search, to see an image large with its true nearest neighbours.",
     loading: "Looking at the image …",
     back: "Back",
+    toAnswer: "Back to your image",
     failed: "This image could not be loaded.",
     label: "Label",
     file: "File",
@@ -60,7 +61,6 @@ export const panelTexts = {
     differs: "has another label",
     selectNeighbors: "Select all",
     selectNeighborsTitle: (name: string) => `Neighbours of ${name}`,
-    moreLikeThis: "More like this",
     showOnMap: "Show on map",
     noNeighbors: "No neighbours are stored for this image.",
     picture: (name: string) => `Picture of ${name}`,
@@ -83,7 +83,9 @@ export const panelTexts = {
 
   verdict: {
     says: (count: number, label: string, percent: string) =>
-      count === 1 ? `The nearest says: ${label}, ${percent}` : `The ${count} nearest say: ${label}, ${percent}`,
+      count === 0 ? `Its neighbours say: ${label}, ${percent}` // a report does not keep which they are
+        : count === 1 ? `The nearest says: ${label}, ${percent}`
+        : `The ${count} nearest say: ${label}, ${percent}`,
     unknown: "Unknown: too far from everything here to be named",
     nearest: (label: string) => `The nearest are called ${label}.`,
     farOut: (percent: string, label: string) => `It lies further out than ${percent} of ${label}.`,

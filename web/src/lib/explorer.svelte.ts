@@ -282,7 +282,6 @@ export class Explorer {
   /** Show an image in the panel; the back button returns to the one before. */
   async focus(row: Row): Promise<void> {
     this.writeAddress(); // what the back button returns to
-    this.dropAnswer();
     this.panel = "image";
     if (row === this.row && this.image) return;
     this.#visited.add(row);
@@ -333,6 +332,12 @@ export class Explorer {
     }
     this.flyTo([position]);
     await this.focus(row);
+  }
+
+  /** Return from an image to the answer that it was found in. */
+  showAnswer(): void {
+    void this.#look(null);
+    this.panel = "image";
   }
 
   /** Forget the image from outside and its answer. */
@@ -395,6 +400,15 @@ export class Explorer {
     } catch {
       this.running = null; // the next question comes in a moment; a warning would only distract
     }
+    await this.#takeNewColumns();
+  }
+
+  /** A server that has just started finds clusters and verdicts behind the first map. */
+  async #takeNewColumns(): Promise<void> {
+    const { view } = this;
+    if (!view || this.running || view.columns.some(({ name }) => name === "cluster")) return;
+    const now = await this.source.model(view.key).catch(() => view);
+    if (this.view === view && now.count === view.count && now.columns.length > view.columns.length) await this.#show({}, true);
   }
 
   // ---- places

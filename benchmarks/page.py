@@ -1,0 +1,195 @@
+"""The explorer's page in a real browser, software WebGL: ``python -m benchmarks.page``.
+
+First picture and frames while the map is dragged. With ``--collection`` the server is dinoscope's; with ``--points`` a
+stand-in serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import dinoscope
+
+__all__ = ["main"]
+
+_BROWSER = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+_TILE, _TILES = 28, 72  # pixels a side; columns and rows of a sheet
+_GROUPS = 20
+# Notes when the first points and the first thumbnail are drawn, in milliseconds from the start of the navigation.
+_WATCH = """
+window.seen = {};
+const draw = WebGL2RenderingContext.prototype.drawElements;
+WebGL2RenderingContext.prototype.drawElements = function (...given) {
+  if (!window.seen.points) requestAnimationFrame(() => setTimeout(() => { window.seen.points ??= performance.now(); }));
+  return draw.apply(this, given);
+};
+const put = CanvasRenderingContext2D.prototype.drawImage;
+CanvasRenderingContext2D.prototype.drawImage = function (...given) {
+  window.seen.thumbnail ??= performance.now();
+  return put.apply(this, given);
+};
+"""
+_DRAG = """async () => {
+  const map = document.querySelector('[role=application]');
+  map.setPointerCapture = () => {};
+  const send = (type, x, y) => map.dispatchEvent(
+    new PointerEvent(type, {pointerId: 1, button: 0, buttons: 1, clientX: x, clientY: y, bubbles: true}));
+  send('pointerdown', 600, 360);
+  const began = performance.now();
+  let frames = 0;
+  while (performance.now() - began < 5000) {
+    await new Promise(requestAnimationFrame);
+    frames += 1;
+    send('pointermove', 600 + 150 * Math.sin(frames / 10), 360 + 100 * Math.cos(frames / 12));
+  }
+  send('pointerup', 600, 360);
+  return 1000 * frames / (performance.now() - began);
+}"""
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collection", type=Path, help="by default the 10,000 images that ship with dinoscope")
+    parser.add_argument("--points", type=int, nargs="*", default=[70_000, 1_000_000])
+    arguments = parser.parse_args()
+    print("| points | first picture, s | first thumbnail, s | frames/s, whole map | frames/s, zoomed in |")
+    print("| --- | --- | --- | --- | --- |", flush=True)
+    _real(arguments.collection)
+    for count in arguments.points:
+        handler = type("Handler", (_StandIn,), {"answers": _answers(count), "sheets": {}})
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _measure(f"http://127.0.0.1:{server.server_port}/", f"{count:,} synthetic")
+        server.shutdown()
+
+
+def _real(collection: Path | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        command = str(Path(sys.executable).with_name("dinoscope"))
+        if collection is None:
+            collection = Path(folder) / "fashion"
+            subprocess.run([command, "demo", "-o", str(collection)], check=True, capture_output=True)
+        explore = [command, "explore", str(collection), "--no-browser", "--port", "0"]
+        process = subprocess.Popen(explore, stderr=subprocess.PIPE, text=True)
+        try:
+            assert process.stderr is not None
+            found = re.search(r"http://\S+", process.stderr.readline())
+            if found is None:
+                raise SystemExit("the server did not start")
+            _measure(found[0], None)  # warms the server
+            _measure(found[0], f"{len(dinoscope.Collection(collection)):,} images, dinoscope's server")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _measure(address: str, name: str | None) -> None:
+    """Open the page, drag, zoom, drag again; print a row if it has a name."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=_BROWSER)
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, bypass_csp=True)
+        page.add_init_script(_WATCH)
+        page.goto(address)
+        page.wait_for_function("window.seen.thumbnail > 0 && window.seen.points > 0", timeout=120_000)
+        seen = page.evaluate("window.seen")
+        page.wait_for_timeout(3000)
+        whole = page.evaluate(_DRAG)
+        page.mouse.move(600, 360)
+        for _ in range(5):
+            page.mouse.wheel(0, -200)
+            page.wait_for_timeout(100)
+        page.wait_for_timeout(2000)
+        zoomed = page.evaluate(_DRAG)
+        browser.close()
+    if name:
+        times = f"{seen['points'] / 1000:.2f} | {seen['thumbnail'] / 1000:.2f}"
+        print(f"| {name} | {times} | {whole:.0f} | {zoomed:.0f} |", flush=True)
+
+
+def _answers(count: int) -> dict[str, tuple[str, bytes]]:
+    """Return what the stand-in answers to each path: groups of points, one model, one map, one column."""
+    random = np.random.default_rng(0)
+    group = random.integers(0, _GROUPS, count).astype(np.uint16)
+    centers = random.uniform(-0.75, 0.75, (_GROUPS, 2))
+    points = np.clip(centers[group] + random.normal(0, 0.1, (count, 2)), -1, 1)
+    label = {
+        "kind": "category", "name": "label", "title": "Label", "description": "",
+        "values": [f"group {number}" for number in range(_GROUPS)], "counts": np.bincount(group).tolist(),
+    }  # fmt: skip
+    view = {
+        "key": "m", "count": count, "state": "s", "columns": [label], "failures": [],
+        "maps": [{"id": "umap", "title": "UMAP", "settings": {}, "ready": True}],
+        "sheets": {
+            "tile": _TILE, "columns": _TILES, "rows": _TILES, "count": -(-count // _TILES**2), "positions": None
+        },
+    }  # fmt: skip
+    model = {"key": "m", "name": "m", "dim": 8, "resolution": 28, "pooling": "cls", "images": count}
+    info = {
+        "name": "synthetic", "kind": "array", "version": "", "model": "m", "models": [model], "live": False,
+        "originals": False,
+    }  # fmt: skip
+    plain = {
+        "/api/models/m/rows": np.arange(count, dtype="<u4"),
+        "/api/models/m/maps/umap": np.round((points + 1) * 32767.5).astype("<u2"),
+        "/api/models/m/columns/label": group,
+    }
+    return {
+        "/api/collection": ("application/json", json.dumps(info).encode()),
+        "/api/models/m": ("application/json", json.dumps(view).encode()),
+        **{path: ("application/octet-stream", values.tobytes()) for path, values in plain.items()},
+    }
+
+
+class _StandIn(http.server.BaseHTTPRequestHandler):
+    answers: dict[str, tuple[str, bytes]]
+    sheets: dict[str, bytes]
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        if "/sheets/" in path:
+            kind, body = "image/webp", self._sheet(path)
+        elif path in self.answers:
+            kind, body = self.answers[path]
+        else:
+            file = Path(dinoscope.__file__).parent / "explorer" / path.removeprefix("/")
+            file = file / "index.html" if path == "/" else file
+            kinds = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+            kind, body = kinds.get(file.suffix, "text/plain"), file.read_bytes() if file.is_file() else b""
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+    def _sheet(self, path: str) -> bytes:
+        if path not in self.sheets:
+            noise = np.random.default_rng(len(self.sheets)).integers(0, 255, (_TILE * _TILES // 4,) * 2, dtype=np.uint8)
+            file = io.BytesIO()
+            Image.fromarray(noise).resize((_TILE * _TILES,) * 2).convert("RGB").save(file, "WEBP", quality=70)
+            self.sheets[path] = file.getvalue()
+        return self.sheets[path]
+
+
+if __name__ == "__main__":
+    main()
