@@ -103,7 +103,7 @@ def test_map_compare_as_picture_table_and_json(run, folder, tmp_path):
             "--images draws one map of two axes: leave it, or --compare and --dims, out",
         ),
         (["--dims", "3", "--images"], "--images draws one map of two axes: leave it, or --compare and --dims, out"),
-        (["-o", "map.docx"], "cannot write 'map.docx': expected a name that ends with .png or .csv or .npz"),
+        (["-o", "map.docx"], "cannot write 'map.docx': expected a name that ends with .png, .csv or .npz"),
     ],
 )
 def test_map_says_in_one_line_what_cannot_work(run, folder, options, message):

@@ -30,5 +30,6 @@ def output_suffix(output: Path | None, *more: str) -> str:
     """
     known = (".png", ".csv", *more)
     if output is not None and output.suffix not in known:
-        raise InputError(f"cannot write {output.name!r}: expected a name that ends with {' or '.join(known)}")
+        endings = " or ".join(filter(None, (", ".join(known[:-1]), known[-1])))
+        raise InputError(f"cannot write {output.name!r}: expected a name that ends with {endings}")
     return ".png" if output is None else output.suffix
