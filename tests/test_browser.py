@@ -1,60 +1,189 @@
-"""The report in a real browser: everything it shows is inside it, and nothing sticks out of a narrow window."""
+"""The report opened from disk in a real browser: the explorer, the sections below it, and the sections alone."""
 
-import json
+from __future__ import annotations
+
 import re
-import shutil
-import subprocess
 
+import numpy as np
 import pytest
 
+from dinoscope import report_explorer
 from dinoscope.collection import Collection
 from dinoscope.datasets import load_dataset
+from tests.watched import ARTEFACTS, Visit, needed, opened_browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
+pytestmark = pytest.mark.browser
 
-# Appended to a copy of the page: what only a browser knows.
-MEASURE = """
-<pre id="measured"></pre>
-<script>
-addEventListener("load", () => {
-  const images = [...document.images];
-  const ids = new Set([...document.querySelectorAll("[id]")].map(e => e.id));
-  document.getElementById("measured").textContent = JSON.stringify({
-    images: images.length,
-    broken: images.filter(i => !i.complete || i.naturalWidth === 0).length,
-    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    loaded: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
-    dead: [...document.querySelectorAll("a[href^='#']")].filter(a => !ids.has(a.hash.slice(1))).length,
-  });
-});
-</script>
-"""
+N = 300
+WIDE, TABLET, PHONE = (1280, 720), (820, 1180), (390, 780)
+
+# What only a browser knows of the sections.
+MEASURE = """() => {
+  const images = [...document.querySelectorAll("#report img")];
+  for (const image of images) image.loading = "eager";
+  const ids = new Set([...document.querySelectorAll("[id]")].map((element) => element.id));
+  const root = document.documentElement;
+  return Promise.all(images.map((image) => image.decode().then(() => true, () => false))).then((whole) => ({
+    images: images.length > 2,
+    broken: whole.filter((each) => !each).length,
+    overflow: root.scrollWidth - root.clientWidth,
+    dead: [...document.querySelectorAll("a[href^='#']")].filter((link) => !ids.has(link.hash.slice(1))).length,
+  }));
+}"""
+SOUND = {"images": True, "broken": 0, "overflow": 0, "dead": 0}
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
+def chromium():
+    needed()
+    with opened_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def collection(chromium, tmp_path_factory):
     dataset = load_dataset("fashion-mnist-test")
-    labels = [item.label for item in dataset.items[:300]]
-    collection = Collection.from_images(dataset.pixels[:300], folder / "c", model="mini-fashion", labels=labels)
-    return collection.report(folder / "report.html", k=5)
+    labels = [item.label for item in dataset.items[:N]]
+    folder = tmp_path_factory.mktemp("browser") / "c"
+    return Collection.from_images(dataset.pixels[:N], folder, model="mini-fashion", labels=labels)
 
 
-@pytest.mark.parametrize("width", [1280, 500])
-def test_report_in_a_browser(report, tmp_path, width):
-    page = tmp_path / "page.html"
-    page.write_text(report.read_text(encoding="utf-8").replace("</body>", MEASURE + "</body>"), encoding="utf-8")
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    command = [
-        str(CHROMIUM), *flags.split(), "--disable-component-update", "--disable-sync", f"--window-size={width},900",
-        f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=5000", "--dump-dom", page.as_uri(),
-    ]  # fmt: skip
-    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    found = re.search(r'<pre id="measured">(\{.*?\})</pre>', dom)
-    assert found, dom[-500:]
-    measured = json.loads(found[1].replace("&amp;", "&"))
-    assert measured["images"] > 2
-    assert {key: measured[key] for key in ("broken", "overflow", "loaded", "dead")} == {
-        "broken": 0, "overflow": 0, "loaded": [], "dead": 0,
-    }  # fmt: skip
+@pytest.fixture(scope="module")
+def address(collection):
+    assert report_explorer.find_bundle() is not None, "the report's page is not built: make web"
+    return collection.report(collection.path.parent / "report.html", k=5).as_uri()
+
+
+@pytest.fixture
+def visit(chromium, address):
+    """Open the report; nothing may go wrong in it, and it may ask for nothing but itself."""
+    visits: list[Visit] = []
+
+    def begin(size: tuple[int, int] = WIDE, dark: bool = False) -> Visit:
+        visits.append(Visit(chromium, address, size, dark))
+        return visits[-1].go()
+
+    yield begin
+    for each in visits:
+        each.close()
+        assert each.mistakes == []
+
+
+def test_the_map_is_the_first_screen(visit):
+    see = visit()
+    assert see.map.get_attribute("aria-label") == f"Map UMAP of {N} images"
+    assert all(len(see.places_of(value)) > 0 for value in ("Bag", "Trouser", "Sneaker"))
+    assert (see.settled().max(axis=2) < 8).sum() > 2000  # thumbnails: their ground is black
+    line = see.page.locator("#more").bounding_box()
+    assert line["y"] + line["height"] == pytest.approx(720, abs=1)
+    see.page.mouse.move(*see.heart_of("Bag"))
+    see.tip.wait_for()
+    assert re.fullmatch(r"Bag\s+row \d+", see.tip.inner_text())
+    see.keep("report")
+
+
+def test_an_image_and_its_neighbours(visit, collection):
+    see = visit()
+    see.click_an_image("Sandal")
+    first = see.row
+    assert first is not None
+    told = see.panel.inner_text()
+    assert "Sandal" in told
+    assert str(collection.ids[first]) in told
+    assert see.panel.get_by_role("img", name="Picture of").evaluate(
+        "picture => picture.decode().then(() => picture.naturalWidth)"
+    )
+    shown = see.panel.get_by_role("list", name="Nearest neighbours").get_by_role("button")
+    assert shown.count() == 12
+    shown.nth(1).click()
+    see.until(lambda: see.row != first, "a click on a neighbour leads nowhere")
+    assert see.row == collection.search(first, 2)[1].row
+    see.keep("report-image")
+    see.page.go_back()
+    see.until(lambda: see.row == first, "back leads nowhere")
+
+
+def test_colouring_and_lasso(visit):
+    see = visit()
+    before = see.settled()
+    see.choose("Colour by", "Cluster")
+    see.legend("4").wait_for()
+    after = see.settled()
+    assert (np.abs(before - after).max(axis=2) > 24).mean() > 0.005
+    box = see.map.bounding_box()
+    left, top, right, bottom = (
+        box["x"] + 230,
+        box["y"] + 20,
+        box["x"] + box["width"] - 80,
+        box["y"] + box["height"] - 20,
+    )
+    see.lasso([(left, top), (right, top), (right, bottom), (left, bottom)])
+    see.until(lambda: bool(re.search(r"\d+ images", see.panel.inner_text())), "the lasso selects nothing")
+    assert see.panel.get_by_role("list").first.is_visible()
+
+
+def test_findings_and_numbers(visit, collection):
+    see = visit()
+    see.open_panel("Findings")
+    see.until(lambda: "Loading" not in see.panel.inner_text(), "no findings")
+    assert any(str(len(listed)) in see.panel.inner_text() for listed in collection.findings().keys.values() if listed)
+    see.open_panel("Numbers")
+    see.panel.get_by_text("trustworthiness").first.wait_for()
+
+
+@pytest.mark.parametrize("size", [WIDE, TABLET, PHONE])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_sections_are_below_and_nothing_sticks_out(visit, size, dark):
+    see = visit(size, dark)
+    assert see.page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+    assert see.page.evaluate(MEASURE) == SOUND
+    state = see.page.url
+    see.page.locator("#more").click()
+    see.until(lambda: see.page.evaluate("scrollY") >= size[1] - 1, "the line leads nowhere")
+    ground = see.page.evaluate("getComputedStyle(document.getElementById('report')).backgroundColor")
+    assert ground == ("rgb(21, 23, 28)" if dark else "rgb(255, 255, 255)")
+    assert see.page.locator("#report h1").is_visible()
+    see.page.wait_for_timeout(300)
+    see.page.screenshot(path=ARTEFACTS / "explorer" / f"report-below-{size[0]}-{'dark' if dark else 'light'}.png")
+    see.page.locator("#report nav a", has_text="Clusters").first.click()
+    top = "document.getElementById('clusters').getBoundingClientRect().top"
+    see.until(lambda: abs(see.page.evaluate(top)) < 2, "a link of the sections leads nowhere")
+    assert see.page.url == state  # the explorer keeps what it showed
+    see.page.get_by_role("link", name="The map to explore").click()
+    see.until(lambda: see.page.evaluate("scrollY") == 0, "the way back is closed")
+
+
+def test_the_sections_follow_the_theme_that_was_chosen(visit):
+    see = visit()
+    picture = "document.querySelector('#report picture img').currentSrc"
+    light = see.page.evaluate(picture)
+    for _ in range(2):  # from the system's over light to dark
+        see.page.get_by_role("button", name="Theme: ").click()
+    see.until(lambda: see.page.evaluate(picture) != light, "the pictures stay light")
+    ground = see.page.evaluate("getComputedStyle(document.getElementById('report')).backgroundColor")
+    assert ground == "rgb(21, 23, 28)"
+
+
+def test_everybody_can_read_it(visit):
+    assert visit().hindrances() == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_without_scripts_the_sections_are_the_page(chromium, collection, address, tmp_path, monkeypatch, scripts):
+    """Where JavaScript is switched off, and where the explorer was not built."""
+    if scripts:
+        monkeypatch.setattr(report_explorer, "_FOLDER", tmp_path)
+        address = collection.report(tmp_path / "report.html", k=5).as_uri()
+    context = chromium.new_context(java_script_enabled=scripts, viewport={"width": 390, "height": 780})
+    try:
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(address)
+        assert page.locator("#report h1").bounding_box()["y"] < 100
+        assert not page.locator("#more").is_visible()
+        if scripts:
+            assert page.evaluate(MEASURE) == SOUND
+        assert {url for url in asked if not url.startswith("data:")} == {address}
+    finally:
+        context.close()

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageColor import getrgb
 
+from dinoscope import report_explorer
 from dinoscope.collection import Collection
 from dinoscope.embedding import embed_source
 from dinoscope.errors import ImageError, InputError
 from dinoscope.images import ArraySource, Item
 from dinoscope.preprocess import preprocessing_of
-from dinoscope.report import _percent, write_report
+from dinoscope.report import SECTIONS, write_report
+from dinoscope.report_html import percent
 from tests.test_plots import contrast
 
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
@@ -31,7 +33,7 @@ class FakeEncoder:
     """Stands for a model: the vector of an image is its shape and colour, coarsely."""
 
     model = SimpleNamespace(name="fake", licence="Apache-2.0")
-    dim, resolution, batch_size, key = 48, 16, 64, "fake-v1"
+    dim, resolution, batch_size, key, device, precision = 48, 16, 64, "fake-v1", "cpu", "fp32"
     preprocessing = preprocessing_of("bundled")
 
     def describe(self) -> dict[str, Any]:
@@ -107,6 +109,14 @@ def without_images(text: str) -> str:
     return re.sub(r"data:image/[a-z]+;base64,[A-Za-z0-9+/=]+", "data:", text)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_explorer(tmp_path_factory):
+    """The sections alone, as in a checkout whose front end is not built; test_report_explorer.py has the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_explorer, "_FOLDER", tmp_path_factory.mktemp("nothing"))
+        yield
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "squares.dino"
@@ -131,10 +141,14 @@ def page(text):
 
 
 def test_every_section_is_there_in_order(page):
-    assert page.sections() == ["map", "scores", "clusters", "curve", "queries", "confusion", "run"]
+    assert page.sections() == [
+        "map", "map-quality", "scores", "clusters", "cluster-quality", "curve", "queries", "confusion", "evaluation",
+        "cleaning", "run",
+    ]  # fmt: skip
+    assert [name for name in SECTIONS if name in page.sections()] == page.sections()
     ids = [each["id"] for each in page.elements if "id" in each]
     assert len(ids) == len(set(ids))
-    assert {each["href"] for each in page.all("a")} <= {f"#{name}" for name in ids}
+    assert {each["href"] for each in page.all("a")} == {f"#{name}" for name in page.sections()}
     assert len(page.all("h1")) == 1
 
 
@@ -152,7 +166,10 @@ def test_it_loads_nothing(page, text):
     assert not page.all("script")
     assert not page.all("link")
     bare = without_images(text)
-    assert "http" not in bare
+    assert "://" not in bare
+    policy = next(each["content"] for each in page.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; style-src")
+    assert "script-src" not in policy
     assert "url(" not in bare
     assert "@import" not in bare
 
@@ -195,7 +212,7 @@ def test_queries_are_answers_of_search(page, collection):
             assert ("differs" in each.get("class", "")) == (match.label != own)
 
 
-def test_clusters_show_medoid_first_and_their_cohesion(page, collection):
+def test_clusters_show_medoid_first_and_how_alike_they_are(page, collection):
     found = collection.clusters()
     for number, card in enumerate(page.all("article", "cluster")):
         images = page.all("img", inside=card)
@@ -204,8 +221,56 @@ def test_clusters_show_medoid_first_and_their_cohesion(page, collection):
         assert {each["alt"].split(",")[0] for each in images} <= members
         assert len({each["alt"] for each in images}) == len(images)
         center = found.centers[number] / np.linalg.norm(found.centers[number])
-        cohesion = float((collection.vectors[found.labels == number] @ center).mean())
-        assert f"cohesion {cohesion:.3f}" in card["text"]
+        alike = float((collection.vectors[found.labels == number] @ center).mean())
+        assert f"mean similarity to the centre {alike:.3f}" in card["text"]
+
+
+def test_evaluation_counts_what_neighbours_name_right(page, collection):
+    found = collection.evaluate()
+    section = page.section("evaluation")
+    assert f"{found.accuracy:.3f}" in section["text"]
+    table = page.all("table", "wrong", inside=section)[0]
+    cells = [each["text"] for each in page.all("td", inside=table)][1:]  # the first is the corner
+    assert [0 if cell == "·" else int(cell) for cell in cells] == found.counts.ravel().tolist()
+    right = [int(each["text"]) for each in page.all("td", "right", inside=table)]
+    assert sum(right) == round(found.accuracy * 90)
+
+
+def test_findings_are_shown_until_they_are_dismissed(tmp_path):
+    """A copy, a label that all neighbours contradict, and an image unlike all others."""
+    images = np.concatenate([pictures(60), pictures(60)[:1], np.full((1, 20, 20, 3), 255, np.uint8)])
+    labels = [LABELS[at % 3] for at in range(60)] + [LABELS[0], None]
+    labels[6] = LABELS[1]
+    collection = make(tmp_path / "c", images, labels)
+    page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
+    shown = [each["text"] for each in page.all("article", "finding", inside=page.section("cleaning"))]
+    assert "1 image could go" in page.section("cleaning")["text"]
+    assert any(text.startswith(f"{LABELS[0]}? ") for text in shown)
+    assert "self-test" in page.section("cleaning")["text"].lower()
+    doubtful = [each["alt"] for each in page.all("img", inside=page.section("cleaning"))]
+    assert any(alt.startswith(str(collection.ids[61])) for alt in doubtful)
+    for keys in collection.findings().keys.values():
+        for key in keys:
+            collection.dismiss(key)
+    again = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8")).section("cleaning")["text"]
+    assert "1 other was found to be no problem" in again
+    assert "could go" not in again
+
+
+def test_what_is_stored_is_shown_too(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "c")
+    collection = Collection(path)
+    collection.judge(nulls=True, stability=True)
+    found = collection.tuning(n_neighbors=[5], min_dist=[0.1], seeds=1, sample=40)
+    page = Page(write_report(Collection(path), tmp_path / "r.html").read_text("utf-8"))
+    assert found.verdict in page.section("tuning")["text"]
+    text = page.section("cluster-quality")["text"]
+    for part in ("stability", "shuffled features", "pixels", "untrained network"):
+        assert part in text
+    judged = collection.judge(nulls=True, stability=True)
+    assert judged.weak is not None
+    weak = [each for each in page.all("b", inside=page.section("cluster-quality")) if each["text"] == "weak"]
+    assert len(weak) == judged.weak.sum()
 
 
 def test_scores_are_all_there_grouped(page, collection):
@@ -226,7 +291,10 @@ def test_the_record_says_what_was_run(page, collection):
     for part in ("fake", "Apache-2.0", "0123456789abcdef", "numpy", np.__version__, "onnxruntime", "n_neighbors 15"):
         assert part in record
     steps = [each["text"] for each in page.all("th", inside=page.section("run")) if each.get("scope") == "row"]
-    assert steps == ["neighbors", "clusters", "map", "scores"]
+    assert steps == [
+        "neighbors", "clusters", "map", "map_quality", "scores", "cluster_quality", "evaluation", "duplicates",
+        "outliers", "label_errors",
+    ]  # fmt: skip
 
 
 def test_the_record_is_of_the_map_that_is_shown(folder, tmp_path):
@@ -283,7 +351,17 @@ def test_hostile_names_stay_texts(tmp_path):
 def test_without_labels(tmp_path):
     collection = make(tmp_path / "c", pictures(40))
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
-    assert page.sections() == ["map", "scores", "clusters", "curve", "queries", "run"]
+    assert page.sections() == [
+        "map",
+        "map-quality",
+        "scores",
+        "clusters",
+        "cluster-quality",
+        "curve",
+        "queries",
+        "cleaning",
+        "run",
+    ]
     assert page.all("h3", inside=page.section("map"))[0]["text"] == "By cluster"
     assert not page.all("li", "differs")
     assert "labels" not in page.all("p", "facts")[0]["text"]
@@ -325,6 +403,21 @@ def test_a_chosen_k_has_no_curve(collection, tmp_path):
     page = Page(write_report(collection, tmp_path / "r.html", k=5).read_text("utf-8"))
     assert "curve" not in page.sections()
     assert len(page.all("article", "cluster")) == 5
+
+
+def test_it_says_that_the_explorer_is_missing_and_how_to_get_it(collection, tmp_path, run):
+    code, out, err = run("report", collection.path, "-o", tmp_path / "r.html")
+    assert (code, out) == (0, f"{tmp_path / 'r.html'}\n")
+    assert err.count("\n") == 1
+    assert "make web" in err
+
+
+def test_the_sections_alone_stay_below_the_size_too(collection, tmp_path):
+    with pytest.raises(InputError, match=r"needs 1 MB, and --max-mb allows 0.01: give --max-mb 1"):
+        write_report(collection, tmp_path / "r.html", max_mb=0.01)
+    with pytest.raises(InputError, match="must be positive"):
+        write_report(collection, tmp_path / "r.html", max_mb=float("nan"))
+    assert not (tmp_path / "r.html").exists()
 
 
 def test_many_labels(tmp_path):
@@ -387,15 +480,14 @@ def test_it_is_written_whole_and_by_default_into_the_collection(folder):
      (9998, 9999, "&gt;99.9%"), (0, 0, "0%")],
 )  # fmt: skip
 def test_a_share_is_never_rounded_to_none_or_all(part, whole, text):
-    assert _percent(part, whole) == text
+    assert percent(part, whole) == text
 
 
 def test_texts_have_enough_contrast():
     css = (files("dinoscope") / "report.css").read_text("utf-8")
-    themes = re.findall(
-        r"--paper: (#\w+); --card: (#\w+); --ink: (#\w+); --soft: (#\w+); --line: #\w+; --accent: (#\w+)", css
-    )
-    assert len(themes) == 2
+    colors = dict(re.findall(r"--(\w+): light-dark\(([^)]+)\)", css))
+    names = ("paper", "card", "ink", "soft", "accent")
+    themes = zip(*(colors[name].split(", ") for name in names), strict=True)
     for paper, card, *inks in themes:
         for ink in inks:
             assert contrast(ink, paper) >= 4.5

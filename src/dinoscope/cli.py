@@ -20,6 +20,7 @@ from dinoscope.cli_maps import map_, tune
 from dinoscope.cli_models import app as models
 from dinoscope.cli_options import CollectionPath, DeviceOption, JsonOption, ModelOption
 from dinoscope.cli_publish import LabelOption, NameOption, OnOption, SplitOption, publish
+from dinoscope.cli_survey import survey
 from dinoscope.errors import DinoscopeError, InputError
 
 if TYPE_CHECKING:
@@ -188,6 +189,7 @@ app.command(epilog="Example:  dinoscope tune photos.dino -o sheet.png")(tune)
 
 
 app.command(epilog="Example:  dinoscope cluster photos.dino -k 12 --nulls -o clusters.csv -o clusters.png")(cluster)
+app.command(epilog="Example:  dinoscope survey photos.dino --sample 100000 -k 50 --neighbors 15 --on ray")(survey)
 
 
 @app.command(epilog="Example:  dinoscope score photos.dino --json")

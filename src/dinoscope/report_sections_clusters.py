@@ -82,7 +82,8 @@ def confusion(facts: Facts) -> str:
     )
     why = "Images of each cluster and label; the stronger the colour, the larger its share of the cluster."
     content = (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Clusters and labels">\n<table class="heat">\n'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Counts of clusters and labels">\n'
+        '<table class="heat">\n'
         f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>"
     )
     return html.section("confusion", "Clusters and labels", why, content)
