@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.cluster_plots import cluster_picture, cluster_label_figure, match_order
+from dinoscope.cluster_plots import cluster_label_figure, cluster_picture, match_order
 from dinoscope.clusters import kmeans
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
