@@ -26,7 +26,7 @@ from dinoscope.errors import InputError
 from dinoscope.explorer_data import ModelData, collection_info, model_infos
 from dinoscope.explorer_sheets import COLUMNS, draw_sheet, sheet
 from dinoscope.explorer_types import Sheets
-from dinoscope.stages import stored_settings
+from dinoscope.stages import Computed, run_stage, stored_settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -229,15 +229,20 @@ class _Writer:
         collection = self.collection
         if not (self.facts.few and explorer_answers.can_judge(collection)):
             return []
-        classifier = collection.classifier()
-        told = [
-            {"label": str(each.label), "probability": round(each.probability, 4),
-             "set": [str(label) for label in each.label_set], "setLevel": classifier.set_level,
-             "unknown": bool(each.unknown),
-             "percentile": round(each.percentile, 2) if math.isfinite(each.percentile) else None}
-            for each in classifier.left_out(collection.vectors, list(range(len(collection))))
-        ]  # fmt: skip
-        return [_json(f"{self.at}/verdicts", json.dumps(told, ensure_ascii=False, separators=(",", ":")))]
+
+        def compute() -> Computed:
+            classifier = collection.classifier()
+            told = [
+                {"label": str(each.label), "probability": round(each.probability, 4),
+                 "set": [str(label) for label in each.label_set], "setLevel": classifier.set_level,
+                 "unknown": bool(each.unknown),
+                 "percentile": round(each.percentile, 2) if math.isfinite(each.percentile) else None}
+                for each in classifier.left_out(collection.vectors, list(range(len(collection))))
+            ]  # fmt: skip
+            return {"verdict": [json.dumps(each, ensure_ascii=False, separators=(",", ":")) for each in told]}, {}
+
+        columns, _ = run_stage(collection, "verdicts", {"labels": collection.label_state}, compute)
+        return [_json(f"{self.at}/verdicts", f"[{','.join(columns['verdict'])}]")]
 
     def pictures(self, pictures: _Pictures) -> list[str]:
         """Return the sheets of thumbnails and, where not every image has one, whose they are."""

@@ -25,7 +25,7 @@ __all__ = ["Stage", "is_current", "keep", "run_stage", "stored_settings"]
 _VERSIONS = {
     "neighbors": 1, "map": 1, "map_quality": 1, "tuning": 1, "layout": 1, "clusters": 1, "cluster_quality": 1,
     "stability": 1, "nulls": 1, "scores": 1, "predictions": 1, "evaluation": 1, "duplicates": 1, "outliers": 1,
-    "label_errors": 1, "index": 1,
+    "label_errors": 1, "index": 1, "verdicts": 1,
 }  # fmt: skip
 
 Result = TypeVar("Result")
