@@ -16,6 +16,8 @@ TABLES = (
     "clustering",
     "comparison",
     "ranking",
+    "page",
+    "serving",
 )
 
 if __name__ == "__main__":
