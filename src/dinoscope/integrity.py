@@ -82,6 +82,8 @@ def verify_collection(path: Path) -> Verification:
     checks += [_check_files(path, "model.json", models).check, *(each.check for each in vectors.values())]
     stored = _check_files(path, "results", results)
     checks.append(stored.check)
+    surveys = sorted((path / "results").glob("survey/**/*.parquet"))
+    checks += [_check_files(path, "surveys", surveys).check] if surveys else []
     if path / "images.parquet" in images.whole:
         checks += _check_rows(path, details.whole, {name: each.whole for name, each in vectors.items()}, running)
     if not any(check.damage for check in checks):

@@ -1,0 +1,126 @@
+"""The vectors of a collection read part by part: for what is done without holding all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope import store
+from dinoscope.errors import CollectionError
+from dinoscope.members import read_manifest
+
+__all__ = ["PartedVectors", "is_whole", "open_vectors"]
+
+
+@dataclass(frozen=True, eq=False)
+class PartedVectors:
+    """Where the vectors of one model are; a bit and a part's length are all that is held of them.
+
+    Attributes:
+        key: Name of the vectors.
+        parts: Their files.
+        counts: Images of each part that are not removed (P,).
+        state: A digest of what these images and vectors are.
+    """
+
+    key: str
+    parts: tuple[Path, ...]
+    counts: NDArray[np.int64]
+    state: str
+    _removed: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return int(self.counts.sum())
+
+    def read(self, part: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return rows (n,) and unit vectors (n, D) of a part, in its order, without removed images.
+
+        Raises:
+            DamagedError: If it is damaged.
+        """
+        columns, _ = store.read_table(part, ["row", "vector"])
+        keep = ~self._removed[columns["row"]]
+        return columns["row"][keep], columns["vector"][keep]
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        return map(self.read, self.parts)
+
+    def sample(self, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return rows (S,), ascending, and vectors (S, D) of a random sample of at most ``count``."""
+        total = len(self)
+        drawn = np.random.default_rng(seed).choice(total, min(count, total), replace=False, shuffle=False)
+        drawn.sort()
+        ends = np.cumsum(self.counts)
+        cuts = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
+        rows, vectors = [], []
+        for part, first, chosen in zip(self.parts, ends - self.counts, cuts, strict=True):
+            if len(chosen):
+                some, values = self.read(part)
+                rows.append(some[chosen - first])
+                vectors.append(values[chosen - first])
+        found = np.concatenate(rows)
+        order = np.argsort(found)
+        return found[order], np.concatenate(vectors)[order]
+
+
+def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
+    """Find the vectors of a collection and read which rows they are of, no more.
+
+    Args:
+        path: The collection.
+        model: Which model's vectors, by its name or their key; by default those embedded last.
+
+    Raises:
+        CollectionError: If the folder is no collection, is damaged, or has fewer than two vectors of that model.
+    """
+    import pyarrow.parquet as pq
+
+    if not (path / "collection.json").exists():
+        raise CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
+    key = _find_key(path, read_manifest(path).get("vectors"), model)
+    parts = store.list_parts(path / "vectors" / key)  # before the images: see Collection
+    images = path / "images.parquet"
+    state = hashlib.blake2b(key.encode(), digest_size=16)
+    removed = np.asarray(store.read_table(images, ["removed"])[0]["removed"], bool)
+    for group in range(pq.read_metadata(images).num_row_groups):
+        state.update("".join(store.read_table(images, ["key"], [group])[0]["key"]).encode())
+    counts = []
+    for part in parts:
+        rows = store.read_table(part, ["row"])[0]["row"]
+        active = rows[~removed[rows]]
+        state.update(active.tobytes() + part.name.encode())
+        counts.append(len(active))
+    if sum(counts) < 2:
+        raise CollectionError(f"{path} has {sum(counts)} vectors of {key}, expected 2 or more: embed more images")
+    return PartedVectors(key, tuple(parts), np.asarray(counts, np.int64), state.hexdigest(), removed)
+
+
+def _find_key(path: Path, shown: str | None, model: str | None) -> str:
+    described = sorted((path / "vectors").glob("*/model.json"))
+    names = {each.parent.name: str(store.read_json(each)["model"]) for each in described}
+    keys = [key for key, name in names.items() if model in (None, name, key)]
+    if not keys:
+        held = ", ".join(sorted(set(names.values()))) or "none"
+        what = f"vectors of {model!r}" if model else "vectors"
+        raise CollectionError(
+            f"{path} has no {what} (it has: {held}): embed them with 'dinoscope embed SOURCE -o {path}'"
+        )
+    return shown if shown in keys else keys[-1]
+
+
+def is_whole(file: Path) -> bool:
+    """Tell whether a result is there; one that is damaged is deleted, to be made anew."""
+    try:
+        store.check_table(file)
+    except FileNotFoundError:
+        return False
+    except store.DamagedError as error:
+        store.remark(f"{file} was damaged ({error.reason}) and is computed again")
+        file.unlink(missing_ok=True)
+        return False
+    return True
