@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
     from dinoscope.images import ImageSource
 
-__all__ = ["OnRay"]
+__all__ = ["OnRay", "connected", "reason"]
 
 _UNIT_ROWS = 256  # that a worker is given at once: what its death costs
 
@@ -60,7 +60,7 @@ class OnRay:
             ModelError: If a worker would make other vectors than this machine, in another precision for example.
         """
         units = list(_units(jobs, max(1, _UNIT_ROWS // encoder.batch_size) * encoder.batch_size))
-        with _connected(self._address) as ray:
+        with connected(self._address) as ray:
             resources = ray.cluster_resources()
             gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
             workers = max(1, min(self._workers or gpus or cores, gpus or cores, len(units)))
@@ -79,7 +79,7 @@ class OnRay:
                         raise finished
                     yield from finished
             except ray.exceptions.RayError as error:
-                raise ClusterError(f"Ray gave up ({_reason(error)}); what is done is kept") from None
+                raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
 class _Worker:
@@ -125,7 +125,7 @@ def _units(jobs: Iterable[Job], size: int) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _connected(address: str | None) -> Iterator[Any]:
+def connected(address: str | None) -> Iterator[Any]:
     """Join a cluster, or start one on this machine; leave it as it was found."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded: nothing is reported to anybody
     try:
@@ -145,8 +145,8 @@ def _connected(address: str | None) -> Iterator[Any]:
                     raise
                 ray.init("local", include_dashboard=False, **settings)
         except Exception as error:  # of many classes, with a page of advice
-            reason = str(error).splitlines()[0]
-            raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({reason}): is it running?") from None
+            first = str(error).splitlines()[0]
+            raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({first}): is it running?") from None
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -170,7 +170,7 @@ def _check_address(address: str | None) -> None:
         ) from None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return the line of a worker's trace that names what went wrong there."""
     own = str(error).split("The above exception was the direct cause")[0]
     lines = [line.strip() for line in own.splitlines() if line.strip() and not line.startswith(" ")]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from dinoscope.errors import ClusterError, DinoscopeError
-from dinoscope.ray_batches import _connected, _reason
+from dinoscope.ray_batches import connected, reason
 
 __all__ = ["RunOnRay"]
 
@@ -35,7 +35,7 @@ class RunOnRay:
         Raises:
             ClusterError: If Ray is not installed, there is no cluster, or it fails for good.
         """
-        with _connected(self._address) as ray:
+        with connected(self._address) as ray:
             cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
             limit = min(self._workers or cores, cores)
             task = ray.remote(num_cpus=1)(_answer)
@@ -59,7 +59,7 @@ class RunOnRay:
                 while pending:
                     yield next_result()
             except ray.exceptions.RayError as error:
-                raise ClusterError(f"Ray gave up ({_reason(error)}); what is done is kept") from None
+                raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
 def _answer(work: Callable[[Any, Any], Any], common: Any, item: Any) -> Any:
