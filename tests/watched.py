@@ -115,8 +115,11 @@ class Visit:
         return self._opened(self.page.reload)
 
     def _opened(self, load: Callable[[], object]) -> Visit:
-        with self.page.expect_response(lambda response: "/sheets/" in response.url):  # the thumbnails
+        if self.address.startswith("file:"):  # which holds its thumbnails
             load()
+        else:
+            with self.page.expect_response(lambda response: "/sheets/" in response.url):
+                load()
         self.page.get_by_role("region", name="Legend").wait_for()
         self.settled()
         return self
