@@ -120,7 +120,7 @@ class Visit:
         else:
             with self.page.expect_response(lambda response: "/sheets/" in response.url):
                 load()
-        self.page.get_by_role("region", name="Legend").wait_for()
+        self.map.wait_for()
         self.settled()
         return self
 
