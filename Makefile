@@ -8,8 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
 
-test: .venv/developing  ## the tests
-	$(BIN)/python -m pytest
+test: .venv/developing  ## the tests; a file runs in one process
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
 	$(BIN)/python -m pytest -m stress

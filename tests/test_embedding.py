@@ -220,6 +220,14 @@ def test_another_source_is_kept_out(tmp_path, encoder, folder, pixels):
     assert len(Collection(tmp_path / "c")) == 60
 
 
+def test_a_run_killed_as_it_began_is_continued(tmp_path, encoder, pixels):
+    path = tmp_path / "collection"
+    path.mkdir()
+    for name in (".lock", ".lock-holder.json", ".collection.json.part-999999999-1@elsewhere"):
+        (path / name).write_bytes(b"{")
+    assert embed_source(ArraySource(pixels[:3]), path, encoder).embedded == 3
+
+
 def test_a_folder_that_is_no_collection_is_left_alone(tmp_path, encoder, folder, pixels):
     with pytest.raises(CollectionError, match="exists and is no collection"):
         embed_source(ArraySource(pixels), folder, encoder)

@@ -58,7 +58,8 @@ def check_folder(path: Path, source: ImageSource) -> None:
             "name another folder with -o"
         )
     if held is None and path.exists():
-        others = not path.is_dir() or any(p.name not in (*LOCK_FILES, "collection.json") for p in path.iterdir())
+        ours = (*LOCK_FILES, "collection.json")  # and what a run that was killed as it began left unfinished
+        others = not path.is_dir() or any(p.name not in ours and not store.is_leftover(p) for p in path.iterdir())
         if others and not (path / "images.parquet").exists() and not _backup(path).exists():
             raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 

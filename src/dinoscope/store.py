@@ -38,6 +38,7 @@ __all__ = [
     "check_table",
     "digest",
     "has_checksum",
+    "is_leftover",
     "list_parts",
     "make_folder",
     "process_ended",
@@ -282,6 +283,11 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path}: {error.strerror}; {_advice(error.errno)}") from None
+
+
+def is_leftover(path: Path) -> bool:
+    """Tell by its name whether a file is a temporary one, of a write that goes on or was killed."""
+    return path.name.startswith(".") and _LEFTOVER in path.name
 
 
 def remove_leftovers(folder: Path) -> None:
