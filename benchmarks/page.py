@@ -10,11 +10,7 @@ import argparse
 import http.server
 import io
 import json
-import re
 import shutil
-import subprocess
-import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 import dinoscope
+from benchmarks.explored import explored
 
 __all__ = ["main"]
 
@@ -69,33 +66,15 @@ def main() -> None:
     arguments = parser.parse_args()
     print("| points | first picture, s | first thumbnail, s | frames/s, whole map | frames/s, zoomed in |")
     print("| --- | --- | --- | --- | --- |", flush=True)
-    _real(arguments.collection)
+    with explored(arguments.collection) as explorer:
+        _measure(explorer.address, None)  # warms the server
+        _measure(explorer.address, f"{len(dinoscope.Collection(explorer.collection)):,} images, dinoscope's server")
     for count in arguments.points:
         handler = type("Handler", (_StandIn,), {"answers": _answers(count), "sheets": {}})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         _measure(f"http://127.0.0.1:{server.server_port}/", f"{count:,} synthetic")
         server.shutdown()
-
-
-def _real(collection: Path | None) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        command = str(Path(sys.executable).with_name("dinoscope"))
-        if collection is None:
-            collection = Path(folder) / "fashion"
-            subprocess.run([command, "demo", "-o", str(collection)], check=True, capture_output=True)
-        explore = [command, "explore", str(collection), "--no-browser", "--port", "0"]
-        process = subprocess.Popen(explore, stderr=subprocess.PIPE, text=True)
-        try:
-            assert process.stderr is not None
-            found = re.search(r"http://\S+", process.stderr.readline())
-            if found is None:
-                raise SystemExit("the server did not start")
-            _measure(found[0], None)  # warms the server
-            _measure(found[0], f"{len(dinoscope.Collection(collection)):,} images, dinoscope's server")
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def _measure(address: str, name: str | None) -> None:

@@ -11,14 +11,13 @@ import asyncio
 import random
 import re
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
 import httpx
+
+from benchmarks.explored import explored
 
 __all__ = ["main"]
 
@@ -32,28 +31,13 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        dinoscope = str(Path(sys.executable).with_name("dinoscope"))
-        collection = arguments.collection
-        if collection is None:
-            collection = Path(folder) / "fashion"
-            subprocess.run([dinoscope, "demo", "-o", str(collection)], check=True, capture_output=True)
-        command = [dinoscope, "explore", str(collection), "--no-browser", "--port", "0"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        try:
-            assert process.stderr is not None
-            found = re.search(r"http://\S+", process.stderr.readline())
-            if found is None:
-                raise SystemExit("the server did not start")
-            _wait(found[0])
-            print("| | measured | must |\n| --- | --- | --- |", flush=True)
-            _first_picture(found[0])
-            _single_searches(found[0])
-            asyncio.run(_crowd(found[0], arguments.clients, arguments.seconds))
-            print(f"| most memory of the server | {_peak(process.pid)} | bounded |", flush=True)
-        finally:
-            process.terminate()
-            process.wait()
+    with explored(arguments.collection) as explorer:
+        _wait(explorer.address)
+        print("| | measured | must |\n| --- | --- | --- |", flush=True)
+        _first_picture(explorer.address)
+        _single_searches(explorer.address)
+        asyncio.run(_crowd(explorer.address, arguments.clients, arguments.seconds))
+        print(f"| most memory of the server | {_peak(explorer.process)} | bounded |", flush=True)
 
 
 def _wait(address: str) -> None:

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from dinoscope import cli
+from tests.watched import WIDE, Visit, needed, opened_browser
 
 
 @pytest.fixture
@@ -22,3 +23,26 @@ def run(monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """Start a browser."""
+    needed()
+    with opened_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(chromium, address):
+    """Open what lies at the file's ``address``; nothing may go wrong in it, and it may ask nobody else."""
+    visits = []
+
+    def begin(state="", size=WIDE, dark=False, still=True):
+        visits.append(Visit(chromium, address, size, dark, still))
+        return visits[-1].go(state)
+
+    yield begin
+    for each in visits:
+        each.close()
+        assert each.mistakes == []

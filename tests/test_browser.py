@@ -10,12 +10,11 @@ import pytest
 from dinoscope import report_explorer
 from dinoscope.collection import Collection
 from dinoscope.datasets import load_dataset
-from tests.watched import ARTEFACTS, Visit, needed, opened_browser
+from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE
 
 pytestmark = pytest.mark.browser
 
 N = 300
-WIDE, TABLET, PHONE = (1280, 720), (820, 1180), (390, 780)
 
 # What only a browser knows of the sections.
 MEASURE = """() => {
@@ -34,13 +33,6 @@ SOUND = {"images": True, "broken": 0, "overflow": 0, "dead": 0}
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    needed()
-    with opened_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
 def collection(chromium, tmp_path_factory):
     dataset = load_dataset("fashion-mnist-test")
     labels = [item.label for item in dataset.items[:N]]
@@ -52,21 +44,6 @@ def collection(chromium, tmp_path_factory):
 def address(collection):
     assert report_explorer.find_bundle() is not None, "the report's page is not built: make web"
     return collection.report(collection.path.parent / "report.html", k=5).as_uri()
-
-
-@pytest.fixture
-def visit(chromium, address):
-    """Open the report; nothing may go wrong in it, and it may ask for nothing but itself."""
-    visits: list[Visit] = []
-
-    def begin(size: tuple[int, int] = WIDE, dark: bool = False) -> Visit:
-        visits.append(Visit(chromium, address, size, dark))
-        return visits[-1].go()
-
-    yield begin
-    for each in visits:
-        each.close()
-        assert each.mistakes == []
 
 
 def test_the_map_is_the_first_screen(visit):
@@ -134,7 +111,7 @@ def test_findings_and_numbers(visit, collection):
 @pytest.mark.parametrize("size", [WIDE, TABLET, PHONE])
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_sections_are_below_and_nothing_sticks_out(visit, size, dark):
-    see = visit(size, dark)
+    see = visit(size=size, dark=dark)
     assert see.page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
     assert see.page.evaluate(MEASURE) == SOUND
     state = see.page.url

@@ -18,20 +18,12 @@ from PIL import Image
 from dinoscope.datasets import load_dataset
 from dinoscope.images import ArraySource
 from tests.served import images, make_collection
-from tests.watched import ROOT, Visit, needed, opened_browser, served
+from tests.watched import ROOT, TABLET, WIDE, Visit, served
 
 pytestmark = pytest.mark.browser
 
 N = 600
 COPIED = 5  # this image is in the collection twice
-WIDE, TABLET = (1280, 720), (820, 1180)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    needed()
-    with opened_browser() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +34,6 @@ def address(chromium, tmp_path_factory):
     source = ArraySource(pixels, labels=[*labels, labels[COPIED]])
     with served(make_collection(tmp_path_factory.mktemp("page") / "fashion", source)) as found:
         yield found
-
-
-@pytest.fixture
-def visit(chromium, address):
-    """Open the page; nothing may go wrong in it, and it may ask nobody but the server."""
-    visits: list[Visit] = []
-
-    def begin(state: str = "", size: tuple[int, int] = WIDE, dark: bool = False, still: bool = True) -> Visit:
-        visits.append(Visit(chromium, address, size, dark, still))
-        return visits[-1].go(state)
-
-    yield begin
-    for each in visits:
-        each.close()
-        assert each.mistakes == []
 
 
 def differing(one: Any, other: Any) -> float:

@@ -117,6 +117,15 @@ def test_an_error_of_a_worker_is_the_error(cluster, tmp_path):
         Collection.from_images(np.zeros((3, 8, 8), np.uint8), tmp_path / "c", model=encoder, batches=OnRay(cluster))
 
 
+def test_workers_run_on_the_device_that_was_asked_for():
+    from dinoscope.encoder import Encoder
+    from dinoscope.ray_batches import Recipe
+
+    pytest.importorskip("openvino")
+    assert Recipe.of(Encoder("mini", device="openvino-fp32")).load().device == "openvino"
+    assert Recipe.of(Encoder("mini")).load().device == "cpu"
+
+
 def test_no_cluster_at_that_address(tmp_path):
     with pytest.raises(ClusterError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*expected HOST:PORT"):
         Collection.from_images(np.zeros((3, 8, 8), np.uint8), tmp_path / "c", batches=OnRay("127.0.0.1:1"))

@@ -27,6 +27,7 @@ ARTEFACTS = Path(os.environ.get("DINOSCOPE_ARTEFACTS", ROOT / "artefacts"))
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 # WebGL by the processor: what a machine without a graphics card has
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+WIDE, TABLET, PHONE = (1280, 720), (820, 1180), (390, 780)  # pixels of a window
 PATIENCE = 30_000  # ms: machines that test are busy
 
 Pixels = NDArray[np.int16]
@@ -79,7 +80,7 @@ class Visit:
     """One person's look at the explorer: a fresh window, and all that went wrong in it."""
 
     def __init__(
-        self, browser: Any, address: str, size: tuple[int, int] = (1280, 720), dark: bool = False,
+        self, browser: Any, address: str, size: tuple[int, int] = WIDE, dark: bool = False,
         still: bool = True,
     ) -> None:  # fmt: skip
         self.address = address

@@ -287,6 +287,7 @@ def info(
     """Say what a collection holds, or whether it is whole."""
     from collections import Counter
 
+    from dinoscope.members import list_models
     from dinoscope.terminal import print_json, print_table
 
     if check:
@@ -297,7 +298,7 @@ def info(
         "source": f"{opened.name} ({opened.kind})",
         "images": len(opened),
         "model": opened.model["model"],
-        "models": sorted(p.parent.name for p in (opened.path / "vectors").glob("*/model.json")),
+        "models": list_models(opened.path),
         "vector": opened.model["dim"],
         "resolution": opened.model["resolution"],
         "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),

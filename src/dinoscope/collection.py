@@ -22,7 +22,7 @@ from dinoscope import analysis_clusters, analysis_findings, analysis_labels, ana
 from dinoscope.batches import Batches, finish_batches
 from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
-from dinoscope.members import read_manifest
+from dinoscope.members import choose_model, no_vectors, read_manifest, read_model
 from dinoscope.models import DEFAULT_MODEL
 from dinoscope.stages import Computed, Stage, run_stage
 
@@ -81,8 +81,8 @@ class Collection:
         manifest = read_manifest(self.path)
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
-        self._key = self._choose(manifest.get("vectors"), model)
-        self.model: dict[str, Any] = store.read_json(self.path / "vectors" / self._key / "model.json")
+        self._key = choose_model(self.path, manifest.get("vectors"), model)
+        self.model = read_model(self.path, self._key)
         self.stages: dict[str, Stage] = {}
         self.seconds_computing = 0.0  # by this object, of all stages
         self._encoder: Encoder | None = None  # loaded for the first query that is an image
@@ -246,35 +246,12 @@ class Collection:
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
-    def _choose(self, active: str | None, model: str | None) -> str:
-        """Return the key of the vectors to show."""
-        keys = sorted(p.parent.name for p in (self.path / "vectors").glob("*/model.json"))
-        if model is not None:
-            names = {key: store.read_json(self.path / "vectors" / key / "model.json")["model"] for key in keys}
-            keys = [key for key in keys if model in (names[key], key)]
-            if not keys:
-                held = ", ".join(sorted(set(names.values()))) or "none"
-                raise CollectionError(
-                    f"{self.path} has no vectors of {model!r} (it has: {held}): embed them with "
-                    f"'dinoscope embed SOURCE -o {self.path} --model {model}'"
-                )
-        if active in keys:
-            return str(active)
-        if not keys:
-            raise self._no_vectors()
-        return keys[-1]
-
-    def _no_vectors(self) -> CollectionError:
-        return CollectionError(
-            f"{self.path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped"
-        )
-
     def _load(self) -> None:
         # the parts first: a process that embeds meanwhile lists an image before it stores its vector
         parts = store.read_parts(self.path / "vectors" / self._key, ["row", "vector"])
         images, _ = store.read_table(self.path / "images.parquet")
         if not parts:
-            raise self._no_vectors()
+            raise no_vectors(self.path)
         rows = np.concatenate([part["row"] for part in parts])
         vectors = np.concatenate([part["vector"] for part in parts])
         order = np.argsort(rows, kind="stable")

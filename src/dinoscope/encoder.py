@@ -35,6 +35,7 @@ class Encoder:
         pooling: What a vector is made of: ``cls``, or ``cls+mean``.
         preprocessing: How an image becomes that square.
         batch_size: Images in one run of the model.
+        asked_device: The device that was asked for, maybe ``auto``.
         device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
         precision: What its products are computed in: ``fp32``, ``tf32`` or ``bf16``.
         reason: Why this device, for people.
@@ -86,6 +87,7 @@ class Encoder:
         self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
         self.pooling, self._pad, self._upstream = pooling, pad, upstream
         self.preprocessing: Preprocessing = preprocessing_of(self.model.family, upstream=upstream, pad=pad)
+        self.asked_device = device
         self._runtime = open_runtime(loaded.graph, device, threads)
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
         self.batch_size = batch_size or self._runtime.batch_size

@@ -32,6 +32,7 @@ from dinoscope.explorer_types import (
     Sheets,
 )  # fmt: skip
 from dinoscope.knn import row_blocks
+from dinoscope.members import list_models, read_model
 from dinoscope.projection import Method, check_method
 from dinoscope.stages import stored_settings
 
@@ -318,14 +319,14 @@ def model_infos(path: Path) -> list[ModelInfo]:
     """
     removed = store.read_table(path / "images.parquet", ["removed"])[0]["removed"]
     models = []
-    for file in sorted((path / "vectors").glob("*/model.json")):
-        rows = [store.read_table(part, ["row"])[0]["row"] for part in store.list_parts(file.parent)]
+    for key in list_models(path):
+        rows = [store.read_table(part, ["row"])[0]["row"] for part in store.list_parts(path / "vectors" / key)]
         held = np.concatenate(rows) if rows else np.zeros(0, np.int64)
         images = int((~removed[held[held < len(removed)]]).sum())
         if images:
-            told = store.read_json(file)
+            told = read_model(path, key)
             models.append(ModelInfo(
-                key=file.parent.name, name=told["model"], dim=told["dim"], resolution=told.get("resolution"),
+                key=key, name=told["model"], dim=told["dim"], resolution=told.get("resolution"),
                 pooling=told.get("pooling", "cls"), images=images,
             ))  # fmt: skip
     if not models:

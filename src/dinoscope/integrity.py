@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dinoscope import store
 from dinoscope.errors import CollectionError
 from dinoscope.locks import LOCK_FILES
+from dinoscope.members import list_models
 from dinoscope.progress import PROGRESS_FILE, read_progress
 
 __all__ = ["Check", "Verification", "verify_collection"]
@@ -144,8 +145,7 @@ def _with_stale(path: Path, results: _Files) -> Check:
     from dinoscope.collection import Collection
     from dinoscope.stages import is_current
 
-    keys = [folder.parent.name for folder in sorted((path / "vectors").glob("*/model.json"))]
-    opened = [Collection(path, key) for key in keys if store.list_parts(path / "vectors" / key)]
+    opened = [Collection(path, key) for key in list_models(path) if store.list_parts(path / "vectors" / key)]
     stale = sum(not any(is_current(each, file) for each in opened) for file in results.whole)
     note = "; ".join(filter(None, [results.check.note, f"{stale} of an earlier state" if stale else ""]))
     return Check("results", results.check.found, (), note)

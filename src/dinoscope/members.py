@@ -19,7 +19,10 @@ from dinoscope.images import ImageSource, content_of
 from dinoscope.locks import LOCK_FILES
 from dinoscope.progress import PROGRESS_FILE
 
-__all__ = ["FORMAT", "check_folder", "read_manifest", "set_shown", "synchronise"]
+__all__ = [
+    "FORMAT", "check_folder", "choose_model", "list_models", "no_vectors", "read_manifest", "read_model", "set_shown",
+    "synchronise",
+]  # fmt: skip
 
 FORMAT = 1
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
@@ -43,6 +46,51 @@ def read_manifest(path: Path) -> dict[str, Any]:
             "it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
         )
     return manifest
+
+
+def list_models(path: Path) -> list[str]:
+    """Return the keys of the models that were begun; each has a folder, perhaps without a vector yet."""
+    return sorted(file.parent.name for file in (path / "vectors").glob("*/model.json"))
+
+
+def read_model(path: Path, key: str) -> dict[str, Any]:
+    """Return what ``Encoder.describe`` said of a model.
+
+    Raises:
+        DamagedError: If the file is damaged.
+    """
+    model: dict[str, Any] = store.read_json(path / "vectors" / key / "model.json")
+    return model
+
+
+def choose_model(path: Path, shown: str | None, model: str | None) -> str:
+    """Return the key of a model.
+
+    Args:
+        path: The collection.
+        shown: The key that it shows.
+        model: A model's name or key; by default the one that is shown.
+
+    Raises:
+        CollectionError: If the collection has no vectors of it.
+    """
+    keys = list_models(path)
+    if model is not None:
+        names = {key: str(read_model(path, key)["model"]) for key in keys}
+        keys = [key for key in keys if model in (names[key], key)]
+        if not keys:
+            raise CollectionError(
+                f"{path} has no vectors of {model!r} (it has: {', '.join(sorted(set(names.values()))) or 'none'}): "
+                f"embed them with 'dinoscope embed SOURCE -o {path} --model {model}'"
+            )
+    if not keys:
+        raise no_vectors(path)
+    return shown if shown in keys else keys[-1]
+
+
+def no_vectors(path: Path) -> CollectionError:
+    """Return the error of a collection that was begun only."""
+    return CollectionError(f"{path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped")
 
 
 def check_folder(path: Path, source: ImageSource) -> None:

@@ -15,9 +15,9 @@ import pickle
 import socket
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class OnRay:
             workers = max(1, min(self._workers or gpus or cores, gpus or cores, len(units)))
             work = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
                 _Worker,
-                fn_constructor_args=(ray.put(source), encoder.describe(), encoder.key, encoder.model.path),
+                fn_constructor_args=(ray.put(source), Recipe.of(encoder)),
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=workers),
                 num_cpus=0 if gpus else 1,
@@ -82,18 +82,48 @@ class OnRay:
                 raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
+class Recipe(NamedTuple):
+    """What a node needs to load the encoder that this machine has."""
+
+    description: dict[str, Any]
+    weights: str | None
+    device: str  # as asked for: what "auto" finds here need not be there
+    key: str
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> Recipe:
+        """Write it down."""
+        return cls(encoder.describe(), encoder.model.path, encoder.asked_device, encoder.key)
+
+    def load(self) -> Encoder:
+        """Load it, on a node.
+
+        Raises:
+            ModelError: If it would make other vectors than this machine.
+        """
+        from dinoscope.encoder import Encoder
+
+        encoder = Encoder.from_description(self.description, weights=self.weights, device=self.device, threads=1)
+        if encoder.key != self.key:
+            raise ModelError(
+                f"a worker makes vectors of {encoder.key!r}, expected {self.key!r} as on this machine: give all nodes "
+                "the same runtime, or name one with --device"
+            )
+        return encoder
+
+
 class _Worker:
     """What runs on a node: a source, an encoder, and units of jobs."""
 
-    def __init__(self, source: Any, description: dict[str, Any], key: str, weights: str | None) -> None:
+    def __init__(self, source: Any, recipe: Recipe) -> None:
         import ray
 
         self._source: ImageSource = ray.get(source)
-        self._open = partial(_open, description, key, weights)
+        self._recipe = recipe
 
     @cached_property
-    def _encoder(self) -> Encoder:
-        return self._open()
+    def _encoder(self) -> Encoder:  # loaded in a call, whose errors are answered
+        return self._recipe.load()
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
         """Answer with finished batches, or with an expected error: raised here, Ray would bury it in traces."""
@@ -104,18 +134,6 @@ class _Worker:
         except DinoscopeError as error:
             finished = error
         return {"finished": [pickle.dumps(finished)]}
-
-
-def _open(description: dict[str, Any], key: str, weights: str | None) -> Encoder:
-    from dinoscope.encoder import Encoder
-
-    encoder = Encoder.from_description(description, weights=weights, threads=1)
-    if encoder.key != key:
-        raise ModelError(
-            f"a worker makes vectors of {encoder.key!r}, expected {key!r} as on this machine: give all nodes the same "
-            "runtime, or name one with --device"
-        )
-    return encoder
 
 
 def _units(jobs: Iterable[Job], size: int) -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from dinoscope.errors import DinoscopeError, ModelError
 from dinoscope.explorer_answers import can_judge
 from dinoscope.explorer_data import ModelData, Unknown, model_infos
 from dinoscope.explorer_types import ModelInfo
+from dinoscope.members import list_models
 
 if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
@@ -102,7 +103,7 @@ class Workspace:
 
     def models(self) -> list[ModelInfo]:
         """Return the models that there are vectors of."""
-        signature = [self._signature(file.parent.name)[:2] for file in sorted(self.path.glob("vectors/*/model.json"))]
+        signature = [self._signature(key)[:2] for key in list_models(self.path)]
         if self._infos is None or self._infos[0] != signature:
             self._infos = (signature, model_infos(self.path))
         return self._infos[1]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dinoscope import store
 from dinoscope.errors import CollectionError
-from dinoscope.members import read_manifest
+from dinoscope.members import choose_model, read_manifest
 
 __all__ = ["PartedVectors", "is_whole", "open_vectors"]
 
@@ -82,7 +82,7 @@ def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
 
     if not (path / "collection.json").exists():
         raise CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
-    key = _find_key(path, read_manifest(path).get("vectors"), model)
+    key = choose_model(path, read_manifest(path).get("vectors"), model)
     parts = store.list_parts(path / "vectors" / key)  # before the images: see Collection
     images = path / "images.parquet"
     state = hashlib.blake2b(key.encode(), digest_size=16)
@@ -98,19 +98,6 @@ def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
     if sum(counts) < 2:
         raise CollectionError(f"{path} has {sum(counts)} vectors of {key}, expected 2 or more: embed more images")
     return PartedVectors(key, tuple(parts), np.asarray(counts, np.int64), state.hexdigest(), removed)
-
-
-def _find_key(path: Path, shown: str | None, model: str | None) -> str:
-    described = sorted((path / "vectors").glob("*/model.json"))
-    names = {each.parent.name: str(store.read_json(each)["model"]) for each in described}
-    keys = [key for key, name in names.items() if model in (None, name, key)]
-    if not keys:
-        held = ", ".join(sorted(set(names.values()))) or "none"
-        what = f"vectors of {model!r}" if model else "vectors"
-        raise CollectionError(
-            f"{path} has no {what} (it has: {held}): embed them with 'dinoscope embed SOURCE -o {path}'"
-        )
-    return shown if shown in keys else keys[-1]
 
 
 def is_whole(file: Path) -> bool:

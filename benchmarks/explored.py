@@ -1,0 +1,43 @@
+"""Run ``dinoscope explore``, as a user would, for the benchmarks of its page and of its server."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["Explored", "explored"]
+
+
+class Explored(NamedTuple):
+    """An explorer that runs."""
+
+    address: str
+    collection: Path
+    process: int
+
+
+@contextmanager
+def explored(collection: Path | None) -> Iterator[Explored]:
+    """Explore a collection, by default the 10,000 images that ship with dinoscope."""
+    command = str(Path(sys.executable).with_name("dinoscope"))
+    with tempfile.TemporaryDirectory() as folder:
+        if collection is None:
+            collection = Path(folder) / "fashion"
+            subprocess.run([command, "demo", "-o", str(collection)], check=True, capture_output=True)
+        explore = [command, "explore", str(collection), "--no-browser", "--port", "0"]
+        with subprocess.Popen(explore, stderr=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stderr is not None
+                said = server.stderr.readline()
+                found = re.search(r"http://\S+", said)
+                if found is None:
+                    raise SystemExit(f"the server did not start: {said}{server.stderr.read()}")
+                yield Explored(found[0], collection, server.pid)
+            finally:
+                server.terminate()
