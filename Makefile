@@ -9,10 +9,10 @@ demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
 
 test: .venv/developing  ## the tests; a file runs in one process
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
-	$(BIN)/python -m pytest -m stress
+	$(BIN)/python -m pytest -m stress --timeout 1800
 
 check: .venv/developing .venv/node  ## format, lint and types; the page's types, lint and unit tests
 	$(BIN)/ruff format --check .

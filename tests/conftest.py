@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from dinoscope import cli
+from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
 
 
@@ -46,3 +47,11 @@ def visit(chromium, address):
     for each in visits:
         each.close()
         assert each.mistakes == []
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Start a Ray cluster."""
+    pytest.importorskip("ray")
+    with ray_cluster() as started:
+        yield started

@@ -27,7 +27,7 @@ METADATA = {
 OF_OTHERS = {"0.254", "0.826"}  # figures in the text that are quoted, not made here
 
 # What the kernel warns of in its own process ends up in a cell and is seen; this is about what starts it.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(900)]
 
 
 def run(notebook: Any, folder: Path, **environment: str) -> Any:

@@ -280,27 +280,24 @@ def test_items_are_taken_as_they_are_needed():
         list(run_here(double, 2, [13, *range(9)]))
 
 
-@pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_two_nodes_give_what_this_machine_gives(copy, made, monkeypatch):
-    pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    from ray.cluster_utils import Cluster
-
+def survey_on_ray(address, copy):
     from dinoscope.ray_tasks import RunOnRay
 
-    memory = 100_000_000
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 1, "object_store_memory": memory, "include_dashboard": False},
-    )
-    try:
-        cluster.add_node(num_cpus=1, object_store_memory=memory)
-        run = RunOnRay(cluster.address)
-        check_same(survey(copy, **SETTINGS, run=run), made)
-        with pytest.raises(InputError, match=r"^k must be a whole number, 1 or more; got 0$"):
-            list(run(check_count, 0, ["k"]))
-    finally:
-        cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        set_cells(patch)
+        return survey(copy, **SETTINGS, run=RunOnRay(address))
+
+
+def count_on_ray(address, items):
+    from dinoscope.ray_tasks import RunOnRay
+
+    return list(RunOnRay(address)(check_count, 0, items))
+
+
+def test_two_nodes_give_what_this_machine_gives(cluster, copy, made):
+    check_same(cluster.call(survey_on_ray, cluster.address, copy), made)
+    with pytest.raises(InputError, match=r"^k must be a whole number, 1 or more; got 0$"):
+        cluster.call(count_on_ray, cluster.address, ["k"])
 
 
 def test_command_line(copy, run, tmp_path):

@@ -104,7 +104,7 @@ def test_killed_at_any_moment(tmp_path):
     collection, uri = embedded(tmp_path / "c", 10_000), tmp_path / "images.db"
     command = [sys.executable, "-m", "dinoscope.cli", "publish", str(collection.path), "--to", str(uri)]
     random = np.random.default_rng(0)
-    for seconds in random.uniform(0.8, 6, 10):
+    for seconds in random.uniform(0.8, 6, 30):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)

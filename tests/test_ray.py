@@ -2,34 +2,25 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.datasets import load_dataset
-from dinoscope.errors import ClusterError
-from dinoscope.images import ArraySource
-from dinoscope.ray_batches import OnRay
+from dinoscope.encoder import Encoder
+from dinoscope.errors import ClusterError, ModelError
+from dinoscope.images import ArraySource, select
+from dinoscope.ray_batches import OnRay, Recipe
+from tests.ray_cluster import PATIENCE
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 IMAGES = 2200  # a random order from 2,000 on
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
-    memory = 100_000_000
-    head = {"num_cpus": 1, "object_store_memory": memory, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.add_node(num_cpus=1, object_store_memory=memory)
-    yield cluster.address
-    cluster.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +54,17 @@ def check_same(found, expected):
     assert found.state == expected.state
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
-def test_a_cluster_of_two_nodes_with_a_worker_killed_gives_the_local_collection(cluster, source, local, tmp_path):
+def embed(address, source, path, model="mini-fashion", workers=None, on_progress=None):
+    """Embed on Ray; returns how many images."""
+    found = Collection.from_images(
+        source, path, model=model, batches=OnRay(address, workers=workers), on_progress=on_progress
+    )
+    assert found.embedded is not None
+    return found.embedded.embedded
+
+
+def embed_with_a_kill(address, source, path):
+    """Embed on Ray while a worker is killed; returns how many images and how many workers."""
     killed: list[int] = []
 
     def kill_once(progress):
@@ -73,54 +73,47 @@ def test_a_cluster_of_two_nodes_with_a_worker_killed_gives_the_local_collection(
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
 
-    found = Collection.from_images(
-        source, tmp_path / "c", model="mini-fashion", batches=OnRay(cluster), on_progress=kill_once
-    )
-    assert len(killed) == 1
-    assert found.embedded is not None
-    assert found.embedded.embedded == IMAGES
-    check_same(found, local)
+    return embed(address, source, path, on_progress=kill_once), len(killed)
+
+
+def embed_of_another_key(address, path):
+    encoder = Encoder("mini")
+    encoder.key = "another"  # as if this machine had another runtime than the nodes
+    embed(address, np.zeros((3, 8, 8), np.uint8), path, model=encoder)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the workers in /proc")
+def test_a_cluster_of_two_nodes_with_a_worker_killed_gives_the_local_collection(cluster, source, local, tmp_path):
+    assert cluster.call(embed_with_a_kill, cluster.address, source, tmp_path / "c") == (IMAGES, 1)
+    check_same(Collection(tmp_path / "c"), local)
 
 
 def test_only_what_is_missing_is_embedded(cluster, source, local, tmp_path):
-    from dinoscope.images import select
-
     some = Collection.from_images(select(source, range(300)), tmp_path / "c", model="mini-fashion")
     assert len(some) == 300
-    found = Collection.from_images(source, tmp_path / "c", model="mini-fashion", batches=OnRay(cluster, workers=1))
-    assert found.embedded is not None
-    assert found.embedded.embedded == IMAGES - 300
-    np.testing.assert_array_equal(found.vectors, local.vectors)
+    assert cluster.call(embed, cluster.address, source, tmp_path / "c", "mini-fashion", 1) == IMAGES - 300
+    np.testing.assert_array_equal(Collection(tmp_path / "c").vectors, local.vectors)
 
 
-def test_the_command_line_names_what_cannot_be_read(cluster, run, tmp_path):
-    from PIL import Image
-
+def test_the_command_line_names_what_cannot_be_read(cluster, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(6):
         Image.new("RGB", (40, 30), (40 * number, 90, 10)).save(folder / f"{number}.png")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    code, _, err = run("embed", folder, "-o", tmp_path / "c", "--on", cluster)
-    assert code == 0
-    assert "broken.jpg" in err
+    command = [sys.executable, "-m", "dinoscope.cli", "embed", folder, "-o", tmp_path / "c", "--on", cluster.address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    assert "broken.jpg" in done.stderr
     assert len(Collection(tmp_path / "c")) == 6
 
 
 def test_an_error_of_a_worker_is_the_error(cluster, tmp_path):
-    from dinoscope.encoder import Encoder
-    from dinoscope.errors import ModelError
-
-    encoder = Encoder("mini")
-    encoder.key = "another"  # as if this machine had another runtime than the nodes
     with pytest.raises(ModelError, match=r"a worker makes vectors of 'mini-.*expected 'another'"):
-        Collection.from_images(np.zeros((3, 8, 8), np.uint8), tmp_path / "c", model=encoder, batches=OnRay(cluster))
+        cluster.call(embed_of_another_key, cluster.address, tmp_path / "c")
 
 
 def test_workers_run_on_the_device_that_was_asked_for():
-    from dinoscope.encoder import Encoder
-    from dinoscope.ray_batches import Recipe
-
     pytest.importorskip("openvino")
     assert Recipe.of(Encoder("mini", device="openvino-fp32")).load().device == "openvino"
     assert Recipe.of(Encoder("mini")).load().device == "cpu"

@@ -53,7 +53,7 @@ from dinoscope.collection import Collection
 collection = Collection(sys.argv[1])
 print("ready", flush=True)
 collection.neighbors(10)
-collection.map(method="pca")
+collection.map(method=sys.argv[2])
 collection.clusters(5)
 print("done", flush=True)
 """
@@ -103,6 +103,16 @@ def equal(path, undisturbed):
     assert not (path / "progress.json").exists()
 
 
+def equal_results(path, undisturbed, scratch, method):
+    shutil.copytree(undisturbed, scratch)
+    expected, got = Collection(scratch), Collection(path)
+    np.testing.assert_array_equal(got.map(method=method), expected.map(method=method))
+    np.testing.assert_array_equal(got.clusters(5).labels, expected.clusters(5).labels)
+    assert got.stages["map"].stored
+    assert not expected.stages["map"].stored
+    equal(path, undisturbed)
+
+
 def killed_embeddings(path, pixels, times):
     rng, killed = np.random.default_rng(times), 0
     for _ in range(times):
@@ -112,13 +122,13 @@ def killed_embeddings(path, pixels, times):
     return killed
 
 
-def killed_stages(path, times):
+def killed_stages(path, times, method="pca", seconds=0.25):
     rng, killed = np.random.default_rng(times), 0
     for _ in range(times):
-        killed += kill_at(_STAGES, path, after=float(rng.uniform(0.0, 0.25)))
+        killed += kill_at(_STAGES, path, method, after=float(rng.uniform(0.0, seconds)))
         if rng.integers(2):
             shutil.rmtree(path / "results", ignore_errors=True)
-    run(_STAGES, path)
+    run(_STAGES, path, method)
     return killed
 
 
@@ -130,12 +140,7 @@ def test_embed_is_killed(tmp_path, pixels, undisturbed):
 def test_stages_are_killed(tmp_path, undisturbed):
     path = shutil.copytree(undisturbed, tmp_path / "c")
     assert killed_stages(path, 3) >= 1
-    shutil.copytree(undisturbed, tmp_path / "d")
-    expected, got = Collection(tmp_path / "d"), Collection(path)
-    np.testing.assert_array_equal(got.map(method="pca"), expected.map(method="pca"))
-    np.testing.assert_array_equal(got.clusters(5).labels, expected.clusters(5).labels)
-    assert got.stages["map"].stored
-    equal(path, undisturbed)
+    equal_results(path, undisturbed, tmp_path / "d", "pca")
 
 
 def test_control_c_leaves_a_valid_collection(tmp_path, pixels, undisturbed):
@@ -164,8 +169,8 @@ def test_embed_is_killed_thirty_times(tmp_path, pixels, undisturbed):
 @pytest.mark.stress
 def test_stages_are_killed_thirty_times(tmp_path, undisturbed):
     path = shutil.copytree(undisturbed, tmp_path / "c")
-    assert killed_stages(path, 30) >= 10
-    equal(path, undisturbed)
+    assert killed_stages(path, 30, "umap", 6.0) >= 10
+    equal_results(path, undisturbed, tmp_path / "d", "umap")
 
 
 def test_a_file_that_outgrows_its_limit(tmp_path, pixels, undisturbed):
