@@ -1,13 +1,19 @@
 """Every analysis as a stage of a collection: right, kept, and made anew when what it reads has changed."""
 
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from dinoscope import Collection, stages
+from dinoscope import Collection, clusters, stages
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
 from dinoscope.map_quality import map_quality
@@ -101,6 +107,38 @@ def test_stored_settings_are_those_of_this_state(collection, monkeypatch):
 
 
 # --- maps ------------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_of_numpy_are_numbers(collection):
+    np.testing.assert_array_equal(collection.clusters(np.int64(4)).labels, collection.clusters(4).labels)
+    assert {"method": "kmeans", "k": 4, "seed": 0} in stages.stored_settings(collection, "clusters")
+
+
+def test_resamples_and_nulls_are_clustered_by_the_same_recipe(collection, monkeypatch):
+    asked = []
+
+    def cluster(vectors, k, quick=clusters.cluster, **recipe):
+        asked.append(recipe)
+        return quick(vectors, k)
+
+    monkeypatch.setattr(clusters, "cluster", cluster)
+    recipe = {"method": "ward", "space": "umap", "dims": 2, "seed": 3}
+    collection.judge(4, stability=True, **recipe)
+    assert asked[1:]
+    assert asked[1:] == [recipe] * len(asked[1:])
+
+
+def test_results_of_other_labels_are_stale(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
+    collection = Collection(path)
+    collection.evaluate()
+    collection.neighbors(5)
+    assert stages.stale_results(path) == []
+    pixels = load_dataset("fashion-mnist-test").pixels[[*range(N), COPIES[0], N, N + 1]]
+    Collection.from_images(pixels, path, model="mini-fashion", labels=["a", "b"] * ((N + 3) // 2) + ["a"])
+    stale = stages.stale_results(path)
+    assert {each.parent.name for each in stale} >= {"evaluation"}
+    assert not any(each.parent.name == "neighbors" for each in stale)
 
 
 @pytest.mark.parametrize("method", ["umap", "tsne", "pca"])
@@ -242,6 +280,55 @@ def test_what_is_dismissed_is_remembered(folder, collection):
     for wrong in ("", "duplicates", "nothing-0123", "outliers-../x"):
         with pytest.raises(InputError, match="is no key of a finding"):
             collection.dismiss(wrong)
+
+
+DISMISS = """
+import sys
+from dinoscope import Collection
+collection = Collection(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(25):
+    collection.dismiss(f"outliers-{sys.argv[2]}{number}")
+"""
+
+
+def test_what_two_processes_dismiss_at_once_is_remembered(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "c")
+    command = [sys.executable, "-c", DISMISS, str(path)]
+    with contextlib.ExitStack() as stack:
+        running = [
+            stack.enter_context(
+                subprocess.Popen([*command, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for name in "ab"
+        ]
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.close()
+    assert [process.returncode for process in running] == [0, 0]
+    assert Collection(path).dismissed() == {f"outliers-{name}{number}" for name in "ab" for number in range(25)}
+
+
+def test_what_is_dismissed_stays_so_when_files_are_touched_and_renamed(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    dataset = load_dataset("fashion-mnist-test")
+    for number in range(12):
+        Image.fromarray(dataset.pixels[number % 11]).save(photos / f"{number}.png")
+    before = Collection.from_images(photos, tmp_path / "c", model="mini-fashion")
+    (key,) = before.findings().keys["duplicates"]
+    before.dismiss(key)
+    (photos / "11.png").rename(photos / "b.png")
+    os.utime(photos / "0.png", (1, 1))
+    after = Collection.from_images(photos, tmp_path / "c", model="mini-fashion")
+    assert after.content_keys != before.content_keys
+    assert after.findings().keys["duplicates"] == (key,)
+    assert after.dismissed() == {key}
 
 
 def test_keys_stay_when_rows_and_models_change(tmp_path):

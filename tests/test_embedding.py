@@ -49,6 +49,29 @@ def test_vectors_are_those_of_the_encoder_in_order(tmp_path, encoder, pixels):
     np.testing.assert_array_equal(collection.vectors, encoder.encode([source.load(i) for i in range(300)]))
 
 
+def test_results_of_an_earlier_state_are_deleted(tmp_path, encoder, pixels):
+    path = tmp_path / "c"
+    other = Encoder("mini", batch_size=16)
+    embed_source(ArraySource(pixels[:50]), path, other)
+    embed_source(ArraySource(pixels[:50]), path, encoder)
+    for key in (other.key, encoder.key):
+        Collection(path, key).neighbors(5)
+    files = set((path / "results").rglob("*.parquet"))
+    assert len(files) == 2
+    embed_source(ArraySource(pixels[:60]), path, encoder)
+    (kept,) = (path / "results").rglob("*.parquet")  # of the model that has seen no new image
+    assert kept in files
+    Collection(path, other.key).neighbors(5)
+    assert set((path / "results").rglob("*.parquet")) == {kept}
+
+
+def test_a_collection_without_an_image_left_is_an_error(tmp_path, encoder, pixels):
+    embed_source(ArraySource(pixels[:5]), tmp_path / "c", Encoder("mini"))
+    embed_source(ArraySource(pixels[5:9]), tmp_path / "c", encoder)
+    with pytest.raises(CollectionError, match="has no vectors yet"):
+        Collection(tmp_path / "c", "mini")
+
+
 def test_second_run_does_nothing(tmp_path, encoder, pixels):
     source = ArraySource(pixels[:50])
     embed_source(source, tmp_path / "c", encoder)

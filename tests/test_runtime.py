@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -50,6 +51,16 @@ def test_openvino_cuts_a_batch_and_keeps_its_order(folder, pixels):
     together = opened.run(["cls"], pixels)[0]
     alone = np.concatenate([opened.run(["cls"], pixels[row : row + 1])[0] for row in range(len(pixels))])
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_threads_that_ask_openvino_at_once_get_their_own_features(folder):
+    pytest.importorskip("openvino")
+    opened = open_runtime(load_model(folder, resolution=SIDE).graph, "openvino-fp32", threads=2)
+    batches = np.random.default_rng(1).integers(0, 256, (40, 3, SIDE, SIDE, 3), dtype=np.uint8)
+    expected = [opened.run(["cls"], batch)[0] for batch in batches]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda batch: opened.run(["cls"], batch)[0], batches))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_a_vector_does_not_depend_on_its_batch(folder, pixels):

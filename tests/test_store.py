@@ -1,3 +1,4 @@
+import errno
 import os
 import socket
 import subprocess
@@ -95,6 +96,19 @@ def test_every_flipped_bit_is_found(tmp_path, name):
         path.write_bytes(content[:length])
         with pytest.raises(store.DamagedError):
             check(path)
+
+
+def test_trouble_of_the_system_is_no_damage(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    store.write_table(path, {"row": np.arange(3)})
+
+    def refuse(name):
+        raise OSError(errno.EMFILE, f"[Errno 24] Failed to open local file {name}")
+
+    monkeypatch.setattr("pyarrow.memory_map", refuse)
+    with pytest.raises(OSError, match="Errno 24") as found:
+        store.check_table(path)
+    assert not isinstance(found.value, store.DamagedError)
 
 
 def test_a_column_is_read_without_the_others_being_checked(tmp_path):

@@ -100,7 +100,7 @@ def judge(
     asked = _settings(k, method, space, dims, seed)
     labelled = {"clusters": asked, "labels": collection.label_state}
     found = collection.clusters(k, method=method, space=space, dims=dims, seed=seed)
-    find = _finder(found, method, space)
+    find = _finder(found, method, space, dims, seed)
     vectors, labels = collection.vectors, collection.labels
     judged, agreement = keep(
         collection, "cluster_quality", labelled, tuple[quality.ClusterQuality, dict[str, float]],
@@ -170,12 +170,12 @@ def _layout(collection: Collection, dims: int, seed: int) -> NDArray[np.float32]
     return coordinates
 
 
-def _finder(found: Clustering, method: Method, space: Space) -> Finder:
+def _finder(found: Clustering, method: Method, space: Space, dims: int, seed: int) -> Finder:
     """Return the recipe that found the clusters, with the number that it found."""
     from dinoscope.clusters import cluster
 
     k = None if method == "hdbscan" else len(found.medoids)
-    return lambda vectors: cluster(vectors, k, method=method, space=space).labels
+    return lambda vectors: cluster(vectors, k, method=method, space=space, dims=dims, seed=seed).labels
 
 
 def _find_in_nulls(collection: Collection, found: Clustering, find: Finder, stability: bool) -> tuple[Null, ...]:

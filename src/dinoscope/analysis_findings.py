@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import numpy as np
 
 from dinoscope import store
 from dinoscope.errors import InputError
+from dinoscope.locks import deciding
 from dinoscope.stages import keep
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ __all__ = [
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
 _JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
-_DISMISSING = threading.Lock()  # one thread of a server at a time adds to the file
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +53,8 @@ class Findings:
         label_errors: Labels that neighbours contradict; None where there are fewer than two labels.
         self_test: What to expect of the first of that list; None where there is no list, or nothing in it.
         keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
-            kind and the contents of the images, for a label error of the label too, so it stays when rows, models
-            or settings change.
+            kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
+            models or settings change.
     """
 
     duplicates: Duplicates
@@ -184,11 +183,12 @@ def dismiss(collection: Collection, key: str, dismissed: bool = True) -> None:
 
     Raises:
         InputError: The key is none of a finding.
+        WriteError: The folder may not be written.
     """
     kind, _, rest = key.partition("-")
     if kind not in KINDS or not rest.isalnum():
         raise InputError(f"{key!r} is no key of a finding: take one of those that findings().keys holds")
-    with _DISMISSING:
+    with deciding(collection.path):
         keys = collection.dismissed()
         (keys.add if dismissed else keys.discard)(key)
         store.write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True)
@@ -196,7 +196,7 @@ def dismiss(collection: Collection, key: str, dismissed: bool = True) -> None:
 
 def finding_key(collection: Collection, kind: str, positions: Sequence[int]) -> str:
     """Return the key of a finding of a kind (see ``KINDS``) in the images at these positions."""
-    contents = sorted(collection.content_keys[at] for at in positions)
+    contents = sorted(collection.contents[at] for at in positions)
     label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # another label is another doubt
     return f"{kind}-{store.digest(contents, label)}"
 

@@ -68,6 +68,7 @@ def cluster(
     method: Method = "kmeans",
     space: Space | None = None,
     layout: ArrayLike | None = None,
+    dims: int = 10,
     seed: int = 0,
 ) -> Clustering:
     """Cluster by any method in any space.
@@ -92,6 +93,7 @@ def cluster(
         space: "embedding" or "umap"; by default the UMAP for HDBSCAN, to which distances in hundreds of dimensions say
             little and which takes minutes there, else the embedding.
         layout: The UMAP (N, C), where it is at hand; else it is computed, see ``umap_space``.
+        dims: Dimensions of the UMAP that is computed.
         seed: Seed of k-means, of draws and of the UMAP, from 0 to 2**32 - 1.
 
     Raises:
@@ -110,7 +112,7 @@ def cluster(
     points: NDArray[Any] = unit
     metric: Metric = "cosine"
     if space == "umap" and not _is_one(unit):
-        points = check_vectors(umap_space(unit, seed=seed) if layout is None else layout, "layout")
+        points = check_vectors(umap_space(unit, dims=dims, seed=seed) if layout is None else layout, "layout")
         metric = "euclidean"
         if len(points) != len(unit):
             raise InputError(f"layout must have one row a vector, expected {len(unit)}, got {len(points)}; map it anew")

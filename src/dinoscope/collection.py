@@ -22,9 +22,9 @@ from dinoscope import analysis_clusters, analysis_findings, analysis_labels, ana
 from dinoscope.batches import Batches, finish_batches
 from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
-from dinoscope.members import choose_model, no_vectors, read_manifest, read_model
+from dinoscope.members import choose_model, no_vectors, read_manifest, read_model, stored_contents
 from dinoscope.models import DEFAULT_MODEL
-from dinoscope.stages import Computed, Stage, run_stage
+from dinoscope.stages import Computed, Stage, label_state_of, run_stage, state_of
 
 if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
@@ -256,6 +256,8 @@ class Collection:
         vectors = np.concatenate([part["vector"] for part in parts])
         order = np.argsort(rows, kind="stable")
         keep = order[~np.asarray(images["removed"], bool)[rows[order]]]
+        if not len(keep):  # all are removed
+            raise no_vectors(self.path)
         self.rows: NDArray[np.int64] = rows[keep]
         self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
         self.ids = _texts(images["id"], self.rows)
@@ -263,7 +265,7 @@ class Collection:
         self.splits = _texts(images["split"], self.rows)
         self._images = images
         # Everything below is computed from exactly these images with exactly these vectors.
-        self.state = store.digest(self._key, [images["key"][row] for row in self.rows.tolist()])
+        self.state = state_of(self._key, images["key"], self.rows)
 
     @cached_property
     def search_index(self) -> SearchIndex:
@@ -277,13 +279,21 @@ class Collection:
 
     @cached_property
     def content_keys(self) -> list[str]:
-        """What each image holds (N,), as digests that neither a new row nor another model changes."""
+        """What each image is (N,): digests of the array's pixels, or of a file's name, size and time."""
         return [self._images["key"][row] for row in self.rows.tolist()]
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """What each image holds (N,): digests of the bytes, which a new name or time of a file does not change."""
+        wanted = np.zeros(len(self._images["row"]), bool)
+        wanted[self.rows] = True
+        known = dict(stored_contents(self.path, wanted))
+        return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
 
     @cached_property
     def label_state(self) -> str:
         """A digest of all labels and splits, for the settings of stages that read them."""
-        return store.digest(self.labels.tolist(), self.splits.tolist())
+        return label_state_of(self.labels.tolist(), self.splits.tolist())
 
     @cached_property
     def classifiers(self) -> dict[tuple[int, float, float], Classifier]:

@@ -8,10 +8,11 @@ dropped, and what it held is made anew.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from dinoscope.locks import locked
 from dinoscope.machine import made_by
 from dinoscope.members import FORMAT
 from dinoscope.progress import Progress, ProgressRecord, RunningEmbedding, read_progress
+from dinoscope.stages import stale_results
 
 __all__ = [
     "FORMAT",
@@ -193,8 +195,18 @@ def embed_source(
                 f"the first, {first.id}: {first.reason}"
             )
         members.set_shown(path, encoder.key)
+        if embedded or removed:
+            _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     return EmbedSummary(embedded, reused, removed, failures, time.monotonic() - began, encoder.model.name)
+
+
+def _remove_stale(path: Path) -> None:
+    """Delete results of an earlier state of the collection, which would only take up room."""
+    for result in stale_results(path):
+        with suppress(OSError):  # on Windows one that is read stays
+            result.unlink()
+    shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
 
 
 def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from dinoscope import store
 from dinoscope.errors import CollectionError
 from dinoscope.locks import LOCK_FILES
-from dinoscope.members import list_models
 from dinoscope.progress import PROGRESS_FILE, read_progress
+from dinoscope.stages import stale_results
 
 __all__ = ["Check", "Verification", "verify_collection"]
 
@@ -74,7 +74,8 @@ def verify_collection(path: Path) -> Verification:
         folder.name: _check_files(path, f"vectors {folder.name}", store.list_parts(folder)) for folder in folders
     }
     details = _check_files(path, "details", store.list_parts(path / "details"))
-    images = _check_files(path, "images.parquet", [path / "images.parquet", path / "images.parquet.bak"])
+    copies = [each for each in [path / "images.parquet.bak"] if each.exists()]
+    images = _check_files(path, "images.parquet", [path / "images.parquet", *copies])
     models = [folder / "model.json" for folder in folders]
     results = sorted((path / "results").glob("*/*.parquet"))
     notes = [each for each in sorted(path.rglob("*.json")) if each.name not in _PASSING and each not in models]
@@ -120,7 +121,7 @@ def _check_file(file: Path) -> bool | str:
     except store.DamagedError as error:
         return error.reason
     except FileNotFoundError:
-        return "is gone" if file.suffix != ".bak" else False
+        return "is gone"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -142,11 +143,7 @@ def _manifest(path: Path, others: list[Path]) -> _Files:
 
 def _with_stale(path: Path, results: _Files) -> Check:
     """Count the results that belong to an earlier state of the collection."""
-    from dinoscope.collection import Collection
-    from dinoscope.stages import is_current
-
-    opened = [Collection(path, key) for key in list_models(path) if store.list_parts(path / "vectors" / key)]
-    stale = sum(not any(is_current(each, file) for each in opened) for file in results.whole)
+    stale = len(stale_results(path))
     note = "; ".join(filter(None, [results.check.note, f"{stale} of an earlier state" if stale else ""]))
     return Check("results", results.check.found, (), note)
 

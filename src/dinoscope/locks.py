@@ -20,10 +20,10 @@ from pathlib import Path
 from dinoscope.errors import CollectionError, WriteError
 from dinoscope.store import process_ended, remark, write_bytes
 
-__all__ = ["LOCK_FILES", "Holder", "holder", "is_held", "locked"]
+__all__ = ["LOCK_FILES", "Holder", "deciding", "holder", "is_held", "locked"]
 
-_LOCK, _HOLDER = ".lock", ".lock-holder.json"
-LOCK_FILES = (_LOCK, _HOLDER)
+_LOCK, _HOLDER, _DECISIONS = ".lock", ".lock-holder.json", ".decisions.lock"
+LOCK_FILES = (_LOCK, _HOLDER, _DECISIONS)
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Holder:
         pid: Its number.
         host: Its machine.
         since: When it took the lock, in seconds since 1970.
-        command: What was called: "embed", "publish", or the name of a script.
+        command: What was called: "embed", "survey", or the name of a script.
     """
 
     pid: int
@@ -76,10 +76,7 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
             "nothing is lost then"
         ) from None
     except (OSError, NotImplementedError) as error:
-        raise WriteError(
-            f"cannot lock {folder} ({getattr(error, 'strerror', None) or error}): "
-            "dinoscope must be allowed to write there; if it may not, work on a copy of the folder"
-        ) from None
+        raise _may_not_lock(folder, error) from None
     try:
         _introduce(folder)
         yield
@@ -87,6 +84,36 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
         with suppress(OSError):
             (folder / _HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def deciding(folder: Path) -> Iterator[None]:
+    """Hold the lock of what people decide, which takes a moment and goes on while images are embedded.
+
+    Args:
+        folder: The collection.
+
+    Raises:
+        CollectionError: If another process holds it for ten seconds.
+        WriteError: If the folder may not be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        lock = FileLock(folder / _DECISIONS).acquire(timeout=10, poll_interval=0.02)
+    except Timeout:
+        raise CollectionError(f"another process keeps the decisions of {folder} locked: try again") from None
+    except (OSError, NotImplementedError) as error:
+        raise _may_not_lock(folder, error) from None
+    with lock:
+        yield
+
+
+def _may_not_lock(folder: Path, error: Exception) -> WriteError:
+    return WriteError(
+        f"cannot lock {folder} ({getattr(error, 'strerror', None) or error}): "
+        "dinoscope must be allowed to write there; if it may not, work on a copy of the folder"
+    )
 
 
 def is_held(folder: Path) -> bool:

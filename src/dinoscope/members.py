@@ -21,7 +21,7 @@ from dinoscope.progress import PROGRESS_FILE
 
 __all__ = [
     "FORMAT", "check_folder", "choose_model", "list_models", "no_vectors", "read_manifest", "read_model", "set_shown",
-    "synchronise",
+    "stored_contents", "synchronise",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -214,7 +214,7 @@ def _recognise(path: Path, table: dict[str, list[Any]], source: ImageSource, row
     if not unknown or not lost.any():
         return False
     rows_of: dict[str, list[int]] = {}
-    for row, content in _contents(path, lost):
+    for row, content in stored_contents(path, lost):
         rows_of.setdefault(content, []).append(row)
     found = False
     for index in unknown if rows_of else ():
@@ -228,7 +228,7 @@ def _recognise(path: Path, table: dict[str, list[Any]], source: ImageSource, row
     return found
 
 
-def _contents(path: Path, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
+def stored_contents(path: Path, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
     """Yield the rows wanted (a bit for each) with the digest of their files, where it was stored."""
     for part in store.list_parts(path / "details"):
         try:

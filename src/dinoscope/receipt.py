@@ -98,7 +98,7 @@ def read_receipt(path: Path) -> dict[str, Any]:
         InputError: If it is none, is of a newer version, or was changed.
     """
     try:
-        receipt = store.read_json(path)
+        held: Any = store.read_json(path)
     except FileNotFoundError:
         raise InputError(
             f"there is no receipt {path}: make one with 'dinoscope receipt COLLECTION -o {path}'"
@@ -107,12 +107,13 @@ def read_receipt(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} is no receipt, or was changed ({error.reason}): make it anew from its collection"
         ) from None
-    if not isinstance(receipt, dict) or not isinstance(receipt.get("receipt"), int):
+    receipt: dict[str, Any] = held if isinstance(held, dict) else {}
+    version = receipt.get("receipt")
+    needed = {"sample", "model", "source", "images"}
+    if not isinstance(version, int) or (version <= RECEIPT and not receipt.keys() >= needed):
         raise InputError(f"{path} is no receipt: expected what 'dinoscope receipt COLLECTION -o {path}' writes")
-    if receipt["receipt"] > RECEIPT:
-        raise InputError(
-            f"{path} is a receipt of version {receipt['receipt']}, this dinoscope reads {RECEIPT}: upgrade it"
-        )
+    if version > RECEIPT:
+        raise InputError(f"{path} is a receipt of version {version}, this dinoscope reads {RECEIPT}: upgrade it")
     return receipt
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,6 +165,7 @@ class _OpenVino:
         self.reason = reason + speed
         requests = self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._queue = openvino.AsyncInferQueue(self._model, requests)
+        self._asking = threading.Lock()  # the queue has one callback: two threads would get each other's vectors
         names = [output.get_names() for output in self._model.outputs]
         self._ports = {name: port for port, each in enumerate(names) for name in each}
         self._chunk = 1 if graph.single else _CHUNK
@@ -179,10 +181,11 @@ class _OpenVino:
         def keep(request: Any, number: int) -> None:
             parts[number] = [request.get_output_tensor(port).data.copy() for port in ports]
 
-        self._queue.set_callback(keep)
-        for number, start in enumerate(starts):
-            self._queue.start_async({"pixels": pixels[start : start + self._chunk]}, number)
-        self._queue.wait_all()
+        with self._asking:
+            self._queue.set_callback(keep)
+            for number, start in enumerate(starts):
+                self._queue.start_async({"pixels": pixels[start : start + self._chunk]}, number)
+            self._queue.wait_all()
         return [np.concatenate([part[each] for part in parts]) for each in range(len(ports))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 
 from dinoscope import store
 from dinoscope.errors import WriteError
+from dinoscope.members import list_models
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
 
-__all__ = ["Stage", "is_current", "keep", "run_stage", "stored_settings"]
+__all__ = [
+    "Stage", "is_current", "keep", "label_state_of", "run_stage", "stale_results", "state_of", "stored_settings",
+]  # fmt: skip
 
 # Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
 _VERSIONS = {
@@ -44,7 +47,8 @@ class Stage:
 
 def run_stage(collection: Collection, name: str, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
     """Return a stored result, or compute and store it; see ``Collection.stage``."""
-    path = _path(collection, name, settings)
+    settings = _plain(settings)
+    path = _path(collection.path, collection.state, name, settings)
     known = _read(path)
     stored = known is not None
     if known is not None:
@@ -80,12 +84,11 @@ def stored_settings(collection: Collection, name: str) -> list[dict[str, Any]]:
     found = []
     for path in (collection.path / "results" / name).glob("*.parquet"):
         try:
-            settings = store.read_table(path, [])[1].get("settings", {})
+            modified, settings = path.stat().st_mtime_ns, _settings_of(path)
         except (store.DamagedError, FileNotFoundError):  # the latter: removed meanwhile
             continue
-        labels = settings.get("labels", collection.label_state)
-        if path == _path(collection, name, settings) and labels == collection.label_state:
-            found.append((path.stat().st_mtime_ns, settings))
+        if _belongs(path, settings, collection.state, collection.label_state):
+            found.append((modified, settings))
     return [settings for _, settings in sorted(found, key=lambda each: -each[0])]
 
 
@@ -95,16 +98,74 @@ def is_current(collection: Collection, path: Path) -> bool:
     Raises:
         DamagedError: If it is damaged.
     """
+    return _belongs(path, _settings_of(path), collection.state, collection.label_state)
+
+
+def stale_results(folder: Path) -> list[Path]:
+    """Return the stored results of a collection that are of none of its models' vectors as they are now.
+
+    Raises:
+        DamagedError: If vectors or images are damaged.
+    """
+    rows = {key: [part["row"] for part in store.read_parts(folder / "vectors" / key, ["row"])]
+            for key in list_models(folder)}  # fmt: skip
+    images, _ = store.read_table(folder / "images.parquet", ["key", "label", "split", "removed"])  # the parts first
+    removed = np.asarray(images["removed"], bool)
+    states = []
+    for key, parts in rows.items():
+        held = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        held = held[~removed[held]]
+        labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
+        states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
+    stale = []
+    for path in sorted((folder / "results").glob("*/*.parquet")):
+        try:
+            settings = _settings_of(path)
+        except (store.DamagedError, FileNotFoundError):
+            continue
+        if not any(_belongs(path, settings, *state) for state in states):
+            stale.append(path)
+    return stale
+
+
+def state_of(key: str, contents: Sequence[str], rows: NDArray[np.int64]) -> str:
+    """Return a digest of vectors: of their key and of what the images of these rows are (see ``images.parquet``)."""
+    return store.digest(key, [contents[row] for row in rows.tolist()])
+
+
+def label_state_of(labels: Sequence[str | None], splits: Sequence[str | None]) -> str:
+    """Return a digest of all labels and splits."""
+    return store.digest(labels, splits)
+
+
+def _settings_of(path: Path) -> dict[str, Any]:
+    settings: dict[str, Any] = store.read_table(path, [])[1].get("settings", {})
+    return settings
+
+
+def _belongs(path: Path, settings: dict[str, Any], state: str, label_state: str) -> bool:
+    """Tell whether a result with these settings is of this state."""
     name = path.parent.name
-    return name in _VERSIONS and path == _path(collection, name, store.read_table(path, [])[1].get("settings", {}))
+    return (
+        name in _VERSIONS
+        and path.name == _path(Path(), state, name, settings).name
+        and settings.get("labels", label_state) == label_state
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as JSON has them: a number of NumPy is a number."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _read(path: Path) -> Computed | None:
     """Return a stored result; one that is damaged is made anew."""
-    if not path.exists():
-        return None
     try:
         return store.read_table(path)
+    except FileNotFoundError:
+        return None
     except store.DamagedError as error:
         store.remark(f"{path} was damaged ({error.reason}) and is computed again")
         return None
@@ -118,9 +179,9 @@ def _store(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
         store.remark(f"{error}; the result is used, and computed again next time")
 
 
-def _path(collection: Collection, name: str, settings: dict[str, Any]) -> Path:
-    key = store.digest(name, _VERSIONS[name], collection.state, settings)
-    return collection.path / "results" / name / f"{key}.parquet"
+def _path(folder: Path, state: str, name: str, settings: dict[str, Any]) -> Path:
+    key = store.digest(name, _VERSIONS[name], state, settings)
+    return folder / "results" / name / f"{key}.parquet"
 
 
 # --- dataclasses as columns and JSON ---------------------------------------------------------------------------------

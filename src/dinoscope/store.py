@@ -256,21 +256,23 @@ def check_table(path: Path) -> bool:
 
 @contextmanager
 def _checking(path: Path) -> Iterator[pa.Buffer]:
-    """Map a Parquet file into memory; whatever goes wrong in reading it is damage."""
+    """Map a Parquet file into memory; what goes wrong in reading it is damage, unless the system says otherwise."""
     import pyarrow as pa
 
     try:
         with pa.memory_map(str(path)) as mapped:
             yield mapped.read_buffer()
-    except (FileNotFoundError, PermissionError):
+    except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
+        if getattr(error, "errno", None) not in (None, errno.EIO):  # too many open files, a share that went away
+            raise
         raise DamagedError(path, str(error).splitlines()[0]) from None
 
 
 def list_parts(folder: Path) -> list[Path]:
     """Return the part files of a folder in the order in which they were written."""
-    return sorted(folder.glob("part-*.parquet"))
+    return sorted(folder.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))  # 99999 before 100000
 
 
 def make_folder(path: Path) -> None:
