@@ -137,6 +137,23 @@ def test_the_command_line_publishes_and_searches(run, published):
     assert [(each["id"], each["label"]) for each in there] == [(each["id"], each["label"]) for each in here]
 
 
+def test_the_next_command_is_the_one_that_works(run, tmp_path):
+    pixels, _ = images(20)
+    for model in ("mini-fashion", "mini"):
+        Collection.from_images(pixels, tmp_path / "c", model=model)
+    shown, uri = Collection(tmp_path / "c"), tmp_path / "images.db"
+    other = Collection(tmp_path / "c", "mini-fashion")
+    code, _, err = run("search", tmp_path / "c", 0, "--on", uri, "--name", "some", "--model", "mini-fashion")
+    assert code == 1
+    options = ["--name", "some", "--model", other.key]
+    assert f"run 'dinoscope publish {tmp_path / 'c'} --to {uri} {' '.join(options)}'" in err
+    assert other.key != shown.key
+    code, _, err = run("publish", tmp_path / "c", "--to", uri, *options)
+    assert code == 0
+    assert err.strip().endswith(f"next: dinoscope search {tmp_path / 'c'} ROW --on {uri} {' '.join(options)}")
+    assert run("search", tmp_path / "c", 0, "--on", uri, *options)[0] == 0
+
+
 def test_filters(run, published):
     collection, uri = published
     rows = np.flatnonzero(np.isin(collection.labels, ["Bag", "Coat"]))
@@ -233,6 +250,7 @@ def test_other_expected_errors(run, published, tmp_path, monkeypatch):
     assert not (tmp_path / "none.db").exists()
     code, _, err = run("search", collection.path, 1, "--on", uri, "--name", "other")
     assert "nothing is published there as 'other'" in err
+    assert f"run 'dinoscope publish {collection.path} --to {uri} --name other'" in err
     (tmp_path / "file.db").write_text("text")
     assert "is no database of milvus-lite" in run("publish", collection.path, "--to", tmp_path / "file.db")[2]
     assert "letters, digits and underscores" in run("publish", collection.path, "--to", uri, "--name", "a b")[2]

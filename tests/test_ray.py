@@ -14,9 +14,10 @@ from dinoscope import Collection
 from dinoscope.datasets import load_dataset
 from dinoscope.encoder import Encoder
 from dinoscope.errors import ClusterError, ModelError
-from dinoscope.images import ArraySource, select
+from dinoscope.images import ArraySource, open_source, select
 from dinoscope.ray_batches import OnRay, Recipe
 from tests.ray_cluster import PATIENCE
+from tests.test_sources_archive import MEMBERS, make_tar
 
 pytest.importorskip("ray")
 
@@ -93,6 +94,16 @@ def test_only_what_is_missing_is_embedded(cluster, source, local, tmp_path):
     assert len(some) == 300
     assert cluster.call(embed, cluster.address, source, tmp_path / "c", "mini-fashion", 1) == IMAGES - 300
     np.testing.assert_array_equal(Collection(tmp_path / "c").vectors, local.vectors)
+
+
+def test_an_archive_is_read_by_every_worker(cluster, tmp_path):
+    archive = make_tar(tmp_path / "a.tar", MEMBERS)
+    local = Collection.from_images(archive, tmp_path / "local", model="mini")
+    assert cluster.call(embed, cluster.address, open_source(archive), tmp_path / "c", "mini") == len(MEMBERS)
+    found = Collection(tmp_path / "c")
+    assert found.state == local.state
+    assert found.labels.tolist() == local.labels.tolist()
+    np.testing.assert_array_equal(found.vectors, local.vectors)
 
 
 def test_the_command_line_names_what_cannot_be_read(cluster, tmp_path):

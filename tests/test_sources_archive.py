@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pickle
 import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dinoscope.decode import MAX_PIXELS
 from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.images import FolderSource, ImageSource, load_reduced, open_source
+from dinoscope.images import FolderSource, ImageSource, load_reduced, open_source, select
+from dinoscope.storage import MAX_BYTES, LocalStorage
 from tests.pictures import encoded
 
 
@@ -183,6 +187,56 @@ def test_a_zip_bomb_ends_at_the_size_that_it_states(tmp_path):
         open_source(path).load(0)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("compress_size", 1 << 45, f"has {1 << 25} MB, expected at most {MAX_BYTES >> 20}"),
+        ("file_size", 1 << 45, f"has {1 << 25} MB, expected at most {MAX_BYTES >> 20}"),
+        ("header_offset", (1 << 63) + 5, "damaged: the archive has something else in its place"),
+    ],
+)
+def test_impossible_numbers_in_a_zip_cost_one_image(tmp_path, field, value, reason):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(2):
+            archive.writestr(f"{number}.png", picture(number))
+        setattr(archive.filelist[0], field, value)
+    source = open_source(tmp_path / "a.zip")
+    with pytest.raises(ImageError, match=reason):
+        source.load(0)
+    assert shade(source, 1) == 1
+
+
+def test_a_zip_that_lacks_a_piece_in_its_middle(tmp_path):
+    path = make_zip(tmp_path / "a.zip", MEMBERS)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:60] + whole[90:])  # the first one then begins 30 bytes before the file
+    source = open_source(path)
+    with pytest.raises(ImageError, match="damaged"):
+        source.load(0)
+    assert [shade(source, index) for index in (1, 2, 3)] == [20, 30, 40]
+
+
+def test_an_impossible_size_in_a_tar(tmp_path):
+    whole = make_tar(tmp_path / "a.tar", MEMBERS[:1], tarfile.GNU_FORMAT).read_bytes()
+    second = tarfile.TarInfo("2.png")
+    second.size = 1 << 70
+    end = 512 + -(-len(MEMBERS[0][1]) // 512) * 512
+    (tmp_path / "a.tar").write_bytes(whole[:end] + second.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    source = open_source(tmp_path / "a.tar")
+    assert len(source.items) == 1
+    assert "damaged or cut after 1 files (a file in it has a size" in source.notes[0]  # type: ignore[attr-defined]
+
+
+def test_the_largest_picture_is_not_too_large_to_be_read():
+    assert 3 * 2 * MAX_PIXELS < MAX_BYTES  # RGB of 16 bits, not compressed
+
+
+def test_why_an_archive_cannot_be_opened_names_no_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(os.path, "isfile", lambda path: True)  # it is gone a moment later
+    with pytest.raises(SourceError, match=r"^'a\.tar' cannot be read: No such file or directory$"):
+        LocalStorage(tmp_path).open("a.tar")
+
+
 def test_no_archive_at_all(tmp_path):
     (tmp_path / "a.tar").write_bytes(b"hello" * 1000)
     (tmp_path / "b.tar.gz").write_bytes(b"")
@@ -222,6 +276,25 @@ def test_shards_by_folder_pattern_and_braces(shards):
         open_source(shards / "{0000..0004}.tar")
     with pytest.raises(SourceError, match=r"no archive or table in 'shards' is called 'x\*\.tar'"):
         open_source(shards / "x*.tar")
+
+
+@pytest.mark.parametrize("names", ["{%s/0000,%s/0001}.tar", "%s/{0000,../shards/0001}.tar"])
+def test_braces_do_not_lead_out_of_a_folder(shards, names):
+    with pytest.raises(SourceError, match=r"are not below one folder: write the folder before the braces, as in"):
+        open_source(names.replace("%s", str(shards)))
+
+
+def test_a_pattern_as_windows_writes_it(shards, monkeypatch):
+    pattern = f"{shards}/*.tar".replace("/", "\\")
+    monkeypatch.setattr(os, "sep", "\\")
+    assert len(open_source(pattern).items) == 12
+
+
+def test_a_copy_in_another_process_opens_the_archives_itself(tmp_path, shards):
+    for path in (make_tar(tmp_path / "a.tar", MEMBERS), make_zip(tmp_path / "a.zip", MEMBERS), shards):
+        source = open_source(path)
+        assert described(pickle.loads(pickle.dumps(source))) == described(source)
+        assert shade(pickle.loads(pickle.dumps(select(source, [2]))), 0) == shade(source, 2)
 
 
 def test_shards_named_after_splits(tmp_path):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -20,6 +22,7 @@ from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import ImageError, SourceError
 from dinoscope.images import open_source
+from dinoscope.storage import open_storage
 from tests.test_sources_archive import MEMBERS, described, make_tar, make_zip, picture
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+key"
@@ -108,6 +111,52 @@ def test_archives_and_tables_are_read_where_they_lie(bucket, tmp_path):
     assert (source.items[0].label, source.load(0)[0, 0, 0]) == ("x", 5)
     with pytest.raises(ImageError, match="cannot be read"):
         source.load(1)
+
+
+def test_patterns_of_folders_and_names_with_marks(bucket, tmp_path):
+    shard = make_tar(tmp_path / "0.tar", MEMBERS).read_bytes()
+    for name in ("train/0.tar", "val/0.tar", "[1]/2.tar", "set/{3}.tar"):
+        bucket(name, shard)
+    ids = [f"{split}/0.tar/{name}" for split in ("train", "val") for name, _ in MEMBERS]
+    for uri in ("s3://photos/{train,val}/0.tar", "s3://photos/*/0.tar"):
+        assert [item.id for item in open_source(uri).items] == ids
+    source = open_source("s3://photos/[1]")
+    assert (source.name, source.items[0].id) == ("[1]", "2.tar/test/cat/1.png")
+    assert open_source("s3://photos/set/{3}.tar").items[0].id == "test/cat/1.png"
+    assert open_source("s3://photos/[1]/2.tar").items[0].id == "test/cat/1.png"
+    copied = pickle.loads(pickle.dumps(source))
+    assert described(copied) == described(source)
+    with pytest.raises(SourceError, match=r"no archive or table in 'photos' is called '\[xy\]/\*\.tar'"):
+        open_source("s3://photos/[xy]/*.tar")
+
+
+def test_a_pattern_where_nobody_may_look_around(monkeypatch):
+    def refuse(path):
+        raise OSError("AWS Error ACCESS_DENIED")
+
+    system = SimpleNamespace(from_uri=lambda uri: (SimpleNamespace(get_file_info=refuse), "bucket/set/{0..1}.tar"))
+    monkeypatch.setattr("pyarrow.fs.FileSystem", system)
+    storage, file, pattern = open_storage("s3://bucket/set/{0..1}.tar")
+    assert (storage.name, file, pattern) == ("set", None, "{0..1}.tar")
+    with pytest.raises(SourceError, match=r"cannot open s3://bucket/set: AWS Error ACCESS_DENIED"):
+        open_storage("s3://bucket/set")
+
+
+def test_reasons_that_are_stored_tell_no_path_of_this_machine(tmp_path):
+    root = tmp_path / "set"
+    root.mkdir()
+    make_tar(root / "a.tar", MEMBERS)
+    (root / "b.png").write_bytes(picture(1))
+    archive, folder = open_source((root / "a.tar").as_uri()), open_source(root.as_uri())
+    copied = pickle.dumps(archive)
+    for path in list(root.iterdir()):
+        path.unlink()
+    with pytest.raises(ImageError, match=r"cannot be read: .*'set/b\.png'.*No such file") as gone:
+        folder.load(0)
+    with pytest.raises(ImageError, match=r"cannot be read: .*'set/a\.tar'.*No such file") as gone_archive:
+        pickle.loads(copied).load(0)
+    for caught in (gone, gone_archive):
+        assert str(tmp_path) not in str(caught.value)
 
 
 def test_no_credentials_anywhere(both, address, tmp_path, run, monkeypatch):

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import json
+import ntpath
 import os
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -11,11 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dinoscope import embedding
+from dinoscope import embedding, sources_table, table_files
 from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import ImageError, SourceError
 from dinoscope.images import ImageSource, open_source
+from dinoscope.storage import LocalStorage
+from dinoscope.table_columns import texts
 from tests.pictures import encoded
 from tests.test_sources_archive import described, picture
 
@@ -75,14 +80,24 @@ def test_the_layout_of_hugging_face(tmp_path):
 
 def test_a_struct_without_bytes_names_a_file(tmp_path):
     (tmp_path / "1.png").write_bytes(picture(1))
-    held = [{"bytes": None, "path": "1.png"}, {"bytes": None, "path": None}, {"bytes": None, "path": "../1.png"}]
+    paths = ["1.png", None, "../1.png", str(tmp_path / "1.png")]
+    held = [{"bytes": b"" if number % 2 else None, "path": path} for number, path in enumerate(paths)]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     source = open_source(write(tmp_path / "a.parquet", {"image": pa.array(held, kind)}))
     assert source.load(0)[0, 0, 0] == 1
+    with pytest.raises(ImageError, match="is empty"):
+        source.load(1)
+    for index in (2, 3):  # the reason is stored: it tells no path of this machine
+        with pytest.raises(ImageError, match=r"^is missing: the table names a file outside its own folder$"):
+            source.load(index)
+
+
+def test_a_row_without_an_image(tmp_path):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    held = [{"bytes": picture(1), "path": "1.png"}, {"bytes": None, "path": None}]
+    source = open_source(write(tmp_path / "a.parquet", {"image": pa.array(held, kind)}))
     with pytest.raises(ImageError, match="is missing: the table has none in this row"):
         source.load(1)
-    with pytest.raises(ImageError, match="not below the table's folder"):
-        source.load(2)
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "parquet"])
@@ -126,6 +141,67 @@ def test_paths_outside_are_refused(tmp_path, path):
     (tmp_path / "t.csv").write_text(f"path\n{path}\n")
     with pytest.raises(SourceError, match=r"t\.csv names .*, which is not below the table's folder: move the table"):
         open_source(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("path", ["C:\\photos\\1.png", "..\\1.png", "a\\..\\..\\1.png", "\\\\server\\photos\\1.png"])
+def test_paths_outside_are_refused_on_windows(monkeypatch, path):
+    monkeypatch.setattr(sources_table, "os", SimpleNamespace(sep="\\", path=ntpath))
+    with pytest.raises(SourceError, match="not below the table's folder"):
+        sources_table._beside("t.csv", path)
+    with pytest.raises(SourceError, match="not below the table's folder"):
+        sources_table._beside("data/t.csv", path.replace("..", "..\\.."))
+    assert sources_table._beside("data/t.csv", "cats\\1.png") == "data/cats/1.png"
+
+
+def test_labels_that_are_floats(tmp_path):
+    assert texts(pa.chunked_array([[1234567.0, 1234568.0, None, float("nan"), -1.0, 0.1, float("inf")]])) == [
+        "1234567", "1234568", None, None, "-1", "0.1", "inf",
+    ]  # fmt: skip
+    assert texts(pa.chunked_array([pa.array([0.1, 16777217.0, 2.0], pa.float32())])) == ["0.1", "16777216", "2"]
+    assert texts(pa.chunked_array([[1.0, 0.0, None, -1.0, 0.5]]), ["cat", "dog"]) == ["dog", "cat", None, None, "0.5"]
+    assert texts(pa.chunked_array([[True, False]])) == ["True", "False"]
+
+
+def test_columns_of_one_name(tmp_path):
+    held = [pa.array(pictures(2)), pa.array(["a", "b"]), pa.array(["c", "d"])]
+    pq.write_table(pa.Table.from_arrays(held, ["image", "label", "label"]), tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("path,label,label\n1.png,a,b\n")
+    for name in ("a.parquet", "a.csv"):
+        with pytest.raises(SourceError, match=rf"^{name} has several columns called 'label': give each its own name"):
+            open_source(tmp_path / name)
+    (tmp_path / "both").mkdir()
+    write(tmp_path / "both" / "0.parquet", {"image": pictures(2), "label": ["a", "b"]})
+    (tmp_path / "a.parquet").rename(tmp_path / "both" / "1.parquet")
+    with pytest.raises(SourceError, match=r"^1\.parquet has several columns called 'label'"):
+        open_source(tmp_path / "both")
+
+
+def test_names_of_columns_with_dots(tmp_path, monkeypatch):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": data, "path": f"{n}.png"} for n, data in enumerate(pictures(50))], kind)
+    path = write(tmp_path / "a.parquet", {"data.image": images, "annotation.label": ["a", "b"] * 25})
+    source = open_source(path, label_column="annotation.label")
+    assert described(source)[:2] == [("0.png", "a", None, 0), ("1.png", "b", None, 1)]
+    monkeypatch.setattr(table_files, "_BATCH_BYTES", 1000)  # fewer rows are read at once where images are large
+    table = table_files.open_table(LocalStorage(tmp_path).open("a.parquet"), "a.parquet")
+    assert isinstance(table, table_files.ParquetTable)
+    assert table._batch_rows("data.image", 0) < 50
+
+
+def test_a_copy_in_another_process_opens_the_tables_itself(tmp_path):
+    for number in range(2):
+        write(tmp_path / f"{number}.parquet", {"image": pictures(20, 20 * number)}, row_group_size=7)
+        (tmp_path / f"{number}.png").write_bytes(picture(number))
+    (tmp_path / "t.csv").write_text("path\n0.png\n1.png\n")
+    for path in (tmp_path / "*.parquet", tmp_path / "1.parquet", tmp_path / "t.csv"):
+        source = open_source(path)
+        copied = pickle.dumps(source)
+        assert described(pickle.loads(copied)) == described(source)
+    source = open_source(tmp_path / "1.parquet")
+    copied = pickle.dumps(source)
+    (tmp_path / "1.parquet").unlink()  # as where a machine does not reach it
+    with pytest.raises(ImageError, match=r"^cannot be read: '1\.parquet' is no regular file$"):
+        pickle.loads(copied).load(0)
 
 
 def test_columns_can_be_named(tmp_path):

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def test_every_setting_of_the_grid_and_the_default_are_measured(tuned):
     assert (tuned.k, tuned.aim) == (15, "silhouette")
     assert {each.seeds for each in tuned.settings} <= {1, 3}
     for each in tuned.settings:
+        assert (each.aim, replace(each, silhouette=None).aim) == (each.silhouette, each.rank_correlation)
         assert (each.difference is None) == (each.seeds == 1)
         assert each.seconds > 0
         assert each.coordinates.shape == (150, 2)

@@ -27,6 +27,7 @@ _LABEL_BYTES = 1 << 16  # of a file that holds a label, at most
 _LABEL_LETTERS = 100  # a longer text is a caption
 _UNREADABLE = 255  # a method that no zip file has
 _LINK = "a link inside the archive is left out"
+_LARGEST = (1 << 63) - 1  # size or offset that a file can have
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ def read_index(file: Any, name: str) -> Iterator[Member]:
 
 
 def _zip_members(file: Any, name: str) -> Iterator[Member]:
-    infos = _zip_infos(file, name)
+    infos, end = _zip_infos(file, name), file.size()
     infos.reverse()
     while infos:  # each is freed once it is taken
         info = infos.pop()
@@ -87,7 +88,8 @@ def _zip_members(file: Any, name: str) -> Iterator[Member]:
         if stat.S_ISLNK(info.external_attr >> 16):
             member.image, member.remark = False, _LINK if member.image else ""
         member.stamp, member.crc = f"{info.CRC} {info.file_size}", info.CRC
-        member.offset, member.stored, member.size = info.header_offset, info.compress_size, info.file_size
+        member.offset = min(max(info.header_offset, 0), end)  # a damaged zip may say anything; nothing is at its end
+        member.stored, member.size = info.compress_size, info.file_size
         member.method = _UNREADABLE if info.flag_bits & 0x1 else info.compress_type
         yield member
 
@@ -113,13 +115,15 @@ def _tar_members(file: Any, name: str) -> Iterator[Member]:
                 opened.members = []  # type: ignore[attr-defined]  # it would keep them all
                 if info.isdir() or not (member := _tar_member(opened, info)).name:
                     continue
+                if not 0 <= member.size <= _LARGEST:
+                    raise tarfile.ReadError("a file in it has a size that no file has")
                 yield member
                 found += 1
                 if member.offset + member.size > whole:
                     raise tarfile.ReadError("it ends within the last one")
             if file.read_at(tarfile.BLOCKSIZE, opened.offset) != bytes(tarfile.BLOCKSIZE):  # tarfile stops silently
                 raise tarfile.ReadError("what follows is no tar")
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
         if not found:
             raise SourceError(f"{name} is no archive that can be read, expected tar or zip: {error}") from None
         yield Member("", remark=f"{name} is damaged or cut after {found:,} files ({error}): those before are used")

@@ -18,7 +18,7 @@ from dinoscope.cli_explore import explore
 from dinoscope.cli_integrity import print_verification, receipt, verify
 from dinoscope.cli_maps import map_, tune
 from dinoscope.cli_models import app as models
-from dinoscope.cli_options import CollectionPath, DeviceOption, JsonOption, ModelOption
+from dinoscope.cli_options import INTERRUPTED, CollectionPath, DeviceOption, JsonOption, ModelOption
 from dinoscope.cli_publish import LabelOption, NameOption, OnOption, SplitOption, publish
 from dinoscope.cli_survey import survey
 from dinoscope.errors import DinoscopeError, InputError
@@ -44,7 +44,7 @@ KOption = Annotated[
 ]
 
 
-EXPECTED_ERROR, INTERRUPTED = 1, 130  # exit codes
+EXPECTED_ERROR = 1  # exit code
 _SHIPPED = "fashion-mnist-test"  # what the demo runs on
 
 

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli_options import JsonOption
+from dinoscope.cli_options import INTERRUPTED, JsonOption
 
 if TYPE_CHECKING:
     from dinoscope.models import Model
 
 __all__ = ["app"]
 
-INTERRUPTED = 130  # exit code
 _WIDE, _WIDER = 100, 120  # columns from which there is room for speeds, and for descriptions
 
 app = typer.Typer(

@@ -9,7 +9,17 @@ import typer
 
 from dinoscope.errors import InputError
 
-__all__ = ["CollectionPath", "DeviceOption", "JsonOption", "ModelOption", "TableOption", "output_suffix"]
+__all__ = [
+    "INTERRUPTED",
+    "CollectionPath",
+    "DeviceOption",
+    "JsonOption",
+    "ModelOption",
+    "TableOption",
+    "output_suffix",
+]
+
+INTERRUPTED = 130  # exit code of a command that Ctrl-C stopped
 
 CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
 ModelOption = Annotated[str | None, typer.Option("--model", help="Which model's vectors, where there are several.")]

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli_options import INTERRUPTED, CollectionPath, JsonOption, ModelOption
 
 __all__ = ["LabelOption", "NameOption", "OnOption", "SplitOption", "publish"]
 
-_INTERRUPTED = 130  # exit code
 _PLACE = "http(s)://HOST:PORT of a Milvus server, or a name ending with .db (milvus-lite)."
 OnOption = Annotated[str | None, typer.Option("--on", metavar="URI", help=f"Search what was published: {_PLACE}")]
 LabelOption = Annotated[
@@ -50,14 +49,15 @@ def publish(
             done = send(opened, to, name=name, replace=replace, on_progress=show)
     except KeyboardInterrupt:
         say("\nstopped; what was sent is kept: the same command continues")
-        raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     if as_json:
         print_json(vars(done))
         return
     unchanged = done.images - done.upserted
+    chosen = "".join(f" {option} {value}" for option, value in (("--name", name), ("--model", model)) if value)
     say(
         f"{done.images:,} images in {done.name}: {done.upserted:,} sent, {done.removed:,} removed, {unchanged:,} "
-        f"unchanged, in {duration(done.seconds)}; next: dinoscope search {collection} ROW --on {to}"
+        f"unchanged, in {duration(done.seconds)}; next: dinoscope search {collection} ROW --on {to}{chosen}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, output_suffix
+from dinoscope.cli_options import INTERRUPTED, CollectionPath, JsonOption, ModelOption, output_suffix
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
-_INTERRUPTED = 130  # exit code
 _DRAWN = 200_000  # points of the picture; of more, so many are drawn at random
 
 
@@ -66,7 +65,7 @@ def survey(
             )  # fmt: skip
     except KeyboardInterrupt:
         say("\nstopped; what is done is kept: the same command continues")
-        raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(INTERRUPTED) from None
     if output is not None or not as_json:
         target = output or collection / "survey.png"
         _WRITERS[suffix](target, made, read_manifest(collection)["source"]["name"])

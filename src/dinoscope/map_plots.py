@@ -323,7 +323,6 @@ def _number(value: float) -> str:
 
 
 def _caption(setting: Setting, tuning: Tuning) -> str:
-    aim = setting.rank_correlation if setting.silhouette is None else setting.silhouette
     marks = [
         text
         for text, holds in (
@@ -333,4 +332,4 @@ def _caption(setting: Setting, tuning: Tuning) -> str:
         )
         if holds
     ]
-    return f"kept {setting.neighbors_kept:.3f}   {tuning.aim} {aim:.3f}\n{'  ·  '.join(marks)}"
+    return f"kept {setting.neighbors_kept:.3f}   {tuning.aim} {setting.aim:.3f}\n{'  ·  '.join(marks)}"

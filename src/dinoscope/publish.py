@@ -26,6 +26,7 @@ from dinoscope.checks import check_count
 from dinoscope.collection import Match
 from dinoscope.errors import InputError, PublishError
 from dinoscope.knn import row_blocks
+from dinoscope.members import list_models
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -143,6 +144,9 @@ def search_published(
         PublishError: Milvus cannot be reached or refuses.
     """
     check_count(k, "k", at_most=_MOST_ANSWERS, why="what Milvus is asked for")
+    chosen = f" --name {name}" if name else ""
+    if len(list_models(collection.path)) > 1:
+        chosen += f" --model {collection.key}"
     name = _checked_name(collection, name)
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
     if isinstance(query, int | np.integer):
@@ -150,7 +154,8 @@ def search_published(
         filters.append(f"row != {query}")
     else:
         vector = collection.query_vector(query, weights)
-    missing = f"nothing is published there as {name!r}: run 'dinoscope publish {collection.path} --to {uri}'"
+    command = f"dinoscope publish {collection.path} --to {uri}{chosen}"
+    missing = f"nothing is published there as {name!r}: run '{command}'"
     if _is_file(uri) and not Path(uri).exists():  # asking would make it
         raise InputError(missing)
     with _connected(uri) as client:

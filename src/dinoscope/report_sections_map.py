@@ -141,11 +141,10 @@ def tuning(facts: Facts) -> str:
     for each in sorted(found.settings, key=lambda each: (not each.on_front, -each.neighbors_kept)):
         signs = {"recommended": each is found.recommended, "default": each is found.default, "front": each.on_front}
         marks = [text for text, holds in signs.items() if holds]
-        aim = each.rank_correlation if each.silhouette is None else each.silhouette
         differ = "" if each.difference is None else f"{each.difference:.3f}"
         lines.append((
             f"{each.n_neighbors} neighbours, min_dist {each.min_dist:g}", html.bar(each.neighbors_kept),
-            html.bar(each.trustworthiness), html.bar(aim), differ, ", ".join(marks),
+            html.bar(each.trustworthiness), html.bar(each.aim), differ, ", ".join(marks),
         ))  # fmt: skip
     heads = ("setting", "neighbours kept", "trustworthiness", found.aim, "seeds differ by", "")
     alt = f"{len(found.settings)} small maps, a row for each n_neighbors and a column for each min_dist"

@@ -13,7 +13,7 @@ from dinoscope.errors import InputError, SourceError
 from dinoscope.items import SUFFIXES, printable
 from dinoscope.sources_archive import ArchiveSource
 from dinoscope.sources_table import TableSource
-from dinoscope.storage import LocalStorage, Storage, is_remote, open_storage
+from dinoscope.storage import LocalStorage, Storage, is_pattern, is_remote, open_storage, split_pattern
 from dinoscope.table_columns import TableColumns
 from dinoscope.table_files import TABLES
 
@@ -22,13 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["is_pattern", "open_files"]
 
-_WILD = re.compile(r"[*?{]|\[.+\]")
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
-
-
-def is_pattern(path: str) -> bool:
-    """Tell whether a path names several files: "shards/*.tar", "shards/{0000..0099}.tar"."""
-    return _WILD.search(path) is not None
 
 
 def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
@@ -46,19 +40,23 @@ def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
         InputError: Columns are named, and it is no table.
     """
     storage: Storage
+    file: str | None = None
+    pattern: str | None = None
     if is_remote(source):
-        storage, name = open_storage(source)
-        named = name is not None and not is_pattern(name)
-        files = None if name is None else [name] if named else _match(storage, name)
+        storage, file, pattern = open_storage(source)
     elif os.path.isdir(source):
-        storage, files, named = LocalStorage(source), None, False
+        storage = LocalStorage(source)
     elif os.path.exists(source) or not is_pattern(source):
-        storage, files, named = LocalStorage(os.path.dirname(source) or "."), [os.path.basename(source)], True
+        storage, file = LocalStorage(os.path.dirname(source) or "."), os.path.basename(source)
     else:
-        folder, pattern = _split_pattern(source)
-        storage, named = LocalStorage(folder), False
-        files = _match(storage, pattern)
-    opened = _open_folder(storage, wanted) if files is None else _open_named(storage, files, named, wanted)
+        folder, pattern = split_pattern(source.replace(os.sep, "/"))
+        storage = LocalStorage(folder)
+    if pattern is not None:
+        opened = _open_named(storage, _match(storage, pattern), False, wanted)
+    elif file is not None:
+        opened = _open_named(storage, [file], True, wanted)
+    else:
+        opened = _open_folder(storage, wanted)
     if wanted != TableColumns() and opened is not None and opened.kind != "table":
         raise InputError(f"columns are those of a table: {opened.name} is of kind {opened.kind}, which has none")
     return opened
@@ -105,17 +103,16 @@ def _packed(file: str) -> SourceError:
     )
 
 
-def _split_pattern(path: str) -> tuple[str, str]:
-    parts = path.split("/")
-    first = next(number for number, part in enumerate(parts) if _WILD.search(part))
-    return "/".join(parts[:first]) + ("/" if first else "") or ".", "/".join(parts[first:])
-
-
 def _match(storage: Storage, pattern: str) -> list[str]:
     """Return the files that a pattern names, in natural order; those of {0000..0099} must all be there."""
     listed: list[str] | None = None
     found: list[str] = []
     for each in _expand(pattern):
+        if each.startswith("/") or ".." in each.split("/") or os.path.splitdrive(each)[0]:  # ids would hold the path
+            raise SourceError(
+                f"{pattern!r} names files that are not below one folder: write the folder before the braces, as in "
+                "'/data/{a,b}.tar', and no '..' in them"
+            )
         if not is_pattern(each):
             found.append(each)
             continue

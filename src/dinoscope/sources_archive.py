@@ -6,7 +6,6 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from dinoscope.archive_index import Member, read_index
 from dinoscope.decode import ReducedImage, UnreadableError, read_reduced
 from dinoscope.errors import ImageError, SourceError
 from dinoscope.items import Item, Items, digest, has_split_folders, place_in_folders, printable, split_in_name
-from dinoscope.storage import MAX_BYTES, Storage
+from dinoscope.storage import MAX_BYTES, OpenFiles, Storage
 
 __all__ = ["ArchiveSource"]
 
@@ -48,7 +47,7 @@ class ArchiveSource:
 
     def __init__(self, storage: Storage, archives: Sequence[str], *, named: bool) -> None:
         self._archives, self.name = list(archives), printable(archives[0]) if named else storage.name
-        self._open = lru_cache(_OPEN)(storage.open)  # the last thread that reads a dropped one closes it
+        self._open = OpenFiles(storage.open, _OPEN)
         self._columns = {key: array(code) for key, code in (("archive", "L"), *_NUMBERS)}
         self.ignored, self._remarks = 0, Counter[str]()
         listed = _Names(not named)
@@ -109,8 +108,8 @@ class ArchiveSource:
     def _read(self, index: int) -> bytes:
         """Return the bytes of one image file."""
         member = {key: column[index] for key, column in self._columns.items()}
-        if member["size"] > MAX_BYTES:
-            raise ImageError(f"has {member['size'] >> 20} MB, expected at most {MAX_BYTES >> 20}")
+        if (most := max(member["size"], member["stored"])) > MAX_BYTES:
+            raise ImageError(f"has {most >> 20} MB, expected at most {MAX_BYTES >> 20}")
         try:
             file = self._open(self._archives[member["archive"]])
             offset = member["offset"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,9 @@ from numpy.typing import NDArray
 from dinoscope.decode import ReducedImage, UnreadableError, read_reduced
 from dinoscope.errors import ImageError, SourceError
 from dinoscope.items import Item, Items, digest, split_in_name
-from dinoscope.storage import Storage
-from dinoscope.table_columns import TableColumns, choose_columns, texts
-from dinoscope.table_files import ParquetTable, Table, open_table
+from dinoscope.storage import OpenFiles, Storage
+from dinoscope.table_columns import TableColumns, check_names, choose_columns, texts
+from dinoscope.table_files import CsvTable, ParquetTable, Table, open_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,8 +52,9 @@ class TableSource:
 
     def __init__(self, storage: Storage, files: Sequence[str], wanted: TableColumns, *, named: bool) -> None:
         self.name, self._storage, self._named = files[0] if named else storage.name, storage, named
-        self._tables = [open_table(storage.open(file), file) for file in files]
-        first = next((preview for table in self._tables if (preview := table.preview()).num_rows), None)
+        self._files, self._open = list(files), OpenFiles(partial(_open, storage))
+        tables = [self._open(file) for file in files]
+        first = next((preview for table in tables if (preview := table.preview()).num_rows), None)
         if first is None:
             raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
         self._chosen = choose_columns(first, wanted, self.name)
@@ -92,19 +95,26 @@ class TableSource:
         if self._chosen.form == "path":
             return self._renamed.get(index) or self._items.name(index)
         number = bisect_right(self._ends, index)
-        table = self._tables[number]
-        value = _value(table, self._chosen.image, index - ([0, *self._ends][number]))
+        value = self._value(self._files[number], index - ([0, *self._ends][number]))
         if isinstance(value, dict):
             if not value["bytes"] and value["path"]:
-                return _inside(table.name, value["path"])
+                return _inside(self._files[number], value["path"])
             value = value["bytes"]
         if value is None:
             raise ImageError("is missing: the table has none in this row")
         picture: bytes = value
         return picture
 
+    def _value(self, file: str, row: int) -> Any:
+        import pyarrow as pa
+
+        try:
+            return self._open(file).value(self._chosen.image, row)
+        except (OSError, SourceError, pa.ArrowException, StopIteration) as error:
+            raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
+
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp in zip(self._tables, stamps, strict=True):
+        for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
             self._rows.append(rows)
@@ -120,9 +130,11 @@ class TableSource:
         chosen = self._chosen
         path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
         try:
-            return table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
+            held = table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
         except KeyError:
-            raise SourceError(f"{table.name} has other columns than {self._tables[0].name}") from None
+            raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
+        check_names(held.column_names, table.name)
+        return held
 
     def _names(self, table: Table, held: pa.Table, rows: int) -> list[str]:
         numbers = (f"{row:05d}" for row in range(rows))
@@ -151,26 +163,23 @@ class TableSource:
         return Items(replace(item, id=ids.get(index, item.id)) for index, item in enumerate(items))
 
 
-def _value(table: Table, column: str, row: int) -> Any:
-    import pyarrow as pa
-
-    try:
-        return table.value(column, row)
-    except (OSError, pa.ArrowException, StopIteration) as error:
-        raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
+def _open(storage: Storage, file: str) -> CsvTable | ParquetTable:
+    return open_table(storage.open(file), file)
 
 
 def _inside(table: str, path: str) -> str:
     try:
         return _beside(table, path)
-    except SourceError as error:
-        raise ImageError(str(error)) from None
+    except SourceError:  # which names the path: it may be one of this machine, and reasons are stored
+        raise ImageError("is missing: the table names a file outside its own folder") from None
 
 
 def _beside(table: str, path: str) -> str:
     """Return a path that a table holds as one relative to the folder of all tables."""
+    path = path.replace(os.sep, "/")  # as Windows writes it
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(table), path))
-    if joined.startswith(("/", "../")) or joined == "..":
+    drive = any(os.path.splitdrive(each)[0] for each in (path, joined))
+    if drive or joined.startswith(("/", "../")) or joined == "..":
         raise SourceError(
             f"{table} names {path!r}, which is not below the table's folder: move the table to the images' folder, "
             "and write paths relative to it"

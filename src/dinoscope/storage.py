@@ -5,21 +5,36 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dinoscope.decode import WHOLE_BYTES, ReducedImage, UnreadableError, read_reduced
 from dinoscope.errors import ImageError, SourceError
 from dinoscope.items import digest, printable, sort_naturally
 
-__all__ = ["MAX_BYTES", "Listing", "LocalStorage", "RemoteStorage", "Storage", "is_hidden", "is_remote", "open_storage"]
+__all__ = [
+    "MAX_BYTES",
+    "Listing",
+    "LocalStorage",
+    "OpenFiles",
+    "RemoteStorage",
+    "Storage",
+    "is_hidden",
+    "is_pattern",
+    "is_remote",
+    "open_storage",
+    "split_pattern",
+]
 
-MAX_BYTES = 1 << 29  # of one image file that is read whole, 512 MiB: 100 million pixels of 16-bit RGB take 600 MB
+MAX_BYTES = 5 << 27  # of one image file that is read whole, 640 MiB: 100 million pixels of 16-bit RGB take 572
 _SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "file", "abfs", "abfss")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 _LOOK_UP = 1000  # files whose sizes are asked for at once
+_WILD = re.compile(r"[*?{]|\[[^/\\]+\]")
 
+Opened = TypeVar("Opened")
 
 Listing: TypeAlias = tuple[list[str], Iterable[str], int]  # names, stamps, number of other files
 
@@ -107,8 +122,9 @@ class LocalStorage:
             return pa.OSFile(path)
         except UnicodeEncodeError:
             raise SourceError(f"{printable(name)!r} has a name that is no UTF-8: rename it") from None
-        except OSError as error:
-            raise SourceError(f"{name!r} cannot be read: {error.strerror or error}") from error
+        except OSError as error:  # its own text holds the whole path
+            reason = os.strerror(error.errno) if error.errno else "the system refuses it"
+            raise SourceError(f"{name!r} cannot be read: {reason}") from None
 
 
 class RemoteStorage:
@@ -127,20 +143,25 @@ class RemoteStorage:
             infos = self._system.get_file_info(FileSelector(self._root, recursive=True))
         except (OSError, ValueError) as error:
             raise SourceError(f"cannot list {self._shown}: {self._reason(error)}") from None
-        held: dict[str, tuple[int, int]] = {}
+        names: list[str] = []
+        sizes, times = array("q"), array("q")
         ignored = 0
-        for info in infos:
+        infos.reverse()
+        while infos:  # each is freed once it is taken
+            info = infos.pop()
             name = info.path[len(self._root) :].lstrip("/")
             if info.type != FileType.File or any(is_hidden(part) for part in name.split("/")):
                 continue
             if name.lower().endswith(suffixes):
-                held[name] = (info.size or 0, info.mtime_ns or 0)
+                names.append(name)
+                sizes.append(info.size or 0)
+                times.append(info.mtime_ns or 0)
             else:
                 ignored += 1
-        names = [*held]
+        listed = {name: place for place, name in enumerate(names)}
         sort_naturally(names)
-        sizes, times = array("q", (held[name][0] for name in names)), array("q", (held[name][1] for name in names))
-        return names, (f"{size} {time}" for size, time in zip(sizes, times, strict=True)), ignored
+        order = array("q", (listed[name] for name in names))
+        return names, (f"{sizes[place]} {times[place]}" for place in order), ignored
 
     def stamps(self, names: Sequence[str]) -> Iterator[str]:
         """See `Storage.stamps`."""
@@ -179,10 +200,41 @@ class RemoteStorage:
         try:
             return self._system.open_input_file(f"{self._root}/{name}")
         except (OSError, ValueError) as error:
-            raise SourceError(f"{self._shown}: cannot read {name!r}: {self._reason(error)}") from None
+            raise SourceError(f"{name!r} cannot be read: {self._reason(error)}") from None
 
     def _reason(self, error: Exception) -> str:
-        return _scrub(" ".join(str(error).split()), self._secrets)
+        reason = " ".join(str(error).split())
+        if self._root:  # of file:// it is a path of this machine, and reasons are stored
+            reason = reason.replace(self._root, self.name)
+        return _scrub(reason, self._secrets)
+
+
+class OpenFiles(Generic[Opened]):
+    """Files by their names, each opened when it is first asked for; a pickled copy, of a worker, opens its own."""
+
+    def __init__(self, opener: Callable[[str], Opened], most: int | None = None) -> None:
+        """Say what opens one, and how many are held open: the last thread that reads a dropped one closes it."""
+        self._arguments = (opener, most)
+        self._open = lru_cache(most)(opener)
+
+    def __call__(self, name: str) -> Opened:
+        """Return the open file; what opens it may raise."""
+        return self._open(name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OpenFiles, self._arguments
+
+
+def is_pattern(path: str) -> bool:
+    """Tell whether a path names several files: "shards/*.tar", "shards/{0000..0099}.tar"."""
+    return _WILD.search(path) is not None
+
+
+def split_pattern(path: str) -> tuple[str, str]:
+    """Split a pattern, with "/", into the folder before the first part with a mark and the rest."""
+    parts = path.split("/")
+    first = next(number for number, part in enumerate(parts) if is_pattern(part))
+    return "/".join(parts[:first]) + ("/" if first else "") or ".", "/".join(parts[first:])
 
 
 def is_remote(source: str) -> bool:
@@ -190,11 +242,11 @@ def is_remote(source: str) -> bool:
     return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", source) is not None
 
 
-def open_storage(uri: str) -> tuple[RemoteStorage, str | None]:
+def open_storage(uri: str) -> tuple[RemoteStorage, str | None, str | None]:
     """Reach a URI such as "s3://bucket/photos", with the credentials that pyarrow finds by itself.
 
     Returns:
-        The folder, and the name of the file in it where the URI is one of a file or a pattern ("*.tar").
+        The folder; the name of the file in it, where the URI is one of a file; or the pattern of files in it.
 
     Raises:
         SourceError: The scheme is unknown, or nothing is there.
@@ -218,19 +270,24 @@ def open_storage(uri: str) -> tuple[RemoteStorage, str | None]:
     full = f"{scheme}://{netloc}{quote(path, safe='/')}" + (f"?{urlencode(query)}" if query else "")
     try:
         system, root = FileSystem.from_uri(full)
-        if any(mark in path for mark in "*{["):
-            folder, _, pattern = root.rpartition("/")
-            return RemoteStorage(system, folder, shown, secrets), pattern
-        info = system.get_file_info(root)
+        try:
+            found = system.get_file_info(root).type  # first of all: a name may have brackets
+        except OSError:  # Windows has no such names; and a server may give files and not say which there are
+            if not is_pattern(path):
+                raise
+            found = FileType.NotFound
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split()).replace(full, shown).replace(uri, shown)
         raise SourceError(f"cannot open {shown}: {_scrub(reason, secrets)}") from None
-    if info.type == FileType.NotFound:
+    if found == FileType.NotFound and is_pattern(path):
+        folder, pattern = split_pattern(root)
+        return RemoteStorage(system, folder, shown, secrets), None, pattern
+    if found == FileType.NotFound:
         raise SourceError(f"nothing is at {shown}: expected a folder of images, an archive or a table")
-    if info.type == FileType.File:
+    if found == FileType.File:
         folder, _, name = root.rpartition("/")
-        return RemoteStorage(system, folder, shown.rpartition("/")[0], secrets), name
-    return RemoteStorage(system, root, shown, secrets), None
+        return RemoteStorage(system, folder, shown.rpartition("/")[0], secrets), name, None
+    return RemoteStorage(system, root, shown, secrets), None, None
 
 
 def _scrub(text: str, secrets: Iterable[str]) -> str:

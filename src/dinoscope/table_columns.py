@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from dinoscope.items import SUFFIXES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["NO_COLUMN", "ChosenColumns", "TableColumns", "choose_columns", "texts"]
+__all__ = ["NO_COLUMN", "ChosenColumns", "TableColumns", "check_names", "choose_columns", "texts"]
 
 NO_COLUMN = "none"
 _LABELS = ("label", "labels", "class", "class_name", "classname", "category", "target", "fine_label", "coarse_label")
@@ -59,6 +61,17 @@ class ChosenColumns:
         return f"image column: {self.image}{also}; label column: {label}; split column: {split}"
 
 
+def check_names(names: Iterable[str], table: str) -> None:
+    """Check that no two columns of a table have one name.
+
+    Raises:
+        SourceError: Some have: which is meant cannot be said.
+    """
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    if doubled:
+        raise SourceError(f"{table} has several columns called {', '.join(map(repr, doubled))}: give each its own name")
+
+
 def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> ChosenColumns:
     """Choose columns by name and content.
 
@@ -68,9 +81,10 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
         table: The table's name.
 
     Raises:
-        SourceError: A column is missing, or several would do.
+        SourceError: A column is missing or there twice, or several would do.
     """
     schema = preview.schema
+    check_names(schema.names, table)
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
     for option, name in (("image", wanted.image), ("label", wanted.label), ("split", wanted.split)):
         if name is not None and name not in schema.names and (name != NO_COLUMN or option == "image"):
@@ -102,12 +116,14 @@ def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list
         raise SourceError(f"a column of labels or splits holds {kind}, expected texts or numbers")
     known: dict[Any, str | None] = {None: None}
     for value in column.unique().to_pylist():
-        if isinstance(value, float):
-            known[value] = None if value != value else f"{value:g}"  # NaN is not itself
-        elif classes is not None and isinstance(value, int):
-            known[value] = classes[value] if 0 <= value < len(classes) else None  # -1: not labelled
+        # pandas makes floats of whole numbers where one is missing
+        number = int(value) if isinstance(value, float) and value.is_integer() else value
+        if classes is not None and isinstance(number, int):
+            known[value] = classes[number] if 0 <= number < len(classes) else None  # -1: not labelled
+        elif isinstance(number, float):
+            known[value] = None if math.isnan(number) else str(kind.to_pandas_dtype()(number))  # 0.1 also as float32
         elif value is not None:
-            known[value] = str(value) or None
+            known[value] = str(number) or None
     return [known.get(value) for value in column.to_pylist()]
 
 

@@ -128,7 +128,8 @@ class ParquetTable:
         """See `Table.columns`."""
         import pyarrow as pa
 
-        if not {name.split(".")[0] for name in names} <= set(self._parquet.schema_arrow.names):
+        known = set(self._parquet.schema_arrow.names)  # with dots of their own, some of them
+        if not all(name in known or name.rpartition(".")[0] in known for name in names):
             raise KeyError(names)
         try:
             return self._parquet.read(columns=list(names), use_threads=False)
@@ -161,7 +162,8 @@ class ParquetTable:
     def _batch_rows(self, column: str, group: int) -> int:
         held = self._parquet.metadata.row_group(group)
         parts = [held.column(number) for number in range(held.num_columns)]
-        size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column)
+        own = [part for part in parts if f"{part.path_in_schema}.".startswith(f"{column}.")]
+        size = sum(part.total_uncompressed_size for part in own)
         return min(256, max(8, int(_BATCH_BYTES * held.num_rows / max(size, 1))))
 
 

@@ -58,6 +58,11 @@ class Setting:
     on_front: bool
     coordinates: NDArray[np.float32]
 
+    @property
+    def aim(self) -> float:
+        """What stands beside the neighbours kept; see ``Tuning.aim``."""
+        return self.rank_correlation if self.silhouette is None else self.silhouette
+
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
@@ -275,11 +280,8 @@ def _verdict(recommended: Setting, default: Setting, aim: str) -> str:
     usual = f"the default ({default.n_neighbors}, {default.min_dist:g})"
     if recommended is default:
         return f"Stay with {usual}: no setting of the grid is nearer to the best of neighbours kept and {aim}."
-    ours, theirs = (
-        each.rank_correlation if each.silhouette is None else each.silhouette for each in (recommended, default)
-    )
     return (
         f"Take n_neighbors {recommended.n_neighbors}, min_dist {recommended.min_dist:g}: {usual} keeps "
         f"{default.neighbors_kept:.1%} of the neighbours instead of {recommended.neighbors_kept:.1%}, "
-        f"with a {aim} of {theirs:.3f} instead of {ours:.3f}."
+        f"with a {aim} of {default.aim:.3f} instead of {recommended.aim:.3f}."
     )
