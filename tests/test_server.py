@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import store
+from dinoscope import explorer_answers, explorer_data, store
 from dinoscope.collection import Collection
 from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
+from dinoscope.explorer_data import ModelData
 from dinoscope.explorer_sheets import Originals, draw_sheet
 from dinoscope.images import ArraySource, FolderSource
 from dinoscope.server_page import add_page
@@ -231,6 +232,38 @@ def test_numbers_are_those_of_the_collection(server, base, collection):
     assert np.sum(told["evaluation"]["confusion"]) == N
 
 
+def test_a_table_too_large_for_a_page_is_left_out(folder, monkeypatch):
+    opened = Collection(folder)
+    data = ModelData(opened, opened.key)
+    cells = 4 * len(set(opened.labels))
+    monkeypatch.setattr(explorer_answers, "_MOST_CELLS", cells)
+    assert explorer_answers.numbers(data, "pca", evaluate=False).confusion is not None
+    monkeypatch.setattr(explorer_answers, "_MOST_CELLS", cells - 1)
+    told = explorer_answers.numbers(data, "pca", evaluate=False)
+    assert told.confusion is None
+    assert len(told.clusters) == 4
+    assert sum(count for each in told.clusters for _, count in each.labels) == N
+
+
+def test_numbers_leave_the_clusters_that_are_shown(tmp_path):
+    path = make_collection(tmp_path / "c", images(40))
+    opened = Collection(path)
+    opened.clusters(5, seed=3)
+    explorer_answers.numbers(ModelData(opened, opened.key), "pca")
+    assert ModelData(Collection(path), opened.key).clusters == {"method": "kmeans", "k": 5, "seed": 3}
+
+
+def test_as_many_clusters_as_labels_unless_there_are_too_many(tmp_path, monkeypatch):
+    opened = Collection(make_collection(tmp_path / "c", images(40)))
+    labels = len(set(opened.labels))
+    asked: list[int | None] = []
+    monkeypatch.setattr(opened, "clusters", asked.append)
+    for most in (labels, labels - 1):
+        monkeypatch.setattr(explorer_data, "_MOST_CLUSTERS", most)
+        ModelData(opened, opened.key).preparations()["clusters"]()
+    assert asked == [labels, None]
+
+
 def test_a_finding_that_is_no_problem_is_remembered(tmp_path):
     source = images(60)
     pixels = np.stack([source.load(at) for at in (*range(60), 0)])  # the first again
@@ -292,6 +325,13 @@ def test_a_selection_becomes_a_collection_of_its_own(server, base, collection, f
     again = server.post(f"{base}/export", json={"rows": rows, "format": "collection", "name": "c"})
     assert again.status_code == 409
     assert "choose another name" in again.json()["error"]
+
+
+def test_the_folder_that_one_is_in(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with client(Path()) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        assert "no column 'a.b'" in server.get(f"{base}/columns/a.b").json()["error"]  # not "acb"
 
 
 def test_new_images_are_shown_and_the_old_page_still_works(tmp_path):

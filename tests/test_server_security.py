@@ -137,6 +137,13 @@ def test_the_printed_address_leaves_a_cookie(guarded):
     assert TestClient(guarded, base_url="http://maps.example").get("/api/collection").status_code == 401
 
 
+def test_a_cookie_of_somebody_else_does_not_hide_the_token(guarded):
+    own = f"{Access(token=TOKEN).cookie}={TOKEN}"
+    for cookies in (f'other={{"a":1}}; {own}', f"{own}; a,b=[1]; =", f'"; {own}', own):
+        assert ask(guarded, "http://192.168.1.7", headers={"Cookie": cookies}).status_code == 200, cookies
+    assert ask(guarded, "http://192.168.1.7", headers={"Cookie": f"{own}x"}).status_code == 401
+
+
 def test_one_image_at_a_time_a_client(folder):
     with client(folder) as server:
         server.get("/")

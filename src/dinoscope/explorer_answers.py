@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.errors import InputError
-from dinoscope.explorer_data import MapScale, ModelData, position_of
+from dinoscope.explorer_data import MapScale, ModelData, can_judge, position_of
 from dinoscope.explorer_types import (
     ClusterInfo,
     Finding,
@@ -39,6 +39,7 @@ __all__ = ["can_judge", "find_rows", "findings", "image_info", "look_alikes", "m
 _NEIGHBORS = 24
 _EVIDENCE = 8
 _FOUND = 1000  # rows that a search for text gives, at most
+_MOST_CELLS = 1_000_000  # of a table that a page is sent
 
 
 def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int = _NEIGHBORS) -> ImageInfo:
@@ -131,11 +132,6 @@ def find_rows(collection: Collection, text: str) -> list[int]:
     return found
 
 
-def can_judge(collection: Collection) -> bool:
-    """Tell whether there are two images with a label, so that others can be named."""
-    return sum(label is not None for label in collection.labels) >= 2
-
-
 # --- findings --------------------------------------------------------------------------------------------------------
 
 
@@ -207,7 +203,8 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True) -> Numbers
     settings = data.settings_of(map_name)
     scores = _map_scores(data, settings)
     if len(collection) >= 3 and data.clusters is not None:
-        usual = data.clusters.get("method") == "kmeans" and "space" not in data.clusters
+        # scores() clusters with these settings and no others; what it found would take the place of what is shown
+        usual = data.clusters == {"method": "kmeans", "k": data.clusters.get("k"), "seed": 0}
         told = collection.scores(data.clusters["k"]) if usual else ()
         scores += [
             ScoreInfo(name=each.name, value=each.value, meaning=each.meaning)
@@ -245,18 +242,19 @@ def _cluster_infos(data: ModelData) -> tuple[list[ClusterInfo], Table | None]:
     quality = collection.judge(**data.clusters).quality
     infos, names = [], sorted({str(label) for label in collection.labels if label is not None})
     place = {name: column for column, name in enumerate(names)}
-    counts = np.zeros((len(medoids), len(names)), np.int64)
+    fits = 0 < len(medoids) * len(names) <= _MOST_CELLS
+    counts = np.zeros((len(medoids), len(names)) if fits else (0, 0), np.int64)
     for number, medoid in enumerate(medoids):
         members = np.flatnonzero(labels == number)
         named = Counter(str(label) for label in collection.labels[members] if label is not None)
-        for label, count in named.items():
+        for label, count in named.items() if fits else ():
             counts[number, place[label]] = count
         infos.append(ClusterInfo(
             cluster=number, size=len(members), medoid=int(collection.rows[medoid]),
             cohesion=float(quality.cohesion[number]), purity=_finite(float(quality.purity[number])),
             labels=named.most_common(10),
         ))  # fmt: skip
-    if not names:
+    if not fits:
         return infos, None
     return infos, Table(rows=[str(number) for number in range(len(infos))], columns=names, counts=counts.tolist())
 

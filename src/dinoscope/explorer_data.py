@@ -44,6 +44,7 @@ __all__ = [
     "MapScale",
     "ModelData",
     "Unknown",
+    "can_judge",
     "collection_info",
     "model_infos",
     "position_of",
@@ -52,6 +53,7 @@ __all__ = [
 NO_CODE = 65535  # of an image without a value
 _BLOCK_ROWS = 8192
 _WARMED = 200  # labels whose spread is measured before anybody asks
+_MOST_CLUSTERS = 200  # that are looked for because there are so many labels
 _MAPS: dict[str, tuple[str, dict[str, Any]]] = {
     "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
     "tsne": ("t-SNE", {"method": "tsne", "perplexity": 30.0, "seed": 42}),
@@ -107,7 +109,7 @@ class ModelData:
         key: Key of its vectors.
         clusters: Settings of the clusters that are shown, the newest stored; None while there are none.
         predicted: Whether predictions are stored.
-        state: A digest that changes whenever any array does.
+        state: A digest that changes whenever any array does: with what is stored, and with what makes arrays of it.
     """
 
     def __init__(self, collection: Collection, key: str) -> None:
@@ -118,8 +120,8 @@ class ModelData:
         asked = {"k": 20, "set_level": 0.9, "refuse": 0.05}  # what predictions() asks for
         self.predicted = any(asked.items() <= each.items() for each in stored_settings(collection, "predictions"))
         self.state = store.digest(
-            collection.state, collection.label_state, store.digest(collection.ids.tolist()), self.clusters,
-            self.predicted, tile_side(collection),
+            __version__, collection.state, collection.label_state, store.digest(collection.ids.tolist()),
+            self.clusters, self.predicted, tile_side(collection),
         )  # fmt: skip
 
     def view(self) -> ModelView:
@@ -139,14 +141,14 @@ class ModelData:
 
         collection, work = self.collection, dict[str, Callable[[], Any]]()
         labels = {label: at for at, label in enumerate(collection.labels.tolist()) if label is not None}
-        if sum(label is not None for label in collection.labels) >= 2:
+        if can_judge(collection):
             work["classifier"] = lambda: classifier(collection)
             examples = list(labels.values())[:_WARMED]
             work["verdicts"] = lambda: classifier(collection).left_out(collection.vectors, examples)
             if not self.predicted:
                 work["predictions"] = collection.predictions
         if self.clusters is None and len(collection) >= 3:
-            work["clusters"] = lambda: collection.clusters(len(labels) if len(labels) > 1 else None)
+            work["clusters"] = lambda: collection.clusters(len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None)
         return work
 
     @cached_property
@@ -346,6 +348,11 @@ def position_of(collection: Collection, row: int) -> int:
         raise Unknown(str(error)) from None
 
 
+def can_judge(collection: Collection) -> bool:
+    """Tell whether there are two images with a label, so that others can be named."""
+    return sum(label is not None for label in collection.labels) >= 2
+
+
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """Return what texts are sorted by so that "2" comes before "10"."""
     pieces = re.split(r"([0-9]{1,18})", text.casefold())
@@ -360,7 +367,10 @@ def _category(title: str, description: str, texts: Any, order: Sequence[str] = (
     """Number the texts, None being none; where there are more than codes, the rarest have none."""
     counts = Counter(text for text in texts.tolist() if text is not None)
     kept = {text for text, _ in counts.most_common(NO_CODE)}
-    values = [text for text in order if text in kept] if order else sorted(kept, key=lambda text: _natural(str(text)))
+    if order:
+        values = [text for text in order if text in kept]
+    else:  # "Cat" and "cat" need an order, too: that of a set is another in each process
+        values = sorted(kept, key=lambda text: (_natural(str(text)), str(text)))
     codes = {text: code for code, text in enumerate(values)}
     numbered = np.asarray([codes.get(text, NO_CODE) for text in texts.tolist()], "<u2")
     return _Category(title, description, [str(value) for value in values], numbered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 import re
 import secrets
@@ -27,6 +28,7 @@ __all__ = ["as_csv", "as_list", "safe_name", "write_collection"]
 _LONGEST = 80  # characters of a name
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
 _GROUP = 256  # details that are read together, as an embedding writes them
+_log = logging.getLogger("dinoscope")
 
 
 def as_csv(data: ModelData, rows: Sequence[int]) -> str:
@@ -92,8 +94,7 @@ def write_collection(collection: Collection, key: str, rows: Sequence[int], name
 
     Raises:
         InputError: If there are none, a row is not in the collection, or nothing is left of the name.
-        CollectionError: If there is something of this name, or thumbnails are lost.
-        WriteError: If it cannot be written.
+        CollectionError: If there is something of this name, thumbnails are lost, or it cannot be written.
     """
     name = safe_name(name)
     positions = list(dict.fromkeys(position_of(collection, row) for row in rows))
@@ -108,7 +109,8 @@ def write_collection(collection: Collection, key: str, rows: Sequence[int], name
         _write(collection, key, positions, name, part)
         os.rename(part, place / name)
     except OSError as error:
-        raise CollectionError(f"cannot write the collection {name!r}: {error.strerror or error}") from None
+        _log.warning("%s", error)  # with the path, which is nothing for the page
+        raise CollectionError(f"cannot write the collection {name!r}: {_reason(error)}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return name
@@ -138,6 +140,12 @@ def _write(collection: Collection, key: str, positions: list[int], name: str, fo
     vectors = {"row": rows, "vector": collection.vectors[positions]}
     store.write_table(folder / "vectors" / key / "part-00000.parquet", vectors)
     store.write_json(folder / "collection.json", {"format": FORMAT, "source": source, "vectors": key}, checked=True)
+
+
+def _reason(error: OSError) -> str:
+    """Return why something could not be written, without the path; a WriteError knows it from the error before it."""
+    number = error.errno or getattr(error.__context__, "errno", None)
+    return os.strerror(number) if number else "the terminal of the server says why"
 
 
 def _harmless(text: str) -> str:

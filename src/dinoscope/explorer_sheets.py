@@ -42,8 +42,13 @@ def sheet(collection: Collection, index: int, tile: int) -> bytes:
     key = store.digest("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
     path = collection.path / "results" / "sheets" / f"{key}.webp"
     with suppress(OSError):
-        return path.read_bytes()
-    drawn = draw_sheet(_thumbnails(collection, at), tile)
+        stored = path.read_bytes()
+        if _is_whole(stored):
+            return stored
+    pictures = _thumbnails(collection, at)
+    drawn = draw_sheet(pictures, tile)
+    if any(picture is None for picture in pictures):  # they may come back under the same key
+        return drawn
     with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
         store.write_bytes(path, drawn, durable=False)
     return drawn
@@ -116,6 +121,11 @@ def large_picture(collection: Collection, position: int, originals: Originals | 
 def media_type(picture: bytes) -> str:
     """Return the media type of a PNG or JPEG; nothing else is ever sent as a picture."""
     return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def _is_whole(sheet: bytes) -> bool:
+    """Tell whether a WebP is as long as it says: sheets are not flushed to the disk, and a power cut may cut one."""
+    return sheet[:4] == b"RIFF" and int.from_bytes(sheet[4:8], "little") + 8 == len(sheet)
 
 
 def _thumbnails(collection: Collection, positions: Sequence[int]) -> list[bytes | None]:

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +56,7 @@ MapId = Annotated[str, InPath(min_length=1, max_length=100, description="Id of a
 RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an image.")]
 State = Annotated[
     str | None,
-    Query(max_length=64, description="State of the model that is meant; the answer may then be cached for ever."),
+    Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
 ]
 _log = logging.getLogger("dinoscope")
 
@@ -77,7 +78,8 @@ def create_app(
     Raises:
         CollectionError: If there is no such collection, or it has no vectors of that model.
     """
-    explorer = _Explorer(Workspace(Path(collection), model, weights), originals)
+    # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
+    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights), originals)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -125,11 +127,20 @@ class _Explorer:
         return await run_in_threadpool(self.workspace.data, model, state)
 
     async def classifier(self, data: ModelData) -> Classifier | None:
-        """Return what names images; None without labels, and while images are still being added."""
-        ready = data.collection.classifiers or not await run_in_threadpool(read_progress, self.workspace.path)
-        if not ready:
+        """Return what names images; None without labels, and while it would have to be waited for.
+
+        That is while images are still being added, and while something else is computed before it is made.
+        """
+        work = partial(self.workspace.classifier, data)
+        if data.collection.classifiers:
+            return await run_in_threadpool(work)
+        if await run_in_threadpool(read_progress, self.workspace.path):
             return None
-        return await self.heavy.run(("classifier", data.state), lambda: self.workspace.classifier(data))
+        key = ("classifier", data.state)
+        if self.heavy.busy and not self.heavy.has_begun(key):
+            self.heavy.start(key, work)  # a later click has it
+            return None
+        return await self.heavy.run(key, work)
 
     async def warm(self) -> None:
         """Prepare search and verdicts, and compute the columns that are missing, while nobody asks for more."""
@@ -234,9 +245,9 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
     pictures = {"schema": {"type": "string", "format": "binary"}}
 
     @app.get("/api/models/{model}/images/{row}", response_model=ImageInfo)
-    async def image(request: Request, model: ModelKey, row: RowNumber) -> Response:
+    async def image(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
         """Return what is known of an image."""
-        data = await explorer.data(model)
+        data = await explorer.data(model, v)
         position_of(data.collection, row)
         classifier = await explorer.classifier(data)
         info = await explorer.asking.run(object(), lambda: explorer_answers.image_info(data, row, classifier))
@@ -246,13 +257,13 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         "/api/models/{model}/images/{row}/picture", response_class=Response,
         responses={200: {"description": "A picture", "content": {"image/jpeg": pictures, "image/png": pictures}}},
     )  # fmt: skip
-    async def picture(request: Request, model: ModelKey, row: RowNumber) -> Response:
+    async def picture(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
         """Return the largest picture of an image that is at hand."""
-        data = await explorer.data(model)
+        data = await explorer.data(model, v)
         position = position_of(data.collection, row)
         work = lambda: large_picture(data.collection, position, explorer.originals)  # noqa: E731
         content = await explorer.drawing.run(("picture", data.state, row), work)
-        return bytes_answer(request, content, None, media_type(content))
+        return bytes_answer(request, content, None, media_type(content))  # not for ever: originals come and go
 
     @app.post(
         "/api/models/{model}/search", response_model=SearchAnswer,
@@ -264,10 +275,11 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         request: Request, model: ModelKey,
         map_id: Annotated[str | None, Query(alias="map", max_length=100, description="Map to place it on.")] = None,
         k: Annotated[int, Query(ge=1, le=200, description="Number of look-alikes.")] = 24,
+        v: State = None,
     ) -> Response:  # fmt: skip
         """Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels."""
         async with explorer.uploads.one(request) as content:
-            data = await explorer.data(model)
+            data = await explorer.data(model, v)
             if map_id is not None:
                 await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
             classifier = await explorer.classifier(data)
@@ -281,24 +293,26 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
 
 def _add_results(app: FastAPI, explorer: _Explorer) -> None:
     @app.get("/api/models/{model}/maps/{map_id}/numbers", response_model=Numbers)
-    async def numbers(request: Request, model: ModelKey, map_id: MapId) -> Response:
+    async def numbers(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
         """Return how far to trust a map, the clusters and the labels, computed if it is not stored."""
-        data = await explorer.data(model)
+        data = await explorer.data(model, v)
         work = lambda: explorer_answers.numbers(data, map_id)  # noqa: E731
         return json_answer(request, await explorer.heavy.run(("numbers", data.state, map_id), work))
 
     @app.get("/api/models/{model}/findings", response_model=Findings)
-    async def findings(request: Request, model: ModelKey) -> Response:
+    async def findings(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return what to look at, computed if it is not stored."""
-        data = await explorer.data(model)
+        data = await explorer.data(model, v)
         work = lambda: explorer_answers.findings(data.collection)  # noqa: E731
         found = await explorer.heavy.run(object(), work)
         return await run_in_threadpool(json_answer, request, found)
 
     @app.put("/api/models/{model}/findings/{key}", status_code=204)
-    def dismiss(model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal) -> Response:
+    def dismiss(
+        model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal, v: State = None
+    ) -> Response:
         """Remember in the collection that a finding is no problem, or forget that."""
-        collection = explorer.workspace.data(model).collection
+        collection = explorer.workspace.data(model, v).collection
         try:
             collection.dismiss(key, body.dismissed)
         except InputError as error:
@@ -310,9 +324,9 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
     workspace = explorer.workspace
 
     @app.post("/api/models/{model}/query", response_model=Matches)
-    async def query(request: Request, model: ModelKey, body: RowsQuery) -> Response:
+    async def query(request: Request, model: ModelKey, body: RowsQuery, v: State = None) -> Response:
         """Return the look-alikes of one or several images of the collection together."""
-        data = await explorer.data(model)
+        data = await explorer.data(model, v)
 
         def answer() -> Matches:
             vector, positions = explorer_answers.mean_vector(data.collection, body.rows)
@@ -321,9 +335,11 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
         return json_answer(request, await explorer.asking.run(object(), answer))
 
     @app.get("/api/models/{model}/find", response_model=Rows)
-    def find(request: Request, model: ModelKey, text: Annotated[str, Query(max_length=200)]) -> Response:
+    def find(
+        request: Request, model: ModelKey, text: Annotated[str, Query(max_length=200)], v: State = None
+    ) -> Response:
         """Return the images whose id holds a text, at most 1,000."""
-        return json_answer(request, Rows(rows=explorer_answers.find_rows(workspace.data(model).collection, text)))
+        return json_answer(request, Rows(rows=explorer_answers.find_rows(workspace.data(model, v).collection, text)))
 
     texts = {"schema": {"type": "string"}}
     named = {"schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}}
@@ -333,12 +349,12 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
         responses={200: {"description": "A file to save, or the name of the new collection",
                          "content": {"text/csv": texts, "text/plain": texts, "application/json": named}}},
     )  # fmt: skip
-    def export(request: Request, model: ModelKey, body: ExportQuery) -> Response:
+    def export(request: Request, model: ModelKey, body: ExportQuery, v: State = None) -> Response:
         """Return images as a table or a list of ids, or write them as a new collection beside this one.
 
         In the table, a text that a spreadsheet would take for a formula has an apostrophe in front.
         """
-        data = workspace.data(model)
+        data = workspace.data(model, v)
         if body.format == "collection":
             name = explorer_export.write_collection(data.collection, data.key, body.rows, body.name)
             return JSONResponse({"name": name})

@@ -17,7 +17,6 @@ import secrets
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
@@ -184,10 +183,10 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _cookies(headers: dict[str, str]) -> dict[str, str]:
-    try:
-        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
+    # not by http.cookies, which gives up all of them for one of somebody else's that it cannot read
+    from starlette.requests import cookie_parser
+
+    return cookie_parser(headers.get("cookie", ""))
 
 
 def _bearer(headers: dict[str, str]) -> str | None:

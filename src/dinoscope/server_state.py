@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dinoscope import store
 from dinoscope.errors import DinoscopeError, ModelError
-from dinoscope.explorer_answers import can_judge
-from dinoscope.explorer_data import ModelData, Unknown, model_infos
+from dinoscope.explorer_data import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer_types import ModelInfo
 from dinoscope.members import list_models
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "Gone", "Jobs", "Workspace"]
 
-_STATES = 3  # of a model that are kept: a page goes on with the one that it began with
+_STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
 _RESULTS = ("map", "clusters", "predictions")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
 
@@ -73,6 +72,11 @@ class Jobs:
         """Whether any work is under way."""
         return bool(self._running)
 
+    def has_begun(self, key: Any) -> bool:
+        """Tell whether this work is under way and no longer waits for its turn."""
+        future = self._running.get(key)
+        return future is not None and future.running()
+
     def stop(self) -> None:
         """Begin nothing more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -94,7 +98,8 @@ class Workspace:
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
-        self._states: dict[str, OrderedDict[str, ModelData]] = {}
+        self._states: dict[str, OrderedDict[str, ModelData]] = {}  # of each model, the one asked for last at the end
+        self._newest: dict[str, ModelData] = {}
         self._signatures: dict[str, Any] = {}
         self._infos: tuple[Any, list[ModelInfo]] | None = None
         self._encoders: dict[str, Encoder | DinoscopeError] = {}
@@ -119,6 +124,7 @@ class Workspace:
             with self._lock:
                 states = self._states.get(model)
                 if states is not None and state in states:
+                    states.move_to_end(state)
                     return states[state]
         if model not in self._signatures and model not in {info.key for info in self.models()}:
             raise Unknown(f"there is no model {model[:100]!r} in this collection")
@@ -164,12 +170,13 @@ class Workspace:
             opening = self._opening.setdefault(model, threading.Lock())
         with opening:  # others wait for the same opened collection
             signature = self._signature(model)
-            known = self._states.get(model)
-            if known and self._signatures[model] == signature:
-                return next(reversed(known.values()))
-            same = known and self._signatures[model][:2] == signature[:2]
-            before = next(reversed(known.values())).collection if known else None
-            collection = before if same and before is not None else Collection(self.path, model)
+            known = self._newest.get(model)
+            if known is not None and self._signatures[model] == signature:
+                return known
+            if known is not None and self._signatures[model][:2] == signature[:2]:
+                collection = known.collection  # there are new results of the same images
+            else:
+                collection = Collection(self.path, model)
             return self._remember(model, signature, ModelData(collection, model))
 
     def _remember(self, model: str, signature: Any, data: ModelData) -> ModelData:
@@ -178,7 +185,7 @@ class Workspace:
             states[data.state] = states.pop(data.state, data)
             while len(states) > _STATES:
                 states.popitem(last=False)
-            self._signatures[model] = signature
+            self._signatures[model], self._newest[model] = signature, states[data.state]
             return states[data.state]
 
     def _signature(self, model: str) -> tuple[Any, ...]:

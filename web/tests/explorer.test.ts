@@ -40,7 +40,7 @@ function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
     findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null }),
     dismiss: () => wait("dismiss", undefined),
     numbers: () => wait("numbers", { scores: [], clusters: [], confusion: null, evaluation: null }),
-    search: () => wait("search", { matches: [], verdict: null, place: null, seconds: 0 }),
+    search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0 }),
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),
     export: () => wait("export", new Blob()),
@@ -78,6 +78,13 @@ async function open(hash = "", source = makeSource()): Promise<{ explorer: Explo
   return { explorer, bar };
 }
 
+/** Something that the test lets happen when it wants. */
+function hold(): { held: Promise<void>; release: () => void } {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  return { held, release };
+}
+
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
 describe("the explorer", () => {
@@ -100,14 +107,102 @@ describe("the explorer", () => {
   });
 
   it("lets a late answer overwrite nothing", async () => {
-    let release = (): void => undefined;
-    const held = new Promise<void>((resolve) => (release = resolve));
+    const { held, release } = hold();
     const { explorer } = await open("", makeSource({ "image 4": held }));
     const late = explorer.focus(4);
     await explorer.focus(6);
     release();
     await late;
     expect(explorer.image?.row).toBe(6);
+  });
+
+  it("shows no scores of a map under the title of another", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ numbers: held }));
+    const late = explorer.loadNumbers();
+    await explorer.showMap("pca");
+    release();
+    await late;
+    expect(explorer.numbers).toBeNull();
+  });
+
+  it("keeps scores and findings when only the colour changes", async () => {
+    const { explorer } = await open();
+    await Promise.all([explorer.loadNumbers(), explorer.loadFindings()]);
+    const { numbers, findings } = explorer;
+    await explorer.colourBy("label");
+    expect([explorer.numbers === numbers, explorer.findings === findings, numbers === null]).toEqual([true, true, false]);
+  });
+
+  it("drops what was asked of another model", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ findings: held, search: held, find: held }));
+    const late = [explorer.loadFindings(), explorer.searchImage(new Blob()), explorer.findText("x")];
+    await explorer.showModel("two");
+    release();
+    await Promise.all(late);
+    expect([explorer.findings, explorer.answer, explorer.answerPicture, explorer.selection]).toEqual([null, null, null, null]);
+    expect(explorer.busy).toBeNull();
+  });
+
+  it("reads columns of the model that is shown while another one comes", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ "map pca": held }));
+    await explorer.showModel("two");
+    await explorer.showModel("one");
+    const late = explorer.restore({ model: "two", map: "pca" });
+    await settle();
+    expect([...(await explorer.codesOf("label"))]).toEqual([0, 1, 1, 2]);
+    release();
+    await late;
+    expect([...(await explorer.codesOf("label"))]).toEqual([0, 1, 1]);
+  });
+
+  it("places an image from outside only on the map that was asked for", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ search: held }));
+    const late = explorer.searchImage(new Blob());
+    await explorer.showMap("pca");
+    release();
+    await late;
+    expect([explorer.answer === null, explorer.answer?.place]).toEqual([false, null]);
+    await explorer.searchImage(new Blob());
+    expect(explorer.answer?.place).toEqual([0, 0]);
+    await explorer.colourBy("label");
+    expect(explorer.answer?.place).toEqual([0, 0]);
+    await explorer.showMap("umap");
+    expect([explorer.answer === null, explorer.answer?.place]).toEqual([false, null]);
+  });
+
+  it.each(["map pca", "find", "image 4"])("goes back twice though the first time is slow: %s", async (slow) => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ [slow]: held }));
+    const late = explorer.restore({ map: "pca", row: 4, hidden: [2], panel: "findings", origin: { by: "text", text: "x" } });
+    await settle();
+    await explorer.restore({ hidden: [1], panel: "numbers" });
+    release();
+    await late;
+    expect([explorer.mapId, explorer.row, [...explorer.hidden], explorer.panel, explorer.selection]).toEqual(
+      ["umap", null, [1], "numbers", null],
+    );
+  });
+
+  it("asks for clusters until an idle server had time enough for them", async () => {
+    const source = makeSource();
+    const { explorer } = await open("", source);
+    let asked = 0;
+    const model = source.model.bind(source);
+    source.model = (key) => {
+      asked++;
+      return model(key);
+    };
+    for (let i = 0; i < 40; i++) await explorer.checkProgress();
+    expect(asked).toBeGreaterThan(5);
+    expect(asked).toBeLessThan(20);
+    asked = 0;
+    await explorer.showModel("two");
+    await explorer.checkProgress();
+    expect(asked).toBe(2); // for the model itself, and for its clusters
   });
 
   it("goes back to the image before", async () => {

@@ -159,10 +159,17 @@ describe("drawing points", () => {
   it("learns how many points a machine draws smoothly", () => {
     const [slow, quick] = [new Pace(), new Pace()];
     for (let i = 0; i < 60; i++) {
-      slow.beat(2000 + 120 * i);
-      quick.beat(2000 + 16 * i);
+      slow.beat(2000 + 120 * i, 2120 + 120 * i);
+      quick.beat(2000 + 16 * i, 2016 + 16 * i);
     }
     expect(slow.most).toBe(4000);
     expect(quick.most).toBe(2e6);
+  });
+
+  it("learns nothing from the pauses between ticks of a wheel", () => {
+    const pace = new Pace();
+    const before = pace.most;
+    for (let i = 0; i < 60; i++) pace.beat(2000 + 200 * i, 2016 + 200 * i);
+    expect(pace.most).toBe(before);
   });
 });

@@ -25,6 +25,9 @@ export interface Selection {
 /** A category column gives every image a code; this one stands for none. */
 export const NO_CODE = 65535;
 
+/** Polls of an idle server in a row without a new column: clusters are not coming any more. */
+const MOST_IN_VAIN = 15;
+
 /**
  * What the page shows. Components read its fields and call its methods; nothing else holds state.
  *
@@ -38,6 +41,9 @@ export class Explorer {
   #target: Target = { model: "", map: "umap", beside: null, column: "" };
   // eslint-disable-next-line svelte/prefer-svelte-reactivity -- nothing on the page shows it
   readonly #visited = new Set<Row>();
+  /** Counts calls of restore(): a later one takes the place of those under way. */
+  #restored = 0;
+  #inVain = 0;
 
   info = $state.raw<CollectionInfo | null>(null);
   view = $state.raw<ModelView | null>(null);
@@ -125,20 +131,25 @@ export class Explorer {
 
   /** Show the page as a state describes it; what it does not mention takes its default. */
   async restore(state: Partial<ViewState>): Promise<void> {
+    const turn = ++this.#restored;
+    const isLate = (): boolean => turn !== this.#restored;
+    for (const kind of ["scene", "selection"]) this.tasks.drop(kind); // what another address asked for
     const known = this.info?.models.some(({ key }) => key === state.model);
     const model = (known && state.model) || this.info?.model || this.#target.model;
     const { map = "umap", column = "", beside = null, row = null, panel = null, theme = "auto" } = state;
     this.theme = theme;
     if (!this.#shows({ model, map, beside, column })) await this.#show({ model, map, beside, column });
-    if (!this.view) return;
+    if (isLate() || !this.view) return;
     this.hidden.clear();
     for (const code of state.hidden ?? []) this.hidden.add(code);
     if (state.camera && JSON.stringify(state.camera) !== JSON.stringify(this.camera)) this.wish = { to: state.camera };
     this.panel = panel;
     if (row !== this.row) await this.#look(row);
+    if (isLate()) return;
     if (JSON.stringify(state.origin ?? null) !== JSON.stringify(this.selection?.origin ?? null)) {
       if (state.origin) await this.#pick(state.origin, panel);
       else this.clearSelection();
+      if (isLate()) return;
       this.panel = panel;
     }
     await this.#fillPanel();
@@ -190,23 +201,30 @@ export class Explorer {
 
   #use(scene: Scene): void {
     const before = this.view;
-    const changed = before !== scene.view;
-    const sameValues = valuesOf(this.column) === valuesOf(findColumn(scene.view, scene.columnName));
-    if (this.columnName !== scene.columnName || !sameValues) this.hidden.clear();
-    const chosen = changed && this.selection ? Array.from(this.selection.positions, (p) => this.rows[p] as Row) : null;
-    if (changed) this.hovered = null;
-    Object.assign(this, scene);
     const { view, mapId, secondMapId, columnName } = scene;
+    const isOtherModel = before?.key !== view.key;
+    const isOtherState = isOtherModel || before.state !== view.state;
+    const isOtherMap = isOtherModel || before.count !== view.count || this.mapId !== mapId;
+    const sameValues = valuesOf(this.column) === valuesOf(findColumn(view, columnName));
+    if (this.columnName !== columnName || !sameValues) this.hidden.clear();
+    const chosen = isOtherState && this.selection ? Array.from(this.selection.positions, (p) => this.rows[p] as Row) : null;
+    this.hovered = null;
+    Object.assign(this, scene);
     this.#target = { model: view.key, map: mapId, beside: secondMapId, column: columnName };
     this.view = { ...view, maps: view.maps.map((m) => (m.id === mapId || m.id === secondMapId ? { ...m, ready: true } : m)) };
     if (chosen && this.selection) this.selection = { ...this.selection, positions: this.#index.findAll(chosen) };
-    this.numbers = null;
-    if (!changed || !before) return;
-    this.findings = null;
-    if (before.key !== view.key) {
-      this.answer = null;
-      if (this.row !== null) void this.#look(this.row);
+    if (isOtherMap || isOtherState) {
+      this.numbers = null;
+      this.tasks.drop("numbers");
     }
+    if (isOtherMap && this.answer) this.answer = { ...this.answer, place: null };
+    if (!before || !isOtherState) return;
+    this.findings = null;
+    this.#inVain = 0;
+    for (const kind of ["findings", "selection"]) this.tasks.drop(kind);
+    if (!isOtherModel) return;
+    this.dropAnswer();
+    if (this.row !== null) void this.#look(this.row);
   }
 
   // ---- the legend
@@ -319,7 +337,8 @@ export class Explorer {
     this.answerPicture = URL.createObjectURL(blob);
     this.panel = "image";
     await this.tasks.run("answer", "Searching look-alikes", () => this.source.search(view, blob, mapId), (answer) => {
-      this.answer = answer;
+      const isSameMap = this.mapId === mapId && this.view?.count === view.count;
+      this.answer = isSameMap ? answer : { ...answer, place: null };
     });
   }
 
@@ -406,7 +425,10 @@ export class Explorer {
   /** A server that has just started finds clusters and verdicts behind the first map. */
   async #takeNewColumns(): Promise<void> {
     const { view } = this;
-    if (!view || this.running || view.columns.some(({ name }) => name === "cluster")) return;
+    if (this.running || this.busy !== null) this.#inVain = 0; // afterwards there may be more
+    const isDone = this.#inVain >= MOST_IN_VAIN || view?.columns.some(({ name }) => name === "cluster");
+    if (!view || this.running || isDone) return;
+    this.#inVain++;
     const now = await this.source.model(view.key).catch(() => view);
     if (this.view === view && now.count === view.count && now.columns.length > view.columns.length) await this.#show({}, true);
   }

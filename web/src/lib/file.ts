@@ -1,10 +1,13 @@
 import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
-import type { CollectionInfo, Findings, ImageInfo, Match, ModelView, Numbers, Row, Running, SearchAnswer, Verdict } from "./types";
+import {
+  isPerMap, type CollectionInfo, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Row, type Running,
+  type SearchAnswer, type Verdict,
+} from "./types";
 
 /*
- * What a report file embeds; the writer is src/dinoscope/report.py. Everything stands in <script> elements that no browser
+ * What a report file embeds; the writer is src/dinoscope/report_explorer.py. Everything stands in <script> elements that no browser
  * runs, found by their id. Two kinds:
  *
  *   <script type="application/json" id="…">                 JSON, with every "<" written as \u003c
@@ -24,7 +27,6 @@ import type { CollectionInfo, Findings, ImageInfo, Match, ModelView, Numbers, Ro
  *   model/KEY/similarities                    uint8 (N, k): their cosine, 0..255 stands for 0..1
  *   model/KEY/images                          JSON {"ids": [...], "sizes": [[width, height], ...]} of all N
  *   model/KEY/verdicts                        JSON, Verdict or null of all N, without voters (optional)
- *   model/KEY/vectors                         int8 (N, D): vectors of length 1 times 127, for look-alikes of several images (optional)
  *   model/KEY/findings                        JSON, Findings (optional)
  *
  * KEY, MAP and NAME stand as they are in ModelInfo.key, MapInfo.id and Column.name; N is ModelView.count.
@@ -64,8 +66,8 @@ export class FileSource implements Source {
   }
 
   values(model: ModelView, column: string, map: string): Promise<Float32Array> {
-    const perMap = model.columns.some((c) => c.name === column && c.kind === "number" && c.perMap);
-    return answer(() => new Float32Array(this.#needed(model, perMap ? `maps/${map}/${column}` : `columns/${column}`)));
+    const name = isPerMap(model, column) ? `maps/${map}/${column}` : `columns/${column}`;
+    return answer(() => new Float32Array(this.#needed(model, name)));
   }
 
   sheet(model: ModelView, index: number): string {
@@ -132,13 +134,12 @@ export class FileSource implements Source {
     return Promise.reject(new SourceError("A new image needs the server: open the collection with “dinoscope explore”."));
   }
 
-  /** By cosine where vectors are embedded, else from the stored neighbours of the images asked for. */
+  /** From the stored neighbours of the images asked for. */
   query(model: ModelView, rows: Row[], k: number): Promise<Match[]> {
     return answer(() => {
       const places = this.#positions(model);
       const asked = rows.flatMap((row) => places.get(row) ?? []);
-      const vectors = this.#bytes(`model/${model.key}/vectors`);
-      const scores = vectors ? cosines(new Int8Array(vectors), model.count, asked) : this.#votes(model, asked);
+      const scores = this.#votes(model, asked);
       for (const position of asked) scores.delete(position);
       const best = [...scores].sort((a, b) => b[1] - a[1] || a[0] - b[0]).slice(0, k);
       return best.map(([position, similarity]) => this.#match(model, position, similarity));
@@ -254,26 +255,6 @@ export class FileSource implements Source {
     for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
     return bytes.buffer;
   }
-}
-
-/** Cosine of every image to the mean of those asked for; both sides need not be of length 1. */
-function cosines(vectors: Int8Array, count: number, asked: number[]): Map<number, number> {
-  const dim = vectors.length / count;
-  const mean = new Float64Array(dim);
-  for (const position of asked) for (let i = 0; i < dim; i++) mean[i]! += vectors[position * dim + i]!;
-  const length = Math.hypot(...mean) || 1;
-  const scores = new Map<number, number>();
-  for (let position = 0; position < count; position++) {
-    let product = 0;
-    let square = 0;
-    for (let i = 0; i < dim; i++) {
-      const value = vectors[position * dim + i]!;
-      product += value * mean[i]!;
-      square += value * value;
-    }
-    scores.set(position, product / (length * Math.sqrt(square) || 1));
-  }
-  return scores;
 }
 
 function answer<T>(work: () => T): Promise<T> {

@@ -1,6 +1,7 @@
 import { SourceError, type Source } from "./source";
-import type {
-  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, Row, Running, SearchAnswer,
+import {
+  isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
+  type ModelView, type Numbers, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** The server of `dinoscope explore`. */
@@ -28,53 +29,52 @@ export class HttpSource implements Source {
   }
 
   async values(model: ModelView, column: string, map: string): Promise<Float32Array> {
-    const perMap = model.columns.some((c) => c.name === column && c.kind === "number" && c.perMap);
-    const path = perMap ? `/maps/${encodeURIComponent(map)}/${encodeURIComponent(column)}` : `/columns/${encodeURIComponent(column)}`;
+    const path = isPerMap(model, column) ? `/maps/${encodeURIComponent(map)}/${encodeURIComponent(column)}` : `/columns/${encodeURIComponent(column)}`;
     return new Float32Array(await this.#bytes(model, path, 4));
   }
 
   sheet(model: ModelView, index: number): string {
-    return `${this.#of(model)}/sheets/${index}?v=${encodeURIComponent(model.state)}`;
+    return this.root + this.#path(model, `/sheets/${index}`);
   }
 
   picture(model: ModelView, row: Row): string {
-    return `${this.#of(model)}/images/${row}/picture`;
+    return this.root + this.#path(model, `/images/${row}/picture`);
   }
 
   image(model: ModelView, row: Row): Promise<ImageInfo> {
-    return this.#json(`${this.#path(model)}/images/${row}`);
+    return this.#json(this.#path(model, `/images/${row}`));
   }
 
   findings(model: ModelView): Promise<Findings> {
-    return this.#json(`${this.#path(model)}/findings`);
+    return this.#json(this.#path(model, "/findings"));
   }
 
   async dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void> {
-    const path = `${this.#path(model)}/findings/${encodeURIComponent(finding.key)}`;
+    const path = this.#path(model, `/findings/${encodeURIComponent(finding.key)}`);
     await this.#ask(path, { method: "PUT", ...asJson({ dismissed }) });
   }
 
   numbers(model: ModelView, map: string): Promise<Numbers> {
-    return this.#json(`${this.#path(model)}/maps/${encodeURIComponent(map)}/numbers`);
+    return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`));
   }
 
   async search(model: ModelView, image: Blob, map: string): Promise<SearchAnswer> {
-    const path = `${this.#path(model)}/search?map=${encodeURIComponent(map)}&k=24`;
+    const path = `${this.#path(model, "/search")}&map=${encodeURIComponent(map)}&k=24`;
     const headers = { "Content-Type": image.type || "application/octet-stream" };
     return (await (await this.#ask(path, { method: "POST", body: image, headers })).json()) as SearchAnswer;
   }
 
   async query(model: ModelView, rows: Row[], k: number): Promise<Match[]> {
-    const answer = await this.#ask(`${this.#path(model)}/query`, { method: "POST", ...asJson({ rows, k }) });
+    const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k }) });
     return ((await answer.json()) as { matches: Match[] }).matches;
   }
 
   async find(model: ModelView, text: string): Promise<Row[]> {
-    return (await this.#json<{ rows: Row[] }>(`${this.#path(model)}/find?text=${encodeURIComponent(text)}`)).rows;
+    return (await this.#json<{ rows: Row[] }>(`${this.#path(model, "/find")}&text=${encodeURIComponent(text)}`)).rows;
   }
 
   async export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob> {
-    const answer = await this.#ask(`${this.#path(model)}/export`, { method: "POST", ...asJson({ rows, format, name }) });
+    const answer = await this.#ask(this.#path(model, "/export"), { method: "POST", ...asJson({ rows, format, name }) });
     if (format !== "collection") return answer.blob();
     return new Blob([((await answer.json()) as { name: string }).name], { type: "text/plain" });
   }
@@ -83,12 +83,9 @@ export class HttpSource implements Source {
     return this.#json("/api/progress");
   }
 
-  #path(model: ModelView): string {
-    return `/api/models/${encodeURIComponent(model.key)}`;
-  }
-
-  #of(model: ModelView): string {
-    return this.root + this.#path(model);
+  /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
+  #path(model: ModelView, place: string): string {
+    return `/api/models/${encodeURIComponent(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
   }
 
   async #json<T>(path: string): Promise<T> {
@@ -96,8 +93,8 @@ export class HttpSource implements Source {
   }
 
   /** An array of the model, of `size` bytes an image. */
-  async #bytes(model: ModelView, path: string, size: number): Promise<ArrayBuffer> {
-    const answer = await this.#ask(`${this.#path(model)}${path}?v=${encodeURIComponent(model.state)}`);
+  async #bytes(model: ModelView, place: string, size: number): Promise<ArrayBuffer> {
+    const answer = await this.#ask(this.#path(model, place));
     const bytes = await answer.arrayBuffer();
     if (bytes.byteLength !== size * model.count) {
       throw new SourceError("The collection has changed since this page was opened. Reload the page.");

@@ -1,5 +1,5 @@
 import type { Source } from "./source";
-import type { Column, ModelView } from "./types";
+import { isPerMap, type Column, type ModelView } from "./types";
 
 /** What should be shown; a name that the model does not have gives way to its default. */
 export interface Target {
@@ -23,9 +23,13 @@ export interface Scene {
   labels: Uint16Array | null;
 }
 
-/** Fetches arrays of one model and keeps them until another model is asked for. */
+/** The model that is shown, and the one that is coming or was shown before. */
+const MOST_KEPT = 2;
+
+/** Fetches arrays of models and keeps those of the models that were asked for last. */
 export class SceneLoader {
-  #kept = new Map<string, Promise<unknown>>();
+  /** Arrays by name, of every model in each of its states; the one asked for last at the end. */
+  readonly #kept = new Map<string, Map<string, Promise<unknown>>>();
   #view: ModelView | null = null;
 
   constructor(readonly source: Source) {}
@@ -33,7 +37,6 @@ export class SceneLoader {
   /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
   async load(target: Target, fresh: boolean): Promise<Scene> {
     const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model);
-    if (view.state !== this.#view?.state || view.key !== this.#view.key) this.#kept.clear();
     this.#view = view;
     const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
     const mapId = map?.id ?? "umap";
@@ -51,31 +54,39 @@ export class SceneLoader {
   }
 
   rows(view: ModelView): Promise<Uint32Array> {
-    return this.#once("rows", () => this.source.rows(view));
+    return this.#once(view, "rows", () => this.source.rows(view));
   }
 
   map(view: ModelView, map: string): Promise<Float32Array> {
-    return this.#once(`map ${map}`, () => this.source.map(view, map));
+    return this.#once(view, `map ${map}`, () => this.source.map(view, map));
   }
 
   codes(view: ModelView, column: string): Promise<Uint16Array> {
-    return this.#once(`codes ${column}`, () => this.source.codes(view, column));
+    return this.#once(view, `codes ${column}`, () => this.source.codes(view, column));
   }
 
   values(view: ModelView, column: string, map: string): Promise<Float32Array> {
-    const perMap = view.columns.some((c) => c.name === column && c.kind === "number" && c.perMap);
-    return this.#once(perMap ? `values ${column} ${map}` : `values ${column}`, () => this.source.values(view, column, map));
+    const name = isPerMap(view, column) ? `values ${column} ${map}` : `values ${column}`;
+    return this.#once(view, name, () => this.source.values(view, column, map));
   }
 
-  #once<T>(key: string, fetch: () => Promise<T>): Promise<T> {
-    const kept = this.#kept.get(key) as Promise<T> | undefined;
+  #once<T>(view: ModelView, name: string, fetch: () => Promise<T>): Promise<T> {
+    const arrays = this.#arraysOf(view);
+    const kept = arrays.get(name) as Promise<T> | undefined;
     if (kept) return kept;
     const coming = fetch();
-    this.#kept.set(key, coming);
-    coming.catch(() => {
-      if (this.#kept.get(key) === coming) this.#kept.delete(key);
-    });
+    arrays.set(name, coming);
+    coming.catch(() => arrays.delete(name));
     return coming;
+  }
+
+  #arraysOf(view: ModelView): Map<string, Promise<unknown>> {
+    const key = `${view.key} ${view.state}`;
+    const arrays = this.#kept.get(key) ?? new Map<string, Promise<unknown>>();
+    this.#kept.delete(key);
+    this.#kept.set(key, arrays);
+    for (const oldest of [...this.#kept.keys()].slice(0, -MOST_KEPT)) this.#kept.delete(oldest);
+    return arrays;
   }
 }
 

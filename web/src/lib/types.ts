@@ -65,6 +65,11 @@ export interface NumberColumn {
   perMap: boolean;
 }
 
+/** Whether every map has its own values of this column. */
+export function isPerMap(model: ModelView, column: string): boolean {
+  return model.columns.some((c) => c.name === column && c.kind === "number" && c.perMap);
+}
+
 export interface MapInfo {
   /** umap, tsne, pca, or another stored map. */
   id: string;

@@ -49,18 +49,23 @@ export function batches(look: Look, zoom: number, most: number): Batch[] {
 /** How many points a frame may hold while the map moves: as many as this machine draws smoothly, learnt by doing. */
 export class Pace {
   most = 40_000;
-  #last = 0;
+  #drawn = 0;
 
-  /** A frame of a movement begins. */
-  beat(now: number): void {
-    const took = now - this.#last;
-    this.#last = now;
-    if (took > 1500) return; // the first frame of a movement
+  /**
+   * A frame of a movement was asked for and has been drawn, at these times. Pauses between frames say nothing: a wheel
+   * ticks now and then.
+   */
+  beat(asked: number, drawn: number): void {
+    const took = drawn - asked;
+    // a graphics card draws after the call has returned: only the frame after it waits for that
+    const follows = asked - this.#drawn < SLOW;
+    this.#drawn = drawn;
+    if (took > 1500) return; // the page was hidden
     if (took > SLOW) this.most = Math.max(4_000, this.most * Math.max(0.4, SLOW / took));
-    else if (took < QUICK) this.most = Math.min(2e6, this.most * 1.25);
+    else if (took < QUICK && follows) this.most = Math.min(2e6, this.most * 1.25);
   }
 }
 
-/** Milliseconds between two frames. */
+/** Milliseconds that a frame takes. */
 const SLOW = 60;
 const QUICK = 34;

@@ -30,9 +30,10 @@ const THINNING = 24;
 /** One map: its points, the thumbnails above them, its camera. Draws when something changed, never otherwise. */
 export class Stage {
   readonly hasWebGL: boolean;
-  readonly #layer: PointLayer;
+  #layer: PointLayer;
   readonly #overlay: Overlay;
   readonly #stopGestures: () => void;
+  readonly #stopWatching: () => void;
   readonly #pace = new Pace();
   #width = 1;
   #height = 1;
@@ -74,6 +75,7 @@ export class Stage {
     }
     this.hasWebGL = layer instanceof WebGLLayer;
     this.#layer = layer;
+    this.#stopWatching = layer instanceof WebGLLayer ? this.#watchContext(layer.canvas) : () => undefined;
     this.#overlay = new Overlay(overlayCanvas);
     this.#stopGestures = followGestures(element, {
       view: () => this.view,
@@ -83,6 +85,28 @@ export class Stage {
       press: (at) => events.press(this.#under(at)),
       lasso: (corners, done) => this.#drawLasso(corners, done),
     });
+  }
+
+  /** A graphics card may take the context away, when its driver restarts or memory is short: draw anew once it is back. */
+  #watchContext(canvas: HTMLCanvasElement): () => void {
+    const lost = (event: Event): void => event.preventDefault(); // else it never comes back
+    const restored = (): void => {
+      try {
+        this.#layer = new WebGLLayer(canvas);
+      } catch {
+        return; // it was lost again
+      }
+      this.#layer.setPoints(this.#points, this.#before);
+      if (this.#look) this.#layer.setLook(this.#look);
+      this.#layer.resize(this.#width, this.#height);
+      this.#ask();
+    };
+    canvas.addEventListener("webglcontextlost", lost);
+    canvas.addEventListener("webglcontextrestored", restored);
+    return () => {
+      canvas.removeEventListener("webglcontextlost", lost);
+      canvas.removeEventListener("webglcontextrestored", restored);
+    };
   }
 
   get view(): View {
@@ -231,6 +255,7 @@ export class Stage {
 
   destroy(): void {
     this.#stopGestures();
+    this.#stopWatching(); // the layer gives its context back, which would look like a loss
     cancelAnimationFrame(this.#frame);
     window.clearTimeout(this.#restTimer);
     this.#layer.destroy();
@@ -272,15 +297,17 @@ export class Stage {
   }
 
   #ask(): void {
-    if (this.#frame === 0) {
-      this.#frame = requestAnimationFrame(() => {
-        this.#frame = 0;
-        this.#draw();
-      });
-    }
+    if (this.#frame !== 0) return;
+    const asked = performance.now();
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      const moved = this.#draw();
+      if (moved) this.#pace.beat(asked, performance.now());
+    });
   }
 
-  #draw(): void {
+  /** Draw one frame; true if it belongs to a movement. */
+  #draw(): boolean {
     const now = performance.now();
     if (this.#before && now - this.#movingSince >= MOVING) {
       this.#before = null;
@@ -289,10 +316,11 @@ export class Stage {
     this.#advance(now);
     const isMoving = this.#before !== null || this.#flight !== null;
     const isReady = this.#chooseThumbnails();
-    if (isMoving || this.#hurry) this.#pace.beat(now);
-    this.#layer.draw(this.view, this.#progress(now), isMoving || this.#hurry ? this.#pace.most : Infinity);
+    const inHurry = isMoving || this.#hurry;
+    this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
     if (isMoving || isComing || !isReady) this.#ask();
+    return inHurry;
   }
 
   #advance(now: number): void {

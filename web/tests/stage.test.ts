@@ -1,0 +1,73 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Stage, type StageEvents } from "../src/map/stage";
+
+/** A canvas whose WebGL draws nothing, but tells what it was asked to do. */
+class FakeCanvas extends EventTarget {
+  width = 0;
+  height = 0;
+  readonly calls: string[] = [];
+
+  getContext(kind: string): unknown {
+    if (kind !== "webgl2") return null;
+    const answer = (name: string) => () => {
+      this.calls.push(name);
+      if (name === "getExtension") return { loseContext: () => this.dispatchEvent(new Event("webglcontextlost", { cancelable: true })) };
+      return {};
+    };
+    return new Proxy({}, { get: (_, name) => answer(String(name)) });
+  }
+}
+
+const events: StageEvents = {
+  hover: () => undefined, press: () => undefined, lasso: () => undefined, camera: () => undefined, tool: () => "pan",
+};
+
+function makeStage(): { stage: Stage; canvas: FakeCanvas } {
+  const canvas = new FakeCanvas();
+  const [host, points, overlay] = [new EventTarget(), canvas, new FakeCanvas()] as unknown as [HTMLElement, HTMLCanvasElement, HTMLCanvasElement];
+  const stage = new Stage(host, points, overlay, events, () => null);
+  stage.setPoints(new Float32Array(6), null);
+  stage.setColours({ colours: new Uint32Array(3), hidden: new Uint8Array(3) }, null, "light", "#fff");
+  stage.resize(100, 80, { left: 0, right: 0 });
+  return { stage, canvas };
+}
+
+describe("a lost WebGL context", () => {
+  let frames: (() => void)[] = [];
+
+  beforeEach(() => {
+    frames = [];
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout });
+    vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
+    vi.stubGlobal("cancelAnimationFrame", () => undefined);
+  });
+
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it("is asked back, and all is drawn anew once it is there", () => {
+    const { canvas } = makeStage();
+    for (const draw of frames.splice(0)) draw();
+    const loss = new Event("webglcontextlost", { cancelable: true });
+    canvas.dispatchEvent(loss);
+    expect(loss.defaultPrevented).toBe(true);
+    canvas.calls.length = 0;
+    canvas.dispatchEvent(new Event("webglcontextrestored"));
+    expect(canvas.calls).toEqual(expect.arrayContaining(["linkProgram", "bufferData", "viewport"]));
+    for (const draw of frames.splice(0)) draw();
+    expect(canvas.calls).toContain("drawElements");
+  });
+
+  it("is nobody's loss when the stage itself gives it back", () => {
+    const { stage, canvas } = makeStage();
+    const loss = vi.spyOn(Event.prototype, "preventDefault");
+    stage.destroy();
+    expect(canvas.calls).toContain("getExtension");
+    expect(loss).not.toHaveBeenCalled();
+    canvas.calls.length = 0;
+    canvas.dispatchEvent(new Event("webglcontextrestored"));
+    expect(canvas.calls).toEqual([]);
+    loss.mockRestore();
+  });
+});
