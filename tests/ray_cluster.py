@@ -9,7 +9,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -40,7 +41,8 @@ def ray_cluster() -> Iterator[RayCluster]:
     process = own.submit(os.getpid).result(PATIENCE)
     try:
         yield RayCluster(own)
-        own.submit(_stop).result(PATIENCE)
+        with suppress(BrokenProcessPool):  # it may end when it leaves the cluster
+            own.submit(_stop).result(PATIENCE)
     except BaseException:
         os.kill(process, signal.SIGKILL)  # what it started ends with it
         raise
@@ -60,4 +62,7 @@ def _start() -> str:
 
 
 def _stop() -> None:
+    import ray
+
+    ray.shutdown()
     _cluster.shutdown()

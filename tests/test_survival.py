@@ -221,7 +221,7 @@ def test_a_result_on_a_full_disk_is_shown_all_the_same(small_disk, undisturbed):
     with (small_disk / "filler").open("wb", buffering=0) as filler, contextlib.suppress(OSError):
         while filler.write(bytes(4096)):
             pass
-    done = run(_STAGES, path)
+    done = run(_STAGES, path, "pca")
     assert done.stdout == "ready\ndone\n"
     assert "No space left on device" in done.stderr
     assert "the result is used, and computed again next time" in done.stderr
@@ -289,7 +289,7 @@ def test_a_read_only_collection_is_read(public, undisturbed):
     drop = "import os, pyarrow.parquet, sklearn.cluster, dinoscope.knn, dinoscope.clusters, dinoscope.cluster_quality\n"
     drop += "from dinoscope.projection import pca\n"
     drop += "if os.geteuid() == 0: os.seteuid(65534)\n"
-    done = run(drop + _STAGES, path)
+    done = run(drop + _STAGES, path, "pca")
     assert done.stdout == "ready\ndone\n"
     assert "Permission denied" in done.stderr
     assert not (path / "results").exists()

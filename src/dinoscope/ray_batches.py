@@ -14,7 +14,6 @@ import os
 import pickle
 import socket
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,8 +27,9 @@ if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
     from dinoscope.images import ImageSource
 
-__all__ = ["OnRay", "connected", "reason"]
+__all__ = ["OnRay", "Recipe", "connect", "reason"]
 
+_joined: str | None = None  # the cluster that this module joined, while this process is in it
 _UNIT_ROWS = 256  # that a worker is given at once: what its death costs
 
 
@@ -60,26 +60,26 @@ class OnRay:
             ModelError: If a worker would make other vectors than this machine, in another precision for example.
         """
         units = list(_units(jobs, max(1, _UNIT_ROWS // encoder.batch_size) * encoder.batch_size))
-        with connected(self._address) as ray:
-            resources = ray.cluster_resources()
-            gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-            workers = max(1, min(self._workers or gpus or cores, gpus or cores, len(units)))
-            work = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
-                _Worker,
-                fn_constructor_args=(ray.put(source), Recipe.of(encoder)),
-                batch_size=1,
-                compute=ray.data.ActorPoolStrategy(size=workers),
-                num_cpus=0 if gpus else 1,
-                num_gpus=1 if gpus else 0,
-            )
-            try:
-                for unit in work.iter_rows():
-                    finished = pickle.loads(unit["finished"])  # what our own workers made
-                    if isinstance(finished, DinoscopeError):
-                        raise finished
-                    yield from finished
-            except ray.exceptions.RayError as error:
-                raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
+        ray = connect(self._address)
+        resources = ray.cluster_resources()
+        gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+        workers = max(1, min(self._workers or gpus or cores, gpus or cores, len(units)))
+        work = ray.data.from_items(units, override_num_blocks=len(units)).map_batches(
+            _Worker,
+            fn_constructor_args=(ray.put(source), Recipe.of(encoder)),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=0 if gpus else 1,
+            num_gpus=1 if gpus else 0,
+        )
+        try:
+            for unit in work.iter_rows():
+                finished = pickle.loads(unit["finished"])  # what our own workers made
+                if isinstance(finished, DinoscopeError):
+                    raise finished
+                yield from finished
+        except ray.exceptions.RayError as error:
+            raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
 class Recipe(NamedTuple):
@@ -142,17 +142,22 @@ def _units(jobs: Iterable[Job], size: int) -> Iterator[dict[str, Any]]:
         yield {"jobs": np.asarray(unit, np.int64).T}
 
 
-@contextmanager
-def connected(address: str | None) -> Iterator[Any]:
-    """Join a cluster, or start one on this machine; leave it as it was found."""
+def connect(address: str | None) -> Any:
+    """Join a cluster, or start one on this machine; returns Ray.
+
+    The process stays in it until it ends: Ray ends a process that leaves while one of its threads still asks for
+    something, and they may do so long after the last answer.
+    """
+    global _joined
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded: nothing is reported to anybody
     try:
         import ray
         import ray.data
     except ImportError:
         raise ClusterError("--on ray needs Ray: pip install 'dinoscope[ray]'") from None
-    joined = not ray.is_initialized()
-    if joined:
+    if ray.is_initialized() and _joined not in (None, address or "here"):
+        ray.shutdown()  # of a cluster that was ours, too: another one is meant
+    if not ray.is_initialized():
         _check_address(address)
         settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
@@ -165,14 +170,11 @@ def connected(address: str | None) -> Iterator[Any]:
         except Exception as error:  # of many classes, with a page of advice
             first = str(error).splitlines()[0]
             raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({first}): is it running?") from None
+        _joined = address or "here"
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        yield ray
-    finally:
-        if joined:
-            ray.shutdown()
+    return ray
 
 
 def _check_address(address: str | None) -> None:

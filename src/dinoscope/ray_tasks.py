@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from dinoscope.errors import ClusterError, DinoscopeError
-from dinoscope.ray_batches import connected, reason
+from dinoscope.ray_batches import connect, reason
 
 __all__ = ["RunOnRay"]
 
@@ -35,31 +35,31 @@ class RunOnRay:
         Raises:
             ClusterError: If Ray is not installed, there is no cluster, or it fails for good.
         """
-        with connected(self._address) as ray:
-            cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
-            limit = min(self._workers or cores, cores)
-            task = ray.remote(num_cpus=1)(_answer)
-            shared = ray.put(common)
-            pending: list[Any] = []
+        ray = connect(self._address)
+        cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
+        limit = min(self._workers or cores, cores)
+        task = ray.remote(num_cpus=1)(_answer)
+        shared = ray.put(common)
+        pending: list[Any] = []
 
-            def next_result() -> Result:
-                nonlocal pending
-                (done, *_), pending = ray.wait(pending, num_returns=1)
-                found = ray.get(done)
-                if isinstance(found, DinoscopeError):
-                    raise found
-                result: Result = found
-                return result
+        def next_result() -> Result:
+            nonlocal pending
+            (done, *_), pending = ray.wait(pending, num_returns=1)
+            found = ray.get(done)
+            if isinstance(found, DinoscopeError):
+                raise found
+            result: Result = found
+            return result
 
-            try:
-                for item in items:
-                    if len(pending) >= limit:
-                        yield next_result()
-                    pending.append(task.remote(work, shared, item))
-                while pending:
+        try:
+            for item in items:
+                if len(pending) >= limit:
                     yield next_result()
-            except ray.exceptions.RayError as error:
-                raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
+                pending.append(task.remote(work, shared, item))
+            while pending:
+                yield next_result()
+        except ray.exceptions.RayError as error:
+            raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
 def _answer(work: Callable[[Any, Any], Any], common: Any, item: Any) -> Any:
