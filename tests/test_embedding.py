@@ -65,6 +65,16 @@ def test_results_of_an_earlier_state_are_deleted(tmp_path, encoder, pixels):
     assert set((path / "results").rglob("*.parquet")) == {kept}
 
 
+def test_another_model_whose_vectors_are_damaged_is_no_obstacle(tmp_path, encoder, pixels):
+    path, other = tmp_path / "c", Encoder("mini", batch_size=16)
+    embed_source(ArraySource(pixels[:20]), path, other)
+    Collection(path).neighbors(5)
+    (part,) = (path / "vectors" / other.key).glob("part-*")
+    part.write_bytes(part.read_bytes()[:-9])
+    assert embed_source(ArraySource(pixels[:20]), path, encoder).embedded == 20
+    assert len(Collection(path)) == 20
+
+
 def test_a_collection_without_an_image_left_is_an_error(tmp_path, encoder, pixels):
     embed_source(ArraySource(pixels[:5]), tmp_path / "c", Encoder("mini"))
     embed_source(ArraySource(pixels[5:9]), tmp_path / "c", encoder)

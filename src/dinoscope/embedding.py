@@ -203,7 +203,11 @@ def embed_source(
 
 def _remove_stale(path: Path) -> None:
     """Delete results of an earlier state of the collection, which would only take up room."""
-    for result in stale_results(path):
+    try:
+        stale = stale_results(path)
+    except store.DamagedError:  # of another model, which is mended when that model embeds
+        return
+    for result in stale:
         with suppress(OSError):  # on Windows one that is read stays
             result.unlink()
     shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for

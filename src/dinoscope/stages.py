@@ -27,7 +27,7 @@ __all__ = [
 # Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
 _VERSIONS = {
     "neighbors": 1, "map": 1, "map_quality": 1, "tuning": 1, "layout": 1, "clusters": 1, "cluster_quality": 1,
-    "stability": 1, "nulls": 1, "scores": 1, "predictions": 1, "evaluation": 1, "duplicates": 1, "outliers": 1,
+    "stability": 2, "nulls": 2, "scores": 1, "predictions": 1, "evaluation": 1, "duplicates": 1, "outliers": 1,
     "label_errors": 1, "index": 1, "verdicts": 1,
 }  # fmt: skip
 
@@ -48,7 +48,7 @@ class Stage:
 def run_stage(collection: Collection, name: str, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
     """Return a stored result, or compute and store it; see ``Collection.stage``."""
     settings = _plain(settings)
-    path = _path(collection.path, collection.state, name, settings)
+    path = collection.path / "results" / name / _file_name(collection.state, name, settings)
     known = _read(path)
     stored = known is not None
     if known is not None:
@@ -107,6 +107,9 @@ def stale_results(folder: Path) -> list[Path]:
     Raises:
         DamagedError: If vectors or images are damaged.
     """
+    results = sorted((folder / "results").glob("*/*.parquet"))
+    if not results:
+        return []
     rows = {key: [part["row"] for part in store.read_parts(folder / "vectors" / key, ["row"])]
             for key in list_models(folder)}  # fmt: skip
     images, _ = store.read_table(folder / "images.parquet", ["key", "label", "split", "removed"])  # the parts first
@@ -118,7 +121,7 @@ def stale_results(folder: Path) -> list[Path]:
         labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
         states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
     stale = []
-    for path in sorted((folder / "results").glob("*/*.parquet")):
+    for path in results:
         try:
             settings = _settings_of(path)
         except (store.DamagedError, FileNotFoundError):
@@ -148,7 +151,7 @@ def _belongs(path: Path, settings: dict[str, Any], state: str, label_state: str)
     name = path.parent.name
     return (
         name in _VERSIONS
-        and path.name == _path(Path(), state, name, settings).name
+        and path.name == _file_name(state, name, settings)
         and settings.get("labels", label_state) == label_state
     )
 
@@ -179,9 +182,8 @@ def _store(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
         store.remark(f"{error}; the result is used, and computed again next time")
 
 
-def _path(folder: Path, state: str, name: str, settings: dict[str, Any]) -> Path:
-    key = store.digest(name, _VERSIONS[name], state, settings)
-    return folder / "results" / name / f"{key}.parquet"
+def _file_name(state: str, name: str, settings: dict[str, Any]) -> str:
+    return f"{store.digest(name, _VERSIONS[name], state, settings)}.parquet"
 
 
 # --- dataclasses as columns and JSON ---------------------------------------------------------------------------------
