@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from dinoscope.label_errors import SelfTest
     from dinoscope.verdicts import Classifier, Verdict
 
-__all__ = ["can_judge", "find_rows", "findings", "image_info", "look_alikes", "mean_vector", "numbers", "search"]
+__all__ = ["find_rows", "findings", "image_info", "look_alikes", "mean_vector", "numbers", "search"]
 
 _NEIGHBORS = 24
 _EVIDENCE = 8

@@ -271,7 +271,8 @@ def _open(
 
 
 def _open_path(path: str, columns: TableColumns, datasets: Iterable[str]) -> ImageSource:
-    from dinoscope.sources import is_pattern, open_files
+    from dinoscope.sources import open_files
+    from dinoscope.storage import is_pattern
 
     exists = os.path.exists(path)
     if exists or is_remote(path) or is_pattern(path):

@@ -144,32 +144,37 @@ def search_published(
         PublishError: Milvus cannot be reached or refuses.
     """
     check_count(k, "k", at_most=_MOST_ANSWERS, why="what Milvus is asked for")
-    chosen = f" --name {name}" if name else ""
-    if len(list_models(collection.path)) > 1:
-        chosen += f" --model {collection.key}"
-    name = _checked_name(collection, name)
+    place = _checked_name(collection, name)
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
     if isinstance(query, int | np.integer):
         vector = collection.vectors[collection.position(int(query))]
         filters.append(f"row != {query}")
     else:
         vector = collection.query_vector(query, weights)
-    command = f"dinoscope publish {collection.path} --to {uri}{chosen}"
-    missing = f"nothing is published there as {name!r}: run '{command}'"
     if _is_file(uri) and not Path(uri).exists():  # asking would make it
-        raise InputError(missing)
+        raise _not_published(collection, uri, name, [])
     with _connected(uri) as client:
-        if not client.has_collection(name):
-            others = ", ".join(client.list_collections())
-            raise InputError(f"{missing}; there is: {others}" if others else missing)
-        client.load_collection(name)
+        if not client.has_collection(place):
+            raise _not_published(collection, uri, name, client.list_collections())
+        client.load_collection(place)
         hits = client.search(
-            name, [vector], limit=k, filter=" and ".join(filters), output_fields=["key", "id", "label"],
+            place, [vector], limit=k, filter=" and ".join(filters), output_fields=["key", "id", "label"],
             search_params={"metric_type": "COSINE", "params": {"ef": max(_SEARCH_WIDTH, 2 * k)}},
         )[0]  # fmt: skip
     if any(not hit["entity"]["key"].startswith(_key_prefix(collection)) for hit in hits):
-        raise PublishError(f"{name!r} in Milvus holds vectors of another model than {collection.key}: name another")
+        raise PublishError(f"{place!r} in Milvus holds vectors of another model than {collection.key}: name another")
     return [Match(hit["row"], hit["entity"]["id"], hit["entity"]["label"], min(1.0, hit["distance"])) for hit in hits]
+
+
+def _not_published(collection: Collection, uri: str, name: str | None, others: Sequence[str]) -> InputError:
+    chosen = f" --name {name}" if name else ""
+    if len(list_models(collection.path)) > 1:
+        chosen += f" --model {collection.key}"
+    there = f"; there is: {', '.join(others)}" if others else ""
+    return InputError(
+        f"nothing is published there as {name or published_name(collection)!r}: run "
+        f"'dinoscope publish {collection.path} --to {uri}{chosen}'{there}"
+    )
 
 
 def published_name(collection: Collection) -> str:

@@ -155,8 +155,9 @@ def connect(address: str | None) -> Any:
         import ray.data
     except ImportError:
         raise ClusterError("--on ray needs Ray: pip install 'dinoscope[ray]'") from None
-    if ray.is_initialized() and _joined not in (None, address or "here"):
-        ray.shutdown()  # of a cluster that was ours, too: another one is meant
+    wanted = address or "here"
+    if ray.is_initialized() and _joined not in (None, wanted):
+        ray.shutdown()  # it was we who joined another cluster
     if not ray.is_initialized():
         _check_address(address)
         settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -170,7 +171,7 @@ def connect(address: str | None) -> Any:
         except Exception as error:  # of many classes, with a page of advice
             first = str(error).splitlines()[0]
             raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({first}): is it running?") from None
-        _joined = address or "here"
+        _joined = wanted
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from dinoscope import explorer_answers
 from dinoscope.errors import InputError
-from dinoscope.explorer_data import ModelData, collection_info, model_infos
+from dinoscope.explorer_data import ModelData, can_judge, collection_info, model_infos
 from dinoscope.explorer_sheets import COLUMNS, draw_sheet, sheet
 from dinoscope.explorer_types import Sheets
 from dinoscope.stages import Computed, run_stage, stored_settings
@@ -143,7 +143,7 @@ class _Writer:
     def __init__(self, facts: Facts) -> None:
         self.facts, self.collection = facts, facts.collection
         collection = self.collection
-        if facts.few and explorer_answers.can_judge(collection):
+        if facts.few and can_judge(collection):
             collection.predictions()
         self.data = ModelData(collection, collection.key)
         if facts.clusters is not None:  # those that the sections show
@@ -227,7 +227,7 @@ class _Writer:
     def verdicts(self) -> list[str]:
         """Return what the others say of every image, where that takes seconds."""
         collection = self.collection
-        if not (self.facts.few and explorer_answers.can_judge(collection)):
+        if not (self.facts.few and can_judge(collection)):
             return []
 
         def compute() -> Computed:

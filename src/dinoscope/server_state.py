@@ -99,8 +99,7 @@ class Workspace:
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._states: dict[str, OrderedDict[str, ModelData]] = {}  # of each model, the one asked for last at the end
-        self._newest: dict[str, ModelData] = {}
-        self._signatures: dict[str, Any] = {}
+        self._newest: dict[str, tuple[Any, ModelData]] = {}  # with the signature of the files that it was read from
         self._infos: tuple[Any, list[ModelInfo]] | None = None
         self._encoders: dict[str, Encoder | DinoscopeError] = {}
         self._loading = threading.Lock()
@@ -126,7 +125,7 @@ class Workspace:
                 if states is not None and state in states:
                     states.move_to_end(state)
                     return states[state]
-        if model not in self._signatures and model not in {info.key for info in self.models()}:
+        if model not in self._newest and model not in {info.key for info in self.models()}:
             raise Unknown(f"there is no model {model[:100]!r} in this collection")
         current = self._current(model)
         if state is not None and current.state != state:
@@ -171,12 +170,12 @@ class Workspace:
         with opening:  # others wait for the same opened collection
             signature = self._signature(model)
             known = self._newest.get(model)
-            if known is not None and self._signatures[model] == signature:
-                return known
-            if known is not None and self._signatures[model][:2] == signature[:2]:
-                collection = known.collection  # there are new results of the same images
-            else:
+            if known is None or known[0][:2] != signature[:2]:
                 collection = Collection(self.path, model)
+            elif known[0] == signature:
+                return known[1]
+            else:
+                collection = known[1].collection  # there are new results of the same images
             return self._remember(model, signature, ModelData(collection, model))
 
     def _remember(self, model: str, signature: Any, data: ModelData) -> ModelData:
@@ -185,7 +184,7 @@ class Workspace:
             states[data.state] = states.pop(data.state, data)
             while len(states) > _STATES:
                 states.popitem(last=False)
-            self._signatures[model], self._newest[model] = signature, states[data.state]
+            self._newest[model] = signature, states[data.state]
             return states[data.state]
 
     def _signature(self, model: str) -> tuple[Any, ...]:

@@ -20,7 +20,7 @@ from dinoscope.table_files import TABLES
 if TYPE_CHECKING:
     from dinoscope.images import ImageSource
 
-__all__ = ["is_pattern", "open_files"]
+__all__ = ["open_files"]
 
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
