@@ -109,6 +109,15 @@ def test_stored_settings_are_those_of_this_state(collection, monkeypatch):
 # --- maps ------------------------------------------------------------------------------------------------------------
 
 
+def test_what_was_computed_a_moment_ago_is_of_no_earlier_run(collection, folder):
+    for k in (7, 8, 7):
+        collection.neighbors(k)
+        assert not collection.stages["neighbors"].stored
+    again = Collection(folder)
+    again.neighbors(7)
+    assert again.stages["neighbors"].stored
+
+
 def test_numbers_of_numpy_are_numbers(collection):
     np.testing.assert_array_equal(collection.clusters(np.int64(4)).labels, collection.clusters(4).labels)
     assert {"method": "kmeans", "k": 4, "seed": 0} in stages.stored_settings(collection, "clusters")

@@ -84,7 +84,8 @@ class Collection:
         self._key = choose_model(self.path, manifest.get("vectors"), model)
         self.model = read_model(self.path, self._key)
         self.stages: dict[str, Stage] = {}
-        self.seconds_computing = 0.0  # by this object, of all stages
+        self.computed: set[Path] = set()  # by this object: files of results
+        self.seconds_computing = 0.0  # in that
         self._encoder: Encoder | None = None  # loaded for the first query that is an image
         self.embedded: EmbedSummary | None = None
         self._load()

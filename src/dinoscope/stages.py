@@ -50,7 +50,6 @@ def run_stage(collection: Collection, name: str, settings: dict[str, Any], compu
     settings = _plain(settings)
     path = collection.path / "results" / name / _file_name(collection.state, name, settings)
     known = _read(path)
-    stored = known is not None
     if known is not None:
         columns, meta = known
     else:
@@ -61,9 +60,9 @@ def run_stage(collection: Collection, name: str, settings: dict[str, Any], compu
         meta = {**meta, "seconds": round(max(0.0, own), 3), "settings": settings}
         _store(path, columns, meta)
         collection.seconds_computing += meta["seconds"]
-    shown = collection.stages.get(name)
-    if shown is None or shown.settings != settings:  # asked again, it is still this run that computed it
-        collection.stages[name] = Stage(name, settings, meta["seconds"], stored)
+        collection.computed.add(path)
+    stored = path not in collection.computed  # asked again, it is still this run that computed it
+    collection.stages[name] = Stage(name, settings, meta["seconds"], stored)
     return columns, meta
 
 
