@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import fields, is_dataclass
@@ -116,6 +117,16 @@ def test_what_was_computed_a_moment_ago_is_of_no_earlier_run(collection, folder)
     again = Collection(folder)
     again.neighbors(7)
     assert again.stages["neighbors"].stored
+
+
+def test_what_a_killed_computation_left_goes_with_the_next(folder, collection):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    left = folder / "results" / "neighbors" / f".half.parquet.part-{int(ended.stdout)}-0@{socket.gethostname()}"
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"half")
+    collection.neighbors(9)
+    assert not collection.stages["neighbors"].stored
+    assert not left.exists()
 
 
 def test_numbers_of_numpy_are_numbers(collection):

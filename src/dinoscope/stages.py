@@ -175,6 +175,7 @@ def _read(path: Path) -> Computed | None:
 
 def _store(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
     """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
+    store.remove_leftovers(path.parent)
     try:
         store.write_table(path, columns, meta)
     except WriteError as error:

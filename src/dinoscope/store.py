@@ -297,9 +297,9 @@ def remove_leftovers(folder: Path) -> None:
     for path in folder.rglob(f".*{_LEFTOVER}*"):
         writer, _, host = path.name.rpartition(_LEFTOVER)[2].partition("@")
         pid = writer.partition("-")[0]
-        # on another machine a process cannot be asked for: a day is longer than any write
-        if process_ended(int(pid)) if host == socket.gethostname() else time.time() - path.stat().st_mtime > _DAY:
-            with suppress(OSError):  # on Windows one that is open stays
+        with suppress(OSError):  # it may be gone meanwhile; on Windows one that is open stays
+            # on another machine a process cannot be asked for: a day is longer than any write
+            if process_ended(int(pid)) if host == socket.gethostname() else time.time() - path.stat().st_mtime > _DAY:
                 path.unlink(missing_ok=True)
 
 
