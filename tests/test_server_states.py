@@ -95,15 +95,20 @@ def test_the_state_of_a_page_in_use_is_kept(folder):
 
 
 def test_a_sheet_without_its_pictures_is_not_kept(folder, tmp_path):
+    """Neither here nor by the browser, which would show it after they are back."""
     with client(folder) as server:
-        base, _, _ = opened(server)
+        base, view, _ = opened(server)
+        state = {"v": view["state"]}
         (folder / "details").rename(tmp_path / "details")
-        without = server.get(f"{base}/sheets/0")
+        without = server.get(f"{base}/sheets/0", params=state)
         assert without.status_code == 200
+        assert without.headers["cache-control"] == "no-cache"
         assert not list((folder / "results").glob("sheets/*.webp"))
     (tmp_path / "details").rename(folder / "details")
     with client(folder) as server:
-        assert server.get(f"{base}/sheets/0").content != without.content
+        complete = server.get(f"{base}/sheets/0", params=state)
+        assert complete.content != without.content
+        assert "immutable" in complete.headers["cache-control"]
         assert len(list((folder / "results").glob("sheets/*.webp"))) == 1
 
 

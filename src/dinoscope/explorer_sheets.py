@@ -33,10 +33,11 @@ def tile_side(collection: Collection) -> int:
     return min(_TILE, -(-max(largest, 8) // 8) * 8)
 
 
-def sheet(collection: Collection, index: int, tile: int) -> bytes:
-    """Return a sheet as WebP, drawn when it is asked for first and then kept in the collection.
+def sheet(collection: Collection, index: int, tile: int) -> tuple[bytes, bool]:
+    """Return a sheet as WebP, and whether it is complete: drawn when first asked for, then kept in the collection.
 
-    Its key stays the same while its images do: one more image changes the last sheet alone, and models share them.
+    Its key stays the same while its images do: one more image changes the last sheet alone, and models share them. A
+    sheet that lacks thumbnails is not kept: they may come back under the same key.
     """
     at = range(index * COLUMNS**2, min((index + 1) * COLUMNS**2, len(collection)))
     key = store.digest("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
@@ -44,14 +45,14 @@ def sheet(collection: Collection, index: int, tile: int) -> bytes:
     with suppress(OSError):
         stored = path.read_bytes()
         if _is_whole(stored):
-            return stored
+            return stored, True
     pictures = _thumbnails(collection, at)
     drawn = draw_sheet(pictures, tile)
-    if any(picture is None for picture in pictures):  # they may come back under the same key
-        return drawn
-    with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
-        store.write_bytes(path, drawn, durable=False)
-    return drawn
+    is_complete = None not in pictures
+    if is_complete:
+        with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
+            store.write_bytes(path, drawn, durable=False)
+    return drawn, is_complete
 
 
 def draw_sheet(

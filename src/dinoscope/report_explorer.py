@@ -292,7 +292,7 @@ def _draw(writer: _Writer, room: int) -> _Pictures:
         return (cost(side, lossless) + 0.2) * count <= room
 
     if fits(tile, None):
-        sheets = [sheet(collection, number, tile) for number in range(-(-count // COLUMNS**2))]
+        sheets = [sheet(collection, number, tile)[0] for number in range(-(-count // COLUMNS**2))]
         return _cut(_Pictures(tile, True, np.arange(count), sheets), writer, room)
     sides = [tile, *(side for side in _SIDES if side < tile)]
     side = next((side for side in sides if fits(side, False)), None)

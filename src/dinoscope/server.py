@@ -237,8 +237,8 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
         if index * COLUMNS**2 >= len(data.collection):
             raise Unknown(f"there is no sheet {index}: there are {-(-len(data.collection) // COLUMNS**2)}")
         work = lambda: sheet(data.collection, index, data.tile)  # noqa: E731
-        drawn = await explorer.drawing.run(("sheet", data.state, index), work)
-        return bytes_answer(request, drawn, v, "image/webp")
+        drawn, is_complete = await explorer.drawing.run(("sheet", data.state, index), work)
+        return bytes_answer(request, drawn, v if is_complete else None, "image/webp")
 
 
 def _add_images(app: FastAPI, explorer: _Explorer) -> None:
