@@ -20,6 +20,7 @@ from tests.ray_cluster import PATIENCE
 from tests.test_sources_archive import MEMBERS, make_tar
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.timeout(2 * PATIENCE)
 
 IMAGES = 2200  # a random order from 2,000 on
 
