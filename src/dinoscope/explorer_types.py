@@ -215,7 +215,7 @@ class LabelEvaluation(Answer):
     labels: list[str]
     precision: list[float | None]
     recall: list[float | None]
-    confusion: list[list[int]]
+    confusion: list[tuple[int, int, int]]  # place of the true label, of the one given, images; no zeros
 
 
 class Numbers(Answer):

@@ -115,7 +115,7 @@ export const panelTexts = {
     narrowed: (shown: number, all: number) => `${counted(shown)} of ${images(all)}`,
     keepOnly: "Keep only these",
     counts: (title: string) => `By ${title.toLowerCase()}`,
-    more: (count: number) => `${count} more`,
+    more: (count: number) => `${counted(count)} more`,
     fewer: "Fewer",
     share: (count: number, percent: string) => `${images(count)}, ${percent}`,
     tileSize: "Size",
@@ -177,7 +177,7 @@ export const panelTexts = {
     selectAll: "Select all",
     selfTest: "Self-test",
     list: "List of findings",
-    more: (count: number) => `+${count}`,
+    more: (count: number) => `+${counted(count)}`,
   },
 
   numbers: {

@@ -177,6 +177,9 @@ export interface ClusterInfo {
   labels: [string, number][];
 }
 
+/** Row, column and count of a table that is mostly zeros. */
+export type Cell = [row: number, column: number, count: number];
+
 /** GET /api/models/{model}/maps/{map}/numbers */
 export interface Numbers {
   scores: Score[];
@@ -189,7 +192,8 @@ export interface Numbers {
     labels: string[];
     precision: (number | null)[];
     recall: (number | null)[];
-    confusion: number[][];
+    /** Places of the true label and of the one given, and how many images; no zeros. */
+    confusion: Cell[];
   } | null;
 }
 

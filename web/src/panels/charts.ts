@@ -1,5 +1,5 @@
 /** What the charts show, before they are drawn. */
-import type { Score } from "../lib/types";
+import type { Cell, Score } from "../lib/types";
 
 export interface ScoreGroup {
   /** "map" of "map: trustworthiness". */
@@ -32,16 +32,33 @@ export interface Heat {
 export function largestPart(rows: readonly string[], columns: readonly string[], counts: readonly number[][], most: number): Heat {
   const rowSums = rows.map((_, row) => columns.reduce((sum, _name, column) => sum + at(counts, row, column), 0));
   const columnSums = columns.map((_, column) => rows.reduce((sum, _name, row) => sum + at(counts, row, column), 0));
-  return part(rows, columns, counts, largest(rowSums, most), largest(columnSums, most));
+  const [rowPlaces, columnPlaces] = [largest(rowSums, most), largest(columnSums, most)];
+  return {
+    rows: rowPlaces.map((row) => rows[row] ?? ""),
+    columns: columnPlaces.map((column) => columns[column] ?? ""),
+    counts: rowPlaces.map((row) => columnPlaces.map((column) => at(counts, row, column))),
+    rowPlaces,
+    columnPlaces,
+  };
 }
 
 /** The labels with the most mistakes, made of them or for them, against each other. */
-export function mostMistaken(labels: readonly string[], counts: readonly number[][], most: number): Heat {
-  const wrong = labels.map((_, label) =>
-    labels.reduce((sum, _name, other) => (other === label ? sum : sum + at(counts, label, other) + at(counts, other, label)), 0),
-  );
+export function mostMistaken(labels: readonly string[], cells: readonly Cell[], most: number): Heat {
+  const wrong = labels.map(() => 0);
+  for (const [row, column, count] of cells) {
+    if (row === column) continue;
+    wrong[row] = (wrong[row] ?? 0) + count;
+    wrong[column] = (wrong[column] ?? 0) + count;
+  }
   const places = largest(wrong, most);
-  return part(labels, labels, counts, places, places);
+  const names = places.map((place) => labels[place] ?? "");
+  const counts = places.map(() => places.map(() => 0));
+  const line = new Map(places.map((place, at) => [place, at]));
+  for (const [row, column, count] of cells) {
+    const [own, at] = [counts[line.get(row) ?? -1], line.get(column)];
+    if (own && at !== undefined) own[at] = count;
+  }
+  return { rows: names, columns: names, counts, rowPlaces: places, columnPlaces: places };
 }
 
 export interface Mistake {
@@ -53,15 +70,14 @@ export interface Mistake {
 }
 
 /** The most frequent confusions of one label with another. */
-export function mistakes(counts: readonly number[][], most: number): Mistake[] {
-  return counts
-    .flatMap((line, row) => {
-      const total = line.reduce((sum, count) => sum + count, 0);
-      return line.map((count, column) => ({ row, column, count, share: total > 0 ? count / total : 0 }));
-    })
-    .filter(({ row, column, count }) => row !== column && count > 0)
-    .sort((one, other) => other.count - one.count)
-    .slice(0, most);
+export function mistakes(cells: readonly Cell[], most: number): Mistake[] {
+  const totals = new Map<number, number>();
+  for (const [row, , count] of cells) totals.set(row, (totals.get(row) ?? 0) + count);
+  return cells
+    .filter(([row, column]) => row !== column)
+    .sort((one, other) => other[2] - one[2])
+    .slice(0, most)
+    .map(([row, column, count]) => ({ row, column, count, share: count / (totals.get(row) ?? count) }));
 }
 
 /**
@@ -70,18 +86,6 @@ export function mistakes(counts: readonly number[][], most: number): Mistake[] {
 export function strength(counts: readonly number[][], row: number, column: number): number {
   const total = (counts[row] ?? []).reduce((sum, count) => sum + count, 0);
   return total > 0 ? Math.sqrt(at(counts, row, column) / total) : 0;
-}
-
-function part(
-  rows: readonly string[], columns: readonly string[], counts: readonly number[][], rowPlaces: number[], columnPlaces: number[],
-): Heat {
-  return {
-    rows: rowPlaces.map((row) => rows[row] ?? ""),
-    columns: columnPlaces.map((column) => columns[column] ?? ""),
-    counts: rowPlaces.map((row) => columnPlaces.map((column) => at(counts, row, column))),
-    rowPlaces,
-    columnPlaces,
-  };
 }
 
 function largest(sums: number[], most: number): number[] {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Cell } from "../../src/lib/types";
 import { largestPart, mistakes, mostMistaken, scoreGroups, strength } from "../../src/panels/charts";
 
 const labels = ["a", "b", "c", "d"];
@@ -8,6 +9,8 @@ const counts = [
   [0, 1, 20, 0],
   [30, 0, 0, 70],
 ];
+
+const cells: Cell[] = counts.flatMap((line, row) => line.flatMap((count, column): Cell[] => count > 0 ? [[row, column, count]] : []));
 
 describe("scoreGroups", () => {
   it("takes names apart and keeps the order", () => {
@@ -27,15 +30,15 @@ describe("scoreGroups", () => {
 
 describe("mistakes", () => {
   it("come with their share of the label, the most frequent first", () => {
-    expect(mistakes(counts, 2)).toEqual([
+    expect(mistakes(cells, 2)).toEqual([
       { row: 3, column: 0, count: 30, share: 0.3 },
       { row: 0, column: 3, count: 10, share: 0.1 },
     ]);
-    expect(mistakes([[5, 0], [0, 5]], 3)).toEqual([]);
+    expect(mistakes([[0, 0, 5], [1, 1, 5]], 3)).toEqual([]);
   });
 
   it("choose the labels that are shown", () => {
-    const heat = mostMistaken(labels, counts, 2);
+    const heat = mostMistaken(labels, cells, 2);
     expect(heat.rows).toEqual(["a", "d"]);
     expect(heat.counts).toEqual([[90, 10], [30, 70]]);
     expect(heat.columnPlaces).toEqual([0, 3]);
