@@ -151,13 +151,6 @@ def test_the_config_beside_the_weights_is_honoured(tmp_path, case, config, expec
     assert {name: getattr(geometry, name) for name in expected} == expected
 
 
-def test_heads_can_be_told(tmp_path):
-    file = save(tmp_path, shapes("dino16-timm"))
-    assert read_checkpoint(file, heads=8).geometry.heads == 8
-    save(tmp_path, shapes("dino16-timm"), {"hidden_size": 128, "num_attention_heads": 4})
-    assert read_checkpoint(file, heads=8).geometry.heads == 4
-
-
 @pytest.mark.parametrize(
     ("case", "config", "message"),
     [
@@ -225,6 +218,10 @@ def test_each_wrong_shape_is_noticed(tmp_path, case, wrong):
         ({"pos_embed": (1, 17, 64)}, r"expected position of shape \(1, 17, 128\), got \(1, 17, 64\)"),
         ({"reg_token": (1, 4, 64)}, r"expected registers of shape \(1, 4, 128\), got \(1, 4, 64\)"),
         ({"blocks.3.norm1.weight": (128,)}, "is incomplete: its blocks go to number 3, but 2 is missing"),
+        (
+            {"model.norm.bias": (128,)},
+            "holds 'model.norm.bias' beside another tensor of that place: expected the weights",
+        ),
         ({"cls_token": None}, "holds no ViT: expected a CLS token and a patch embedding"),
         ({"patch_embed.proj.weight": (128, 1, 16, 16)}, r"patch.weight of shape \(128, 3, 16, 16\), got \(128, 1, 16,"),
     ],

@@ -16,7 +16,7 @@ from PIL import Image
 from dinoscope import decode
 from dinoscope.decode import ReducedImage, UnreadableError, read_image, read_reduced, thumbnail
 from dinoscope.errors import ImageError, InputError
-from tests.pictures import BLUE, GREEN, GREYS, RED, WHITE, bare_png, corners, encoded, photo, repeated
+from tests.pictures import BLUE, GREEN, GREYS, RED, WHITE, bare_png, chunk, corners, encoded, photo, repeated
 
 # --- decoding ---------------------------------------------------------------------------------------------------------
 
@@ -108,6 +108,11 @@ def test_a_transparent_colour_of_grey_and_rgb_png():
     grey = encoded(Image.fromarray(np.array([[0, 7, 9]], np.uint8)), "PNG", transparency=7)
     np.testing.assert_array_equal(read_image(grey)[0, :, 0], [0, 255, 9])
     np.testing.assert_array_equal(read_image(encoded(corners(), "PNG", transparency=RED))[0, 0], WHITE)
+    greys = b"\0" + struct.pack(">HHH", 0, 7 * 257, 9 * 257)
+    header = struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0)
+    deep = [(b"IHDR", header), (b"tRNS", struct.pack(">H", 7 * 257)), (b"IDAT", zlib.compress(greys)), (b"IEND", b"")]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in deep)
+    np.testing.assert_array_equal(read_image(data)[0, :, 0], [0, 255, 9])
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
@@ -424,3 +429,17 @@ def test_larger_thumbnails_are_reduced_jpegs():
     assert np.abs(pixels.astype(int) - (200, 100, 50)).max() <= 3
     assert read_image(thumbnail(np.zeros((9000, 2, 3), np.uint8))).shape == (128, 1, 3)
     assert read_image(thumbnail(np.zeros((50, 60, 3), np.uint8), max_side=32)).shape[1] == 32
+
+
+@pytest.mark.parametrize(
+    ("shape", "got"),
+    [
+        ((5,), r"got \(5,\)$"),
+        ((2, 5, 5, 3), r"got \(2, 5, 5, 3\)$"),
+        ((5, 5, 2), r"got \(5, 5, 2\)$"),
+        ((3, 8, 9), r"got \(3, 8, 9\); move the channels last$"),
+    ],
+)
+def test_the_shape_that_is_refused_is_the_one_that_was_given(shape, got):
+    with pytest.raises(ImageError, match=r"an image must have shape \(H, W\) or \(H, W, 1 \| 3 \| 4\), " + got):
+        read_image(np.zeros(shape, np.uint8))

@@ -122,6 +122,13 @@ def test_what_is_no_image_is_refused(encoder, shape, dtype):
         encoder.encode([np.zeros(shape, dtype)])
 
 
+def test_what_is_no_array_is_refused(encoder):
+    with pytest.raises(
+        InputError, match=r"an image must be uint8 of shape \(H, W, 3\), got str: use dinoscope.read_im"
+    ):
+        encoder.encode(["cat.jpg"])
+
+
 def test_unknown_model_names_the_nearest():
     with pytest.raises(ModelError, match=r"unknown model 'mini-fasion'; did you mean 'mini-fashion'"):
         Encoder("mini-fasion")
@@ -137,7 +144,16 @@ def test_missing_and_broken_weights_are_one_clear_error(monkeypatch):
         read_weights(replace(get_model("mini-fashion"), file="gone.onnx"))
 
 
-@pytest.mark.parametrize("setting", [{"batch_size": 0}, {"threads": 0}])
+def test_an_error_without_words_is_named(monkeypatch):
+    def fail(*_args):
+        raise MemoryError
+
+    monkeypatch.setattr(Encoder, "run", fail)
+    with pytest.raises(ModelError, match=r"mini does not run at 32 pixels \(MemoryError\)"):
+        Encoder("mini")
+
+
+@pytest.mark.parametrize("setting", [{"batch_size": 0}, {"threads": 0}, {"resolution": 0}])
 def test_settings_that_cannot_work(setting):
     with pytest.raises(InputError, match="must be at least 1"):
         Encoder("mini-fashion", **setting)

@@ -782,6 +782,13 @@ def test_packing_needs_weights(settle, tmp_path):
     assert not list(tmp_path.glob("*.tar*"))
 
 
+@pytest.mark.parametrize("folder", [".", "/", ".."])
+def test_an_archive_called_as_a_folder_is_told_before_any_download(hub, cache, folder):
+    with pytest.raises(InputError, match=r"is a folder: expected the name of the archive, such as .*weights\.tar$"):
+        pack([SMALL], Path(folder))
+    assert not hub.requests
+
+
 def test_an_archive_is_written_whole_or_not_at_all(hub, cache, tmp_path, monkeypatch):
     (tmp_path / "weights.tar").write_text("older")
 

@@ -209,6 +209,12 @@ def test_array_labels_and_keys():
     assert [item.label for item in ArraySource(stack(), np.array([1, 2, 3])).items] == ["1", "2", "3"]
     assert [item.key for item in source.items] == [item.key for item in ArraySource(stack()).items]
     assert len({item.key for item in source.items}) == 3
+    for missing in (np.array([1.5, np.nan, 2]), np.array(["nan", float("nan"), None], object)):
+        labels = [item.label for item in ArraySource(stack(), missing).items]
+        assert labels in (["1.5", None, "2.0"], ["nan", None, None])  # a class may be called so
+    assert [item.label for item in ArraySource(stack(), np.array([b"a", b"b", b"\xff"])).items] == ["a", "b", "\\xff"]
+    with pytest.raises(InputError, match=r"labels must have shape \(N,\), got \(3, 3\); of one-hot rows, pass argmax"):
+        ArraySource(stack(), np.eye(3))
     with pytest.raises(InputError, match="labels must be as many as the images: expected 3, got 2"):
         ArraySource(stack(), ["a", "b"])
 

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 from typing import Any
 
@@ -10,7 +11,7 @@ from dinoscope.encoder import Encoder
 from dinoscope.errors import InputError, ModelError
 from dinoscope.loading import load_model
 from dinoscope.models import MODELS, get_model
-from tests.checkpoints import DIM, PATCH, save_vit
+from tests.checkpoints import DIM, PATCH, random_vit, save_vit, write_tensors
 from tests.pictures import photo
 
 
@@ -50,6 +51,21 @@ def test_a_resolution_between_patches_is_refused(folder):
         load_model(str(folder), resolution=30)
 
 
+def test_a_resolution_of_nothing_is_not_the_default(folder):
+    with pytest.raises(InputError, match="resolution must be at least 1, got 0"):
+        load_model(str(folder), resolution=0)
+
+
+def test_weights_that_give_no_numbers_are_refused(tmp_path):
+    tensors = random_vit()
+    tensors["norm.weight"][3] = np.nan
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(
+        ModelError, match=r"gives NaN or infinity on cpu in fp32: its weights are damaged, or .* float32"
+    ):
+        Encoder(str(tmp_path), resolution=32, device="cpu")
+
+
 def test_a_bundled_model_has_one_resolution():
     assert load_model("mini", resolution=32).resolution == 32
     with pytest.raises(InputError, match="mini takes 32 pixels only, got a resolution of 64"):
@@ -86,6 +102,8 @@ def test_what_a_folder_may_hold(tmp_path):
         load_model(str(tmp_path))
     with pytest.raises(ModelError, match=r"pickled checkpoint \(.pth, .bin\) can run code .* save it as safetensors"):
         load_model(str(tmp_path / "pytorch_model.bin"))
+    with pytest.raises(ModelError, match="null holds no weights that dinoscope reads"):
+        load_model(os.devnull)
     for name in ("a.safetensors", "b.safetensors"):
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ModelError, match=r"holds several weights \(a.safetensors, b.safetensors\)"):
@@ -96,6 +114,23 @@ def test_what_a_folder_may_hold(tmp_path):
 def test_a_path_that_is_not_there(name):
     with pytest.raises(ModelError, match="no weights at"):
         get_model(name)
+
+
+def test_a_path_may_be_one_of_pathlib(folder, tmp_path):
+    assert get_model(folder) == get_model(str(folder))
+    with pytest.raises(ModelError, match="no weights at"):
+        get_model(tmp_path / "nowhere")
+
+
+def test_no_name_is_not_the_folder_one_is_in():
+    with pytest.raises(ModelError, match="unknown model ''"):
+        get_model("")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_no_utf8_can_be_stored(folder, tmp_path):
+    os.symlink(folder, os.path.join(os.fsencode(tmp_path), b"vit\xe9"))
+    assert get_model(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"vit\xe9"))).name == "vit\\xe9"
 
 
 def test_hub_ids():

@@ -184,6 +184,40 @@ def test_the_family_comes_from_config_json(tmp_path):
     assert load_model(str(tmp_path)).model.family == "dino"
 
 
+def test_what_config_json_alone_tells_is_part_of_the_key(tmp_path):
+    """The same file prepares images in two ways: vectors of both must never lie in one place."""
+    image = np.asarray(photo(90))[:40]
+    export(tmp_path / "model.onnx")
+    without = Encoder(str(tmp_path), device="cpu")
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    beside = Encoder(str(tmp_path), device="cpu")
+    assert np.abs(without.encode([image]) - beside.encode([image])).max() > 1e-2
+    assert without.weights_sha256 == beside.weights_sha256
+    assert without.key != beside.key
+    assert Encoder.from_description(beside.describe(), weights=str(tmp_path), device="cpu").key == beside.key
+    (tmp_path / "config.json").write_text('{"model_type": "dinov2"}')
+    assert Encoder(str(tmp_path), device="cpu").key == without.key  # what an unknown file gets, too
+    with pytest.raises(ModelError, match=r"prepared as squash-bilinear, .* would be crop1\.14-bicubic: put the config"):
+        Encoder.from_description(beside.describe(), weights=str(tmp_path), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("pixel_values", "pixels"), ("last_hidden_state", "cls"), ("flat", "patches"), ("kernel", "cls")]
+)
+def test_an_export_may_use_the_names_of_ours(tmp_path, pixels, old, new):
+    kernel, position = export(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    graph = model.graph
+    for names in (each for node in graph.node for each in (node.input, node.output)):
+        names[:] = [new if name == old else name for name in names]
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.name = new if value.name == old else value.name
+    onnx.save(model, tmp_path / "model.onnx")
+    cls = expected_tokens(pixels, kernel, position)[:, 0]
+    encoder = Encoder(str(tmp_path / "model.onnx"), device="cpu")
+    np.testing.assert_allclose(encoder.run(pixels), cls / np.linalg.norm(cls, axis=1, keepdims=True), atol=1e-5)
+
+
 def test_dinoscopes_own_files_load_too(tmp_path, pixels):
     (tmp_path / "mine.onnx").write_bytes(read_weights(MODELS["mini"]))
     mine, bundled = Encoder(str(tmp_path / "mine.onnx"), device="cpu"), Encoder("mini")

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,20 @@ def test_auto_takes_openvino_where_it_is(folder):
 def test_auto_runs_bundled_models_on_plain_onnxruntime():
     chosen = open_runtime(load_model("mini").graph)
     assert (chosen.device, chosen.precision, chosen.batch_size) == ("cpu", "fp32", 64)
+
+
+def test_threads_are_the_cores_that_may_be_used(monkeypatch):
+    """In a container or a cluster's job they are fewer than the machine has."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {3, 5}, raising=False)
+    asked = []
+    monkeypatch.setattr(runtime, "_OnnxRuntime", lambda _graph, threads, **_: asked.append(threads))
+    graph = load_model("mini").graph
+    open_runtime(graph)
+    monkeypatch.delattr(os, "sched_getaffinity")  # a system that knows no such thing
+    open_runtime(graph)
+    open_runtime(graph, threads=7)
+    assert asked == [2, 64, 7]
 
 
 def test_auto_goes_on_without_a_gpu_that_does_not_work(folder, monkeypatch):

@@ -117,6 +117,13 @@ def test_other_resolutions_are_refused(checkpoint_of, case, resolution, near):
         build_graph(checkpoint_of(case), resolution)
 
 
+@pytest.mark.parametrize("case", ["dinov2-timm", "dinov3-timm"])
+def test_a_resolution_beyond_all_memory_is_refused(checkpoint_of, case):
+    patch = checkpoint_of(case).geometry.patch
+    with pytest.raises(InputError, match=rf"must be at most {1976 * patch} for this model, got {patch * 10**5}$"):
+        build_graph(checkpoint_of(case), patch * 10**5)
+
+
 def test_patches_come_row_by_row_from_the_top_left(checkpoint_of):
     """What is changed in one patch shows there first, of all patches."""
     checkpoint = checkpoint_of("dinov3-timm")

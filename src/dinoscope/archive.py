@@ -74,12 +74,14 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
         What the archive holds, as its manifest says.
 
     Raises:
-        InputError: There is no model to pack.
+        InputError: There is no model to pack, or the archive's name is a folder's.
         ModelError, DownloadError: See `fetch_weights`.
         OSError: The archive cannot be written.
     """
     if not models:
         raise InputError("nothing to pack: expected one model or more; see 'dinoscope models'")
+    if target.is_dir():  # told before gigabytes are fetched
+        raise InputError(f"{target} is a folder: expected the name of the archive, such as {target / 'weights.tar'}")
     wanted = {repository(model): model for model in models}
     paths = {repo: fetch_weights(model, say=say) for repo, model in wanted.items()}
     packed = [_describe(model, repo, paths[repo]) for repo, model in wanted.items()]

@@ -128,12 +128,8 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     file: Path
 
-    def find(self, name: str) -> Tensor | None:
-        """Return a tensor, or None if this model has none of that name."""
-        return self.tensors.get(name)
 
-
-def read_checkpoint(path: Path, *, heads: int | None = None) -> Checkpoint:
+def read_checkpoint(path: Path) -> Checkpoint:
     """Read what a safetensors file says of itself; the values stay where they are.
 
     The number of heads and the epsilon of the norms cannot be seen from the weights: they are taken from the
@@ -141,7 +137,6 @@ def read_checkpoint(path: Path, *, heads: int | None = None) -> Checkpoint:
 
     Args:
         path: The file.
-        heads: Number of attention heads, where config.json does not tell.
 
     Raises:
         ModelError: If the file is damaged, or holds something else than a DINO ViT.
@@ -155,17 +150,21 @@ def read_checkpoint(path: Path, *, heads: int | None = None) -> Checkpoint:
                 f"{path.name} holds {name!r}, which no DINO ViT has: expected the weights of DINO, DINOv2 or DINOv3 "
                 "(ViT) in the names of transformers or timm"
             )
+        if known in tensors:
+            raise ModelError(
+                f"{path.name} holds {name!r} beside another tensor of that place: expected the weights of one model"
+            )
         if known:
             tensors[known] = tensor
     numbers = {int(name.partition(".")[0]) for name in tensors if name[0].isdigit()}
     depth = len(numbers)
     if numbers != set(range(depth)):
-        missing = min(set(range(max(numbers))) - numbers)
+        missing = min(set(range(depth)) - numbers)
         raise ModelError(f"{path.name} is incomplete: its blocks go to number {max(numbers)}, but {missing} is missing")
     try:
         for block in range(depth):
             _split_fused(tensors, block)
-        geometry = _geometry(path, tensors, depth, _read_config(path), heads)
+        geometry = _geometry(path, tensors, depth, _read_config(path))
         _check_complete(path, tensors, geometry)
     except IndexError:
         raise ModelError(f"{path.name} holds no DINO ViT: one of its tensors has too few dimensions") from None
@@ -226,9 +225,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _geometry(
-    path: Path, tensors: dict[str, Tensor], depth: int, config: dict[str, Any], heads: int | None
-) -> Geometry:
+def _geometry(path: Path, tensors: dict[str, Tensor], depth: int, config: dict[str, Any]) -> Geometry:
     try:
         dim, patch = tensors["cls"].shape[-1], tensors["patch.weight"].shape[-1]
     except (KeyError, IndexError):
@@ -238,7 +235,7 @@ def _geometry(
             f"config.json does not belong to {path.name}: it says hidden_size {config['hidden_size']}, the weights "
             f"have {dim}"
         )
-    heads = config.get("num_attention_heads") or heads or dim // 64
+    heads = config.get("num_attention_heads") or dim // 64
     if heads < 1 or dim % heads:
         raise ModelError(
             f"{path.name}: {dim} dimensions do not divide into {heads} heads; put the config.json of transformers, "

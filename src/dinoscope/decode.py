@@ -142,6 +142,9 @@ def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _read(source: Source, least: tuple[int, int] | None) -> ReducedImage:
     if isinstance(source, np.ndarray):
+        if source.shape[2:] not in ((), (1,), (3,), (4,)) or source.ndim < 2:
+            last = "; move the channels last" if source.ndim == 3 and source.shape[0] in (1, 3, 4) else ""
+            raise InputError(f"an image must have shape (H, W) or (H, W, 1 | 3 | 4), got {source.shape}{last}")
         check_images(source[None])
         return ReducedImage.whole(to_rgb(to_uint8(source)))
     if isinstance(source, Image.Image):
@@ -225,7 +228,10 @@ def _as_rgb(image: Image.Image) -> Image.Image:
         if image.mode == "I" and greys.min() >= 0 and greys.max() <= 65535:  # 32 bits wide for a 16-bit file
             greys = greys.astype(np.uint16)
         check_images(greys[None])
-        image = Image.fromarray(to_uint8(greys))
+        levels = to_uint8(greys)
+        if isinstance(clear := image.info.get("transparency"), int):  # of a 16-bit PNG: one grey that is none
+            levels[greys == clear] = 255
+        image = Image.fromarray(levels)
     if image.has_transparency_data:
         picture = image.convert("RGBA")
         image = Image.new("RGB", picture.size, "white")

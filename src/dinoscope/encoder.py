@@ -93,7 +93,7 @@ class Encoder:
         self.batch_size = batch_size or self._runtime.batch_size
         self.dim = self._try(loaded.graph.remedy)
         self.model = replace(self.model, dim=self.dim if pooling == "cls" else self.dim // 2)
-        self.key = self._key()
+        self.key = self._key(loaded.own_family)
 
     def __repr__(self) -> str:
         return f"Encoder({self.model.name!r}, dim={self.dim}, resolution={self.resolution}, device={self.device!r})"
@@ -112,7 +112,7 @@ class Encoder:
             threads: See ``__init__``.
 
         Raises:
-            ModelError: If these are other weights than the ones that made the vectors.
+            ModelError: If these are other weights than the ones that made the vectors, or prepare images otherwise.
         """
         name = weights or str(description["model"])
         if weights is None and description.get("local"):
@@ -133,6 +133,12 @@ class Encoder:
                 f"these weights of {name!r} are not the ones that made the vectors (SHA-256 "
                 f"{encoder.weights_sha256[:12]}..., expected {description['weights_sha256'][:12]}...): name the right "
                 "ones (--weights), or embed the images again"
+            )
+        made, found = description.get("preprocessing"), encoder.preprocessing.key
+        if made not in (None, found):  # of an ONNX file, the config.json beside it decides
+            raise ModelError(
+                f"the vectors were made of images prepared as {made}, with these weights of {name!r} they would be "
+                f"{found}: put the config.json of the weights beside them, or embed the images again"
             )
         return encoder
 
@@ -158,10 +164,10 @@ class Encoder:
         Raises:
             InputError: If the array is no such image.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-            raise InputError(
-                f"an image must be uint8 of shape (H, W, 3), got {image.dtype} {image.shape}: use dinoscope.read_image"
-            )
+        known = isinstance(image, np.ndarray)
+        if not known or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            got = f"{image.dtype} {image.shape}" if known else type(image).__name__
+            raise InputError(f"an image must be uint8 of shape (H, W, 3), got {got}: use dinoscope.read_image")
         return prepare(image, self.preprocessing, self.resolution, size)
 
     def encode(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -212,19 +218,26 @@ class Encoder:
         if self.pooling != "cls" and not self._runtime.has_patches:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
         try:
-            return int(self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8)).shape[1])
+            vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
+            dim = len(vector)
         except Exception as error:  # each runtime has errors of its own
-            reason = str(error).splitlines()[0][:200]
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise ModelError(
                 f"{self.model.name} does not run at {self.resolution} pixels ({reason}): {remedy}"
             ) from None
+        if not np.isfinite(vector).all():  # else the run would end well, and every step after it refuse the vectors
+            raise ModelError(
+                f"{self.model.name} gives NaN or infinity on {self.device} in {self.precision}: its weights are "
+                "damaged, or overflow in 16 bits; fetch them again, or take those in float32"
+            )
+        return dim
 
-    def _key(self) -> str:
+    def _key(self, own_family: str) -> str:
         name = re.sub(r"[^\w.-]+", "--", self.model.name)
         parts = [name, f"{self.resolution}px", self.weights_sha256[:8], f"v{_VERSION}"]
         if self.pooling != "cls":
             parts.append(self.pooling)
-        if self.preprocessing != preprocessing_of(self.model.family):
+        if self.preprocessing != preprocessing_of(own_family):  # what the weights' digest does not tell
             parts.append(self.preprocessing.key)
         if self.precision != "fp32":
             parts.append(self.precision)

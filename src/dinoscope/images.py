@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 Labels: TypeAlias = Sequence[Any] | NDArray[Any]
+_MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have in place of a label, as text
 
 
 @runtime_checkable
@@ -128,7 +129,7 @@ class ArraySource:
     Args:
         images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, uint16 (65535 is white), bool
             or floats in 0..1. Other ranges are refused, since guessing one turns half of the greys upside down.
-        labels: (N,) class names or numbers, None where unknown.
+        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown.
         name: Short name for people.
 
     Raises:
@@ -141,10 +142,14 @@ class ArraySource:
         if images.ndim == 3 and images.shape[2] in (3, 4):
             raise InputError(f"images must have shape (N, H, W[, C]), got one image {images.shape}? pass images[None]")
         check_images(images)
+        if getattr(labels, "ndim", 1) != 1:
+            raise InputError(
+                f"labels must have shape (N,), got {getattr(labels, 'shape', ())}; of one-hot rows, pass argmax(1)"
+            )
         if labels is not None and len(labels) != len(images):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
-        known = [None] * len(images) if labels is None else [None if each is None else str(each) for each in labels]
+        known = [None] * len(images) if labels is None else [_label(each) for each in labels]
         self.items: Sequence[Item] = Items(
             Item(f"{row:05d}", digest(images.dtype.str, str(image.shape), image.tobytes()), label)
             for row, (image, label) in enumerate(zip(images, known, strict=True))
@@ -288,6 +293,13 @@ def _open_path(path: str, columns: TableColumns, datasets: Iterable[str]) -> Ima
     if exists:
         raise SourceError(f"{path!r} is a single file; {possible}")
     raise SourceError(f"nothing is called {path!r}; {possible}{did_you_mean(path.lower(), datasets)}")
+
+
+def _label(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    text = str(value)
+    return None if value is None or (text in _MISSING and not isinstance(value, str)) else text
 
 
 def _file_items(names: Iterable[str], stamps: Iterable[str], has_splits: bool) -> Iterator[Item]:

@@ -29,12 +29,14 @@ class LoadedModel:
         graph: The graph.
         resolution: Side of the images that the graph takes, in pixels.
         weights_sha256: SHA-256 of the weights' file.
+        own_family: The family that name or weights tell; empty for an ONNX file, whose family stands beside it.
     """
 
     model: Model
     graph: Graph
     resolution: int
     weights_sha256: str
+    own_family: str
 
 
 def load_model(name: str, *, resolution: int | None = None, say: Callable[[str], None] | None = None) -> LoadedModel:
@@ -50,13 +52,15 @@ def load_model(name: str, *, resolution: int | None = None, say: Callable[[str],
         DownloadError: If the weights cannot be fetched.
         InputError: If the model does not take that resolution.
     """
+    if resolution is not None and resolution < 1:
+        raise InputError(f"resolution must be at least 1, got {resolution}")
     row = get_model(name)
     if row.family == "bundled":
         if resolution not in (None, row.resolution):
             raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
         weights = read_weights(row)
         graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
-        return LoadedModel(row, graph, row.resolution, hashlib.sha256(weights).hexdigest())
+        return LoadedModel(row, graph, row.resolution, hashlib.sha256(weights).hexdigest(), row.family)
     if row.path is not None:
         file = _find_file(Path(row.path))
     else:
@@ -67,7 +71,7 @@ def load_model(name: str, *, resolution: int | None = None, say: Callable[[str],
         from dinoscope.onnx_file import read_onnx
 
         graph, side = read_onnx(file, resolution)
-        row = replace(row, family=row.family or _family(file))
+        own, row = row.family, replace(row, family=row.family or _family(file))
     else:
         from dinoscope.checkpoint import read_checkpoint
         from dinoscope.vit import build_graph
@@ -76,16 +80,17 @@ def load_model(name: str, *, resolution: int | None = None, say: Callable[[str],
         shape = checkpoint.geometry
         side = resolution or row.resolution or round(224 / shape.patch) * shape.patch
         graph = Graph(row.name, build_graph(checkpoint, side), checkpoint.file)
-        row = replace(row, family=row.family or shape.family, patch=shape.patch)
+        own = row.family or shape.family
+        row = replace(row, family=own, patch=shape.patch)
     holder = graph.weights or file
     row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
-    return LoadedModel(row, graph, side, _sha256(holder))
+    return LoadedModel(row, graph, side, _sha256(holder), own)
 
 
 def _find_file(path: Path) -> Path:
     """Return the weights that a path stands for: a file, or the one in a folder."""
-    if path.is_file():
-        if path.suffix in (".safetensors", ".onnx"):
+    if not path.is_dir():
+        if path.is_file() and path.suffix in (".safetensors", ".onnx"):
             return path
         raise ModelError(
             f"{path.name} holds no weights that dinoscope reads: expected a .safetensors or .onnx file; a pickled "

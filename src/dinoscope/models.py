@@ -136,7 +136,7 @@ _MEASURED = {
 MODELS.update({name: replace(MODELS[name], images_per_second=rate) for name, rate in _MEASURED.items()})
 
 
-def get_model(name: str) -> Model:
+def get_model(name: str | os.PathLike[str]) -> Model:
     """Return what is known of the model that a person names.
 
     Args:
@@ -146,14 +146,18 @@ def get_model(name: str) -> Model:
     Raises:
         ModelError: If there is no model of that name.
     """
+    name = os.fspath(name)  # also a pathlib.Path
     if name in MODELS:
         return MODELS[name]
     for row in MODELS.values():
         if row.repo == name:
             return row
     path = os.path.abspath(os.path.expanduser(name))
-    if os.path.exists(path):
-        return Model(os.path.basename(path).removesuffix(".safetensors").removesuffix(".onnx"), "local", "", path=path)
+    if name and os.path.exists(path):
+        from dinoscope.items import printable
+
+        stem = os.path.basename(path).removesuffix(".safetensors").removesuffix(".onnx")
+        return Model(printable(stem), "local", "", path=path)
     looks_local = name.startswith((".", "~", os.sep)) or name.endswith((".safetensors", ".onnx"))
     if _HUB_ID.fullmatch(name) and not looks_local:
         return Model(name, "from the hub", "", repo=name)

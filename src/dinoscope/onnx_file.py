@@ -20,6 +20,7 @@ __all__ = ["read_onnx"]
 _DYNAMIC = {"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat"}
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 _TOKENS = "last_hidden_state"  # what transformers calls the tokens behind the final norm
+_OURS = ("pixels", "cls", "patches")  # input and outputs of every graph here
 
 
 def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
@@ -78,6 +79,7 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
 def _adapt(path: Path, model: Any, image: Any, side: int) -> None:
     """Put what centres and scales uint8 pixels before the graph, and what takes the features apart behind it."""
     graph = model.graph
+    _give_way(graph)
     if max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0) < 13:
         raise ModelError(f"{path.name} is of an ONNX version that is too old: expected opset 13 or later")
     constants = {
@@ -112,6 +114,19 @@ def _adapt(path: Path, model: Any, image: Any, side: int) -> None:
     graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.UINT8, [batch, side, side, 3]))
     names = ("cls", "patches") if rank == 3 else ("cls",)
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+
+
+def _give_way(graph: Any) -> None:
+    """Rename the values of an export that are called as the input and the outputs put around it."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"export_{name}" if name in _OURS else name for name in names]
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                _give_way(inner)
+    for value in (*graph.input, *graph.output, *graph.initializer, *graph.value_info):
+        if value.name in _OURS:
+            value.name = f"export_{value.name}"
 
 
 def _choose_output(path: Path, graph: Any) -> tuple[str, int]:

@@ -10,6 +10,7 @@ Attention, rotary embedding and the norm behind a residual are the fused operato
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
         A serialised ONNX model; its external data lies in the folder of ``checkpoint.file``.
 
     Raises:
-        InputError: If the resolution is no positive multiple of the patch.
+        InputError: If the resolution is no positive multiple of the patch, or one image would take gigabytes.
         ModelError: If weights that are not float32 are too many to be kept in the graph.
     """
     shape = checkpoint.geometry
@@ -59,8 +60,11 @@ def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
             f"the resolution must be a multiple of the model's patch of {shape.patch} pixels, got {resolution}: "
             f"try {near}"
         )
-    graph = _Graph(checkpoint)
     side = resolution // shape.patch
+    if 4 * side * side * shape.dim > _LARGEST_GRAPH:  # the position embedding, or the tokens of one image
+        most = math.isqrt(_LARGEST_GRAPH // (4 * shape.dim)) * shape.patch
+        raise InputError(f"the resolution must be at most {most} for this model, got {resolution}")
+    graph = _Graph(checkpoint)
     x = _embed_patches(graph, shape, side)
     graph.tokens = 1 + shape.registers + side * side
     rotary = (
