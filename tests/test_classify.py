@@ -1,3 +1,4 @@
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,19 @@ def test_votes_of_every_label_agree_with_the_winner(temperature):
     some = votes.take(votes.winners == 2)
     assert len(some) == (votes.winners == 2).sum()
     assert (some.winners == 2).all()
+
+
+def test_memory_does_not_grow_with_the_square_of_the_voters_nor_with_the_labels():
+    graph = NeighborGraph(np.tile(np.arange(200, dtype=np.int32), (1_500, 1)), np.ones((1_500, 200), np.float32))
+    tracemalloc.start()
+    knn_predict(graph, np.arange(200) % 7, k=200)  # 60 million pairs of voters
+    voters = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    label_votes(graph, np.arange(20_000), k=200)  # the answer alone has 30 million numbers
+    labels = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert voters < 40e6
+    assert labels < 1.8 * 240e6
 
 
 def test_a_small_collection_lets_everyone_vote():

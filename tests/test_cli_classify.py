@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from dinoscope.cli_classify import classify, evaluate
 from dinoscope.collection import Collection
 from dinoscope.datasets import load_dataset
-from dinoscope.errors import ImageError, InputError
+from dinoscope.errors import ImageError, InputError, WriteError
 from dinoscope.images import ArraySource
 
 app = typer.Typer()
@@ -124,8 +124,44 @@ def test_evaluate_names_the_test_images_by_the_training_images(dataset, tmp_path
     assert json.loads(run("evaluate", path, "--split", "leave-one-out", "--json")[0])["images"] == 300
 
 
+def test_test_images_without_labels_leave_the_training_images_to_be_evaluated(dataset, tmp_path):
+    source = ArraySource(dataset.pixels[:60], [item.label for item in dataset.items[:60]])
+    source.items = [
+        replace(item, split="train" if row < 40 else "test", label=item.label if row < 40 else None)
+        for row, item in enumerate(source.items)
+    ]
+    Collection.from_images(source, tmp_path / "c", model="mini-fashion")
+    found = json.loads(run("evaluate", tmp_path / "c", "--json")[0])
+    assert (found["method"], found["images"]) == ("leave-one-out", 40)
+    with pytest.raises(InputError, match=r"\(2 and 1 are needed, got 40 and 0\)"):
+        run("evaluate", tmp_path / "c", "--split", "test")
+
+
+def test_pictures_that_cannot_be_written_are_no_reason_to_lose_the_figures(dataset, tmp_path):
+    labels = [item.label for item in dataset.items[:60]]
+    Collection.from_images(dataset.pixels[:60], tmp_path / "c", model="mini-fashion", labels=labels)
+    (tmp_path / "c" / "evaluation").write_text("in the way")
+    out, err = run("evaluate", tmp_path / "c", "--json")
+    assert json.loads(out)["pictures"] == []
+    assert err.startswith("no pictures: cannot write ")
+    with pytest.raises(WriteError):
+        run("evaluate", tmp_path / "c", "-o", tmp_path / "c" / "evaluation")
+
+
+def test_very_many_labels_are_not_all_listed(dataset, tmp_path, monkeypatch):
+    labels = [f"{item.label} {row % 5}" for row, item in enumerate(dataset.items[:200])]
+    Collection.from_images(dataset.pixels[:200], tmp_path / "c", model="mini-fashion", labels=labels)
+    out = run("evaluate", tmp_path / "c")[0]
+    assert f"the 30 labels with the most mistakes, of {len(set(labels))}; --json has all of them" in out
+    found = json.loads(run("evaluate", tmp_path / "c", "--json")[0])
+    monkeypatch.setattr("dinoscope.evaluation.MOST_COUNTED", 20)
+    less = json.loads(run("evaluate", tmp_path / "c", "--json")[0])
+    assert less["counts"] is None
+    assert (less["labels"], less["confusions"]) == (found["labels"], found["confusions"])
+
+
 def test_what_cannot_be_evaluated_or_classified(clothes, dataset, pictures, tmp_path):
-    with pytest.raises(InputError, match="has no train and test images: evaluate with --split leave-one-out"):
+    with pytest.raises(InputError, match=r"has no train and test images with labels .*: evaluate with --split leave"):
         run("evaluate", clothes, "--split", "test")
     with pytest.raises(InputError, match="unknown split 'tests'; did you mean 'test'"):
         run("evaluate", clothes, "--split", "tests")

@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,6 +62,16 @@ def test_stability_and_nulls(run, collection):
     out = run("cluster", collection, "-k", 3, "--stability", "--nulls")[1]
     for words in ("weak?", "also in", "mean stability", "AMI, with the labels", "untrained network"):
         assert words in out
+
+
+def test_clusters_of_which_the_nulls_sample_holds_nothing(collection, monkeypatch):
+    monkeypatch.setattr("dinoscope.analysis_clusters._NULL_IMAGES", 30)
+    for k in (26, 28):
+        judged = Collection(collection).judge(k, nulls=True)
+        assert len(judged.also_in) == k
+        if len(judged.nulls[0].match) < k:
+            return
+    pytest.fail("the sample holds the last cluster every time")
 
 
 @pytest.mark.parametrize("method", ["kmeans", "ward", "hdbscan"])
@@ -142,6 +153,11 @@ def test_the_best_match_stands_on_the_diagonal():
     assert (rows.tolist(), columns.tolist()) == ([3, 0, 1, 2], [2, 1, 0])
     rows, columns = match_order(np.transpose(counts))
     assert columns.tolist() == [3, 0, 1, 2]
+
+
+def test_the_curve_of_a_mixture_that_lost_a_cluster_is_drawn():
+    lost = replace(kmeans(np.eye(3), 2), curve=((3, 0.1), (4, 0.2)))  # two clusters found for k = 4
+    assert cluster_picture(lost, [None] * 3)
 
 
 def test_heat_maps_of_odd_shapes():

@@ -1,4 +1,6 @@
 import math
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -110,6 +112,39 @@ def test_what_cannot_be_divided_is_one_cluster(vectors):
     assert found.curve == ()
 
 
+@pytest.mark.parametrize("method", ["kmeans", "ward", "gmm", "hdbscan"])
+def test_one_direction_is_one_cluster_whatever_rounding_says(method):
+    draw = np.random.default_rng(0)
+    vectors = (draw.standard_normal((1, 384)) * draw.uniform(0.5, 2, (100, 1))).astype(np.float32)
+    assert len(np.unique(l2_normalize(vectors), axis=0)) > 1
+    assert cluster(vectors, method=method).labels.tolist() == [0] * 100
+
+
+def test_a_sample_of_copies_alone_is_no_end(monkeypatch):
+    vectors = np.tile([1.0, 2.0, 3.0], (400, 1))
+    vectors[77] = [3.0, 2.0, 1.0]
+    monkeypatch.setattr("dinoscope.clusters._SAMPLE", 20)
+    for method in ("kmeans", "ward", "gmm"):
+        assert np.bincount(cluster(vectors, method=method).labels).tolist() == [399, 1]
+    assert choose_k(vectors, sample=20).k == 2
+
+
+def test_threads_do_not_disturb_each_other():
+    copies, filters = np.repeat(np.eye(5), 20, axis=0), list(warnings.filters)
+    layout = np.random.default_rng(0).standard_normal((150, 3))
+
+    def work(number: int) -> bool:
+        if number % 2:
+            return len(cluster(layout, 3, method="gmm").medoids) <= 3
+        with pytest.raises(InputError, match="number of distinct vectors"):
+            kmeans(copies, 8, seed=number)
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(40)))
+    assert list(warnings.filters) == filters
+
+
 @pytest.mark.parametrize(
     ("k", "seed", "message"),
     [
@@ -179,6 +214,12 @@ def test_ward_of_many_rows_starts_from_small_groups(monkeypatch):
     found = cluster(vectors, 3, method="ward")
     assert same_partition(found.labels, truth)
     np.testing.assert_array_equal(found.labels, cluster(vectors, 3, method="ward").labels)
+
+
+def test_ward_of_many_rows_says_how_many_clusters_it_can_make(monkeypatch):
+    monkeypatch.setattr(cluster_methods, "_SEEDS", 40)
+    with pytest.raises(InputError, match=r"ward joins 40 small groups .* k must be at most 40, got k=41"):
+        cluster(blobs()[0], 41, method="ward")
 
 
 @pytest.mark.parametrize("method", ["kmeans", "ward", "gmm"])

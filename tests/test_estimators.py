@@ -112,9 +112,11 @@ def test_a_copy_holds_no_model_and_gives_the_same(fashion):
 def test_images_that_cannot_be_embedded(tmp_path):
     (tmp_path / "bad.png").write_text("no")
     embedder = Embedder("mini-fashion")
-    nothings: tuple[Any, ...] = ([], "one.png", None)
+    nothings: tuple[Any, ...] = ([], "one.png", None, {"one.png"}, {"one.png": 1})
     for nothing in nothings:
         with pytest.raises(InputError, match="X must be a sequence of paths or images"):
             embedder.transform(nothing)
-    with pytest.raises(ImageError):
+    with pytest.raises(ImageError, match=r"bad\.png: "):
         embedder.transform([tmp_path / "bad.png"])
+    with pytest.raises(ImageError, match=r"image 1 of X: an image must have shape"):
+        embedder.transform([np.zeros((9, 9), np.uint8), np.zeros(9, np.uint8)])

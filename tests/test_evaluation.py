@@ -19,6 +19,7 @@ from dinoscope.evaluation import (
     wilson_interval,
 )
 from dinoscope.knn import neighbors
+from dinoscope.verdicts import Classifier
 
 
 def blobs(count: int = 600, seed: int = 0, width: int = 6, groups: int = 4) -> tuple[Any, Any]:
@@ -201,6 +202,45 @@ def test_pictures_are_pngs_and_the_same_twice():
     assert set(pictures) == {"confusion.png", "reliability.png"}
     assert all(min(size(picture)) > 500 for picture in pictures.values())
     assert pictures == evaluation_figures(evaluate(vectors, labels))
+
+
+def test_of_very_many_labels_pairs_are_kept_and_no_square(monkeypatch):
+    vectors, labels = blobs(200, groups=8)
+    usual = evaluate(vectors, labels)
+    monkeypatch.setattr("dinoscope.evaluation.MOST_COUNTED", 7)
+    found = evaluate(vectors, labels)
+    assert found.counts.shape == (0, 0)
+    assert (found.labels, found.confusions, found.names.tolist()) == (usual.labels, usual.confusions, list("abcdefgh"))
+    assert evaluation_figures(found) == evaluation_figures(usual)
+    assert evaluation_figures(found)["confusion.png"] == confusion_figure(usual.counts, list("abcdefgh"))
+
+
+@pytest.mark.parametrize("references", [None, 250])
+def test_images_are_evaluated_in_blocks(references, monkeypatch):
+    vectors, labels = blobs(400)
+    mask = None if references is None else np.arange(400) < references
+    usual = evaluate(vectors, labels, mask)
+    monkeypatch.setattr("dinoscope.evaluation._CELLS", 30)
+    sizes, ask = [], Classifier.ask
+
+    def watched(self, graph):
+        sizes.append(len(graph))
+        return ask(self, graph)
+
+    monkeypatch.setattr(Classifier, "ask", watched)
+    found = evaluate(vectors, labels, mask)
+    assert (found.sweep, found.confusions, found.labels) == (usual.sweep, usual.confusions, usual.labels)
+    for name in ("log_loss", "log_loss_votes", "coverage", "set_size", "refused", "interval"):
+        assert getattr(found, name) == getattr(usual, name)
+    if references is not None:
+        assert max(sizes[1:]) <= 7  # the first are those that the classifier learns from
+
+
+def test_the_picture_of_many_labels_shows_those_with_the_most_mistakes(monkeypatch):
+    texts = []
+    monkeypatch.setattr("matplotlib.figure.Figure.text", lambda _self, _x, _y, text, **_: texts.append(text))
+    confusion_figure(np.eye(300), ["a"] * 300)
+    assert texts[1].endswith("; the 29 labels with the most mistakes, of 300")
 
 
 def test_pictures_of_odd_collections():

@@ -119,7 +119,11 @@ def judge(
                  lambda: _find_in_nulls(collection, found, find, stability))  # fmt: skip
     shuffled = [null.quality for null in known if null.name == "shuffled features"]
     others = [null for null in known if null.name != "shuffled features"]
-    also = (tuple(sorted({n.name for n in others if n.match[at] > _ALSO})) for at in range(len(found.medoids)))
+    # Of the smallest clusters the sample may hold nothing: where these are the last ones, the matches end before them.
+    also = (
+        tuple(sorted({null.name for null in others if (null.match[at : at + 1] > _ALSO).any()}))
+        for at in range(len(found.medoids))
+    )
     return ClusterJudgement(judged, agreement, known, quality.weak_clusters(judged, shuffled), tuple(also))
 
 

@@ -138,21 +138,27 @@ def evaluate(
 
     Args:
         collection: The collection.
-        split: "test": its training images name its test images; "leave-one-out"; "auto": the first where it has both.
+        split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
+            labels.
         k: Voters.
         set_level: Share of sets of labels that are to hold the truth.
         refuse: Share of images of the known kind that may be called unknown.
 
     Raises:
-        InputError: The split is unknown or not there, or too few images have a label.
+        InputError: The split is unknown or has no labels, or too few images have a label.
     """
     from dinoscope.evaluation import SPLITS, Evaluation
 
     if split not in SPLITS:
         raise InputError(f"unknown split {split!r}{did_you_mean(split, SPLITS)} (known: {', '.join(SPLITS)})")
-    both = bool((collection.splits == "train").any() and (collection.splits == "test").any())
+    known = np.asarray([label is not None for label in collection.labels])  # test images often come without labels
+    train, test = (int((known & (collection.splits == name)).sum()) for name in ("train", "test"))
+    both = train >= 2 and test >= 1
     if split == "test" and not both:
-        raise InputError(f"{collection.path} has no train and test images: evaluate with --split leave-one-out")
+        raise InputError(
+            f"{collection.path} has no train and test images with labels (2 and 1 are needed, got {train:,} and "
+            f"{test:,}): evaluate with --split leave-one-out"
+        )
     method = "test" if both and split != "leave-one-out" else "leave-one-out"
     chosen: dict[str, Any] = {"k": k, "set_level": set_level, "refuse": refuse}
     settings = {"split": method, **chosen, "labels": collection.label_state}

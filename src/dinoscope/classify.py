@@ -15,7 +15,7 @@ from dinoscope.knn import NeighborGraph, query_neighbors, row_blocks
 __all__ = ["KNNPrediction", "Votes", "knn_accuracy", "knn_accuracy_split", "knn_predict", "label_votes"]
 
 _TEMPERATURE = 0.07
-_BLOCK_ROWS = 8192
+_BLOCK_ROWS, _CELLS = 8192, 10_000_000  # most rows, and numbers, counted at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def knn_predict(
     """
     names, codes, graph = _voters(graph, labels, k, temperature)
     winners, shares = np.empty(len(graph), np.intp), np.empty(len(graph))
-    for rows in row_blocks(len(graph), _BLOCK_ROWS):
+    for rows in row_blocks(len(graph), min(_BLOCK_ROWS, _CELLS // graph.k**2)):
         voted, weights = codes[graph.indices[rows]], _weights(graph.similarities[rows], temperature)
         # Votes of each neighbour's own label: k x k a row, however many labels there are.
         votes = np.einsum("mij,mj->mi", voted[:, :, None] == voted[:, None, :], weights)
@@ -94,7 +94,7 @@ def label_votes(graph: NeighborGraph, labels: ArrayLike, *, k: int = 20, tempera
     """
     names, codes, graph = _voters(graph, labels, k, temperature)
     shares, winners = np.empty((len(graph), len(names))), np.empty(len(graph), np.intp)
-    for rows in row_blocks(len(graph), _BLOCK_ROWS):
+    for rows in row_blocks(len(graph), min(_BLOCK_ROWS, _CELLS // max(1, len(names)))):
         voted, weights = codes[graph.indices[rows]], _weights(graph.similarities[rows], temperature)
         cells = (np.arange(len(voted))[:, None] * len(names) + voted).ravel()
         votes = np.bincount(cells, weights.ravel(), len(voted) * len(names)).reshape(len(voted), len(names))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from dinoscope.plots import INK as INKS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from scipy.sparse import coo_array
 
     from dinoscope.evaluation import Evaluation, Reliability
 
@@ -31,28 +32,39 @@ _LETTERS = 22  # of a label
 
 def evaluation_figures(evaluation: Evaluation) -> dict[str, Picture]:
     """Draw an evaluation: file name -> PNG."""
+    from scipy.sparse import coo_array
+
+    # Of labels and confusions, which hold every count but the zeros, however many labels there are.
+    names = [each.label for each in evaluation.labels]
+    place = {name: number for number, name in enumerate(names)}
+    cells = [(at, at, round(each.recall * each.images)) for at, each in enumerate(evaluation.labels) if each.images]
+    cells += [(place[each.true], place[each.predicted], each.images) for each in evaluation.confusions]
+    rows, columns, images = np.asarray(cells).T
     return {
-        "confusion.png": confusion_figure(evaluation.counts, [str(name) for name in evaluation.names]),
+        "confusion.png": confusion_figure(coo_array((images, (rows, columns)), shape=(len(names),) * 2), names),
         "reliability.png": reliability_figure(evaluation.votes, evaluation.calibrated),
     }
 
 
-def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> Picture:
+def confusion_figure(counts: ArrayLike | coo_array, names: Sequence[str]) -> Picture:
     """Draw the confusion matrix as PNG: what is right in blue, mistakes in red, in percent of the true label.
 
     Of more than 30 labels, those with the most mistakes have lines of their own, and the rest share one.
 
     Args:
-        counts: Images (C, C) with the true label of the row, given the label of the column.
+        counts: Images (C, C) with the true label of the row, given the label of the column; may be sparse.
         names: The C labels.
 
     Raises:
         InputError: The matrix does not fit the names.
     """
-    matrix = np.asarray(counts, np.float64)
-    if not len(names) or matrix.shape != (len(names), len(names)):
-        raise InputError(f"counts must have shape (C, C) for C names, got {matrix.shape} for {len(names)} names")
-    matrix, titles = _merge(matrix, list(names))
+    from scipy.sparse import coo_array, issparse
+
+    given: Any = counts if issparse(counts) else np.asarray(counts, np.float64)
+    if not len(names) or given.shape != (len(names), len(names)):
+        raise InputError(f"counts must have shape (C, C) for C names, got {given.shape} for {len(names)} names")
+    table = coo_array(given)
+    matrix, titles = _merge(table, list(names))
     size = len(titles)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     cell = 0.9 if size <= 4 else 0.52 if size <= 15 else 0.36
@@ -80,13 +92,14 @@ def confusion_figure(counts: ArrayLike, names: Sequence[str]) -> Picture:
     axes.spines[:].set_visible(False)
     axes.set_ylabel("true label", color=INK)
     axes.set_xlabel("label given", color=INK)
-    right = np.trace(np.asarray(counts, np.float64)) / max(matrix.sum(), 1)
+    right = table.diagonal().sum() / max(matrix.sum(), 1)
+    merged = f"; the {size - 1} labels with the most mistakes, of {len(names):,}" if size < len(names) else ""
     figure.text(
         0.12 / width, 1 - 0.2 / height, f"{right:.1%} of {matrix.sum():,.0f} images named right",
         color=INK, fontsize=12, va="top",
     )  # fmt: skip
     figure.text(
-        0.12 / width, 1 - 0.46 / height, "in percent of the images of each line; below 0.5 left out",
+        0.12 / width, 1 - 0.46 / height, f"in percent of the images of each line; below 0.5 left out{merged}",
         color=_GREY, fontsize=9, va="top",
     )  # fmt: skip
     return _png(figure)
@@ -170,15 +183,15 @@ def _png(figure: Figure) -> Picture:
     return Picture(out.getvalue())
 
 
-def _merge(matrix: NDArray[np.float64], titles: list[str]) -> tuple[NDArray[np.float64], list[str]]:
+def _merge(table: coo_array, titles: list[str]) -> tuple[NDArray[np.float64], list[str]]:
     """Return matrix and names with all but the labels with the most mistakes summed up, names cut short."""
     titles = [printable(name, _LETTERS) for name in titles]
     if len(titles) <= _MOST:
-        return matrix, titles
-    mistakes = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
+        return table.toarray().astype(np.float64), titles
+    mistakes = table.sum(axis=0) + table.sum(axis=1) - 2 * table.diagonal()
     kept = np.sort(np.argsort(-mistakes, kind="stable")[: _MOST - 1])
     group = np.full(len(titles), _MOST - 1)
     group[kept] = np.arange(_MOST - 1)
     merged = np.zeros((_MOST, _MOST))
-    np.add.at(merged, (group[:, None], group[None, :]), matrix)
-    return merged, [*(titles[index] for index in kept.tolist()), f"{len(titles) - len(kept)} other labels"]
+    np.add.at(merged, (group[table.row], group[table.col]), table.data)
+    return merged, [*(titles[index] for index in kept.tolist()), f"{len(titles) - len(kept):,} other labels"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +12,14 @@ from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
-    from dinoscope.evaluation import Evaluation
+    from dinoscope.evaluation import Evaluation, LabelScore
     from dinoscope.verdicts import Verdict
 
 __all__ = ["classify", "evaluate"]
 
 _SHOWN = 3  # neighbours in a line of the table
 _PAIRS = 8  # mixed-up pairs in the table
+_LABELS = 30  # labels in the table
 
 KOption = Annotated[int, typer.Option("-k", min=1, help="Number of neighbours that vote.")]
 LevelOption = Annotated[float, typer.Option(help="Share of the sets of labels that are to hold the truth.")]
@@ -86,6 +88,7 @@ def evaluate(
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
     from dinoscope.classify_plots import evaluation_figures
     from dinoscope.collection import Collection
+    from dinoscope.errors import WriteError
     from dinoscope.store import write_bytes
     from dinoscope.terminal import print_json, say
 
@@ -93,13 +96,21 @@ def evaluate(
     found = opened.evaluate(split, k=k, set_level=set_level, refuse=refuse)
     paths = []
     for name, picture in evaluation_figures(found).items():
-        paths.append((output or opened.path / "evaluation") / name)
-        write_bytes(paths[-1], picture)
+        path = (output or opened.path / "evaluation") / name
+        try:
+            write_bytes(path, picture)
+        except WriteError as error:  # into a collection that is read only: no reason to lose the figures
+            if output is not None:
+                raise
+            say(f"no pictures: {error}, or name a folder with --output")
+            break
+        paths.append(path)
     if as_json:
         print_json({**_evaluation_as_json(opened, found), "pictures": [str(path) for path in paths]})
         return
     _print_evaluation(opened, found)
-    say("\n".join(f"picture: {path}" for path in paths))
+    for path in paths:
+        say(f"picture: {path}")
 
 
 def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
@@ -147,11 +158,14 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
         ],
         right=(1,),
     )  # fmt: skip
+    labels = _most_mistaken(found)
     print_table(
         ("label", "images", "precision", "recall"),
-        [(each.label, f"{each.images:,}", _share(each.precision), _share(each.recall)) for each in found.labels],
+        [(each.label, f"{each.images:,}", _share(each.precision), _share(each.recall)) for each in labels],
         right=(1, 2, 3),
     )
+    if len(labels) < len(found.labels):
+        typer.echo(f"the {len(labels)} labels with the most mistakes, of {len(found.labels):,}; --json has all of them")
     print_table(
         ("true label", "given", "images", "of its label", "for example rows"),
         [
@@ -170,6 +184,17 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
     )
 
 
+def _most_mistaken(found: Evaluation) -> list[LabelScore]:
+    """Return the labels that take part in the most mistakes, in their order; all where they are few."""
+    mistakes: Counter[str] = Counter()
+    for pair in found.confusions:
+        mistakes[pair.true] += pair.images
+        mistakes[pair.predicted] += pair.images
+    worst = sorted(found.labels, key=lambda each: -mistakes[each.label])[:_LABELS]
+    shown = {each.label for each in worst}
+    return [each for each in found.labels if each.label in shown]
+
+
 def _share(value: float) -> str:
     return "" if value != value else f"{value:.3f}"
 
@@ -182,6 +207,8 @@ def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, 
             "right": one.right.tolist(),
         }  # fmt: skip
 
+    from dinoscope.evaluation import MOST_COUNTED
+
     pairs = [
         {**vars(each), "examples": [int(collection.rows[position]) for position in each.examples]}
         for each in found.confusions
@@ -190,7 +217,9 @@ def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, 
         "method": found.method, "images": len(found.positions), "accuracy": found.accuracy,
         "interval": list(found.interval), "log_loss": found.log_loss, "log_loss_votes": found.log_loss_votes,
         "set_level": found.set_level, "coverage": found.coverage, "set_size": found.set_size,
-        "refused": found.refused, "names": [str(name) for name in found.names], "counts": found.counts.tolist(),
+        "refused": found.refused, "names": [str(name) for name in found.names],
+        # labels times labels; with more of them "labels" and "confusions" hold the same without the zeros
+        "counts": found.counts.tolist() if len(found.names) <= MOST_COUNTED else None,
         "labels": [vars(each) for each in found.labels], "confusions": pairs,
         "reliability": {"votes": bins("votes"), "calibrated": bins("calibrated")},
         # "alike" stands for an infinite temperature, which JSON does not know

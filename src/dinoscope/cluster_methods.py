@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +26,7 @@ _FITTED = 100_000  # rows that k-means is fitted to; of more, that many are draw
 _STARTS = 4  # seeded k-means++ starts, the best kept
 _SEEDS = 2_000  # small groups from which Ward starts, where there are more rows: a matrix of 32 MB
 _NEAR = 15  # neighbours with which a mixture's vectors are averaged
+_ALONE = threading.Lock()
 
 
 def fitter(points: NDArray[Any], method: Method, metric: Metric, seed: int) -> Callable[[int], NDArray[Any]]:
@@ -38,23 +41,33 @@ def fitter(points: NDArray[Any], method: Method, metric: Metric, seed: int) -> C
 def fit_kmeans(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[Any]:
     """Return the k-means labels (N,), refusing fewer distinct vectors than clusters; of very many, fit a sample."""
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     some = unit
     if len(unit) > _FITTED:
         some = unit[np.sort(np.random.default_rng(seed).choice(len(unit), _FITTED, replace=False))]
-    # One thread: with more, the order of the sums, and so the last digits, differ from run to run; and the threads
-    # wait for each other longer than they work, ten times longer on a busy machine.
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            fitted = KMeans(k, n_init=_STARTS, random_state=seed).fit(some)
-            labels: NDArray[Any] = fitted.labels_ if some is unit else fitted.predict(unit)
-        except ConvergenceWarning as warning:
-            raise _too_few_distinct(k) from warning
+    with _one_thread():
+        fitted = KMeans(k, n_init=_STARTS, random_state=seed).fit(some)
+        if len(np.unique(fitted.labels_)) < k:
+            raise _too_few_distinct(k)
+        labels: NDArray[Any] = fitted.labels_ if some is unit else fitted.predict(unit)
     return labels
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let scikit-learn fit in one thread, without its warnings of fits that stopped early or found duplicates.
+
+    With more, the order of the sums, and so the last digits, differ from run to run; and the threads wait for each
+    other longer than they work, ten times longer on a busy machine. Both settings are the whole process's: callers in
+    several threads take turns, or one would undo the other's and leave its own behind.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
+
+    with _ALONE, warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def _too_few_distinct(k: int) -> InputError:
@@ -84,9 +97,7 @@ def _mixture(points: NDArray[Any], metric: Metric, seed: int) -> Callable[[int],
     distinct = len(np.unique(points, axis=0))
 
     def fit(k: int) -> NDArray[Any]:
-        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits
 
         if k > distinct:
             raise _too_few_distinct(k)
@@ -95,8 +106,7 @@ def _mixture(points: NDArray[Any], metric: Metric, seed: int) -> Callable[[int],
         some = centred @ axes[:, :k]  # k centres span no more
         some /= max(float(some.std()), 1e-12)  # the floor under the variances is absolute
         model = GaussianMixture(k, covariance_type="tied", n_init=_STARTS, random_state=seed, reg_covar=1e-4)
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with _one_thread():
             labels: NDArray[Any] = model.fit_predict(some)
         return labels
 
@@ -124,6 +134,11 @@ def _ward(points: NDArray[Any], seed: int) -> Callable[[int], NDArray[Any]]:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
+        if k > distinct and distinct == _SEEDS < len(points):
+            raise InputError(
+                f"ward joins {_SEEDS:,} small groups of so many vectors, so k must be at most {_SEEDS:,}, got k={k}; "
+                "ask for fewer clusters, or take k-means"
+            )
         if k > distinct:
             raise _too_few_distinct(k)
         one, other = merges[: len(sizes) - k].T
@@ -137,11 +152,8 @@ def _ward(points: NDArray[Any], seed: int) -> Callable[[int], NDArray[Any]]:
 def _small_groups(points: NDArray[Any], seed: int) -> NDArray[Any]:
     """Divide many rows into at most ``_SEEDS`` groups (N,) by a few rounds of k-means."""
     from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct rows are fewer groups
+    with _one_thread():  # fewer distinct rows are fewer groups
         fitted = KMeans(_SEEDS, init="random", n_init=1, max_iter=10, random_state=seed).fit(points)
     groups: NDArray[Any] = np.unique(fitted.labels_, return_inverse=True)[1]
     return groups

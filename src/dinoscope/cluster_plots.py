@@ -34,7 +34,7 @@ def cluster_picture(found: Clustering, labels: ArrayLike | Sequence[str | None],
     known = members >= 0
     pictures = []
     if len(found.curve) > 1:
-        pictures.append(plots.curve_figure(found.curve, chosen=len(found.medoids), width=8.0))
+        pictures.append(plots.curve_figure(found.curve, width=8.0))  # marks the best; a mixture may lose a cluster
     if known.any():
         counts = np.zeros((len(found.medoids) + 1, len(names)), np.int64)
         np.add.at(counts, (found.labels[known], members[known]), 1)  # -1, no cluster, counts in the last row
@@ -151,7 +151,7 @@ def _heat_map(
     if title:
         figure.text(0.15 / width, 1 - 0.12 / height, _short(title, 90), va="top", color=INK, fontsize=12,
                     parse_math=False)  # fmt: skip
-    caption = "percent of the images of each cluster that have the label"
+    caption = "percent of each cluster's labelled images (how many: in brackets) that have the label"
     caption += f"; {left_out} left out" if left_out else ""
     figure.text(0.15 / width, 0.14 / height, caption, color=_GREY, fontsize=8.5)
     return plots.render(figure, format)

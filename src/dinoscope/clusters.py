@@ -25,6 +25,7 @@ Space = Literal["embedding", "umap"]
 
 _MOST_CLUSTERS = 20
 _SAMPLE = 5_000  # rows on which numbers of clusters are tried
+_ROUNDING = 1e-6  # by how much the numbers of float32 unit vectors of one direction may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +229,7 @@ def find_medoids(vectors: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
 
 def _is_one(unit: NDArray[np.float32]) -> bool:
     """Tell whether there is nothing to divide: fewer than 3 vectors, or all alike."""
-    return len(unit) < 3 or not np.ptp(unit, axis=0).any()
+    return len(unit) < 3 or bool(np.ptp(unit, axis=0).max() <= _ROUNDING)
 
 
 def _describe(
@@ -250,7 +251,10 @@ def _choose(
     """Try numbers of clusters on a sample and take the one with the best silhouette."""
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     if len(points) > check_count(sample, "sample", at_least=3):
-        points = points[np.sort(np.random.default_rng(seed).choice(len(points), sample, replace=False))]
+        drawn = points[np.sort(np.random.default_rng(seed).choice(len(points), sample, replace=False))]
+        if _is_one(drawn):  # thousands of copies and a few others, none of which was drawn
+            drawn[-1] = points[np.abs(points - drawn[0]).max(axis=1).argmax()]
+        points = drawn
     if candidates is None:
         candidates = range(2, max(2, min(_MOST_CLUSTERS, math.isqrt(len(points)))) + 1)
     numbers = sorted({check_count(each, "candidates", at_least=2, at_most=len(points) - 1) for each in candidates})

@@ -5,7 +5,8 @@ make_pipeline(Embedder("mini"), KNNClassifier()).fit(paths, labels).predict(othe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from dinoscope.classify import label_votes
-from dinoscope.errors import InputError
+from dinoscope.errors import ImageError, InputError
 from dinoscope.knn import NeighborGraph, query_neighbors, row_blocks
 from dinoscope.models import DEFAULT_MODEL
 
@@ -113,15 +114,15 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             InputError: If there is no image, or an array is none.
             ModelError: If the model is not to be had.
         """
-        from dinoscope.decode import read_image
-
-        if isinstance(X, str | bytes) or not hasattr(X, "__len__") or not len(X):
+        indexed = hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, str | bytes | Mapping)
+        if not indexed or not len(X):
             raise InputError(
                 "X must be a sequence of paths or images with at least one of them; put a path into a list"
             )
         encoder = self._encoder()
         parts = [
-            encoder.encode([read_image(image) for image in X[rows]]) for rows in row_blocks(len(X), encoder.batch_size)
+            encoder.encode([_read(image, rows.start + at) for at, image in enumerate(X[rows])])
+            for rows in row_blocks(len(X), encoder.batch_size)
         ]
         return np.concatenate(parts)
 
@@ -148,6 +149,17 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.requires_fit, tags.no_validation = False, True
         tags.input_tags.two_d_array, tags.input_tags.three_d_array, tags.input_tags.string = False, True, True
         return tags
+
+
+def _read(image: Any, number: int) -> NDArray[np.uint8]:
+    """Decode an image of X, naming it where that fails."""
+    from dinoscope.decode import read_image
+
+    try:
+        return read_image(image)
+    except ImageError as error:
+        name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number} of X"
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _exact(graph: NeighborGraph, vectors: NDArray[Any], queries: NDArray[Any]) -> NeighborGraph:

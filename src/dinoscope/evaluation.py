@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,21 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.checks import check_count, check_vectors
 from dinoscope.classify import Votes, label_votes
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, neighbors, query_neighbors
+from dinoscope.knn import NeighborGraph, neighbors, query_neighbors, row_blocks
 from dinoscope.verdicts import Classifier, Judgement, fit_rules, known_labels, sample_rows
 
 __all__ = [
-    "Confusion", "Evaluation", "LabelScore", "Reliability", "Setting", "confusions", "evaluate",
+    "MOST_COUNTED", "Confusion", "Evaluation", "LabelScore", "Reliability", "Setting", "confusions", "evaluate",
     "label_scores", "log_loss", "reliability", "wilson_interval",
 ]  # fmt: skip
+
+MOST_COUNTED = 1_000  # labels up to which every pair of them is counted: a million numbers
 
 SPLITS = ("auto", "test", "leave-one-out")
 _KS, _TEMPERATURES = (1, 5, 10, 20, 50, 100), (0.02, 0.07, 0.2, float("inf"))
 _BINS = 15
 _EXAMPLES = 3
+_CELLS = 5_000_000  # shares of votes held at once, of images times labels
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class Evaluation:
         method: "test": the training images name the test images; or "leave-one-out".
         positions: Positions of the images named (M,).
         names: The C labels, sorted.
-        counts: Images (C, C) with the true label of the row, given the label of the column.
+        counts: Images (C, C) with the true label of the row, given the label of the column; (0, 0) beyond
+            ``MOST_COUNTED`` labels, where ``labels`` and ``confusions`` hold the same without the zeros.
         accuracy: Share named right.
         interval: Its 95 % interval; see ``wilson_interval``.
         labels: Precision and recall of each label.
@@ -172,13 +176,15 @@ def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> flo
 
     Probabilities below 1e-15 count as that: one impossible truth shall not hide all others.
     """
-    own = np.where(truth >= 0, probabilities[np.arange(len(truth)), truth], 0)
-    return float(-np.log(np.maximum(own, 1e-15)).mean())
+    return _mean_loss(_of_truth(probabilities, truth))
 
 
-def label_scores(counts: NDArray[np.int64], names: ArrayLike) -> tuple[LabelScore, ...]:
-    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows."""
-    hits = np.diag(counts)
+def label_scores(counts: Any, names: ArrayLike) -> tuple[LabelScore, ...]:
+    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows.
+
+    The matrix may be an array of SciPy's sparse ones.
+    """
+    hits = counts.diagonal()
     with np.errstate(invalid="ignore"):
         precision, recall = hits / counts.sum(axis=0), hits / counts.sum(axis=1)
     lines = zip(
@@ -248,7 +254,8 @@ def evaluate(
         votes, strange = classifier.ask(nearest)
         truth = _numbers(names[asked], classifier.names)
         judgement = _judge_by_halves(votes, truth, strange, set_level, refuse)
-        return _summarise("leave-one-out", positions[asked], names[asked], classifier, nearest, votes, judgement)
+        outcome = _outcome(votes, judgement, truth)
+        return _summarise("leave-one-out", positions[asked], names[asked], classifier, nearest, outcome)
     mask = np.asarray(is_reference)
     if mask.dtype != np.bool_ or mask.shape != (len(array),):
         raise InputError(f"is_reference must be booleans of shape ({len(array)},), got {mask.dtype} {mask.shape}")
@@ -261,9 +268,50 @@ def evaluate(
     own = names[mask[positions]]
     classifier = Classifier(array[votes_for], own, **settings)
     nearest = query_neighbors(array[votes_for], array[named], max(*_KS, k))
-    votes, strange = classifier.ask(nearest)
-    judgement = classifier.rules.judge(votes, strange)
-    return _summarise("test", named, names[~mask[positions]], classifier, nearest, votes, judgement)
+    truth = _numbers(names[~mask[positions]], classifier.names)
+    parts = []
+    for rows in _blocks(len(named), len(classifier.names)):
+        votes, strange = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
+        parts.append(_outcome(votes, classifier.rules.judge(votes, strange), truth[rows]))
+    outcome = _Outcome(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Outcome)))
+    return _summarise("test", named, names[~mask[positions]], classifier, nearest, outcome)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """What an evaluation has to know of each image (M,); votes on every label would be M x C numbers."""
+
+    truth: NDArray[np.intp]  # -1 for a label that nobody can vote for
+    winners: NDArray[np.intp]
+    share: NDArray[np.float64]  # of the votes, for the winner
+    sure: NDArray[np.float64]  # probability of the winner
+    own_share: NDArray[np.float64]  # of the truth
+    own: NDArray[np.float64]
+    held: NDArray[np.bool_]  # the truth, by the set
+    set_size: NDArray[np.int64]
+    unknown: NDArray[np.bool_]
+
+
+def _outcome(votes: Votes, judgement: Judgement, truth: NDArray[np.intp]) -> _Outcome:
+    at_winner = np.arange(len(truth)), votes.winners
+    return _Outcome(
+        truth, votes.winners, votes.shares[at_winner], judgement.probabilities[at_winner],
+        _of_truth(votes.shares, truth), _of_truth(judgement.probabilities, truth),
+        _of_truth(judgement.sets, truth) > 0, judgement.sets.sum(axis=1), judgement.unknown,
+    )  # fmt: skip
+
+
+def _of_truth(values: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[Any]:
+    """Return what is said of the true label of each row (M,), 0 where nobody can vote for it."""
+    return np.where(truth >= 0, values[np.arange(len(truth)), truth], 0)
+
+
+def _mean_loss(own: NDArray[np.float64]) -> float:
+    return float(-np.log(np.maximum(own, 1e-15)).mean())
+
+
+def _blocks(count: int, labels: int) -> list[slice]:
+    return row_blocks(count, max(1, _CELLS // labels))
 
 
 def _numbers(labels: NDArray[Any], names: NDArray[Any]) -> NDArray[np.intp]:
@@ -289,40 +337,45 @@ def _judge_by_halves(
 
 def _summarise(
     method: str, positions: NDArray[np.intp], labels: NDArray[Any], classifier: Classifier, graph: NeighborGraph,
-    votes: Votes, judgement: Judgement,
+    outcome: _Outcome,
 ) -> Evaluation:  # fmt: skip
-    truth, rows = _numbers(labels, votes.names), np.arange(len(labels))
-    right = truth == votes.winners
-    names = np.union1d(labels, votes.names)
-    cells = _numbers(labels, names) * len(names) + _numbers(votes.names, names)[votes.winners]
-    counts = np.bincount(cells, minlength=len(names) ** 2).reshape(len(names), len(names))
-    sure = judgement.probabilities[rows, votes.winners]
+    from scipy.sparse import csr_array
+
+    right = outcome.truth == outcome.winners
+    given = classifier.names[outcome.winners]
+    names = np.union1d(labels, classifier.names)
+    cells = _numbers(labels, names), _numbers(classifier.names, names)[outcome.winners]
+    counts = csr_array((np.ones(len(labels), np.int64), cells), shape=(len(names), len(names)))
     return Evaluation(
         method=method,
         positions=positions,
         names=names,
-        counts=counts,
+        counts=counts.toarray() if len(names) <= MOST_COUNTED else np.zeros((0, 0), np.int64),
         accuracy=float(right.mean()),
         interval=wilson_interval(int(right.sum()), len(right)),
         labels=label_scores(counts, names),
-        confusions=confusions(labels, votes.names[votes.winners], sure, positions),
-        votes=reliability(np.minimum(votes.shares[rows, votes.winners], 1), right),
-        calibrated=reliability(np.minimum(sure, 1), right),
-        log_loss_votes=log_loss(votes.shares, truth),
-        log_loss=log_loss(judgement.probabilities, truth),
+        confusions=confusions(labels, given, outcome.sure, positions),
+        votes=reliability(np.minimum(outcome.share, 1), right),
+        calibrated=reliability(np.minimum(outcome.sure, 1), right),
+        log_loss_votes=_mean_loss(outcome.own_share),
+        log_loss=_mean_loss(outcome.own),
         set_level=classifier.set_level,
-        coverage=float((judgement.sets[rows, truth] & (truth >= 0)).mean()),
-        set_size=float(judgement.sets.sum(axis=1).mean()),
-        refused=float(judgement.unknown.mean()),
-        sweep=_sweep(graph, classifier.labels, truth),
+        coverage=float(outcome.held.mean()),
+        set_size=float(outcome.set_size.mean()),
+        refused=float(outcome.unknown.mean()),
+        sweep=_sweep(graph, classifier, outcome.truth),
     )
 
 
-def _sweep(graph: NeighborGraph, labels: NDArray[Any], truth: NDArray[np.intp]) -> tuple[Setting, ...]:
+def _sweep(graph: NeighborGraph, classifier: Classifier, truth: NDArray[np.intp]) -> tuple[Setting, ...]:
     """Return the accuracy with more and fewer voters, and with votes more and less alike."""
+    codes = _numbers(classifier.labels, classifier.names)  # texts would be sorted for every line
     lines = []
     for k in sorted({min(k, graph.k) for k in _KS}):
         for temperature in _TEMPERATURES:
-            winners = label_votes(graph, labels, k=k, temperature=temperature).winners
-            lines.append(Setting(k, temperature, float((winners == truth).mean())))
+            hits = 0
+            for rows in _blocks(len(graph), len(classifier.names)):
+                some = NeighborGraph(graph.indices[rows], graph.similarities[rows])
+                hits += int((label_votes(some, codes, k=k, temperature=temperature).winners == truth[rows]).sum())
+            lines.append(Setting(k, temperature, hits / len(graph)))
     return tuple(lines)

@@ -343,7 +343,13 @@ def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArr
     if array.shape != (count,):
         raise InputError(f"labels must have one entry an item, expected shape ({count},), got {array.shape}")
     positions = np.flatnonzero([label is not None for label in array])
-    return positions, check_labels(array[positions].tolist()) if len(positions) else np.empty(0, np.str_)
+    given = array[positions].tolist()
+    if len({isinstance(label, str) for label in given}) > 1:  # NumPy would make texts of them: "nan" of a missing one
+        odd = next(label for label in given if not isinstance(label, str))
+        raise InputError(
+            f"labels must be all texts or all integers, got {odd!r} among texts; None stands for an image without one"
+        )
+    return positions, check_labels(given) if given else np.empty(0, np.str_)
 
 
 def sample_rows(count: int, labels: int) -> NDArray[np.intp]:
