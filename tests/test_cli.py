@@ -1,6 +1,7 @@
 import dataclasses
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import __version__, cli, datasets
+from dinoscope import Collection, __version__, cli, datasets
 from dinoscope.datasets import load_dataset
 from dinoscope.models import DEFAULT_MODEL, MODELS
+from dinoscope.progress import Progress
+from dinoscope.terminal import embedding_progress, print_table, say
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +229,46 @@ def test_search_for_what_is_not_there(run, collection, tmp_path):
     code, _, err = run("search", collection, tmp_path / "bad.png")
     assert code == 1
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("query", ["²", "--5", "x\x1b[2J.png"])
+def test_what_is_no_row_is_a_file(run, collection, query):
+    code, _, err = run("search", collection, "--", query)
+    assert code == 1
+    assert err.startswith(f"dinoscope: {query}: cannot be read".replace("\x1b", "\\x1b"))
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A collection whose label and broken file have names that not every terminal can show."""
+    folder = tmp_path_factory.mktemp("named") / "[old]"
+    (folder / "жук").mkdir(parents=True)
+    for index, pixels in enumerate(load_dataset("fashion-mnist-test").pixels[:3]):
+        Image.fromarray(pixels).save(folder / "жук" / f"{index}.png")
+    (folder / "bad.png").write_bytes(b"")
+    Collection.from_images(folder, folder.parent / "c", model="mini-fashion")
+    return folder.parent / "c"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_pipe_that_lacks_a_letter_ends_no_command(named, options):
+    command = [sys.executable, "-m", "dinoscope.cli", "info", str(named), *options]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, check=True)
+    assert b"\\u0436\\u0443\\u043a" in done.stdout
+    if options:
+        assert json.loads(done.stdout)["labels"] == {"жук": 3}
+
+
+def test_names_are_no_orders_to_a_terminal(monkeypatch, capsys):
+    say("a\x1b[2J\x9b\nb")
+    print_table(("", ""), [("x", "a\x1b[2J")])
+    printed = capsys.readouterr()
+    assert printed.err == "a\\x1b[2J\\x9b\nb\n"
+    assert "a\\x1b[2J" in printed.out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with embedding_progress("photos [old]\x1b") as show:
+        show(Progress(1, 2, 1.0, 1.0))
+    assert "photos [old]\\x1b " in capsys.readouterr().err
 
 
 def test_stopping_an_embedding_is_calm(run, photos, tmp_path, monkeypatch):

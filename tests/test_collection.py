@@ -175,6 +175,8 @@ def test_search_gives_no_more_than_there_is(collection):
         (N + 5, InputError, rf"row {N + 5} is not in this collection: rows go from 0 to {N - 1}"),
         (-1, InputError, "row -1 is not in this collection"),
         (np.zeros(3, np.float32), InputError, r"a query vector must have shape \(256,\), got \(3,\)"),
+        (np.zeros(256, np.float32), InputError, "a query vector must be finite numbers, not all of them 0"),
+        (np.full(256, np.nan), InputError, "a query vector must be finite numbers, not all of them 0"),
         ("nothing.jpg", ImageError, r"nothing\.jpg: cannot be read: No such file .*a row number or an image file"),
     ],
 )
@@ -190,6 +192,7 @@ def test_k_must_be_positive(collection):
 
 def test_thumbnails_are_the_images(collection, source):
     assert collection.thumbnails([5, 3, 5]) == [thumbnail(source.load(i)) for i in (5, 3, 5)]
+    assert collection.thumbnails([]) == []
 
 
 def test_new_images_make_new_results(tmp_path, source):

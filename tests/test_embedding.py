@@ -3,7 +3,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from dinoscope.embedding import Progress, embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.errors import CollectionError, SourceError
 from dinoscope.images import ArraySource, load_reduced, open_source
+from dinoscope.integrity import verify_collection
 from tests.reference.preprocess import picture
 
 
@@ -63,6 +64,10 @@ def test_results_of_an_earlier_state_are_deleted(tmp_path, encoder, pixels):
     assert kept in files
     Collection(path, other.key).neighbors(5)
     assert set((path / "results").rglob("*.parquet")) == {kept}
+    embed_source(ArraySource(pixels[:40]), path, encoder)
+    Collection(path).neighbors(5)
+    assert embed_source(ArraySource(pixels[:60]), path, encoder).embedded == 0  # twenty images came back
+    assert set((path / "results").rglob("*.parquet")) == set()
 
 
 def test_another_model_whose_vectors_are_damaged_is_no_obstacle(tmp_path, encoder, pixels):
@@ -73,6 +78,18 @@ def test_another_model_whose_vectors_are_damaged_is_no_obstacle(tmp_path, encode
     part.write_bytes(part.read_bytes()[:-9])
     assert embed_source(ArraySource(pixels[:20]), path, encoder).embedded == 20
     assert len(Collection(path)) == 20
+
+
+def test_another_model_whose_description_is_damaged_is_no_obstacle(tmp_path, encoder, pixels):
+    path, other = tmp_path / "c", Encoder("mini", batch_size=16)
+    embed_source(ArraySource(pixels[:20]), path, other)
+    embed_source(ArraySource(pixels[:20]), path, encoder)
+    (path / "vectors" / other.key / "model.json").write_bytes(b"{")
+    for model in ("mini-fashion", encoder.key, None):
+        assert Collection(path, model).key == encoder.key
+    for model in ("mini", other.key):
+        with pytest.raises(CollectionError, match=r"model\.json is damaged"):
+            Collection(path, model)
 
 
 def test_a_collection_without_an_image_left_is_an_error(tmp_path, encoder, pixels):
@@ -218,6 +235,28 @@ def test_a_file_that_can_be_read_again_is_whole_again(tmp_path, encoder, pixels)
     assert len(list((tmp_path / "c").rglob("part-*.parquet"))) == len(before) + 2
 
 
+def test_a_failure_for_another_model_is_none_of_this_one(tmp_path, encoder, pixels):
+    """The image keeps its vector, size and picture; when it can be read again, it does not count as stored twice."""
+    source, path, broken = ArraySource(pixels[:9]), tmp_path / "c", Encoder("mini", batch_size=16)
+
+    class Unreadable:
+        name, kind, items = source.name, source.kind, source.items
+
+        def load(self, index):
+            raise UnreadableError("cannot be read: Permission denied")
+
+    embed_source(source, path, encoder)
+    with pytest.raises(SourceError, match="none of the 9 images"):
+        embed_source(Unreadable(), path, broken)
+    summary = embed_source(Unreadable(), path, encoder)
+    assert (summary.reused, summary.failures) == (9, ())
+    opened = Collection(path, encoder.key)
+    assert (len(opened), opened.failures, opened.sizes.tolist()) == (9, (), [[28, 28]] * 9)
+    assert embed_source(source, path, broken).embedded == 9
+    assert verify_collection(path).damage == ()
+    assert Collection(path).thumbnails(range(9)) == opened.thumbnails(range(9))
+
+
 def test_only_bad_files_is_an_error(tmp_path, encoder):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "one.jpg").write_text("no")
@@ -285,6 +324,24 @@ def test_stopping_keeps_whole_batches(tmp_path, encoder, pixels):
         embed_source(ArraySource(pixels[:100]), tmp_path / "c", encoder, on_progress=stop)
     summary = embed_source(ArraySource(pixels[:100]), tmp_path / "c", encoder)
     assert (summary.embedded, summary.reused) == (52, 48)
+
+
+@pytest.mark.parametrize("column", ["thumbnail", "vector"])
+def test_stopping_as_a_part_was_written_stores_nothing_twice(tmp_path, encoder, pixels, monkeypatch, column):
+    write, stopped = store.write_table, list[Any]()
+
+    def write_and_stop(path, columns, *args, **keywords):
+        write(path, columns, *args, **keywords)
+        if column in columns and not stopped:
+            stopped.append(path)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "write_table", write_and_stop)
+    monkeypatch.setattr("dinoscope.embedding._PART_ROWS", 16)
+    with pytest.raises(KeyboardInterrupt):
+        embed_source(ArraySource(pixels[:40]), tmp_path / "c", encoder)
+    assert len(Collection(tmp_path / "c")) == 16
+    assert verify_collection(tmp_path / "c").damage == ()
 
 
 def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels):

@@ -1,12 +1,10 @@
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -47,20 +45,24 @@ def test_a_second_writer_is_told_who_holds_the_lock(tmp_path):
             pass
 
 
-def test_a_second_writer_waits(tmp_path, caplog):
+def test_a_second_writer_waits(tmp_path, monkeypatch):
+    said = []
     with other_process(tmp_path) as process:
         assert process.stdin is not None
-        timer = threading.Timer(0.3, process.stdin.write, [b"go\n"])
-        flush = threading.Timer(0.4, process.stdin.flush)
-        timer.start()
-        flush.start()
-        with caplog.at_level(logging.WARNING, "dinoscope"), locked(tmp_path, wait=30):
+
+        def let_go(text):  # not before it waits, however slow the machine is
+            said.append(text)
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+
+        monkeypatch.setattr("dinoscope.locks.remark", let_go)
+        with locked(tmp_path, wait=60):
             known = holder(tmp_path)
             assert known is not None
             assert known.pid == os.getpid()
-        flush.join()
-    assert f"process {process.pid} on" in caplog.text
-    assert "waiting up to 30 s" in caplog.text
+    (told,) = said
+    assert f"process {process.pid} on" in told
+    assert "waiting up to 60 s" in told
 
 
 def test_waiting_ends(tmp_path):
@@ -93,7 +95,8 @@ def test_a_damaged_card_is_no_obstacle(tmp_path):
             pass
 
 
-def test_progress_of_a_living_run(tmp_path):
+def test_progress_of_a_living_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("dinoscope.progress._SECONDS", 1e9)  # however slow the machine is
     assert read_progress(tmp_path) is None
     with locked(tmp_path):
         record = ProgressRecord(tmp_path, "mini", 400, None)
@@ -102,7 +105,7 @@ def test_progress_of_a_living_run(tmp_path):
         assert isinstance(found, RunningEmbedding)
         assert (found.done, found.total, found.written, found.model, found.pid) == (100, 400, 64, "mini", os.getpid())
         assert found.seconds_left == pytest.approx(300 / found.images_per_second)
-        record.advance(101, 64)  # within two seconds of the last one: not written
+        record.advance(101, 64)  # so soon after the last one: not written
         assert read_progress(tmp_path) == found
         record.record(100)
         assert getattr(read_progress(tmp_path), "done", None) == 101

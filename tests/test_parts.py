@@ -243,9 +243,22 @@ def test_few_images(tmp_path):
     assert graph_of(found)[1].shape == (5, 4)
 
 
+def test_a_part_without_an_image_left(copy):
+    images, _ = store.read_table(copy / "images.parquet")
+    gone = store.read_table(store.list_parts(copy / "vectors" / "m")[2], ["row"])[0]["row"]
+    store.write_table(copy / "images.parquet", {**images, "removed": images["removed"] | np.isin(images["row"], gone)})
+    found = survey(copy, **SETTINGS)
+    np.testing.assert_array_equal(graph_of(found)[0], Collection(copy).rows)
+    np.testing.assert_array_equal(found.load().rows, Collection(copy).rows)
+
+
 def test_bad_arguments_are_named(copy, tmp_path):
     with pytest.raises(InputError, match="sample must be a whole number, 2 or more; got 1"):
         survey(copy, sample=1)
+    with pytest.raises(InputError, match="seed must be a whole number, between 0 and 4294967295; got -1"):
+        survey(copy, seed=-1)
+    numbers: Any = np.array([100, 2])  # those of NumPy are numbers
+    assert survey(copy, sample=numbers[0], k=numbers[1]).path == survey(copy, sample=100, k=2).path
     with pytest.raises(CollectionError, match="is no collection"):
         survey(tmp_path / "nothing")
     with pytest.raises(CollectionError, match=r"has no vectors of 'dinov9' \(it has: made\)"):
@@ -319,6 +332,8 @@ def test_command_line(copy, run, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "t.npz")["clusters"], placed.clusters)
     csv = np.loadtxt(tmp_path / "t.csv", delimiter=",", skiprows=1)
     np.testing.assert_array_equal(csv[:, 1:3].astype(np.float32), placed.coordinates)
+    assert "on 300 images" in run("survey", copy, "--sample", 300, "-k", 12, "--neighbors", 10)[2]
+    assert "in 1 cluster, fitted to 100\n" in run("survey", copy, "--sample", 100, "-k", 1)[2]
     code, _, err = run("survey", copy, "-o", tmp_path / "t.doc")
     assert code == 1
     assert "expected a name that ends with" in err

@@ -59,6 +59,11 @@ def test_what_a_receipt_states(receipt, collection, encoder):
     assert (maker["device"], maker["precision"]) == (encoder.device, encoder.precision)
     assert {"python", "numpy", "onnxruntime", "pillow"} <= set(maker["versions"])
     assert [each["stage"] for each in receipt["results"]] == ["map"]
+    collection.scores(3)  # which has values alone
+    results = make_receipt(collection)["results"]
+    assert receipt["results"][0] in results
+    (scores,) = (each for each in results if each["stage"] == "scores")
+    assert scores["digest"] != hashlib.sha256().hexdigest()
     assert receipt["seeds"].keys() == {"order", "sample"}
     assert len({each["image"] for each in receipt["sample"]}) == 64
     first = receipt["sample"][0]
@@ -154,10 +159,10 @@ def test_commands(tmp_path, run, collection, folder):
     code, out, _ = run("verify", file, collection.path, "--json")
     assert code == 0
     assert json.loads(out)["within"] is True
-    for item in open_source(folder).items[:40]:
-        shutil.copy(folder / item.id, tmp_path / item.id.replace("/", "-"))
-        Image.fromarray(np.full((28, 28), 7, np.uint8)).save(folder / item.id)
-    code, out, err = run("verify", file, folder)
+    changed = shutil.copytree(folder, tmp_path / "clothes")
+    for item in open_source(changed).items[:40]:
+        Image.fromarray(np.full((28, 28), 7, np.uint8)).save(changed / item.id)
+    code, out, err = run("verify", file, changed)
     assert code == 1
     assert "BEYOND the tolerance" in out
     assert "the pictures themselves are not the same" in err

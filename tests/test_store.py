@@ -46,6 +46,11 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
 
 
+def test_a_folder_in_the_way_asks_for_another_name(tmp_path):
+    with pytest.raises(OSError, match="Is a directory; name another one"):
+        store.write_json(tmp_path, {})
+
+
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
     """And those that a living process, or one of another machine, is writing are not."""
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -160,7 +161,7 @@ def embed(
     as_json: JsonOption = False,
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
-    from dinoscope.terminal import print_json, say, summarise
+    from dinoscope.terminal import counted, print_json, say, summarise
 
     settings = {
         "resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device
@@ -178,7 +179,7 @@ def embed(
         })  # fmt: skip
         return
     summarise(summary)
-    say(f"{len(collection):,} images in {output}; next: dinoscope report {output}")
+    say(f"{counted(len(collection))} in {output}; next: dinoscope report {output}")
 
 
 app.command(
@@ -226,7 +227,7 @@ def search(
     if on is None and (name or label or split):
         raise InputError("--name, --label and --split choose among what is published: name the place with --on")
     opened = _open(collection, model)
-    is_row = query.lstrip("-").isdigit() and not Path(query).exists()
+    is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
     what = int(query) if is_row else Path(query)
     if on is None:
         matches = opened.search(what, k, weights=weights)
@@ -327,13 +328,13 @@ def _embed(
     from dinoscope.collection import Collection
     from dinoscope.encoder import Encoder
     from dinoscope.images import open_source
-    from dinoscope.terminal import embedding_progress, say
+    from dinoscope.terminal import counted, embedding_progress, say
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
     ignored = getattr(images, "ignored", 0)
     if ignored:  # HEIC and raw photographs would vanish silently
-        say(f"{ignored:,} files are no images that dinoscope reads, by their names; they are left out")
+        say(f"left out {counted(ignored, 'file')} whose names are not those of images that dinoscope reads")
     for note in getattr(images, "notes", ()):
         say(note)
     encoder = Encoder(model, say=say, **settings)
@@ -393,17 +394,21 @@ def main() -> None:
     """Run the command line; an expected error is one line and exit code 1."""
     import warnings
 
+    from dinoscope.terminal import say
+
     warnings.filterwarnings("ignore", module="PIL")  # remarks on odd metadata of the user's files
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a pipe's encoding lacks, as on Windows, ends no command
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except DinoscopeError as error:
-        typer.echo(f"dinoscope: {error}", err=True)
+        say(f"dinoscope: {error}")
         raise SystemExit(EXPECTED_ERROR) from None
     except BrokenPipeError:  # the reader of a pipe went away, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXPECTED_ERROR) from None
     except OSError as error:  # no permission, a full disk, a path that leads through a file
-        typer.echo(f"dinoscope: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        say(f"dinoscope: {error.filename or 'the system'}: {error.strerror or error}")
         raise SystemExit(EXPECTED_ERROR) from None
 
 

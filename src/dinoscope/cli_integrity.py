@@ -47,14 +47,14 @@ def receipt(
     from dinoscope import store
     from dinoscope.collection import Collection
     from dinoscope.receipt import make_receipt
-    from dinoscope.terminal import print_json, say
+    from dinoscope.terminal import counted, print_json, say
 
     made = make_receipt(Collection(collection, model))
     if output is None:
         print_json(made)
         return
     store.write_json(output, made, checked=True)
-    say(f"receipt of {made['images']['count']:,} images in {output}; check it with: dinoscope verify {output} SOURCE")
+    say(f"receipt of {counted(made['images']['count'])} in {output}; check it with: dinoscope verify {output} SOURCE")
 
 
 def verify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,8 +53,9 @@ def survey(
     Stop at any time: a second run continues. A picture goes to survey.png in the collection, or where -o says.
     """
     from dinoscope.members import read_manifest
+    from dinoscope.survey_graph import MEASURED
     from dinoscope.surveys import survey as make
-    from dinoscope.terminal import print_json, say
+    from dinoscope.terminal import counted, print_json, say
 
     suffix = output_suffix(output, ".parquet", ".npz")
     run = _run(on, workers)
@@ -76,12 +78,10 @@ def survey(
             "silhouette": made.silhouette, "recall": made.recall, "folder": str(made.path.relative_to(collection)),
         })  # fmt: skip
         return
-    say(
-        f"{made.images:,} images in {len(made.sizes)} clusters, fitted to {made.sample:,} "
-        f"(silhouette there {made.silhouette:.3f})"
-    )
+    silhouette = "" if math.isnan(made.silhouette) else f" (silhouette there {made.silhouette:.3f})"
+    say(f"{counted(made.images)} in {counted(len(made.sizes), 'cluster')}, fitted to {made.sample:,}{silhouette}")
     if made.recall is not None:
-        say(f"neighbours: {made.recall:.1%} of the true ones, measured on 500 images")
+        say(f"neighbours: {made.recall:.1%} of the true ones, measured on {min(MEASURED, made.sample)} images")
 
 
 def _run(on: str | None, workers: int | None) -> Run:

@@ -22,6 +22,7 @@ from dinoscope import analysis_clusters, analysis_findings, analysis_labels, ana
 from dinoscope.batches import Batches, finish_batches
 from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
+from dinoscope.knn import l2_normalize
 from dinoscope.members import choose_model, no_vectors, read_manifest, read_model, stored_contents
 from dinoscope.models import DEFAULT_MODEL
 from dinoscope.stages import Computed, Stage, label_state_of, run_stage, state_of
@@ -232,7 +233,7 @@ class Collection:
             CollectionError: If a part of the collection was deleted.
         """
         wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
-        needed = np.unique(wanted)
+        needed = np.unique(np.asarray(wanted, np.int64))
         parts, holder = self._pictures
         found: dict[int, bytes] = {}
         for part in np.unique(holder[needed]):
@@ -306,7 +307,8 @@ class Collection:
         """Width and height (N, 2) of the images, in pixels, upright."""
         sizes = np.zeros((len(self._images["row"]), 2), np.int64)
         for columns in store.read_parts(self.path / "details", ["row", "width", "height"]):
-            known = columns["row"] < len(sizes)  # of others a process that embeds meanwhile has just written
+            # of later rows a process that embeds meanwhile has just written; without a size: could not be read again
+            known = (columns["row"] < len(sizes)) & (columns["width"] > 0)
             sizes[columns["row"][known]] = np.stack([columns["width"], columns["height"]], axis=1)[known]
         return sizes[self.rows]
 
@@ -323,15 +325,16 @@ class Collection:
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
-        """Images that could not be read and are still in the source."""
+        """Images that could not be read, have no vector and are still in the source."""
         failed: dict[int, str | None] = {}
         for columns in store.read_parts(self.path / "details", ["row", "error"]):
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
-        removed = self._images["removed"]
+        left_out = np.asarray(self._images["removed"], bool)
+        left_out[self.rows] = True  # one that another model could not be given
         return tuple(
             Failure(row, self._images["id"][row], reason)
             for row, reason in sorted(failed.items())
-            if reason is not None and row < len(removed) and not removed[row]
+            if reason is not None and row < len(left_out) and not left_out[row]
         )
 
     def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
@@ -343,7 +346,7 @@ class Collection:
 
         Raises:
             ImageError: If the file is no image.
-            InputError: If a vector is of another length.
+            InputError: If a vector is of another length, or not of finite numbers, or zero.
             ModelError: If the model is not to be had.
         """
         from dinoscope.decode import read_reduced
@@ -352,7 +355,9 @@ class Collection:
         if isinstance(query, np.ndarray) and query.ndim == 1:
             if query.shape != self.vectors.shape[1:]:
                 raise InputError(f"a query vector must have shape {self.vectors.shape[1:]}, got {query.shape}")
-            vector: NDArray[np.float32] = (query / max(float(np.linalg.norm(query)), 1e-12)).astype(np.float32)
+            if query.dtype.kind not in "fiu" or not (np.isfinite(query).all() and query.any()):
+                raise InputError("a query vector must be finite numbers, not all of them 0: embed the query again")
+            vector: NDArray[np.float32] = l2_normalize(query[None])[0]
             return vector
         if self._encoder is None or weights is not None:
             self._encoder = Encoder.from_description(self.model, weights=weights)

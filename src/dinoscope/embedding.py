@@ -67,7 +67,7 @@ class EmbedSummary:
         embedded: Images embedded by this run.
         reused: Images that had their vectors already.
         removed: Images that were in the collection and are no longer in the source; their vectors stay on disk.
-        failures: Images that could not be read, by this run or an earlier one.
+        failures: Images without vectors that could not be read, by this run or an earlier one.
         seconds: Time that this run took.
         model: Name of the model.
     """
@@ -82,13 +82,20 @@ class EmbedSummary:
 
 @dataclass
 class _Buffer:
-    """Finished rows that are not on the disk yet."""
+    """Finished rows that are not on the disk yet, and their parts: Ctrl-C may come when a part is written already."""
 
     details: list[Decoded] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
     most: int = _PART_ROWS
+    parts: dict[Path, Path] = field(default_factory=dict)
+
+    def part(self, folder: Path) -> Path:
+        """Return the part of a folder that these rows belong in, the same one when the write is repeated."""
+        if folder not in self.parts:
+            self.parts[folder] = _next_part(folder)
+        return self.parts[folder]
 
     def full(self) -> bool:
         return len(self.rows) >= self.most or time.monotonic() - self.since > _PART_SECONDS
@@ -176,7 +183,7 @@ def embed_source(
     store.make_folder(path)
     with locked(path, wait):
         store.remove_leftovers(path)
-        rows, removed = members.synchronise(path, source)
+        rows, removed, changed = members.synchronise(path, source)
         folder = path / "vectors" / encoder.key
         _describe_model(folder, encoder)
         known = _read_known(path, folder, rows)
@@ -186,7 +193,7 @@ def embed_source(
             embedded = _embed_rows(source, path, encoder, pending, known, batches, on_progress)
         failures = tuple(
             Failure(row, source.items[known.index(row)].id, known.errors[row][0])
-            for row in sorted(known.errors) if known.is_active(row)
+            for row in sorted(known.errors) if known.is_active(row) and not known.embedded[row]
         )  # fmt: skip
         if len(failures) == len(known.rows):
             first = failures[0]
@@ -195,7 +202,7 @@ def embed_source(
                 f"the first, {first.id}: {first.reason}"
             )
         members.set_shown(path, encoder.key)
-        if embedded or removed:
+        if embedded or changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     return EmbedSummary(embedded, reused, removed, failures, time.monotonic() - began, encoder.model.name)
@@ -313,7 +320,7 @@ def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
 
     if buffer.details:
         each = buffer.details
-        store.write_table(_next_part(path / "details"), {
+        store.write_table(buffer.part(path / "details"), {
             "row": np.asarray([d.row for d in each], np.int64),
             "width": np.asarray([d.width for d in each], np.int32),
             "height": np.asarray([d.height for d in each], np.int32),
@@ -325,5 +332,5 @@ def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
         buffer.details = []
     if buffer.rows:
         columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
-        store.write_table(_next_part(path / "vectors" / encoder.key), columns, {"made_by": made_by(encoder)})
+        store.write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": made_by(encoder)})
         buffer.rows, buffer.vectors = [], []

@@ -168,6 +168,7 @@ def _check_rows(path: Path, details: list[Path], vectors: dict[str, list[Path]],
 def _details(parts: Iterable[Path], number: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...]]:
     """Return which rows were decoded, which are failures, and what is wrong."""
     times, failed = np.zeros(number, np.int64), np.zeros(number, bool)
+    read, twice = np.zeros(number, bool), np.zeros(number, bool)
     strangers = 0
     for part in parts:
         columns, _ = store.read_table(part, ["row", "error"])
@@ -175,9 +176,11 @@ def _details(parts: Iterable[Path], number: int) -> tuple[NDArray[np.bool_], NDA
         known = (rows >= 0) & (rows < number)
         strangers += int((~known).sum())
         np.add.at(times, rows[known & ~bad], 1)
+        read |= times > 0
+        twice |= times > 1
+        times[rows[known & bad]] = 0  # once it cannot be read, for another model, it may be read again
         failed[rows[known]] = bad[known]  # a later part overrides an earlier one
-    wrong = _texts("details", twice=int((times > 1).sum()), strangers=strangers)
-    return times > 0, failed, wrong
+    return read, failed, _texts("details", twice=int(twice.sum()), strangers=strangers)
 
 
 def _vectors(

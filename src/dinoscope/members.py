@@ -76,8 +76,15 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
     """
     keys = list_models(path)
     if model is not None:
-        names = {key: str(read_model(path, key)["model"]) for key in keys}
-        keys = [key for key in keys if model in (names[key], key)]
+        names, damage = {}, None
+        for key in keys:
+            try:
+                names[key] = str(read_model(path, key)["model"])
+            except store.DamagedError as error:  # of another model, if this one is found
+                damage = error
+        keys = [key for key in keys if model in (names.get(key), key)]
+        if not keys and damage is not None:
+            raise damage
         if not keys:
             raise CollectionError(
                 f"{path} has no vectors of {model!r} (it has: {', '.join(sorted(set(names.values()))) or 'none'}): "
@@ -112,14 +119,15 @@ def check_folder(path: Path, source: ImageSource) -> None:
             raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
-def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int]:
+def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, bool]:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
     A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
     or only touched, and keeps its row.
 
     Returns:
-        The row of each image of the source (N,), and how many rows are newly marked as removed.
+        The row of each image of the source (N,), how many rows are newly marked as removed, and whether anything of
+        the table changed.
 
     Raises:
         CollectionError: If the table and its copy are both lost.
@@ -133,13 +141,13 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     gone = np.ones(len(table["row"]), bool)
     gone[rows] = False
     before = np.asarray(table["removed"], bool)
-    removed = int(np.count_nonzero(gone & ~before))
-    if changed or (gone != before).any():
+    changed |= bool((gone != before).any())
+    if changed:
         table["removed"] = gone.tolist()
         _write_images(path, table, source)
     elif not _backup(path).exists() or _backup(path).read_bytes() != (path / "images.parquet").read_bytes():
         _copy(path)  # a kill between the two, or a collection from before there was a copy
-    return rows, removed
+    return rows, int(np.count_nonzero(gone & ~before)), changed
 
 
 def set_shown(path: Path, key: str) -> None:

@@ -248,7 +248,8 @@ def _results(collection: Collection) -> list[dict[str, Any]]:
             columns, meta = store.read_table(file)
         except store.DamagedError:
             continue  # it is computed again when it is asked for
-        content = hashlib.sha256()
+        values = {name: value for name, value in meta.items() if name not in ("settings", "seconds")}
+        content = hashlib.sha256(store.digest(values, length=64).encode())  # all that some results consist of
         for name in sorted(columns):
             content.update(name.encode())
             content.update(np.ascontiguousarray(columns[name]).tobytes())

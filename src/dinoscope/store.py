@@ -341,6 +341,8 @@ def _advice(number: int | None) -> str:
         return "free some space and run the same command again: what was written before is kept"
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "make the folder writable and run the same command again, or name another one"
+    if number in (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL):
+        return "name another one"
     return "what was written before is kept; run the same command again"
 
 

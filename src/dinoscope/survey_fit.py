@@ -78,5 +78,7 @@ def apply_fit(fit: Fit, vectors: ArrayLike) -> tuple[NDArray[np.float32], NDArra
 def nearest_centers(vectors: NDArray[np.float32], centers: NDArray[np.float32]) -> NDArray[np.int32]:
     """Return the number of the centre (C, D) nearest to each vector (M, D) by euclidean distance, (M,)."""
     half = (centers.astype(np.float64) ** 2).sum(axis=1) / 2
-    nearest = [(vectors[rows] @ centers.T - half).argmax(axis=1) for rows in row_blocks(len(vectors), _BLOCK)]
-    return np.concatenate(nearest).astype(np.int32)
+    nearest = np.empty(len(vectors), np.int32)
+    for rows in row_blocks(len(vectors), _BLOCK):
+        nearest[rows] = (vectors[rows] @ centers.T - half).argmax(axis=1)
+    return nearest

@@ -27,14 +27,14 @@ from dinoscope.survey_fit import nearest_centers
 from dinoscope.survey_members import PartedVectors, is_whole
 from dinoscope.tasks import Run
 
-__all__ = ["write_graph"]
+__all__ = ["MEASURED", "write_graph"]
 
 _CELL = 4_096  # vectors of a cell, on average; and of what is searched for at once, at most
 _CELLS = 16  # cells' worth of vectors that it is searched in: 65,536 of 384 numbers are 100 MB
 _PER_CENTER = 20  # vectors of the sample for each centre, at least
 _ROUNDS = 20  # of k-means, which need not be done
 _BLOCK = 512  # queries at once
-_MEASURED = 500  # images that recall is measured on
+MEASURED = 500  # images that recall is measured on
 _TIE = 1e-6  # similarities this close are equal: the rounding of float32 products
 
 Progress = Callable[[str, int, int], None]
@@ -250,7 +250,7 @@ def _recall(
     folder: Path, vectors: PartedVectors, rows: NDArray[np.int64], sample: NDArray[np.float32], k: int, tell: Progress
 ) -> float:
     """Return the share of true neighbours among those of some images; any of equally near ones is true."""
-    chosen = np.random.default_rng(0).choice(len(rows), min(_MEASURED, len(rows)), replace=False)
+    chosen = np.random.default_rng(0).choice(len(rows), min(MEASURED, len(rows)), replace=False)
     chosen.sort()
     rows, queries = rows[chosen], sample[chosen]
     best = np.full((len(rows), k), -np.inf, np.float32)

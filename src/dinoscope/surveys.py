@@ -61,7 +61,7 @@ class Survey:
         sizes: Images of each cluster, cluster 0 the largest in the sample.
         silhouette: Mean cosine silhouette of the clusters in the sample; NaN where it is not defined.
         graph: Folder of the neighbours; None if they were not asked for.
-        recall: Share of the true neighbours that are in it, measured on 500 images; None without a graph.
+        recall: Share of the true neighbours that are in it, measured on 500 images of the sample; None without a graph.
     """
 
     path: Path
@@ -139,8 +139,11 @@ def survey(
         InputError: A setting is out of its range.
         WriteError: If the folder cannot be written.
     """
-    check_count(sample, "sample", at_least=2)
-    check_count(neighbors, "neighbors", at_least=0)
+    sample = check_count(sample, "sample", at_least=2)
+    neighbors = check_count(neighbors, "neighbors", at_least=0)
+    seed = check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
+    n_neighbors = check_count(n_neighbors, "n_neighbors", at_least=2)
+    k = None if k is None else check_count(k, "k")
     vectors = open_vectors(Path(path), model)
     settings = {
         "sample": min(sample, len(vectors)), "k": k, "n_neighbors": n_neighbors, "min_dist": min_dist, "seed": seed

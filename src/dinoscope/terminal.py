@@ -13,19 +13,22 @@ if TYPE_CHECKING:
     from dinoscope.embedding import EmbedSummary, Progress
     from dinoscope.scores import Score
 
-__all__ = ["duration", "embedding_progress", "print_json", "print_table", "say", "score_rows", "summarise"]
+__all__ = ["counted", "duration", "embedding_progress", "print_json", "print_table", "say", "score_rows", "summarise"]
 
 _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its own
+# A file's name may hold what a terminal takes for orders.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
 def say(text: str) -> None:
     """Print a line for people (stderr)."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(text.translate(_CONTROLS) + "\n")
 
 
 def print_json(value: Any) -> None:
     """Print a result for programs (stdout); what is not a number becomes null, which every parser reads."""
-    sys.stdout.write(json.dumps(_without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    escape = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    sys.stdout.write(json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False) + "\n")
 
 
 def _without_nan(value: Any) -> Any:
@@ -47,7 +50,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     for index, name in enumerate(columns):
         table.add_column(name, justify="right" if index in right else "left", no_wrap=index in right)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # Text: a label in [brackets] is no markup
+        table.add_row(*(Text(cell.translate(_CONTROLS)) for cell in row))  # Text: a label in [brackets] is no markup
     # Piped output is not a terminal of 80 columns: nothing is cut off there.
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
     console.print(table)
@@ -80,9 +83,10 @@ def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    plain = TextColumn("{task.description}", markup=False)  # a name in [brackets] is no markup
+    columns = (plain, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"embedding {name}", total=None, rate="")
+        task = bar.add_task(f"embedding {name.translate(_CONTROLS)}", total=None, rate="")
         estimated = False
 
         def show(progress: Any) -> None:
@@ -105,18 +109,19 @@ def summarise(summary: EmbedSummary) -> None:
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
-        say(f"embedded {_images(summary.embedded)} with {summary.model} {took}")
+        say(f"embedded {counted(summary.embedded)} with {summary.model} {took}")
         if summary.reused:
-            say(f"{_images(summary.reused)} had vectors already")
+            say(f"{counted(summary.reused)} had vectors already")
     else:
-        say(f"nothing to embed: {_images(summary.reused)} with vectors already")
+        say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
-        say(f"{_images(summary.removed)} no longer in the source, left out")
+        say(f"{counted(summary.removed)} no longer in the source, left out")
     if summary.failures:
-        say(f"{_images(len(summary.failures))} could not be read:")
+        say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:
             say(f"  {failure.id}: {failure.reason}")
 
 
-def _images(count: int) -> str:
-    return f"{count:,} image" if count == 1 else f"{count:,} images"
+def counted(count: int, noun: str = "image") -> str:
+    """Return "1 image", "2 images"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
