@@ -45,6 +45,16 @@ def test_images_that_are_all_alike_are_no_outliers():
     assert len(find_outliers(neighbors(np.eye(2), 1))) == 0
 
 
+@pytest.mark.parametrize("noise", [0, 1e-5])
+def test_what_lies_beside_many_copies_of_a_picture_is_no_outlier(noise):
+    vectors = cloud()
+    plain = find_outliers(neighbors(vectors))
+    copies = vectors[:1] + noise * np.random.default_rng(1).standard_normal((40, 6))
+    found = find_outliers(neighbors(np.concatenate([vectors, copies])))
+    assert found.factors.max() < 2 * plain.factors.max()
+    assert set(plain.positions[:3]) <= set(found.positions)
+
+
 def test_a_short_graph_must_be_that_of_a_small_collection():
     assert len(find_outliers(neighbors(cloud(8), 30)).factors) == 8
     with pytest.raises(InputError, match="the graph holds 5 neighbours a row, 20 are needed"):

@@ -15,7 +15,7 @@ from dinoscope import Collection
 from dinoscope.clean_sheets import Block, Tile, draw_sheet
 from dinoscope.cli_clean import clean
 from dinoscope.datasets import load_dataset
-from dinoscope.errors import InputError
+from dinoscope.errors import InputError, WriteError
 
 app = typer.Typer()
 app.command("clean")(clean)
@@ -158,6 +158,15 @@ def test_bad_calls_are_refused(collection, tmp_path):
     shutil.rmtree(lost / "results", ignore_errors=True)  # or the stored findings would do
     with pytest.raises(Exception, match="has lost the details of 250 images: run 'dinoscope embed' again"):
         run(lost, "--duplicates")
+
+
+def test_a_result_that_cannot_be_written_is_still_printed(collection, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"cannot make the folder .*file"):
+        clean(collection, leaks=True, threshold=0.99, limit=20, output=tmp_path / "file", write_plan=None)
+    assert capsys.readouterr().out.startswith("leaks: ")
+    run(collection, "--leaks", "--dismiss", "leaks-0", "-o", tmp_path / "new")  # a folder, also where there is nothing
+    assert (tmp_path / "new").is_dir()
 
 
 # --- sheets ----------------------------------------------------------------------------------------------------------

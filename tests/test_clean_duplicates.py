@@ -10,7 +10,7 @@ from sklearn.cluster import AgglomerativeClustering
 from dinoscope.datasets import load_dataset
 from dinoscope.duplicates import Pairs, complete_linkage, find_duplicates, fingerprints, picture_agreement
 from dinoscope.errors import InputError
-from dinoscope.knn import neighbors
+from dinoscope.knn import NeighborGraph, neighbors
 
 
 def pairs_of(scores: Any) -> Pairs:
@@ -113,6 +113,20 @@ def test_exact_copies_are_one_image_to_the_rest():
     found = find_duplicates(np.concatenate([vectors, vectors[:3]]))
     assert found.groups == ((0, 100), (1, 101), (2, 102))
     assert found.scores == (1, 1, 1)
+
+
+def test_an_approximate_graph_is_searched_again_only_where_it_held_copies(monkeypatch):
+    vectors = np.concatenate([cloud(200), cloud(200)[:30] + 0.01 * cloud(30, seed=1), cloud(200)[:2], cloud(200)[:2]])
+    expected = find_duplicates(vectors)
+    graph = neighbors(vectors)
+    graph = NeighborGraph(graph.indices, graph.similarities, recall=0.99)
+    monkeypatch.setattr("dinoscope.duplicates.neighbors", None)
+    found = find_duplicates(vectors, graph=graph)
+    assert found.groups == expected.groups
+    assert (0, 200, 230, 232) in found.groups
+    np.testing.assert_allclose(found.pairs.scores, expected.pairs.scores, atol=1e-5)
+    same = NeighborGraph(graph.indices[:40] % 40, graph.similarities[:40], recall=0.9)
+    assert find_duplicates(np.ones((40, 3)), graph=same).groups == (tuple(range(40)),)
 
 
 def test_keys_say_what_is_a_copy():

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from dinoscope.errors import InputError
 from dinoscope.knn import NeighborGraph, neighbors
-from dinoscope.label_errors import find_label_errors, self_test, vote_shares
+from dinoscope.label_errors import _clear_pairs, find_label_errors, self_test, vote_shares
 
 
 def blobs(count: int = 2000, groups: int = 6, spread: float = 0.25, seed: int = 0) -> tuple[Any, Any]:
@@ -64,7 +65,8 @@ def test_the_list_is_that_of_the_definition(k):
     assert [suggested[row] for row in found.positions.tolist()] == found.suggested.tolist()
     np.testing.assert_array_equal(found.given, labels[found.positions])
     np.testing.assert_array_equal(found.neighbors, graph.indices[found.positions, :k])
-    np.testing.assert_allclose(vote_shares(graph, labels, 6, k=k).sum(axis=1), 1)
+    row, _, share = vote_shares(graph, labels, k=k)
+    np.testing.assert_allclose(np.bincount(row, share), 1)
 
 
 def test_planted_errors_lead_the_list():
@@ -92,6 +94,31 @@ def test_the_self_test_predicts_the_precision(share):
     assert 0 < test.recovered <= 1
     assert test == self_test(graph, labels, listed=120)
     assert test != self_test(graph, labels, listed=120, seed=1)
+
+
+def test_clear_pairs_are_those_of_the_definition():
+    vectors, labels = blobs(300)
+    graph = neighbors(vectors)
+    doubtful = find_label_errors(graph, labels).positions
+    sound = np.setdiff1d(np.arange(300), doubtful)
+    row, named, share = vote_shares(graph, labels)
+    shares = np.zeros((300, 6))
+    shares[row, named] = share
+    mixing = np.asarray([shares[sound[labels[sound] == label]].mean(axis=0) for label in range(6)])
+    off = ~np.eye(6, dtype=bool)
+    expected = mixing[off] <= np.quantile(mixing[off], 0.6)
+    np.testing.assert_array_equal(_clear_pairs(graph, labels, 6, doubtful, 30, np.stack(np.nonzero(off))), expected)
+
+
+def test_memory_does_not_grow_with_the_number_of_labels():
+    graph = neighbors(np.random.default_rng(0).standard_normal((3000, 4)))
+    labels = np.arange(3000) // 2
+    tracemalloc.start()
+    find_label_errors(graph, labels)
+    self_test(graph, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # a table of images and labels has 36 MB
 
 
 def test_nothing_is_predicted_where_labels_are_right():

@@ -85,6 +85,11 @@ def test_without_two_labels_only_what_needs_none(labels):
     assert scores.effective_rank > 1
 
 
+def test_labels_of_one_image_each_are_none():
+    vectors = np.random.default_rng(0).normal(size=(30, 4))
+    np.testing.assert_equal(score_vectors(vectors, np.arange(30)), score_vectors(vectors))
+
+
 def test_odd_input():
     with pytest.raises(InputError, match="needs at least 3 images, got 2"):
         score_vectors(np.eye(2))
@@ -136,6 +141,8 @@ def test_agreement_of_the_orders():
     assert rank_agreement(mixed) == pytest.approx(expected)
     assert certainty(mixed).startswith(f"The order without labels agrees with that by k-NN accuracy to {expected:.2f}")
     assert math.isnan(rank_agreement(same[:1]))
+    for again in (0.5, math.nan):  # nothing is put in order, whatever comes first
+        assert math.isnan(rank_agreement([replace(each, found_again=again) for each in same[::-1]]))
     assert certainty(same[:1]).startswith("There is nothing to put in order")
 
 
@@ -174,3 +181,9 @@ def test_every_label_keeps_its_share_of_a_sample():
     assert stratified_sample(labels, 100, seed=3).tolist() == rows.tolist()
     assert stratified_sample(labels, 100, seed=4).tolist() != rows.tolist()
     assert stratified_sample(labels[:5], 100).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_small_labels_are_not_passed_over_in_a_sample():
+    labels = [f"two {number // 2}" for number in range(2000)] + [f"three {number // 3}" for number in range(3000)]
+    twos = (stratified_sample(labels, 1000) < 2000).mean()
+    assert twos == pytest.approx(0.4, abs=0.05)

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,10 +8,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dinoscope.cli_compare import compare
+from dinoscope.collection import Collection
 from dinoscope.compare_plots import comparison_figure
-from dinoscope.comparison import compare_models
+from dinoscope.comparison import _find_again, compare_models
 from dinoscope.errors import DinoscopeError, InputError
-from dinoscope.images import ArraySource, open_source
+from dinoscope.images import ArraySource, open_source, select
 from dinoscope.untrained import PixelEncoder, UntrainedEncoder
 from tests.checkpoints import save_vit
 
@@ -68,6 +70,23 @@ def test_what_does_not_load_is_left_out_and_the_rest_goes_on(fashion, weights):
         compare_models(fashion, ["nonsense"], sample=30)
 
 
+def test_what_cannot_be_is_told_before_anything_is_embedded(fashion, monkeypatch):
+    monkeypatch.setattr("dinoscope.comparison.Collection", None)
+    for settings, message in (
+        ({"resolutions": [0]}, "a resolution must be at least 1 pixel, got 0"),
+        ({"poolings": ["cls", "foo"]}, "unknown pooling 'foo'"),
+        ({"models": []}, "no model is named"),
+        ({"models": ["nonsense", "nothing"]}, "unknown model 'nonsense'"),
+    ):
+        with pytest.raises(DinoscopeError, match=message):
+            compare_models(fashion, **{"models": ["mini-fashion"], **settings})
+
+
+def test_a_bundled_model_takes_each_pooling_and_its_own_resolution(fashion):
+    found = compare_models(fashion, ["mini-fashion"], resolutions=[64], poolings=["cls", "cls+mean"], sample=30)
+    assert [each.name for each in found.contenders[:2]] == ["mini-fashion", "mini-fashion cls+mean"]
+
+
 def test_too_few_images():
     with pytest.raises(InputError, match="at least 3 images"):
         compare_models(ArraySource(np.zeros((2, 8, 8), np.uint8)), ["mini-fashion"])
@@ -76,7 +95,8 @@ def test_too_few_images():
 def test_no_labels(monkeypatch):
     monkeypatch.setattr("dinoscope.comparison._CHANGED", 5)
     images = np.random.default_rng(0).integers(0, 255, (12, 8, 8), dtype=np.uint8)
-    found = compare_models(ArraySource(images), ["mini-fashion"])
+    found = compare_models(ArraySource(images), ["mini-fashion", "mini-fashion"])
+    assert len(found.contenders) == 3  # once, and the baselines
     assert np.isnan([each.scores.knn_accuracy for each in found.contenders]).all()
     assert all(each.found_again * 5 == pytest.approx(round(each.found_again * 5)) for each in found.contenders)
 
@@ -99,6 +119,15 @@ def test_none_of_the_images_to_change_can_be_read(tmp_path, monkeypatch):
     (tmp_path / f"{drawn}.png").write_bytes(b"no image")
     found = compare_models(open_source(tmp_path), ["mini"])
     assert np.isnan([each.found_again for each in found.contenders]).all()
+
+
+def test_an_image_that_can_be_read_only_later_is_not_looked_for(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (6, 8, 8), dtype=np.uint8)
+    encoder: Any = PixelEncoder()
+    first = Collection.from_images(images[:5], tmp_path / "first", model=encoder)
+    assert 0 <= _find_again(first, ArraySource(images), encoder, tmp_path / "changed", 0, None) <= 1
+    late = select(ArraySource(images), [5])
+    assert np.isnan(_find_again(first, late, encoder, tmp_path / "late", 0, None))
 
 
 def test_baselines_give_unit_vectors_also_of_black():
@@ -131,6 +160,14 @@ def test_command(tmp_path):
     assert "30 images." in run.stdout
     assert "The order without labels agrees" in run.stderr
     assert table.read_text().startswith("model,knn_accuracy,")
+
+
+def test_a_picture_that_cannot_be_written_costs_no_result(tmp_path):
+    (tmp_path / "file").touch()
+    output = str(tmp_path / "file" / "x.png")
+    run = CliRunner().invoke(app, ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "30", "-o", output])
+    assert "cannot write" in str(run.exception)
+    assert "30 images." in run.stdout
 
 
 def test_command_without_labels(tmp_path):

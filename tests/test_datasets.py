@@ -15,7 +15,7 @@ import pytest
 
 from dinoscope import datasets as module
 from dinoscope.dataset_files import parse_idx
-from dinoscope.datasets import DATASETS, list_datasets, load_dataset
+from dinoscope.datasets import DATASETS, list_datasets, load_array_file, load_dataset
 from dinoscope.errors import DownloadError, SourceError
 from dinoscope.models import MODELS
 
@@ -233,6 +233,17 @@ def test_what_came_before_a_cut_is_kept_for_the_next_try(empty, mirror):
     assert kept(empty) == [IMAGES, LABELS]
 
 
+def test_a_part_that_a_server_does_not_go_on_from_is_fetched_anew(empty, mirror):
+    def strict(to, data):
+        start = int(to.headers.get("Range", "bytes=0-")[6:-1])
+        to.send_error(416) if start >= len(data) else whole(to, data)
+
+    folder = copy_files(empty / "fashion-mnist")  # whole, and not yet renamed when the process was killed
+    (folder / IMAGES).rename(folder / f"{IMAGES}.part")
+    assert len(load_dataset(NAME, mirrors=[mirror(strict)]).items) == 10_000
+    assert kept(empty) == [IMAGES, LABELS]
+
+
 def test_no_network_says_what_to_do(empty):
     with pytest.raises(
         DownloadError,
@@ -296,3 +307,21 @@ def test_images_and_labels_that_do_not_fit(empty, monkeypatch, tmp_path):
     monkeypatch.setitem(DATASETS, "odd", row)
     with pytest.raises(SourceError, match=r"test: \(3,\) labels do not fit \(2, 1, 1\) images"):
         load_dataset("odd", tmp_path)
+
+
+# --- files that hold an array -----------------------------------------------------------------------------------------
+
+
+def test_an_archive_that_is_none_or_locked(tmp_path):
+    path = tmp_path / "images.npz"
+    with path.open("wb") as file:
+        np.save(file, np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(SourceError, match=r"images\.npz is no readable NumPy file: File is not a zip file"):
+        load_array_file(path)
+    np.savez(path, images=np.zeros((2, 8, 8), np.uint8))
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + flags] |= 1  # says that it is encrypted
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"images\.npz is no readable NumPy file: .*encrypted"):
+        load_array_file(path)

@@ -88,7 +88,7 @@ def findings(collection: Collection, *, threshold: float | None = None) -> Findi
 
 
 def duplicates(collection: Collection, threshold: float | None = None) -> Duplicates:
-    """Compare by vectors and stored thumbnails; keep the largest picture, then the one with more bytes."""
+    """Compare by vectors and stored thumbnails; keep the largest picture, then the thumbnail with more bytes."""
     from dinoscope.duplicates import Duplicates, find_duplicates, fingerprints
     from dinoscope.images import digest
 
@@ -160,7 +160,7 @@ def explain(test: SelfTest, labels: int) -> str:
     low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
     return (
         f"{changed}; of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
-        "errors, the others classes that look alike: see for yourself"
+        "errors, the others are of classes that look alike: see for yourself"
     )
 
 
@@ -187,7 +187,9 @@ def dismiss(collection: Collection, key: str, dismissed: bool = True) -> None:
     """
     kind, _, rest = key.partition("-")
     if kind not in KINDS or not rest.isalnum():
-        raise InputError(f"{key!r} is no key of a finding: take one of those that findings().keys holds")
+        raise InputError(
+            f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
+        )
     with deciding(collection.path):
         keys = collection.dismissed()
         (keys.add if dismissed else keys.discard)(key)

@@ -18,6 +18,7 @@ from dinoscope.knn import NeighborGraph
 
 __all__ = ["Leak", "Outliers", "find_leaks", "find_outliers"]
 
+_COPY = 1e-5  # distance below which two vectors are of the same picture
 _TYPICAL = 3.5  # robust z-score from which a value is usually called an outlier (Iglewicz and Hoaglin 1993)
 
 
@@ -55,8 +56,10 @@ def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICA
 
     The local outlier factor (Breunig et al. 2000) over cosine distances: the mean density of the neighbours, divided
     by the image's own; density is the inverse of the mean reachability distance max(d(a, b), k-distance(b)). So a
-    scattered class is not an outlier as a whole. Listed is what lies ``z_score`` robust standard deviations (1.4826
-    times the median absolute deviation) above the median.
+    scattered class is not an outlier as a whole. Among many copies of one picture density has no bound, and whatever
+    lies beside them would be an outlier; so an image all of whose neighbours are copies of it counts as one of median
+    density. Listed is what lies ``z_score`` robust standard deviations (1.4826 times the median absolute deviation)
+    above the median.
 
     Args:
         graph: Neighbours (N, k or more); where it holds all others, fewer than ``k`` do.
@@ -71,6 +74,9 @@ def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICA
     distances = np.maximum(graph.distances.astype(np.float64), 0)
     reach = np.maximum(distances, distances[graph.indices, -1])
     density = 1 / (reach.mean(axis=1) + 1e-10)
+    copied = distances[:, -1] < _COPY
+    if copied.any() and not copied.all():
+        density[copied] = np.median(density[~copied])
     factors = density[graph.indices].mean(axis=1) / density
     middle = np.median(factors)
     spread = 1.4826 * np.median(np.abs(factors - middle))

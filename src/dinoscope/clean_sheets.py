@@ -23,7 +23,7 @@ _GAP = 14
 _TITLE, _TEXT = 19, 12  # pixels
 _LINE = 16  # height of a line of text
 _INK, _GREY, _PAPER = "#1d2026", "#5d636d", "#ffffff"
-_FRAMES: dict[Frame, str | None] = {"keep": "#189c90", "doubt": "#c03054", "none": None}
+_FRAMES: dict[Frame, str] = {"keep": "#189c90", "doubt": "#c03054", "none": "#d5d9df"}  # a white picture needs an edge
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, picture
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     left, top = at[0] + (_TILE - size[0]) // 2, at[1] + (_TILE - size[1]) // 2
     page.paste(image.resize(size, how), (left, top))
-    color = _FRAMES[tile.frame]
-    if color:
-        draw.rectangle((left - 3, top - 3, left + size[0] + 2, top + size[1] + 2), outline=color, width=3)
+    wide = 1 if tile.frame == "none" else 3
+    edges = (left - wide, top - wide, left + size[0] + wide - 1, top + size[1] + wide - 1)
+    draw.rectangle(edges, outline=_FRAMES[tile.frame], width=wide)
     for number, line in enumerate(tile.caption):
         place = (at[0], at[1] + _TILE + 6 + number * _LINE)
         _write(draw, place, line, _TILE, _TEXT, _GREY if number else _INK)

@@ -62,30 +62,34 @@ def clean(
 ) -> None:
     """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
     from dinoscope.collection import Collection
-    from dinoscope.terminal import print_json, print_table, say
+    from dinoscope.terminal import print_json, say
 
     opened = Collection(collection, model)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}
     parts = _examine(opened, {name for name, yes in chosen.items() if yes} or set(chosen), threshold)
-    if output:
-        _write_files(opened, parts, output, limit)
-    if write_plan:
-        _write_plan(opened, parts, write_plan)
     if as_json:
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
-        return
+    else:
+        _print(parts, limit)
+    if output:
+        _write_files(opened, parts, output, limit)
+        say(f"lists and sheets: {output}")
+    if write_plan:
+        _write_plan(opened, parts, write_plan)
+        say(f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with)")
+
+
+def _print(parts: dict[str, _Part], limit: int) -> None:
+    from dinoscope.terminal import print_table
+
     for part in parts.values():
         typer.echo(f"{part.title}: {part.remark}")
         if part.lines:
             print_table(part.columns, part.lines[:limit], right=(0,))
         if len(part.lines) > limit:
             typer.echo(f"and {len(part.lines) - limit:,} more\n")
-    if output:
-        say(f"lists and sheets: {output}")
-    if write_plan:
-        say(f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with)")
 
 
 # --- the four kinds --------------------------------------------------------------------------------------------------
@@ -261,8 +265,9 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
 def _write_files(opened: Collection, parts: dict[str, _Part], folder: Path, limit: int) -> None:
     """Write NAME.csv with all findings of a kind and NAME.png with the first."""
     from dinoscope.clean_sheets import draw_sheet
-    from dinoscope.store import write_bytes, write_csv
+    from dinoscope.store import make_folder, write_bytes, write_csv
 
+    make_folder(folder)
     for name, part in parts.items():
         if not part.records:  # an old list must not pass for a new one
             (folder / f"{name}.csv").unlink(missing_ok=True)

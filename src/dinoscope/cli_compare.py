@@ -12,6 +12,7 @@ from dinoscope.cli_options import DeviceOption, JsonOption, TableOption, output_
 
 if TYPE_CHECKING:
     from dinoscope.compare import Contender
+    from dinoscope.comparison import Comparison
 
 __all__ = ["compare"]
 
@@ -35,28 +36,37 @@ def compare(
     from dinoscope.compare import advise, certainty, rank_agreement, rank_without_labels
     from dinoscope.comparison import compare_models
     from dinoscope.images import open_source
-    from dinoscope.terminal import embedding_progress, print_json, print_table, say
+    from dinoscope.terminal import embedding_progress, print_json, say
 
     output_suffix(output)
     resolutions = _numbers(resolution)
     opened = open_source(source, data_dir=data_dir)
     with embedding_progress(opened.name) as show:
         found = compare_models(
-            opened, _names(models) or None, resolutions=resolutions, poolings=_names(pooling), sample=sample, seed=seed,
+            opened, None if models is None else _names(models), resolutions=resolutions, poolings=_names(pooling), sample=sample, seed=seed,
             device=device, on_progress=lambda _title, progress: show(progress), say=say,
         )  # fmt: skip
     advice, tau = advise(found.contenders), rank_agreement(found.contenders)
     places = {number: place for place, number in enumerate(rank_without_labels(found.contenders), 1)}
     rows = [_row(each, places[number]) for number, each in enumerate(found.contenders)]
-    if output is not None:
-        _write(output, found.contenders, rows)
     if as_json:
         print_json({
             "images": found.images, "labels": found.labels, "contenders": rows, "advice": advice,
             "rank_agreement": tau, "certainty": certainty(found.contenders),
             "left_out": [{"model": name, "reason": why} for name, why in found.left_out],
         })  # fmt: skip
-        return
+    else:
+        _print(found, rows, advice)
+    if output is not None:  # at last: a folder that cannot be written costs no result
+        _write(output, found.contenders, rows)
+        if not as_json:
+            typer.echo(str(output))
+
+
+def _print(found: Comparison, rows: list[dict[str, Any]], advice: str) -> None:
+    from dinoscope.compare import certainty
+    from dinoscope.terminal import print_table, say
+
     labelled = not any(math.isnan(each.scores.knn_accuracy) for each in found.contenders)
     columns = [key for key in rows[0] if labelled or key not in _NEED_LABELS]
     print_table(
@@ -68,8 +78,6 @@ def compare(
         say(f"{name} was left out: {why}")
     typer.echo(f"{found.images:,} images. {advice}")
     say(certainty(found.contenders))
-    if output is not None:
-        typer.echo(str(output))
 
 
 _NEED_LABELS = ("knn_accuracy", "mean_average_precision", "nmi", "silhouette_labels")

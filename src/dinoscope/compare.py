@@ -89,7 +89,8 @@ def score_vectors(
 
     Args:
         vectors: Array (N, D), N >= 3.
-        labels: Labels (N,), of which at least two differ; without them the scores against labels are NaN.
+        labels: Labels (N,), of which at least two differ and two are equal; without them the scores against labels
+            are NaN, for where no label occurs twice no neighbour can name an image right.
         clusters: Number of k-means clusters, by default that of the labels, else 10, at most N / 2.
         seed: Seed of k-means.
 
@@ -102,16 +103,18 @@ def score_vectors(
         raise InputError(f"a comparison needs at least 3 images, got {count}")
     graph = neighbors(unit, min(20, count - 1))
     names = None if labels is None else check_labels(labels, count)
-    kinds = len(np.unique(names)) if names is not None else 0
+    kinds = 0 if names is None else len(np.unique(names))
+    if not 2 <= kinds < count:
+        names = None
     distinct = len(np.unique(unit, axis=0))
-    wanted = max(1, min(clusters or (kinds if kinds >= 2 else 10), count // 2, distinct))
+    wanted = max(1, min(clusters or (10 if names is None else kinds), count // 2, distinct))
     found = kmeans(unit, wanted, seed=seed)
     accuracy = precision = nmi = silhouette = math.nan
-    if names is not None and kinds >= 2:
+    if names is not None:
         accuracy = knn_accuracy(graph, names, k=graph.k)
         precision = mean_average_precision(unit, names)
         nmi = metrics.normalized_mutual_information(names, found.labels)
-        silhouette = metrics.silhouette(unit, names, "cosine") if kinds < count else math.nan
+        silhouette = metrics.silhouette(unit, names, "cosine")
     return VectorScores(
         accuracy, precision, nmi, silhouette, found.silhouette, metrics.effective_rank(unit), metrics.hubness(graph)
     )
@@ -185,8 +188,7 @@ def found_again(vectors: ArrayLike, changed: ArrayLike, rows: ArrayLike | None =
 
 def rank_without_labels(contenders: Sequence[Contender]) -> list[int]:
     """Order contenders by ``found_again``, the best first, those without it last."""
-    column = np.nan_to_num([each.found_again for each in contenders], nan=-np.inf)
-    return [int(position) for position in np.argsort(-column, kind="stable")]
+    return [int(position) for position in np.argsort(-_found_again(contenders), kind="stable")]
 
 
 def rank_agreement(contenders: Sequence[Contender]) -> float:
@@ -196,8 +198,7 @@ def rank_agreement(contenders: Sequence[Contender]) -> float:
     accuracy = [each.scores.knn_accuracy for each in contenders]
     if len(contenders) < 2 or np.isnan(accuracy).any():
         return math.nan
-    places = np.argsort(rank_without_labels(contenders))
-    return float(kendalltau(-places, accuracy).statistic)
+    return float(kendalltau(_found_again(contenders), accuracy).statistic)
 
 
 def advise(contenders: Sequence[Contender]) -> str:
@@ -274,13 +275,17 @@ def stratified_sample(labels: Sequence[str | None], count: int, seed: int = 0) -
     shuffled = generator.permutation(total)
     _, codes = np.unique([" " if label is None else f"={label}" for label in labels], return_inverse=True)
     sizes = np.bincount(codes)
-    # place of each row within its label, as a share of the label: the first rows by it have every label's share
-    place = np.empty(total)
-    for code in range(len(sizes)):
-        members = shuffled[codes[shuffled] == code]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    order = shuffled[np.argsort(place[shuffled], kind="stable")]
-    return np.sort(order[:count]).astype(np.int64)
+    # Place of each row within its label, as a share of the label: the first rows by it have every label's share. Where
+    # the first one stands is drawn: at a fixed place, labels of two would come after all labels of three.
+    grouped = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    group = codes[grouped]
+    within = np.arange(total) - (np.cumsum(sizes) - sizes)[group]
+    place = (within + generator.random(len(sizes))[group]) / sizes[group]
+    return np.sort(grouped[np.argsort(place, kind="stable")[:count]]).astype(np.int64)
+
+
+def _found_again(contenders: Sequence[Contender]) -> NDArray[np.float64]:
+    return np.nan_to_num([each.found_again for each in contenders], nan=-np.inf)
 
 
 def _speed(contender: Contender) -> float:

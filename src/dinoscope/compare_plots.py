@@ -46,7 +46,7 @@ def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, fo
     axes.set_xlabel("images a second on this machine", color=ink)
     axes.set_ylabel("k-NN accuracy" if labelled else "changed images found again", color=ink)
     axes.grid(color=ink, alpha=0.12, linewidth=0.6)
-    axes.tick_params(colors=ink, labelsize=9, length=3)
+    axes.tick_params(which="both", colors=ink, labelsize=9, length=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set(color=ink, alpha=0.4)
     _write_names(axes, [each.name for each in contenders], speeds, heights, ink)

@@ -15,7 +15,7 @@ from dinoscope.augmentation import AugmentedSource
 from dinoscope.collection import Collection
 from dinoscope.compare import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
 from dinoscope.embedding import Progress
-from dinoscope.encoder import Encoder
+from dinoscope.encoder import Encoder, check_pooling
 from dinoscope.errors import DinoscopeError, InputError, ModelError, SourceError
 from dinoscope.images import ImageSource, select
 from dinoscope.knn import neighbors
@@ -97,8 +97,9 @@ def compare_models(
         InputError: If there are fewer than 3 images that can be read, or no model is named.
         DinoscopeError: If not a single model loads: the first one's error.
     """
-    names = list(models) if models is not None else default_models()
-    names += [name for name in BASELINES if name not in names]
+    asked = default_models() if models is None else list(models)
+    _check(asked, resolutions, poolings, len(source.items))
+    names = list(dict.fromkeys([*asked, *BASELINES]))
     rows = stratified_sample([item.label for item in source.items], sample, seed)
     chosen = select(source, rows.tolist())
     left_out: list[tuple[str, str]] = []
@@ -129,6 +130,27 @@ def compare_models(
     return Comparison(contenders, tuple(left_out), len(collection), len(labels))
 
 
+def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence[str], images: int) -> None:
+    """Refuse what cannot be compared before minutes are spent on it."""
+    if images < 3:
+        raise InputError(f"a comparison needs at least 3 images, got {images}")
+    if not models:
+        raise InputError("no model is named: name at least one, or leave the choice to what is on this machine")
+    if min(resolutions, default=1) < 1:
+        raise InputError(f"a resolution must be at least 1 pixel, got {min(resolutions)}")
+    for pooling in poolings:
+        check_pooling(pooling)
+    errors = []
+    for name in models:
+        try:
+            if name not in BASELINES:
+                get_model(name)
+            return
+        except ModelError as error:
+            errors.append(error)
+    raise errors[0]
+
+
 def _variants(
     name: str, resolutions: Sequence[int], poolings: Sequence[str], device: str, seed: int,
     say: Callable[[str], None] | None,
@@ -143,7 +165,7 @@ def _variants(
     except ModelError as error:
         return [(name, _raiser(error))]
     if row.family == "bundled":
-        return [(name, lambda: Encoder(name, device=device))]
+        resolutions = ()  # it takes its own alone
     variants: list[tuple[str, Callable[[], Any]]] = []
     for resolution in resolutions or (None,):
         for pooling in poolings:
@@ -199,7 +221,10 @@ def _find_again(
     except SourceError:  # of those drawn not one can be read
         return float("nan")
     at = {name: position for position, name in enumerate(collection.ids)}
-    return found_again(collection.vectors, changed.vectors, [at[name] for name in changed.ids])
+    read = [number for number, name in enumerate(changed.ids) if name in at]  # another may be readable only now
+    if not read:
+        return float("nan")
+    return found_again(collection.vectors, changed.vectors[read], [at[changed.ids[number]] for number in read])
 
 
 def _score(found: Sequence[_Entry], seed: int) -> tuple[Contender, ...]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -237,18 +237,19 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
         InputError: Its arrays are not images, or the labels do not fit; see `ArraySource`.
     """
     path = Path(path)
+    images: NDArray[Any]
     try:
         if path.suffix == ".npy":
             images = np.lib.format.open_memmap(path, mode="r")
         else:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
                 if "images" not in archive:
                     held = ", ".join(archive) or "none"
                     raise SourceError(f"{path.name} must hold an array called 'images', got {held}")
                 images = archive["images"]
                 labels = archive["labels"] if labels is None and "labels" in archive else labels
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{path.name} is no readable NumPy file: {str(error).splitlines()[0]}") from error
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # one is: encrypted
+        raise SourceError(f"{path.name} is no readable NumPy file: {str(error).partition(chr(10))[0]}") from error
     return ArraySource(images, labels, name=path.stem)
 
 
@@ -351,7 +352,7 @@ def _fetch(url: str, file: DataFile, target: Path, read: Callable[[Path], _Conte
 
 
 def _transfer(url: str, file: DataFile, part: Path) -> None:
-    """Fetch a file, going on where an earlier run was cut."""
+    """Fetch a file, going on where an earlier run was cut; if there is no going on, from its beginning."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "dinoscope"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
@@ -368,9 +369,14 @@ def _transfer(url: str, file: DataFile, part: Path) -> None:
                 out.flush()
                 os.fsync(out.fileno())
     except (HTTPError, ValueError) as error:
-        if getattr(error, "code", 416) == 416:  # no such range, or too large: to go on would fail again
-            part.unlink(missing_ok=True)
-        raise
+        if getattr(error, "code", 416) != 416:
+            raise
+        part.unlink(missing_ok=True)  # no such range, or too large: to go on would fail again
+        if not (have and isinstance(error, HTTPError)):
+            raise
+        error.close()
+        _transfer(url, file, part)
+        return
     if length and received != have + int(length):
         raise HTTPException(f"cut short, {received} of {have + int(length)} bytes; another try goes on there")
 

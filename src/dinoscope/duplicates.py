@@ -19,7 +19,7 @@ from PIL import Image
 
 from dinoscope.checks import check_labels
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, in_threads, l2_normalize, neighbors, row_blocks
+from dinoscope.knn import NeighborGraph, in_threads, l2_normalize, neighbors, query_neighbors, row_blocks
 
 __all__ = ["Duplicates", "Pairs", "complete_linkage", "find_duplicates", "fingerprints", "picture_agreement"]
 
@@ -90,7 +90,8 @@ def find_duplicates(
 
     Args:
         vectors: Array (N, D).
-        graph: Their neighbour graph, where it is at hand; made anew where there are exact copies.
+        graph: Their neighbour graph, where it is at hand. Where there are exact copies, an exact graph is made anew,
+            and of an approximate one the lists that held copies.
         keys: Content of each image (N,): equal keys are exact copies. By default equal vectors are.
         prints: What ``fingerprints`` made, (N, 32, 32, C).
         threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
@@ -111,7 +112,7 @@ def find_duplicates(
     copy_of = _first_with_same(unit, keys)
     own = np.flatnonzero(copy_of == np.arange(len(unit)))
     if len(own) < len(unit):
-        graph = None
+        graph = None if graph is None or graph.recall == 1 else _among(graph, unit, own)
     pairs = _score_pairs(unit[own], graph, None if prints is None else prints[own])
     suggested = _suggest(pairs)
     limit = suggested if threshold is None else threshold
@@ -255,10 +256,25 @@ def _centred(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _first_with_same(unit: NDArray[np.float32], keys: ArrayLike | None) -> NDArray[np.int64]:
     """Return the first position with the same content, (N,)."""
-    values = [row.tobytes().hex() for row in unit] if keys is None else keys
-    _, first, codes = np.unique(check_labels(values, len(unit), "keys"), return_index=True, return_inverse=True)
-    same: NDArray[np.int64] = first[codes].astype(np.int64)
-    return same
+    contents = (row.tobytes() for row in unit) if keys is None else check_labels(keys, len(unit), "keys").tolist()
+    first: dict[Any, int] = {}
+    return np.asarray([first.setdefault(content, at) for at, content in enumerate(contents)], np.int64)
+
+
+def _among(graph: NeighborGraph, unit: NDArray[np.float32], own: NDArray[np.int64]) -> NeighborGraph:
+    """Return the graph of these images alone: lists that held others are searched anew, of the rest nothing is."""
+    place = np.full(len(unit), -1, np.int32)
+    place[own] = np.arange(len(own))
+    k = min(graph.k, len(own) - 1)
+    indices, similarities = place[graph.indices[own]], graph.similarities[own]
+    torn = np.flatnonzero((indices < 0).any(axis=1))
+    indices, similarities = indices[:, :k].copy(), similarities[:, :k].copy()
+    if len(torn) and k:
+        again = query_neighbors(unit[own], unit[own[torn]], k + 1)
+        others = np.argsort(again.indices == torn[:, None], axis=1, kind="stable")[:, :k]  # the image itself is last
+        indices[torn] = np.take_along_axis(again.indices, others, axis=1)
+        similarities[torn] = np.take_along_axis(again.similarities, others, axis=1)
+    return NeighborGraph(indices, similarities, graph.recall)
 
 
 def _score_pairs(unit: NDArray[np.float32], graph: NeighborGraph | None, prints: NDArray[np.uint8] | None) -> Pairs:

@@ -17,12 +17,18 @@ from dinoscope.models import DEFAULT_MODEL
 from dinoscope.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.runtime import open_runtime
 
-__all__ = ["POOLINGS", "Encoder"]
+__all__ = ["POOLINGS", "Encoder", "check_pooling"]
 
 POOLINGS = ("cls", "cls+mean")
 
 # Part of every key of stored vectors: raise it when the same images and settings would give other vectors.
 _VERSION = 2
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise an InputError if there is no such pooling."""
+    if pooling not in POOLINGS:
+        raise InputError(f"unknown pooling {pooling!r}{did_you_mean(pooling, POOLINGS)} (known: {', '.join(POOLINGS)})")
 
 
 class Encoder:
@@ -79,10 +85,7 @@ class Encoder:
         """
         if (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
             raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
-        if pooling not in POOLINGS:
-            raise InputError(
-                f"unknown pooling {pooling!r}{did_you_mean(pooling, POOLINGS)} (known: {', '.join(POOLINGS)})"
-            )
+        check_pooling(pooling)
         loaded = load_model(model, resolution=resolution, say=say)
         self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
         self.pooling, self._pad, self._upstream = pooling, pad, upstream

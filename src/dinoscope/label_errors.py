@@ -20,7 +20,7 @@ from dinoscope.knn import NeighborGraph, row_blocks
 __all__ = ["LabelErrors", "SelfTest", "find_label_errors", "self_test", "vote_shares"]
 
 _TEMPERATURE = 0.07
-_BLOCK_ROWS = 8192
+_CELLS = 1_000_000  # shares of votes held at once, of images times classes
 _COPIES = 10  # of the self-test
 _CLEAR = 0.6  # share of the pairs of classes that hardly mix
 
@@ -70,18 +70,27 @@ class SelfTest:
     error: float
 
 
-def vote_shares(graph: NeighborGraph, codes: NDArray[Any], classes: int, *, k: int = 30) -> NDArray[np.float64]:
-    """Return each class's share of the votes of the ``k`` nearest, (N, classes); weights as in ``knn_predict``."""
-    graph = graph.top(min(k, graph.k))
-    shares = np.zeros((len(graph), classes))
-    for rows in row_blocks(len(graph), _BLOCK_ROWS):
+def vote_shares(
+    graph: NeighborGraph, codes: NDArray[Any], *, k: int = 30
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the votes of the ``k`` nearest; weights as in ``knn_predict``.
+
+    Returns:
+        Row, class, and the class's share of the row's votes, of every class that gets any (M,), by row and class; a
+        table of all rows and classes would not fit into memory where each few images have a label of their own.
+    """
+    graph, classes = graph.top(min(k, graph.k)), int(codes.max()) + 1
+    found = []
+    for rows in row_blocks(len(graph), max(1, _CELLS // classes)):
         nearness = graph.similarities[rows].astype(np.float64)
         weights = np.exp((nearness - nearness[:, :1]) / _TEMPERATURE)
         weights /= weights.sum(axis=1, keepdims=True)
-        for column in range(graph.k):
-            voted = codes[graph.indices[rows, column]]
-            shares[np.arange(rows.start, rows.stop), voted] += weights[:, column]
-    return shares
+        cells = np.arange(len(weights))[:, None] * classes + codes[graph.indices[rows]]
+        shares = np.bincount(cells.ravel(), weights.ravel(), len(weights) * classes)
+        voted = np.flatnonzero(shares)
+        found.append((voted // classes + rows.start, voted % classes, shares[voted]))
+    row, named, share = (np.concatenate(each) for each in zip(*found, strict=True))
+    return row, named, share
 
 
 def find_label_errors(graph: NeighborGraph, labels: ArrayLike, *, k: int = 30) -> LabelErrors:
@@ -142,7 +151,7 @@ def self_test(
     cut = float(scores[listed - 1]) if listed else math.inf
     draw = np.random.default_rng(seed)
     flips = max(1, round(share * len(codes)))
-    planted, recovered = np.zeros((classes, classes), np.int64), 0.0
+    planted, recovered = np.empty((2, 0), np.int64), 0.0
     for _ in range(_COPIES):
         flipped = draw.choice(len(codes), flips, replace=False)
         changed = codes.copy()
@@ -151,33 +160,37 @@ def self_test(
         hit = np.isin(again, flipped)
         recovered += hit[:listed].sum() / flips / _COPIES
         hit &= reached >= cut
-        np.add.at(planted, (changed[again[hit]], named[hit]), 1)
-    seen = np.zeros_like(planted)
-    np.add.at(seen, (codes[positions[:listed]], suggested[:listed]), 1)
-    clear = _clear_pairs(graph, codes, classes, positions, k)
-    known = int(planted[clear].sum())
+        planted = np.hstack([planted, [changed[again[hit]], named[hit]]])
+    seen = np.stack([codes[positions[:listed]], suggested[:listed]])
+    clear = _clear_pairs(graph, codes, classes, positions, k, np.hstack([planted, seen]))
+    known, likely = (int(part.sum()) for part in np.split(clear, [planted.shape[1]]))
     precision = error = math.nan
     if known:
-        each = planted.sum() / known / listed  # what one image in a clear pair stands for
-        precision = float(min(1.0, seen[clear].sum() * each))
-        error = float(min(1.0, math.sqrt(max(seen[clear].sum(), 1)) * each))
-    return SelfTest(listed, _COPIES * flips, int(planted.sum()), float(recovered), precision, error)
+        each = planted.shape[1] / known / listed  # what one image in a clear pair stands for
+        precision = float(min(1.0, likely * each))
+        error = float(min(1.0, math.sqrt(max(likely, 1)) * each))
+    return SelfTest(listed, _COPIES * flips, planted.shape[1], float(recovered), precision, error)
 
 
 def _clear_pairs(
-    graph: NeighborGraph, codes: NDArray[Any], classes: int, doubtful: NDArray[np.int64], k: int
+    graph: NeighborGraph, codes: NDArray[Any], classes: int, doubtful: NDArray[np.int64], k: int, pairs: NDArray[Any]
 ) -> NDArray[np.bool_]:
-    """Mark the pairs of classes (given, suggested) of which the first gets fewest votes for the second.
+    """Tell which pairs of classes (2, M), given and suggested, are of those whose first hardly votes for the second.
 
     Votes among images that are not doubtful: so an error of a pair does not decide whether its own pair is clear.
     """
     sound = np.ones(len(codes), bool)
     sound[doubtful] = False
-    mixing = np.zeros((classes, classes))
-    np.add.at(mixing, codes[sound], vote_shares(graph, codes, classes, k=k)[sound])
-    mixing /= np.maximum(np.bincount(codes[sound], minlength=classes), 1)[:, None]
-    off = ~np.eye(classes, dtype=bool)
-    clear: NDArray[np.bool_] = off & (mixing <= np.quantile(mixing[off], _CLEAR))
+    row, named, share = vote_shares(graph, codes, k=k)
+    counted = sound[row] & (named != codes[row])
+    mixed, at = np.unique(codes[row[counted]] * classes + named[counted], return_inverse=True)  # all others: not at all
+    voters = np.bincount(codes[sound], minlength=classes)
+    mixing = np.bincount(at, share[counted], len(mixed)) / voters[mixed // classes]
+    total = classes * (classes - 1)
+    place = math.floor(_CLEAR * (total - 1)) - (total - len(mixed))  # of the last clear pair among these
+    limit = np.partition(mixing, place)[place] if place >= 0 else 0.0
+    given, suggested = pairs
+    clear: NDArray[np.bool_] = ~np.isin(given * classes + suggested, mixed[mixing > limit])
     return clear
 
 
@@ -192,16 +205,16 @@ def _suspects(
     graph: NeighborGraph, codes: NDArray[Any], classes: int, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return positions, suggested classes, their shares and scores of the doubtful, most doubtful first."""
-    shares = vote_shares(graph, codes, classes, k=k)
-    everyone = np.arange(len(codes))
-    own = shares[everyone, codes]
+    row, named, share = vote_shares(graph, codes, k=k)
+    given = named == codes[row]
+    own = np.zeros(len(codes))
+    own[row[given]] = share[given]
     usual = np.bincount(codes, own, classes) / np.maximum(np.bincount(codes, minlength=classes), 1)
-    others = np.where(shares >= usual, shares, -1)
-    others[everyone, codes] = -1
-    suggested = others.argmax(axis=1)
-    best = others[everyone, suggested]
+    against = np.flatnonzero(~given & (share >= usual[named]) & (share > own[row]))
+    against = against[np.lexsort((-share[against], row[against]))]  # of each row the best first
+    best = against[np.unique(row[against], return_index=True)[1]]
     half = 0.5 / min(k, graph.k)
-    scores = np.log((np.maximum(best, 0) + half) / (own + half))
-    doubtful = np.flatnonzero((best > own) & (best > 0))
-    order = doubtful[np.argsort(-scores[doubtful], kind="stable")]
-    return order, suggested[order], best[order], scores[order]
+    scores = np.log((share[best] + half) / (own[row[best]] + half))
+    order = np.argsort(-scores, kind="stable")
+    best = best[order]
+    return row[best], named[best], share[best], scores[order]
