@@ -43,8 +43,8 @@ def compare(
     opened = open_source(source, data_dir=data_dir)
     with embedding_progress(opened.name) as show:
         found = compare_models(
-            opened, None if models is None else _names(models), resolutions=resolutions, poolings=_names(pooling), sample=sample, seed=seed,
-            device=device, on_progress=lambda _title, progress: show(progress), say=say,
+            opened, None if models is None else _names(models), resolutions=resolutions, poolings=_names(pooling),
+            sample=sample, seed=seed, device=device, on_progress=lambda _title, progress: show(progress), say=say,
         )  # fmt: skip
     advice, tau = advise(found.contenders), rank_agreement(found.contenders)
     places = {number: place for place, number in enumerate(rank_without_labels(found.contenders), 1)}
