@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from dinoscope import Collection
+from dinoscope import Collection, map_plots
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
 from dinoscope.map_plots import (
@@ -51,6 +51,9 @@ def test_the_maps_of_a_collection_are_kept_apart_and_stored(folder):
     for method, coordinates in maps.items():
         np.testing.assert_array_equal(again.map(method=method), coordinates)
         assert again.stages["map"].stored
+    collection.map(min_dist=0)
+    again.map(min_dist=0.0)
+    assert again.stages["map"].stored
     # a setting that a method does not have leaves its result alone
     np.testing.assert_array_equal(again.map(method="pca", n_neighbors=5, seed=1), maps["pca"])
     assert again.stages["map"].stored
@@ -71,6 +74,12 @@ def test_map_by_each_method(run, folder, tmp_path, method):
     assert run("map", folder, "--method", method, "-o", tmp_path / "map.csv")[0] == 0
     found = [[float(row["x"]), float(row["y"])] for row in rows_of(tmp_path / "map.csv")]
     np.testing.assert_allclose(found, Collection(folder).map(method=method), rtol=1e-5)
+
+
+def test_json_does_not_keep_a_file_from_being_written(run, folder, tmp_path):
+    code, out, _ = run("map", folder, "--method", "pca", "--json", "-o", tmp_path / "map.csv")
+    assert code == 0
+    assert [str(each["x"]) for each in json.loads(out)] == [row["x"] for row in rows_of(tmp_path / "map.csv")]
 
 
 def test_map_compare_as_picture_table_and_json(run, folder, tmp_path):
@@ -191,6 +200,21 @@ def test_figures_take_room_under_the_maps():
         for each in (None, quality)
     ]
     assert sizes[1] > sizes[0] + 200
+
+
+def test_the_best_of_a_line_are_all_that_print_alike():
+    best = map_plots._best([{"a": 0.8889, "b": 0.5}, {"a": 0.8891, "b": 0.5}, {"a": 0.1, "b": 0.5}])
+    assert best == {"a": "0.889"}  # nothing is best where all are alike
+
+
+def test_the_verdict_has_room_on_a_narrow_sheet():
+    vectors = np.random.default_rng(0).normal(size=(30, 5))
+    found = tune(vectors, n_neighbors=(15,), min_dist=(0.1,), seeds=1)
+    heights = [
+        Image.open(io.BytesIO(tuning_figure(replace(found, verdict=text), [-1] * 30, [], title="Title"))).height
+        for text in ("short", "words " * 40)
+    ]
+    assert heights[1] > heights[0] + 100
 
 
 def test_pictures_say_what_does_not_fit():

@@ -105,6 +105,8 @@ def test_l2_normalize():
         ([[1.0, np.nan], [1, 1], [np.inf, 0]], r"NaN or infinity in 2 of 3 rows \(first: row 0\)"),
         ([[1, 1], [0, 0]], r"got 1 zero rows of 2 \(first: row 1\)"),
         ([["a"], ["b"]], "vectors must hold real numbers, got dtype <U1"),
+        ([[1.0, 2.0], [3.0]], r"vectors must have shape \(N, D\), got lists of different lengths"),
+        ([[1.0, 2.0], [1e170, 0.0]], "vectors must have numbers below 1e150, got row 1 beyond; scale them down"),
     ],
 )
 def test_bad_vectors_are_named(vectors, message):

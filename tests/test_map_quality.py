@@ -11,6 +11,7 @@ from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 from dinoscope.errors import InputError
 from dinoscope.knn import l2_normalize, neighbors
 from dinoscope.map_quality import label_silhouette, map_difference, map_quality, rank_correlation
+from dinoscope.scores import compute_scores
 
 
 def crooked(count: int = 200, seed: int = 0) -> tuple[Any, Any, Any]:
@@ -108,6 +109,19 @@ def test_silhouettes_leave_out_images_without_a_label():
     for nothing in nothings:
         assert label_silhouette(coordinates, nothing, "euclidean") is None
     assert map_quality(vectors, coordinates).silhouette_map is None
+    with pytest.raises(InputError, match="filter out missing labels first"):
+        label_silhouette(coordinates, np.asarray(["a", "b", np.nan, None] * 50, object), "euclidean")
+
+
+def test_the_score_table_says_how_many_neighbours_voted():
+    vectors, coordinates, labels = crooked()
+    splits = np.where(np.arange(200) < 3, "train", "test")
+    unit, names = l2_normalize(vectors), labels.astype(str).astype(object)
+    clusters = (np.arange(200) % 4).astype(np.int32)
+    table = compute_scores(unit, neighbors(unit, 30), coordinates.astype(np.float32), clusters, names, splits)
+    said = {each.name: each.meaning for each in table}
+    assert "their 20 nearest neighbours, each image" in said["labels: k-NN accuracy"]
+    assert "their 3 nearest neighbours among the training" in said["labels: k-NN accuracy, train to test"]
 
 
 def test_few_images_and_a_short_graph_lower_k():

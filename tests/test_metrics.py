@@ -99,6 +99,14 @@ def test_silhouette_by_hand(metric):
     assert metrics.silhouette(np.ones((4, 2)), [0, 0, 1, 1], metric) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("width", [2, 5])
+def test_silhouette_does_not_care_about_the_unit(width):
+    vectors, labels = blobs(width=width)
+    expected = metrics.silhouette_samples(vectors, labels, "euclidean")
+    for unit in (1e-25, 1e25):
+        np.testing.assert_allclose(metrics.silhouette_samples(vectors * unit, labels, "euclidean"), expected, atol=1e-6)
+
+
 def test_silhouette_does_not_care_how_labels_are_written():
     vectors, labels = blobs()
     expected = metrics.silhouette(vectors, labels)
@@ -117,6 +125,9 @@ def test_silhouette_does_not_care_how_labels_are_written():
         ([[0], [1], [1], [0]], r"labels must have shape \(N,\), got \(4, 1\)"),
         ([0.5, 1, 1, 0], "labels must be integers or strings, got dtype float64"),
         (["a", None, "b", "a"], "labels must be integers or strings, got dtype object; filter out missing labels"),
+        (["a", float("nan"), "b", "a"], "labels must be integers or strings, got dtype object; filter out missing"),
+        (["a", 1, "b", "a"], "labels must be integers or strings, got dtype object"),
+        ([["a"], ["b", "c"]], r"labels must have shape \(N,\), got lists of different lengths"),
     ],
 )
 def test_bad_labels_are_named(labels, message):
@@ -185,6 +196,20 @@ def test_trustworthiness_by_hand():
     assert metrics.continuity(neighbors(vectors, 1), coordinates, 1) == pytest.approx(1 - 2 * 4 / 30)
 
 
+def test_copies_are_ties_wherever_they_stand():
+    """A product of matrices may round equal rows differently: they still get one rank, the better one."""
+    draw = np.random.default_rng(0)
+    copies = draw.permutation(np.repeat(np.arange(10), 50))
+    vectors, points = draw.normal(size=(10, 384))[copies], draw.normal(size=(500, 2))
+    unit = l2_normalize(vectors).astype(np.float64)
+    distances = np.round(1 - unit @ unit.T, 9)
+    np.fill_diagonal(distances, np.inf)
+    nearby = metrics.map_neighbors(points, 15)
+    ranks = 1 + (distances[:, None, :] < np.take_along_axis(distances, nearby, 1)[:, :, None]).sum(axis=2)
+    expected = 1 - 2 * np.maximum(ranks - 15, 0).sum(axis=1) / (15 * (2 * 500 - 3 * 15 - 1))
+    np.testing.assert_allclose(metrics.trustworthiness_samples(vectors, points, 15), expected, atol=1e-9)
+
+
 def test_a_perfect_map_scores_one_and_a_random_one_half():
     angles = np.random.default_rng(0).uniform(0, np.pi, 400)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -241,6 +266,8 @@ def test_bad_maps_are_named():
         metrics.trustworthiness(vectors, vectors[:19], 5)
     with pytest.raises(InputError, match=r"k must be .* between 1 and 9 \(less than half of the 20 points\); got 10"):
         metrics.trustworthiness(vectors, vectors, 10)
+    with pytest.raises(InputError, match="coordinates must have at least 3 rows, got 2"):
+        metrics.trustworthiness(np.eye(2), np.eye(2), 1)
     with pytest.raises(InputError, match="the graph holds 3 neighbours a row, 5 are needed"):
         metrics.continuity(neighbors(vectors, 3), vectors, 5)
     with pytest.raises(InputError, match="sample must be a whole number, 1 or more; got 0"):

@@ -2,12 +2,15 @@
 
 import io
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib import rcParams
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
@@ -110,6 +113,15 @@ def test_svg_stays_small_and_is_the_same_each_time():
     assert ElementTree.fromstring(first).tag.endswith("svg")
 
 
+def test_threads_draw_the_same_svg():
+    points = np.random.default_rng(0).normal(size=(300, 2))
+    alone = plots.map_figure(points, np.arange(300) % 3, list("abc"), format="svg")
+    with ThreadPoolExecutor(6) as pool:
+        drawn = pool.map(lambda _: plots.map_figure(points, np.arange(300) % 3, list("abc"), format="svg"), range(12))
+        assert set(drawn) == {alone}
+    assert rcParams["svg.hashsalt"] is None
+
+
 def test_webp_is_smaller_than_png():
     points = np.random.default_rng(0).normal(size=(5000, 2))
     groups = np.arange(5000) % 7
@@ -173,6 +185,43 @@ def test_names_are_moved_apart():
     for a, b in itertools.combinations(moved[:3], 2):
         assert min(a[3], b[3]) <= max(a[1], b[1])
     assert shift[3] == 0
+
+
+def test_names_stay_in_the_picture_and_apart():
+    boxes = np.asarray([[0, 5, 10, 9], [2, 1, 12, 5], [1, -8, 9, -4], [3, -2, 9, 2], [50, 58, 60, 62]], float)
+    shift = plots._keep_inside(boxes, np.zeros(5), 0, 60)
+    moved = boxes + np.column_stack([np.zeros(5), shift, np.zeros(5), shift])
+    assert moved[:, 1].min() >= 0
+    assert moved[:, 3].max() <= 60
+    for a, b in itertools.combinations(moved[:4], 2):
+        assert min(a[3], b[3]) <= max(a[1], b[1])
+    np.testing.assert_array_equal(plots._keep_inside(moved, np.zeros(5), 0, 60), np.zeros(5))
+
+
+@pytest.mark.parametrize("corner", [(-5.0, -5.0), (5.0, 5.0)])
+def test_many_names_of_one_place_are_whole(corner):
+    names = [f"a long name {i}" for i in range(16)]
+    points = np.concatenate([[[-5.0, -5.0], [5.0, 5.0]], np.tile(corner, (64, 1))])
+    figure = plots.new_figure(8, 7)
+    axes = figure.add_axes((0.1, 0.1, 0.7, 0.8))
+    plots.frame(figure, axes, points)
+    members = np.concatenate([[-1, -1], np.arange(64) % 16])
+    plots.write_names(figure, axes, points, members, names, plots.PALETTE, False)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = np.asarray([text.get_window_extent(renderer).extents for text in axes.texts])
+    left, bottom, right, top = axes.bbox.extents
+    assert (boxes[:, :2] >= (left - 0.1, bottom - 0.1)).all()
+    assert (boxes[:, 2:] <= (right + 0.1, top + 0.1)).all()
+    assert (np.diff(np.sort(boxes[:, 1])) >= np.ptp(boxes[:, [1, 3]], axis=1).min() - 0.1).all()
+
+
+def test_a_long_title_is_made_smaller():
+    figure = plots.new_figure(6, 2)
+    short, long = (figure.text(0, at, "title " * count, fontsize=14) for at, count in ((0, 2), (0.5, 40)))
+    for text in (short, long):
+        plots.fit(figure, text, 5)
+    assert short.get_fontsize() == 14
+    assert long.get_window_extent(FigureCanvasAgg(figure).get_renderer()).width <= 5.2 * figure.dpi
 
 
 def test_a_name_does_not_stand_among_others():

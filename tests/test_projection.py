@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from dinoscope import projection
 from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
 from dinoscope.knn import l2_normalize, neighbors, query_neighbors
@@ -234,7 +235,8 @@ def test_pca_is_that_of_scikit_learn_with_fixed_signs(axes):
     assert (found[np.abs(found).argmax(axis=0), np.arange(axes)] > 0).all()
 
 
-def test_new_vectors_are_projected_exactly_on_a_map_by_pca():
+def test_new_vectors_are_projected_exactly_on_a_map_by_pca(monkeypatch):
+    monkeypatch.setattr(projection, "_BLOCK", 30)
     vectors, _ = blobs(120)
     old, new = vectors[:100], vectors[100:]
     model = PCA(3, svd_solver="full").fit(l2_normalize(old).astype(np.float64))

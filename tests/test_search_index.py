@@ -76,6 +76,8 @@ def test_a_stored_index_answers_alike(index):
     np.testing.assert_array_equal(index.query(queries[:1], 7).indices, expected.indices[:1])
     with pytest.raises(InputError, match=r"the index holds 3000 vectors of 32 numbers, expected \(2999, 32\)"):
         SearchIndex(clustered(2999), index.dump())
+    with pytest.raises(InputError, match="the stored index cannot be read"):
+        SearchIndex(clustered(3000), b"of another usearch")
 
 
 def test_threads_may_ask_at_once(index):
@@ -153,4 +155,9 @@ def test_a_collection_takes_the_index_from_a_number_on(tmp_path, monkeypatch):
     assert nearest[0].row == 7
     assert len(nearest) == len({match.row for match in nearest}) == 300
     assert len(opened.search(5, 999)) == 299
+    unreadable = iter([b"of another usearch"])
+    monkeypatch.setattr(
+        analysis_neighbors, "SearchIndex", lambda *given: SearchIndex(given[0], *unreadable if given[1:] else ())
+    )
+    assert [match.row for match in Collection(path).search(5, 10)] == [match.row for match in answers]
     assert NeighborGraph(graph.indices, graph.similarities).recall == 1

@@ -149,7 +149,7 @@ def tuning(
     from dinoscope import tune
 
     sizes = tuple(tune.N_NEIGHBORS if n_neighbors is None else n_neighbors)
-    dists = tuple(tune.MIN_DIST if min_dist is None else min_dist)
+    dists = tuple(map(float, tune.MIN_DIST if min_dist is None else min_dist))  # 0 and 0.0 are one setting
 
     def compute() -> tune.Tuning:
         return tune.tune(
@@ -169,7 +169,7 @@ def _map_settings(
     from dinoscope.projection import check_method
 
     choices: dict[str, dict[str, Any]] = {
-        "umap": {"n_neighbors": n_neighbors, "min_dist": min_dist, "seed": seed},
+        "umap": {"n_neighbors": n_neighbors, "min_dist": float(min_dist), "seed": seed},
         "tsne": {"perplexity": float(perplexity), "seed": seed},
         "pca": {},
     }

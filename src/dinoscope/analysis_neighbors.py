@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.errors import InputError
 from dinoscope.search_index import APPROXIMATE_FROM, SearchIndex
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ def load_index(collection: Collection) -> SearchIndex:
         return {"content": [content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK)]}, {}
 
     columns, _ = collection.stage("index", {}, compute)
-    return built[0] if built else SearchIndex(collection.vectors, b"".join(columns["content"]))
+    if not built:
+        try:
+            return SearchIndex(collection.vectors, b"".join(columns["content"]))
+        except InputError:  # written by a usearch that this one does not understand: a minute, but an answer
+            built.append(SearchIndex(collection.vectors))
+    return built[0]
 
 
 def nearest(

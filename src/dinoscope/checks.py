@@ -26,7 +26,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
     Raises:
         InputError: It is not numeric, not two-dimensional, too short, without columns, or holds NaN or infinity.
     """
-    array = np.asarray(vectors)
+    array = _as_array(vectors, name, "(N, D)")
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} must hold real numbers, got dtype {array.dtype}; pass a float32 array (N, D)")
     if array.ndim != 2 or array.shape[1] == 0:
@@ -59,7 +59,9 @@ def check_labels(labels: ArrayLike, count: int | None = None, name: str = "label
     Raises:
         InputError: It has the wrong shape or length, or holds anything else (floats, None, a mixture).
     """
-    array = np.asarray(labels)
+    array = _as_array(labels, name, "(N,)")
+    if array.dtype.kind == "U" and not isinstance(labels, np.ndarray):
+        array = np.asarray(labels, object)  # else a number or NaN among strings would have become a string as well
     if array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat):
         array = array.astype(np.str_)
     if array.ndim != 1:
@@ -96,3 +98,10 @@ def check_count(value: Any, name: str, *, at_least: int = 1, at_most: int | None
         f"{at_least} or more" if at_most is None else f"between {at_least} and {at_most}{f' ({why})' if why else ''}"
     )
     raise InputError(f"{name} must be a whole number, {limit}; got {value!r}")
+
+
+def _as_array(values: ArrayLike, name: str, shape: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError:  # lists of different lengths
+        raise InputError(f"{name} must have shape {shape}, got lists of different lengths; make them equal") from None

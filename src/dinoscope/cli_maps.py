@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,7 +76,8 @@ def map_(
     ]
     if as_json:
         print_json([dict(zip(("row", "id", "label", *axes), each, strict=True)) for each in rows])
-        return
+        if output is None:
+            return
     if suffix == ".csv":
         from dinoscope.store import write_csv
 
@@ -88,7 +90,8 @@ def map_(
         from dinoscope.tiles import collection_image_map
 
         write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
-    typer.echo(str(target))
+    if not as_json:
+        typer.echo(str(target))
 
 
 def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
@@ -142,10 +145,11 @@ def tune(
                     "settings": lines})  # fmt: skip
         return
     columns = ("n_neighbors", "min_dist", "kept", "trust", "silhouette", "rank corr.", "seeds differ", "s", "")
+    means = f"means over {seeds} seeds (one for settings that fell out early) on" if seeds > 1 else "one seed,"
     print_table(columns, [_cells(each, found) for each in found.settings], right=range(8))
     say(
-        f"means over {seeds} seeds (one for settings that fell out early) on {len(found.positions):,} images; kept: of "
-        f"the {found.k} nearest neighbours; seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
+        f"{means} {len(found.positions):,} images; kept: of the {found.k} nearest neighbours; "
+        f"seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
     )
     typer.echo(found.verdict)
     say(str(target))
@@ -182,7 +186,7 @@ def _compare(opened: Collection, names: str, settings: dict[str, Any], output: P
         print_json([{"method": each.method, "title": each.title, "figures": figures[each.method]} for each in maps])
         return
     if figures[methods[0]]:
-        rows = [(name, *(f"{figures[method][name]:.3f}" for method in methods)) for name in figures[methods[0]]]
+        rows = [(name, *(_number(figures[method][name]) for method in methods)) for name in figures[methods[0]]]
         print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
     typer.echo(str(target))
 
@@ -214,9 +218,13 @@ def _cells(setting: Setting, found: Tuning) -> tuple[str, ...]:
     return (
         str(setting.n_neighbors), f"{setting.min_dist:g}", f"{setting.neighbors_kept:.3f}",
         f"{setting.trustworthiness:.3f}", "" if setting.silhouette is None else f"{setting.silhouette:.3f}",
-        f"{setting.rank_correlation:.3f}", "" if setting.difference is None else f"{setting.difference:.3f}",
+        _number(setting.rank_correlation), "" if setting.difference is None else f"{setting.difference:.3f}",
         f"{setting.seconds:.1f}", " ".join(marks),
     )  # fmt: skip
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "none"  # where all distances are equal
 
 
 def _method(name: str) -> Method:

@@ -75,10 +75,12 @@ def row_lengths(vectors: ArrayLike) -> NDArray[np.float64]:
     """Return the euclidean length of each row of (N, D), (N,), computed in float64.
 
     Raises:
-        InputError: See ``check_vectors``; or a row is all zeros and has no direction.
+        InputError: See ``check_vectors``; or a row is all zeros and has no direction, or too long for a float64.
     """
     array = check_vectors(vectors)
     lengths: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))
+    if np.isinf(lengths.max()):
+        raise InputError(f"vectors must have numbers below 1e150, got row {lengths.argmax()} beyond; scale them down")
     zero = np.flatnonzero(lengths == 0)
     if len(zero):
         raise InputError(

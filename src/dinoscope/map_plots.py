@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from dinoscope.plots import (
     Picture,
     check_map,
     draw_legend,
+    fit,
     frame,
     group_colors,
     new_figure,
@@ -28,6 +30,7 @@ from dinoscope.plots import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from dinoscope.map_quality import MapQuality, MeasuredMap
     from dinoscope.tune import Setting, Tuning
@@ -80,7 +83,7 @@ def maps_figure(
     width, height = figure.get_figwidth(), figure.get_figheight()
     ink = INK[dark]
     best = _best(tables)
-    figure.text(0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center", parse_math=False)
+    _write_title(figure, title, ink)
     if best:
         figure.text(1 - 0.2 / width, 0.18 / height, "bold: the best of a line", color=ink, fontsize=9, ha="right")
     for at, (panel, table) in enumerate(zip(panels, tables, strict=True)):
@@ -90,11 +93,12 @@ def maps_figure(
         axes.set_axis_off()
         frame(figure, axes, points)
         _scatter(axes, points, rgba, side)
-        axes.set_title(panel.title, loc="left", color=ink, fontsize=12, fontweight="bold", parse_math=False)
+        heading = axes.set_title(panel.title, loc="left", color=ink, fontsize=12, fontweight="bold", parse_math=False)
+        fit(figure, heading, side)
         write_names(figure, axes, points, members, names, paints, dark)
         for row, (name, value) in enumerate(table.items()):
             y = (below - 0.18 - line * row) / height
-            weight = "bold" if best.get(name) == at else "normal"
+            weight = "bold" if best.get(name) == _number(value) else "normal"
             figure.text((left + 0.05) / width, y, name, color=ink, fontsize=10, va="center")
             figure.text((left + side - 0.35) / width, y, _number(value), color=ink, fontsize=10, va="center",
                         ha="right", fontweight=weight)  # fmt: skip
@@ -126,15 +130,15 @@ def tuning_figure(
     counts, members, paints, rgba = _paint(tuning.recommended.coordinates, groups, names)
     sizes = sorted({each.n_neighbors for each in tuning.settings})
     dists = sorted({each.min_dist for each in tuning.settings})
-    gap, text, edge, top, legend = 0.2, 0.5, 1.2, (1.15 if title else 0.4), (2.3 if len(names) else 0.2)
+    gap, text, edge, legend = 0.2, 0.5, 1.2, (2.3 if len(names) else 0.2)
     width = edge + (side + gap) * len(dists) + legend
+    verdict = textwrap.wrap(tuning.verdict, int((width - 0.4) / 0.075))  # inches a letter, about
+    top = 0.98 + 0.17 * len(verdict) if title else 0.4
     height = top + (side + gap + text) * len(sizes)
     figure, ink = new_figure(width, height, PAPER[dark]), INK[dark]
     if title:
-        figure.text(
-            0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center", parse_math=False
-        )
-        figure.text(0.2 / width, 1 - 0.62 / height, tuning.verdict, color=ink, fontsize=10, va="center")
+        _write_title(figure, title, ink)
+        figure.text(0.2 / width, 1 - 0.54 / height, "\n".join(verdict), color=ink, fontsize=10, va="top")
     for column, dist in enumerate(dists):
         x = edge + column * (side + gap) + side / 2
         figure.text(
@@ -188,8 +192,7 @@ def solid_map_figure(
     gap, top, legend = 0.25, 0.9, (2.3 if len(names) else 0.2)
     figure = new_figure(0.2 + 2 * (side + gap) + legend, top + 2 * (side + gap + 0.15), PAPER[dark])
     width, height = figure.get_figwidth(), figure.get_figheight()
-    figure.text(0.2 / width, 1 - 0.3 / height, printable(title), color=INK[dark], fontsize=14, va="center",
-                parse_math=False)  # fmt: skip
+    _write_title(figure, title, INK[dark])
     views = {
         "seen from one side": _turned(solid), "axes 1 and 2": solid, "axes 1 and 3": solid[:, [0, 2, 1]],
         "axes 2 and 3": solid[:, [1, 2, 0]],
@@ -258,6 +261,13 @@ def flat_view(coordinates: ArrayLike) -> NDArray[np.float64]:
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
+def _write_title(figure: Figure, title: str, ink: str) -> None:
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    text = figure.text(0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center",
+                       parse_math=False)  # fmt: skip
+    fit(figure, text, width - 0.4)
+
+
 def _paint(
     coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str]
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], list[str], NDArray[np.float64]]:
@@ -308,13 +318,13 @@ def _scatter(
     axes.scatter(x, y, s=size, c=rgba[order], alpha=alpha, linewidths=0, rasterized=True)
 
 
-def _best(tables: Sequence[dict[str, float]]) -> dict[str, int]:
-    """Return which table holds the largest of each figure on which they differ as printed."""
+def _best(tables: Sequence[dict[str, float]]) -> dict[str, str]:
+    """Return, as printed, the largest of each figure on which the tables differ as printed."""
     best = {}
     for name in tables[0]:
         values = [table.get(name, math.nan) for table in tables]
         if len({_number(value) for value in values}) > 1:
-            best[name] = int(np.nanargmax(values))
+            best[name] = _number(float(np.nanmax(values)))
     return best
 
 

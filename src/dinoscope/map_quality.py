@@ -168,13 +168,13 @@ def label_silhouette(vectors: ArrayLike, labels: ArrayLike, metric: Metric) -> f
     Raises:
         InputError: The labels do not fit.
     """
-    array, given = check_vectors(vectors), np.asarray(labels)
+    array, given = check_vectors(vectors), np.asarray(labels, object)
     if given.shape != (len(array),):
         raise InputError(f"labels must have shape ({len(array)},), one an image, got {given.shape}")
     known = np.asarray([label is not None for label in given.tolist()], bool)
     if not known.any():
         return None
-    names = check_labels(np.asarray(given[known].tolist()))
+    names = check_labels(given[known].tolist())
     return silhouette(array[known], names, metric) if 2 <= len(np.unique(names)) < len(names) else None
 
 

@@ -38,6 +38,7 @@ Metric = Literal["cosine", "euclidean"]
 
 _BLOCK_ROWS = 2048  # rows whose distances are summed in one go
 _TILE = (32, 4096)  # distances computed at once: two float32 tiles stay in a 2 MB cache
+_TIE = 1e-12  # cosines this close are equal: a product of matrices rounds equal rows differently in different places
 _BLOCK_BYTES = 1 << 26  # one thread's share where whole rows of distances are needed
 
 
@@ -133,6 +134,8 @@ def _euclidean_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: N
     """Take each pair once: a group's members against themselves and all later groups, summed both ways."""
     order = np.argsort(codes, kind="stable")
     columns = np.ascontiguousarray(array[order].T, dtype=np.float64)
+    # The scores have no unit; in this one, a power of two, which rounds nothing, no square leaves what a float32 holds.
+    columns = np.ldexp(columns, -int(np.frexp(np.abs(columns).max())[1]))
     inside, outside = np.zeros(len(array)), np.full(len(array), np.inf)
     for code, (stop, size) in enumerate(zip(np.cumsum(sizes), sizes, strict=True)):
         start = stop - size
@@ -320,7 +323,7 @@ def trustworthiness_samples(
     def dissimilarities(rows: NDArray[np.intp]) -> NDArray[np.float64]:
         return -(unit[rows] @ unit.T)
 
-    return _rank_scores(dissimilarities, nearby, rows)
+    return _rank_scores(dissimilarities, nearby, rows, _TIE)
 
 
 def continuity(
@@ -404,7 +407,7 @@ def hubness(graph: NeighborGraph) -> float:
 
 
 def _check_map(coordinates: ArrayLike, count: int, k: int) -> NDArray[np.float64]:
-    points = check_vectors(coordinates, "coordinates")
+    points = check_vectors(coordinates, "coordinates", at_least=3)
     if len(points) != count:
         raise InputError(f"coordinates must have one row a vector, expected {count}, got {len(points)}; map it anew")
     check_count(k, "k", at_most=(count - 1) // 2, why=f"less than half of the {count} points")
@@ -431,8 +434,9 @@ def draw_rows(count: int, sample: int | None, seed: int) -> NDArray[np.intp]:
 
 
 def _rank_scores(
-    distances: Callable[[NDArray[np.intp]], NDArray[np.float64]], chosen: NDArray[Any], rows: NDArray[np.intp] | None
-) -> NDArray[np.float64]:
+    distances: Callable[[NDArray[np.intp]], NDArray[np.float64]], chosen: NDArray[Any], rows: NDArray[np.intp] | None,
+    tie: float = 0.0,
+) -> NDArray[np.float64]:  # fmt: skip
     """Return the trustworthiness of each row's neighbours ``chosen`` (N, k) by its ``distances``, blocks in threads."""
     count, k = chosen.shape
     wanted = np.arange(count) if rows is None else rows
@@ -443,7 +447,7 @@ def _rank_scores(
         block[np.arange(len(judged)), judged] = np.inf
         totals = np.empty(len(judged))
         for at, (line, neighbors) in enumerate(zip(block, chosen[judged], strict=True)):
-            ranks = 1 + np.searchsorted(np.sort(line), line[neighbors])
+            ranks = 1 + np.searchsorted(np.sort(line), line[neighbors] - tie)
             totals[at] = np.maximum(ranks - k, 0).sum()
         return totals
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from dinoscope.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
     from dinoscope.collection import Collection
 
 __all__ = [
     "ACCENT", "INK", "OTHER", "PALETTE", "PAPER", "Picture", "check_map", "collection_map", "curve_figure",
-    "draw_legend", "encode", "frame", "group_colors", "image_colors", "label_groups", "map_figure", "new_figure",
+    "draw_legend", "encode", "fit", "frame", "group_colors", "image_colors", "label_groups", "map_figure", "new_figure",
     "printable", "render", "write_names",
 ]  # fmt: skip
 
@@ -41,6 +43,8 @@ _DPI = 100  # of the layout; pixels of a picture are twice that, for sharp scree
 INK = {False: "#1d2026", True: "#e8eaee"}
 PAPER = {False: "#ffffff", True: "#15171c"}
 ACCENT = {False: "#2f5fc4", True: "#8fb2ff"}
+
+_one_svg_at_a_time = Lock()
 
 
 class Picture(bytes):
@@ -139,7 +143,8 @@ def map_figure(
     x, y = points[order].T
     axes.scatter(x, y, s=size, c=rgba, alpha=alpha, linewidths=0, rasterized=True)
     if title:
-        axes.set_title(printable(title), loc="left", color=INK[dark], fontsize=12, parse_math=False)
+        heading = axes.set_title(printable(title), loc="left", color=INK[dark], fontsize=12, parse_math=False)
+        fit(figure, heading, 0.98 * width)
     if legend:
         draw_legend(axes, names, counts, paints, int((members < 0).sum()), INK[dark])
     write_names(figure, axes, points, members, names, paints, dark)
@@ -224,6 +229,17 @@ def frame(figure: Figure, axes: Axes, points: NDArray[np.float64]) -> None:
     axes.set_ylim(y - height * scale / 2, y + height * scale / 2)
 
 
+def fit(figure: Figure, text: Text, width: float) -> None:
+    """Make a text smaller where it is wider than so many inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    for _ in range(3):  # letters are whole pixels wide: their width follows the size by steps
+        wide = text.get_window_extent(renderer).width / figure.dpi
+        if wide > width:
+            text.set_fontsize(float(text.get_fontsize()) * width / wide)
+
+
 def printable(text: str, length: int = 200) -> str:
     """Shorten a text, and put a box for what the font cannot draw (matplotlib would warn of each letter)."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -260,7 +276,7 @@ def write_names(
     figure: Figure, axes: Axes, points: NDArray[np.float64], members: NDArray[np.int64], names: Sequence[str],
     colors: Sequence[str], dark: bool,
 ) -> None:  # fmt: skip
-    """Write each coloured group's name in its midst, moved apart where two would overlap."""
+    """Write each coloured group's name in its midst, moved apart where two would overlap, and inside the axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
 
@@ -279,8 +295,11 @@ def write_names(
         return
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     boxes = np.asarray([text.get_window_extent(renderer).extents for text in texts])
-    inward = np.maximum(-boxes[:, 0], 0) + np.minimum(figure.bbox.width - boxes[:, 2], 0)  # none cut off at the edge
-    for text, *move in zip(texts, inward.tolist(), _spread(boxes).tolist(), strict=True):
+    left, bottom, right, top = axes.bbox.extents
+    inward = np.maximum(left - boxes[:, 0], 0) + np.minimum(right - boxes[:, 2], 0)
+    boxes[:, [0, 2]] += inward[:, None]
+    upward = _keep_inside(boxes, _spread(boxes), bottom, top)
+    for text, *move in zip(texts, inward.tolist(), upward.tolist(), strict=True):
         place = axes.transData.transform(text.get_position()) + move
         x, y = axes.transData.inverted().transform(place).tolist()
         text.set_position((x, y))
@@ -315,6 +334,23 @@ def _spread(boxes: NDArray[np.float64], rounds: int = 80) -> NDArray[np.float64]
     return shift
 
 
+def _keep_inside(
+    boxes: NDArray[np.float64], shift: NDArray[np.float64], bottom: float, top: float
+) -> NDArray[np.float64]:
+    """Return ``shift`` with no box below or above; those in the way move on, as far as there is room."""
+    beside = (boxes[:, None, 0] < boxes[:, 2]) & (boxes[:, 0] < boxes[:, None, 2])
+    low, height = boxes[:, 1] + shift, boxes[:, 3] - boxes[:, 1]
+    upwards = np.argsort(low + height / 2, kind="stable")
+    for at, box in enumerate(upwards):
+        under = upwards[:at][beside[box, upwards[:at]]]
+        low[box] = max(low[box], bottom, (low + height)[under].max(initial=-np.inf))
+    for at, box in enumerate(upwards[::-1]):
+        over = upwards[::-1][:at][beside[box, upwards[::-1][:at]]]
+        low[box] = min(low[box], top - height[box], low[over].min(initial=np.inf) - height[box])
+    moved: NDArray[np.float64] = low - boxes[:, 1]
+    return moved
+
+
 def render(figure: Figure, format: str) -> Picture:
     """Return a figure as the bytes of a PNG, WebP or SVG file; the same figure gives the same bytes."""
     import matplotlib
@@ -322,7 +358,7 @@ def render(figure: Figure, format: str) -> Picture:
 
     out = io.BytesIO()
     if format == "svg":  # without a date and with fixed identifiers: the same figure gives the same bytes
-        with matplotlib.rc_context({"svg.hashsalt": "dinoscope"}):
+        with _one_svg_at_a_time, matplotlib.rc_context({"svg.hashsalt": "dinoscope"}):  # that is global
             figure.savefig(out, format="svg", dpi=2 * _DPI, metadata={"Date": None})
         return Picture(out.getvalue())
     figure.set_dpi(2 * _DPI)

@@ -324,8 +324,9 @@ def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArr
 
 def _project(new: NDArray[np.float32], unit: NDArray[np.float32], points: NDArray[Any]) -> NDArray[np.float32]:
     """Return new unit vectors on the axes of a map by ``pca``, after making sure that it is one."""
-    axes_fit = points.shape[1] <= unit.shape[1]
     mean, axes = _principal_axes(unit, min(points.shape[1], unit.shape[1]))
-    if not axes_fit or not np.allclose((unit - mean) @ axes, points, atol=1e-5):
+    if axes.shape[1] < points.shape[1] or not all(
+        np.allclose((unit[rows] - mean) @ axes, points[rows], atol=1e-5) for rows in row_blocks(len(unit), _BLOCK)
+    ):
         raise InputError("coordinates must be the map of these vectors by pca; make it with pca, or name its method")
     return ((new - mean) @ axes).astype(np.float32)

@@ -115,12 +115,14 @@ def _knn_scores(
 ) -> list[Score]:
     from dinoscope.classify import knn_accuracy, knn_accuracy_split
 
-    k = min(20, graph.indices.shape[1])
-    meaning = f"share of images named right by their {k} nearest neighbours"
-    out = [Score("labels: k-NN accuracy", knn_accuracy(graph, names, k=k), f"{meaning}, each image left out in turn")]
+    k = min(20, graph.k)
+    meaning = "share of images named right by their {} nearest neighbours{}"
+    out = [Score("labels: k-NN accuracy", knn_accuracy(graph, names, k=k),
+                 meaning.format(k, ", each image left out in turn"))]  # fmt: skip
     train, test = splits == "train", splits == "test"
     if train.any() and test.any():
-        chosen = train | test
-        accuracy = knn_accuracy_split(vectors[chosen], names[chosen], train[chosen], k=min(k, int(train.sum())))
-        out.append(Score("labels: k-NN accuracy, train to test", accuracy, f"{meaning} among the training images"))
+        chosen, k = train | test, min(k, int(train.sum()))
+        accuracy = knn_accuracy_split(vectors[chosen], names[chosen], train[chosen], k=k)
+        out.append(Score("labels: k-NN accuracy, train to test", accuracy,
+                         meaning.format(k, " among the training images")))  # fmt: skip
     return out

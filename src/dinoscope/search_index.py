@@ -48,7 +48,7 @@ class SearchIndex:
             content: What ``dump`` gave.
 
         Raises:
-            InputError: See ``l2_normalize``; or ``content`` belongs to other vectors.
+            InputError: See ``l2_normalize``; or ``content`` belongs to other vectors, or is no index.
         """
         # Wheels of usearch from 2.26 on bring a C++ library of their own for Linux. Where theirs is the first in a
         # process, ONNX Runtime crashes later on; after any other package in C++ it is harmless.
@@ -68,7 +68,12 @@ class SearchIndex:
                 keys = np.arange(rows.start, rows.stop)
                 self._links.add(keys, self._whole_numbers(self._unit[rows]), threads=1)
         else:
-            self._links.load(content)
+            try:
+                self._links.load(content)
+            except RuntimeError as error:  # also where another version of usearch wrote it
+                raise InputError(
+                    f"the stored index cannot be read ({error}); build it anew from its vectors"
+                ) from error
         if (len(self._links), self._links.ndim) != self._unit.shape:
             raise InputError(
                 f"the index holds {len(self._links)} vectors of {self._links.ndim} numbers, "
