@@ -160,6 +160,8 @@ def test_bad_arguments_are_named():
         find_duplicates(vectors, keys=["a", "b"])
     with pytest.raises(InputError, match="prints must have one entry an image, expected 20, got 3"):
         find_duplicates(vectors, prints=fingerprints(photos(3)))
+    with pytest.raises(InputError, match="aspects must have one entry an image, expected 20, got 2"):
+        find_duplicates(vectors, aspects=[1.0, 1.5])
     with pytest.raises(InputError, match="preference must have one entry an image, expected 20, got 1"):
         find_duplicates(vectors, preference=[1])
     with pytest.raises(InputError, match="vectors must have at least 1 rows, got 0"):
@@ -222,6 +224,25 @@ def test_flat_pictures_agree_with_flat_ones_alone():
     flat = [np.full((30, 30, 3), level, np.uint8) for level in (9, 10)]
     found = picture_agreement(fingerprints([*flat, *photos(1)]), np.array([[1, 2], [0, 2], [0, 1]]))
     assert found[0].tolist() == pytest.approx([1, 0], abs=0.1)
+
+
+def test_a_hue_in_common_is_no_evidence():
+    flat = np.full((40, 40, 3), (60, 250, 220), np.uint8)
+    faint = flat.copy()
+    faint[::6, 8:20] -= 20  # as thin writing
+    other = np.full((40, 40, 3), (110, 220, 210), np.uint8)
+    found = picture_agreement(fingerprints([flat, faint, other, flat - 1]), np.array([[1, 2, 3]] * 4))
+    assert found[0, :2].max() < 0.5
+    assert found[0, 2] > 0.99
+
+
+def test_one_picture_is_never_squeezed():
+    vectors = np.repeat(cloud(20), 2, axis=0)
+    vectors[1::2] += 1e-7
+    aspects = np.ones(40)
+    assert len(find_duplicates(vectors, keys=range(40), aspects=aspects).groups) == 20
+    aspects[1::2] = 1.3
+    assert not find_duplicates(vectors, keys=range(40), aspects=aspects).groups
 
 
 def test_another_colour_is_another_picture():

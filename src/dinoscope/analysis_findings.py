@@ -103,7 +103,7 @@ def duplicates(collection: Collection, threshold: float | None = None) -> Duplic
         sizes = [len(picture) for picture in pictures]
         return find_duplicates(
             collection.vectors, graph=collection.neighbors() if len(collection) > 1 else None, keys=keys,
-            prints=fingerprints(pictures), threshold=threshold,
+            prints=fingerprints(pictures), aspects=collection.sizes[:, 0] / collection.sizes[:, 1], threshold=threshold,
             preference=np.column_stack([collection.sizes.prod(axis=1), sizes]),
         )  # fmt: skip
 

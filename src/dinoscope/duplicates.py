@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ _FEW = 0.1  # background distance where there are too few images to tell
 _FALSE_SHARE = 0.01  # of the pairs above the suggested threshold
 _LOWEST, _USUAL, _HIGHEST = 0.7, 0.9, 0.95  # suggested thresholds
 _NOISE = 2.0  # grey levels of structure below which there is nothing to compare
+_COLOUR = (4.0, 32.0)  # grey levels by which flat pictures may differ, and from which they have nothing in common
+_ASPECT = 1.25  # factor between the ratios of width to height of one picture: it is never squeezed by more
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,10 @@ class Pairs:
     similarities: NDArray[np.float64]
     agreements: NDArray[np.float64]
     scores: NDArray[np.float64]
+
+    def where(self, mask: NDArray[np.bool_]) -> Pairs:
+        """Return the pairs that a mask (P,) marks."""
+        return Pairs(**{each.name: getattr(self, each.name)[mask] for each in fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +85,8 @@ class Duplicates:
 
 def find_duplicates(
     vectors: ArrayLike, *, graph: NeighborGraph | None = None, keys: ArrayLike | None = None,
-    prints: NDArray[np.uint8] | None = None, threshold: float | None = None, preference: ArrayLike | None = None,
+    prints: NDArray[np.uint8] | None = None, aspects: ArrayLike | None = None, threshold: float | None = None,
+    preference: ArrayLike | None = None,
 ) -> Duplicates:  # fmt: skip
     """Find groups of images that show the same picture, every pair of a group over the threshold.
 
@@ -94,6 +101,7 @@ def find_duplicates(
             and of an approximate one the lists that held copies.
         keys: Content of each image (N,): equal keys are exact copies. By default equal vectors are.
         prints: What ``fingerprints`` made, (N, 32, 32, C).
+        aspects: Width by height of each image (N,), which fingerprints do not show; by default all are alike.
         threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
         preference: Numbers (N, Q), those of the first column before those of the second: the image with the largest
             is kept, among equals the one that comes first.
@@ -105,7 +113,7 @@ def find_duplicates(
     if threshold is not None and not 0 <= threshold <= 1:
         raise InputError(f"threshold must be from 0 to 1, got {threshold}; 1 asks for exact copies, 0.9 is usual")
     liking = np.zeros((len(unit), 1)) if preference is None else np.asarray(preference, np.float64)
-    given = {"graph": graph, "prints": prints, "preference": liking}
+    given: dict[str, Any] = {"graph": graph, "prints": prints, "aspects": aspects, "preference": liking}
     for name, count in {name: len(each) for name, each in given.items() if each is not None}.items():
         if count != len(unit):
             raise InputError(f"{name} must have one entry an image, expected {len(unit)}, got {count}")
@@ -114,11 +122,13 @@ def find_duplicates(
     if len(own) < len(unit):
         graph = None if graph is None or graph.recall == 1 else _among(graph, unit, own)
     pairs = _score_pairs(unit[own], graph, None if prints is None else prints[own])
+    if aspects is not None:
+        shape = np.log(np.asarray(aspects, np.float64)[own])
+        pairs = pairs.where(np.abs(shape[pairs.first] - shape[pairs.second]) <= math.log(_ASPECT))
     suggested = _suggest(pairs)
     limit = suggested if threshold is None else threshold
-    chosen = pairs.scores >= limit
-    pairs = Pairs(own[pairs.first[chosen]], own[pairs.second[chosen]], pairs.similarities[chosen],
-                  pairs.agreements[chosen], pairs.scores[chosen])  # fmt: skip
+    pairs = pairs.where(pairs.scores >= limit)
+    pairs = replace(pairs, first=own[pairs.first], second=own[pairs.second])
     members, scores = _grow(complete_linkage(len(unit), pairs), copy_of)
     order = np.unique(-liking.reshape(len(unit), -1), axis=0, return_inverse=True)[1].reshape(-1)
     ordered = [tuple(sorted(group, key=lambda at: (order[at], at))) for group in members]
@@ -192,7 +202,8 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[Any]) -> NDArr
     The product of two normalised correlations: of the whole picture, and of its detail alone (what is left after a
     blur of one pixel and gone after one of three), each the largest over nine shifts. Only the most likely are
     compared so, by nearness and by a first look at a quarter of the size; the others get -1. A part without structure
-    (within two grey levels) agrees with its like.
+    (within two grey levels) agrees with its like; but a flat picture agrees with none that has structure, and with
+    another flat one only as far as their colours do: a hue in common is no evidence.
 
     Args:
         prints: What ``fingerprints`` made, (N, 32, 32, C).
@@ -204,6 +215,7 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[Any]) -> NDArr
     cells = prints.reshape(len(prints), _SIDE // _CELL, _CELL, _SIDE // _CELL, _CELL, -1)
     coarse = _centred(cells.mean(axis=(2, 4), dtype=np.float32))
     detail = _detail(prints)
+    colours, flatness = _flatness(prints)
     agreement = np.full(indices.shape, -1, np.float32)
     fine = min(_FINE, indices.shape[1])
     shifts = [(y, x) for y in range(3) for x in range(3)]
@@ -213,7 +225,10 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[Any]) -> NDArr
         near[:, :_NEAREST] = 2  # whatever they look like from afar: thin lines, moved, may not
         best = np.argsort(-near, axis=1, kind="stable")[:, :fine]
         others = np.take_along_axis(indices[rows], best, axis=1)
-        result = np.ones(others.shape, np.float32)
+        apart = np.abs(colours[rows, None] - colours[others]).max(axis=2)
+        apart = np.clip((apart - _COLOUR[0]) / (_COLOUR[1] - _COLOUR[0]), 0, 1)
+        one, other = flatness[rows, None], flatness[others]
+        result = (1 - np.abs(one - other)) * (1 - one * other * apart)
         for part in (prints, detail):
             middle = _centred(part[rows, 1:-1, 1:-1].astype(np.float32))
             candidates = part[others.ravel()].astype(np.float32)
@@ -227,6 +242,16 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[Any]) -> NDArr
 
     in_threads(compare, row_blocks(len(prints), 64))
     return agreement
+
+
+def _flatness(prints: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the mean of each colour (N, C), and how flat each picture is (N,): 1 without structure, 0 with much."""
+    colours = prints.mean(axis=(1, 2), dtype=np.float32)
+    flatness = np.empty(len(prints), np.float32)
+    for rows in row_blocks(len(prints), 1024):
+        spread = (prints[rows] - colours[rows, None, None]) ** 2
+        flatness[rows] = _NOISE**2 / (_NOISE**2 + spread.mean(axis=(1, 2, 3)))
+    return colours, flatness
 
 
 def _detail(prints: NDArray[np.uint8]) -> NDArray[np.float16]:
