@@ -4,6 +4,7 @@ import os
 import random
 import re
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.images import ArraySource, FolderSource, ImageSource, digest, load_reduced, open_source
-from dinoscope.items import Item, Items, sort_naturally
+from dinoscope.items import Item, Items, describe_endings, ending_of, sort_naturally
 from tests.pictures import GREYS, corners, encoded, photo, repeated
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -44,7 +45,7 @@ def test_folder_lists_in_natural_order_and_ignores_junk(folder):
     assert ids(source) == ["2.PNG", "10.png", "a/x9.png", "a/X9b.png", "a/x10.png", "b/1.jpg"]
     assert [item.label for item in source.items] == [None, None, "a", "a", "a", "b"]
     assert {item.split for item in source.items} == {None}
-    assert source.ignored == 2
+    assert (source.ignored, source.ignored_endings) == (2, {".txt": 1, ".csv": 1})
     assert (source.name, source.kind) == (root.name, "folder")
     np.testing.assert_array_equal(source.load(0), np.asarray(corners()))
     assert ids(FolderSource(root)) == ids(source)
@@ -94,7 +95,7 @@ def test_keys_follow_the_content(folder):
     assert len(set(before)) == 2
     assert all(len(bytes.fromhex(key)) == 8 for key in before)
     folder("b.png", data=encoded(corners(), "BMP"))
-    os.utime(root / "a.png")  # touched: may have changed
+    os.utime(root / "a.png", ns=(1, 1))  # touched: may have changed
     after = [item.key for item in FolderSource(root).items]
     assert not set(before) & set(after)
     assert [item.key for item in FolderSource(root).items] == after
@@ -123,10 +124,23 @@ def test_a_name_that_is_no_utf8(folder):
 
 
 def test_folders_without_images(folder):
-    with pytest.raises(SourceError, match=r"no images in .* \(1 other files\); expected \.jpg, \.jpeg, \.png"):
-        FolderSource(folder("readme.txt"))
+    with pytest.raises(SourceError, match=r"no images in .* \(nor other files\); expected \.jpg, \.jpeg, \.png"):
+        FolderSource(folder())
+    with pytest.raises(SourceError, match=r"no images in .* \(2 \.heic, 1 \.txt\); expected \.jpg, \.jpeg, \.png"):
+        FolderSource(folder("readme.txt", "1.heic", "a/2.HEIC"))
     with pytest.raises(SourceError, match=r"cannot list the folder .*: No such file"):
         FolderSource(folder() / "missing")
+
+
+def test_endings_of_what_is_left_out(folder):
+    endings = {"1.HEIC": ".heic", "a.b/README": "", "scan.0042": "", "Mr. Fox": "", "x.tar.gz": ".gz", "a.\x1b": ""}
+    assert [ending_of(name) for name in endings] == list(endings.values())
+    assert describe_endings(Counter({".b": 2, "": 2, ".a": 2, ".heic": 1200})) == (
+        "1,200 .heic, 2 without an ending, 2 .a, 2 .b"
+    )
+    assert describe_endings(Counter("abcdefg")) == "1 a, 1 b, 1 c, 1 d, 1 e, 2 with other endings"
+    sample = open_source(folder("1.png", "2.png", "3.heic"), limit=1)
+    assert sample.ignored_endings == {".heic": 1}  # type: ignore[attr-defined]
 
 
 def test_folders_decode_large_jpegs_reduced(folder):

@@ -108,6 +108,38 @@ def test_odd_names(tmp_path):
     assert described(open_source(path)) == [("caf\\xe9.png", None, None, 9)]
 
 
+def make_unflagged_zip(path, members, system=3):
+    """A zip as programs on Linux and macOS write it: the names' bytes, and no flag that says that they are UTF-8."""
+    stand_ins = [f"{number:_>{len(name)}}" for number, (name, _) in enumerate(members)]  # names that need no flag
+    with zipfile.ZipFile(path, "w") as archive:
+        for stand_in, (_, content) in zip(stand_ins, members, strict=True):
+            info = zipfile.ZipInfo(stand_in)
+            info.create_system = system
+            archive.writestr(info, content)
+    written = path.read_bytes()
+    for stand_in, (name, _) in zip(stand_ins, members, strict=True):
+        written = written.replace(stand_in.encode(), name)
+    path.write_bytes(written)
+    return path
+
+
+def test_names_in_utf8_of_a_zip_that_does_not_say_so(tmp_path):
+    names = ["train/\u00c4dd stuff \U0001f995/\u00e9.png", "train/\u65e5\u672c/1.png", "test/cat/2.png"]
+    members = [(name, picture(number)) for number, name in enumerate(names)]
+    for name, content in members:
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(content)
+    expected = described(open_source(tmp_path / "set"))
+    raw = [(name.encode(), content) for name, content in members]
+    for path in (make_unflagged_zip(tmp_path / "a.zip", raw), make_tar(tmp_path / "a.tar", members)):
+        assert sorted(described(open_source(path))) == sorted(expected)
+    assert (names[0], "\u00c4dd stuff \U0001f995", "train", 0) in expected
+    # what is no UTF-8, and what DOS wrote, is in DOS's own code page
+    assert open_source(make_unflagged_zip(tmp_path / "b.zip", [(b"caf\x82.png", b"")])).items[0].id == "caf\u00e9.png"
+    dos = make_unflagged_zip(tmp_path / "c.zip", [("\u00e9.png".encode(), b"")], system=0)
+    assert open_source(dos).items[0].id == "\u251c\u2310.png"
+
+
 def test_the_last_of_two_members_with_one_name_counts(tmp_path):
     path = make_tar(tmp_path / "a.tar", [("a.png", picture(1)), ("b.png", picture(2)), ("a.png", picture(3))])
     source = open_source(path)
@@ -125,8 +157,10 @@ def test_links_and_other_files_inside(tmp_path):
     make_tar(tmp_path / "b.tar", members)
     with pytest.raises(SourceError, match=r"no images in 'a\.tar'"):
         open_source(tmp_path / "a.tar")
+    with pytest.raises(SourceError, match=r"no images in 'c\.zip' \(2 \.heic\)"):
+        open_source(make_zip(tmp_path / "c.zip", [("1.heic", b""), ("2.HEIC", b"")]))
     source = open_source(tmp_path / "b.tar")
-    assert source.ignored == 1  # type: ignore[attr-defined]
+    assert source.ignored_endings == {".md": 1}  # type: ignore[attr-defined]
     with pytest.raises(ImageError, match="is empty"):
         source.load(1)
     with pytest.raises(ImageError, match="is not a JPEG"):
@@ -271,6 +305,7 @@ def test_shards_by_folder_pattern_and_braces(shards):
         source = open_source(pattern)
         assert described(source) == expected
         assert (source.kind, source.name) == ("archive", "shards")
+        assert source.ignored == 0  # type: ignore[attr-defined]  # the labels come from all other files
     assert open_source(shards / "000[1].tar").items[0].id == "0001.tar/0004.png"
     with pytest.raises(SourceError, match=r"2 of 5 files are missing in 'shards'; the first: 0003\.tar"):
         open_source(shards / "{0000..0004}.tar")

@@ -12,6 +12,7 @@ from dinoscope import embedding, store
 from dinoscope.collection import Collection
 from dinoscope.embedding import Progress, embed_source
 from dinoscope.encoder import Encoder
+from dinoscope.errors import SourceError
 from dinoscope.images import ArraySource, open_source
 from tests.test_sources_archive import make_tar, picture
 
@@ -104,6 +105,20 @@ def test_a_collection_from_before_digests_embeds_what_was_renamed(tmp_path, fold
     assert counts(folder, tmp_path / "c", encoder) == (0, 6, 0)
     (folder / "a" / "0.png").rename(folder / "a" / "zero.png")
     assert counts(folder, tmp_path / "c", encoder) == (1, 5, 1)
+
+
+@pytest.mark.parametrize("uri", [False, True])
+def test_a_collection_inside_its_source_is_no_part_of_it(tmp_path, folder, encoder, uri):
+    source, inside = folder.as_uri() if uri else folder, folder / "a" / "c"
+    assert counts(source, inside, encoder) == (6, 0, 0)
+    (inside / "map.png").write_bytes(picture(1))
+    (inside / "evaluation").mkdir()
+    (inside / "evaluation" / "confusion.png").write_bytes(picture(2))
+    (folder / "b" / "collection.json").write_text("[]")  # anybody's
+    assert counts(source, inside, encoder) == (0, 6, 0)
+    assert open_source(source).ignored_endings == {".json": 1}  # type: ignore[attr-defined]
+    with pytest.raises(SourceError, match=r"'c' is a collection: expected the folder, archive or table of images"):
+        open_source(inside.as_uri() if uri else inside)
 
 
 def test_a_sample_of_renamed_files(tmp_path, folder, encoder):

@@ -9,6 +9,7 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ _LABEL_FIELDS = ("label", "cls", "class", "class_name")
 _LABEL_BYTES = 1 << 16  # of a file that holds a label, at most
 _LABEL_LETTERS = 100  # a longer text is a caption
 _UNREADABLE = 255  # a method that no zip file has
+_UNIX, _UTF8 = 3, 0x800  # who made a zip; the flag of a name in UTF-8
 _LINK = "a link inside the archive is left out"
 _LARGEST = (1 << 63) - 1  # size or offset that a file can have
 
@@ -45,7 +47,7 @@ class Member:
         method: A zip's compression method; -1 in a tar.
         crc: A zip's CRC-32 of the file.
         content: Of a small file that may hold a label.
-        label: From the files beside it.
+        label: From the files beside it; also of the file that it comes from.
     """
 
     name: str
@@ -82,7 +84,7 @@ def _zip_members(file: Any, name: str) -> Iterator[Member]:
     infos.reverse()
     while infos:  # each is freed once it is taken
         info = infos.pop()
-        member = _member(info.filename.replace("\\", "/"))
+        member = _member(_zip_name(info))
         if info.is_dir() or not member.name:
             continue
         if stat.S_ISLNK(info.external_attr >> 16):
@@ -92,6 +94,14 @@ def _zip_members(file: Any, name: str) -> Iterator[Member]:
         member.stored, member.size = info.compress_size, info.file_size
         member.method = _UNREADABLE if info.flag_bits & 0x1 else info.compress_type
         yield member
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    name = info.filename
+    if info.create_system == _UNIX and not info.flag_bits & _UTF8:
+        with suppress(UnicodeError):  # zip on Linux and macOS writes UTF-8 and does not say so; zipfile reads cp437
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
 
 
 def _zip_infos(file: Any, name: str) -> list[zipfile.ZipInfo]:
@@ -173,7 +183,7 @@ def _with_label(group: list[Member]) -> Iterator[Member]:
             label = _parse_label(suffix, at.content.decode("utf-8", "replace"))
             if label is not None:
                 for member in group:
-                    member.label = label
+                    member.label = label if member.image or member is at else None
                 break
     yield from group
 

@@ -7,6 +7,7 @@ when it is loaded, so that rows stay aligned. Everything comes out as (H, W, 3) 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -15,7 +16,16 @@ from numpy.typing import NDArray
 
 from dinoscope.decode import ReducedImage, check_images, read_image
 from dinoscope.errors import InputError, SourceError, did_you_mean
-from dinoscope.items import SUFFIXES, Item, Items, digest, has_split_folders, place_in_folders, printable
+from dinoscope.items import (
+    SUFFIXES,
+    Item,
+    Items,
+    describe_endings,
+    digest,
+    has_split_folders,
+    place_in_folders,
+    printable,
+)
 from dinoscope.storage import Listing, LocalStorage, Storage, is_remote
 from dinoscope.table_columns import TableColumns
 
@@ -79,10 +89,10 @@ class _FileSource(Protocol):
 class FolderSource:
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
-    Hidden files and folders, `__MACOSX` and `Thumbs.db` do not exist for it. Whatever has an image's suffix is an item,
-    also when it turns out to be none. The first-level sub-folder is the label; where all first-level sub-folders are
-    called train, test, val, valid or validation, they are the split and the second level is the label. `ignored` counts
-    the files left out because of their suffix.
+    Hidden files and folders, `__MACOSX`, `Thumbs.db` and dinoscope's own collections do not exist for it. Whatever has
+    an image's suffix is an item, also when it turns out to be none. The first-level sub-folder is the label; where all
+    first-level sub-folders are called train, test, val, valid or validation, they are the split and the second level is
+    the label. `ignored` counts the files left out because of their suffix, `ignored_endings` says how many have which.
 
     Raises:
         SourceError: The folder cannot be listed or holds no images.
@@ -93,11 +103,11 @@ class FolderSource:
     def __init__(self, root: str | os.PathLike[str] | Storage, listed: Listing | None = None) -> None:
         self._storage: Storage = LocalStorage(root) if isinstance(root, str | os.PathLike) else root
         self.name = self._storage.name
-        names, stamps, self.ignored = listed or self._storage.list(SUFFIXES)
+        names, stamps, self.ignored_endings = listed or self._storage.list(SUFFIXES)
+        self.ignored = self.ignored_endings.total()
         if not names:
-            raise SourceError(
-                f"no images in {self.name!r} ({self.ignored} other files); expected {', '.join(SUFFIXES)}"
-            )
+            others = describe_endings(self.ignored_endings) or "nor other files"
+            raise SourceError(f"no images in {self.name!r} ({others}); expected {', '.join(SUFFIXES)}")
         has_splits = has_split_folders(map(printable, names))
         self._items = Items(_file_items(map(printable, names), stamps, has_splits))
         self._odd = {index: name for index, name in enumerate(names) if printable(name) != name}  # no UTF-8
@@ -169,6 +179,7 @@ class _Subset:
         self.items: Sequence[Item] = Items(chosen) if isinstance(source.items, Items) else list(chosen)
         self.random_access: bool = getattr(source, "random_access", True)
         self.ignored: int = getattr(source, "ignored", 0)
+        self.ignored_endings: Counter[str] = getattr(source, "ignored_endings", None) or Counter()
         self.notes: Sequence[str] = getattr(source, "notes", ())
         self._source, self._rows = source, rows
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
@@ -17,7 +19,9 @@ __all__ = [
     "SUFFIXES",
     "Item",
     "Items",
+    "describe_endings",
     "digest",
+    "ending_of",
     "has_split_folders",
     "place_in_folders",
     "printable",
@@ -27,6 +31,8 @@ __all__ = [
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
+_ENDING_LETTERS = 12  # a longer one is a part of the name
+_ENDINGS = 5  # that are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,21 @@ def printable(name: str) -> str:
     except UnicodeEncodeError:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return name
+
+
+def ending_of(name: str) -> str:
+    """Return how a file's name ends, such as ".heic"; "" where what stands behind its last dot is only a part of it."""
+    letters = posixpath.splitext(name)[1][1:].lower()
+    told = letters.isalnum() and not letters.isdigit() and len(letters) <= _ENDING_LETTERS  # "scan.0042" has none
+    return f".{letters}" if told else ""
+
+
+def describe_endings(endings: Counter[str]) -> str:
+    """Return how many files have which ending, the most frequent ones: "12 .heic, 3 .txt, 1 without an ending"."""
+    ordered = sorted(endings.items(), key=lambda each: (-each[1], each[0]))
+    told = [f"{count:,} {ending or 'without an ending'}" for ending, count in ordered[:_ENDINGS]]
+    rest = sum(count for _, count in ordered[_ENDINGS:])
+    return ", ".join([*told, f"{rest:,} with other endings"] if rest else told)
 
 
 def sort_naturally(paths: list[str]) -> None:

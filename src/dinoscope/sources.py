@@ -13,7 +13,7 @@ from dinoscope.errors import InputError, SourceError
 from dinoscope.items import SUFFIXES, printable
 from dinoscope.sources_archive import ArchiveSource
 from dinoscope.sources_table import TableSource
-from dinoscope.storage import LocalStorage, Storage, is_pattern, is_remote, open_storage, split_pattern
+from dinoscope.storage import COLLECTION, LocalStorage, Storage, is_pattern, is_remote, open_storage, split_pattern
 from dinoscope.table_columns import TableColumns
 from dinoscope.table_files import TABLES
 
@@ -65,16 +65,20 @@ def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
 def _open_folder(storage: Storage, wanted: TableColumns) -> ImageSource:
     from dinoscope.images import FolderSource  # it opens its sources with this module
 
-    names, stamps, ignored = storage.list(SUFFIXES)
-    if names:
-        return FolderSource(storage, (names, stamps, ignored))
+    listed = storage.list(SUFFIXES)
+    if listed[0]:
+        return FolderSource(storage, listed)
     for suffixes in (ARCHIVES, (".parquet",)):
         files = storage.list(suffixes)[0]
         if files:
             return _open_all(storage, files, False, wanted)
     for packed in storage.list(PACKED_TARS)[0]:
         raise _packed(packed)
-    return FolderSource(storage)  # which says that there is none
+    if all(storage.stamps(sorted(COLLECTION))):
+        raise SourceError(
+            f"{storage.name!r} is a collection: expected the folder, archive or table of images that it was made of"
+        )
+    return FolderSource(storage, listed)  # which says that there is none
 
 
 def _open_named(storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns) -> ImageSource | None:

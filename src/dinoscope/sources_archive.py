@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from dinoscope.archive_index import Member, read_index
 from dinoscope.decode import ReducedImage, UnreadableError, read_reduced
 from dinoscope.errors import ImageError, SourceError
-from dinoscope.items import Item, Items, digest, has_split_folders, place_in_folders, printable, split_in_name
+from dinoscope.items import (
+    Item,
+    Items,
+    describe_endings,
+    digest,
+    ending_of,
+    has_split_folders,
+    place_in_folders,
+    printable,
+    split_in_name,
+)
 from dinoscope.storage import MAX_BYTES, OpenFiles, Storage
 
 __all__ = ["ArchiveSource"]
@@ -37,6 +47,7 @@ class ArchiveSource:
 
     Attributes:
         ignored: Number of other files inside.
+        ignored_endings: How many of them have which ending.
         notes: What a person should know: members left out, archives cut short.
 
     Raises:
@@ -49,14 +60,16 @@ class ArchiveSource:
         self._archives, self.name = list(archives), printable(archives[0]) if named else storage.name
         self._open = OpenFiles(storage.open, _OPEN)
         self._columns = {key: array(code) for key, code in (("archive", "L"), *_NUMBERS)}
-        self.ignored, self._remarks = 0, Counter[str]()
+        self.ignored_endings, self._remarks = Counter[str](), Counter[str]()
         listed = _Names(not named)
         for number, archive in enumerate(self._archives):
             self._add(number, archive, listed)
+        self.ignored = self.ignored_endings.total()
         self._items = Items(listed.items())
         self._drop_doubles()
         if not len(self._items):
-            raise SourceError(f"no images in {self.name!r} ({self.ignored} other files inside)")
+            others = describe_endings(self.ignored_endings) or "nor other files"
+            raise SourceError(f"no images in {self.name!r} ({others})")
         self.notes = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
 
     @property
@@ -89,8 +102,8 @@ class ArchiveSource:
                 listed.add(archive, member, split)
             elif member.remark:
                 self._remarks[member.remark] += 1
-            else:
-                self.ignored += 1
+            elif member.label is None:  # else an image's label comes from it
+                self.ignored_endings[ending_of(member.name)] += 1
 
     def _drop_doubles(self) -> None:
         last: dict[str, int] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -12,9 +13,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dinoscope.decode import WHOLE_BYTES, ReducedImage, UnreadableError, read_reduced
 from dinoscope.errors import ImageError, SourceError
-from dinoscope.items import digest, printable, sort_naturally
+from dinoscope.items import digest, ending_of, printable, sort_naturally
 
 __all__ = [
+    "COLLECTION",
     "MAX_BYTES",
     "Listing",
     "LocalStorage",
@@ -28,6 +30,7 @@ __all__ = [
     "split_pattern",
 ]
 
+COLLECTION = frozenset({"collection.json", "images.parquet"})  # one alone may be anybody's
 MAX_BYTES = 5 << 27  # of one image file that is read whole, 640 MiB: 100 million pixels of 16-bit RGB take 572
 _SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "file", "abfs", "abfss")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
@@ -36,7 +39,7 @@ _WILD = re.compile(r"[*?{]|\[[^/\\]+\]")
 
 Opened = TypeVar("Opened")
 
-Listing: TypeAlias = tuple[list[str], Iterable[str], int]  # names, stamps, number of other files
+Listing: TypeAlias = tuple[list[str], Iterable[str], Counter[str]]  # names, stamps, endings of the other files
 
 
 class Storage(Protocol):
@@ -47,10 +50,12 @@ class Storage(Protocol):
         """The folder's own name, for people: no path of a machine, no credentials."""
 
     def list(self, suffixes: tuple[str, ...]) -> Listing:
-        """List the files that end with one of the suffixes, in natural order; hidden ones do not exist.
+        """List the files that end with one of the suffixes, in natural order.
+
+        Hidden ones do not exist, nor does a folder that is a collection: its pictures are results.
 
         Returns:
-            Their names, the stamp of each (see `stamps`), and the number of other files.
+            Their names, the stamp of each (see `stamps`), and how many other files have which ending.
 
         Raises:
             SourceError: The folder cannot be listed.
@@ -145,19 +150,23 @@ class RemoteStorage:
             raise SourceError(f"cannot list {self._shown}: {self._reason(error)}") from None
         names: list[str] = []
         sizes, times = array("q"), array("q")
-        ignored = 0
+        ignored: Counter[str] = Counter()
+        marks = [info.path[len(self._root) :].lstrip("/") for info in infos if info.base_name in COLLECTION]
+        collections = _collections(marks)
         infos.reverse()
         while infos:  # each is freed once it is taken
             info = infos.pop()
             name = info.path[len(self._root) :].lstrip("/")
             if info.type != FileType.File or any(is_hidden(part) for part in name.split("/")):
                 continue
+            if name.startswith(collections):
+                continue
             if name.lower().endswith(suffixes):
                 names.append(name)
                 sizes.append(info.size or 0)
                 times.append(info.mtime_ns or 0)
             else:
-                ignored += 1
+                ignored[ending_of(name)] += 1
         listed = {name: place for place, name in enumerate(names)}
         sort_naturally(names)
         order = array("q", (listed[name] for name in names))
@@ -305,9 +314,16 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db")
 
 
-def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], int]:
-    """List the relative POSIX paths with one of the suffixes below a folder, and count the other files."""
-    found, ignored = [], 0
+def _collections(marks: Iterable[str]) -> tuple[str, ...]:
+    """Return how the names of all files in collections begin, from the files that mark one."""
+    held = Counter(name[: name.rfind("/") + 1] for name in marks)
+    return tuple(folder for folder, count in held.items() if count == len(COLLECTION))
+
+
+def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]]:
+    """List the relative POSIX paths with one of the suffixes below a folder, and count the endings of other files."""
+    found: list[str] = []
+    ignored: Counter[str] = Counter()
     seen: set[str] = set()  # each folder once, or links that form a loop would never end
     folders: list[str] = [""]
     links: list[str] = []  # followed last: an image goes by its own path before it goes by a link's
@@ -319,12 +335,15 @@ def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], int]:
         seen.add(place)
         below: list[str] = []
         linked: list[str] = []
+        others: Counter[str] = Counter()
+        begin, marks = len(found), 0
         try:
             with os.scandir(place) as listing:
                 for entry in listing:
                     if is_hidden(entry.name):
                         continue
                     path = folder + entry.name
+                    marks += entry.name in COLLECTION
                     if entry.name.lower().endswith(suffixes):
                         found.append(path)
                     elif entry.is_dir(follow_symlinks=False):
@@ -332,9 +351,13 @@ def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], int]:
                     elif entry.is_symlink() and os.path.isdir(entry.path):
                         linked.append(path + "/")
                     else:
-                        ignored += 1
+                        others[ending_of(entry.name)] += 1
         except OSError as error:
             raise SourceError(f"cannot list the folder {printable(folder) or root!r}: {error.strerror}") from error
+        if marks == len(COLLECTION):  # known only now: the order of a folder is anybody's guess
+            del found[begin:]
+            continue
+        ignored.update(others)
         folders += sorted(below)
         links += sorted(linked)
     return found, ignored
