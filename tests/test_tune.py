@@ -10,7 +10,7 @@ from dinoscope.knn import l2_normalize, neighbors
 from dinoscope.map_quality import map_difference
 from dinoscope.metrics import neighborhood_preservation, silhouette, trustworthiness
 from dinoscope.projection import umap
-from dinoscope.tune import pareto_front, tune
+from dinoscope.tune import _is_gain, pareto_front, tune
 
 GRID: dict[str, Any] = {"n_neighbors": (5, 30), "min_dist": (0.0, 0.8)}
 
@@ -78,7 +78,10 @@ def test_the_numbers_are_means_over_the_seeds(tuned):
     assert default.difference == pytest.approx(np.mean(differences))
 
 
-def test_the_front_and_the_recommendation_follow_from_the_table(tuned):
+def test_the_front_and_the_recommendation_follow_from_the_table(monkeypatch):
+    monkeypatch.setattr("dinoscope.tune._is_gain", lambda one, other: True)
+    vectors, labels = blobs()
+    tuned = tune(vectors, labels, **GRID)
     finalists = [each for each in tuned.settings if each.seeds == 3]
     aims = [(each.neighbors_kept, each.silhouette) for each in finalists]
     assert [each.on_front for each in finalists] == [not dominated(aims, i) for i in range(len(aims))]
@@ -89,15 +92,33 @@ def test_the_front_and_the_recommendation_follow_from_the_table(tuned):
     assert tuned.recommended is tuned.settings[best]
 
 
+def test_a_gain_counts_where_it_is_more_than_chance():
+    draw = np.random.default_rng(0)
+    noise = draw.normal(0, 0.01, (2, 400, 3, 2))
+    chance = [_is_gain(one, other) for one, other in zip(*noise, strict=True)]
+    assert 0.02 < np.mean(chance) < 0.3  # of two aims, three maps each
+    gain = np.array([0.1, -0.1])
+    assert all(_is_gain(one + gain, other) for one, other in zip(*noise, strict=True))  # one aim is enough
+    assert _is_gain(noise[0, 0, :1], noise[1, 0, :1])  # of one map each nothing is known
+
+
+def test_who_gains_nothing_over_the_default_is_not_recommended(monkeypatch):
+    vectors, labels = blobs()
+    monkeypatch.setattr("dinoscope.tune._is_gain", lambda one, other: False)
+    found = tune(vectors, labels, **GRID)
+    assert found.recommended is found.default
+    assert found.verdict == "Stay with the default (15, 0.1): what other settings gain, other seeds gain as well."
+
+
 def test_the_verdict_names_the_setting_and_what_the_default_costs(tuned):
     best, usual = tuned.recommended, tuned.default
     if best is usual:
         assert tuned.verdict.startswith("Stay with the default (15, 0.1)")
     else:
         assert tuned.verdict == (
-            f"Take n_neighbors {best.n_neighbors}, min_dist {best.min_dist:g}: the default (15, 0.1) keeps "
-            f"{usual.neighbors_kept:.1%} of the neighbours instead of {best.neighbors_kept:.1%}, "
-            f"with a silhouette of {usual.silhouette:.3f} instead of {best.silhouette:.3f}."
+            f"Take n_neighbors {best.n_neighbors}, min_dist {best.min_dist:g}: it keeps {best.neighbors_kept:.1%} of "
+            f"the neighbours, with a silhouette of {best.silhouette:.3f}; the default (15, 0.1) keeps "
+            f"{usual.neighbors_kept:.1%}, with {usual.silhouette:.3f}."
         )
     vectors, labels = blobs(40)
     alone = tune(vectors, labels, n_neighbors=[15], min_dist=[0.1], seeds=1)

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["map_", "tune"]
 
 _AXES = "xyz"
+_MOST_NEIGHBORS = 200  # of UMAP
 
 
 def map_(
     collection: CollectionPath,
     method: Annotated[str, typer.Option(help="umap, tsne or pca.")] = "umap",
     n_neighbors: Annotated[
-        int, typer.Option(min=2, max=200, help="UMAP: small, fine structure; large, the whole.")
+        int, typer.Option(min=2, max=_MOST_NEIGHBORS, help="UMAP: small, fine structure; large, the whole.")
     ] = 15,
     min_dist: Annotated[float, typer.Option(min=0.0, max=1.0, help="UMAP: how tightly points may lie.")] = 0.1,
     perplexity: Annotated[
@@ -127,6 +128,8 @@ def tune(
 
     suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
+    if max(sizes) > _MOST_NEIGHBORS:
+        raise InputError(f"--n-neighbors must be at most {_MOST_NEIGHBORS}, as for 'dinoscope map', got {max(sizes)}")
     opened = _open(collection, model)
     with _progress("maps") as show:
         found = opened.tuning(
@@ -152,6 +155,9 @@ def tune(
         f"seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
     )
     typer.echo(found.verdict)
+    best = found.recommended
+    if best is not found.default:
+        say(f"dinoscope map {collection} --n-neighbors {best.n_neighbors} --min-dist {best.min_dist:g}")
     say(str(target))
 
 

@@ -112,7 +112,8 @@ def tune(
     Two aims pull apart: neighbours kept, and the silhouette of the labels (without labels the rank correlation of the
     distances, the large picture). A setting is on the Pareto front when none beats it in one without losing in the
     other. Recommended is the setting of the front nearest to the ideal point, each aim scaled from the worst to the
-    best of the grid. All settings are mapped with one seed; the better half by that distance, the front so far and
+    best of the grid; or the default, where that setting's gain over it is within two standard errors over the seeds, in
+    both aims. All settings are mapped with one seed; the better half by that distance, the front so far and
     the default get the other seeds as well, and only those can be on the front. The default setting is always among
     them.
 
@@ -183,6 +184,7 @@ class _Bench:
         self.unit, self.k, self._say = unit, k, on_progress
         self.graph: NeighborGraph = neighbors(unit, max(largest - 1, k))
         self.trials: dict[tuple[int, float], list[_Trial]] = {}
+        self._columns = [0, 3 if self.labels is None else 2]  # of the numbers, the aims
 
     def run(self, jobs: list[tuple[int, float, int]], total: int) -> None:
         """Make the maps of ``jobs`` (n_neighbors, min_dist, seed)."""
@@ -216,10 +218,13 @@ class _Bench:
         means: NDArray[np.float64] = np.asarray([trial.numbers for trial in self.trials[setting]]).mean(axis=0)
         return means
 
+    def aims_of(self, setting: tuple[int, float]) -> NDArray[np.float64]:
+        """Return what is to be large of each map of a setting (seeds, 2); a correlation that does not exist is 0."""
+        return np.nan_to_num([[trial.numbers[at] for at in self._columns] for trial in self.trials[setting]])
+
     def aims(self, settings: list[tuple[int, float]]) -> NDArray[np.float64]:
-        """Return what is to be large (S, 2); a correlation that does not exist counts as none."""
-        columns = [0, 3 if self.labels is None else 2]
-        return np.nan_to_num(np.stack([self.means(each)[columns] for each in settings]))
+        """Return the means of that over the seeds (S, 2)."""
+        return np.stack([self.aims_of(each).mean(axis=0) for each in settings])
 
 
 def _grid(n_neighbors: Sequence[int], min_dist: Sequence[float], count: int) -> list[tuple[int, float]]:
@@ -245,15 +250,29 @@ def _distance_to_ideal(aims: NDArray[np.float64]) -> NDArray[np.float64]:
     return distance
 
 
+def _is_gain(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Tell whether some maps gain over others in one of the aims (seeds, A) by more than two standard errors."""
+    if min(len(one), len(other)) < 2:
+        return True  # nothing is known of chance
+    error = np.sqrt(one.var(axis=0, ddof=1) / len(one) + other.var(axis=0, ddof=1) / len(other))
+    return bool((one.mean(axis=0) - other.mean(axis=0) > 2 * error).any())
+
+
 def _conclude(
     bench: _Bench, grid: list[tuple[int, float]], finalists: list[tuple[int, float]], positions: NDArray[np.intp]
 ) -> Tuning:
     front = dict(zip(finalists, pareto_front(bench.aims(finalists)).tolist(), strict=True))
     settings = {each: _setting(bench, each, front.get(each, False)) for each in grid}
     far = np.where([each.on_front for each in settings.values()], _distance_to_ideal(bench.aims(grid)), np.inf)
-    recommended, default = settings[grid[int(far.argmin())]], settings[_default(len(bench.unit))]
+    best, usual = grid[int(far.argmin())], _default(len(bench.unit))
     aim = "rank correlation" if bench.labels is None else "silhouette"
-    verdict = _verdict(recommended, default, aim)
+    verdict = _verdict(settings[best], settings[usual], aim)
+    if best != usual and not _is_gain(bench.aims_of(best), bench.aims_of(usual)):
+        verdict = (
+            f"Stay with the default ({usual[0]}, {usual[1]:g}): what other settings gain, other seeds gain as well."
+        )
+        best = usual
+    recommended, default = settings[best], settings[usual]
     return Tuning(tuple(settings.values()), recommended, default, aim, verdict, positions, bench.k)
 
 
@@ -281,7 +300,7 @@ def _verdict(recommended: Setting, default: Setting, aim: str) -> str:
     if recommended is default:
         return f"Stay with {usual}: no setting of the grid is nearer to the best of neighbours kept and {aim}."
     return (
-        f"Take n_neighbors {recommended.n_neighbors}, min_dist {recommended.min_dist:g}: {usual} keeps "
-        f"{default.neighbors_kept:.1%} of the neighbours instead of {recommended.neighbors_kept:.1%}, "
-        f"with a {aim} of {default.aim:.3f} instead of {recommended.aim:.3f}."
+        f"Take n_neighbors {recommended.n_neighbors}, min_dist {recommended.min_dist:g}: it keeps "
+        f"{recommended.neighbors_kept:.1%} of the neighbours, with a {aim} of {recommended.aim:.3f}; {usual} keeps "
+        f"{default.neighbors_kept:.1%}, with {default.aim:.3f}."
     )
