@@ -20,7 +20,10 @@ def cli_page() -> str:
 
     group: Any = typer.main.get_command(app)
     page = [NOTE, "# Command line\n\n", f"{group.help}\n\n"]
-    page.append("Results go to stdout, remarks to stderr; an expected error is one line and exit code 1.\n")
+    page.append(
+        "Results go to stdout, remarks to stderr. An expected error is one line and exit code 1; a command line that "
+        "makes no sense (an unknown option, a number out of range) is one line and exit code 2; Ctrl-C ends with 130.\n"
+    )
     for name, command in group.commands.items():
         page.append(_section(f"dinoscope {name}", command))
         for sub_name, sub_command in getattr(command, "commands", {}).items():
@@ -39,7 +42,7 @@ def _parameter_row(parameter: Any) -> str:
     is_argument = parameter.param_type_name == "argument"
     names = parameter.metavar or parameter.name.upper() if is_argument else "`, `".join(parameter.opts)
     shown = "" if parameter.default in (None, False) or parameter.required else f"`{parameter.default}`"
-    text = re.sub(r"\s+", " ", parameter.help or "")
+    text = re.sub(r"\s+", " ", parameter.help or "").replace("\\[", "[")  # escaped from Typer's markup
     return f"| `{names}` | {text} | {shown} |\n"
 
 

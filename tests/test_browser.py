@@ -130,6 +130,23 @@ def test_the_sections_are_below_and_nothing_sticks_out(visit, size, dark):
     see.until(lambda: see.page.evaluate("scrollY") == 0, "the way back is closed")
 
 
+def test_on_a_phone(visit):
+    """Nothing of the map lies under its buttons, and what a figure means is not a column of one word a line."""
+    see = visit(size=PHONE)
+    names = ("Ankle boot", "Dress", "Pullover", "Trouser")
+    see.page.get_by_role("button", name="Label", exact=True).click()
+    for name in names:
+        see.colour_of(name)
+    see.page.get_by_role("button", name="Hide the legend").click()
+    see.open_panel("Numbers")
+    tools = see.page.locator(".tools").bounding_box()
+    places = np.concatenate([see.places_of(value) for value in names])
+    assert places[:, 0].max() < tools["x"]
+    widths = see.page.locator("#report .meanings td:last-child").evaluate_all("all => all.map((td) => td.offsetWidth)")
+    assert len(widths) > 10
+    assert min(widths) > 300
+
+
 def test_the_sections_follow_the_theme_that_was_chosen(visit):
     see = visit()
     picture = "document.querySelector('#report picture img').currentSrc"

@@ -49,7 +49,7 @@ def photos(tmp_path_factory):
             twin = root / "train" / label / f"twin-{index:03d}.png"
             twin.parent.mkdir(parents=True, exist_ok=True)
             (image.resize((56, 56)) if index == 0 else image).save(twin)
-    moved = next((root / "train" / "Trouser").glob("*.png"))  # one label that is wrong
+    moved = min((root / "train" / "Trouser").glob("*.png"))  # one label that is wrong
     moved.rename(root / "train" / "Bag" / "wrong.png")
     return root
 

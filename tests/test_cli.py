@@ -2,12 +2,15 @@ import dataclasses
 import inspect
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
 from dinoscope import Collection, __version__, cli, datasets
@@ -287,3 +290,96 @@ def test_array_file(run, tmp_path):
     assert code == 0
     assert "embedded 20 images" in err
     assert Path(tmp_path / "c" / "collection.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("map", "photos"), "photos is a folder but no collection: embed it with 'dinoscope embed photos -o photos.di"),
+        (("info", "photos", "--verify"), "embed it with 'dinoscope embed photos -o photos.dino'"),
+        (("survey", "photos"), "embed it with 'dinoscope embed photos -o photos.dino'"),
+        (("map", "empty"), "empty is no collection: make one with 'dinoscope embed SOURCE -o empty'"),
+        (("map", "file.zip"), "file.zip is no collection: expected the folder that 'dinoscope embed SOURCE -o' made"),
+        (
+            ("report", "c", "-o", "photos"),
+            "cannot write 'photos', which is a folder: expected a file that ends with .h",
+        ),
+        (("survey", "c", "-o", "photos"), "cannot write 'photos', which is a folder"),
+        (("receipt", "c", "-o", "photos"), "cannot write 'photos', which is a folder"),
+        (("report", "c", "-o", "x.pdf"), "cannot write 'x.pdf': expected a name that ends with .html or .htm"),
+        (("receipt", "c", "-o", "x.txt"), "cannot write 'x.txt': expected a name that ends with .json"),
+        (("verify", "c", "photos"), "c is a folder, expected a receipt: make one with 'dinoscope receipt COLLECTION"),
+        (("embed", "photos", "-o", "d", "--data-dir", "nothere"), "--data-dir is for data sets (fashion-mnist, "),
+        (("embed", "photos", "-o", "d", "--on", "foo"), "--on expects ray, HOST:PORT or ray://HOST:PORT, got 'foo'"),
+        (("survey", "c", "--on", "foo"), "--on expects ray, HOST:PORT or ray://HOST:PORT, got 'foo'"),
+        (("search", "c", "1", "--weights", "nothere"), "--weights is for an image file, and 1 is a row"),
+        (("search", "c", "1", "--on", "foo"), "expected http(s)://HOST:PORT or the name of a file that ends with .db"),
+        (("search", "c", "x.png"), "x.png: cannot be read: No such file or directory (a query is a row number or an i"),
+    ],
+)
+def test_advice_is_right_and_comes_before_any_work(run, photos, collection, tmp_path, monkeypatch, args, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Collection, "scores", lambda *_: pytest.fail("it was begun"))
+    (tmp_path / "photos").symlink_to(photos)
+    (tmp_path / "c").symlink_to(collection)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.zip").touch()
+    code, out, err = run(*args)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("dinoscope: ")
+    assert message in err
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["c", "empty", "file.zip", "photos"]
+
+
+def test_options_without_effect_are_told(run, collection, photos):
+    code, _, err = run(
+        "embed", photos, "-o", collection, "--model", "mini-fashion", "--upstream", "--on", "127.0.0.1:9"
+    )
+    assert code == 0
+    assert "--upstream has no effect on mini-fashion" in err
+    assert "--on 127.0.0.1:9 had no effect: there was nothing to embed" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("search", "c", "1", "-k", "0"), ("'-k'", "0")),
+        (("search", "c", "1", "-k", "many"), ("'-k'", "'many'")),
+        (("embed",), ("'SOURCE'",)),
+        (("embed", "x", "--outptu", "y"), ("--outptu",)),
+        (("mop",), ("'mop'",)),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_one_line(run, args, told):
+    code, out, err = run(*args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("dinoscope: ")
+    assert all(text in err for text in told)
+    assert err.endswith(f"see 'dinoscope{'' if args == ('mop',) else ' ' + args[0]} --help'\n")
+
+
+def test_ctrl_c_ends_every_command_with_a_word(run, collection, monkeypatch):
+    def stop(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Collection, "scores", stop)
+    assert run("score", collection) == (130, "", "\nstopped; what was computed before is kept\n")
+
+
+def test_brackets_in_a_help_text_are_no_markup():
+    from rich.text import Text
+
+    group: Any = typer.main.get_command(cli.app)
+    commands = [each for one in group.commands.values() for each in (one, *getattr(one, "commands", {}).values())]
+    helps = [text for one in commands for text in (one.help, one.epilog, *(p.help for p in one.params)) if text]
+    assert any("dinoscope\\[ray]" in text for text in helps)
+    for text in helps:
+        assert Text.from_markup(text).plain == text.replace("\\[", "[")
+
+
+def test_one_image_has_no_look_alike(run, photos, tmp_path):
+    (tmp_path / "one").mkdir()
+    shutil.copy(next(iter(sorted(photos.rglob("*.png")))), tmp_path / "one")
+    Collection.from_images(tmp_path / "one", tmp_path / "c", model="mini-fashion")
+    assert run("search", tmp_path / "c", 0) == (0, "", "there is no other image in this collection\n")
+    assert json.loads(run("search", tmp_path / "c", 0, "--json")[1]) == []

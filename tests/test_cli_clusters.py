@@ -1,5 +1,7 @@
 import io
 import json
+import re
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -60,8 +62,33 @@ def test_stability_and_nulls(run, collection):
         assert each["weak"] in (True, False)
         assert set(each["also_in"]) <= {"pixels", "untrained network"}
     out = run("cluster", collection, "-k", 3, "--stability", "--nulls")[1]
-    for words in ("weak?", "also in", "mean stability", "AMI, with the labels", "untrained network"):
+    for words in ("weak?", "also in", "stability   accuracy", "labels (accuracy, NMI, AMI, ARI)", "untrained network"):
         assert words in out
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off(run, collection, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    out = re.sub(r"\x1b\[\d*m", "", run("cluster", collection, "-k", 3, "--stability", "--nulls")[1])
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    for words in ("weak?", "also in", "medoid", "most common labels", "stability", "ARI"):
+        assert words in out
+
+
+def test_what_cannot_be_told_of_one_cluster_is_left_empty(run, collection):
+    out = run("cluster", collection, "-k", 1)[1]
+    assert "nan" not in out
+    assert "purity" in out
+
+
+def test_purity_is_of_the_labelled_images(run, collection, tmp_path):
+    note = "purity is of the images with a label"
+    assert note not in run("cluster", collection, "-k", 3)[1]
+    labels = [None if at % 3 else "a" for at in range(60)]
+    pixels = load_dataset("fashion-mnist-test").pixels[:60]
+    Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=labels)
+    assert note in run("cluster", tmp_path / "c", "-k", 3)[1]
 
 
 def test_clusters_of_which_the_nulls_sample_holds_nothing(collection, monkeypatch):

@@ -91,7 +91,11 @@ def test_on_a_terminal_each_model_is_one_line(monkeypatch, columns):
     monkeypatch.setattr(sys, "stdout", terminal := Terminal())
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
+    said: list[str] = []
+    monkeypatch.setattr("dinoscope.terminal.say", said.append)
     module._print_models(list(MODELS.values()), dict.fromkeys(MODELS, False))
+    left_out = {80: "images/s and descriptions", 100: "descriptions"}.get(columns)
+    assert said == ([f"{left_out} need a terminal of 120 columns, or --json"] if left_out else [])
     lines = re.sub(r"\x1b\[\d*m", "", terminal.getvalue()).splitlines()
     assert max(map(len, lines)) <= columns
     assert len([line for line in lines if line.strip()]) == len(MODELS) + 5 + 2  # titles; head and rule

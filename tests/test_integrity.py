@@ -254,7 +254,7 @@ def test_info_verify(collection, run):
     assert len(json.loads(out)["damage"]) == 1
     code, _, err = run("info", collection.parent, "--verify")
     assert code == 1
-    assert "is no collection" in err
+    assert f"is a folder but no collection: embed it with 'dinoscope embed {collection.parent} -o " in err
 
 
 def test_a_damaged_file_of_every_kind_is_one_line(collection, run):

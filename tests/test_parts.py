@@ -274,7 +274,8 @@ def double(factor, item):
     return item, factor * item
 
 
-def test_items_are_taken_as_they_are_needed():
+def test_items_are_taken_as_they_are_needed(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: {3}, raising=False)  # as in a container
     taken = []
 
     def items():
@@ -288,7 +289,7 @@ def test_items_are_taken_as_they_are_needed():
         found.append(result)
         most = max(most, len(taken) - len(found))
     assert sorted(found) == [(item, 2 * item) for item in range(12)]
-    assert most <= min(os.cpu_count() or 1, 8)
+    assert most <= 1
     with pytest.raises(InputError, match="13"):
         list(run_here(double, 2, [13, *range(9)]))
 

@@ -235,6 +235,18 @@ def test_bad_addresses_are_named(published, uri, message):
         publish(published[0], uri)
 
 
+def test_a_label_that_is_not_published_is_told_with_those_that_are(run, published):
+    collection, uri = published
+    code, out, err = run("search", collection.path, 0, "--on", uri, "--label", "Bga")
+    assert (code, out) == (0, "")
+    known = sorted(set(collection.labels))
+    assert err == f"no image has the label 'Bga'; there are: {', '.join(known)}\n"
+    assert (
+        "no image has the split 'no'; there are: none"
+        in run("search", collection.path, 0, "--on", uri, "--split", "no")[2]
+    )
+
+
 def test_other_expected_errors(run, published, tmp_path, monkeypatch):
     collection, uri = published
     monkeypatch.setenv("MILVUS_TOKEN", "sesame-open")

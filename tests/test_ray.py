@@ -38,14 +38,23 @@ def local(source, tmp_path_factory):
 
 
 def ray_workers():
-    found = []
+    """The workers that this process started, through its nodes: others may run on this machine, too."""
+    parents, workers = {}, []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
+            after_the_name = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(after_the_name[1])
             if b"ray::MapWorker" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
+                workers.append(int(folder.name))
         except OSError:  # it has just ended
             continue
-    return found
+    return [pid for pid in workers if os.getpid() in ancestors(pid, parents)]
+
+
+def ancestors(pid, parents):
+    while pid in parents:
+        pid = parents[pid]
+        yield pid
 
 
 def check_same(found, expected):

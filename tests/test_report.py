@@ -264,6 +264,7 @@ def test_what_is_stored_is_shown_too(folder, tmp_path):
     found = collection.tuning(n_neighbors=[5], min_dist=[0.1], seeds=1, sample=40)
     page = Page(write_report(Collection(path), tmp_path / "r.html").read_text("utf-8"))
     assert found.verdict in page.section("tuning")["text"]
+    assert page.all("figure", "scroll", inside=page.section("tuning"))  # on a narrow page too it can be read
     text = page.section("cluster-quality")["text"]
     for part in ("stability", "shuffled features", "pixels", "untrained network"):
         assert part in text
@@ -371,6 +372,7 @@ def test_some_without_labels(tmp_path):
     labels = [None if i % 4 == 0 else LABELS[i % 3] for i in range(40)]
     page = Page(write_report(make(tmp_path / "c", pictures(40), labels), tmp_path / "r.html").read_text("utf-8"))
     assert "no label 10" in page.all("ul", "legend")[0]["text"]
+    assert "the most common label among the images that have one" in page.section("cluster-quality")["text"]
     assert "None" not in page.section("queries")["text"]
 
 

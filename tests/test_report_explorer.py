@@ -17,6 +17,7 @@ from dinoscope.collection import Collection
 from dinoscope.errors import InputError
 from dinoscope.explorer_data import ModelData
 from dinoscope.images import ArraySource, Item
+from dinoscope.plots import PALETTE
 from dinoscope.report import write_report
 from tests.test_report import LABELS, Page, make, pictures, without_images
 
@@ -157,6 +158,12 @@ def test_every_image_has_its_thumbnail(folder, held, notes):
         stored = np.asarray(Image.open(io.BytesIO(collection.thumbnails([position])[0])).convert("RGB"))
         assert (np.asarray(shown[position].convert("RGB"))[2:22, 2:22] == stored).all()  # 20 in a tile of 24 pixels
     assert notes == ["thumbnails of 24 px for all 90 images, 12 neighbours of each"]
+
+
+def test_the_page_and_the_pictures_have_one_palette():
+    source = (Path(__file__).parents[1] / "web" / "src" / "map" / "colours.ts").read_text("utf-8")
+    (palette,) = re.findall(r"CATEGORIES = \[(.*?)\]", source, re.DOTALL)
+    assert tuple(re.findall(r'"(#[0-9a-f]{6})"', palette)) == PALETTE
 
 
 def test_the_sections_are_below_it(page):

@@ -209,7 +209,7 @@ def test_broken_http(live, model):
         (search + "Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n").encode(),
     ]  # fmt: skip
     for content in broken * 3:
-        with socket.create_connection(("127.0.0.1", live), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", live), timeout=60) as connection:
             answer = b""
             try:
                 connection.sendall(content)
@@ -220,7 +220,7 @@ def test_broken_http(live, model):
                 pass
         assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), content[:80]
         assert b"root:" not in answer
-    with socket.create_connection(("127.0.0.1", live), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", live), timeout=60) as connection:
         connection.sendall(b"GET /api/collection HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert connection.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
 

@@ -39,7 +39,7 @@ def test_a_click_does_not_wait_for_what_is_computed(folder):
         base, _, explorer = opened(server)
 
         def ask(done):
-            computed = explorer.heavy.start(object(), lambda: done.wait(10))
+            computed = explorer.heavy.start(object(), lambda: done.wait(60))
             try:
                 told = [server.get(f"{base}/images/0").json(), server.post(f"{base}/search", content=upload).json()]
                 assert not computed.done()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from dinoscope.decode import UnreadableError, thumbnail
 from dinoscope.errors import ImageError
 from dinoscope.images import ImageSource, load_reduced
+from dinoscope.machine import cores
 
 if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
@@ -94,7 +94,7 @@ def _decode_ahead(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) ->
     """Decode in threads, in order, never more than a few batches ahead of the model."""
     ahead = 3 * encoder.batch_size
     waiting: deque[tuple[Job, Future[Decoded]]] = deque()
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="decode") as pool:
         try:
             for job in jobs:
                 waiting.append((job, pool.submit(_decode, source, encoder, job)))

@@ -16,13 +16,26 @@ from dinoscope.cli_clean import clean
 from dinoscope.cli_clusters import cluster
 from dinoscope.cli_compare import compare
 from dinoscope.cli_explore import explore
-from dinoscope.cli_integrity import print_verification, receipt, verify
+from dinoscope.cli_info import info
+from dinoscope.cli_integrity import receipt, verify
 from dinoscope.cli_maps import map_, tune
 from dinoscope.cli_models import app as models
-from dinoscope.cli_options import INTERRUPTED, CollectionPath, DeviceOption, JsonOption, ModelOption
-from dinoscope.cli_publish import LabelOption, NameOption, OnOption, SplitOption, publish
+from dinoscope.cli_options import (
+    INTERRUPTED,
+    ClusterOption,
+    CollectionPath,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    check_cluster,
+    check_data_dir,
+    check_output,
+    open_collection,
+)
+from dinoscope.cli_publish import publish
+from dinoscope.cli_search import search
 from dinoscope.cli_survey import survey
-from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.errors import DinoscopeError
 
 if TYPE_CHECKING:
     from dinoscope.batches import Batches
@@ -46,6 +59,8 @@ KOption = Annotated[
 
 
 EXPECTED_ERROR = 1  # exit code
+# Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]
 _SHIPPED = "fashion-mnist-test"  # what the demo runs on
 
 
@@ -153,10 +168,7 @@ def embed(
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
     device: DeviceOption = "auto",
-    on: Annotated[
-        str | None,
-        typer.Option(metavar="ray", help="Share the work out by Ray: ray, or HOST:PORT of a cluster; dinoscope[ray]."),
-    ] = None,
+    on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -171,11 +183,14 @@ def embed(
     summary = collection.embedded
     if summary is None:
         return
+    if on is not None and not summary.embedded:
+        say(f"--on {on} had no effect: there was nothing to embed")
     if as_json:
         print_json({
             "embedded": summary.embedded, "reused": summary.reused, "removed": summary.removed,
             "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
-            "seconds": round(summary.seconds, 3), "model": summary.model, "images": len(collection),
+            "seconds": round(summary.seconds, 3), "model": summary.model, "device": summary.device,
+            "precision": summary.precision, "images": len(collection),
         })  # fmt: skip
         return
     summarise(summary)
@@ -200,51 +215,16 @@ def score(
     """Say in numbers how far to trust the map, the clusters and the embedding."""
     from dinoscope.terminal import print_json, print_table, score_rows
 
-    scores = _open(collection, model).scores(k)
+    scores = open_collection(collection, model).scores(k)
     if as_json:
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
 
 
-@app.command(epilog="Examples:  dinoscope search photos.dino 17      dinoscope search photos.dino cat.jpg -k 5 --json")
-def search(
-    collection: CollectionPath,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="A row number, or any image file.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of answers.")] = 10,
-    model: ModelOption = None,
-    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
-    on: OnOption = None,
-    name: NameOption = None,
-    label: LabelOption = None,
-    split: SplitOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Find the images most like one image, in the collection or, with --on, where 'dinoscope publish' put it."""
-    from dinoscope.publish import search_published
-    from dinoscope.terminal import print_json, print_table
-
-    if on is None and (name or label or split):
-        raise InputError("--name, --label and --split choose among what is published: name the place with --on")
-    opened = _open(collection, model)
-    is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
-    what = int(query) if is_row else Path(query)
-    if on is None:
-        matches = opened.search(what, k, weights=weights)
-    else:
-        matches = search_published(
-            opened, on, what, k, name=name, labels=label or (), splits=split or (), weights=weights
-        )
-    if as_json:
-        print_json([vars(match) for match in matches])
-        return
-    print_table(
-        ("similarity", "row", "id", "label"),
-        [(f"{m.similarity:.3f}", str(m.row), m.id, m.label or "") for m in matches],
-        right=(0, 1),
-    )
-
-
+app.command(epilog="Examples:  dinoscope search photos.dino 17      dinoscope search photos.dino cat.jpg -k 5 --json")(
+    search
+)
 app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(explore)
 
 
@@ -263,7 +243,8 @@ def report(
     """Write the explorer, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
     from dinoscope.terminal import say
 
-    typer.echo(str(_open(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
+    check_output(output, ".html", ".htm")
+    typer.echo(str(open_collection(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
 
 
 app.command(epilog="Example:  dinoscope receipt photos.dino -o receipt.json")(receipt)
@@ -275,49 +256,7 @@ app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-pl
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.add_typer(models, name="models")
 
-
-@app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")
-def info(
-    collection: CollectionPath,
-    model: ModelOption = None,
-    check: Annotated[
-        bool, typer.Option("--verify", help="Check every checksum and row; exit with 1 if anything is damaged.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Say what a collection holds, or whether it is whole."""
-    from collections import Counter
-
-    from dinoscope.members import list_models
-    from dinoscope.terminal import print_json, print_table
-
-    if check:
-        print_verification(collection, as_json)
-        return
-    opened = _open(collection, model)
-    facts: dict[str, Any] = {
-        "source": f"{opened.name} ({opened.kind})",
-        "images": len(opened),
-        "model": opened.model["model"],
-        "models": list_models(opened.path),
-        "vector": opened.model["dim"],
-        "resolution": opened.model["resolution"],
-        "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
-        "splits": dict(Counter(split for split in opened.splits if split is not None)),
-        "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
-        "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in opened.failures],
-        "megabytes": round(sum(p.stat().st_size for p in opened.path.rglob("*") if p.is_file()) / 1e6, 1),
-    }
-    if as_json:
-        print_json(facts)
-        return
-    texts = {**facts, "images": f"{facts['images']:,}", "models": ", ".join(facts["models"])}
-    for name in ("labels", "splits", "results"):
-        pairs = list(facts[name].items())
-        more = f", and {len(pairs) - 12} more" if len(pairs) > 12 else ""
-        texts[name] = (", ".join(f"{key} {count:,}" for key, count in pairs[:12]) + more) or "none"
-    texts["failures"] = "\n".join(f"{f['id']}: {f['reason']}" for f in facts["failures"]) or "none"
-    print_table(("", ""), [(name, str(value)) for name, value in texts.items()])
+app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")(info)
 
 
 def _embed(
@@ -332,6 +271,7 @@ def _embed(
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
+    check_data_dir(source, data_dir)
     ignored = getattr(images, "ignored", 0)
     if ignored:  # HEIC and raw photographs would vanish silently
         say(f"left out {counted(ignored, 'file')} whose names are not those of images that dinoscope reads")
@@ -343,6 +283,7 @@ def _embed(
             f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
             f"{encoder.reason}"
         )
+    _say_if_in_vain(encoder, settings)
     try:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(
@@ -357,15 +298,23 @@ def _embed(
 
 def _batches(on: str | None, workers: int | None) -> Batches | None:
     """Return what shares the work out, where that was asked for."""
-    from dinoscope.errors import InputError
-
+    check_cluster(on, workers)
     if on is None:
-        if workers is not None:
-            raise InputError("--workers counts the workers of --on: add --on ray")
         return None
     from dinoscope.ray_batches import OnRay
 
     return OnRay(on, workers)
+
+
+def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
+    """Say that ``--upstream`` makes no difference to a model that prepares images in one way only."""
+    from dinoscope.preprocess import preprocessing_of
+    from dinoscope.terminal import say
+
+    if settings.get("upstream"):
+        usual = preprocessing_of(encoder.model.family, pad=settings["pad"])
+        if encoder.preprocessing == usual:
+            say(f"--upstream has no effect on {encoder.model.name}, which prepares images in one way only")
 
 
 def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
@@ -384,14 +333,17 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
         )
 
 
-def _open(path: Path, model: str | None) -> Collection:
-    from dinoscope.collection import Collection
-
-    return Collection(path, model)
+def _usage(error: Any) -> str:
+    """Return what is wrong with a command line as one line: Typer's words, what it got, and where help is."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    reasons = getattr(error.__cause__, "errors", None)  # newer versions of Typer leave out the value
+    got = f", got {reasons()[0]['input']!r}" if callable(reasons) else ""
+    command = error.ctx.command_path if error.ctx is not None else "dinoscope"
+    return f"{text[:1].lower()}{text[1:]}{got}; see '{command} --help'"
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line and exit code 1."""
+    """Run the command line; an expected error is one line and exit code 1, a command that is none 2."""
     import warnings
 
     from dinoscope.terminal import say
@@ -400,7 +352,17 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a pipe's encoding lacks, as on Windows, ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # which newer versions of Typer return
+            raise typer.Abort
+        raise SystemExit(code)
+    except typer.Abort:
+        say("\nstopped; what was computed before is kept")
+        raise SystemExit(INTERRUPTED) from None
+    except _UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # that has printed the help
+            say(f"dinoscope: {_usage(error)}")
+        raise SystemExit(error.exit_code) from None
     except DinoscopeError as error:
         say(f"dinoscope: {error}")
         raise SystemExit(EXPECTED_ERROR) from None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
 
 __all__ = ["cluster"]
+
+_WIDE = 120  # columns from which one line holds all that is known of a cluster
 
 
 class MethodName(StrEnum):
@@ -133,15 +137,24 @@ def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], sp
     names = ["cluster", "images", "cohesion", *optional, *(["weak?", "also in"] if tested else []), "medoid"]
     lines = []
     for row in rows:
-        cells = [str(row["cluster"]), f"{row['size']:,}", f"{row['cohesion']:.2f}"]
-        cells += [_number(row.get(name)) for name in optional]
+        cells = [str(row["cluster"]), f"{row['size']:,}"]
+        cells += [_number(row.get(name)) for name in ("cohesion", *optional)]
         if tested:
             cells += ["weak" if row["weak"] else "", ", ".join(row["also_in"])]
         cells.append(f"{row['medoid_id']} (row {row['medoid']})")
         if labelled:
             cells.append(", ".join(f"{label} {count / row['size']:.0%}" for label, count in row["labels"]))
         lines.append(cells)
-    print_table([*names, *(["most common labels"] if labelled else [])], lines, right=tuple(range(3 + len(optional))))
+    names += ["most common labels"] if labelled else []
+    right = tuple(range(3 + len(optional)))
+    if tested and sys.stdout.isatty() and get_terminal_size().columns < _WIDE:
+        split = names.index("medoid")
+        print_table(names[:split], [cells[:split] for cells in lines], right=right)
+        print_table(["cluster", *names[split:]], [[cells[0], *cells[split:]] for cells in lines], right=(0,))
+    else:
+        print_table(names, lines, right=right)
+    if "purity" in optional and any(label is None for label in opened.labels[found.labels >= 0]):
+        typer.echo("purity is of the images with a label; the shares of the labels are of all images of a cluster")
     left_out = int((found.labels < 0).sum())
     if left_out:
         typer.echo(f"{left_out:,} of {len(opened):,} images are in no cluster")
@@ -151,22 +164,25 @@ def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], sp
 
 
 def _print_nulls(judged: ClusterJudgement) -> None:
-    """Print every score of the whole beside those of the nulls."""
+    """Print the scores of the whole, and below them those of each null."""
     from dinoscope.terminal import print_table
 
-    columns = [("these clusters", judged.quality, judged.agreement)]
-    columns += [(null.name, null.quality, null.agreement) for null in judged.nulls]
-    lines = [["clusters", *(str(len(quality.sizes)) for _, quality, _ in columns)]]
-    lines.append(["silhouette, in its own vectors", *(_number(quality.silhouette) for _, quality, _ in columns)])
-    if any(_mean(quality.stability) is not None for _, quality, _ in columns):
-        lines.append(["mean stability", *(_number(_mean(quality.stability)) for _, quality, _ in columns)])
-    for name in judged.agreement:
-        title = name if name == "accuracy" else name.upper()
-        lines.append([f"{title}, with the labels", *(_number(scores.get(name)) for _, _, scores in columns)])
-    print_table(["", *(name for name, _, _ in columns)], lines, right=tuple(range(1, len(columns) + 1)))
+    found = [("these clusters", judged.quality, judged.agreement)]
+    found += [(null.name, null.quality, null.agreement) for null in judged.nulls]
+    steady = any(_mean(quality.stability) is not None for _, quality, _ in found)
+    names = ["", "k", "silhouette", *(["stability"] if steady else [])]
+    names += [name if name == "accuracy" else name.upper() for name in judged.agreement]
+    lines = []
+    for name, quality, agreement in found:
+        cells = [name, str(len(quality.sizes)), _number(quality.silhouette)]
+        cells += [_number(_mean(quality.stability))] if steady else []
+        lines.append([*cells, *(_number(agreement.get(score)) for score in judged.agreement)])
+    print_table(names, lines, right=tuple(range(1, len(names))))
     typer.echo(
-        "weak: no more cohesive than clusters of shuffled features, or not stable. also in: the same cluster is found "
-        "without the model.\nSilhouettes of different vectors cannot be compared; stability and agreement can."
+        "weak: no more cohesive than clusters of shuffled features, or not stable.\n"
+        "also in: the same cluster is found without the model.\n"
+        "Silhouettes, each in its own vectors, cannot be compared; stability and\n"
+        "agreement with the labels (accuracy, NMI, AMI, ARI) can."
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli_options import CollectionPath, ModelOption
+from dinoscope.cli_options import CollectionPath, ModelOption, say_missing
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def explore(
     except BaseException:
         listening.close()
         raise
+    workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
+    say_missing(collection, workspace.data(workspace.shown).collection)
     address = _address(host, listening.getsockname()[1], token)
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli_options import CollectionPath, DeviceOption, JsonOption, ModelOption
+from dinoscope.cli_options import (
+    CollectionPath,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    check_data_dir,
+    check_output,
+    open_collection,
+)
 
 if TYPE_CHECKING:
     from dinoscope.receipt import Deviation
@@ -45,11 +53,11 @@ def receipt(
 ) -> None:
     """State what made a collection and what came out, so that another machine can check it; no paths, no pictures."""
     from dinoscope import store
-    from dinoscope.collection import Collection
     from dinoscope.receipt import make_receipt
     from dinoscope.terminal import counted, print_json, say
 
-    made = make_receipt(Collection(collection, model))
+    check_output(output, ".json")
+    made = make_receipt(open_collection(collection, model))
     if output is None:
         print_json(made)
         return
@@ -92,14 +100,14 @@ def _deviation(
     stated: dict[str, Any], source: str, data_dir: Path | None, weights: str | None, device: str, model: str | None,
     tolerance: float | None,
 ) -> Deviation:  # fmt: skip
-    from dinoscope.collection import Collection
     from dinoscope.encoder import Encoder
     from dinoscope.images import open_source
     from dinoscope.receipt import compare_collection, embed_again
 
     if (Path(source) / "collection.json").exists():
-        return compare_collection(stated, Collection(source, model), tolerance)
+        return compare_collection(stated, open_collection(Path(source), model), tolerance)
     images = open_source(source, data_dir=data_dir)
+    check_data_dir(source, data_dir)
     encoder = Encoder.from_description(stated["model"], weights=weights, device=device)
     return embed_again(stated, images, encoder, tolerance)
 

@@ -116,6 +116,8 @@ def _print_models(rows: list[Model], here: dict[str, bool]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from dinoscope.terminal import say
+
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
     speeds, descriptions = console.width >= _WIDE, console.width >= _WIDER
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns hold it
@@ -135,6 +137,9 @@ def _print_models(rows: list[Model], here: dict[str, bool]) -> None:
             rest: list[Any] = [_speed(row), Text(_title_and_rest(row)[1], no_wrap=True, overflow="ellipsis")]
             table.add_row(*cells, *rest[: speeds + descriptions])
     console.print(table)
+    if not (speeds and descriptions):
+        left_out = "images/s and descriptions" if not speeds else "descriptions"
+        say(f"{left_out} need a terminal of {_WIDER} columns, or --json")
 
 
 def _title_and_rest(row: Model) -> tuple[str, str]:

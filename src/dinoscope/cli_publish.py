@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dinoscope.cli_options import INTERRUPTED, CollectionPath, JsonOption, ModelOption
+from dinoscope.cli_options import INTERRUPTED, CollectionPath, JsonOption, ModelOption, open_collection
 
 __all__ = ["LabelOption", "NameOption", "OnOption", "SplitOption", "publish"]
 
@@ -39,11 +39,10 @@ def publish(
 
     A server's token is read from the environment variable MILVUS_TOKEN.
     """
-    from dinoscope.collection import Collection
     from dinoscope.publish import publish as send
     from dinoscope.terminal import duration, print_json, say
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     try:
         with _progress() as show:
             done = send(opened, to, name=name, replace=replace, on_progress=show)

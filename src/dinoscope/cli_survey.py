@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli_options import INTERRUPTED, CollectionPath, JsonOption, ModelOption, output_suffix
-from dinoscope.errors import InputError
+from dinoscope.cli_options import (
+    INTERRUPTED,
+    ClusterOption,
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    check_cluster,
+    output_suffix,
+    say_missing,
+)
 
 if TYPE_CHECKING:
     from dinoscope.surveys import Survey
@@ -36,10 +44,7 @@ def survey(
     neighbors: Annotated[
         int, typer.Option(min=0, max=200, help="Nearest neighbours of each image to find; 0: none.")
     ] = 0,
-    on: Annotated[
-        str | None,
-        typer.Option(metavar="ray", help="Share the work out by Ray: ray, or HOST:PORT of a cluster; dinoscope[ray]."),
-    ] = None,
+    on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each core.")] = None,
     output: Annotated[
         Path | None,
@@ -54,11 +59,13 @@ def survey(
     """
     from dinoscope.members import read_manifest
     from dinoscope.survey_graph import MEASURED
+    from dinoscope.survey_members import open_vectors
     from dinoscope.surveys import survey as make
     from dinoscope.terminal import counted, print_json, say
 
     suffix = output_suffix(output, ".parquet", ".npz")
     run = _run(on, workers)
+    say_missing(collection, open_vectors(collection, model))
     try:
         with _progress() as show:
             made = make(
@@ -87,9 +94,8 @@ def survey(
 def _run(on: str | None, workers: int | None) -> Run:
     from dinoscope.tasks import run_here
 
+    check_cluster(on, workers)
     if on is None:
-        if workers is not None:
-            raise InputError("--workers counts the workers of --on: add --on ray")
         return run_here
     from dinoscope.ray_tasks import RunOnRay
 

@@ -18,12 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope import analysis_clusters, analysis_findings, analysis_labels, analysis_maps, analysis_neighbors, store
+from dinoscope import (
+    analysis_clusters,
+    analysis_findings,
+    analysis_labels,
+    analysis_maps,
+    analysis_neighbors,
+    members,
+    store,
+)
 from dinoscope.batches import Batches, finish_batches
 from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.knn import l2_normalize
-from dinoscope.members import choose_model, no_vectors, read_manifest, read_model, stored_contents
 from dinoscope.models import DEFAULT_MODEL
 from dinoscope.stages import Computed, Stage, label_state_of, run_stage, state_of
 
@@ -78,12 +85,12 @@ class Collection:
         """
         self.path = Path(path)
         if not (self.path / "collection.json").exists():
-            raise CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
-        manifest = read_manifest(self.path)
+            raise members.no_collection(self.path)
+        manifest = members.read_manifest(self.path)
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
-        self._key = choose_model(self.path, manifest.get("vectors"), model)
-        self.model = read_model(self.path, self._key)
+        self._key = members.choose_model(self.path, manifest.get("vectors"), model)
+        self.model = members.read_model(self.path, self._key)
         self.stages: dict[str, Stage] = {}
         self.computed: set[Path] = set()  # by this object: files of results
         self.seconds_computing = 0.0  # in that
@@ -221,9 +228,7 @@ class Collection:
         """
         position = int(np.searchsorted(self.rows, row))
         if position == len(self.rows) or self.rows[position] != row:
-            failed = next((each for each in self.failures if each.row == row), None)
-            reason = f"could not be read ({failed.reason})" if failed else "is not in this collection"
-            raise InputError(f"row {row} {reason}: rows go from {self.rows[0]} to {self.rows[-1]}")
+            raise InputError(f"row {row} {self._why_not(row)}")
         return position
 
     def thumbnails(self, positions: ArrayLike) -> list[bytes]:
@@ -246,6 +251,17 @@ class Collection:
             )
         return [found[row] for row in wanted]
 
+    def _why_not(self, row: int) -> str:
+        """Return why a row has no position."""
+        failed = next((each for each in self.failures if each.row == row), None)
+        if failed is not None:
+            return f"could not be read ({failed.reason}): it has no vector"
+        if not 0 <= row < len(self._removed):
+            return f"is not in this collection: rows go from {self.rows[0]} to {self.rows[-1]}"
+        if self._removed[row]:
+            return "is no longer in the source: choose another"
+        return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
@@ -253,13 +269,14 @@ class Collection:
         parts = store.read_parts(self.path / "vectors" / self._key, ["row", "vector"])
         images, _ = store.read_table(self.path / "images.parquet")
         if not parts:
-            raise no_vectors(self.path)
+            raise members.no_vectors(self.path)
         rows = np.concatenate([part["row"] for part in parts])
         vectors = np.concatenate([part["vector"] for part in parts])
         order = np.argsort(rows, kind="stable")
-        keep = order[~np.asarray(images["removed"], bool)[rows[order]]]
+        self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
+        keep = order[~self._removed[rows[order]]]
         if not len(keep):  # all are removed
-            raise no_vectors(self.path)
+            raise members.no_vectors(self.path)
         self.rows: NDArray[np.int64] = rows[keep]
         self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
         self.ids = _texts(images["id"], self.rows)
@@ -289,7 +306,7 @@ class Collection:
         """What each image holds (N,): digests of the bytes, which a new name or time of a file does not change."""
         wanted = np.zeros(len(self._images["row"]), bool)
         wanted[self.rows] = True
-        known = dict(stored_contents(self.path, wanted))
+        known = dict(members.stored_contents(self.path, wanted))
         return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
 
     @cached_property
@@ -329,13 +346,18 @@ class Collection:
         failed: dict[int, str | None] = {}
         for columns in store.read_parts(self.path / "details", ["row", "error"]):
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
-        left_out = np.asarray(self._images["removed"], bool)
+        left_out = self._removed.copy()
         left_out[self.rows] = True  # one that another model could not be given
         return tuple(
             Failure(row, self._images["id"][row], reason)
             for row, reason in sorted(failed.items())
             if reason is not None and row < len(left_out) and not left_out[row]
         )
+
+    @cached_property
+    def missing(self) -> int:
+        """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
+        return members.count_missing(self.path, self._removed, self.rows)
 
     def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
         """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
@@ -366,7 +388,7 @@ class Collection:
             image = read_reduced(query, encoder.preprocessing.least(encoder.resolution))
         except ImageError as error:
             name = os.fspath(query) if isinstance(query, str | os.PathLike) else "the image"
-            raise ImageError(f"{name}: {error} (a query is a row number or an image file)") from None
+            raise ImageError(f"{name}: {error}") from None
         found: NDArray[np.float32] = encoder.run(encoder.preprocess(image.pixels, image.size)[None])[0]
         return found
 

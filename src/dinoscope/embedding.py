@@ -7,7 +7,6 @@ dropped, and what it held is made anew.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from dinoscope.encoder import Encoder
 from dinoscope.errors import SourceError
 from dinoscope.images import ImageSource
 from dinoscope.locks import locked
-from dinoscope.machine import made_by
+from dinoscope.machine import cores, made_by
 from dinoscope.members import FORMAT
 from dinoscope.progress import Progress, ProgressRecord, RunningEmbedding, read_progress
 from dinoscope.stages import stale_results
@@ -70,6 +69,8 @@ class EmbedSummary:
         failures: Images without vectors that could not be read, by this run or an earlier one.
         seconds: Time that this run took.
         model: Name of the model.
+        device: What it ran on.
+        precision: What its products were computed in.
     """
 
     embedded: int
@@ -78,6 +79,8 @@ class EmbedSummary:
     failures: tuple[Failure, ...]
     seconds: float
     model: str
+    device: str = "cpu"
+    precision: str = "fp32"
 
 
 @dataclass
@@ -205,7 +208,10 @@ def embed_source(
         if embedded or changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
-    return EmbedSummary(embedded, reused, removed, failures, time.monotonic() - began, encoder.model.name)
+    seconds = time.monotonic() - began
+    return EmbedSummary(
+        embedded, reused, removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
+    )
 
 
 def _remove_stale(path: Path) -> None:
@@ -261,7 +267,7 @@ def _whole_parts(folder: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
             return error
 
     parts = store.list_parts(folder)
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="check") as pool:
+    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="check") as pool:
         for part, found in zip(parts, pool.map(read, parts), strict=True):
             if isinstance(found, store.DamagedError):
                 store.remark(f"{part} was damaged ({found.reason}): it is deleted, and what it held is made anew")

@@ -5,7 +5,6 @@ Plain functions and values; the server sends them, a report holds them in itself
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from dinoscope.explorer_types import (
     NumberColumn,
     Sheets,
 )  # fmt: skip
+from dinoscope.items import sort_naturally
 from dinoscope.knn import row_blocks
 from dinoscope.members import list_models, read_model
 from dinoscope.projection import Method, check_method
@@ -353,12 +353,6 @@ def can_judge(collection: Collection) -> bool:
     return sum(label is not None for label in collection.labels) >= 2
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """Return what texts are sorted by so that "2" comes before "10"."""
-    pieces = re.split(r"([0-9]{1,18})", text.casefold())
-    return [(0, int(piece), "") if odd % 2 else (1, 0, piece) for odd, piece in enumerate(pieces)]
-
-
 def _never() -> Any:
     raise CollectionError("the clusters that were shown are gone: load the page again")
 
@@ -369,8 +363,9 @@ def _category(title: str, description: str, texts: Any, order: Sequence[str] = (
     kept = {text for text, _ in counts.most_common(NO_CODE)}
     if order:
         values = [text for text in order if text in kept]
-    else:  # "Cat" and "cat" need an order, too: that of a set is another in each process
-        values = sorted(kept, key=lambda text: (_natural(str(text)), str(text)))
+    else:
+        values = list(kept)
+        sort_naturally(values)
     codes = {text: code for code, text in enumerate(values)}
     numbered = np.asarray([codes.get(text, NO_CODE) for text in texts.tolist()], "<u2")
     return _Category(title, description, [str(value) for value in values], numbered)

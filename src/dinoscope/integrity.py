@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 from dinoscope import store
 from dinoscope.errors import CollectionError
 from dinoscope.locks import LOCK_FILES
+from dinoscope.machine import cores
+from dinoscope.members import no_collection
 from dinoscope.progress import PROGRESS_FILE, read_progress
 from dinoscope.stages import stale_results
 
@@ -66,7 +67,7 @@ def verify_collection(path: Path) -> Verification:
         CollectionError: If the folder is no collection, or of a newer format.
     """
     if not (path / "collection.json").exists() and not (path / "images.parquet").exists():
-        raise CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
+        raise no_collection(path)
     running = read_progress(path) is not None
     folders = sorted(each for each in (path / "vectors").glob("*") if each.is_dir())
     # vectors before details before images: the reverse of the order in which another process may be writing them
@@ -98,7 +99,7 @@ def verify_collection(path: Path) -> Verification:
 
 def _check_files(path: Path, name: str, files: Sequence[Path]) -> _Files:
     """Check every byte of some files, as many at once as there are cores."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="verify") as pool:
+    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="verify") as pool:
         states = list(pool.map(_check_file, files))
     damage = tuple(
         f"{file.relative_to(path).as_posix()}: {state}"

@@ -1,7 +1,8 @@
-"""What this machine computes with, for the record: processor, system, versions; no name of a person or a host."""
+"""What this machine computes with: cores; for the record processor, system, versions, no name of a person or a host."""
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from functools import cache
@@ -14,9 +15,14 @@ from dinoscope import __version__
 if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
 
-__all__ = ["made_by", "this_machine"]
+__all__ = ["cores", "made_by", "this_machine"]
 
 _PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "pyarrow")
+
+
+def cores() -> int:
+    """Count the cores that this process may use: threads beyond them, as in a container, slow each other down."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def made_by(encoder: Encoder) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from dinoscope.locks import LOCK_FILES
 from dinoscope.progress import PROGRESS_FILE
 
 __all__ = [
-    "FORMAT", "check_folder", "choose_model", "list_models", "no_vectors", "read_manifest", "read_model", "set_shown",
-    "stored_contents", "synchronise",
+    "FORMAT", "check_folder", "choose_model", "count_missing", "list_models", "no_collection", "no_vectors",
+    "read_manifest", "read_model", "set_shown", "stored_contents", "synchronise",
 ]  # fmt: skip
 
 FORMAT = 1
@@ -100,6 +100,41 @@ def no_vectors(path: Path) -> CollectionError:
     return CollectionError(f"{path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped")
 
 
+def no_collection(path: Path) -> CollectionError:
+    """Return the error of a path that is no collection, with the command that works for what stands there."""
+    if not _is_foreign(path):
+        return CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
+    if not path.is_dir():
+        return CollectionError(f"{path} is no collection: expected the folder that 'dinoscope embed SOURCE -o' made")
+    named = path if path.name.strip(".") else path.resolve()  # "." has no name of its own
+    return CollectionError(
+        f"{path} is a folder but no collection: embed it with 'dinoscope embed {path} -o {named}.dino'"
+    )
+
+
+def count_missing(path: Path, removed: NDArray[np.bool_], rows: NDArray[np.int64]) -> int:
+    """Count the images of the source that are neither embedded nor known to be unreadable.
+
+    Args:
+        path: The collection.
+        removed: Whether each row is no longer in the source (R,).
+        rows: The rows that have a vector.
+
+    Raises:
+        DamagedError: If what decoding gave is damaged.
+    """
+    missing = ~removed
+    missing[rows] = False
+    if not missing.any():
+        return 0
+    failed = np.zeros(len(missing), bool)
+    for columns in store.read_parts(path / "details", ["row", "error"]):
+        bad = np.asarray([error is not None for error in columns["error"]], bool)
+        known = columns["row"] < len(failed)  # a process that embeds meanwhile may have just written more
+        failed[columns["row"][known]] = bad[known]  # a later part overrides an earlier one
+    return int((missing & ~failed).sum())
+
+
 def check_folder(path: Path, source: ImageSource) -> None:
     """Check, before anything is written, that a folder is new or a collection of this source.
 
@@ -112,11 +147,8 @@ def check_folder(path: Path, source: ImageSource) -> None:
             f"{path} holds the {held['kind']} {held['name']!r}, got the {source.kind} {source.name!r}: "
             "name another folder with -o"
         )
-    if held is None and path.exists():
-        ours = (*LOCK_FILES, "collection.json")  # and what a run that was killed as it began left unfinished
-        others = not path.is_dir() or any(p.name not in ours and not store.is_leftover(p) for p in path.iterdir())
-        if others and not (path / "images.parquet").exists() and not _backup(path).exists():
-            raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
+    if held is None and _is_foreign(path):
+        raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
 def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, bool]:
@@ -155,6 +187,14 @@ def set_shown(path: Path, key: str) -> None:
     manifest = read_manifest(path)
     if manifest.get("vectors") != key:
         store.write_json(path / "collection.json", {**manifest, "vectors": key}, checked=True)
+
+
+def _is_foreign(path: Path) -> bool:
+    """Tell whether something stands there that no embedding made."""
+    if not path.exists() or (path / "images.parquet").exists() or _backup(path).exists():
+        return False
+    ours = (*LOCK_FILES, "collection.json")  # and what a run that was killed as it began left unfinished
+    return not path.is_dir() or any(p.name not in ours and not store.is_leftover(p) for p in path.iterdir())
 
 
 def _held_source(path: Path) -> dict[str, str] | None:

@@ -144,6 +144,7 @@ def search_published(
         PublishError: Milvus cannot be reached or refuses.
     """
     check_count(k, "k", at_most=_MOST_ANSWERS, why="what Milvus is asked for")
+    _check_uri(uri)  # before any advice that repeats it
     place = _checked_name(collection, name)
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
     if isinstance(query, int | np.integer):

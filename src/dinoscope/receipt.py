@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
     from dinoscope.images import ImageSource
 
-__all__ = ["Deviation", "compare_collection", "embed_again", "make_receipt", "read_receipt"]
+__all__ = ["Deviation", "compare_collection", "embed_again", "make_receipt", "makers", "read_receipt"]
 
 RECEIPT = 1  # version of the format
 SAMPLE = 64
@@ -76,7 +76,7 @@ def make_receipt(collection: Collection) -> dict[str, Any]:
         "source": {"name": collection.name, "kind": collection.kind},
         **_digests(collection),
         "model": collection.model,
-        "made_by": _makers(collection),
+        "made_by": makers(collection.path, collection.key),
         "written_by": this_machine(),
         "seeds": {"order": ORDER_SEED, "sample": SAMPLE_SEED},
         "results": _results(collection),
@@ -97,6 +97,10 @@ def read_receipt(path: Path) -> dict[str, Any]:
     Raises:
         InputError: If it is none, is of a newer version, or was changed.
     """
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder, expected a receipt: make one with 'dinoscope receipt COLLECTION -o receipt.json'"
+        )
     try:
         held: Any = store.read_json(path)
     except FileNotFoundError:
@@ -225,11 +229,10 @@ def _digests(collection: Collection) -> dict[str, Any]:
     }
 
 
-def _makers(collection: Collection) -> list[dict[str, Any]]:
-    """Return what computed the vectors, as their parts say; each once."""
-    folder = collection.path / "vectors" / collection.key
+def makers(path: Path, key: str) -> list[dict[str, Any]]:
+    """Return what computed the vectors of a collection under a key, as their parts say; each once."""
     found: list[dict[str, Any]] = []
-    for part in store.list_parts(folder):
+    for part in store.list_parts(path / "vectors" / key):
         maker = store.read_table(part, [])[1].get("made_by")
         if maker is not None and maker not in found:
             found.append(maker)

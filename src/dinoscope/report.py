@@ -51,8 +51,10 @@ def write_report(
         The path.
 
     Raises:
-        InputError: If ``k`` cannot be had, or the file would be larger than ``max_mb``.
+        InputError: If ``path`` is a folder, ``k`` cannot be had, or the file would be larger than ``max_mb``.
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder: name a file, such as {Path(path) / 'report.html'}")
     if not max_mb > 0:
         raise InputError(f"max_mb must be positive, got {max_mb:g}")
     facts = gather(collection, k)
@@ -180,7 +182,7 @@ def _scores(facts: Facts) -> str:
         for head, rows in groups.items()
     )
     heads = '<tr><th scope="col">score</th><th scope="col" class="num">value</th><th scope="col">meaning</th></tr>'
-    table = f'<table class="scores">\n<thead>{heads}</thead>\n{bodies}</table>'
+    table = f'<table class="scores meanings">\n<thead>{heads}</thead>\n{bodies}</table>'
     return html.section("scores", "Scores", "How far to trust the map and the clusters, in numbers.", table)
 
 

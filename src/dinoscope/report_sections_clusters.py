@@ -115,7 +115,9 @@ def cluster_quality(facts: Facts) -> str:
         "next cluster. "
     )
     if labelled:
-        why += "Purity is the share of the most common label. "
+        missing = bool((facts.members[found.labels >= 0] < 0).any())
+        of = " among the images that have one" if missing else ""  # the list of clusters above counts all images
+        why += f"Purity is the share of the most common label{of}. "
     why += _weak(facts)
     content = html.table(heads, lines, right=(1,), style="bars")
     return html.section("cluster-quality", "How good the clusters are", why, content + _nulls(facts))

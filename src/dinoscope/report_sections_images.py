@@ -90,7 +90,7 @@ def evaluation(facts: Facts) -> str:
     left_out = len(found.labels) - len(labels)
     rest = f"<p>The {left_out:,} labels found best are not shown.</p>" if left_out else ""
     content = (
-        html.table(("", "value", "meaning"), lines, right=(1,), style="bars")
+        html.table(("", "value", "meaning"), lines, right=(1,), style="bars meanings")
         + f'<div class="maps">\n<div><h3>By label, the worst first</h3>\n{per_label}{rest}</div>\n'
         f"<figure>{html.themed(light, dark, alt)}</figure>\n</div>\n"
         + _named_as(found) + _mixed_up(facts, found)

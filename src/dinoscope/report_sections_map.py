@@ -117,8 +117,9 @@ def map_quality(facts: Facts) -> str:
     few = float((quality.images.kept < 1 / 3).mean())
     caption = f"{few:.0%} of the images kept fewer than a third of their neighbours: do not read much into their place."
     picture = html.themed(light, dark, f"The map, points coloured by the share of their {k} nearest neighbours kept")
+    table = html.table(("", "value", "meaning"), lines, right=(1,), style="bars meanings")
     content = (
-        f'<div class="maps">\n<div>{html.table(("", "value", "meaning"), lines, right=(1,), style="bars")}</div>\n'
+        f'<div class="maps">\n<div>{table}</div>\n'
         f"<figure>\n<h3>By neighbours kept</h3>\n{picture}\n<figcaption>{caption}</figcaption>\n</figure>\n</div>"
     )
     why = "No flat map shows every neighbourhood as it is. These figures say what this one lost; 1 is best, 0 is none."
@@ -149,7 +150,8 @@ def tuning(facts: Facts) -> str:
     heads = ("setting", "neighbours kept", "trustworthiness", found.aim, "seeds differ by", "")
     alt = f"{len(found.settings)} small maps, a row for each n_neighbors and a column for each min_dist"
     content = (
-        f'<figure class="wide">{html.themed(light, dark, alt)}</figure>\n'
+        '<figure class="wide sheet scroll" tabindex="0" role="region" aria-label="Maps by setting">'
+        f"{html.themed(light, dark, alt)}</figure>\n"
         f"<details><summary>The table</summary>\n{html.table(heads, lines, right=(1, 2, 3, 4), style='bars')}</details>"
     )
     return html.section("tuning", "Settings of the map", escape(found.verdict), content)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.errors import InputError, ModelError, did_you_mean
+from dinoscope.machine import cores
 
 __all__ = ["DEVICES", "Graph", "Runtime", "open_runtime"]
 
@@ -87,7 +88,7 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
     """
     if device not in DEVICES:
         raise InputError(f"unknown device {device!r}{did_you_mean(device, DEVICES)} (known: {', '.join(DEVICES)})")
-    count = threads or _cores()
+    count = threads or cores()
     if device == "cuda":
         return _OnnxRuntime(graph, count, gpu=True, reason="asked for")
     if device.startswith("openvino"):
@@ -213,11 +214,6 @@ def _import_openvino() -> Any:
     import openvino
 
     return openvino
-
-
-def _cores() -> int:
-    """Count the cores that this process may use: threads beyond them, as in a container, slow each other down."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _has_gpu() -> bool:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from dinoscope import checksums
 from dinoscope.checksums import DamagedError
 from dinoscope.errors import WriteError
+from dinoscope.machine import cores
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -201,7 +202,7 @@ def read_parts(folder: Path, columns: list[str], parts: Sequence[Path] | None = 
     from concurrent.futures import ThreadPoolExecutor
 
     chosen = list_parts(folder) if parts is None else parts
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="read") as pool:
+    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="read") as pool:
         return list(pool.map(lambda part: read_table(part, columns)[0], chosen))
 
 

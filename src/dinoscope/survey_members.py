@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dinoscope import store
 from dinoscope.errors import CollectionError
-from dinoscope.members import choose_model, read_manifest
+from dinoscope.members import choose_model, count_missing, no_collection, read_manifest
 
 __all__ = ["PartedVectors", "is_whole", "open_vectors"]
 
@@ -36,6 +36,12 @@ class PartedVectors:
 
     def __len__(self) -> int:
         return int(self.counts.sum())
+
+    @property
+    def missing(self) -> int:
+        """How many images of the source are not embedded yet; see ``Collection.missing``."""
+        rows = np.concatenate([store.read_table(part, ["row"])[0]["row"] for part in self.parts])
+        return count_missing(self.parts[0].parents[2], self._removed, rows)
 
     def read(self, part: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return rows (n,) and unit vectors (n, D) of a part, in its order, without removed images.
@@ -81,7 +87,7 @@ def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
     import pyarrow.parquet as pq
 
     if not (path / "collection.json").exists():
-        raise CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
+        raise no_collection(path)
     key = choose_model(path, read_manifest(path).get("vectors"), model)
     parts = store.list_parts(path / "vectors" / key)  # before the images: see Collection
     images = path / "images.parquet"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, TypeVar
+
+from dinoscope.machine import cores
 
 __all__ = ["Run", "run_here"]
 
@@ -35,7 +36,7 @@ def run_here(
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = min(cores(), _MOST_THREADS)
     pending: deque[Future[Result]] = deque()
     with threadpool_limits(1), ThreadPoolExecutor(threads, thread_name_prefix="task") as pool:
         try:

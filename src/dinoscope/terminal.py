@@ -109,7 +109,9 @@ def summarise(summary: EmbedSummary) -> None:
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
-        say(f"embedded {counted(summary.embedded)} with {summary.model} {took}")
+        usual = (summary.device, summary.precision) == ("cpu", "fp32")
+        how = "" if usual else f" on {summary.device} in {summary.precision}"
+        say(f"embedded {counted(summary.embedded)} with {summary.model}{how} {took}")
         if summary.reused:
             say(f"{counted(summary.reused)} had vectors already")
     else:

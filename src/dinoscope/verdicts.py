@@ -27,6 +27,7 @@ __all__ = [
 
 _SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
 _MEMBERS = 5  # nearest members that stand for a label
+_ROUNDING = 1e-6  # of a cosine computed in float32
 _DENSITY = 0.25  # how far the crowding around the neighbours counts
 _ROUNDING = 1e-6  # cosine distances below it are rounding errors
 
@@ -328,7 +329,8 @@ class Classifier:
             near = query_neighbors(members, queries[rows], _MEMBERS + 1).similarities.astype(np.float64)
             itself = own[rows] == code  # a member that was left out is not near because of itself
             mean = np.where(itself, near[:, 1:].mean(axis=1), near[:, :_MEMBERS].mean(axis=1))
-            out[rows] = 100 * np.searchsorted(spreads, 1 - mean) / len(members)
+            # nearer by more than rounding: the products behind both need not agree in their last bits
+            out[rows] = 100 * np.searchsorted(spreads, 1 - mean - _ROUNDING) / len(members)
         found: list[float] = out.tolist()
         return found
 

@@ -28,7 +28,8 @@ export const panelTexts = {
     dropStill: "This page is a report: a new image needs the server (dinoscope explore).",
     notAnImage: (name: string) => `${name || "That"} is not an image; use JPEG, PNG, WebP, GIF, BMP or TIFF.`,
     tooLarge: (name: string) => `${name || "That image"} is larger than 20 MB; save it smaller.`,
-    noRow: (row: number) => `There is no row ${row} in this model.`,
+    noRow: (row: number, first: number, last: number, hasGaps: boolean) =>
+      `There is no row ${row} in this model: its rows run from ${first} to ${last}${hasGaps ? ", with gaps" : ""}.`,
     openRow: (row: number) => `Open row ${row}`,
     names: (count: string, text: string) => `${count} with “${text}” in the name`,
     nothing: (text: string) => `Nothing here is called “${text}”.`,
@@ -69,7 +70,8 @@ export const panelTexts = {
   answer: {
     title: "Answer",
     yours: "Your image",
-    seconds: (seconds: number) => `Answered in ${seconds < 0.1 ? seconds.toFixed(2) : seconds.toFixed(1)} s.`,
+    seconds: (seconds: number) =>
+      `Answered in ${seconds < 0.01 ? "under 0.01" : seconds < 0.1 ? seconds.toFixed(2) : seconds.toFixed(1)} s.`,
     matches: "Look-alikes in the collection",
     none: "The collection holds nothing to compare with.",
     waiting: "Looking for its look-alikes …",
@@ -89,10 +91,12 @@ export const panelTexts = {
     unknown: "Unknown: too far from everything here to be named",
     nearest: (label: string) => `The nearest are called ${label}.`,
     farOut: (percent: string, label: string) => `It lies further out than ${percent} of ${label}.`,
-    set: (labels: string, level: string) => `One of ${labels}, in ${level} of such cases.`,
-    sure: (label: string, level: string) => `${label} alone would be right in ${level} of such cases.`,
+    // the level is that of all lists together: it promises nothing of a single one
+    set: (labels: string, level: string) => `Candidates: ${labels}. Over all images, such lists hold the right label in ${level} of cases.`,
     contradicts: (label: string) => `but it is labelled ${label}`,
-    votes: (count: number, label: string) => `${count}\u00a0×\u00a0${label}`,
+    votes: (votes: readonly { label: string; count: number }[]) =>
+      `${votes.map(({ label, count }) => `${count}\u00a0×\u00a0${label}`).join(", ")}. ` +
+      "The more alike, the more a vote counts; the share of the votes is then calibrated to a probability.",
     or: " or ",
   },
 
@@ -156,7 +160,7 @@ export const panelTexts = {
     tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Label errors", leak: "Leaks" },
     about: {
       duplicate: "The same picture, saved, scaled, moved or lit otherwise.",
-      outlier: "Images that lie much thinner than their neighbours do.",
+      outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
     },

@@ -217,6 +217,18 @@ describe("the explorer", () => {
     expect([explorer.row, explorer.panel]).toEqual([null, null]);
   });
 
+  it("goes to an image and its neighbours, unless another one was clicked meanwhile", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ "image 6": held }));
+    await explorer.searchRow(4);
+    expect([...(explorer.wish.to as Uint32Array)]).toEqual([1, 2, 3]);
+    const [wish, late] = [explorer.wish, explorer.searchRow(6)];
+    await explorer.focus(8);
+    release();
+    await late;
+    expect(explorer.wish).toBe(wish);
+  });
+
   it("travels to neighbours that were not visited yet", async () => {
     const { explorer } = await open();
     await explorer.focus(2);

@@ -116,6 +116,8 @@ describe("colours", () => {
     expect(colours.slice(0, 10).every(isOther)).toBe(true);
     expect(new Set(colours.slice(10)).size).toBe(20);
     expect(colours.slice(10).some(isOther)).toBe(false);
+    // as the still pictures give them: by the order of the values, however frequent each is
+    expect(colours.slice(10)).toEqual(categoryColours(category(Array.from({ length: 20 }, () => 1)), "dark"));
   });
 
   it.each(["light", "dark"] as const)("keeps any two apart on %s ground", (ground) => {

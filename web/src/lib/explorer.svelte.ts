@@ -342,15 +342,15 @@ export class Explorer {
     });
   }
 
-  /** An image of the collection as the question: it is shown with its neighbours, and the map goes there. */
+  /** An image of the collection as the question: it is shown with its neighbours, and the map goes to all of them. */
   async searchRow(row: Row): Promise<void> {
-    const position = this.position(row);
-    if (position === undefined) {
+    if (this.position(row) === undefined) {
       this.tasks.error = `There is no image with row ${String(row)} in this model.`;
       return;
     }
-    this.flyTo([position]);
     await this.focus(row);
+    if (this.row !== row) return; // another was clicked meanwhile
+    this.flyTo(this.#index.findAll([row, ...(this.image?.neighbors ?? []).map((match) => match.row)]));
   }
 
   /** Return from an image to the answer that it was found in. */

@@ -1,16 +1,10 @@
 import type { CategoryColumn, Column } from "../lib/types";
 
-/** Chosen in OKLab so that any two lie as far apart as can be, with a lightness that both grounds bear. */
-const CATEGORIES = {
-  light: [
-    "#3570d3", "#fe8449", "#42a06b", "#a82c5f", "#0aa9cf", "#b3a316", "#a159bf", "#e4679d", "#6d6603", "#7d8ff5",
-    "#b9641b", "#1b917a", "#d889f5", "#4e9113", "#e08c9c", "#685698", "#b59432", "#33636b", "#b16175", "#a07cbc",
-  ],
-  dark: [
-    "#5b95f5", "#ff975d", "#58ce96", "#d9608f", "#3addfe", "#d3d345", "#c07fe0", "#ff8abc", "#9c9440", "#9fb2ff",
-    "#d98240", "#3cb09a", "#efa4ff", "#6cb338", "#faafbf", "#9080c8", "#d0b050", "#86c5c9", "#cf7f90", "#c9a0dd",
-  ],
-};
+/** The palette of the still pictures (plots.py says how it was chosen): a label has one colour, wherever it is drawn. */
+const CATEGORIES = [
+  "#3078cc", "#f09018", "#c03054", "#189c90", "#a884fc", "#844890", "#78cc84", "#30c0f0", "#908400", "#2f7010",
+  "#f06060", "#fc90d8", "#7890cc", "#5454b4", "#e460a8", "#00786c", "#b454a8", "#009c54", "#6c78f0", "#48b484",
+];
 const OTHER = { light: "#9aa1ae", dark: "#7b8496" };
 const CONTEXT = { light: "#c9cedb", dark: "#363d4d" };
 const ACCENT = { light: "#171b26", dark: "#ffffff" };
@@ -20,12 +14,11 @@ export type Rgb = readonly [number, number, number];
 
 /** Colour of each code of a category column: the most frequent values have one of their own, the others share a grey. */
 export function categoryColours(column: CategoryColumn, ground: Ground): string[] {
-  const palette = CATEGORIES[ground];
   const colours = column.values.map(() => OTHER[ground]);
-  // in the order of the codes where they suffice, so that a filter or another model changes no colour
   const byCount = column.values.map((_, code) => code).sort((a, b) => column.counts[b]! - column.counts[a]!);
-  const own = column.values.length <= palette.length ? column.values.map((_, code) => code) : byCount.slice(0, palette.length);
-  own.forEach((code, place) => (colours[code] = palette[place]!));
+  // in the order of the codes, as in the still pictures: a filter or another model changes no colour
+  const own = byCount.slice(0, CATEGORIES.length).sort((a, b) => a - b);
+  own.forEach((code, place) => (colours[code] = CATEGORIES[place]!));
   return colours;
 }
 

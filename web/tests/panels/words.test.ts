@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { panelTexts } from "../../src/texts";
 import type { Match, Verdict } from "../../src/lib/types";
 import { listed, percent, score, similarity, trustWords, verdictWords, voteCounts } from "../../src/panels/words";
 
@@ -42,6 +43,24 @@ describe("score", () => {
   });
 });
 
+describe("texts", () => {
+  it("says how votes become a probability", () => {
+    const text = panelTexts.verdict.votes([{ label: "a", count: 8 }, { label: "b", count: 4 }]);
+    expect(text).toMatch(/^8\u00a0×\u00a0a, 4\u00a0×\u00a0b\. The more alike, the more a vote counts/);
+  });
+
+  it("claims no answer in no time", () => {
+    expect([0.0004, 0.03, 1.26].map(panelTexts.answer.seconds)).toEqual([
+      "Answered in under 0.01 s.", "Answered in 0.03 s.", "Answered in 1.3 s.",
+    ]);
+  });
+
+  it("tells which rows there are", () => {
+    expect(panelTexts.search.noRow(5000, 0, 1199, false)).toBe("There is no row 5000 in this model: its rows run from 0 to 1199.");
+    expect(panelTexts.search.noRow(17, 0, 1199, true)).toContain("0 to 1199, with gaps.");
+  });
+});
+
 describe("verdictWords", () => {
   it("says what the neighbours say", () => {
     expect(verdictWords(verdict(), "Sandal")).toEqual({
@@ -57,7 +76,9 @@ describe("verdictWords", () => {
 
   it("names the set where one label does not hold the truth", () => {
     const words = verdictWords(verdict({ probability: 0.5, set: ["Shirt", "Coat", "Dress"] }), null);
-    expect(words.details).toEqual(["One of Shirt, Coat or Dress, in 90 % of such cases."]);
+    expect(words.details).toEqual([
+      "Candidates: Shirt, Coat or Dress. Over all images, such lists hold the right label in 90 % of cases.",
+    ]);
     expect(words.tone).toBe("doubtful");
   });
 
