@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pretraining.networks import mixed_precision
+
 __all__ = ["effective_rank", "features", "knn_accuracy"]
 
 
@@ -20,7 +22,7 @@ def features(backbone: torch.nn.Module, images: Tensor, size: int, batch: int = 
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
         if x.shape[-1] != size:
             x = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with mixed_precision(x.device):
             out.append(F.normalize(backbone(x)[0].float(), dim=1))
     backbone.train(was_training)
     return torch.cat(out)

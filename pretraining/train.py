@@ -20,7 +20,7 @@ from pretraining.augment import Views, random_views
 from pretraining.images import ImageSet
 from pretraining.losses import DinoLoss, SimDinoLoss
 from pretraining.monitor import effective_rank, features, knn_accuracy
-from pretraining.networks import Head, build_backbone
+from pretraining.networks import Head, build_backbone, mixed_precision
 
 __all__ = ["Recipe", "Run", "train"]
 
@@ -186,7 +186,7 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
     n = sum(len(pick) for pick in picks)
     views_big = torch.cat([random_views(pick, big) for _ in range(2) for pick in picks])
     views_small = [random_views(pick, small) for _ in range(recipe.local_views) for pick in picks]
-    with torch.autocast(run.device.type, torch.bfloat16):
+    with mixed_precision(run.device):
         with torch.no_grad():
             target = _project(run.teacher, views_big).view(2, n, -1)
         z = _project(run.student, views_big)

@@ -23,9 +23,10 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and rights are 
 
 N = 700
 _BEGIN = """
-import os, sys, tempfile
+import os, signal, sys, tempfile
 from pathlib import Path
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell runs in the background
 import dinoscope.embedding as embedding
 from dinoscope.encoder import Encoder
 from dinoscope.images import ArraySource

@@ -190,10 +190,10 @@ class Visit:
         """The legend's button of a value."""
         return self.page.get_by_role("region", name="Legend").get_by_role("button", name=f"{value}: ")
 
-    def places_of(self, value: str) -> NDArray[np.float64]:
+    def places_of(self, value: str, frames: bool = False) -> NDArray[np.float64]:
         """Where the map shows the colour of a value, in pixels of the window (M, 2)."""
         same = np.abs(self.settled() - self.colour_of(value)).max(axis=2) < 12
-        near = binary_erosion(same, np.ones((3, 3))).nonzero()  # no frames of thumbnails
+        near = (same if frames else binary_erosion(same, np.ones((3, 3)))).nonzero()
         box = self.map.bounding_box()
         places = np.stack([near[1] + box["x"], near[0] + box["y"]], axis=1).astype(float)
         for other in self.page.locator(".legend, .tools").all():
@@ -207,6 +207,8 @@ class Visit:
     def heart_of(self, value: str) -> Point:
         """A point of this colour in the middle of the others."""
         places = self.places_of(value)
+        if not len(places):  # thumbnails hide all points
+            places = self.places_of(value, frames=True)
         assert len(places), f"nothing on the map has the colour of {value}"
         middle = np.median(places, axis=0)
         x, y = places[np.argmin(np.abs(places - middle).sum(axis=1))]

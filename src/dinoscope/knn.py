@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.checks import check_count, check_vectors
 from dinoscope.errors import InputError
+from dinoscope.machine import cores
 
 __all__ = ["NeighborGraph", "in_threads", "l2_normalize", "neighbors", "query_neighbors", "row_blocks", "row_lengths"]
 
@@ -156,7 +156,7 @@ def row_blocks(count: int, size: int) -> list[slice]:
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Run ``work`` on each item, one thread a core (NumPy lets go of the interpreter lock); results in order."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, items))
 
 

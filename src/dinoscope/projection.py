@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from typing import Any, Literal, cast, get_args
 
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.checks import check_count, check_vectors
 from dinoscope.errors import InputError, did_you_mean
 from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors, row_blocks
+from dinoscope.machine import cores
 
 __all__ = ["Engine", "Method", "check_method", "pca", "place", "tsne", "umap"]
 
@@ -220,7 +220,7 @@ def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64
     except ImportError as error:
         raise InputError("t-SNE needs a package that is not installed: pip install openTSNE") from error
 
-    jobs = (os.cpu_count() or 1) if len(graph) >= _MANY else 1
+    jobs = cores() if len(graph) >= _MANY else 1
     lengths = np.sqrt(2 * np.maximum(graph.distances.astype(np.float64), 0))
     known = nearest_neighbors.PrecomputedNeighbors(graph.indices.astype(np.int64), lengths)
     affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=jobs)
