@@ -1,7 +1,7 @@
 """The explorer's page in a real browser, software WebGL: ``python -m benchmarks.page``.
 
-First picture and frames while the map is dragged. With ``--collection`` the server is dinoscope's; with ``--points`` a
-stand-in serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
+First picture, frames while the map is dragged, search by upload. With ``--collection`` the server is dinoscope's; with
+``--points`` a stand-in serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import http.server
 import io
 import json
 import shutil
+import statistics
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 import dinoscope
+import dinoscope.datasets
 from benchmarks.explored import explored
 
 __all__ = ["main"]
@@ -68,22 +71,55 @@ def main() -> None:
     print("| --- | --- | --- | --- | --- |", flush=True)
     with explored(arguments.collection) as explorer:
         _measure(explorer.address, None)  # warms the server
-        _measure(explorer.address, f"{len(dinoscope.Collection(explorer.collection)):,} images, dinoscope's server")
+        name = f"{len(dinoscope.Collection(explorer.collection)):,} images"
+        _measure(explorer.address, f"{name}, dinoscope's server")
+        searched = _search(explorer.address)
     for count in arguments.points:
         handler = type("Handler", (_StandIn,), {"answers": _answers(count), "sheets": {}})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         _measure(f"http://127.0.0.1:{server.server_port}/", f"{count:,} synthetic")
         server.shutdown()
+    print(f"\nsearch by upload among {name}, from the file to the answer on the screen: {searched:.2f} s, median of 20")
+
+
+def _search(address: str) -> float:
+    """Upload images and wait for what the page says of each; the median, in seconds."""
+    from playwright.sync_api import sync_playwright
+
+    pixels, seconds = dinoscope.datasets.load_dataset("fashion-mnist-test").pixels[:21], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=_BROWSER)
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(address)
+        answer = page.get_by_text("The mark on the map shows where it belongs.")
+        for each in pixels:
+            file = io.BytesIO()
+            Image.fromarray(each).save(file, "PNG")
+            page.wait_for_timeout(1500)  # the map has come to rest
+            began = time.perf_counter()
+            page.locator("input[type=file]").set_input_files(
+                {"name": "image.png", "mimeType": "image/png", "buffer": file.getvalue()}
+            )
+            answer.wait_for()
+            page.get_by_role("list", name="Look-alikes in the collection").wait_for()
+            seconds.append(time.perf_counter() - began)
+            page.keyboard.press("Escape")
+            answer.wait_for(state="detached")
+        browser.close()
+    return statistics.median(seconds[1:])  # the first loads the model
+
+
+def _chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def _measure(address: str, name: str | None) -> None:
     """Open the page, drag, zoom, drag again; print a row if it has a name."""
     from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_BROWSER)
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=_BROWSER)
         page = browser.new_page(viewport={"width": 1280, "height": 720}, bypass_csp=True)
         page.add_init_script(_WATCH)
         page.goto(address)
