@@ -116,7 +116,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
         raise InputError(f"--host {host!r} is no address: use 127.0.0.1, or 0.0.0.0 for all of this machine") from None
     tried = [port] if port is not None else [*range(_PORT, _PORT + _TRIED), 0]
     for number in tried:
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends at once on sockets that name their protocol; on others a short answer waits 40 ms to be joined
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         if os.name != "nt":  # there it would share a port with another program
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

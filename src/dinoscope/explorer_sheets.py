@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "sheet", "tile_side"]
 
-COLUMNS = 32  # tiles across and down a sheet
+COLUMNS = 16  # tiles across and down a sheet: few look-alikes should not need many others decoded
 _TILE = 64  # largest side of a tile, in pixels
 _EXACT = 32  # up to this side tiles are stored without loss: there one sees single pixels
 _QUALITY = 80

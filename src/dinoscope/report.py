@@ -147,7 +147,7 @@ def _document(name: str, css: str, script: str, content: str) -> str:
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; {script}style-src 'unsafe-inline'; \
-img-src data: blob:; base-uri 'none'; form-action 'none'">
+img-src data: blob:; connect-src blob:; base-uri 'none'; form-action 'none'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(name)} · dinoscope</title>
 <style>

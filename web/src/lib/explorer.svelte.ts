@@ -3,6 +3,7 @@ import { decodeAddress, encodeAddress, type Camera, type Origin, type Panel, typ
 import { browserAddress, type AddressBar } from "./history";
 import { pickOf } from "./pick";
 import { findColumn, RowIndex, SceneLoader, type Scene, type Target } from "./scene";
+import { SheetStore } from "./sheets";
 import type { Source } from "./source";
 import { Tasks } from "./tasks.svelte";
 import { Tiles, type Tile } from "./thumbnails";
@@ -36,6 +37,8 @@ const MOST_IN_VAIN = 15;
 export class Explorer {
   readonly source: Source;
   readonly tasks = new Tasks();
+  /** Decoded sheets of thumbnails. */
+  readonly sheets = new SheetStore();
   readonly #bar: AddressBar;
   readonly #loader: SceneLoader;
   #target: Target = { model: "", map: "umap", beside: null, column: "" };
