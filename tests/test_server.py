@@ -87,7 +87,7 @@ def test_model_has_the_columns_and_maps_that_there_are(view, collection):
     assert sum(columns["cluster"]["counts"]) == N
     assert columns["trust"]["perMap"]
     assert {each["id"] for each in view["maps"]} >= {"umap", "pca"}
-    assert view["sheets"] == {"tile": 32, "columns": 32, "rows": 32, "count": 1, "positions": None}
+    assert view["sheets"] == {"tile": 32, "columns": 16, "rows": 16, "count": 1, "positions": None}
     assert view["failures"] == []
 
 

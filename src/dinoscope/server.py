@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
@@ -58,6 +59,7 @@ State = Annotated[
     str | None,
     Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
 ]
+_PAUSE, _PATIENCE = 1.0, 6.0  # seconds without a request after which a page has come, and those to wait at most
 _log = logging.getLogger("dinoscope")
 
 
@@ -90,7 +92,7 @@ def create_app(
         explorer.stop()
 
     app = FastAPI(
-        title="dinoscope", version=__version__, lifespan=lifespan, openapi_url="/api/openapi.json", docs_url=None,
+        title="dinoscope", version=__version__, lifespan=lifespan, dependencies=[Depends(explorer.note)], openapi_url="/api/openapi.json", docs_url=None,
         redoc_url=None, description="What the explorer's page asks for. Arrays are binary, little-endian, by position.",
         responses={"4XX": {"model": ErrorAnswer, "description": "What is wrong, in one sentence."}},
         telemetry={"tracing": False, "metrics": False, "logs": False},  # nothing is told, whatever the environment asks
@@ -116,6 +118,7 @@ class _Explorer:
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
         self.uploads = Uploads()
+        self._asked: float | None = None
 
     @property
     def busy(self) -> bool:
@@ -142,12 +145,25 @@ class _Explorer:
             return None
         return await self.heavy.run(key, work)
 
+    async def note(self) -> None:
+        """Remember when something was asked for last."""
+        self._asked = time.monotonic()
+
+    async def _calm(self) -> None:
+        """Wait until the page that opens at the start has come, or does not come: work on all cores would delay it."""
+        began = time.monotonic()
+        while (now := time.monotonic()) - began < _PATIENCE:
+            if self._asked is not None and now - self._asked > _PAUSE:
+                return
+            await asyncio.sleep(_PAUSE / 10)
+
     async def warm(self) -> None:
-        """Prepare search and verdicts, and compute the columns that are missing, while nobody asks for more."""
+        """Prepare search and verdicts, and compute the columns that are missing, once the first page has come."""
         key = self.workspace.shown
         try:
             data = await self.data(key)
             await run_in_threadpool(data.view)
+            await self._calm()
             self.asking.start(("encoder", key), lambda: self.workspace.encoder(data))
             if await run_in_threadpool(read_progress, self.workspace.path):
                 return  # it would be another collection in a moment

@@ -71,3 +71,39 @@ describe("a lost WebGL context", () => {
     loss.mockRestore();
   });
 });
+
+describe("what is drawn", () => {
+  let frames: (() => void)[] = [];
+  const drawAll = (): void => {
+    while (frames.length > 0) for (const draw of frames.splice(0)) draw();
+  };
+
+  beforeEach(() => {
+    frames = [];
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout });
+    vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
+  });
+
+  afterEach(() => {
+    vi.unstubAllGlobals();
+  });
+
+  it("holds the points only when they changed", () => {
+    const { stage, canvas } = makeStage();
+    stage.setPoints(Float32Array.of(-1, -1, 0, 0, 1, 1), null);
+    drawAll();
+    const drawn = (change: () => void): boolean => {
+      canvas.calls.length = 0;
+      change();
+      drawAll();
+      return canvas.calls.includes("drawElements");
+    };
+    expect(drawn(() => stage.setHovered(1))).toBe(false);
+    expect(drawn(() => stage.refresh())).toBe(false);
+    expect(drawn(() => stage.setStar({ position: 0, place: [0, 0], picture: null, neighbors: Uint32Array.of(1) }))).toBe(false);
+    expect(drawn(() => stage.resize(90, 80, { left: 0, right: 0 }))).toBe(true);
+    expect(drawn(() => stage.zoomBy(2))).toBe(true);
+    expect(drawn(() => stage.setColours({ colours: new Uint32Array(3), hidden: new Uint8Array(3) }, null, "dark", "#000"))).toBe(true);
+    expect(drawn(() => stage.setPoints(new Float32Array(6).fill(0.5), null))).toBe(true);
+  });
+});

@@ -26,6 +26,10 @@ export interface Selection {
 /** A category column gives every image a code; this one stands for none. */
 export const NO_CODE = 65535;
 
+/** Sheets that come along with a map, and milliseconds that it waits for them. */
+const FIRST_SHEETS = 4;
+const SOON = 300;
+
 /** Polls of an idle server in a row without a new column: clusters are not coming any more. */
 const MOST_IN_VAIN = 15;
 
@@ -97,7 +101,7 @@ export class Explorer {
   constructor(source: Source, bar: AddressBar = browserAddress) {
     this.source = source;
     this.#bar = bar;
-    this.#loader = new SceneLoader(source);
+    this.#loader = new SceneLoader(source, (view) => this.#loadFirstSheets(view));
   }
 
   // ---- opening, and what the address says
@@ -200,6 +204,13 @@ export class Explorer {
       this.#target = { model: this.view.key, map: this.mapId, beside: this.secondMapId, column: this.columnName };
     }
     if (used) await this.#fillPanel();
+  }
+
+  /** An overview shows thumbnails of the first sheets; where they come soon, already its first frame does. */
+  async #loadFirstSheets(view: ModelView): Promise<void> {
+    const first = Array.from({ length: Math.min(FIRST_SHEETS, view.sheets.count) }, (_, i) => this.sheets.load(this.source.sheet(view, i)));
+    const soon = new Promise((resolve) => setTimeout(resolve, SOON));
+    await Promise.race([Promise.allSettled(first), soon]);
   }
 
   #use(scene: Scene): void {

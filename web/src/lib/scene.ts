@@ -32,11 +32,13 @@ export class SceneLoader {
   readonly #kept = new Map<string, Map<string, Promise<unknown>>>();
   #view: ModelView | null = null;
 
-  constructor(readonly source: Source) {}
+  /** `meanwhile` is called with a model as soon as it is known, and waited for together with the model's arrays. */
+  constructor(readonly source: Source, readonly meanwhile: (view: ModelView) => Promise<void> = () => Promise.resolve()) {}
 
   /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
   async load(target: Target, fresh: boolean): Promise<Scene> {
     const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model);
+    const preparing = view === this.#view ? null : this.meanwhile(view);
     this.#view = view;
     const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
     const mapId = map?.id ?? "umap";
@@ -49,6 +51,7 @@ export class SceneLoader {
       column?.kind === "category" ? this.codes(view, column.name) : null,
       column?.kind === "number" ? this.values(view, column.name, mapId) : null,
       view.columns.some(({ name }) => name === "label") ? this.codes(view, "label") : null,
+      preparing,
     ]);
     return { view, rows, mapId, points, secondMapId, secondPoints, columnName: column?.name ?? "", codes, values, labels };
   }

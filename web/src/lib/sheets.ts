@@ -1,6 +1,6 @@
 /** Pixels that sheets may take in memory, four bytes each. */
 const MOST_PIXELS = 64e6;
-const AT_ONCE = 6;
+const AT_ONCE = 16;
 /** Milliseconds after its last use in which a sheet is not forgotten: what is in view would come and go for ever. */
 const FRESH = 1500;
 
