@@ -29,4 +29,5 @@ def make_collection(path: Path, source: Any = None, model: str = "mini-fashion")
 
 
 def client(path: Path, **settings: Any) -> TestClient:
-    return TestClient(create_app(path, warm=False, **settings), base_url=ADDRESS, raise_server_exceptions=False)
+    app = create_app(path, **{"warm": False, **settings})
+    return TestClient(app, base_url=ADDRESS, raise_server_exceptions=False)

@@ -183,7 +183,7 @@ def test_its_policy_allows_this_script_and_no_network(page, text):
     digest = base64.b64encode(hashlib.sha256(script["text"].encode()).digest()).decode()
     assert rules == {
         "default-src": "'none'", "script-src": f"'sha256-{digest}'", "style-src": "'unsafe-inline'",
-        "img-src": "data: blob:", "base-uri": "'none'", "form-action": "'none'",
+        "img-src": "data: blob:", "connect-src": "blob:", "base-uri": "'none'", "form-action": "'none'",
     }  # fmt: skip
     assert not page.all("link")
     assert not any(name.startswith("on") for each in page.elements for name in each)

@@ -143,8 +143,9 @@ def test_a_sheet_shows_every_image_in_its_tile(server, base, view):
     assert answer.headers["content-type"] == "image/webp"
     page = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA"))
     source = images()
-    for position in (0, 31, 32, N - 1):
-        y, x = divmod(position, 32)
+    across = view["sheets"]["columns"]
+    for position in (0, across - 1, across, N - 1):
+        y, x = divmod(position, across)
         tile = page[32 * y : 32 * y + 32, 32 * x : 32 * x + 32]
         np.testing.assert_array_equal(tile[2:30, 2:30, :3], source.load(position))
         assert (tile[0, :, 3] == 0).all()  # transparent around it

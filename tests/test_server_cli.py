@@ -1,5 +1,6 @@
 """The command explore, as a person starts it."""
 
+import asyncio
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from dinoscope.cli_explore import _listen
 from tests.served import images, make_collection
 
 
@@ -56,6 +58,24 @@ def test_it_serves_and_ends_with_ctrl_c(start, folder):
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
+
+
+def test_a_short_answer_does_not_wait_to_be_joined():
+    async def ask() -> int:
+        delays: list[int] = []
+
+        def told(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            delays.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = _listen("127.0.0.1", None)
+        async with await asyncio.start_server(told, sock=listening):
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            await reader.read()
+            writer.close()
+        return delays[0]
+
+    assert asyncio.run(ask()) == 1
 
 
 def test_another_address_needs_a_token(start):

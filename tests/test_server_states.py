@@ -33,6 +33,27 @@ def opened(server: Any) -> tuple[str, dict[str, Any], Any]:
     return base, server.get(base).json(), server.app.state.explorer
 
 
+def test_what_is_prepared_waits_for_the_first_page(folder, monkeypatch):
+    monkeypatch.setattr("dinoscope.server._PAUSE", 0.3)
+    monkeypatch.setattr("dinoscope.server._PATIENCE", 60)
+    begun = threading.Event()
+    monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
+    with client(folder, warm=True) as server:
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            server.get("/api/progress")
+            assert not begun.is_set()
+        assert begun.wait(30)
+
+
+def test_what_is_prepared_does_not_wait_for_ever(folder, monkeypatch):
+    monkeypatch.setattr("dinoscope.server._PATIENCE", 0.3)
+    begun = threading.Event()
+    monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
+    with client(folder, warm=True):
+        assert begun.wait(30)
+
+
 def test_a_click_does_not_wait_for_what_is_computed(folder):
     upload = encoded(photo(), "PNG")
     with client(folder) as server:

@@ -92,8 +92,9 @@ def create_app(
         explorer.stop()
 
     app = FastAPI(
-        title="dinoscope", version=__version__, lifespan=lifespan, dependencies=[Depends(explorer.note)], openapi_url="/api/openapi.json", docs_url=None,
-        redoc_url=None, description="What the explorer's page asks for. Arrays are binary, little-endian, by position.",
+        title="dinoscope", version=__version__, lifespan=lifespan, dependencies=[Depends(explorer.note)],
+        description="What the explorer's page asks for. Arrays are binary, little-endian, by position.",
+        openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
         responses={"4XX": {"model": ErrorAnswer, "description": "What is wrong, in one sentence."}},
         telemetry={"tracing": False, "metrics": False, "logs": False},  # nothing is told, whatever the environment asks
     )  # fmt: skip
