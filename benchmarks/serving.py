@@ -80,7 +80,7 @@ def _first_picture(address: str) -> None:
         began = time.perf_counter()
         size = len(get(f"/api/models/{model}/sheets/0?v={view['state']}").content)
         print(
-            f"| a sheet of 1,024 thumbnails | {time.perf_counter() - began:.2f} s, {size / 1e6:.2f} MB | |", flush=True
+            f"| a sheet of 256 thumbnails | {time.perf_counter() - began:.2f} s, {size / 1e6:.2f} MB | |", flush=True
         )
 
 

@@ -262,7 +262,7 @@ class Classifier:
     def left_out(self, vectors: ArrayLike, positions: ArrayLike) -> list[Verdict]:
         """Name some of the vectors given at first (N, D), at these positions (M,), by all others that have a label."""
         at = np.asarray(positions, np.intp)
-        asked = check_vectors(vectors)[at]
+        asked = check_vectors(np.asarray(vectors)[at])  # not all of them: a click asks for one of many
         own = np.where(np.isin(at, self.positions), self._codes[self._place(at)], -1)
         return self.verdicts(self.left_out_graph(vectors, at), asked, own)
 
@@ -274,7 +274,7 @@ class Classifier:
         indices, similarities = near.indices[place], near.similarities[place]
         without = self.positions[place] != at
         if without.any():
-            found = query_neighbors(self._vectors, check_vectors(vectors)[at[without]], near.k)
+            found = query_neighbors(self._vectors, check_vectors(np.asarray(vectors)[at[without]]), near.k)
             indices[without], similarities[without] = found.indices, found.similarities
         return NeighborGraph(indices, similarities)
 

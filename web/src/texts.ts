@@ -13,6 +13,8 @@ export const panelTexts = {
   noLabel: "no label",
   noValue: "none",
   loading: "Loading …",
+  nearlyAll: "over 99 %",
+  nearlyNone: "under 1 %",
   retry: "Try again",
   close: "Close",
 
@@ -28,8 +30,6 @@ export const panelTexts = {
     dropStill: "This page is a report: a new image needs the server (dinoscope explore).",
     notAnImage: (name: string) => `${name || "That"} is not an image; use JPEG, PNG, WebP, GIF, BMP or TIFF.`,
     tooLarge: (name: string) => `${name || "That image"} is larger than 20 MB; save it smaller.`,
-    noRow: (row: number, first: number, last: number, hasGaps: boolean) =>
-      `There is no row ${row} in this model: its rows run from ${first} to ${last}${hasGaps ? ", with gaps" : ""}.`,
     openRow: (row: number) => `Open row ${row}`,
     names: (count: string, text: string) => `${count} with “${text}” in the name`,
     nothing: (text: string) => `Nothing here is called “${text}”.`,
@@ -228,12 +228,46 @@ export const panelTexts = {
   },
 };
 
+// ---- what is waited for, what is picked, what went wrong ----
+
+export const waitTexts = {
+  opening: "Opening the collection",
+  map: "Loading the map",
+  newMap: (title: string) => `Computing the map “${title}” for the first time`,
+  image: "Loading the image",
+  lookAlikes: "Searching look-alikes",
+  names: "Searching file names",
+  searching: "Searching",
+  findings: "Looking for findings",
+  remembering: "Remembering",
+  numbers: "Computing the scores",
+};
+
+export const pickTexts = {
+  text: (text: string) => `“${text}”`,
+  like: (count: number) => (count === 1 ? "Like this image" : `Like these ${count} images`),
+  area: "Area of the map",
+  chosen: "Chosen images",
+};
+
+export const problemTexts = {
+  noRow: (row: number, first: number, last: number, hasGaps: boolean) =>
+    `There is no row ${row} in this model: its rows run from ${first} to ${last}${hasGaps ? ", with gaps" : ""}.`,
+  unexpected: (problem: string) => `Something went wrong: ${problem}`,
+  changed: "The collection has changed since this page was opened. Reload the page.",
+  noServer: "The server does not answer. Is “dinoscope explore” still running?",
+  status: (status: number) => `The server answered with status ${status}.`,
+  noRowHere: (row: number) => `There is no image with row ${row} in this report.`,
+  incomplete: (id: string) => `This report is incomplete: “${id}” is missing. Make it again with “dinoscope report”.`,
+  needsServer: "A new image needs the server: open the collection with “dinoscope explore”.",
+  readOnly: "A report cannot be written to: open the collection with “dinoscope explore”.",
+};
+
 // ---- map and frame ----
 
 export const mapTexts = {
   label: (title: string, count: number) => `Map ${title} of ${images(count)}`,
   keys: "Arrow keys move the map, or travel between neighbours while an image is open; + and - zoom, 0 shows everything.",
-  area: "Area of the map",
   noLabel: "no label",
   row: (row: number) => `row ${row}`,
   noWebGL: "This browser has no WebGL: the map is drawn plainly, with a sample of the points. All else works.",

@@ -1,4 +1,5 @@
 import { SvelteSet } from "svelte/reactivity";
+import { problemTexts, waitTexts } from "../texts";
 import { decodeAddress, encodeAddress, type Camera, type Origin, type Panel, type Theme, type ViewState } from "./address";
 import { browserAddress, type AddressBar } from "./history";
 import { pickOf } from "./pick";
@@ -108,7 +109,7 @@ export class Explorer {
 
   /** Show what the address asks for, or the collection's defaults; follow the back button. Returns a function that stops that. */
   async open(): Promise<() => void> {
-    await this.tasks.run("open", "Opening the collection", () => this.source.collection(), (info) => (this.info = info));
+    await this.tasks.run("open", waitTexts.opening, () => this.source.collection(), (info) => (this.info = info));
     if (this.info) {
       this.#target.model = this.info.model;
       await this.restore(decodeAddress(this.#bar.read()));
@@ -183,7 +184,7 @@ export class Explorer {
 
   /** Ask for the collection again: a running embedding has added to it. */
   async refresh(): Promise<void> {
-    await this.tasks.run("open", "Opening the collection", () => this.source.collection(), (info) => (this.info = info));
+    await this.tasks.run("open", waitTexts.opening, () => this.source.collection(), (info) => (this.info = info));
     await this.#show({}, true);
   }
 
@@ -198,7 +199,7 @@ export class Explorer {
     const target = { ...this.#target, ...change };
     this.#target = target;
     const wanted = target.model === this.view?.key ? this.view.maps.find(({ id }) => id === target.map) : undefined;
-    const words = wanted && !wanted.ready ? `Computing the map “${wanted.title}” for the first time` : "Loading the map";
+    const words = wanted && !wanted.ready ? waitTexts.newMap(wanted.title) : waitTexts.map;
     const used = await this.tasks.run("scene", words, () => this.#loader.load(target, fresh), (scene) => this.#use(scene));
     if (!used && this.#target === target && this.view) {
       this.#target = { model: this.view.key, map: this.mapId, beside: this.secondMapId, column: this.columnName };
@@ -339,7 +340,7 @@ export class Explorer {
     if (this.image?.row !== row) this.image = null;
     const { view } = this;
     if (row === null || !view) return;
-    await this.tasks.run("image", "Loading the image", () => this.source.image(view, row), (image) => (this.image = image));
+    await this.tasks.run("image", waitTexts.image, () => this.source.image(view, row), (image) => (this.image = image));
   }
 
   /** Look-alikes of an image from outside. */
@@ -350,7 +351,7 @@ export class Explorer {
     void this.#look(null);
     this.answerPicture = URL.createObjectURL(blob);
     this.panel = "image";
-    await this.tasks.run("answer", "Searching look-alikes", () => this.source.search(view, blob, mapId), (answer) => {
+    await this.tasks.run("answer", waitTexts.lookAlikes, () => this.source.search(view, blob, mapId), (answer) => {
       const isSameMap = this.mapId === mapId && this.view?.count === view.count;
       this.answer = isSameMap ? answer : { ...answer, place: null };
     });
@@ -359,7 +360,7 @@ export class Explorer {
   /** An image of the collection as the question: it is shown with its neighbours, and the map goes to all of them. */
   async searchRow(row: Row): Promise<void> {
     if (this.position(row) === undefined) {
-      this.tasks.error = `There is no image with row ${String(row)} in this model.`;
+      this.tasks.error = this.noRow(row);
       return;
     }
     await this.focus(row);
@@ -386,7 +387,7 @@ export class Explorer {
   async loadFindings(): Promise<void> {
     const { view } = this;
     if (!view || this.findings) return;
-    await this.tasks.run("findings", "Looking for findings", () => this.source.findings(view), (f) => (this.findings = f));
+    await this.tasks.run("findings", waitTexts.findings, () => this.source.findings(view), (f) => (this.findings = f));
   }
 
   /** Remember that a finding is no problem, or is one after all. */
@@ -395,7 +396,7 @@ export class Explorer {
     if (!view) return;
     this.#mark(finding.key, dismissed);
     const kept = await this.tasks.run(
-      `dismiss ${finding.key}`, "Remembering", () => this.source.dismiss(view, finding, dismissed), () => undefined,
+      `dismiss ${finding.key}`, waitTexts.remembering, () => this.source.dismiss(view, finding, dismissed), () => undefined,
     );
     if (!kept && this.tasks.error) this.#mark(finding.key, !dismissed);
   }
@@ -409,7 +410,7 @@ export class Explorer {
   async loadNumbers(): Promise<void> {
     const { view, mapId } = this;
     if (!view || this.numbers) return;
-    await this.tasks.run("numbers", "Computing the scores", () => this.source.numbers(view, mapId), (n) => (this.numbers = n));
+    await this.tasks.run("numbers", waitTexts.numbers, () => this.source.numbers(view, mapId), (n) => (this.numbers = n));
   }
 
   showPanel(panel: Panel | null): void {
@@ -462,6 +463,13 @@ export class Explorer {
   /** Codes of any category column, for counting. */
   async codesOf(column: string): Promise<Uint16Array> {
     return this.view ? this.#loader.codes(this.view, column) : new Uint16Array();
+  }
+
+  /** Why there is no image of this row. */
+  noRow(row: Row): string {
+    const { rows } = this;
+    const [first, last] = [rows.reduce((a, b) => Math.min(a, b)), rows.reduce((a, b) => Math.max(a, b))];
+    return problemTexts.noRow(row, first, last, last - first >= rows.length);
   }
 
   /** Where the thumbnail of an image lies, and in which picture; null where it has none. */

@@ -1,3 +1,4 @@
+import { problemTexts } from "../texts";
 import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
@@ -101,7 +102,7 @@ export class FileSource implements Source {
   image(model: ModelView, row: Row): Promise<ImageInfo> {
     return answer(() => {
       const position = this.#positions(model).get(row);
-      if (position === undefined) throw new SourceError(`There is no image with row ${row} in this report.`);
+      if (position === undefined) throw new SourceError(problemTexts.noRowHere(row));
       const { ids, sizes } = this.#images(model);
       const [width, height] = sizes[position] ?? [0, 0];
       const verdicts = this.#kept(`model/${model.key}/verdicts`, (id) => this.#optional<(Verdict | null)[]>(id));
@@ -131,7 +132,7 @@ export class FileSource implements Source {
   }
 
   search(): Promise<SearchAnswer> {
-    return Promise.reject(new SourceError("A new image needs the server: open the collection with “dinoscope explore”."));
+    return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
   /** From the stored neighbours of the images asked for. */
@@ -264,9 +265,9 @@ function answer<T>(work: () => T): Promise<T> {
 }
 
 function incomplete(id: string): SourceError {
-  return new SourceError(`This report is incomplete: “${id}” is missing. Make it again with “dinoscope report”.`);
+  return new SourceError(problemTexts.incomplete(id));
 }
 
 function unwritable(): SourceError {
-  return new SourceError("A report cannot be written to: open the collection with “dinoscope explore”.");
+  return new SourceError(problemTexts.readOnly);
 }

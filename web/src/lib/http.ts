@@ -1,3 +1,4 @@
+import { problemTexts } from "../texts";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
@@ -97,7 +98,7 @@ export class HttpSource implements Source {
     const answer = await this.#ask(this.#path(model, place));
     const bytes = await answer.arrayBuffer();
     if (bytes.byteLength !== size * model.count) {
-      throw new SourceError("The collection has changed since this page was opened. Reload the page.");
+      throw new SourceError(problemTexts.changed);
     }
     return bytes;
   }
@@ -107,7 +108,7 @@ export class HttpSource implements Source {
     try {
       answer = await fetch(this.root + path, request);
     } catch {
-      throw new SourceError("The server does not answer. Is “dinoscope explore” still running?");
+      throw new SourceError(problemTexts.noServer);
     }
     if (!answer.ok) throw new SourceError(await reason(answer));
     return answer;
@@ -130,5 +131,5 @@ async function reason(answer: Response): Promise<string> {
   } catch {
     // not the server's own words: a proxy's page, or a cut answer
   }
-  return `The server answered with status ${answer.status}.`;
+  return problemTexts.status(answer.status);
 }

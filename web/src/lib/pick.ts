@@ -1,4 +1,5 @@
 import { insidePolygon } from "../map/geometry";
+import { pickTexts, waitTexts } from "../texts";
 import type { Origin } from "./address";
 import type { RowIndex, SceneLoader } from "./scene";
 import type { ModelView, Position } from "./types";
@@ -18,15 +19,15 @@ export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, ind
   switch (origin.by) {
     case "text":
       return {
-        words: "Searching file names",
-        title: `“${origin.text}”`,
+        words: waitTexts.names,
+        title: pickTexts.text(origin.text),
         find: async () => index.findAll(await source.find(view, origin.text)),
       };
     case "column": {
       const column = view.columns.find(({ name }) => name === origin.column);
       const value = column?.kind === "category" ? column.values[origin.code] : undefined;
       return {
-        words: "Searching",
+        words: waitTexts.searching,
         title: value ?? String(origin.code),
         find: async () => {
           const found: Position[] = [];
@@ -37,17 +38,17 @@ export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, ind
     }
     case "answer":
       return {
-        words: "Searching look-alikes",
-        title: origin.rows.length === 1 ? "Like this image" : `Like these ${origin.rows.length} images`,
+        words: waitTexts.lookAlikes,
+        title: pickTexts.like(origin.rows.length),
         find: async () => index.findAll((await source.query(view, origin.rows, NEIGHBORS_ASKED)).map(({ row }) => row)),
       };
     case "lasso":
       return {
-        words: "Loading the map",
-        title: "Area of the map",
+        words: waitTexts.map,
+        title: pickTexts.area,
         find: async () => insidePolygon(await loader.map(view, origin.map), origin.polygon),
       };
     default:
-      return { words: "Searching", title: "Chosen images", find: () => Promise.resolve(index.findAll(origin.rows)) };
+      return { words: waitTexts.searching, title: pickTexts.chosen, find: () => Promise.resolve(index.findAll(origin.rows)) };
   }
 }

@@ -1,4 +1,5 @@
 import { SvelteMap } from "svelte/reactivity";
+import { problemTexts } from "../texts";
 import { SourceError } from "./source";
 
 /**
@@ -24,7 +25,7 @@ export class Tasks {
       return true;
     } catch (problem) {
       if (!isLatest()) return false;
-      this.error = problem instanceof SourceError ? problem.message : `Something went wrong: ${String(problem)}`;
+      this.error = problem instanceof SourceError ? problem.message : problemTexts.unexpected(String(problem));
       return false;
     } finally {
       if (isLatest()) this.#running.delete(kind);

@@ -4,8 +4,8 @@ import { panelTexts } from "../texts";
 
 /** A share as whole percent, never rounded to a certainty that it is not. */
 export function percent(share: number): string {
-  if (share > 0.995 && share < 1) return "over 99 %";
-  if (share > 0 && share < 0.005) return "under 1 %";
+  if (share > 0.995 && share < 1) return panelTexts.nearlyAll;
+  if (share > 0 && share < 0.005) return panelTexts.nearlyNone;
   return `${Math.round(share * 100)} %`;
 }
 

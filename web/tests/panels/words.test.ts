@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { panelTexts } from "../../src/texts";
+import { panelTexts, problemTexts } from "../../src/texts";
 import type { Match, Verdict } from "../../src/lib/types";
 import { listed, percent, score, similarity, trustWords, verdictWords, voteCounts } from "../../src/panels/words";
 
@@ -56,8 +56,8 @@ describe("texts", () => {
   });
 
   it("tells which rows there are", () => {
-    expect(panelTexts.search.noRow(5000, 0, 1199, false)).toBe("There is no row 5000 in this model: its rows run from 0 to 1199.");
-    expect(panelTexts.search.noRow(17, 0, 1199, true)).toContain("0 to 1199, with gaps.");
+    expect(problemTexts.noRow(5000, 0, 1199, false)).toBe("There is no row 5000 in this model: its rows run from 0 to 1199.");
+    expect(problemTexts.noRow(17, 0, 1199, true)).toContain("0 to 1199, with gaps.");
   });
 });
 
