@@ -27,9 +27,7 @@ export interface Selection {
 /** A category column gives every image a code; this one stands for none. */
 export const NO_CODE = 65535;
 
-/** Sheets that come along with a map, and milliseconds that it waits for them. */
 const FIRST_SHEETS = 4;
-const SOON = 300;
 
 /** Polls of an idle server in a row without a new column: clusters are not coming any more. */
 const MOST_IN_VAIN = 15;
@@ -102,7 +100,9 @@ export class Explorer {
   constructor(source: Source, bar: AddressBar = browserAddress) {
     this.source = source;
     this.#bar = bar;
-    this.#loader = new SceneLoader(source, (view) => this.#loadFirstSheets(view));
+    this.#loader = new SceneLoader(source, (view) => {
+      this.#loadFirstSheets(view);
+    });
   }
 
   // ---- opening, and what the address says
@@ -207,11 +207,9 @@ export class Explorer {
     if (used) await this.#fillPanel();
   }
 
-  /** An overview shows thumbnails of the first sheets; where they come soon, already its first frame does. */
-  async #loadFirstSheets(view: ModelView): Promise<void> {
-    const first = Array.from({ length: Math.min(FIRST_SHEETS, view.sheets.count) }, (_, i) => this.sheets.load(this.source.sheet(view, i)));
-    const soon = new Promise((resolve) => setTimeout(resolve, SOON));
-    await Promise.race([Promise.allSettled(first), soon]);
+  /** An overview shows thumbnails of the first sheets: they come along with the map. */
+  #loadFirstSheets(view: ModelView): void {
+    for (let i = 0; i < Math.min(FIRST_SHEETS, view.sheets.count); i++) this.sheets.get(this.source.sheet(view, i));
   }
 
   #use(scene: Scene): void {
