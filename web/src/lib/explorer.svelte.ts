@@ -100,9 +100,7 @@ export class Explorer {
   constructor(source: Source, bar: AddressBar = browserAddress) {
     this.source = source;
     this.#bar = bar;
-    this.#loader = new SceneLoader(source, (view) => {
-      this.#loadFirstSheets(view);
-    });
+    this.#loader = new SceneLoader(source);
   }
 
   // ---- opening, and what the address says
@@ -207,11 +205,6 @@ export class Explorer {
     if (used) await this.#fillPanel();
   }
 
-  /** An overview shows thumbnails of the first sheets: they come along with the map. */
-  #loadFirstSheets(view: ModelView): void {
-    for (let i = 0; i < Math.min(FIRST_SHEETS, view.sheets.count); i++) this.sheets.get(this.source.sheet(view, i));
-  }
-
   #use(scene: Scene): void {
     const before = this.view;
     const { view, mapId, secondMapId, columnName } = scene;
@@ -222,6 +215,8 @@ export class Explorer {
     if (this.columnName !== columnName || !sameValues) this.hidden.clear();
     const chosen = isOtherState && this.selection ? Array.from(this.selection.positions, (p) => this.rows[p] as Row) : null;
     this.hovered = null;
+    // an overview shows the first sheets: they come while its first frame is made; earlier, the map would wait for them
+    for (let i = 0; i < Math.min(FIRST_SHEETS, view.sheets.count); i++) this.sheets.get(this.source.sheet(view, i));
     Object.assign(this, scene);
     this.#target = { model: view.key, map: mapId, beside: secondMapId, column: columnName };
     this.view = { ...view, maps: view.maps.map((m) => (m.id === mapId || m.id === secondMapId ? { ...m, ready: true } : m)) };

@@ -32,19 +32,17 @@ export class SceneLoader {
   readonly #kept = new Map<string, Map<string, Promise<unknown>>>();
   #view: ModelView | null = null;
 
-  /** `onView` is told of a model as soon as it is known, before its arrays have come. */
-  constructor(readonly source: Source, readonly onView: (view: ModelView) => void = () => undefined) {}
+  constructor(readonly source: Source) {}
 
   /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
   async load(target: Target, fresh: boolean): Promise<Scene> {
     const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model);
-    const isNew = view !== this.#view;
     this.#view = view;
     const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
     const mapId = map?.id ?? "umap";
     const secondMapId = view.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
     const column = findColumn(view, target.column);
-    const arrays = Promise.all([
+    const [rows, points, secondPoints, codes, values, labels] = await Promise.all([
       this.rows(view),
       this.map(view, mapId),
       secondMapId === null ? null : this.map(view, secondMapId),
@@ -52,8 +50,6 @@ export class SceneLoader {
       column?.kind === "number" ? this.values(view, column.name, mapId) : null,
       view.columns.some(({ name }) => name === "label") ? this.codes(view, "label") : null,
     ]);
-    if (isNew) this.onView(view);
-    const [rows, points, secondPoints, codes, values, labels] = await arrays;
     return { view, rows, mapId, points, secondMapId, secondPoints, columnName: column?.name ?? "", codes, values, labels };
   }
 
