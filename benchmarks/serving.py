@@ -79,9 +79,7 @@ def _first_picture(address: str) -> None:
         print(f"| bytes of it, packed, thumbnails aside | {sent / 1e6:.2f} MB | 2 MB for 70,000 |")
         began = time.perf_counter()
         size = len(get(f"/api/models/{model}/sheets/0?v={view['state']}").content)
-        print(
-            f"| a sheet of 256 thumbnails | {time.perf_counter() - began:.2f} s, {size / 1e6:.2f} MB | |", flush=True
-        )
+        print(f"| a sheet of 256 thumbnails | {time.perf_counter() - began:.2f} s, {size / 1e6:.2f} MB | |", flush=True)
 
 
 def _single_searches(address: str) -> None:
