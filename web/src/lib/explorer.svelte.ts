@@ -27,6 +27,7 @@ export interface Selection {
 /** A category column gives every image a code; this one stands for none. */
 export const NO_CODE = 65535;
 
+/** Sheets that are asked for with a map; more come as the map finds room for thumbnails. */
 const FIRST_SHEETS = 4;
 
 /** Polls of an idle server in a row without a new column: clusters are not coming any more. */
@@ -215,8 +216,7 @@ export class Explorer {
     if (this.columnName !== columnName || !sameValues) this.hidden.clear();
     const chosen = isOtherState && this.selection ? Array.from(this.selection.positions, (p) => this.rows[p] as Row) : null;
     this.hovered = null;
-    // an overview shows the first sheets: they come while its first frame is made; earlier, the map would wait for them
-    for (let i = 0; i < Math.min(FIRST_SHEETS, view.sheets.count); i++) this.sheets.get(this.source.sheet(view, i));
+    if (isOtherState) this.#askForFirstSheets(view);
     Object.assign(this, scene);
     this.#target = { model: view.key, map: mapId, beside: secondMapId, column: columnName };
     this.view = { ...view, maps: view.maps.map((m) => (m.id === mapId || m.id === secondMapId ? { ...m, ready: true } : m)) };
@@ -233,6 +233,11 @@ export class Explorer {
     if (!isOtherModel) return;
     this.dropAnswer();
     if (this.row !== null) void this.#look(this.row);
+  }
+
+  /** An overview shows the first sheets: they come while its first frame is made. Any earlier, the map would wait for them. */
+  #askForFirstSheets(view: ModelView): void {
+    for (let i = 0; i < Math.min(FIRST_SHEETS, view.sheets.count); i++) this.sheets.get(this.source.sheet(view, i));
   }
 
   // ---- the legend

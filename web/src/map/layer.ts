@@ -20,6 +20,41 @@ export interface PointLayer {
   destroy(): void;
 }
 
+/** Draws points only when they changed: they cost far more than the thumbnails and lines above them, which move by themselves. */
+export class SteadyLayer implements PointLayer {
+  /** How the points were drawn last; null if they look different now. */
+  #drawn: string | null = null;
+
+  constructor(readonly layer: PointLayer) {}
+
+  setPoints(points: Float32Array, before: Float32Array | null): void {
+    this.layer.setPoints(points, before);
+    this.#drawn = null;
+  }
+
+  setLook(look: Look): void {
+    this.layer.setLook(look);
+    this.#drawn = null;
+  }
+
+  draw(view: View, progress: number, most: number): void {
+    const { x, y, zoom } = view.camera;
+    const wanted = [x, y, zoom, progress, most].join(" ");
+    if (wanted === this.#drawn) return;
+    this.layer.draw(view, progress, most);
+    this.#drawn = wanted;
+  }
+
+  resize(width: number, height: number): void {
+    this.layer.resize(width, height);
+    this.#drawn = null;
+  }
+
+  destroy(): void {
+    this.layer.destroy();
+  }
+}
+
 export interface Batch {
   start: number;
   count: number;

@@ -2,7 +2,7 @@ import type { Camera } from "../lib/address";
 import { accentColour, type Ground, type PointColours } from "./colours";
 import { followGestures } from "./gestures";
 import { PointGrid } from "./grid";
-import { Pace, type Look, type PointLayer } from "./layer";
+import { Pace, SteadyLayer, type Look, type PointLayer } from "./layer";
 import { Overlay, type OverlayScene, type Picture, type Star } from "./overlay";
 import { PlainLayer } from "./plain";
 import { coprimeStep, Thinning, thinningOrder } from "./thinning";
@@ -60,8 +60,6 @@ export class Stage {
   #frame = 0;
   #restTimer = 0;
   #hurry = false;
-  /** How the points were drawn last; null if they look different now. */
-  #drawn: string | null = null;
 
   constructor(
     element: HTMLElement, pointCanvas: HTMLCanvasElement, overlayCanvas: HTMLCanvasElement,
@@ -76,7 +74,7 @@ export class Stage {
       layer = new PlainLayer(fresh);
     }
     this.hasWebGL = layer instanceof WebGLLayer;
-    this.#layer = layer;
+    this.#layer = new SteadyLayer(layer);
     this.#stopWatching = layer instanceof WebGLLayer ? this.#watchContext(layer.canvas) : () => undefined;
     this.#overlay = new Overlay(overlayCanvas);
     this.#stopGestures = followGestures(element, {
@@ -94,14 +92,13 @@ export class Stage {
     const lost = (event: Event): void => event.preventDefault(); // else it never comes back
     const restored = (): void => {
       try {
-        this.#layer = new WebGLLayer(canvas);
+        this.#layer = new SteadyLayer(new WebGLLayer(canvas));
       } catch {
         return; // it was lost again
       }
       this.#layer.setPoints(this.#points, this.#before);
       if (this.#look) this.#layer.setLook(this.#look);
       this.#layer.resize(this.#width, this.#height);
-      this.#drawn = null;
       this.#ask();
     };
     canvas.addEventListener("webglcontextlost", lost);
@@ -125,7 +122,6 @@ export class Stage {
     this.#height = Math.max(1, height);
     this.#insets = insets;
     this.#layer.resize(width, height);
-    this.#drawn = null;
     this.#overlay.resize(width, height);
     this.#home = this.#fit();
     if (!isFirst && this.#points.length > 0) this.#settle(before, corner);
@@ -167,7 +163,6 @@ export class Stage {
     this.#movingSince = performance.now();
     this.#layer.setPoints(points, before);
     this.#layer.resize(this.#width, this.#height);
-    this.#drawn = null;
     this.#grid = null;
     this.#thinning = null;
     if (!before) this.#overlay.forget();
@@ -190,7 +185,6 @@ export class Stage {
     }
     this.#look = { ...this.#look, colours: colours.colours };
     this.#layer.setLook(this.#look);
-    this.#drawn = null;
     this.#ask();
   }
 
@@ -318,26 +312,15 @@ export class Stage {
     if (this.#before && now - this.#movingSince >= MOVING) {
       this.#before = null;
       this.#layer.setPoints(this.#points, null);
-      this.#drawn = null;
     }
     this.#advance(now);
     const isMoving = this.#before !== null || this.#flight !== null;
     const isReady = this.#chooseThumbnails();
     const inHurry = isMoving || this.#hurry;
-    this.#drawPoints(this.#progress(now), inHurry ? this.#pace.most : Infinity);
+    this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
     if (isMoving || isComing || !isReady) this.#ask();
     return inHurry;
-  }
-
-  /** Points cost far more than what lies above them: they are drawn when they changed, not with every thumbnail and hover. */
-  #drawPoints(progress: number, most: number): void {
-    const { view } = this;
-    const { x, y, zoom } = view.camera;
-    const wanted = [x, y, zoom, progress, most].join(" ");
-    if (wanted === this.#drawn) return;
-    this.#layer.draw(view, progress, most);
-    this.#drawn = wanted;
   }
 
   #advance(now: number): void {
