@@ -12,6 +12,7 @@ TABLES = (
     "decoding",
     "classification",
     "cleaning",
+    "difference",
     "tuning",
     "clustering",
     "comparison",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dinoscope import store
 from dinoscope.errors import InputError
@@ -36,6 +37,7 @@ __all__ = [
     "leaks",
     "not_dismissed",
     "outliers",
+    "picture_keys",
 ]
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
@@ -90,16 +92,10 @@ def findings(collection: Collection, *, threshold: float | None = None) -> Findi
 def duplicates(collection: Collection, threshold: float | None = None) -> Duplicates:
     """Compare by vectors and stored thumbnails; keep the largest picture, then the thumbnail with more bytes."""
     from dinoscope.duplicates import Duplicates, find_duplicates, fingerprints
-    from dinoscope.images import digest
 
     def compute() -> Duplicates:
         pictures = collection.thumbnails(np.arange(len(collection)))
-        keys = [digest(picture, str(size)) for picture, size in zip(pictures, collection.sizes.tolist(), strict=True)]
-        first: dict[str, int] = {}
-        for at, key in enumerate(keys):  # a thumbnail may be the same where the pictures are not
-            leader = first.setdefault(key, at)
-            if float(collection.vectors[leader] @ collection.vectors[at]) < 1 - 1e-5:
-                keys[at] = f"{key} {at}"
+        keys = picture_keys(pictures, collection.sizes, collection.vectors)
         sizes = [len(picture) for picture in pictures]
         return find_duplicates(
             collection.vectors, graph=collection.neighbors() if len(collection) > 1 else None, keys=keys,
@@ -108,6 +104,19 @@ def duplicates(collection: Collection, threshold: float | None = None) -> Duplic
         )  # fmt: skip
 
     return keep(collection, "duplicates", {"threshold": threshold}, Duplicates, compute)
+
+
+def picture_keys(pictures: Sequence[bytes], sizes: NDArray[np.int64], vectors: NDArray[np.float32]) -> list[str]:
+    """Return a key for each picture, equal for exact copies: of one thumbnail, size and vector."""
+    from dinoscope.images import digest
+
+    keys = [digest(picture, str(size)) for picture, size in zip(pictures, sizes.tolist(), strict=True)]
+    first: dict[str, int] = {}
+    for at, key in enumerate(keys):  # a thumbnail may be the same where the pictures are not
+        leader = first.setdefault(key, at)
+        if float(vectors[leader] @ vectors[at]) < 1 - 1e-5:
+            keys[at] = f"{key} {at}"
+    return keys
 
 
 def leaks(collection: Collection, threshold: float | None = None) -> tuple[Leak, ...]:

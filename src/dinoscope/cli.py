@@ -15,6 +15,7 @@ from dinoscope.cli_classify import classify, evaluate
 from dinoscope.cli_clean import clean
 from dinoscope.cli_clusters import cluster
 from dinoscope.cli_compare import compare
+from dinoscope.cli_diff import diff
 from dinoscope.cli_explore import explore
 from dinoscope.cli_info import info
 from dinoscope.cli_integrity import receipt, verify
@@ -254,6 +255,7 @@ app.command(epilog="Example:  dinoscope classify photos.dino new.jpg other.jpg -
 app.command(epilog="Example:  dinoscope evaluate photos.dino -o evaluation")(evaluate)
 app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-plan plan.json")(clean)
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
+app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models")
 
 app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")(info)

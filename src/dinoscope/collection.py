@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope import (
     analysis_clusters,
+    analysis_difference,
     analysis_findings,
     analysis_labels,
     analysis_maps,
@@ -165,6 +166,8 @@ class Collection:
     findings = analysis_findings.findings
     dismiss = analysis_findings.dismiss
     dismissed = analysis_findings.dismissed
+
+    difference = analysis_difference.difference
 
     def search(
         self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None

@@ -104,8 +104,8 @@ def image_colors(members: NDArray[np.int64], palette: Sequence[str]) -> list[str
 
 def map_figure(
     coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str], *, title: str | None = None,
-    colors: Sequence[str] | None = None, legend: bool = True, dark: bool = False, background: str | None = None,
-    width: float = 8.0, format: str = "png",
+    colors: Sequence[str] | None = None, legend: bool = True, named: bool = True, dark: bool = False,
+    background: str | None = None, width: float = 8.0, format: str = "png",
 ) -> Picture:  # fmt: skip
     """Draw the map as points in the colours of their groups, each group's name at its median.
 
@@ -116,6 +116,7 @@ def map_figure(
         title: Written above the map.
         colors: Colour of each group, by default ``group_colors``.
         legend: Whether to list the groups with their counts beside the map.
+        named: Whether to write their names on it.
         dark: Draw for a dark page.
         background: A colour, by default none (transparent).
         width: Width in inches, 200 pixels each; the height follows from the map.
@@ -147,7 +148,8 @@ def map_figure(
         fit(figure, heading, 0.98 * width)
     if legend:
         draw_legend(axes, names, counts, paints, int((members < 0).sum()), INK[dark])
-    write_names(figure, axes, points, members, names, paints, dark)
+    if named:
+        write_names(figure, axes, points, members, names, paints, dark)
     return render(figure, format)
 
 

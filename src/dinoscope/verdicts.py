@@ -27,7 +27,6 @@ __all__ = [
 
 _SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
 _MEMBERS = 5  # nearest members that stand for a label
-_ROUNDING = 1e-6  # of a cosine computed in float32
 _DENSITY = 0.25  # how far the crowding around the neighbours counts
 _ROUNDING = 1e-6  # cosine distances below it are rounding errors
 
