@@ -79,6 +79,16 @@ def test_as_json(run, sides):
     assert (trousers["after"], trousers["share_after"], trousers["changed"]) == (0, 0, True)
 
 
+def test_where_nothing_is_certain_the_likeliest_are_shown(run, sides, tmp_path):
+    code, out, _ = run("diff", *sides, "--false-share", 0.0001, "-o", tmp_path / "out")
+    assert code == 0
+    told = out.split("gone: ")[0]
+    assert "are unlike anything in before; none is certain; these are the likeliest" in told
+    assert told.count("Sandal") >= 8  # of ten
+    assert (tmp_path / "out" / "new.png").exists()
+    assert not any(each["finding"] == "new" for each in read_csv(tmp_path / "out" / "images.csv"))
+
+
 def test_files(run, sides, tmp_path):
     assert run("diff", *sides, "-o", tmp_path / "out", "--limit", 4)[0] == 0
     images = read_csv(tmp_path / "out" / "images.csv")
