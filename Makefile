@@ -8,8 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
 
+# One thread of linear algebra a process: the processes share the cores, and threads that wait for each other spin.
 test: .venv/developing  ## the tests; a file runs in one process
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
 	$(BIN)/python -m pytest -m stress --timeout 1800
