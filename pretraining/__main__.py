@@ -137,8 +137,9 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
             raise ValueError(f"--shares must look like cifar10=0.4,tiny-imagenet=0.6, got {args.shares!r}") from None
         for name in changes["shares"]:
             get_set(name)
-    if "steps" in changes:
-        changes.setdefault("minutes", 0.0)
+    for length, other in (("steps", "minutes"), ("minutes", "steps")):  # the recipe's own length gives way
+        if length in changes:
+            changes.setdefault(other, 0)
     return changes
 
 

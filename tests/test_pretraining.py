@@ -445,6 +445,20 @@ def test_from_images_to_files_and_card(data, tmp_path, capsys):
     assert "| nan" not in text
 
 
+@pytest.mark.parametrize("recipe", ["mini", "mini-fashion"])
+def test_a_length_in_minutes_takes_the_place_of_one_in_steps(recipe, data, tmp_path, capsys):
+    out = tmp_path / "run.pt"
+    common = ["train", recipe, "--data", str(data), "--out", str(out), "--shares", "cifar10=1"]
+    small = ["--backbone", "resnet-tiny", "--batch", "8", "--size", "16", "--local-size", "8", "--minutes", "0.002"]
+    assert command.main([*common, *small]) == 0
+    assert "finished" in capsys.readouterr().out
+    run = train.Run.load(out)
+    assert (run.recipe.steps, run.recipe.minutes) == (0, 0.002)
+    assert run.seconds >= 0.12
+    assert command.main([*common, *small]) == 0  # the same command again
+    assert command.main([*common, *small, "--steps", "3"]) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
