@@ -229,10 +229,13 @@ def test_switching_the_map_moves_the_points(visit):
 
 def test_two_maps(visit):
     see = visit()
+    see.colour_of("Bag")  # while the legend is open
     see.choose("Beside it", "PCA")
     second = see.page.get_by_role("application").nth(1)
     second.wait_for()
     assert "Map PCA" in second.get_attribute("aria-label")
+    legend = see.page.get_by_role("region", name="Legend")
+    legend.wait_for(state="hidden")  # it would hide a quarter of the first map
     see.click_an_image("Bag")
     assert "beside=pca" in see.page.url
     see.keep("two-maps")
@@ -240,6 +243,10 @@ def test_two_maps(visit):
     assert left["x"] + left["width"] <= right["x"] + 1
     assert abs(left["width"] - right["width"]) < 3
     assert see.overlaps() == []
+    see.page.get_by_role("button", name="Label", exact=True).click()
+    legend.wait_for()
+    legend.get_by_role("button", name="Hide the legend").click()
+    legend.wait_for(state="hidden")
 
 
 def test_filter_by_the_legend(visit):
