@@ -157,10 +157,12 @@ class Told:
         return [int(at) for at in own[order[:count]]]
 
     def tally(self, cluster: int) -> str:
-        """Return the commonest labels of a cluster."""
+        """Return the commonest two labels of a cluster, where they are more than one in a hundred."""
         own = np.flatnonzero(self.found.clusters == cluster).tolist()
         counts = Counter(label for label in map(self.both.label, own) if label)
-        return ", ".join(f"{name} {count / len(own):.0%}" for name, count in counts.most_common(2))
+        return ", ".join(
+            f"{name} {count / len(own):.0%}" for name, count in counts.most_common(2) if count > len(own) / 100
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return everything for programs."""
