@@ -144,9 +144,12 @@ def test_folders_of_one_name_are_told_apart(run, sides, tmp_path):
 def test_without_labels_there_is_nothing_of_labels(run, sides, tmp_path):
     pixels = load_dataset("fashion-mnist-test").pixels[:40]
     Collection.from_images(pixels, tmp_path / "bare", model="mini-fashion")
-    code, out, _ = run("diff", tmp_path / "bare", sides[1])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "labels.csv").write_text("old", encoding="utf-8")
+    code, out, _ = run("diff", tmp_path / "bare", sides[1], "-o", tmp_path / "out")
     assert code == 0
     assert "labels:" not in out
+    assert not (tmp_path / "out" / "labels.csv").exists()
 
 
 def test_collections_of_different_models_are_refused(run, sides, tmp_path):

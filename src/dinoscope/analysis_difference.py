@@ -31,11 +31,10 @@ def difference(
     Raises:
         InputError: The vectors are of different models, or see ``find_difference``.
     """
-    from dinoscope.difference import NeighborGraphs, find_difference
+    from dinoscope.difference import NeighborGraphs, check_sides, find_difference
 
     _check_one_model(collection, other)
-    if min(len(collection), len(other)) < 3:
-        raise InputError(f"a difference needs at least 3 images on either side, got {len(collection)} and {len(other)}")
+    check_sides(len(collection), len(other))  # before their neighbours are searched
     graphs = NeighborGraphs(
         collection.neighbors(), other.neighbors(), _asked(collection, other), _asked(other, collection)
     )

@@ -105,11 +105,13 @@ def _write_files(told: Told, folder: Path, limit: int) -> None:
     for name, records in tables.items():
         if records:
             write_csv(folder / f"{name}.csv", list(records[0]), [list(each.values()) for each in records])
+        else:  # an old list must not pass for a new one
+            (folder / f"{name}.csv").unlink(missing_ok=True)
     for name, (title, note, blocks) in _sheets(told, limit).items():
         path = folder / f"{name}.png"
         if blocks:
             write_bytes(path, draw_sheet(title, note, blocks, both.thumbnails))
-        else:  # an old sheet must not pass for a new one
+        else:  # nor an old sheet
             path.unlink(missing_ok=True)
     write_bytes(folder / "map.png", _draw_map(told))
 

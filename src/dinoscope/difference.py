@@ -19,7 +19,8 @@ from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbor
 from dinoscope.verdicts import familiarity, strangeness
 
 __all__ = [
-    "Difference", "NeighborGraphs", "ShareChange", "find_difference", "join_graphs", "separation", "share_changes",
+    "Difference", "NeighborGraphs", "ShareChange", "check_sides", "find_difference", "join_graphs", "separation",
+    "share_changes",
 ]  # fmt: skip
 
 _K = 30  # neighbours searched on either side
@@ -28,6 +29,7 @@ _SHUFFLES = 199
 _CLUSTER_IMAGES = 50  # images of a cluster, on average, at least, where the number of clusters is not given
 _CLUSTERS = 20
 _LEVEL = 0.05  # share of groups listed as changed that may be so by chance
+_TAIL = 0.05  # share of familiar images that are as little familiar as those counted as strange
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +135,7 @@ def find_difference(
         InputError: There are too few images, the widths differ, or ``false_share`` is not above 0 and below 1.
     """
     first, second = l2_normalize(before), l2_normalize(after)
-    if min(len(first), len(second)) < 3:
-        raise InputError(f"a difference needs at least 3 images on either side, got {len(first)} and {len(second)}")
+    check_sides(len(first), len(second))
     if not 0 < false_share < 1:
         raise InputError(f"false_share must be above 0 and below 1, got {false_share}; 0.1 is usual")
     found = graphs or NeighborGraphs(
@@ -172,6 +173,16 @@ def find_difference(
         changes=share_changes(clustering.labels, sides)[1],
         graph=graph,
     )
+
+
+def check_sides(before: int, after: int) -> None:
+    """Check that there are enough images on either side.
+
+    Raises:
+        InputError: There are fewer than three.
+    """
+    if min(before, after) < 3:
+        raise InputError(f"a difference needs at least 3 images on either side, got {before} and {after}")
 
 
 def separation(graph: NeighborGraph, sides: ArrayLike, *, k: int = _MIXED, seed: int = 0) -> tuple[float, float]:
@@ -284,6 +295,6 @@ def _estimate(p_values: NDArray[np.float64], compared: int) -> tuple[float, floa
 
     The error is that of two shares: of the images asked about (M,), and of those that they are compared with.
     """
-    small = float((p_values <= _LEVEL).mean())
-    variance = small * (1 - small) / len(p_values) + _LEVEL * (1 - _LEVEL) / compared
-    return max(0.0, (small - _LEVEL) / (1 - _LEVEL)), variance**0.5 / (1 - _LEVEL)
+    small = float((p_values <= _TAIL).mean())
+    variance = small * (1 - small) / len(p_values) + _TAIL * (1 - _TAIL) / compared
+    return max(0.0, (small - _TAIL) / (1 - _TAIL)), variance**0.5 / (1 - _TAIL)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis_difference import difference, label_changes, same_pictures
+from dinoscope.analysis_neighbors import nearest
 
 if TYPE_CHECKING:
     from dinoscope.clean_sheets import Frame, Tile
@@ -146,8 +147,8 @@ class Told:
         cut = len(self.both.before)
         opened, own = self.both.at(position)
         others, start = (self.both.after, cut) if position < cut else (self.both.before, 0)
-        order = np.argsort(-(others.vectors @ opened.vectors[own]), kind="stable")
-        return [int(at) + start for at in order[:count]]
+        found, _ = nearest(others, opened.vectors[own], count)
+        return [int(at) + start for at in found]
 
     def members(self, cluster: int, count: int) -> list[int]:
         """Return the positions of a cluster's members that are nearest to its medoid."""
