@@ -16,6 +16,7 @@ from dinoscope.cli_clean import clean
 from dinoscope.cli_clusters import cluster
 from dinoscope.cli_compare import compare
 from dinoscope.cli_diff import diff
+from dinoscope.cli_explain import explain
 from dinoscope.cli_explore import explore
 from dinoscope.cli_info import info
 from dinoscope.cli_integrity import receipt, verify
@@ -223,6 +224,7 @@ def score(
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
 
 
+app.command(epilog="Example:  dinoscope explain photos.dino -o properties.png")(explain)
 app.command(epilog="Examples:  dinoscope search photos.dino 17      dinoscope search photos.dino cat.jpg -k 5 --json")(
     search
 )

@@ -25,6 +25,7 @@ from dinoscope import (
     analysis_labels,
     analysis_maps,
     analysis_neighbors,
+    analysis_properties,
     members,
     store,
 )
@@ -168,6 +169,9 @@ class Collection:
     dismissed = analysis_findings.dismissed
 
     difference = analysis_difference.difference
+
+    properties = analysis_properties.properties
+    explanation = analysis_properties.explanation
 
     def search(
         self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None

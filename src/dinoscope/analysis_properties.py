@@ -1,0 +1,68 @@
+"""What can be said of a collection's images by looking at them, and what that has to do with its map and clusters.
+
+Every function is a method of ``Collection``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.errors import InputError
+from dinoscope.stages import Computed, keep, run_stage
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.explanation import Explanation
+
+__all__ = ["explanation", "properties"]
+
+
+def properties(collection: Collection) -> dict[str, NDArray[np.float32]]:
+    """Return how bright, colourful, detailed, wide... each image is: name -> (N,); see ``dinoscope.properties``.
+
+    They are measured on the stored thumbnails.
+
+    Raises:
+        CollectionError: If a part of the collection was deleted.
+    """
+    from dinoscope.properties import image_properties
+
+    def compute() -> Computed:
+        pictures = collection.thumbnails(np.arange(len(collection)))
+        return {**image_properties(pictures, collection.sizes, collection.rows)}, {}
+
+    return run_stage(collection, "properties", {}, compute)[0]
+
+
+def explanation(collection: Collection, k: int | None = None) -> Explanation:
+    """Return how far those properties go along with map, clusters, vectors and labels.
+
+    See ``dinoscope.explanation.explain``.
+
+    Args:
+        collection: The collection, of 20 images or more.
+        k: Number of clusters; by default the best by silhouette.
+
+    Raises:
+        InputError: If there are too few images, or so many clusters cannot be had.
+    """
+    from dinoscope.explanation import FEWEST, Explanation, explain
+
+    if len(collection) < FEWEST:
+        raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
+    clusters, coordinates = collection.clusters(k), collection.map()
+    settings = {
+        "clusters": collection.stages["clusters"].settings, "map": collection.stages["map"].settings,
+        "labels": collection.label_state,
+    }  # fmt: skip
+
+    def compute() -> Explanation:
+        return explain(
+            collection.vectors, collection.properties(), coordinates, graph=collection.neighbors(),
+            labels=collection.labels, clusters=clusters.labels, unseen=("order",),
+        )  # fmt: skip
+
+    return keep(collection, "explanation", settings, Explanation, compute)
