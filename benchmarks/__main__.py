@@ -13,6 +13,7 @@ TABLES = (
     "classification",
     "cleaning",
     "difference",
+    "explaining",
     "tuning",
     "clustering",
     "comparison",

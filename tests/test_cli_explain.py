@@ -73,9 +73,9 @@ def test_the_picture_goes_into_the_collection(run, lit):
 
 
 def test_it_is_computed_once(lit):
-    first = lit.explanation(6)
+    first = lit.explanation(cluster_settings={"k": 6})
     again = Collection(lit.path)
-    second = again.explanation(6)
+    second = again.explanation(cluster_settings={"k": 6})
     assert again.stages["explanation"].stored
     assert (first.properties, first.labels, first.traits, first.sizes) == (
         second.properties, second.labels, second.traits, second.sizes

@@ -5,7 +5,8 @@ Every function is a method of ``Collection``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,23 +38,27 @@ def properties(collection: Collection) -> dict[str, NDArray[np.float32]]:
     return run_stage(collection, "properties", {}, compute)[0]
 
 
-def explanation(collection: Collection, k: int | None = None) -> Explanation:
+def explanation(
+    collection: Collection, *, cluster_settings: Mapping[str, Any] | None = None,
+    map_settings: Mapping[str, Any] | None = None,
+) -> Explanation:  # fmt: skip
     """Return how far those properties go along with map, clusters, vectors and labels.
 
     See ``dinoscope.explanation.explain``.
 
     Args:
         collection: The collection, of 20 images or more.
-        k: Number of clusters; by default the best by silhouette.
+        cluster_settings: Of ``clusters``, such as ``{"k": 10}``.
+        map_settings: Of ``map``, such as ``{"method": "tsne"}``; for two axes.
 
     Raises:
-        InputError: If there are too few images, or so many clusters cannot be had.
+        InputError: If there are too few images, or see ``clusters`` and ``map``.
     """
     from dinoscope.explanation import FEWEST, Explanation, explain
 
     if len(collection) < FEWEST:
         raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
-    clusters, coordinates = collection.clusters(k), collection.map()
+    found, coordinates = collection.clusters(**(cluster_settings or {})), collection.map(**(map_settings or {}))
     settings = {
         "clusters": collection.stages["clusters"].settings, "map": collection.stages["map"].settings,
         "labels": collection.label_state,
@@ -62,7 +67,7 @@ def explanation(collection: Collection, k: int | None = None) -> Explanation:
     def compute() -> Explanation:
         return explain(
             collection.vectors, collection.properties(), coordinates, graph=collection.neighbors(),
-            labels=collection.labels, clusters=clusters.labels, unseen=("order",),
+            labels=collection.labels, clusters=found.labels, unseen=("order",),
         )  # fmt: skip
 
     return keep(collection, "explanation", settings, Explanation, compute)

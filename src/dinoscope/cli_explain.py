@@ -37,7 +37,7 @@ def explain(
 
     suffix = output_suffix(output)
     opened = open_collection(collection, model)
-    found = opened.explanation(k)
+    found = opened.explanation(cluster_settings={"k": k})
     target = output or opened.path / "explain.png"
     if suffix == ".csv":
         _write_table(target, opened)

@@ -12,6 +12,7 @@ from dinoscope import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     from dinoscope.explanation import Explained, Explanation
@@ -21,7 +22,8 @@ __all__ = ["property_maps"]
 _COLUMNS = 4
 _SIDE, _HEAD, _TOP, _FOOT = 2.5, 0.36, 0.5, 0.34  # inches
 _LEANING = 0.1  # share of the variance from which an arrow shows where a property rises
-_COLOURS = "viridis"
+# From violet over green to amber, as in the explorer: evenly in OKLab, seen on light and on dark ground.
+_RAMP = ("#59479a", "#3c61ae", "#007bb3", "#0092a8", "#00a593", "#4ab177", "#8fb75a", "#c7b84b", "#f5b75b")
 
 
 def property_maps(
@@ -61,7 +63,7 @@ def property_maps(
         axes.set_axis_off()
         plots.frame(figure, axes, points)
         _draw(axes, points, rankdata(values[each.name]) / len(points))
-        axes.set_title(f"{each.name}  {each.map:.2f}", loc="left", fontsize=10.5, color=plots.INK[dark], pad=5)
+        axes.set_title(f"{each.name}  {each.map:z.2f}", loc="left", fontsize=10.5, color=plots.INK[dark], pad=5)
         _arrow(axes, each, plots.INK[dark])
     if title:
         heading = figure.text(0.1 / width, 1 - 0.26 / height, plots.printable(title), va="center", fontsize=12.5,
@@ -75,7 +77,7 @@ def _draw(axes: Axes, points: NDArray[np.float64], ranks: NDArray[np.float64]) -
     order = np.random.default_rng(0).permutation(len(points))  # none hides another only because it is drawn last
     size = min(max(150 / len(points) ** 0.5, 0.5), 18)
     x, y = points[order].T
-    axes.scatter(x, y, s=size, c=ranks[order], cmap=_COLOURS, vmin=0, vmax=1, alpha=0.85, linewidths=0,
+    axes.scatter(x, y, s=size, c=ranks[order], cmap=_ramp(), vmin=0, vmax=1, alpha=0.85, linewidths=0,
                  rasterized=True)  # fmt: skip
 
 
@@ -92,13 +94,19 @@ def _arrow(axes: Axes, told: Explained, ink: str) -> None:
     )  # fmt: skip
 
 
+def _ramp() -> LinearSegmentedColormap:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("ramp", _RAMP)
+
+
 def _scale(figure: Figure, foot: float, ink: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     width, height = figure.get_figwidth(), figure.get_figheight()
     bar = figure.add_axes((0.1 / width, (foot - 0.2) / height, 1.1 / width, 0.11 / height))
-    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), _COLOURS), cax=bar, orientation="horizontal")
+    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), _ramp()), cax=bar, orientation="horizontal")
     scale.outline.set_visible(False)
     scale.set_ticks([])
     what = (

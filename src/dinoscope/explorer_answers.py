@@ -15,12 +15,14 @@ from dinoscope.errors import InputError
 from dinoscope.explorer_data import MapScale, ModelData, can_judge, position_of
 from dinoscope.explorer_types import (
     ClusterInfo,
+    Explained,
     Finding,
     Findings,
     ImageInfo,
     LabelEvaluation,
     MatchInfo,
     Numbers,
+    PropertyInfo,
     ScoreInfo,
     SearchAnswer,
     Table,
@@ -31,6 +33,7 @@ from dinoscope.knn import NeighborGraph
 if TYPE_CHECKING:
     from dinoscope.analysis_findings import Findings as Found
     from dinoscope.collection import Collection
+    from dinoscope.explanation import Explanation
     from dinoscope.label_errors import SelfTest
     from dinoscope.verdicts import Classifier, Verdict
 
@@ -193,8 +196,8 @@ def _explain(test: SelfTest | None, collection: Collection) -> str | None:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def numbers(data: ModelData, map_name: str, *, evaluate: bool = True) -> Numbers:
-    """Return how far to trust a map, the clusters and, where it is asked for, the labels.
+def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: bool = True) -> Numbers:
+    """Return how far to trust a map and the clusters; where it is asked for, the labels, and what a map is made of.
 
     Raises:
         Unknown: If there is no such map.
@@ -210,10 +213,12 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True) -> Numbers
             ScoreInfo(name=each.name, value=each.value, meaning=each.meaning)
             for each in told if not each.name.startswith("map:") and not each.name.endswith("on the map")
         ]  # fmt: skip
-    clusters, confusion = _cluster_infos(data)
+    found = _explanation(data, settings) if explain else None
+    clusters, confusion = _cluster_infos(data, found)
     return Numbers(
         scores=[each for each in scores if math.isfinite(each.value)],
         clusters=clusters, confusion=confusion, evaluation=_evaluation(collection) if evaluate else None,
+        explained=None if found is None else _explained(found),
     )  # fmt: skip
 
 
@@ -234,7 +239,29 @@ def _map_scores(data: ModelData, settings: dict[str, Any]) -> list[ScoreInfo]:
     return [ScoreInfo(name=name, value=value, meaning=text) for name, value, text in scores if value is not None]
 
 
-def _cluster_infos(data: ModelData) -> tuple[list[ClusterInfo], Table | None]:
+def _explanation(data: ModelData, settings: dict[str, Any]) -> Explanation | None:
+    from dinoscope.explanation import FEWEST
+
+    if len(data.collection) < FEWEST or data.clusters is None:
+        return None
+    return data.collection.explanation(cluster_settings=data.clusters, map_settings=settings)
+
+
+def _explained(found: Explanation) -> Explained:
+    from dinoscope.explanation_facts import conclusions, direction_in_words
+
+    labels, *listed = [
+        None if each is None else PropertyInfo(
+            name=each.name, embedding=each.embedding, map=each.map, within_labels=each.within_labels,
+            by_labels=each.by_labels, rises=direction_in_words(each),
+        ) for each in (found.labels, *found.properties)
+    ]  # fmt: skip
+    return Explained(labels=labels, properties=[each for each in listed if each], conclusions=conclusions(found))
+
+
+def _cluster_infos(data: ModelData, found: Explanation | None) -> tuple[list[ClusterInfo], Table | None]:
+    from dinoscope.explanation_facts import traits_in_words
+
     if data.clusters is None:
         return [], None
     collection = data.collection
@@ -252,7 +279,7 @@ def _cluster_infos(data: ModelData) -> tuple[list[ClusterInfo], Table | None]:
         infos.append(ClusterInfo(
             cluster=number, size=len(members), medoid=int(collection.rows[medoid]),
             cohesion=float(quality.cohesion[number]), purity=_finite(float(quality.purity[number])),
-            labels=named.most_common(10),
+            labels=named.most_common(10), traits="" if found is None else traits_in_words(found, number),
         ))  # fmt: skip
     if not fits:
         return infos, None

@@ -34,6 +34,7 @@ from dinoscope.items import sort_naturally
 from dinoscope.knn import row_blocks
 from dinoscope.members import list_models, read_model
 from dinoscope.projection import Method, check_method
+from dinoscope.properties import PROPERTIES
 from dinoscope.stages import stored_settings
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class ModelData:
         key: Key of its vectors.
         clusters: Settings of the clusters that are shown, the newest stored; None while there are none.
         predicted: Whether predictions are stored.
+        measured: Whether properties of the images are stored.
         state: A digest that changes whenever any array does: with what is stored, and with what makes arrays of it.
     """
 
@@ -119,9 +121,10 @@ class ModelData:
         self.clusters: dict[str, Any] | None = found[0] if found else None
         asked = {"k": 20, "set_level": 0.9, "refuse": 0.05}  # what predictions() asks for
         self.predicted = any(asked.items() <= each.items() for each in stored_settings(collection, "predictions"))
+        self.measured = bool(stored_settings(collection, "properties"))
         self.state = store.digest(
             __version__, collection.state, collection.label_state, store.digest(collection.ids.tolist()),
-            self.clusters, self.predicted, tile_side(collection),
+            self.clusters, self.predicted, self.measured, tile_side(collection),
         )  # fmt: skip
 
     def view(self) -> ModelView:
@@ -136,7 +139,7 @@ class ModelData:
         )  # fmt: skip
 
     def preparations(self) -> dict[str, Callable[[], Any]]:
-        """Return what makes the first answers quick and is not there yet: verdicts, predictions, clusters."""
+        """Return what makes answers quick and is not there yet: verdicts, predictions, clusters, properties."""
         from dinoscope.analysis_labels import classifier
 
         collection, work = self.collection, dict[str, Callable[[], Any]]()
@@ -149,6 +152,8 @@ class ModelData:
                 work["predictions"] = collection.predictions
         if self.clusters is None and len(collection) >= 3:
             work["clusters"] = lambda: collection.clusters(len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None)
+        if not self.measured:
+            work["properties"] = collection.properties
         return work
 
     @cached_property
@@ -256,7 +261,9 @@ class ModelData:
             found = self.collection.predictions()
             values = {"probability": found.probabilities, "own": found.own, "familiarity": found.familiarity}[name]
             return values.astype("<f4")
-        known = [*self._categories, *(_NUMBERS if self.predicted else ())]
+        if name in self._properties:
+            return self._properties[name]
+        known = [*self._categories, *(_NUMBERS if self.predicted else ()), *self._properties]
         raise Unknown(f"there is no column {name!r}{did_you_mean(name, known)}")
 
     def _columns(self) -> list[Column]:
@@ -270,7 +277,24 @@ class ModelData:
                 NumberColumn(name=name, title=title, description=text, min=0, max=1, per_map=False)
                 for name, (title, text) in _NUMBERS.items()
             ]
-        return [*columns, _TRUST]
+        columns.append(_TRUST)
+        columns += [
+            NumberColumn(name=name, title=name.capitalize(), min=0, max=1, per_map=False,
+                         description=f"share of the images that have less of it: {PROPERTIES[name].meaning}")
+            for name in self._properties
+        ]  # fmt: skip
+        return columns
+
+    @cached_property
+    def _properties(self) -> dict[str, NDArray[np.float32]]:
+        """By rank, so that single extreme images take no colours from the others; those that vary."""
+        from scipy.stats import rankdata
+
+        values = self.collection.properties() if self.measured else {}
+        return {
+            name: ((rankdata(each) - 0.5) / len(each)).astype("<f4")
+            for name, each in values.items() if np.ptp(each) > 0
+        }  # fmt: skip
 
     @cached_property
     def _categories(self) -> dict[str, _Category]:

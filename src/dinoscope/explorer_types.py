@@ -8,10 +8,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 __all__ = [
-    "Answer", "CategoryColumn", "ClusterInfo", "CollectionInfo", "Column", "Dismissal", "ErrorAnswer", "ExportQuery",
-    "FailureInfo", "Finding", "Findings", "ImageInfo", "LabelEvaluation", "MapInfo", "MatchInfo", "Matches",
-    "ModelInfo", "ModelView", "Name", "NumberColumn", "Numbers", "Row", "Rows", "RowsQuery", "Running", "ScoreInfo",
-    "SearchAnswer", "Sheets", "Table", "VerdictInfo",
+    "Answer", "CategoryColumn", "ClusterInfo", "CollectionInfo", "Column", "Dismissal", "ErrorAnswer", "Explained",
+    "ExportQuery", "FailureInfo", "Finding", "Findings", "ImageInfo", "LabelEvaluation", "MapInfo", "MatchInfo",
+    "Matches", "ModelInfo", "ModelView", "Name", "NumberColumn", "Numbers", "PropertyInfo", "Row", "Rows",
+    "RowsQuery", "Running", "ScoreInfo", "SearchAnswer", "Sheets", "Table", "VerdictInfo",
 ]  # fmt: skip
 
 Row = Annotated[int, Field(ge=0, le=2**32 - 1, description="Number of an image, the same in every model, for ever.")]
@@ -198,6 +198,7 @@ class ClusterInfo(Answer):
     cohesion: float
     purity: float | None
     labels: list[tuple[str, int]]
+    traits: str  # what sets it apart from all other images, in words; empty where nothing does
 
 
 class Table(Answer):
@@ -218,6 +219,25 @@ class LabelEvaluation(Answer):
     confusion: list[tuple[int, int, int]]  # place of the true label, of the one given, images; no zeros
 
 
+class PropertyInfo(Answer):
+    """How far a property, or the labels, goes along with neighbours: 0 is chance, 1 the same."""
+
+    name: str
+    embedding: float
+    map: float
+    within_labels: float | None
+    by_labels: float | None
+    rises: str
+
+
+class Explained(Answer):
+    """What the map is made of."""
+
+    labels: PropertyInfo | None
+    properties: list[PropertyInfo]
+    conclusions: list[str]
+
+
 class Numbers(Answer):
     """How far to trust what is seen."""
 
@@ -225,6 +245,7 @@ class Numbers(Answer):
     clusters: list[ClusterInfo]
     confusion: Table | None
     evaluation: LabelEvaluation | None
+    explained: Explained | None
 
 
 class Rows(Answer):

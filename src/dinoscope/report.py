@@ -230,6 +230,7 @@ def _run(facts: Facts) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Facts], str]]] = {
     "map": ("Map", about_map.maps),
     "map-quality": ("How far to trust it", about_map.map_quality),
+    "made-of": ("What it is made of", about_map.made_of),
     "tuning": ("Settings", about_map.tuning),
     "scores": ("Scores", _scores),
     "clusters": ("Clusters", about_clusters.clusters),

@@ -146,6 +146,7 @@ class _Writer:
         if facts.few and can_judge(collection):
             collection.predictions()
         self.data = ModelData(collection, collection.key)
+        self.data.measured &= facts.few  # of many images they would take the room of thumbnails
         if facts.clusters is not None:  # those that the sections show
             self.data.clusters = collection.stages["clusters"].settings
         self.at = f"model/{collection.key}"
@@ -161,7 +162,10 @@ class _Writer:
                 _bytes(f"{at}/maps/{name}", data.points(name)),
                 _bytes(f"{at}/maps/{name}/trust", data.trust(name)),
                 self._model(
-                    f"{at}/maps/{name}/numbers", explorer_answers.numbers(data, name, evaluate=self._evaluated)
+                    f"{at}/maps/{name}/numbers",
+                    explorer_answers.numbers(
+                        data, name, evaluate=self._evaluated, explain=self.facts.explanation is not None
+                    ),
                 ),
             ]
         for column in data.view().columns:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dinoscope.clusters import Clustering
     from dinoscope.collection import Collection, Match
     from dinoscope.evaluation import Evaluation
+    from dinoscope.explanation import Explanation
     from dinoscope.map_quality import MapQuality
     from dinoscope.scores import Score
     from dinoscope.tune import Tuning
@@ -73,6 +74,7 @@ class Facts:
     queries: list[tuple[int, list[Match]]] = field(default_factory=list)
     quality: MapQuality | None = None
     judged: ClusterJudgement | None = None
+    explanation: Explanation | None = None
     evaluation: Evaluation | None = None
     findings: Findings | None = None
     kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
@@ -118,6 +120,8 @@ def gather(collection: Collection, k: int | None) -> Facts:
         facts.judged = attempt("cluster quality", lambda: judge_as_stored(collection, k))
     if coordinates is not None and len(collection) > 2:
         facts.quality = attempt("map quality", collection.map_quality)
+    if coordinates is not None and (facts.few or stored_settings(collection, "explanation")):
+        facts.explanation = attempt("explanation", lambda: collection.explanation(cluster_settings={"k": k}))
     _examine(facts, attempt)
     if coordinates is not None:
         facts.tiles = pick_tiles(coordinates)

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from dinoscope import map_plots, plots
 from dinoscope import report_html as html
+from dinoscope.explain_plots import property_maps
+from dinoscope.explanation_facts import MEANINGS, conclusions, direction_in_words
 from dinoscope.report_facts import Facts
 from dinoscope.tiles import image_map_figure
 
-__all__ = ["map_quality", "maps", "tuning"]
+__all__ = ["made_of", "map_quality", "maps", "tuning"]
 
 
 def maps(facts: Facts) -> str:
@@ -124,6 +126,44 @@ def map_quality(facts: Facts) -> str:
     )
     why = "No flat map shows every neighbourhood as it is. These figures say what this one lost; 1 is best, 0 is none."
     return html.section("map-quality", "How far to trust the map", why, content)
+
+
+def made_of(facts: Facts) -> str:
+    """Return how far properties of the images go along with the map, and the map in the colours of each."""
+    found = facts.explanation
+    if found is None or facts.coordinates is None or not found.properties:
+        return ""
+    values = facts.collection.properties()
+    light, dark = (
+        property_maps(facts.coordinates, values, found, most=8, dark=shade, format="webp") for shade in (False, True)
+    )
+    labelled = found.labels is not None
+    heads = ["", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
+    lines = []
+    for each in ([found.labels] if found.labels is not None else []) + list(found.properties):
+        told = [each.embedding, each.map, each.variance, *([each.within_labels, each.by_labels] if labelled else [])]
+        cells = ["" if value is None else html.bar(max(0.0, value)) for value in told]
+        name = "(labels)" if each is found.labels else each.name
+        lines.append((name, *cells, f'<td class="soft">{direction_in_words(each)}</td>'))
+    meanings = "; ".join(
+        f"<b>{name}</b>: {MEANINGS[field]}"
+        for name, field in (("embedding", "embedding"), ("map", "map"), ("variance", "variance"),
+                            ("within labels", "within_labels"), ("by labels", "by_labels"))
+        if labelled or not field.endswith("labels")
+    )  # fmt: skip
+    shown = min(8, len(found.properties))
+    alt = f"The map {html.counted(shown, 'time')}, each time in the colours of one property"
+    content = (
+        f"{html.table(heads, lines, right=tuple(range(1, len(heads) - 1)), style='bars meanings')}\n"
+        f'<p class="soft">{meanings}.</p>\n<p>{" ".join(conclusions(found))}</p>\n'
+        f'<figure class="wide sheet scroll" tabindex="0" role="region" aria-label="The map by property">'
+        f"{html.themed(light, dark, alt)}</figure>"
+    )
+    why = (
+        "How far things that anybody can name go along with it. What neighbours are alike in may be what the model "
+        "sees, or only go along with that."
+    )
+    return html.section("made-of", "What the map is made of", why, content)
 
 
 def tuning(facts: Facts) -> str:

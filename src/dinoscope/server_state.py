@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "Gone", "Jobs", "Workspace"]
 
 _STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
-_RESULTS = ("map", "clusters", "predictions")  # stages whose results change what is shown
+_RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
 
 Value = TypeVar("Value")

@@ -199,9 +199,16 @@ export const panelTexts = {
       embedding: "Embedding",
       other: "More",
     },
+    madeOf: "What this map is made of",
+    madeOfNote: "How alike neighbours on the map are in what anybody can name: 0 is chance, 1 the same. Click to colour the map by it.",
+    madeOfLabels: "The labels",
+    madeOfMore: (embedding: string, within: string | null, rises: string) =>
+      `${embedding} in the embedding${within === null ? "" : `, ${within} within labels`}${rises && `; ${rises}`}`,
+    madeOfRow: (name: string, value: string, more: string) => `Colour by ${name}: ${value}; ${more}`,
     sizes: "Cluster sizes",
     sizesMore: "Length: images; strong part: share of the most common label. Click to select.",
     sizesPlain: "Length: images. Click to select.",
+    sizesTraits: "In words: what sets it apart from all other images.",
     cohesion: "Cohesion",
     clusterBar: (cluster: number, size: number, purity: string | null, label: string | null) =>
       `Cluster ${cluster}: ${images(size)}${label === null ? "" : `, mostly ${label}`}${purity === null ? "" : ` (${purity})`}`,

@@ -32,6 +32,8 @@ const FIRST_SHEETS = 4;
 
 /** Polls of an idle server in a row without a new column: clusters are not coming any more. */
 const MOST_IN_VAIN = 15;
+/** Once these are there, so is everything. */
+const LATE_COLUMNS = ["cluster", "order"];
 
 /**
  * What the page shows. Components read its fields and call its methods; nothing else holds state.
@@ -409,6 +411,7 @@ export class Explorer {
     const { view, mapId } = this;
     if (!view || this.numbers) return;
     await this.tasks.run("numbers", waitTexts.numbers, () => this.source.numbers(view, mapId), (n) => (this.numbers = n));
+    void this.#takeNewColumns(); // what was measured for the numbers can colour the map
   }
 
   showPanel(panel: Panel | null): void {
@@ -435,11 +438,11 @@ export class Explorer {
     await this.#takeNewColumns();
   }
 
-  /** A server that has just started finds clusters and verdicts behind the first map. */
+  /** A server that has just started finds clusters, verdicts and properties, the last of all, behind the first map. */
   async #takeNewColumns(): Promise<void> {
     const { view } = this;
     if (this.running || this.busy !== null) this.#inVain = 0; // afterwards there may be more
-    const isDone = this.#inVain >= MOST_IN_VAIN || view?.columns.some(({ name }) => name === "cluster");
+    const isDone = this.#inVain >= MOST_IN_VAIN || LATE_COLUMNS.every((late) => view?.columns.some(({ name }) => name === late));
     if (!view || this.running || isDone) return;
     this.#inVain++;
     const now = await this.source.model(view.key).catch(() => view);

@@ -175,6 +175,19 @@ export interface ClusterInfo {
   cohesion: number;
   purity: number | null;
   labels: [string, number][];
+  /** What sets it apart from all other images, in words; empty where nothing does. */
+  traits: string;
+}
+
+/** How far a property, or the labels, goes along with neighbours: 0 is chance, 1 the same. */
+export interface PropertyInfo {
+  name: string;
+  embedding: number;
+  map: number;
+  withinLabels: number | null;
+  byLabels: number | null;
+  /** Where on the map there is more of it, in words; empty where that cannot be said. */
+  rises: string;
 }
 
 /** Row, column and count of a table that is mostly zeros. */
@@ -195,6 +208,8 @@ export interface Numbers {
     /** Places of the true label and of the one given, and how many images; no zeros. */
     confusion: Cell[];
   } | null;
+  /** What this map is made of, the properties most alike among neighbours on it first; null for very few images. */
+  explained: { labels: PropertyInfo | null; properties: PropertyInfo[]; conclusions: string[] } | null;
 }
 
 /** GET /api/progress */
