@@ -324,6 +324,13 @@ def test_numbers(visit):
     see.keep("numbers")
     panel.get_by_role("heading", name="Which labels are mistaken").scroll_into_view_if_needed()
     see.keep("numbers-confusion")
+    before = see.settled()
+    brightness = panel.get_by_role("button", name=re.compile("^Colour by brightness: 0"))
+    brightness.click()
+    see.page.get_by_role("region", name=re.compile("Brightness")).get_by_text("mean lightness").wait_for()
+    assert brightness.get_attribute("aria-pressed") == "true"
+    assert (see.settled() != before).mean() > 0.001
+    see.keep("numbers-brightness")
     worst = panel.get_by_role("list", name="Most frequent mistakes").get_by_role("button").first
     name, count = worst.inner_text().split("\n")[0], int(re.findall(r"\b(\d+)\b", worst.inner_text())[0])
     worst.click()

@@ -19,6 +19,7 @@ from dinoscope import report_explorer
 from dinoscope.collection import Collection
 from dinoscope.embedding import embed_source
 from dinoscope.errors import ImageError, InputError
+from dinoscope.explanation_facts import conclusions
 from dinoscope.images import ArraySource, Item
 from dinoscope.preprocess import preprocessing_of
 from dinoscope.report import SECTIONS, write_report
@@ -142,8 +143,8 @@ def page(text):
 
 def test_every_section_is_there_in_order(page):
     assert page.sections() == [
-        "map", "map-quality", "scores", "clusters", "cluster-quality", "curve", "queries", "confusion", "evaluation",
-        "cleaning", "run",
+        "map", "map-quality", "made-of", "scores", "clusters", "cluster-quality", "curve", "queries", "confusion",
+        "evaluation", "cleaning", "run",
     ]  # fmt: skip
     assert [name for name in SECTIONS if name in page.sections()] == page.sections()
     ids = [each["id"] for each in page.elements if "id" in each]
@@ -287,14 +288,26 @@ def test_scores_are_all_there_grouped(page, collection):
         assert expected in values or np.isnan(score.value)
 
 
+def test_what_the_map_is_made_of(page, collection):
+    section = page.section("made-of")
+    found = collection.explanation()
+    names = [each["text"] for each in page.all("th", inside=section) if each.get("scope") == "row"]
+    assert names == ["(labels)", *(each.name for each in found.properties)]
+    assert all(f"{max(0.0, each.map):.3f}" in section["text"] for each in found.properties)
+    assert conclusions(found)[0] in section["text"]
+    pictures = [each["alt"] for each in page.all("img", inside=section)]
+    times = min(6, len(found.properties))
+    assert pictures == [f"The map {times} times, each time in the colours of one property"]
+
+
 def test_the_record_says_what_was_run(page, collection):
     record = page.section("run")["text"]
     for part in ("fake", "Apache-2.0", "0123456789abcdef", "numpy", np.__version__, "onnxruntime", "n_neighbors 15"):
         assert part in record
     steps = [each["text"] for each in page.all("th", inside=page.section("run")) if each.get("scope") == "row"]
     assert steps == [
-        "neighbors", "clusters", "map", "map_quality", "scores", "cluster_quality", "evaluation", "duplicates",
-        "outliers", "label_errors",
+        "neighbors", "clusters", "map", "map_quality", "scores", "cluster_quality", "properties", "explanation",
+        "evaluation", "duplicates", "outliers", "label_errors",
     ]  # fmt: skip
 
 
@@ -355,6 +368,7 @@ def test_without_labels(tmp_path):
     assert page.sections() == [
         "map",
         "map-quality",
+        "made-of",
         "scores",
         "clusters",
         "cluster-quality",

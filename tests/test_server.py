@@ -14,9 +14,11 @@ from dinoscope import explorer_answers, explorer_data, store
 from dinoscope.collection import Collection
 from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
+from dinoscope.explanation_facts import traits_in_words
 from dinoscope.explorer_data import ModelData
 from dinoscope.explorer_sheets import Originals, draw_sheet
 from dinoscope.images import ArraySource, FolderSource
+from dinoscope.properties import PROPERTIES
 from dinoscope.server_page import add_page
 from tests.pictures import encoded, photo
 from tests.served import N, client, images, make_collection
@@ -184,12 +186,12 @@ def test_an_image_with_its_neighbours_and_verdict(server, base, collection):
 
 def test_search_finds_names_and_places_an_image(server, base, collection):
     content = encoded(Image.fromarray(images().load(11)), "PNG")
+    own = numbers(server.get(f"{base}/maps/umap"), "<u2").reshape(-1, 2)[11] / 32767.5 - 1
     answer = server.post(f"{base}/search?map=umap&k=5", content=content)
     told = answer.json()
     assert told.keys() == names_in_types_ts("SearchAnswer")
     assert [each["row"] for each in told["matches"]] == [match.row for match in collection.search(content, 5)]
     assert told["matches"][0]["similarity"] == pytest.approx(1, abs=1e-5)
-    own = numbers(server.get(f"{base}/maps/umap"), "<u2").reshape(-1, 2)[11] / 32767.5 - 1
     np.testing.assert_allclose(told["place"], own, atol=1e-3)  # a copy lies on its original
     verdict = collection.classify(content)[0]
     assert told["verdict"]["label"] == verdict.label
@@ -234,6 +236,24 @@ def test_numbers_are_those_of_the_collection(server, base, collection):
     for row, column, count in told["evaluation"]["confusion"]:
         counts[row, column] = count
     np.testing.assert_array_equal(counts, collection.evaluate().counts)
+
+
+def test_what_a_map_is_made_of_is_told_and_can_colour_it(server, base, collection):
+    told = server.get(f"{base}/maps/pca/numbers").json()
+    found = collection.explanation(cluster_settings={"k": 4}, map_settings={"method": "pca"})
+    assert [each["name"] for each in told["explained"]["properties"]] == [each.name for each in found.properties]
+    for each, expected in zip(told["explained"]["properties"], found.properties, strict=True):
+        assert each.keys() == names_in_types_ts("PropertyInfo")
+        assert each["map"] == pytest.approx(expected.map)
+    assert told["explained"]["labels"]["embedding"] == pytest.approx(found.labels.embedding)
+    assert [each["traits"] for each in told["clusters"]] == [traits_in_words(found, at) for at in range(4)]
+    columns = [column for column in server.get(base).json()["columns"] if column["name"] in PROPERTIES]
+    assert {column["name"] for column in columns} == {each.name for each in found.properties}
+    assert [(column["min"], column["max"], column["perMap"]) for column in columns] == [(0, 1, False)] * len(columns)
+    ranks = numbers(server.get(f"{base}/columns/border brightness"), "<f4")
+    values = collection.properties()["border brightness"]
+    below = [np.mean(values < value) + np.mean(values == value) / 2 for value in values]
+    np.testing.assert_allclose(ranks, below, atol=1e-6)
 
 
 def test_a_table_too_large_for_a_page_is_left_out(folder, monkeypatch):

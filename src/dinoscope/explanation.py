@@ -24,7 +24,7 @@ __all__ = ["FEWEST", "Explained", "Explanation", "Trait", "explain", "morans_i",
 FEWEST = 20  # images below which no figure would mean anything
 _STEPS = 10  # groups of equal size, by which a property may tell of the vectors
 _SHUFFLES = 99
-_NAMED = 10_000  # images whose label is guessed from their properties
+_NAMED = 5_000  # images whose label is guessed from their properties
 _STRONG, _SURE = 0.25, 4.0  # of a trait: superiority beyond one half, and that in standard errors
 
 

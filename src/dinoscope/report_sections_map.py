@@ -135,7 +135,8 @@ def made_of(facts: Facts) -> str:
         return ""
     values = facts.collection.properties()
     light, dark = (
-        property_maps(facts.coordinates, values, found, most=8, dark=shade, format="webp") for shade in (False, True)
+        property_maps(facts.coordinates, values, found, most=6, columns=3, dark=shade, format="webp")
+        for shade in (False, True)
     )
     labelled = found.labels is not None
     heads = ["", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
@@ -151,7 +152,7 @@ def made_of(facts: Facts) -> str:
                             ("within labels", "within_labels"), ("by labels", "by_labels"))
         if labelled or not field.endswith("labels")
     )  # fmt: skip
-    shown = min(8, len(found.properties))
+    shown = min(6, len(found.properties))
     alt = f"The map {html.counted(shown, 'time')}, each time in the colours of one property"
     content = (
         f"{html.table(heads, lines, right=tuple(range(1, len(heads) - 1)), style='bars meanings')}\n"
