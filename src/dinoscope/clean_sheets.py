@@ -28,11 +28,15 @@ _FRAMES: dict[Frame, str] = {"keep": "#189c90", "doubt": "#c03054", "none": "#d5
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture: its position, one or two lines below it, and the colour of its frame."""
+    """One picture: its position, one or two lines below it, the colour of its frame, and a part to mark in it.
+
+    The part is left, top, width and height as shares of the picture's sides.
+    """
 
     position: int
     caption: tuple[str, ...]
     frame: Frame = "none"
+    part: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,11 @@ def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, picture
     wide = 1 if tile.frame == "none" else 3
     edges = (left - wide, top - wide, left + size[0] + wide - 1, top + size[1] + wide - 1)
     draw.rectangle(edges, outline=_FRAMES[tile.frame], width=wide)
+    if tile.part is not None:
+        x, y, across, down = (share * size[axis % 2] for axis, share in enumerate(tile.part))
+        mark = (left + x, top + y, left + x + across - 1, top + y + down - 1)
+        draw.rectangle(mark, outline=_PAPER, width=4)  # seen on dark and on light
+        draw.rectangle((mark[0] + 1, mark[1] + 1, mark[2] - 1, mark[3] - 1), outline=_FRAMES["doubt"], width=2)
     for number, line in enumerate(tile.caption):
         place = (at[0], at[1] + _TILE + 6 + number * _LINE)
         _write(draw, place, line, _TILE, _TEXT, _GREY if number else _INK)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,14 +122,14 @@ def tune(
 
     A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
     """
-    from dinoscope.terminal import print_json, print_table, say
+    from dinoscope.terminal import counting, print_json, print_table, say
 
     suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
     if max(sizes) > _MOST_NEIGHBORS:
         raise InputError(f"--n-neighbors must be at most {_MOST_NEIGHBORS}, as for 'dinoscope map', got {max(sizes)}")
     opened = _open(collection, model)
-    with _progress("maps") as show:
+    with counting("maps") as show:
         found = opened.tuning(
             n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed, on_progress=show
         )
@@ -252,16 +250,3 @@ def _open(path: Path, model: str | None) -> Collection:
     from dinoscope.collection import Collection
 
     return Collection(path, model)
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how many are done, on stderr, where somebody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, open_collection
+from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, check_output, open_collection
 from dinoscope.cli_publish import LabelOption, NameOption, OnOption, SplitOption
 from dinoscope.errors import ImageError, InputError
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
+    from dinoscope.analysis_windows import Spot
+    from dinoscope.collection import Collection, Match
 
 __all__ = ["search"]
 
@@ -30,38 +31,103 @@ def search(
     name: NameOption = None,
     label: LabelOption = None,
     split: SplitOption = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(metavar="LEFT,TOP,WIDTH,HEIGHT", help="Search by this part of the image alone, in its pixels."),
+    ] = None,
+    inside: Annotated[
+        bool, typer.Option("--inside", help="Also find it where it fills only a part; the first time takes longer.")
+    ] = False,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture of the answers.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the images most like one image, in the collection or, with --on, where 'dinoscope publish' put it."""
-    from dinoscope.publish import search_published
-    from dinoscope.terminal import print_json, print_table, say
+    """Find the images most like one image, in the collection or, with --on, where 'dinoscope publish' put it.
 
+    With --inside every image counts by its best part, nine overlapping windows of half its size; each is embedded the
+    first time that this is asked.
+    """
+    from dinoscope.terminal import print_json, say
+
+    check_output(output, ".png")
+    if on is not None and (inside or output):
+        raise InputError("--inside and -o need the thumbnails of the collection: leave out --on")
     if on is None and (name or label or split):
         raise InputError("--name, --label and --split choose among what is published: name the place with --on")
     is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
     if is_row and weights is not None:
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
+    part = None if crop is None else _box(crop)
     opened = open_collection(collection, model)
-    what = int(query) if is_row else Path(query)
+    what: Any = int(query) if is_row else Path(query)
+    own = what if is_row and part is not None else None  # a part of an image is most like the image itself
+    published = {"uri": on, "name": name, "labels": label or (), "splits": split or ()} if on is not None else None
     try:
-        if on is None:
-            matches = opened.search(what, k, weights=weights)
-        else:
-            matches = search_published(
-                opened, on, what, k, name=name, labels=label or (), splits=split or (), weights=weights
-            )
+        if part is not None:
+            what = opened.crop_vector(what, part, weights)
+        found = _search(opened, what, k + (own is not None), weights, inside, published)
     except ImageError as error:
         raise ImageError(f"{error} (a query is a row number or an image file)") from None
+    matches = [match for match in found if match.row != own][:k]
     if not matches:
         say(_why_none(opened, label or (), split or ()) if on else "there is no other image in this collection")
+    elif output is not None:
+        _draw(output, opened, matches, query if crop is None else f"{query} ({crop})")
     if as_json:
         print_json([vars(match) for match in matches])
     elif matches:
-        print_table(
-            ("similarity", "row", "id", "label"),
-            [(f"{m.similarity:.3f}", str(m.row), m.id, m.label or "") for m in matches],
-            right=(0, 1),
-        )
+        _print(matches, inside)
+
+
+def _search(
+    opened: Collection, what: Any, k: int, weights: str | None, inside: bool, published: dict[str, Any] | None
+) -> Sequence[Match | Spot]:
+    """Search where it was asked for."""
+    from dinoscope.publish import search_published
+    from dinoscope.terminal import counting
+
+    if published is not None:
+        return search_published(opened, published.pop("uri"), what, k, weights=weights, **published)
+    if not inside:
+        return opened.search(what, k, weights=weights)
+    with counting("images looked into") as show:
+        return opened.search_inside(what, k, weights=weights, on_progress=show)
+
+
+def _box(text: str) -> list[int]:
+    """Read ``--crop``."""
+    values = text.replace(" ", "").split(",")
+    if len(values) != 4 or not all(value.isdecimal() for value in values):
+        raise InputError(f"--crop expects LEFT,TOP,WIDTH,HEIGHT in whole pixels, such as 40,0,120,90, got {text!r}")
+    return [int(value) for value in values]
+
+
+def _print(matches: Sequence[Match | Spot], inside: bool) -> None:
+    from dinoscope.terminal import print_table
+
+    heads = ["similarity", "row", "id", "label"] + ["where"] * inside
+    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, m.label or ""] for m in matches]
+    if inside:
+        for match, line in zip(matches, lines, strict=True):
+            box = getattr(match, "box", None)
+            line.append("all of it" if box is None else ",".join(map(str, box)))
+    print_table(heads, lines, right=(0, 1))
+
+
+def _draw(path: Path, opened: Collection, matches: Sequence[Match | Spot], query: str) -> None:
+    """Draw the answers, and where in them the query was found."""
+    from dinoscope.clean_sheets import Block, Tile, draw_sheet
+    from dinoscope.store import write_bytes
+
+    blocks = []
+    for number, match in enumerate(matches, 1):
+        at, box = opened.position(match.row), getattr(match, "box", None)
+        width, height = opened.sizes[at].tolist()
+        part = None if box is None else (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
+        caption = (match.label or match.id, match.id if match.label else "")
+        blocks.append(Block(f"{number} · {match.similarity:.3f}", (Tile(at, caption, part=part),)))
+    note = "the nearest first, with the cosine similarity; a frame marks the part that is like the query"
+    title = f"{opened.name}: most like {query}"
+    write_bytes(path, draw_sheet(title, note, blocks, opened.thumbnails))
 
 
 def _why_none(opened: Collection, labels: Sequence[str], splits: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from dinoscope import (
     analysis_maps,
     analysis_neighbors,
     analysis_properties,
+    analysis_windows,
     members,
     store,
 )
@@ -97,6 +98,7 @@ class Collection:
         self.computed: set[Path] = set()  # by this object: files of results
         self.seconds_computing = 0.0  # in that
         self._encoder: Encoder | None = None  # loaded for the first query that is an image
+        self.windows_held: NDArray[np.float16] | None = None  # read for the first search inside the images
         self.embedded: EmbedSummary | None = None
         self._load()
 
@@ -169,6 +171,10 @@ class Collection:
     dismissed = analysis_findings.dismissed
 
     difference = analysis_difference.difference
+
+    search_inside = analysis_windows.search_inside
+    crop_vector = analysis_windows.crop_vector
+    window_vectors = analysis_windows.windows
 
     properties = analysis_properties.properties
     explanation = analysis_properties.explanation
@@ -366,6 +372,21 @@ class Collection:
         """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
         return members.count_missing(self.path, self._removed, self.rows)
 
+    def encoder(self, weights: str | None = None) -> Encoder:
+        """Return the model that made the vectors, loaded once.
+
+        Args:
+            weights: See ``search``.
+
+        Raises:
+            ModelError: If it is not to be had, or these are other weights.
+        """
+        from dinoscope.encoder import Encoder
+
+        if self._encoder is None or weights is not None:
+            self._encoder = Encoder.from_description(self.model, weights=weights)
+        return self._encoder
+
     def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
         """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
 
@@ -379,7 +400,6 @@ class Collection:
             ModelError: If the model is not to be had.
         """
         from dinoscope.decode import read_reduced
-        from dinoscope.encoder import Encoder
 
         if isinstance(query, np.ndarray) and query.ndim == 1:
             if query.shape != self.vectors.shape[1:]:
@@ -388,9 +408,7 @@ class Collection:
                 raise InputError("a query vector must be finite numbers, not all of them 0: embed the query again")
             vector: NDArray[np.float32] = l2_normalize(query[None])[0]
             return vector
-        if self._encoder is None or weights is not None:
-            self._encoder = Encoder.from_description(self.model, weights=weights)
-        encoder = self._encoder
+        encoder = self.encoder(weights)
         try:
             image = read_reduced(query, encoder.preprocessing.least(encoder.resolution))
         except ImageError as error:

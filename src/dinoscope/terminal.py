@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from dinoscope.embedding import EmbedSummary, Progress
     from dinoscope.scores import Score
 
-__all__ = ["counted", "duration", "embedding_progress", "print_json", "print_table", "say", "score_rows", "summarise"]
+__all__ = [
+    "counted",
+    "counting",
+    "duration",
+    "embedding_progress",
+    "print_json",
+    "print_table",
+    "say",
+    "score_rows",
+    "summarise",
+]
 
 _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its own
 # A file's name may hold what a terminal takes for orders.
@@ -102,6 +112,19 @@ def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
             bar.update(task, total=progress.total, completed=progress.done, rate=rate)
 
         yield show
+
+
+@contextmanager
+def counting(name: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many are done, on stderr, where somebody watches."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def summarise(summary: EmbedSummary) -> None:
