@@ -208,6 +208,47 @@ def test_search_by_upload(visit, tmp_path):
     see.page.keyboard.press("Escape")
 
 
+def test_search_by_a_part_and_inside_the_images(visit):
+    see = visit("#row=7&panel=image")
+    button = see.panel.get_by_role("button", name="Search by a part")
+    button.click()
+    frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
+    assert (
+        frame.get_attribute("aria-label")
+        == "The part: 50 % by 50 % of the picture, 25 % from the left, 25 % from the top"
+    )
+    see.page.keyboard.press("ArrowUp")
+    see.page.keyboard.press("Shift+ArrowRight")
+    assert "55 % by 50 % of the picture, 25 % from the left, 20 % from the top" in frame.get_attribute("aria-label")
+    see.page.keyboard.press("Escape")
+    assert frame.count() == 0
+    assert see.row == 7  # no more than the frame was closed
+    box = see.panel.locator("img").first.bounding_box()
+    corner, other = ((box["x"] + share * box["width"], box["y"] + share * box["height"]) for share in (0.5, 1))
+    see.page.mouse.move(*corner)
+    see.page.mouse.down()
+    see.page.mouse.move(*other, steps=4)
+    see.page.mouse.up()
+    assert "50 % by 50 % of the picture, 50 % from the left, 50 % from the top" in frame.get_attribute("aria-label")
+    see.keep("part")
+    see.page.keyboard.press("Enter")
+    found = see.panel.get_by_role("list", name="Look-alikes in the collection")
+    found.wait_for()
+    assert see.panel.locator(".part").count() == 0
+    asked = see.panel.locator("img").first
+    assert asked.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [14, 14]
+    see.panel.get_by_role("button", name="Look inside the images").click()
+    see.panel.get_by_text("A frame marks the part that is like it.").wait_for(timeout=60_000)
+    first = found.get_by_role("button").first
+    assert "#7" in first.inner_text() or "00007" in first.inner_text()
+    frames = see.panel.locator(".part")
+    assert 1 <= frames.count() <= 24
+    tile, part = first.locator(".tile").bounding_box(), first.locator(".part").bounding_box()
+    assert part["x"] - tile["x"] == pytest.approx(tile["width"] / 2, abs=2)
+    assert part["width"] == pytest.approx(tile["width"] * 14 / 32, abs=3)
+    see.keep("inside")
+
+
 def differing_in_common(one: Any, other: Any) -> float:
     """Share of differing pixels where both pictures are, from their left upper corner."""
     height, width = np.minimum(one.shape[:2], other.shape[:2])

@@ -16,7 +16,7 @@ from dinoscope.embedding import embed_source
 from dinoscope.encoder import Encoder
 from dinoscope.explanation_facts import traits_in_words
 from dinoscope.explorer_data import ModelData
-from dinoscope.explorer_sheets import Originals, draw_sheet
+from dinoscope.explorer_sheets import Originals, draw_sheet, part_of_tile
 from dinoscope.images import ArraySource, FolderSource
 from dinoscope.properties import PROPERTIES
 from dinoscope.server_page import add_page
@@ -199,6 +199,30 @@ def test_search_finds_names_and_places_an_image(server, base, collection):
     assert told["seconds"] > 0
     assert server.post(f"{base}/search", content=content).json()["place"] is None
     assert server.post(f"{base}/search?map=nowhere", content=content).status_code == 404
+
+
+def test_search_inside_tells_where(server, base, collection):
+    quarter = Image.fromarray(images().load(21)).crop((14, 0, 28, 14))
+    told = server.post(f"{base}/search?inside=true&k=5", content=encoded(quarter, "PNG")).json()
+    assert told.keys() == names_in_types_ts("SearchAnswer")
+    spots = collection.search_inside(encoded(quarter, "PNG"), 5)
+    assert [each["row"] for each in told["matches"]] == [spot.row for spot in spots]
+    assert (told["matches"][0]["row"], spots[0].box) == (21, (14, 0, 14, 14))
+    # 28 pixels in the middle of a tile of 32
+    assert told["parts"][0] == pytest.approx([(2 + 14) / 32, 2 / 32, 14 / 32, 14 / 32])
+    assert server.post(f"{base}/search?k=5", content=encoded(quarter, "PNG")).json()["parts"] is None
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "expected"),
+    [
+        ((0, 0, 400, 200), (400, 200), (0, 0.25, 1, 0.5)),
+        ((100, 50, 100, 100), (400, 200), (0.25, 0.375, 0.25, 0.25)),
+        ((0, 0, 10, 20), (10, 20), (27 / 64, 22 / 64, 10 / 64, 20 / 64)),
+    ],
+)
+def test_a_part_lies_where_the_thumbnail_does(box, size, expected):
+    assert part_of_tile(box, size, 64) == pytest.approx(expected)
 
 
 def test_search_on_a_pca_map_projects(server, base):

@@ -117,8 +117,9 @@ def crop_vector(
 
 
 def windows(
-    collection: Collection, *, weights: str | None = None, on_progress: Callable[[int, int], None] | None = None
-) -> NDArray[np.float16]:
+    collection: Collection, *, weights: str | None = None, encoder: Encoder | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float16]:  # fmt: skip
     """Return unit vectors of each image's windows (N, 9, D), embedded when they are first asked for.
 
     A run that is stopped goes on where it was, but for the last thousand images.
@@ -126,6 +127,7 @@ def windows(
     Args:
         collection: The collection.
         weights: See ``search``.
+        encoder: The model that made the vectors, where it is at hand.
         on_progress: Called with how many images' windows are there, and how many there will be.
 
     Raises:
@@ -138,7 +140,7 @@ def windows(
     for rows in row_blocks(count, _PART):
 
         def compute(rows: slice = rows) -> Computed:
-            return {"windows": _embed(collection, rows, collection.encoder(weights), report)}, {}
+            return {"windows": _embed(collection, rows, encoder or collection.encoder(weights), report)}, {}
 
         def report(done: int, rows: slice = rows) -> None:
             if on_progress is not None:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.errors import InputError
 from dinoscope.explorer_data import MapScale, ModelData, can_judge, position_of
+from dinoscope.explorer_sheets import part_of_tile
 from dinoscope.explorer_types import (
     ClusterInfo,
     Explained,
@@ -95,11 +96,12 @@ def mean_vector(collection: Collection, rows: Sequence[int]) -> tuple[NDArray[np
 
 
 def search(
-    data: ModelData, vector: NDArray[np.float32], k: int, map_name: str | None, classifier: Classifier | None
-) -> SearchAnswer:
+    data: ModelData, vector: NDArray[np.float32], k: int, map_name: str | None, classifier: Classifier | None,
+    *, inside: bool = False,
+) -> SearchAnswer:  # fmt: skip
     """Say what an image from outside looks like, where it lies on a map, and what its neighbours call it.
 
-    The similarities to all images are computed once, for all three.
+    The similarities to all images are computed once, for all three; ``inside``, the look-alikes count by their parts.
 
     Raises:
         Unknown: If there is no such map.
@@ -116,8 +118,17 @@ def search(
         )
         said = classifier.verdicts(graph, vector[None])[0]
         verdict = _verdict(collection, said, classifier.set_level)
+    matches, parts = _matches(collection, nearest[:k], similarity[nearest[:k]]), None
+    if inside:
+        spots = collection.search_inside(vector, k)
+        matches = [MatchInfo(row=s.row, id=s.id, label=s.label, similarity=s.similarity) for s in spots]
+        sizes = [collection.sizes[collection.position(spot.row)].tolist() for spot in spots]
+        parts = [
+            None if spot.box is None else part_of_tile(spot.box, size, data.tile)
+            for spot, size in zip(spots, sizes, strict=True)
+        ]
     return SearchAnswer(
-        matches=_matches(collection, nearest[:k], similarity[nearest[:k]]), verdict=verdict,
+        matches=matches, parts=parts, verdict=verdict,
         place=None if map_name is None else _place(data, map_name, vector, nearest),
         seconds=time.perf_counter() - began,
     )  # fmt: skip

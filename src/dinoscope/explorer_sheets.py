@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.images import ImageSource
 
-__all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "sheet", "tile_side"]
+__all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
 
 COLUMNS = 16  # tiles across and down a sheet: few look-alikes should not need many others decoded
 _TILE = 64  # largest side of a tile, in pixels
@@ -75,6 +75,20 @@ def draw_sheet(
     else:
         page.save(out, "WEBP", quality=_QUALITY, method=0)
     return out.getvalue()
+
+
+def part_of_tile(box: Sequence[int], size: Sequence[int], tile: int) -> tuple[float, float, float, float]:
+    """Return where on its tile a part of an image is: left, top, width and height as shares of the tile's side.
+
+    Args:
+        box: Left, top, width and height in pixels of the image.
+        size: Width and height of the image.
+        tile: Side of the tile in pixels.
+    """
+    shown = min(tile, max(size)) / max(size)  # pixels of the tile for one of the image; small ones are not enlarged
+    left, top = ((tile - shown * side) / 2 for side in size)
+    x, y, across, down = box
+    return (left + shown * x) / tile, (top + shown * y) / tile, shown * across / tile, shown * down / tile
 
 
 class Originals:

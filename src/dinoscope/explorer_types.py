@@ -159,6 +159,9 @@ class SearchAnswer(Answer):
     verdict: VerdictInfo | None
     place: tuple[float, float] | None
     seconds: float
+    # where in its tile each match is like it (left, top, width, height, as shares); null for the image as a whole, and
+    # for all where nobody looked inside
+    parts: list[tuple[float, float, float, float] | None] | None
 
 
 class Finding(Answer):

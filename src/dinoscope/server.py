@@ -292,6 +292,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         request: Request, model: ModelKey,
         map_id: Annotated[str | None, Query(alias="map", max_length=100, description="Map to place it on.")] = None,
         k: Annotated[int, Query(ge=1, le=200, description="Number of look-alikes.")] = 24,
+        inside: Annotated[bool, Query(description="Whether parts of images count; slow the first time.")] = False,
         v: State = None,
     ) -> Response:  # fmt: skip
         """Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels."""
@@ -301,9 +302,15 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
                 await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
             classifier = await explorer.classifier(data)
 
+            encoder = explorer.workspace.encoder
+
             def answer() -> SearchAnswer:
-                vector = decode_upload(content, explorer.workspace.encoder(data))
-                return explorer_answers.search(data, vector, k, map_id, classifier)
+                vector = decode_upload(content, encoder(data))
+                return explorer_answers.search(data, vector, k, map_id, classifier, inside=inside)
+
+            if inside:
+                work = lambda: data.collection.window_vectors(encoder=encoder(data))  # noqa: E731
+                await explorer.heavy.run(("windows", data.state), work)
 
             return json_answer(request, await explorer.asking.run(object(), answer))
 

@@ -65,6 +65,12 @@ export const panelTexts = {
     showOnMap: "Show on map",
     noNeighbors: "No neighbours are stored for this image.",
     picture: (name: string) => `Picture of ${name}`,
+    part: "Search by a part",
+    partMore: "Drag over the picture, or move the frame with the arrow keys, larger and smaller with Shift.",
+    partFrame: (left: number, top: number, width: number, height: number) =>
+      `The part: ${width} % by ${height} % of the picture, ${left} % from the left, ${top} % from the top`,
+    partSearch: "Search",
+    partCancel: "Cancel",
   },
 
   answer: {
@@ -81,6 +87,9 @@ export const panelTexts = {
     placed: "The mark on the map shows where it belongs.",
     show: "Show the answer for your image",
     clear: "Put this image away",
+    inside: "Look inside the images",
+    insideMore: "Finds what fills only a part of an image. The first time, nine parts of every image are embedded.",
+    looked: "A frame marks the part that is like it.",
   },
 
   verdict: {
@@ -243,6 +252,7 @@ export const waitTexts = {
   newMap: (title: string) => `Computing the map “${title}” for the first time`,
   image: "Loading the image",
   lookAlikes: "Searching look-alikes",
+  inside: "Looking inside the images; the first time nine parts of each are embedded",
   names: "Searching file names",
   searching: "Searching",
   findings: "Looking for findings",

@@ -40,7 +40,7 @@ function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
     findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null }),
     dismiss: () => wait("dismiss", undefined),
     numbers: () => wait("numbers", { scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
-    search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0 }),
+    search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),
     export: () => wait("export", new Blob()),

@@ -59,8 +59,8 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`));
   }
 
-  async search(model: ModelView, image: Blob, map: string): Promise<SearchAnswer> {
-    const path = `${this.#path(model, "/search")}&map=${encodeURIComponent(map)}&k=24`;
+  async search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer> {
+    const path = `${this.#path(model, "/search")}&map=${encodeURIComponent(map)}&k=24&inside=${inside}`;
     const headers = { "Content-Type": image.type || "application/octet-stream" };
     return (await (await this.#ask(path, { method: "POST", body: image, headers })).json()) as SearchAnswer;
   }

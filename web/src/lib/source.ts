@@ -22,8 +22,8 @@ export interface Source {
   findings(model: ModelView): Promise<Findings>;
   dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
   numbers(model: ModelView, map: string): Promise<Numbers>;
-  /** Look-alikes of an image from outside. */
-  search(model: ModelView, image: Blob, map: string): Promise<SearchAnswer>;
+  /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
+  search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer>;
   /** Look-alikes of one or several images of the collection together. */
   query(model: ModelView, rows: Row[], k: number): Promise<Match[]>;
   /** Rows of images whose id (name of the file) holds this text, at most 1,000. */

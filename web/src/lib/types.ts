@@ -126,6 +126,9 @@ export interface ImageInfo {
   neighbors: Match[];
 }
 
+/** Left, top, width and height as shares of a square. */
+export type Part = [left: number, top: number, width: number, height: number];
+
 /** POST /api/models/{model}/search (the image itself as the body), POST /api/models/{model}/query (several rows). */
 export interface SearchAnswer {
   matches: Match[];
@@ -134,6 +137,8 @@ export interface SearchAnswer {
   place: [number, number] | null;
   /** Time on the server. */
   seconds: number;
+  /** Where in its tile each match is like it, as shares; null for the image as a whole, and for all where nobody looked inside. */
+  parts: (Part | null)[] | null;
 }
 
 export type FindingKind = "duplicate" | "outlier" | "label_error" | "leak";
