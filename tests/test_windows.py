@@ -150,6 +150,12 @@ def test_a_part_of_a_file(pasted, clothes, tmp_path):
         pasted.crop_vector(40, (0, 0, 1, 1))
 
 
+def test_too_many_for_memory_are_refused(pasted, monkeypatch):
+    monkeypatch.setattr("dinoscope.analysis_windows._MOST_BYTES", 2 * COUNT * 9 * 256 - 1)
+    with pytest.raises(InputError, match=r"looking inside 40 images would take 0.0 GB of memory, expected at most"):
+        Collection(pasted.path).search_inside(1)
+
+
 def test_k_must_be_positive(pasted):
     with pytest.raises(InputError, match="k must be at least 1, got 0"):
         pasted.search_inside(1, 0)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
+from dinoscope.knn import row_blocks
 from dinoscope.stages import Computed, keep, run_stage
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from dinoscope.explanation import Explanation
 
 __all__ = ["explanation", "properties"]
+
+_BLOCK_ROWS = 8192  # thumbnails in memory at once
 
 
 def properties(collection: Collection) -> dict[str, NDArray[np.float32]]:
@@ -32,8 +35,11 @@ def properties(collection: Collection) -> dict[str, NDArray[np.float32]]:
     from dinoscope.properties import image_properties
 
     def compute() -> Computed:
-        pictures = collection.thumbnails(np.arange(len(collection)))
-        return {**image_properties(pictures, collection.sizes, collection.rows)}, {}
+        found = []
+        for rows in row_blocks(len(collection), _BLOCK_ROWS):
+            pictures = collection.thumbnails(np.arange(rows.start, rows.stop))
+            found.append(image_properties(pictures, collection.sizes[rows], collection.rows[rows]))
+        return {name: np.concatenate([each[name] for each in found]) for name in found[0]}, {}
 
     return run_stage(collection, "properties", {}, compute)[0]
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Spot", "crop_vector", "search_inside", "windows"]
 
 _PART = 1024  # images whose windows are stored together: what a kill loses at most
+_MOST_BYTES = 2_000_000_000  # of all windows' vectors: 290,000 images with vectors of length 384
 _GROUP = 64  # images whose windows are prepared at once
 
 
@@ -131,11 +132,17 @@ def windows(
         on_progress: Called with how many images' windows are there, and how many there will be.
 
     Raises:
+        InputError: If there are so many that they would not fit in memory.
         ModelError: If the model that made the vectors is not to be had.
     """
     if collection.windows_held is not None:
         return collection.windows_held
     count, dim = collection.vectors.shape
+    if (size := 2 * count * COUNT * dim) > _MOST_BYTES:
+        raise InputError(
+            f"looking inside {count:,} images would take {size / 1e9:.1f} GB of memory, expected at most "
+            f"{_MOST_BYTES / 1e9:g}: embed a part of them into a collection of its own (dinoscope embed --limit)"
+        )
     held = np.empty((count, COUNT, dim), np.float16)
     for rows in row_blocks(count, _PART):
 

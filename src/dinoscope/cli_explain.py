@@ -11,6 +11,9 @@ import typer
 from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption, TableOption, open_collection, output_suffix
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dinoscope.collection import Collection
     from dinoscope.explanation import Explained, Explanation
 
@@ -24,6 +27,7 @@ def explain(
     k: Annotated[
         int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
     ] = None,
+    method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
     output: TableOption = None,
     model: ModelOption = None,
     as_json: JsonOption = False,
@@ -33,16 +37,17 @@ def explain(
     The map in the colours of each goes to explain.png in the collection, or where -o says; -o table.csv writes what was
     measured of each image instead. All is measured on thumbnails, and compared by rank.
     """
+    from dinoscope.projection import check_method
     from dinoscope.terminal import print_json
 
-    suffix = output_suffix(output)
+    suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model)
-    found = opened.explanation(cluster_settings={"k": k})
+    found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
     target = output or opened.path / "explain.png"
     if suffix == ".csv":
         _write_table(target, opened)
     elif output is not None or not as_json:
-        _draw(target, opened, found)
+        _draw(target, opened, found, opened.map(method=which))
     if as_json:
         print_json(_record(found))
         return
@@ -99,13 +104,13 @@ def _number(value: float) -> str:
     return f"{value:z.2f}"  # no minus before a zero
 
 
-def _draw(path: Path, opened: Collection, found: Explanation) -> None:
+def _draw(path: Path, opened: Collection, found: Explanation, coordinates: NDArray[np.float32]) -> None:
     from dinoscope.explain_plots import property_maps
     from dinoscope.plots import PAPER
     from dinoscope.store import write_bytes
 
     title = f"{opened.name}: what the map is made of"
-    picture = property_maps(opened.map(), opened.properties(), found, title=title, background=PAPER[False])
+    picture = property_maps(coordinates, opened.properties(), found, title=title, background=PAPER[False])
     write_bytes(path, picture)
 
 

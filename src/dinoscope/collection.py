@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,14 +25,15 @@ from dinoscope import (
     analysis_maps,
     analysis_neighbors,
     analysis_properties,
+    analysis_search,
     analysis_windows,
     members,
     store,
 )
+from dinoscope.analysis_search import Match
 from dinoscope.batches import Batches, finish_batches
 from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
-from dinoscope.errors import CollectionError, ImageError, InputError
-from dinoscope.knn import l2_normalize
+from dinoscope.errors import CollectionError, InputError
 from dinoscope.models import DEFAULT_MODEL
 from dinoscope.stages import Computed, Stage, label_state_of, run_stage, state_of
 
@@ -44,16 +44,6 @@ if TYPE_CHECKING:
     from dinoscope.verdicts import Classifier
 
 __all__ = ["Collection", "Match", "Stage"]
-
-
-@dataclass(frozen=True)
-class Match:
-    """A look-alike: its row in the collection, id, label, and cosine similarity to the query (1 is the same)."""
-
-    row: int
-    id: str
-    label: str | None
-    similarity: float
 
 
 class Collection:
@@ -97,7 +87,7 @@ class Collection:
         self.stages: dict[str, Stage] = {}
         self.computed: set[Path] = set()  # by this object: files of results
         self.seconds_computing = 0.0  # in that
-        self._encoder: Encoder | None = None  # loaded for the first query that is an image
+        self.encoder_held: Encoder | None = None  # loaded for the first query that is an image
         self.windows_held: NDArray[np.float16] | None = None  # read for the first search inside the images
         self.embedded: EmbedSummary | None = None
         self._load()
@@ -172,37 +162,15 @@ class Collection:
 
     difference = analysis_difference.difference
 
+    encoder = analysis_search.encoder
+    query_vector = analysis_search.query_vector
+    search = analysis_search.search
     search_inside = analysis_windows.search_inside
     crop_vector = analysis_windows.crop_vector
     window_vectors = analysis_windows.windows
 
     properties = analysis_properties.properties
     explanation = analysis_properties.explanation
-
-    def search(
-        self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None
-    ) -> list[Match]:
-        """Find the images most like one image, by cosine similarity, the best first.
-
-        Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
-
-        Args:
-            query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
-                (H, W) or (H, W, 3), or a vector float (D,).
-            k: Number of answers.
-            weights: Path of the model's weights, for an image and a model that was named by such a path.
-
-        Raises:
-            InputError: If there is no such row or ``k`` is not positive.
-            ImageError: If the file is no image.
-            ModelError: If the model that made the vectors is not to be had.
-        """
-        if k < 1:
-            raise InputError(f"k must be at least 1, got {k}")
-        own = self.position(int(query)) if isinstance(query, int | np.integer) else None
-        vector = self.vectors[own] if own is not None else self.query_vector(query, weights)
-        found = zip(*analysis_neighbors.nearest(self, vector, k, own), strict=True)
-        return [Match(int(self.rows[i]), self.ids[i], self.labels[i], float(min(1.0, value))) for i, value in found]
 
     def report(
         self, path: str | os.PathLike[str] | None = None, *, k: int | None = None, max_mb: float = 25,
@@ -371,51 +339,6 @@ class Collection:
     def missing(self) -> int:
         """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
         return members.count_missing(self.path, self._removed, self.rows)
-
-    def encoder(self, weights: str | None = None) -> Encoder:
-        """Return the model that made the vectors, loaded once.
-
-        Args:
-            weights: See ``search``.
-
-        Raises:
-            ModelError: If it is not to be had, or these are other weights.
-        """
-        from dinoscope.encoder import Encoder
-
-        if self._encoder is None or weights is not None:
-            self._encoder = Encoder.from_description(self.model, weights=weights)
-        return self._encoder
-
-    def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
-        """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
-
-        Args:
-            query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a vector float (D,).
-            weights: See ``search``.
-
-        Raises:
-            ImageError: If the file is no image.
-            InputError: If a vector is of another length, or not of finite numbers, or zero.
-            ModelError: If the model is not to be had.
-        """
-        from dinoscope.decode import read_reduced
-
-        if isinstance(query, np.ndarray) and query.ndim == 1:
-            if query.shape != self.vectors.shape[1:]:
-                raise InputError(f"a query vector must have shape {self.vectors.shape[1:]}, got {query.shape}")
-            if query.dtype.kind not in "fiu" or not (np.isfinite(query).all() and query.any()):
-                raise InputError("a query vector must be finite numbers, not all of them 0: embed the query again")
-            vector: NDArray[np.float32] = l2_normalize(query[None])[0]
-            return vector
-        encoder = self.encoder(weights)
-        try:
-            image = read_reduced(query, encoder.preprocessing.least(encoder.resolution))
-        except ImageError as error:
-            name = os.fspath(query) if isinstance(query, str | os.PathLike) else "the image"
-            raise ImageError(f"{name}: {error}") from None
-        found: NDArray[np.float32] = encoder.run(encoder.preprocess(image.pixels, image.size)[None])[0]
-        return found
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -131,10 +131,13 @@ def explain(
     codes, names = _label_codes(labels, count)
     varied = {name: _rank_scores(each) for name, each in values.items() if np.ptp(each) > 0}
     steps = {name: _tenths(each) for name, each in varied.items()}
+    spread = _Spread(array)
     told = [
-        _explained(name, scores, steps[name], array, near, nearby, points, codes) for name, scores in varied.items()
+        _explained(name, scores, spread.share([steps[name]]), near, nearby, points, codes)
+        for name, scores in varied.items()
     ]
-    dealt = np.random.default_rng(seed).permuted(np.tile(_rank_scores(np.arange(count)), (_SHUFFLES, 1)), axis=1)
+    draw, ranks = np.random.default_rng(seed), _rank_scores(np.arange(count))
+    dealt = (draw.permutation(ranks) for _ in range(_SHUFFLES))
     seen = [name for name in varied if name not in unseen]
     by_properties, by_vectors, common = _guessed(array, [varied[name] for name in seen], codes, k, seed)
     members = _check_clusters(clusters, count)
@@ -143,7 +146,7 @@ def explain(
         properties=tuple(sorted(told, key=lambda each: -each.map)),
         labels=_of_labels(codes, array, near, nearby) if len(names) > 1 else None,
         constant=tuple(name for name in values if name not in varied),
-        variance=variance_share(array, [steps[name] for name in seen]) if seen else None,
+        variance=spread.share([steps[name] for name in seen]) if seen else None,
         chance=max(abs(morans_i(scores, where)) for scores in dealt for where in (near, nearby)),
         k=k, named_by_properties=by_properties, named_by_vectors=by_vectors, most_common=common,
         sizes=tuple(sizes.tolist()), traits=_traits(varied, members, sizes),
@@ -186,26 +189,34 @@ def variance_share(vectors: ArrayLike, groups: list[NDArray[np.int64]]) -> float
     Returns:
         At most 1, below 0 by chance; None where there are more groups than images to tell them by.
     """
-    from scipy.sparse import csr_array, hstack
-
-    array = np.asarray(vectors, np.float64)
-    count = len(array)
-    centred = array - array.mean(axis=0)
-    total = float(np.square(centred).sum())
-    rows = np.arange(count)
-    member = hstack([csr_array((np.ones(count), (rows, each))) for each in groups], format="csr")
-    sums, share = member.T @ centred, np.asarray(member.mean(axis=0)).ravel()
-    gram = (member.T @ member).toarray() - count * np.outer(share, share)
-    sizes, axes = np.linalg.eigh(gram)
-    held = sizes > 1e-9 * max(float(sizes.max()), 1.0)
-    freedom = count - 1 - int(held.sum())
-    if freedom < 1 or total == 0:
-        return None
-    fitted = np.square(axes[:, held].T @ sums).sum(axis=1) / sizes[held]
-    return 1 - (1 - float(fitted.sum()) / total) * (count - 1) / freedom
+    return _Spread(np.asarray(vectors)).share(groups)
 
 
 # --- inside ----------------------------------------------------------------------------------------------------------
+
+
+class _Spread:
+    """Vectors about their mean, for ``variance_share`` of several groupings."""
+
+    def __init__(self, vectors: NDArray[Any]) -> None:
+        self._centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(vectors.dtype)
+        self._total = float(np.einsum("nd,nd->", self._centred, self._centred, dtype=np.float64))
+
+    def share(self, groups: list[NDArray[np.int64]]) -> float | None:
+        from scipy.sparse import csr_array, hstack
+
+        count = len(self._centred)
+        rows = np.arange(count)
+        member = hstack([csr_array((np.ones(count), (rows, each))) for each in groups], format="csr")
+        sums, share = member.T @ self._centred, np.asarray(member.mean(axis=0)).ravel()
+        gram = (member.T @ member).toarray() - count * np.outer(share, share)
+        sizes, axes = np.linalg.eigh(gram)
+        held = sizes > 1e-9 * max(float(sizes.max()), 1.0)
+        freedom = count - 1 - int(held.sum())
+        if freedom < 1 or self._total == 0:
+            return None
+        fitted = np.square(axes[:, held].T @ sums).sum(axis=1) / sizes[held]
+        return 1 - (1 - float(fitted.sum()) / self._total) * (count - 1) / freedom
 
 
 def _check_values(name: str, values: ArrayLike, count: int, width: int | None = None) -> NDArray[np.float64]:
@@ -248,8 +259,8 @@ def _tenths(scores: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _explained(
-    name: str, scores: NDArray[np.float64], steps: NDArray[np.int64], vectors: NDArray[Any], near: NDArray[Any],
-    nearby: NDArray[Any], points: NDArray[np.float64], codes: NDArray[np.int64],
+    name: str, scores: NDArray[np.float64], variance: float | None, near: NDArray[Any], nearby: NDArray[Any],
+    points: NDArray[np.float64], codes: NDArray[np.int64],
 ) -> Explained:  # fmt: skip
     known = codes >= 0
     within = by_labels = None
@@ -262,7 +273,7 @@ def _explained(
     steep = float(np.linalg.norm(slope))
     return Explained(
         name=name, embedding=morans_i(scores, near), map=morans_i(scores, nearby),
-        variance=variance_share(vectors, [steps]) or 0.0, within_labels=within, by_labels=by_labels,
+        variance=variance or 0.0, within_labels=within, by_labels=by_labels,
         across=float(1 - np.square(left).mean()),
         direction=(float(slope[0] / steep), float(slope[1] / steep)) if steep > 0 else None,
     )  # fmt: skip

@@ -54,6 +54,7 @@ __all__ = [
 NO_CODE = 65535  # of an image without a value
 _BLOCK_ROWS = 8192
 _WARMED = 200  # labels whose spread is measured before anybody asks
+_MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
 _MOST_CLUSTERS = 200  # that are looked for because there are so many labels
 _MAPS: dict[str, tuple[str, dict[str, Any]]] = {
     "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
@@ -152,7 +153,7 @@ class ModelData:
                 work["predictions"] = collection.predictions
         if self.clusters is None and len(collection) >= 3:
             work["clusters"] = lambda: collection.clusters(len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None)
-        if not self.measured:
+        if not self.measured and len(collection) <= _MOST_MEASURED:
             work["properties"] = collection.properties
         return work
 

@@ -145,7 +145,7 @@ def made_of(facts: Facts) -> str:
         told = [each.embedding, each.map, each.variance, *([each.within_labels, each.by_labels] if labelled else [])]
         cells = ["" if value is None else html.bar(max(0.0, value)) for value in told]
         name = "(labels)" if each is found.labels else each.name
-        lines.append((name, *cells, f'<td class="soft">{direction_in_words(each)}</td>'))
+        lines.append((name, *cells, f'<td class="soft" style="white-space: nowrap">{direction_in_words(each)}</td>'))
     meanings = "; ".join(
         f"<b>{name}</b>: {MEANINGS[field]}"
         for name, field in (("embedding", "embedding"), ("map", "map"), ("variance", "variance"),
@@ -155,7 +155,7 @@ def made_of(facts: Facts) -> str:
     shown = min(6, len(found.properties))
     alt = f"The map {html.counted(shown, 'time')}, each time in the colours of one property"
     content = (
-        f"{html.table(heads, lines, right=tuple(range(1, len(heads) - 1)), style='bars meanings')}\n"
+        f"{html.table(heads, lines, right=tuple(range(1, len(heads) - 1)), style='bars')}\n"
         f'<p class="soft">{meanings}.</p>\n<p>{" ".join(conclusions(found))}</p>\n'
         f'<figure class="wide sheet scroll" tabindex="0" role="region" aria-label="The map by property">'
         f"{html.themed(light, dark, alt)}</figure>"
