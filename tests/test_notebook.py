@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 PATH = Path(__file__).parent.parent / "notebooks" / "fashion_mnist.ipynb"
-FIGURES = 13
+FIGURES = 14
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
