@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -134,6 +135,29 @@ def test_they_are_embedded_once_and_stored(pasted, monkeypatch):
     seen = []
     np.testing.assert_array_equal(again.window_vectors(on_progress=lambda *each: seen.append(each)), held)
     assert seen == [(COUNT, COUNT)]
+
+
+def test_a_run_that_is_stopped_goes_on(pasted, tmp_path, monkeypatch):
+    monkeypatch.setattr("dinoscope.analysis_windows._PART", 16)
+    path = shutil.copytree(pasted.path, tmp_path / "stopped")
+    shutil.rmtree(path / "results" / "windows")
+
+    def stop(done, total):
+        if done > 16:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Collection(path).window_vectors(on_progress=stop)
+    opened = Collection(path)
+    run, sizes = opened.encoder().run, []
+
+    def counted(pixels):
+        sizes.append(len(pixels))
+        return run(pixels)
+
+    monkeypatch.setattr(opened.encoder(), "run", counted)
+    np.testing.assert_allclose(opened.window_vectors(), pasted.window_vectors(), atol=2e-3)
+    assert sum(sizes) == 9 * (COUNT - 16)
 
 
 def test_a_part_of_a_file(pasted, clothes, tmp_path):
