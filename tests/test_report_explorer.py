@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import explorer_answers, report_explorer
+from dinoscope import explorer_answers, report, report_explorer
 from dinoscope.collection import Collection
 from dinoscope.errors import InputError
 from dinoscope.explorer_data import ModelData
 from dinoscope.images import ArraySource, Item
 from dinoscope.plots import PALETTE
 from dinoscope.report import write_report
+from dinoscope.report_facts import gather
 from tests.test_report import LABELS, Page, make, pictures, without_images
 
 SCRIPT = 'console.log("</script><!--", `<script>`);'
@@ -238,8 +239,12 @@ def photos(tmp_path_factory):
     return collection
 
 
-def test_less_room_gives_smaller_thumbnails_then_fewer(photos, tmp_path):
+def test_less_room_gives_smaller_thumbnails_then_fewer(photos, tmp_path, monkeypatch):
     seen = []
+    sections = report.fragments(gather(photos, 5))
+    monkeypatch.setattr(
+        report, "fragments", lambda _: sections
+    )  # the same in every size
     for share in (0.02, 0.2, 0.5, 0.8, 1.1):
         size = room(photos, share)
         told: list[str] = []

@@ -375,5 +375,5 @@ def encode(image: Image.Image, format: str) -> Picture:
     out = io.BytesIO()
     if format not in ("png", "webp"):
         raise InputError(f"format must be 'png' or 'webp', or 'svg' but for a map of images, got {format!r}")
-    image.save(out, format, optimize=True, quality=82)
+    image.save(out, format, quality=82, method=2)  # of WebP; twice as fast as the usual 4, a twentieth larger
     return Picture(out.getvalue())
