@@ -60,6 +60,7 @@ def test_as_json_and_as_a_table(run, lit, tmp_path):
     with table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["row"]) for row in rows] == list(range(COUNT))
+    assert all(len(row["brightness"]) <= 6 for row in rows)
     assert np.mean([float(row["border brightness"]) for row in rows[::2]]) > 0.3
     assert np.mean([float(row["border brightness"]) for row in rows[1::2]]) < 0.15
     assert not (lit.path / "explain.png").exists()

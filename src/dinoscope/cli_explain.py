@@ -119,5 +119,6 @@ def _write_table(path: Path, opened: Collection) -> None:
     from dinoscope.store import write_csv
 
     values = opened.properties()
-    columns = [opened.rows.tolist(), opened.ids, opened.labels, *(each.tolist() for each in values.values())]
+    shown = (each.astype(float).round(4).tolist() for each in values.values())  # as they were measured
+    columns = [opened.rows.tolist(), opened.ids, opened.labels, *shown]
     write_csv(path, ("row", "id", "label", *values), zip(*columns, strict=True))
