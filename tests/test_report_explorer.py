@@ -242,9 +242,7 @@ def photos(tmp_path_factory):
 def test_less_room_gives_smaller_thumbnails_then_fewer(photos, tmp_path, monkeypatch):
     seen = []
     sections = report.fragments(gather(photos, 5))
-    monkeypatch.setattr(
-        report, "fragments", lambda _: sections
-    )  # the same in every size
+    monkeypatch.setattr(report, "fragments", lambda _: sections)  # the same in every size
     for share in (0.02, 0.2, 0.5, 0.8, 1.1):
         size = room(photos, share)
         told: list[str] = []
