@@ -1,6 +1,6 @@
 """Questions to a collection: what an image looks like, be it one of its own or another.
 
-Every function is a method of ``Collection``.
+Every function but ``resolve_query`` is a method of ``Collection``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.encoder import Encoder
 
-__all__ = ["Match", "encoder", "query_vector", "search"]
+__all__ = ["Match", "encoder", "query_vector", "resolve_query", "search"]
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,33 @@ def search(
         ImageError: If the file is no image.
         ModelError: If the model that made the vectors is not to be had.
     """
-    if k < 1:
-        raise InputError(f"k must be at least 1, got {k}")
-    own = collection.position(int(query)) if isinstance(query, int | np.integer) else None
-    vector = collection.vectors[own] if own is not None else collection.query_vector(query, weights)
+    vector, own = resolve_query(collection, query, k, weights)
     return [
         Match(int(collection.rows[at]), collection.ids[at], collection.labels[at], float(min(1.0, similarity)))
         for at, similarity in zip(*nearest(collection, vector, k, own), strict=True)
     ]
+
+
+def resolve_query(
+    collection: Collection, query: Any, k: int, weights: str | None = None
+) -> tuple[NDArray[np.float32], int | None]:
+    """Return the vector (D,) of a query as ``search`` takes it, and its position if it is an image of the collection.
+
+    Args:
+        collection: The collection.
+        query: See ``search``.
+        k: Number of answers, checked before anything is computed.
+        weights: See ``search``.
+
+    Raises:
+        ImageError, InputError, ModelError: See ``search``.
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    if isinstance(query, int | np.integer):
+        own = collection.position(int(query))
+        return collection.vectors[own], own
+    return collection.query_vector(query, weights), None
 
 
 def encoder(collection: Collection, weights: str | None = None) -> Encoder:

@@ -5,7 +5,6 @@ Every public function is a method of ``Collection``, ``windows`` as ``window_vec
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
+from dinoscope.analysis_search import resolve_query
+from dinoscope.decode import read_image
 from dinoscope.errors import InputError
 from dinoscope.knn import in_threads, row_blocks
 from dinoscope.stages import Computed, run_stage
@@ -73,10 +73,7 @@ def search_inside(
         ImageError: If the file is no image.
         ModelError: If the model that made the vectors is not to be had.
     """
-    if k < 1:
-        raise InputError(f"k must be at least 1, got {k}")
-    own = collection.position(int(query)) if isinstance(query, int | np.integer) else None
-    vector = collection.vectors[own] if own is not None else collection.query_vector(query, weights)
+    vector, own = resolve_query(collection, query, k, weights)
     held = windows(collection, weights=weights, on_progress=on_progress)
     similarities, chosen = best_windows(collection.vectors, held, vector)
     if own is not None:
@@ -103,13 +100,11 @@ def crop_vector(
         ImageError: If the file is no image.
         ModelError: If the model that made the vectors is not to be had.
     """
-    from dinoscope.decode import read_image
-
     if not isinstance(query, int | np.integer):
         picture = read_image(query)
         return collection.query_vector(_cut(picture, check_box(box, picture.shape[1], picture.shape[0])), weights)
     at = collection.position(int(query))
-    picture = _pixels(collection.thumbnails([at])[0])
+    picture = read_image(collection.thumbnails([at])[0])
     width, height = collection.sizes[at].tolist()
     left, top, across, down = check_box(box, width, height)
     x, y = picture.shape[1] / width, picture.shape[0] / height
@@ -163,10 +158,6 @@ def windows(
 # --- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _pixels(picture: bytes) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
-
-
 def _cut(picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     left, top, across, down = box
     return np.ascontiguousarray(picture[top : top + down, left : left + across])
@@ -176,7 +167,7 @@ def _embed(collection: Collection, rows: slice, encoder: Encoder, report: Callab
     """Return the windows' vectors of the images at some positions (n, 9 D)."""
 
     def squares(picture: bytes) -> NDArray[np.uint8]:
-        pixels = _pixels(picture)
+        pixels = read_image(picture)
         boxes = window_boxes(pixels.shape[1], pixels.shape[0])
         return np.stack([encoder.preprocess(_cut(pixels, box)) for box in boxes])
 

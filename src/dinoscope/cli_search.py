@@ -86,7 +86,7 @@ def _search(
     from dinoscope.terminal import counting
 
     if published is not None:
-        return search_published(opened, published.pop("uri"), what, k, weights=weights, **published)
+        return search_published(opened, query=what, k=k, weights=weights, **published)
     if not inside:
         return opened.search(what, k, weights=weights)
     with counting("images looked into") as show:

@@ -21,7 +21,6 @@ __all__ = ["property_maps"]
 
 _COLUMNS = 4
 _SIDE, _HEAD, _TOP, _FOOT = 2.5, 0.36, 0.5, 0.34  # inches
-_LEANING = 0.1  # share of the variance from which an arrow shows where a property rises
 # From violet over green to amber, as in the explorer: evenly in OKLab, seen on light and on dark ground.
 _RAMP = ("#59479a", "#3c61ae", "#007bb3", "#0092a8", "#00a593", "#4ab177", "#8fb75a", "#c7b84b", "#f5b75b")
 
@@ -83,9 +82,9 @@ def _draw(axes: Axes, points: NDArray[np.float64], ranks: NDArray[np.float64]) -
 
 def _arrow(axes: Axes, told: Explained, ink: str) -> None:
     """Show in the corner beside the name where a property rises, if it does from one side to the other."""
-    if told.direction is None or told.across is None or told.across < _LEANING:
+    if told.rises is None:
         return
-    x, y = told.direction
+    x, y = told.rises
     half = 0.045
     axes.annotate(
         "", (0.94 + half * x, 1.055 + half * y), (0.94 - half * x, 1.055 - half * y), xycoords="axes fraction",

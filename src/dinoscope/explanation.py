@@ -25,6 +25,7 @@ FEWEST = 20  # images below which no figure would mean anything
 _STEPS = 10  # groups of equal size, by which a property may tell of the vectors
 _SHUFFLES = 99
 _NAMED = 5_000  # images whose label is guessed from their properties
+_LEANING = 0.1  # share of its variance from which a property is said to rise to one side
 _STRONG, _SURE = 0.25, 4.0  # of a trait: superiority beyond one half, and that in standard errors
 
 
@@ -52,6 +53,11 @@ class Explained:
     by_labels: float | None
     across: float | None
     direction: tuple[float, float] | None
+
+    @property
+    def rises(self) -> tuple[float, float] | None:
+        """The direction, where a tenth of the variance or more goes that way; else None."""
+        return self.direction if self.across is not None and self.across >= _LEANING else None
 
 
 @dataclass(frozen=True)

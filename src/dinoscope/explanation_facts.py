@@ -18,16 +18,15 @@ MEANINGS = {
 }
 """Field of ``Explained`` -> what it says."""
 
-_LEANING = 0.1  # share of the variance from which a property is said to rise to one side
 _SIDES = ("right", "upper right", "top", "upper left", "left", "lower left", "bottom", "lower right")
 _TRAITS = 3
 
 
 def direction_in_words(told: Explained) -> str:
     """Return to which side of the map a property rises, an empty text where it does not."""
-    if told.direction is None or told.across is None or told.across < _LEANING:
+    if told.rises is None:
         return ""
-    x, y = told.direction
+    x, y = told.rises
     return f"rises to the {_SIDES[round(math.atan2(y, x) / (math.pi / 4)) % 8]}"
 
 

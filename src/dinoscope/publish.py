@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.analysis_search import resolve_query
 from dinoscope.checks import check_count
 from dinoscope.collection import Match
 from dinoscope.errors import InputError, PublishError
@@ -147,11 +148,9 @@ def search_published(
     _check_uri(uri)  # before any advice that repeats it
     place = _checked_name(collection, name)
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
-    if isinstance(query, int | np.integer):
-        vector = collection.vectors[collection.position(int(query))]
+    vector, own = resolve_query(collection, query, k, weights)
+    if own is not None:
         filters.append(f"row != {query}")
-    else:
-        vector = collection.query_vector(query, weights)
     if _is_file(uri) and not Path(uri).exists():  # asking would make it
         raise _not_published(collection, uri, name, [])
     with _connected(uri) as client:

@@ -147,10 +147,8 @@ def made_of(facts: Facts) -> str:
         name = "(labels)" if each is found.labels else each.name
         lines.append((name, *cells, f'<td class="soft" style="white-space: nowrap">{direction_in_words(each)}</td>'))
     meanings = "; ".join(
-        f"<b>{name}</b>: {MEANINGS[field]}"
-        for name, field in (("embedding", "embedding"), ("map", "map"), ("variance", "variance"),
-                            ("within labels", "within_labels"), ("by labels", "by_labels"))
-        if labelled or not field.endswith("labels")
+        f"<b>{field.replace('_', ' ')}</b>: {meaning}"
+        for field, meaning in MEANINGS.items() if labelled or not field.endswith("labels")
     )  # fmt: skip
     shown = min(6, len(found.properties))
     alt = f"The map {html.counted(shown, 'time')}, each time in the colours of one property"
