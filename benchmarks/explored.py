@@ -34,10 +34,13 @@ def explored(collection: Path | None) -> Iterator[Explored]:
         with subprocess.Popen(explore, stderr=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stderr is not None
-                said = server.stderr.readline()
-                found = re.search(r"http://\S+", said)
-                if found is None:
-                    raise SystemExit(f"the server did not start: {said}{server.stderr.read()}")
+                said = ""
+                # that images are missing is said before the address
+                while not (found := re.search(r"http://\S+", said)):
+                    line = server.stderr.readline()
+                    if not line:
+                        raise SystemExit(f"the server did not start: {said}")
+                    said += line
                 yield Explored(found[0], collection, server.pid)
             finally:
                 server.terminate()

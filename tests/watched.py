@@ -29,6 +29,7 @@ AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 WIDE, TABLET, PHONE = (1280, 720), (820, 1180), (390, 780)  # pixels of a window
 PATIENCE = 30_000  # ms: machines that test are busy
+_STILL = 5  # looks, 50 ms apart, at which nothing was drawn: the map is at rest
 
 Pixels = NDArray[np.int16]
 Point = tuple[float, float]
@@ -58,9 +59,13 @@ def served(collection: Path, *options: str) -> Iterator[str]:
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            line = process.stderr.readline()
-            assert "http://" in line, line + process.stderr.read()
-            yield next(word for word in line.split() if word.startswith("http://"))
+            said = ""
+            # that images are missing is said before the address
+            while not (address := re.search(r"http://\S+", said)):
+                line = process.stderr.readline()
+                assert line, f"explore has ended: {said}"
+                said += line
+            yield address[0]
         finally:
             process.kill()
 
@@ -90,6 +95,7 @@ class Visit:
             reduced_motion="reduce" if still else "no-preference",
         )
         self.context.set_default_timeout(PATIENCE)
+        self.context.add_init_script(_COUNT)
         self.page = self.context.new_page()
         self._devtools = self.context.new_cdp_session(self.page)
         self.mistakes: list[str] = []
@@ -122,7 +128,7 @@ class Visit:
             with self.page.expect_response(lambda response: "/sheets/" in response.url):
                 load()
         self.map.wait_for()
-        self.settled()
+        self._rest()
         return self
 
     def count(self) -> int:
@@ -158,24 +164,31 @@ class Visit:
 
     def pixels(self) -> Pixels:
         """The map as it looks now (H, W, 3)."""
-        # many of these are taken: in half the time of Playwright's own
-        taken = self._devtools.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
         box = self.map.bounding_box()
         edges = (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])
-        shot = Image.open(BytesIO(b64decode(taken["data"]))).crop(tuple(round(edge) for edge in edges))
+        shot = Image.open(BytesIO(self._picture())).crop(tuple(round(edge) for edge in edges))
         return np.asarray(shot.convert("RGB")).astype(np.int16)
 
     def settled(self) -> Pixels:
         """The map when it has come to rest."""
-        before, same = self.pixels(), 0
-        for _ in range(200):
-            self.page.wait_for_timeout(60)
-            now = self.pixels()
-            is_same = now.shape == before.shape and np.array_equal(now, before)
-            same = same + 1 if is_same and not self.page.locator(".busy").count() else 0
-            if same == 3:
-                return now
-            before = now
+        self._rest()
+        return self.pixels()
+
+    def _picture(self) -> bytes:
+        """The window as it looks now, as PNG: in half the time of Playwright's own."""
+        taken = self._devtools.send("Page.captureScreenshot", {"format": "png", "optimizeForSpeed": True})
+        return b64decode(taken["data"])
+
+    def _rest(self) -> None:
+        """Wait until the map has been drawn and for a while nothing was, and nothing is fetched or computed."""
+        before, same = 0, 0
+        for _ in range(PATIENCE // 50):
+            drawn = self.page.evaluate(_AT_REST)
+            same = same + 1 if drawn == before > 0 else 0
+            if same == _STILL:
+                return
+            before = drawn
+            self.page.wait_for_timeout(50)
         raise AssertionError("the map does not come to rest")
 
     def colour_of(self, value: str) -> NDArray[np.int16]:
@@ -257,8 +270,8 @@ class Visit:
         """Keep a picture of the window."""
         folder = ARTEFACTS / "explorer"
         folder.mkdir(parents=True, exist_ok=True)
-        self.settled()
-        self.page.screenshot(path=folder / f"{name}.png")
+        self._rest()
+        (folder / f"{name}.png").write_bytes(self._picture())
 
     def hindrances(self) -> list[str]:
         """What axe finds that keeps people from reading or using what is shown."""
@@ -275,6 +288,32 @@ class Visit:
         """Parts of the page that stick out of the window or lie on each other."""
         return list(self.page.evaluate(_OVERLAPS))
 
+
+# Counts what is drawn on the map and what is waited for.
+_COUNT = """
+window.drawn = 0;
+window.awaited = 0;
+function count(object, names, note) {
+  for (const name of names) {
+    const own = object[name];
+    object[name] = function (...all) {
+      return note(own.apply(this, all));
+    };
+  }
+}
+const gl = ["clear", "drawArrays", "drawArraysInstanced", "drawElements", "drawElementsInstanced"];
+const brush = ["clearRect", "drawImage", "fill", "fillRect", "stroke"];
+for (const [kind, names] of [[WebGL2RenderingContext, gl], [CanvasRenderingContext2D, brush]])
+  count(kind.prototype, names, () => void window.drawn++);
+const awaits = (promise) => {
+  window.awaited++;
+  promise.catch(() => {}).then(() => window.awaited--);
+  return promise;
+};
+count(window, ["fetch", "createImageBitmap"], awaits);
+count(Response.prototype, ["arrayBuffer", "blob", "json", "text"], awaits);
+"""
+_AT_REST = "document.querySelector('.busy') || window.awaited ? 0 : window.drawn"
 
 _OVERLAPS = """() => {
   const found = [];
