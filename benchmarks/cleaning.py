@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dinoscope.datasets import load_dataset
-from dinoscope.duplicates import find_duplicates, fingerprints
+from dinoscope.duplicates import find_duplicates
 from dinoscope.encoder import Encoder
+from dinoscope.fingerprints import fingerprints
 from dinoscope.knn import NeighborGraph, neighbors
 from dinoscope.label_errors import find_label_errors, self_test
 

@@ -8,8 +8,9 @@ from scipy.ndimage import gaussian_filter
 from sklearn.cluster import AgglomerativeClustering
 
 from dinoscope.datasets import load_dataset
-from dinoscope.duplicates import Pairs, complete_linkage, find_duplicates, fingerprints, picture_agreement
+from dinoscope.duplicates import Pairs, complete_linkage, find_duplicates
 from dinoscope.errors import InputError
+from dinoscope.fingerprints import fingerprints, picture_agreement
 from dinoscope.knn import NeighborGraph, neighbors
 
 

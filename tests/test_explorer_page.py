@@ -348,6 +348,42 @@ def test_findings(visit):
     see.settled()
 
 
+def test_pairs_are_answered(visit):
+    panel = (see := visit()).open_panel("Findings")
+    panel.get_by_role("tab", name=re.compile("Duplicates")).click()
+    panel.get_by_text("as the collection suggests").wait_for()
+    panel.get_by_role("button", name="Answer pairs").click()
+    pictures = panel.get_by_role("img", name="of the pair")
+    pictures.nth(1).wait_for()
+    assert [picture.evaluate("each => each.decode().then(() => each.naturalWidth)") for picture in pictures.all()] == [
+        28, 28,
+    ]  # fmt: skip
+    assert see.hindrances() == []
+    see.keep("pairs")
+    for number, key in enumerate("sd?ddddddddd", 1):
+        before = panel.locator("figcaption").all_inner_texts()
+        if number == 2:
+            panel.get_by_role("button", name="Different").click()
+        else:
+            see.page.keyboard.press(key)
+        panel.get_by_role("progressbar", name=f"{number} of 20 answers").wait_for()
+        assert panel.locator("figcaption").all_inner_texts() != before
+    assert "1 the same, 10 different, 1 unsure" in panel.inner_text()
+    assert "where same and different are equally likely" in panel.inner_text()
+    see.keep("pairs-answered")
+    panel.get_by_role("button", name="Back").click()
+    assert panel.locator("figcaption").all_inner_texts() == before
+    see.page.keyboard.press("?")  # another answer to the same pair
+    panel.get_by_text("1 the same, 9 different, 2 unsure").wait_for()
+    panel.get_by_role("button", name="Done").click()
+    panel.get_by_text("by 10 answers").wait_for()
+    panel.get_by_role("button", name="Answer pairs").click()
+    panel.get_by_role("button", name="Forget all answers").click()  # as it was, for whoever comes next
+    panel.get_by_text("0 the same, 0 different").wait_for()
+    panel.get_by_role("button", name="Done").click()
+    panel.get_by_text("as the collection suggests").wait_for()
+
+
 def test_label_errors_say_what_to_expect_of_them(visit):
     panel = (see := visit()).open_panel("Findings")
     panel.get_by_role("tab", name=re.compile("Label errors")).click()

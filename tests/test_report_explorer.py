@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import explorer_answers, report, report_explorer
+from dinoscope import explorer_answers, explorer_findings, report, report_explorer
 from dinoscope.collection import Collection
 from dinoscope.errors import InputError
 from dinoscope.explorer_data import ModelData
@@ -125,7 +125,7 @@ def test_it_holds_what_the_server_answers(folder, held):
     images = held["model/fake-v1/images"]
     assert images == {"ids": collection.ids.tolist(), "sizes": [[20, 20]] * N}
     for name, answer in (
-        ("findings", explorer_answers.findings(collection)),
+        ("findings", explorer_findings.findings(collection)),
         ("maps/umap/numbers", explorer_answers.numbers(data, "umap")),
     ):
         assert held[f"model/fake-v1/{name}"] == json.loads(answer.model_dump_json(by_alias=True))

@@ -312,6 +312,39 @@ def test_as_many_clusters_as_labels_unless_there_are_too_many(tmp_path, monkeypa
     assert asked == [labels, None]
 
 
+def test_pairs_are_asked_and_answered(tmp_path):
+    path = make_collection(tmp_path / "c", images(80))
+    with client(path) as server:
+        model = server.get("/api/collection").json()["model"]
+        place = f"/api/models/{model}/pairs"
+        told = server.get(place).json()
+        assert told.keys() == names_in_types_ts("PairQuestion")
+        assert (told["same"], told["different"], told["unsure"], told["precision"]) == (0, 0, 0, None)
+        asked = []
+        for number in range(told["enough"] + 2):
+            asked.append(told["rows"])
+            same = None if number == 1 else number < 6
+            told = server.put(place, json={"rows": told["rows"], "same": same}).json()
+        assert len({tuple(rows) for rows in asked}) == len(asked)
+        assert told["rows"] not in asked
+        assert (told["same"], told["different"], told["unsure"]) == (5, told["enough"] - 4, 1)
+        fit = Collection(path).threshold_fit()
+        assert (told["threshold"], told["suggested"]) == (fit.threshold, fit.suggested)
+        assert told["pairs"] == fit.pairs[fit.at(fit.threshold)]
+        assert told["recall"] == fit.recall[fit.at(fit.threshold)].tolist()
+        found = server.get(f"/api/models/{model}/findings").json()
+        assert (found["threshold"], found["answers"]) == (fit.threshold, told["enough"] + 1)
+        again = server.put(place, json={"rows": asked[0], "same": False}).json()  # one may think again
+        assert (again["same"], again["different"]) == (4, told["enough"] - 3)
+        assert server.delete(place).json()["rows"] == asked[0]
+        found = server.get(f"/api/models/{model}/findings").json()
+        assert (found["threshold"], found["answers"]) == (found["suggested"], 0)
+        for rows, code in (([1], 422), ([1, 2, 3], 422), ([0, 0], 404), ([0, 999], 404)):
+            assert server.put(place, json={"rows": rows, "same": True}).status_code == code
+        assert server.put(place, json={"rows": [0, 1], "same": "yes"}).status_code == 422
+    assert Collection(path).threshold_fit().answers == 0
+
+
 def test_a_finding_that_is_no_problem_is_remembered(tmp_path):
     source = images(60)
     pixels = np.stack([source.load(at) for at in (*range(60), 0)])  # the first again

@@ -52,9 +52,10 @@ def same_pictures(collection: Collection, other: Collection, graph: NeighborGrap
     Returns:
         Groups whose positions count through both collections, and whose splits are "after" and "before".
     """
-    from dinoscope.analysis_findings import picture_keys
+    from dinoscope.analysis_answers import picture_keys
     from dinoscope.clean import find_leaks
-    from dinoscope.duplicates import find_duplicates, fingerprints
+    from dinoscope.duplicates import find_duplicates
+    from dinoscope.fingerprints import fingerprints
 
     _check_one_model(collection, other)
     both = (collection, other)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dinoscope import store
+from dinoscope.analysis_answers import answered, candidates
 from dinoscope.errors import InputError
 from dinoscope.locks import deciding
 from dinoscope.stages import keep
@@ -37,7 +37,6 @@ __all__ = [
     "leaks",
     "not_dismissed",
     "outliers",
-    "picture_keys",
 ]
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
@@ -72,7 +71,8 @@ def findings(collection: Collection, *, threshold: float | None = None) -> Findi
 
     Args:
         collection: The collection.
-        threshold: How far duplicates must stand out, 0 to 1; by default what the collection suggests.
+        threshold: How far duplicates must stand out, 0 to 1; by default what a person's answers say (see
+            ``threshold_fit``), else what the collection suggests.
 
     Raises:
         InputError: The threshold is out of range.
@@ -90,33 +90,17 @@ def findings(collection: Collection, *, threshold: float | None = None) -> Findi
 
 
 def duplicates(collection: Collection, threshold: float | None = None) -> Duplicates:
-    """Compare by vectors and stored thumbnails; keep the largest picture, then the thumbnail with more bytes."""
-    from dinoscope.duplicates import Duplicates, find_duplicates, fingerprints
+    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one."""
+    from dinoscope.duplicate_threshold import fit_threshold
+    from dinoscope.duplicates import group_pairs
 
-    def compute() -> Duplicates:
-        pictures = collection.thumbnails(np.arange(len(collection)))
-        keys = picture_keys(pictures, collection.sizes, collection.vectors)
-        sizes = [len(picture) for picture in pictures]
-        return find_duplicates(
-            collection.vectors, graph=collection.neighbors() if len(collection) > 1 else None, keys=keys,
-            prints=fingerprints(pictures), aspects=collection.sizes[:, 0] / collection.sizes[:, 1], threshold=threshold,
-            preference=np.column_stack([collection.sizes.prod(axis=1), sizes]),
-        )  # fmt: skip
-
-    return keep(collection, "duplicates", {"threshold": threshold}, Duplicates, compute)
-
-
-def picture_keys(pictures: Sequence[bytes], sizes: NDArray[np.int64], vectors: NDArray[np.float32]) -> list[str]:
-    """Return a key for each picture, equal for exact copies: of one thumbnail, size and vector."""
-    from dinoscope.images import digest
-
-    keys = [digest(picture, str(size)) for picture, size in zip(pictures, sizes.tolist(), strict=True)]
-    first: dict[str, int] = {}
-    for at, key in enumerate(keys):  # a thumbnail may be the same where the pictures are not
-        leader = first.setdefault(key, at)
-        if float(vectors[leader] @ vectors[at]) < 1 - 1e-5:
-            keys[at] = f"{key} {at}"
-    return keys
+    found = candidates(collection, threshold)
+    pairs, given = found.pairs, answered(collection, found)
+    if threshold is None:
+        threshold = fit_threshold(pairs.scores, given, found.suggested).used
+    told = np.flatnonzero((given == 0) | (given == 1)).tolist()
+    answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
+    return group_pairs(found, threshold, answers)
 
 
 def leaks(collection: Collection, threshold: float | None = None) -> tuple[Leak, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dinoscope import __version__
+from dinoscope.cli_calibrate import calibrate
 from dinoscope.cli_classify import classify, evaluate
 from dinoscope.cli_clean import clean
 from dinoscope.cli_clusters import cluster
@@ -256,6 +257,9 @@ app.command(epilog="Example:  dinoscope publish photos.dino --to photos.db")(pub
 app.command(epilog="Example:  dinoscope classify photos.dino new.jpg other.jpg --set-level 0.95")(classify)
 app.command(epilog="Example:  dinoscope evaluate photos.dino -o evaluation")(evaluate)
 app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-plan plan.json")(clean)
+app.command(epilog="Examples:  dinoscope calibrate photos.dino      dinoscope calibrate photos.dino --same '1 3 5-8'")(
+    calibrate
+)
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models")

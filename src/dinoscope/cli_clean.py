@@ -47,7 +47,9 @@ def clean(
     leaks: Annotated[bool, typer.Option("--leaks", help="Duplicates across splits.")] = False,
     threshold: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="How far duplicates must stand out; else what the collection suggests."),
+        typer.Option(
+            min=0.0, max=1.0, help="How far duplicates must stand out; else what 'calibrate' or the collection says."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 20,
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write CSV and PNG.")] = None,
@@ -103,7 +105,7 @@ def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> d
     if wanted & {"duplicates", "leaks"}:
         found = analysis_findings.duplicates(opened, threshold)
         if "duplicates" in wanted:
-            parts["duplicates"] = _duplicates(opened, found)
+            parts["duplicates"] = _duplicates(opened, found, threshold is not None)
         if "leaks" in wanted:
             parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, threshold))
     if "outliers" in wanted:
@@ -131,11 +133,14 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
     return {"key": finding_key(opened, kind, positions)}
 
 
-def _duplicates(opened: Collection, found: Duplicates) -> _Part:
+def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.clean_sheets import Block, Tile
 
     limit = f"{found.threshold:.2f}"
-    how = "asked for" if found.threshold != found.suggested else "suggested by the collection"
+    how = "asked for"
+    if not asked:
+        fit = opened.threshold_fit()
+        how = f"by {fit.answers} answers" if fit.enough else "suggested by the collection"
     part = _Part(
         "duplicates", ("score", "keep", "and the same picture"), "",
         note="green: the image to keep, the largest; score: how far the pair least alike stands out from what else "
@@ -145,6 +150,8 @@ def _duplicates(opened: Collection, found: Duplicates) -> _Part:
     extra = sum(len(found.groups[at]) - 1 for at in left)
     part.remark = f"{_count(extra, 'image')} of {_count(len(left), 'group')} could go" if extra else "none found"
     part.remark += f" (threshold {limit}, {how})"
+    if how.startswith("suggested"):
+        part.remark += "; 'dinoscope calibrate' asks you what is the same"
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
     for number, chosen in enumerate(left, 1):
         group, score = found.groups[chosen], found.scores[chosen]

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope import (
+    analysis_answers,
     analysis_clusters,
     analysis_difference,
     analysis_findings,
@@ -159,6 +160,10 @@ class Collection:
     findings = analysis_findings.findings
     dismiss = analysis_findings.dismiss
     dismissed = analysis_findings.dismissed
+    pairs_to_answer = analysis_answers.pairs_to_answer
+    answer_pair = analysis_answers.answer_pair
+    forget_answers = analysis_answers.forget_answers
+    threshold_fit = analysis_answers.threshold_fit
 
     difference = analysis_difference.difference
 

@@ -7,35 +7,30 @@ for matching keypoints). Vectors find the candidates; small grey or colour pictu
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
 from dinoscope.checks import check_labels
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, in_threads, l2_normalize, neighbors, query_neighbors, row_blocks
+from dinoscope.fingerprints import picture_agreement
+from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
 
-__all__ = ["Duplicates", "Pairs", "complete_linkage", "find_duplicates", "fingerprints", "picture_agreement"]
+__all__ = [
+    "LEAST", "Candidates", "Duplicates", "Pairs", "complete_linkage", "find_duplicates", "group_pairs", "score_pairs",
+]  # fmt: skip
 
-_SIDE = 32  # of a fingerprint, in pixels
-_CELL = 4  # pixels of a fingerprint averaged for a first look
-_FINE = 14  # candidates an image whose fingerprints are compared in full
-_NEAREST = 4  # of them those whose vectors are nearest; the others by the first look
-_BAND = (1.0, 3.0)  # blurs between which detail lies: less is lost when a picture is made smaller, more is shape
+LEAST = 0.3  # score of pairs that are looked at: below it lies what everything looks like
 _BACKGROUND = 9  # place of the look-alike that a pair must stand out from: nine copies of one image are still found
 _CERTAIN_PICTURES = 0.995  # agreement that only saving an image again leaves, whatever else looks like it
 _CERTAIN_VECTORS = 1 - 1e-5
 _FEW = 0.1  # background distance where there are too few images to tell
 _FALSE_SHARE = 0.01  # of the pairs above the suggested threshold
 _LOWEST, _USUAL, _HIGHEST = 0.7, 0.9, 0.95  # suggested thresholds
-_NOISE = 2.0  # grey levels of structure below which there is nothing to compare
-_COLOUR = (4.0, 32.0)  # grey levels by which flat pictures may differ, and from which they have nothing in common
 _ASPECT = 1.25  # factor between the ratios of width to height of one picture: it is never squeezed by more
 
 
@@ -63,6 +58,23 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
+class Candidates:
+    """Pairs that may show the same picture, before they are cut at a threshold.
+
+    Attributes:
+        pairs: Pairs that score at least ``LEAST``, or less if that was asked for; exact copies count as one image.
+        copy_of: Position of the first image with the same content (N,), the image's own where there is none before.
+        preference: Numbers (N, Q) by which the image to keep is chosen.
+        suggested: Threshold that the collection suggests.
+    """
+
+    pairs: Pairs
+    copy_of: NDArray[np.int64]
+    preference: NDArray[np.float64]
+    suggested: float
+
+
+@dataclass(frozen=True, eq=False)
 class Duplicates:
     """Groups of near-duplicates, and what they were cut from.
 
@@ -70,8 +82,8 @@ class Duplicates:
         groups: Positions of the members, the one to keep first, the others ascending; surest groups first.
         scores: Lowest score of a pair of each group, 1 where all are exact copies.
         copy_of: Position of the first image with the same content (N,), the image's own where there is none before.
-        pairs: The pairs at or above the threshold, exact copies counted as one image.
-        threshold: Score that every pair of a group reaches.
+        pairs: The pairs at or above the threshold, or said to be the same; exact copies counted as one image.
+        threshold: Score that every pair of a group reaches, unless somebody said that it is the same.
         suggested: Threshold that the collection suggests.
     """
 
@@ -88,12 +100,38 @@ def find_duplicates(
     prints: NDArray[np.uint8] | None = None, aspects: ArrayLike | None = None, threshold: float | None = None,
     preference: ArrayLike | None = None,
 ) -> Duplicates:  # fmt: skip
-    """Find groups of images that show the same picture, every pair of a group over the threshold.
+    """Find groups of images that show the same picture: ``score_pairs``, then ``group_pairs``.
+
+    Args:
+        vectors: Array (N, D).
+        graph: See ``score_pairs``, as for the next four.
+        keys: Content of each image (N,).
+        prints: Fingerprints (N, 32, 32, C).
+        aspects: Width by height of each image (N,).
+        threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
+        preference: By which the image to keep is chosen (N, Q).
+
+    Raises:
+        InputError: See ``score_pairs`` and ``group_pairs``.
+    """
+    _check(threshold)
+    least = LEAST if threshold is None else min(threshold, LEAST)
+    found = score_pairs(
+        vectors, graph=graph, keys=keys, prints=prints, aspects=aspects, preference=preference, least=least
+    )
+    return group_pairs(found, threshold)
+
+
+def score_pairs(
+    vectors: ArrayLike, *, graph: NeighborGraph | None = None, keys: ArrayLike | None = None,
+    prints: NDArray[np.uint8] | None = None, aspects: ArrayLike | None = None, preference: ArrayLike | None = None,
+    least: float = LEAST,
+) -> Candidates:  # fmt: skip
+    """Score how far each pair of look-alikes stands out from everything else that looks like them.
 
     The score of a pair is 1 - d / min(D, D'): d is its distance, D and D' the distances of both images to their tenth
-    nearest look-alike, so it says how far the pair stands out. The distance is 1 - agreement of the fingerprints where
-    those are given, else 1 - cosine similarity. Pairs that agree in everything a re-saved image keeps score so too,
-    however many copies there are.
+    nearest look-alike. The distance is 1 - agreement of the fingerprints where those are given, else 1 - cosine
+    similarity. Pairs that agree in everything a re-saved image keeps score so too, however many copies there are.
 
     Args:
         vectors: Array (N, D).
@@ -102,16 +140,14 @@ def find_duplicates(
         keys: Content of each image (N,): equal keys are exact copies. By default equal vectors are.
         prints: What ``fingerprints`` made, (N, 32, 32, C).
         aspects: Width by height of each image (N,), which fingerprints do not show; by default all are alike.
-        threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
         preference: Numbers (N, Q), those of the first column before those of the second: the image with the largest
             is kept, among equals the one that comes first.
+        least: Lowest score of a pair that is returned.
 
     Raises:
-        InputError: See ``l2_normalize``; lengths differ, or the threshold is not from 0 to 1.
+        InputError: See ``l2_normalize``; or lengths differ.
     """
     unit = l2_normalize(vectors)
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(f"threshold must be from 0 to 1, got {threshold}; 1 asks for exact copies, 0.9 is usual")
     liking = np.zeros((len(unit), 1)) if preference is None else np.asarray(preference, np.float64)
     given: dict[str, Any] = {"graph": graph, "prints": prints, "aspects": aspects, "preference": liking}
     for name, count in {name: len(each) for name, each in given.items() if each is not None}.items():
@@ -126,17 +162,43 @@ def find_duplicates(
         shape = np.log(np.asarray(aspects, np.float64)[own])
         pairs = pairs.where(np.abs(shape[pairs.first] - shape[pairs.second]) <= math.log(_ASPECT))
     suggested = _suggest(pairs)
-    limit = suggested if threshold is None else threshold
-    pairs = pairs.where(pairs.scores >= limit)
+    pairs = pairs.where(pairs.scores >= least)
     pairs = replace(pairs, first=own[pairs.first], second=own[pairs.second])
-    members, scores = _grow(complete_linkage(len(unit), pairs), copy_of)
-    order = np.unique(-liking.reshape(len(unit), -1), axis=0, return_inverse=True)[1].reshape(-1)
+    return Candidates(pairs, copy_of, liking.reshape(len(unit), -1), suggested)
+
+
+def group_pairs(
+    candidates: Candidates, threshold: float | None = None, answers: Mapping[tuple[int, int], bool] | None = None
+) -> Duplicates:
+    """Group images so that every pair of a group reaches the threshold.
+
+    Args:
+        candidates: What ``score_pairs`` found.
+        threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
+        answers: Pairs of positions, the lower first, and whether somebody said that they show the same picture. Pairs
+            that do are grouped whatever they score; pairs that do not are never in one group.
+
+    Raises:
+        InputError: The threshold is not from 0 to 1.
+    """
+    _check(threshold)
+    limit = candidates.suggested if threshold is None else threshold
+    pairs, said = candidates.pairs, answers or {}
+    told = [said.get(pair) for pair in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)] if said else []
+    held = pairs.scores >= limit
+    if said:
+        held = np.where([each is None for each in told], held, [bool(each) for each in told])
+    pairs = pairs.where(held)
+    copy_of = candidates.copy_of
+    members, scores = _grow(complete_linkage(len(copy_of), pairs), copy_of)
+    order = np.unique(-candidates.preference, axis=0, return_inverse=True)[1].reshape(-1)
     ordered = [tuple(sorted(group, key=lambda at: (order[at], at))) for group in members]
     kept_first = [(group[0], *sorted(group[1:])) for group in ordered]
     ranking = sorted(range(len(kept_first)), key=lambda at: (-scores[at], min(kept_first[at])))
     return Duplicates(
-        tuple(kept_first[at] for at in ranking), tuple(scores[at] for at in ranking), copy_of, pairs, limit, suggested
-    )
+        tuple(kept_first[at] for at in ranking), tuple(scores[at] for at in ranking), copy_of, pairs, limit,
+        candidates.suggested,
+    )  # fmt: skip
 
 
 def complete_linkage(count: int, pairs: Pairs) -> list[tuple[tuple[int, ...], float]]:
@@ -173,110 +235,9 @@ def complete_linkage(count: int, pairs: Pairs) -> list[tuple[tuple[int, ...], fl
     return [(tuple(sorted(own)), lowest[group]) for group, own in sorted(members.items()) if len(own) > 1]
 
 
-def fingerprints(pictures: Sequence[bytes | NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Bring pictures to 32 x 32 pixels, grey where all of them are.
-
-    Args:
-        pictures: Encoded, or uint8 (H, W) or (H, W, 3), of any sizes.
-
-    Returns:
-        uint8 (N, 32, 32, 1) or (N, 32, 32, 3).
-    """
-    prints = np.empty((len(pictures), _SIDE, _SIDE, 3), np.uint8)
-
-    def fill(rows: slice) -> None:
-        for at in range(rows.start, rows.stop):
-            picture = pictures[at]
-            image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
-            reduce = Image.Resampling.BOX if max(image.size) > 2 * _SIDE else Image.Resampling.BICUBIC
-            prints[at] = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), reduce))
-
-    in_threads(fill, row_blocks(len(pictures), 256))
-    grey = (prints == prints[..., :1]).all()
-    return np.ascontiguousarray(prints[..., :1]) if grey else prints
-
-
-def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[Any]) -> NDArray[np.float32]:
-    """Compare each picture with some others, whatever their brightness and contrast and up to a shift of a pixel.
-
-    The product of two normalised correlations: of the whole picture, and of its detail alone (what is left after a
-    blur of one pixel and gone after one of three), each the largest over nine shifts. Only the most likely are
-    compared so, by nearness and by a first look at a quarter of the size; the others get -1. A part without structure
-    (within two grey levels) agrees with its like; but a flat picture agrees with none that has structure, and with
-    another flat one only as far as their colours do: a hue in common is no evidence.
-
-    Args:
-        prints: What ``fingerprints`` made, (N, 32, 32, C).
-        indices: Whom to compare with (N, k).
-
-    Returns:
-        The agreements (N, k), float32, -1 to 1; 1 is the same.
-    """
-    cells = prints.reshape(len(prints), _SIDE // _CELL, _CELL, _SIDE // _CELL, _CELL, -1)
-    coarse = _centred(cells.mean(axis=(2, 4), dtype=np.float32))
-    detail = _detail(prints)
-    colours, flatness = _flatness(prints)
-    agreement = np.full(indices.shape, -1, np.float32)
-    fine = min(_FINE, indices.shape[1])
-    shifts = [(y, x) for y in range(3) for x in range(3)]
-
-    def compare(rows: slice) -> None:
-        near = np.einsum("nd,nkd->nk", coarse[rows], coarse[indices[rows]])
-        near[:, :_NEAREST] = 2  # whatever they look like from afar: thin lines, moved, may not
-        best = np.argsort(-near, axis=1, kind="stable")[:, :fine]
-        others = np.take_along_axis(indices[rows], best, axis=1)
-        apart = np.abs(colours[rows, None] - colours[others]).max(axis=2)
-        apart = np.clip((apart - _COLOUR[0]) / (_COLOUR[1] - _COLOUR[0]), 0, 1)
-        one, other = flatness[rows, None], flatness[others]
-        result = (1 - np.abs(one - other)) * (1 - one * other * apart)
-        for part in (prints, detail):
-            middle = _centred(part[rows, 1:-1, 1:-1].astype(np.float32))
-            candidates = part[others.ravel()].astype(np.float32)
-            found = np.full(others.shape, -1, np.float32)
-            for y, x in shifts:
-                moved = _centred(candidates[:, y : y + _SIDE - 2, x : x + _SIDE - 2])
-                found = np.maximum(found, np.einsum("nd,nkd->nk", middle, moved.reshape(*others.shape, -1)))
-            result *= np.maximum(found, 0)
-        block = agreement[rows]
-        np.put_along_axis(block, best, np.minimum(result, 1), axis=1)
-
-    in_threads(compare, row_blocks(len(prints), 64))
-    return agreement
-
-
-def _flatness(prints: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the mean of each colour (N, C), and how flat each picture is (N,): 1 without structure, 0 with much."""
-    colours = prints.mean(axis=(1, 2), dtype=np.float32)
-    flatness = np.empty(len(prints), np.float32)
-    for rows in row_blocks(len(prints), 1024):
-        spread = (prints[rows] - colours[rows, None, None]) ** 2
-        flatness[rows] = _NOISE**2 / (_NOISE**2 + spread.mean(axis=(1, 2, 3)))
-    return colours, flatness
-
-
-def _detail(prints: NDArray[np.uint8]) -> NDArray[np.float16]:
-    """Return the band of detail, in float16: half the memory, and finer than the grey levels of a picture."""
-    from scipy.ndimage import gaussian_filter
-
-    detail = np.empty(prints.shape, np.float16)
-
-    def fill(rows: slice) -> None:
-        whole = prints[rows].astype(np.float32)
-        fine, rough = (gaussian_filter(whole, (0, blur, blur, 0)) for blur in _BAND)
-        detail[rows] = fine - rough
-
-    in_threads(fill, row_blocks(len(prints), 256))
-    return detail
-
-
-def _centred(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take each picture's mean away and scale to length 1, with one more coordinate that flat pictures share."""
-    flat = pictures.reshape(len(pictures), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    noise = np.float32(_NOISE * math.sqrt(flat.shape[1]))
-    length = np.sqrt(np.einsum("nd,nd->n", flat, flat) + noise**2)
-    unit: NDArray[np.float32] = np.hstack([flat, np.full((len(flat), 1), noise)]) / length[:, None]
-    return unit
+def _check(threshold: float | None) -> None:
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise InputError(f"threshold must be from 0 to 1, got {threshold}; 1 asks for exact copies, 0.9 is usual")
 
 
 def _first_with_same(unit: NDArray[np.float32], keys: ArrayLike | None) -> NDArray[np.int64]:

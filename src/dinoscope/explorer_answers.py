@@ -1,4 +1,4 @@
-"""What the explorer says about images: single ones, look-alikes, findings and numbers. No web in it."""
+"""What the explorer says about images: single ones, look-alikes and numbers. No web in it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from dinoscope.explorer_sheets import part_of_tile
 from dinoscope.explorer_types import (
     ClusterInfo,
     Explained,
-    Finding,
-    Findings,
     ImageInfo,
     LabelEvaluation,
     MatchInfo,
@@ -32,16 +30,13 @@ from dinoscope.explorer_types import (
 from dinoscope.knn import NeighborGraph
 
 if TYPE_CHECKING:
-    from dinoscope.analysis_findings import Findings as Found
     from dinoscope.collection import Collection
     from dinoscope.explanation import Explanation
-    from dinoscope.label_errors import SelfTest
     from dinoscope.verdicts import Classifier, Verdict
 
-__all__ = ["find_rows", "findings", "image_info", "look_alikes", "mean_vector", "numbers", "search"]
+__all__ = ["find_rows", "image_info", "look_alikes", "mean_vector", "numbers", "search"]
 
 _NEIGHBORS = 24
-_EVIDENCE = 8
 _FOUND = 1000  # rows that a search for text gives, at most
 _MOST_CELLS = 1_000_000  # of a table that a page is sent
 
@@ -144,64 +139,6 @@ def find_rows(collection: Collection, text: str) -> list[int]:
             if len(found) == _FOUND:
                 break
     return found
-
-
-# --- findings --------------------------------------------------------------------------------------------------------
-
-
-def findings(collection: Collection) -> Findings:
-    """Return everything to look at, the surest of each kind first."""
-    found = collection.findings()
-    gone = collection.dismissed()
-    rows = collection.rows
-    listed: list[Finding] = []
-
-    def add(kind: Any, key: str, positions: Sequence[int], evidence: Sequence[int], **said: Any) -> None:
-        told = {"rows": rows[list(positions)].tolist(), "evidence": rows[list(evidence)].tolist()}
-        listed.append(Finding(key=key, kind=kind, dismissed=key in gone, **told, **said))
-
-    copies, keys = found.duplicates, found.keys
-    for key, group, score in zip(keys["duplicates"], copies.groups, copies.scores, strict=True):
-        exact = all(copies.copy_of[at] == copies.copy_of[group[0]] for at in group)
-        text = f"{len(group)} images show the same picture" + (", bit for bit" if exact else "")
-        add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
-    for key, leak in zip(keys["leaks"], found.leaks, strict=True):
-        text = f"the same picture in {' and '.join(leak.splits)}"
-        kept = next((at for at in leak.positions if collection.splits[at] != "train"), leak.positions[0])
-        ordered = [kept, *(at for at in leak.positions if at != kept)]
-        add("leak", key, ordered, (), text=text, suggestion=collection.ids[kept], score=float(leak.score))
-    alone = found.outliers
-    for key, at, near in zip(keys["outliers"], alone.positions.tolist(), alone.neighbors.tolist(), strict=True):
-        factor = float(alone.factors[at])
-        text = f"lies {factor:.1f} times as far from its neighbours as they from theirs"
-        add("outlier", key, [at], near[:_EVIDENCE], text=text, suggestion=None, score=factor)
-    _add_label_errors(collection, found, add)
-    return Findings(findings=listed, self_test=_explain(found.self_test, collection))
-
-
-def _add_label_errors(collection: Collection, found: Found, add: Any) -> None:
-    errors = found.label_errors
-    if errors is None:
-        return
-    for number, key in enumerate(found.keys["label_errors"]):
-        at, share = int(errors.positions[number]), float(errors.probabilities[number])
-        suggested = str(errors.suggested[number])
-        text = f"labelled {collection.labels[at]}, but {share:.0%} of its neighbours' votes are for {suggested}"
-        near = errors.neighbors[number][:_EVIDENCE].tolist()
-        add("label_error", key, [at], near, text=text, suggestion=suggested, score=float(errors.scores[number]))
-
-
-def _explain(test: SelfTest | None, collection: Collection) -> str | None:
-    if test is None:
-        return None
-    if math.isnan(test.precision):
-        return "How many of these labels are wrong cannot be told."
-    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
-    about = "at most about" if len({label for label in collection.labels if label is not None}) == 2 else "about"
-    return (
-        f"Of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random errors, by a "
-        "self-test with labels changed on purpose; the others lie between classes that look alike."
-    )
 
 
 # --- numbers ---------------------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from pydantic.alias_generators import to_camel
 __all__ = [
     "Answer", "CategoryColumn", "ClusterInfo", "CollectionInfo", "Column", "Dismissal", "ErrorAnswer", "Explained",
     "ExportQuery", "FailureInfo", "Finding", "Findings", "ImageInfo", "LabelEvaluation", "MapInfo", "MatchInfo",
-    "Matches", "ModelInfo", "ModelView", "Name", "NumberColumn", "Numbers", "PropertyInfo", "Row", "Rows",
+    "Matches", "ModelInfo", "ModelView", "Name", "NumberColumn", "Numbers", "PairAnswer",
+    "PairQuestion", "PropertyInfo", "Row", "Rows",
     "RowsQuery", "Running", "ScoreInfo", "SearchAnswer", "Sheets", "Table", "VerdictInfo",
 ]  # fmt: skip
 
@@ -182,6 +183,28 @@ class Findings(Answer):
 
     findings: list[Finding]
     self_test: str | None
+    threshold: float
+    suggested: float
+    answers: int
+
+
+class PairQuestion(Answer):
+    """Two images of which a person is asked whether they show the same picture, and what the answers so far say.
+
+    ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
+    ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
+    """
+
+    rows: list[Row] | None
+    same: int
+    different: int
+    unsure: int
+    enough: int
+    suggested: float
+    threshold: float
+    pairs: int
+    precision: list[float] | None
+    recall: list[float] | None
 
 
 class ScoreInfo(Answer):
@@ -311,3 +334,10 @@ class Dismissal(_Asked):
     """Whether a finding is no problem."""
 
     dismissed: bool
+
+
+class PairAnswer(_Asked):
+    """Whether two images show the same picture; null where that cannot be told."""
+
+    rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=2, max_length=2)]
+    same: bool | None

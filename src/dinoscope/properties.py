@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.duplicates import fingerprints
 from dinoscope.errors import InputError
+from dinoscope.fingerprints import fingerprints
 from dinoscope.knn import in_threads, row_blocks
 
 __all__ = ["PROPERTIES", "Property", "image_properties", "in_words"]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope import explorer_answers
+from dinoscope import explorer_answers, explorer_findings
 from dinoscope.errors import InputError
 from dinoscope.explorer_data import ModelData, can_judge, collection_info, model_infos
 from dinoscope.explorer_sheets import COLUMNS, draw_sheet, sheet
@@ -187,7 +187,7 @@ class _Writer:
     @cached_property
     def findings(self) -> Any:
         """What there is to look at, None where it was not looked for."""
-        return None if self.facts.findings is None else explorer_answers.findings(self.collection)
+        return None if self.facts.findings is None else explorer_findings.findings(self.collection)
 
     @property
     def _evaluated(self) -> bool:

@@ -22,15 +22,13 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from dinoscope import __version__, explorer_answers, explorer_export
-from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.errors import DinoscopeError
 from dinoscope.explorer_data import ModelData, Unknown, collection_info, position_of
 from dinoscope.explorer_sheets import COLUMNS, Originals, large_picture, media_type, sheet
 from dinoscope.explorer_types import (
     CollectionInfo,
-    Dismissal,
     ErrorAnswer,
     ExportQuery,
-    Findings,
     ImageInfo,
     Matches,
     ModelView,
@@ -41,7 +39,17 @@ from dinoscope.explorer_types import (
     SearchAnswer,
 )  # fmt: skip
 from dinoscope.progress import read_progress
-from dinoscope.server_answers import add_error_answers, bytes_answer, file_answer, json_answer
+from dinoscope.server_answers import (
+    MapId,
+    ModelKey,
+    RowNumber,
+    State,
+    add_error_answers,
+    bytes_answer,
+    file_answer,
+    json_answer,
+)  # fmt: skip
+from dinoscope.server_findings import add_findings
 from dinoscope.server_page import add_page
 from dinoscope.server_security import Access, Guard
 from dinoscope.server_state import Jobs, Workspace
@@ -52,13 +60,6 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-ModelKey = Annotated[str, InPath(min_length=1, max_length=300, description="Key of a model of the collection.")]
-MapId = Annotated[str, InPath(min_length=1, max_length=100, description="Id of a map.")]
-RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an image.")]
-State = Annotated[
-    str | None,
-    Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
-]
 _PAUSE, _PATIENCE = 1.0, 6.0  # seconds without a request after which a page has come, and those to wait at most
 _log = logging.getLogger("dinoscope")
 
@@ -103,6 +104,7 @@ def create_app(
     _add_arrays(app, explorer)
     _add_images(app, explorer)
     _add_results(app, explorer)
+    add_findings(app, explorer.workspace, explorer.heavy)
     _add_selections(app, explorer)
     add_page(app)
     add_error_answers(app, explorer.workspace.path)
@@ -322,26 +324,6 @@ def _add_results(app: FastAPI, explorer: _Explorer) -> None:
         data = await explorer.data(model, v)
         work = lambda: explorer_answers.numbers(data, map_id)  # noqa: E731
         return json_answer(request, await explorer.heavy.run(("numbers", data.state, map_id), work))
-
-    @app.get("/api/models/{model}/findings", response_model=Findings)
-    async def findings(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return what to look at, computed if it is not stored."""
-        data = await explorer.data(model, v)
-        work = lambda: explorer_answers.findings(data.collection)  # noqa: E731
-        found = await explorer.heavy.run(object(), work)
-        return await run_in_threadpool(json_answer, request, found)
-
-    @app.put("/api/models/{model}/findings/{key}", status_code=204)
-    def dismiss(
-        model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal, v: State = None
-    ) -> Response:
-        """Remember in the collection that a finding is no problem, or forget that."""
-        collection = explorer.workspace.data(model, v).collection
-        try:
-            collection.dismiss(key, body.dismissed)
-        except InputError as error:
-            raise Unknown(str(error)) from None
-        return Response(status_code=204)
 
 
 def _add_selections(app: FastAPI, explorer: _Explorer) -> None:

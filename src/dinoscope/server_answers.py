@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
@@ -20,7 +21,18 @@ from dinoscope.explorer_data import Unknown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["add_error_answers", "bytes_answer", "file_answer", "json_answer"]
+__all__ = [
+    "FOR_EVER", "MapId", "ModelKey", "RowNumber", "State", "add_error_answers", "bytes_answer", "file_answer",
+    "json_answer",
+]  # fmt: skip
+
+ModelKey = Annotated[str, InPath(min_length=1, max_length=300, description="Key of a model of the collection.")]
+MapId = Annotated[str, InPath(min_length=1, max_length=100, description="Id of a map.")]
+RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an image.")]
+State = Annotated[
+    str | None,
+    Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
+]
 
 FOR_EVER = "private, max-age=31536000, immutable"
 _LEAST = 1000  # bytes worth packing

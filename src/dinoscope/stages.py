@@ -27,7 +27,7 @@ __all__ = [
 # Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
 _VERSIONS = {
     "neighbors": 1, "map": 1, "map_quality": 1, "tuning": 2, "layout": 1, "clusters": 1, "cluster_quality": 1,
-    "stability": 2, "nulls": 2, "scores": 1, "predictions": 1, "evaluation": 1, "duplicates": 2, "outliers": 2,
+    "stability": 2, "nulls": 2, "scores": 1, "predictions": 1, "evaluation": 1, "duplicates": 3, "outliers": 2,
     "label_errors": 1, "index": 1, "verdicts": 1, "properties": 1, "explanation": 1,
     "windows": 1,
 }  # fmt: skip

@@ -5,6 +5,10 @@
 const counted = (count: number): string => count.toLocaleString("en");
 const images = (count: number): string => (count === 1 ? "1 image" : `${counted(count)} images`);
 
+type Shares = [number, number, number];
+const between = ([low, middle, high]: Shares): string =>
+  `${Math.round(100 * middle)} % (${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
+
 export const panelTexts = {
   counted,
   images,
@@ -191,6 +195,34 @@ export const panelTexts = {
     selfTest: "Self-test",
     list: "List of findings",
     more: (count: number) => `+${counted(count)}`,
+    threshold: (threshold: number, answers: number) =>
+      `Pairs that score ${threshold.toFixed(2)} or more, ${answers > 0 ? `by ${answers} answers` : "as the collection suggests"}; 1 is a copy.`,
+    answerPairs: "Answer pairs",
+    answerPairsTitle: "Set the threshold by answering, for twenty pairs, whether they show the same picture",
+  },
+
+  pairs: {
+    title: "Pairs to answer",
+    question: "Do these two show the same picture?",
+    loading: "Choosing pairs …",
+    none: "No pair is left that could be taken for the same picture.",
+    picture: (number: number) => `Picture ${number} of the pair`,
+    same: "Same",
+    different: "Different",
+    unsure: "Cannot tell",
+    keys: "What counts as the same is up to you. Keys: S, D and ?",
+    progress: (said: number) => `${said} of 20 answers`,
+    answers: (same: number, different: number, unsure: number) =>
+      `${same} the same, ${different} different${unsure > 0 ? `, ${unsure} unsure` : ""}`,
+    few: (left: number, threshold: number) =>
+      `${left} more ${left === 1 ? "answer" : "answers"} and the threshold is yours; now it is ${threshold.toFixed(2)}.`,
+    threshold: (threshold: number, suggested: number) =>
+      `Threshold ${threshold.toFixed(2)}, where same and different are equally likely; the collection suggests ${suggested.toFixed(2)}.`,
+    quality: (pairs: number, precision: Shares, recall: Shares) =>
+      `${counted(pairs)} ${pairs === 1 ? "pair reaches" : "pairs reach"} it: of these ${between(precision)} are the same picture, and they are ${between(recall)} of all that are.`,
+    back: "Back",
+    forget: "Forget all answers",
+    done: "Done",
   },
 
   numbers: {

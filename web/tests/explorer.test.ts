@@ -3,7 +3,7 @@ import { flushSync } from "svelte";
 import { Explorer } from "../src/lib/explorer.svelte";
 import { SourceError, type Source } from "../src/lib/source";
 import type { AddressBar } from "../src/lib/history";
-import type { ImageInfo, ModelView } from "../src/lib/types";
+import type { ImageInfo, ModelView, PairQuestion } from "../src/lib/types";
 
 const view = (key: string, rows: number[]): ModelView => ({
   key, count: rows.length, state: "s",
@@ -12,6 +12,9 @@ const view = (key: string, rows: number[]): ModelView => ({
   sheets: { tile: 1, columns: 1, rows: 1, count: 4, positions: null }, failures: [],
 });
 
+const QUESTION: PairQuestion = {
+  rows: [2, 4], same: 0, different: 0, unsure: 0, enough: 10, suggested: 0.9, threshold: 0.9, pairs: 1, precision: null, recall: null,
+};
 const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({
   row, id: `${row}.png`, label: null, split: null, cluster: null, width: 1, height: 1, verdict: null,
@@ -37,7 +40,10 @@ function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
     sheet: (_, index) => `sheet ${index}`,
     picture: () => "",
     image: (_, row) => wait(`image ${row}`, image(row)),
-    findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null }),
+    findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0 }),
+    pair: () => wait("pair", QUESTION),
+    answerPair: () => wait("answerPair", QUESTION),
+    forgetPairs: () => wait("forgetPairs", QUESTION),
     dismiss: () => wait("dismiss", undefined),
     numbers: () => wait("numbers", { scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
     search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),

@@ -3,8 +3,8 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, type CollectionInfo, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Row, type Running,
-  type SearchAnswer, type Verdict,
+  isPerMap, type CollectionInfo, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type PairQuestion, type Row,
+  type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
 /*
@@ -32,6 +32,8 @@ import {
  *
  * KEY, MAP and NAME stand as they are in ModelInfo.key, MapInfo.id and Column.name; N is ModelView.count.
  */
+
+const NO_FINDINGS: Findings = { findings: [], selfTest: null, threshold: 1, suggested: 1, answers: 0 };
 
 /** The file that the page stands in: `dinoscope report`. */
 export class FileSource implements Source {
@@ -120,10 +122,22 @@ export class FileSource implements Source {
   }
 
   findings(model: ModelView): Promise<Findings> {
-    return answer(() => this.#optional<Findings>(`model/${model.key}/findings`) ?? { findings: [], selfTest: null });
+    return answer(() => this.#optional<Findings>(`model/${model.key}/findings`) ?? NO_FINDINGS);
   }
 
   dismiss(): Promise<void> {
+    return Promise.reject(unwritable());
+  }
+
+  pair(): Promise<PairQuestion> {
+    return Promise.reject(unwritable());
+  }
+
+  answerPair(): Promise<PairQuestion> {
+    return Promise.reject(unwritable());
+  }
+
+  forgetPairs(): Promise<PairQuestion> {
     return Promise.reject(unwritable());
   }
 

@@ -2,7 +2,7 @@ import { problemTexts } from "../texts";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type Row, type Running, type SearchAnswer,
+  type ModelView, type Numbers, type PairQuestion, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** The server of `dinoscope explore`. */
@@ -55,6 +55,18 @@ export class HttpSource implements Source {
     await this.#ask(path, { method: "PUT", ...asJson({ dismissed }) });
   }
 
+  pair(model: ModelView): Promise<PairQuestion> {
+    return this.#json(this.#path(model, "/pairs"));
+  }
+
+  answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion> {
+    return this.#json(this.#path(model, "/pairs"), { method: "PUT", ...asJson({ rows, same }) });
+  }
+
+  forgetPairs(model: ModelView): Promise<PairQuestion> {
+    return this.#json(this.#path(model, "/pairs"), { method: "DELETE" });
+  }
+
   numbers(model: ModelView, map: string): Promise<Numbers> {
     return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`));
   }
@@ -89,8 +101,8 @@ export class HttpSource implements Source {
     return `/api/models/${encodeURIComponent(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
   }
 
-  async #json<T>(path: string): Promise<T> {
-    return (await (await this.#ask(path)).json()) as T;
+  async #json<T>(path: string, request?: RequestInit): Promise<T> {
+    return (await (await this.#ask(path, request)).json()) as T;
   }
 
   /** An array of the model, of `size` bytes an image. */

@@ -1,5 +1,6 @@
 import type {
-  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, Position, Row, Running, SearchAnswer,
+  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, Position, Row, Running,
+  SearchAnswer,
 } from "./types";
 
 /** Where the page has its data from: a server (HttpSource), or the file that it stands in itself (FileSource). */
@@ -21,6 +22,12 @@ export interface Source {
   image(model: ModelView, row: Row): Promise<ImageInfo>;
   findings(model: ModelView): Promise<Findings>;
   dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
+  /** Two images that may show the same picture. */
+  pair(model: ModelView): Promise<PairQuestion>;
+  /** Remember whether two images show the same picture, null if that cannot be told; the next pair. */
+  answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion>;
+  /** Forget all answers; the first pair. */
+  forgetPairs(model: ModelView): Promise<PairQuestion>;
   numbers(model: ModelView, map: string): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
   search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer>;

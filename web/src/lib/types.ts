@@ -165,6 +165,29 @@ export interface Findings {
   findings: Finding[];
   /** What the self-test expects of the list of label errors, in one sentence; null without labels. */
   selfTest: string | null;
+  /** Score from which pairs are near-duplicates, and the one that the collection suggests. */
+  threshold: number;
+  suggested: number;
+  /** Answers that set the threshold; 0 while the collection does. */
+  answers: number;
+}
+
+/** GET, PUT and DELETE /api/models/{model}/pairs: two images that may show the same picture, and what the answers say. */
+export interface PairQuestion {
+  /** Null where no pair is left. */
+  rows: [Row, Row] | null;
+  same: number;
+  different: number;
+  unsure: number;
+  /** Answers from which the threshold is theirs. */
+  enough: number;
+  suggested: number;
+  /** The one in use, and the pairs that reach it. */
+  threshold: number;
+  pairs: number;
+  /** Of these pairs, and of all that show the same picture: lower bound, median, upper bound; null without enough answers. */
+  precision: [number, number, number] | null;
+  recall: [number, number, number] | null;
 }
 
 export interface Score {
