@@ -12,6 +12,7 @@ TABLES = (
     "decoding",
     "classification",
     "cleaning",
+    "calibrating",
     "difference",
     "explaining",
     "tuning",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import Collection, cli_calibrate
+from dinoscope import Collection
 from dinoscope.datasets import load_dataset
 from dinoscope.duplicate_threshold import ENOUGH
 from dinoscope.duplicates import group_pairs, score_pairs
@@ -189,7 +189,7 @@ def test_what_is_no_answer_is_refused_and_nothing_is_kept(collection, run, said)
 def test_in_a_terminal_it_asks_until_it_understands(collection, run, monkeypatch):
     said = iter(["what?", "1-3 5?"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    monkeypatch.setattr(cli_calibrate.typer, "prompt", lambda *_, **__: next(said))
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(said))
     code, out, err = run("calibrate", collection.path, "--pairs", 12)
     assert code == 0
     assert "11 answers: 3 the same picture, 8 not, 1 that could not be told" in out
