@@ -114,6 +114,27 @@ def test_click_shows_the_image_and_its_neighbours(visit):
     see.keep("image")
 
 
+def test_why_neighbours_are_alike(visit):
+    see = visit("#row=7&panel=image")
+    neighbours = see.panel.get_by_role("list", name="Nearest neighbours")
+    neighbours.wait_for()
+    assert neighbours.locator(".tile > canvas").count() == 24
+    see.panel.get_by_role("button", name="Why?").click()
+    see.panel.get_by_text("What is clear makes the first 12 alike").wait_for()
+    veiled = neighbours.locator("li").filter(has=see.page.locator("canvas[aria-hidden]"))
+    assert veiled.count() == 12
+    densest = veiled.first.locator("canvas[aria-hidden]").evaluate(
+        "each => Array.from(each.getContext('2d').getImageData(0, 0, 16, 16).data).filter((_, at) => at % 4 === 3)"
+    )
+    assert len(densest) == 256
+    assert max(densest) > 100 > min(densest) == 0
+    assert "without the part that matters most" in veiled.first.get_by_role("button").get_attribute("title")
+    see.keep("why")
+    see.panel.get_by_role("button", name="Why?").click()
+    see.panel.get_by_text("whatever the map shows").wait_for()
+    assert neighbours.locator("canvas[aria-hidden]").count() == 0
+
+
 def test_travel_and_back(visit):
     see = visit()
     see.click_an_image("Coat")

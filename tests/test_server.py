@@ -312,6 +312,25 @@ def test_as_many_clusters_as_labels_unless_there_are_too_many(tmp_path, monkeypa
     assert asked == [labels, None]
 
 
+def test_reasons_of_look_alikes(tmp_path):
+    path = make_collection(tmp_path / "c", images(40))
+    collection = Collection(path)
+    rows = [match.row for match in collection.search(3, k=3)]
+    with client(path) as server:
+        place = f"/api/models/{collection.key}/images/3/reasons"
+        told = server.get(place, params={"of": rows}).json()["reasons"]
+        assert [each["row"] for each in told] == rows
+        for each, reason in zip(told, collection.reasons(3, rows), strict=True):
+            assert each.keys() == names_in_types_ts("ReasonInfo")
+            assert each["without"] == pytest.approx(reason.without, abs=1e-6)
+            heat = np.maximum(reason.heat, 0).ravel()
+            assert each["heat"] == np.rint(255 * heat / heat.max()).astype(int).tolist()
+            assert each["place"] == [2 / 32, 2 / 32, 28 / 32, 28 / 32]  # in the middle of a tile of 32 pixels
+        assert server.get(place, params={"of": [3, 999]}).status_code == 404
+        assert server.get(place).status_code == 422
+        assert server.get(place, params={"of": [1] * 25}).status_code == 422
+
+
 def test_pairs_are_asked_and_answered(tmp_path):
     path = make_collection(tmp_path / "c", images(80))
     with client(path) as server:

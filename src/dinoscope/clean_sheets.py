@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from dinoscope.errors import InputError
 from dinoscope.plots import Picture, encode
 
-__all__ = ["Block", "Frame", "Tile", "draw_sheet"]
+__all__ = ["Block", "Frame", "Tile", "draw_sheet", "light_up"]
 
 Frame = Literal["keep", "doubt", "none"]
 
@@ -22,6 +24,7 @@ _TILE = 112  # pixels a side
 _GAP = 14
 _TITLE, _TEXT = 19, 12  # pixels
 _LINE = 16  # height of a line of text
+_FADED, _VEIL = 0.15, "#8b909a"  # how much is still seen of what does not matter, and what lies over it
 _INK, _GREY, _PAPER = "#1d2026", "#5d636d", "#ffffff"
 _FRAMES: dict[Frame, str] = {"keep": "#189c90", "doubt": "#c03054", "none": "#d5d9df"}  # a white picture needs an edge
 
@@ -87,6 +90,23 @@ def draw_sheet(
         for number, tile in enumerate(block.tiles):
             _draw_tile(page, draw, tile, pictures[tile.position], (x + number * (_TILE + _GAP), y + _LINE + 6))
     return encode(page, "png")
+
+
+def light_up(picture: bytes, heat: NDArray[np.float32]) -> bytes:
+    """Veil a picture where nothing in it matters.
+
+    Args:
+        picture: Encoded.
+        heat: How much each place matters (H, W), in any unit; what is not above 0 does not.
+
+    Returns:
+        A PNG.
+    """
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    strength = np.maximum(heat, 0) / max(float(heat.max()), 1e-9)
+    shown = _FADED + (1 - _FADED) * strength
+    mask = Image.fromarray((255 * shown).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    return encode(Image.composite(image, Image.new("RGB", image.size, _VEIL), mask), "png")
 
 
 def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, picture: bytes, at: tuple[int, int]) -> None:

@@ -13,6 +13,10 @@ from dinoscope.cli_publish import LabelOption, NameOption, OnOption, SplitOption
 from dinoscope.errors import ImageError, InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dinoscope.analysis_reasons import Reason
     from dinoscope.analysis_windows import Spot
     from dinoscope.collection import Collection, Match
 
@@ -38,21 +42,20 @@ def search(
     inside: Annotated[
         bool, typer.Option("--inside", help="Also find it where it fills only a part; the first time takes longer.")
     ] = False,
+    why: Annotated[bool, typer.Option("--why", help="Also show what in each answer makes it like the query.")] = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture of the answers.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the images most like one image, in the collection or, with --on, where 'dinoscope publish' put it.
 
     With --inside every image counts by its best part, nine overlapping windows of half its size; each is embedded the
-    first time that this is asked.
+    first time that this is asked. With --why each answer is embedded fifty times, with one square after another hidden:
+    where that costs most of the similarity, the reason for it is.
     """
     from dinoscope.terminal import print_json, say
 
     check_output(output, ".png")
-    if on is not None and (inside or output):
-        raise InputError("--inside and -o need the thumbnails of the collection: leave out --on")
-    if on is None and (name or label or split):
-        raise InputError("--name, --label and --split choose among what is published: name the place with --on")
+    _check(on is not None, inside, why, output is not None, bool(name or label or split))
     is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
     if is_row and weights is not None:
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
@@ -70,12 +73,14 @@ def search(
     matches = [match for match in found if match.row != own][:k]
     if not matches:
         say(_why_none(opened, label or (), split or ()) if on else "there is no other image in this collection")
-    elif output is not None:
-        _draw(output, opened, matches, query if crop is None else f"{query} ({crop})")
+    reasons = _reasons(opened, what, matches, weights) if why and matches else None
+    if output is not None and matches:
+        _draw(output, opened, matches, query if crop is None else f"{query} ({crop})", reasons)
     if as_json:
-        print_json([vars(match) for match in matches])
+        told = [{} if reasons is None else _record(reasons[at]) for at in range(len(matches))]
+        print_json([{**vars(match), **more} for match, more in zip(matches, told, strict=True)])
     elif matches:
-        _print(matches, inside)
+        _print(matches, inside, reasons)
 
 
 def _search(
@@ -93,6 +98,28 @@ def _search(
         return opened.search_inside(what, k, weights=weights, on_progress=show)
 
 
+def _check(published: bool, inside: bool, why: bool, drawn: bool, chosen: bool) -> None:
+    """Refuse options that do not go together."""
+    if published and (inside or drawn or why):
+        raise InputError("--inside, --why and -o need the thumbnails of the collection: leave out --on")
+    if why and inside:
+        raise InputError("--why is about whole images and --inside about parts, which it shows itself: leave out one")
+    if chosen and not published:
+        raise InputError("--name, --label and --split choose among what is published: name the place with --on")
+
+
+def _reasons(opened: Collection, what: Any, matches: Sequence[Match | Spot], weights: str | None) -> list[Reason]:
+    from dinoscope.terminal import counting
+
+    with counting("images explained") as show:
+        return opened.reasons(what, [match.row for match in matches], weights=weights, on_progress=show)
+
+
+def _record(reason: Reason) -> dict[str, Any]:
+    heat = [[round(each, 4) for each in line] for line in reason.heat.tolist()]
+    return {"without": round(reason.without, 4), "reason": reason.box, "heat": heat}
+
+
 def _box(text: str) -> list[int]:
     """Read ``--crop``."""
     values = text.replace(" ", "").split(",")
@@ -101,7 +128,7 @@ def _box(text: str) -> list[int]:
     return [int(value) for value in values]
 
 
-def _print(matches: Sequence[Match | Spot], inside: bool) -> None:
+def _print(matches: Sequence[Match | Spot], inside: bool, reasons: Sequence[Reason] | None) -> None:
     from dinoscope.terminal import print_table
 
     heads = ["similarity", "row", "id", "label"] + ["where"] * inside
@@ -110,12 +137,18 @@ def _print(matches: Sequence[Match | Spot], inside: bool) -> None:
         for match, line in zip(matches, lines, strict=True):
             box = getattr(match, "box", None)
             line.append("all of it" if box is None else ",".join(map(str, box)))
+    if reasons is not None:
+        heads.append("without this part of it")
+        for reason, line in zip(reasons, lines, strict=True):
+            line.append(f"{reason.without:.3f}  {','.join(map(str, reason.box))}")
     print_table(heads, lines, right=(0, 1))
 
 
-def _draw(path: Path, opened: Collection, matches: Sequence[Match | Spot], query: str) -> None:
-    """Draw the answers, and where in them the query was found."""
-    from dinoscope.clean_sheets import Block, Tile, draw_sheet
+def _draw(
+    path: Path, opened: Collection, matches: Sequence[Match | Spot], query: str, reasons: Sequence[Reason] | None
+) -> None:
+    """Draw the answers, and where in them the query was found, or what makes them like it."""
+    from dinoscope.clean_sheets import Block, Tile, draw_sheet, light_up
     from dinoscope.store import write_bytes
 
     blocks = []
@@ -126,8 +159,17 @@ def _draw(path: Path, opened: Collection, matches: Sequence[Match | Spot], query
         caption = (match.label or match.id, match.id if match.label else "")
         blocks.append(Block(f"{number} · {match.similarity:.3f}", (Tile(at, caption, part=part),)))
     note = "the nearest first, with the cosine similarity; a frame marks the part that is like the query"
+    heats: dict[int, NDArray[np.float32]] = {}
+    if reasons is not None:
+        note = "the nearest first, with the cosine similarity; what is veiled hardly matters to it"
+        heats = {opened.position(each.row): each.heat for each in reasons}
+
+    def thumbnails(positions: list[int]) -> list[bytes]:
+        found = zip(positions, opened.thumbnails(positions), strict=True)
+        return [light_up(picture, heats[at]) if at in heats else picture for at, picture in found]
+
     title = f"{opened.name}: most like {query}"
-    write_bytes(path, draw_sheet(title, note, blocks, opened.thumbnails))
+    write_bytes(path, draw_sheet(title, note, blocks, thumbnails))
 
 
 def _why_none(opened: Collection, labels: Sequence[str], splits: Sequence[str]) -> str:

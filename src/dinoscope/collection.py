@@ -26,6 +26,7 @@ from dinoscope import (
     analysis_maps,
     analysis_neighbors,
     analysis_properties,
+    analysis_reasons,
     analysis_search,
     analysis_windows,
     members,
@@ -176,6 +177,7 @@ class Collection:
 
     properties = analysis_properties.properties
     explanation = analysis_properties.explanation
+    reasons = analysis_reasons.reasons
 
     def report(
         self, path: str | os.PathLike[str] | None = None, *, k: int | None = None, max_mb: float = 25,

@@ -22,6 +22,8 @@ from dinoscope.explorer_types import (
     MatchInfo,
     Numbers,
     PropertyInfo,
+    ReasonInfo,
+    Reasons,
     ScoreInfo,
     SearchAnswer,
     Table,
@@ -31,10 +33,11 @@ from dinoscope.knn import NeighborGraph
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
+    from dinoscope.encoder import Encoder
     from dinoscope.explanation import Explanation
     from dinoscope.verdicts import Classifier, Verdict
 
-__all__ = ["find_rows", "image_info", "look_alikes", "mean_vector", "numbers", "search"]
+__all__ = ["find_rows", "image_info", "look_alikes", "mean_vector", "numbers", "reasons", "search"]
 
 _NEIGHBORS = 24
 _FOUND = 1000  # rows that a search for text gives, at most
@@ -127,6 +130,24 @@ def search(
         place=None if map_name is None else _place(data, map_name, vector, nearest),
         seconds=time.perf_counter() - began,
     )  # fmt: skip
+
+
+def reasons(data: ModelData, row: int, rows: Sequence[int], encoder: Encoder) -> Reasons:
+    """Return what makes some images like one.
+
+    Raises:
+        Unknown: If there is no image of one of these numbers.
+    """
+    collection = data.collection
+    positions = [position_of(collection, each) for each in (row, *rows)][1:]
+    listed = []
+    for at, found in zip(positions, collection.reasons(row, rows, encoder=encoder), strict=True):
+        width, height = collection.sizes[at].tolist()
+        heat = np.maximum(found.heat, 0)
+        share = np.rint(255 * heat / max(float(heat.max()), 1e-9)).astype(int).ravel()
+        place = part_of_tile((0, 0, width, height), (width, height), data.tile)
+        listed.append(ReasonInfo(row=found.row, without=found.without, heat=share.tolist(), place=place))
+    return Reasons(reasons=listed)
 
 
 def find_rows(collection: Collection, text: str) -> list[int]:

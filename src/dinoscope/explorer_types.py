@@ -11,7 +11,7 @@ __all__ = [
     "Answer", "CategoryColumn", "ClusterInfo", "CollectionInfo", "Column", "Dismissal", "ErrorAnswer", "Explained",
     "ExportQuery", "FailureInfo", "Finding", "Findings", "ImageInfo", "LabelEvaluation", "MapInfo", "MatchInfo",
     "Matches", "ModelInfo", "ModelView", "Name", "NumberColumn", "Numbers", "PairAnswer",
-    "PairQuestion", "PropertyInfo", "Row", "Rows",
+    "PairQuestion", "PropertyInfo", "ReasonInfo", "Reasons", "Row", "Rows",
     "RowsQuery", "Running", "ScoreInfo", "SearchAnswer", "Sheets", "Table", "VerdictInfo",
 ]  # fmt: skip
 
@@ -119,6 +119,25 @@ class MatchInfo(Answer):
     id: str
     label: str | None
     similarity: float
+
+
+class ReasonInfo(Answer):
+    """What in a look-alike makes it like the image that was asked about.
+
+    ``heat`` is how much each of 16 x 16 places matters, from 0 to 255, and ``place`` where they lie on its tile: left,
+    top, width and height as shares. ``without`` is the similarity while the most important square is hidden.
+    """
+
+    row: Row
+    without: float
+    heat: list[int]
+    place: tuple[float, float, float, float]
+
+
+class Reasons(Answer):
+    """A reason for each look-alike that was asked for."""
+
+    reasons: list[ReasonInfo]
 
 
 class Matches(Answer):

@@ -33,6 +33,7 @@ from dinoscope.explorer_types import (
     Matches,
     ModelView,
     Numbers,
+    Reasons,
     Rows,
     RowsQuery,
     Running,
@@ -271,6 +272,18 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         classifier = await explorer.classifier(data)
         info = await explorer.asking.run(object(), lambda: explorer_answers.image_info(data, row, classifier))
         return json_answer(request, info)
+
+    @app.get("/api/models/{model}/images/{row}/reasons", response_model=Reasons)
+    async def reasons(
+        request: Request, model: ModelKey, row: RowNumber,
+        of: Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")],
+        v: State = None,
+    ) -> Response:  # fmt: skip
+        """Return what in each look-alike makes it like an image."""
+        data = await explorer.data(model, v)
+        encoder = explorer.workspace.encoder
+        work = lambda: explorer_answers.reasons(data, row, of, encoder(data))  # noqa: E731
+        return json_answer(request, await explorer.heavy.run(("reasons", data.state, row, *of), work))
 
     @app.get(
         "/api/models/{model}/images/{row}/picture", response_class=Response,

@@ -40,6 +40,7 @@ function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
     sheet: (_, index) => `sheet ${index}`,
     picture: () => "",
     image: (_, row) => wait(`image ${row}`, image(row)),
+    reasons: () => wait("reasons", { reasons: [] }),
     findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0 }),
     pair: () => wait("pair", QUESTION),
     answerPair: () => wait("answerPair", QUESTION),

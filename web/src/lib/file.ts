@@ -3,7 +3,7 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, type CollectionInfo, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type PairQuestion, type Row,
+  isPerMap, type CollectionInfo, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type PairQuestion, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -127,6 +127,10 @@ export class FileSource implements Source {
 
   dismiss(): Promise<void> {
     return Promise.reject(unwritable());
+  }
+
+  reasons(): Promise<Reasons> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
   pair(): Promise<PairQuestion> {

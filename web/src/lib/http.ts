@@ -2,7 +2,7 @@ import { problemTexts } from "../texts";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type Row, type Running, type SearchAnswer,
+  type ModelView, type Numbers, type PairQuestion, type Reasons, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** The server of `dinoscope explore`. */
@@ -44,6 +44,10 @@ export class HttpSource implements Source {
 
   image(model: ModelView, row: Row): Promise<ImageInfo> {
     return this.#json(this.#path(model, `/images/${row}`));
+  }
+
+  reasons(model: ModelView, row: Row, of: Row[]): Promise<Reasons> {
+    return this.#json(this.#path(model, `/images/${row}/reasons`) + of.map((each) => `&of=${each}`).join(""));
   }
 
   findings(model: ModelView): Promise<Findings> {

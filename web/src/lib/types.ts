@@ -141,6 +141,22 @@ export interface SearchAnswer {
   parts: (Part | null)[] | null;
 }
 
+/** What in a look-alike makes it like the image that was asked about. */
+export interface ReasonInfo {
+  row: Row;
+  /** Similarity while the most important square is hidden. */
+  without: number;
+  /** How much each of 16 x 16 places matters, from 0 to 255, row by row. */
+  heat: number[];
+  /** Where these places lie on its tile, as shares. */
+  place: Part;
+}
+
+/** GET /api/models/{model}/images/{row}/reasons */
+export interface Reasons {
+  reasons: ReasonInfo[];
+}
+
 export type FindingKind = "duplicate" | "outlier" | "label_error" | "leak";
 
 export interface Finding {
