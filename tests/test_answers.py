@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -35,9 +36,16 @@ def photos(tmp_path_factory):
     return write_photos(tmp_path_factory.mktemp("answers") / "photos")
 
 
+@pytest.fixture(scope="module")
+def made(photos):
+    found = Collection.from_images(photos, photos.parent / "photos.dino", model="mini-fashion")
+    found.pairs_to_answer()  # what all of them need is computed once
+    return found.path
+
+
 @pytest.fixture
-def collection(photos, tmp_path):
-    return Collection.from_images(photos, tmp_path / "photos.dino", model="mini-fashion")
+def collection(made, tmp_path):
+    return Collection(shutil.copytree(made, tmp_path / made.name))
 
 
 def is_same(collection, rows, kinds=("copy", "turned")):
@@ -176,6 +184,16 @@ def test_the_sheet_is_answered_on_the_command_line(collection, run):
     assert "forgot 20 answers" in err
     assert "used from 10 answers on" in err
     assert "suggested by the collection" in run("clean", collection.path, "--duplicates")[1]
+
+
+def test_thresholds_that_no_pair_reaches_are_not_listed(collection, run):
+    run("calibrate", collection.path, "--same", "all")
+    out = run("calibrate", collection.path)[1]
+    fit = collection.threshold_fit()
+    listed = re.findall(r"^ +([\d.]+)(?: \*)? +(\d+) +\d+% \(", out, re.MULTILINE)
+    assert len(listed) > 1
+    for threshold, pairs in listed:
+        assert int(pairs) == fit.pairs[fit.at(float(threshold))] > 0
 
 
 @pytest.mark.parametrize("said", ["", "0", "21", "3-2", "1 x", "1;2", "all 3", "1?-4"])

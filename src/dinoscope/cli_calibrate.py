@@ -15,6 +15,9 @@ from dinoscope.cli_options import CollectionPath, JsonOption, ModelOption
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dinoscope.analysis_answers import PairToAnswer
     from dinoscope.collection import Collection
     from dinoscope.duplicate_threshold import ThresholdFit
@@ -131,6 +134,7 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json
     )
     around = {fit.threshold + step for step in (-0.2, -0.1, 0, 0.1, 0.2)} | {fit.suggested}
     places = sorted({fit.at(each) for each in around if fit.thresholds[0] <= each <= 1}, reverse=True)
+    places = [at for at in places if fit.pairs[at] or fit.thresholds[at] == fit.threshold]
     columns = ("threshold", "pairs from there on", "are the same picture", "of all that are, there")
     print_table(columns, [_row(fit, at) for at in places], right=(0, 1))
     if not fit.enough:
@@ -148,12 +152,9 @@ def _record(fit: ThresholdFit, at: int) -> dict[str, Any]:
 
 
 def _row(fit: ThresholdFit, at: int) -> tuple[str, ...]:
-    def share(values: Sequence[float]) -> str:
-        low, mean, high = values
-        return "" if math.isnan(mean) else f"{mean:.0%} ({low:.0%} to {high:.0%})"
+    def share(values: NDArray[np.float64]) -> str:
+        low, middle, high = values[at].tolist()
+        return f"{middle:.0%} ({low:.0%} to {high:.0%})" if fit.pairs[at] else ""
 
     mark = " *" if fit.thresholds[at] == fit.threshold else ""
-    return (
-        f"{fit.thresholds[at]:.2f}{mark}", f"{fit.pairs[at]:,}", share(fit.precision[at].tolist()),
-        share(fit.recall[at].tolist()),
-    )  # fmt: skip
+    return f"{fit.thresholds[at]:.2f}{mark}", f"{fit.pairs[at]:,}", share(fit.precision), share(fit.recall)
