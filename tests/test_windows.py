@@ -216,7 +216,7 @@ def test_search_by_a_part(run, pasted):
         (("--crop", "1,2,3"), "--crop expects LEFT,TOP,WIDTH,HEIGHT in whole pixels"),
         (("--crop", "1,2,3,-4"), "--crop expects LEFT,TOP,WIDTH,HEIGHT in whole pixels"),
         (("--crop", "0,0,57,1"), "inside an image of 56 x 56, got 0,0,57,1"),
-        (("--inside", "--on", "x.db"), "--inside and -o need the thumbnails of the collection: leave out --on"),
+        (("--inside", "--on", "x.db"), "--inside, --why and -o need the thumbnails of the collection: leave out --on"),
         (("-o", "found.jpg"), "expected a name that ends with .png"),
     ],
 )

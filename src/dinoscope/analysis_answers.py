@@ -127,7 +127,11 @@ def answered(collection: Collection, found: Candidates) -> NDArray[np.float64]:
 
 
 def candidates(collection: Collection, least: float | None = None) -> Candidates:
-    """Compare by vectors and stored thumbnails; keep the largest picture, then the thumbnail with more bytes."""
+    """Return the pairs that may show the same picture, compared by vectors and stored thumbnails; stored.
+
+    Of a group the largest picture is kept, then the one whose thumbnail has more bytes. Pairs that score less than
+    ``LEAST`` are there only if ``least`` is lower.
+    """
     from dinoscope.duplicates import LEAST, Candidates, score_pairs
     from dinoscope.fingerprints import fingerprints
 
