@@ -396,6 +396,10 @@ def test_pairs_are_answered(visit):
     assert panel.locator("figcaption").all_inner_texts() == before
     see.page.keyboard.press("?")  # another answer to the same pair
     panel.get_by_text("1 the same, 9 different, 2 unsure").wait_for()
+    panel.get_by_role("tab", name=re.compile("Outliers")).click()  # leaving is being done, too
+    panel.get_by_role("tab", name=re.compile("Duplicates")).click()
+    panel.get_by_text("by 10 answers").wait_for()
+    panel.get_by_role("button", name="Answer pairs").click()
     panel.get_by_role("button", name="Done").click()
     panel.get_by_text("by 10 answers").wait_for()
     panel.get_by_role("button", name="Answer pairs").click()

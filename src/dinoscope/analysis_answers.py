@@ -69,7 +69,8 @@ def answer_pair(collection: Collection, first: int, second: int, same: bool | No
     """Remember in the collection whether two images show the same picture.
 
     Said of what the images hold, so it stays when names, rows or models change. From ten answers on duplicates are cut
-    where these say (see ``threshold_fit``); pairs that were answered are grouped, or kept apart, as was said.
+    where these say (see ``threshold_fit``). A pair that was called the same reaches any threshold; one that was called
+    different is never in one group.
 
     Args:
         collection: The collection.

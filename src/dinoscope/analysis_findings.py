@@ -78,7 +78,7 @@ def findings(collection: Collection, *, threshold: float | None = None) -> Findi
         InputError: The threshold is out of range.
     """
     copies, alone, (errors, test) = duplicates(collection, threshold), outliers(collection), label_errors(collection)
-    leaked = leaks(collection, threshold)
+    leaked = leaks(collection, copies)
     found: dict[str, Sequence[Sequence[int]]] = {
         "duplicates": copies.groups,
         "leaks": [leak.positions for leak in leaked],
@@ -103,13 +103,13 @@ def duplicates(collection: Collection, threshold: float | None = None) -> Duplic
     return group_pairs(found, threshold, answers)
 
 
-def leaks(collection: Collection, threshold: float | None = None) -> tuple[Leak, ...]:
-    """Return the near-duplicates in more than one split."""
+def leaks(collection: Collection, found: Duplicates) -> tuple[Leak, ...]:
+    """Return which of the near-duplicates that ``duplicates`` found are in more than one split."""
     from dinoscope.clean import find_leaks
 
     if len({split for split in collection.splits if split is not None}) < 2:
         return ()
-    return find_leaks(duplicates(collection, threshold), collection.splits)
+    return find_leaks(found, collection.splits)
 
 
 def outliers(collection: Collection) -> Outliers:

@@ -107,7 +107,7 @@ def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> d
         if "duplicates" in wanted:
             parts["duplicates"] = _duplicates(opened, found, threshold is not None)
         if "leaks" in wanted:
-            parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, threshold))
+            parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, found))
     if "outliers" in wanted:
         parts["outliers"] = _outliers(opened, analysis_findings.outliers(opened))
     if "label_errors" in wanted:

@@ -176,7 +176,7 @@ def group_pairs(
         candidates: What ``score_pairs`` found.
         threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
         answers: Pairs of positions, the lower first, and whether somebody said that they show the same picture. Pairs
-            that do are grouped whatever they score; pairs that do not are never in one group.
+            that do reach any threshold; pairs that do not are never in one group.
 
     Raises:
         InputError: The threshold is not from 0 to 1.
