@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from pretraining.card import Section, read_scores, write_card
-from pretraining.export import export, export_safetensors, fit_projection, image_features
+from pretraining.export import export, export_safetensors, fit_projections
 from pretraining.images import load
 from pretraining.networks import BACKBONES
 from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES
+from pretraining.restore import restore
 from pretraining.sets import SETS, get_set
 from pretraining.train import Recipe, Run, train
 
@@ -27,6 +28,7 @@ _TRAIN = """examples:
 _EXPORT = """examples:
   python -m pretraining export runs/fashion.pt --onnx src/dinoscope/weights/mini-fashion.onnx
   python -m pretraining export runs/mini.pt --onnx mini.onnx --projection-dim 128 --whiten 0.5 --data DIR
+  an exported file takes the place of a lost checkpoint: export mini.onnx --onnx anew.onnx --projection-dim 128
 """
 _CARD = """examples:
   python -m benchmarks.weights --model mini-fashion.onnx --json scores.json
@@ -48,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _train_options(command("train", _train, "train a model, or go on with one", _TRAIN))
 
     ship = command("export", _export, "write a checkpoint's backbone as ONNX, and as safetensors", _EXPORT)
-    ship.add_argument("checkpoint", type=Path)
+    ship.add_argument("checkpoint", type=Path, help="of train; or an exported ResNet, to fit its projection anew")
     ship.add_argument("--onnx", type=Path, required=True, metavar="PATH", help="the ONNX file to write")
     ship.add_argument("--safetensors", type=Path, metavar="PATH", help="write the torch weights too")
     ship.add_argument("--name", help="name kept in the file; default: that of the ONNX file")
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument("--data", type=Path, default=Path("data"), help="folder of the images for that PCA")
 
     card = command("card", _card, "write the model card, one section a model", _CARD)
-    card.add_argument("models", nargs="+", metavar="NAME=CHECKPOINT")
+    card.add_argument("models", nargs="+", metavar="NAME=CHECKPOINT", help="or NAME=EXPORTED.onnx")
     card.add_argument("--out", type=Path, required=True, metavar="PATH", help="the Markdown file to write")
     card.add_argument("--scores", type=Path, metavar="PATH", help="what benchmarks.weights --json wrote")
     card.add_argument(
@@ -144,9 +146,11 @@ def _changes(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _open(checkpoint: Path, device: str = "cpu") -> Run:
-    """Load a checkpoint, with an error of one line."""
+    """Load a checkpoint, or what an exported file still says of it, with an error of one line."""
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint {checkpoint}: make one with 'python -m pretraining train'")
+    if checkpoint.suffix == ".onnx":
+        return restore(checkpoint)
     try:
         return Run.load(checkpoint, device)
     except (EOFError, pickle.UnpicklingError):
@@ -159,12 +163,12 @@ def _open(checkpoint: Path, device: str = "cpu") -> Run:
 def _export(args: argparse.Namespace) -> None:
     run = _open(args.checkpoint)
     name = args.name or args.onnx.stem
-    projection = None
+    projections = None
     if args.projection_dim is not None:
         # A part of the images will do; the first ones of the files are never among the held-out ones.
         sets = [load(each, args.data, limit=12_000) for each in run.recipe.shares]
-        projection = fit_projection(image_features(run, sets), args.projection_dim, args.whiten)
-    export(run, args.onnx, name=name, precision=args.precision, projection=projection, size=args.size)
+        projections = fit_projections(run, sets, args.projection_dim, args.whiten)
+    export(run, args.onnx, name=name, precision=args.precision, projections=projections, size=args.size)
     print(f"{args.onnx}: {args.onnx.stat().st_size / 1e6:.2f} MB")
     if args.safetensors:
         export_safetensors(run, args.safetensors, name=name)

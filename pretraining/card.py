@@ -84,7 +84,7 @@ def _section(section: Section) -> str:
         "",
         f"A `{recipe.backbone}` backbone of {parameters / 1e6:.2f} million parameters; vectors of {backbone.dim} "
         f"numbers from images of {recipe.size} x {recipe.size} pixels. Trained with {_LOSSES[recipe.loss]}: "
-        f"{minutes} on `{run.device.type}`, {run.step:,} steps, {run.seen:,} images seen (with repetition). "
+        f"{minutes} on `{run.trained_on}`, {run.step:,} steps, {run.seen:,} images seen (with repetition). "
         "What ships is the exponential moving average of the trained network (the teacher), without its head. "
         f"{section.remarks}",
         *_file(section.file),

@@ -8,6 +8,7 @@ the same checkpoint. Input ``pixels`` uint8 (B, H, W, 3); outputs ``cls`` float3
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pretraining.images import ImageSet
-from pretraining.networks import MEAN, STD, Block, Residual, ResNet, ViT
+from pretraining.networks import CELLS, MEAN, STD, Block, Residual, ResNet, ViT
 from pretraining.sets import get_set
 from pretraining.train import Run
 
-__all__ = ["Projection", "export", "export_safetensors", "fit_projection", "image_features", "metadata"]
+__all__ = [
+    "Projection", "Projections", "export", "export_safetensors", "fit_projection", "fit_projections", "metadata",
+]  # fmt: skip
 
 # ONNX Runtime 1.17 and later read these.
 OPSET, IR_VERSION = 20, 9
@@ -35,7 +38,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear layer after the network: ``(x - offset) @ matrix``, for ``cls`` and for every patch.
+    """A linear layer after the network: ``(x - offset) @ matrix``.
 
     Attributes:
         offset: What is subtracted first, (D_in,).
@@ -58,7 +61,17 @@ class Projection:
             )
 
 
-def fit_projection(vectors: Array, dim: int, whiten: float = 0.5) -> Projection:
+@dataclass(frozen=True)
+class Projections:
+    """What stands behind the network: a layer for the image's features, and one for every patch token."""
+
+    image: Projection
+    patches: Projection
+
+
+def fit_projection(
+    vectors: Array, dim: int, whiten: float = 0.5, parts: Sequence[tuple[int, float]] = ()
+) -> Projection:
     """Fit PCA with partial whitening on the features of unlabelled training images.
 
     Component i is scaled by ``(eigenvalue_i / eigenvalue_0) ** (-whiten / 2)``: 0 leaves plain PCA, where a few strong
@@ -68,31 +81,48 @@ def fit_projection(vectors: Array, dim: int, whiten: float = 0.5) -> Projection:
         vectors: Image features as the network gives them, not normalised, (N, D).
         dim: Components to keep.
         whiten: Strength of the whitening, 0..1.
+        parts: How many of the D numbers belong together, and how much each such part weighs: all are scaled to one
+            total variance first, times the square of that. None: everything as it is.
 
     Raises:
-        ValueError: If ``dim`` or ``whiten`` is out of range.
+        ValueError: If ``dim`` or ``whiten`` is out of range, or the parts are not all of D.
     """
     n, full = vectors.shape
     if not 1 <= dim <= min(full, n - 1):
         raise ValueError(f"the projection's dimension must be 1..{min(full, n - 1)}, got {dim}")
     if not 0 <= whiten <= 1:
         raise ValueError(f"whiten must be 0..1, got {whiten}")
+    widths = [width for width, _ in parts]
+    if parts and sum(widths) != full:
+        raise ValueError(f"the parts must have {full} numbers together, got {sum(widths)}")
     x = vectors.astype(np.float64)
     offset = x.mean(0)
-    values, axes = np.linalg.eigh((x - offset).T @ (x - offset) / n)
+    totals = [np.sqrt(part.var(0).sum()) for part in np.split(x, np.cumsum(widths)[:-1], axis=1)] if parts else []
+    balance = np.repeat([weight / total for (_, weight), total in zip(parts, totals, strict=True)], widths)
+    x = (x - offset) * balance if parts else x - offset
+    values, axes = np.linalg.eigh(x.T @ x / n)
     values, axes = values[::-1][:dim], axes[:, ::-1][:, :dim]
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dim)])  # the sign of an axis is arbitrary: fix it
     scale = np.maximum(values / values[0], 1e-6) ** (-whiten / 2)
-    return Projection(offset.astype(np.float32), (axes * scale).astype(np.float32))
+    matrix = (balance[:, None] if parts else 1) * axes * scale
+    return Projection(offset.astype(np.float32), matrix.astype(np.float32))
+
+
+def fit_projections(run: Run, sets: list[ImageSet], dim: int, whiten: float = 0.5) -> Projections:
+    """Fit what stands behind a run's network, see ``fit_projection``, on 10,000 of its training images.
+
+    Patch tokens are projected as their mean asks for, which is the last part of the image's features.
+    """
+    backbone = run.teacher["backbone"]
+    vectors = _image_features(run, sets)
+    return Projections(
+        fit_projection(vectors, dim, whiten, backbone.parts), fit_projection(vectors[:, -backbone.dim :], dim, whiten)
+    )
 
 
 @torch.no_grad()
-def image_features(run: Run, sets: list[ImageSet], count: int = 10_000) -> NDArray[np.float32]:
-    """Embed some training images with the teacher, each set with its share of ``count``, for ``fit_projection``.
-
-    Returns:
-        Image features in full precision, not normalised, (N, D).
-    """
+def _image_features(run: Run, sets: list[ImageSet], count: int = 10_000) -> NDArray[np.float32]:
+    """Describe some training images with the teacher, each set with its share of ``count``, (N, D)."""
     backbone, size, out = run.teacher["backbone"].eval(), run.recipe.size, []
     for each in sets:
         chosen = each.images[: max(1, round(count * run.recipe.shares[each.name]))].to(run.device)
@@ -100,12 +130,12 @@ def image_features(run: Run, sets: list[ImageSet], count: int = 10_000) -> NDArr
             x = (part.float() / 255).expand(-1, 3, -1, -1)
             if x.shape[-1] != size:
                 x = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-            out.append(backbone(x)[0].float().cpu().numpy())
+            out.append(backbone.features(x).float().cpu().numpy())
     return np.concatenate(out)
 
 
 def metadata(run: Run, name: str) -> dict[str, str]:
-    """Say what the weights are: name, recipe, sets, images seen, minutes; no date, so that files can be compared."""
+    """Say what the weights are and how they came about; no date, so that files can be compared."""
     return {
         "name": name,
         "recipe": json.dumps(asdict(run.recipe), sort_keys=True),
@@ -114,6 +144,8 @@ def metadata(run: Run, name: str) -> dict[str, str]:
         ),
         "images_seen": str(run.seen),
         "minutes": f"{run.seconds / 60:.1f}",
+        "device": run.trained_on,
+        "readings": json.dumps(run.history),
     }
 
 
@@ -123,7 +155,7 @@ def export(
     *,
     name: str,
     precision: str = "float16",
-    projection: Projection | None = None,
+    projections: Projections | None = None,
     size: int | None = None,
 ) -> None:
     """Write the teacher's backbone as one ONNX file.
@@ -133,7 +165,7 @@ def export(
         path: The file to write.
         name: The model's name, kept in the file.
         precision: How matrices are stored, ``float16`` or ``float32``; the computation is float32 either way.
-        projection: A linear layer to add behind the network.
+        projections: Linear layers to add behind the network; without them ``cls`` is the feature that training saw.
         size: Side of the input of a ViT in pixels, by default the one it was trained at. A ResNet takes any.
 
     Raises:
@@ -150,15 +182,15 @@ def export(
     side: list[int | str]
     tokens: int | str
     if isinstance(backbone, ResNet):
-        cls, patches = _resnet(graph, backbone, x)
+        cls, patches = _resnet(graph, backbone, x, wide=projections is not None)
         side, tokens = ["height", "width"], "tokens"
     else:
         side = [size or run.recipe.size] * 2
         cls, patches, tokens = _vit(graph, backbone, x, size or run.recipe.size)
     dim = backbone.dim
-    if projection is not None:
-        cls, patches = (_project(graph, value, projection) for value in (cls, patches))
-        dim = projection.matrix.shape[1]
+    if projections is not None:
+        cls, patches = _project(graph, cls, projections.image), _project(graph, patches, projections.patches)
+        dim = projections.image.matrix.shape[1]
     graph.nodes += [helper.make_node("Identity", [v], [o]) for v, o in ((cls, "cls"), (patches, "patches"))]
     proto = helper.make_graph(
         graph.nodes,
@@ -246,8 +278,11 @@ def _block(graph: _Graph, x: str, layers: nn.Sequential) -> str:
     return graph.add("Relu", graph.convolution(x, conv, norm))
 
 
-def _resnet(graph: _Graph, net: ResNet, x: str) -> tuple[str, str]:
-    for stage in net.stages:
+def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str]:
+    cells = ""
+    for number, stage in enumerate(net.stages):
+        if wide and number == net.before_last:
+            cells = _in_cells(graph, x)
         if isinstance(stage, Residual):
             inner = x
             for layers in stage.body:
@@ -256,8 +291,31 @@ def _resnet(graph: _Graph, net: ResNet, x: str) -> tuple[str, str]:
         else:
             x = _block(graph, x, stage)
     cls = graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    if wide:
+        cls = graph.add("Concat", cells, cls, axis=1)
     flat = graph.add("Reshape", x, graph.exact(np.array([0, net.dim, -1]), np.int64))
     return cls, graph.add("Transpose", flat, perm=[0, 2, 1])
+
+
+def _in_cells(graph: _Graph, x: str) -> str:
+    """Add ``networks.in_cells``."""
+    rows, columns = (_overlaps(graph, x, axis) for axis in (2, 3))
+    mirrored = np.eye(CELLS)[:, : CELLS // 2] / 2
+    halves = graph.add("MatMul", columns, graph.exact(mirrored + mirrored[::-1]))
+    across = graph.add("Transpose", graph.add("MatMul", x, halves), perm=[0, 1, 3, 2])
+    return graph.add("Flatten", graph.add("MatMul", across, rows))
+
+
+def _overlaps(graph: _Graph, x: str, axis: int) -> str:
+    """Add the share of each pixel along an axis in the mean of each cell (length, CELLS)."""
+    length = graph.add("Cast", graph.add("Shape", x, start=axis, end=axis + 1), to=TensorProto.FLOAT)
+    zero, one, last = graph.exact(np.array(0)), graph.exact(np.array(1)), graph.exact(np.array([1]), np.int64)
+    pixels = graph.add("Unsqueeze", graph.add("Range", zero, graph.add("Squeeze", length), one), last)
+    begin, end = (graph.add("Div", each, length) for each in (pixels, graph.add("Add", pixels, one)))
+    cell = np.arange(CELLS) / CELLS
+    low = graph.add("Max", begin, graph.exact(cell))
+    high = graph.add("Min", end, graph.exact(cell + 1 / CELLS))
+    return graph.add("Mul", graph.add("Relu", graph.add("Sub", high, low)), graph.exact(np.array(CELLS)))
 
 
 @torch.no_grad()

@@ -9,11 +9,13 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["BACKBONES", "Head", "ResNet", "ViT", "build_backbone", "mixed_precision"]
+__all__ = ["BACKBONES", "CELLS", "Head", "ResNet", "ViT", "build_backbone", "in_cells", "mixed_precision"]
 
 # Mean and standard deviation of the input in 0..1: those of ImageNet, as in the whole DINO family.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+
+CELLS = 4  # rows of cells in which a map is described, and half the number of columns, see ``in_cells``
 
 
 def _conv(n_in: int, n_out: int, stride: int, kernel: int = 3) -> nn.Sequential:
@@ -51,6 +53,30 @@ class Normalize(nn.Module):
         return out
 
 
+def in_cells(maps: Tensor) -> Tensor:
+    """Describe a map by its means in 4 x 4 cells, each averaged with the cell that a mirror image has there.
+
+    A pixel on a border counts for both sides by its area, so every size has its cells.
+
+    Args:
+        maps: (B, C, H, W).
+
+    Returns:
+        (B, C * 2 * 4).
+    """
+    rows, columns = (_overlaps(length, maps) for length in maps.shape[-2:])
+    halves = (columns + columns.flip(1))[:, : CELLS // 2] / 2
+    return ((maps @ halves).transpose(2, 3) @ rows).flatten(1)
+
+
+def _overlaps(length: int, like: Tensor) -> Tensor:
+    """Return the share of each of ``length`` pixels in the mean of each cell (length, CELLS)."""
+    pixel = torch.arange(length, device=like.device, dtype=like.dtype)[:, None] / length
+    cell = torch.arange(CELLS, device=like.device, dtype=like.dtype) / CELLS
+    inside = torch.minimum(pixel + 1 / length, cell + 1 / CELLS) - torch.maximum(pixel, cell)
+    return inside.clamp_min(0) * CELLS
+
+
 class ResNet(nn.Module):
     """A residual network of four stages for images of 24 to 96 pixels; its map of 1/8 size is its "patch tokens".
 
@@ -76,10 +102,31 @@ class ResNet(nn.Module):
             layers += [Residual(width << (stage + 1)) for _ in range(depth)]
         self.stages = nn.Sequential(*layers)
 
+        self.before_last = max(at for at, layer in enumerate(layers) if not isinstance(layer, Residual))
+        # What ``features`` gives: how many numbers each part has, and how much it weighs in the projection.
+        self.parts = ((4 * width * CELLS * CELLS // 2, 2.0), (self.dim, 1.0))
+
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) in 0..1 -> image feature (B, dim) and patch tokens (B, H/8 * W/8, dim)."""
-        x = self.stages(self.normalize(x).contiguous(memory_format=torch.channels_last))
+        _, x = self._maps(x)
         return x.mean((2, 3)), x.flatten(2).transpose(1, 2)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Describe images (B, 3, H, W) for the projection: the map before the last stage in cells, the last one's mean.
+
+        The loss sees the mean of the last map alone, and asks of it to forget where things are. What tells images
+        apart is more in the map before it, with its layout; see "What was tried" in README.md.
+
+        Returns:
+            (B, D), in ``parts``.
+        """
+        before, last = self._maps(x)
+        return torch.cat([in_cells(before), last.mean((2, 3))], 1)
+
+    def _maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the maps of 1/4 and 1/8 of the images' size."""
+        before = self.stages[: self.before_last](self.normalize(x).contiguous(memory_format=torch.channels_last))
+        return before, self.stages[self.before_last :](before)
 
 
 class Block(nn.Module):
@@ -119,6 +166,11 @@ class ViT(nn.Module):
         nn.init.trunc_normal_(self.position, std=0.02)
         self.blocks = nn.Sequential(*(Block(dim, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.parts = ((dim, 1.0),)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Describe images (B, 3, H, W) for the projection: the class token (B, dim)."""
+        return self(x)[0]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) in 0..1 -> class token (B, dim) and patch tokens (B, H/8 * W/8, dim)."""

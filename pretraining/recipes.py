@@ -22,17 +22,21 @@ RECIPES = {
     ),
 }
 
+_PROJECTION = (
+    "Its vectors are 256 numbers out of 1,280: the map before the last stage in 4 x 4 cells, each averaged with its "
+    "mirror image's, and the mean of the last map. The PCA that takes them, half whitened, was fitted on 10,000 "
+    "unlabelled training images and stands behind the network inside the file."
+)
+
 # What the model card adds to the recipe.
 REMARKS = {
     "mini-fashion": (
-        "A PCA of the features of 10,000 unlabelled training images, all 256 dimensions, half whitened, stands behind "
-        "the network inside the file. The run shared two cores with other work, and its length was changed twice while "
-        "it ran (32 minutes, then 8,500 steps, then 6,600), so the learning rate did not follow one cosine."
+        f"{_PROJECTION} The run shared two cores with other work, and its length was changed twice while it ran (32 "
+        "minutes, then 8,500 steps, then 6,600), so the learning rate did not follow one cosine."
     ),
     "mini": (
-        "A PCA of the features of 10,000 unlabelled training images, all 256 dimensions, half whitened, stands behind "
-        "the network inside the file. The run shared two cores with other work, and was planned at 8,000 steps and cut "
-        "to 6,000 at step 2,403, so the learning rate did not follow one cosine."
+        f"{_PROJECTION} The run shared two cores with other work, and was planned at 8,000 steps and cut to 6,000 at "
+        "step 2,403, so the learning rate did not follow one cosine."
     ),
 }
 
@@ -41,14 +45,16 @@ WEAKNESSES = {
     "mini-fashion": (
         "It has seen nothing but small grey pictures of single clothes on black. On photographs, on colour (it learned "
         "from grey images alone, repeated to three channels) and on anything larger than a thumbnail its vectors mean "
-        "little. Shirts, coats and pullovers overlap. Mirrored images count as the same, so left and right are lost; "
-        "so are, in part, brightness and contrast."
+        "little. Shirts, coats and pullovers overlap. Where in the picture something is counts, so clothes that stand "
+        "at its edge look less alike; mirrored images count nearly as the same, so left and right are lost, and so "
+        "are, in part, brightness and contrast."
     ),
     "mini": (
         "It is small, trained for an hour or two, and sees thumbnails: it tells coarse kinds of things apart (animal "
         "or vehicle, indoors or outdoors, dominant shapes and colours), not breeds, faces, brands or text. It is far "
         "below DINOv2 and DINOv3, which are one option away. Its images are those that people uploaded to the web "
-        "about twenty years ago, with all the biases of ImageNet and of Tiny Images. Mirrored images count as the "
-        "same, and colour is partly ignored by design."
+        "about twenty years ago, with all the biases of ImageNet and of Tiny Images. Where in the picture a thing "
+        "stands counts beside what it is; mirrored images count nearly as the same, and colour is partly ignored by "
+        "design."
     ),
 }

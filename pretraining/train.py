@@ -78,6 +78,7 @@ class Run:
         """Make student, teacher, loss and optimizer from the recipe."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, torch.device(device)
+        self.trained_on = self.device.type
         self.loss = (SimDinoLoss(recipe.expansion) if recipe.loss == "simdino" else DinoLoss()).to(self.device)
         backbone = build_backbone(recipe.backbone)
         self.student = nn.ModuleDict(
@@ -105,6 +106,7 @@ class Run:
             "recipe": asdict(self.recipe), "student": self.student.state_dict(), "teacher": self.teacher.state_dict(),
             "loss": self.loss.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
             "seconds": self.seconds, "seen": self.seen, "history": json.dumps(self.history),
+            "trained_on": self.trained_on,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }  # fmt: skip
@@ -118,6 +120,7 @@ class Run:
         state = torch.load(path, map_location=device, weights_only=True)
         recipe = {key: tuple(value) if isinstance(value, list) else value for key, value in state["recipe"].items()}
         run = cls(Recipe(**recipe), device)
+        run.trained_on = state["trained_on"]
         for name in ("student", "teacher", "loss", "optimizer"):
             getattr(run, name).load_state_dict(state[name])
         run.step, run.seconds, run.seen = state["step"], state["seconds"], state["seen"]

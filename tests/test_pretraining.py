@@ -22,9 +22,9 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 # By name, so that the type checker needs no torch where there is none.
-augment, card, command, export, images, losses, monitor, networks, sets, train = (
-    importlib.import_module(f"pretraining.{name}")
-    for name in ["augment", "card", "__main__", "export", "images", "losses", "monitor", "networks", "sets", "train"]
+_MODULES = "augment card __main__ export images losses monitor networks restore sets train"
+augment, card, command, export, images, losses, monitor, networks, restore, sets, train = (
+    importlib.import_module(f"pretraining.{name}") for name in _MODULES.split()
 )
 
 SHAPES = ("disc", "square", "bar", "ring")
@@ -301,9 +301,13 @@ def pixels(count: int, side: int = 24) -> np.ndarray:
     return np.stack([draw(rng, SHAPES[i % 4], side) for i in range(count)])
 
 
+def scaled(batch: np.ndarray) -> Any:
+    return torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
+
+
 def reference(run: Any, batch: np.ndarray) -> list[np.ndarray]:
     with torch.no_grad():
-        out = run.teacher["backbone"].eval()(torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255)
+        out = run.teacher["backbone"].eval()(scaled(batch))
     return [value.numpy() for value in out]
 
 
@@ -341,14 +345,19 @@ class TestExport:
             assert np.abs(together[-1] - alone).max() <= 1e-4
             assert np.abs(together[0] - alone).max() > 1e-2
 
-    def test_a_projection_applies_to_image_and_patches(self, backbone, trained, tmp_path):
-        batch = pixels(40)
-        cls, patches = reference(trained[backbone], batch)
-        projection = export.fit_projection(cls, 8, 0.5)
-        export.export(trained[backbone], tmp_path / "m.onnx", name="m", precision="float32", projection=projection)
-        got = session(tmp_path / "m.onnx").run(["cls", "patches"], {"pixels": batch})
-        for one, other in zip(got, (cls, patches), strict=True):
-            np.testing.assert_allclose(one, (other - projection.offset) @ projection.matrix, rtol=0, atol=1e-4)
+    def test_projections_apply_to_image_and_patches(self, backbone, trained, colour, tmp_path):
+        run, path = trained[backbone], tmp_path / "m.onnx"
+        projections = export.fit_projections(run, [colour], 8)
+        export.export(run, path, name="m", precision="float32", projections=projections)
+        for shape in ((24, 24),) if backbone.startswith("vit") else ((24, 24), (8, 8), (20, 36)):
+            batch = np.random.default_rng(0).integers(0, 256, (5, *shape, 3), np.uint8)
+            with torch.no_grad():
+                features = run.teacher["backbone"].eval().features(scaled(batch)).numpy()
+            assert features.shape[1] == sum(width for width, _ in run.teacher["backbone"].parts)
+            expected = features, reference(run, batch)[1]
+            layers = projections.image, projections.patches
+            for got, value, layer in zip(session(path).run(None, {"pixels": batch}), expected, layers, strict=True):
+                np.testing.assert_allclose(got, (value - layer.offset) @ layer.matrix, rtol=0, atol=1e-4)
 
     def test_the_same_bytes_twice_and_what_they_say(self, backbone, trained, tmp_path):
         for name in ("a", "b"):
@@ -359,7 +368,8 @@ class TestExport:
         assert json.loads(said["recipe"])["backbone"] == backbone
         assert said["sets"] == "CIFAR-10 (40000 images)"
         assert said["images_seen"] == str(6 * 32)
-        assert set(said) == {"name", "recipe", "sets", "images_seen", "minutes"}
+        assert len(json.loads(said["readings"])) == len(trained[backbone].history)
+        assert set(said) == {"name", "recipe", "sets", "images_seen", "minutes", "device", "readings"}
 
     def test_safetensors_hold_the_backbone(self, backbone, trained, tmp_path):
         safetensors = pytest.importorskip("safetensors.torch")
@@ -371,6 +381,55 @@ class TestExport:
         batch = torch.from_numpy(pixels(2)).permute(0, 3, 1, 2).float() / 255
         with torch.no_grad():
             assert torch.equal(again(batch)[0], trained[backbone].teacher["backbone"].eval()(batch)[0])
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (12, 4), (7, 7), (2, 3)])
+def test_cells_are_means_of_quarters_and_forget_the_mirror(height, width):
+    maps = torch.rand(3, 5, height, width)
+    cells = networks.in_cells(maps)
+    # a pixel of 4 x 4 parts, so that each cell holds whole ones
+    fine = maps.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    means = fine.view(3, 5, 4, height, 4, width).mean((3, 5))
+    expected = ((means + means.flip(3)) / 2)[..., :2].transpose(2, 3).flatten(1)
+    torch.testing.assert_close(cells, expected)
+    torch.testing.assert_close(networks.in_cells(maps.flip(3)), cells)
+
+
+def test_parts_are_balanced_before_the_projection():
+    rng = np.random.default_rng(0)
+    vectors = np.hstack([100 * rng.normal(size=(4000, 3)), 0.01 * rng.normal(size=(4000, 2))]) + 5
+    projection = export.fit_projection(vectors, 5, 0, parts=((3, 2.0), (2, 1.0)))
+    out = (vectors - projection.offset) @ projection.matrix
+    # total variance 4 over three directions, and 1 over two
+    np.testing.assert_allclose(np.sort(out.var(0)), [0.5, 0.5, 4 / 3, 4 / 3, 4 / 3], rtol=0.1)
+    with pytest.raises(ValueError, match="the parts must have 5 numbers together, got 4"):
+        export.fit_projection(vectors, 2, parts=((3, 1.0), (1, 1.0)))
+
+
+@pytest.mark.parametrize("backbone", ["resnet-tiny", "resnet-tiny-strided"])
+def test_an_exported_file_is_read_back(backbone, trained, colour, tmp_path):
+    run = trained[backbone]
+    for precision in ("float32", "float16"):
+        first, second = tmp_path / f"{precision}.onnx", tmp_path / f"{precision}-again.onnx"
+        export.export(run, first, name="m", precision=precision, projections=export.fit_projections(run, [colour], 8))
+        found = restore.restore(first)
+        assert (found.recipe, found.seen, found.step, found.trained_on) == (run.recipe, run.seen, run.step, "cpu")
+        assert [each["cifar10"] for each in found.history] == [each["cifar10"] for each in run.history]
+        export.export(found, second, name="m", precision=precision)
+        export.export(run, first, name="m", precision=precision)
+        batch = pixels(6)
+        for one, other in zip(*(session(path).run(None, {"pixels": batch}) for path in (first, second)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
+
+
+def test_what_cannot_be_read_back(trained, tmp_path, capsys):
+    export.export(trained["vit-tiny"], tmp_path / "vit.onnx", name="m")
+    (tmp_path / "text.onnx").write_text("not a model")
+    for name, message in (("vit", "holds a vit-tiny: only a ResNet"), ("text", "is no file that 'python -m pretr")):
+        assert command.main(["export", str(tmp_path / f"{name}.onnx"), "--onnx", str(tmp_path / "m.onnx")]) == 1
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (24, 40), (28, 28)])
