@@ -90,7 +90,7 @@ def tiny_cases() -> list[Case]:
 
 
 def real_cases(*, large: bool) -> list[Case]:
-    """Real sizes, the two largest with four blocks; or, where ``large``, what takes too long for every day."""
+    """Real sizes, the largest of each kind with four blocks; or, where ``large``, what takes too long for every day."""
     every: list[Architecture] = []
 
     def add(name: str, kind: str, size: str, *, native: int = 224, blocks: int | None = None, **more: Any) -> None:
@@ -111,11 +111,12 @@ def real_cases(*, large: bool) -> list[Case]:
             for patch in (16, 8):
                 add(f"DINO {size}/{patch}", f"vit_{word}_patch{patch}_224.dino", size)
             add(f"DINOv2 {size}/14 registers", f"vit_{word}_patch14_reg4_dinov2", size, **registers)
-        for size, word in (("S", "small"), ("B", "base"), ("L", "large")):
             add(f"DINOv2 {size}/14", f"vit_{word}_patch14_dinov2", size, **plain)
             add(f"DINOv3 {size}/16", f"vit_{word}_patch16_dinov3", size, registers=4)
         add("DINOv3 S+/16", "vit_small_plus_patch16_dinov3", "S", **gated)
     cut = None if large else 4
+    add("DINOv2 L/14", "vit_large_patch14_dinov2", "L", **plain, blocks=cut)
+    add("DINOv3 L/16", "vit_large_patch16_dinov3", "L", registers=4, blocks=cut)
     add("DINOv2 g/14", "vit_giant_patch14_dinov2", "g", **plain, gated=True, blocks=cut)
     add("DINOv3 H+/16", "vit_huge_plus_patch16_dinov3", "H", **gated, blocks=cut)
     return [Case(each, naming) for each in every for naming in ("transformers", "timm")]
