@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pretraining.images import ImageSet
-from pretraining.networks import CELLS, MEAN, STD, Block, Residual, ResNet, ViT
+from pretraining.networks import MEAN, STD, Block, Residual, ResNet, ViT
 from pretraining.sets import get_set
 from pretraining.train import Run
 
@@ -282,7 +282,7 @@ def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str
     cells = ""
     for number, stage in enumerate(net.stages):
         if wide and number == net.before_last:
-            cells = _in_cells(graph, x)
+            cells = _in_cells(graph, x, net.cells)
         if isinstance(stage, Residual):
             inner = x
             for layers in stage.body:
@@ -297,25 +297,27 @@ def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str
     return cls, graph.add("Transpose", flat, perm=[0, 2, 1])
 
 
-def _in_cells(graph: _Graph, x: str) -> str:
+def _in_cells(graph: _Graph, x: str, side: int) -> str:
     """Add ``networks.in_cells``."""
-    rows, columns = (_overlaps(graph, x, axis) for axis in (2, 3))
-    mirrored = np.eye(CELLS)[:, : CELLS // 2] / 2
+    if side == 1:
+        return graph.add("Flatten", graph.add("GlobalAveragePool", x))
+    rows, columns = (_overlaps(graph, x, axis, side) for axis in (2, 3))
+    mirrored = np.eye(side)[:, : (side + 1) // 2] / 2
     halves = graph.add("MatMul", columns, graph.exact(mirrored + mirrored[::-1]))
     across = graph.add("Transpose", graph.add("MatMul", x, halves), perm=[0, 1, 3, 2])
     return graph.add("Flatten", graph.add("MatMul", across, rows))
 
 
-def _overlaps(graph: _Graph, x: str, axis: int) -> str:
-    """Add the share of each pixel along an axis in the mean of each cell (length, CELLS)."""
+def _overlaps(graph: _Graph, x: str, axis: int, side: int) -> str:
+    """Add the share of each pixel along an axis in the mean of each cell (length, side)."""
     length = graph.add("Cast", graph.add("Shape", x, start=axis, end=axis + 1), to=TensorProto.FLOAT)
     zero, one, last = graph.exact(np.array(0)), graph.exact(np.array(1)), graph.exact(np.array([1]), np.int64)
     pixels = graph.add("Unsqueeze", graph.add("Range", zero, graph.add("Squeeze", length), one), last)
     begin, end = (graph.add("Div", each, length) for each in (pixels, graph.add("Add", pixels, one)))
-    cell = np.arange(CELLS) / CELLS
+    cell = np.arange(side) / side
     low = graph.add("Max", begin, graph.exact(cell))
-    high = graph.add("Min", end, graph.exact(cell + 1 / CELLS))
-    return graph.add("Mul", graph.add("Relu", graph.add("Sub", high, low)), graph.exact(np.array(CELLS)))
+    high = graph.add("Min", end, graph.exact(cell + 1 / side))
+    return graph.add("Mul", graph.add("Relu", graph.add("Sub", high, low)), graph.exact(np.array(side)))
 
 
 @torch.no_grad()

@@ -9,13 +9,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["BACKBONES", "CELLS", "Head", "ResNet", "ViT", "build_backbone", "in_cells", "mixed_precision"]
+__all__ = ["BACKBONES", "Head", "ResNet", "ViT", "build_backbone", "in_cells", "mixed_precision"]
 
 # Mean and standard deviation of the input in 0..1: those of ImageNet, as in the whole DINO family.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-
-CELLS = 4  # rows of cells in which a map is described, and half the number of columns, see ``in_cells``
 
 
 def _conv(n_in: int, n_out: int, stride: int, kernel: int = 3) -> nn.Sequential:
@@ -53,28 +51,29 @@ class Normalize(nn.Module):
         return out
 
 
-def in_cells(maps: Tensor) -> Tensor:
-    """Describe a map by its means in 4 x 4 cells, each averaged with the cell that a mirror image has there.
+def in_cells(maps: Tensor, side: int) -> Tensor:
+    """Describe a map by its means in side x side cells, each averaged with the cell that a mirror image has there.
 
-    A pixel on a border counts for both sides by its area, so every size has its cells.
+    A pixel on a border counts for both sides by its area, so every size has its cells. One cell is the mean of all.
 
     Args:
         maps: (B, C, H, W).
+        side: Rows of cells, and columns.
 
     Returns:
-        (B, C * 2 * 4).
+        (B, C * half * side), half of the columns, rounded up.
     """
-    rows, columns = (_overlaps(length, maps) for length in maps.shape[-2:])
-    halves = (columns + columns.flip(1))[:, : CELLS // 2] / 2
+    rows, columns = (_overlaps(length, side, maps) for length in maps.shape[-2:])
+    halves = (columns + columns.flip(1))[:, : (side + 1) // 2] / 2
     return ((maps @ halves).transpose(2, 3) @ rows).flatten(1)
 
 
-def _overlaps(length: int, like: Tensor) -> Tensor:
-    """Return the share of each of ``length`` pixels in the mean of each cell (length, CELLS)."""
+def _overlaps(length: int, side: int, like: Tensor) -> Tensor:
+    """Return the share of each of ``length`` pixels in the mean of each cell (length, side)."""
     pixel = torch.arange(length, device=like.device, dtype=like.dtype)[:, None] / length
-    cell = torch.arange(CELLS, device=like.device, dtype=like.dtype) / CELLS
-    inside = torch.minimum(pixel + 1 / length, cell + 1 / CELLS) - torch.maximum(pixel, cell)
-    return inside.clamp_min(0) * CELLS
+    cell = torch.arange(side, device=like.device, dtype=like.dtype) / side
+    inside = torch.minimum(pixel + 1 / length, cell + 1 / side) - torch.maximum(pixel, cell)
+    return inside.clamp_min(0) * side
 
 
 class ResNet(nn.Module):
@@ -83,13 +82,16 @@ class ResNet(nn.Module):
     On CPU budgets (minutes, not days) it learns several times faster than a transformer of the same size.
     """
 
-    def __init__(self, width: int = 32, depths: tuple[int, int, int] = (1, 1, 1), *, strided: bool = False) -> None:
+    def __init__(
+        self, width: int = 32, depths: tuple[int, int, int] = (1, 1, 1), *, strided: bool = False, layout: bool = True
+    ) -> None:
         """Make the stages.
 
         Args:
             width: Channels of the first stage; the next three have 2, 4 and 8 times as many.
             depths: Residual blocks in those three.
             strided: Begin with the second stage.
+            layout: Whether ``features`` say where in the image things are: for images of one thing each, in its place.
         """
         super().__init__()
         self.dim = 8 * width
@@ -104,7 +106,8 @@ class ResNet(nn.Module):
 
         self.before_last = max(at for at, layer in enumerate(layers) if not isinstance(layer, Residual))
         # What ``features`` gives: how many numbers each part has, and how much it weighs in the projection.
-        self.parts = ((4 * width * CELLS * CELLS // 2, 2.0), (self.dim, 1.0))
+        self.cells = 4 if layout else 1
+        self.parts = ((4 * width * self.cells * ((self.cells + 1) // 2), 2.0 if layout else 1.0), (self.dim, 1.0))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) in 0..1 -> image feature (B, dim) and patch tokens (B, H/8 * W/8, dim)."""
@@ -112,16 +115,16 @@ class ResNet(nn.Module):
         return x.mean((2, 3)), x.flatten(2).transpose(1, 2)
 
     def features(self, x: Tensor) -> Tensor:
-        """Describe images (B, 3, H, W) for the projection: the map before the last stage in cells, the last one's mean.
+        """Describe images (B, 3, H, W) for the projection: the map before the last stage, and the last one's mean.
 
         The loss sees the mean of the last map alone, and asks of it to forget where things are. What tells images
-        apart is more in the map before it, with its layout; see "What was tried" in README.md.
+        apart is more in the map before it; see "What was tried" in README.md.
 
         Returns:
             (B, D), in ``parts``.
         """
         before, last = self._maps(x)
-        return torch.cat([in_cells(before), last.mean((2, 3))], 1)
+        return torch.cat([in_cells(before, self.cells), last.mean((2, 3))], 1)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maps of 1/4 and 1/8 of the images' size."""
@@ -186,11 +189,11 @@ class ViT(nn.Module):
 # One row a backbone: what the command line offers is this table.
 BACKBONES: dict[str, Callable[[], ResNet | ViT]] = {
     "resnet-tiny": lambda: ResNet(8),  # for the tests
-    "resnet-tiny-strided": lambda: ResNet(8, strided=True),  # likewise
+    "resnet-tiny-strided": lambda: ResNet(8, strided=True, layout=False),  # likewise
     "resnet-32": lambda: ResNet(32),
     "resnet-48": lambda: ResNet(48),
     "resnet-32-deep": lambda: ResNet(32, (1, 2, 2)),
-    "resnet-32-strided": lambda: ResNet(32, (1, 2, 2), strided=True),
+    "resnet-32-strided": lambda: ResNet(32, (1, 2, 2), strided=True, layout=False),
     "vit-tiny": lambda: ViT(32, 2, 2, 4),  # for the tests
     "vit-192": lambda: ViT(192, 6, 3),
     "vit-256": lambda: ViT(256, 8, 4),

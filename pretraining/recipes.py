@@ -23,20 +23,23 @@ RECIPES = {
 }
 
 _PROJECTION = (
-    "Its vectors are 256 numbers out of 1,280: the map before the last stage in 4 x 4 cells, each averaged with its "
-    "mirror image's, and the mean of the last map. The PCA that takes them, half whitened, was fitted on 10,000 "
-    "unlabelled training images and stands behind the network inside the file."
+    "Its vectors are 256 numbers out of {}, and the mean of the last map. The PCA that takes them, half whitened, was "
+    "fitted on 10,000 unlabelled training images and stands behind the network inside the file."
 )
+
+_LAYOUT = "1,280: the map before the last stage in 4 x 4 cells, each averaged with its mirror image's"
+_MEAN = "384: the mean of the map before the last stage"
 
 # What the model card adds to the recipe.
 REMARKS = {
     "mini-fashion": (
-        f"{_PROJECTION} The run shared two cores with other work, and its length was changed twice while it ran (32 "
-        "minutes, then 8,500 steps, then 6,600), so the learning rate did not follow one cosine."
+        f"{_PROJECTION.format(_LAYOUT)} The run shared two cores with other work, and its length was "
+        "changed twice while it ran (32 minutes, then 8,500 steps, then 6,600), so the learning rate did not follow "
+        "one cosine."
     ),
     "mini": (
-        f"{_PROJECTION} The run shared two cores with other work, and was planned at 8,000 steps and cut to 6,000 at "
-        "step 2,403, so the learning rate did not follow one cosine."
+        f"{_PROJECTION.format(_MEAN)} The run shared two cores with other work, and was planned "
+        "at 8,000 steps and cut to 6,000 at step 2,403, so the learning rate did not follow one cosine."
     ),
 }
 
@@ -53,8 +56,7 @@ WEAKNESSES = {
         "It is small, trained for an hour or two, and sees thumbnails: it tells coarse kinds of things apart (animal "
         "or vehicle, indoors or outdoors, dominant shapes and colours), not breeds, faces, brands or text. It is far "
         "below DINOv2 and DINOv3, which are one option away. Its images are those that people uploaded to the web "
-        "about twenty years ago, with all the biases of ImageNet and of Tiny Images. Where in the picture a thing "
-        "stands counts beside what it is; mirrored images count nearly as the same, and colour is partly ignored by "
-        "design."
+        "about twenty years ago, with all the biases of ImageNet and of Tiny Images. Mirrored images count as the "
+        "same, and colour is partly ignored by design."
     ),
 }

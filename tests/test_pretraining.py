@@ -386,13 +386,14 @@ class TestExport:
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (12, 4), (7, 7), (2, 3)])
 def test_cells_are_means_of_quarters_and_forget_the_mirror(height, width):
     maps = torch.rand(3, 5, height, width)
-    cells = networks.in_cells(maps)
+    cells = networks.in_cells(maps, 4)
     # a pixel of 4 x 4 parts, so that each cell holds whole ones
     fine = maps.repeat_interleave(4, 2).repeat_interleave(4, 3)
     means = fine.view(3, 5, 4, height, 4, width).mean((3, 5))
     expected = ((means + means.flip(3)) / 2)[..., :2].transpose(2, 3).flatten(1)
     torch.testing.assert_close(cells, expected)
-    torch.testing.assert_close(networks.in_cells(maps.flip(3)), cells)
+    torch.testing.assert_close(networks.in_cells(maps.flip(3), 4), cells)
+    torch.testing.assert_close(networks.in_cells(maps, 1), maps.mean((2, 3)))
 
 
 def test_parts_are_balanced_before_the_projection():
