@@ -97,14 +97,16 @@ def fit_projection(
         raise ValueError(f"the parts must have {full} numbers together, got {sum(widths)}")
     x = vectors.astype(np.float64)
     offset = x.mean(0)
-    totals = [np.sqrt(part.var(0).sum()) for part in np.split(x, np.cumsum(widths)[:-1], axis=1)] if parts else []
-    balance = np.repeat([weight / total for (_, weight), total in zip(parts, totals, strict=True)], widths)
-    x = (x - offset) * balance if parts else x - offset
+    balance = np.ones(full)
+    if parts:
+        totals = [np.sqrt(part.var(0).sum()) for part in np.split(x, np.cumsum(widths)[:-1], axis=1)]
+        balance = np.repeat([weight / total for (_, weight), total in zip(parts, totals, strict=True)], widths)
+    x = (x - offset) * balance
     values, axes = np.linalg.eigh(x.T @ x / n)
     values, axes = values[::-1][:dim], axes[:, ::-1][:, :dim]
     axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dim)])  # the sign of an axis is arbitrary: fix it
     scale = np.maximum(values / values[0], 1e-6) ** (-whiten / 2)
-    matrix = (balance[:, None] if parts else 1) * axes * scale
+    matrix = balance[:, None] * axes * scale
     return Projection(offset.astype(np.float32), matrix.astype(np.float32))
 
 
