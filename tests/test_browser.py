@@ -147,6 +147,18 @@ def test_on_a_phone(visit):
     assert min(widths) > 300
 
 
+def test_on_paper(visit):
+    see = visit(size=(718, 1047))  # A4 without its margins
+    see.page.emulate_media(media="print")
+    assert see.page.evaluate(
+        "[...document.querySelectorAll('#report .scroll')].map((t) => t.scrollWidth - t.clientWidth)"
+    ) == ([0] * see.page.locator("#report .scroll").count())
+    assert see.page.locator("#report .dot").first.evaluate("dot => getComputedStyle(dot).printColorAdjust") == "exact"
+    assert not see.map.is_visible()
+    legend = see.page.locator("#report .legend").first.bounding_box()
+    assert legend["y"] + legend["height"] < 1047  # the first map has its place on the first page
+
+
 def test_the_sections_follow_the_theme_that_was_chosen(visit):
     see = visit()
     picture = "document.querySelector('#report picture img').currentSrc"
