@@ -30,8 +30,8 @@ parity: .venv/comparing  ## dinoscope's models against those of transformers and
 audit: .venv/developing  ## known vulnerabilities of what is installed; asks a service on the network
 	$(BIN)/python -m tests.audit
 
-bench: .venv/developing  ## every table of docs/benchmarks.md
-	$(BIN)/python -m benchmarks
+bench: .venv/developing  ## the tables of docs/benchmarks.md; with DATA=DIR those of CIFAR-10 and Tiny-ImageNet, too
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
 
 format: .venv/developing
 	$(BIN)/ruff format .

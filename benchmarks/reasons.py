@@ -2,8 +2,8 @@
 
 Into 1,000 photographs of Tiny-ImageNet, at 64 pixels, 500 others are pasted, each into two of them: at a random
 place, or in a random corner, which no guess at the middle finds. Where one of the two is among the ten most like the
-other, does the heat lie on what was pasted? AUC over 16 x 16 places. "Patches": similarity of the model's patch
-tokens to the query's vector. "Another query": the heat of the same image for an image that has nothing to do with it.
+other, does the heat lie on what was pasted? AUC over 16 x 16 places. "Patches": similarity of the image's patch tokens
+to the mean of the query's. "Another query": the heat of the same image for one that has nothing to do with it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
                 for name, query in (("heat", vectors[at]), ("other", vectors[other])):
                     similarity = seen @ query
                     found[name].append(auc(heat_map(similarity[0] - similarity[1:]), place))
-                found["patches"].append(auc(patch_heat(encoder, image, vectors[at]), place))
+                found["patches"].append(auc(patch_heat(encoder, image, images[at]), place))
                 found["middle"].append(auc(_MIDDLE, place))
             where = "in a corner" if corner else "anywhere"
             cells = [f"{np.mean(values):.2f}" for values in found.values()]
@@ -78,12 +78,11 @@ def paste(photos: NDArray[np.uint8], share: float, corner: bool) -> tuple[NDArra
     return images.reshape(2 * _PAIRS, _SIDE, _SIDE, 3), cells
 
 
-def patch_heat(encoder: Encoder, image: NDArray[np.uint8], query: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the similarity of the patch tokens to the query (16, 16)."""
-    patches = encoder.patches([image])[0]
-    patches = patches.reshape(-1, patches.shape[-1])
+def patch_heat(encoder: Encoder, image: NDArray[np.uint8], query: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the similarity of an image's patch tokens to the mean of the query's (16, 16)."""
+    patches, asked = encoder.patches([image, query])
     side = round(len(patches) ** 0.5)
-    heat = (patches / np.linalg.norm(patches, axis=1, keepdims=True)) @ query
+    heat = (patches / np.linalg.norm(patches, axis=1, keepdims=True)) @ asked.mean(axis=0)
     larger: NDArray[np.float32] = np.kron(heat.reshape(side, side), np.ones((CELLS // side, CELLS // side), np.float32))
     return larger
 
