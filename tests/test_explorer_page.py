@@ -220,6 +220,11 @@ def test_search_by_upload(visit, tmp_path):
     see.page.mouse.move(640, 20)
     assert differing_in_common(before, see.settled()) > 0.002
     see.keep("search-upload")
+    see.panel.get_by_role("button", name="Why?").click()
+    see.panel.get_by_text("What is clear makes the first 12 alike").wait_for()
+    assert matches.locator("canvas[aria-hidden]").count() == 12
+    see.keep("why-upload")
+    see.panel.get_by_role("button", name="Why?").click()
     (tmp_path / "words.txt").write_text("not an image")
     see.page.locator("input[type=file]").set_input_files(tmp_path / "words.txt")
     refusal = see.page.get_by_role("alert").filter(has_text="words.txt is not an image")

@@ -329,6 +329,14 @@ def test_reasons_of_look_alikes(tmp_path):
         assert server.get(place, params={"of": [3, 999]}).status_code == 404
         assert server.get(place).status_code == 422
         assert server.get(place, params={"of": [1] * 25}).status_code == 422
+        # the same image from outside
+        outside, content = f"/api/models/{collection.key}/reasons", encoded(Image.fromarray(images(40).load(3)), "PNG")
+        again = server.post(outside, params={"of": rows}, content=content).json()["reasons"]
+        assert [each["row"] for each in again] == rows
+        assert [each["without"] for each in again] == pytest.approx([each["without"] for each in told], abs=1e-4)
+        assert server.post(outside, params={"of": [3, 999]}, content=content).status_code == 404
+        refused = server.post(outside, params={"of": rows}, content=b"no image")
+        assert (refused.status_code, "cannot be searched for" in refused.json()["error"]) == (400, True)
 
 
 def test_pairs_are_asked_and_answered(tmp_path):

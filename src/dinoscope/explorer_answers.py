@@ -132,16 +132,18 @@ def search(
     )  # fmt: skip
 
 
-def reasons(data: ModelData, row: int, rows: Sequence[int], encoder: Encoder) -> Reasons:
-    """Return what makes some images like one.
+def reasons(data: ModelData, query: int | NDArray[np.float32], rows: Sequence[int], encoder: Encoder) -> Reasons:
+    """Return what makes some images like one, a row or the vector of an image from outside.
 
     Raises:
         Unknown: If there is no image of one of these numbers.
     """
     collection = data.collection
-    positions = [position_of(collection, each) for each in (row, *rows)][1:]
+    if isinstance(query, int):
+        position_of(collection, query)  # or there is no such image
+    positions = [position_of(collection, each) for each in rows]
     listed = []
-    for at, found in zip(positions, collection.reasons(row, rows, encoder=encoder), strict=True):
+    for at, found in zip(positions, collection.reasons(query, rows, encoder=encoder), strict=True):
         width, height = collection.sizes[at].tolist()
         heat = np.maximum(found.heat, 0)
         share = np.rint(255 * heat / max(float(heat.max()), 1e-9)).astype(int).ravel()

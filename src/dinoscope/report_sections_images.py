@@ -157,10 +157,10 @@ def _duplicates(facts: Facts) -> str:
     found, groups = facts.findings.duplicates, facts.kept["duplicates"]
     extra = sum(len(found.groups[at]) - 1 for at in groups)
     text = (
-        f"{html.counted(extra, 'image')} could go: each group shows one picture, the one to keep first."
+        f"{html.counted(extra, 'image')} could go: each group shows one picture, the one to keep first"
         if extra
-        else "None found."
-    )
+        else "None found"
+    ) + f" (threshold {found.threshold:.2f})."
     blocks = []
     for at in groups[:SHOWN]:
         group = found.groups[at]

@@ -41,6 +41,7 @@ from dinoscope.explorer_types import (
 )  # fmt: skip
 from dinoscope.progress import read_progress
 from dinoscope.server_answers import (
+    LookAlikes,
     MapId,
     ModelKey,
     RowNumber,
@@ -263,6 +264,8 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
 
 def _add_images(app: FastAPI, explorer: _Explorer) -> None:
     pictures = {"schema": {"type": "string", "format": "binary"}}
+    kinds = ("application/octet-stream", "image/jpeg", "image/png", "image/webp")
+    an_image = {"requestBody": {"required": True, "content": dict.fromkeys(kinds, pictures)}}
 
     @app.get("/api/models/{model}/images/{row}", response_model=ImageInfo)
     async def image(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
@@ -276,14 +279,25 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
     @app.get("/api/models/{model}/images/{row}/reasons", response_model=Reasons)
     async def reasons(
         request: Request, model: ModelKey, row: RowNumber,
-        of: Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")],
-        v: State = None,
+        of: LookAlikes, v: State = None,
     ) -> Response:  # fmt: skip
         """Return what in each look-alike makes it like an image."""
         data = await explorer.data(model, v)
         encoder = explorer.workspace.encoder
         work = lambda: explorer_answers.reasons(data, row, of, encoder(data))  # noqa: E731
         return json_answer(request, await explorer.heavy.run(("reasons", data.state, row, *of), work))
+
+    @app.post("/api/models/{model}/reasons", response_model=Reasons, openapi_extra=an_image)
+    async def reasons_from_outside(request: Request, model: ModelKey, of: LookAlikes, v: State = None) -> Response:
+        """Return what in each look-alike makes it like an image that is sent as for a search."""
+        async with explorer.uploads.one(request) as content:
+            data = await explorer.data(model, v)
+
+        def work() -> Reasons:  # takes seconds, in which the same client may search
+            encoder = explorer.workspace.encoder(data)
+            return explorer_answers.reasons(data, decode_upload(content, encoder), of, encoder)
+
+        return json_answer(request, await explorer.heavy.run(object(), work))
 
     @app.get(
         "/api/models/{model}/images/{row}/picture", response_class=Response,
@@ -297,12 +311,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         content = await explorer.drawing.run(("picture", data.state, row), work)
         return bytes_answer(request, content, None, media_type(content))  # not for ever: originals come and go
 
-    @app.post(
-        "/api/models/{model}/search", response_model=SearchAnswer,
-        openapi_extra={"requestBody": {"required": True, "content": {
-            kind: pictures for kind in ("application/octet-stream", "image/jpeg", "image/png", "image/webp")
-        }}},
-    )  # fmt: skip
+    @app.post("/api/models/{model}/search", response_model=SearchAnswer, openapi_extra=an_image)
     async def search(
         request: Request, model: ModelKey,
         map_id: Annotated[str | None, Query(alias="map", max_length=100, description="Map to place it on.")] = None,

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "FOR_EVER", "MapId", "ModelKey", "RowNumber", "State", "add_error_answers", "bytes_answer", "file_answer",
-    "json_answer",
+    "FOR_EVER", "LookAlikes", "MapId", "ModelKey", "RowNumber", "State", "add_error_answers", "bytes_answer",
+    "file_answer", "json_answer",
 ]  # fmt: skip
 
 ModelKey = Annotated[str, InPath(min_length=1, max_length=300, description="Key of a model of the collection.")]
 MapId = Annotated[str, InPath(min_length=1, max_length=100, description="Id of a map.")]
 RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an image.")]
+LookAlikes = Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")]
 State = Annotated[
     str | None,
     Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),

@@ -98,6 +98,7 @@ export const panelTexts = {
     inside: "Look inside the images",
     insideMore: "Finds what fills only a part of an image. The first time, nine parts of every image are embedded.",
     looked: "A frame marks the part that is like it.",
+    whyTitle: "Show what in each look-alike makes it like your image",
   },
 
   verdict: {

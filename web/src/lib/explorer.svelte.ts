@@ -78,7 +78,8 @@ export class Explorer {
   /** Answer to the last search by an image from outside, and an object URL of that image. */
   answer = $state.raw<SearchAnswer | null>(null);
   answerPicture = $state<string | null>(null);
-  #asked: Blob | null = null;
+  /** The image from outside itself. */
+  asked: Blob | null = null;
   findings = $state.raw<Findings | null>(null);
   numbers = $state.raw<Numbers | null>(null);
   running = $state.raw<Running | null>(null);
@@ -351,14 +352,14 @@ export class Explorer {
     this.dropAnswer();
     void this.#look(null);
     this.answerPicture = URL.createObjectURL(blob);
-    this.#asked = blob;
+    this.asked = blob;
     this.panel = "image";
     await this.#ask(view, blob, mapId, false);
   }
 
   /** The same image once more, also where it fills only a part of another. */
   async lookInside(): Promise<void> {
-    if (this.view && this.#asked) await this.#ask(this.view, this.#asked, this.mapId, true);
+    if (this.view && this.asked) await this.#ask(this.view, this.asked, this.mapId, true);
   }
 
   async #ask(view: ModelView, blob: Blob, mapId: string, inside: boolean): Promise<void> {
@@ -390,7 +391,7 @@ export class Explorer {
   dropAnswer(): void {
     this.tasks.drop("answer");
     if (this.answerPicture) URL.revokeObjectURL(this.answerPicture);
-    this.answerPicture = this.answer = this.#asked = null;
+    this.answerPicture = this.answer = this.asked = null;
   }
 
   // ---- findings, numbers, panels

@@ -46,8 +46,10 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, `/images/${row}`));
   }
 
-  reasons(model: ModelView, row: Row, of: Row[]): Promise<Reasons> {
-    return this.#json(this.#path(model, `/images/${row}/reasons`) + of.map((each) => `&of=${each}`).join(""));
+  reasons(model: ModelView, query: Row | Blob, of: Row[]): Promise<Reasons> {
+    const rows = of.map((each) => `&of=${each}`).join("");
+    if (typeof query === "number") return this.#json(this.#path(model, `/images/${query}/reasons`) + rows);
+    return this.#json(this.#path(model, "/reasons") + rows, asImage(query));
   }
 
   findings(model: ModelView): Promise<Findings> {
@@ -75,10 +77,9 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`));
   }
 
-  async search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer> {
+  search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer> {
     const path = `${this.#path(model, "/search")}&map=${encodeURIComponent(map)}&k=24&inside=${inside}`;
-    const headers = { "Content-Type": image.type || "application/octet-stream" };
-    return (await (await this.#ask(path, { method: "POST", body: image, headers })).json()) as SearchAnswer;
+    return this.#json(path, asImage(image));
   }
 
   async query(model: ModelView, rows: Row[], k: number): Promise<Match[]> {
@@ -134,6 +135,10 @@ export class HttpSource implements Source {
 /** 0..65535 stands for -1..1. */
 export function unpackPlaces(packed: Uint16Array): Float32Array {
   return Float32Array.from(packed, (value) => value / 32767.5 - 1);
+}
+
+function asImage(image: Blob): RequestInit {
+  return { method: "POST", body: image, headers: { "Content-Type": image.type || "application/octet-stream" } };
 }
 
 function asJson(body: unknown): RequestInit {

@@ -20,8 +20,8 @@ export interface Source {
   /** Address of the largest picture of an image that is at hand. */
   picture(model: ModelView, row: Row): string;
   image(model: ModelView, row: Row): Promise<ImageInfo>;
-  /** What in each of some look-alikes makes it like an image; takes a second or more. */
-  reasons(model: ModelView, row: Row, of: Row[]): Promise<Reasons>;
+  /** What in each of some look-alikes makes it like an image, of the collection or from outside; takes a second or more. */
+  reasons(model: ModelView, query: Row | Blob, of: Row[]): Promise<Reasons>;
   findings(model: ModelView): Promise<Findings>;
   dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
   /** Two images that may show the same picture. */

@@ -152,7 +152,7 @@ export interface ReasonInfo {
   place: Part;
 }
 
-/** GET /api/models/{model}/images/{row}/reasons */
+/** GET /api/models/{model}/images/{row}/reasons, POST /api/models/{model}/reasons (the image itself as the body) */
 export interface Reasons {
   reasons: ReasonInfo[];
 }
