@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo web test stress check parity audit bench format wheel test-pretraining docs clean
+.PHONY: demo web test stress check check-python check-page parity audit bench format wheel test-pretraining docs clean
 
 demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
@@ -15,10 +15,14 @@ test: .venv/developing  ## the tests; a file runs in one process
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
 	$(BIN)/python -m pytest -m stress --timeout 1800
 
-check: .venv/developing .venv/node  ## format, lint and types; the page's types, lint and unit tests
+check: check-python check-page  ## format, lint and types; the page's types, lint and unit tests
+
+check-python: .venv/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+check-page: .venv/node
 	$(BIN)/python hatch_build.py check lint test
 
 web: .venv/developing .venv/node  ## build the explorer's page into the package
