@@ -9,7 +9,14 @@ from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
 
 # Files that take minutes go first: else the last one is waited for while the other workers have nothing left to do.
-LONG = ("test_ray.py", "test_explorer_page.py", "test_notebook.py", "test_projection.py", "test_parts.py")
+LONG = (
+    "test_ray.py",
+    "test_explorer_page.py",
+    "test_notebook.py",
+    "test_projection.py",
+    "test_parts.py",
+    "test_survival.py",
+)
 
 
 def pytest_collection_modifyitems(items):
