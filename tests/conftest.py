@@ -1,4 +1,4 @@
-"""Fixtures that several test files share, and the order of the files."""
+"""Fixtures that several test files share."""
 
 import sys
 
@@ -7,21 +7,6 @@ import pytest
 from dinoscope import cli
 from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
-
-# Files that take minutes go first: else the last one is waited for while the other workers have nothing left to do.
-LONG = (
-    "test_ray.py",
-    "test_explorer_page.py",
-    "test_notebook.py",
-    "test_projection.py",
-    "test_parts.py",
-    "test_survival.py",
-)
-
-
-def pytest_collection_modifyitems(items):
-    """Put the tests of long files before the others."""
-    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture
