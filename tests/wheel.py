@@ -65,7 +65,7 @@ def serves_the_page(command: list[str], environment: dict[str, str]) -> None:
     base = f"http://127.0.0.1:{port}/"
     server = subprocess.Popen([*command, "--no-browser", "--port", str(port)], env=environment)
     try:
-        page = fetch(base, patience=180)
+        page = fetch(base, patience=60)
         assert '<div id="app">' in page, page[:500]
         named = re.findall(r'(?:src|href)="\./(assets/[^"]+)"', page)
         assert len(named) >= 2, page

@@ -145,7 +145,7 @@ def made_of(facts: Facts) -> str:
         told = [each.embedding, each.map, each.variance, *([each.within_labels, each.by_labels] if labelled else [])]
         cells = ["" if value is None else html.bar(max(0.0, value)) for value in told]
         name = "(labels)" if each is found.labels else each.name
-        lines.append((name, *cells, f'<td class="soft" style="white-space: nowrap">{direction_in_words(each)}</td>'))
+        lines.append((name, *cells, f'<td class="soft line">{direction_in_words(each)}</td>'))
     meanings = "; ".join(
         f"<b>{field.replace('_', ' ')}</b>: {meaning}"
         for field, meaning in MEANINGS.items() if labelled or not field.endswith("labels")

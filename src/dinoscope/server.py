@@ -277,10 +277,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         return json_answer(request, info)
 
     @app.get("/api/models/{model}/images/{row}/reasons", response_model=Reasons)
-    async def reasons(
-        request: Request, model: ModelKey, row: RowNumber,
-        of: LookAlikes, v: State = None,
-    ) -> Response:  # fmt: skip
+    async def reasons(request: Request, model: ModelKey, row: RowNumber, of: LookAlikes, v: State = None) -> Response:
         """Return what in each look-alike makes it like an image."""
         data = await explorer.data(model, v)
         encoder = explorer.workspace.encoder
