@@ -25,6 +25,7 @@ from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.hub_errors import explain
 from dinoscope.models import LICENCE_LINKS, Model
 from dinoscope.store import sha256
+from dinoscope.telemetry import switched_off
 
 __all__ = [
     "COMMIT", "CONFIG", "FILE_NAME", "SHA256", "Say", "fetch_weights", "find_weights", "repository", "unpacked_store",
@@ -101,9 +102,9 @@ def repository(model: Model) -> str:
 
 
 def _prepare_hub() -> None:
-    """Set what huggingface_hub reads when it is imported: nothing but file requests leaves this machine."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_SYMLINKS_WARNING", "1")
+    """Import what reads huggingface_hub's variables: nothing but file requests leaves this machine."""
+    with switched_off():
+        import huggingface_hub.constants  # noqa: F401
 
 
 @contextmanager

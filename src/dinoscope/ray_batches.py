@@ -10,7 +10,6 @@ Needs ``dinoscope[ray]``.
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import socket
 from collections.abc import Generator, Iterable, Iterator
@@ -22,6 +21,7 @@ import numpy as np
 
 from dinoscope.batches import Finished, Job, finish_batches
 from dinoscope.errors import ClusterError, DinoscopeError, ModelError
+from dinoscope.telemetry import switched_off
 
 if TYPE_CHECKING:
     from dinoscope.encoder import Encoder
@@ -149,10 +149,10 @@ def connect(address: str | None) -> Any:
     something, and they may do so long after the last answer.
     """
     global _joined
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is loaded: nothing is reported to anybody
     try:
-        import ray
-        import ray.data
+        with switched_off():
+            import ray
+            import ray.data
     except ImportError:
         raise ClusterError("--on ray needs Ray: pip install 'dinoscope[ray]'") from None
     wanted = address or "here"
@@ -162,12 +162,8 @@ def connect(address: str | None) -> Any:
         _check_address(address)
         settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
-            try:
-                ray.init(address or "auto", **settings)
-            except ConnectionError:
-                if address:
-                    raise
-                ray.init("local", include_dashboard=False, **settings)
+            with switched_off():  # also in the processes that Ray starts, of which the first would report
+                _join(ray, address, settings)
         except Exception as error:  # of many classes, with a page of advice
             first = str(error).splitlines()[0]
             raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({first}): is it running?") from None
@@ -176,6 +172,16 @@ def connect(address: str | None) -> Any:
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     return ray
+
+
+def _join(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
+    """Join the cluster at an address, else the one that this machine belongs to, else start one here."""
+    try:
+        ray.init(address or "auto", **settings)
+    except ConnectionError:
+        if address:
+            raise
+        ray.init("local", include_dashboard=False, **settings)
 
 
 def _check_address(address: str | None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from dinoscope.errors import InputError, ModelError, did_you_mean
 from dinoscope.machine import cores
+from dinoscope.telemetry import import_onnxruntime, import_openvino
 
 __all__ = ["DEVICES", "Graph", "Runtime", "open_runtime"]
 
@@ -112,8 +112,7 @@ class _OnnxRuntime:
     """ONNX Runtime."""
 
     def __init__(self, graph: Graph, threads: int, *, gpu: bool = False, reason: str) -> None:
-        import onnxruntime as ort
-
+        ort = import_onnxruntime()
         if gpu and not _has_gpu():
             raise InputError(
                 "no CUDA device: expected onnxruntime-gpu to be installed (pip uninstall onnxruntime, then pip install "
@@ -148,7 +147,9 @@ class _OpenVino:
     """OpenVINO on the processor. A batch is cut into requests that run side by side, each on cores of its own."""
 
     def __init__(self, graph: Graph, threads: int, precision: str | None, reason: str) -> None:
-        openvino = _import_openvino()
+        if find_spec("openvino") is None:
+            raise InputError("OpenVINO is not installed: pip install 'dinoscope[openvino]', or use --device cpu")
+        openvino = import_openvino()
         core = openvino.Core()
         bf16 = precision is None and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         settings = {
@@ -205,21 +206,8 @@ def _on_disk(graph: Graph) -> Iterator[Path]:
         yield path
 
 
-def _import_openvino() -> Any:
-    """Import OpenVINO without its telemetry package, which it loads for the tools that dinoscope does not use."""
-    if find_spec("openvino") is None:
-        raise InputError("OpenVINO is not installed: pip install 'dinoscope[openvino]', or use --device cpu")
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # makes its import fail
-    import openvino
-
-    return openvino
-
-
 def _has_gpu() -> bool:
-    import onnxruntime as ort
-
-    return _GPU in ort.get_available_providers()
+    return _GPU in import_onnxruntime().get_available_providers()
 
 
 def _has_bfloat16() -> bool:
