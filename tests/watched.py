@@ -22,7 +22,7 @@ from scipy.ndimage import binary_erosion
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PAGE = ROOT / "src" / "dinoscope" / "explorer" / "index.html"
+PAGE = ROOT / "src" / "dinoscope" / "web" / "index.html"
 ARTEFACTS = Path(os.environ.get("DINOSCOPE_ARTEFACTS", ROOT / "artefacts"))
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 # WebGL by the processor: what a machine without a graphics card has

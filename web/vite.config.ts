@@ -3,7 +3,7 @@ import { defineConfig, type UserConfig } from "vite";
 
 const page: UserConfig = {
   build: {
-    outDir: "../src/dinoscope/explorer",
+    outDir: "../src/dinoscope/web",
     emptyOutDir: true,
     modulePreload: { polyfill: false }, // its polyfill is an inline script, which the page's own security policy forbids
     assetsInlineLimit: 0,
@@ -13,7 +13,7 @@ const page: UserConfig = {
 // The report: one script and one style sheet that Python writes into one HTML file.
 const report: UserConfig = {
   build: {
-    outDir: "../src/dinoscope/explorer/report",
+    outDir: "../src/dinoscope/web/report",
     emptyOutDir: true,
     copyPublicDir: false,
     cssCodeSplit: false,

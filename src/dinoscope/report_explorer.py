@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["MEGABYTE", "Bundle", "Embedded", "embed", "find_bundle"]
 
 MEGABYTE = 1_000_000  # what mail programs count
-_FOLDER = Path(__file__).with_name("explorer") / "report"
+_FOLDER = Path(__file__).with_name("web") / "report"
 _NEIGHBORS, _LEAST_NEIGHBORS = 12, 4  # stored of each image
 _SIDES = (56, 48, 40, 32, 24)  # of tiles that are tried where the full size is too much, in pixels
 _READABLE = 32  # side from which on fewer thumbnails are better than smaller ones

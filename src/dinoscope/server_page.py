@@ -14,7 +14,7 @@ from dinoscope.server_answers import FOR_EVER
 
 __all__ = ["add_page"]
 
-_FOLDER = Path(__file__).with_name("explorer")
+_FOLDER = Path(__file__).with_name("web")
 _NOT_BUILT = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>dinoscope</title><body><h1>The page is not built</h1>'
     "<p>The server runs, but this checkout has no page yet. Run <code>make web</code> in it, then start "
