@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.cleaning import brightened, enlarged, saved, shifted
-from dinoscope.datasets import load_dataset
-from dinoscope.duplicate_threshold import ThresholdFit, choose_pairs, fit_threshold
-from dinoscope.duplicates import score_pairs
-from dinoscope.encoder import Encoder
-from dinoscope.fingerprints import fingerprints
+from dinoscope.analysis.cleaning.duplicates import score_pairs
+from dinoscope.analysis.cleaning.fingerprints import fingerprints
+from dinoscope.analysis.cleaning.threshold import ThresholdFit, choose_pairs, fit_threshold
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
 
 Images = list[NDArray[np.uint8]]
 Scored = tuple[NDArray[np.float64], NDArray[np.int64], float]

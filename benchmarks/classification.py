@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope import Collection, DinoscopeError, Encoder, read_image
-from dinoscope.datasets import load_dataset
-from dinoscope.evaluation import Reliability, evaluate
-from dinoscope.knn import NeighborGraph, neighbors, query_neighbors
-from dinoscope.verdicts import Classifier, conformal_quantile, strangeness
+from dinoscope.analysis.labels.classifier import Classifier
+from dinoscope.analysis.labels.conformal import conformal_quantile, strangeness
+from dinoscope.analysis.labels.evaluation import Reliability, evaluate
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.sources.datasets import load_dataset
 
 __all__ = ["main"]
 

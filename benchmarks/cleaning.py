@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dinoscope.datasets import load_dataset
-from dinoscope.duplicates import find_duplicates
-from dinoscope.encoder import Encoder
-from dinoscope.fingerprints import fingerprints
-from dinoscope.knn import NeighborGraph, neighbors
-from dinoscope.label_errors import find_label_errors, self_test
+from dinoscope.analysis.cleaning.duplicates import find_duplicates
+from dinoscope.analysis.cleaning.fingerprints import fingerprints
+from dinoscope.analysis.labels.label_errors import find_label_errors, self_test
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
 
 Pixels = NDArray[np.uint8]
 

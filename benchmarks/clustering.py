@@ -17,9 +17,10 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope import metrics
-from dinoscope.clusters import Method, cluster, umap_space
-from dinoscope.knn import NeighborGraph, neighbors
+from dinoscope.analysis import metrics
+from dinoscope.analysis.clusters.clustering import cluster, umap_space
+from dinoscope.analysis.clusters.methods import Method
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 
 __all__ = ["main"]
 
@@ -78,8 +79,8 @@ def main() -> None:
 
 def load(path: str | None) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Return the vectors and labels of the 10,000 test images."""
-    from dinoscope.datasets import load_dataset
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.datasets import load_dataset
 
     dataset = load_dataset("fashion-mnist-test")
     labels = np.asarray([item.label for item in dataset.items])

@@ -14,15 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from dinoscope import metrics
-from dinoscope.augmentation import AugmentedSource
-from dinoscope.classify import knn_accuracy
-from dinoscope.clusters import kmeans
-from dinoscope.compare import found_again, mean_average_precision, neighbor_agreement, stratified_sample
+from dinoscope.analysis import metrics
+from dinoscope.analysis.clusters.clustering import kmeans
+from dinoscope.analysis.labels.voting import knn_accuracy
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.analysis.ranking import found_again, mean_average_precision, neighbor_agreement, stratified_sample
 from dinoscope.comparison import compare_models
-from dinoscope.encoder import Encoder
-from dinoscope.images import open_source, select
-from dinoscope.knn import neighbors
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.augmentation import AugmentedSource
+from dinoscope.sources.opening import open_source
+from dinoscope.sources.selection import select
 
 __all__ = ["main"]
 

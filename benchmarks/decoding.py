@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dinoscope.collection import Collection
-from dinoscope.decode import read_image, read_reduced, thumbnail
-from dinoscope.encoder import Encoder
-from dinoscope.preprocess import Preprocessing, prepare, preprocessing_of
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
+from dinoscope.sources.decode import read_image, read_reduced, thumbnail
 from tests.checkpoints import save_vit
 
 __all__ = ["main", "make_photos"]

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import LocalOutlierFactor
 
-from dinoscope.datasets import load_dataset
-from dinoscope.difference import Difference, find_difference
-from dinoscope.encoder import Encoder
-from dinoscope.knn import query_neighbors
+from dinoscope.analysis.difference import Difference, find_difference
+from dinoscope.analysis.neighbors import query_neighbors
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
 
 Vectors = NDArray[np.float32]
 

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from dinoscope.datasets import load_dataset
-from dinoscope.encoder import Encoder
-from dinoscope.explanation import Explanation, explain, morans_i
-from dinoscope.knn import neighbors
-from dinoscope.projection import umap
-from dinoscope.properties import image_properties
+from dinoscope.analysis.explain.explanation import Explanation, explain, morans_i
+from dinoscope.analysis.explain.properties import image_properties
+from dinoscope.analysis.maps.projection import umap
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
 
 Images = NDArray[np.uint8]
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dinoscope.augmentation import augment
 from dinoscope.collection import Collection
+from dinoscope.sources.augmentation import augment
 
 Images = NDArray[np.uint8]
 

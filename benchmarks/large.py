@@ -12,10 +12,11 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.clusters import kmeans
-from dinoscope.knn import l2_normalize, neighbors
-from dinoscope.projection import umap
-from dinoscope.scores import compute_scores
+from dinoscope.analysis.clusters.clustering import kmeans
+from dinoscope.analysis.maps.projection import umap
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.analysis.scores import compute_scores
+from dinoscope.base.vectors import l2_normalize
 
 __all__ = ["draw", "main"]
 

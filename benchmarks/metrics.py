@@ -14,8 +14,9 @@ import sklearn.metrics
 from numpy.typing import NDArray
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 
-from dinoscope import metrics
-from dinoscope.knn import l2_normalize, neighbors
+from dinoscope.analysis import metrics
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.base.vectors import l2_normalize
 
 Array = NDArray[Any]
 

@@ -23,7 +23,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors, row_blocks
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.parallel import row_blocks
+from dinoscope.base.vectors import l2_normalize
 
 __all__ = ["draw", "main", "measure", "real_vectors"]
 
@@ -34,8 +36,8 @@ _SAMPLE = 1_000  # rows that recall is measured on, and searches
 
 def _images(data: Path | None) -> Iterator[NDArray[np.uint8]]:
     """Give decoded images."""
-    from dinoscope.datasets import load_dataset
     from dinoscope.errors import DinoscopeError
+    from dinoscope.sources.datasets import load_dataset
 
     try:
         pixels = load_dataset("fashion-mnist").pixels
@@ -55,7 +57,7 @@ def _images(data: Path | None) -> Iterator[NDArray[np.uint8]]:
 
 def real_vectors(data: Path | None) -> NDArray[np.float32]:
     """Return unit vectors (N, 384) of real images."""
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
 
     encoder = Encoder("mini", pooling="cls+mean")
     parts: list[NDArray[np.float32]] = []
@@ -104,9 +106,9 @@ def _without(graph: NeighborGraph, own: NDArray[np.int64]) -> NeighborGraph:
 
 def measure(path: Path) -> None:
     """Run all stages on the vectors of a file and print the table."""
-    from dinoscope.clusters import kmeans
-    from dinoscope.projection import umap
-    from dinoscope.search_index import SearchIndex
+    from dinoscope.analysis.clusters.clustering import kmeans
+    from dinoscope.analysis.hnsw import SearchIndex
+    from dinoscope.analysis.maps.projection import umap
 
     vectors = np.load(path)
     print(f"| {len(vectors):,} x {vectors.shape[1]} | seconds | peak MB so far |\n| --- | --- | --- |")
@@ -160,7 +162,7 @@ def measure(path: Path) -> None:
 
 def crossover(vectors: NDArray[np.float32]) -> None:
     """Compare the exact graph with the approximate one."""
-    from dinoscope.search_index import SearchIndex
+    from dinoscope.analysis.hnsw import SearchIndex
 
     print("| vectors | exact, s | index, s | graph from it, s | recall at 30 |\n| --- | --- | --- | --- | --- |")
     for count in (20_000, 40_000, 70_000, 100_000):

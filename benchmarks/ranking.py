@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 from benchmarks.weights import WEIGHTS, OnnxModel, colour, fashion_mnist, parquet, unit
-from dinoscope import metrics
-from dinoscope.augmentation import augment
-from dinoscope.classify import knn_accuracy
-from dinoscope.clusters import kmeans
-from dinoscope.compare import found_again, neighbor_agreement
-from dinoscope.encoder import Encoder
-from dinoscope.knn import NeighborGraph, neighbors, query_neighbors
-from dinoscope.preprocess import prepare, preprocessing_of
-from dinoscope.untrained import UntrainedEncoder
+from dinoscope.analysis import metrics
+from dinoscope.analysis.clusters.clustering import kmeans
+from dinoscope.analysis.labels.voting import knn_accuracy
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.analysis.ranking import found_again, neighbor_agreement
+from dinoscope.models.baselines import UntrainedEncoder
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.preprocess import prepare, preprocessing_of
+from dinoscope.sources.augmentation import augment
 from tests.checkpoints import random_vit, write_tensors
 
 __all__ = ["main"]

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from dinoscope.encoder import Encoder
-from dinoscope.occlusion import CELLS, heat_map, hide_squares
+from dinoscope.analysis.explain.occlusion import CELLS, heat_map, hide_squares
+from dinoscope.models.encoder import Encoder
 
 _PAIRS, _SIDE, _MOST = 500, 64, 250  # pairs, pixels, images explained
 

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.datasets import load_dataset
+from dinoscope.sources.datasets import load_dataset
 
 __all__ = ["broken_folder", "kill_runs", "main", "make_broken_folder"]
 
@@ -75,7 +75,7 @@ def broken_folder() -> str:
         folder.mkdir()
         broken = make_broken_folder(folder)
         code = (
-            "import resource, sys; from dinoscope.cli import main\n"
+            "import resource, sys; from dinoscope.cli.main import main\n"
             "try:\n main()\n"
             "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         )
@@ -109,7 +109,7 @@ from dinoscope import Collection
 print("ready", flush=True)
 Collection.from_images("fashion-mnist-test", sys.argv[1], model="mini-fashion", limit=6000)
 """
-_SMALL_PARTS = "import dinoscope.embedding as e; e._PART_ROWS = 256\n"
+_SMALL_PARTS = "import dinoscope.embedding.pipeline as e; e._PART_ROWS = 256\n"
 
 
 def kill_runs(times: int, seed: int) -> str:

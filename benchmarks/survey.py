@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.million import _peak
-from dinoscope import store
+from dinoscope.analysis.maps.quality import map_quality
 from dinoscope.collection import Collection
-from dinoscope.map_quality import map_quality
-from dinoscope.surveys import survey
+from dinoscope.storage.files import write_json
+from dinoscope.storage.tables import write_table
+from dinoscope.survey.survey import survey
 
 __all__ = ["main"]
 
@@ -74,16 +75,16 @@ def _write_collection(folder: Path, vectors: NDArray[np.float32]) -> None:
 
     count, width = vectors.shape
     manifest = {"format": 1, "source": {"kind": "array", "name": "synthetic"}, "vectors": "synthetic"}
-    store.write_json(folder / "collection.json", manifest, checked=True)
+    write_json(folder / "collection.json", manifest, checked=True)
     described = {"model": "synthetic", "dim": width, "resolution": 32}
-    store.write_json(folder / "vectors" / "synthetic" / "model.json", described, checked=True)
+    write_json(folder / "vectors" / "synthetic" / "model.json", described, checked=True)
     texts, nothing = pa.array(map(str, range(count))), pa.nulls(count, pa.string())
     columns = {"row": np.arange(count), "id": texts, "key": texts, "label": nothing, "split": nothing}
-    store.write_table(folder / "images.parquet", {**columns, "removed": np.zeros(count, bool)})
+    write_table(folder / "images.parquet", {**columns, "removed": np.zeros(count, bool)})
     for number, first in enumerate(range(0, count, _PART)):
         rows = np.arange(first, min(first + _PART, count))
         part = folder / "vectors" / "synthetic" / f"part-{number:05}.parquet"
-        store.write_table(part, {"row": rows, "vector": np.asarray(vectors[rows[0] : rows[-1] + 1])})
+        write_table(part, {"row": rows, "vector": np.asarray(vectors[rows[0] : rows[-1] + 1])})
 
 
 def main() -> None:

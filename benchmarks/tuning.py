@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope import Collection
-from dinoscope.knn import in_threads, neighbors
-from dinoscope.map_quality import label_silhouette, map_quality
-from dinoscope.metrics import draw_rows, neighborhood_preservation
-from dinoscope.projection import pca, tsne, umap
-from dinoscope.tune import MIN_DIST, N_NEIGHBORS, pareto_front, tune
+from dinoscope.analysis.maps.projection import pca, tsne, umap
+from dinoscope.analysis.maps.quality import label_silhouette, map_quality
+from dinoscope.analysis.maps.tuning import MIN_DIST, N_NEIGHBORS, pareto_front, tune
+from dinoscope.analysis.metrics.maps import draw_rows, neighborhood_preservation
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.base.parallel import in_threads
 
 _TARGET = 240  # seconds
 

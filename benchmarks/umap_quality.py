@@ -1,7 +1,7 @@
 """How good and how fast fastumap's maps are beside umap-learn's: ``python -m benchmarks.umap_quality``.
 
-Both engines get the same neighbour graph and settings through ``dinoscope.projection.umap``. The first map of a
-process includes what umap-learn compiles, because a user waits for that too; later ones (``--repeats``) do not.
+Both engines get the same neighbour graph and settings through ``dinoscope.umap``. The first map of a process includes
+what umap-learn compiles, because a user waits for that too; later ones (``--repeats``) do not.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dinoscope
-from dinoscope.knn import l2_normalize, neighbors
-from dinoscope.metrics import silhouette, trustworthiness
-from dinoscope.projection import Engine, umap
+from dinoscope.analysis.maps.projection import Engine, umap
+from dinoscope.analysis.metrics.maps import trustworthiness
+from dinoscope.analysis.metrics.silhouette import silhouette
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.base.vectors import l2_normalize
 
 _DATA = Path(dinoscope.__file__).parent / "data"
 

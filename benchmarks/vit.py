@@ -57,7 +57,7 @@ def make_weights(folder: Path) -> None:
 
 def dinoscope_rate(folder: Path, name: str, device: str, resolution: str, images: str) -> dict[str, float]:
     """Embed with dinoscope; return images a second."""
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
 
     encoder = Encoder(str(folder / name), device=device, resolution=int(resolution))
     return _rate(encoder.encode, _images(int(images)))
@@ -84,7 +84,7 @@ def torch_matrix_rate(precision: str) -> dict[str, float]:
 
 def cosine(folder: Path, name: str, images: str) -> dict[str, float]:
     """Return the least cosine between the vectors of fp32 and of bf16."""
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
 
     chosen = _images(int(images))
     plain, short = (Encoder(str(folder / name), device=device).encode(chosen) for device in ("cpu", "openvino"))
@@ -114,7 +114,7 @@ def notebook_job(folder: Path, name: str, images: str) -> dict[str, float]:
 
 def first_vector(folder: Path, name: str) -> dict[str, float]:
     """Embed one image."""
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
 
     Encoder(str(folder / name), device="cpu").encode(_images(1))
     return {}
@@ -122,7 +122,7 @@ def first_vector(folder: Path, name: str) -> dict[str, float]:
 
 def batch_of_16(folder: Path, name: str) -> dict[str, float]:
     """Embed two batches of 16."""
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
 
     Encoder(str(folder / name), device="cpu", batch_size=16).encode(_images(32))
     return {}
@@ -176,14 +176,14 @@ def _import_torch() -> tuple[Any, Any]:
 
 
 def _images(count: int) -> list[Any]:
-    from dinoscope.datasets import load_dataset
+    from dinoscope.sources.datasets import load_dataset
 
     source = load_dataset("fashion-mnist-test")
     return [source.load(index) for index in range(count)]
 
 
 def _labels(count: int) -> list[str | None]:
-    from dinoscope.datasets import load_dataset
+    from dinoscope.sources.datasets import load_dataset
 
     return [item.label for item in load_dataset("fashion-mnist-test").items[:count]]
 

@@ -16,7 +16,7 @@ def cli_page() -> str:
     """Return the reference of the command line, from the commands themselves."""
     import typer
 
-    from dinoscope.cli import app
+    from dinoscope.cli.main import app
 
     group: Any = typer.main.get_command(app)
     page = [NOTE, "# Command line\n\n", f"{group.help}\n\n"]
@@ -48,7 +48,7 @@ def _parameter_row(parameter: Any) -> str:
 
 def models_page() -> str:
     """Return the table of models."""
-    from dinoscope.models import LICENCE_LINKS, MODELS
+    from dinoscope.models.catalogue import LICENCE_LINKS, MODELS
 
     page = [NOTE, "# Models\n\n", "| model | MB | input | vector | licence | weights | |\n", "| --- " * 7, "|\n"]
     for row in MODELS.values():

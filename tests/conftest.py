@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from dinoscope import cli
+from dinoscope.cli import main as cli
 from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dinoscope.decode import read_reduced, thumbnail
 from dinoscope.errors import ImageError
+from dinoscope.sources.decode import read_reduced, thumbnail
 from tests.pictures import encoded
 
 _SECONDS = 5

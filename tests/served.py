@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
-from dinoscope.images import ArraySource
-from dinoscope.server import create_app
+from dinoscope.embedding.pipeline import embed_source
+from dinoscope.models.encoder import Encoder
+from dinoscope.server.app import create_app
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
 
 N = 130
 ADDRESS = "http://127.0.0.1:8347"

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import Collection, clusters, stages
-from dinoscope.datasets import load_dataset
+from dinoscope import Collection
+from dinoscope.analysis.clusters import clustering as clusters
+from dinoscope.analysis.labels.classifier import Classifier
+from dinoscope.analysis.maps.projection import place
+from dinoscope.analysis.maps.quality import map_quality
 from dinoscope.errors import InputError
-from dinoscope.map_quality import map_quality
-from dinoscope.projection import place
-from dinoscope.verdicts import Classifier
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.stages import results as stages
 
 N = 120
 WRONG = 7  # has the label of another class
@@ -157,7 +159,9 @@ def test_results_of_other_labels_are_stale(folder, tmp_path, monkeypatch):
     pixels = load_dataset("fashion-mnist-test").pixels[[*range(N), COPIES[0], N, N + 1]]
     stale = []
     with monkeypatch.context() as patch:
-        patch.setattr("dinoscope.embedding._remove_stale", lambda path: stale.extend(stages.stale_results(path)))
+        patch.setattr(
+            "dinoscope.embedding.pipeline._remove_stale", lambda path: stale.extend(stages.stale_results(path))
+        )
         Collection.from_images(pixels, path, model="mini-fashion", labels=["a", "b"] * ((N + 3) // 2) + ["a"])
     assert {each.parent.name for each in stale} >= {"evaluation"}
     assert not any(each.parent.name == "neighbors" for each in stale)

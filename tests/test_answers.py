@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.duplicate_threshold import ENOUGH
-from dinoscope.duplicates import group_pairs, score_pairs
+from dinoscope.analysis.cleaning.duplicates import group_pairs, score_pairs
+from dinoscope.analysis.cleaning.threshold import ENOUGH
 from dinoscope.errors import InputError
+from dinoscope.sources.datasets import load_dataset
 
 COUNT = 150
 

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope import store
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import ORDER_SEED, embed_source, read_progress
-from dinoscope.encoder import Encoder
-from dinoscope.images import ArraySource
+from dinoscope.embedding.pipeline import ORDER_SEED, embed_source
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.storage.progress import read_progress
+from dinoscope.storage.tables import list_parts, read_table
 
 N = 350
 FIRST = 128
@@ -21,7 +22,7 @@ def _small():
     """The same with fewer images, however slow the machine is."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (("_SAMPLE_FROM", 300), ("_FIRST_ROWS", FIRST), ("_PART_SECONDS", 1e9)):
-            patch.setattr(f"dinoscope.embedding.{name}", value)
+            patch.setattr(f"dinoscope.embedding.pipeline.{name}", value)
         yield
 
 
@@ -45,9 +46,7 @@ def undisturbed(tmp_path_factory, encoder, source):
 
 
 def stored_rows(path):
-    return [
-        store.read_table(part, ["row"])[0]["row"].tolist() for part in store.list_parts(next(path.glob("vectors/*")))
-    ]
+    return [read_table(part, ["row"])[0]["row"].tolist() for part in list_parts(next(path.glob("vectors/*")))]
 
 
 def test_the_first_part_is_a_random_sample_that_another_process_can_use(tmp_path, encoder, source):

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope.augmentation import AugmentedSource, augment
-from dinoscope.images import ArraySource, open_source
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.augmentation import AugmentedSource, augment
+from dinoscope.sources.opening import open_source
 
 GREY = np.full((60, 90, 3), 128, np.uint8)
 

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from dinoscope import report_explorer
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
+from dinoscope.report import embedded as report_explorer
+from dinoscope.sources.datasets import load_dataset
 from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE
 
 pytestmark = pytest.mark.browser

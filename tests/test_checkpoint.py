@@ -7,8 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from dinoscope.checkpoint import read_checkpoint
 from dinoscope.errors import ModelError
+from dinoscope.models.checkpoint import read_checkpoint
 from tests.reference.common import DATA, header, shapes_of, values, write_by_rule
 
 # Names of our own; those of block 0 stand for all blocks.

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope import dataset_files, datasets
-from dinoscope.dataset_files import BATCHES, parse_batch
-from dinoscope.datasets import DATASETS, load_dataset
 from dinoscope.errors import DownloadError, SourceError
+from dinoscope.sources import dataset_files, datasets, download
+from dinoscope.sources.dataset_files import BATCHES, parse_batch
+from dinoscope.sources.datasets import DATASETS, load_dataset
 from tests.test_datasets import empty, mirror, send, whole  # noqa: F401  fixtures
 
 ARCHIVE, FOLDER = "cifar-10-python.tar.gz", "cifar-10-batches-py"
@@ -225,7 +225,7 @@ def test_the_table_names_what_the_author_publishes():
 @pytest.mark.parametrize("sub", ["", "cifar-10"])
 @pytest.mark.parametrize("where", ["argument", "environment", "cache", "system"])
 def test_each_place_is_enough(small, monkeypatch, tmp_path, where, sub, packed):
-    monkeypatch.setattr(datasets, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     root = small if where == "cache" else tmp_path / "here"
     if packed:
         (root / sub).mkdir(parents=True)
@@ -243,7 +243,7 @@ def test_each_place_is_enough(small, monkeypatch, tmp_path, where, sub, packed):
 
 
 def test_both_splits_in_the_order_of_the_batches(small, monkeypatch, tmp_path):
-    monkeypatch.setattr(datasets, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     (tmp_path / ARCHIVE).write_bytes(ARCHIVE_BYTES)
     source = load_dataset("cifar10", tmp_path)
     assert (source.kind, source.pixels.shape) == ("dataset", (6 * IMAGES, 32, 32, 3))
@@ -261,12 +261,12 @@ def test_both_splits_in_the_order_of_the_batches(small, monkeypatch, tmp_path):
 
 
 def test_the_folder_of_the_batches_may_be_named_itself(small, monkeypatch, tmp_path):
-    monkeypatch.setattr(datasets, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     assert len(load_dataset("cifar10", unpack(tmp_path / FOLDER, FILES)).items) == 6 * IMAGES
 
 
 def test_an_archive_packed_anew_counts_and_other_content_does_not(small, monkeypatch, tmp_path):
-    monkeypatch.setattr(datasets, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     other = {**FILES, "test_batch": FILES["data_batch_1"]}
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / ARCHIVE).write_bytes(archive_file(other))
@@ -322,7 +322,7 @@ def test_fetched_once_and_kept_as_it_came(small, server, monkeypatch):
     assert len(load_dataset("cifar10-test", mirrors=[address]).items) == IMAGES
     kept = [path.name for path in (small / "cifar-10").iterdir() if path.suffix != ".lock"]
     assert kept == [ARCHIVE]
-    monkeypatch.setattr(datasets, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     assert len(load_dataset("cifar10").items) == 6 * IMAGES
 
 

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
-from dinoscope.classify import knn_accuracy, knn_accuracy_split, knn_predict, label_votes
+from dinoscope.analysis.labels.voting import knn_accuracy, knn_accuracy_split, knn_predict, label_votes
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
 
 
 def graph_of(indices: Any, similarities: Any) -> NeighborGraph:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from sklearn.neighbors import LocalOutlierFactor
 
-from dinoscope.clean import Leak, find_leaks, find_outliers
-from dinoscope.duplicates import find_duplicates
+from dinoscope.analysis.cleaning.duplicates import find_duplicates
+from dinoscope.analysis.cleaning.leaks import Leak, find_leaks
+from dinoscope.analysis.cleaning.outliers import find_outliers
+from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError
-from dinoscope.knn import neighbors
 
 
 def cloud(count: int = 300, width: int = 6, seed: int = 0) -> Any:

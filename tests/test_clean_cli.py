@@ -12,10 +12,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from dinoscope import Collection
-from dinoscope.clean_sheets import Block, Tile, draw_sheet
-from dinoscope.cli_clean import clean
-from dinoscope.datasets import load_dataset
+from dinoscope.cli.clean import clean
 from dinoscope.errors import InputError, WriteError
+from dinoscope.plots.sheets import Block, Tile, draw_sheet
+from dinoscope.sources.datasets import load_dataset
 
 app = typer.Typer()
 app.command("clean")(clean)

@@ -7,11 +7,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.cluster import AgglomerativeClustering
 
-from dinoscope.datasets import load_dataset
-from dinoscope.duplicates import Pairs, complete_linkage, find_duplicates
+from dinoscope.analysis.cleaning.duplicates import Pairs, complete_linkage, find_duplicates
+from dinoscope.analysis.cleaning.fingerprints import fingerprints, picture_agreement
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 from dinoscope.errors import InputError
-from dinoscope.fingerprints import fingerprints, picture_agreement
-from dinoscope.knn import NeighborGraph, neighbors
+from dinoscope.sources.datasets import load_dataset
 
 
 def pairs_of(scores: Any) -> Pairs:
@@ -121,7 +121,7 @@ def test_an_approximate_graph_is_searched_again_only_where_it_held_copies(monkey
     expected = find_duplicates(vectors)
     graph = neighbors(vectors)
     graph = NeighborGraph(graph.indices, graph.similarities, recall=0.99)
-    monkeypatch.setattr("dinoscope.duplicates.neighbors", None)
+    monkeypatch.setattr("dinoscope.analysis.cleaning.duplicates.neighbors", None)
     found = find_duplicates(vectors, graph=graph)
     assert found.groups == expected.groups
     assert (0, 200, 230, 232) in found.groups

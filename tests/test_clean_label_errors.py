@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dinoscope.analysis.labels.label_errors import _clear_pairs, find_label_errors, self_test, vote_shares
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, neighbors
-from dinoscope.label_errors import _clear_pairs, find_label_errors, self_test, vote_shares
 
 
 def blobs(count: int = 2000, groups: int = 6, spread: float = 0.25, seed: int = 0) -> tuple[Any, Any]:

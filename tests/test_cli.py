@@ -13,11 +13,14 @@ import pytest
 import typer
 from PIL import Image
 
-from dinoscope import Collection, __version__, cli, datasets
-from dinoscope.datasets import load_dataset
-from dinoscope.models import DEFAULT_MODEL, MODELS
-from dinoscope.progress import Progress
-from dinoscope.terminal import embedding_progress, print_table, say
+from dinoscope import Collection
+from dinoscope._version import __version__
+from dinoscope.cli import main as cli
+from dinoscope.cli.terminal import embedding_progress, print_table, say
+from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
+from dinoscope.sources import datasets
+from dinoscope.sources.datasets import DATASETS, load_dataset
+from dinoscope.storage.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def photos(tmp_path_factory):
 def collection(photos):
     target = photos.parent / "photos.dino"
     subprocess.run(
-        [sys.executable, "-m", "dinoscope.cli", "embed", str(photos), "-o", str(target), "--model", "mini-fashion"],
+        [sys.executable, "-m", "dinoscope", "embed", str(photos), "-o", str(target), "--model", "mini-fashion"],
         check=True, capture_output=True,
     )  # fmt: skip
     return target
@@ -74,7 +77,7 @@ def test_every_command_shows_an_example(run, name):
 def test_help_loads_nothing_heavy():
     code = (
         "import sys; sys.argv = ['dinoscope', '--help']\n"
-        "from dinoscope.cli import main\n"
+        "from dinoscope.cli.main import main\n"
         "try:\n main()\nexcept SystemExit: pass\n"
         "print([m for m in ('numpy', 'onnxruntime', 'pyarrow', 'sklearn', 'matplotlib', 'PIL') if m in sys.modules])"
     )
@@ -121,8 +124,8 @@ def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
 
 
 def test_demo_on_a_set_that_cannot_be_fetched_is_one_line(run, tmp_path, monkeypatch):
-    row = dataclasses.replace(datasets.DATASETS["cifar10-test"], mirrors=("http://127.0.0.1:9",))
-    monkeypatch.setitem(datasets.DATASETS, "cifar10-test", row)
+    row = dataclasses.replace(DATASETS["cifar10-test"], mirrors=("http://127.0.0.1:9",))
+    monkeypatch.setitem(DATASETS, "cifar10-test", row)
     monkeypatch.setattr(datasets, "_cache", lambda: tmp_path / "cache")
     monkeypatch.setattr(datasets, "_SYSTEM", tmp_path)
     monkeypatch.delenv("DINOSCOPE_DATA", raising=False)
@@ -255,7 +258,7 @@ def named(tmp_path_factory):
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_pipe_that_lacks_a_letter_ends_no_command(named, options):
-    command = [sys.executable, "-m", "dinoscope.cli", "info", str(named), *options]
+    command = [sys.executable, "-m", "dinoscope", "info", str(named), *options]
     done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, check=True)
     assert b"\\u0436\\u0443\\u043a" in done.stdout
     if options:

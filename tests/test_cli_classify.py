@@ -7,11 +7,11 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from dinoscope.cli_classify import classify, evaluate
+from dinoscope.cli.classify import classify, evaluate
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
 from dinoscope.errors import ImageError, InputError, WriteError
-from dinoscope.images import ArraySource
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
 
 app = typer.Typer()
 app.command()(classify)
@@ -154,7 +154,7 @@ def test_very_many_labels_are_not_all_listed(dataset, tmp_path, monkeypatch):
     out = run("evaluate", tmp_path / "c")[0]
     assert f"the 30 labels with the most mistakes, of {len(set(labels))}; --json has all of them" in out
     found = json.loads(run("evaluate", tmp_path / "c", "--json")[0])
-    monkeypatch.setattr("dinoscope.evaluation.MOST_COUNTED", 20)
+    monkeypatch.setattr("dinoscope.analysis.labels.evaluation.MOST_COUNTED", 20)
     less = json.loads(run("evaluate", tmp_path / "c", "--json")[0])
     assert less["counts"] is None
     assert (less["labels"], less["confusions"]) == (found["labels"], found["confusions"])

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.cluster_plots import cluster_label_figure, cluster_picture, match_order
-from dinoscope.clusters import kmeans
-from dinoscope.datasets import load_dataset
+from dinoscope.analysis.clusters.clustering import kmeans
+from dinoscope.base.digests import digest_json
 from dinoscope.errors import InputError
-from dinoscope.store import digest
+from dinoscope.plots.clusters import cluster_label_figure, cluster_picture, match_order
+from dinoscope.sources.datasets import load_dataset
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_purity_is_of_the_labelled_images(run, collection, tmp_path):
 
 
 def test_clusters_of_which_the_nulls_sample_holds_nothing(collection, monkeypatch):
-    monkeypatch.setattr("dinoscope.analysis_clusters._NULL_IMAGES", 30)
+    monkeypatch.setattr("dinoscope.stages.clusters._NULL_IMAGES", 30)
     for k in (26, 28):
         judged = Collection(collection).judge(k, nulls=True)
         assert len(judged.also_in) == k
@@ -160,7 +160,9 @@ def test_stored_clusters_of_plain_k_means_stay_valid(collection):
     np.testing.assert_array_equal(again.clusters(5).labels, plain.labels)
     settings = {"method": "kmeans", "k": 5, "seed": 0}  # what keys were made of before there were other methods
     assert again.stages["clusters"].settings == settings
-    assert (collection / "results" / "clusters" / f"{digest('clusters', 1, again.state, settings)}.parquet").exists()
+    assert (
+        collection / "results" / "clusters" / f"{digest_json('clusters', 1, again.state, settings)}.parquet"
+    ).exists()
     assert again.stages["clusters"].stored
     np.testing.assert_allclose(again.clusters(5, method="ward").centers, ward.centers, atol=1e-6)
 

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.analysis_difference import same_pictures
-from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.stages.difference import same_pictures
 
 SHARED, SANDALS = 30, 40
 

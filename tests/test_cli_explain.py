@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.datasets import load_dataset
 from dinoscope.errors import InputError
+from dinoscope.sources.datasets import load_dataset
 
 COUNT = 400
 

@@ -9,13 +9,15 @@ import time
 import pytest
 from PIL import Image
 
-from dinoscope import Collection, store
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import EmbedSummary, embed_source
-from dinoscope.encoder import Encoder
-from dinoscope.images import open_source
-from dinoscope.progress import RunningEmbedding
-from dinoscope.terminal import summarise
+from dinoscope import Collection
+from dinoscope.cli.terminal import summarise
+from dinoscope.embedding.pipeline import EmbedSummary, embed_source
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.opening import open_source
+from dinoscope.storage.files import read_json, write_json
+from dinoscope.storage.progress import RunningEmbedding
+from dinoscope.storage.tables import list_parts, read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def test_a_row_without_a_vector_yet_is_told_from_one_that_is_none(run, partial, 
 
 def test_while_an_embedding_runs_nobody_is_told_to_start_one(run, partial, monkeypatch):
     running = RunningEmbedding(20, 61, 20, 9.0, 5.0, "mini-fashion", os.getpid(), "here", time.time())
-    monkeypatch.setattr("dinoscope.progress.read_progress", lambda _path: running)
+    monkeypatch.setattr("dinoscope.storage.progress.read_progress", lambda _path: running)
     assert "20 of 61 images have vectors; an embedding that runs now adds the rest" in run("search", partial, 1)[2]
     assert "20 (41 more are not embedded yet: a process is at it)" in run("info", partial)[1]
 
@@ -115,10 +117,10 @@ def test_variants_of_a_model_can_be_told_apart_and_named(run, photos, tmp_path):
 def test_info_tells_device_and_precision(run, whole, tmp_path):
     path = shutil.copytree(whole, tmp_path / "c")
     (folder,) = (path / "vectors").iterdir()
-    store.write_json(folder / "model.json", {**store.read_json(folder / "model.json"), "precision": "bf16"})
-    (part,) = store.list_parts(folder)
-    columns, meta = store.read_table(part)
-    store.write_table(part, columns, {"made_by": {**meta["made_by"], "device": "openvino"}})
+    write_json(folder / "model.json", {**read_json(folder / "model.json"), "precision": "bf16"})
+    (part,) = list_parts(folder)
+    columns, meta = read_table(part)
+    write_table(part, columns, {"made_by": {**meta["made_by"], "device": "openvino"}})
     assert "mini-fashion, in bf16, on openvino (--model mini-fashion-28px-" in run("info", path)[1]
 
 

@@ -11,21 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from dinoscope import Collection, map_plots
-from dinoscope.datasets import load_dataset
+from dinoscope import Collection
+from dinoscope.analysis.maps.projection import Method
+from dinoscope.analysis.maps.quality import MeasuredMap, map_quality
+from dinoscope.analysis.maps.tuning import tune
 from dinoscope.errors import InputError
-from dinoscope.map_plots import (
-    figures_of,
-    flat_view,
-    maps_figure,
-    solid_map_figure,
-    trust_map_figure,
-    tuning_figure,
-)
-from dinoscope.map_quality import MeasuredMap, map_quality
-from dinoscope.plots import ACCENT, PALETTE
-from dinoscope.projection import Method
-from dinoscope.tune import tune
+from dinoscope.plots import maps as map_plots
+from dinoscope.plots.canvas import ACCENT
+from dinoscope.plots.maps import figures_of, flat_view, maps_figure, solid_map_figure, trust_map_figure, tuning_figure
+from dinoscope.plots.palette import PALETTE
+from dinoscope.sources.datasets import load_dataset
 
 METHODS = get_args(Method)
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dinoscope import cli_models as module
-from dinoscope import hub as hub_module
-from dinoscope.cli import app
-from dinoscope.models import MODELS
+from dinoscope.cli import models as module
+from dinoscope.cli.main import app
+from dinoscope.models import hub as hub_module
+from dinoscope.models.catalogue import MODELS
 from tests.test_hub import COMMIT, CONFIG, GATED, SMALL, WEIGHTS, Hub, cache, hub, settle
 
 __all__ = ["cache", "hub", "settle"]  # fixtures
@@ -48,7 +48,7 @@ def program(hub: Hub, tmp_path: Path) -> Program:
         kept.pop(name, None)
 
     def call(*args: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dinoscope.cli", "models", *map(str, args)]
+        command = [sys.executable, "-m", "dinoscope", "models", *map(str, args)]
         result = subprocess.run(command, env=kept | environment, capture_output=True, text=True, cwd=tmp_path)
         assert result.returncode == code, result.stderr
         return result
@@ -92,7 +92,7 @@ def test_on_a_terminal_each_model_is_one_line(monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
     said: list[str] = []
-    monkeypatch.setattr("dinoscope.terminal.say", said.append)
+    monkeypatch.setattr("dinoscope.cli.terminal.say", said.append)
     module._print_models(list(MODELS.values()), dict.fromkeys(MODELS, False))
     left_out = {80: "images/s and descriptions", 100: "descriptions"}.get(columns)
     assert said == ([f"{left_out} need a terminal of 120 columns, or --json"] if left_out else [])
@@ -131,7 +131,8 @@ def test_every_command_shows_an_example(invoke, name):
 
 def test_help_loads_neither_hub_nor_table():
     code = (
-        "import sys, dinoscope.cli; print([m for m in sys.modules if m.startswith(('huggingface', 'dinoscope.hub'))])"
+        "import sys, dinoscope.cli.main; "
+        "print([m for m in sys.modules if m.startswith(('huggingface', 'dinoscope.models.hub'))])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 

@@ -7,7 +7,8 @@ import pytest
 from onnx import numpy_helper
 from sklearn import metrics as reference
 
-from dinoscope.cluster_quality import (
+from dinoscope.analysis.clusters.clustering import cluster, kmeans
+from dinoscope.analysis.clusters.quality import (
     agreement,
     best_match,
     cohesion,
@@ -18,12 +19,11 @@ from dinoscope.cluster_quality import (
     stability,
     weak_clusters,
 )
-from dinoscope.clusters import cluster, kmeans
-from dinoscope.datasets import load_dataset
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import l2_normalize
-from dinoscope.models import get_model, read_weights
-from dinoscope.untrained import pixel_vectors, redraw_weights, untrained_vectors
+from dinoscope.models.baselines import pixel_vectors, redraw_weights, untrained_vectors
+from dinoscope.models.catalogue import get_model, read_weights
+from dinoscope.sources.datasets import load_dataset
 
 
 def blobs(sizes=(60, 100, 80), width=12, seed=0):

@@ -10,10 +10,10 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.mixture import GaussianMixture
 
-from dinoscope import cluster_methods
-from dinoscope.clusters import choose_k, cluster, find_medoids, kmeans, umap_space
+from dinoscope.analysis.clusters import methods as cluster_methods
+from dinoscope.analysis.clusters.clustering import choose_k, cluster, find_medoids, kmeans, umap_space
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import l2_normalize
 
 
 def blobs(sizes: tuple[int, ...] = (60, 100, 80), width: int = 10, seed: int = 0) -> tuple[Any, Any]:
@@ -123,7 +123,7 @@ def test_one_direction_is_one_cluster_whatever_rounding_says(method):
 def test_a_sample_of_copies_alone_is_no_end(monkeypatch):
     vectors = np.tile([1.0, 2.0, 3.0], (400, 1))
     vectors[77] = [3.0, 2.0, 1.0]
-    monkeypatch.setattr("dinoscope.clusters._SAMPLE", 20)
+    monkeypatch.setattr("dinoscope.analysis.clusters.clustering._SAMPLE", 20)
     for method in ("kmeans", "ward", "gmm"):
         assert np.bincount(cluster(vectors, method=method).labels).tolist() == [399, 1]
     assert choose_k(vectors, sample=20).k == 2

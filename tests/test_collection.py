@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_score
 
-from dinoscope import store
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.decode import thumbnail
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
-from dinoscope.images import ArraySource
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.decode import thumbnail
+from dinoscope.storage.files import write_json
 
 N = 240
 
@@ -237,7 +237,7 @@ def test_missing_model_lists_what_there_is(folder):
 
 
 def test_other_format_is_refused(tmp_path):
-    store.write_json(tmp_path / "collection.json", {"format": 99, "source": {"kind": "array", "name": "x"}})
+    write_json(tmp_path / "collection.json", {"format": 99, "source": {"kind": "array", "name": "x"}})
     with pytest.raises(CollectionError, match="has format 99, this version of dinoscope reads 1"):
         Collection(tmp_path)
 

@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import kendalltau
 from sklearn.metrics import average_precision_score
 
-from dinoscope.compare import (
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.analysis.ranking import (
     Contender,
     VectorScores,
     advise,
@@ -20,7 +21,6 @@ from dinoscope.compare import (
     stratified_sample,
 )
 from dinoscope.errors import InputError
-from dinoscope.knn import neighbors
 
 
 def blobs(count=120, groups=4, dim=16, spread=0.6, seed=0):

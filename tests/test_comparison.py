@@ -7,13 +7,15 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from dinoscope.cli_compare import compare
+from dinoscope.cli.compare import compare
 from dinoscope.collection import Collection
-from dinoscope.compare_plots import comparison_figure
 from dinoscope.comparison import _find_again, compare_models
 from dinoscope.errors import DinoscopeError, InputError
-from dinoscope.images import ArraySource, open_source, select
-from dinoscope.untrained import PixelEncoder, UntrainedEncoder
+from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
+from dinoscope.plots.ranking import comparison_figure
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.opening import open_source
+from dinoscope.sources.selection import select
 from tests.checkpoints import save_vit
 
 app = typer.Typer(pretty_exceptions_enable=False)

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dinoscope import datasets as module
-from dinoscope.dataset_files import parse_idx
-from dinoscope.datasets import DATASETS, list_datasets, load_array_file, load_dataset
 from dinoscope.errors import DownloadError, SourceError
-from dinoscope.models import MODELS
+from dinoscope.models.catalogue import MODELS
+from dinoscope.sources import datasets, download
+from dinoscope.sources.array import load_array_file
+from dinoscope.sources.dataset_files import DataFile, parse_idx
+from dinoscope.sources.datasets import DATASETS, list_datasets, load_dataset
 
-SHIPPED = Path(module.__file__).with_name("data")
+SHIPPED = Path(datasets.__file__).with_name("data")
 IMAGES, LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
 NAME = "fashion-mnist-test"
 
@@ -28,9 +29,9 @@ NAME = "fashion-mnist-test"
 def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without any data set; returns its cache."""
     cache = tmp_path / "cache"
-    monkeypatch.setattr(module, "_SHIPPED", tmp_path / "no-package")
-    monkeypatch.setattr(module, "_SYSTEM", tmp_path / "no-system")
-    monkeypatch.setattr(module, "_cache", lambda: cache)
+    monkeypatch.setattr(datasets, "_SHIPPED", tmp_path / "no-package")
+    monkeypatch.setattr(datasets, "_SYSTEM", tmp_path / "no-system")
+    monkeypatch.setattr(datasets, "_cache", lambda: cache)
     monkeypatch.delenv("DINOSCOPE_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return cache
@@ -104,8 +105,8 @@ def test_table():
 
 
 def test_shipped_files_need_nothing_else(empty, monkeypatch):
-    monkeypatch.setattr(module, "_SHIPPED", SHIPPED)
-    monkeypatch.setattr(module, "_download", no_download)
+    monkeypatch.setattr(datasets, "_SHIPPED", SHIPPED)
+    monkeypatch.setattr(download, "_download", no_download)
     source = load_dataset(NAME)
     assert (source.name, source.kind, source.pixels.shape) == (NAME, "dataset", (10_000, 28, 28))
     names = source.dataset.class_names
@@ -120,7 +121,7 @@ def test_shipped_files_need_nothing_else(empty, monkeypatch):
 
 
 def test_both_splits_where_the_files_are_here(monkeypatch):
-    monkeypatch.setattr(module, "_download", not_here)
+    monkeypatch.setattr(download, "_download", not_here)
     try:
         source = load_dataset("fashion-mnist")
     except LookupError:
@@ -143,7 +144,7 @@ def test_both_splits_where_the_files_are_here(monkeypatch):
 
 def test_places_in_order(monkeypatch, tmp_path):
     monkeypatch.setenv("DINOSCOPE_DATA", str(tmp_path / "env"))
-    places = module._places(DATASETS[NAME], tmp_path / "wish")
+    places = datasets._places(DATASETS[NAME], tmp_path / "wish")
     wish, env, cache, system, shipped = places[::2]
     assert (wish, env) == (tmp_path / "wish", tmp_path / "env")
     assert cache.parts[-2:] == ("dinoscope", "datasets")
@@ -154,18 +155,18 @@ def test_places_in_order(monkeypatch, tmp_path):
 @pytest.mark.parametrize("sub", ["", "fashion-mnist"])
 @pytest.mark.parametrize("where", ["argument", "environment", "cache", "system"])
 def test_each_place_is_enough(empty, monkeypatch, tmp_path, where, sub):
-    monkeypatch.setattr(module, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     root = empty if where == "cache" else tmp_path / "here"
     copy_files(root / sub)
     if where == "environment":
         monkeypatch.setenv("DINOSCOPE_DATA", str(root))
     if where == "system":
-        monkeypatch.setattr(module, "_SYSTEM", root)
+        monkeypatch.setattr(datasets, "_SYSTEM", root)
     assert len(load_dataset(NAME, root if where == "argument" else None).items) == 10_000
 
 
 def test_unpacked_files_count_and_damaged_ones_do_not(empty, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     bad, good = copy_files(tmp_path / "bad"), copy_files(tmp_path / "good")
     (bad / IMAGES).write_bytes((SHIPPED / IMAGES).read_bytes()[:-100])
     (bad / LABELS).write_bytes(gzip.compress(bytes(10_008)))
@@ -193,7 +194,7 @@ def test_download_verifies_and_keeps(empty, mirror, monkeypatch):
     source = load_dataset(NAME, mirrors=[mirror(whole)])
     assert source.items[0].label == "Ankle boot"
     assert kept(empty) == [IMAGES, LABELS]
-    monkeypatch.setattr(module, "_download", no_download)
+    monkeypatch.setattr(download, "_download", no_download)
     assert len(load_dataset(NAME).items) == 10_000
 
 
@@ -302,7 +303,7 @@ def test_images_and_labels_that_do_not_fit(empty, monkeypatch, tmp_path):
         ("l.gz", b"\0\0\x08\x01" + struct.pack(">I", 3) + bytes(3)),
     ):
         (tmp_path / name).write_bytes(gzip.compress(data))
-        files.append(module.DataFile(name, 0, len(data), hashlib.sha256(data).hexdigest()))
+        files.append(DataFile(name, 0, len(data), hashlib.sha256(data).hexdigest()))
     row = dataclasses.replace(DATASETS[NAME], name="odd", parts=(("test", files[0], files[1]),))
     monkeypatch.setitem(DATASETS, "odd", row)
     with pytest.raises(SourceError, match=r"test: \(3,\) labels do not fit \(2, 1, 1\) images"):

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import decode
-from dinoscope.decode import ReducedImage, UnreadableError, read_image, read_reduced, thumbnail
 from dinoscope.errors import ImageError, InputError
+from dinoscope.sources import decode
+from dinoscope.sources.decode import ReducedImage, UnreadableError, read_image, read_reduced, thumbnail
 from tests.pictures import BLUE, GREEN, GREYS, RED, WHITE, bare_png, chunk, corners, encoded, photo, repeated
 
 # --- decoding ---------------------------------------------------------------------------------------------------------

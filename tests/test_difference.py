@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from dinoscope.difference import NeighborGraphs, find_difference, join_graphs, separation, share_changes
+from dinoscope.analysis.difference import NeighborGraphs, find_difference, join_graphs, separation, share_changes
+from dinoscope.analysis.neighbors import neighbors, query_neighbors
 from dinoscope.errors import InputError
-from dinoscope.knn import neighbors, query_neighbors
 
 
 def blobs(*counts: int, seed: int = 0, dims: int = 16, spread: float = 0.25) -> Any:

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from dinoscope.duplicate_threshold import ENOUGH, choose_pairs, fit_threshold
-from dinoscope.duplicates import LEAST
+from dinoscope.analysis.cleaning.duplicates import LEAST
+from dinoscope.analysis.cleaning.threshold import ENOUGH, choose_pairs, fit_threshold
 from dinoscope.errors import InputError
 
 

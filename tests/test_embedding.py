@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import store
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.decode import UnreadableError, thumbnail
-from dinoscope.embedding import Progress, embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, SourceError
-from dinoscope.images import ArraySource, load_reduced, open_source
-from dinoscope.integrity import verify_collection
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.base import load_reduced
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.decode import UnreadableError, thumbnail
+from dinoscope.sources.opening import open_source
+from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage import tables
+from dinoscope.storage.progress import Progress
+from dinoscope.storage.tables import read_table, write_table
 from tests.reference.preprocess import picture
 
 
@@ -121,7 +125,7 @@ def test_large_jpegs_are_decoded_reduced_and_recorded_whole(tmp_path, encoder):
     source = open_source(tmp_path / "photos")
     embed_source(source, tmp_path / "c", encoder)
     collection = Collection(tmp_path / "c")
-    details = store.read_table(tmp_path / "c" / "details" / "part-00000.parquet")[0]
+    details = read_table(tmp_path / "c" / "details" / "part-00000.parquet")[0]
     assert (details["width"].tolist(), details["height"].tolist()) == ([1200, 800], [1000, 1200])
     reduced = [load_reduced(source, index, encoder.preprocessing.least(28)) for index in range(2)]
     assert [image.pixels.shape for image in reduced] == [(250, 300, 3), (300, 200, 3)]
@@ -328,7 +332,7 @@ def test_stopping_keeps_whole_batches(tmp_path, encoder, pixels):
 
 @pytest.mark.parametrize("column", ["thumbnail", "vector"])
 def test_stopping_as_a_part_was_written_stores_nothing_twice(tmp_path, encoder, pixels, monkeypatch, column):
-    write, stopped = store.write_table, list[Any]()
+    write, stopped = write_table, list[Any]()
 
     def write_and_stop(path, columns, *args, **keywords):
         write(path, columns, *args, **keywords)
@@ -336,8 +340,8 @@ def test_stopping_as_a_part_was_written_stores_nothing_twice(tmp_path, encoder, 
             stopped.append(path)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(store, "write_table", write_and_stop)
-    monkeypatch.setattr("dinoscope.embedding._PART_ROWS", 16)
+    monkeypatch.setattr(tables, "write_table", write_and_stop)
+    monkeypatch.setattr("dinoscope.embedding.pipeline._PART_ROWS", 16)
     with pytest.raises(KeyboardInterrupt):
         embed_source(ArraySource(pixels[:40]), tmp_path / "c", encoder)
     assert len(Collection(tmp_path / "c")) == 16
@@ -362,7 +366,7 @@ def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels)
     embed_source(source, tmp_path / "c", encoder)
     embed_source(source, tmp_path / "c", cast(Encoder, Other()))
     assert Collection(tmp_path / "c").vectors.shape == (20, 3)  # the last one embedded is shown
-    rows = [store.read_table(p, ["row"])[0]["row"] for p in (tmp_path / "c" / "details").glob("*.parquet")]
+    rows = [read_table(p, ["row"])[0]["row"] for p in (tmp_path / "c" / "details").glob("*.parquet")]
     assert sorted(np.concatenate(rows).tolist()) == list(range(20))
 
 
@@ -407,7 +411,7 @@ def test_kill_at_random_moments_loses_nothing(tmp_path, encoder, pixels):
     expected, got = Collection(tmp_path / "undisturbed"), Collection(target)
     assert got.rows.tolist() == expected.rows.tolist()
     np.testing.assert_array_equal(got.vectors, expected.vectors)
-    stored = [store.read_table(p, ["row"])[0]["row"] for p in target.glob("vectors/*/part-*.parquet")]
+    stored = [read_table(p, ["row"])[0]["row"] for p in target.glob("vectors/*/part-*.parquet")]
     assert len(stored) > 1
     assert sorted(np.concatenate(stored).tolist()) == list(range(300))  # none twice
     assert not list(target.rglob("*.part-*"))

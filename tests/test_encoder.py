@@ -3,10 +3,10 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 
-from dinoscope.datasets import load_dataset
-from dinoscope.encoder import Encoder
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models import MODELS, get_model, read_weights
+from dinoscope.models.catalogue import MODELS, get_model, read_weights
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
 
 BUNDLED = [name for name, row in MODELS.items() if row.family == "bundled"]
 
@@ -38,7 +38,7 @@ def test_a_vector_does_not_depend_on_its_batch(encoder, images):
 
 def test_every_grey_level_reaches_the_model_as_itself(encoder):
     """What the model's first operation receives is 0..255 exactly, for arrays of all three usual shapes."""
-    from dinoscope.images import ArraySource
+    from dinoscope.sources.array import ArraySource
 
     side = encoder.resolution
     grey = np.arange(256, dtype=np.uint8)
@@ -135,7 +135,7 @@ def test_unknown_model_names_the_nearest():
 
 
 def test_missing_and_broken_weights_are_one_clear_error(monkeypatch):
-    monkeypatch.setattr("dinoscope.loading.read_weights", lambda _row: b"nothing")
+    monkeypatch.setattr("dinoscope.models.loading.read_weights", lambda _row: b"nothing")
     with pytest.raises(ModelError, match=r"the weights of 'mini-fashion' do not load .*reinstall"):
         Encoder("mini-fashion")
     from dataclasses import replace

@@ -12,12 +12,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from dinoscope.classify import knn_predict
-from dinoscope.datasets import load_dataset
-from dinoscope.encoder import Encoder
+from dinoscope.analysis.labels.voting import knn_predict
+from dinoscope.analysis.neighbors import query_neighbors
 from dinoscope.errors import ImageError, InputError
 from dinoscope.estimators import Embedder, KNNClassifier
-from dinoscope.knn import query_neighbors
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
 
 EXPECTED_FAILURES = {
     "check_estimators_dtypes": "cuts its numbers to integers, and a row becomes zero: that has no direction, no cosine",

@@ -7,10 +7,8 @@ import sklearn.metrics
 from PIL import Image
 from scipy.stats import binomtest
 
-from dinoscope.classify import knn_accuracy, knn_accuracy_split, label_votes
-from dinoscope.classify_plots import confusion_figure, evaluation_figures, reliability_figure
-from dinoscope.errors import InputError
-from dinoscope.evaluation import (
+from dinoscope.analysis.labels.classifier import Classifier
+from dinoscope.analysis.labels.evaluation import (
     confusions,
     evaluate,
     label_scores,
@@ -18,8 +16,10 @@ from dinoscope.evaluation import (
     reliability,
     wilson_interval,
 )
-from dinoscope.knn import neighbors
-from dinoscope.verdicts import Classifier
+from dinoscope.analysis.labels.voting import knn_accuracy, knn_accuracy_split, label_votes
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.errors import InputError
+from dinoscope.plots.evaluation import confusion_figure, evaluation_figures, reliability_figure
 
 
 def blobs(count: int = 600, seed: int = 0, width: int = 6, groups: int = 4) -> tuple[Any, Any]:
@@ -207,7 +207,7 @@ def test_pictures_are_pngs_and_the_same_twice():
 def test_of_very_many_labels_pairs_are_kept_and_no_square(monkeypatch):
     vectors, labels = blobs(200, groups=8)
     usual = evaluate(vectors, labels)
-    monkeypatch.setattr("dinoscope.evaluation.MOST_COUNTED", 7)
+    monkeypatch.setattr("dinoscope.analysis.labels.evaluation.MOST_COUNTED", 7)
     found = evaluate(vectors, labels)
     assert found.counts.shape == (0, 0)
     assert (found.labels, found.confusions, found.names.tolist()) == (usual.labels, usual.confusions, list("abcdefgh"))
@@ -220,7 +220,7 @@ def test_images_are_evaluated_in_blocks(references, monkeypatch):
     vectors, labels = blobs(400)
     mask = None if references is None else np.arange(400) < references
     usual = evaluate(vectors, labels, mask)
-    monkeypatch.setattr("dinoscope.evaluation._CELLS", 30)
+    monkeypatch.setattr("dinoscope.analysis.labels.evaluation._CELLS", 30)
     sizes, ask = [], Classifier.ask
 
     def watched(self, graph):

@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import mannwhitneyu, rankdata
 from sklearn.linear_model import LinearRegression
 
+from dinoscope.analysis.explain.explanation import Explained, Explanation, explain, morans_i, variance_share
+from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError
-from dinoscope.explanation import Explained, Explanation, explain, morans_i, variance_share
-from dinoscope.explanation_facts import conclusions, direction_in_words, traits_in_words
-from dinoscope.knn import neighbors
+from dinoscope.wording.explanation import conclusions, direction_in_words, traits_in_words
 
 N = 240
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope.datasets import load_dataset
-from dinoscope.images import ArraySource
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
 from tests.served import images, make_collection
 from tests.watched import ROOT, TABLET, WIDE, Visit, served
 

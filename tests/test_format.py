@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
-from dinoscope.images import ArraySource
+from dinoscope.embedding.pipeline import embed_source
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
 
 TEXT = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^(\w+):\n\n```python\n(.*?)```", TEXT, re.MULTILINE | re.DOTALL))

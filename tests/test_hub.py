@@ -22,12 +22,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from dinoscope import archive as archive_module
-from dinoscope import hub as module
-from dinoscope.archive import pack, unpack
 from dinoscope.errors import DownloadError, InputError, ModelError
-from dinoscope.hub import fetch_weights, find_weights
-from dinoscope.models import Model, get_model
+from dinoscope.models import hub as module
+from dinoscope.models import offline as archive_module
+from dinoscope.models.catalogue import Model, get_model
+from dinoscope.models.hub import fetch_weights, find_weights
+from dinoscope.models.offline import pack, unpack
 
 COMMIT, NEWER = "ab" * 20, "cd" * 20
 WEIGHTS, CONFIG = b"official weights " * 100, b'{"model_type": "dinov2"}'

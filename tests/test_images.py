@@ -13,9 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.images import ArraySource, FolderSource, ImageSource, digest, load_reduced, open_source
-from dinoscope.items import Item, Items, describe_endings, ending_of, sort_naturally
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.folder import FolderSource
+from dinoscope.sources.items import Item, Items
+from dinoscope.sources.names import describe_endings, ending_of, sort_naturally
+from dinoscope.sources.opening import open_source
 from tests.pictures import GREYS, corners, encoded, photo, repeated
 
 # --- folders ----------------------------------------------------------------------------------------------------------
@@ -234,8 +239,8 @@ def test_array_labels_and_keys():
 
 
 def test_digest_keeps_its_parts_apart():
-    assert digest("ab", "c") != digest("a", "bc") != digest("abc")
-    assert digest("ab", b"c") == digest(b"ab", "c")
+    assert digest_bytes("ab", "c") != digest_bytes("a", "bc") != digest_bytes("abc")
+    assert digest_bytes("ab", b"c") == digest_bytes(b"ab", "c")
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------

@@ -6,14 +6,16 @@ import shutil
 import numpy as np
 import pytest
 
-from dinoscope import store
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, DinoscopeError
-from dinoscope.images import ArraySource
-from dinoscope.integrity import verify_collection
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage.checksums import DamagedError
+from dinoscope.storage.files import read_json, write_json
+from dinoscope.storage.tables import read_table, write_table
 
 N = 40
 
@@ -33,7 +35,7 @@ def undisturbed(tmp_path_factory, encoder, source):
     path = tmp_path_factory.mktemp("whole") / "c"
     embed_source(source, path, encoder)
     Collection(path).neighbors(5)
-    store.write_json(path / "dismissed.json", {"keys": ["pair-12"]}, checked=True)
+    write_json(path / "dismissed.json", {"keys": ["pair-12"]}, checked=True)
     return path
 
 
@@ -125,7 +127,7 @@ def test_a_damaged_column_is_never_shown(collection):
         file.write_bytes(content)
         content[at] ^= 1
         for use, expected in ((lambda: opened.thumbnails(range(N)), pictures), (fresh_sizes, sizes)):
-            with contextlib.suppress(store.DamagedError):
+            with contextlib.suppress(DamagedError):
                 assert use() == expected
                 shown += 1
     assert 0 < shown < 60  # damage to a column that is not read is none of the reader's business
@@ -156,8 +158,8 @@ def test_a_damaged_manifest_still_keeps_another_source_out(collection, encoder, 
 
 
 def test_a_newer_format_is_refused(collection, encoder, source):
-    manifest = store.read_json(collection / "collection.json")
-    store.write_json(collection / "collection.json", {**manifest, "format": 2}, checked=True)
+    manifest = read_json(collection / "collection.json")
+    write_json(collection / "collection.json", {**manifest, "format": 2}, checked=True)
     for use in (
         lambda: Collection(collection), lambda: embed_source(source, collection, encoder),
         lambda: verify_collection(collection),
@@ -174,7 +176,7 @@ def test_files_from_before_there_were_checksums(collection, undisturbed):
         metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key == b"dinoscope"}
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
     for file in collection.rglob("*.json"):
-        store.write_json(file, store.read_json(file))
+        write_json(file, read_json(file))
     found = verify_collection(collection)
     assert found.damage == ()
     assert {check.note for check in found.checks[:6]} == {"1 without a checksum", "2 without a checksum"}
@@ -182,8 +184,8 @@ def test_files_from_before_there_were_checksums(collection, undisturbed):
 
 
 def rewrite(file, change):
-    columns, meta = store.read_table(file)
-    store.write_table(file, change(columns), meta)
+    columns, meta = read_table(file)
+    write_table(file, change(columns), meta)
 
 
 @pytest.mark.parametrize(

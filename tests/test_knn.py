@@ -3,9 +3,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope import knn
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
 
 
 def random_vectors(count: int, width: int = 8, seed: int = 0) -> Any:
@@ -40,7 +40,7 @@ def test_neighbors_are_those_of_the_definition(count, k):
 def test_small_blocks_give_the_same_graph(monkeypatch):
     vectors = random_vectors(333)
     expected = neighbors(vectors, 4)
-    monkeypatch.setattr(knn, "_BLOCK_BYTES", 4 * 333 * 50)  # 50 rows a block, the last one 33
+    monkeypatch.setattr(neighbors, "_BLOCK_BYTES", 4 * 333 * 50)  # 50 rows a block, the last one 33
     graph = neighbors(vectors, 4)
     np.testing.assert_array_equal(graph.indices, expected.indices)
     np.testing.assert_allclose(graph.similarities, expected.similarities, atol=1e-6)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope.encoder import Encoder
 from dinoscope.errors import InputError, ModelError
-from dinoscope.loading import load_model
-from dinoscope.models import MODELS, get_model
+from dinoscope.models.catalogue import MODELS, get_model
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.loading import load_model
 from tests.checkpoints import DIM, PATCH, random_vit, save_vit, write_tensors
 from tests.pictures import photo
 

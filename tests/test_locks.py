@@ -10,8 +10,8 @@ import time
 import pytest
 
 from dinoscope.errors import CollectionError
-from dinoscope.locks import holder, is_held, locked
-from dinoscope.progress import PROGRESS_FILE, ProgressRecord, RunningEmbedding, read_progress
+from dinoscope.storage.locks import holder, is_held, locked
+from dinoscope.storage.progress import PROGRESS_FILE, ProgressRecord, RunningEmbedding, read_progress
 
 _HOLD = """
 import sys, time
@@ -55,7 +55,7 @@ def test_a_second_writer_waits(tmp_path, monkeypatch):
             process.stdin.write(b"go\n")
             process.stdin.flush()
 
-        monkeypatch.setattr("dinoscope.locks.remark", let_go)
+        monkeypatch.setattr("dinoscope.storage.locks.remark", let_go)
         with locked(tmp_path, wait=60):
             known = holder(tmp_path)
             assert known is not None
@@ -96,7 +96,7 @@ def test_a_damaged_card_is_no_obstacle(tmp_path):
 
 
 def test_progress_of_a_living_run(tmp_path, monkeypatch):
-    monkeypatch.setattr("dinoscope.progress._SECONDS", 1e9)  # however slow the machine is
+    monkeypatch.setattr("dinoscope.storage.progress._SECONDS", 1e9)  # however slow the machine is
     assert read_progress(tmp_path) is None
     with locked(tmp_path):
         record = ProgressRecord(tmp_path, "mini", 400, None)

@@ -8,10 +8,11 @@ from scipy.spatial.distance import cdist, pdist
 from scipy.stats import ortho_group, spearmanr
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 
+from dinoscope.analysis.maps.quality import label_silhouette, map_difference, map_quality, rank_correlation
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.analysis.scores import compute_scores
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import l2_normalize, neighbors
-from dinoscope.map_quality import label_silhouette, map_difference, map_quality, rank_correlation
-from dinoscope.scores import compute_scores
 
 
 def crooked(count: int = 200, seed: int = 0) -> tuple[Any, Any, Any]:

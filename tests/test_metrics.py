@@ -9,9 +9,10 @@ from scipy.spatial.distance import cdist
 from scipy.stats import skew
 from sklearn.manifold import trustworthiness as sklearn_trustworthiness
 
-from dinoscope import metrics
+from dinoscope.analysis import metrics
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors
 
 DATA = Path(metrics.__file__).parent / "data"
 

@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from dinoscope.encoder import Encoder
 from dinoscope.errors import ModelError
-from dinoscope.loading import load_model
-from dinoscope.models import MODELS, read_weights
-from dinoscope.vit import MEAN, STD
+from dinoscope.models.catalogue import MODELS, read_weights
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.loading import load_model
+from dinoscope.models.vit import MEAN, STD
 from tests.pictures import photo
 
 SIDE, PATCH, DIM = 32, 8, 24

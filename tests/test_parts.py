@@ -7,16 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope import Collection, store, survey_graph
-from dinoscope.checks import check_count
+from dinoscope import Collection
+from dinoscope.analysis.maps.projection import place
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.base.checks import check_count
+from dinoscope.base.parallel import run_here
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import CollectionError, InputError
-from dinoscope.integrity import verify_collection
-from dinoscope.knn import l2_normalize, neighbors
-from dinoscope.projection import place
-from dinoscope.survey_fit import apply_fit, fit_sample
-from dinoscope.survey_members import open_vectors
-from dinoscope.surveys import survey
-from dinoscope.tasks import run_here
+from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage import tables
+from dinoscope.storage.files import write_json
+from dinoscope.storage.tables import list_parts, read_table, write_table
+from dinoscope.survey import graph as survey_graph
+from dinoscope.survey.fit import apply_fit, fit_sample
+from dinoscope.survey.parts import open_vectors
+from dinoscope.survey.survey import survey
 
 IMAGES, PART, WIDTH = 1200, 128, 24
 REMOVED = (3, 500, 1199)
@@ -34,19 +39,17 @@ def folder(tmp_path_factory):
     import pyarrow as pa
 
     path = tmp_path_factory.mktemp("collection") / "c"
-    store.write_json(
-        path / "collection.json", {"format": 1, "source": {"kind": "array", "name": "made"}, "vectors": "m"}
-    )
-    store.write_json(path / "vectors" / "m" / "model.json", {"model": "made", "dim": WIDTH, "resolution": 32})
+    write_json(path / "collection.json", {"format": 1, "source": {"kind": "array", "name": "made"}, "vectors": "m"})
+    write_json(path / "vectors" / "m" / "model.json", {"model": "made", "dim": WIDTH, "resolution": 32})
     texts = pa.array([str(row) for row in range(IMAGES)])
     nothing = pa.array([None] * IMAGES, pa.string())
     columns = {"row": np.arange(IMAGES), "id": texts, "key": texts, "label": nothing, "split": nothing}
     removed = np.isin(np.arange(IMAGES), REMOVED)
-    store.write_table(path / "images.parquet", {**columns, "removed": removed})
+    write_table(path / "images.parquet", {**columns, "removed": removed})
     vectors, order = clustered(IMAGES), np.random.default_rng(1).permutation(IMAGES)
     for number, start in enumerate(range(0, IMAGES, PART)):
         rows = order[start : start + PART]
-        store.write_table(path / "vectors/m" / f"part-{number:05}.parquet", {"row": rows, "vector": vectors[rows]})
+        write_table(path / "vectors/m" / f"part-{number:05}.parquet", {"row": rows, "vector": vectors[rows]})
     return path
 
 
@@ -110,7 +113,7 @@ def test_the_sample_is_mapped_as_by_itself_and_stays_there(folder, made):
     coordinates, clusters = apply_fit(fitted, fitted.vectors)
     np.testing.assert_array_equal(coordinates, fitted.coordinates)
     np.testing.assert_array_equal(clusters, fitted.clusters)
-    rows = store.read_table(made.path / "fit.parquet", ["row"])[0]["row"]
+    rows = read_table(made.path / "fit.parquet", ["row"])[0]["row"]
     np.testing.assert_array_equal(fitted.vectors, clustered(IMAGES)[rows])
     assert not np.isin(rows, REMOVED).any()
 
@@ -154,10 +157,10 @@ def test_all_cells_together_are_exact(copy, monkeypatch):
 
 def test_a_cell_of_copies_is_searched_in_pieces(copy):
     rows = np.concatenate([rows for rows, _ in open_vectors(copy)])
-    for part in store.list_parts(copy / "vectors" / "m"):
-        held = store.read_table(part)[0]["row"]
+    for part in list_parts(copy / "vectors" / "m"):
+        held = read_table(part)[0]["row"]
         values = np.where((held < 900)[:, None], clustered(1), clustered(IMAGES)[held])
-        store.write_table(part, {"row": held, "vector": values.astype(np.float32)})
+        write_table(part, {"row": held, "vector": values.astype(np.float32)})
     found = survey(copy, sample=300, k=3, neighbors=5)
     listed, nearest, similarities = graph_of(found)
     np.testing.assert_array_equal(listed, np.sort(rows))
@@ -172,7 +175,7 @@ class Stopped(Exception):
 @pytest.mark.parametrize("after", [0, 1, 4, 11, 14, 25, 33])
 def test_a_stopped_survey_goes_on_and_is_the_same(copy, made, after, monkeypatch):
     written: list[str] = []
-    write = store.write_table
+    write = write_table
 
     def write_some(path, *args, **keywords):
         if len(written) == after:
@@ -181,7 +184,7 @@ def test_a_stopped_survey_goes_on_and_is_the_same(copy, made, after, monkeypatch
         write(path, *args, **keywords)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write_table", write_some)
+        patch.setattr(tables, "write_table", write_some)
         with pytest.raises(Stopped):
             survey(copy, **SETTINGS)
     files = {path: path.stat().st_mtime_ns for path in copy.glob("results/**/*.parquet")}
@@ -194,7 +197,7 @@ def test_a_stopped_survey_goes_on_and_is_the_same(copy, made, after, monkeypatch
 
 def test_a_finished_survey_is_there_at_once(copy, monkeypatch):
     first = survey(copy, **SETTINGS)
-    monkeypatch.setattr(store, "write_table", lambda *args, **keywords: pytest.fail("something was computed again"))
+    monkeypatch.setattr(tables, "write_table", lambda *args, **keywords: pytest.fail("something was computed again"))
     check_same(survey(copy, **SETTINGS), first)
 
 
@@ -227,7 +230,7 @@ def test_verify_reads_surveys(copy):
 def test_other_images_make_another_survey(copy, made):
     first = survey(copy, sample=300, k=12)
     assert survey(copy, sample=300, k=12, seed=1).path != first.path
-    part = store.list_parts(copy / "vectors" / "m")[-1]
+    part = list_parts(copy / "vectors" / "m")[-1]
     part.unlink()
     fewer = survey(copy, sample=300, k=12)
     assert fewer.path != first.path
@@ -244,9 +247,9 @@ def test_few_images(tmp_path):
 
 
 def test_a_part_without_an_image_left(copy):
-    images, _ = store.read_table(copy / "images.parquet")
-    gone = store.read_table(store.list_parts(copy / "vectors" / "m")[2], ["row"])[0]["row"]
-    store.write_table(copy / "images.parquet", {**images, "removed": images["removed"] | np.isin(images["row"], gone)})
+    images, _ = read_table(copy / "images.parquet")
+    gone = read_table(list_parts(copy / "vectors" / "m")[2], ["row"])[0]["row"]
+    write_table(copy / "images.parquet", {**images, "removed": images["removed"] | np.isin(images["row"], gone)})
     found = survey(copy, **SETTINGS)
     np.testing.assert_array_equal(graph_of(found)[0], Collection(copy).rows)
     np.testing.assert_array_equal(found.load().rows, Collection(copy).rows)
@@ -295,7 +298,7 @@ def test_items_are_taken_as_they_are_needed(monkeypatch):
 
 
 def survey_on_ray(address, copy):
-    from dinoscope.ray_tasks import RunOnRay
+    from dinoscope.on_ray.tasks import RunOnRay
 
     with pytest.MonkeyPatch.context() as patch:
         set_cells(patch)
@@ -303,7 +306,7 @@ def survey_on_ray(address, copy):
 
 
 def count_on_ray(address, items):
-    from dinoscope.ray_tasks import RunOnRay
+    from dinoscope.on_ray.tasks import RunOnRay
 
     return list(RunOnRay(address)(check_count, 0, items))
 
@@ -327,7 +330,7 @@ def test_command_line(copy, run, tmp_path):
         code, out, err = run("survey", copy, "--sample", 300, "-k", 12, "-o", tmp_path / name)
         assert (code, out.strip()) == (0, str(tmp_path / name))
         assert "1,197 images in 12 clusters, fitted to 300" in err
-    table, _ = store.read_table(tmp_path / "t.parquet")
+    table, _ = read_table(tmp_path / "t.parquet")
     np.testing.assert_array_equal(table["row"], placed.rows)
     np.testing.assert_array_equal(table["x"], placed.coordinates[:, 0])
     np.testing.assert_array_equal(np.load(tmp_path / "t.npz")["clusters"], placed.clusters)

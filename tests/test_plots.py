@@ -14,9 +14,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from dinoscope import plots
 from dinoscope.errors import InputError
-from dinoscope.tiles import Tiles, image_map_figure, pick_tiles
+from dinoscope.plots import canvas
+from dinoscope.plots.canvas import fit, frame, new_figure, write_names
+from dinoscope.plots.collection import collection_map
+from dinoscope.plots.image_map import Tiles, image_map_figure, pick_tiles
+from dinoscope.plots.map import curve_figure, map_figure
+from dinoscope.plots.palette import OTHER, PALETTE, group_colors, label_groups
 
 
 def decode(picture: bytes, background: str = "#ffffff") -> NDArray[Any]:
@@ -32,7 +36,7 @@ def nearest(pixels: NDArray[Any], color: str) -> int:
 
 
 def draw(groups: Any, names: list[str], **settings: Any) -> bytes:
-    return plots.map_figure(groups[0], groups[1], names, **settings)
+    return map_figure(groups[0], groups[1], names, **settings)
 
 
 @pytest.fixture
@@ -60,14 +64,14 @@ def test_groups_are_drawn_in_their_colours_at_their_places(two_groups):
 
 def test_both_axes_have_one_scale():
     square = np.asarray([(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)])
-    pixels = decode(plots.map_figure(square, [0] * 4, [""], legend=False))
+    pixels = decode(map_figure(square, [0] * 4, [""], legend=False))
     rows, columns = np.nonzero((pixels < 200).any(axis=2))
     assert np.ptp(rows) == pytest.approx(np.ptp(columns), abs=4)
 
 
 def test_points_without_a_group_are_grey(two_groups):
     points, _ = two_groups
-    pixels = decode(plots.map_figure(points, np.full(len(points), -1), [], legend=False))
+    pixels = decode(map_figure(points, np.full(len(points), -1), [], legend=False))
     drawn = pixels[(pixels < 250).any(axis=2)]
     assert len(drawn) > 0
     assert (np.ptp(drawn, axis=1) < 20).all()
@@ -107,7 +111,7 @@ def test_a_dark_page_gets_light_ink(two_groups):
 
 def test_svg_stays_small_and_is_the_same_each_time():
     points = np.random.default_rng(0).normal(size=(50_000, 2))
-    first, second = (plots.map_figure(points, np.zeros(50_000), ["all"], format="svg") for _ in range(2))
+    first, second = (map_figure(points, np.zeros(50_000), ["all"], format="svg") for _ in range(2))
     assert first == second
     assert len(first) < 2_000_000
     assert ElementTree.fromstring(first).tag.endswith("svg")
@@ -115,9 +119,9 @@ def test_svg_stays_small_and_is_the_same_each_time():
 
 def test_threads_draw_the_same_svg():
     points = np.random.default_rng(0).normal(size=(300, 2))
-    alone = plots.map_figure(points, np.arange(300) % 3, list("abc"), format="svg")
+    alone = map_figure(points, np.arange(300) % 3, list("abc"), format="svg")
     with ThreadPoolExecutor(6) as pool:
-        drawn = pool.map(lambda _: plots.map_figure(points, np.arange(300) % 3, list("abc"), format="svg"), range(12))
+        drawn = pool.map(lambda _: map_figure(points, np.arange(300) % 3, list("abc"), format="svg"), range(12))
         assert set(drawn) == {alone}
     assert rcParams["svg.hashsalt"] is None
 
@@ -125,7 +129,7 @@ def test_threads_draw_the_same_svg():
 def test_webp_is_smaller_than_png():
     points = np.random.default_rng(0).normal(size=(5000, 2))
     groups = np.arange(5000) % 7
-    png, webp = (plots.map_figure(points, groups, list("abcdefg"), format=each) for each in ("png", "webp"))
+    png, webp = (map_figure(points, groups, list("abcdefg"), format=each) for each in ("png", "webp"))
     assert webp[:4] == b"RIFF"
     assert len(webp) < len(png)
 
@@ -143,26 +147,26 @@ def test_webp_is_smaller_than_png():
 )
 def test_arrays_that_do_not_fit(coordinates, groups, format, message):
     with pytest.raises(InputError, match=message):
-        plots.map_figure(coordinates, groups, ["a"], format=format)
+        map_figure(coordinates, groups, ["a"], format=format)
 
 
 def test_one_point_and_equal_points_can_be_drawn():
-    assert plots.map_figure([[3.0, 4.0]], [0], ["a"])
-    assert plots.map_figure(np.ones((50, 2)), [0] * 50, ["a"])
+    assert map_figure([[3.0, 4.0]], [0], ["a"])
+    assert map_figure(np.ones((50, 2)), [0] * 50, ["a"])
 
 
 def test_up_to_twenty_groups_have_colours_of_their_own():
-    assert len(set(plots.group_colors([5] * 20))) == 20
-    assert plots.group_colors([]) == []
+    assert len(set(group_colors([5] * 20))) == 20
+    assert group_colors([]) == []
     sizes = np.arange(30)[::-1] + 1
-    colors = plots.group_colors(sizes)
-    assert plots.OTHER not in colors[:20]
-    assert set(colors[20:]) == {plots.OTHER}
+    colors = group_colors(sizes)
+    assert OTHER not in colors[:20]
+    assert set(colors[20:]) == {OTHER}
 
 
 def test_palette_stands_out_from_both_pages():
-    assert len(set(plots.PALETTE)) == 20
-    for color, page in itertools.product((*plots.PALETTE, plots.OTHER), ("#ffffff", "#15171c")):
+    assert len(set(PALETTE)) == 20
+    for color, page in itertools.product((*PALETTE, OTHER), ("#ffffff", "#15171c")):
         assert contrast(color, page) > 1.8, (color, page)
 
 
@@ -180,7 +184,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_names_are_moved_apart():
     boxes = np.asarray([[0, 0, 10, 4], [2, 1, 12, 5], [1, 0, 9, 4], [50, 0, 60, 4]], float)
-    shift = plots._spread(boxes)
+    shift = canvas._spread(boxes)
     moved = boxes + np.column_stack([np.zeros(4), shift, np.zeros(4), shift])
     for a, b in itertools.combinations(moved[:3], 2):
         assert min(a[3], b[3]) <= max(a[1], b[1])
@@ -189,24 +193,24 @@ def test_names_are_moved_apart():
 
 def test_names_stay_in_the_picture_and_apart():
     boxes = np.asarray([[0, 5, 10, 9], [2, 1, 12, 5], [1, -8, 9, -4], [3, -2, 9, 2], [50, 58, 60, 62]], float)
-    shift = plots._keep_inside(boxes, np.zeros(5), 0, 60)
+    shift = canvas._keep_inside(boxes, np.zeros(5), 0, 60)
     moved = boxes + np.column_stack([np.zeros(5), shift, np.zeros(5), shift])
     assert moved[:, 1].min() >= 0
     assert moved[:, 3].max() <= 60
     for a, b in itertools.combinations(moved[:4], 2):
         assert min(a[3], b[3]) <= max(a[1], b[1])
-    np.testing.assert_array_equal(plots._keep_inside(moved, np.zeros(5), 0, 60), np.zeros(5))
+    np.testing.assert_array_equal(canvas._keep_inside(moved, np.zeros(5), 0, 60), np.zeros(5))
 
 
 @pytest.mark.parametrize("corner", [(-5.0, -5.0), (5.0, 5.0)])
 def test_many_names_of_one_place_are_whole(corner):
     names = [f"a long name {i}" for i in range(16)]
     points = np.concatenate([[[-5.0, -5.0], [5.0, 5.0]], np.tile(corner, (64, 1))])
-    figure = plots.new_figure(8, 7)
+    figure = new_figure(8, 7)
     axes = figure.add_axes((0.1, 0.1, 0.7, 0.8))
-    plots.frame(figure, axes, points)
+    frame(figure, axes, points)
     members = np.concatenate([[-1, -1], np.arange(64) % 16])
-    plots.write_names(figure, axes, points, members, names, plots.PALETTE, False)
+    write_names(figure, axes, points, members, names, PALETTE, False)
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = np.asarray([text.get_window_extent(renderer).extents for text in axes.texts])
     left, bottom, right, top = axes.bbox.extents
@@ -216,10 +220,10 @@ def test_many_names_of_one_place_are_whole(corner):
 
 
 def test_a_long_title_is_made_smaller():
-    figure = plots.new_figure(6, 2)
+    figure = new_figure(6, 2)
     short, long = (figure.text(0, at, "title " * count, fontsize=14) for at, count in ((0, 2), (0.5, 40)))
     for text in (short, long):
-        plots.fit(figure, text, 5)
+        fit(figure, text, 5)
     assert short.get_fontsize() == 14
     assert long.get_window_extent(FigureCanvasAgg(figure).get_renderer()).width <= 5.2 * figure.dpi
 
@@ -228,16 +232,16 @@ def test_a_name_does_not_stand_among_others():
     rng = np.random.default_rng(0)
     left, middle, right = (rng.normal((x, 0), 0.4, (100, 2)) for x in (-10, 0, 10))
     points, groups = np.concatenate([left, middle, right]), np.repeat([0, 1, 0], 100)
-    x, _ = plots._seat(points, groups == 0)
+    x, _ = canvas._seat(points, groups == 0)
     assert abs(abs(x) - 10) < 2
-    assert plots._seat(points, groups == 1) == pytest.approx(np.median(middle, axis=0))
+    assert canvas._seat(points, groups == 1) == pytest.approx(np.median(middle, axis=0))
 
 
 def test_labels_are_numbered_by_name():
-    members, names = plots.label_groups(np.asarray(["b", None, "a", "b"], object))
+    members, names = label_groups(np.asarray(["b", None, "a", "b"], object))
     assert members.tolist() == [1, -1, 0, 1]
     assert names == ["a", "b"]
-    assert plots.label_groups(np.asarray([None, None], object))[1] == []
+    assert label_groups(np.asarray([None, None], object))[1] == []
 
 
 def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups):
@@ -255,24 +259,24 @@ def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups):
     labelled = Things(labels=np.where(groups, "b", "a").astype(object))
     bare = Things(labels=np.full(len(points), None, object))
     for each in (labelled, bare):
-        pixels = decode(plots.collection_map(each, points))  # type: ignore[arg-type]
-        assert nearest(pixels, plots.PALETTE[0]) < 12
-        assert nearest(pixels, plots.PALETTE[1]) < 12
+        pixels = decode(collection_map(each, points))  # type: ignore[arg-type]
+        assert nearest(pixels, PALETTE[0]) < 12
+        assert nearest(pixels, PALETTE[1]) < 12
 
 
 def test_curve_marks_the_chosen_k():
     curve = [(2, 0.1), (3, 0.4), (4, 0.2)]
-    best, other = plots.curve_figure(curve, width=4.0), plots.curve_figure(curve, chosen=4, width=4.0)
+    best, other = curve_figure(curve, width=4.0), curve_figure(curve, chosen=4, width=4.0)
     assert Image.open(io.BytesIO(best)).width == 800
     assert best != other
-    assert best == plots.curve_figure(curve, chosen=3, width=4.0)
-    assert plots.curve_figure([(2, 0.1)], format="svg").lstrip().startswith(b"<?xml")
+    assert best == curve_figure(curve, chosen=3, width=4.0)
+    assert curve_figure([(2, 0.1)], format="svg").lstrip().startswith(b"<?xml")
 
 
 @pytest.mark.parametrize(("curve", "chosen"), [([], None), ([(2, 0.1)], 5)])
 def test_curve_needs_the_chosen_k(curve, chosen):
     with pytest.raises(InputError, match="chosen must be a k of the curve"):
-        plots.curve_figure(curve, chosen=chosen)
+        curve_figure(curve, chosen=chosen)
 
 
 def test_tiles_do_not_overlap_and_keep_their_places():
@@ -325,7 +329,7 @@ def test_image_map_puts_each_image_in_its_cell():
 
 def test_a_notebook_shows_a_picture_and_prints_none_of_its_bytes():
     points = [[0.0, 0.0], [1.0, 1.0]]
-    drawn = {kind: plots.map_figure(points, [0, 0], ["a"], format=kind) for kind in ("png", "webp", "svg")}
+    drawn = {kind: map_figure(points, [0, 0], ["a"], format=kind) for kind in ("png", "webp", "svg")}
     assert drawn["png"]._repr_png_() == bytes(drawn["png"])
     assert drawn["webp"]._repr_png_() is None
     assert "<svg" in str(drawn["svg"]._repr_svg_())

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope.decode import read_image, read_reduced
 from dinoscope.errors import InputError
-from dinoscope.preprocess import CropLoss, Preprocessing, kept_fraction, lost_to_crop, prepare, preprocessing_of
+from dinoscope.models.preprocess import CropLoss, Preprocessing, kept_fraction, lost_to_crop, prepare, preprocessing_of
+from dinoscope.sources.decode import read_image, read_reduced
 from tests.pictures import encoded
 from tests.reference.preprocess import DATA, PANORAMAS, RESOLUTION, SIZES, picture, sampled
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from typer.main import get_command
 
-from dinoscope.cli import app
-from dinoscope.telemetry import switched_off
+from dinoscope.base.telemetry import switched_off
+from dinoscope.cli.main import app
 from tests import traced
 
 # What the packages below dinoscope keep for their own speed, and nothing else: fonts that were found on this machine.
@@ -59,9 +59,9 @@ def home(tmp_path_factory):
             Image.fromarray(pixels).save(home / "photos" / label / f"{number}.png")
     (home / "out").mkdir()
     for made in ("c", "d"):
-        command = [sys.executable, "-m", "dinoscope.cli", "embed", "photos", "-o", made]
+        command = [sys.executable, "-m", "dinoscope", "embed", "photos", "-o", made]
         subprocess.run(command, cwd=home, check=True, capture_output=True)
-    receipt = [sys.executable, "-m", "dinoscope.cli", "receipt", "c", "-o", "receipt.json"]
+    receipt = [sys.executable, "-m", "dinoscope", "receipt", "c", "-o", "receipt.json"]
     subprocess.run(receipt, cwd=home, check=True, capture_output=True)
     return home
 

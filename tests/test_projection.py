@@ -9,12 +9,14 @@ from scipy.spatial import cKDTree
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from dinoscope import projection
-from dinoscope.datasets import load_dataset
+from dinoscope.analysis.maps import projection
+from dinoscope.analysis.maps.projection import pca, place, tsne, umap
+from dinoscope.analysis.metrics.maps import trustworthiness
+from dinoscope.analysis.metrics.silhouette import silhouette
+from dinoscope.analysis.neighbors import neighbors, query_neighbors
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import l2_normalize, neighbors, query_neighbors
-from dinoscope.metrics import silhouette, trustworthiness
-from dinoscope.projection import pca, place, tsne, umap
+from dinoscope.sources.datasets import load_dataset
 
 METHODS = [umap, tsne, pca]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dinoscope.analysis.explain.properties import PROPERTIES, image_properties, in_words
 from dinoscope.errors import InputError
-from dinoscope.properties import PROPERTIES, image_properties, in_words
 
 
 def measured(picture: Any, size: tuple[int, int] = (32, 32)) -> dict[str, float]:

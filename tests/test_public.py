@@ -5,6 +5,8 @@ import pytest
 
 import dinoscope
 from dinoscope import errors
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import DinoscopeError, InputError
 
 
 def test_public_names_are_few_and_there():
@@ -36,10 +38,10 @@ def test_every_error_has_one_base():
     for name in errors.__all__:
         thing = getattr(errors, name)
         if isinstance(thing, type):
-            assert issubclass(thing, errors.DinoscopeError)
-    assert issubclass(errors.InputError, ValueError)
+            assert issubclass(thing, DinoscopeError)
+    assert issubclass(InputError, ValueError)
 
 
 def test_near_names():
-    assert errors.did_you_mean("mini-fasion", ["mini-fashion", "other"]) == "; did you mean 'mini-fashion'?"
-    assert errors.did_you_mean("zzz", ["mini"]) == ""
+    assert did_you_mean("mini-fasion", ["mini-fashion", "other"]) == "; did you mean 'mini-fashion'?"
+    assert did_you_mean("zzz", ["mini"]) == ""

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dinoscope import Collection
-from dinoscope.datasets import load_dataset
+from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError, PublishError
-from dinoscope.knn import neighbors
-from dinoscope.publish import publish, published_name, search_published
+from dinoscope.milvus import publish, published_name, search_published
+from dinoscope.sources.datasets import load_dataset
 
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
@@ -102,7 +102,7 @@ def test_a_killed_run_of_50000_is_continued(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
 def test_killed_at_any_moment(tmp_path):
     collection, uri = embedded(tmp_path / "c", 10_000), tmp_path / "images.db"
-    command = [sys.executable, "-m", "dinoscope.cli", "publish", str(collection.path), "--to", str(uri)]
+    command = [sys.executable, "-m", "dinoscope", "publish", str(collection.path), "--to", str(uri)]
     random = np.random.default_rng(0)
     for seconds in random.uniform(0.8, 6, 30):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.encoder import Encoder
 from dinoscope.errors import ClusterError, ModelError
-from dinoscope.images import ArraySource, open_source, select
-from dinoscope.ray_batches import OnRay, Recipe
+from dinoscope.models.encoder import Encoder
+from dinoscope.on_ray.embedding import OnRay, Recipe
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.opening import open_source
+from dinoscope.sources.selection import select
 from tests.ray_cluster import PATIENCE
 from tests.test_sources_archive import MEMBERS, make_tar
 
@@ -122,7 +124,17 @@ def test_the_command_line_names_what_cannot_be_read(cluster, tmp_path):
     for number in range(6):
         Image.new("RGB", (40, 30), (40 * number, 90, 10)).save(folder / f"{number}.png")
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    command = [sys.executable, "-m", "dinoscope.cli", "embed", folder, "-o", tmp_path / "c", "--on", cluster.address]
+    command = [
+        sys.executable,
+        "-m",
+        "dinoscope",
+        "embed",
+        folder,
+        "-o",
+        tmp_path / "c",
+        "--on",
+        cluster.address,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert "broken.jpg" in done.stderr

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.clean_sheets import light_up
-from dinoscope.datasets import load_dataset
+from dinoscope.analysis.explain.occlusion import CELLS, COUNT, heat_map, hide_squares, square_boxes
 from dinoscope.errors import InputError
-from dinoscope.occlusion import CELLS, COUNT, heat_map, hide_squares, square_boxes
+from dinoscope.plots.sheets import light_up
+from dinoscope.sources.datasets import load_dataset
 
 
 @pytest.mark.parametrize("size", [(28, 28), (64, 48), (5, 300), (1, 1)])
@@ -87,7 +87,7 @@ def test_the_part_that_a_model_looks_at_is_found():
         def query_vector(self, query, weights=None):
             return query
 
-    from dinoscope.analysis_reasons import reasons
+    from dinoscope.stages.reasons import reasons
 
     stub = Stub()
     first, second = reasons(stub, np.array([1, 0], np.float32), [0, 1], encoder=Corner())  # type: ignore[arg-type]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import store
+from dinoscope.base.digests import digest_json
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import InputError
-from dinoscope.images import open_source
-from dinoscope.receipt import COARSE_TOLERANCE, compare_collection, embed_again, make_receipt, read_receipt
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.opening import open_source
+from dinoscope.stages.receipt import COARSE_TOLERANCE, compare_collection, embed_again, make_receipt, read_receipt
 
 N = 80
 
@@ -67,7 +67,7 @@ def test_what_a_receipt_states(receipt, collection, encoder):
     assert receipt["seeds"].keys() == {"order", "sample"}
     assert len({each["image"] for each in receipt["sample"]}) == 64
     first = receipt["sample"][0]
-    position = [store.digest(each) for each in collection.ids].index(first["image"])
+    position = [digest_json(each) for each in collection.ids].index(first["image"])
     vector = np.frombuffer(base64.b64decode(first["vector"]), "<f4")
     np.testing.assert_array_equal(vector, collection.vectors[position])
 
@@ -104,7 +104,7 @@ def test_other_vectors_are_beyond_the_tolerance(receipt, folder, encoder):
 def test_changed_and_missing_images_are_told_apart(tmp_path, receipt, folder, encoder):
     copy = shutil.copytree(folder, tmp_path / "clothes")
     sampled = {each["image"] for each in receipt["sample"]}
-    names = [item.id for item in open_source(copy).items if store.digest(item.id) in sampled]
+    names = [item.id for item in open_source(copy).items if digest_json(item.id) in sampled]
     (copy / names[0]).unlink()
     (copy / names[1]).write_bytes(b"no picture")
     Image.fromarray(np.full((28, 28), 99, np.uint8)).save(copy / names[2])

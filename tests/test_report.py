@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageColor import getrgb
 
-from dinoscope import report_explorer
 from dinoscope.collection import Collection
-from dinoscope.embedding import embed_source
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError
-from dinoscope.explanation_facts import conclusions
-from dinoscope.images import ArraySource, Item
-from dinoscope.preprocess import preprocessing_of
-from dinoscope.report import SECTIONS, write_report
-from dinoscope.report_html import percent
+from dinoscope.models.preprocess import preprocessing_of
+from dinoscope.report import embedded as report_explorer
+from dinoscope.report.html import percent
+from dinoscope.report.write import SECTIONS, write_report
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.items import Item
+from dinoscope.wording.explanation import conclusions
 from tests.test_plots import contrast
 
 VOID = {"meta", "img", "source", "br", "hr", "link", "input"}

@@ -12,14 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import explorer_answers, explorer_findings, report, report_explorer
 from dinoscope.collection import Collection
 from dinoscope.errors import InputError
-from dinoscope.explorer_data import ModelData
-from dinoscope.images import ArraySource, Item
-from dinoscope.plots import PALETTE
-from dinoscope.report import write_report
-from dinoscope.report_facts import gather
+from dinoscope.explorer import answers as explorer_answers
+from dinoscope.explorer import findings as explorer_findings
+from dinoscope.explorer.model_view import ModelData
+from dinoscope.plots.palette import PALETTE
+from dinoscope.report import embedded as report_explorer
+from dinoscope.report import write as report
+from dinoscope.report.facts import gather
+from dinoscope.report.write import write_report
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.items import Item
 from tests.test_report import LABELS, Page, make, pictures, without_images
 
 SCRIPT = 'console.log("</script><!--", `<script>`);'

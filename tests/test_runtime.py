@@ -8,11 +8,11 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from dinoscope import runtime
-from dinoscope.encoder import Encoder
 from dinoscope.errors import InputError, ModelError
-from dinoscope.loading import load_model
-from dinoscope.runtime import open_runtime
+from dinoscope.models import runtime
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.loading import load_model
+from dinoscope.models.runtime import open_runtime
 from tests.checkpoints import save_vit
 
 SIDE = 32
@@ -127,7 +127,7 @@ def test_openvino_comes_without_its_telemetry(folder):
     if find_spec("openvino") is None:
         pytest.skip("needs OpenVINO")
     code = (
-        "import sys; from dinoscope.encoder import Encoder; Encoder(sys.argv[1], resolution=32, device='openvino'); "
+        "import sys, dinoscope as ds; ds.Encoder(sys.argv[1], resolution=32, device='openvino'); "
         "print('openvino' in sys.modules, sys.modules.get('openvino_telemetry'))"
     )
     run = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)

@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from dinoscope import Collection, analysis_neighbors
-from dinoscope.datasets import load_dataset
+from dinoscope import Collection
+from dinoscope.analysis.hnsw import SearchIndex
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import NeighborGraph, l2_normalize, neighbors, query_neighbors
-from dinoscope.search_index import SearchIndex
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.stages import neighbors as analysis_neighbors
 
 
 def clustered(count, width=32, seed=0):
@@ -43,7 +45,7 @@ def test_the_graph_is_nearly_the_exact_one(index):
 
 
 def test_recall_is_measured_not_assumed(index, monkeypatch):
-    from dinoscope import search_index
+    from dinoscope.analysis import hnsw as search_index
 
     graph = index.neighbors(10)
     assert graph.recall == pytest.approx(recall(graph, neighbors(clustered(3000), 10)), abs=0.01)

@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope import explorer_answers, explorer_data, store
+from dinoscope.analysis.explain.properties import PROPERTIES
 from dinoscope.collection import Collection
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
-from dinoscope.explanation_facts import traits_in_words
-from dinoscope.explorer_data import ModelData
-from dinoscope.explorer_sheets import Originals, draw_sheet, part_of_tile
-from dinoscope.images import ArraySource, FolderSource
-from dinoscope.properties import PROPERTIES
-from dinoscope.server_page import add_page
+from dinoscope.embedding.pipeline import embed_source
+from dinoscope.explorer import answers as explorer_answers
+from dinoscope.explorer import model_view as explorer_data
+from dinoscope.explorer.model_view import ModelData
+from dinoscope.explorer.sheets import Originals, draw_sheet, part_of_tile
+from dinoscope.models.encoder import Encoder
+from dinoscope.server.page import add_page
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.folder import FolderSource
+from dinoscope.storage.files import read_json, write_json
+from dinoscope.wording.explanation import traits_in_words
 from tests.pictures import encoded, photo
 from tests.served import N, client, images, make_collection
 
@@ -510,7 +513,7 @@ def test_a_handful_of_images_without_labels(tmp_path, count):
 def test_a_model_that_is_not_at_hand_is_one_sentence(tmp_path):
     path = make_collection(tmp_path / "c", images(10))
     file = next(path.glob("vectors/*/model.json"))
-    store.write_json(file, {**store.read_json(file), "weights_sha256": "0" * 64})
+    write_json(file, {**read_json(file), "weights_sha256": "0" * 64})
     with client(path) as server:
         base = f"/api/models/{server.get('/api/collection').json()['model']}"
         answer = server.post(f"{base}/search", content=encoded(photo(), "PNG"))

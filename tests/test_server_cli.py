@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dinoscope.cli_explore import _listen
+from dinoscope.cli.explore import _listen
 from tests.served import images, make_collection
 
 
@@ -28,7 +28,7 @@ def start(folder):
     running: list[Any] = []
 
     def begin(*options, **settings):
-        command = [sys.executable, "-m", "dinoscope.cli", "explore", str(folder), "--no-browser", *options]
+        command = [sys.executable, "-m", "dinoscope", "explore", str(folder), "--no-browser", *options]
         process: Any = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
         running.append(process)
         line = process.stderr.readline()
@@ -121,5 +121,5 @@ def test_the_usual_port_may_be_taken(start):
 
 
 def test_help_loads_no_server():
-    code = "import sys; import dinoscope.cli; assert not {'fastapi', 'uvicorn', 'pydantic', 'numpy'} & set(sys.modules)"
+    code = "import sys, dinoscope.cli.main; assert not {'fastapi', 'uvicorn', 'pydantic', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

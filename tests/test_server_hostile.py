@@ -20,8 +20,8 @@ from PIL import Image
 from schemathesis import GenerationMode, openapi
 from schemathesis.checks import CHECKS
 
-from dinoscope.server import create_app
-from dinoscope.server_security import MAX_UPLOAD, Access
+from dinoscope.server.app import create_app
+from dinoscope.server.security import MAX_UPLOAD, Access
 from tests.pictures import bare_png, encoded, photo
 from tests.served import client, images, make_collection
 

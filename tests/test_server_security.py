@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from dinoscope.server import create_app
-from dinoscope.server_security import Access, host_name, is_loopback
+from dinoscope.server.app import create_app
+from dinoscope.server.security import Access, host_name, is_loopback
 from tests.pictures import encoded, photo
 from tests.served import client, images, make_collection
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope import explorer_data
 from dinoscope.collection import Collection
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
-from dinoscope.explorer_data import ModelData
+from dinoscope.embedding.pipeline import embed_source
+from dinoscope.explorer import model_view as explorer_data
+from dinoscope.explorer.model_view import ModelData
+from dinoscope.models.encoder import Encoder
 from tests.pictures import encoded, photo
 from tests.served import client, images, make_collection
 
@@ -34,8 +34,8 @@ def opened(server: Any) -> tuple[str, dict[str, Any], Any]:
 
 
 def test_what_is_prepared_waits_for_the_first_page(folder, monkeypatch):
-    monkeypatch.setattr("dinoscope.server._PAUSE", 0.3)
-    monkeypatch.setattr("dinoscope.server._PATIENCE", 60)
+    monkeypatch.setattr("dinoscope.server.app._PAUSE", 0.3)
+    monkeypatch.setattr("dinoscope.server.app._PATIENCE", 60)
     begun = threading.Event()
     monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
     with client(folder, warm=True) as server:
@@ -47,7 +47,7 @@ def test_what_is_prepared_waits_for_the_first_page(folder, monkeypatch):
 
 
 def test_what_is_prepared_does_not_wait_for_ever(folder, monkeypatch):
-    monkeypatch.setattr("dinoscope.server._PATIENCE", 0.3)
+    monkeypatch.setattr("dinoscope.server.app._PATIENCE", 0.3)
     begun = threading.Event()
     monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
     with client(folder, warm=True):

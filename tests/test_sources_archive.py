@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dinoscope.decode import MAX_PIXELS
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.images import FolderSource, ImageSource, load_reduced, open_source, select
-from dinoscope.storage import MAX_BYTES, LocalStorage
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.decode import MAX_PIXELS
+from dinoscope.sources.filesystems import MAX_BYTES, LocalStorage
+from dinoscope.sources.folder import FolderSource
+from dinoscope.sources.opening import open_source
+from dinoscope.sources.selection import select
 from tests.pictures import encoded
 
 

@@ -8,12 +8,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dinoscope import embedding, store
 from dinoscope.collection import Collection
-from dinoscope.embedding import Progress, embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding import pipeline as embedding
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import SourceError
-from dinoscope.images import ArraySource, open_source
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.opening import open_source
+from dinoscope.storage.progress import Progress
+from dinoscope.storage.tables import list_parts, read_table, write_table
 from tests.test_sources_archive import make_tar, picture
 
 
@@ -98,10 +101,10 @@ def test_two_files_that_swap_names_swap_rows(tmp_path, folder, encoder):
 
 def test_a_collection_from_before_digests_embeds_what_was_renamed(tmp_path, folder, encoder):
     counts(folder, tmp_path / "c", encoder)
-    for part in store.list_parts(tmp_path / "c" / "details"):
-        columns, meta = store.read_table(part)
+    for part in list_parts(tmp_path / "c" / "details"):
+        columns, meta = read_table(part)
         columns.pop("content")
-        store.write_table(part, columns, meta)
+        write_table(part, columns, meta)
     assert counts(folder, tmp_path / "c", encoder) == (0, 6, 0)
     (folder / "a" / "0.png").rename(folder / "a" / "zero.png")
     assert counts(folder, tmp_path / "c", encoder) == (1, 5, 1)

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dinoscope import store
 from dinoscope.collection import Collection
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, SourceError
-from dinoscope.images import open_source
-from dinoscope.storage import open_storage
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.filesystems import open_storage
+from dinoscope.sources.opening import open_source
+from dinoscope.storage.tables import read_table
 from tests.test_sources_archive import MEMBERS, described, make_tar, make_zip, picture
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+key"
@@ -182,7 +182,7 @@ def test_no_credentials_anywhere(both, address, tmp_path, run, monkeypatch):
     for secret in (SECRET, SECRET.split("/")[0], "AKIAIOSFODNN7EXAMPLE", "127.0.0.1"):
         assert secret.encode() not in held
         assert secret == "127.0.0.1" or not any(secret in text for text in texts)
-    assert store.read_table(tmp_path / "c" / "images.parquet")[0]["id"][0] == "test/cat/1.png"
+    assert read_table(tmp_path / "c" / "images.parquet")[0]["id"][0] == "test/cat/1.png"
 
 
 def test_uris_that_lead_nowhere(bucket):

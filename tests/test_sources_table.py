@@ -14,13 +14,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dinoscope import embedding, sources_table, table_files
-from dinoscope.embedding import embed_source
-from dinoscope.encoder import Encoder
+from dinoscope.embedding import pipeline as embedding
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, SourceError
-from dinoscope.images import ImageSource, open_source
-from dinoscope.storage import LocalStorage
-from dinoscope.table_columns import texts
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources import table as sources_table
+from dinoscope.sources import table_files
+from dinoscope.sources.base import ImageSource
+from dinoscope.sources.filesystems import LocalStorage
+from dinoscope.sources.opening import open_source
+from dinoscope.sources.table_columns import texts
 from tests.pictures import encoded
 from tests.test_sources_archive import described, picture
 
@@ -280,7 +283,7 @@ def test_a_table_into_a_collection_in_its_own_order(tmp_path, monkeypatch):
         return load(index, least)
 
     monkeypatch.setattr(source, "load_reduced", watched)
-    monkeypatch.setattr("dinoscope.batches.cores", lambda: 1)
+    monkeypatch.setattr("dinoscope.embedding.batches.cores", lambda: 1)
     encoder = Encoder("mini", batch_size=8)
     assert embed_source(source, tmp_path / "c", encoder).embedded == 40
     assert seen == list(range(40))

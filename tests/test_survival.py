@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from dinoscope.collection import Collection
-from dinoscope.datasets import load_dataset
-from dinoscope.embedding import read_progress
-from dinoscope.integrity import verify_collection
+from dinoscope.sources.datasets import load_dataset
+from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage.progress import read_progress
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and rights are POSIX's")
 
@@ -287,8 +287,12 @@ def test_a_read_only_collection_is_read(public, undisturbed):
     path = shutil.copytree(undisturbed, public / "c")
     for each in [path, *path.rglob("*")]:
         each.chmod(0o555 if each.is_dir() else 0o444)
-    drop = "import os, pyarrow.parquet, sklearn.cluster, dinoscope.knn, dinoscope.clusters, dinoscope.cluster_quality\n"
-    drop += "from dinoscope.projection import pca\n"
+    drop = (
+        "import os, pyarrow.parquet, sklearn.cluster\n"
+        "import dinoscope.analysis.neighbors, dinoscope.analysis.clusters.clustering\n"
+        "import dinoscope.analysis.clusters.quality\n"
+    )
+    drop += "from dinoscope.analysis.maps.projection import pca\n"
     drop += "if os.geteuid() == 0: os.seteuid(65534)\n"
     done = run(drop + _STAGES, path, "pca")
     assert done.stdout == "ready\ndone\n"

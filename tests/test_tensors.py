@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dinoscope.errors import ModelError
-from dinoscope.tensors import read_tensors
+from dinoscope.models.safetensors import read_tensors
 
 NUMBERS = np.array([[0.0, 1.0, -2.0], [0.5, -0.25, 96.0]], np.float32)
 

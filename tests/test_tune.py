@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dinoscope.analysis.maps.projection import umap
+from dinoscope.analysis.maps.quality import map_difference
+from dinoscope.analysis.maps.tuning import _is_gain, pareto_front, tune
+from dinoscope.analysis.metrics.maps import neighborhood_preservation, trustworthiness
+from dinoscope.analysis.metrics.silhouette import silhouette
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.knn import l2_normalize, neighbors
-from dinoscope.map_quality import map_difference
-from dinoscope.metrics import neighborhood_preservation, silhouette, trustworthiness
-from dinoscope.projection import umap
-from dinoscope.tune import _is_gain, pareto_front, tune
 
 GRID: dict[str, Any] = {"n_neighbors": (5, 30), "min_dist": (0.0, 0.8)}
 
@@ -79,7 +81,7 @@ def test_the_numbers_are_means_over_the_seeds(tuned):
 
 
 def test_the_front_and_the_recommendation_follow_from_the_table(monkeypatch):
-    monkeypatch.setattr("dinoscope.tune._is_gain", lambda one, other: True)
+    monkeypatch.setattr("dinoscope.analysis.maps.tuning._is_gain", lambda one, other: True)
     vectors, labels = blobs()
     tuned = tune(vectors, labels, **GRID)
     finalists = [each for each in tuned.settings if each.seeds == 3]
@@ -104,10 +106,10 @@ def test_a_gain_counts_where_it_is_more_than_chance():
 
 def test_who_gains_nothing_over_the_default_is_not_recommended(monkeypatch):
     vectors, labels = blobs()
-    monkeypatch.setattr("dinoscope.tune._is_gain", lambda one, other: False)
+    monkeypatch.setattr("dinoscope.analysis.maps.tuning._is_gain", lambda one, other: False)
     # another setting than the default (15, 0.1) is nearest to the ideal, whatever the maps of this processor
-    monkeypatch.setattr("dinoscope.tune.pareto_front", lambda aims: np.ones(len(aims), bool))
-    monkeypatch.setattr("dinoscope.tune._distance_to_ideal", lambda aims: np.arange(len(aims)))
+    monkeypatch.setattr("dinoscope.analysis.maps.tuning.pareto_front", lambda aims: np.ones(len(aims), bool))
+    monkeypatch.setattr("dinoscope.analysis.maps.tuning._distance_to_ideal", lambda aims: np.arange(len(aims)))
     found = tune(vectors, labels, **GRID)
     assert found.recommended is found.default
     assert found.verdict == "Stay with the default (15, 0.1): what other settings gain, other seeds gain as well."

@@ -6,18 +6,12 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 from sklearn.metrics import log_loss
 
-from dinoscope.calibration import Calibration, fit_calibration
-from dinoscope.classify import Votes, label_votes
+from dinoscope.analysis.labels.calibration import Calibration, fit_calibration
+from dinoscope.analysis.labels.classifier import Classifier, sample_rows
+from dinoscope.analysis.labels.conformal import conformal_quantile, familiarity, fit_rules, strangeness
+from dinoscope.analysis.labels.voting import Votes, label_votes
+from dinoscope.analysis.neighbors import neighbors, query_neighbors
 from dinoscope.errors import InputError
-from dinoscope.knn import neighbors, query_neighbors
-from dinoscope.verdicts import (
-    Classifier,
-    conformal_quantile,
-    familiarity,
-    fit_rules,
-    sample_rows,
-    strangeness,
-)
 
 
 def blobs(count: int, seed: int = 0, width: int = 6, groups: int = 4, spread: float = 1.0) -> tuple[Any, Any]:
@@ -195,7 +189,7 @@ def test_a_graph_made_before_gives_the_same_rules():
 
 
 def test_a_large_collection_teaches_by_a_fixed_sample(monkeypatch):
-    monkeypatch.setattr("dinoscope.verdicts._SAMPLE", 50)
+    monkeypatch.setattr("dinoscope.analysis.labels.classifier._SAMPLE", 50)
     rows = sample_rows(200, 4)
     assert (len(rows), len(np.unique(rows)), rows.tolist()) == (50, 50, sample_rows(200, 4).tolist())
     assert sample_rows(50, 4).tolist() == list(range(50))

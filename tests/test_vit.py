@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from dinoscope.checkpoint import Geometry, read_checkpoint
 from dinoscope.errors import InputError
-from dinoscope.vit import build_graph, interpolate_position, rotary_tables
+from dinoscope.models.checkpoint import Geometry, read_checkpoint
+from dinoscope.models.vit import build_graph, interpolate_position, rotary_tables
 from tests.reference.common import COSINE, DATA, DIFFERENCE, STRIDE, antialiased, cosine, pixels, run, write_by_rule
 
 CASES = sorted(each.name for each in DATA.iterdir())

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.datasets import load_dataset
+from dinoscope.analysis.explain.windows import WHOLE, best_windows, check_box, window_boxes
 from dinoscope.errors import InputError, ModelError
-from dinoscope.windows import WHOLE, best_windows, check_box, window_boxes
+from dinoscope.sources.datasets import load_dataset
 
 COUNT = 40
 
@@ -138,7 +138,7 @@ def test_they_are_embedded_once_and_stored(pasted, monkeypatch):
 
 
 def test_a_run_that_is_stopped_goes_on(pasted, tmp_path, monkeypatch):
-    monkeypatch.setattr("dinoscope.analysis_windows._PART", 16)
+    monkeypatch.setattr("dinoscope.stages.windows._PART", 16)
     path = shutil.copytree(pasted.path, tmp_path / "stopped")
     shutil.rmtree(path / "results" / "windows")
 
@@ -175,7 +175,7 @@ def test_a_part_of_a_file(pasted, clothes, tmp_path):
 
 
 def test_too_many_for_memory_are_refused(pasted, monkeypatch):
-    monkeypatch.setattr("dinoscope.analysis_windows._MOST_BYTES", 2 * COUNT * 9 * 256 - 1)
+    monkeypatch.setattr("dinoscope.stages.windows._MOST_BYTES", 2 * COUNT * 9 * 256 - 1)
     with pytest.raises(InputError, match=r"looking inside 40 images would take 0.0 GB of memory, expected at most"):
         Collection(pasted.path).search_inside(1)
 
@@ -229,6 +229,6 @@ def test_what_cannot_be_asked(run, pasted, more, message):
 def test_without_the_model_nothing_is_embedded(pasted, monkeypatch):
     opened = Collection(pasted.path)
     monkeypatch.setitem(opened.model, "weights_sha256", "0" * 64)
-    monkeypatch.setattr("dinoscope.analysis_windows.run_stage", lambda *given: given[3]())  # as if nothing was stored
+    monkeypatch.setattr("dinoscope.stages.windows.run_stage", lambda *given: given[3]())  # as if nothing was stored
     with pytest.raises(ModelError, match="are not the ones that made the vectors"):
         opened.search_inside(1, 1)

@@ -54,7 +54,7 @@ def traced(
     *,
     idle: float = 0,
     answers: str = "",
-    program: tuple[str, ...] = ("-m", "dinoscope.cli"),
+    program: tuple[str, ...] = ("-m", "dinoscope"),
 ) -> Trace:
     """Run ``python PROGRAM CODE`` with a home and a temporary folder of its own below ``home``.
 

@@ -55,7 +55,7 @@ def needed() -> None:
 @contextmanager
 def served(collection: Path, *options: str) -> Iterator[str]:
     """Run ``dinoscope explore``; yields its address."""
-    command = [sys.executable, "-m", "dinoscope.cli", "explore", str(collection), "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "dinoscope", "explore", str(collection), "--no-browser", "--port", "0"]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None

@@ -12,36 +12,38 @@ Everything below a collection is a plain function over arrays: ``neighbors``, ``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from dinoscope.classify import knn_accuracy
-    from dinoscope.clusters import Clustering, kmeans
-    from dinoscope.collection import Collection, Match
-    from dinoscope.decode import read_image
-    from dinoscope.encoder import Encoder
-    from dinoscope.errors import DinoscopeError
-    from dinoscope.knn import NeighborGraph, neighbors
-    from dinoscope.metrics import silhouette, trustworthiness
-    from dinoscope.projection import umap
-    from dinoscope.scores import Score
+from dinoscope._version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from dinoscope.analysis.clusters.clustering import Clustering, kmeans
+    from dinoscope.analysis.labels.voting import knn_accuracy
+    from dinoscope.analysis.maps.projection import umap
+    from dinoscope.analysis.metrics.maps import trustworthiness
+    from dinoscope.analysis.metrics.silhouette import silhouette
+    from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+    from dinoscope.analysis.scores import Score
+    from dinoscope.collection import Collection
+    from dinoscope.errors import DinoscopeError
+    from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.decode import read_image
+    from dinoscope.stages.search import Match
 
 # name -> module; loaded on first use, so that `import dinoscope` and `dinoscope --help` stay fast.
 _HOME = {
-    "Clustering": "clusters",
+    "Clustering": "analysis.clusters.clustering",
     "Collection": "collection",
     "DinoscopeError": "errors",
-    "Encoder": "encoder",
-    "Match": "collection",
-    "NeighborGraph": "knn",
-    "Score": "scores",
-    "kmeans": "clusters",
-    "knn_accuracy": "classify",
-    "neighbors": "knn",
-    "read_image": "decode",
-    "silhouette": "metrics",
-    "trustworthiness": "metrics",
-    "umap": "projection",
+    "Encoder": "models.encoder",
+    "Match": "stages.search",
+    "NeighborGraph": "analysis.neighbors",
+    "Score": "analysis.scores",
+    "kmeans": "analysis.clusters.clustering",
+    "knn_accuracy": "analysis.labels.voting",
+    "neighbors": "analysis.neighbors",
+    "read_image": "sources.decode",
+    "silhouette": "analysis.metrics.silhouette",
+    "trustworthiness": "analysis.metrics.maps",
+    "umap": "analysis.maps.projection",
 }
 
 __all__ = [

@@ -17,35 +17,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope import (
-    analysis_answers,
-    analysis_clusters,
-    analysis_difference,
-    analysis_findings,
-    analysis_labels,
-    analysis_maps,
-    analysis_neighbors,
-    analysis_properties,
-    analysis_reasons,
-    analysis_search,
-    analysis_windows,
-    members,
-    store,
-)
-from dinoscope.analysis_search import Match
-from dinoscope.batches import Batches, finish_batches
-from dinoscope.embedding import EmbedSummary, Failure, Progress, embed_source
+from dinoscope.embedding.batches import Batches, finish_batches
+from dinoscope.embedding.pipeline import EmbedSummary, Failure, embed_source
 from dinoscope.errors import CollectionError, InputError
-from dinoscope.models import DEFAULT_MODEL
-from dinoscope.stages import Computed, Stage, label_state_of, run_stage, state_of
+from dinoscope.models.catalogue import DEFAULT_MODEL
+from dinoscope.stages import answers as analysis_answers
+from dinoscope.stages import clusters as analysis_clusters
+from dinoscope.stages import difference as analysis_difference
+from dinoscope.stages import findings as analysis_findings
+from dinoscope.stages import labels as analysis_labels
+from dinoscope.stages import maps as analysis_maps
+from dinoscope.stages import neighbors as analysis_neighbors
+from dinoscope.stages import properties as analysis_properties
+from dinoscope.stages import reasons as analysis_reasons
+from dinoscope.stages import search as analysis_search
+from dinoscope.stages import windows as analysis_windows
+from dinoscope.stages.results import Computed, Stage, label_state_of, run_stage, state_of
+from dinoscope.storage.details import count_missing, stored_contents
+from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
+from dinoscope.storage.progress import Progress
+from dinoscope.storage.tables import list_parts, read_parts, read_rows, read_table
 
 if TYPE_CHECKING:
-    from dinoscope.encoder import Encoder
-    from dinoscope.images import ImageSource
-    from dinoscope.search_index import SearchIndex
-    from dinoscope.verdicts import Classifier
+    from dinoscope.analysis.hnsw import SearchIndex
+    from dinoscope.analysis.labels.classifier import Classifier
+    from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.base import ImageSource
 
-__all__ = ["Collection", "Match", "Stage"]
+__all__ = ["Collection"]
 
 
 class Collection:
@@ -80,12 +79,12 @@ class Collection:
         """
         self.path = Path(path)
         if not (self.path / "collection.json").exists():
-            raise members.no_collection(self.path)
-        manifest = members.read_manifest(self.path)
+            raise no_collection(self.path)
+        manifest = read_manifest(self.path)
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
-        self._key = members.choose_model(self.path, manifest.get("vectors"), model)
-        self.model = members.read_model(self.path, self._key)
+        self._key = choose_model(self.path, manifest.get("vectors"), model)
+        self.model = read_model(self.path, self._key)
         self.stages: dict[str, Stage] = {}
         self.computed: set[Path] = set()  # by this object: files of results
         self.seconds_computing = 0.0  # in that
@@ -117,14 +116,14 @@ class Collection:
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
             on_progress: Called after every batch.
-            batches: What decodes and embeds: this machine, or ``dinoscope.ray_batches.OnRay``.
+            batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
             CollectionError: If ``path`` is in use, or holds something else.
         """
-        from dinoscope.encoder import Encoder
-        from dinoscope.images import open_source
+        from dinoscope.models.encoder import Encoder
+        from dinoscope.sources.opening import open_source
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
         encoder = Encoder(model) if isinstance(model, str) else model
@@ -185,9 +184,9 @@ class Collection:
     ) -> Path:  # fmt: skip
         """Write the report, one self-contained HTML file, by default ``report.html`` in the collection.
 
-        The arguments are those of ``dinoscope.report.write_report``.
+        The arguments are those of ``dinoscope.report.write.write_report``.
         """
-        from dinoscope.report import write_report
+        from dinoscope.report.write import write_report
 
         target = Path(path) if path is not None else self.path / "report.html"
         return write_report(self, target, k=k, max_mb=max_mb, on_note=on_note)
@@ -196,7 +195,7 @@ class Collection:
         """Return a stored result, or compute and store it.
 
         Args:
-            name: Name of the stage, one of those that ``dinoscope.stages`` knows.
+            name: Name of the stage, one of those that ``dinoscope.stages.results`` knows.
             settings: JSON values; with the images and the model they decide which result is meant. Labels may be
                 read only if ``label_state`` is among them.
             compute: Gives columns of equal length, and JSON values.
@@ -231,7 +230,7 @@ class Collection:
         found: dict[int, bytes] = {}
         for part in np.unique(holder[needed]):
             if part >= 0:
-                found |= store.read_rows(parts[part], needed[holder[needed] == part], "thumbnail")
+                found |= read_rows(parts[part], needed[holder[needed] == part], "thumbnail")
         lost = len(needed) - len(found)
         if lost:
             raise CollectionError(
@@ -254,17 +253,17 @@ class Collection:
 
     def _load(self) -> None:
         # the parts first: a process that embeds meanwhile lists an image before it stores its vector
-        parts = store.read_parts(self.path / "vectors" / self._key, ["row", "vector"])
-        images, _ = store.read_table(self.path / "images.parquet")
+        parts = read_parts(self.path / "vectors" / self._key, ["row", "vector"])
+        images, _ = read_table(self.path / "images.parquet")
         if not parts:
-            raise members.no_vectors(self.path)
+            raise no_vectors(self.path)
         rows = np.concatenate([part["row"] for part in parts])
         vectors = np.concatenate([part["vector"] for part in parts])
         order = np.argsort(rows, kind="stable")
         self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
         keep = order[~self._removed[rows[order]]]
         if not len(keep):  # all are removed
-            raise members.no_vectors(self.path)
+            raise no_vectors(self.path)
         self.rows: NDArray[np.int64] = rows[keep]
         self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
         self.ids = _texts(images["id"], self.rows)
@@ -294,7 +293,7 @@ class Collection:
         """What each image holds (N,): digests of the bytes, which a new name or time of a file does not change."""
         wanted = np.zeros(len(self._images["row"]), bool)
         wanted[self.rows] = True
-        known = dict(members.stored_contents(self.path, wanted))
+        known = dict(stored_contents(self.path, wanted))
         return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
 
     @cached_property
@@ -311,7 +310,7 @@ class Collection:
     def sizes(self) -> NDArray[np.int64]:
         """Width and height (N, 2) of the images, in pixels, upright."""
         sizes = np.zeros((len(self._images["row"]), 2), np.int64)
-        for columns in store.read_parts(self.path / "details", ["row", "width", "height"]):
+        for columns in read_parts(self.path / "details", ["row", "width", "height"]):
             # of later rows a process that embeds meanwhile has just written; without a size: could not be read again
             known = (columns["row"] < len(sizes)) & (columns["width"] > 0)
             sizes[columns["row"][known]] = np.stack([columns["width"], columns["height"]], axis=1)[known]
@@ -320,9 +319,9 @@ class Collection:
     @cached_property
     def _pictures(self) -> tuple[list[Path], NDArray[np.int32]]:
         """Parts of the details, and for each row the number of the part that holds its thumbnail (-1: none)."""
-        parts = store.list_parts(self.path / "details")
+        parts = list_parts(self.path / "details")
         holder = np.full(len(self._images["row"]), -1, np.int32)
-        for number, columns in enumerate(store.read_parts(self.path / "details", ["row", "error"], parts)):
+        for number, columns in enumerate(read_parts(self.path / "details", ["row", "error"], parts)):
             rows = columns["row"]
             has = np.asarray([error is None for error in columns["error"]], bool) & (rows < len(holder))
             holder[rows[has]] = number
@@ -332,7 +331,7 @@ class Collection:
     def failures(self) -> tuple[Failure, ...]:
         """Images that could not be read, have no vector and are still in the source."""
         failed: dict[int, str | None] = {}
-        for columns in store.read_parts(self.path / "details", ["row", "error"]):
+        for columns in read_parts(self.path / "details", ["row", "error"]):
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
         left_out = self._removed.copy()
         left_out[self.rows] = True  # one that another model could not be given
@@ -345,7 +344,7 @@ class Collection:
     @cached_property
     def missing(self) -> int:
         """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
-        return members.count_missing(self.path, self._removed, self.rows)
+        return count_missing(self.path, self._removed, self.rows)
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from dinoscope.augmentation import AugmentedSource
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.analysis.ranking import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
 from dinoscope.collection import Collection
-from dinoscope.compare import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
-from dinoscope.embedding import Progress
-from dinoscope.encoder import Encoder, check_pooling
 from dinoscope.errors import DinoscopeError, InputError, ModelError, SourceError
-from dinoscope.images import ImageSource, select
-from dinoscope.knn import neighbors
-from dinoscope.models import get_model
-from dinoscope.untrained import PixelEncoder, UntrainedEncoder
+from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
+from dinoscope.models.catalogue import get_model
+from dinoscope.models.encoder import Encoder, check_pooling
+from dinoscope.sources.augmentation import AugmentedSource
+from dinoscope.sources.base import ImageSource
+from dinoscope.sources.selection import select
+from dinoscope.storage.progress import Progress
 
 __all__ = ["BASELINES", "Comparison", "compare_models", "default_models"]
 
 BASELINES = ("pixels", "untrained")
-
 _RATE_IMAGES, _RATE_SECONDS = 64, 1.5
 _NEIGHBORS = 15
 _CHANGED = 1_000  # images at most that are changed and looked for; the deviation of a share of them is below 0.016
@@ -61,8 +61,8 @@ class _Entry:
 
 def default_models() -> list[str]:
     """Return the models that are on this machine already: bundled, and official ones that were downloaded."""
-    from dinoscope.hub import find_weights
-    from dinoscope.models import MODELS
+    from dinoscope.models.catalogue import MODELS
+    from dinoscope.models.hub import find_weights
 
     return [name for name, row in MODELS.items() if row.family == "bundled" or find_weights(row) is not None]
 

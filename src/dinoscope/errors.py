@@ -16,9 +16,6 @@ prints it and exits with 1; nothing else in the package prints errors.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 __all__ = [
     "ClusterError",
     "CollectionError",
@@ -30,7 +27,6 @@ __all__ = [
     "PublishError",
     "SourceError",
     "WriteError",
-    "did_you_mean",
 ]
 
 
@@ -72,9 +68,3 @@ class PublishError(DinoscopeError):
 
 class WriteError(DinoscopeError, OSError):
     """A file cannot be written: the disk is full, or there is no permission."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the names nearest to ``name``, or an empty string."""
-    near = get_close_matches(name, list(known), n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else ""

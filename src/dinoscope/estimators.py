@@ -15,13 +15,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from dinoscope.classify import label_votes
+from dinoscope.analysis.labels.voting import label_votes
+from dinoscope.analysis.neighbors import NeighborGraph, query_neighbors
+from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import ImageError, InputError
-from dinoscope.knn import NeighborGraph, query_neighbors, row_blocks
-from dinoscope.models import DEFAULT_MODEL
+from dinoscope.models.catalogue import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from dinoscope.encoder import Encoder
+    from dinoscope.models.encoder import Encoder
 
 __all__ = ["Embedder", "KNNClassifier"]
 
@@ -29,7 +30,7 @@ _BLOCK_BYTES = 1 << 26
 
 
 class KNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """k-NN by cosine similarity whose votes count exp(similarity / temperature), as in ``dinoscope.classify``.
+    """k-NN by cosine similarity whose votes count exp(similarity / temperature), as in ``analysis.labels.voting``.
 
     Args:
         k: Voters.
@@ -132,7 +133,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _encoder(self) -> Encoder:
         """Load the model once for these settings."""
-        from dinoscope.encoder import Encoder
+        from dinoscope.models.encoder import Encoder
 
         settings = self.get_params()
         if getattr(self, "_loaded", (None, None))[0] != settings:
@@ -153,7 +154,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def _read(image: Any, number: int) -> NDArray[np.uint8]:
     """Decode an image of X, naming it where that fails."""
-    from dinoscope.decode import read_image
+    from dinoscope.sources.decode import read_image
 
     try:
         return read_image(image)

@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from dinoscope.checkpoint import Checkpoint
-from dinoscope.vit import build_graph
+from dinoscope.models.checkpoint import Checkpoint
+from dinoscope.models.vit import build_graph
 
 DATA = Path(__file__).parents[1] / "data" / "vit"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
-from dinoscope.checkpoint import read_checkpoint
-from dinoscope.tensors import read_tensors
+from dinoscope.models.checkpoint import read_checkpoint
+from dinoscope.models.safetensors import read_tensors
 from tests.reference.architectures import Case, load, real_cases, save, tiny_cases
 from tests.reference.common import COSINE, DATA, DIFFERENCE, antialiased, cosine, pixels, run
 from tests.reference.make import make

@@ -1,0 +1,6 @@
+"""``python -m dinoscope``: the command line."""
+
+from dinoscope.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Outliers: images that stand alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.base.checks import check_count
+
+__all__ = ["Outliers", "find_outliers"]
+
+_COPY = 1e-5  # distance below which two vectors are of the same picture
+_TYPICAL = 3.5  # robust z-score from which a value is usually called an outlier (Iglewicz and Hoaglin 1993)
+
+
+@dataclass(frozen=True, eq=False)
+class Outliers:
+    """Images that stand alone, the loneliest first.
+
+    Attributes:
+        positions: Where the images stand (M,).
+        factors: The local outlier factor of every image (N,): about 1 among its like, 2 at half the density.
+        z_scores: How far each factor lies from the median, in robust standard deviations (N,).
+        neighbors: Positions of the nearest of each image listed (M, k).
+    """
+
+    positions: NDArray[np.int64]
+    factors: NDArray[np.float64]
+    z_scores: NDArray[np.float64]
+    neighbors: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICAL) -> Outliers:
+    """List the images that lie much thinner than their own neighbours do.
+
+    The local outlier factor (Breunig et al. 2000) over cosine distances: the mean density of the neighbours, divided
+    by the image's own; density is the inverse of the mean reachability distance max(d(a, b), k-distance(b)). So a
+    scattered class is not an outlier as a whole. Among many copies of one picture density has no bound, and whatever
+    lies beside them would be an outlier; so an image all of whose neighbours are copies of it counts as one of median
+    density. Listed is what lies ``z_score`` robust standard deviations (1.4826 times the median absolute deviation)
+    above the median.
+
+    Args:
+        graph: Neighbours (N, k or more); where it holds all others, fewer than ``k`` do.
+        k: Neighbours that make the density.
+        z_score: How far out an image must lie to be listed.
+
+    Raises:
+        InputError: The graph holds too few neighbours, or ``k`` is not positive.
+    """
+    everyone = graph.k >= len(graph) - 1
+    graph = graph.top(min(check_count(k, "k"), graph.k) if everyone else k)
+    distances = np.maximum(graph.distances.astype(np.float64), 0)
+    reach = np.maximum(distances, distances[graph.indices, -1])
+    density = 1 / (reach.mean(axis=1) + 1e-10)
+    copied = distances[:, -1] < _COPY
+    if copied.any() and not copied.all():
+        density[copied] = np.median(density[~copied])
+    factors = density[graph.indices].mean(axis=1) / density
+    middle = np.median(factors)
+    spread = 1.4826 * np.median(np.abs(factors - middle))
+    z_scores = (factors - middle) / max(float(spread), 1e-6)
+    far = np.flatnonzero(z_scores >= z_score)
+    positions = far[np.argsort(-factors[far], kind="stable")]
+    return Outliers(positions, factors, z_scores, graph.indices[positions].astype(np.int64))

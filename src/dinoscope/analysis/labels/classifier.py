@@ -1,0 +1,231 @@
+"""Names for new images that a person can trust: calibrated, with the set that holds the truth, or "unknown".
+
+Everything is learnt from the labelled images themselves by leave-one-out: each is named by the others as a new image
+would be, and what happens then says how far the votes, and an answer at all, can be trusted. Adding one image to many
+changes next to nothing for the others, so a new image of the same kind behaves as a left-out one does (the reasoning
+of Vovk 2015 and Barber et al. 2021 on cross-conformal prediction and the jackknife+).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.analysis.labels.conformal import Judgement, fit_rules, strangeness
+from dinoscope.analysis.labels.voting import Votes, label_votes
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.checks import check_count, check_labels, check_vectors
+from dinoscope.base.parallel import row_blocks
+from dinoscope.errors import InputError
+
+__all__ = ["Classifier", "Verdict", "Voter", "known_labels", "sample_rows"]
+
+_SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
+_MEMBERS = 5  # nearest members that stand for a label
+_ROUNDING = 1e-6  # cosine distances below it are rounding errors
+
+
+@dataclass(frozen=True)
+class Voter:
+    """A neighbour with a vote: its position among the vectors given, label, and cosine similarity to the image."""
+
+    position: int
+    label: Any
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the labelled images say about one image.
+
+    Attributes:
+        label: The label with the most votes; where ``unknown``, merely the nearest one.
+        probability: Calibrated probability of that label, for an image of the known kind.
+        unknown: Whether the image lies too far from everything to be named.
+        familiarity: Share of the labelled images that lie at least as far out, above 0 to 1.
+        percentile: Share of the label's own images that lie nearer to the others of it than this one does, 0 to 100;
+            NaN where the label has one image.
+        label_set: The labels that hold the truth at the level asked for, the most probable first.
+        voters: The neighbours that decided, nearest first.
+    """
+
+    label: Any
+    probability: float
+    unknown: bool
+    familiarity: float
+    percentile: float
+    label_set: tuple[Any, ...]
+    voters: tuple[Voter, ...]
+
+
+class Classifier:
+    """Labelled vectors that name new ones.
+
+    Attributes:
+        positions: Positions of the labelled vectors among those given (N,).
+        labels: Their labels (N,).
+        names: The C labels, sorted.
+        graph: Their neighbour graph.
+        rules: What they taught by leave-one-out.
+        set_level: Share of sets of labels that are to hold the truth.
+    """
+
+    def __init__(
+        self, vectors: ArrayLike, labels: ArrayLike, *, k: int = 20, temperature: float = 0.07,
+        set_level: float = 0.9, refuse: float = 0.05, graph: NeighborGraph | None = None,
+    ) -> None:  # fmt: skip
+        """Learn from labelled vectors.
+
+        Args:
+            vectors: Array (N, D).
+            labels: Integers or strings (N,); None for an image without a label, which has no vote.
+            k: Voters.
+            temperature: See ``knn_predict``.
+            set_level: Share of sets of labels that are to hold the truth.
+            refuse: Share of images of the known kind that may be called unknown.
+            graph: Neighbour graph of the labelled vectors, ``k`` or more, where there is one already.
+
+        Raises:
+            InputError: Fewer than two vectors have a label, or an argument cannot work.
+        """
+        array = check_vectors(vectors)
+        self.positions, self.labels = known_labels(labels, len(array))
+        if len(self.positions) < 2:
+            raise InputError(
+                f"classification needs at least 2 images with a label, got {len(self.positions)} of {len(array)}; "
+                "label some more"
+            )
+        self.k, self.temperature, self.set_level = check_count(k, "k"), temperature, set_level
+        self._vectors = array[self.positions]
+        self.graph = graph if graph is not None else neighbors(self._vectors, k)
+        self.names, self._codes = np.unique(self.labels, return_inverse=True)
+        # Of a label with few images, the 20th neighbour is another label's, and says nothing of what is unknown.
+        self._near = max(1, min(k, int(np.median(np.bincount(self._codes))) // 2))
+        self._crowding = strangeness(self.graph, np.zeros(len(self.labels)), self._near)
+        left_out = sample_rows(len(self.labels), len(self.names))
+        votes, strange = self.ask(NeighborGraph(self.graph.indices[left_out], self.graph.similarities[left_out]))
+        self.rules = fit_rules(votes, self._codes[left_out], strange, set_level=set_level, refuse=refuse)
+        self._members: dict[int, tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
+
+    def ask(self, graph: NeighborGraph) -> tuple[Votes, NDArray[np.float64]]:
+        """Return the votes on rows with these labelled neighbours, and the rows' strangeness (M,)."""
+        votes = label_votes(graph, self._codes, k=self.k, temperature=self.temperature)  # texts take ten times as long
+        return replace(votes, names=self.names), strangeness(graph, self._crowding, self._near)
+
+    def classify(self, queries: ArrayLike) -> list[Verdict]:
+        """Name vectors (M, D) of new images.
+
+        Raises:
+            InputError: See ``query_neighbors``.
+        """
+        asked = check_vectors(queries, "queries")
+        verdicts: list[Verdict] = []
+        for rows in row_blocks(len(asked), max(1, _CELLS // len(self.names))):
+            graph = query_neighbors(self._vectors, asked[rows], self.k)
+            verdicts += self.verdicts(graph, asked[rows])
+        return verdicts
+
+    def left_out(self, vectors: ArrayLike, positions: ArrayLike) -> list[Verdict]:
+        """Name some of the vectors given at first (N, D), at these positions (M,), by all others that have a label."""
+        at = np.asarray(positions, np.intp)
+        asked = check_vectors(np.asarray(vectors)[at])  # not all of them: a click asks for one of many
+        own = np.where(np.isin(at, self.positions), self._codes[self._place(at)], -1)
+        return self.verdicts(self.left_out_graph(vectors, at), asked, own)
+
+    def left_out_graph(self, vectors: ArrayLike, positions: ArrayLike) -> NeighborGraph:
+        """Return the labelled neighbours of some of the vectors given at first (N, D), none its own neighbour."""
+        at = np.asarray(positions, np.intp)
+        near = self.graph.top(min(self.k, self.graph.k))
+        place = self._place(at)
+        indices, similarities = near.indices[place], near.similarities[place]
+        without = self.positions[place] != at
+        if without.any():
+            found = query_neighbors(self._vectors, check_vectors(np.asarray(vectors)[at[without]]), near.k)
+            indices[without], similarities[without] = found.indices, found.similarities
+        return NeighborGraph(indices, similarities)
+
+    def _place(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return where the positions stand among those with a label; anything for one without."""
+        return np.minimum(np.searchsorted(self.positions, positions), len(self.positions) - 1)
+
+    def verdicts(
+        self, graph: NeighborGraph, queries: NDArray[Any], own: NDArray[np.intp] | None = None
+    ) -> list[Verdict]:
+        """Return the verdicts on unit vectors (M, D) whose labelled neighbours are known already.
+
+        Args:
+            graph: Their neighbours (M, k) among the labelled vectors.
+            queries: The vectors.
+            own: Number of the label of each that is labelled itself (M,), -1 for the others, which all are by default.
+        """
+        votes, strange = self.ask(graph)
+        judgement = self.rules.judge(votes, strange)
+        percentiles = self._percentiles(queries, votes.winners, np.full(len(graph), -1) if own is None else own)
+        return [
+            self._verdict(graph, judgement, row, winner, percentile)
+            for row, (winner, percentile) in enumerate(zip(votes.winners.tolist(), percentiles, strict=True))
+        ]
+
+    def _verdict(self, graph: NeighborGraph, judgement: Judgement, row: int, winner: int, percentile: float) -> Verdict:
+        chances = judgement.probabilities[row]
+        ranked = sorted(np.flatnonzero(judgement.sets[row]).tolist(), key=lambda c: (-chances[c], c != winner, c))
+        voters = zip(graph.indices[row].tolist(), graph.similarities[row].tolist(), strict=True)
+        return Verdict(
+            label=self.names[winner].item(),
+            probability=float(chances[winner]),
+            unknown=bool(judgement.unknown[row]),
+            familiarity=float(judgement.familiarity[row]),
+            percentile=percentile,
+            label_set=tuple(self.names[code].item() for code in ranked),
+            voters=tuple(Voter(int(self.positions[i]), self.labels[i].item(), float(s)) for i, s in voters),
+        )
+
+    def _percentiles(self, queries: NDArray[Any], winners: NDArray[np.intp], own: NDArray[np.intp]) -> list[float]:
+        """Return how far out each query lies among the members of its label, in percent."""
+        out = np.full(len(queries), np.nan)
+        for code in np.unique(winners).tolist():
+            if code not in self._members:
+                members = self._vectors[self._codes == code]
+                spread = neighbors(members, _MEMBERS).similarities if len(members) > 1 else members
+                self._members[code] = members, np.sort(1 - spread.mean(axis=1, dtype=np.float64))
+            members, spreads = self._members[code]
+            if len(members) < 2:
+                continue
+            rows = np.flatnonzero(winners == code)
+            near = query_neighbors(members, queries[rows], _MEMBERS + 1).similarities.astype(np.float64)
+            itself = own[rows] == code  # a member that was left out is not near because of itself
+            mean = np.where(itself, near[:, 1:].mean(axis=1), near[:, :_MEMBERS].mean(axis=1))
+            # nearer by more than rounding: the products behind both need not agree in their last bits
+            out[rows] = 100 * np.searchsorted(spreads, 1 - mean - _ROUNDING) / len(members)
+        found: list[float] = out.tolist()
+        return found
+
+
+def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
+    """Return the positions of the items that have a label (n,) and their labels (n,); None is no label.
+
+    Raises:
+        InputError: See ``check_labels``.
+    """
+    array = np.asarray(labels, dtype=object)
+    if array.shape != (count,):
+        raise InputError(f"labels must have one entry an item, expected shape ({count},), got {array.shape}")
+    positions = np.flatnonzero([label is not None for label in array])
+    given = array[positions].tolist()
+    if len({isinstance(label, str) for label in given}) > 1:  # NumPy would make texts of them: "nan" of a missing one
+        odd = next(label for label in given if not isinstance(label, str))
+        raise InputError(
+            f"labels must be all texts or all integers, got {odd!r} among texts; None stands for an image without one"
+        )
+    return positions, check_labels(given) if given else np.empty(0, np.str_)
+
+
+def sample_rows(count: int, labels: int) -> NDArray[np.intp]:
+    """Return the rows that are left out to learn from: all, or a fixed random sample of a large collection."""
+    most = min(_SAMPLE, max(1_000, _CELLS // labels))
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, most, replace=False))

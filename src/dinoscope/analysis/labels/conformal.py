@@ -1,0 +1,145 @@
+"""Conformal prediction: sets that hold the truth at a rate, and p-values of strangers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.analysis.labels.calibration import Calibration, fit_calibration
+from dinoscope.analysis.labels.classifier import _ROUNDING
+from dinoscope.analysis.labels.voting import Votes
+from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.errors import InputError
+
+__all__ = ["Judgement", "Rules", "conformal_quantile", "familiarity", "fit_rules", "strangeness"]
+
+_DENSITY = 0.25  # how far the crowding around the neighbours counts
+
+
+def conformal_quantile(scores: ArrayLike, level: float) -> float:
+    """Return the score that a further one does not exceed with probability ``level`` or more.
+
+    It is the ceil((N + 1) * level)-th smallest, which corrects for the finite number (Vovk et al. 2005; Angelopoulos
+    and Bates 2021, arXiv:2107.07511), and infinity where N is too small to tell.
+
+    Args:
+        scores: Numbers (N,), exchangeable with the further one.
+        level: Above 0, below 1.
+
+    Raises:
+        InputError: ``level`` is out of range.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"a level must be above 0 and below 1, got {level!r}; 0.9 is usual")
+    ordered = np.sort(np.asarray(scores, np.float64))
+    rank = int(np.ceil((len(ordered) + 1) * level - 1e-9))  # 0.9 * 10 is 9, whatever binary fractions say
+    return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
+
+
+def familiarity(known: ArrayLike, strange: ArrayLike) -> NDArray[np.float64]:
+    """Return what share of known images is at least as strange, the image itself included.
+
+    It is the conformal p-value of Bates et al. 2023 (arXiv:2104.08279): of images of the known kind at most a share a
+    gets a or less.
+
+    Args:
+        known: Strangeness of known images (N,).
+        strange: Strangeness of the images asked about (M,).
+    """
+    ordered = np.sort(np.asarray(known, np.float64))
+    below = np.searchsorted(ordered, np.asarray(strange, np.float64), side="left")
+    share: NDArray[np.float64] = (1 + len(ordered) - below) / (len(ordered) + 1)
+    return share
+
+
+def strangeness(graph: NeighborGraph, crowding: NDArray[np.float64], k: int = 20) -> NDArray[np.float64]:
+    """Score how far rows lie from everything: the higher, the stranger.
+
+    It is log(d) - mean of log(d') / 4, d being the mean cosine distance to the ``k`` nearest (after Sun et al. 2022,
+    arXiv:2204.06507) and d' the same of each of them: a distance counts for more where images lie close together. The
+    whole of d' would make it a local density ratio, which overlooks what falls into a gap.
+
+    Args:
+        graph: Neighbours (M, k or more) among known images.
+        crowding: ``log(d)`` of each known image (N,): this function on their own graph with ``np.zeros(N)``.
+        k: Neighbours; fewer where the graph holds fewer.
+    """
+    near = graph.top(min(k, graph.k))
+    distance = np.log(np.maximum(1 - near.similarities.mean(axis=1, dtype=np.float64), 0) + _ROUNDING)
+    result: NDArray[np.float64] = distance - _DENSITY * crowding[near.indices].mean(axis=1)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What the rules say about M images.
+
+    Attributes:
+        probabilities: Probability of each label (M, C).
+        sets: Which labels belong to the image's set (M, C), the winner always.
+        familiarity: See ``familiarity`` (M,).
+        unknown: Whether to refuse an answer (M,).
+    """
+
+    probabilities: NDArray[np.float64]
+    sets: NDArray[np.bool_]
+    familiarity: NDArray[np.float64]
+    unknown: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Rules:
+    """What left-out images taught.
+
+    Attributes:
+        calibration: From votes to probabilities.
+        least: A label belongs to the set from this probability on; minus infinity where all do.
+        known: Strangeness of the left-out images (N,).
+        refuse: Share of known images that may be refused.
+    """
+
+    calibration: Calibration
+    least: float
+    known: NDArray[np.float64] = field(repr=False)
+    refuse: float
+
+    def judge(self, votes: Votes, strange: NDArray[np.float64]) -> Judgement:
+        """Judge images by their votes and their strangeness (M,)."""
+        probabilities = self.calibration.probabilities(votes.shares)
+        sets = probabilities >= self.least
+        sets[np.arange(len(sets)), votes.winners] = True
+        known = familiarity(self.known, strange)
+        return Judgement(probabilities, sets, known, known <= self.refuse)
+
+
+def fit_rules(
+    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], *,
+    set_level: float = 0.9, refuse: float = 0.05,
+) -> Rules:  # fmt: skip
+    """Learn from left-out images how to judge new ones.
+
+    The set of labels is the conformal one with the least mean size (LAC, Sadinle et al. 2019): all labels that are
+    probable enough. The winner is always in it, also while learning: its score is 0, another label's is one minus
+    its probability. Where winners alone are right more often than ``set_level``, sets of one are what is asked for.
+
+    Args:
+        votes: Votes on N left-out images.
+        truth: Number of their true labels (N,); -1 for a label that nobody can vote for.
+        strange: Their strangeness (N,).
+        set_level: Share of sets that are to hold the truth.
+        refuse: Share of images of the known kind that may be called unknown.
+
+    Raises:
+        InputError: A level is out of range, or the arrays do not fit each other.
+    """
+    if not 0 <= refuse < 1:
+        raise InputError(f"refuse must be at least 0 and below 1, got {refuse!r}; 0.05 is usual, 0 refuses nothing")
+    nameable = truth >= 0
+    calibration = fit_calibration(votes.shares[nameable], truth[nameable])
+    probability = calibration.probabilities(votes.shares)[np.arange(len(truth)), truth]
+    scores = np.where(truth == votes.winners, 0.0, np.where(nameable, 1 - probability, np.inf))
+    # Half a rounding error to the safe side: the label that sets the limit is itself in.
+    least = 1 - conformal_quantile(scores, set_level) - 1e-12
+    return Rules(calibration, least, np.sort(strange), refuse)

@@ -1,0 +1,392 @@
+"""How well the labels of a collection are found by its neighbours, and how far the probabilities can be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.analysis.labels.classifier import Classifier, known_labels, sample_rows
+from dinoscope.analysis.labels.conformal import Judgement, fit_rules
+from dinoscope.analysis.labels.voting import Votes, label_votes
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.parallel import row_blocks
+from dinoscope.errors import InputError
+
+__all__ = [
+    "MOST_COUNTED",
+    "Confusion",
+    "Evaluation",
+    "LabelScore",
+    "Reliability",
+    "Setting",
+    "confusions",
+    "evaluate",
+    "label_scores",
+    "log_loss",
+    "reliability",
+    "wilson_interval",
+]
+
+MOST_COUNTED = 1_000  # labels up to which every pair of them is counted: a million numbers
+SPLITS = ("auto", "test", "leave-one-out")
+_KS, _TEMPERATURES = (1, 5, 10, 20, 50, 100), (0.02, 0.07, 0.2, float("inf"))
+_BINS = 15
+_EXAMPLES = 3
+_CELLS = 5_000_000  # shares of votes held at once, of images times labels
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """How well one label is found.
+
+    Attributes:
+        label: The label.
+        images: Images that have it.
+        precision: Share of the images named so that are; NaN where none is named so.
+        recall: Share of its images that are named so; NaN where it has none.
+    """
+
+    label: str
+    images: int
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A pair of labels that is mixed up.
+
+    Attributes:
+        true: The label that the images have.
+        predicted: The label that they are given.
+        images: How many.
+        share: Which share of the images of ``true`` that is.
+        examples: Positions of those about which the neighbours are surest.
+    """
+
+    true: str
+    predicted: str
+    images: int
+    share: float
+    examples: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A line of the sweep: voters, temperature (infinity: every vote counts the same), accuracy."""
+
+    k: int
+    temperature: float
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Probability claimed against share right, in bins of equal width.
+
+    Attributes:
+        images: Images in each bin (B,).
+        claimed: Their mean probability (B,), NaN in an empty bin.
+        right: Share of them named right (B,), NaN in an empty bin.
+        error: Expected calibration error: mean of |claimed - right|, weighted by images (Guo et al. 2017), 0 to 1.
+    """
+
+    images: NDArray[np.int64]
+    claimed: NDArray[np.float64]
+    right: NDArray[np.float64]
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What became of images whose label is known when their neighbours named them.
+
+    Attributes:
+        method: "test": the training images name the test images; or "leave-one-out".
+        positions: Positions of the images named (M,).
+        names: The C labels, sorted.
+        counts: Images (C, C) with the true label of the row, given the label of the column; (0, 0) beyond
+            ``MOST_COUNTED`` labels, where ``labels`` and ``confusions`` hold the same without the zeros.
+        accuracy: Share named right.
+        interval: Its 95 % interval; see ``wilson_interval``.
+        labels: Precision and recall of each label.
+        confusions: The pairs mixed up, the most frequent first.
+        votes: Reliability of the shares of the votes as they are.
+        calibrated: Reliability of the calibrated probabilities.
+        log_loss_votes: Logarithmic loss of the votes, natural logarithm, probabilities below 1e-15 counted as that.
+        log_loss: The same of the calibrated probabilities.
+        set_level: Share of sets that was to hold the truth.
+        coverage: Share that does.
+        set_size: Mean number of labels in a set.
+        refused: Share of the images that would be called unknown.
+        sweep: Accuracy by voters and temperature.
+    """
+
+    method: str
+    positions: NDArray[np.intp]
+    names: NDArray[Any]
+    counts: NDArray[np.int64]
+    accuracy: float
+    interval: tuple[float, float]
+    labels: tuple[LabelScore, ...]
+    confusions: tuple[Confusion, ...]
+    votes: Reliability
+    calibrated: Reliability
+    log_loss_votes: float
+    log_loss: float
+    set_level: float
+    coverage: float
+    set_size: float
+    refused: float
+    sweep: tuple[Setting, ...]
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson 1927), which stays within 0 and 1 and suits small numbers.
+
+    Raises:
+        InputError: ``count`` is not positive or ``hits`` is not between 0 and it.
+    """
+    hits = check_count(hits, "hits", at_least=0, at_most=check_count(count, "count"), why="count")
+    z = 1.959963984540054  # the normal distribution's 97.5 % point
+    middle = (hits + z * z / 2) / (count + z * z)
+    reach = z / (count + z * z) * (hits * (count - hits) / count + z * z / 4) ** 0.5
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
+def reliability(probabilities: ArrayLike, right: ArrayLike, bins: int = _BINS) -> Reliability:
+    """Compare what was claimed with what came true.
+
+    Args:
+        probabilities: Probability of each image's answer (M,), 0 to 1.
+        right: Whether the answer was right (M,).
+        bins: Number of bins; a probability on a border belongs to the upper one.
+
+    Raises:
+        InputError: The arrays do not fit each other, or a probability is out of range.
+    """
+    claims, hits = np.asarray(probabilities, np.float64), np.asarray(right, bool)
+    if claims.ndim != 1 or claims.shape != hits.shape or not len(claims):
+        raise InputError(f"probabilities and right must have one shape (M,), got {claims.shape} and {hits.shape}")
+    if not ((claims >= 0) & (claims <= 1)).all():
+        raise InputError("probabilities must lie between 0 and 1, got others; pass shares or probabilities")
+    place = np.minimum((claims * check_count(bins, "bins")).astype(np.intp), bins - 1)
+    images = np.bincount(place, minlength=bins)
+    filled = np.where(images > 0, images, np.nan)
+    claimed = np.bincount(place, claims, bins) / filled
+    came = np.bincount(place, hits, bins) / filled
+    return Reliability(images, claimed, came, float(np.nansum(images * np.abs(claimed - came)) / len(claims)))
+
+
+def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
+    """Return the mean of -ln(probability of the truth), for probabilities (M, C) and label numbers (M,), -1 for none.
+
+    Probabilities below 1e-15 count as that: one impossible truth shall not hide all others.
+    """
+    return _mean_loss(_of_truth(probabilities, truth))
+
+
+def label_scores(counts: Any, names: ArrayLike) -> tuple[LabelScore, ...]:
+    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows.
+
+    The matrix may be an array of SciPy's sparse ones.
+    """
+    hits = counts.diagonal()
+    with np.errstate(invalid="ignore"):
+        precision, recall = hits / counts.sum(axis=0), hits / counts.sum(axis=1)
+    lines = zip(
+        np.asarray(names).tolist(), counts.sum(axis=1).tolist(), precision.tolist(), recall.tolist(), strict=True
+    )
+    return tuple(LabelScore(str(name), images, p, r) for name, images, p, r in lines)
+
+
+def confusions(
+    truth: NDArray[Any], given: NDArray[Any], probabilities: NDArray[np.float64], positions: NDArray[np.intp]
+) -> tuple[Confusion, ...]:
+    """Return the pairs of labels that are mixed up, the most frequent first.
+
+    Args:
+        truth: True labels (M,).
+        given: Labels given (M,).
+        probabilities: Probabilities of the labels given (M,); the surest mistakes become the examples.
+        positions: What to call the images (M,).
+    """
+    wrong = np.flatnonzero(truth != given)
+    groups: dict[tuple[str, str], list[int]] = {}
+    for row in wrong[np.argsort(-probabilities[wrong], kind="stable")].tolist():
+        groups.setdefault((str(truth[row]), str(given[row])), []).append(row)
+    names, sizes = np.unique(truth, return_counts=True)
+    total = {str(name): size for name, size in zip(names.tolist(), sizes.tolist(), strict=True)}
+    found = [
+        Confusion(true, guess, len(rows), len(rows) / total[true], tuple(positions[rows[:_EXAMPLES]].tolist()))
+        for (true, guess), rows in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda each: (-each.images, each.true, each.predicted)))
+
+
+def evaluate(
+    vectors: ArrayLike, labels: ArrayLike, is_reference: ArrayLike | None = None, *, k: int = 20,
+    temperature: float = 0.07, set_level: float = 0.9, refuse: float = 0.05, graph: NeighborGraph | None = None,
+) -> Evaluation:  # fmt: skip
+    """Name images whose label is known by their neighbours, and count.
+
+    With references, these alone vote and everything is learnt from them. Without, each image is left out in turn;
+    calibration, sets and refusals of either half of the images are then learnt from the other half, so that nothing
+    is judged by what it taught.
+
+    Args:
+        vectors: Array (N, D).
+        labels: Integers or strings (N,), None for an image without a label, which is left out altogether.
+        is_reference: Booleans (N,), True for the images that vote, False for those that are named; None for
+            leave-one-out.
+        k: Voters.
+        temperature: See ``knn_predict``.
+        set_level: Share of sets of labels that are to hold the truth.
+        refuse: Share of images of the known kind that may be called unknown.
+        graph: Neighbour graph of the labelled vectors, where there is one already; for leave-one-out.
+
+    Raises:
+        InputError: Too few images have a label, or an argument cannot work.
+    """
+    array = check_vectors(vectors)
+    positions, names = known_labels(labels, len(array))
+    settings: dict[str, Any] = {"k": k, "temperature": temperature, "set_level": set_level, "refuse": refuse}
+    if is_reference is None:
+        if len(positions) < 4:
+            raise InputError(f"an evaluation needs at least 4 images with a label, got {len(positions)}; label some")
+        wide = graph if graph is not None else neighbors(array[positions], max(*_KS, k))
+        classifier = Classifier(array, labels, graph=wide, **settings)
+        asked = sample_rows(len(positions), len(classifier.names))
+        nearest = NeighborGraph(wide.indices[asked], wide.similarities[asked])
+        votes, strange = classifier.ask(nearest)
+        truth = _numbers(names[asked], classifier.names)
+        judgement = _judge_by_halves(votes, truth, strange, set_level, refuse)
+        outcome = _outcome(votes, judgement, truth)
+        return _summarise("leave-one-out", positions[asked], names[asked], classifier, nearest, outcome)
+    mask = np.asarray(is_reference)
+    if mask.dtype != np.bool_ or mask.shape != (len(array),):
+        raise InputError(f"is_reference must be booleans of shape ({len(array)},), got {mask.dtype} {mask.shape}")
+    votes_for, named = positions[mask[positions]], positions[~mask[positions]]
+    if not len(named) or len(votes_for) < 2:
+        raise InputError(
+            "an evaluation needs at least 2 labelled references and 1 labelled other image, got "
+            f"{len(votes_for)} and {len(named)}; mark others as reference"
+        )
+    own = names[mask[positions]]
+    classifier = Classifier(array[votes_for], own, **settings)
+    nearest = query_neighbors(array[votes_for], array[named], max(*_KS, k))
+    truth = _numbers(names[~mask[positions]], classifier.names)
+    parts = []
+    for rows in _blocks(len(named), len(classifier.names)):
+        votes, strange = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
+        parts.append(_outcome(votes, classifier.rules.judge(votes, strange), truth[rows]))
+    outcome = _Outcome(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Outcome)))
+    return _summarise("test", named, names[~mask[positions]], classifier, nearest, outcome)
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """What an evaluation has to know of each image (M,); votes on every label would be M x C numbers."""
+
+    truth: NDArray[np.intp]  # -1 for a label that nobody can vote for
+    winners: NDArray[np.intp]
+    share: NDArray[np.float64]  # of the votes, for the winner
+    sure: NDArray[np.float64]  # probability of the winner
+    own_share: NDArray[np.float64]  # of the truth
+    own: NDArray[np.float64]
+    held: NDArray[np.bool_]  # the truth, by the set
+    set_size: NDArray[np.int64]
+    unknown: NDArray[np.bool_]
+
+
+def _outcome(votes: Votes, judgement: Judgement, truth: NDArray[np.intp]) -> _Outcome:
+    at_winner = np.arange(len(truth)), votes.winners
+    return _Outcome(
+        truth, votes.winners, votes.shares[at_winner], judgement.probabilities[at_winner],
+        _of_truth(votes.shares, truth), _of_truth(judgement.probabilities, truth),
+        _of_truth(judgement.sets, truth) > 0, judgement.sets.sum(axis=1), judgement.unknown,
+    )  # fmt: skip
+
+
+def _of_truth(values: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[Any]:
+    """Return what is said of the true label of each row (M,), 0 where nobody can vote for it."""
+    return np.where(truth >= 0, values[np.arange(len(truth)), truth], 0)
+
+
+def _mean_loss(own: NDArray[np.float64]) -> float:
+    return float(-np.log(np.maximum(own, 1e-15)).mean())
+
+
+def _blocks(count: int, labels: int) -> list[slice]:
+    return row_blocks(count, max(1, _CELLS // labels))
+
+
+def _numbers(labels: NDArray[Any], names: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the number of each label among sorted names, -1 where it is not among them."""
+    place = np.minimum(np.searchsorted(names, labels), len(names) - 1)
+    return np.where(names[place] == labels, place, -1)
+
+
+def _judge_by_halves(
+    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], set_level: float, refuse: float
+) -> Judgement:
+    """Judge each half of left-out images, drawn at random, by the rules that the other half taught."""
+    first = np.random.default_rng(0).permutation(len(votes)) % 2 == 0
+    parts = []
+    for half in (first, ~first):
+        rules = fit_rules(votes.take(~half), truth[~half], strange[~half], set_level=set_level, refuse=refuse)
+        parts.append(rules.judge(votes.take(half), strange[half]))
+    back = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
+    return Judgement(
+        *(np.concatenate([getattr(part, name) for part in parts])[back] for name in Judgement.__dataclass_fields__)
+    )
+
+
+def _summarise(
+    method: str, positions: NDArray[np.intp], labels: NDArray[Any], classifier: Classifier, graph: NeighborGraph,
+    outcome: _Outcome,
+) -> Evaluation:  # fmt: skip
+    from scipy.sparse import csr_array
+
+    right = outcome.truth == outcome.winners
+    given = classifier.names[outcome.winners]
+    names = np.union1d(labels, classifier.names)
+    cells = _numbers(labels, names), _numbers(classifier.names, names)[outcome.winners]
+    counts = csr_array((np.ones(len(labels), np.int64), cells), shape=(len(names), len(names)))
+    return Evaluation(
+        method=method,
+        positions=positions,
+        names=names,
+        counts=counts.toarray() if len(names) <= MOST_COUNTED else np.zeros((0, 0), np.int64),
+        accuracy=float(right.mean()),
+        interval=wilson_interval(int(right.sum()), len(right)),
+        labels=label_scores(counts, names),
+        confusions=confusions(labels, given, outcome.sure, positions),
+        votes=reliability(np.minimum(outcome.share, 1), right),
+        calibrated=reliability(np.minimum(outcome.sure, 1), right),
+        log_loss_votes=_mean_loss(outcome.own_share),
+        log_loss=_mean_loss(outcome.own),
+        set_level=classifier.set_level,
+        coverage=float(outcome.held.mean()),
+        set_size=float(outcome.set_size.mean()),
+        refused=float(outcome.unknown.mean()),
+        sweep=_sweep(graph, classifier, outcome.truth),
+    )
+
+
+def _sweep(graph: NeighborGraph, classifier: Classifier, truth: NDArray[np.intp]) -> tuple[Setting, ...]:
+    """Return the accuracy with more and fewer voters, and with votes more and less alike."""
+    codes = _numbers(classifier.labels, classifier.names)  # texts would be sorted for every line
+    lines = []
+    for k in sorted({min(k, graph.k) for k in _KS}):
+        for temperature in _TEMPERATURES:
+            hits = 0
+            for rows in _blocks(len(graph), len(classifier.names)):
+                some = NeighborGraph(graph.indices[rows], graph.similarities[rows])
+                hits += int((label_votes(some, codes, k=k, temperature=temperature).winners == truth[rows]).sum())
+            lines.append(Setting(k, temperature, hits / len(graph)))
+    return tuple(lines)

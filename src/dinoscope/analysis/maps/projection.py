@@ -1,0 +1,334 @@
+"""Maps: each vector placed on a plane so that neighbours stay neighbours.
+
+``umap``, ``tsne`` and ``pca`` take the same vectors, graph, axes and seed; ``place`` puts new vectors on their maps.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.machine import cores
+from dinoscope.base.parallel import row_blocks
+from dinoscope.base.text import did_you_mean
+from dinoscope.base.vectors import l2_normalize
+from dinoscope.errors import InputError
+
+__all__ = ["Engine", "Method", "check_method", "pca", "place", "tsne", "umap"]
+
+Engine = Literal["fastumap", "umap-learn"]
+Method = Literal["umap", "tsne", "pca"]
+_ROUNDING = 1e-6  # what a cosine distance between equal vectors can come out as
+_MANY = 2_000  # vectors from which t-SNE gains by more than one thread
+_SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the graph; beyond, that takes minutes
+_BLOCK = 1 << 16  # rows computed with in float64 at once
+
+
+def umap(
+    vectors: ArrayLike,
+    *,
+    graph: NeighborGraph | None = None,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    n_components: int = 2,
+    seed: int = 42,
+    epochs: int | None = None,
+    engine: Engine = "fastumap",
+) -> NDArray[np.float32]:
+    """Lay the vectors out with UMAP (McInnes et al. 2018, arXiv:1802.03426) by cosine distance.
+
+    The same input, seed and engine give the same map bit for bit on one machine. ``n_neighbors`` beyond N counts
+    as N. Fewer than ``n_components + 3`` vectors say too little for UMAP: their map is that of their principal
+    components. The layout starts from the spectrum of the graph, as usual; from the principal components beyond
+    100,000 vectors, where the spectrum takes minutes, and where it is degenerate: the graph falls apart, or a few
+    distinct vectors are all there are.
+
+    Args:
+        vectors: Array (N, D), N >= 2, of any scale.
+        graph: Neighbours of ``vectors`` with at least ``n_neighbors - 1`` a row; computed when missing. fastumap 0.1
+            (the only one for macOS) cannot take a graph and searches again.
+        n_neighbors: Points of each neighbourhood, the point itself included as in umap-learn; 2 or more. Small
+            values show detail, large ones the whole.
+        min_dist: How close points may lie on the map, in map units, from 0 up to 1.
+        n_components: Axes of the map; at most D, and with fastumap 0.1 only 2 or 3.
+        seed: Seed of the layout, from 0 to 2**32 - 1.
+        epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 from about 10,000 vectors on.
+        engine: "fastumap" (precompiled) or "umap-learn" (the reference; needs its extra and compiles for half a
+            minute in each process).
+
+    Returns:
+        The map (N, n_components), float32.
+
+    Raises:
+        InputError: An argument is out of its range, the graph does not fit, or the engine is unknown or missing.
+    """
+    unit = _check(vectors, graph, n_components, seed)
+    count = len(unit)
+    size = min(check_count(n_neighbors, "n_neighbors", at_least=2), count)
+    if not 0 <= min_dist <= 1:
+        raise InputError(f"min_dist must lie between 0 and 1, got {min_dist!r}")
+    if engine not in get_args(Engine):
+        known = get_args(Engine)
+        raise InputError(f"engine must be one of {', '.join(known)}, got {engine!r}{did_you_mean(str(engine), known)}")
+    if epochs is not None:
+        check_count(epochs, "epochs")
+    if count < n_components + 3:
+        return _principal_components(unit, n_components).astype(np.float32)
+    graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
+    settings = {"n_components": n_components, "min_dist": min_dist, "random_state": seed, "metric": "cosine"}
+    if epochs is not None:
+        settings["n_epochs"] = epochs
+    if count > _SPECTRAL or _is_degenerate(unit, graph, n_components):
+        settings["init"] = _principal_start(unit, n_components, seed)
+    layout = (_fastumap if engine == "fastumap" else _umap_learn)(unit, graph, settings)
+    return np.ascontiguousarray(layout, dtype=np.float32)
+
+
+def tsne(
+    vectors: ArrayLike,
+    *,
+    graph: NeighborGraph | None = None,
+    perplexity: float = 30.0,
+    n_components: int = 2,
+    seed: int = 42,
+) -> NDArray[np.float32]:
+    """Lay the vectors out with t-SNE (van der Maaten and Hinton 2008), as openTSNE computes it, from the graph.
+
+    Similarities on the map follow the distances sqrt(2 - 2 s) between unit vectors of cosine s. Each point has
+    3 x ``perplexity`` neighbours; where the graph, or the collection, offers fewer, the perplexity is a third of what
+    there is. The start is the principal components shaken by the seed, which keeps the large picture, so that maps of
+    different seeds differ little. Fewer than ``n_components + 3`` vectors get their principal components.
+
+    Args:
+        vectors: Array (N, D), N >= 2, of any scale.
+        graph: Neighbours of ``vectors``; 3 x ``perplexity`` of them, exact, are computed when missing.
+        perplexity: About how many neighbours count, 1 or more.
+        n_components: Axes of the map, 1 to 3, at most D.
+        seed: Seed of the start, from 0 to 2**32 - 1; the same input and seed give the same map bit for bit on one
+            machine, by any number of threads.
+
+    Returns:
+        The map (N, n_components), float32.
+
+    Raises:
+        InputError: An argument is out of its range, the graph does not fit, or openTSNE is not installed.
+    """
+    unit = _check(vectors, graph, n_components, seed)
+    check_count(n_components, "n_components", at_most=3, why="what t-SNE can lay out")
+    if not 1 <= perplexity < np.inf:
+        raise InputError(f"perplexity must be 1 or more, got {perplexity!r}")
+    if len(unit) < n_components + 3:
+        return _principal_components(unit, n_components).astype(np.float32)
+    size = min(int(3 * perplexity), len(unit) - 1)
+    graph = neighbors(unit, size) if graph is None else graph.top(min(size, graph.k))
+    start = _principal_start(unit, n_components, seed)
+    layout = _opentsne(graph, min(perplexity, max(graph.k / 3, 1.0)), start * (1e-4 / start[:, 0].std()))
+    return np.ascontiguousarray(layout, dtype=np.float32)
+
+
+def pca(
+    vectors: ArrayLike, *, graph: NeighborGraph | None = None, n_components: int = 2, seed: int = 42
+) -> NDArray[np.float32]:
+    """Lay the vectors out along the axes on which they vary most, each scaled to length 1 first.
+
+    Nothing is random: each axis points so that its largest coordinate is positive.
+
+    Args:
+        vectors: Array (N, D), N >= 2, of any scale.
+        graph: Not needed; taken so that the methods can stand for each other.
+        n_components: Axes of the map, at most D.
+        seed: Not needed either.
+
+    Returns:
+        The map (N, n_components), float32.
+
+    Raises:
+        InputError: An argument is out of its range, or the graph does not fit.
+    """
+    return _principal_components(_check(vectors, graph, n_components, seed), n_components).astype(np.float32)
+
+
+def place(
+    new: ArrayLike, vectors: ArrayLike, coordinates: ArrayLike, *, method: Method = "umap", k: int = 15
+) -> NDArray[np.float32]:
+    """Place new vectors on a map that exists, without changing it.
+
+    On a map by ``pca`` they are projected on its axes, exactly. On the others each goes to the weighted median, axis by
+    axis, of the places of its ``k`` nearest ``vectors`` by cosine similarity s, with the weights 1 / (1 - s)^2: the
+    median stays with the majority where the neighbours lie in two groups, and a mean falls into the empty space
+    between them; the weights put a copy of a vector on its place.
+
+    Args:
+        new: Array (M, D).
+        vectors: Array (N, D) that the map shows.
+        coordinates: Their map (N, C).
+        method: What made the map: "umap", "tsne" or "pca".
+        k: Neighbours asked for a place; not needed for "pca".
+
+    Returns:
+        The places (M, C), float32.
+
+    Raises:
+        InputError: The arrays do not fit each other, the method is unknown, or the map is not the one by ``pca``.
+    """
+    unit, points = l2_normalize(vectors), check_vectors(coordinates, "coordinates")
+    if len(points) != len(unit):
+        raise InputError(f"coordinates must have one row a vector, expected {len(unit)}, got {len(points)}; map anew")
+    check_method(method)
+    graph = query_neighbors(unit, new, k)
+    if method == "pca":
+        return _project(l2_normalize(new), unit, points)
+    weights = 1 / np.maximum(graph.distances.astype(np.float64), _ROUNDING) ** 2
+    near = points[graph.indices]
+    order = np.argsort(near, axis=1, kind="stable")
+    passed = np.cumsum(np.take_along_axis(weights[:, :, None], order, axis=1), axis=1)
+    middle = (passed >= passed[:, -1:] / 2).argmax(axis=1)[:, None]
+    chosen = np.take_along_axis(order, middle, axis=1)
+    return np.ascontiguousarray(np.take_along_axis(near, chosen, axis=1)[:, 0], dtype=np.float32)
+
+
+def check_method(method: str) -> Method:
+    """Return the name of a method, or say which there are.
+
+    Raises:
+        InputError: The method is unknown.
+    """
+    known = get_args(Method)
+    if method not in known:
+        raise InputError(f"method must be one of {', '.join(known)}, got {method!r}{did_you_mean(str(method), known)}")
+    return cast(Method, method)
+
+
+def _check(vectors: ArrayLike, graph: NeighborGraph | None, n_components: int, seed: int) -> NDArray[np.float32]:
+    """Check what every method takes; return the vectors at length 1."""
+    array = check_vectors(vectors, at_least=2)
+    check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
+    check_count(n_components, "n_components", at_most=array.shape[1], why="the width of the vectors")
+    if graph is not None and len(graph) != len(array):
+        raise InputError(f"graph must have one row a vector, expected {len(array)}, got {len(graph)}; compute it anew")
+    return l2_normalize(array)
+
+
+def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64]) -> NDArray[Any]:
+    """Run openTSNE from the graph: its own neighbour search never starts."""
+    try:
+        from openTSNE import TSNE, affinity, nearest_neighbors
+    except ImportError as error:
+        raise InputError("t-SNE needs a package that is not installed: pip install openTSNE") from error
+
+    jobs = cores() if len(graph) >= _MANY else 1
+    lengths = np.sqrt(2 * np.maximum(graph.distances.astype(np.float64), 0))
+    known = nearest_neighbors.PrecomputedNeighbors(graph.indices.astype(np.int64), lengths)
+    affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=jobs)
+    # Trees beyond two axes, where its other way of summing the repulsion does not exist.
+    way = "auto" if start.shape[1] <= 2 else "bh"
+    model = TSNE(n_components=start.shape[1], n_jobs=jobs, negative_gradient_method=way)
+    return np.asarray(model.fit(affinities=affinities, initialization=start))
+
+
+def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[str, Any]) -> NDArray[Any]:
+    """Run fastumap 0.2 from the graph, or 0.1, which has no place for one, from the vectors."""
+    from fastumap import umap_project
+
+    dimensions = settings.pop("n_components")
+    if "precomputed_knn" in inspect.signature(umap_project).parameters:
+        settings["precomputed_knn"] = _with_self(graph)
+        unit = unit[:, :dimensions]  # with a graph it reads no vectors, and a million in float64 take 3 GB
+    elif dimensions not in (2, 3):
+        raise InputError(f"n_components must be 2 or 3 with fastumap 0.1, got {dimensions}; use engine='umap-learn'")
+    layout: NDArray[Any] = umap_project(unit.astype(np.float64), dimensions, n_neighbors=graph.k + 1, **settings)
+    return layout
+
+
+def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[str, Any]) -> NDArray[Any]:
+    """Run umap-learn from the graph."""
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise InputError(
+            "engine 'umap-learn' needs a package that is not installed: pip install 'dinoscope[umap-learn]'"
+        ) from error
+
+    size = min(graph.k + 1, len(unit) - 1)  # its own upper limit
+    known = tuple(part[:, :size] for part in _with_self(graph))
+    model = UMAP(n_neighbors=size, precomputed_knn=known, n_jobs=1, **settings)  # a seed allows one thread only
+    with warnings.catch_warnings():
+        # It says that new points cannot be placed without its own search index; none are.
+        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
+        layout: NDArray[Any] = model.fit_transform(unit)
+    return layout
+
+
+def _with_self(graph: NeighborGraph) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return indices and distances (N, k + 1) with each point first among its own neighbours, as UMAP expects.
+
+    Distances within the rounding of float32 products become 0: UMAP takes the nearest neighbour at a positive
+    distance as the unit of its scale, and a duplicate must not be it.
+    """
+    rows = np.arange(len(graph))[:, None]
+    distances = np.where(graph.distances < _ROUNDING, np.float32(0), graph.distances)
+    return np.hstack([rows, graph.indices]), np.hstack([np.zeros_like(rows, np.float32), distances])
+
+
+def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components: int) -> bool:
+    """Tell whether a spectral start is ill-defined, which also makes it differ from run to run.
+
+    The eigenvector search then meets an invariant subspace and goes on from a random vector out of SciPy's own,
+    unseeded generator. It happens in separate cliques of duplicates, and where there are fewer distinct vectors
+    (counted along one fixed direction) or distances than its basis holds.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    direction = np.random.default_rng(0).standard_normal(unit.shape[1], dtype=np.float32)
+    distinct = min(len(np.unique(np.round(values, 5))) for values in (unit @ direction, graph.distances))
+    if distinct <= 24 + 4 * n_components:
+        return True
+    starts = np.arange(len(graph) + 1) * graph.k
+    links = csr_array((np.ones(starts[-1], np.int8), graph.indices.ravel(), starts), shape=(len(unit), len(unit)))
+    return bool(connected_components(links, directed=False, return_labels=False) > 1)
+
+
+def _principal_start(unit: NDArray[np.float32], n_components: int, seed: int) -> NDArray[np.float64]:
+    """Return principal components (N, n_components) at UMAP's usual scale, 10, shaken so that duplicates part."""
+    start = _principal_components(unit, n_components)
+    start *= 10 / max(np.abs(start).max(), _ROUNDING)
+    return start + np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
+
+
+def _principal_components(unit: NDArray[np.float32], n_components: int) -> NDArray[np.float64]:
+    """Return the coordinates (N, n_components) on the axes of largest variance."""
+    mean, axes = _principal_axes(unit, n_components)
+    return np.concatenate([(unit[rows] - mean) @ axes for rows in row_blocks(len(unit), _BLOCK)])
+
+
+def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean (D,) and the axes of largest variance (D, n_components).
+
+    Each axis points so that its largest coordinate is positive: the sign does not depend on the linear algebra.
+    """
+    mean = unit.mean(axis=0, dtype=np.float64)
+    scatter = np.zeros((unit.shape[1], unit.shape[1]))
+    for rows in row_blocks(len(unit), _BLOCK):
+        centred = unit[rows] - mean
+        scatter += centred.T @ centred
+    axes: NDArray[np.float64] = np.linalg.eigh(scatter)[1][:, : -n_components - 1 : -1]
+    layout = np.concatenate([(unit[rows] - mean) @ axes for rows in row_blocks(len(unit), _BLOCK)])
+    largest = layout[np.abs(layout).argmax(axis=0), np.arange(n_components)]
+    return mean, axes * np.where(largest < 0, -1.0, 1.0)
+
+
+def _project(new: NDArray[np.float32], unit: NDArray[np.float32], points: NDArray[Any]) -> NDArray[np.float32]:
+    """Return new unit vectors on the axes of a map by ``pca``, after making sure that it is one."""
+    mean, axes = _principal_axes(unit, min(points.shape[1], unit.shape[1]))
+    if axes.shape[1] < points.shape[1] or not all(
+        np.allclose((unit[rows] - mean) @ axes, points[rows], atol=1e-5) for rows in row_blocks(len(unit), _BLOCK)
+    ):
+        raise InputError("coordinates must be the map of these vectors by pca; make it with pca, or name its method")
+    return ((new - mean) @ axes).astype(np.float32)

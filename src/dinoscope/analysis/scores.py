@@ -1,0 +1,128 @@
+"""The score table: how far a map and its clusters can be trusted, in numbers with one-line explanations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.maps.quality import MapQuality
+
+__all__ = ["Score", "compute_scores"]
+
+_SAMPLE = 5_000  # images whose neighbours on the map are judged, where there are more
+
+
+@dataclass(frozen=True)
+class Score:
+    """One line of the table: a stable name, the value, and what it means in one line."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+def compute_scores(
+    vectors: NDArray[np.float32],
+    graph: NeighborGraph,
+    coordinates: NDArray[np.float32],
+    clusters: NDArray[np.int32],
+    labels: NDArray[Any],
+    splits: NDArray[Any],
+    quality: MapQuality | None = None,
+) -> list[Score]:
+    """Compute every score that the data allow.
+
+    Args:
+        vectors: Unit vectors (N, D).
+        graph: Their neighbour graph.
+        coordinates: The map (N, 2).
+        clusters: Cluster of each image (N,).
+        labels: Labels (N,), None where there is none; without two labels the scores against labels are left out.
+        splits: Splits (N,); where both "train" and "test" occur, test images are also named by training images.
+        quality: What ``map_quality`` says of the map, where it is at hand; else it is computed.
+    """
+    from dinoscope.analysis import metrics
+    from dinoscope.analysis.maps.quality import map_quality
+
+    scores = []
+    if len(vectors) > 2:
+        if quality is None:
+            quality = map_quality(vectors, coordinates, graph=graph, labels=labels, sample=_SAMPLE)
+        drawn = f", of {_SAMPLE:,} random images" if len(vectors) > _SAMPLE else ""
+        k = quality.k
+        scores += [
+            Score("map: trustworthiness", quality.trustworthiness,
+                  f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance"),
+            Score("map: neighbours kept", quality.neighbors_kept,
+                  f"share of the {k} true nearest neighbours that are among the {k} nearest on the map"),
+        ]  # fmt: skip
+    if 2 <= len(np.unique(clusters)) < len(clusters):
+        scores += [
+            Score("clusters: silhouette in the embedding", metrics.silhouette(vectors, clusters, "cosine"),
+                  "how much nearer images are to their own cluster than to the next, cosine; -1 to 1"),
+            Score("clusters: silhouette on the map", metrics.silhouette(coordinates, clusters, "euclidean"),
+                  "the same on the map, euclidean; a map exaggerates gaps, so trust the line above more"),
+        ]  # fmt: skip
+    scores += [
+        Score("embedding: effective rank", metrics.effective_rank(vectors),
+              f"number of directions that the vectors really use, of {vectors.shape[1]}"),
+        Score("embedding: hubness", metrics.hubness(graph),
+              "skewness of how often an image is a neighbour of others; above 2 a few images crowd every search"),
+    ]  # fmt: skip
+    known = np.asarray([label is not None for label in labels])
+    names = np.asarray([str(label) for label in labels[known]])
+    if len(np.unique(names)) >= 2:
+        scores += _label_scores(quality, clusters[known], names)
+        if not known.all():  # an image without a label has no vote
+            vectors, splits = vectors[known], splits[known]
+            graph = neighbors(vectors, graph.k)
+        scores += _knn_scores(vectors, graph, names, splits)
+    return scores
+
+
+def _label_scores(quality: MapQuality | None, clusters: NDArray[np.int32], names: NDArray[np.str_]) -> list[Score]:
+    from dinoscope.analysis import metrics
+
+    out = []
+    if quality is not None and quality.silhouette_map is not None and quality.silhouette_embedding is not None:
+        out = [
+            Score("labels: silhouette in the embedding", quality.silhouette_embedding,
+                  "how well the labels are separated in the embedding, cosine; -1 to 1"),
+            Score("labels: silhouette on the map", quality.silhouette_map,
+                  "how well the labels are separated on the map, euclidean; -1 to 1"),
+        ]  # fmt: skip
+    out += [
+        Score("clusters and labels: NMI", metrics.normalized_mutual_information(names, clusters),
+              "information that clusters and labels share; 1 is the same partition, 0 none"),
+        Score("clusters and labels: AMI", metrics.adjusted_mutual_information(names, clusters),
+              "the same, corrected for what chance would share"),
+        Score("clusters and labels: ARI", metrics.adjusted_rand_index(names, clusters),
+              "pairs of images on which clusters and labels agree, corrected for chance"),
+        Score("clusters and labels: accuracy", metrics.clustering_accuracy(names, clusters),
+              "share of images with the right label when each cluster gets its best label of its own"),
+    ]  # fmt: skip
+    return out
+
+
+def _knn_scores(
+    vectors: NDArray[np.float32], graph: NeighborGraph, names: NDArray[np.str_], splits: NDArray[Any]
+) -> list[Score]:
+    from dinoscope.analysis.labels.voting import knn_accuracy, knn_accuracy_split
+
+    k = min(20, graph.k)
+    meaning = "share of images named right by their {} nearest neighbours{}"
+    out = [Score("labels: k-NN accuracy", knn_accuracy(graph, names, k=k),
+                 meaning.format(k, ", each image left out in turn"))]  # fmt: skip
+    train, test = splits == "train", splits == "test"
+    if train.any() and test.any():
+        chosen, k = train | test, min(k, int(train.sum()))
+        accuracy = knn_accuracy_split(vectors[chosen], names[chosen], train[chosen], k=k)
+        out.append(Score("labels: k-NN accuracy, train to test", accuracy,
+                         meaning.format(k, " among the training images")))  # fmt: skip
+    return out

@@ -1,0 +1,29 @@
+"""Digests that name things: of bytes, of JSON-like values, of files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["digest_bytes", "digest_json", "sha256"]
+
+
+def digest_json(*values: Any, length: int = 16) -> str:
+    """Return a hexadecimal digest of JSON-like values, the same in every process and on every machine."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:length]
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_bytes(*parts: str | bytes) -> str:
+    """Return 16 hexadecimal digits that stand for these parts."""
+    data = [part.encode() if isinstance(part, str) else part for part in parts]
+    lengths = " ".join(str(len(part)) for part in data)  # ("ab", "c") is not ("a", "bc")
+    return hashlib.blake2b(b"".join([lengths.encode(), *data]), digest_size=8).hexdigest()

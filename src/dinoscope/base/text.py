@@ -1,0 +1,46 @@
+"""Text for people: what a terminal can show, and remarks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["counted", "did_you_mean", "duration", "printable", "remark"]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def counted(count: int, noun: str = "image") -> str:
+    """Return "1 image", "2 images"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the names nearest to ``name``, or an empty string."""
+    near = get_close_matches(name, list(known), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
+
+
+def remark(text: str) -> None:
+    """Tell of something that was dealt with: on stderr, unless the program that uses dinoscope directs its log."""
+    logging.getLogger("dinoscope").warning(text)
+
+
+def printable(name: str) -> str:
+    """Return a file's name as text that prints and goes into a Parquet file, also when it is no UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name

@@ -1,0 +1,3 @@
+"""The command line: parse, call the library, print. One file a command."""
+
+__all__: list[str] = []

@@ -1,0 +1,229 @@
+"""The command line's `classify` and `evaluate`: images named by their neighbours, and how good that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.labels.classifier import Verdict
+    from dinoscope.analysis.labels.evaluation import Evaluation, LabelScore
+    from dinoscope.collection import Collection
+
+__all__ = ["classify", "evaluate"]
+
+_SHOWN = 3  # neighbours in a line of the table
+_PAIRS = 8  # mixed-up pairs in the table
+_LABELS = 30  # labels in the table
+KOption = Annotated[int, typer.Option("-k", min=1, help="Number of neighbours that vote.")]
+LevelOption = Annotated[float, typer.Option(help="Share of the sets of labels that are to hold the truth.")]
+RefuseOption = Annotated[float, typer.Option(help="Share of images of the known kind that may be called unknown.")]
+
+
+def classify(
+    collection: CollectionPath,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    k: KOption = 20,
+    set_level: LevelOption = 0.9,
+    refuse: RefuseOption = 0.05,
+    model: ModelOption = None,
+    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown."""
+    import numpy as np
+
+    from dinoscope.cli.terminal import print_json, print_table, say
+    from dinoscope.collection import Collection
+    from dinoscope.errors import ImageError
+
+    opened = Collection(collection, model)
+    settings: dict[str, Any] = {"k": k, "set_level": set_level, "refuse": refuse}
+    opened.classifier(**settings)  # before a model is loaded: there may be no labels
+    vectors, failures = {}, {}
+    for image in images:
+        try:
+            vectors[image] = opened.query_vector(image, weights)
+        except ImageError as error:
+            failures[image] = error
+    if not vectors:
+        raise next(iter(failures.values()))
+    found = dict(zip(vectors, opened.classify(np.stack(list(vectors.values())), **settings), strict=True))
+    if as_json:
+        print_json([
+            {"image": str(image), **_as_json(opened, found[image], set_level)} if image in found
+            else {"image": str(image), "error": str(failures[image])}
+            for image in images
+        ])  # fmt: skip
+        return
+    print_table(
+        ("image", "label", "probability", f"set at {set_level:.0%}", "further out than", "nearest"),
+        [(image.name, *_cells(opened, verdict)) for image, verdict in found.items()],
+        right=(2, 4),
+    )
+    for failure in failures.values():
+        say(f"could not be read: {failure}")
+
+
+def evaluate(
+    collection: CollectionPath,
+    split: Annotated[
+        str, typer.Option(help="test (named by the training images), leave-one-out, or auto: test where there is one.")
+    ] = "auto",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the pictures; else 'evaluation' in the collection.")
+    ] = None,
+    k: KOption = 20,
+    set_level: LevelOption = 0.9,
+    refuse: RefuseOption = 0.05,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
+    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.collection import Collection
+    from dinoscope.errors import WriteError
+    from dinoscope.plots.evaluation import evaluation_figures
+    from dinoscope.storage.files import write_bytes
+
+    opened = Collection(collection, model)
+    found = opened.evaluate(split, k=k, set_level=set_level, refuse=refuse)
+    paths = []
+    for name, picture in evaluation_figures(found).items():
+        path = (output or opened.path / "evaluation") / name
+        try:
+            write_bytes(path, picture)
+        except WriteError as error:  # into a collection that is read only: no reason to lose the figures
+            if output is not None:
+                raise
+            say(f"no pictures: {error}, or name a folder with --output")
+            break
+        paths.append(path)
+    if as_json:
+        print_json({**_evaluation_as_json(opened, found), "pictures": [str(path) for path in paths]})
+        return
+    _print_evaluation(opened, found)
+    for path in paths:
+        say(f"picture: {path}")
+
+
+def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
+    """Return a verdict as the cells of a table."""
+    nearest = ", ".join(
+        f"{voter.label} {voter.similarity:.2f} (row {collection.rows[voter.position]})"
+        for voter in verdict.voters[:_SHOWN]
+    )
+    outer = "" if verdict.percentile != verdict.percentile else f"{verdict.percentile:.0f} % of {verdict.label}"
+    if verdict.unknown:
+        return f"unknown (nearest: {verdict.label})", "", "", outer, nearest
+    return verdict.label, f"{verdict.probability:.0%}", ", ".join(verdict.label_set), outer, nearest
+
+
+def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict[str, Any]:
+    neighbors = [
+        {"row": int(collection.rows[each.position]), "id": collection.ids[each.position], "label": each.label,
+         "similarity": each.similarity}
+        for each in verdict.voters
+    ]  # fmt: skip
+    return {
+        "label": verdict.label, "probability": verdict.probability, "unknown": verdict.unknown,
+        "familiarity": verdict.familiarity, "percentile": verdict.percentile, "set": list(verdict.label_set),
+        "set_level": set_level, "neighbors": neighbors,
+    }  # fmt: skip
+
+
+def _print_evaluation(collection: Collection, found: Evaluation) -> None:
+    from dinoscope.cli.terminal import print_table
+
+    low, high = found.interval
+    print_table(
+        ("measure", "value", "meaning"),
+        [
+            ("accuracy", f"{found.accuracy:.3f}",
+             f"share of {len(found.positions):,} images named right, {found.method}; 95 % interval {low:.3f} to "
+             f"{high:.3f}"),
+            ("calibration error", f"{found.calibrated.error:.3f}",
+             f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are"),
+            ("logarithmic loss", f"{found.log_loss:.3f}",
+             f"price of all probabilities, 0 is best; {found.log_loss_votes:.3f} for the votes as they are"),
+            ("sets that hold the truth", f"{found.coverage:.3f}", f"asked for: {found.set_level:g}"),
+            ("labels in a set", f"{found.set_size:.2f}", "mean"),
+            ("called unknown", f"{found.refused:.3f}", "share of these images, all of the known kind"),
+        ],
+        right=(1,),
+    )  # fmt: skip
+    labels = _most_mistaken(found)
+    print_table(
+        ("label", "images", "precision", "recall"),
+        [(each.label, f"{each.images:,}", _share(each.precision), _share(each.recall)) for each in labels],
+        right=(1, 2, 3),
+    )
+    if len(labels) < len(found.labels):
+        typer.echo(f"the {len(labels)} labels with the most mistakes, of {len(found.labels):,}; --json has all of them")
+    print_table(
+        ("true label", "given", "images", "of its label", "for example rows"),
+        [
+            (each.true, each.predicted, f"{each.images:,}", f"{each.share:.1%}",
+             ", ".join(str(collection.rows[position]) for position in each.examples))
+            for each in found.confusions[:_PAIRS]
+        ],
+        right=(2, 3),
+    )  # fmt: skip
+    temperatures = list(dict.fromkeys(each.temperature for each in found.sweep))
+    cells = {(each.k, each.temperature): f"{each.accuracy:.4f}" for each in found.sweep}
+    print_table(
+        ("accuracy", *("alike" if t == float("inf") else f"temperature {t:g}" for t in temperatures)),
+        [(f"k = {k}", *(cells[k, t] for t in temperatures)) for k in dict.fromkeys(each.k for each in found.sweep)],
+        right=range(1, len(temperatures) + 1),
+    )
+
+
+def _most_mistaken(found: Evaluation) -> list[LabelScore]:
+    """Return the labels that take part in the most mistakes, in their order; all where they are few."""
+    mistakes: Counter[str] = Counter()
+    for pair in found.confusions:
+        mistakes[pair.true] += pair.images
+        mistakes[pair.predicted] += pair.images
+    worst = sorted(found.labels, key=lambda each: -mistakes[each.label])[:_LABELS]
+    shown = {each.label for each in worst}
+    return [each for each in found.labels if each.label in shown]
+
+
+def _share(value: float) -> str:
+    return "" if value != value else f"{value:.3f}"
+
+
+def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, Any]:
+    def bins(name: str) -> dict[str, Any]:
+        one = getattr(found, name)
+        return {
+            "error": one.error, "images": one.images.tolist(), "claimed": one.claimed.tolist(),
+            "right": one.right.tolist(),
+        }  # fmt: skip
+
+    from dinoscope.analysis.labels.evaluation import MOST_COUNTED
+
+    pairs = [
+        {**vars(each), "examples": [int(collection.rows[position]) for position in each.examples]}
+        for each in found.confusions
+    ]
+    return {
+        "method": found.method, "images": len(found.positions), "accuracy": found.accuracy,
+        "interval": list(found.interval), "log_loss": found.log_loss, "log_loss_votes": found.log_loss_votes,
+        "set_level": found.set_level, "coverage": found.coverage, "set_size": found.set_size,
+        "refused": found.refused, "names": [str(name) for name in found.names],
+        # labels times labels; with more of them "labels" and "confusions" hold the same without the zeros
+        "counts": found.counts.tolist() if len(found.names) <= MOST_COUNTED else None,
+        "labels": [vars(each) for each in found.labels], "confusions": pairs,
+        "reliability": {"votes": bins("votes"), "calibrated": bins("calibrated")},
+        # "alike" stands for an infinite temperature, which JSON does not know
+        "sweep": [
+            {**vars(each), "temperature": "alike" if each.temperature == float("inf") else each.temperature}
+            for each in found.sweep
+        ],
+    }  # fmt: skip

@@ -1,0 +1,208 @@
+"""The command line's `cluster`: groups found without labels, and how far to trust each."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dinoscope.analysis.clusters.clustering import Clustering
+    from dinoscope.collection import Collection
+    from dinoscope.stages.clusters import ClusterJudgement
+
+__all__ = ["cluster"]
+
+_WIDE = 120  # columns from which one line holds all that is known of a cluster
+
+
+class MethodName(StrEnum):
+    """What ``--method`` takes."""
+
+    kmeans = "kmeans"
+    hdbscan = "hdbscan"
+    ward = "ward"
+    gmm = "gmm"
+
+
+class SpaceName(StrEnum):
+    """What ``--space`` takes."""
+
+    embedding = "embedding"
+    umap = "umap"
+
+
+def cluster(
+    collection: CollectionPath,
+    k: Annotated[
+        int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
+    ] = None,
+    method: Annotated[
+        MethodName, typer.Option(help="hdbscan finds the number itself and leaves out what is between.")
+    ] = MethodName.kmeans,
+    space: Annotated[
+        SpaceName | None,
+        typer.Option(
+            help="umap: better clusters, slower. By default the embedding, umap for hdbscan.", show_default=False
+        ),
+    ] = None,
+    stability: Annotated[
+        bool, typer.Option("--stability", help="Tell how surely each is found again in resamples; slow with umap.")
+    ] = False,
+    nulls: Annotated[
+        bool,
+        typer.Option("--nulls", help="Tell which are no better than in shuffled features, and which pixels show too."),
+    ] = False,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--output", help="A .csv table of the images, or a .png: curve of k, clusters by labels."),
+    ] = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find clusters, by default with k-means, without -k as many as give the best silhouette; say how good each is."""
+    from dinoscope.analysis.clusters.clustering import resolve_space
+    from dinoscope.cli.terminal import print_json
+    from dinoscope.collection import Collection
+    from dinoscope.errors import InputError
+
+    for path in output or []:
+        if path.suffix not in (".csv", ".png"):
+            raise InputError(f"cannot write {path.name!r}: expected a name that ends with .csv or .png")
+    opened = Collection(collection, model)
+    where = resolve_space(method.value, space.value if space else None, k)
+    found = opened.clusters(k, method=method.value, space=where)
+    for path in output or []:
+        _write(path, opened, found)
+    judged = opened.judge(k, method=method.value, space=where, stability=stability, nulls=nulls)
+    rows = _rows(opened, found, judged)
+    if as_json:
+        agreed = judged.agreement if nulls else {}
+        print_json({
+            "method": method.value, "space": where, "silhouette": found.silhouette, "curve": found.curve,
+            "no_cluster": int((found.labels < 0).sum()), **agreed, "clusters": rows,
+            "nulls": [
+                {"name": null.name, "clusters": len(null.quality.sizes), "silhouette": null.quality.silhouette,
+                 "stability": _mean(null.quality.stability), **null.agreement}
+                for null in judged.nulls
+            ],
+        })  # fmt: skip
+        return
+    _print(opened, found, rows, where)
+    if judged.nulls:
+        _print_nulls(judged)
+
+
+def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> list[dict[str, Any]]:
+    """Return what is known of each cluster; what was not asked for is left out."""
+    import numpy as np
+
+    quality = judged.quality
+    rows = []
+    for number, medoid in enumerate(found.medoids.tolist()):
+        members = found.labels == number
+        counts = Counter(label for label in opened.labels[members] if label is not None).most_common(3)
+        row: dict[str, Any] = {
+            "cluster": number, "size": int(members.sum()), "medoid": int(opened.rows[medoid]),
+            "medoid_id": opened.ids[medoid], "labels": [[str(label), count] for label, count in counts],
+            "cohesion": float(quality.cohesion[number]),
+        }  # fmt: skip
+        if np.isfinite(quality.stability).any():
+            row["stability"] = float(quality.stability[number])
+        if counts:
+            row["purity"] = float(quality.purity[number])
+        if judged.weak is not None:
+            row["weak"] = bool(judged.weak[number])
+            row["also_in"] = list(judged.also_in[number])
+        rows.append(row)
+    return rows
+
+
+def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], space: str) -> None:
+    from dinoscope.cli.terminal import print_table
+
+    optional = [name for name in ("stability", "purity") if any(name in row for row in rows)]
+    tested = any("weak" in row for row in rows)
+    labelled = any(row["labels"] for row in rows)
+    names = ["cluster", "images", "cohesion", *optional, *(["weak?", "also in"] if tested else []), "medoid"]
+    lines = []
+    for row in rows:
+        cells = [str(row["cluster"]), f"{row['size']:,}"]
+        cells += [_number(row.get(name)) for name in ("cohesion", *optional)]
+        if tested:
+            cells += ["weak" if row["weak"] else "", ", ".join(row["also_in"])]
+        cells.append(f"{row['medoid_id']} (row {row['medoid']})")
+        if labelled:
+            cells.append(", ".join(f"{label} {count / row['size']:.0%}" for label, count in row["labels"]))
+        lines.append(cells)
+    names += ["most common labels"] if labelled else []
+    right = tuple(range(3 + len(optional)))
+    if tested and sys.stdout.isatty() and get_terminal_size().columns < _WIDE:
+        split = names.index("medoid")
+        print_table(names[:split], [cells[:split] for cells in lines], right=right)
+        print_table(["cluster", *names[split:]], [[cells[0], *cells[split:]] for cells in lines], right=(0,))
+    else:
+        print_table(names, lines, right=right)
+    if "purity" in optional and any(label is None for label in opened.labels[found.labels >= 0]):
+        typer.echo("purity is of the images with a label; the shares of the labels are of all images of a cluster")
+    left_out = int((found.labels < 0).sum())
+    if left_out:
+        typer.echo(f"{left_out:,} of {len(opened):,} images are in no cluster")
+    if len(rows) > 1:
+        where = "embedding" if space == "embedding" else "embedding; found in its UMAP"
+        typer.echo(f"{len(rows)} clusters, silhouette {found.silhouette:.3f} (cosine, in the {where})")
+
+
+def _print_nulls(judged: ClusterJudgement) -> None:
+    """Print the scores of the whole, and below them those of each null."""
+    from dinoscope.cli.terminal import print_table
+
+    found = [("these clusters", judged.quality, judged.agreement)]
+    found += [(null.name, null.quality, null.agreement) for null in judged.nulls]
+    steady = any(_mean(quality.stability) is not None for _, quality, _ in found)
+    names = ["", "k", "silhouette", *(["stability"] if steady else [])]
+    names += [name if name == "accuracy" else name.upper() for name in judged.agreement]
+    lines = []
+    for name, quality, agreement in found:
+        cells = [name, str(len(quality.sizes)), _number(quality.silhouette)]
+        cells += [_number(_mean(quality.stability))] if steady else []
+        lines.append([*cells, *(_number(agreement.get(score)) for score in judged.agreement)])
+    print_table(names, lines, right=tuple(range(1, len(names))))
+    typer.echo(
+        "weak: no more cohesive than clusters of shuffled features, or not stable.\n"
+        "also in: the same cluster is found without the model.\n"
+        "Silhouettes, each in its own vectors, cannot be compared; stability and\n"
+        "agreement with the labels (accuracy, NMI, AMI, ARI) can."
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.2f}"
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    finite = values[values == values]
+    return float(finite.mean()) if len(finite) else None
+
+
+def _write(path: Path, opened: Collection, found: Clustering) -> None:
+    """Write the cluster of each image as CSV, or the picture."""
+    from dinoscope.plots.clusters import cluster_picture
+    from dinoscope.storage.files import write_bytes, write_csv
+
+    if path.suffix == ".png":
+        title = f"{len(found.medoids)} clusters of {opened.name} by label"
+        write_bytes(path, cluster_picture(found, opened.labels, title))
+        return
+    rows = zip(opened.rows.tolist(), opened.ids, opened.labels, found.labels.tolist(), strict=True)
+    write_csv(path, ("row", "id", "label", "cluster"), rows)

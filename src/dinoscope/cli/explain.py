@@ -1,0 +1,124 @@
+"""The command line's `explain`: what a map is made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, TableOption, open_collection, output_suffix
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dinoscope.analysis.explain.explanation import Explained, Explanation
+    from dinoscope.collection import Collection
+
+__all__ = ["explain"]
+
+_CLUSTERS = 20  # that are told about, the largest
+
+
+def explain(
+    collection: CollectionPath,
+    k: Annotated[
+        int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
+    ] = None,
+    method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
+    output: TableOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what the map is made of: how far brightness, colour, detail, shape or order go along with it.
+
+    The map in the colours of each goes to explain.png in the collection, or where -o says; -o table.csv writes what was
+    measured of each image instead. All is measured on thumbnails, and compared by rank.
+    """
+    from dinoscope.analysis.maps.projection import check_method
+    from dinoscope.cli.terminal import print_json
+
+    suffix, which = output_suffix(output), check_method(method)
+    opened = open_collection(collection, model)
+    found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
+    target = output or opened.path / "explain.png"
+    if suffix == ".csv":
+        _write_table(target, opened)
+    elif output is not None or not as_json:
+        _draw(target, opened, found, opened.map(method=which))
+    if as_json:
+        print_json(_record(found))
+        return
+    _print(found)
+    typer.echo(str(target))
+
+
+def _record(found: Explanation) -> dict[str, Any]:
+    from dinoscope.wording.explanation import direction_in_words, traits_in_words
+
+    return {
+        "neighbors": found.k, "chance": found.chance, "constant": list(found.constant), "variance": found.variance,
+        "named_by_properties": found.named_by_properties, "named_by_vectors": found.named_by_vectors,
+        "most_common_label": found.most_common,
+        "labels": None if found.labels is None else asdict(found.labels),
+        "properties": [asdict(each) | {"rises": direction_in_words(each)} for each in found.properties],
+        "clusters": [
+            {"cluster": at, "size": size, "traits": [asdict(each) for each in found.traits[at]],
+             "words": traits_in_words(found, at)}
+            for at, size in enumerate(found.sizes)
+        ],
+    }  # fmt: skip
+
+
+def _print(found: Explanation) -> None:
+    from dinoscope.cli.terminal import print_table
+    from dinoscope.wording.explanation import conclusions, direction_in_words, traits_in_words
+
+    labelled = found.labels is not None
+    lines = [] if found.labels is None else [[*_cells("(labels)", found.labels, labelled), ""]]
+    lines += [[*_cells(each.name, each, labelled), direction_in_words(each)] for each in found.properties]
+    if lines:
+        heads = ["alike in", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
+        print_table(heads, lines, right=range(1, len(heads) - 1))
+    typer.echo("\n".join(conclusions(found)))
+    told = sorted((at for at, traits in enumerate(found.traits) if traits), key=lambda at: -found.sizes[at])
+    if told:
+        print_table(
+            ("cluster", "images", "than all other images"),
+            [(str(at), f"{found.sizes[at]:,}", traits_in_words(found, at)) for at in sorted(told[:_CLUSTERS])],
+            right=(0, 1),
+        )
+
+
+def _cells(name: str, told: Explained, labelled: bool) -> list[str]:
+    cells = [name, _number(told.embedding), _number(told.map), f"{max(0.0, told.variance):.1%}"]
+    if labelled:
+        cells.append("" if told.within_labels is None else _number(told.within_labels))
+        cells.append("" if told.by_labels is None else f"{max(0.0, told.by_labels):.0%}")
+    return cells
+
+
+def _number(value: float) -> str:
+    return f"{value:z.2f}"  # no minus before a zero
+
+
+def _draw(path: Path, opened: Collection, found: Explanation, coordinates: NDArray[np.float32]) -> None:
+    from dinoscope.plots.canvas import PAPER
+    from dinoscope.plots.properties import property_maps
+    from dinoscope.storage.files import write_bytes
+
+    title = f"{opened.name}: what the map is made of"
+    picture = property_maps(coordinates, opened.properties(), found, title=title, background=PAPER[False])
+    write_bytes(path, picture)
+
+
+def _write_table(path: Path, opened: Collection) -> None:
+    """Write what was measured of each image as CSV."""
+    from dinoscope.storage.files import write_csv
+
+    values = opened.properties()
+    shown = (each.astype(float).round(4).tolist() for each in values.values())  # as they were measured
+    columns = [opened.rows.tolist(), opened.ids, opened.labels, *shown]
+    write_csv(path, ("row", "id", "label", *values), zip(*columns, strict=True))

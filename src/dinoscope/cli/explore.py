@@ -1,0 +1,157 @@
+"""The command line's `explore`: a collection in the browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, ModelOption, say_missing
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from uvicorn import Server
+
+    from dinoscope.server.security import Access
+
+__all__ = ["explore"]
+
+_PORT = 8347
+_TRIED = 20  # ports after it that are tried, too
+_TOKEN = r"[A-Za-z0-9_.~-]{16,200}"  # what an address and a cookie take as it is
+
+
+def explore(
+    collection: CollectionPath,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; any but this machine's own needs the token that is printed.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help=f"Port; by default {_PORT}, or the next that is free.")
+    ] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    images: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Where the images are, to show them larger than their thumbnails."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="DINOSCOPE_TOKEN", help="What every request must show; else made up where one is needed."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name the page may be reached by, as through a proxy; repeatable."),
+    ] = None,
+    model: ModelOption = None,
+    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+) -> None:
+    """Open the collection in the browser: the map with its images, look-alikes, search, findings."""
+    import secrets
+
+    from dinoscope.cli.terminal import say
+    from dinoscope.server.security import Access, is_loopback
+
+    if token is not None and not re.fullmatch(_TOKEN, token):
+        raise InputError("--token needs 16 to 200 characters of A-Z, a-z, 0-9, '-', '_', '.' and '~'")
+    listening = _listen(host, port)
+    open_to_others = not is_loopback(host)
+    if open_to_others and token is None:
+        token = secrets.token_urlsafe(24)
+    try:
+        server = _server(collection, model, weights, images, Access.of(host, token, allow_host or ()))
+    except BaseException:
+        listening.close()
+        raise
+    workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
+    say_missing(collection, workspace.data(workspace.shown).collection)
+    address = _address(host, listening.getsockname()[1], token)
+    say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
+    if open_to_others:
+        say("whoever knows this address sees the images; what is sent is not encrypted")
+    if not no_browser and not open_to_others and _has_display():
+        threading.Thread(target=_open_browser, args=(server, address), daemon=True).start()
+    with suppress(KeyboardInterrupt):  # the server has ended in order before it is raised
+        server.run(sockets=[listening])
+    if server.config.app.state.explorer.busy:  # type: ignore[union-attr]
+        # What is being computed cannot be stopped and would hold the process for minutes; files are written whole.
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _server(collection: Path, model: str | None, weights: str | None, images: str | None, access: Access) -> Server:
+    import logging
+
+    import uvicorn
+
+    from dinoscope.explorer.sheets import Originals
+    from dinoscope.server.app import create_app
+    from dinoscope.sources.opening import open_source
+
+    originals = None if images is None else Originals(open_source(images))
+    # that an answer is not waited for when somebody ends the server is no error
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "graceful shutdown" not in record.getMessage())
+    app = create_app(collection, model=model, originals=originals, weights=weights, access=access)
+    return uvicorn.Server(uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2,
+        timeout_keep_alive=30, ws="none", proxy_headers=False,
+    ))  # fmt: skip
+
+
+def _listen(host: str, port: int | None) -> socket.socket:
+    """Return a socket that listens on the port, or without one on the usual or the next free one.
+
+    Raises:
+        InputError: If the address is none of this machine, or the port is taken.
+    """
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError):
+        raise InputError(f"--host {host!r} is no address: use 127.0.0.1, or 0.0.0.0 for all of this machine") from None
+    tried = [port] if port is not None else [*range(_PORT, _PORT + _TRIED), 0]
+    for number in tried:
+        # asyncio sends at once on sockets that name their protocol; on others a short answer waits 40 ms to be joined
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if os.name != "nt":  # there it would share a port with another program
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((place[0], number, *place[2:]))
+            listening.listen(128)
+            return listening
+        except OSError as error:
+            listening.close()
+            reason = error.strerror
+    hint = "leave --port out for one that is free" if port is not None else "name an address of this machine"
+    raise InputError(f"cannot serve on {host} port {tried[0]} ({reason}): {hint}")
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    """Return the address to open."""
+    name = host.strip("[]")
+    if name in ("0.0.0.0", "::"):
+        name = socket.gethostname()
+    if ":" in name:
+        name = f"[{name}]"
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _has_display() -> bool:
+    """Tell whether a browser has a screen to open on; else it would open in this terminal."""
+    return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _open_browser(server: Server, address: str) -> None:
+    import time
+    import webbrowser
+
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(0.05)
+    webbrowser.open(address)

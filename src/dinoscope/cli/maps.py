@@ -1,0 +1,251 @@
+"""The command line's `map` and `tune`: maps drawn, compared, measured, and their settings chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, TableOption, output_suffix
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dinoscope.analysis.maps.projection import Method
+    from dinoscope.analysis.maps.tuning import Setting, Tuning
+    from dinoscope.collection import Collection
+
+__all__ = ["map_", "tune"]
+
+_AXES = "xyz"
+_MOST_NEIGHBORS = 200  # of UMAP
+
+
+def map_(
+    collection: CollectionPath,
+    method: Annotated[str, typer.Option(help="umap, tsne or pca.")] = "umap",
+    n_neighbors: Annotated[
+        int, typer.Option(min=2, max=_MOST_NEIGHBORS, help="UMAP: small, fine structure; large, the whole.")
+    ] = 15,
+    min_dist: Annotated[float, typer.Option(min=0.0, max=1.0, help="UMAP: how tightly points may lie.")] = 0.1,
+    perplexity: Annotated[
+        float, typer.Option(min=1.0, max=100.0, help="t-SNE: about how many neighbours count.")
+    ] = 30.0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
+    dims: Annotated[int, typer.Option(min=2, max=3, help="Axes of the map.")] = 2,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A .png picture, a .csv table, or .npz arrays.")
+    ] = None,
+    images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
+    compare: Annotated[
+        str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")
+    ] = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Lay the images out as a map, drawn as a picture (map.png in the collection) or written as a table.
+
+    With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
+    """
+    from dinoscope.cli.terminal import print_json
+
+    if images and (compare is not None or dims == 3):
+        raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
+    suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
+    opened = _open(collection, model)
+    settings: dict[str, Any] = {
+        "n_neighbors": n_neighbors, "min_dist": min_dist, "perplexity": perplexity, "seed": seed, "dims": dims
+    }  # fmt: skip
+    if compare is not None:
+        _compare(opened, compare, settings, output, as_json)
+        return
+    coordinates = opened.map(method=_method(method), **settings)
+    target = output or opened.path / "map.png"
+    axes = _AXES[:dims]
+    rows = [
+        (row, i, label, *place)
+        for row, i, label, place in zip(
+            opened.rows.tolist(), opened.ids, opened.labels, coordinates.tolist(), strict=True
+        )
+    ]
+    if as_json:
+        print_json([dict(zip(("row", "id", "label", *axes), each, strict=True)) for each in rows])
+        if output is None:
+            return
+    if suffix == ".csv":
+        from dinoscope.storage.files import write_csv
+
+        write_csv(target, ("row", "id", "label", *axes), rows)
+    elif suffix == ".npz":
+        _write_arrays(target, opened, coordinates)
+    else:
+        from dinoscope.plots.collection import collection_image_map, collection_map
+        from dinoscope.storage.files import write_bytes
+
+        write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
+    if not as_json:
+        typer.echo(str(target))
+
+
+def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
+    """Write a map as NumPy arrays; an image without a label has an empty text."""
+    import io
+
+    import numpy as np
+
+    from dinoscope.storage.files import write_bytes
+
+    out = io.BytesIO()
+    labels = np.asarray(["" if label is None else str(label) for label in opened.labels])
+    np.savez_compressed(out, rows=opened.rows, ids=opened.ids.astype(str), labels=labels, coordinates=coordinates)
+    write_bytes(path, out.getvalue())
+
+
+def tune(
+    collection: CollectionPath,
+    n_neighbors: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "5,15,50,100",
+    min_dist: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "0,0.1,0.3,0.8",
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Maps of each setting that stays in.")] = 3,
+    sample: Annotated[int, typer.Option(min=6, help="Images to map at most, drawn at random.")] = 5000,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
+    output: TableOption = None,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find settings of the UMAP map: a grid of maps from one neighbour graph, measured, and one recommendation.
+
+    A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
+    """
+    from dinoscope.cli.terminal import counting, print_json, print_table, say
+
+    suffix = output_suffix(output)
+    sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
+    if max(sizes) > _MOST_NEIGHBORS:
+        raise InputError(f"--n-neighbors must be at most {_MOST_NEIGHBORS}, as for 'dinoscope map', got {max(sizes)}")
+    opened = _open(collection, model)
+    with counting("maps") as show:
+        found = opened.tuning(
+            n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed, on_progress=show
+        )
+    lines = [_line(each, found) for each in found.settings]
+    target = output or opened.path / "tune.png"
+    if suffix == ".csv":
+        from dinoscope.storage.files import write_csv
+
+        write_csv(target, tuple(lines[0]), [tuple(line.values()) for line in lines])
+    elif output is not None or not as_json:
+        _draw_sheet(opened, found, target)
+    if as_json:
+        print_json({"images": len(found.positions), "k": found.k, "aim": found.aim, "verdict": found.verdict,
+                    "settings": lines})  # fmt: skip
+        return
+    columns = ("n_neighbors", "min_dist", "kept", "trust", "silhouette", "rank corr.", "seeds differ", "s", "")
+    means = f"means over {seeds} seeds (one for settings that fell out early) on" if seeds > 1 else "one seed,"
+    print_table(columns, [_cells(each, found) for each in found.settings], right=range(8))
+    say(
+        f"{means} {len(found.positions):,} images; kept: of the {found.k} nearest neighbours; "
+        f"seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
+    )
+    typer.echo(found.verdict)
+    best = found.recommended
+    if best is not found.default:
+        say(f"dinoscope map {collection} --n-neighbors {best.n_neighbors} --min-dist {best.min_dist:g}")
+    say(str(target))
+
+
+def _compare(opened: Collection, names: str, settings: dict[str, Any], output: Path | None, as_json: bool) -> None:
+    """Make the maps of several methods, measure them and write them as one picture or table."""
+    from dinoscope.cli.terminal import print_json, print_table
+    from dinoscope.plots.maps import figures_of, maps_figure
+    from dinoscope.plots.palette import label_groups
+    from dinoscope.storage.files import write_bytes
+
+    maps = opened.compare_maps([_method(name.strip()) for name in names.split(",")], **settings)
+    figures = {each.method: {} if each.quality is None else figures_of(each.quality) for each in maps}
+    methods = list(figures)
+    axes = _AXES[: settings["dims"]]
+    target = output or opened.path / "maps.png"
+    if target.suffix == ".csv":
+        from dinoscope.storage.files import write_csv
+
+        write_csv(
+            target,
+            ("row", "id", "label", *(f"{method}_{axis}" for method in methods for axis in axes)),
+            [
+                (row, i, label, *(value for each in maps for value in each.coordinates[at].tolist()))
+                for at, (row, i, label) in enumerate(zip(opened.rows.tolist(), opened.ids, opened.labels, strict=True))
+            ],
+        )
+    elif output is not None or not as_json:
+        members, groups = label_groups(opened.labels)
+        title = f"{opened.name}: {len(opened):,} images through {opened.model['model']}"
+        write_bytes(target, maps_figure(maps, members, groups, title=title))
+    if as_json:
+        print_json([{"method": each.method, "title": each.title, "figures": figures[each.method]} for each in maps])
+        return
+    if figures[methods[0]]:
+        rows = [(name, *(_number(figures[method][name]) for method in methods)) for name in figures[methods[0]]]
+        print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
+    typer.echo(str(target))
+
+
+def _draw_sheet(opened: Collection, found: Tuning, target: Path) -> None:
+    from dinoscope.plots.maps import tuning_figure
+    from dinoscope.plots.palette import label_groups
+    from dinoscope.storage.files import write_bytes
+
+    members, groups = label_groups(opened.labels)
+    drawn = f"{len(found.positions):,} of {len(opened):,}" if len(found.positions) < len(opened) else f"{len(opened):,}"
+    title = f"{opened.name}: UMAP of {drawn} images through {opened.model['model']}"
+    write_bytes(target, tuning_figure(found, members[found.positions], groups, title=title))
+
+
+def _line(setting: Setting, found: Tuning) -> dict[str, Any]:
+    """Return a setting as a row of the table for programs."""
+    names = ("n_neighbors", "min_dist", "neighbors_kept", "trustworthiness", "silhouette", "rank_correlation",
+             "difference", "seconds", "seeds", "on_front")  # fmt: skip
+    line = {name: getattr(setting, name) for name in names}
+    return {**line, "recommended": setting is found.recommended, "default": setting is found.default}
+
+
+def _cells(setting: Setting, found: Tuning) -> tuple[str, ...]:
+    """Return a setting as a row of the table for people."""
+    marks = ["*"] if setting.on_front else []
+    marks += ["recommended"] if setting is found.recommended else []
+    marks += ["default"] if setting is found.default else []
+    return (
+        str(setting.n_neighbors), f"{setting.min_dist:g}", f"{setting.neighbors_kept:.3f}",
+        f"{setting.trustworthiness:.3f}", "" if setting.silhouette is None else f"{setting.silhouette:.3f}",
+        _number(setting.rank_correlation), "" if setting.difference is None else f"{setting.difference:.3f}",
+        f"{setting.seconds:.1f}", " ".join(marks),
+    )  # fmt: skip
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "none"  # where all distances are equal
+
+
+def _method(name: str) -> Method:
+    from dinoscope.analysis.maps.projection import check_method
+
+    return check_method(name)
+
+
+def _values(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:
+    """Return the numbers of an option such as 5,15,50."""
+    try:
+        return [kind(each) for each in text.split(",")]
+    except ValueError:
+        what = "whole numbers" if kind is int else "numbers"
+        raise InputError(f"--{option} must be {what} with commas between, got {text!r}") from None
+
+
+def _open(path: Path, model: str | None) -> Collection:
+    from dinoscope.collection import Collection
+
+    return Collection(path, model)

@@ -1,0 +1,134 @@
+"""Arguments and options that several commands share, and what each does with them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.survey.parts import PartedVectors
+
+__all__ = [
+    "INTERRUPTED",
+    "ClusterOption",
+    "CollectionPath",
+    "DeviceOption",
+    "JsonOption",
+    "ModelOption",
+    "TableOption",
+    "check_cluster",
+    "check_data_dir",
+    "check_output",
+    "open_collection",
+    "output_suffix",
+    "say_missing",
+]
+
+INTERRUPTED = 130  # exit code of a command that Ctrl-C stopped
+CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="Which model's vectors, where there are several: a name or key of 'dinoscope info'."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")]
+TableOption = Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(  # without the backslash the brackets are markup
+        metavar="ray", help=r"Share the work out by Ray: ray, or HOST:PORT of a cluster; dinoscope\[ray]."
+    ),
+]
+
+
+def open_collection(path: Path, model: str | None) -> Collection:
+    """Open a collection, and say if it is a part of its source only."""
+    from dinoscope.collection import Collection
+
+    opened = Collection(path, model)
+    say_missing(path, opened)
+    return opened
+
+
+def say_missing(path: Path, opened: Collection | PartedVectors) -> None:
+    """Say how many images of a collection's source are not embedded yet, if any: results are without them."""
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+    from dinoscope.storage.checksums import DamagedError
+    from dinoscope.storage.manifest import list_models, read_model
+    from dinoscope.storage.progress import read_progress
+
+    try:
+        missing = opened.missing
+    except DamagedError:  # of what the command may not need
+        return
+    if not missing:
+        return
+    running = read_progress(path)
+    at_it = running is not None and running.model == read_model(path, opened.key)["model"]
+    rest = "an embedding that runs now adds the rest" if at_it else "'dinoscope embed' again embeds the rest"
+    of = f" of {opened.key}" if len(list_models(path)) > 1 else ""
+    say(f"{len(opened):,} of {counted(len(opened) + missing)} have vectors{of}; {rest}")
+
+
+def check_cluster(on: str | None, workers: int | None) -> None:
+    """Check ``--on`` and ``--workers``, which are read late, or never where there is nothing to do.
+
+    Raises:
+        InputError: If they cannot work.
+    """
+    if on is None and workers is not None:
+        raise InputError("--workers counts the workers of --on: add --on ray")
+    if on not in (None, "ray") and not re.fullmatch(r"(ray://)?\S+:\d+", on or ""):
+        raise InputError(f"--on expects ray, HOST:PORT or ray://HOST:PORT, got {on!r}")
+
+
+def check_data_dir(source: str, data_dir: Path | None) -> None:
+    """Check that ``--data-dir`` was not given in vain.
+
+    Raises:
+        InputError: If the source is no data set.
+    """
+    from dinoscope.sources.datasets import DATASETS
+
+    if data_dir is not None and source not in DATASETS:
+        raise InputError(f"--data-dir is for data sets ({', '.join(DATASETS)}), got {source!r}: leave it out")
+
+
+def check_output(output: Path | None, *known: str) -> None:
+    """Check the name of a file to write, before anything is computed for it in vain.
+
+    Args:
+        output: The option.
+        known: Endings that the command writes.
+
+    Raises:
+        InputError: If it ends otherwise, or is a folder.
+    """
+    if output is None:
+        return
+    endings = " or ".join(filter(None, (", ".join(known[:-1]), known[-1])))
+    if output.is_dir():
+        raise InputError(f"cannot write {output.name!r}, which is a folder: expected a file that ends with {endings}")
+    if output.suffix not in known:
+        raise InputError(f"cannot write {output.name!r}: expected a name that ends with {endings}")
+
+
+def output_suffix(output: Path | None, *more: str) -> str:
+    """Return how the name of a ``TableOption`` ends, .png without one; see ``check_output``.
+
+    Args:
+        output: The option.
+        more: Endings that the command writes besides .png and .csv.
+
+    Raises:
+        InputError: If it is another one.
+    """
+    check_output(output, ".png", ".csv", *more)
+    return ".png" if output is None else output.suffix

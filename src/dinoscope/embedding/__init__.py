@@ -1,0 +1,3 @@
+"""A source of images embedded into a collection: resumable, incremental, calm about bad files."""
+
+__all__: list[str] = []

@@ -1,0 +1,117 @@
+"""Images to finished batches: decoded in threads, then run through the model, in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.machine import cores
+from dinoscope.errors import ImageError
+from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.decode import UnreadableError, thumbnail
+
+if TYPE_CHECKING:
+    from dinoscope.models.encoder import Encoder
+
+__all__ = ["Batches", "Decoded", "Finished", "Job", "finish_batches"]
+
+
+class Job(NamedTuple):
+    """A row to work on: where the source has its image, and what of it is stored already."""
+
+    row: int
+    source_index: int
+    has_details: bool
+    has_vector: bool
+
+
+@dataclass
+class Decoded:
+    """What decoding the image of a row gave; without pixels once the model has seen them."""
+
+    row: int
+    pixels: NDArray[np.uint8] | None = None
+    width: int = 0
+    height: int = 0
+    thumbnail: bytes | None = None
+    error: str | None = None
+    transient: bool = False
+    content: str | None = None
+
+
+class Finished(NamedTuple):
+    """Images that are done: what decoding gave, unreadable ones included, and rows with their new vectors (B, D)."""
+
+    decoded: list[Decoded]
+    rows: list[int]
+    vectors: NDArray[np.float32]
+
+
+class Batches(Protocol):
+    """Makes finished batches of jobs: ``finish_batches`` here, or many machines (``dinoscope.on_ray``)."""
+
+    def __call__(self, source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
+        """Yield the images of all jobs, in whatever order."""
+
+
+def finish_batches(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
+    """Decode and embed the images of these jobs on this machine, in order.
+
+    Args:
+        source: The images.
+        encoder: The model.
+        jobs: Read lazily, no more than a few batches ahead of the model.
+    """
+    decoded: list[Decoded] = []
+    batch: list[tuple[Job, Decoded]] = []
+    for job, each in _decode_ahead(source, encoder, jobs):
+        decoded.append(each)
+        if each.error is None:
+            batch.append((job, each))
+        if len(batch) == encoder.batch_size:
+            yield _finish(encoder, decoded, batch)
+            decoded, batch = [], []
+    if decoded:
+        yield _finish(encoder, decoded, batch)
+
+
+def _finish(encoder: Encoder, decoded: list[Decoded], batch: list[tuple[Job, Decoded]]) -> Finished:
+    new = [each for job, each in batch if not job.has_vector]
+    pixels = [each.pixels for each in new if each.pixels is not None]
+    vectors = encoder.run(np.stack(pixels)) if pixels else np.empty((0, encoder.dim), np.float32)
+    for each in decoded:
+        each.pixels = None
+    return Finished(decoded, [each.row for each in new], vectors)
+
+
+def _decode_ahead(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Iterator[tuple[Job, Decoded]]:
+    """Decode in threads, in order, never more than a few batches ahead of the model."""
+    ahead = 3 * encoder.batch_size
+    waiting: deque[tuple[Job, Future[Decoded]]] = deque()
+    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="decode") as pool:
+        try:
+            for job in jobs:
+                waiting.append((job, pool.submit(_decode, source, encoder, job)))
+                if len(waiting) >= ahead:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for job, future in waiting:
+                yield job, future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _decode(source: ImageSource, encoder: Encoder, job: Job) -> Decoded:
+    try:
+        image = load_reduced(source, job.source_index, encoder.preprocessing.least(encoder.resolution))
+        small = None if job.has_details else thumbnail(image.pixels)
+        pixels = encoder.preprocess(image.pixels, image.size)
+        return Decoded(job.row, pixels, *image.size, small, content=image.content)
+    except ImageError as error:
+        return Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

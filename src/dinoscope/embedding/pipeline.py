@@ -1,0 +1,337 @@
+"""Embed a source of images into a collection: resumable, incremental, and calm about bad files.
+
+The folder that this writes is described in docs/format.md. Row numbers never change and are never used twice. A part is
+a checkpoint: details first, then vectors, so that an image with a vector always has its details. A damaged part is
+dropped, and what it held is made anew.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.machine import cores, made_by
+from dinoscope.base.text import remark
+from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
+from dinoscope.embedding.rows import check_folder, synchronise
+from dinoscope.errors import SourceError
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.base import ImageSource
+from dinoscope.stages.results import stale_results
+from dinoscope.storage.checksums import DamagedError
+from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
+from dinoscope.storage.locks import locked
+from dinoscope.storage.manifest import set_shown
+from dinoscope.storage.progress import Progress, ProgressRecord
+from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
+
+__all__ = ["ORDER_SEED", "EmbedSummary", "Failure", "embed_source"]
+
+_PART_ROWS = 4096  # a part of 256 dimensions is then 4 MB
+_PART_SECONDS = 20.0  # and no more than this much work is lost to a kill
+_FIRST_ROWS = 512  # enough for a first map
+_GROUP_ROWS = 256  # thumbnails that are read at once for one of them
+_SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
+ORDER_SEED = 7
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that could not be read: its row, its id and the reason."""
+
+    row: int
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class EmbedSummary:
+    """What a run did.
+
+    Attributes:
+        embedded: Images embedded by this run.
+        reused: Images that had their vectors already.
+        removed: Images that were in the collection and are no longer in the source; their vectors stay on disk.
+        failures: Images without vectors that could not be read, by this run or an earlier one.
+        seconds: Time that this run took.
+        model: Name of the model.
+        device: What it ran on.
+        precision: What its products were computed in.
+    """
+
+    embedded: int
+    reused: int
+    removed: int
+    failures: tuple[Failure, ...]
+    seconds: float
+    model: str
+    device: str = "cpu"
+    precision: str = "fp32"
+
+
+@dataclass
+class _Buffer:
+    """Finished rows that are not on the disk yet, and their parts: Ctrl-C may come when a part is written already."""
+
+    details: list[Decoded] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    vectors: list[NDArray[np.float32]] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+    most: int = _PART_ROWS
+    parts: dict[Path, Path] = field(default_factory=dict)
+
+    def part(self, folder: Path) -> Path:
+        """Return the part of a folder that these rows belong in, the same one when the write is repeated."""
+        if folder not in self.parts:
+            self.parts[folder] = _next_part(folder)
+        return self.parts[folder]
+
+    def full(self) -> bool:
+        return len(self.rows) >= self.most or time.monotonic() - self.since > _PART_SECONDS
+
+
+class _Known:
+    """What is known of each row: bits and numbers, and texts only for images that cannot be read.
+
+    Attributes:
+        rows: The rows that the source has (N,), sorted.
+        seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
+        embedded: Whether a row had its vector before this run (R,).
+        errors: Reasons of rows that cannot be read, and whether another try may succeed.
+    """
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self.rows, self._indices = np.unique(rows, return_index=True)
+        count = int(self.rows[-1]) + 1 if len(rows) else 0
+        self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
+        self.errors: dict[int, tuple[str, bool]] = {}
+
+    def index(self, row: int) -> int:
+        """Return where the source has the image of a row."""
+        return int(self._indices[np.searchsorted(self.rows, row)])
+
+    def is_active(self, row: int) -> bool:
+        """Tell whether the source has the image of a row."""
+        place = int(np.searchsorted(self.rows, row))
+        return place < len(self.rows) and int(self.rows[place]) == row
+
+    def note(self, row: int, error: str | None, transient: bool) -> None:
+        """Remember what decoding a row gave."""
+        self.seen[row] = True
+        if error:
+            self.errors[row] = error, transient
+        else:
+            self.errors.pop(row, None)
+
+    def is_news(self, row: int, error: str | None) -> bool:
+        """Tell whether a row is new, or fails or succeeds otherwise than last time."""
+        return not self.seen[row] or self.errors.get(row, (None, False))[0] != error
+
+    def jobs(self, rows: NDArray[np.int64]) -> Iterator[Job]:
+        """Yield what is to be done for some rows."""
+        for row in map(int, rows):
+            yield Job(row, self.index(row), bool(self.seen[row]) and row not in self.errors, bool(self.embedded[row]))
+
+    def pending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some rows that need work: a lost part, a missing vector, a failure that may pass."""
+        work = ~(self.seen & self.embedded)
+        for row, (_, transient) in self.errors.items():
+            work[row] = transient
+        return rows[work[rows]]
+
+
+def embed_source(
+    source: ImageSource,
+    path: Path,
+    encoder: Encoder,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    wait: float = 60.0,
+    batches: Batches = finish_batches,
+) -> EmbedSummary:
+    """Bring the collection at ``path`` to the state of ``source``: embed what has no vectors yet.
+
+    From 2,000 images on they are embedded in a random order, always the same one, so that what is there at any moment
+    is a random sample; ``source.random_access``, where there is such a thing and it is False, keeps the source's order.
+
+    Args:
+        source: The images.
+        path: Folder of the collection; made if there is none.
+        encoder: The model.
+        on_progress: Called after every batch.
+        wait: Seconds to wait for another process that writes this collection.
+        batches: What decodes and embeds: this machine, or others (``dinoscope.on_ray.embedding.OnRay``).
+
+    Raises:
+        CollectionError: If ``path`` is something else, holds another source, or is in use.
+        SourceError: If not a single image could be read.
+        WriteError: If a file cannot be written; what was written before is kept.
+    """
+    began = time.monotonic()
+    check_folder(path, source)
+    make_folder(path)
+    with locked(path, wait):
+        remove_leftovers(path)
+        rows, removed, changed = synchronise(path, source)
+        folder = path / "vectors" / encoder.key
+        _describe_model(folder, encoder)
+        known = _read_known(path, folder, rows)
+        pending = known.pending(_order(source, known.rows))
+        embedded = 0
+        if len(pending):
+            embedded = _embed_rows(source, path, encoder, pending, known, batches, on_progress)
+        failures = tuple(
+            Failure(row, source.items[known.index(row)].id, known.errors[row][0])
+            for row in sorted(known.errors) if known.is_active(row) and not known.embedded[row]
+        )  # fmt: skip
+        if len(failures) == len(known.rows):
+            first = failures[0]
+            raise SourceError(
+                f"none of the {len(failures)} images in {source.name!r} could be read; "
+                f"the first, {first.id}: {first.reason}"
+            )
+        set_shown(path, encoder.key)
+        if embedded or changed:
+            _remove_stale(path)
+    reused = len(known.rows) - embedded - len(failures)
+    seconds = time.monotonic() - began
+    return EmbedSummary(
+        embedded, reused, removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
+    )
+
+
+def _remove_stale(path: Path) -> None:
+    """Delete results of an earlier state of the collection, which would only take up room."""
+    try:
+        stale = stale_results(path)
+    except DamagedError:  # of another model, which is mended when that model embeds
+        return
+    for result in stale:
+        with suppress(OSError):  # on Windows one that is read stays
+            result.unlink()
+    shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
+
+
+def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows (sorted) in the order in which they are embedded.
+
+    It depends on the rows alone, so that a continued run goes on in the order of the one before.
+    """
+    if len(rows) < _SAMPLE_FROM or not getattr(source, "random_access", True):
+        return rows
+    ranks = np.random.default_rng(ORDER_SEED).random(int(rows[-1]) + 1)[rows]
+    return rows[np.argsort(ranks, kind="stable")]
+
+
+def _describe_model(folder: Path, encoder: Encoder) -> None:
+    file = folder / "model.json"
+    try:
+        read_json(file)
+    except FileNotFoundError:
+        pass
+    except DamagedError as error:
+        remark(f"{file} was damaged ({error.reason}) and is written anew")
+    else:
+        return
+    write_json(file, encoder.describe(), checked=True)
+
+
+def _next_part(folder: Path) -> Path:
+    parts = list_parts(folder)
+    number = int(parts[-1].stem.removeprefix("part-")) + 1 if parts else 0
+    return folder / f"part-{number:05d}.parquet"
+
+
+def _whole_parts(folder: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted."""
+
+    def read(part: Path) -> dict[str, Any] | DamagedError:
+        try:
+            check_table(part)
+            return read_table(part, columns)[0]
+        except DamagedError as error:
+            return error
+
+    parts = list_parts(folder)
+    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="check") as pool:
+        for part, found in zip(parts, pool.map(read, parts), strict=True):
+            if isinstance(found, DamagedError):
+                remark(f"{part} was damaged ({found.reason}): it is deleted, and what it held is made anew")
+                part.unlink()
+            else:
+                yield found
+
+
+def _read_known(path: Path, folder: Path, rows: NDArray[np.int64]) -> _Known:
+    """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
+    known = _Known(rows)
+    for columns in _whole_parts(path / "details", ["row", "error", "transient"]):
+        for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
+            if row < len(known.seen):
+                known.note(row, error, bool(transient))
+    for columns in _whole_parts(folder, ["row"]):
+        known.embedded[columns["row"][columns["row"] < len(known.embedded)]] = True
+    return known
+
+
+def _embed_rows(
+    source: ImageSource, path: Path, encoder: Encoder, pending: NDArray[np.int64], known: _Known, batches: Batches,
+    on_progress: Callable[[Progress], None] | None,
+) -> int:  # fmt: skip
+    """Store finished batches in parts. Returns the number of images embedded."""
+    done, embedded = 0, 0
+    sampling = not known.embedded.any() and bool((np.diff(pending) < 0).any())
+    buffer = _Buffer(most=_FIRST_ROWS if sampling else _PART_ROWS)
+    record = ProgressRecord(path, encoder.model.name, len(pending), on_progress)
+    try:
+        with closing(batches(source, encoder, known.jobs(pending))) as finished:
+            for decoded, rows, vectors in finished:
+                done += len(decoded)
+                for each in decoded:
+                    if known.is_news(each.row, each.error):
+                        buffer.details.append(each)
+                    known.note(each.row, each.error, each.transient)
+                if rows:
+                    buffer.rows += rows
+                    buffer.vectors.append(vectors)
+                    embedded += len(rows)
+                if buffer.full():
+                    _write(path, encoder, buffer)
+                    buffer = _Buffer()
+                    record.record(embedded)
+                record.advance(done, embedded - len(buffer.rows))
+    finally:  # also when the user stops the run: whole batches are kept
+        record.remove()
+        _write(path, encoder, buffer)
+    return embedded
+
+
+def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
+    """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
+    import pyarrow as pa
+
+    if buffer.details:
+        each = buffer.details
+        write_table(buffer.part(path / "details"), {
+            "row": np.asarray([d.row for d in each], np.int64),
+            "width": np.asarray([d.width for d in each], np.int32),
+            "height": np.asarray([d.height for d in each], np.int32),
+            "thumbnail": pa.array([d.thumbnail for d in each], pa.binary()),
+            "error": pa.array([d.error for d in each], pa.string()),
+            "transient": np.asarray([d.transient for d in each], bool),
+            "content": pa.array([d.content for d in each], pa.string()),
+        }, group=_GROUP_ROWS)  # fmt: skip
+        buffer.details = []
+    if buffer.rows:
+        columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
+        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": made_by(encoder)})
+        buffer.rows, buffer.vectors = [], []

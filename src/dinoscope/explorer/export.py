@@ -1,0 +1,153 @@
+"""Selected images as a file to take away, or as a collection of their own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dinoscope.errors import CollectionError, InputError
+from dinoscope.explorer.model_view import NO_CODE, ModelData, position_of
+from dinoscope.storage.files import write_json
+from dinoscope.storage.manifest import FORMAT
+from dinoscope.storage.tables import write_table
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+
+__all__ = ["as_csv", "as_list", "safe_name", "write_collection"]
+
+_LONGEST = 80  # characters of a name
+_RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
+_GROUP = 256  # details that are read together, as an embedding writes them
+_log = logging.getLogger("dinoscope")
+
+
+def as_csv(data: ModelData, rows: Sequence[int]) -> str:
+    """Return images as CSV: row, id, label, split, cluster, predicted, probability.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front: ids are names of files, which
+    anybody may have chosen.
+
+    Raises:
+        Unknown: If a row is not in the collection.
+    """
+    collection = data.collection
+    positions = [position_of(collection, row) for row in rows]
+    known = [column for column in data.view().columns if column.name in ("cluster", "predicted", "probability")]
+    values: dict[str, Any] = {column.name: data.column(column.name) for column in known}
+    names = {column.name: column.values for column in known if column.kind == "category"}
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(["row", "id", "label", "split", *values])
+    for row, at in zip(rows, positions, strict=True):
+        cells = [collection.ids[at], collection.labels[at], collection.splits[at]]
+        for name, column in values.items():
+            if name in names:
+                cells.append(None if column[at] == NO_CODE else names[name][column[at]])
+            else:
+                cells.append(f"{column[at]:.4f}")
+        writer.writerow([row, *(_harmless(str(cell)) if cell is not None else "" for cell in cells)])
+    return out.getvalue()
+
+
+def as_list(collection: Collection, rows: Sequence[int]) -> str:
+    """Return the ids of images, one a line; a line break in one is written with a backslash.
+
+    Raises:
+        Unknown: If a row is not in the collection.
+    """
+    names = [str(collection.ids[position_of(collection, row)]) for row in rows]
+    return "".join(name.replace("\r", "\\r").replace("\n", "\\n") + "\n" for name in names)
+
+
+def safe_name(name: str) -> str:
+    """Return a name that is one of a file or folder on every system, made of what was asked for.
+
+    Raises:
+        InputError: If nothing is left of it.
+    """
+    kept = re.sub(r"[^\w .-]+", "-", name, flags=re.ASCII).strip(" .-")[:_LONGEST].rstrip(" .-")
+    if not kept:
+        raise InputError("a name needs letters or digits of the English alphabet")
+    return f"{kept}_" if kept.split(".")[0].strip().lower() in _RESERVED else kept
+
+
+def write_collection(collection: Collection, key: str, rows: Sequence[int], name: str) -> str:
+    """Write images with their vectors and thumbnails as a collection beside this one; return its name.
+
+    It is a source of its own: embedding the old source into it again would bring everything back, and is refused.
+
+    Args:
+        collection: The collection.
+        key: Key of the vectors.
+        rows: Which images, each once; they get new row numbers, in this order.
+        name: Name of its folder; see ``safe_name``.
+
+    Raises:
+        InputError: If there are none, a row is not in the collection, or nothing is left of the name.
+        CollectionError: If there is something of this name, thumbnails are lost, or it cannot be written.
+    """
+    name = safe_name(name)
+    positions = list(dict.fromkeys(position_of(collection, row) for row in rows))
+    if not positions:
+        raise InputError("rows must name at least one image")
+    place = collection.path.resolve().parent
+    if (place / name).exists():
+        raise CollectionError(f"there is something called {name!r} already: choose another name")
+    part = place / f".{name}-{secrets.token_hex(4)}"  # it gets its name when it is whole
+    try:
+        part.mkdir()
+        _write(collection, key, positions, name, part)
+        os.rename(part, place / name)
+    except OSError as error:
+        _log.warning("%s", error)  # with the path, which is nothing for the page
+        raise CollectionError(f"cannot write the collection {name!r}: {_reason(error)}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return name
+
+
+def _write(collection: Collection, key: str, positions: list[int], name: str, folder: Path) -> None:
+    import pyarrow as pa
+
+    rows = np.arange(len(positions), dtype=np.int64)
+    sizes = collection.sizes[positions].astype(np.int32)
+    source = {"kind": collection.kind, "name": name}
+    keys = [collection.content_keys[at] for at in positions]
+    texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
+    columns: dict[str, Any] = {"row": rows, "removed": np.zeros(len(rows), bool), "key": pa.array(keys, pa.string())}
+    columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
+    write_table(folder / "images.parquet", columns, {"source": source})
+    shutil.copyfile(folder / "images.parquet", folder / "images.parquet.bak")
+    write_table(folder / "details" / "part-00000.parquet", {
+        "row": rows,
+        "width": sizes[:, 0],
+        "height": sizes[:, 1],
+        "thumbnail": pa.array(collection.thumbnails(positions), pa.binary()),
+        "error": pa.array([None] * len(rows), pa.string()),
+        "transient": np.zeros(len(rows), bool),
+    }, group=_GROUP)  # fmt: skip
+    write_json(folder / "vectors" / key / "model.json", collection.model, checked=True)
+    vectors = {"row": rows, "vector": collection.vectors[positions]}
+    write_table(folder / "vectors" / key / "part-00000.parquet", vectors)
+    write_json(folder / "collection.json", {"format": FORMAT, "source": source, "vectors": key}, checked=True)
+
+
+def _reason(error: OSError) -> str:
+    """Return why something could not be written, without the path; a WriteError knows it from the error before it."""
+    number = error.errno or getattr(error.__context__, "errno", None)
+    return os.strerror(number) if number else "the terminal of the server says why"
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

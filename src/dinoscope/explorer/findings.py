@@ -1,0 +1,91 @@
+"""What the explorer says of what to look at, and the pairs of images that it asks about. No web in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dinoscope.explorer.types import Finding, Findings, PairQuestion
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.labels.label_errors import SelfTest
+    from dinoscope.collection import Collection
+    from dinoscope.stages.findings import Findings as Found
+
+__all__ = ["findings", "pair_question"]
+
+_EVIDENCE = 8
+
+
+def findings(collection: Collection) -> Findings:
+    """Return everything to look at, the surest of each kind first."""
+    found = collection.findings()
+    gone = collection.dismissed()
+    rows = collection.rows
+    listed: list[Finding] = []
+
+    def add(kind: Any, key: str, positions: Sequence[int], evidence: Sequence[int], **said: Any) -> None:
+        told = {"rows": rows[list(positions)].tolist(), "evidence": rows[list(evidence)].tolist()}
+        listed.append(Finding(key=key, kind=kind, dismissed=key in gone, **told, **said))
+
+    copies, keys = found.duplicates, found.keys
+    for key, group, score in zip(keys["duplicates"], copies.groups, copies.scores, strict=True):
+        exact = all(copies.copy_of[at] == copies.copy_of[group[0]] for at in group)
+        text = f"{len(group)} images show the same picture" + (", bit for bit" if exact else "")
+        add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
+    for key, leak in zip(keys["leaks"], found.leaks, strict=True):
+        text = f"the same picture in {' and '.join(leak.splits)}"
+        kept = next((at for at in leak.positions if collection.splits[at] != "train"), leak.positions[0])
+        ordered = [kept, *(at for at in leak.positions if at != kept)]
+        add("leak", key, ordered, (), text=text, suggestion=collection.ids[kept], score=float(leak.score))
+    alone = found.outliers
+    for key, at, near in zip(keys["outliers"], alone.positions.tolist(), alone.neighbors.tolist(), strict=True):
+        factor = float(alone.factors[at])
+        text = f"lies {factor:.1f} times as far from its neighbours as they from theirs"
+        add("outlier", key, [at], near[:_EVIDENCE], text=text, suggestion=None, score=factor)
+    _add_label_errors(collection, found, add)
+    fit = collection.threshold_fit()
+    return Findings(
+        findings=listed, self_test=_explain(found.self_test, collection), threshold=copies.threshold,
+        suggested=copies.suggested, answers=fit.answers if fit.enough else 0,
+    )  # fmt: skip
+
+
+def _add_label_errors(collection: Collection, found: Found, add: Any) -> None:
+    errors = found.label_errors
+    if errors is None:
+        return
+    for number, key in enumerate(found.keys["label_errors"]):
+        at, share = int(errors.positions[number]), float(errors.probabilities[number])
+        suggested = str(errors.suggested[number])
+        text = f"labelled {collection.labels[at]}, but {share:.0%} of its neighbours' votes are for {suggested}"
+        near = errors.neighbors[number][:_EVIDENCE].tolist()
+        add("label_error", key, [at], near, text=text, suggestion=suggested, score=float(errors.scores[number]))
+
+
+def _explain(test: SelfTest | None, collection: Collection) -> str | None:
+    if test is None:
+        return None
+    if math.isnan(test.precision):
+        return "How many of these labels are wrong cannot be told."
+    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
+    about = "at most about" if len({label for label in collection.labels if label is not None}) == 2 else "about"
+    return (
+        f"Of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random errors, by a "
+        "self-test with labels changed on purpose; the others lie between classes that look alike."
+    )
+
+
+def pair_question(collection: Collection) -> PairQuestion:
+    """Return the pair that should be answered next, and what the answers so far say."""
+    from dinoscope.analysis.cleaning.threshold import ENOUGH
+
+    asked, fit = collection.pairs_to_answer(1), collection.threshold_fit()
+    at = fit.at(fit.used)
+    known = fit.enough and fit.pairs[at] > 0
+    return PairQuestion(
+        rows=list(asked[0].rows) if asked else None, same=fit.same, different=fit.different, unsure=fit.unsure,
+        enough=ENOUGH, suggested=fit.suggested, threshold=fit.used, pairs=int(fit.pairs[at]),
+        precision=fit.precision[at].tolist() if known else None, recall=fit.recall[at].tolist() if known else None,
+    )  # fmt: skip

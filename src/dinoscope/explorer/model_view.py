@@ -1,0 +1,400 @@
+"""What the explorer shows of a collection: its models, columns, maps and arrays. Positions are the collection's.
+
+Plain functions and values; the server sends them, a report holds them in itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope._version import __version__
+from dinoscope.analysis.explain.properties import PROPERTIES
+from dinoscope.analysis.maps.projection import Method, check_method
+from dinoscope.base.digests import digest_json
+from dinoscope.base.parallel import row_blocks
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import CollectionError, InputError
+from dinoscope.explorer.sheets import COLUMNS, tile_side
+from dinoscope.explorer.types import (
+    CategoryColumn,
+    CollectionInfo,
+    Column,
+    FailureInfo,
+    MapInfo,
+    ModelInfo,
+    ModelView,
+    NumberColumn,
+    Sheets,
+)
+from dinoscope.sources.names import sort_naturally
+from dinoscope.stages.results import stored_settings
+from dinoscope.storage.files import read_json
+from dinoscope.storage.manifest import list_models, read_model
+from dinoscope.storage.tables import list_parts, read_table
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+
+__all__ = ["NO_CODE", "MapScale", "ModelData", "Unknown", "can_judge", "collection_info", "model_infos", "position_of"]
+
+NO_CODE = 65535  # of an image without a value
+_BLOCK_ROWS = 8192
+_WARMED = 200  # labels whose spread is measured before anybody asks
+_MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
+_MOST_CLUSTERS = 200  # that are looked for because there are so many labels
+_MAPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
+    "tsne": ("t-SNE", {"method": "tsne", "perplexity": 30.0, "seed": 42}),
+    "pca": ("PCA", {"method": "pca"}),
+}
+_NUMBERS = {
+    "probability": ("Probability", "how sure the neighbours are of the label that they give, calibrated"),
+    "own": ("Probability of its label", "how likely the neighbours find the image's own label"),
+    "familiarity": ("Familiarity", "share of the labelled images that lie at least as far from all others"),
+}
+_TRUST = NumberColumn(
+    name="trust", title="Trust", description="share of an image's true neighbours that are near it on this map",
+    min=0, max=1, per_map=True,
+)  # fmt: skip
+
+
+class Unknown(InputError):
+    """There is nothing of this name."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Category:
+    title: str
+    description: str
+    values: list[str]
+    codes: NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class MapScale:
+    """How a map's own units become -1 to 1 on both axes: one scale, the middle in the middle."""
+
+    middle: NDArray[np.float64]
+    half: float
+
+    @classmethod
+    def of(cls, coordinates: NDArray[np.float32]) -> MapScale:
+        """Return the scale that just holds all points (N, 2)."""
+        low, high = coordinates.min(axis=0).astype(np.float64), coordinates.max(axis=0).astype(np.float64)
+        return cls((low + high) / 2, max(float((high - low).max()) / 2, 1e-12))
+
+    def apply(self, coordinates: NDArray[Any]) -> NDArray[np.float64]:
+        """Return places (N, 2) from -1 to 1."""
+        scaled: NDArray[np.float64] = np.clip((coordinates - self.middle) / self.half, -1, 1)
+        return scaled
+
+
+class ModelData:
+    """One model of a collection in one state: what is shown of it does not change while this object lives.
+
+    Attributes:
+        collection: The collection, opened with this model.
+        key: Key of its vectors.
+        clusters: Settings of the clusters that are shown, the newest stored; None while there are none.
+        predicted: Whether predictions are stored.
+        measured: Whether properties of the images are stored.
+        state: A digest that changes whenever any array does: with what is stored, and with what makes arrays of it.
+    """
+
+    def __init__(self, collection: Collection, key: str) -> None:
+        self.collection, self.key = collection, key
+        self._coordinates: dict[str, NDArray[np.float32]] = {}  # of the maps that were asked for: 8 bytes an image
+        found = stored_settings(collection, "clusters")
+        self.clusters: dict[str, Any] | None = found[0] if found else None
+        asked = {"k": 20, "set_level": 0.9, "refuse": 0.05}  # what predictions() asks for
+        self.predicted = any(asked.items() <= each.items() for each in stored_settings(collection, "predictions"))
+        self.measured = bool(stored_settings(collection, "properties"))
+        self.state = digest_json(
+            __version__, collection.state, collection.label_state, digest_json(collection.ids.tolist()),
+            self.clusters, self.predicted, self.measured, tile_side(collection),
+        )  # fmt: skip
+
+    def view(self) -> ModelView:
+        """Return what there is."""
+        collection = self.collection
+        return ModelView(
+            key=self.key, count=len(collection), state=self.state, columns=self._columns(), maps=self.maps(),
+            sheets=Sheets(
+                tile=self.tile, columns=COLUMNS, rows=COLUMNS, count=-(-len(collection) // COLUMNS**2),
+            ),
+            failures=[FailureInfo(row=f.row, id=f.id, reason=f.reason) for f in collection.failures],
+        )  # fmt: skip
+
+    def preparations(self) -> dict[str, Callable[[], Any]]:
+        """Return what makes answers quick and is not there yet: verdicts, predictions, clusters, properties."""
+        from dinoscope.stages.labels import classifier
+
+        collection, work = self.collection, dict[str, Callable[[], Any]]()
+        labels = {label: at for at, label in enumerate(collection.labels.tolist()) if label is not None}
+        if can_judge(collection):
+            work["classifier"] = lambda: classifier(collection)
+            examples = list(labels.values())[:_WARMED]
+            work["verdicts"] = lambda: classifier(collection).left_out(collection.vectors, examples)
+            if not self.predicted:
+                work["predictions"] = collection.predictions
+        if self.clusters is None and len(collection) >= 3:
+            work["clusters"] = lambda: collection.clusters(len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None)
+        if not self.measured and len(collection) <= _MOST_MEASURED:
+            work["properties"] = collection.properties
+        return work
+
+    @cached_property
+    def tile(self) -> int:
+        """Side of a tile of the sheets, in pixels."""
+        return tile_side(self.collection)
+
+    def rows(self) -> NDArray[np.uint32]:
+        """Return the row of each position (N,)."""
+        return self.collection.rows.astype("<u4")
+
+    # --- maps -------------------------------------------------------------------------------------------------------
+
+    def map_settings(self) -> dict[str, dict[str, Any]]:
+        """Return the settings of each map, as ``Collection.map`` takes them: the usual three and what is stored."""
+        maps = {name: settings for name, (_, settings) in _MAPS.items() if name != "tsne" or find_spec("openTSNE")}
+        for settings in self._stored_maps():
+            if settings not in maps.values():
+                maps[f"{settings['method']}-{digest_json(settings)[:8]}"] = settings
+        return maps
+
+    def settings_of(self, name: str) -> dict[str, Any]:
+        """Return the settings of a map.
+
+        Raises:
+            Unknown: If there is none of this name.
+        """
+        maps = self.map_settings()
+        if name not in maps:
+            raise Unknown(f"there is no map {name!r}{did_you_mean(name, maps)}")
+        return maps[name]
+
+    def maps(self) -> list[MapInfo]:
+        """Return what maps there are."""
+        stored = self._stored_maps()
+        return [
+            MapInfo(id=name, title=_map_title(name, settings), ready=settings in stored or len(self.collection) < 2,
+                    settings={key: value for key, value in settings.items() if key != "method"})
+            for name, settings in self.map_settings().items()
+        ]  # fmt: skip
+
+    def is_ready(self, name: str) -> bool:
+        """Tell whether a map need not be computed."""
+        known = name in self._coordinates or len(self.collection) < 2
+        return known or self.settings_of(name) in self._stored_maps()
+
+    def coordinates(self, name: str) -> NDArray[np.float32]:
+        """Return a map (N, 2) in its own units, computed if it is not stored.
+
+        Raises:
+            Unknown: If there is none of this name.
+        """
+        if name not in self._coordinates:
+            settings, count = self.settings_of(name), len(self.collection)
+            zeros = np.zeros((count, 2), np.float32)
+            self._coordinates[name] = self.collection.map(**settings) if count > 1 else zeros
+        return self._coordinates[name]
+
+    def method(self, name: str) -> Method:
+        """Return how a map is made, by its name."""
+        return check_method(name.partition("-")[0])
+
+    def points(self, name: str) -> NDArray[np.uint16]:
+        """Return a map (N, 2): 0 to 65535 stands for -1 to 1 on both axes."""
+        coordinates = self.coordinates(name)
+        return np.rint((MapScale.of(coordinates).apply(coordinates) + 1) * 32767.5).astype("<u2")
+
+    def trust(self, name: str) -> NDArray[np.float32]:
+        """Return how far to trust each place on a map (N,), 0 to 1; NaN where there are too few images to tell."""
+        from dinoscope.analysis.metrics.maps import map_neighbors
+
+        coordinates, count = self.coordinates(name), len(self.collection)
+        if count < 3:
+            return np.full(count, np.nan, "<f4")
+        # what map_quality calls kept, without the rest of it, which takes a minute for 70,000 images
+        graph = self.collection.neighbors()
+        k = min(15, (count - 1) // 2, graph.k)
+        nearby = map_neighbors(coordinates.astype(np.float64), k)
+        kept = np.empty(count, "<f4")
+        for rows in row_blocks(count, _BLOCK_ROWS):
+            same = graph.indices[rows, :k, None] == nearby[rows, None, :]
+            kept[rows] = same.any(axis=2).mean(axis=1)
+        return kept
+
+    def _stored_maps(self) -> list[dict[str, Any]]:
+        return [each for each in stored_settings(self.collection, "map") if each.get("dims", 2) == 2]
+
+    def stored_clusters(self) -> tuple[NDArray[np.int32], list[int]]:
+        """Return the cluster of each image (N,), -1 for none, and each cluster's medoid; there must be clusters."""
+        # not by Collection.clusters, which computes their centres, too
+        columns, meta = self.collection.stage("clusters", self.clusters or {}, _never)
+        return columns["labels"], meta["medoids"]
+
+    # --- columns ----------------------------------------------------------------------------------------------------
+
+    def column(self, name: str) -> NDArray[np.uint16] | NDArray[np.float32]:
+        """Return a column: codes uint16 (N,) of a category, float32 (N,) of a number (NaN where there is none).
+
+        Raises:
+            Unknown: If there is none of this name, or it belongs to a map.
+        """
+        if name in self._categories:
+            return self._categories[name].codes
+        if name in _NUMBERS and self.predicted:
+            found = self.collection.predictions()
+            values = {"probability": found.probabilities, "own": found.own, "familiarity": found.familiarity}[name]
+            return values.astype("<f4")
+        if name in self._properties:
+            return self._properties[name]
+        known = [*self._categories, *(_NUMBERS if self.predicted else ()), *self._properties]
+        raise Unknown(f"there is no column {name!r}{did_you_mean(name, known)}")
+
+    def _columns(self) -> list[Column]:
+        columns: list[Column] = [
+            CategoryColumn(name=name, title=each.title, description=each.description, values=each.values,
+                           counts=np.bincount(each.codes[each.codes != NO_CODE], minlength=len(each.values)).tolist())
+            for name, each in self._categories.items()
+        ]  # fmt: skip
+        if self.predicted:
+            columns += [
+                NumberColumn(name=name, title=title, description=text, min=0, max=1, per_map=False)
+                for name, (title, text) in _NUMBERS.items()
+            ]
+        columns.append(_TRUST)
+        columns += [
+            NumberColumn(name=name, title=name.capitalize(), min=0, max=1, per_map=False,
+                         description=f"share of the images that have less of it: {PROPERTIES[name].meaning}")
+            for name in self._properties
+        ]  # fmt: skip
+        return columns
+
+    @cached_property
+    def _properties(self) -> dict[str, NDArray[np.float32]]:
+        """By rank, so that single extreme images take no colours from the others; those that vary."""
+        from scipy.stats import rankdata
+
+        values = self.collection.properties() if self.measured else {}
+        return {
+            name: ((rankdata(each) - 0.5) / len(each)).astype("<f4")
+            for name, each in values.items() if np.ptp(each) > 0
+        }  # fmt: skip
+
+    @cached_property
+    def _categories(self) -> dict[str, _Category]:
+        collection = self.collection
+        columns: dict[str, _Category] = {}
+        if any(label is not None for label in collection.labels):
+            columns["label"] = _category("Label", "the group that people gave the image", collection.labels)
+        if self.clusters is not None:
+            found, _ = self.stored_clusters()
+            codes = np.where(found < 0, NO_CODE, np.minimum(found, NO_CODE)).astype("<u2")
+            names = [str(number) for number in range(min(int(found.max(initial=-1)) + 1, NO_CODE))]
+            columns["cluster"] = _Category("Cluster", "found without labels", names, codes)
+        if self.predicted:
+            columns |= self._predicted()
+        if any(split is not None for split in collection.splits):
+            columns["split"] = _category("Split", "part of the data set", collection.splits)
+        return columns
+
+    def _predicted(self) -> dict[str, _Category]:
+        found = self.collection.predictions()
+        agreement = np.full(len(found.labels), None, object)
+        labelled = ~np.isnan(found.own)
+        agrees = found.labels == np.asarray([str(label) for label in self.collection.labels])
+        agreement[labelled & agrees], agreement[labelled & ~agrees] = "as labelled", "another label"
+        agreement[found.unknown] = "unknown kind"
+        told = "whether the label that the neighbours give is the image's own"
+        predicted = "the label that the neighbours give, the image itself left out"
+        return {
+            "predicted": _category("Predicted label", predicted, found.labels.astype(object)),
+            "agreement": _category("Agreement", told, agreement, ("as labelled", "another label", "unknown kind")),
+        }
+
+
+def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool) -> CollectionInfo:
+    """Return what a collection is; ``shown`` is the key of the model that is shown first."""
+    source = read_json(path / "collection.json")["source"]
+    return CollectionInfo(
+        name=source["name"], kind=source["kind"], version=__version__, model=shown, models=list(models), live=True,
+        originals=originals,
+    )  # fmt: skip
+
+
+def model_infos(path: Path) -> list[ModelInfo]:
+    """Return the models that a collection has vectors of.
+
+    Raises:
+        CollectionError: If it has none.
+    """
+    removed = read_table(path / "images.parquet", ["removed"])[0]["removed"]
+    models = []
+    for key in list_models(path):
+        rows = [read_table(part, ["row"])[0]["row"] for part in list_parts(path / "vectors" / key)]
+        held = np.concatenate(rows) if rows else np.zeros(0, np.int64)
+        images = int((~removed[held[held < len(removed)]]).sum())
+        if images:
+            told = read_model(path, key)
+            models.append(ModelInfo(
+                key=key, name=told["model"], dim=told["dim"], resolution=told.get("resolution"),
+                pooling=told.get("pooling", "cls"), images=images,
+            ))  # fmt: skip
+    if not models:
+        raise CollectionError(f"{path} has no vectors yet: wait for the first, or run 'dinoscope embed' again")
+    return models
+
+
+def position_of(collection: Collection, row: int) -> int:
+    """Return the position of a row.
+
+    Raises:
+        Unknown: If no image with vectors has this row number.
+    """
+    try:
+        return collection.position(row)
+    except InputError as error:
+        raise Unknown(str(error)) from None
+
+
+def can_judge(collection: Collection) -> bool:
+    """Tell whether there are two images with a label, so that others can be named."""
+    return sum(label is not None for label in collection.labels) >= 2
+
+
+def _never() -> Any:
+    raise CollectionError("the clusters that were shown are gone: load the page again")
+
+
+def _category(title: str, description: str, texts: Any, order: Sequence[str] = ()) -> _Category:
+    """Number the texts, None being none; where there are more than codes, the rarest have none."""
+    counts = Counter(text for text in texts.tolist() if text is not None)
+    kept = {text for text, _ in counts.most_common(NO_CODE)}
+    if order:
+        values = [text for text in order if text in kept]
+    else:
+        values = list(kept)
+        sort_naturally(values)
+    codes = {text: code for code, text in enumerate(values)}
+    numbered = np.asarray([codes.get(text, NO_CODE) for text in texts.tolist()], "<u2")
+    return _Category(title, description, [str(value) for value in values], numbered)
+
+
+def _map_title(name: str, settings: dict[str, Any]) -> str:
+    if name in _MAPS:
+        return _MAPS[name][0]
+    names = {"n_neighbors": "neighbours", "min_dist": "least distance", "perplexity": "perplexity", "seed": "seed"}
+    usual = _MAPS[settings["method"]][1]
+    changed = [f"{names.get(key, key)} {value:g}" for key, value in settings.items() if usual.get(key) != value]
+    return ", ".join([_MAPS[settings["method"]][0], *changed])

@@ -1,0 +1,169 @@
+"""Pictures for the explorer: thumbnails drawn together on sheets, and larger pictures where there are any."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from dinoscope.base.digests import digest_json
+from dinoscope.errors import CollectionError, ImageError
+from dinoscope.storage.files import write_bytes
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.sources.base import ImageSource
+
+__all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
+
+COLUMNS = 16  # tiles across and down a sheet: few look-alikes should not need many others decoded
+_TILE = 64  # largest side of a tile, in pixels
+_EXACT = 32  # up to this side tiles are stored without loss: there one sees single pixels
+_QUALITY = 80
+_SMALL = 256  # a picture up to this side is sent without loss; no thumbnail is larger
+_PICTURE = 1600  # longest side of a large picture
+_VERSION = 1  # raise it when the same thumbnails would give another sheet
+
+
+def tile_side(collection: Collection) -> int:
+    """Return the side of a tile in pixels: that of the largest thumbnail, in steps of 8, at most 64."""
+    largest = int(collection.sizes.max(initial=1))
+    return min(_TILE, -(-max(largest, 8) // 8) * 8)
+
+
+def sheet(collection: Collection, index: int, tile: int) -> tuple[bytes, bool]:
+    """Return a sheet as WebP, and whether it is complete: drawn when first asked for, then kept in the collection.
+
+    Its key stays the same while its images do: one more image changes the last sheet alone, and models share them. A
+    sheet that lacks thumbnails is not kept: they may come back under the same key.
+    """
+    at = range(index * COLUMNS**2, min((index + 1) * COLUMNS**2, len(collection)))
+    key = digest_json("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
+    path = collection.path / "results" / "sheets" / f"{key}.webp"
+    with suppress(OSError):
+        stored = path.read_bytes()
+        if _is_whole(stored):
+            return stored, True
+    pictures = _thumbnails(collection, at)
+    drawn = draw_sheet(pictures, tile)
+    is_complete = None not in pictures
+    if is_complete:
+        with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
+            write_bytes(path, drawn, durable=False)
+    return drawn, is_complete
+
+
+def draw_sheet(
+    pictures: Sequence[bytes | None], tile: int, columns: int = COLUMNS, *, lossless: bool | None = None
+) -> bytes:
+    """Draw pictures line by line, each in the middle of its tile, on transparent ground; as WebP.
+
+    A picture that is missing, damaged or no thumbnail leaves its tile empty. By default small tiles are without loss.
+    """
+    lines = max(1, -(-len(pictures) // columns))
+    page = Image.new("RGBA", (columns * tile, lines * tile))
+    for number, picture in enumerate(pictures):
+        small = None if picture is None else _open_small(picture, tile)
+        if small is not None:
+            left, top = number % columns * tile, number // columns * tile
+            page.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))
+    out = io.BytesIO()
+    if tile <= _EXACT if lossless is None else lossless:
+        page.save(out, "WEBP", lossless=True, quality=0, method=0)
+    else:
+        page.save(out, "WEBP", quality=_QUALITY, method=0)
+    return out.getvalue()
+
+
+def part_of_tile(box: Sequence[int], size: Sequence[int], tile: int) -> tuple[float, float, float, float]:
+    """Return where on its tile a part of an image is: left, top, width and height as shares of the tile's side.
+
+    Args:
+        box: Left, top, width and height in pixels of the image.
+        size: Width and height of the image.
+        tile: Side of the tile in pixels.
+    """
+    shown = min(tile, max(size)) / max(size)  # pixels of the tile for one of the image; small ones are not enlarged
+    left, top = ((tile - shown * side) / 2 for side in size)
+    x, y, across, down = box
+    return (left + shown * x) / tile, (top + shown * y) / tile, shown * across / tile, shown * down / tile
+
+
+class Originals:
+    """The images of a source, found by id and content key of a collection's images."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+        self._index = {(item.id, item.key): index for index, item in enumerate(source.items)}
+
+    def read(self, image_id: str, key: str) -> bytes | None:
+        """Return a picture with nothing but its pixels; None if the source has no such image.
+
+        Raises:
+            ImageError: If it cannot be read any more.
+        """
+        from dinoscope.sources.base import load_reduced
+
+        index = self._index.get((image_id, key))
+        if index is None:
+            return None
+        picture = Image.fromarray(load_reduced(self._source, index, (1, _PICTURE)).pixels)
+        picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        out = io.BytesIO()
+        if max(picture.size) <= _SMALL:
+            picture.save(out, "PNG")
+        else:
+            picture.save(out, "JPEG", quality=90)
+        return out.getvalue()
+
+
+def large_picture(collection: Collection, position: int, originals: Originals | None) -> bytes:
+    """Return the largest picture of an image that is at hand, PNG or JPEG: its original, or its thumbnail.
+
+    Raises:
+        CollectionError: If not even the thumbnail is there.
+    """
+    if originals is not None:
+        with suppress(ImageError):  # it was there when it was embedded; the thumbnail still is
+            found = originals.read(collection.ids[position], collection.content_keys[position])
+            if found is not None:
+                return found
+    return collection.thumbnails([position])[0]
+
+
+def media_type(picture: bytes) -> str:
+    """Return the media type of a PNG or JPEG; nothing else is ever sent as a picture."""
+    return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
+
+
+def _is_whole(sheet: bytes) -> bool:
+    """Tell whether a WebP is as long as it says: sheets are not flushed to the disk, and a power cut may cut one."""
+    return sheet[:4] == b"RIFF" and int.from_bytes(sheet[4:8], "little") + 8 == len(sheet)
+
+
+def _thumbnails(collection: Collection, positions: Sequence[int]) -> list[bytes | None]:
+    """Return the thumbnails, None for those that are lost."""
+    try:
+        return list(collection.thumbnails(positions))
+    except CollectionError:
+        if len(positions) == 1:
+            return [None]
+        middle = len(positions) // 2
+        return _thumbnails(collection, positions[:middle]) + _thumbnails(collection, positions[middle:])
+
+
+def _open_small(picture: bytes, tile: int) -> Image.Image | None:
+    try:
+        image = Image.open(io.BytesIO(picture), formats=("PNG", "JPEG"))
+        if max(image.size) > _SMALL:  # none of ours
+            return None
+        image.draft("RGB", (tile, tile))
+        small = image.convert("RGB")
+    except Exception:  # decoders raise nearly anything on a damaged file
+        return None
+    if max(small.size) > tile:
+        small.thumbnail((tile, tile), Image.Resampling.LANCZOS)
+    return small

@@ -1,0 +1,393 @@
+"""What the explorer's page is told, as it stands in web/src/lib/types.ts: in JSON the names are camelCase."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = [
+    "Answer",
+    "CategoryColumn",
+    "ClusterInfo",
+    "CollectionInfo",
+    "Column",
+    "Dismissal",
+    "ErrorAnswer",
+    "Explained",
+    "ExportQuery",
+    "FailureInfo",
+    "Finding",
+    "Findings",
+    "ImageInfo",
+    "LabelEvaluation",
+    "MapInfo",
+    "MatchInfo",
+    "Matches",
+    "ModelInfo",
+    "ModelView",
+    "Name",
+    "NumberColumn",
+    "Numbers",
+    "PairAnswer",
+    "PairQuestion",
+    "PropertyInfo",
+    "ReasonInfo",
+    "Reasons",
+    "Row",
+    "Rows",
+    "RowsQuery",
+    "Running",
+    "ScoreInfo",
+    "SearchAnswer",
+    "Sheets",
+    "Table",
+    "VerdictInfo",
+]
+
+Row = Annotated[int, Field(ge=0, le=2**32 - 1, description="Number of an image, the same in every model, for ever.")]
+
+
+class Answer(BaseModel):
+    """A part of an answer; its fields have camelCase names in JSON."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class ModelInfo(Answer):
+    """A model that the collection has vectors of."""
+
+    key: str
+    name: str
+    dim: int
+    resolution: int | None
+    pooling: str
+    images: int
+
+
+class CollectionInfo(Answer):
+    """What the collection is."""
+
+    name: str
+    kind: str
+    version: str
+    model: str
+    models: list[ModelInfo]
+    live: bool
+    originals: bool
+
+
+class CategoryColumn(Answer):
+    """A column of few different texts; images have codes, 65535 for none."""
+
+    kind: Literal["category"] = "category"
+    name: str
+    title: str
+    description: str
+    values: list[str]
+    counts: list[int]
+
+
+class NumberColumn(Answer):
+    """A column of numbers."""
+
+    kind: Literal["number"] = "number"
+    name: str
+    title: str
+    description: str
+    min: float
+    max: float
+    per_map: bool
+
+
+Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]
+
+
+class MapInfo(Answer):
+    """A map, perhaps one that is computed when it is asked for first."""
+
+    id: str
+    title: str
+    settings: dict[str, str | int | float]
+    ready: bool
+
+
+class Sheets(Answer):
+    """How the thumbnails lie in their sheets."""
+
+    tile: int
+    columns: int
+    rows: int
+    count: int
+    positions: list[int] | None = None
+
+
+class FailureInfo(Answer):
+    """An image that could not be read."""
+
+    row: Row
+    id: str
+    reason: str
+
+
+class ModelView(Answer):
+    """One model's arrays: what there is, and the state in which it is."""
+
+    key: str
+    count: int
+    state: str
+    columns: list[Column]
+    maps: list[MapInfo]
+    sheets: Sheets
+    failures: list[FailureInfo]
+
+
+class MatchInfo(Answer):
+    """A look-alike."""
+
+    row: Row
+    id: str
+    label: str | None
+    similarity: float
+
+
+class ReasonInfo(Answer):
+    """What in a look-alike makes it like the image that was asked about.
+
+    ``heat`` is how much each of 16 x 16 places matters, from 0 to 255, and ``place`` where they lie on its tile: left,
+    top, width and height as shares. ``without`` is the similarity while the most important square is hidden.
+    """
+
+    row: Row
+    without: float
+    heat: list[int]
+    place: tuple[float, float, float, float]
+
+
+class Reasons(Answer):
+    """A reason for each look-alike that was asked for."""
+
+    reasons: list[ReasonInfo]
+
+
+class Matches(Answer):
+    """Look-alikes, the best first."""
+
+    matches: list[MatchInfo]
+
+
+class VerdictInfo(Answer):
+    """What the labelled images say of an image."""
+
+    label: str
+    probability: float
+    set: list[str]
+    set_level: float
+    unknown: bool
+    percentile: float | None
+    voters: list[MatchInfo]
+
+
+class ImageInfo(Answer):
+    """All that is known of one image."""
+
+    row: Row
+    id: str
+    label: str | None
+    split: str | None
+    cluster: int | None
+    width: int
+    height: int
+    verdict: VerdictInfo | None
+    neighbors: list[MatchInfo]
+
+
+class SearchAnswer(Answer):
+    """What an image from outside looks like."""
+
+    matches: list[MatchInfo]
+    verdict: VerdictInfo | None
+    place: tuple[float, float] | None
+    seconds: float
+    # where in its tile each match is like it (left, top, width, height, as shares); null for the image as a whole, and
+    # for all where nobody looked inside
+    parts: list[tuple[float, float, float, float] | None] | None
+
+
+class Finding(Answer):
+    """Something to look at."""
+
+    key: str
+    kind: Literal["duplicate", "outlier", "label_error", "leak"]
+    rows: list[Row]
+    evidence: list[Row]
+    text: str
+    suggestion: str | None
+    score: float
+    dismissed: bool
+
+
+class Findings(Answer):
+    """The list of findings, the surest of each kind first."""
+
+    findings: list[Finding]
+    self_test: str | None
+    threshold: float
+    suggested: float
+    answers: int
+
+
+class PairQuestion(Answer):
+    """Two images of which a person is asked whether they show the same picture, and what the answers so far say.
+
+    ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
+    ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
+    """
+
+    rows: list[Row] | None
+    same: int
+    different: int
+    unsure: int
+    enough: int
+    suggested: float
+    threshold: float
+    pairs: int
+    precision: list[float] | None
+    recall: list[float] | None
+
+
+class ScoreInfo(Answer):
+    """One line of the score table."""
+
+    name: str
+    value: float
+    meaning: str
+
+
+class ClusterInfo(Answer):
+    """One cluster."""
+
+    cluster: int
+    size: int
+    medoid: Row
+    cohesion: float
+    purity: float | None
+    labels: list[tuple[str, int]]
+    traits: str  # what sets it apart from all other images, in words; empty where nothing does
+
+
+class Table(Answer):
+    """Counts with names for rows and columns."""
+
+    rows: list[str]
+    columns: list[str]
+    counts: list[list[int]]
+
+
+class LabelEvaluation(Answer):
+    """How well neighbours name the images."""
+
+    accuracy: float
+    labels: list[str]
+    precision: list[float | None]
+    recall: list[float | None]
+    confusion: list[tuple[int, int, int]]  # place of the true label, of the one given, images; no zeros
+
+
+class PropertyInfo(Answer):
+    """How far a property, or the labels, goes along with neighbours: 0 is chance, 1 the same."""
+
+    name: str
+    embedding: float
+    map: float
+    within_labels: float | None
+    by_labels: float | None
+    rises: str
+
+
+class Explained(Answer):
+    """What the map is made of."""
+
+    labels: PropertyInfo | None
+    properties: list[PropertyInfo]
+    conclusions: list[str]
+
+
+class Numbers(Answer):
+    """How far to trust what is seen."""
+
+    scores: list[ScoreInfo]
+    clusters: list[ClusterInfo]
+    confusion: Table | None
+    evaluation: LabelEvaluation | None
+    explained: Explained | None
+
+
+class Rows(Answer):
+    """Images by number."""
+
+    rows: list[Row]
+
+
+class Running(Answer):
+    """A run that embeds at this moment."""
+
+    done: int
+    total: int
+    images_per_second: float
+    seconds_left: float
+
+
+class ErrorAnswer(Answer):
+    """What went wrong, in one sentence."""
+
+    error: str
+
+
+class Name(Answer):
+    """What a new collection is called."""
+
+    name: str
+
+
+class _Asked(BaseModel):
+    """What a request says, exactly as it is described."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+def _whole(value: Any) -> Any:
+    """Take 7.0 for 7, which JSON does not tell apart."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_Rows = Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=1, max_length=1_000_000)]
+
+
+class RowsQuery(_Asked):
+    """Images that together are a question."""
+
+    rows: _Rows
+    k: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = 24
+
+
+class ExportQuery(_Asked):
+    """Images to take away."""
+
+    rows: _Rows
+    format: Literal["csv", "files", "collection"]
+    name: str = Field("selection", max_length=200, pattern="[A-Za-z0-9]")
+
+
+class Dismissal(_Asked):
+    """Whether a finding is no problem."""
+
+    dismissed: bool
+
+
+class PairAnswer(_Asked):
+    """Whether two images show the same picture; null where that cannot be told."""
+
+    rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=2, max_length=2)]
+    same: bool | None

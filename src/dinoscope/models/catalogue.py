@@ -1,0 +1,178 @@
+"""The model table: one frozen row a model. Listing, command line, documentation and tests read this table."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from dinoscope.base.package import PACKAGE
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import ModelError
+
+__all__ = ["DEFAULT_MODEL", "LICENCE_LINKS", "MODELS", "Model", "get_model", "read_weights"]
+
+DEFAULT_MODEL = "mini"
+LICENCE_LINKS = {
+    "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "DINOv3": "https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
+}
+
+
+@dataclass(frozen=True)
+class Model:
+    """What must be known of a model before it is loaded.
+
+    Attributes:
+        name: What people type.
+        description: One line: what it is and what it saw.
+        family: ``bundled``, ``dino``, ``dinov2``, ``dinov3``: decides the preprocessing; empty for weights that are
+            named by a path or a hub id, whose family is seen when they are read.
+        file: The weights: in ``dinoscope/weights`` for a bundled model, else in the hub's repository.
+        resolution: Default side S of the square input, in pixels; 0 where it is seen when the weights are read.
+        dim: Length D of a vector; 0 where it is seen when the weights are read.
+        patch: Side of a patch in pixels; the resolution must be a multiple of it. 0 where there are none, or unknown.
+        licence: Licence of the weights; empty where unknown.
+        megabytes: Size of the download.
+        repo: Hub id of the repository with the weights; None for bundled ones and for a path.
+        revision: Commit of that repository that is asked for; None stands for its main branch.
+        path: A file or folder on this machine that holds the weights.
+        gated: Whether the weights must be asked for upstream.
+        open_model: For a gated model: the nearest one that is open.
+        images_per_second: What ONNX Runtime made of it on two cores in fp32, where it was measured; see
+            docs/benchmarks.md.
+    """
+
+    name: str
+    description: str
+    family: str
+    file: str = "model.safetensors"
+    resolution: int = 0
+    dim: int = 0
+    patch: int = 0
+    licence: str = ""
+    megabytes: float = 0.0
+    repo: str | None = None
+    revision: str | None = None
+    path: str | None = None
+    gated: bool = False
+    open_model: str | None = None
+    images_per_second: float | None = None
+
+
+def _bundled(name: str, resolution: int, megabytes: float, description: str) -> Model:
+    return Model(
+        name, f"bundled; {description}", "bundled", f"{name}.onnx", resolution, dim=256, licence="Apache-2.0",
+        megabytes=megabytes,
+    )  # fmt: skip
+
+
+def _dino(name: str, repo: str, patch: int, dim: int, megabytes: float, description: str) -> Model:
+    return Model(
+        name, f"DINO (2021), {description}; saw ImageNet-1k", "dino", resolution=224, dim=dim, patch=patch,
+        licence="Apache-2.0", megabytes=megabytes, repo=repo,
+    )  # fmt: skip
+
+
+def _dinov2(size: str, dim: int, megabytes: float, description: str) -> tuple[Model, Model]:
+    plain = Model(
+        f"dinov2-{size}", f"DINOv2 (2023), {description}; saw 142 million images", "dinov2", resolution=224, dim=dim,
+        patch=14, licence="Apache-2.0", megabytes=megabytes, repo=f"facebook/dinov2-{size}",
+    )  # fmt: skip
+    registers = Model(
+        f"dinov2-with-registers-{size}", f"DINOv2 with registers (2023), {description}; cleaner patches", "dinov2",
+        resolution=224, dim=dim, patch=14, licence="Apache-2.0", megabytes=megabytes,
+        repo=f"facebook/dinov2-with-registers-{size}",
+    )  # fmt: skip
+    return plain, registers
+
+
+def _dinov3(size: str, dim: int, megabytes: float, description: str, open_model: str) -> Model:
+    return Model(
+        f"dinov3-{size}", f"DINOv3 (2025), {description}; saw 1,689 million images", "dinov3", resolution=224, dim=dim,
+        patch=16, licence="DINOv3", megabytes=megabytes, repo=f"facebook/dinov3-{size}-pretrain-lvd1689m", gated=True,
+        open_model=open_model,
+    )  # fmt: skip
+
+
+_SMALL, _BASE, _LARGE, _GIANT = (
+    _dinov2(*row)
+    for row in (
+        ("small", 384, 88.2, "ViT-S/14"),
+        ("base", 768, 346.3, "ViT-B/14"),
+        ("large", 1024, 1217.5, "ViT-L/14"),
+        ("giant", 1536, 4546.0, "ViT-g/14"),
+    )
+)
+MODELS: dict[str, Model] = {
+    row.name: row
+    for row in (
+        _bundled("mini", 32, 7.1, "for photographs of all kinds, at thumbnail size; saw 189,000 images of three sets"),
+        _bundled(
+            "mini-fashion", 28, 4.7, "for small grey pictures of clothes; saw 58,000 Fashion-MNIST training images"
+        ),
+        *(pair[0] for pair in (_SMALL, _BASE, _LARGE, _GIANT)),
+        *(pair[1] for pair in (_SMALL, _BASE, _LARGE, _GIANT)),
+        _dino("dino-vits16", "timm/vit_small_patch16_224.dino", 16, 384, 86.7, "ViT-S/16"),
+        _dino("dino-vits8", "timm/vit_small_patch8_224.dino", 8, 384, 86.7, "ViT-S/8, four times the patches"),
+        _dino("dino-vitb16", "timm/vit_base_patch16_224.dino", 16, 768, 343.2, "ViT-B/16"),
+        _dino("dino-vitb8", "timm/vit_base_patch8_224.dino", 8, 768, 343.2, "ViT-B/8, four times the patches"),
+        _dinov3("vits16", 384, 86.4, "ViT-S/16", "dinov2-small"),
+        _dinov3("vits16plus", 384, 114.8, "ViT-S+/16", "dinov2-small"),
+        _dinov3("vitb16", 768, 342.7, "ViT-B/16", "dinov2-base"),
+        _dinov3("vitl16", 1024, 1212.5, "ViT-L/16", "dinov2-large"),
+        _dinov3("vith16plus", 1280, 3362.0, "ViT-H+/16", "dinov2-giant"),
+    )
+}
+# What the hub allows: an owner and a name, of letters, digits, dots, dashes and underscores.
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_MEASURED = {
+    "mini": 1270, "mini-fashion": 2320, "dinov2-small": 14, "dinov2-base": 3.6, "dino-vits16": 18, "dino-vitb16": 4.9,
+}  # fmt: skip
+MODELS.update({name: replace(MODELS[name], images_per_second=rate) for name, rate in _MEASURED.items()})
+
+
+def get_model(name: str | os.PathLike[str]) -> Model:
+    """Return what is known of the model that a person names.
+
+    Args:
+        name: A name of the table; a folder or file with weights (``./dinov2-small``, ``weights.safetensors``,
+            ``model.onnx``); or the hub id of a repository with the weights of a DINO model (``timm/...``).
+
+    Raises:
+        ModelError: If there is no model of that name.
+    """
+    name = os.fspath(name)  # also a pathlib.Path
+    if name in MODELS:
+        return MODELS[name]
+    for row in MODELS.values():
+        if row.repo == name:
+            return row
+    path = os.path.abspath(os.path.expanduser(name))
+    if name and os.path.exists(path):
+        from dinoscope.base.text import printable
+
+        stem = os.path.basename(path).removesuffix(".safetensors").removesuffix(".onnx")
+        return Model(printable(stem), "local", "", path=path)
+    looks_local = name.startswith((".", "~", os.sep)) or name.endswith((".safetensors", ".onnx"))
+    if _HUB_ID.fullmatch(name) and not looks_local:
+        return Model(name, "from the hub", "", repo=name)
+    if looks_local or os.sep in name:
+        raise ModelError(f"no weights at {name!r}: expected a .safetensors or .onnx file, or a folder that holds one")
+    raise ModelError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; 'dinoscope models' lists them")
+
+
+def read_weights(model: Model) -> bytes:
+    """Return the bytes of a bundled model's ONNX file.
+
+    Raises:
+        ModelError: If the file is missing from this installation.
+    """
+    path = PACKAGE / "weights" / model.file
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ModelError(
+            f"the weights of {model.name!r} are missing from this installation: reinstall with 'pip install "
+            "--force-reinstall dinoscope'"
+        ) from None

@@ -1,0 +1,252 @@
+"""From decoded images to vectors: preprocessing, the runtime, batches."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import InputError, ModelError
+from dinoscope.models.catalogue import DEFAULT_MODEL
+from dinoscope.models.loading import load_model
+from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
+from dinoscope.models.runtime import open_runtime
+
+__all__ = ["POOLINGS", "Encoder", "check_pooling"]
+
+POOLINGS = ("cls", "cls+mean")
+# Part of every key of stored vectors: raise it when the same images and settings would give other vectors.
+_VERSION = 2
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise an InputError if there is no such pooling."""
+    if pooling not in POOLINGS:
+        raise InputError(f"unknown pooling {pooling!r}{did_you_mean(pooling, POOLINGS)} (known: {', '.join(POOLINGS)})")
+
+
+class Encoder:
+    """A loaded model that turns images into vectors.
+
+    Attributes:
+        model: Its row of the model table, completed from its weights.
+        dim: Length of a vector.
+        resolution: Side of the square that the model sees, in pixels.
+        pooling: What a vector is made of: ``cls``, or ``cls+mean``.
+        preprocessing: How an image becomes that square.
+        batch_size: Images in one run of the model.
+        asked_device: The device that was asked for, maybe ``auto``.
+        device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
+        precision: What its products are computed in: ``fp32``, ``tf32`` or ``bf16``.
+        reason: Why this device, for people.
+        key: Names the vectors it makes: two encoders of one key make the same vectors.
+        weights_sha256: SHA-256 of the weights, for the record.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        resolution: int | None = None,
+        pooling: str = "cls",
+        pad: bool = False,
+        upstream: bool = False,
+        device: str = "auto",
+        batch_size: int | None = None,
+        threads: int | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: A name of the model table, a hub id, or a path of weights; see ``catalogue.get_model``.
+            resolution: Side of the square that the model sees, in pixels: a multiple of its patch. By default the
+                model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
+            pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
+                behind it, (2 D,), the feature of DINOv2's linear probe.
+            pad: Show the model the whole image in a frame, in place of its middle.
+            upstream: Preprocess as the authors evaluate (scale, then crop) where the published image processor differs.
+            device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``; see ``open_runtime``.
+            batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
+                it.
+            threads: Threads of the runtime, by default one for each core.
+            say: Called with what is about to be downloaded, if anything is.
+
+        Raises:
+            ModelError: If the model is unknown or does not load.
+            DownloadError: If its weights cannot be fetched.
+            InputError: If an argument cannot work.
+        """
+        if (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
+            raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
+        check_pooling(pooling)
+        loaded = load_model(model, resolution=resolution, say=say)
+        self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
+        self.pooling, self._pad, self._upstream = pooling, pad, upstream
+        self.preprocessing: Preprocessing = preprocessing_of(self.model.family, upstream=upstream, pad=pad)
+        self.asked_device = device
+        self._runtime = open_runtime(loaded.graph, device, threads)
+        self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
+        self.batch_size = batch_size or self._runtime.batch_size
+        self.dim = self._try(loaded.graph.remedy)
+        self.model = replace(self.model, dim=self.dim if pooling == "cls" else self.dim // 2)
+        self.key = self._key(loaded.own_family)
+
+    def __repr__(self) -> str:
+        return f"Encoder({self.model.name!r}, dim={self.dim}, resolution={self.resolution}, device={self.device!r})"
+
+    @classmethod
+    def from_description(
+        cls, description: dict[str, Any], *, weights: str | None = None, device: str = "auto",
+        threads: int | None = None,
+    ) -> Encoder:  # fmt: skip
+        """Load the model that made a collection's vectors, with the settings it had.
+
+        Args:
+            description: What ``describe`` gave.
+            weights: Path of the weights, where they are neither bundled nor on the hub.
+            device: See ``__init__``.
+            threads: See ``__init__``.
+
+        Raises:
+            ModelError: If these are other weights than the ones that made the vectors, or prepare images otherwise.
+        """
+        name = weights or str(description["model"])
+        if weights is None and description.get("local"):
+            raise ModelError(
+                f"the vectors were made with weights from a file called {name!r}: say where it is (--weights)"
+            )
+        encoder = cls(
+            name,
+            resolution=description["resolution"],
+            pooling=description.get("pooling", "cls"),
+            pad=description.get("pad", False),
+            upstream=description.get("upstream", False),
+            device=device,
+            threads=threads,
+        )
+        if encoder.weights_sha256 != description["weights_sha256"]:
+            raise ModelError(
+                f"these weights of {name!r} are not the ones that made the vectors (SHA-256 "
+                f"{encoder.weights_sha256[:12]}..., expected {description['weights_sha256'][:12]}...): name the right "
+                "ones (--weights), or embed the images again"
+            )
+        made, found = description.get("preprocessing"), encoder.preprocessing.key
+        if made not in (None, found):  # of an ONNX file, the config.json beside it decides
+            raise ModelError(
+                f"the vectors were made of images prepared as {made}, with these weights of {name!r} they would be "
+                f"{found}: put the config.json of the weights beside them, or embed the images again"
+            )
+        return encoder
+
+    def describe(self) -> dict[str, Any]:
+        """Return what is stored beside the vectors: enough to make more of the same; no path."""
+        return {
+            "model": self.model.name, "dim": self.dim, "resolution": self.resolution, "pooling": self.pooling,
+            "pad": self._pad, "upstream": self._upstream, "preprocessing": self.preprocessing.key,
+            "precision": self.precision, "weights_sha256": self.weights_sha256, "licence": self.model.licence,
+            "local": self.model.path is not None,
+        }  # fmt: skip
+
+    def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Bring one image to the square that the model sees; see ``dinoscope.models.preprocess``.
+
+        Args:
+            image: uint8 (H, W, 3), as ``read_image`` gives it.
+            size: Width and height of the original, where it was decoded smaller.
+
+        Returns:
+            uint8 (resolution, resolution, 3).
+
+        Raises:
+            InputError: If the array is no such image.
+        """
+        known = isinstance(image, np.ndarray)
+        if not known or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            got = f"{image.dtype} {image.shape}" if known else type(image).__name__
+            raise InputError(f"an image must be uint8 of shape (H, W, 3), got {got}: use dinoscope.read_image")
+        return prepare(image, self.preprocessing, self.resolution, size)
+
+    def encode(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embed decoded images.
+
+        Args:
+            images: uint8 arrays (H, W, 3) of any sizes, or one array (N, H, W, 3).
+
+        Returns:
+            float32 (N, dim), each row of length 1.
+
+        Raises:
+            InputError: If an array is no image.
+        """
+        out = np.empty((len(images), self.dim), np.float32)
+        for start in range(0, len(images), self.batch_size):
+            batch = images[start : start + self.batch_size]
+            out[start : start + len(batch)] = self.run(np.stack([self.preprocess(image) for image in batch]))
+        return out
+
+    def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run the model once: preprocessed uint8 (B, resolution, resolution, 3) to rows of length 1 (B, dim)."""
+        pixels = np.ascontiguousarray(pixels)
+        if self.pooling == "cls":
+            (features,) = self._runtime.run(["cls"], pixels)
+        else:
+            cls, patches = self._runtime.run(["cls", "patches"], pixels)
+            features = np.concatenate([cls, _without_registers(patches).mean(1)], axis=1)
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+        vectors: NDArray[np.float32] = features / np.maximum(norms, np.float32(1e-12))
+        return vectors
+
+    def patches(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Embed the patches of decoded images: float32 (N, T, D), row by row from the top left, not normalised.
+
+        Raises:
+            ModelError: If the model gives no patches.
+        """
+        if not self._runtime.has_patches:
+            raise ModelError(f"{self.model.name} gives one vector an image, no patches")
+        pixels = np.stack([self.preprocess(image) for image in images])
+        starts = range(0, len(pixels), self.batch_size)
+        tokens = [self._runtime.run(["patches"], pixels[at : at + self.batch_size])[0] for at in starts]
+        return _without_registers(np.concatenate(tokens))
+
+    def _try(self, remedy: str) -> int:
+        """Embed one grey image: tells the length of a vector, and whether the model runs, before any work is done."""
+        if self.pooling != "cls" and not self._runtime.has_patches:
+            raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
+        try:
+            vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
+            dim = len(vector)
+        except Exception as error:  # each runtime has errors of its own
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise ModelError(
+                f"{self.model.name} does not run at {self.resolution} pixels ({reason}): {remedy}"
+            ) from None
+        if not np.isfinite(vector).all():  # else the run would end well, and every step after it refuse the vectors
+            raise ModelError(
+                f"{self.model.name} gives NaN or infinity on {self.device} in {self.precision}: its weights are "
+                "damaged, or overflow in 16 bits; fetch them again, or take those in float32"
+            )
+        return dim
+
+    def _key(self, own_family: str) -> str:
+        name = re.sub(r"[^\w.-]+", "--", self.model.name)
+        parts = [name, f"{self.resolution}px", self.weights_sha256[:8], f"v{_VERSION}"]
+        if self.pooling != "cls":
+            parts.append(self.pooling)
+        if self.preprocessing != preprocessing_of(own_family):  # what the weights' digest does not tell
+            parts.append(self.preprocessing.key)
+        if self.precision != "fp32":
+            parts.append(self.precision)
+        return "-".join(parts)
+
+
+def _without_registers(tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Keep the patches, which form a square; a ready-made ONNX file gives its registers before them."""
+    return tokens[:, tokens.shape[1] - math.isqrt(tokens.shape[1]) ** 2 :]

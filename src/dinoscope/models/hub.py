@@ -1,0 +1,269 @@
+"""Official weights: where they are on this machine, and how they get here from a hub.
+
+Downloads go through huggingface_hub into its cache, which other programs share. It does three things less than a file
+of gigabytes asks for, so they are done here, on its own building blocks: a cut download goes on in the next run, too;
+the content is checked against the SHA-256 that the hub names; and a network that is not there is told at once.
+
+huggingface_hub is imported inside functions: it takes time, and reads its environment variables at that moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+from platformdirs import user_data_path
+
+from dinoscope.base.digests import sha256
+from dinoscope.base.telemetry import switched_off
+from dinoscope.errors import DinoscopeError, DownloadError, ModelError
+from dinoscope.models.catalogue import LICENCE_LINKS, Model
+from dinoscope.models.hub_errors import explain
+
+__all__ = [
+    "COMMIT",
+    "CONFIG",
+    "FILE_NAME",
+    "SHA256",
+    "Say",
+    "fetch_weights",
+    "find_weights",
+    "repository",
+    "unpacked_store",
+]
+
+CONFIG = "config.json"
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+Say = Callable[[str], None]
+
+
+def find_weights(model: Model) -> Path | None:
+    """Return where a model's weights are on this machine, without any network call.
+
+    Looked for in huggingface's cache (`HF_HOME`, `HF_HUB_CACHE`), then among what `archive.unpack` has put
+    on this machine. The repository's config.json, if it has one, lies in the same folder.
+
+    Returns:
+        The file; None if it is not here, or if the model comes from no repository.
+    """
+    if model.repo is None:
+        return None
+    _prepare_hub()
+    from huggingface_hub import try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(model.repo, model.file, revision=model.revision)
+    except ValueError:  # a name that no hub has; `fetch_weights` says so
+        return None
+    return Path(cached) if isinstance(cached, str) else _find_unpacked(model, model.repo)
+
+
+def fetch_weights(model: Model, *, say: Say | None = None) -> Path:
+    """Return where a model's weights are, after downloading them if they are not on this machine.
+
+    A download that was cut goes on where it stopped. A bar shows the progress on a terminal.
+
+    Args:
+        model: A model that comes from a repository.
+        say: Called once, before a download, with a paragraph: what, how large, from where, its licence, where to.
+
+    Raises:
+        ModelError: There is no such repository, revision or file, or the model comes from no repository.
+        DownloadError: The weights are not here and cannot be fetched whole; the message says what to do.
+    """
+    repo = repository(model)
+    if (found := find_weights(model)) is not None:
+        return found
+    try:
+        with _quiet():
+            return _download(model, repo, say or (lambda _: None))
+    except DinoscopeError:
+        raise
+    except Exception as error:  # httpx's or httpx2's, by the hub's version: neither is a dependency of ours
+        reason = explain(error, model, lambda name: _holds(model, repo, name))
+        if reason is None:
+            raise
+    raise reason  # outside of the handler: what the hub raised may hold a token or a signed address
+
+
+def repository(model: Model) -> str:
+    """Return the hub id of a model's repository.
+
+    Raises:
+        ModelError: If it comes from none.
+    """
+    if model.repo is None:
+        where = "ships with dinoscope" if model.family == "bundled" else "is named by its path"
+        raise ModelError(f"{model.name} {where}: expected a model that comes from a hub; see 'dinoscope models'")
+    return model.repo
+
+
+def _prepare_hub() -> None:
+    """Import what reads huggingface_hub's variables: nothing but file requests leaves this machine."""
+    with switched_off():
+        import huggingface_hub.constants  # noqa: F401
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the hub's remarks on its retries, with addresses in them, off the terminal."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@dataclass(frozen=True)
+class _Remote:
+    """A file on the hub: its name, address, name in the cache (the SHA-256 of a large file), size where known."""
+
+    name: str
+    url: str
+    etag: str
+    bytes: int | None
+
+
+def _download(model: Model, repo: str, say: Say) -> Path:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    weights = _ask(model, repo, model.file)
+    say(_announcement(model, f"{constants.ENDPOINT}/{repo}", constants.HF_HUB_CACHE, weights.bytes))
+    try:  # the configuration first, so that weights which are found have theirs beside them
+        _bring(_ask(model, repo, CONFIG), model, repo)
+    except HfHubHTTPError as error:
+        if error.response.status_code != 404:  # a repository may do without
+            raise
+    return _bring(weights, model, repo)
+
+
+def _ask(model: Model, repo: str, name: str) -> _Remote:
+    """Ask the hub for a file, once: hf_hub_download tries for minutes before it says that there is no network."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+
+    url = hf_hub_url(repo, name, revision=model.revision)
+    held = get_hf_file_metadata(url, headers=_headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    if held.etag and FILE_NAME.fullmatch(held.etag) and COMMIT.fullmatch(held.commit_hash or ""):
+        return _Remote(name, url, held.etag, held.size)
+    raise DownloadError(
+        f"could not fetch {model.name}: what answers at {constants.ENDPOINT} is no hub (no commit and ETag): check "
+        "HF_ENDPOINT, and whether this network wants you to log in first"
+    )
+
+
+def _holds(model: Model, repo: str, name: str) -> bool:
+    try:
+        return bool(_ask(model, repo, name))
+    except (OSError, DownloadError):
+        return False
+
+
+def _headers() -> dict[str, str]:
+    """Return what is sent with a request: the token if there is one, which httpx keeps from other hosts."""
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    return {**build_hf_headers(), "Accept-Encoding": "identity"}  # packed, a file could not go on where it was cut
+
+
+def _bring(remote: _Remote, model: Model, repo: str) -> Path:
+    """Bring a file into the hub's cache."""
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.file_download import repo_folder_name
+
+    cache, folder = Path(constants.HF_HUB_CACHE), repo_folder_name(repo_id=repo, repo_type="model")
+    blob = cache / folder / "blobs" / remote.etag
+    lock = cache / ".locks" / folder / f"{remote.etag}.lock"  # the one that the hub itself takes
+    for place in (blob, lock):
+        place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if not blob.exists():
+            _transfer(remote, model, blob)
+    path = Path(hf_hub_download(repo, remote.name, revision=model.revision))  # finds the blob, and links it
+    if not path.is_symlink():  # a system without links, where it is copied
+        blob.unlink(missing_ok=True)
+    return path
+
+
+def _announcement(model: Model, address: str, cache: str, size: int | None) -> str:
+    megabytes = size / 1e6 if size else model.megabytes
+    amount = f"{megabytes:,.1f} MB" if megabytes else "size unknown"
+    licence = f"{model.licence}, {LICENCE_LINKS[model.licence]}" if model.licence in LICENCE_LINKS else model.licence
+    return (
+        f"downloading {model.name}: {model.file}, {amount}, from {address}, once, to {cache}\n"
+        f"licence: {licence or f'see {address}'}"
+    )
+
+
+def _transfer(remote: _Remote, model: Model, blob: Path) -> None:
+    """Fetch the content of `blob` beside it, going on where an earlier run was cut, and put it in place if it is right.
+
+    Raises:
+        DownloadError: The content is not what the hub announced, or the disk is too small.
+    """
+    from huggingface_hub.file_download import http_get
+
+    part, size = blob.with_name(f"{blob.name}.dinoscope-part"), remote.bytes
+    have = part.stat().st_size if part.exists() else 0
+    if have and (size is None or have > size):
+        part.unlink()
+        have = 0
+    free = shutil.disk_usage(blob.parent).free
+    if size is not None and free < size - have:
+        raise DownloadError(
+            f"the disk is too full for {model.name}: {(size - have) / 1e6:,.1f} MB needed in {blob.parents[2]}, "
+            f"{free / 1e6:,.1f} MB free: make room, or set HF_HOME to a folder on another disk"
+        )
+    try:
+        with part.open("ab") as file:
+            http_get(
+                remote.url, file, resume_size=have, headers=_headers(), expected_size=size,
+                displayed_filename=remote.name,
+            )  # fmt: skip
+            file.flush()
+            os.fsync(file.fileno())
+    except Exception as error:
+        if type(error) is not OSError or error.errno is not None:  # else: the hub's remark on the size, checked below
+            came = part.stat().st_size / 1e6 if part.exists() else 0.0
+            error.add_note(f"{came:,.1f} of {(size or 0) / 1e6:,.1f} MB of {remote.name}")  # for the message
+            raise
+    _check(part, remote, model)
+    os.replace(part, blob)
+
+
+def _check(part: Path, remote: _Remote, model: Model) -> None:
+    got = part.stat().st_size
+    if remote.bytes is not None and got != remote.bytes:
+        wrong = f"{remote.bytes:,} bytes, got {got:,}"
+    elif SHA256.fullmatch(remote.etag) and (digest := sha256(part)) != remote.etag:
+        wrong = f"SHA-256 {remote.etag[:12]}..., got {digest[:12]}..."
+    else:
+        return
+    part.unlink()
+    raise DownloadError(
+        f"what came as {remote.name} of {model.name} is not what the hub announced: expected {wrong}; it is deleted: "
+        "run the same command again, and if that repeats, another network or HF_ENDPOINT"
+    )
+
+
+def unpacked_store() -> Path:
+    """Return where weights are unpacked: no cache, because a machine without a network cannot fetch them again."""
+    return user_data_path("dinoscope") / "models"
+
+
+def _find_unpacked(model: Model, repo: str) -> Path | None:
+    """Look for the revision that is asked for, or else for the last that was unpacked."""
+    folder = unpacked_store() / repo.replace("/", "--")
+    found = [path for path in folder.glob(f"{model.revision or '*'}/{model.file}") if path.is_file()]
+    return max(found, key=lambda path: path.parent.stat().st_mtime_ns, default=None)

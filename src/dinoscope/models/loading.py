@@ -1,0 +1,126 @@
+"""From the name of a model to a graph that can be run: find or fetch its weights, read them, build the graph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dinoscope.base.digests import sha256
+from dinoscope.errors import InputError, ModelError
+from dinoscope.models.catalogue import Model, get_model, read_weights
+from dinoscope.models.runtime import Graph
+
+__all__ = ["LoadedModel", "load_model"]
+
+# config.json's model_type -> family
+_FAMILIES = {"vit": "dino", "dinov2": "dinov2", "dinov2_with_registers": "dinov2", "dinov3_vit": "dinov3"}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model whose weights were read.
+
+    Attributes:
+        model: Its row, completed with what the weights tell: family, patch, size.
+        graph: The graph.
+        resolution: Side of the images that the graph takes, in pixels.
+        weights_sha256: SHA-256 of the weights' file.
+        own_family: The family that name or weights tell; empty for an ONNX file, whose family stands beside it.
+    """
+
+    model: Model
+    graph: Graph
+    resolution: int
+    weights_sha256: str
+    own_family: str
+
+
+def load_model(name: str, *, resolution: int | None = None, say: Callable[[str], None] | None = None) -> LoadedModel:
+    """Load a model by its name, its hub id, or the path of its weights.
+
+    Args:
+        name: See ``get_model``.
+        resolution: Side of the images, in pixels; a multiple of the patch. By default the model's own.
+        say: Called with what is about to be downloaded, if anything is.
+
+    Raises:
+        ModelError: If the model is unknown, or its weights are damaged or of another kind.
+        DownloadError: If the weights cannot be fetched.
+        InputError: If the model does not take that resolution.
+    """
+    if resolution is not None and resolution < 1:
+        raise InputError(f"resolution must be at least 1, got {resolution}")
+    row = get_model(name)
+    if row.family == "bundled":
+        if resolution not in (None, row.resolution):
+            raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
+        weights = read_weights(row)
+        graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
+        return LoadedModel(row, graph, row.resolution, hashlib.sha256(weights).hexdigest(), row.family)
+    if row.path is not None:
+        file = _find_file(Path(row.path))
+    else:
+        from dinoscope.models.hub import fetch_weights
+
+        file = fetch_weights(row, say=say)
+    if file.suffix == ".onnx":
+        from dinoscope.models.onnx_import import read_onnx
+
+        graph, side = read_onnx(file, resolution)
+        own, row = row.family, replace(row, family=row.family or _family(file))
+    else:
+        from dinoscope.models.checkpoint import read_checkpoint
+        from dinoscope.models.vit import build_graph
+
+        checkpoint = read_checkpoint(file)
+        shape = checkpoint.geometry
+        side = resolution or row.resolution or round(224 / shape.patch) * shape.patch
+        graph = Graph(row.name, build_graph(checkpoint, side), checkpoint.file)
+        own = row.family or shape.family
+        row = replace(row, family=own, patch=shape.patch)
+    holder = graph.weights or file
+    row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
+    return LoadedModel(row, graph, side, _sha256(holder), own)
+
+
+def _find_file(path: Path) -> Path:
+    """Return the weights that a path stands for: a file, or the one in a folder."""
+    if not path.is_dir():
+        if path.is_file() and path.suffix in (".safetensors", ".onnx"):
+            return path
+        raise ModelError(
+            f"{path.name} holds no weights that dinoscope reads: expected a .safetensors or .onnx file; a pickled "
+            "checkpoint (.pth, .bin) can run code when it is opened, so save it as safetensors first"
+        )
+    for preferred in ("model.safetensors", "model.onnx", "onnx/model.onnx"):
+        if (path / preferred).is_file():
+            return path / preferred
+    found = sorted([*path.glob("*.safetensors"), *path.glob("*.onnx")])
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(each.name for each in found)
+        raise ModelError(f"{path.name} holds several weights ({names}): name the file that is meant")
+    held = ", ".join(sorted(each.name for each in path.iterdir())[:5]) or "nothing"
+    raise ModelError(f"{path.name} holds no weights: expected model.safetensors or model.onnx, got {held}")
+
+
+def _family(file: Path) -> str:
+    """Tell the family of an ONNX file from the config.json of the export, where there is one."""
+    for folder in (file.parent, file.parent.parent):
+        try:
+            return _FAMILIES.get(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"], "")
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return ""
+
+
+def _sha256(file: Path) -> str:
+    real = file.resolve()
+    if re.fullmatch("[0-9a-f]{64}", real.name):  # the hub's cache names a file by it
+        return real.name
+    return sha256(real)

@@ -1,0 +1,228 @@
+"""What runs a graph: ONNX Runtime on the processor or on a GPU, or OpenVINO; and which of them to take."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.machine import cores
+from dinoscope.base.telemetry import import_onnxruntime, import_openvino
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import InputError, ModelError
+
+__all__ = ["DEVICES", "Graph", "Runtime", "open_runtime"]
+
+DEVICES = ("auto", "cpu", "openvino", "openvino-fp32", "cuda")
+_GPU = "CUDAExecutionProvider"
+_CHUNK = 4  # images in one request of OpenVINO: more do not fit a core's cache, fewer leave it idle
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph to run.
+
+    Attributes:
+        name: Of the model, for messages.
+        proto: Serialised ONNX model. Input ``pixels`` uint8 (B, R, R, 3), outputs ``cls`` and, mostly, ``patches``.
+        weights: The file with its external data; None where everything is in ``proto``.
+        small: Whether the model is so small that only plain ONNX Runtime on the processor makes sense by itself.
+        single: Whether it takes one image at a time only.
+        remedy: What a person can do when it does not run.
+    """
+
+    name: str
+    proto: bytes
+    weights: Path | None = None
+    small: bool = False
+    single: bool = False
+    remedy: str = "fetch them again, or try --device cpu"
+
+
+class Runtime(Protocol):
+    """A graph that is ready to run.
+
+    Attributes:
+        device: ``cpu``, ``openvino`` or ``cuda``.
+        precision: What products are computed in: ``fp32``, ``tf32`` or ``bf16``.
+        reason: Why this device, for people; with how to get a faster one where there is a way.
+        batch_size: Images in one run that suit it.
+        has_patches: Whether the graph gives ``patches``.
+    """
+
+    device: str
+    precision: str
+    reason: str
+    batch_size: int
+    has_patches: bool
+
+    def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """Run the graph once: preprocessed uint8 (B, R, R, 3) to the outputs that are named."""
+        ...
+
+
+def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None) -> Runtime:
+    """Make a graph ready to run.
+
+    ``auto`` takes a GPU where onnxruntime-gpu finds one, else OpenVINO where it is installed (in bfloat16 where the
+    processor computes in it), else ONNX Runtime on the processor; the bundled models always run on the latter.
+
+    Args:
+        graph: The graph.
+        device: One of ``DEVICES``.
+        threads: Threads on the processor, by default one for each core.
+
+    Raises:
+        InputError: If there is no such device, or it is not to be had on this machine.
+        ModelError: If the graph does not load.
+    """
+    if device not in DEVICES:
+        raise InputError(f"unknown device {device!r}{did_you_mean(device, DEVICES)} (known: {', '.join(DEVICES)})")
+    count = threads or cores()
+    if device == "cuda":
+        return _OnnxRuntime(graph, count, gpu=True, reason="asked for")
+    if device.startswith("openvino"):
+        return _OpenVino(graph, count, "fp32" if device.endswith("fp32") else None, "asked for")
+    if device == "cpu":
+        return _OnnxRuntime(graph, count, reason="asked for")
+    if graph.small:
+        return _OnnxRuntime(graph, count, reason="a bundled model is fastest there")
+    if _has_gpu():
+        try:
+            return _OnnxRuntime(graph, count, gpu=True, reason="onnxruntime-gpu finds a GPU")
+        except InputError as error:
+            return _OnnxRuntime(graph, count, reason=f"onnxruntime-gpu is installed, but {error}")
+    if find_spec("openvino") is not None:
+        return _OpenVino(graph, count, None, "OpenVINO is installed")
+    faster = "pip install 'dinoscope[openvino]' runs it faster" + (" in bfloat16" if _has_bfloat16() else "")
+    return _OnnxRuntime(graph, count, reason=f"neither a GPU nor OpenVINO is at hand; {faster}")
+
+
+class _OnnxRuntime:
+    """ONNX Runtime."""
+
+    def __init__(self, graph: Graph, threads: int, *, gpu: bool = False, reason: str) -> None:
+        ort = import_onnxruntime()
+        if gpu and not _has_gpu():
+            raise InputError(
+                "no CUDA device: expected onnxruntime-gpu to be installed (pip uninstall onnxruntime, then pip install "
+                "'dinoscope[gpu]'); --device cpu works everywhere"
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        if graph.weights is not None:
+            folder = str(graph.weights.parent)
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
+        providers = [_GPU, "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"]
+        try:
+            self._session = ort.InferenceSession(graph.proto, options, providers=providers)
+        except Exception as error:  # onnxruntime raises types of its own that share no base but Exception
+            raise _no_cuda() if gpu else _does_not_load(graph, error) from None
+        if gpu and self._session.get_providers()[0] != _GPU:  # it goes on without, by itself
+            raise _no_cuda()
+        self.device, self.precision = ("cuda", "tf32") if gpu else ("cpu", "fp32")
+        self.reason = reason
+        # of a ViT, 4 to 8 images are fastest on a processor: more no longer fit its caches
+        self.batch_size = 1 if graph.single else 64 if gpu or graph.small else 8
+        self.has_patches = "patches" in (output.name for output in self._session.get_outputs())
+
+    def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """See ``Runtime.run``."""
+        results: list[NDArray[np.float32]] = self._session.run(list(outputs), {"pixels": pixels})
+        return results
+
+
+class _OpenVino:
+    """OpenVINO on the processor. A batch is cut into requests that run side by side, each on cores of its own."""
+
+    def __init__(self, graph: Graph, threads: int, precision: str | None, reason: str) -> None:
+        if find_spec("openvino") is None:
+            raise InputError("OpenVINO is not installed: pip install 'dinoscope[openvino]', or use --device cpu")
+        openvino = import_openvino()
+        core = openvino.Core()
+        bf16 = precision is None and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        settings = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+            "INFERENCE_NUM_THREADS": threads,
+        }
+        try:
+            with _on_disk(graph) as path:
+                self._model = core.compile_model(core.read_model(path), "CPU", settings)
+        except (RuntimeError, OSError) as error:
+            raise _does_not_load(graph, error) from None
+        self.device, self.precision = "openvino", "bf16" if bf16 else "fp32"
+        speed = ", this processor computes in bfloat16" if bf16 else ""
+        self.reason = reason + speed
+        requests = self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._queue = openvino.AsyncInferQueue(self._model, requests)
+        self._asking = threading.Lock()  # the queue has one callback: two threads would get each other's vectors
+        names = [output.get_names() for output in self._model.outputs]
+        self._ports = {name: port for port, each in enumerate(names) for name in each}
+        self._chunk = 1 if graph.single else _CHUNK
+        self.batch_size = 2 * requests * self._chunk
+        self.has_patches = "patches" in self._ports
+
+    def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """See ``Runtime.run``."""
+        ports = [self._ports[name] for name in outputs]
+        starts = range(0, len(pixels), self._chunk)
+        parts: list[list[Any]] = [[] for _ in starts]
+
+        def keep(request: Any, number: int) -> None:
+            parts[number] = [request.get_output_tensor(port).data.copy() for port in ports]
+
+        with self._asking:
+            self._queue.set_callback(keep)
+            for number, start in enumerate(starts):
+                self._queue.start_async({"pixels": pixels[start : start + self._chunk]}, number)
+            self._queue.wait_all()
+        return [np.concatenate([part[each] for part in parts]) for each in range(len(ports))]
+
+
+@contextmanager
+def _on_disk(graph: Graph) -> Iterator[Path]:
+    """Put the graph and its weights into one folder: OpenVINO reads external data from nowhere else."""
+    # a mapped file cannot be deleted on Windows
+    with tempfile.TemporaryDirectory(prefix="dinoscope-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(graph.proto)
+        if graph.weights is not None:
+            try:
+                os.link(graph.weights, path.with_name(graph.weights.name))
+            except OSError:  # another file system, or one without hard links
+                shutil.copyfile(graph.weights, path.with_name(graph.weights.name))
+        yield path
+
+
+def _has_gpu() -> bool:
+    return _GPU in import_onnxruntime().get_available_providers()
+
+
+def _has_bfloat16() -> bool:
+    """Tell whether the processor computes in bfloat16, where the system says so."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def _no_cuda() -> InputError:
+    return InputError("the CUDA libraries do not load: see ONNX Runtime's notes on its versions of CUDA and cuDNN")
+
+
+def _does_not_load(graph: Graph, error: Exception) -> ModelError:
+    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return ModelError(f"the weights of {graph.name!r} do not load ({reason}): {graph.remedy}")

@@ -1,0 +1,3 @@
+"""Still pictures. Every function returns the bytes of one; nothing here touches pyplot."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The report: one HTML file."""
+
+__all__: list[str] = []

@@ -1,0 +1,236 @@
+"""What a report says, gathered before it is drawn: results, sample images, queries, colours, pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.errors import InputError
+from dinoscope.plots.image_map import Tiles, pick_tiles
+from dinoscope.plots.palette import OTHER, PALETTE, group_colors, label_groups
+from dinoscope.stages.clusters import judge_as_stored
+from dinoscope.stages.results import stored_settings
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.clusters.clustering import Clustering
+    from dinoscope.analysis.explain.explanation import Explanation
+    from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.maps.quality import MapQuality
+    from dinoscope.analysis.maps.tuning import Tuning
+    from dinoscope.analysis.scores import Score
+    from dinoscope.collection import Collection
+    from dinoscope.stages.clusters import ClusterJudgement
+    from dinoscope.stages.findings import Findings
+    from dinoscope.stages.search import Match
+
+__all__ = [
+    "EVIDENCE",
+    "EXAMPLES",
+    "MAX_CLUSTERS",
+    "SHOWN",
+    "Facts",
+    "Sample",
+    "best_labels",
+    "cluster_label_table",
+    "gather",
+]
+
+MAX_CLUSTERS = 60  # shown with pictures; more are counted
+SHOWN, EVIDENCE, EXAMPLES = 8, 6, 6  # findings of a kind; images of one; pairs of labels that are mixed up
+_QUERIES, _ANSWERS = 8, 10
+_MANY = 20_000  # images from which findings and evaluation, of minutes, are shown only where they are stored
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is shown of a cluster: positions of members, and the mean similarity of all to the centre."""
+
+    members: NDArray[np.int64]
+    similarity: float
+    medoid: int
+    near: list[int]
+    edge: list[int]
+
+
+@dataclass
+class Facts:
+    """Everything that the sections read."""
+
+    collection: Collection
+    members: NDArray[np.int64]  # label of each image, -1 for none
+    names: list[str]
+    coordinates: NDArray[np.float32] | None
+    clusters: Clustering | None
+    scores: list[Score]
+    missing: dict[str, str]  # result -> why there is none
+    chose_k: bool
+    samples: list[Sample] = field(default_factory=list)
+    queries: list[tuple[int, list[Match]]] = field(default_factory=list)
+    quality: MapQuality | None = None
+    judged: ClusterJudgement | None = None
+    explanation: Explanation | None = None
+    evaluation: Evaluation | None = None
+    findings: Findings | None = None
+    kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
+    tuning: Tuning | None = None
+    tiles: Tiles | None = None
+    pictures: dict[int, bytes] = field(default_factory=dict)
+    label_colors: list[str] = field(default_factory=list)
+    cluster_colors: list[str] = field(default_factory=list)
+    small: int | None = None  # longest side in pixels, where all pictures are tiny
+
+    @property
+    def few(self) -> bool:
+        """Whether there are so few images that what takes minutes of many is computed for the report."""
+        return len(self.collection) <= _MANY
+
+
+def gather(collection: Collection, k: int | None) -> Facts:
+    """Compute, or read back, everything that the report of a collection shows; ``k`` clusters, or the best number.
+
+    Raises:
+        InputError: If ``k`` is given and cannot be had.
+    """
+    missing: dict[str, str] = {}
+
+    def attempt(name: str, compute: Callable[[], Value]) -> Value | None:
+        try:
+            return compute()
+        except InputError as error:  # too few images for it
+            missing[name] = str(error)
+            return None
+
+    members, names = label_groups(collection.labels)
+    attempt("neighbors", collection.neighbors)  # for the record: the steps below read it only when they compute
+    # a k that somebody asked for and that cannot be had is an error
+    clusters = attempt("clusters", collection.clusters) if k is None else collection.clusters(k)
+    coordinates = attempt("map", collection.map)
+    scores = attempt("scores", lambda: collection.scores(k)) or []
+    facts = Facts(collection, members, names, coordinates, clusters, scores, missing, k is None)
+    facts.label_colors = group_colors(np.bincount(members[members >= 0], minlength=len(names)))
+    if clusters is not None:
+        facts.cluster_colors = _cluster_colors(facts, clusters)
+        facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
+        facts.judged = attempt("cluster quality", lambda: judge_as_stored(collection, k))
+    if coordinates is not None and len(collection) > 2:
+        facts.quality = attempt("map quality", collection.map_quality)
+    if coordinates is not None and (facts.few or stored_settings(collection, "explanation")):
+        facts.explanation = attempt("explanation", lambda: collection.explanation(cluster_settings={"k": k}))
+    _examine(facts, attempt)
+    if coordinates is not None:
+        facts.tiles = pick_tiles(coordinates)
+    answers = [(each, collection.search(int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
+    facts.queries = [(position, found) for position, found in answers if found]
+    _load_pictures(facts)
+    return facts
+
+
+def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:
+    """Gather what is said of labels and single images; what takes long only where it is stored."""
+    collection = facts.collection
+    if facts.few or stored_settings(collection, "evaluation"):
+        facts.evaluation = attempt("evaluation", collection.evaluate)
+    if facts.few or stored_settings(collection, "duplicates"):
+        found = facts.findings = collection.findings()
+        dismissed = collection.dismissed()
+        facts.kept = {
+            kind: [at for at, key in enumerate(keys) if key not in dismissed] for kind, keys in found.keys.items()
+        }
+    tried = stored_settings(collection, "tuning")
+    if tried:
+        settings = {name: value for name, value in tried[0].items() if name != "labels"}
+        facts.tuning = collection.tuning(**settings)
+
+
+def _cluster_colors(facts: Facts, clusters: Clustering) -> list[str]:
+    """Give each cluster the colour of the label that it matches best, one to one; the others get free colours."""
+    sizes = np.bincount(clusters.labels, minlength=len(clusters.medoids))
+    if not facts.names:
+        return group_colors(sizes)
+    colors = [""] * len(sizes)
+    for number, label in best_labels(facts, clusters):
+        colors[number] = facts.label_colors[label]
+    free = iter([color for color in PALETTE if color not in facts.label_colors])
+    return [color or next(free, OTHER) for color in colors]
+
+
+def cluster_label_table(facts: Facts, clusters: Clustering) -> NDArray[np.int64]:
+    """Count the images of each cluster and label (clusters, labels)."""
+    table = np.zeros((len(clusters.medoids), len(facts.names)), np.int64)
+    known = facts.members >= 0
+    np.add.at(table, (clusters.labels[known], facts.members[known]), 1)
+    return table
+
+
+def best_labels(facts: Facts, clusters: Clustering) -> list[tuple[int, int]]:
+    """Pair clusters with labels so that the pairs share the most images."""
+    from scipy.optimize import linear_sum_assignment
+
+    table = cluster_label_table(facts, clusters)
+    pairs = zip(*linear_sum_assignment(-table), strict=True)
+    return [(int(number), int(label)) for number, label in pairs if table[number, label]]
+
+
+def _sample(collection: Collection, clusters: Clustering, number: int) -> Sample:
+    """Choose the medoid, the members nearest to the centre, and a few of the outer quarter."""
+    members = np.flatnonzero(clusters.labels == number)
+    center = clusters.centers[number] / max(float(np.linalg.norm(clusters.centers[number])), 1e-12)
+    similarity = collection.vectors[members] @ center
+    medoid = int(clusters.medoids[number])
+    order = [int(i) for i in members[np.argsort(-similarity, kind="stable")] if i != medoid]
+    width = 1.0 if len(clusters.medoids) <= 20 else 0.5
+    near = order[: int(10 * width)]
+    outer = order[max(len(near), (3 * len(order)) // 4) :]
+    chosen = np.random.default_rng(number).permutation(len(outer))[: int(4 * width)]
+    edge = [outer[i] for i in sorted(chosen.tolist())]
+    return Sample(members, float(similarity.mean()), medoid, near, edge)
+
+
+def _query_positions(facts: Facts) -> list[int]:
+    """Pick positions at random with a fixed seed, in turn from clusters spread over all sizes."""
+    rng = np.random.default_rng(0)
+    pools = [sample.members for sample in facts.samples] or [np.arange(len(facts.collection))]
+    if len(pools) > _QUERIES:
+        pools = [pools[i] for i in np.linspace(0, len(pools) - 1, _QUERIES).astype(int)]
+    queues = [rng.permutation(pool).tolist() for pool in pools]
+    turns = [queue[turn] for turn in range(_QUERIES) for queue in queues if turn < len(queue)]
+    return turns[:_QUERIES]
+
+
+def _load_pictures(facts: Facts) -> None:
+    from PIL import Image
+
+    collection = facts.collection
+    wanted = {position for position, _ in facts.queries}
+    wanted |= {collection.position(match.row) for _, found in facts.queries for match in found}
+    for sample in facts.samples[:MAX_CLUSTERS]:
+        wanted |= {sample.medoid, *sample.near, *sample.edge}
+    wanted |= _pictures_of_findings(facts)
+    if facts.evaluation is not None:
+        wanted |= {at for pair in facts.evaluation.confusions[:EXAMPLES] for at in pair.examples}
+    shown = sorted(wanted)
+    everything = sorted(wanted | set(facts.tiles.positions.tolist() if facts.tiles is not None else []))
+    facts.pictures = dict(zip(everything, collection.thumbnails(everything), strict=True))
+    longest = max((max(Image.open(io.BytesIO(facts.pictures[i])).size) for i in shown), default=0)
+    facts.small = longest if 0 < longest <= 48 else None
+
+
+def _pictures_of_findings(facts: Facts) -> set[int]:
+    """Return the positions of the images that are shown as findings or as evidence."""
+    found = facts.findings
+    if found is None:
+        return set()
+    first = {kind: numbers[:SHOWN] for kind, numbers in facts.kept.items()}
+    wanted = {position for at in first["duplicates"] for position in found.duplicates.groups[at][:EVIDENCE]}
+    wanted |= {position for at in first["leaks"] for position in found.leaks[at].positions[:EVIDENCE]}
+    for kind, listed in (("outliers", found.outliers), ("label_errors", found.label_errors)):
+        if listed is not None:
+            for at in first[kind]:
+                wanted |= {int(listed.positions[at]), *listed.neighbors[at, :3].tolist()}
+    return wanted

@@ -1,0 +1,244 @@
+"""The report: one HTML file that opens from disk, without a network or a path of this machine in it.
+
+Its first screen is the explorer, where the front end is built; below are the sections, which need no script.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dinoscope.base.package import PACKAGE
+from dinoscope.errors import InputError
+from dinoscope.report import embedded as report_explorer
+from dinoscope.report import html
+from dinoscope.report.facts import Facts, gather
+from dinoscope.report.sections import clusters as about_clusters
+from dinoscope.report.sections import images as about_images
+from dinoscope.report.sections import maps as about_map
+from dinoscope.storage.files import write_bytes
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.report.embedded import Bundle, Embedded
+
+__all__ = ["SECTIONS", "fragments", "write_report"]
+
+_MAX_FAILURES = 20
+_PACKAGES = ("dinoscope", "numpy", "onnxruntime", "fastumap", "scikit-learn")
+
+
+def write_report(
+    collection: Collection, path: Path, *, k: int | None = None, max_mb: float = 25,
+    on_note: Callable[[str], None] | None = None,
+) -> Path:  # fmt: skip
+    """Write the report of a collection as one self-contained HTML file: the explorer, and sections below it.
+
+    What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
+    gives the same bytes, apart from times.
+
+    Args:
+        collection: The collection; results that it has not stored yet are computed.
+        path: The file.
+        k: Number of clusters, by default the one with the best silhouette.
+        max_mb: Size that the file never exceeds, in million bytes; it decides how many thumbnails there are, how large.
+        on_note: Called with a sentence about what was chosen to fit, or what is missing.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: If ``path`` is a folder, ``k`` cannot be had, or the file would be larger than ``max_mb``.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder: name a file, such as {Path(path) / 'report.html'}")
+    if not max_mb > 0:
+        raise InputError(f"max_mb must be positive, got {max_mb:g}")
+    facts = gather(collection, k)
+    body = "\n".join(fragments(facts).values())
+    most = int(max_mb * report_explorer.MEGABYTE)
+    bundle = report_explorer.find_bundle() if facts.coordinates is not None else None
+    note = ""
+    if bundle is not None:
+        empty = report_explorer.Embedded("", "")
+        taken = len(_encode(_page(facts, body, bundle, empty)))
+        embedded = report_explorer.embed(facts, most, taken)
+        page, note = _encode(_page(facts, body, bundle, embedded)), embedded.choice
+    else:
+        page = _encode(_page(facts, body))
+        if facts.coordinates is not None:
+            note = (
+                "the report has no explorer, only its sections: this checkout has no built page; run 'make web' first"
+            )
+    if len(page) > most:
+        least = math.ceil(len(page) / report_explorer.MEGABYTE)
+        raise InputError(f"the report needs {least} MB, and --max-mb allows {max_mb:g}: give --max-mb {least}")
+    write_bytes(Path(path), page)
+    if on_note is not None and note:
+        on_note(note)
+    return Path(path)
+
+
+def _encode(page: str) -> bytes:
+    return page.encode("utf-8", "replace")
+
+
+def fragments(facts: Facts) -> dict[str, str]:
+    """Return the sections that there is something to say in, in their order: name -> HTML."""
+    written = {name: section(facts) for name, (_, section) in SECTIONS.items()}
+    return {name: text for name, text in written.items() if text}
+
+
+def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embedded | None = None) -> str:
+    collection = facts.collection
+    counts = [f"<b>{len(collection):,}</b> {html.plural('image', len(collection))}"]
+    if facts.clusters is not None:
+        counts.append(f"<b>{len(facts.samples)}</b> {html.plural('cluster', len(facts.samples))}")
+    if facts.names:
+        counts.append(f"<b>{len(facts.names):,}</b> {html.plural('label', len(facts.names))}")
+    if collection.failures:
+        counts.append(f"<b>{len(collection.failures):,}</b> not readable")
+    counts.append(f"model <b>{escape(str(collection.model['model']))}</b>")
+    links = "".join(
+        f'<li><a href="#{name}">{title}</a></li>'
+        for name, (title, _) in SECTIONS.items() if f'<section id="{name}"' in body
+    )  # fmt: skip
+    header = f"""<header>
+<h1 class="text">{escape(collection.name)}</h1>
+<p class="facts">{" · ".join(counts)}</p>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+</header>
+"""
+    made = f"Made with dinoscope {html.version_of('dinoscope')}. This file holds all it shows; it loads nothing."
+    css = (PACKAGE / "report" / "report.css").read_text("utf-8")
+    if facts.small:
+        css += f"#report {{ --tile: {max(56, 2 * facts.small)}px; }}\n"
+    if bundle is None or embedded is None:
+        content = f"""<div id="report">
+{header}<main class="content">
+{body}
+</main>
+<footer>{made}</footer>
+</div>"""
+        return _document(collection.name, css, "", content)
+    # the explorer has the document's header and main part: the report is a region of its own
+    content = f"""<div id="app"></div>
+<a id="more" href="#report"><span>{_below(body)}</span> ↓</a>
+{embedded.elements}<script>{bundle.script}</script>
+<article id="report" role="region" aria-label="Report">
+<a class="up" href="#app">↑ The map to explore</a>
+{header}<div class="content">
+{body}
+</div>
+<footer>{made} The explorer holds {escape(embedded.choice)}.</footer>
+</article>"""
+    return _document(collection.name, f"{css}{bundle.style}\n", f"script-src '{bundle.digest}'; ", content)
+
+
+def _document(name: str, css: str, script: str, content: str) -> str:
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; {script}style-src 'unsafe-inline'; \
+img-src data: blob:; connect-src blob:; base-uri 'none'; form-action 'none'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(name)} · dinoscope</title>
+<style>
+{css}</style>
+</head>
+<body>
+{content}
+</body>
+</html>
+"""
+
+
+def _below(body: str) -> str:
+    """Return what the line between the explorer and the sections says."""
+    known = {"scores": "scores", "clusters": "clusters", "queries": "look-alikes", "cleaning": "findings"}
+    there = [text for name, text in known.items() if f'<section id="{name}"' in body]
+    return f"The report: {', '.join(there)}, and how they were made"
+
+
+def _scores(facts: Facts) -> str:
+    if "scores" in facts.missing:
+        return html.section("scores", "Scores", "", f"<p>There are no scores: {escape(facts.missing['scores'])}.</p>")
+    groups: dict[str, list[str]] = {}  # in the order of their first lines
+    for score in facts.scores:
+        head, _, name = score.name.rpartition(": ")
+        groups.setdefault(head, []).append(
+            f'<tr><th scope="row">{escape(name)}</th><td class="num">{html.number(score.value)}</td>'
+            f'<td class="soft">{escape(score.meaning)}</td></tr>\n'
+        )
+    bodies = "".join(
+        f'<tbody>\n<tr><th colspan="3" scope="rowgroup">{escape(head)}</th></tr>\n{"".join(rows)}</tbody>\n'
+        for head, rows in groups.items()
+    )
+    heads = '<tr><th scope="col">score</th><th scope="col" class="num">value</th><th scope="col">meaning</th></tr>'
+    table = f'<table class="scores meanings">\n<thead>{heads}</thead>\n{bodies}</table>'
+    return html.section("scores", "Scores", "How far to trust the map and the clusters, in numbers.", table)
+
+
+def _failures(facts: Facts) -> str:
+    failures = facts.collection.failures
+    if not failures:
+        return ""
+    items = "".join(
+        f'<li><span class="text">{escape(html.shorten(each.id, 120))}</span> '
+        f'<span class="soft">{escape(html.shorten(each.reason, 200))}</span></li>\n'
+        for each in failures[:_MAX_FAILURES]
+    )
+    verb = "is" if len(failures) == 1 else "are"
+    why = f"{html.counted(len(failures), 'image')} could not be read and {verb} left out."
+    if len(failures) > _MAX_FAILURES:
+        why += f" The first {_MAX_FAILURES}:"
+    return html.section("failures", "Not readable", why, f'<ul class="failures">\n{items}</ul>')
+
+
+def _run(facts: Facts) -> str:
+    collection, model = facts.collection, facts.collection.model
+    side = model.get("resolution")
+    terms = {
+        "Model": str(model["model"]),
+        "Licence": str(model.get("licence", "unknown")),
+        "Weights": f"sha256 {str(model.get('weights_sha256', ''))[:16]}",
+        "Vectors": f"length {model.get('dim')}, {model.get('pooling')} pooling, from {side} by {side} pixels",
+        "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
+        "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+    }
+    steps = [(stage.name, html.settings_text(stage.settings), stage.seconds) for stage in collection.stages.values()]
+    if collection.embedded is not None:
+        done = collection.embedded
+        steps.insert(0, ("embed", f"{done.embedded:,} embedded, {done.reused:,} had vectors already", done.seconds))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td><td class="num">{seconds:,.2f}</td></tr>\n'
+        for name, text, seconds in steps
+    )
+    heads = '<th scope="col">step</th><th scope="col">settings</th><th scope="col" class="num">seconds</th>'
+    table = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table>"
+    list_ = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>\n" for name, text in terms.items())
+    return html.section("run", "What was run", "", f'<dl class="run">\n{list_}</dl>\n<div class="scroll">{table}</div>')
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Facts], str]]] = {
+    "map": ("Map", about_map.maps),
+    "map-quality": ("How far to trust it", about_map.map_quality),
+    "made-of": ("What it is made of", about_map.made_of),
+    "tuning": ("Settings", about_map.tuning),
+    "scores": ("Scores", _scores),
+    "clusters": ("Clusters", about_clusters.clusters),
+    "cluster-quality": ("How good they are", about_clusters.cluster_quality),
+    "curve": ("How many", about_clusters.curve),
+    "queries": ("Look-alikes", about_images.queries),
+    "confusion": ("Clusters and labels", about_clusters.confusion),
+    "evaluation": ("How labels are found", about_images.evaluation),
+    "cleaning": ("Cleaning", about_images.cleaning),
+    "failures": ("Not readable", _failures),
+    "run": ("What was run", _run),
+}
+"""Name -> title in the table of contents, and what writes it from ``Facts``."""

@@ -1,0 +1,3 @@
+"""The explorer's HTTP server: thin routes."""
+
+__all__: list[str] = []

@@ -1,0 +1,388 @@
+"""The explorer's server: thin routes over ``explorer_*``; every error becomes an answer in one place.
+
+Reading runs in threads. What may take long runs one at a time, and all who ask for it wait for the same result. A
+request names what it wants by model, map, column and row, never by a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from dinoscope._version import __version__
+from dinoscope.errors import DinoscopeError
+from dinoscope.explorer import answers as explorer_answers
+from dinoscope.explorer import export as explorer_export
+from dinoscope.explorer.model_view import ModelData, Unknown, collection_info, position_of
+from dinoscope.explorer.sheets import COLUMNS, Originals, large_picture, media_type, sheet
+from dinoscope.explorer.types import (
+    CollectionInfo,
+    ErrorAnswer,
+    ExportQuery,
+    ImageInfo,
+    Matches,
+    ModelView,
+    Numbers,
+    Reasons,
+    Rows,
+    RowsQuery,
+    Running,
+    SearchAnswer,
+)
+from dinoscope.server.findings import add_findings
+from dinoscope.server.page import add_page
+from dinoscope.server.responses import (
+    LookAlikes,
+    MapId,
+    ModelKey,
+    RowNumber,
+    State,
+    add_error_answers,
+    bytes_answer,
+    file_answer,
+    json_answer,
+)
+from dinoscope.server.security import Access, Guard
+from dinoscope.server.state import Jobs, Workspace
+from dinoscope.server.uploads import Uploads, decode_upload
+from dinoscope.storage.progress import read_progress
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.labels.classifier import Classifier
+
+__all__ = ["create_app"]
+
+_PAUSE, _PATIENCE = 1.0, 6.0  # seconds without a request after which a page has come, and those to wait at most
+_log = logging.getLogger("dinoscope")
+
+
+def create_app(
+    collection: str | os.PathLike[str], *, model: str | None = None, originals: Originals | None = None,
+    weights: str | None = None, access: Access | None = None, warm: bool = True,
+) -> FastAPI:  # fmt: skip
+    """Return the explorer of a collection as an ASGI application.
+
+    Args:
+        collection: Folder of the collection.
+        model: Which model is shown first, by default the one embedded last.
+        originals: Where pictures larger than the thumbnails come from.
+        weights: Path of the model's weights, for a model that was named by such a path.
+        access: Who may ask; by default this machine alone.
+        warm: Whether to prepare, once it runs, what is likely to be asked for.
+
+    Raises:
+        CollectionError: If there is no such collection, or it has no vectors of that model.
+    """
+    # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
+    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights), originals)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        warming = asyncio.create_task(explorer.warm()) if warm else None
+        yield
+        if warming is not None:
+            warming.cancel()
+        explorer.stop()
+
+    app = FastAPI(
+        title="dinoscope", version=__version__, lifespan=lifespan, dependencies=[Depends(explorer.note)],
+        description="What the explorer's page asks for. Arrays are binary, little-endian, by position.",
+        openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
+        responses={"4XX": {"model": ErrorAnswer, "description": "What is wrong, in one sentence."}},
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # nothing is told, whatever the environment asks
+    )  # fmt: skip
+    app.state.explorer = explorer
+    _add_collection(app, explorer)
+    _add_arrays(app, explorer)
+    _add_images(app, explorer)
+    _add_results(app, explorer)
+    add_findings(app, explorer.workspace, explorer.heavy)
+    _add_selections(app, explorer)
+    add_page(app)
+    add_error_answers(app, explorer.workspace.path)
+    app.add_middleware(Guard, access=access or Access())
+    return app
+
+
+class _Explorer:
+    """What the routes share."""
+
+    def __init__(self, workspace: Workspace, originals: Originals | None) -> None:
+        self.workspace, self.originals = workspace, originals
+        self.heavy = Jobs(1, "compute")
+        self.asking = Jobs(2, "ask")
+        self.drawing = Jobs(2, "draw")
+        self.uploads = Uploads()
+        self._asked: float | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being computed."""
+        return self.heavy.busy
+
+    async def data(self, model: str, state: str | None = None) -> ModelData:
+        """Return a model; see ``Workspace.data``."""
+        return await run_in_threadpool(self.workspace.data, model, state)
+
+    async def classifier(self, data: ModelData) -> Classifier | None:
+        """Return what names images; None without labels, and while it would have to be waited for.
+
+        That is while images are still being added, and while something else is computed before it is made.
+        """
+        work = partial(self.workspace.classifier, data)
+        if data.collection.classifiers:
+            return await run_in_threadpool(work)
+        if await run_in_threadpool(read_progress, self.workspace.path):
+            return None
+        key = ("classifier", data.state)
+        if self.heavy.busy and not self.heavy.has_begun(key):
+            self.heavy.start(key, work)  # a later click has it
+            return None
+        return await self.heavy.run(key, work)
+
+    async def note(self) -> None:
+        """Remember when something was asked for last."""
+        self._asked = time.monotonic()
+
+    async def _calm(self) -> None:
+        """Wait until the page that opens at the start has come, or does not come: work on all cores would delay it."""
+        began = time.monotonic()
+        while (now := time.monotonic()) - began < _PATIENCE:
+            if self._asked is not None and now - self._asked > _PAUSE:
+                return
+            await asyncio.sleep(_PAUSE / 10)
+
+    async def warm(self) -> None:
+        """Prepare search and verdicts, and compute the columns that are missing, once the first page has come."""
+        key = self.workspace.shown
+        try:
+            data = await self.data(key)
+            await run_in_threadpool(data.view)
+            await self._calm()
+            self.asking.start(("encoder", key), lambda: self.workspace.encoder(data))
+            if await run_in_threadpool(read_progress, self.workspace.path):
+                return  # it would be another collection in a moment
+            for name, work in data.preparations().items():
+                await self.heavy.run((name, data.state), work)
+        except DinoscopeError as error:
+            _log.debug("not prepared: %s", error)
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        for jobs in (self.heavy, self.asking, self.drawing):
+            jobs.stop()
+
+
+def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
+    workspace = explorer.workspace
+
+    @app.get("/api/collection", response_model=CollectionInfo)
+    def collection(request: Request) -> Response:
+        """Return what the collection is."""
+        models, have = workspace.models(), explorer.originals is not None
+        return json_answer(request, collection_info(workspace.path, workspace.shown, models, originals=have))
+
+    @app.get("/api/progress", response_model=Running | None)
+    def progress(request: Request) -> Response:
+        """Return how far an embedding is that runs at this moment, or null."""
+        found = read_progress(workspace.path)
+        if found is None:
+            return json_answer(request, None)
+        rate, left = found.images_per_second, found.seconds_left
+        running = Running(done=found.done, total=found.total, images_per_second=rate, seconds_left=left)
+        return json_answer(request, running)
+
+    @app.get("/api/models/{model}", response_model=ModelView)
+    def model_view(request: Request, model: ModelKey) -> Response:
+        """Return what there is of a model, and in what state."""
+        return json_answer(request, workspace.data(model).view())
+
+
+def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
+    workspace = explorer.workspace
+
+    def binary(text: str, kind: str = "application/octet-stream") -> dict[str, Any]:
+        return {
+            "response_class": Response,
+            "responses": {
+                200: {"description": text, "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}
+            },
+        }
+
+    @app.get("/api/models/{model}/rows", **binary("uint32 (N)"))
+    def rows(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return the row number of each position."""
+        return bytes_answer(request, workspace.data(model, v).rows().tobytes(), v)
+
+    @app.get("/api/models/{model}/columns/{name}", **binary("uint16 (N) codes, 65535 for none; or float32 (N)"))
+    def column(
+        request: Request, model: ModelKey, name: Annotated[str, InPath(max_length=100)], v: State = None
+    ) -> Response:
+        """Return a column."""
+        return bytes_answer(request, workspace.data(model, v).column(name).tobytes(), v)
+
+    @app.get("/api/models/{model}/maps/{map_id}", **binary("uint16 (N, 2); 0 to 65535 stands for -1 to 1"))
+    async def map_(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
+        """Return a map, computed if it is not stored."""
+        data = await explorer.data(model, v)
+        if not await run_in_threadpool(data.is_ready, map_id):
+            await explorer.heavy.run(("map", data.state, map_id), lambda: data.coordinates(map_id))
+        return await run_in_threadpool(lambda: bytes_answer(request, data.points(map_id).tobytes(), v))
+
+    @app.get("/api/models/{model}/maps/{map_id}/trust", **binary("float32 (N)"))
+    async def trust(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
+        """Return how far to trust each image's place on a map, computed if it is not stored."""
+        data = await explorer.data(model, v)
+        values = await explorer.heavy.run(("trust", data.state, map_id), lambda: data.trust(map_id))
+        return await run_in_threadpool(lambda: bytes_answer(request, values.tobytes(), v))
+
+    @app.get("/api/models/{model}/sheets/{index}", **binary("A sheet of thumbnails", "image/webp"))
+    async def thumbnails(
+        request: Request, model: ModelKey, index: Annotated[int, InPath(ge=0, le=2**32 - 1)], v: State = None
+    ) -> Response:
+        """Return a sheet of thumbnails."""
+        data = await explorer.data(model, v)
+        if index * COLUMNS**2 >= len(data.collection):
+            raise Unknown(f"there is no sheet {index}: there are {-(-len(data.collection) // COLUMNS**2)}")
+        work = lambda: sheet(data.collection, index, data.tile)  # noqa: E731
+        drawn, is_complete = await explorer.drawing.run(("sheet", data.state, index), work)
+        return bytes_answer(request, drawn, v if is_complete else None, "image/webp")
+
+
+def _add_images(app: FastAPI, explorer: _Explorer) -> None:
+    pictures = {"schema": {"type": "string", "format": "binary"}}
+    kinds = ("application/octet-stream", "image/jpeg", "image/png", "image/webp")
+    an_image = {"requestBody": {"required": True, "content": dict.fromkeys(kinds, pictures)}}
+
+    @app.get("/api/models/{model}/images/{row}", response_model=ImageInfo)
+    async def image(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
+        """Return what is known of an image."""
+        data = await explorer.data(model, v)
+        position_of(data.collection, row)
+        classifier = await explorer.classifier(data)
+        info = await explorer.asking.run(object(), lambda: explorer_answers.image_info(data, row, classifier))
+        return json_answer(request, info)
+
+    @app.get("/api/models/{model}/images/{row}/reasons", response_model=Reasons)
+    async def reasons(request: Request, model: ModelKey, row: RowNumber, of: LookAlikes, v: State = None) -> Response:
+        """Return what in each look-alike makes it like an image."""
+        data = await explorer.data(model, v)
+        encoder = explorer.workspace.encoder
+        work = lambda: explorer_answers.reasons(data, row, of, encoder(data))  # noqa: E731
+        return json_answer(request, await explorer.heavy.run(("reasons", data.state, row, *of), work))
+
+    @app.post("/api/models/{model}/reasons", response_model=Reasons, openapi_extra=an_image)
+    async def reasons_from_outside(request: Request, model: ModelKey, of: LookAlikes, v: State = None) -> Response:
+        """Return what in each look-alike makes it like an image that is sent as for a search."""
+        async with explorer.uploads.one(request) as content:
+            data = await explorer.data(model, v)
+
+        def work() -> Reasons:  # takes seconds, in which the same client may search
+            encoder = explorer.workspace.encoder(data)
+            return explorer_answers.reasons(data, decode_upload(content, encoder), of, encoder)
+
+        return json_answer(request, await explorer.heavy.run(object(), work))
+
+    @app.get(
+        "/api/models/{model}/images/{row}/picture", response_class=Response,
+        responses={200: {"description": "A picture", "content": {"image/jpeg": pictures, "image/png": pictures}}},
+    )  # fmt: skip
+    async def picture(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
+        """Return the largest picture of an image that is at hand."""
+        data = await explorer.data(model, v)
+        position = position_of(data.collection, row)
+        work = lambda: large_picture(data.collection, position, explorer.originals)  # noqa: E731
+        content = await explorer.drawing.run(("picture", data.state, row), work)
+        return bytes_answer(request, content, None, media_type(content))  # not for ever: originals come and go
+
+    @app.post("/api/models/{model}/search", response_model=SearchAnswer, openapi_extra=an_image)
+    async def search(
+        request: Request, model: ModelKey,
+        map_id: Annotated[str | None, Query(alias="map", max_length=100, description="Map to place it on.")] = None,
+        k: Annotated[int, Query(ge=1, le=200, description="Number of look-alikes.")] = 24,
+        inside: Annotated[bool, Query(description="Whether parts of images count; slow the first time.")] = False,
+        v: State = None,
+    ) -> Response:  # fmt: skip
+        """Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels."""
+        async with explorer.uploads.one(request) as content:
+            data = await explorer.data(model, v)
+            if map_id is not None:
+                await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
+            classifier = await explorer.classifier(data)
+
+            encoder = explorer.workspace.encoder
+
+            def answer() -> SearchAnswer:
+                vector = decode_upload(content, encoder(data))
+                return explorer_answers.search(data, vector, k, map_id, classifier, inside=inside)
+
+            if inside:
+                work = lambda: data.collection.window_vectors(encoder=encoder(data))  # noqa: E731
+                await explorer.heavy.run(("windows", data.state), work)
+
+            return json_answer(request, await explorer.asking.run(object(), answer))
+
+
+def _add_results(app: FastAPI, explorer: _Explorer) -> None:
+    @app.get("/api/models/{model}/maps/{map_id}/numbers", response_model=Numbers)
+    async def numbers(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
+        """Return how far to trust a map, the clusters and the labels, computed if it is not stored."""
+        data = await explorer.data(model, v)
+        work = lambda: explorer_answers.numbers(data, map_id)  # noqa: E731
+        return json_answer(request, await explorer.heavy.run(("numbers", data.state, map_id), work))
+
+
+def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
+    workspace = explorer.workspace
+
+    @app.post("/api/models/{model}/query", response_model=Matches)
+    async def query(request: Request, model: ModelKey, body: RowsQuery, v: State = None) -> Response:
+        """Return the look-alikes of one or several images of the collection together."""
+        data = await explorer.data(model, v)
+
+        def answer() -> Matches:
+            vector, positions = explorer_answers.mean_vector(data.collection, body.rows)
+            return Matches(matches=explorer_answers.look_alikes(data.collection, vector, body.k, without=positions))
+
+        return json_answer(request, await explorer.asking.run(object(), answer))
+
+    @app.get("/api/models/{model}/find", response_model=Rows)
+    def find(
+        request: Request, model: ModelKey, text: Annotated[str, Query(max_length=200)], v: State = None
+    ) -> Response:
+        """Return the images whose id holds a text, at most 1,000."""
+        return json_answer(request, Rows(rows=explorer_answers.find_rows(workspace.data(model, v).collection, text)))
+
+    texts = {"schema": {"type": "string"}}
+    named = {"schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}}
+
+    @app.post(
+        "/api/models/{model}/export", response_class=Response,
+        responses={200: {"description": "A file to save, or the name of the new collection",
+                         "content": {"text/csv": texts, "text/plain": texts, "application/json": named}}},
+    )  # fmt: skip
+    def export(request: Request, model: ModelKey, body: ExportQuery, v: State = None) -> Response:
+        """Return images as a table or a list of ids, or write them as a new collection beside this one.
+
+        In the table, a text that a spreadsheet would take for a formula has an apostrophe in front.
+        """
+        data = workspace.data(model, v)
+        if body.format == "collection":
+            name = explorer_export.write_collection(data.collection, data.key, body.rows, body.name)
+            return JSONResponse({"name": name})
+        name = explorer_export.safe_name(body.name)
+        if body.format == "csv":
+            return file_answer(request, explorer_export.as_csv(data, body.rows), f"{name}.csv", "text/csv")
+        return file_answer(request, explorer_export.as_list(data.collection, body.rows), f"{name}.txt", "text/plain")

@@ -1,0 +1,74 @@
+"""The explorer's routes for what to look at: findings, and the pairs of images that a person is asked about."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, Request, Response
+from fastapi import Path as InPath
+from starlette.concurrency import run_in_threadpool
+
+from dinoscope.errors import InputError
+from dinoscope.explorer import findings as explorer_findings
+from dinoscope.explorer.model_view import Unknown
+from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuestion
+from dinoscope.server.responses import ModelKey, State, json_answer
+from dinoscope.server.state import Jobs, Workspace
+
+__all__ = ["add_findings"]
+
+
+def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
+    """Add the routes; what may take long runs among the ``heavy`` jobs."""
+
+    @app.get("/api/models/{model}/findings", response_model=Findings)
+    async def findings(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return what to look at, computed if it is not stored."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection))
+        return await run_in_threadpool(json_answer, request, found)
+
+    @app.put("/api/models/{model}/findings/{key}", status_code=204)
+    def dismiss(
+        model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal, v: State = None
+    ) -> Response:
+        """Remember in the collection that a finding is no problem, or forget that."""
+        collection = workspace.data(model, v).collection
+        try:
+            collection.dismiss(key, body.dismissed)
+        except InputError as error:
+            raise Unknown(str(error)) from None
+        return Response(status_code=204)
+
+    @app.get("/api/models/{model}/pairs", response_model=PairQuestion)
+    async def pair(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return the pair of images that should be answered next, and what the answers so far say."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        found = await heavy.run(object(), lambda: explorer_findings.pair_question(data.collection))
+        return json_answer(request, found)
+
+    @app.put("/api/models/{model}/pairs", response_model=PairQuestion)
+    async def answer(request: Request, model: ModelKey, body: PairAnswer, v: State = None) -> Response:
+        """Remember in the collection whether two images show the same picture; return the next pair."""
+        data = await run_in_threadpool(workspace.data, model, v)
+
+        def remember() -> PairQuestion:
+            first, second = body.rows
+            try:
+                data.collection.answer_pair(first, second, body.same)
+            except InputError as error:
+                raise Unknown(str(error)) from None
+            return explorer_findings.pair_question(data.collection)
+
+        return json_answer(request, await heavy.run(object(), remember))
+
+    @app.delete("/api/models/{model}/pairs", response_model=PairQuestion)
+    async def forget(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Forget all answers; return the first pair."""
+        data = await run_in_threadpool(workspace.data, model, v)
+
+        def empty() -> PairQuestion:
+            data.collection.forget_answers()
+            return explorer_findings.pair_question(data.collection)
+
+        return json_answer(request, await heavy.run(object(), empty))

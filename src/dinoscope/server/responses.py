@@ -1,0 +1,122 @@
+"""How the explorer's server answers: packed bytes, JSON, files, and every error as one sentence."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from dinoscope.errors import DinoscopeError, ImageError, InputError
+from dinoscope.explorer.model_view import Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "FOR_EVER",
+    "LookAlikes",
+    "MapId",
+    "ModelKey",
+    "RowNumber",
+    "State",
+    "add_error_answers",
+    "bytes_answer",
+    "file_answer",
+    "json_answer",
+]
+
+ModelKey = Annotated[str, InPath(min_length=1, max_length=300, description="Key of a model of the collection.")]
+MapId = Annotated[str, InPath(min_length=1, max_length=100, description="Id of a map.")]
+RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an image.")]
+LookAlikes = Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")]
+State = Annotated[
+    str | None,
+    Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
+]
+FOR_EVER = "private, max-age=31536000, immutable"
+_LEAST = 1000  # bytes worth packing
+_log = logging.getLogger("dinoscope")
+
+
+def bytes_answer(
+    request: Request, content: bytes, state: str | None, kind: str = "application/octet-stream"
+) -> Response:
+    """Answer with bytes, packed unless they are a picture; for ever the same where the state was named."""
+    return _packed(request, content, kind, {"Cache-Control": FOR_EVER if state is not None else "no-cache"})
+
+
+def json_answer(request: Request, value: BaseModel | None) -> Response:
+    """Answer with a value as JSON."""
+    text = "null" if value is None else value.model_dump_json(by_alias=True)
+    return _packed(request, text.encode(), "application/json", {"Cache-Control": "no-store"})
+
+
+def file_answer(request: Request, text: str, name: str, kind: str) -> Response:
+    """Answer with a file to save."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    # a name that is no UTF-8 was written with backslashes when it was read; nothing else can fail here
+    return _packed(request, text.encode("utf-8", "backslashreplace"), f"{kind}; charset=utf-8", headers)
+
+
+def add_error_answers(app: FastAPI, path: Path) -> None:
+    """Turn every error into ``{"error": ...}`` and a status; no answer names the folder at ``path`` or any other."""
+
+    @app.exception_handler(DinoscopeError)
+    async def expected(_: Request, error: DinoscopeError) -> Response:
+        return _refuse(_status(error), _without_path(str(error), path))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        place = ".".join(str(each) for each in first["loc"][1:])[:100] or "the request"
+        return _refuse(422, f"{place}: {first['msg']}"[:300])
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return _refuse(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def cut(_: Request, __: ClientDisconnect) -> Response:
+        return _refuse(400, "the request was cut short")
+
+    @app.exception_handler(OSError)
+    async def unreadable(_: Request, error: OSError) -> Response:
+        _log.warning("%s", error)
+        return _refuse(409, "the collection could not be read or written: the terminal of the server says why")
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, __: Exception) -> Response:
+        return _refuse(500, "something went wrong in the server: its terminal says what")
+
+
+def _status(error: DinoscopeError) -> int:
+    if isinstance(error, Unknown):
+        return 404
+    return 400 if isinstance(error, InputError | ImageError) else 409
+
+
+def _without_path(text: str, path: Path) -> str:
+    for place in sorted({str(path), str(path.resolve())}, key=len, reverse=True):
+        text = text.replace(place, path.resolve().name)
+    return text
+
+
+def _refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": reason}, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def _packed(request: Request, content: bytes, kind: str, headers: dict[str, str]) -> Response:
+    headers = {**headers, "Vary": "Accept-Encoding"}
+    wanted = "gzip" in request.headers.get("accept-encoding", "").lower()
+    if wanted and len(content) >= _LEAST and not kind.startswith("image/"):
+        content, headers["Content-Encoding"] = gzip.compress(content, 1, mtime=0), "gzip"
+    return Response(content, media_type=kind, headers=headers)

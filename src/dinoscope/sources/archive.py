@@ -1,0 +1,184 @@
+"""Images inside tar and zip archives, read where they lie: nothing is ever unpacked or written."""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.digests import digest_bytes
+from dinoscope.base.text import printable
+from dinoscope.errors import ImageError, SourceError
+from dinoscope.sources.archive_index import Member, read_index
+from dinoscope.sources.decode import ReducedImage, UnreadableError, read_reduced
+from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
+from dinoscope.sources.items import Item, Items
+from dinoscope.sources.names import describe_endings, ending_of, has_split_folders, place_in_folders, split_in_name
+
+__all__ = ["ArchiveSource"]
+
+_OPEN = 32  # archives held open at once
+_NUMBERS = (("offset", "Q"), ("stored", "Q"), ("size", "Q"), ("method", "i"), ("crc", "L"))  # kept of each member
+_LOCAL_HEADER = 30  # bytes before the names in a zip file's header of one member
+
+
+class ArchiveSource:
+    """The images in one archive, or in several that belong together (WebDataset's shards), in the archives' order.
+
+    Labels and splits come from the folders inside, as for `FolderSource`; in a tar also from the files beside an image
+    that WebDataset knows: ``7.jpg`` with ``7.cls``, ``7.json`` or ``7.txt``. Where shards are called after splits
+    ("train-0000.tar"), that is the split. Of members with the same name the last one counts, as if unpacked.
+
+    Args:
+        storage: The folder that holds the archives.
+        archives: Their names.
+        named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
+
+    Attributes:
+        ignored: Number of other files inside.
+        ignored_endings: How many of them have which ending.
+        notes: What a person should know: members left out, archives cut short.
+
+    Raises:
+        SourceError: An archive cannot be read, or they hold no images.
+    """
+
+    kind = "archive"
+
+    def __init__(self, storage: Storage, archives: Sequence[str], *, named: bool) -> None:
+        self._archives, self.name = list(archives), printable(archives[0]) if named else storage.name
+        self._open = OpenFiles(storage.open, _OPEN)
+        self._columns = {key: array(code) for key, code in (("archive", "L"), *_NUMBERS)}
+        self.ignored_endings, self._remarks = Counter[str](), Counter[str]()
+        listed = _Names(not named)
+        for number, archive in enumerate(self._archives):
+            self._add(number, archive, listed)
+        self.ignored = self.ignored_endings.total()
+        self._items = Items(listed.items())
+        self._drop_doubles()
+        if not len(self._items):
+            others = describe_endings(self.ignored_endings) or "nor other files"
+            raise SourceError(f"no images in {self.name!r} ({others})")
+        self.notes = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """See `ImageSource.items`."""
+        return self._items
+
+    def load(self, index: int) -> NDArray[np.uint8]:
+        """Decode one member; see `ImageSource.load`."""
+        return read_reduced(self._read(index)).pixels
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one member, a large JPEG at reduced size; see `dinoscope.sources.base.load_reduced`."""
+        return read_reduced(self._read(index), least)
+
+    def content(self, index: int) -> str | None:
+        """Return the digest of one member's bytes; see `dinoscope.sources.base.content_of`."""
+        try:
+            return digest_bytes(self._read(index))
+        except ImageError:
+            return None
+
+    def _add(self, number: int, archive: str, listed: _Names) -> None:
+        split = split_in_name(archive)
+        for member in read_index(self._open(archive), archive):
+            if member.image:
+                self._columns["archive"].append(number)
+                for key, _ in _NUMBERS:
+                    self._columns[key].append(getattr(member, key))
+                listed.add(archive, member, split)
+            elif member.remark:
+                self._remarks[member.remark] += 1
+            elif member.label is None:  # else an image's label comes from it
+                self.ignored_endings[ending_of(member.name)] += 1
+
+    def _drop_doubles(self) -> None:
+        last: dict[str, int] = {}
+        doubled = self._items.doubled().tolist()
+        for index in doubled:
+            last[self._items.name(index)] = index
+        dropped = {index for index in doubled if last[self._items.name(index)] != index}
+        if dropped:
+            kept = [index for index in range(len(self._items)) if index not in dropped]
+            self._items = Items(self._items[index] for index in kept)
+            for key, column in self._columns.items():
+                self._columns[key] = array(column.typecode, (column[index] for index in kept))
+            self._remarks["a member is there more than once; its last copy counts"] = len(dropped)
+
+    def _read(self, index: int) -> bytes:
+        """Return the bytes of one image file."""
+        member = {key: column[index] for key, column in self._columns.items()}
+        if (most := max(member["size"], member["stored"])) > MAX_BYTES:
+            raise ImageError(f"has {most >> 20} MB, expected at most {MAX_BYTES >> 20}")
+        try:
+            file = self._open(self._archives[member["archive"]])
+            offset = member["offset"]
+            if member["method"] >= 0:
+                offset += _header_length(file.read_at(_LOCAL_HEADER, offset))
+            content: bytes = file.read_at(member["stored"], offset)
+        except (OSError, SourceError) as error:
+            raise UnreadableError(f"cannot be read: {error}") from None
+        if len(content) < member["stored"]:
+            raise ImageError("damaged: the archive ends within it")
+        return content if member["method"] < 0 else _unpacked(content, member)
+
+
+class _Names:
+    """What is gathered of the members until all are known, and with them whether their folders are splits."""
+
+    def __init__(self, several: bool) -> None:
+        self._several = several  # archives, whose names are then part of the ids
+        self._names: list[str] = []
+        self._archive_of: list[str] = []
+        self._stamps = array("Q")  # digests of them
+        self._labels: list[str | None] = []
+        self._splits: list[str | None] = []
+
+    def add(self, archive: str, member: Member, split: str | None) -> None:
+        self._names.append(member.name)
+        self._archive_of.append(archive)
+        self._stamps.append(int(digest_bytes(member.stamp), 16))
+        self._labels.append(member.label)
+        self._splits.append(split)
+
+    def items(self) -> Iterator[Item]:
+        in_folders = list(map(self._in_folders, range(len(self._names)))) if self._several else self._names
+        has_splits = has_split_folders(in_folders)
+        for index, path in enumerate(in_folders):
+            id = f"{self._archive_of[index]}/{self._names[index]}" if self._several else path
+            label, split = place_in_folders(path, has_splits)
+            yield Item(
+                id,
+                digest_bytes(id, f"{self._stamps[index]:016x}"),
+                self._labels[index] or label,
+                split or self._splits[index],
+            )
+
+    def _in_folders(self, index: int) -> str:
+        folder, slash, _ = self._archive_of[index].rpartition("/")
+        return folder + slash + self._names[index]
+
+
+def _header_length(header: bytes) -> int:
+    if len(header) < _LOCAL_HEADER or not header.startswith(b"PK\x03\x04"):
+        raise ImageError("damaged: the archive has something else in its place")
+    return _LOCAL_HEADER + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+
+
+def _unpacked(content: bytes, member: dict[str, int]) -> bytes:
+    if member["method"] == zlib.DEFLATED:
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, member["size"] + 1)
+        except zlib.error as error:
+            raise ImageError(f"damaged: {error}") from None
+    elif member["method"] != 0:
+        raise ImageError("is encrypted or compressed in a way that is not read, expected a stored or deflated file")
+    if len(content) != member["size"] or zlib.crc32(content) != member["crc"]:
+        raise ImageError("damaged: it is not what the archive says")
+    return content

@@ -1,0 +1,202 @@
+"""What is in a tar or zip archive: one pass over the headers, without the images' bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import struct
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from dinoscope.base.text import printable
+from dinoscope.errors import SourceError
+from dinoscope.sources.filesystems import is_hidden
+from dinoscope.sources.names import SUFFIXES
+
+__all__ = ["ARCHIVES", "PACKED_TARS", "Member", "read_index"]
+
+ARCHIVES = (".tar", ".zip")
+PACKED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+_LABEL_FILES = (".cls", ".json", ".txt")
+_BUFFER = 1 << 18  # bytes read at once while looking for headers: far fewer requests to a server
+_LABEL_FIELDS = ("label", "cls", "class", "class_name")
+_LABEL_BYTES = 1 << 16  # of a file that holds a label, at most
+_LABEL_LETTERS = 100  # a longer text is a caption
+_UNREADABLE = 255  # a method that no zip file has
+_UNIX, _UTF8 = 3, 0x800  # who made a zip; the flag of a name in UTF-8
+_LINK = "a link inside the archive is left out"
+_LARGEST = (1 << 63) - 1  # size or offset that a file can have
+
+
+@dataclass(slots=True)
+class Member:
+    """One file inside.
+
+    Attributes:
+        name: Its path, made harmless: relative, without "..".
+        image: Whether it is to be read.
+        remark: Why it is left out, where a person should know.
+        stamp: Changes with the content.
+        offset: Where it begins (a tar's bytes, a zip's local header).
+        stored: Bytes in the archive.
+        size: Bytes of the file.
+        method: A zip's compression method; -1 in a tar.
+        crc: A zip's CRC-32 of the file.
+        content: Of a small file that may hold a label.
+        label: From the files beside it; also of the file that it comes from.
+    """
+
+    name: str
+    image: bool = False
+    remark: str = ""
+    stamp: str = ""
+    offset: int = 0
+    stored: int = 0
+    size: int = 0
+    method: int = -1
+    crc: int = 0
+    content: bytes = b""
+    label: str | None = None
+
+
+def read_index(file: Any, name: str) -> Iterator[Member]:
+    """Yield the members of an archive.
+
+    Args:
+        file: The archive as pyarrow's NativeFile; its position is moved.
+        name: Its name.
+
+    Raises:
+        SourceError: It is no archive, or its list of contents is lost.
+    """
+    file.seek(0)
+    if file.read(4) in (b"PK\x03\x04", b"PK\x05\x06"):
+        return _zip_members(file, name)
+    return _labelled(_tar_members(file, name))
+
+
+def _zip_members(file: Any, name: str) -> Iterator[Member]:
+    infos, end = _zip_infos(file, name), file.size()
+    infos.reverse()
+    while infos:  # each is freed once it is taken
+        info = infos.pop()
+        member = _member(_zip_name(info))
+        if info.is_dir() or not member.name:
+            continue
+        if stat.S_ISLNK(info.external_attr >> 16):
+            member.image, member.remark = False, _LINK if member.image else ""
+        member.stamp, member.crc = f"{info.CRC} {info.file_size}", info.CRC
+        member.offset = min(max(info.header_offset, 0), end)  # a damaged zip may say anything; nothing is at its end
+        member.stored, member.size = info.compress_size, info.file_size
+        member.method = _UNREADABLE if info.flag_bits & 0x1 else info.compress_type
+        yield member
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    name = info.filename
+    if info.create_system == _UNIX and not info.flag_bits & _UTF8:
+        with suppress(UnicodeError):  # zip on Linux and macOS writes UTF-8 and does not say so; zipfile reads cp437
+            name = name.encode("cp437").decode()
+    return name.replace("\\", "/")
+
+
+def _zip_infos(file: Any, name: str) -> list[zipfile.ZipInfo]:
+    try:
+        return zipfile.ZipFile(file).infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SourceError(
+            f"{name} is damaged or cut: the list at its end, which says what is inside, cannot be read ({reason}); "
+            f"copy it again, or mend it: zip -FF {name} --out mended.zip"
+        ) from None
+
+
+def _tar_members(file: Any, name: str) -> Iterator[Member]:
+    whole, found = file.size(), 0
+    file.seek(0)
+    buffered = io.BufferedReader(file, _BUFFER)
+    try:
+        with tarfile.open(fileobj=buffered, mode="r:") as opened:
+            while (info := opened.next()) is not None:
+                opened.members = []  # type: ignore[attr-defined]  # it would keep them all
+                if info.isdir() or not (member := _tar_member(opened, info)).name:
+                    continue
+                if not 0 <= member.size <= _LARGEST:
+                    raise tarfile.ReadError("a file in it has a size that no file has")
+                yield member
+                found += 1
+                if member.offset + member.size > whole:
+                    raise tarfile.ReadError("it ends within the last one")
+            if file.read_at(tarfile.BLOCKSIZE, opened.offset) != bytes(tarfile.BLOCKSIZE):  # tarfile stops silently
+                raise tarfile.ReadError("what follows is no tar")
+    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
+        if not found:
+            raise SourceError(f"{name} is no archive that can be read, expected tar or zip: {error}") from None
+        yield Member("", remark=f"{name} is damaged or cut after {found:,} files ({error}): those before are used")
+    finally:
+        buffered.detach()  # it would close the file
+
+
+def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+    member = _member(printable(info.name))
+    if not info.isreg() or info.issparse():
+        member.image, member.remark = False, _LINK if member.image else ""
+    elif member.name.lower().endswith(_LABEL_FILES) and info.size <= _LABEL_BYTES:
+        content = opened.extractfile(info)  # now, while it is in the buffer
+        member.content = content.read() if content else b""
+    member.stamp = f"{info.size} {info.mtime}"
+    member.offset, member.stored, member.size = info.offset_data, info.size, info.size
+    return member
+
+
+def _member(name: str) -> Member:
+    parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+    hidden = any(is_hidden(part) for part in parts)
+    return Member("" if hidden else "/".join(parts), image=not hidden and name.lower().endswith(SUFFIXES))
+
+
+def _labelled(members: Iterator[Member]) -> Iterator[Member]:
+    """Give images the label that stands in the files beside them: WebDataset keeps what belongs together in a row."""
+    group: list[Member] = []
+    key = ""
+    for member in members:
+        folder, slash, base = member.name.rpartition("/")
+        own = folder + slash + base.split(".")[0]
+        if own != key:
+            yield from _with_label(group)
+            group, key = [], own
+        group.append(member)
+    yield from _with_label(group)
+
+
+def _with_label(group: list[Member]) -> Iterator[Member]:
+    if len(group) > 1 and any(member.image for member in group):
+        beside = {member.name.rpartition(".")[2].lower(): member for member in group if not member.image}
+        for suffix in ("cls", "json", "txt"):
+            at = beside.get(suffix)
+            if at is None or (suffix == "txt" and "/" in at.name):  # a folder's name is the better label
+                continue
+            label = _parse_label(suffix, at.content.decode("utf-8", "replace"))
+            if label is not None:
+                for member in group:
+                    member.label = label if member.image or member is at else None
+                break
+    yield from group
+
+
+def _parse_label(suffix: str, text: str) -> str | None:
+    if suffix != "json":
+        lines = text.strip().splitlines()
+        return lines[0] if len(lines) == 1 and len(lines[0]) <= _LABEL_LETTERS else None
+    try:
+        held = json.loads(text)
+    except ValueError:
+        return None
+    if isinstance(held, dict):
+        held = next((held[field] for field in _LABEL_FIELDS if field in held), None)
+    return str(held) if isinstance(held, str | int) and not isinstance(held, bool) else None

@@ -1,0 +1,156 @@
+"""Which kind of source a path, a pattern or a URI names: a folder, archives or tables, on this machine or elsewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from dinoscope.base.text import printable
+from dinoscope.errors import InputError, SourceError
+from dinoscope.sources.archive import ArchiveSource
+from dinoscope.sources.archive_index import ARCHIVES, PACKED_TARS
+from dinoscope.sources.filesystems import (
+    COLLECTION,
+    LocalStorage,
+    Storage,
+    is_pattern,
+    is_remote,
+    open_storage,
+    split_pattern,
+)
+from dinoscope.sources.names import SUFFIXES
+from dinoscope.sources.table import TableSource
+from dinoscope.sources.table_columns import TableColumns
+from dinoscope.sources.table_files import TABLES
+
+if TYPE_CHECKING:
+    from dinoscope.sources.base import ImageSource
+
+__all__ = ["open_files"]
+
+_UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
+
+
+def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
+    """Open a folder, an archive, a table, a pattern of either, or a URI of any of them.
+
+    Args:
+        source: What a person names.
+        wanted: Columns of a table that a person names.
+
+    Returns:
+        The source; None for a file whose name says that it is something else.
+
+    Raises:
+        SourceError: It cannot be opened, or holds no images.
+        InputError: Columns are named, and it is no table.
+    """
+    storage: Storage
+    file: str | None = None
+    pattern: str | None = None
+    if is_remote(source):
+        storage, file, pattern = open_storage(source)
+    elif os.path.isdir(source):
+        storage = LocalStorage(source)
+    elif os.path.exists(source) or not is_pattern(source):
+        storage, file = LocalStorage(os.path.dirname(source) or "."), os.path.basename(source)
+    else:
+        folder, pattern = split_pattern(source.replace(os.sep, "/"))
+        storage = LocalStorage(folder)
+    if pattern is not None:
+        opened = _open_named(storage, _match(storage, pattern), False, wanted)
+    elif file is not None:
+        opened = _open_named(storage, [file], True, wanted)
+    else:
+        opened = _open_folder(storage, wanted)
+    if wanted != TableColumns() and opened is not None and opened.kind != "table":
+        raise InputError(f"columns are those of a table: {opened.name} is of kind {opened.kind}, which has none")
+    return opened
+
+
+def _open_folder(storage: Storage, wanted: TableColumns) -> ImageSource:
+    from dinoscope.sources.folder import FolderSource
+
+    listed = storage.list(SUFFIXES)
+    if listed[0]:
+        return FolderSource(storage, listed)
+    for suffixes in (ARCHIVES, (".parquet",)):
+        files = storage.list(suffixes)[0]
+        if files:
+            return _open_all(storage, files, False, wanted)
+    for packed in storage.list(PACKED_TARS)[0]:
+        raise _packed(packed)
+    if all(storage.stamps(sorted(COLLECTION))):
+        raise SourceError(
+            f"{storage.name!r} is a collection: expected the folder, archive or table of images that it was made of"
+        )
+    return FolderSource(storage, listed)  # which says that there is none
+
+
+def _open_named(storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns) -> ImageSource | None:
+    for file in files:
+        if file.lower().endswith(PACKED_TARS):
+            raise _packed(file)
+    if not all(file.lower().endswith((*ARCHIVES, *TABLES)) for file in files):
+        return None
+    return _open_all(storage, files, named, wanted)
+
+
+def _open_all(storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns) -> ImageSource:
+    """Open one file that was named, or all that a folder or a pattern has at the moment."""
+    if all(file.lower().endswith(ARCHIVES) for file in files):
+        return ArchiveSource(storage, files, named=named)
+    if all(file.lower().endswith(TABLES) for file in files):
+        return TableSource(storage, files, wanted, named=named)
+    raise SourceError(f"{storage.name} has both archives and tables: name those of one kind")
+
+
+def _packed(file: str) -> SourceError:
+    tool = _UNPACK[file.lower().rpartition(".")[2]]
+    return SourceError(
+        f"{printable(file)} is compressed as a whole, so that no image in it can be read without all before it: "
+        f"'{tool} -dk' makes a .tar of it, which dinoscope reads as it is"
+    )
+
+
+def _match(storage: Storage, pattern: str) -> list[str]:
+    """Return the files that a pattern names, in natural order; those of {0000..0099} must all be there."""
+    listed: list[str] | None = None
+    found: list[str] = []
+    for each in _expand(pattern):
+        if each.startswith("/") or ".." in each.split("/") or os.path.splitdrive(each)[0]:  # ids would hold the path
+            raise SourceError(
+                f"{pattern!r} names files that are not below one folder: write the folder before the braces, as in "
+                "'/data/{a,b}.tar', and no '..' in them"
+            )
+        if not is_pattern(each):
+            found.append(each)
+            continue
+        listed = storage.list((*ARCHIVES, *TABLES))[0] if listed is None else listed
+        found += [name for name in listed if name.count("/") == each.count("/") and fnmatchcase(name, each)]
+    if not found:
+        raise SourceError(f"no archive or table in {storage.name!r} is called {pattern!r}")
+    missing = [name for name, stamp in zip(found, storage.stamps(found), strict=True) if not stamp]
+    if missing:
+        raise SourceError(
+            f"{len(missing)} of {len(found)} files are missing in {storage.name!r}; the first: {missing[0]}"
+        )
+    return list(dict.fromkeys(found))
+
+
+def _expand(pattern: str) -> Iterator[str]:
+    """Yield what braces stand for, as a shell has it: "{08..10}" is 08, 09, 10, and "{a,b}" is a, b."""
+    braces = re.search(r"\{([^{}]*)\}", pattern)
+    if braces is None:
+        yield pattern
+        return
+    span = re.fullmatch(r"([0-9]+)\.\.([0-9]+)", braces[1])
+    if span is None:
+        choices = braces[1].split(",")
+    else:
+        choices = [f"{number:0{len(span[1])}d}" for number in range(int(span[1]), int(span[2]) + 1)]
+    for choice in choices:
+        yield from _expand(pattern[: braces.start()] + choice + pattern[braces.end() :])

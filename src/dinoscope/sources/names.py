@@ -1,0 +1,75 @@
+"""What the names of files say: labels, splits, endings, and their natural order."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from dinoscope.base.text import printable
+
+__all__ = [
+    "SPLITS",
+    "SUFFIXES",
+    "describe_endings",
+    "ending_of",
+    "has_split_folders",
+    "place_in_folders",
+    "sort_naturally",
+    "split_in_name",
+]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
+_ENDING_LETTERS = 12  # a longer one is a part of the name
+_ENDINGS = 5  # that are told
+
+
+def ending_of(name: str) -> str:
+    """Return how a file's name ends, such as ".heic"; "" where what stands behind its last dot is only a part of it."""
+    letters = posixpath.splitext(name)[1][1:].lower()
+    told = letters.isalnum() and not letters.isdigit() and len(letters) <= _ENDING_LETTERS  # "scan.0042" has none
+    return f".{letters}" if told else ""
+
+
+def describe_endings(endings: Counter[str]) -> str:
+    """Return how many files have which ending, the most frequent ones: "12 .heic, 3 .txt, 1 without an ending"."""
+    ordered = sorted(endings.items(), key=lambda each: (-each[1], each[0]))
+    told = [f"{count:,} {ending or 'without an ending'}" for ending, count in ordered[:_ENDINGS]]
+    rest = sum(count for _, count in ordered[_ENDINGS:])
+    return ", ".join([*told, f"{rest:,} with other endings"] if rest else told)
+
+
+def sort_naturally(paths: list[str]) -> None:
+    """Sort paths in place: component by component, numbers by value, upper beside lower case."""
+    paths.sort(key=printable)
+    paths.sort(key=_natural)
+
+
+def _natural(path: str) -> str:
+    # A text, because a list of pieces takes eight times the memory: a separator sorts before a number, a number before
+    # a letter, and a longer number after a shorter one.
+    return re.sub(r"[0-9]+", _by_value, printable(path).casefold()).replace("/", "\0")
+
+
+def _by_value(digits: re.Match[str]) -> str:
+    value = digits[0].lstrip("0")
+    return f"\1{chr(len(value))}{value}"
+
+
+def has_split_folders(names: Iterable[str]) -> bool:
+    """Tell whether all first-level folders of some relative paths are called as splits are."""
+    return {name.split("/")[0].lower() for name in names if "/" in name} <= SPLITS
+
+
+def place_in_folders(name: str, has_splits: bool) -> tuple[str | None, str | None]:
+    """Return the label and the split that an image's folders give it: the first level each, a split before a label."""
+    folders = name.split("/")[:-1]
+    split = folders.pop(0).lower() if has_splits and folders else None
+    return folders[0] if folders else None, split
+
+
+def split_in_name(name: str) -> str | None:
+    """Return the split that the name of an archive or a table tells: "train-00000-of-00002.parquet" is of train."""
+    return next((word for word in re.split(r"[^a-z]+", name.lower()) if word in SPLITS), None)

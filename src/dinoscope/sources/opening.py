@@ -1,0 +1,106 @@
+"""What a person names, opened as a source of images: the only module that knows every kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.digests import digest_bytes
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import InputError, SourceError
+from dinoscope.sources.array import ArraySource, Labels
+from dinoscope.sources.base import ImageSource
+from dinoscope.sources.filesystems import is_remote
+from dinoscope.sources.selection import select
+from dinoscope.sources.table_columns import TableColumns
+
+__all__ = ["open_source"]
+
+
+def open_source(
+    source: str | os.PathLike[str] | NDArray[Any] | ImageSource,
+    *,
+    labels: Labels | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+) -> ImageSource:
+    """Open what a person names as a source of images.
+
+    Args:
+        source: A data set's name (it wins over a folder of that name; write "./name" for the folder), a folder, a
+            `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source; a tar or zip archive,
+            a Parquet, CSV or TSV table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or a URI of any of
+            these that pyarrow reaches ("s3://bucket/photos").
+        labels: (N,) labels of an array or array file.
+        data_dir: Where a data set's files are looked for first.
+        limit: Keep this many images, chosen at random. A larger limit keeps those of a smaller one, and images that are
+            added to the source later displace few.
+        seed: Seed of that choice.
+        image_column: Column of a table that holds the images; by default the one that looks like it.
+        label_column: Column of a table that holds the labels; "none" for none.
+        split_column: Column of a table that holds the splits; "none" for none.
+
+    Raises:
+        SourceError: Nothing is there, or it holds no images.
+        InputError: An array, `labels` or `limit` does not fit.
+        DownloadError: A data set's files are neither here nor to be had.
+    """
+    if limit is not None and limit < 1:
+        raise InputError(f"limit must be at least 1, got {limit}")
+    opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column))
+    if limit is None or limit >= len(opened.items):
+        return opened
+    ranks = np.fromiter(
+        (int(digest_bytes(str(seed), item.id), 16) for item in opened.items), np.uint64, len(opened.items)
+    )
+    return select(opened, np.sort(np.argsort(ranks, kind="stable")[:limit]).tolist())
+
+
+def _open(
+    source: Any, labels: Labels | None, data_dir: str | os.PathLike[str] | None, columns: TableColumns
+) -> ImageSource:
+    from dinoscope.sources.array import load_array_file
+    from dinoscope.sources.datasets import DATASETS, load_dataset
+
+    path = os.path.expanduser(source) if isinstance(source, str | os.PathLike) else None
+    if isinstance(source, np.ndarray):
+        return ArraySource(source, labels)
+    if path is not None and path.endswith((".npy", ".npz")) and os.path.isfile(path):
+        return load_array_file(path, labels)
+    if labels is not None:
+        raise InputError("labels go with an array; a folder's labels are the names of its sub-folders")
+    if isinstance(source, ImageSource):
+        return source
+    if path is None:
+        raise InputError(f"expected a path, a data set's name, an array or a source, got {type(source).__name__}")
+    if isinstance(source, str) and source in DATASETS:
+        return load_dataset(source, data_dir)
+    return _open_path(path, columns, DATASETS)
+
+
+def _open_path(path: str, columns: TableColumns, datasets: Iterable[str]) -> ImageSource:
+    from dinoscope.sources.filesystems import is_pattern
+    from dinoscope.sources.kinds import open_files
+
+    exists = os.path.exists(path)
+    if exists or is_remote(path) or is_pattern(path):
+        opened = open_files(path, columns)
+        if opened is not None:
+            return opened
+    possible = (
+        "expected a folder of images, a .npy or .npz file, a tar or zip archive, a Parquet, CSV or TSV table, "
+        f"s3://BUCKET/PREFIX, or a data set ({', '.join(datasets)})"
+    )
+    if is_remote(path):
+        raise SourceError(f"{path.partition('?')[0].rpartition('/')[2]!r} is a single file; {possible}")
+    if exists:
+        raise SourceError(f"{path!r} is a single file; {possible}")
+    raise SourceError(f"nothing is called {path!r}; {possible}{did_you_mean(path.lower(), datasets)}")

@@ -1,0 +1,189 @@
+"""Images that a table lists: Parquet with the files' bytes inside, or Parquet, CSV or TSV with their paths."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.digests import digest_bytes
+from dinoscope.errors import ImageError, SourceError
+from dinoscope.sources.decode import ReducedImage, UnreadableError, read_reduced
+from dinoscope.sources.filesystems import OpenFiles, Storage
+from dinoscope.sources.items import Item, Items
+from dinoscope.sources.names import split_in_name
+from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
+from dinoscope.sources.table_files import CsvTable, ParquetTable, Table, open_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["TableSource"]
+
+
+class TableSource:
+    """The images of one table, or of several with the same columns, in the order of their rows.
+
+    A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path relative
+    to the table's folder. An image's id is its path, or its number in the table; the same path again gets "#2".
+
+    Args:
+        storage: The folder that holds the tables.
+        files: Their names: .parquet, .csv or .tsv.
+        wanted: The columns that a person names.
+        named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
+
+    Attributes:
+        notes: What was chosen.
+        random_access: Whether the order of loading is free; bytes in a table are read a batch at a time.
+
+    Raises:
+        SourceError: A table cannot be read, or which column holds the images or the labels is not certain.
+    """
+
+    kind = "table"
+
+    def __init__(self, storage: Storage, files: Sequence[str], wanted: TableColumns, *, named: bool) -> None:
+        self.name, self._storage, self._named = files[0] if named else storage.name, storage, named
+        self._files, self._open = list(files), OpenFiles(partial(_open, storage))
+        tables = [self._open(file) for file in files]
+        first = next((preview for table in tables if (preview := table.preview()).num_rows), None)
+        if first is None:
+            raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
+        self._chosen = choose_columns(first, wanted, self.name)
+        self.notes = [self._chosen.described]
+        self.random_access = self._chosen.form == "path"
+        self._rows: list[int] = []  # of each table
+        self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
+        self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
+        self._ends = list(accumulate(self._rows))
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """See `ImageSource.items`."""
+        return self._items
+
+    def load(self, index: int) -> NDArray[np.uint8]:
+        """Decode one image; see `ImageSource.load`."""
+        return self._load(index, None).pixels
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one image, a large JPEG at reduced size; see `dinoscope.sources.base.load_reduced`."""
+        return self._load(index, least)
+
+    def content(self, index: int) -> str | None:
+        """Return the digest of one image's bytes; see `dinoscope.sources.base.content_of`."""
+        try:
+            held = self._picture(index)
+        except ImageError:
+            return None
+        return digest_bytes(held) if isinstance(held, bytes) else self._storage.content(held)
+
+    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
+        held = self._picture(index)
+        return read_reduced(held, least) if isinstance(held, bytes) else self._storage.load(held, least)
+
+    def _picture(self, index: int) -> bytes | str:
+        """Return the bytes of one image's file, or its path."""
+        if self._chosen.form == "path":
+            return self._renamed.get(index) or self._items.name(index)
+        number = bisect_right(self._ends, index)
+        value = self._value(self._files[number], index - ([0, *self._ends][number]))
+        if isinstance(value, dict):
+            if not value["bytes"] and value["path"]:
+                return _inside(self._files[number], value["path"])
+            value = value["bytes"]
+        if value is None:
+            raise ImageError("is missing: the table has none in this row")
+        picture: bytes = value
+        return picture
+
+    def _value(self, file: str, row: int) -> Any:
+        import pyarrow as pa
+
+        try:
+            return self._open(file).value(self._chosen.image, row)
+        except (OSError, SourceError, pa.ArrowException, StopIteration) as error:
+            raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
+
+    def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
+        for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
+            chosen, held = self._chosen, self._read(table)
+            rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
+            self._rows.append(rows)
+            labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
+            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
+            names = self._names(table, held, rows)
+            marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
+            for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
+                yield Item(name, digest_bytes(name, mark), label, split)
+
+    def _read(self, table: Table) -> pa.Table:
+        """Read all columns but the bytes."""
+        chosen = self._chosen
+        path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
+        try:
+            held = table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
+        except KeyError:
+            raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
+        check_names(held.column_names, table.name)
+        return held
+
+    def _names(self, table: Table, held: pa.Table, rows: int) -> list[str]:
+        numbers = (f"{row:05d}" for row in range(rows))
+        if self._chosen.form == "path":
+            paths = held.column(self._chosen.image).to_pylist()
+            return [_beside(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
+        prefix = table.name.rpartition(".")[0] + "/" if not self._named else ""
+        if self._chosen.form == "bytes":
+            return [prefix + number for number in numbers]
+        paths = held.column(self._chosen.image).combine_chunks().field("path").to_pylist()
+        return [
+            prefix + (posixpath.basename(path or "") or number) for path, number in zip(paths, numbers, strict=True)
+        ]
+
+    def _named_apart(self, items: Items) -> Items:
+        """Give the second image of the same name the id "NAME#2", and so on."""
+        counts = Counter[str]()
+        ids: dict[int, str] = {}
+        for index in items.doubled().tolist():
+            name = items.name(index)
+            counts[name] += 1
+            if counts[name] > 1:
+                self._renamed[index], ids[index] = name, f"{name}#{counts[name]}"
+        if not ids:
+            return items
+        return Items(replace(item, id=ids.get(index, item.id)) for index, item in enumerate(items))
+
+
+def _open(storage: Storage, file: str) -> CsvTable | ParquetTable:
+    return open_table(storage.open(file), file)
+
+
+def _inside(table: str, path: str) -> str:
+    try:
+        return _beside(table, path)
+    except SourceError:  # which names the path: it may be one of this machine, and reasons are stored
+        raise ImageError("is missing: the table names a file outside its own folder") from None
+
+
+def _beside(table: str, path: str) -> str:
+    """Return a path that a table holds as one relative to the folder of all tables."""
+    path = path.replace(os.sep, "/")  # as Windows writes it
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(table), path))
+    drive = any(os.path.splitdrive(each)[0] for each in (path, joined))
+    if drive or joined.startswith(("/", "../")) or joined == "..":
+        raise SourceError(
+            f"{table} names {path!r}, which is not below the table's folder: move the table to the images' folder, "
+            "and write paths relative to it"
+        )
+    return joined

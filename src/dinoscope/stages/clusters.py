@@ -1,0 +1,200 @@
+"""Clusters of a collection and how good they are; every function is a method of ``Collection``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.stages.results import Computed, keep, run_stage
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.clusters.clustering import Clustering, Space
+    from dinoscope.analysis.clusters.methods import Method
+    from dinoscope.analysis.clusters.quality import ClusterQuality, Finder, Null
+    from dinoscope.analysis.scores import Score
+    from dinoscope.collection import Collection
+
+__all__ = ["ClusterJudgement", "clusters", "judge", "judge_as_stored", "scores"]
+
+_NULL_IMAGES = 3_000  # that the nulls are made of, drawn at random where there are more
+_RESAMPLES = 10
+_ALSO = 0.5  # Jaccard similarity from which a null has found the same cluster
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterJudgement:
+    """How good the clusters of a collection are.
+
+    Attributes:
+        quality: Size, cohesion, purity of each, and stability where it was asked for.
+        agreement: Of all with the labels: "accuracy", "nmi", "ami", "ari"; empty without labels.
+        nulls: What the same recipe finds in vectors that know less; empty where they were not asked for.
+        weak: Which clusters do no better than those in shuffled vectors (k,); None without nulls.
+        also_in: Names of the other nulls in which each cluster is found too (k); empty without nulls.
+    """
+
+    quality: ClusterQuality
+    agreement: dict[str, float]
+    nulls: tuple[Null, ...]
+    weak: NDArray[np.bool_] | None
+    also_in: tuple[tuple[str, ...], ...]
+
+
+def clusters(
+    collection: Collection, k: int | None = None, *, method: Method = "kmeans", space: Space | None = None,
+    dims: int = 10, seed: int = 0,
+) -> Clustering:  # fmt: skip
+    """Return the clusters of the vectors; see ``analysis.clusters.clustering.cluster``, ``umap_space`` for ``dims``.
+
+    Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
+    """
+    from dinoscope.analysis.clusters.clustering import Clustering, cluster, resolve_space
+
+    space = resolve_space(method, space, k)
+
+    def compute() -> Computed:
+        layout = _layout(collection, dims, seed) if space == "umap" and len(collection) > 1 else None
+        found = cluster(collection.vectors, k, method=method, space=space, layout=layout, seed=seed)
+        meta = {"medoids": found.medoids.tolist(), "silhouette": found.silhouette, "curve": found.curve}
+        return {"labels": found.labels}, meta
+
+    columns, meta = run_stage(collection, "clusters", _settings(k, method, space, dims, seed), compute)
+    labels = columns["labels"]
+    medoids = np.asarray(meta["medoids"], np.int64)
+    centers = np.empty((len(medoids), collection.vectors.shape[1]), np.float32)
+    for number in range(len(medoids)):
+        centers[number] = collection.vectors[labels == number].mean(axis=0, dtype=np.float64)
+    curve = tuple((int(number), float(value)) for number, value in meta["curve"])
+    return Clustering(labels, centers, medoids, meta["silhouette"], curve)
+
+
+def judge(
+    collection: Collection, k: int | None = None, *, method: Method = "kmeans", space: Space | None = None,
+    dims: int = 10, seed: int = 0, stability: bool = False, nulls: bool = False,
+) -> ClusterJudgement:  # fmt: skip
+    """Return how good the clusters are that ``clusters`` finds with the same settings.
+
+    Cohesion and purity are there at once; stability and nulls cluster many times over and are kept by themselves.
+
+    Args:
+        collection: The collection.
+        k: As in ``clusters``, and so are the four after it.
+        method: See above.
+        space: See above.
+        dims: See above.
+        seed: See above.
+        stability: Tell how surely each cluster is found again in resamples; slow with the space "umap".
+        nulls: Tell which clusters are no better than those of shuffled features, and which pixels show too.
+
+    Raises:
+        InputError: See ``clusters``.
+    """
+    from dataclasses import replace
+
+    from dinoscope.analysis.clusters import quality
+    from dinoscope.analysis.clusters.clustering import resolve_space
+
+    space = resolve_space(method, space, k)
+    asked = _settings(k, method, space, dims, seed)
+    labelled = {"clusters": asked, "labels": collection.label_state}
+    found = collection.clusters(k, method=method, space=space, dims=dims, seed=seed)
+    find = _finder(found, method, space, dims, seed)
+    vectors, labels = collection.vectors, collection.labels
+    judged, agreement = keep(
+        collection, "cluster_quality", labelled, tuple[quality.ClusterQuality, dict[str, float]],
+        lambda: (quality.judge(vectors, found.labels, labels), quality.agreement(found.labels, labels)),
+    )  # fmt: skip
+    if stability:
+
+        def resample() -> tuple[NDArray[np.float64], ...]:
+            return (quality.stability(vectors, found.labels, find, resamples=_RESAMPLES),)
+
+        steady = keep(collection, "stability", {"clusters": asked}, tuple[NDArray[np.float64], ...], resample)[0]
+        judged = replace(judged, stability=steady)
+    if not nulls:
+        return ClusterJudgement(judged, agreement, (), None, ())
+    known = keep(collection, "nulls", {**labelled, "stability": stability}, tuple[quality.Null, ...],
+                 lambda: _find_in_nulls(collection, found, find, stability))  # fmt: skip
+    shuffled = [null.quality for null in known if null.name == "shuffled features"]
+    others = [null for null in known if null.name != "shuffled features"]
+    # Of the smallest clusters the sample may hold nothing: where these are the last ones, the matches end before them.
+    also = (
+        tuple(sorted({null.name for null in others if (null.match[at : at + 1] > _ALSO).any()}))
+        for at in range(len(found.medoids))
+    )
+    return ClusterJudgement(judged, agreement, known, quality.weak_clusters(judged, shuffled), tuple(also))
+
+
+def judge_as_stored(collection: Collection, k: int | None = None) -> ClusterJudgement:
+    """Return what ``judge`` says of the k-means clusters, with stability and nulls where they are stored already."""
+    from dinoscope.stages.results import stored_settings
+
+    asked = _settings(k, "kmeans", "embedding", 10, 0)
+    nulls = [each for each in stored_settings(collection, "nulls") if each["clusters"] == asked]
+    steady = {"clusters": asked} in stored_settings(collection, "stability")
+    if not nulls:
+        return judge(collection, k, stability=steady)
+    return judge(collection, k, stability=any(each["stability"] for each in nulls) and steady, nulls=True)
+
+
+def scores(collection: Collection, k: int | None = None) -> list[Score]:
+    """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
+    from dinoscope.analysis.scores import Score, compute_scores
+
+    def compute() -> Computed:
+        found = compute_scores(
+            collection.vectors, collection.neighbors(), collection.map(), collection.clusters(k).labels,
+            collection.labels, collection.splits, collection.map_quality() if len(collection) > 2 else None,
+        )  # fmt: skip
+        return {}, {"scores": [[each.name, each.value, each.meaning] for each in found]}
+
+    _, meta = run_stage(collection, "scores", {"clusters": {"k": k}, "labels": collection.label_state}, compute)
+    return [Score(*each) for each in meta["scores"]]
+
+
+def _settings(k: int | None, method: Method, space: Space, dims: int, seed: int) -> dict[str, Any]:
+    settings: dict[str, Any] = {"method": method, "k": k, "seed": seed}
+    if (method, space) != ("kmeans", "embedding"):  # whose results were stored before there were others
+        settings |= {"space": space, "dims": dims} if space == "umap" else {"space": space}
+    return settings
+
+
+def _layout(collection: Collection, dims: int, seed: int) -> NDArray[np.float32]:
+    """Return the UMAP for clusters (N, dims), made from the neighbour graph."""
+    from dinoscope.analysis.clusters.clustering import umap_space
+
+    def compute() -> Computed:
+        made = umap_space(collection.vectors, graph=collection.neighbors(), dims=dims, seed=seed)
+        return {"coordinates": made}, {}
+
+    columns, _ = run_stage(collection, "layout", {"dims": dims, "seed": seed}, compute)
+    coordinates: NDArray[np.float32] = columns["coordinates"]
+    return coordinates
+
+
+def _finder(found: Clustering, method: Method, space: Space, dims: int, seed: int) -> Finder:
+    """Return the recipe that found the clusters, with the number that it found."""
+    from dinoscope.analysis.clusters.clustering import cluster
+
+    k = None if method == "hdbscan" else len(found.medoids)
+    return lambda vectors: cluster(vectors, k, method=method, space=space, dims=dims, seed=seed).labels
+
+
+def _find_in_nulls(collection: Collection, found: Clustering, find: Finder, stability: bool) -> tuple[Null, ...]:
+    """Run the recipe on a sample's shuffled features, pixels, and vectors of an untrained network."""
+    from dinoscope.analysis.clusters.quality import find_in_nulls
+    from dinoscope.models.baselines import pixel_vectors, untrained_vectors
+    from dinoscope.sources.decode import read_image
+
+    positions = np.arange(len(collection))
+    if len(positions) > _NULL_IMAGES:
+        positions = np.sort(np.random.default_rng(0).choice(positions, _NULL_IMAGES, replace=False))
+    images = [read_image(picture) for picture in collection.thumbnails(positions)]
+    others = {"pixels": pixel_vectors(images), "untrained network": untrained_vectors(images)}
+    return tuple(find_in_nulls(
+        collection.vectors[positions], found.labels[positions], find, collection.labels[positions], others=others,
+        resamples=_RESAMPLES if stability else None,
+    ))  # fmt: skip

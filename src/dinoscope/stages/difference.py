@@ -1,0 +1,100 @@
+"""One collection against another: what is new, what is gone, which pictures both hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.cleaning.leaks import Leak
+    from dinoscope.analysis.difference import Difference, ShareChange
+    from dinoscope.analysis.neighbors import NeighborGraph
+    from dinoscope.collection import Collection
+
+__all__ = ["difference", "label_changes", "same_pictures"]
+
+
+def difference(
+    collection: Collection, other: Collection, *, k: int | None = None, false_share: float = 0.1
+) -> Difference:
+    """Find how another collection differs from this one; see ``dinoscope.analysis.difference.find_difference``.
+
+    Args:
+        collection: BEFORE.
+        other: AFTER, with vectors of the same model.
+        k: Number of clusters; by default 20, fewer for few images.
+        false_share: Share of the images listed as new, or as gone, that may be neither.
+
+    Raises:
+        InputError: The vectors are of different models, or see ``find_difference``.
+    """
+    from dinoscope.analysis.difference import NeighborGraphs, check_sides, find_difference
+
+    _check_one_model(collection, other)
+    check_sides(len(collection), len(other))  # before their neighbours are searched
+    graphs = NeighborGraphs(
+        collection.neighbors(), other.neighbors(), _asked(collection, other), _asked(other, collection)
+    )
+    return find_difference(collection.vectors, other.vectors, graphs=graphs, k=k, false_share=false_share)
+
+
+def same_pictures(collection: Collection, other: Collection, graph: NeighborGraph) -> tuple[Leak, ...]:
+    """Return the groups of near-duplicates that have an image in either collection, the surest first.
+
+    Args:
+        collection: BEFORE.
+        other: AFTER.
+        graph: Neighbours of all images, ``Difference.graph``.
+
+    Returns:
+        Groups whose positions count through both collections, and whose splits are "after" and "before".
+    """
+    from dinoscope.analysis.cleaning.duplicates import find_duplicates
+    from dinoscope.analysis.cleaning.fingerprints import fingerprints
+    from dinoscope.analysis.cleaning.leaks import find_leaks
+    from dinoscope.stages.answers import picture_keys
+
+    _check_one_model(collection, other)
+    both = (collection, other)
+    pictures = [picture for each in both for picture in each.thumbnails(np.arange(len(each)))]
+    sizes = np.concatenate([each.sizes for each in both])
+    vectors = np.concatenate([each.vectors for each in both])
+    found = find_duplicates(
+        vectors, graph=graph, keys=picture_keys(pictures, sizes, vectors), prints=fingerprints(pictures),
+        aspects=sizes[:, 0] / sizes[:, 1],
+    )  # fmt: skip
+    return find_leaks(found, np.repeat(["before", "after"], [len(each) for each in both]))
+
+
+def label_changes(collection: Collection, other: Collection) -> dict[str, ShareChange]:
+    """Return how the share of each label changed, of the images that have one; nothing without labels on both sides."""
+    from dinoscope.analysis.difference import share_changes
+
+    labels = [str(label) for each in (collection, other) for label in each.labels if label is not None]
+    counts = [sum(label is not None for label in each.labels) for each in (collection, other)]
+    if not all(counts):
+        return {}
+    names, changes = share_changes(labels, np.repeat([False, True], counts))
+    return dict(zip(names, changes, strict=True))
+
+
+def _asked(known: Collection, queries: Collection) -> NeighborGraph:
+    """Return the neighbours that the images of one collection have in another."""
+    from dinoscope.analysis.hnsw import APPROXIMATE_FROM
+    from dinoscope.analysis.neighbors import query_neighbors
+
+    if len(known) >= APPROXIMATE_FROM:
+        return known.search_index.query(queries.vectors, 30)
+    return query_neighbors(known.vectors, queries.vectors, 30)
+
+
+def _check_one_model(collection: Collection, other: Collection) -> None:
+    if collection.key != other.key:
+        first, second = (f"{each.model['model']} ({each.key})" for each in (collection, other))
+        raise InputError(
+            f"the two collections must have vectors of one model, got {first} and {second}: embed both with the same "
+            "--model and settings, or choose one that both have with --model"
+        )

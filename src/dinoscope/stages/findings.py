@@ -1,0 +1,201 @@
+"""What to look at before a collection is used, and what a person has looked at already.
+
+``findings``, ``dismiss`` and ``dismissed`` are methods of ``Collection``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dinoscope.base.digests import digest_json
+from dinoscope.errors import InputError
+from dinoscope.stages.answers import answered, candidates
+from dinoscope.stages.results import keep
+from dinoscope.storage.files import read_json, write_json
+from dinoscope.storage.locks import deciding
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.cleaning.duplicates import Duplicates
+    from dinoscope.analysis.cleaning.leaks import Leak
+    from dinoscope.analysis.cleaning.outliers import Outliers
+    from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest
+    from dinoscope.collection import Collection
+
+__all__ = [
+    "KINDS",
+    "Findings",
+    "dismiss",
+    "dismissed",
+    "duplicates",
+    "explain",
+    "finding_key",
+    "findings",
+    "label_errors",
+    "leaks",
+    "not_dismissed",
+    "outliers",
+]
+
+KINDS = ("duplicates", "leaks", "outliers", "label_errors")
+_JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found in a collection; positions are the collection's.
+
+    Attributes:
+        duplicates: Groups of images that show the same picture.
+        leaks: Those of them in more than one split.
+        outliers: Images that stand alone.
+        label_errors: Labels that neighbours contradict; None where there are fewer than two labels.
+        self_test: What to expect of the first of that list; None where there is no list, or nothing in it.
+        keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
+            kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
+            models or settings change.
+    """
+
+    duplicates: Duplicates
+    leaks: tuple[Leak, ...]
+    outliers: Outliers
+    label_errors: LabelErrors | None
+    self_test: SelfTest | None
+    keys: Mapping[str, tuple[str, ...]]
+
+
+def findings(collection: Collection, *, threshold: float | None = None) -> Findings:
+    """Return near-duplicates, leaks between splits, outliers and doubtful labels; no image is touched.
+
+    Args:
+        collection: The collection.
+        threshold: How far duplicates must stand out, 0 to 1; by default what a person's answers say (see
+            ``threshold_fit``), else what the collection suggests.
+
+    Raises:
+        InputError: The threshold is out of range.
+    """
+    copies, alone, (errors, test) = duplicates(collection, threshold), outliers(collection), label_errors(collection)
+    leaked = leaks(collection, copies)
+    found: dict[str, Sequence[Sequence[int]]] = {
+        "duplicates": copies.groups,
+        "leaks": [leak.positions for leak in leaked],
+        "outliers": alone.positions[:, None].tolist(),
+        "label_errors": [] if errors is None else errors.positions[:, None].tolist(),
+    }
+    keys = {kind: tuple(finding_key(collection, kind, each) for each in listed) for kind, listed in found.items()}
+    return Findings(copies, leaked, alone, errors, test, keys)
+
+
+def duplicates(collection: Collection, threshold: float | None = None) -> Duplicates:
+    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one."""
+    from dinoscope.analysis.cleaning.duplicates import group_pairs
+    from dinoscope.analysis.cleaning.threshold import fit_threshold
+
+    found = candidates(collection, threshold)
+    pairs, given = found.pairs, answered(collection, found)
+    if threshold is None:
+        threshold = fit_threshold(pairs.scores, given, found.suggested).used
+    told = np.flatnonzero((given == 0) | (given == 1)).tolist()
+    answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
+    return group_pairs(found, threshold, answers)
+
+
+def leaks(collection: Collection, found: Duplicates) -> tuple[Leak, ...]:
+    """Return which of the near-duplicates that ``duplicates`` found are in more than one split."""
+    from dinoscope.analysis.cleaning.leaks import find_leaks
+
+    if len({split for split in collection.splits if split is not None}) < 2:
+        return ()
+    return find_leaks(found, collection.splits)
+
+
+def outliers(collection: Collection) -> Outliers:
+    """Return the images that stand alone; none among fewer than three."""
+    from dinoscope.analysis.cleaning.outliers import Outliers, find_outliers
+
+    if len(collection) < 3:
+        count = len(collection)
+        return Outliers(np.empty(0, np.int64), np.ones(count), np.zeros(count), np.empty((0, 0), np.int64))
+    return keep(collection, "outliers", {}, Outliers, lambda: find_outliers(collection.neighbors()))
+
+
+def label_errors(collection: Collection) -> tuple[LabelErrors | None, SelfTest | None]:
+    """Return the doubtful labels and the self-test of their list, None without two labels, or without any."""
+    from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest, find_label_errors, self_test
+    from dinoscope.analysis.neighbors import neighbors
+
+    known = np.flatnonzero([label is not None for label in collection.labels])
+    labels = [str(collection.labels[at]) for at in known]
+    if len(set(labels)) < 2:
+        return None, None
+
+    def compute() -> tuple[LabelErrors, SelfTest | None]:
+        whole = len(known) == len(collection)  # an image without a label has no vote
+        graph = collection.neighbors() if whole else neighbors(collection.vectors[known])
+        found = find_label_errors(graph, labels)
+        test = self_test(graph, labels, listed=_JUDGED) if len(found) else None
+        placed = replace(found, positions=known[found.positions], neighbors=known[found.neighbors])
+        return placed, test
+
+    settings = {"labels": collection.label_state}
+    return keep(collection, "label_errors", settings, tuple[LabelErrors, SelfTest | None], compute)
+
+
+def explain(test: SelfTest, labels: int) -> str:
+    """Say what the self-test of the label errors means, for so many different labels."""
+    changed = f"self-test: of labels changed at random, {test.found / test.flipped:.0%} would be listed that high"
+    if math.isnan(test.precision):
+        return f"{changed}; how many of these are wrong cannot be told"
+    about = "at most about" if labels == 2 else "about"  # see self_test
+    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
+    return (
+        f"{changed}; of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
+        "errors, the others are of classes that look alike: see for yourself"
+    )
+
+
+def dismissed(collection: Collection) -> set[str]:
+    """Return the keys of the findings that a person has called no problem."""
+    path = collection.path / "dismissed.json"
+    return set(read_json(path)["keys"]) if path.exists() else set()
+
+
+def dismiss(collection: Collection, key: str, dismissed: bool = True) -> None:
+    """Remember in the collection that a finding is no problem, or forget that.
+
+    Args:
+        collection: The collection.
+        key: One of ``Findings.keys``.
+        dismissed: False to have the finding back.
+
+    Raises:
+        InputError: The key is none of a finding.
+        WriteError: The folder may not be written.
+    """
+    kind, _, rest = key.partition("-")
+    if kind not in KINDS or not rest.isalnum():
+        raise InputError(
+            f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
+        )
+    with deciding(collection.path):
+        keys = collection.dismissed()
+        (keys.add if dismissed else keys.discard)(key)
+        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True)
+
+
+def finding_key(collection: Collection, kind: str, positions: Sequence[int]) -> str:
+    """Return the key of a finding of a kind (see ``KINDS``) in the images at these positions."""
+    contents = sorted(collection.contents[at] for at in positions)
+    label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # another label is another doubt
+    return f"{kind}-{digest_json(contents, label)}"
+
+
+def not_dismissed(collection: Collection, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
+    """Return the numbers of the findings, given by their positions, that nobody has called no problem."""
+    settled = collection.dismissed()
+    return [at for at, positions in enumerate(found) if finding_key(collection, kind, positions) not in settled]

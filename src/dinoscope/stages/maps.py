@@ -1,0 +1,192 @@
+"""Maps of a collection, how far to trust them, and their settings; every function is a method of ``Collection``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.stages.results import Computed, keep, run_stage
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.maps.projection import Method
+    from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
+    from dinoscope.analysis.maps.tuning import Tuning
+    from dinoscope.collection import Collection
+
+__all__ = ["compare_maps", "make_map", "map_quality", "place", "tuning"]
+
+
+def make_map(
+    collection: Collection, *, method: Method = "umap", n_neighbors: int = 15, min_dist: float = 0.1,
+    perplexity: float = 30.0, seed: int = 42, dims: int = 2,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the map (N, dims), made from the neighbour graph; the same seed gives the same map.
+
+    Args:
+        collection: The collection.
+        method: "umap", "tsne" or "pca".
+        n_neighbors: Of UMAP.
+        min_dist: Of UMAP.
+        perplexity: Of t-SNE.
+        seed: Of UMAP and t-SNE.
+        dims: Axes: 2 or 3.
+
+    Raises:
+        InputError: If the method is unknown or a setting is out of its range.
+    """
+    from dinoscope.analysis.maps import projection
+
+    settings = _map_settings(method, n_neighbors, min_dist, perplexity, seed, dims)
+
+    def compute() -> Computed:
+        if method == "pca":
+            return {"coordinates": projection.pca(collection.vectors, n_components=dims)}, {}
+        chosen = {name: value for name, value in settings.items() if name not in ("method", "dims")}
+        layout, needed = (projection.tsne, int(3 * perplexity)) if method == "tsne" else (projection.umap, n_neighbors)
+        graph = collection.neighbors(max(30, needed))
+        return {"coordinates": layout(collection.vectors, graph=graph, n_components=dims, **chosen)}, {}
+
+    coordinates: NDArray[np.float32] = run_stage(collection, "map", settings, compute)[0]["coordinates"]
+    return coordinates
+
+
+def place(collection: Collection, vectors: ArrayLike, *, method: Method = "umap", **settings: Any) -> NDArray[Any]:
+    """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.place``.
+
+    Args:
+        collection: The collection.
+        vectors: Vectors of images that are not in it, as from ``query_vector``.
+        method: As in ``map``.
+        settings: As in ``map``.
+
+    Raises:
+        InputError: If the vectors do not fit, or see ``map``.
+    """
+    from dinoscope.analysis.maps.projection import place as find_places
+
+    coordinates = collection.map(method=method, **settings)
+    return find_places(vectors, collection.vectors, coordinates, method=method)
+
+
+def map_quality(
+    collection: Collection, method: Method = "umap", *, n_neighbors: int = 15, min_dist: float = 0.1,
+    perplexity: float = 30.0, seed: int = 42, dims: int = 2, k: int = 15,
+) -> MapQuality:  # fmt: skip
+    """Return how far to trust a map, as a whole and image by image; see ``quality.map_quality``.
+
+    Args:
+        collection: The collection, of three images or more.
+        method: As in ``map``, and so are the five after it.
+        n_neighbors: See above.
+        min_dist: See above.
+        perplexity: See above.
+        seed: See above.
+        dims: See above.
+        k: Neighbours to compare.
+
+    Raises:
+        InputError: See ``map``; or there are fewer than three images.
+    """
+    from dinoscope.analysis.maps import quality
+
+    settings = _map_settings(method, n_neighbors, min_dist, perplexity, seed, dims)
+
+    def compute() -> quality.MapQuality:
+        coordinates = collection.map(
+            method=method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims
+        )
+        graph = collection.neighbors(max(30, k)) if len(collection) > 2 else None
+        return quality.map_quality(collection.vectors, coordinates, graph=graph, labels=collection.labels, k=k)
+
+    asked = {"map": settings, "k": k, "labels": collection.label_state}
+    return keep(collection, "map_quality", asked, quality.MapQuality, compute)
+
+
+def compare_maps(
+    collection: Collection, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Any
+) -> list[MeasuredMap]:
+    """Return the map of each method with its title and how far to trust it, in the order asked for.
+
+    Args:
+        collection: The collection.
+        methods: See ``map``.
+        settings: As in ``map``; each method takes those that concern it.
+
+    Raises:
+        InputError: See ``map``.
+    """
+    from dinoscope.analysis.maps.quality import MeasuredMap
+
+    maps = []
+    for method in dict.fromkeys(methods):
+        coordinates = collection.map(method=method, **settings)
+        quality = collection.map_quality(method, **settings) if len(collection) > 2 else None
+        maps.append(MeasuredMap(method, coordinates, _title(method, settings, len(collection)), quality))
+    return maps
+
+
+def tuning(
+    collection: Collection, *, n_neighbors: Sequence[int] | None = None, min_dist: Sequence[float] | None = None,
+    seeds: int = 3, sample: int = 5_000, seed: int = 0, on_progress: Callable[[int, int], None] | None = None,
+) -> Tuning:  # fmt: skip
+    """Return which settings of UMAP suit these images, and the table and maps behind that; minutes when first asked.
+
+    Args:
+        collection: The collection, of six images or more.
+        n_neighbors: Values to try, by default those of ``dinoscope.analysis.maps.tuning``.
+        min_dist: The same.
+        seeds: Maps of each setting that stays in.
+        sample: Most images to map, drawn at random.
+        seed: The same seed gives the same table.
+        on_progress: Called with maps done and maps in all, from several threads.
+
+    Raises:
+        InputError: See ``dinoscope.analysis.maps.tuning.tune``.
+    """
+    from dinoscope.analysis.maps import tuning as tune
+
+    sizes = tuple(tune.N_NEIGHBORS if n_neighbors is None else n_neighbors)
+    dists = tuple(map(float, tune.MIN_DIST if min_dist is None else min_dist))  # 0 and 0.0 are one setting
+
+    def compute() -> tune.Tuning:
+        return tune.tune(
+            collection.vectors, collection.labels, n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample,
+            seed=seed, on_progress=on_progress,
+        )  # fmt: skip
+
+    asked = {"n_neighbors": list(sizes), "min_dist": list(dists), "seeds": seeds, "sample": sample, "seed": seed}
+    return keep(collection, "tuning", {**asked, "labels": collection.label_state}, tune.Tuning, compute)
+
+
+def _map_settings(
+    method: Method, n_neighbors: int, min_dist: float, perplexity: float, seed: int, dims: int
+) -> dict[str, Any]:
+    """Return the settings that make a map what it is."""
+    from dinoscope.analysis.maps.projection import check_method
+    from dinoscope.base.checks import check_count
+
+    choices: dict[str, dict[str, Any]] = {
+        "umap": {"n_neighbors": n_neighbors, "min_dist": float(min_dist), "seed": seed},
+        "tsne": {"perplexity": float(perplexity), "seed": seed},
+        "pca": {},
+    }
+    settings = {"method": method, **choices[check_method(method)]}
+    if check_count(dims, "dims", at_least=2, at_most=3, why="what can be seen") != 2:
+        settings["dims"] = dims  # not named for the usual two, under which results were stored before
+    return settings
+
+
+def _title(method: Method, settings: dict[str, Any], count: int) -> str:
+    """Return the name of a method with the settings that it had."""
+    if method == "umap":
+        size = min(settings.get("n_neighbors", 15), count)
+        return f"UMAP, {size} neighbours, min_dist {settings.get('min_dist', 0.1):g}"
+    if method == "tsne":
+        asked = settings.get("perplexity", 30.0)
+        limit = max(1.0, (count - 1) / 3)
+        lowered = " (all that so few images allow)" if limit < asked else ""
+        return f"t-SNE, perplexity {min(asked, limit):.3g}{lowered}"
+    return f"PCA, first {'three' if settings.get('dims') == 3 else 'two'} axes"

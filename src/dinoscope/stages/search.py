@@ -1,0 +1,131 @@
+"""Questions to a collection: what an image looks like, be it one of its own or another.
+
+Every function but ``resolve_query`` is a method of ``Collection``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.vectors import l2_normalize
+from dinoscope.errors import ImageError, InputError
+from dinoscope.stages.neighbors import nearest
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.models.encoder import Encoder
+
+__all__ = ["Match", "encoder", "query_vector", "resolve_query", "search"]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A look-alike: its row in the collection, id, label, and cosine similarity to the query (1 is the same)."""
+
+    row: int
+    id: str
+    label: str | None
+    similarity: float
+
+
+def search(
+    collection: Collection, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *,
+    weights: str | None = None,
+) -> list[Match]:  # fmt: skip
+    """Find the images most like one image, by cosine similarity, the best first.
+
+    Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
+
+    Args:
+        collection: The collection.
+        query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
+            (H, W) or (H, W, 3), or a vector float (D,).
+        k: Number of answers.
+        weights: Path of the model's weights, for an image and a model that was named by such a path.
+
+    Raises:
+        InputError: If there is no such row or ``k`` is not positive.
+        ImageError: If the file is no image.
+        ModelError: If the model that made the vectors is not to be had.
+    """
+    vector, own = resolve_query(collection, query, k, weights)
+    return [
+        Match(int(collection.rows[at]), collection.ids[at], collection.labels[at], float(min(1.0, similarity)))
+        for at, similarity in zip(*nearest(collection, vector, k, own), strict=True)
+    ]
+
+
+def resolve_query(
+    collection: Collection, query: Any, k: int, weights: str | None = None
+) -> tuple[NDArray[np.float32], int | None]:
+    """Return the vector (D,) of a query as ``search`` takes it, and its position if it is an image of the collection.
+
+    Args:
+        collection: The collection.
+        query: See ``search``.
+        k: Number of answers, checked before anything is computed.
+        weights: See ``search``.
+
+    Raises:
+        ImageError, InputError, ModelError: See ``search``.
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    if isinstance(query, int | np.integer):
+        own = collection.position(int(query))
+        return collection.vectors[own], own
+    return collection.query_vector(query, weights), None
+
+
+def encoder(collection: Collection, weights: str | None = None) -> Encoder:
+    """Return the model that made the vectors, loaded once.
+
+    Args:
+        collection: The collection.
+        weights: See ``search``.
+
+    Raises:
+        ModelError: If it is not to be had, or these are other weights.
+    """
+    from dinoscope.models.encoder import Encoder
+
+    if collection.encoder_held is None or weights is not None:
+        collection.encoder_held = Encoder.from_description(collection.model, weights=weights)
+    return collection.encoder_held
+
+
+def query_vector(collection: Collection, query: Any, weights: str | None = None) -> NDArray[np.float32]:
+    """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
+
+    Args:
+        collection: The collection.
+        query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a vector float (D,).
+        weights: See ``search``.
+
+    Raises:
+        ImageError: If the file is no image.
+        InputError: If a vector is of another length, or not of finite numbers, or zero.
+        ModelError: If the model is not to be had.
+    """
+    from dinoscope.sources.decode import read_reduced
+
+    if isinstance(query, np.ndarray) and query.ndim == 1:
+        if query.shape != collection.vectors.shape[1:]:
+            raise InputError(f"a query vector must have shape {collection.vectors.shape[1:]}, got {query.shape}")
+        if query.dtype.kind not in "fiu" or not (np.isfinite(query).all() and query.any()):
+            raise InputError("a query vector must be finite numbers, not all of them 0: embed the query again")
+        vector: NDArray[np.float32] = l2_normalize(query[None])[0]
+        return vector
+    model = collection.encoder(weights)
+    try:
+        image = read_reduced(query, model.preprocessing.least(model.resolution))
+    except ImageError as error:
+        name = os.fspath(query) if isinstance(query, str | os.PathLike) else "the image"
+        raise ImageError(f"{name}: {error}") from None
+    found: NDArray[np.float32] = model.run(model.preprocess(image.pixels, image.size)[None])[0]
+    return found

@@ -1,0 +1,160 @@
+"""Checksums inside the files of a collection: written last, checked before anything in a file is believed.
+
+Both kinds of file carry them under one mark, which stands twice, as a key and before its value, so that damage to one
+of the two does not make the file look like one from before there were checksums. A JSON file has one CRC-32, of all its
+bytes with zeros in the place of the digits. A Parquet file has a CRC-32 of its first four bytes and its footer, with
+zeros likewise, and one of each column chunk, so that reading one column checks, and pages in, that column alone. The
+footer is checked before it is parsed.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dinoscope.errors import CollectionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "MARK",
+    "DamagedError",
+    "blank",
+    "chunk_checks",
+    "chunks_of",
+    "footer_checks",
+    "seal_json",
+    "seal_parquet",
+    "unseal_json",
+]
+
+MARK = "dinoscope.crc32"
+_DIGITS = 8
+_VALUE = re.compile(rb"dinoscope\.crc32=((?:[0-9a-f]{8})+)")
+_JSON_TAIL = 80  # bytes that hold mark, value and the closing brace
+
+
+class DamagedError(CollectionError):
+    """A file of a collection is not what was written.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} is damaged ({reason}): run 'dinoscope embed' again, which makes it anew; "
+            "'dinoscope info --verify' lists all that is damaged"
+        )
+
+
+def blank(checks: int) -> str:
+    """Return the value of the mark before its digits are known: place for so many checksums."""
+    return f"{MARK}={'0' * _DIGITS * checks}"
+
+
+def seal_json(text: bytes) -> bytes:
+    """Fill in the checksum of a JSON text that ends with the mark and a blank."""
+    at = text.rindex(blank(1).encode()) + len(MARK) + 1
+    return text[:at] + b"%08x" % zlib.crc32(text) + text[at + _DIGITS :]
+
+
+def unseal_json(text: bytes) -> bool:
+    """Check a JSON text; False if it never had a checksum.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    found = _find(text[-_JSON_TAIL:])
+    if found is None:
+        return False
+    at, digits = found
+    at += max(0, len(text) - _JSON_TAIL)
+    if len(digits) != _DIGITS or int(digits, 16) != zlib.crc32(text[:at] + b"0" * _DIGITS + text[at + _DIGITS :]):
+        raise ValueError("its checksum does not fit")
+    return True
+
+
+def seal_parquet(path: Path, metadata: Any) -> None:
+    """Fill in the checksums of a Parquet file whose footer holds the mark and a blank; ``metadata`` is its metadata."""
+    import mmap
+
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as data, memoryview(data) as view:
+        start = _footer_start(data)
+        sums = [zlib.crc32(view[begin:end]) for _, _, begin, end in chunks_of(metadata)]
+        at = data.find(blank(1 + len(sums)).encode(), start) + len(MARK) + 1
+        # the footer's checksum covers those of the chunks, so they come first
+        view[at + _DIGITS : at + _DIGITS * (1 + len(sums))] = b"".join(b"%08x" % each for each in sums)
+        view[at : at + _DIGITS] = b"%08x" % zlib.crc32(view[start:], zlib.crc32(view[:4]))
+
+
+def footer_checks(data: memoryview) -> list[int] | None:
+    """Check the footer of a Parquet file before it is parsed.
+
+    Returns:
+        The checksums of the column chunks, in the order of ``chunks_of``; None if the file never had any.
+
+    Raises:
+        ValueError: If the footer is damaged.
+    """
+    start = _footer_start(data)
+    footer = bytes(data[start:])
+    found = _find(footer)
+    if found is None:
+        return None
+    at, digits = found
+    without = footer[:at] + b"0" * _DIGITS + footer[at + _DIGITS :]
+    if int(digits[:_DIGITS], 16) != zlib.crc32(without, zlib.crc32(data[:4])):
+        raise ValueError("the checksum of its footer does not fit")
+    return [int(digits[begin : begin + _DIGITS], 16) for begin in range(_DIGITS, len(digits), _DIGITS)]
+
+
+def chunk_checks(
+    data: memoryview, metadata: Any, sums: Sequence[int], columns: Sequence[str] | None, groups: Sequence[int] | None
+) -> None:
+    """Check the column chunks that are about to be read.
+
+    Raises:
+        ValueError: If one of them is damaged.
+    """
+    for (group, name, begin, end), expected in zip(chunks_of(metadata), sums, strict=True):
+        wanted = (columns is None or name in columns) and (groups is None or group in groups)
+        if wanted and zlib.crc32(data[begin:end]) != expected:
+            raise ValueError(f"the checksum of its column {name!r} does not fit")
+
+
+def chunks_of(metadata: Any) -> Iterator[tuple[int, str, int, int]]:
+    """Yield row group, column, first and last byte (exclusive) of every column chunk of a Parquet file."""
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for index in range(row_group.num_columns):
+            chunk = row_group.column(index)
+            begin = chunk.dictionary_page_offset or chunk.data_page_offset
+            yield group, chunk.path_in_schema.split(".")[0], begin, begin + chunk.total_compressed_size
+
+
+def _footer_start(data: Any) -> int:
+    """Return where the footer of a Parquet file begins."""
+    size = len(data)
+    if size < 12 or bytes(data[size - 4 : size]) != b"PAR1":
+        raise ValueError("it does not end as a Parquet file does")
+    start = size - 8 - int.from_bytes(data[size - 8 : size - 4], "little")
+    if start < 4:
+        raise ValueError("its footer has no possible length")
+    return start
+
+
+def _find(text: bytes) -> tuple[int, bytes] | None:
+    """Return where the digits behind the mark begin, and the digits; None if the mark stands nowhere."""
+    marks = text.count(MARK.encode())
+    if marks == 0:
+        return None
+    found = _VALUE.search(text)
+    if found is None or marks != 2:
+        raise ValueError("its checksum cannot be read")
+    return found.start(1), found.group(1)

@@ -1,0 +1,3 @@
+"""Collections larger than memory: fitted to a sample, applied part by part."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Sentences that more than one of the command line, the report and the explorer say."""
+
+__all__: list[str] = []
