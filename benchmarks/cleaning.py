@@ -106,8 +106,9 @@ def print_copies(what: str, vectors: NDArray[Any], chosen: NDArray[np.int64], pr
     precision = f"{right / max(len(pairs), 1):.3f}"
     print(
         f"| {what} | {found.threshold:.2f} | {right / len(planted):.3f} | {precision} | "
-        f"{own} of {len(pairs) - right} | {must} |", flush=True,
-    )  # fmt: skip
+        f"{own} of {len(pairs) - right} | {must} |",
+        flush=True,
+    )
 
 
 def print_label_errors(what: str, graph: NeighborGraph, labels: NDArray[np.str_], seed: int) -> None:

@@ -100,25 +100,33 @@ def measure(
     """Run one recipe with one seed."""
     began = time.perf_counter()
     k = None if method == "hdbscan" else len(np.unique(labels))
-    found = cluster(vectors, k, method=method, space="umap" if layout is not None else "embedding", layout=layout,
-                    seed=seed)  # fmt: skip
+    found = cluster(
+        vectors, k, method=method, space="umap" if layout is not None else "embedding", layout=layout, seed=seed
+    )
     seconds = time.perf_counter() - began
     kept = found.labels >= 0
     in_space = found.silhouette
     if layout is not None and len(found.medoids) > 1:
         in_space = metrics.silhouette(layout[kept], found.labels[kept], "euclidean")
     return Run(
-        len(found.medoids), float(1 - kept.mean()), metrics.clustering_accuracy(labels, found.labels),
+        len(found.medoids),
+        float(1 - kept.mean()),
+        metrics.clustering_accuracy(labels, found.labels),
         metrics.normalized_mutual_information(labels, found.labels),
         metrics.adjusted_mutual_information(labels, found.labels),
-        metrics.adjusted_rand_index(labels, found.labels), found.silhouette, in_space, seconds,
-    )  # fmt: skip
+        metrics.adjusted_rand_index(labels, found.labels),
+        found.silhouette,
+        in_space,
+        seconds,
+    )
 
 
 def line(method: str, space: str, runs: list[Run], seconds: float) -> str:
     """Return one row of the table."""
-    scores = [spread([getattr(run, name) for run in runs])
-              for name in ("accuracy", "nmi", "ami", "ari", "in_embedding", "in_space")]  # fmt: skip
+    scores = [
+        spread([getattr(run, name) for run in runs])
+        for name in ("accuracy", "nmi", "ami", "ari", "in_embedding", "in_space")
+    ]
     clusters = "-".join(str(each) for each in sorted({min(r.clusters for r in runs), max(r.clusters for r in runs)}))
     left_out = f"{statistics.median(run.left_out for run in runs):.0%}"
     took = f"{statistics.median(run.seconds for run in runs):.1f}"

@@ -98,8 +98,10 @@ def _planted(title: str, encoder: Encoder, images: Images, labels: NDArray[np.st
     plain, indices = _explained(encoder, images, labels)
     before = _alike(plain)
     lines = [f"\n| {title} | property | before | after | alike in the change |", f"| {' | '.join(['---'] * 5)} |"]
-    shortcuts = [f"\n| {title}: a shortcut | by labels, before | after | guessed from properties, before | after |",
-                 f"| {' | '.join(['---'] * 5)} |"]  # fmt: skip
+    shortcuts = [
+        f"\n| {title}: a shortcut | by labels, before | after | guessed from properties, before | after |",
+        f"| {' | '.join(['---'] * 5)} |",
+    ]
     kinds = np.unique(labels)
     for what, (name, change) in _PLANTS.items():
         chosen = np.random.default_rng(0).permutation(len(images)) < len(images) // 2
@@ -108,8 +110,10 @@ def _planted(title: str, encoder: Encoder, images: Images, labels: NDArray[np.st
         truth = morans_i(chosen.astype(float), near)
         lines.append(f"| {what} | {name} | {before[name]:.2f} | {after[name]:.2f} | {truth:.2f} |")
         given, _ = _explained(encoder, _changed(images, np.isin(labels, kinds[::2]), change), labels)
-        shortcuts.append(f"| {what} | {_by_labels(plain, name):.0%} | {_by_labels(given, name):.0%} | "
-                         f"{plain.named_by_properties:.0%} | {given.named_by_properties:.0%} |")  # fmt: skip
+        shortcuts.append(
+            f"| {what} | {_by_labels(plain, name):.0%} | {_by_labels(given, name):.0%} | "
+            f"{plain.named_by_properties:.0%} | {given.named_by_properties:.0%} |"
+        )
     deals = np.random.default_rng(1).standard_normal((_DEALS, len(images)))
     beyond = sum(abs(morans_i(each, indices)) > plain.chance for each in deals)
     return [*lines, *shortcuts, f"\n{beyond} of {_DEALS} random values are called alike ({plain.chance:.3f})"]

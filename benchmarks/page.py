@@ -163,21 +163,38 @@ def _answers(count: int) -> dict[str, tuple[str, bytes]]:
     centers = random.uniform(-0.75, 0.75, (_GROUPS, 2))
     points = np.clip(centers[group] + random.normal(0, 0.1, (count, 2)), -1, 1)
     label = {
-        "kind": "category", "name": "label", "title": "Label", "description": "",
-        "values": [f"group {number}" for number in range(_GROUPS)], "counts": np.bincount(group).tolist(),
-    }  # fmt: skip
+        "kind": "category",
+        "name": "label",
+        "title": "Label",
+        "description": "",
+        "values": [f"group {number}" for number in range(_GROUPS)],
+        "counts": np.bincount(group).tolist(),
+    }
     view = {
-        "key": "m", "count": count, "state": "s", "columns": [label], "failures": [],
+        "key": "m",
+        "count": count,
+        "state": "s",
+        "columns": [label],
+        "failures": [],
         "maps": [{"id": "umap", "title": "UMAP", "settings": {}, "ready": True}],
         "sheets": {
-            "tile": _TILE, "columns": _TILES, "rows": _TILES, "count": -(-count // _TILES**2), "positions": None
+            "tile": _TILE,
+            "columns": _TILES,
+            "rows": _TILES,
+            "count": -(-count // _TILES**2),
+            "positions": None,
         },
-    }  # fmt: skip
+    }
     model = {"key": "m", "name": "m", "dim": 8, "resolution": 28, "pooling": "cls", "images": count}
     info = {
-        "name": "synthetic", "kind": "array", "version": "", "model": "m", "models": [model], "live": False,
+        "name": "synthetic",
+        "kind": "array",
+        "version": "",
+        "model": "m",
+        "models": [model],
+        "live": False,
         "originals": False,
-    }  # fmt: skip
+    }
     plain = {
         "/api/models/m/rows": np.arange(count, dtype="<u4"),
         "/api/models/m/maps/umap": np.round((points + 1) * 32767.5).astype("<u2"),

@@ -167,10 +167,10 @@ def score(way: Way, labels: NDArray[np.int64]) -> None:
         "spectrum falls as 1 / n (alpha-ReQ)": -abs(power_of_spectrum(way.vectors) - 1),
         "hubness, least first": -metrics.hubness(graph),
         "silhouette of k-means": runs[0].silhouette,
-        "k-means agrees over seeds (NMI)": float(np.mean([
-            metrics.normalized_mutual_information(runs[a].labels, runs[b].labels) for a, b in partners
-        ])),
-    }  # fmt: skip
+        "k-means agrees over seeds (NMI)": float(
+            np.mean([metrics.normalized_mutual_information(runs[a].labels, runs[b].labels) for a, b in partners])
+        ),
+    }
 
 
 def lidar(vectors: Vectors, changed: Vectors) -> float:

@@ -24,11 +24,7 @@ import numpy as np
 __all__ = ["main"]
 
 # name -> hidden size, heads, patch, side of the learned positions
-SIZES = {
-    "dino-vits16": (384, 6, 16, 224),
-    "dinov2-small": (384, 6, 14, 518),
-    "dino-vitb16": (768, 12, 16, 224),
-}
+SIZES = {"dino-vits16": (384, 6, 16, 224), "dinov2-small": (384, 6, 14, 518), "dino-vitb16": (768, 12, 16, 224)}
 DEPTH = 12
 
 
@@ -42,9 +38,12 @@ def make_weights(folder: Path) -> None:
     for name, (dim, heads, patch, side) in SIZES.items():
         kind = "Dinov2" if name.startswith("dinov2") else "ViT"
         settings = {
-            "hidden_size": dim, "num_attention_heads": heads, "patch_size": patch, "image_size": side,
+            "hidden_size": dim,
+            "num_attention_heads": heads,
+            "patch_size": patch,
+            "image_size": side,
             "intermediate_size": 4 * dim,
-        }  # fmt: skip
+        }
         if kind == "Dinov2":
             del settings["intermediate_size"]
         model = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**settings))
@@ -131,10 +130,17 @@ def batch_of_16(folder: Path, name: str) -> dict[str, float]:
 WORKERS: dict[str, Callable[..., dict[str, float] | None]] = {
     each.__name__: each
     for each in (
-        make_weights, dinoscope_rate, torch_rate, torch_matrix_rate, cosine, dinoscope_job, notebook_job, first_vector,
+        make_weights,
+        dinoscope_rate,
+        torch_rate,
+        torch_matrix_rate,
+        cosine,
+        dinoscope_job,
+        notebook_job,
+        first_vector,
         batch_of_16,
     )
-}  # fmt: skip
+}
 
 
 def _notebook(folder: Path, name: str) -> Callable[[Any], Any]:
@@ -145,9 +151,13 @@ def _notebook(folder: Path, name: str) -> Callable[[Any], Any]:
     if name.startswith("dinov2"):
         model = transformers.Dinov2Model.from_pretrained(folder / name).eval()
         processor = transformers.BitImageProcessor(
-            size={"shortest_edge": 256}, crop_size={"height": 224, "width": 224}, resample=3, do_center_crop=True,
-            image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225],
-        )  # fmt: skip
+            size={"shortest_edge": 256},
+            crop_size={"height": 224, "width": 224},
+            resample=3,
+            do_center_crop=True,
+            image_mean=[0.485, 0.456, 0.406],
+            image_std=[0.229, 0.224, 0.225],
+        )
     else:
         model = transformers.ViTModel.from_pretrained(folder / name, add_pooling_layer=False).eval()
         processor = transformers.ViTImageProcessor(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
@@ -245,8 +255,11 @@ def small(folder: Path, images: int, repeats: int) -> None:
     print(f"| transformers and torch, fp32 | {notebook:.1f} | 1 | |")
     print(f"| dinoscope on ONNX Runtime, fp32 | {plain:.1f} | {plain / notebook:.2f} | 2.0 |")
     print(f"| dinoscope on OpenVINO, fp32 | {vino:.1f} | {vino / notebook:.2f} | |")
-    print(f"| dinoscope on OpenVINO, bf16 (least cosine to fp32 {alike:.5f}) | {short:.1f} | {short / notebook:.2f} "
-          "| 3.7, 0.999 |\n", flush=True)  # fmt: skip
+    print(
+        f"| dinoscope on OpenVINO, bf16 (least cosine to fp32 {alike:.5f}) | {short:.1f} | {short / notebook:.2f} "
+        "| 3.7, 0.999 |\n",
+        flush=True,
+    )
 
 
 def patches(folder: Path, images: int, repeats: int) -> None:
@@ -280,9 +293,10 @@ def share(folder: Path, images: int, repeats: int) -> None:
     print("| --- | --- | --- | --- | --- |")
     print(f"| matrix product of torch, 2048 x 2048, fp32; bf16 | | {fp32:.0f}; {bf16:.0f} | 1 | |")
     for name, rate, peak, must in (
-        ("ONNX Runtime, fp32", plain, fp32, 0.75), ("OpenVINO, fp32", vino, fp32, 0.75),
+        ("ONNX Runtime, fp32", plain, fp32, 0.75),
+        ("OpenVINO, fp32", vino, fp32, 0.75),
         ("OpenVINO, bf16", short, bf16, 0.65),
-    ):  # fmt: skip
+    ):
         print(f"| {name} | {rate:.2f} | {rate * work:.0f} | {rate * work / peak:.2f} | {must} |", flush=True)
     print()
 
@@ -302,10 +316,12 @@ def job(folder: Path, images: int, repeats: int) -> None:
     rows = [
         (f"dinoscope, {label}, {side} pixels", ("dinoscope_job", folder, name, device, side, images))
         for label, device, side in (
-            ("OpenVINO, bf16", "openvino", 112), ("ONNX Runtime, fp32", "cpu", 112),
-            ("OpenVINO, bf16", "openvino", 224), ("ONNX Runtime, fp32", "cpu", 224),
+            ("OpenVINO, bf16", "openvino", 112),
+            ("ONNX Runtime, fp32", "cpu", 112),
+            ("OpenVINO, bf16", "openvino", 224),
+            ("ONNX Runtime, fp32", "cpu", 224),
         )
-    ]  # fmt: skip
+    ]
     print(
         f"| {images:,} Fashion-MNIST images, DINOv2-small: vectors, map, silhouette | seconds | times faster | must |"
     )

@@ -53,9 +53,12 @@ def random_views(images: Tensor, views: Views) -> Tensor:
     """
     n, device = len(images), images.device
     crops = F.grid_sample(
-        images.float() / 255, _crop_grid(n, images.shape[1], views, device), mode="bilinear", padding_mode="reflection",
+        images.float() / 255,
+        _crop_grid(n, images.shape[1], views, device),
+        mode="bilinear",
+        padding_mode="reflection",
         align_corners=False,
-    )  # fmt: skip
+    )
     crops = crops.clamp(0, 1)
     if crops.shape[1] == 1:
         crops = crops.expand(-1, 3, -1, -1)

@@ -26,9 +26,7 @@ from pretraining.networks import MEAN, STD, Block, Residual, ResNet, ViT
 from pretraining.sets import get_set
 from pretraining.train import Run
 
-__all__ = [
-    "Projection", "Projections", "export", "export_safetensors", "fit_projection", "fit_projections", "metadata",
-]  # fmt: skip
+__all__ = ["Projection", "Projections", "export", "export_safetensors", "fit_projection", "fit_projections", "metadata"]
 
 # ONNX Runtime 1.17 and later read these.
 OPSET, IR_VERSION = 20, 9

@@ -42,22 +42,31 @@ class SetRow:
 SETS = {
     # A fifth: the 40k/10k protocol of benchmarks.weights, since the files hold no test images.
     "cifar10": SetRow(
-        "CIFAR-10", "cifar10-train", 50_000, 5,
+        "CIFAR-10",
+        "cifar10-train",
+        50_000,
+        5,
         "32 x 32 colour photographs of ten kinds of animals and vehicles, training part",
         "no stated licence (Krizhevsky 2009)",
     ),
     "tiny-imagenet": SetRow(
-        "Tiny-ImageNet", "tiny-imagenet-train", 101_000, 10,
+        "Tiny-ImageNet",
+        "tiny-imagenet-train",
+        101_000,
+        10,
         "64 x 64 colour photographs of 202 WordNet classes, training part, re-encoded as WebP",
         "from ImageNet, whose images are for non-commercial research and education",
     ),
     # Its test images are files of their own, which nothing here ever opens: the monitor needs only a few.
     "fashion-mnist": SetRow(
-        "Fashion-MNIST", "train", 60_000, 30,
+        "Fashion-MNIST",
+        "train",
+        60_000,
+        30,
         "28 x 28 grey pictures of ten kinds of clothes, training part",
         "MIT (Zalando SE)",
     ),
-}  # fmt: skip
+}
 
 
 def get_set(name: str) -> SetRow:

@@ -103,13 +103,19 @@ class Run:
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old one stays whole until the new one is."""
         state = {
-            "recipe": asdict(self.recipe), "student": self.student.state_dict(), "teacher": self.teacher.state_dict(),
-            "loss": self.loss.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
-            "seconds": self.seconds, "seen": self.seen, "history": json.dumps(self.history),
+            "recipe": asdict(self.recipe),
+            "student": self.student.state_dict(),
+            "teacher": self.teacher.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "seen": self.seen,
+            "history": json.dumps(self.history),
             "trained_on": self.trained_on,
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
-        }  # fmt: skip
+        }
         part = path.with_suffix(".part")
         torch.save(state, part)
         os.replace(part, path)

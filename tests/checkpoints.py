@@ -35,20 +35,31 @@ def random_vit(
         return rng.normal(0, scale, shape).astype(np.float32)
 
     tensors = {
-        "cls_token": draw(1, 1, dim), "patch_embed.proj.weight": draw(dim, 3, patch, patch),
-        "patch_embed.proj.bias": draw(dim), "norm.weight": 1 + draw(dim), "norm.bias": draw(dim),
-    }  # fmt: skip
+        "cls_token": draw(1, 1, dim),
+        "patch_embed.proj.weight": draw(dim, 3, patch, patch),
+        "patch_embed.proj.bias": draw(dim),
+        "norm.weight": 1 + draw(dim),
+        "norm.bias": draw(dim),
+    }
     if family == "dinov3":
         tensors["reg_token"] = draw(1, 4, dim)
     else:
         tensors["pos_embed"] = draw(1, 1 + GRID * GRID, dim, scale=0.5)
     for block in range(depth):
         shapes = {
-            "norm1.weight": (dim,), "norm1.bias": (dim,), "attn.qkv.weight": (3 * dim, dim),
-            "attn.qkv.bias": (3 * dim,), "attn.proj.weight": (dim, dim), "attn.proj.bias": (dim,),
-            "norm2.weight": (dim,), "norm2.bias": (dim,), "mlp.fc1.weight": (4 * dim, dim), "mlp.fc1.bias": (4 * dim,),
-            "mlp.fc2.weight": (dim, 4 * dim), "mlp.fc2.bias": (dim,),
-        }  # fmt: skip
+            "norm1.weight": (dim,),
+            "norm1.bias": (dim,),
+            "attn.qkv.weight": (3 * dim, dim),
+            "attn.qkv.bias": (3 * dim,),
+            "attn.proj.weight": (dim, dim),
+            "attn.proj.bias": (dim,),
+            "norm2.weight": (dim,),
+            "norm2.bias": (dim,),
+            "mlp.fc1.weight": (4 * dim, dim),
+            "mlp.fc1.bias": (4 * dim,),
+            "mlp.fc2.weight": (dim, 4 * dim),
+            "mlp.fc2.bias": (dim,),
+        }
         if family != "dino":
             shapes |= {"ls1.gamma": (dim,), "ls2.gamma": (dim,)}
         for name, shape in shapes.items():

@@ -56,8 +56,13 @@ def test_every_setting_of_a_model_that_takes_several(fashion, weights):
     )
     names = [each.name for each in found.contenders]
     assert names == [
-        "tiny-vit 16px", "tiny-vit 16px cls+mean", "tiny-vit 32px", "tiny-vit 32px cls+mean", "pixels", "untrained"
-    ]  # fmt: skip
+        "tiny-vit 16px",
+        "tiny-vit 16px cls+mean",
+        "tiny-vit 32px",
+        "tiny-vit 32px cls+mean",
+        "pixels",
+        "untrained",
+    ]
     assert [each.dim for each in found.contenders[:2]] == [64, 128]
 
 
@@ -146,9 +151,10 @@ def test_baselines_give_unit_vectors_also_of_black():
 def test_command(tmp_path):
     picture = tmp_path / "compare.png"
     run = CliRunner().invoke(
-        app, ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "60", "-o", str(picture), "--json"],
+        app,
+        ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "60", "-o", str(picture), "--json"],
         catch_exceptions=False,
-    )  # fmt: skip
+    )
     result = json.loads(run.stdout)
     assert [row["model"] for row in result["contenders"]] == ["mini-fashion", "pixels", "untrained"]
     assert result["advice"].startswith(("Take mini-fashion", "No model beats"))
@@ -157,9 +163,10 @@ def test_command(tmp_path):
         assert drawn.size[0] > 1000
     table = tmp_path / "compare.csv"
     run = CliRunner().invoke(
-        app, ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "30", "-o", str(table)],
+        app,
+        ["fashion-mnist-test", "--models", "mini-fashion", "--sample", "30", "-o", str(table)],
         catch_exceptions=False,
-    )  # fmt: skip
+    )
     assert "30 images." in run.stdout
     assert "The order without labels agrees" in run.stderr
     assert table.read_text().startswith("model,knn_accuracy,")

@@ -20,7 +20,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets import load_dataset
 
 EXPECTED_FAILURES = {
-    "check_estimators_dtypes": "cuts its numbers to integers, and a row becomes zero: that has no direction, no cosine",
+    "check_estimators_dtypes": "cuts its numbers to integers, and a row becomes zero: that has no direction, no cosine"
 }
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
 STRACE = shutil.which("strace")
 _CALLS = "trace=connect,sendto,sendmsg,sendmmsg,openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat"
 _CALLS += ",symlink,symlinkat"
@@ -49,12 +48,7 @@ def needed() -> None:
 
 
 def traced(
-    code: list[str],
-    home: Path,
-    *,
-    idle: float = 0,
-    answers: str = "",
-    program: tuple[str, ...] = ("-m", "dinoscope"),
+    code: list[str], home: Path, *, idle: float = 0, answers: str = "", program: tuple[str, ...] = ("-m", "dinoscope")
 ) -> Trace:
     """Run ``python PROGRAM CODE`` with a home and a temporary folder of its own below ``home``.
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PAGE = ROOT / "src" / "dinoscope" / "web" / "index.html"
 ARTEFACTS = Path(os.environ.get("DINOSCOPE_ARTEFACTS", ROOT / "artefacts"))
@@ -85,9 +86,8 @@ class Visit:
     """One person's look at the explorer: a fresh window, and all that went wrong in it."""
 
     def __init__(
-        self, browser: Any, address: str, size: tuple[int, int] = WIDE, dark: bool = False,
-        still: bool = True,
-    ) -> None:  # fmt: skip
+        self, browser: Any, address: str, size: tuple[int, int] = WIDE, dark: bool = False, still: bool = True
+    ) -> None:
         self.address = address
         self.context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},

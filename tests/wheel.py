@@ -47,8 +47,11 @@ def main() -> None:
         blocked = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "HOME": folder}
         demo = subprocess.run(
             [str(binaries / "dinoscope"), "demo", "--json"],
-            cwd=folder, check=True, capture_output=True, env={**os.environ, **blocked},
-        )  # fmt: skip
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            env={**os.environ, **blocked},
+        )
         result = json.loads(demo.stdout)
         report = Path(folder) / result["report"]
         assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")

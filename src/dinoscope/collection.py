@@ -1,16 +1,14 @@
-"""A collection: images, their vectors, and everything computed from them, in one folder.
+"""``Collection``: images, their vectors, and everything computed from them, as people use it.
 
-``Collection`` reads the folder that ``embedding.py`` writes and runs the array functions of the package on it. Each
-result is stored under a key made of the keys of its inputs and its resolved settings, so that nothing is computed
-twice and nothing stale is shown: a new map setting never embeds again, ten new images embed ten. The analyses are
-functions over a collection, by subject in ``analysis_*``; here they become its methods.
+It is a face: every method asks the function of ``stages`` that does the work. Each result is stored under a key made of
+the keys of its inputs and its settings, so that nothing is computed twice and nothing stale is shown: a new map setting
+never embeds again, ten new images embed ten.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,80 +16,58 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.embedding.batches import Batches, finish_batches
-from dinoscope.embedding.pipeline import EmbedSummary, Failure, embed_source
-from dinoscope.errors import CollectionError, InputError
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.models.catalogue import DEFAULT_MODEL
-from dinoscope.stages import answers as analysis_answers
-from dinoscope.stages import clusters as analysis_clusters
-from dinoscope.stages import difference as analysis_difference
-from dinoscope.stages import findings as analysis_findings
-from dinoscope.stages import labels as analysis_labels
-from dinoscope.stages import maps as analysis_maps
-from dinoscope.stages import neighbors as analysis_neighbors
-from dinoscope.stages import properties as analysis_properties
-from dinoscope.stages import reasons as analysis_reasons
-from dinoscope.stages import search as analysis_search
-from dinoscope.stages import windows as analysis_windows
-from dinoscope.stages.results import Computed, Stage, label_state_of, run_stage, state_of
-from dinoscope.storage.details import count_missing, stored_contents
-from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
+from dinoscope.stages import (
+    answers,
+    clusters,
+    difference,
+    findings,
+    labels,
+    maps,
+    neighbors,
+    properties,
+    reasons,
+    search,
+    windows,
+)
+from dinoscope.stages.opened import OpenedCollection
+from dinoscope.stages.results import Stage
 from dinoscope.storage.progress import Progress
-from dinoscope.storage.tables import list_parts, read_parts, read_rows, read_table
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.hnsw import SearchIndex
-    from dinoscope.analysis.labels.classifier import Classifier
+    from dinoscope.analysis.cleaning.threshold import ThresholdFit
+    from dinoscope.analysis.clusters.clustering import Clustering, Space
+    from dinoscope.analysis.clusters.methods import Method as ClusterMethod
+    from dinoscope.analysis.difference import Difference
+    from dinoscope.analysis.explain.explanation import Explanation
+    from dinoscope.analysis.labels.classifier import Classifier, Verdict
+    from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.maps.projection import Method
+    from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
+    from dinoscope.analysis.maps.tuning import Tuning
+    from dinoscope.analysis.neighbors import NeighborGraph
+    from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.base import ImageSource
+    from dinoscope.stages.answers import PairToAnswer
+    from dinoscope.stages.clusters import ClusterJudgement
+    from dinoscope.stages.findings import Findings
+    from dinoscope.stages.labels import Predictions
+    from dinoscope.stages.reasons import Reason
+    from dinoscope.stages.search import Match
+    from dinoscope.stages.windows import Spot
 
 __all__ = ["Collection"]
 
 
-class Collection:
-    """Images with vectors of one model, opened from a folder.
+class Collection(OpenedCollection):
+    """Images with vectors of one model, and everything computed from them, opened from a folder.
 
     Position i of every array belongs to row ``rows[i]``. Images that could not be read, or are no longer in the
-    source, have a row number but no position.
-
-    Attributes:
-        path: The folder.
-        name: Name of the source of the images.
-        model: What made the vectors: model, dim, resolution, pooling, weights_sha256, licence.
-        rows: Row numbers (N,).
-        ids: The images' ids (N,).
-        labels: Labels (N,), None where an image has none.
-        splits: Splits (N,) such as "train", None where an image has none.
-        vectors: Unit vectors float32 (N, D).
-        failures: Images that could not be read.
-        stages: How the result that this object gave last came to be, of each stage.
-        embedded: What ``from_images`` did to get here; None for a collection that was only opened.
+    source, have a row number but no position. The attributes are those of ``OpenedCollection``: ``path``, ``name``,
+    ``model``, ``rows``, ``ids``, ``labels``, ``splits``, ``vectors``, ``sizes``, ``failures`` and ``missing``.
     """
-
-    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
-        """Open a collection.
-
-        Args:
-            path: The folder.
-            model: Which model's vectors to use, where there are several; by default those embedded last.
-
-        Raises:
-            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
-        """
-        self.path = Path(path)
-        if not (self.path / "collection.json").exists():
-            raise no_collection(self.path)
-        manifest = read_manifest(self.path)
-        self.name: str = manifest["source"]["name"]
-        self.kind: str = manifest["source"]["kind"]
-        self._key = choose_model(self.path, manifest.get("vectors"), model)
-        self.model = read_model(self.path, self._key)
-        self.stages: dict[str, Stage] = {}
-        self.computed: set[Path] = set()  # by this object: files of results
-        self.seconds_computing = 0.0  # in that
-        self.encoder_held: Encoder | None = None  # loaded for the first query that is an image
-        self.windows_held: NDArray[np.float16] | None = None  # read for the first search inside the images
-        self.embedded: EmbedSummary | None = None
-        self._load()
 
     @classmethod
     def from_images(
@@ -132,56 +108,19 @@ class Collection:
         collection.embedded = summary
         return collection
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __repr__(self) -> str:
-        return f"Collection({self.name!r}, {len(self)} images, model={self.model['model']!r})"
-
-    # --- what was computed from the vectors -------------------------------------------------------------------------
-
-    neighbors = analysis_neighbors.neighbors
-
-    map = analysis_maps.make_map
-    place = analysis_maps.place
-    map_quality = analysis_maps.map_quality
-    compare_maps = analysis_maps.compare_maps
-    tuning = analysis_maps.tuning
-
-    clusters = analysis_clusters.clusters
-    judge = analysis_clusters.judge
-    scores = analysis_clusters.scores
-
-    classifier = analysis_labels.classifier
-    classify = analysis_labels.classify
-    predictions = analysis_labels.predictions
-    evaluate = analysis_labels.evaluate
-
-    findings = analysis_findings.findings
-    dismiss = analysis_findings.dismiss
-    dismissed = analysis_findings.dismissed
-    pairs_to_answer = analysis_answers.pairs_to_answer
-    answer_pair = analysis_answers.answer_pair
-    forget_answers = analysis_answers.forget_answers
-    threshold_fit = analysis_answers.threshold_fit
-
-    difference = analysis_difference.difference
-
-    encoder = analysis_search.encoder
-    query_vector = analysis_search.query_vector
-    search = analysis_search.search
-    search_inside = analysis_windows.search_inside
-    crop_vector = analysis_windows.crop_vector
-    window_vectors = analysis_windows.windows
-
-    properties = analysis_properties.properties
-    explanation = analysis_properties.explanation
-    reasons = analysis_reasons.reasons
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """How the result that was given last came to be, of each stage."""
+        return self.results.stages
 
     def report(
-        self, path: str | os.PathLike[str] | None = None, *, k: int | None = None, max_mb: float = 25,
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        k: int | None = None,
+        max_mb: float = 25,
         on_note: Callable[[str], None] | None = None,
-    ) -> Path:  # fmt: skip
+    ) -> Path:
         """Write the report, one self-contained HTML file, by default ``report.html`` in the collection.
 
         The arguments are those of ``dinoscope.report.write.write_report``.
@@ -191,162 +130,493 @@ class Collection:
         target = Path(path) if path is not None else self.path / "report.html"
         return write_report(self, target, k=k, max_mb=max_mb, on_note=on_note)
 
-    def stage(self, name: str, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
-        """Return a stored result, or compute and store it.
+    # --- what was computed from the vectors --------------------------------------------------------------------------
+
+    def neighbors(self, k: int = 30) -> NeighborGraph:
+        """Return the graph of the ``k`` nearest neighbours; every other step reads the one with 30.
+
+        It is exact below 100,000 images; from there on it comes from an approximate index, and ``recall`` says how many
+        of the true neighbours it has.
+        """
+        return neighbors.neighbor_graph(self, k)
+
+    def map(
+        self,
+        *,
+        method: Method = "umap",
+        n_neighbors: int = 15,
+        min_dist: float = 0.1,
+        perplexity: float = 30.0,
+        seed: int = 42,
+        dims: int = 2,
+    ) -> NDArray[np.float32]:
+        """Return the map (N, dims), made from the neighbour graph; the same seed gives the same map.
 
         Args:
-            name: Name of the stage, one of those that ``dinoscope.stages.results`` knows.
-            settings: JSON values; with the images and the model they decide which result is meant. Labels may be
-                read only if ``label_state`` is among them.
-            compute: Gives columns of equal length, and JSON values.
-
-        Returns:
-            The columns and the values, those with "settings" and "seconds".
-        """
-        return run_stage(self, name, settings, compute)
-
-    # --- single images ----------------------------------------------------------------------------------------------
-
-    def position(self, row: int) -> int:
-        """Return the position of a row in the arrays.
+            method: "umap", "tsne" or "pca".
+            n_neighbors: Of UMAP.
+            min_dist: Of UMAP.
+            perplexity: Of t-SNE.
+            seed: Of UMAP and t-SNE.
+            dims: Axes: 2 or 3.
 
         Raises:
-            InputError: If no image with vectors has this row number.
+            InputError: If the method is unknown or a setting is out of its range.
         """
-        position = int(np.searchsorted(self.rows, row))
-        if position == len(self.rows) or self.rows[position] != row:
-            raise InputError(f"row {row} {self._why_not(row)}")
-        return position
+        return maps.make_map(
+            self, method=method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims
+        )
 
-    def thumbnails(self, positions: ArrayLike) -> list[bytes]:
-        """Return the stored small pictures (PNG or JPEG) of the images at these positions.
+    def place(self, vectors: ArrayLike, *, method: Method = "umap", **settings: Any) -> NDArray[Any]:
+        """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.place``.
+
+        Args:
+            vectors: Vectors of images that are not in it, as from ``query_vector``.
+            method: As in ``map``.
+            settings: As in ``map``.
+
+        Raises:
+            InputError: If the vectors do not fit, or see ``map``.
+        """
+        return maps.place(self, vectors, method=method, **settings)
+
+    def map_quality(
+        self,
+        method: Method = "umap",
+        *,
+        n_neighbors: int = 15,
+        min_dist: float = 0.1,
+        perplexity: float = 30.0,
+        seed: int = 42,
+        dims: int = 2,
+        k: int = 15,
+    ) -> MapQuality:
+        """Return how far to trust a map, as a whole and image by image; see ``quality.map_quality``.
+
+        Args:
+            method: As in ``map``, and so are the five after it.
+            n_neighbors: See above.
+            min_dist: See above.
+            perplexity: See above.
+            seed: See above.
+            dims: See above.
+            k: Neighbours to compare.
+
+        Raises:
+            InputError: See ``map``; or there are fewer than three images.
+        """
+        return maps.map_quality(
+            self, method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims, k=k
+        )
+
+    def compare_maps(self, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Any) -> list[MeasuredMap]:
+        """Return the map of each method with its title and how far to trust it, in the order asked for.
+
+        Args:
+            methods: See ``map``.
+            settings: As in ``map``; each method takes those that concern it.
+
+        Raises:
+            InputError: See ``map``.
+        """
+        return maps.compare_maps(self, methods, **settings)
+
+    def tuning(
+        self,
+        *,
+        n_neighbors: Sequence[int] | None = None,
+        min_dist: Sequence[float] | None = None,
+        seeds: int = 3,
+        sample: int = 5000,
+        seed: int = 0,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Tuning:
+        """Return which settings of UMAP suit these images, with the table and maps behind that; takes minutes.
+
+        Args:
+            n_neighbors: Values to try, by default those of ``dinoscope.analysis.maps.tuning``.
+            min_dist: The same.
+            seeds: Maps of each setting that stays in.
+            sample: Most images to map, drawn at random.
+            seed: The same seed gives the same table.
+            on_progress: Called with maps done and maps in all, from several threads.
+
+        Raises:
+            InputError: See ``dinoscope.analysis.maps.tuning.tune``.
+        """
+        return maps.tuning(
+            self,
+            n_neighbors=n_neighbors,
+            min_dist=min_dist,
+            seeds=seeds,
+            sample=sample,
+            seed=seed,
+            on_progress=on_progress,
+        )
+
+    def clusters(
+        self,
+        k: int | None = None,
+        *,
+        method: ClusterMethod = "kmeans",
+        space: Space | None = None,
+        dims: int = 10,
+        seed: int = 0,
+    ) -> Clustering:
+        """Return the clusters of the vectors; see ``dinoscope.analysis.clusters.cluster``.
+
+        Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
+        """
+        return clusters.find_clusters(self, k, method=method, space=space, dims=dims, seed=seed)
+
+    def judge(
+        self,
+        k: int | None = None,
+        *,
+        method: ClusterMethod = "kmeans",
+        space: Space | None = None,
+        dims: int = 10,
+        seed: int = 0,
+        stability: bool = False,
+        nulls: bool = False,
+    ) -> ClusterJudgement:
+        """Return how good the clusters are that ``clusters`` finds with the same settings.
+
+        Cohesion and purity are there at once; stability and nulls cluster many times over and are kept by themselves.
+
+        Args:
+            k: As in ``clusters``, and so are the four after it.
+            method: See above.
+            space: See above.
+            dims: See above.
+            seed: See above.
+            stability: Tell how surely each cluster is found again in resamples; slow with the space "umap".
+            nulls: Tell which clusters are no better than those of shuffled features, and which pixels show too.
+
+        Raises:
+            InputError: See ``clusters``.
+        """
+        return clusters.judge_clusters(
+            self, k, method=method, space=space, dims=dims, seed=seed, stability=stability, nulls=nulls
+        )
+
+    def scores(self, k: int | None = None) -> list[Score]:
+        """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
+        return clusters.all_scores(self, k)
+
+    # --- labels ------------------------------------------------------------------------------------------------------
+
+    def classifier(self, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Classifier:
+        """Return what names images by the collection's labelled ones, made once and kept while the collection is open.
+
+        Args:
+            k: Voters.
+            set_level: Share of sets of labels that are to hold the truth.
+            refuse: Share of images of the known kind that may be called unknown.
+
+        Raises:
+            InputError: Fewer than two images have a label, or an argument cannot work.
+        """
+        return labels.load_classifier(self, k=k, set_level=set_level, refuse=refuse)
+
+    def classify(
+        self, queries: Any, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05, weights: str | None = None
+    ) -> list[Verdict]:
+        """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown.
+
+        Args:
+            queries: Vectors float (M, D); or one or several of: an image file, a decoded image uint8 (H, W[, 3]),
+                a vector float (D,), a row number (that image is left out of its own vote).
+            k: Voters.
+            set_level: Share of sets of labels that are to hold the truth.
+            refuse: Share of images of the known kind that may be called unknown.
+            weights: Path of the model's weights, for images and a model that was named by such a path.
+
+        Raises:
+            InputError: Fewer than two images have a label, there is no such row, or a vector does not fit.
+            ImageError: A file is no image.
+            ModelError: The model that made the vectors is not to be had.
+        """
+        return labels.classify(self, queries, k=k, set_level=set_level, refuse=refuse, weights=weights)
+
+    def predictions(self, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Predictions:
+        """Return what the labelled images say of every image of the collection, each left out of its own vote.
+
+        Arguments and errors as in ``classify``.
+        """
+        return labels.predict_labels(self, k=k, set_level=set_level, refuse=refuse)
+
+    def evaluate(self, split: str = "auto", *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Evaluation:
+        """Say how well the labels of the collection are found by neighbours; positions are the collection's.
+
+        Args:
+            split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
+                labels.
+            k: Voters.
+            set_level: Share of sets of labels that are to hold the truth.
+            refuse: Share of images of the known kind that may be called unknown.
+
+        Raises:
+            InputError: The split is unknown or has no labels, or too few images have a label.
+        """
+        return labels.evaluate_labels(self, split, k=k, set_level=set_level, refuse=refuse)
+
+    # --- what to look at ---------------------------------------------------------------------------------------------
+
+    def findings(self, *, threshold: float | None = None) -> Findings:
+        """Return near-duplicates, leaks between splits, outliers and doubtful labels; no image is touched.
+
+        Args:
+            threshold: How far duplicates must stand out, 0 to 1; by default what a person's answers say (see
+                ``threshold_fit``), else what the collection suggests.
+
+        Raises:
+            InputError: The threshold is out of range.
+        """
+        return findings.all_findings(self, threshold=threshold)
+
+    def dismiss(self, key: str, dismissed: bool = True) -> None:
+        """Remember in the collection that a finding is no problem, or forget that.
+
+        Args:
+            key: One of ``Findings.keys``.
+            dismissed: False to have the finding back.
+
+        Raises:
+            InputError: The key is none of a finding.
+            WriteError: The folder may not be written.
+        """
+        findings.dismiss_finding(self, key, dismissed)
+
+    def dismissed(self) -> set[str]:
+        """Return the keys of the findings that a person has called no problem."""
+        return findings.dismissed_keys(self)
+
+    def pairs_to_answer(self, count: int = 20) -> tuple[PairToAnswer, ...]:
+        """Return the pairs whose answers would tell most about the threshold of duplicates; see ``choose_pairs``.
+
+        The same pairs until one of them is answered.
+
+        Args:
+            count: How many.
+
+        Returns:
+            As many, or fewer where there are no more that anybody could take for the same, by descending score.
+
+        Raises:
+            InputError: ``count`` is not positive.
+        """
+        return answers.pairs_to_answer(self, count)
+
+    def answer_pair(self, first: int, second: int, same: bool | None) -> None:
+        """Remember in the collection whether two images show the same picture.
+
+        Said of what the images hold, so it stays when names, rows or models change. From ten answers on they
+        decide where duplicates are cut (see ``threshold_fit``). A pair that was called the same reaches any threshold;
+        one that was called different is never in one group.
+
+        Args:
+            first: Row of an image.
+            second: Row of the other.
+            same: None if that cannot be told: the pair is not asked again.
+
+        Raises:
+            InputError: There are no such rows, or both are the same image.
+            WriteError: The folder may not be written.
+        """
+        answers.answer_pair(self, first, second, same)
+
+    def forget_answers(self) -> int:
+        """Forget all answers; return how many there were.
+
+        Raises:
+            WriteError: The folder may not be written.
+        """
+        return answers.forget_answers(self)
+
+    def threshold_fit(self) -> ThresholdFit:
+        """Return the threshold of duplicates that a person's answers make, and how good it and others are."""
+        return answers.threshold_fit(self)
+
+    def difference(self, other: OpenedCollection, *, k: int | None = None, false_share: float = 0.1) -> Difference:
+        """Find how another collection differs from this one; see ``dinoscope.analysis.difference.find_difference``.
+
+        Args:
+            other: AFTER, with vectors of the same model.
+            k: Number of clusters; by default 20, fewer for few images.
+            false_share: Share of the images listed as new, or as gone, that may be neither.
+
+        Raises:
+            InputError: The vectors are of different models, or see ``find_difference``.
+        """
+        return difference.difference(self, other, k=k, false_share=false_share)
+
+    # --- search ------------------------------------------------------------------------------------------------------
+
+    def encoder(self, weights: str | None = None) -> Encoder:
+        """Return the model that made the vectors, loaded once.
+
+        Args:
+            weights: See ``search``.
+
+        Raises:
+            ModelError: If it is not to be had, or these are other weights.
+        """
+        return search.load_encoder(self, weights)
+
+    def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
+        """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
+
+        Args:
+            query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a vector float (D,).
+            weights: See ``search``.
+
+        Raises:
+            ImageError: If the file is no image.
+            InputError: If a vector is of another length, or not of finite numbers, or zero.
+            ModelError: If the model is not to be had.
+        """
+        return search.query_vector(self, query, weights)
+
+    def search(
+        self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None
+    ) -> list[Match]:
+        """Find the images most like one image, by cosine similarity, the best first.
+
+        Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
+
+        Args:
+            query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
+                (H, W) or (H, W, 3), or a vector float (D,).
+            k: Number of answers.
+            weights: Path of the model's weights, for an image and a model that was named by such a path.
+
+        Raises:
+            InputError: If there is no such row or ``k`` is not positive.
+            ImageError: If the file is no image.
+            ModelError: If the model that made the vectors is not to be had.
+        """
+        return search.search(self, query, k, weights=weights)
+
+    def search_inside(
+        self,
+        query: int | str | os.PathLike[str] | NDArray[Any],
+        k: int = 10,
+        *,
+        weights: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Spot]:
+        """Find the images that hold something like an image, the most similar first.
+
+        Each image counts by the best of itself and nine overlapping windows of half its size. The windows are cut out
+        of the stored thumbnails and embedded when they are first needed: nine times as much work as embedding the
+        images, once.
+
+        Args:
+            query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
+                (H, W) or (H, W, 3), or a vector float (D,), perhaps that of a part of an image (``crop_vector``).
+            k: Number of answers.
+            weights: See ``search``.
+            on_progress: Called with how many images' windows are there, and how many there will be.
+
+        Raises:
+            InputError: If there is no such row or ``k`` is not positive.
+            ImageError: If the file is no image.
+            ModelError: If the model that made the vectors is not to be had.
+        """
+        return windows.search_inside(self, query, k, weights=weights, on_progress=on_progress)
+
+    def crop_vector(
+        self, query: int | str | os.PathLike[str] | NDArray[Any], box: ArrayLike, weights: str | None = None
+    ) -> NDArray[np.float32]:
+        """Return the vector (D,) of a part of an image, to search by.
+
+        Args:
+            query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a row number; of a row, the thumbnail is
+                what is at hand.
+            box: Left, top, width and height of the part, in pixels of the image.
+            weights: See ``search``.
+
+        Raises:
+            InputError: If there is no such row, or the box is no part of the image.
+            ImageError: If the file is no image.
+            ModelError: If the model that made the vectors is not to be had.
+        """
+        return windows.crop_vector(self, query, box, weights)
+
+    def window_vectors(
+        self,
+        *,
+        weights: str | None = None,
+        encoder: Encoder | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> NDArray[np.float16]:
+        """Return unit vectors of each image's windows (N, 9, D), embedded when they are first asked for.
+
+        A run that is stopped goes on where it was, but for the last thousand images.
+
+        Args:
+            weights: See ``search``.
+            encoder: The model that made the vectors, where it is at hand.
+            on_progress: Called with how many images' windows are there, and how many there will be.
+
+        Raises:
+            InputError: If there are so many that they would not fit in memory.
+            ModelError: If the model that made the vectors is not to be had.
+        """
+        return windows.windows(self, weights=weights, encoder=encoder, on_progress=on_progress)
+
+    def reasons(
+        self,
+        query: int | str | os.PathLike[str] | NDArray[Any],
+        rows: Sequence[int],
+        *,
+        weights: str | None = None,
+        encoder: Encoder | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Reason]:
+        """Return, for images of the collection, what in each makes it like a query: see ``heat_map``.
+
+        Each is embedded fifty times, from its thumbnail, with one square after another hidden.
+
+        Args:
+            query: As in ``search``.
+            rows: The images.
+            weights: See ``search``.
+            encoder: The model that made the vectors, where it is at hand.
+            on_progress: Called with how many images are done, and how many there are.
+
+        Raises:
+            ImageError: If the query's file is no image.
+            InputError: If there is no such row.
+            ModelError: If the model that made the vectors is not to be had.
+        """
+        return reasons.find_reasons(self, query, rows, weights=weights, encoder=encoder, on_progress=on_progress)
+
+    # --- what it is made of ------------------------------------------------------------------------------------------
+
+    def properties(self) -> dict[str, NDArray[np.float32]]:
+        """Return how bright, colourful, detailed, wide... each image is: name -> (N,).
+
+        They are measured on the stored thumbnails.
 
         Raises:
             CollectionError: If a part of the collection was deleted.
         """
-        wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
-        needed = np.unique(np.asarray(wanted, np.int64))
-        parts, holder = self._pictures
-        found: dict[int, bytes] = {}
-        for part in np.unique(holder[needed]):
-            if part >= 0:
-                found |= read_rows(parts[part], needed[holder[needed] == part], "thumbnail")
-        lost = len(needed) - len(found)
-        if lost:
-            raise CollectionError(
-                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"
-            )
-        return [found[row] for row in wanted]
+        return properties.measured_properties(self)
 
-    def _why_not(self, row: int) -> str:
-        """Return why a row has no position."""
-        failed = next((each for each in self.failures if each.row == row), None)
-        if failed is not None:
-            return f"could not be read ({failed.reason}): it has no vector"
-        if not 0 <= row < len(self._removed):
-            return f"is not in this collection: rows go from {self.rows[0]} to {self.rows[-1]}"
-        if self._removed[row]:
-            return "is no longer in the source: choose another"
-        return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
+    def explanation(
+        self, *, cluster_settings: Mapping[str, Any] | None = None, map_settings: Mapping[str, Any] | None = None
+    ) -> Explanation:
+        """Return how far those properties go along with map, clusters, vectors and labels.
 
-    # --- inside -----------------------------------------------------------------------------------------------------
+        See ``dinoscope.analysis.explain.explanation.explain``.
 
-    def _load(self) -> None:
-        # the parts first: a process that embeds meanwhile lists an image before it stores its vector
-        parts = read_parts(self.path / "vectors" / self._key, ["row", "vector"])
-        images, _ = read_table(self.path / "images.parquet")
-        if not parts:
-            raise no_vectors(self.path)
-        rows = np.concatenate([part["row"] for part in parts])
-        vectors = np.concatenate([part["vector"] for part in parts])
-        order = np.argsort(rows, kind="stable")
-        self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
-        keep = order[~self._removed[rows[order]]]
-        if not len(keep):  # all are removed
-            raise no_vectors(self.path)
-        self.rows: NDArray[np.int64] = rows[keep]
-        self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
-        self.ids = _texts(images["id"], self.rows)
-        self.labels = _texts(images["label"], self.rows)
-        self.splits = _texts(images["split"], self.rows)
-        self._images = images
-        # Everything below is computed from exactly these images with exactly these vectors.
-        self.state = state_of(self._key, images["key"], self.rows)
+        Args:
+            cluster_settings: Of ``clusters``, such as ``{"k": 10}``.
+            map_settings: Of ``map``, such as ``{"method": "tsne"}``; for two axes.
 
-    @cached_property
-    def search_index(self) -> SearchIndex:
-        """The approximate index of the vectors, stored once; only very large collections need it."""
-        return analysis_neighbors.load_index(self)
-
-    @property
-    def key(self) -> str:
-        """Name of the vectors, made of model, resolution and weights."""
-        return self._key
-
-    @cached_property
-    def content_keys(self) -> list[str]:
-        """What each image is (N,): digests of the array's pixels, or of a file's name, size and time."""
-        return [self._images["key"][row] for row in self.rows.tolist()]
-
-    @cached_property
-    def contents(self) -> list[str]:
-        """What each image holds (N,): digests of the bytes, which a new name or time of a file does not change."""
-        wanted = np.zeros(len(self._images["row"]), bool)
-        wanted[self.rows] = True
-        known = dict(stored_contents(self.path, wanted))
-        return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
-
-    @cached_property
-    def label_state(self) -> str:
-        """A digest of all labels and splits, for the settings of stages that read them."""
-        return label_state_of(self.labels.tolist(), self.splits.tolist())
-
-    @cached_property
-    def classifiers(self) -> dict[tuple[int, float, float], Classifier]:
-        """What ``classify`` has learnt, by its settings."""
-        return {}
-
-    @cached_property
-    def sizes(self) -> NDArray[np.int64]:
-        """Width and height (N, 2) of the images, in pixels, upright."""
-        sizes = np.zeros((len(self._images["row"]), 2), np.int64)
-        for columns in read_parts(self.path / "details", ["row", "width", "height"]):
-            # of later rows a process that embeds meanwhile has just written; without a size: could not be read again
-            known = (columns["row"] < len(sizes)) & (columns["width"] > 0)
-            sizes[columns["row"][known]] = np.stack([columns["width"], columns["height"]], axis=1)[known]
-        return sizes[self.rows]
-
-    @cached_property
-    def _pictures(self) -> tuple[list[Path], NDArray[np.int32]]:
-        """Parts of the details, and for each row the number of the part that holds its thumbnail (-1: none)."""
-        parts = list_parts(self.path / "details")
-        holder = np.full(len(self._images["row"]), -1, np.int32)
-        for number, columns in enumerate(read_parts(self.path / "details", ["row", "error"], parts)):
-            rows = columns["row"]
-            has = np.asarray([error is None for error in columns["error"]], bool) & (rows < len(holder))
-            holder[rows[has]] = number
-        return parts, holder
-
-    @cached_property
-    def failures(self) -> tuple[Failure, ...]:
-        """Images that could not be read, have no vector and are still in the source."""
-        failed: dict[int, str | None] = {}
-        for columns in read_parts(self.path / "details", ["row", "error"]):
-            failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
-        left_out = self._removed.copy()
-        left_out[self.rows] = True  # one that another model could not be given
-        return tuple(
-            Failure(row, self._images["id"][row], reason)
-            for row, reason in sorted(failed.items())
-            if reason is not None and row < len(left_out) and not left_out[row]
-        )
-
-    @cached_property
-    def missing(self) -> int:
-        """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
-        return count_missing(self.path, self._removed, self.rows)
-
-
-def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:
-    texts: NDArray[np.object_] = np.asarray(values, dtype=object)[rows]
-    return texts
+        Raises:
+            InputError: If there are too few images, or see ``clusters`` and ``map``.
+        """
+        return properties.explain_map(self, cluster_settings=cluster_settings, map_settings=map_settings)

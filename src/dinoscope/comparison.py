@@ -13,7 +13,7 @@ import numpy as np
 
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.analysis.ranking import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
-from dinoscope.collection import Collection
+from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import DinoscopeError, InputError, ModelError, SourceError
 from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
 from dinoscope.models.catalogue import get_model
@@ -21,6 +21,7 @@ from dinoscope.models.encoder import Encoder, check_pooling
 from dinoscope.sources.augmentation import AugmentedSource
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.selection import select
+from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.progress import Progress
 
 __all__ = ["BASELINES", "Comparison", "compare_models", "default_models"]
@@ -54,7 +55,7 @@ class _Entry:
 
     title: str
     encoder: Any
-    collection: Collection
+    collection: OpenedCollection
     found_again: float
     rate: float
 
@@ -119,7 +120,9 @@ def compare_models(
                     left_out.append((name, str(error)))
                     break
                 report = None if on_progress is None else _reporter(on_progress, title)
-                collection = Collection.from_images(chosen, Path(place, "images"), model=encoder, on_progress=report)
+                folder = Path(place, "images")
+                embed_source(chosen, folder, encoder, on_progress=report)
+                collection = OpenedCollection(folder, encoder.key)
                 again = _find_again(collection, chosen, encoder, Path(place, "changed"), seed, report)
                 found.append(_Entry(title, encoder, collection, again, _rate(encoder, chosen)))
         if first_error is not None and all(entry.title in BASELINES for entry in found):
@@ -152,9 +155,13 @@ def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence
 
 
 def _variants(
-    name: str, resolutions: Sequence[int], poolings: Sequence[str], device: str, seed: int,
+    name: str,
+    resolutions: Sequence[int],
+    poolings: Sequence[str],
+    device: str,
+    seed: int,
     say: Callable[[str], None] | None,
-) -> list[tuple[str, Callable[[], Any]]]:  # fmt: skip
+) -> list[tuple[str, Callable[[], Any]]]:
     """Return title and maker of every setting of a model."""
     if name == "pixels":
         return [("pixels", PixelEncoder)]
@@ -209,17 +216,22 @@ def _rate(encoder: Any, source: ImageSource) -> float:
 
 
 def _find_again(
-    collection: Collection, source: ImageSource, encoder: Any, place: Path, seed: int,
+    collection: OpenedCollection,
+    source: ImageSource,
+    encoder: Any,
+    place: Path,
+    seed: int,
     on_progress: Callable[[Progress], None] | None,
-) -> float:  # fmt: skip
+) -> float:
     """Embed changed copies of some images, and look for their images among all."""
     count = len(source.items)
     drawn = np.sort(np.random.default_rng(seed).permutation(count)[:_CHANGED]).tolist()
     copies = AugmentedSource(select(source, drawn), seed)
     try:
-        changed = Collection.from_images(copies, place, model=encoder, on_progress=on_progress)
+        embed_source(copies, place, encoder, on_progress=on_progress)
     except SourceError:  # of those drawn not one can be read
         return float("nan")
+    changed = OpenedCollection(place, encoder.key)
     at = {name: position for position, name in enumerate(collection.ids)}
     read = [number for number, name in enumerate(changed.ids) if name in at]  # another may be readable only now
     if not read:
@@ -249,8 +261,16 @@ def _score(found: Sequence[_Entry], seed: int) -> tuple[Contender, ...]:
             for graph, other in zip(graphs, found, strict=True)
             if other.encoder.model.name != model.name
         ]
-        contenders.append(Contender(
-            entry.title, collection.vectors.shape[1], scores, float(np.mean(others)) if others else float("nan"),
-            entry.found_again, entry.rate, model.megabytes, entry.title in BASELINES,
-        ))  # fmt: skip
+        contenders.append(
+            Contender(
+                entry.title,
+                collection.vectors.shape[1],
+                scores,
+                float(np.mean(others)) if others else float("nan"),
+                entry.found_again,
+                entry.rate,
+                model.megabytes,
+                entry.title in BASELINES,
+            )
+        )
     return tuple(contenders)

@@ -4,9 +4,11 @@
     ├── InputError        an argument or an array that cannot work (also a ValueError)
     ├── SourceError       images that cannot be found or opened as a collection of images
     ├── ImageError        one image that cannot be read: an outcome, gathered and reported, never a crash
+    │   └── UnreadableError   its bytes could not be read: another try may succeed
     ├── DownloadError     a file that could not be fetched whole
     ├── ModelError        a model that is unknown or cannot be loaded
     ├── CollectionError   a collection folder that is missing, damaged, in use or not ready for the step asked for
+    │   └── DamagedError      one of its files is not what was written
     ├── PublishError      Milvus cannot be reached, refuses, or holds something else
     └── WriteError        a file that could not be written: a full disk, no permission (also an OSError)
 
@@ -16,9 +18,12 @@ prints it and exits with 1; nothing else in the package prints errors.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 __all__ = [
     "ClusterError",
     "CollectionError",
+    "DamagedError",
     "DinoscopeError",
     "DownloadError",
     "ImageError",
@@ -26,6 +31,7 @@ __all__ = [
     "ModelError",
     "PublishError",
     "SourceError",
+    "UnreadableError",
     "WriteError",
 ]
 
@@ -68,3 +74,23 @@ class PublishError(DinoscopeError):
 
 class WriteError(DinoscopeError, OSError):
     """A file cannot be written: the disk is full, or there is no permission."""
+
+
+class UnreadableError(ImageError):
+    """The bytes of an image could not be read (permission, vanished, device): another try may succeed."""
+
+
+class DamagedError(CollectionError):
+    """A file of a collection is not what was written.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(
+            f"{path} is damaged ({reason}): run 'dinoscope embed' again, which makes it anew; "
+            "'dinoscope info --verify' lists all that is damaged"
+        )

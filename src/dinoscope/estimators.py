@@ -172,6 +172,5 @@ def _exact(graph: NeighborGraph, vectors: NDArray[Any], queries: NDArray[Any]) -
         exact[rows] = np.einsum("mkd,md->mk", near, asked) / lengths
     order = np.argsort(-exact, axis=1, kind="stable")
     return NeighborGraph(
-        np.take_along_axis(graph.indices, order, axis=1),
-        np.take_along_axis(exact, order, axis=1).astype(np.float32),
+        np.take_along_axis(graph.indices, order, axis=1), np.take_along_axis(exact, order, axis=1).astype(np.float32)
     )

@@ -31,7 +31,7 @@ from dinoscope.storage.manifest import list_models
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["TOKEN_VARIABLE", "PublishSummary", "publish", "published_name", "search_published"]
 
@@ -64,7 +64,7 @@ class PublishSummary:
 
 
 def publish(
-    collection: Collection,
+    collection: OpenedCollection,
     uri: str,
     *,
     name: str | None = None,
@@ -116,7 +116,7 @@ def publish(
 
 
 def search_published(
-    collection: Collection,
+    collection: OpenedCollection,
     uri: str,
     query: int | str | os.PathLike[str] | NDArray[Any],
     k: int = 10,
@@ -156,15 +156,19 @@ def search_published(
             raise _not_published(collection, uri, name, client.list_collections())
         client.load_collection(place)
         hits = client.search(
-            place, [vector], limit=k, filter=" and ".join(filters), output_fields=["key", "id", "label"],
+            place,
+            [vector],
+            limit=k,
+            filter=" and ".join(filters),
+            output_fields=["key", "id", "label"],
             search_params={"metric_type": "COSINE", "params": {"ef": max(_SEARCH_WIDTH, 2 * k)}},
-        )[0]  # fmt: skip
+        )[0]
     if any(not hit["entity"]["key"].startswith(_key_prefix(collection)) for hit in hits):
         raise PublishError(f"{place!r} in Milvus holds vectors of another model than {collection.key}: name another")
     return [Match(hit["row"], hit["entity"]["id"], hit["entity"]["label"], min(1.0, hit["distance"])) for hit in hits]
 
 
-def _not_published(collection: Collection, uri: str, name: str | None, others: Sequence[str]) -> InputError:
+def _not_published(collection: OpenedCollection, uri: str, name: str | None, others: Sequence[str]) -> InputError:
     chosen = f" --name {name}" if name else ""
     if len(list_models(collection.path)) > 1:
         chosen += f" --model {collection.key}"
@@ -175,13 +179,13 @@ def _not_published(collection: Collection, uri: str, name: str | None, others: S
     )
 
 
-def published_name(collection: Collection) -> str:
+def published_name(collection: OpenedCollection) -> str:
     """Return the default name in Milvus, which allows letters, digits and underscores."""
     name = re.sub(r"\W", "_", f"{collection.name}_{collection.key}", flags=re.ASCII)
     return (f"_{name}" if name[0].isdigit() else name)[:255]
 
 
-def _checked_name(collection: Collection, name: str | None) -> str:
+def _checked_name(collection: OpenedCollection, name: str | None) -> str:
     if name is not None and not re.fullmatch(r"[A-Za-z_]\w{0,254}", name, flags=re.ASCII):
         raise InputError(
             f"a name in Milvus has letters, digits and underscores, and begins with no digit; got {name!r}"
@@ -238,7 +242,7 @@ def _is_file(uri: str) -> bool:
     return re.match(r"https?://", uri) is None
 
 
-def _is_ours(client: MilvusClient, name: str, collection: Collection) -> bool:
+def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> bool:
     """Tell whether what Milvus holds was published from this collection, as it is or was.
 
     A row number belongs to one image for ever: the same numbers with other images are another collection.
@@ -255,16 +259,16 @@ def _is_ours(client: MilvusClient, name: str, collection: Collection) -> bool:
     return True
 
 
-def _key_prefix(collection: Collection) -> str:
+def _key_prefix(collection: OpenedCollection) -> str:
     return f"{collection.key}/"
 
 
-def _key(collection: Collection, at: int) -> str:
+def _key(collection: OpenedCollection, at: int) -> str:
     """Return what names the content of an image and the model that saw it."""
     return _key_prefix(collection) + collection.content_keys[at]
 
 
-def _prepare(client: MilvusClient, name: str, collection: Collection) -> None:
+def _prepare(client: MilvusClient, name: str, collection: OpenedCollection) -> None:
     """Make the collection in Milvus, if there is none, and load it; each step is repeated where a kill left it out."""
     from pymilvus import DataType
 
@@ -289,12 +293,12 @@ def _ensure_index(client: MilvusClient, name: str) -> None:
     client.load_collection(name)
 
 
-def _windows(collection: Collection) -> list[slice]:
+def _windows(collection: OpenedCollection) -> list[slice]:
     """Return the positions of the collection in stretches of at most ``_WINDOW``."""
     return row_blocks(len(collection), _WINDOW)
 
 
-def _held(client: MilvusClient, name: str, collection: Collection, window: slice) -> dict[int, tuple[str, str]]:
+def _held(client: MilvusClient, name: str, collection: OpenedCollection, window: slice) -> dict[int, tuple[str, str]]:
     """Return row -> key and digest of what Milvus holds from the row behind the last window to the end of this one."""
     first = int(collection.rows[window.start - 1]) + 1 if window.start else 0
     last = int(collection.rows[window.stop - 1])
@@ -306,7 +310,7 @@ def _held(client: MilvusClient, name: str, collection: Collection, window: slice
     return found
 
 
-def _synchronise(client: MilvusClient, name: str, collection: Collection, window: slice) -> tuple[int, int]:
+def _synchronise(client: MilvusClient, name: str, collection: OpenedCollection, window: slice) -> tuple[int, int]:
     """Send what a window lacks and take away what it has too much; return how many of each."""
     held = _held(client, name, collection, window)
     ours = {int(collection.rows[at]): at for at in range(window.start, window.stop)}
@@ -317,14 +321,21 @@ def _synchronise(client: MilvusClient, name: str, collection: Collection, window
     missing = [row for row, digest in digests.items() if held.get(row, ("", ""))[1] != digest]
     batch = max(1, _BATCH_BYTES // (4 * collection.vectors.shape[1]))
     for start in range(0, len(missing), batch):
-        client.upsert(name, [
-            {
-                "row": row, "key": _key(collection, ours[row]), "digest": digests[row],
-                "id": collection.ids[ours[row]], "label": collection.labels[ours[row]],
-                "split": collection.splits[ours[row]], "vector": collection.vectors[ours[row]],
-            }
-            for row in missing[start : start + batch]
-        ])  # fmt: skip
+        client.upsert(
+            name,
+            [
+                {
+                    "row": row,
+                    "key": _key(collection, ours[row]),
+                    "digest": digests[row],
+                    "id": collection.ids[ours[row]],
+                    "label": collection.labels[ours[row]],
+                    "split": collection.splits[ours[row]],
+                    "vector": collection.vectors[ours[row]],
+                }
+                for row in missing[start : start + batch]
+            ],
+        )
     return len(missing), len(gone)
 
 
@@ -337,7 +348,7 @@ def _remove_beyond(client: MilvusClient, name: str, last: int) -> int:
     return removed
 
 
-def _digest(collection: Collection, at: int) -> str:
+def _digest(collection: OpenedCollection, at: int) -> str:
     """Return a digest of all that is published of an image."""
     texts = [_key(collection, at), collection.ids[at], collection.labels[at], collection.splits[at]]
     content = json.dumps(texts).encode() + np.ascontiguousarray(collection.vectors[at], "<f4").tobytes()

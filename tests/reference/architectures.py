@@ -187,9 +187,12 @@ def _transformers_class(shape: Architecture) -> Any:
 
 def _transformers_config(shape: Architecture) -> transformers.PretrainedConfig:
     settings = {
-        "hidden_size": shape.dim, "num_hidden_layers": shape.depth, "num_attention_heads": shape.heads,
-        "patch_size": shape.patch, "image_size": shape.native,
-    }  # fmt: skip
+        "hidden_size": shape.dim,
+        "num_hidden_layers": shape.depth,
+        "num_attention_heads": shape.heads,
+        "patch_size": shape.patch,
+        "image_size": shape.native,
+    }
     if shape.family == "dino":
         return transformers.ViTConfig(**settings, intermediate_size=4 * shape.dim)
     if shape.family == "dinov2":

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from dinoscope.models.checkpoint import Checkpoint
 from dinoscope.models.vit import build_graph
+from tests import ROOT
 
-DATA = Path(__file__).parents[1] / "data" / "vit"
+DATA = ROOT / "data" / "vit"
 
 # Of the tokens of patches, every fifth is stored: no grid there has a side that 5 divides, so all columns are met.
 STRIDE = 5

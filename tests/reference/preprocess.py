@@ -7,13 +7,14 @@ also prints how far the processors' own two backends (Pillow, torchvision) are a
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-DATA = Path(__file__).parents[1] / "data" / "preprocess.npz"
+from tests import ROOT
+
+DATA = ROOT / "data" / "preprocess.npz"
 RESOLUTION = 224
 STEP = 9  # every ninth pixel each way is stored
 SIZES = (
@@ -42,9 +43,7 @@ def main() -> None:
     """Run the processors."""
     from transformers.models.bit.image_processing_bit import BitImageProcessor
     from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
-    from transformers.models.dinov3_vit.image_processing_dinov3_vit import (
-        DINOv3ViTImageProcessor,
-    )
+    from transformers.models.dinov3_vit.image_processing_dinov3_vit import DINOv3ViTImageProcessor
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
     from transformers.models.vit.image_processing_vit import ViTImageProcessor
 

@@ -118,9 +118,14 @@ class Difference:
 
 
 def find_difference(
-    before: ArrayLike, after: ArrayLike, *, graphs: NeighborGraphs | None = None, k: int | None = None,
-    false_share: float = 0.1, seed: int = 0,
-) -> Difference:  # fmt: skip
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    graphs: NeighborGraphs | None = None,
+    k: int | None = None,
+    false_share: float = 0.1,
+    seed: int = 0,
+) -> Difference:
     """Find how AFTER differs from BEFORE.
 
     An image is new if its distance to what it resembles most in BEFORE (``verdicts.strangeness``) is larger than the
@@ -146,9 +151,11 @@ def find_difference(
     if not 0 < false_share < 1:
         raise InputError(f"false_share must be above 0 and below 1, got {false_share}; 0.1 is usual")
     found = graphs or NeighborGraphs(
-        neighbors(first, _K), neighbors(second, _K), query_neighbors(first, second, _K),
+        neighbors(first, _K),
+        neighbors(second, _K),
+        query_neighbors(first, second, _K),
         query_neighbors(second, first, _K),
-    )  # fmt: skip
+    )
     everything = np.concatenate([first, second])
     sides = np.repeat([False, True], [len(first), len(second)])
     graph = join_graphs(found)
@@ -237,8 +244,9 @@ def join_graphs(graphs: NeighborGraphs) -> NeighborGraph:
     cut = len(graphs.before)
     halves = []
     for own, other, own_start, other_start in (
-        (graphs.before, graphs.before_in_after, 0, cut), (graphs.after, graphs.after_in_before, cut, 0)
-    ):  # fmt: skip
+        (graphs.before, graphs.before_in_after, 0, cut),
+        (graphs.after, graphs.after_in_before, cut, 0),
+    ):
         indices = np.concatenate([own.indices + own_start, other.indices + other_start], axis=1)
         similarities = np.concatenate([own.similarities, other.similarities], axis=1)
         order = np.argsort(-similarities, axis=1, kind="stable")

@@ -53,16 +53,20 @@ class SearchIndex:
         """
         # Wheels of usearch from 2.26 on bring a C++ library of their own for Linux. Where theirs is the first in a
         # process, ONNX Runtime crashes later on; after any other package in C++ it is harmless.
-        import pyarrow  # noqa: F401
+        from scipy.spatial import cKDTree  # noqa: F401
         from usearch.index import Index
 
         self._unit = l2_normalize(check_vectors(vectors, at_least=2))
         largest = max(float(np.abs(self._unit[rows]).max()) for rows in row_blocks(len(self._unit), _BLOCK))
         self._scale = np.float32(127 / largest)
         self._links: Any = Index(
-            ndim=self._unit.shape[1], metric="ip", dtype="i8", connectivity=_LINKS, expansion_add=_BUILD_WIDTH,
+            ndim=self._unit.shape[1],
+            metric="ip",
+            dtype="i8",
+            connectivity=_LINKS,
+            expansion_add=_BUILD_WIDTH,
             enable_key_lookups=False,
-        )  # fmt: skip
+        )
         self._one_at_a_time = Lock()  # usearch runs threads of its own, but keeps one set of notes for all callers
         if content is None:
             for rows in row_blocks(len(self._unit), _BLOCK):

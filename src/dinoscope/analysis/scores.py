@@ -57,24 +57,42 @@ def compute_scores(
         drawn = f", of {_SAMPLE:,} random images" if len(vectors) > _SAMPLE else ""
         k = quality.k
         scores += [
-            Score("map: trustworthiness", quality.trustworthiness,
-                  f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance"),
-            Score("map: neighbours kept", quality.neighbors_kept,
-                  f"share of the {k} true nearest neighbours that are among the {k} nearest on the map"),
-        ]  # fmt: skip
+            Score(
+                "map: trustworthiness",
+                quality.trustworthiness,
+                f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance",
+            ),
+            Score(
+                "map: neighbours kept",
+                quality.neighbors_kept,
+                f"share of the {k} true nearest neighbours that are among the {k} nearest on the map",
+            ),
+        ]
     if 2 <= len(np.unique(clusters)) < len(clusters):
         scores += [
-            Score("clusters: silhouette in the embedding", metrics.silhouette(vectors, clusters, "cosine"),
-                  "how much nearer images are to their own cluster than to the next, cosine; -1 to 1"),
-            Score("clusters: silhouette on the map", metrics.silhouette(coordinates, clusters, "euclidean"),
-                  "the same on the map, euclidean; a map exaggerates gaps, so trust the line above more"),
-        ]  # fmt: skip
+            Score(
+                "clusters: silhouette in the embedding",
+                metrics.silhouette(vectors, clusters, "cosine"),
+                "how much nearer images are to their own cluster than to the next, cosine; -1 to 1",
+            ),
+            Score(
+                "clusters: silhouette on the map",
+                metrics.silhouette(coordinates, clusters, "euclidean"),
+                "the same on the map, euclidean; a map exaggerates gaps, so trust the line above more",
+            ),
+        ]
     scores += [
-        Score("embedding: effective rank", metrics.effective_rank(vectors),
-              f"number of directions that the vectors really use, of {vectors.shape[1]}"),
-        Score("embedding: hubness", metrics.hubness(graph),
-              "skewness of how often an image is a neighbour of others; above 2 a few images crowd every search"),
-    ]  # fmt: skip
+        Score(
+            "embedding: effective rank",
+            metrics.effective_rank(vectors),
+            f"number of directions that the vectors really use, of {vectors.shape[1]}",
+        ),
+        Score(
+            "embedding: hubness",
+            metrics.hubness(graph),
+            "skewness of how often an image is a neighbour of others; above 2 a few images crowd every search",
+        ),
+    ]
     known = np.asarray([label is not None for label in labels])
     names = np.asarray([str(label) for label in labels[known]])
     if len(np.unique(names)) >= 2:
@@ -92,21 +110,39 @@ def _label_scores(quality: MapQuality | None, clusters: NDArray[np.int32], names
     out = []
     if quality is not None and quality.silhouette_map is not None and quality.silhouette_embedding is not None:
         out = [
-            Score("labels: silhouette in the embedding", quality.silhouette_embedding,
-                  "how well the labels are separated in the embedding, cosine; -1 to 1"),
-            Score("labels: silhouette on the map", quality.silhouette_map,
-                  "how well the labels are separated on the map, euclidean; -1 to 1"),
-        ]  # fmt: skip
+            Score(
+                "labels: silhouette in the embedding",
+                quality.silhouette_embedding,
+                "how well the labels are separated in the embedding, cosine; -1 to 1",
+            ),
+            Score(
+                "labels: silhouette on the map",
+                quality.silhouette_map,
+                "how well the labels are separated on the map, euclidean; -1 to 1",
+            ),
+        ]
     out += [
-        Score("clusters and labels: NMI", metrics.normalized_mutual_information(names, clusters),
-              "information that clusters and labels share; 1 is the same partition, 0 none"),
-        Score("clusters and labels: AMI", metrics.adjusted_mutual_information(names, clusters),
-              "the same, corrected for what chance would share"),
-        Score("clusters and labels: ARI", metrics.adjusted_rand_index(names, clusters),
-              "pairs of images on which clusters and labels agree, corrected for chance"),
-        Score("clusters and labels: accuracy", metrics.clustering_accuracy(names, clusters),
-              "share of images with the right label when each cluster gets its best label of its own"),
-    ]  # fmt: skip
+        Score(
+            "clusters and labels: NMI",
+            metrics.normalized_mutual_information(names, clusters),
+            "information that clusters and labels share; 1 is the same partition, 0 none",
+        ),
+        Score(
+            "clusters and labels: AMI",
+            metrics.adjusted_mutual_information(names, clusters),
+            "the same, corrected for what chance would share",
+        ),
+        Score(
+            "clusters and labels: ARI",
+            metrics.adjusted_rand_index(names, clusters),
+            "pairs of images on which clusters and labels agree, corrected for chance",
+        ),
+        Score(
+            "clusters and labels: accuracy",
+            metrics.clustering_accuracy(names, clusters),
+            "share of images with the right label when each cluster gets its best label of its own",
+        ),
+    ]
     return out
 
 
@@ -117,12 +153,16 @@ def _knn_scores(
 
     k = min(20, graph.k)
     meaning = "share of images named right by their {} nearest neighbours{}"
-    out = [Score("labels: k-NN accuracy", knn_accuracy(graph, names, k=k),
-                 meaning.format(k, ", each image left out in turn"))]  # fmt: skip
+    out = [
+        Score(
+            "labels: k-NN accuracy", knn_accuracy(graph, names, k=k), meaning.format(k, ", each image left out in turn")
+        )
+    ]
     train, test = splits == "train", splits == "test"
     if train.any() and test.any():
         chosen, k = train | test, min(k, int(train.sum()))
         accuracy = knn_accuracy_split(vectors[chosen], names[chosen], train[chosen], k=k)
-        out.append(Score("labels: k-NN accuracy, train to test", accuracy,
-                         meaning.format(k, " among the training images")))  # fmt: skip
+        out.append(
+            Score("labels: k-NN accuracy, train to test", accuracy, meaning.format(k, " among the training images"))
+        )
     return out

@@ -10,12 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dinoscope._version import __version__
-
 if TYPE_CHECKING:
-    from dinoscope.models.encoder import Encoder
+    pass
 
-__all__ = ["cores", "made_by", "this_machine"]
+__all__ = ["cores", "this_machine"]
 
 _PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "pyarrow")
 
@@ -23,11 +21,6 @@ _PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "pyarrow")
 def cores() -> int:
     """Count the cores that this process may use: threads beyond them, as in a container, slow each other down."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def made_by(encoder: Encoder) -> dict[str, Any]:
-    """Return what computes the vectors of an encoder on this machine, for the record."""
-    return {"dinoscope": __version__, "device": encoder.device, "precision": encoder.precision, **this_machine()}
 
 
 @cache

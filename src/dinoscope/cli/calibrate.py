@@ -30,8 +30,7 @@ _HOW = "numbers such as 1 3 5-8; none; all; a number with ? where you cannot tel
 def calibrate(
     collection: CollectionPath,
     same: Annotated[
-        str | None,
-        typer.Option(metavar="NUMBERS", help=f"Which pairs of the sheet show the same picture: {_HOW}."),
+        str | None, typer.Option(metavar="NUMBERS", help=f"Which pairs of the sheet show the same picture: {_HOW}.")
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, max=200, help="Pairs on the sheet.")] = 20,
     output: Annotated[
@@ -117,13 +116,19 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json
 
     fit = opened.threshold_fit()
     if as_json:
-        print_json({
-            "answers": {"same": fit.same, "different": fit.different, "unsure": fit.unsure},
-            "suggested": fit.suggested, "threshold": fit.threshold, "used": fit.used,
-            "thresholds": [_record(fit, at) for at in range(len(fit.thresholds))] if fit.answers else [],
-            "pairs": [{"number": number, "rows": each.rows, "score": round(each.score, 4)}
-                      for number, each in enumerate(asked, 1)],
-        })  # fmt: skip
+        print_json(
+            {
+                "answers": {"same": fit.same, "different": fit.different, "unsure": fit.unsure},
+                "suggested": fit.suggested,
+                "threshold": fit.threshold,
+                "used": fit.used,
+                "thresholds": [_record(fit, at) for at in range(len(fit.thresholds))] if fit.answers else [],
+                "pairs": [
+                    {"number": number, "rows": each.rows, "score": round(each.score, 4)}
+                    for number, each in enumerate(asked, 1)
+                ],
+            }
+        )
         return
     if not fit.answers:
         return
@@ -146,10 +151,11 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json
 
 def _record(fit: ThresholdFit, at: int) -> dict[str, Any]:
     return {
-        "threshold": float(fit.thresholds[at]), "pairs": int(fit.pairs[at]),
+        "threshold": float(fit.thresholds[at]),
+        "pairs": int(fit.pairs[at]),
         "precision": [None if math.isnan(each) else round(each, 4) for each in fit.precision[at].tolist()],
         "recall": [round(each, 4) for each in fit.recall[at].tolist()],
-    }  # fmt: skip
+    }
 
 
 def _row(fit: ThresholdFit, at: int) -> tuple[str, ...]:

@@ -55,11 +55,14 @@ def classify(
         raise next(iter(failures.values()))
     found = dict(zip(vectors, opened.classify(np.stack(list(vectors.values())), **settings), strict=True))
     if as_json:
-        print_json([
-            {"image": str(image), **_as_json(opened, found[image], set_level)} if image in found
-            else {"image": str(image), "error": str(failures[image])}
-            for image in images
-        ])  # fmt: skip
+        print_json(
+            [
+                {"image": str(image), **_as_json(opened, found[image], set_level)}
+                if image in found
+                else {"image": str(image), "error": str(failures[image])}
+                for image in images
+            ]
+        )
         return
     print_table(
         ("image", "label", "probability", f"set at {set_level:.0%}", "further out than", "nearest"),
@@ -126,15 +129,24 @@ def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
 
 def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict[str, Any]:
     neighbors = [
-        {"row": int(collection.rows[each.position]), "id": collection.ids[each.position], "label": each.label,
-         "similarity": each.similarity}
+        {
+            "row": int(collection.rows[each.position]),
+            "id": collection.ids[each.position],
+            "label": each.label,
+            "similarity": each.similarity,
+        }
         for each in verdict.voters
-    ]  # fmt: skip
+    ]
     return {
-        "label": verdict.label, "probability": verdict.probability, "unknown": verdict.unknown,
-        "familiarity": verdict.familiarity, "percentile": verdict.percentile, "set": list(verdict.label_set),
-        "set_level": set_level, "neighbors": neighbors,
-    }  # fmt: skip
+        "label": verdict.label,
+        "probability": verdict.probability,
+        "unknown": verdict.unknown,
+        "familiarity": verdict.familiarity,
+        "percentile": verdict.percentile,
+        "set": list(verdict.label_set),
+        "set_level": set_level,
+        "neighbors": neighbors,
+    }
 
 
 def _print_evaluation(collection: Collection, found: Evaluation) -> None:
@@ -144,19 +156,28 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
     print_table(
         ("measure", "value", "meaning"),
         [
-            ("accuracy", f"{found.accuracy:.3f}",
-             f"share of {len(found.positions):,} images named right, {found.method}; 95 % interval {low:.3f} to "
-             f"{high:.3f}"),
-            ("calibration error", f"{found.calibrated.error:.3f}",
-             f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are"),
-            ("logarithmic loss", f"{found.log_loss:.3f}",
-             f"price of all probabilities, 0 is best; {found.log_loss_votes:.3f} for the votes as they are"),
+            (
+                "accuracy",
+                f"{found.accuracy:.3f}",
+                f"share of {len(found.positions):,} images named right, {found.method}; 95 % interval {low:.3f} to "
+                f"{high:.3f}",
+            ),
+            (
+                "calibration error",
+                f"{found.calibrated.error:.3f}",
+                f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are",
+            ),
+            (
+                "logarithmic loss",
+                f"{found.log_loss:.3f}",
+                f"price of all probabilities, 0 is best; {found.log_loss_votes:.3f} for the votes as they are",
+            ),
             ("sets that hold the truth", f"{found.coverage:.3f}", f"asked for: {found.set_level:g}"),
             ("labels in a set", f"{found.set_size:.2f}", "mean"),
             ("called unknown", f"{found.refused:.3f}", "share of these images, all of the known kind"),
         ],
         right=(1,),
-    )  # fmt: skip
+    )
     labels = _most_mistaken(found)
     print_table(
         ("label", "images", "precision", "recall"),
@@ -168,12 +189,17 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
     print_table(
         ("true label", "given", "images", "of its label", "for example rows"),
         [
-            (each.true, each.predicted, f"{each.images:,}", f"{each.share:.1%}",
-             ", ".join(str(collection.rows[position]) for position in each.examples))
+            (
+                each.true,
+                each.predicted,
+                f"{each.images:,}",
+                f"{each.share:.1%}",
+                ", ".join(str(collection.rows[position]) for position in each.examples),
+            )
             for each in found.confusions[:_PAIRS]
         ],
         right=(2, 3),
-    )  # fmt: skip
+    )
     temperatures = list(dict.fromkeys(each.temperature for each in found.sweep))
     cells = {(each.k, each.temperature): f"{each.accuracy:.4f}" for each in found.sweep}
     print_table(
@@ -202,9 +228,11 @@ def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, 
     def bins(name: str) -> dict[str, Any]:
         one = getattr(found, name)
         return {
-            "error": one.error, "images": one.images.tolist(), "claimed": one.claimed.tolist(),
+            "error": one.error,
+            "images": one.images.tolist(),
+            "claimed": one.claimed.tolist(),
             "right": one.right.tolist(),
-        }  # fmt: skip
+        }
 
     from dinoscope.analysis.labels.evaluation import MOST_COUNTED
 
@@ -213,17 +241,25 @@ def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, 
         for each in found.confusions
     ]
     return {
-        "method": found.method, "images": len(found.positions), "accuracy": found.accuracy,
-        "interval": list(found.interval), "log_loss": found.log_loss, "log_loss_votes": found.log_loss_votes,
-        "set_level": found.set_level, "coverage": found.coverage, "set_size": found.set_size,
-        "refused": found.refused, "names": [str(name) for name in found.names],
+        "method": found.method,
+        "images": len(found.positions),
+        "accuracy": found.accuracy,
+        "interval": list(found.interval),
+        "log_loss": found.log_loss,
+        "log_loss_votes": found.log_loss_votes,
+        "set_level": found.set_level,
+        "coverage": found.coverage,
+        "set_size": found.set_size,
+        "refused": found.refused,
+        "names": [str(name) for name in found.names],
         # labels times labels; with more of them "labels" and "confusions" hold the same without the zeros
         "counts": found.counts.tolist() if len(found.names) <= MOST_COUNTED else None,
-        "labels": [vars(each) for each in found.labels], "confusions": pairs,
+        "labels": [vars(each) for each in found.labels],
+        "confusions": pairs,
         "reliability": {"votes": bins("votes"), "calibrated": bins("calibrated")},
         # "alike" stands for an infinite temperature, which JSON does not know
         "sweep": [
             {**vars(each), "temperature": "alike" if each.temperature == float("inf") else each.temperature}
             for each in found.sweep
         ],
-    }  # fmt: skip
+    }

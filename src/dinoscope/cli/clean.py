@@ -140,10 +140,12 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
         fit = opened.threshold_fit()
         how = f"by {fit.answers} answers" if fit.enough else "suggested by the collection"
     part = _Part(
-        "duplicates", ("score", "keep", "and the same picture"), "",
+        "duplicates",
+        ("score", "keep", "and the same picture"),
+        "",
         note="green: the image to keep, the largest; score: how far the pair least alike stands out from what else "
         "looks like it, 1 is an exact copy",
-    )  # fmt: skip
+    )
     left = _open(opened, part, "duplicates", found.groups)
     extra = sum(len(found.groups[at]) - 1 for at in left)
     part.remark = f"{_count(extra, 'image')} of {_count(len(left), 'group')} could go" if extra else "none found"
@@ -158,19 +160,33 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
         for at in group:
             action = "keep" if at == keeper else "remove"
             width, height = opened.sizes[at].tolist()
-            part.records.append({
-                "group": number, **_who(opened, at), "action": action, "exact": bool(exact[at]) and at != keeper,
-                "score": round(score, 4), "width": width, "height": height, **_key(opened, "duplicates", group),
-            })  # fmt: skip
+            part.records.append(
+                {
+                    "group": number,
+                    **_who(opened, at),
+                    "action": action,
+                    "exact": bool(exact[at]) and at != keeper,
+                    "score": round(score, 4),
+                    "width": width,
+                    "height": height,
+                    **_key(opened, "duplicates", group),
+                }
+            )
             if at != keeper:
                 reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f})"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
         part.lines.append((f"{score:.3f}", _name(opened, keeper), _some([_name(opened, at) for at in group[1:]])))
         tiles = tuple(
-            Tile(at, (opened.ids[at], "x".join(map(str, opened.sizes[at].tolist())) + (" copy" if exact[at] and at !=
-                 keeper else "")), "keep" if at == keeper else "none")
+            Tile(
+                at,
+                (
+                    opened.ids[at],
+                    "x".join(map(str, opened.sizes[at].tolist())) + (" copy" if exact[at] and at != keeper else ""),
+                ),
+                "keep" if at == keeper else "none",
+            )
             for at in group
-        )  # fmt: skip
+        )
         part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))}", tiles))
     return part
 
@@ -217,14 +233,25 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
     for number, chosen in enumerate(left, 1):
         at, near = int(found.positions[chosen]), found.neighbors[chosen, :_EVIDENCE].tolist()
         factor = float(found.factors[at])
-        part.records.append({
-            "rank": number, **_who(opened, at), "factor": round(factor, 4),
-            "z_score": round(float(found.z_scores[at]), 2), "neighbors": _rows(opened, near),
-            **_key(opened, "outliers", [at]),
-        })  # fmt: skip
+        part.records.append(
+            {
+                "rank": number,
+                **_who(opened, at),
+                "factor": round(factor, 4),
+                "z_score": round(float(found.z_scores[at]), 2),
+                "neighbors": _rows(opened, near),
+                **_key(opened, "outliers", [at]),
+            }
+        )
         part.moves.append(_move(opened, "review", at, f"outlier (factor {factor:.2f})"))
-        part.lines.append((f"{factor:.2f}", _name(opened, at), opened.labels[at] or "",
-                           _some([_name(opened, each) for each in near], 3)))  # fmt: skip
+        part.lines.append(
+            (
+                f"{factor:.2f}",
+                _name(opened, at),
+                opened.labels[at] or "",
+                _some([_name(opened, each) for each in near], 3),
+            )
+        )
         tiles = [Tile(at, (opened.ids[at], opened.labels[at] or ""), "doubt")]
         tiles += [Tile(each, (opened.ids[each], opened.labels[each] or "")) for each in near[:3]]
         part.blocks.append(Block(f"{number} · factor {factor:.2f}", tuple(tiles)))
@@ -235,8 +262,11 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages import findings as analysis_findings
 
-    part = _Part("label errors", ("share", "image", "label", "suggested", "labels of its nearest"),
-                 "left out: fewer than two labels with images")  # fmt: skip
+    part = _Part(
+        "label errors",
+        ("share", "image", "label", "suggested", "labels of its nearest"),
+        "left out: fewer than two labels with images",
+    )
     if found is None:
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
@@ -250,11 +280,18 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
         at, share = int(found.positions[chosen]), float(found.probabilities[chosen])
         suggested, voters = str(found.suggested[chosen]), found.neighbors[chosen].tolist()[:_EVIDENCE]
         votes = [str(opened.labels[each]) for each in voters]
-        part.records.append({
-            "rank": number + 1, **_who(opened, at), "suggested": suggested, "probability": round(share, 4),
-            "score": round(float(found.scores[chosen]), 4), "neighbors": _rows(opened, voters),
-            "neighbor_labels": " | ".join(votes), **_key(opened, "label_errors", [at]),
-        })  # fmt: skip
+        part.records.append(
+            {
+                "rank": number + 1,
+                **_who(opened, at),
+                "suggested": suggested,
+                "probability": round(share, 4),
+                "score": round(float(found.scores[chosen]), 4),
+                "neighbors": _rows(opened, voters),
+                "neighbor_labels": " | ".join(votes),
+                **_key(opened, "label_errors", [at]),
+            }
+        )
         move = _move(opened, "relabel", at, f"{share:.0%} of the neighbours' votes")
         part.moves.append({**move, "label": opened.labels[at], "suggested": suggested})
         part.lines.append((f"{share:.0%}", _name(opened, at), str(opened.labels[at]), suggested, _tally(votes)))

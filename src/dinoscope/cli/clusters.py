@@ -88,15 +88,27 @@ def cluster(
     rows = _rows(opened, found, judged)
     if as_json:
         agreed = judged.agreement if nulls else {}
-        print_json({
-            "method": method.value, "space": where, "silhouette": found.silhouette, "curve": found.curve,
-            "no_cluster": int((found.labels < 0).sum()), **agreed, "clusters": rows,
-            "nulls": [
-                {"name": null.name, "clusters": len(null.quality.sizes), "silhouette": null.quality.silhouette,
-                 "stability": _mean(null.quality.stability), **null.agreement}
-                for null in judged.nulls
-            ],
-        })  # fmt: skip
+        print_json(
+            {
+                "method": method.value,
+                "space": where,
+                "silhouette": found.silhouette,
+                "curve": found.curve,
+                "no_cluster": int((found.labels < 0).sum()),
+                **agreed,
+                "clusters": rows,
+                "nulls": [
+                    {
+                        "name": null.name,
+                        "clusters": len(null.quality.sizes),
+                        "silhouette": null.quality.silhouette,
+                        "stability": _mean(null.quality.stability),
+                        **null.agreement,
+                    }
+                    for null in judged.nulls
+                ],
+            }
+        )
         return
     _print(opened, found, rows, where)
     if judged.nulls:
@@ -113,10 +125,13 @@ def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> li
         members = found.labels == number
         counts = Counter(label for label in opened.labels[members] if label is not None).most_common(3)
         row: dict[str, Any] = {
-            "cluster": number, "size": int(members.sum()), "medoid": int(opened.rows[medoid]),
-            "medoid_id": opened.ids[medoid], "labels": [[str(label), count] for label, count in counts],
+            "cluster": number,
+            "size": int(members.sum()),
+            "medoid": int(opened.rows[medoid]),
+            "medoid_id": opened.ids[medoid],
+            "labels": [[str(label), count] for label, count in counts],
             "cohesion": float(quality.cohesion[number]),
-        }  # fmt: skip
+        }
         if np.isfinite(quality.stability).any():
             row["stability"] = float(quality.stability[number])
         if counts:

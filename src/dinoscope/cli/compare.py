@@ -43,18 +43,31 @@ def compare(
     opened = open_source(source, data_dir=data_dir)
     with embedding_progress(opened.name) as show:
         found = compare_models(
-            opened, None if models is None else _names(models), resolutions=resolutions, poolings=_names(pooling),
-            sample=sample, seed=seed, device=device, on_progress=lambda _title, progress: show(progress), say=say,
-        )  # fmt: skip
+            opened,
+            None if models is None else _names(models),
+            resolutions=resolutions,
+            poolings=_names(pooling),
+            sample=sample,
+            seed=seed,
+            device=device,
+            on_progress=lambda _title, progress: show(progress),
+            say=say,
+        )
     advice, tau = advise(found.contenders), rank_agreement(found.contenders)
     places = {number: place for place, number in enumerate(rank_without_labels(found.contenders), 1)}
     rows = [_row(each, places[number]) for number, each in enumerate(found.contenders)]
     if as_json:
-        print_json({
-            "images": found.images, "labels": found.labels, "contenders": rows, "advice": advice,
-            "rank_agreement": tau, "certainty": certainty(found.contenders),
-            "left_out": [{"model": name, "reason": why} for name, why in found.left_out],
-        })  # fmt: skip
+        print_json(
+            {
+                "images": found.images,
+                "labels": found.labels,
+                "contenders": rows,
+                "advice": advice,
+                "rank_agreement": tau,
+                "certainty": certainty(found.contenders),
+                "left_out": [{"model": name, "reason": why} for name, why in found.left_out],
+            }
+        )
     else:
         _print(found, rows, advice)
     if output is not None:  # at last: a folder that cannot be written costs no result
@@ -82,19 +95,34 @@ def _print(found: Comparison, rows: list[dict[str, Any]], advice: str) -> None:
 
 _NEED_LABELS = ("knn_accuracy", "mean_average_precision", "nmi", "silhouette_labels")
 _HEADS = {
-    "model": "model", "knn_accuracy": "k-NN", "mean_average_precision": "mAP", "nmi": "NMI",
-    "silhouette_labels": "sil. labels", "silhouette_clusters": "sil. clusters", "effective_rank": "eff. rank",
-    "hubness": "hubness", "agreement": "agreement", "found_again": "found again", "place_without_labels": "place",
-    "images_per_second": "images/s", "megabytes": "MB", "dim": "vector",
-}  # fmt: skip
+    "model": "model",
+    "knn_accuracy": "k-NN",
+    "mean_average_precision": "mAP",
+    "nmi": "NMI",
+    "silhouette_labels": "sil. labels",
+    "silhouette_clusters": "sil. clusters",
+    "effective_rank": "eff. rank",
+    "hubness": "hubness",
+    "agreement": "agreement",
+    "found_again": "found again",
+    "place_without_labels": "place",
+    "images_per_second": "images/s",
+    "megabytes": "MB",
+    "dim": "vector",
+}
 
 
 def _row(contender: Contender, place: int) -> dict[str, Any]:
     return {
-        "model": contender.name, **vars(contender.scores), "agreement": contender.agreement,
-        "found_again": contender.found_again, "place_without_labels": place,
-        "images_per_second": contender.images_per_second, "megabytes": contender.megabytes, "dim": contender.dim,
-    }  # fmt: skip
+        "model": contender.name,
+        **vars(contender.scores),
+        "agreement": contender.agreement,
+        "found_again": contender.found_again,
+        "place_without_labels": place,
+        "images_per_second": contender.images_per_second,
+        "megabytes": contender.megabytes,
+        "dim": contender.dim,
+    }
 
 
 def _text(key: str, value: Any) -> str:

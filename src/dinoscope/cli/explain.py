@@ -59,17 +59,25 @@ def _record(found: Explanation) -> dict[str, Any]:
     from dinoscope.wording.explanation import direction_in_words, traits_in_words
 
     return {
-        "neighbors": found.k, "chance": found.chance, "constant": list(found.constant), "variance": found.variance,
-        "named_by_properties": found.named_by_properties, "named_by_vectors": found.named_by_vectors,
+        "neighbors": found.k,
+        "chance": found.chance,
+        "constant": list(found.constant),
+        "variance": found.variance,
+        "named_by_properties": found.named_by_properties,
+        "named_by_vectors": found.named_by_vectors,
         "most_common_label": found.most_common,
         "labels": None if found.labels is None else asdict(found.labels),
         "properties": [asdict(each) | {"rises": direction_in_words(each)} for each in found.properties],
         "clusters": [
-            {"cluster": at, "size": size, "traits": [asdict(each) for each in found.traits[at]],
-             "words": traits_in_words(found, at)}
+            {
+                "cluster": at,
+                "size": size,
+                "traits": [asdict(each) for each in found.traits[at]],
+                "words": traits_in_words(found, at),
+            }
             for at, size in enumerate(found.sizes)
         ],
-    }  # fmt: skip
+    }
 
 
 def _print(found: Explanation) -> None:

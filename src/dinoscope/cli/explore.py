@@ -98,10 +98,18 @@ def _server(collection: Path, model: str | None, weights: str | None, images: st
     # that an answer is not waited for when somebody ends the server is no error
     logging.getLogger("uvicorn.error").addFilter(lambda record: "graceful shutdown" not in record.getMessage())
     app = create_app(collection, model=model, originals=originals, weights=weights, access=access)
-    return uvicorn.Server(uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=2,
-        timeout_keep_alive=30, ws="none", proxy_headers=False,
-    ))  # fmt: skip
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+            timeout_keep_alive=30,
+            ws="none",
+            proxy_headers=False,
+        )
+    )
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

@@ -92,8 +92,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
 
 def _settings(path: Path, key: str) -> str:
     """Return the name of a model and, of its settings, those that are not as they are by default."""
+    from dinoscope.errors import DamagedError
     from dinoscope.models.catalogue import MODELS
-    from dinoscope.storage.checksums import DamagedError
     from dinoscope.storage.manifest import read_model
 
     try:
@@ -116,8 +116,8 @@ def _settings(path: Path, key: str) -> str:
 
 def _devices(path: Path, key: str) -> list[str]:
     """Return what computed the vectors under a key, where that was stored."""
+    from dinoscope.errors import DamagedError
     from dinoscope.stages.receipt import makers
-    from dinoscope.storage.checksums import DamagedError
 
     with suppress(DamagedError, FileNotFoundError):  # damage is told by --verify
         return sorted({str(each["device"]) for each in makers(path, key) if "device" in each})

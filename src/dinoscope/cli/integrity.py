@@ -30,11 +30,15 @@ def print_verification(path: Path, as_json: bool) -> None:
 
     found = verify_collection(path)
     if as_json:
-        print_json({
-            "damage": found.damage,
-            "checks": [{"name": each.name, "found": each.found, "damage": each.damage, "note": each.note}
-                       for each in found.checks],
-        })  # fmt: skip
+        print_json(
+            {
+                "damage": found.damage,
+                "checks": [
+                    {"name": each.name, "found": each.found, "damage": each.damage, "note": each.note}
+                    for each in found.checks
+                ],
+            }
+        )
     else:
         lines = [(each.name, each.found, "\n".join(each.damage) or each.note or "ok") for each in found.checks]
         print_table(("checked", "found", "state"), lines)
@@ -98,9 +102,14 @@ def verify(
 
 
 def _deviation(
-    stated: dict[str, Any], source: str, data_dir: Path | None, weights: str | None, device: str, model: str | None,
+    stated: dict[str, Any],
+    source: str,
+    data_dir: Path | None,
+    weights: str | None,
+    device: str,
+    model: str | None,
     tolerance: float | None,
-) -> Deviation:  # fmt: skip
+) -> Deviation:
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.opening import open_source
     from dinoscope.stages.receipt import compare_collection, embed_again

@@ -109,18 +109,24 @@ def demo(
     labels = {label for label in collection.labels if label is not None}
     k = len(labels) if len(labels) > 1 else None
     scores = collection.scores(k)
-    scored, computing = time.perf_counter(), collection.seconds_computing
+    scored, computing = time.perf_counter(), collection.results.seconds_computing
     path = collection.report(k=k, on_note=say)
-    reported = time.perf_counter() - scored - (collection.seconds_computing - computing)  # stages stand by themselves
+    reported = (
+        time.perf_counter() - scored - (collection.results.seconds_computing - computing)
+    )  # stages stand by themselves
     steps = [("embed", embedded, False)]
     steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
     steps.append(("report", reported, False))
     total = time.perf_counter() - began
     if as_json:
-        print_json({
-            "scores": {each.name: each.value for each in scores}, "report": str(path), "seconds": round(total, 2),
-            "steps": [{"step": name, "seconds": round(s, 2), "stored": stored} for name, s, stored in steps],
-        })  # fmt: skip
+        print_json(
+            {
+                "scores": {each.name: each.value for each in scores},
+                "report": str(path),
+                "seconds": round(total, 2),
+                "steps": [{"step": name, "seconds": round(s, 2), "stored": stored} for name, s, stored in steps],
+            }
+        )
         return
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
     print_table(
@@ -177,9 +183,7 @@ def embed(
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import print_json, say, summarise
 
-    settings = {
-        "resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device
-    }  # fmt: skip
+    settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
     collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
     summary = collection.embedded
@@ -188,12 +192,19 @@ def embed(
     if on is not None and not summary.embedded:
         say(f"--on {on} had no effect: there was nothing to embed")
     if as_json:
-        print_json({
-            "embedded": summary.embedded, "reused": summary.reused, "removed": summary.removed,
-            "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
-            "seconds": round(summary.seconds, 3), "model": summary.model, "device": summary.device,
-            "precision": summary.precision, "images": len(collection),
-        })  # fmt: skip
+        print_json(
+            {
+                "embedded": summary.embedded,
+                "reused": summary.reused,
+                "removed": summary.removed,
+                "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
+                "seconds": round(summary.seconds, 3),
+                "model": summary.model,
+                "device": summary.device,
+                "precision": summary.precision,
+                "images": len(collection),
+            }
+        )
         return
     summarise(summary)
     say(f"{counted(len(collection))} in {output}; next: dinoscope report {output}")
@@ -264,9 +275,15 @@ app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info ph
 
 
 def _embed(
-    source: str, output: Path, model: str, limit: int | None, data_dir: Path | None, settings: dict[str, Any],
-    columns: dict[str, Any] | None = None, batches: Batches | None = None,
-) -> Collection:  # fmt: skip
+    source: str,
+    output: Path,
+    model: str,
+    limit: int | None,
+    data_dir: Path | None,
+    settings: dict[str, Any],
+    columns: dict[str, Any] | None = None,
+    batches: Batches | None = None,
+) -> Collection:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import embedding_progress, say
     from dinoscope.collection import Collection

@@ -59,8 +59,12 @@ def map_(
     suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
     opened = _open(collection, model)
     settings: dict[str, Any] = {
-        "n_neighbors": n_neighbors, "min_dist": min_dist, "perplexity": perplexity, "seed": seed, "dims": dims
-    }  # fmt: skip
+        "n_neighbors": n_neighbors,
+        "min_dist": min_dist,
+        "perplexity": perplexity,
+        "seed": seed,
+        "dims": dims,
+    }
     if compare is not None:
         _compare(opened, compare, settings, output, as_json)
         return
@@ -141,8 +145,15 @@ def tune(
     elif output is not None or not as_json:
         _draw_sheet(opened, found, target)
     if as_json:
-        print_json({"images": len(found.positions), "k": found.k, "aim": found.aim, "verdict": found.verdict,
-                    "settings": lines})  # fmt: skip
+        print_json(
+            {
+                "images": len(found.positions),
+                "k": found.k,
+                "aim": found.aim,
+                "verdict": found.verdict,
+                "settings": lines,
+            }
+        )
         return
     columns = ("n_neighbors", "min_dist", "kept", "trust", "silhouette", "rank corr.", "seeds differ", "s", "")
     means = f"means over {seeds} seeds (one for settings that fell out early) on" if seeds > 1 else "one seed,"
@@ -207,8 +218,18 @@ def _draw_sheet(opened: Collection, found: Tuning, target: Path) -> None:
 
 def _line(setting: Setting, found: Tuning) -> dict[str, Any]:
     """Return a setting as a row of the table for programs."""
-    names = ("n_neighbors", "min_dist", "neighbors_kept", "trustworthiness", "silhouette", "rank_correlation",
-             "difference", "seconds", "seeds", "on_front")  # fmt: skip
+    names = (
+        "n_neighbors",
+        "min_dist",
+        "neighbors_kept",
+        "trustworthiness",
+        "silhouette",
+        "rank_correlation",
+        "difference",
+        "seconds",
+        "seeds",
+        "on_front",
+    )
     line = {name: getattr(setting, name) for name in names}
     return {**line, "recommended": setting is found.recommended, "default": setting is found.default}
 
@@ -219,11 +240,16 @@ def _cells(setting: Setting, found: Tuning) -> tuple[str, ...]:
     marks += ["recommended"] if setting is found.recommended else []
     marks += ["default"] if setting is found.default else []
     return (
-        str(setting.n_neighbors), f"{setting.min_dist:g}", f"{setting.neighbors_kept:.3f}",
-        f"{setting.trustworthiness:.3f}", "" if setting.silhouette is None else f"{setting.silhouette:.3f}",
-        _number(setting.rank_correlation), "" if setting.difference is None else f"{setting.difference:.3f}",
-        f"{setting.seconds:.1f}", " ".join(marks),
-    )  # fmt: skip
+        str(setting.n_neighbors),
+        f"{setting.min_dist:g}",
+        f"{setting.neighbors_kept:.3f}",
+        f"{setting.trustworthiness:.3f}",
+        "" if setting.silhouette is None else f"{setting.silhouette:.3f}",
+        _number(setting.rank_correlation),
+        "" if setting.difference is None else f"{setting.difference:.3f}",
+        f"{setting.seconds:.1f}",
+        " ".join(marks),
+    )
 
 
 def _number(value: float) -> str:

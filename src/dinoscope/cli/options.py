@@ -60,7 +60,7 @@ def say_missing(path: Path, opened: Collection | PartedVectors) -> None:
     """Say how many images of a collection's source are not embedded yet, if any: results are without them."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
-    from dinoscope.storage.checksums import DamagedError
+    from dinoscope.errors import DamagedError
     from dinoscope.storage.manifest import list_models, read_model
     from dinoscope.storage.progress import read_progress
 

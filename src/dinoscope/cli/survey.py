@@ -70,9 +70,17 @@ def survey(
     try:
         with _progress() as show:
             made = make(
-                collection, model=model, sample=sample, k=k, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed,
-                neighbors=neighbors, run=run, on_progress=show,
-            )  # fmt: skip
+                collection,
+                model=model,
+                sample=sample,
+                k=k,
+                n_neighbors=n_neighbors,
+                min_dist=min_dist,
+                seed=seed,
+                neighbors=neighbors,
+                run=run,
+                on_progress=show,
+            )
     except KeyboardInterrupt:
         say("\nstopped; what is done is kept: the same command continues")
         raise SystemExit(INTERRUPTED) from None
@@ -81,10 +89,17 @@ def survey(
         _WRITERS[suffix](target, made, read_manifest(collection)["source"]["name"])
         (say if as_json else typer.echo)(str(target))
     if as_json:
-        print_json({
-            "images": made.images, "sample": made.sample, "clusters": len(made.sizes), "sizes": made.sizes,
-            "silhouette": made.silhouette, "recall": made.recall, "folder": str(made.path.relative_to(collection)),
-        })  # fmt: skip
+        print_json(
+            {
+                "images": made.images,
+                "sample": made.sample,
+                "clusters": len(made.sizes),
+                "sizes": made.sizes,
+                "silhouette": made.silhouette,
+                "recall": made.recall,
+                "folder": str(made.path.relative_to(collection)),
+            }
+        )
         return
     silhouette = "" if math.isnan(made.silhouette) else f" (silhouette there {made.silhouette:.3f})"
     say(f"{counted(made.images)} in {counted(len(made.sizes), 'cluster')}, fitted to {made.sample:,}{silhouette}")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
-from dinoscope.errors import ImageError
+from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource, load_reduced
-from dinoscope.sources.decode import UnreadableError, thumbnail
+from dinoscope.sources.decode import thumbnail
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder

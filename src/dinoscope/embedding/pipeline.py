@@ -19,19 +19,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.machine import cores, made_by
+from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.embedding.rows import check_folder, synchronise
-from dinoscope.errors import SourceError
+from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.base import ImageSource
-from dinoscope.stages.results import stale_results
-from dinoscope.storage.checksums import DamagedError
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
 from dinoscope.storage.manifest import set_shown
 from dinoscope.storage.progress import Progress, ProgressRecord
+from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
 
 __all__ = ["ORDER_SEED", "EmbedSummary", "Failure", "embed_source"]
@@ -191,8 +190,9 @@ def embed_source(
             embedded = _embed_rows(source, path, encoder, pending, known, batches, on_progress)
         failures = tuple(
             Failure(row, source.items[known.index(row)].id, known.errors[row][0])
-            for row in sorted(known.errors) if known.is_active(row) and not known.embedded[row]
-        )  # fmt: skip
+            for row in sorted(known.errors)
+            if known.is_active(row) and not known.embedded[row]
+        )
         if len(failures) == len(known.rows):
             first = failures[0]
             raise SourceError(
@@ -284,9 +284,14 @@ def _read_known(path: Path, folder: Path, rows: NDArray[np.int64]) -> _Known:
 
 
 def _embed_rows(
-    source: ImageSource, path: Path, encoder: Encoder, pending: NDArray[np.int64], known: _Known, batches: Batches,
+    source: ImageSource,
+    path: Path,
+    encoder: Encoder,
+    pending: NDArray[np.int64],
+    known: _Known,
+    batches: Batches,
     on_progress: Callable[[Progress], None] | None,
-) -> int:  # fmt: skip
+) -> int:
     """Store finished batches in parts. Returns the number of images embedded."""
     done, embedded = 0, 0
     sampling = not known.embedded.any() and bool((np.diff(pending) < 0).any())
@@ -321,17 +326,21 @@ def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
 
     if buffer.details:
         each = buffer.details
-        write_table(buffer.part(path / "details"), {
-            "row": np.asarray([d.row for d in each], np.int64),
-            "width": np.asarray([d.width for d in each], np.int32),
-            "height": np.asarray([d.height for d in each], np.int32),
-            "thumbnail": pa.array([d.thumbnail for d in each], pa.binary()),
-            "error": pa.array([d.error for d in each], pa.string()),
-            "transient": np.asarray([d.transient for d in each], bool),
-            "content": pa.array([d.content for d in each], pa.string()),
-        }, group=_GROUP_ROWS)  # fmt: skip
+        write_table(
+            buffer.part(path / "details"),
+            {
+                "row": np.asarray([d.row for d in each], np.int64),
+                "width": np.asarray([d.width for d in each], np.int32),
+                "height": np.asarray([d.height for d in each], np.int32),
+                "thumbnail": pa.array([d.thumbnail for d in each], pa.binary()),
+                "error": pa.array([d.error for d in each], pa.string()),
+                "transient": np.asarray([d.transient for d in each], bool),
+                "content": pa.array([d.content for d in each], pa.string()),
+            },
+            group=_GROUP_ROWS,
+        )
         buffer.details = []
     if buffer.rows:
         columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
-        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": made_by(encoder)})
+        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": encoder.provenance()})
         buffer.rows, buffer.vectors = [], []

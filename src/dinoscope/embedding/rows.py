@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
-from dinoscope.errors import CollectionError
+from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource, content_of
-from dinoscope.storage.checksums import DamagedError
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -173,10 +172,7 @@ def _copy(path: Path) -> None:
 def _write_images(path: Path, table: dict[str, list[Any]], source: ImageSource) -> None:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {
-        "row": np.asarray(table["row"], np.int64),
-        "removed": np.asarray(table["removed"], bool),
-    }
+    columns: dict[str, Any] = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
     meta = {"source": {"kind": source.kind, "name": source.name}}
     write_table(path / "images.parquet", columns, meta)

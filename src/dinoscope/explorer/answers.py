@@ -30,12 +30,18 @@ from dinoscope.explorer.types import (
     Table,
     VerdictInfo,
 )
+from dinoscope.stages.clusters import all_scores, judge_clusters
+from dinoscope.stages.labels import evaluate_labels
+from dinoscope.stages.maps import map_quality
+from dinoscope.stages.properties import explain_map
+from dinoscope.stages.reasons import find_reasons
+from dinoscope.stages.windows import search_inside
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
-    from dinoscope.collection import Collection
     from dinoscope.models.encoder import Encoder
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["find_rows", "image_info", "look_alikes", "mean_vector", "numbers", "reasons", "search"]
 
@@ -61,14 +67,20 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
     if classifier is not None:
         verdict = _verdict(collection, classifier.left_out(collection.vectors, [at])[0], classifier.set_level)
     return ImageInfo(
-        row=row, id=collection.ids[at], label=_text(collection.labels[at]), split=_text(collection.splits[at]),
-        cluster=cluster, width=width, height=height, verdict=verdict,
+        row=row,
+        id=collection.ids[at],
+        label=_text(collection.labels[at]),
+        split=_text(collection.splits[at]),
+        cluster=cluster,
+        width=width,
+        height=height,
+        verdict=verdict,
         neighbors=look_alikes(collection, collection.vectors[at], k, without=[at]),
-    )  # fmt: skip
+    )
 
 
 def look_alikes(
-    collection: Collection, vector: NDArray[np.float32], k: int, without: ArrayLike = ()
+    collection: OpenedCollection, vector: NDArray[np.float32], k: int, without: ArrayLike = ()
 ) -> list[MatchInfo]:
     """Return the images most like a vector (D,), by exact cosine similarity, but for those at some positions."""
     similarity = collection.vectors @ vector
@@ -77,7 +89,7 @@ def look_alikes(
     return _matches(collection, order, similarity[order])
 
 
-def mean_vector(collection: Collection, rows: Sequence[int]) -> tuple[NDArray[np.float32], list[int]]:
+def mean_vector(collection: OpenedCollection, rows: Sequence[int]) -> tuple[NDArray[np.float32], list[int]]:
     """Return the direction of several images together (D,) and their positions.
 
     Raises:
@@ -94,9 +106,14 @@ def mean_vector(collection: Collection, rows: Sequence[int]) -> tuple[NDArray[np
 
 
 def search(
-    data: ModelData, vector: NDArray[np.float32], k: int, map_name: str | None, classifier: Classifier | None,
-    *, inside: bool = False,
-) -> SearchAnswer:  # fmt: skip
+    data: ModelData,
+    vector: NDArray[np.float32],
+    k: int,
+    map_name: str | None,
+    classifier: Classifier | None,
+    *,
+    inside: bool = False,
+) -> SearchAnswer:
     """Say what an image from outside looks like, where it lies on a map, and what its neighbours call it.
 
     The similarities to all images are computed once, for all three; ``inside``, the look-alikes count by their parts.
@@ -118,7 +135,7 @@ def search(
         verdict = _verdict(collection, said, classifier.set_level)
     matches, parts = _matches(collection, nearest[:k], similarity[nearest[:k]]), None
     if inside:
-        spots = collection.search_inside(vector, k)
+        spots = search_inside(collection, vector, k)
         matches = [MatchInfo(row=s.row, id=s.id, label=s.label, similarity=s.similarity) for s in spots]
         sizes = [collection.sizes[collection.position(spot.row)].tolist() for spot in spots]
         parts = [
@@ -126,10 +143,12 @@ def search(
             for spot, size in zip(spots, sizes, strict=True)
         ]
     return SearchAnswer(
-        matches=matches, parts=parts, verdict=verdict,
+        matches=matches,
+        parts=parts,
+        verdict=verdict,
         place=None if map_name is None else _place(data, map_name, vector, nearest),
         seconds=time.perf_counter() - began,
-    )  # fmt: skip
+    )
 
 
 def reasons(data: ModelData, query: int | NDArray[np.float32], rows: Sequence[int], encoder: Encoder) -> Reasons:
@@ -143,7 +162,7 @@ def reasons(data: ModelData, query: int | NDArray[np.float32], rows: Sequence[in
         position_of(collection, query)  # or there is no such image
     positions = [position_of(collection, each) for each in rows]
     listed = []
-    for at, found in zip(positions, collection.reasons(query, rows, encoder=encoder), strict=True):
+    for at, found in zip(positions, find_reasons(collection, query, rows, encoder=encoder), strict=True):
         width, height = collection.sizes[at].tolist()
         heat = np.maximum(found.heat, 0)
         share = np.rint(255 * heat / max(float(heat.max()), 1e-9)).astype(int).ravel()
@@ -152,7 +171,7 @@ def reasons(data: ModelData, query: int | NDArray[np.float32], rows: Sequence[in
     return Reasons(reasons=listed)
 
 
-def find_rows(collection: Collection, text: str) -> list[int]:
+def find_rows(collection: OpenedCollection, text: str) -> list[int]:
     """Return the rows of the images whose id holds a text, whatever its case; at most 1,000."""
     wanted = text.casefold()
     found: list[int] = []
@@ -176,34 +195,46 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: b
     if len(collection) >= 3 and data.clusters is not None:
         # scores() clusters with these settings and no others; what it found would take the place of what is shown
         usual = data.clusters == {"method": "kmeans", "k": data.clusters.get("k"), "seed": 0}
-        told = collection.scores(data.clusters["k"]) if usual else ()
+        told = all_scores(collection, data.clusters["k"]) if usual else ()
         scores += [
             ScoreInfo(name=each.name, value=each.value, meaning=each.meaning)
-            for each in told if not each.name.startswith("map:") and not each.name.endswith("on the map")
-        ]  # fmt: skip
+            for each in told
+            if not each.name.startswith("map:") and not each.name.endswith("on the map")
+        ]
     found = _explanation(data, settings) if explain else None
     clusters, confusion = _cluster_infos(data, found)
     return Numbers(
         scores=[each for each in scores if math.isfinite(each.value)],
-        clusters=clusters, confusion=confusion, evaluation=_evaluation(collection) if evaluate else None,
+        clusters=clusters,
+        confusion=confusion,
+        evaluation=_evaluation(collection) if evaluate else None,
         explained=None if found is None else _explained(found),
-    )  # fmt: skip
+    )
 
 
 def _map_scores(data: ModelData, settings: dict[str, Any]) -> list[ScoreInfo]:
     if len(data.collection) < 3:
         return []
-    told = data.collection.map_quality(**settings)
+    told = map_quality(data.collection, **settings)
     scores = [
-        ("map: trustworthiness", told.trustworthiness,
-         f"are neighbours on the map true ones, by rank, {told.k} nearest; 1 is best, 0.5 is chance"),
+        (
+            "map: trustworthiness",
+            told.trustworthiness,
+            f"are neighbours on the map true ones, by rank, {told.k} nearest; 1 is best, 0.5 is chance",
+        ),
         ("map: continuity", told.continuity, "are true neighbours neighbours on the map; 1 is best, 0.5 is chance"),
-        ("map: neighbours kept", told.neighbors_kept,
-         f"share of the {told.k} true nearest neighbours that are among the {told.k} nearest on the map"),
-        ("map: rank correlation", told.rank_correlation,
-         "do far images lie far apart on the map: its large picture; 1 is best"),
+        (
+            "map: neighbours kept",
+            told.neighbors_kept,
+            f"share of the {told.k} true nearest neighbours that are among the {told.k} nearest on the map",
+        ),
+        (
+            "map: rank correlation",
+            told.rank_correlation,
+            "do far images lie far apart on the map: its large picture; 1 is best",
+        ),
         ("labels: silhouette on the map", told.silhouette_map, "how well the labels are separated on the map; -1 to 1"),
-    ]  # fmt: skip
+    ]
     return [ScoreInfo(name=name, value=value, meaning=text) for name, value, text in scores if value is not None]
 
 
@@ -212,18 +243,25 @@ def _explanation(data: ModelData, settings: dict[str, Any]) -> Explanation | Non
 
     if len(data.collection) < FEWEST or data.clusters is None:
         return None
-    return data.collection.explanation(cluster_settings=data.clusters, map_settings=settings)
+    return explain_map(data.collection, cluster_settings=data.clusters, map_settings=settings)
 
 
 def _explained(found: Explanation) -> Explained:
     from dinoscope.wording.explanation import conclusions, direction_in_words
 
     labels, *listed = [
-        None if each is None else PropertyInfo(
-            name=each.name, embedding=each.embedding, map=each.map, within_labels=each.within_labels,
-            by_labels=each.by_labels, rises=direction_in_words(each),
-        ) for each in (found.labels, *found.properties)
-    ]  # fmt: skip
+        None
+        if each is None
+        else PropertyInfo(
+            name=each.name,
+            embedding=each.embedding,
+            map=each.map,
+            within_labels=each.within_labels,
+            by_labels=each.by_labels,
+            rises=direction_in_words(each),
+        )
+        for each in (found.labels, *found.properties)
+    ]
     return Explained(labels=labels, properties=[each for each in listed if each], conclusions=conclusions(found))
 
 
@@ -234,7 +272,7 @@ def _cluster_infos(data: ModelData, found: Explanation | None) -> tuple[list[Clu
         return [], None
     collection = data.collection
     labels, medoids = data.stored_clusters()
-    quality = collection.judge(**data.clusters).quality
+    quality = judge_clusters(collection, **data.clusters).quality
     infos, names = [], sorted({str(label) for label in collection.labels if label is not None})
     place = {name: column for column, name in enumerate(names)}
     fits = 0 < len(medoids) * len(names) <= _MOST_CELLS
@@ -244,21 +282,27 @@ def _cluster_infos(data: ModelData, found: Explanation | None) -> tuple[list[Clu
         named = Counter(str(label) for label in collection.labels[members] if label is not None)
         for label, count in named.items() if fits else ():
             counts[number, place[label]] = count
-        infos.append(ClusterInfo(
-            cluster=number, size=len(members), medoid=int(collection.rows[medoid]),
-            cohesion=float(quality.cohesion[number]), purity=_finite(float(quality.purity[number])),
-            labels=named.most_common(10), traits="" if found is None else traits_in_words(found, number),
-        ))  # fmt: skip
+        infos.append(
+            ClusterInfo(
+                cluster=number,
+                size=len(members),
+                medoid=int(collection.rows[medoid]),
+                cohesion=float(quality.cohesion[number]),
+                purity=_finite(float(quality.purity[number])),
+                labels=named.most_common(10),
+                traits="" if found is None else traits_in_words(found, number),
+            )
+        )
     if not fits:
         return infos, None
     return infos, Table(rows=[str(number) for number in range(len(infos))], columns=names, counts=counts.tolist())
 
 
-def _evaluation(collection: Collection) -> LabelEvaluation | None:
+def _evaluation(collection: OpenedCollection) -> LabelEvaluation | None:
     if not can_judge(collection):
         return None
     try:
-        found = collection.evaluate()
+        found = evaluate_labels(collection)
     except InputError:  # too few images of a split have a label
         return None
     place = {str(name): at for at, name in enumerate(found.names)}
@@ -267,10 +311,12 @@ def _evaluation(collection: Collection) -> LabelEvaluation | None:
     wrong = [(place[each.true], place[each.predicted], each.images) for each in found.confusions]
     right = [(at, at, round(each.recall * each.images)) for at, each in enumerate(told) if each.images]
     return LabelEvaluation(
-        accuracy=found.accuracy, labels=[each.label for each in told],
-        precision=[_finite(each.precision) for each in told], recall=[_finite(each.recall) for each in told],
+        accuracy=found.accuracy,
+        labels=[each.label for each in told],
+        precision=[_finite(each.precision) for each in told],
+        recall=[_finite(each.recall) for each in told],
         confusion=[cell for cell in right + wrong if cell[2]],
-    )  # fmt: skip
+    )
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
@@ -281,22 +327,32 @@ def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     return reached[np.argsort(-values[reached], kind="stable")[:k]]
 
 
-def _matches(collection: Collection, positions: NDArray[np.intp], similarities: NDArray[np.float32]) -> list[MatchInfo]:
+def _matches(
+    collection: OpenedCollection, positions: NDArray[np.intp], similarities: NDArray[np.float32]
+) -> list[MatchInfo]:
     return [
-        MatchInfo(row=int(collection.rows[at]), id=collection.ids[at], label=_text(collection.labels[at]),
-                  similarity=float(np.clip(similarity, -1, 1)))
+        MatchInfo(
+            row=int(collection.rows[at]),
+            id=collection.ids[at],
+            label=_text(collection.labels[at]),
+            similarity=float(np.clip(similarity, -1, 1)),
+        )
         for at, similarity in zip(positions.tolist(), similarities.tolist(), strict=True)
-    ]  # fmt: skip
+    ]
 
 
-def _verdict(collection: Collection, verdict: Verdict, set_level: float) -> VerdictInfo:
+def _verdict(collection: OpenedCollection, verdict: Verdict, set_level: float) -> VerdictInfo:
     at = np.asarray([voter.position for voter in verdict.voters], np.intp)
     similarities = np.asarray([voter.similarity for voter in verdict.voters], np.float32)
     return VerdictInfo(
-        label=str(verdict.label), probability=verdict.probability, set=[str(each) for each in verdict.label_set],
-        set_level=set_level, unknown=verdict.unknown, percentile=_finite(verdict.percentile),
+        label=str(verdict.label),
+        probability=verdict.probability,
+        set=[str(each) for each in verdict.label_set],
+        set_level=set_level,
+        unknown=verdict.unknown,
+        percentile=_finite(verdict.percentile),
         voters=_matches(collection, at, similarities),
-    )  # fmt: skip
+    )
 
 
 def _place(

@@ -22,7 +22,7 @@ from dinoscope.storage.manifest import FORMAT
 from dinoscope.storage.tables import write_table
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["as_csv", "as_list", "safe_name", "write_collection"]
 
@@ -60,7 +60,7 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     return out.getvalue()
 
 
-def as_list(collection: Collection, rows: Sequence[int]) -> str:
+def as_list(collection: OpenedCollection, rows: Sequence[int]) -> str:
     """Return the ids of images, one a line; a line break in one is written with a backslash.
 
     Raises:
@@ -82,7 +82,7 @@ def safe_name(name: str) -> str:
     return f"{kept}_" if kept.split(".")[0].strip().lower() in _RESERVED else kept
 
 
-def write_collection(collection: Collection, key: str, rows: Sequence[int], name: str) -> str:
+def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int], name: str) -> str:
     """Write images with their vectors and thumbnails as a collection beside this one; return its name.
 
     It is a source of its own: embedding the old source into it again would bring everything back, and is refused.
@@ -117,7 +117,7 @@ def write_collection(collection: Collection, key: str, rows: Sequence[int], name
     return name
 
 
-def _write(collection: Collection, key: str, positions: list[int], name: str, folder: Path) -> None:
+def _write(collection: OpenedCollection, key: str, positions: list[int], name: str, folder: Path) -> None:
     import pyarrow as pa
 
     rows = np.arange(len(positions), dtype=np.int64)
@@ -129,14 +129,18 @@ def _write(collection: Collection, key: str, positions: list[int], name: str, fo
     columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
     write_table(folder / "images.parquet", columns, {"source": source})
     shutil.copyfile(folder / "images.parquet", folder / "images.parquet.bak")
-    write_table(folder / "details" / "part-00000.parquet", {
-        "row": rows,
-        "width": sizes[:, 0],
-        "height": sizes[:, 1],
-        "thumbnail": pa.array(collection.thumbnails(positions), pa.binary()),
-        "error": pa.array([None] * len(rows), pa.string()),
-        "transient": np.zeros(len(rows), bool),
-    }, group=_GROUP)  # fmt: skip
+    write_table(
+        folder / "details" / "part-00000.parquet",
+        {
+            "row": rows,
+            "width": sizes[:, 0],
+            "height": sizes[:, 1],
+            "thumbnail": pa.array(collection.thumbnails(positions), pa.binary()),
+            "error": pa.array([None] * len(rows), pa.string()),
+            "transient": np.zeros(len(rows), bool),
+        },
+        group=_GROUP,
+    )
     write_json(folder / "vectors" / key / "model.json", collection.model, checked=True)
     vectors = {"row": rows, "vector": collection.vectors[positions]}
     write_table(folder / "vectors" / key / "part-00000.parquet", vectors)

@@ -7,21 +7,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dinoscope.explorer.types import Finding, Findings, PairQuestion
+from dinoscope.stages.answers import pairs_to_answer, threshold_fit
+from dinoscope.stages.findings import all_findings, dismissed_keys
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
-    from dinoscope.collection import Collection
     from dinoscope.stages.findings import Findings as Found
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["findings", "pair_question"]
 
 _EVIDENCE = 8
 
 
-def findings(collection: Collection) -> Findings:
+def findings(collection: OpenedCollection) -> Findings:
     """Return everything to look at, the surest of each kind first."""
-    found = collection.findings()
-    gone = collection.dismissed()
+    found = all_findings(collection)
+    gone = dismissed_keys(collection)
     rows = collection.rows
     listed: list[Finding] = []
 
@@ -45,14 +47,17 @@ def findings(collection: Collection) -> Findings:
         text = f"lies {factor:.1f} times as far from its neighbours as they from theirs"
         add("outlier", key, [at], near[:_EVIDENCE], text=text, suggestion=None, score=factor)
     _add_label_errors(collection, found, add)
-    fit = collection.threshold_fit()
+    fit = threshold_fit(collection)
     return Findings(
-        findings=listed, self_test=_explain(found.self_test, collection), threshold=copies.threshold,
-        suggested=copies.suggested, answers=fit.answers if fit.enough else 0,
-    )  # fmt: skip
+        findings=listed,
+        self_test=_explain(found.self_test, collection),
+        threshold=copies.threshold,
+        suggested=copies.suggested,
+        answers=fit.answers if fit.enough else 0,
+    )
 
 
-def _add_label_errors(collection: Collection, found: Found, add: Any) -> None:
+def _add_label_errors(collection: OpenedCollection, found: Found, add: Any) -> None:
     errors = found.label_errors
     if errors is None:
         return
@@ -64,7 +69,7 @@ def _add_label_errors(collection: Collection, found: Found, add: Any) -> None:
         add("label_error", key, [at], near, text=text, suggestion=suggested, score=float(errors.scores[number]))
 
 
-def _explain(test: SelfTest | None, collection: Collection) -> str | None:
+def _explain(test: SelfTest | None, collection: OpenedCollection) -> str | None:
     if test is None:
         return None
     if math.isnan(test.precision):
@@ -77,15 +82,22 @@ def _explain(test: SelfTest | None, collection: Collection) -> str | None:
     )
 
 
-def pair_question(collection: Collection) -> PairQuestion:
+def pair_question(collection: OpenedCollection) -> PairQuestion:
     """Return the pair that should be answered next, and what the answers so far say."""
     from dinoscope.analysis.cleaning.threshold import ENOUGH
 
-    asked, fit = collection.pairs_to_answer(1), collection.threshold_fit()
+    asked, fit = pairs_to_answer(collection, 1), threshold_fit(collection)
     at = fit.at(fit.used)
     known = fit.enough and fit.pairs[at] > 0
     return PairQuestion(
-        rows=list(asked[0].rows) if asked else None, same=fit.same, different=fit.different, unsure=fit.unsure,
-        enough=ENOUGH, suggested=fit.suggested, threshold=fit.used, pairs=int(fit.pairs[at]),
-        precision=fit.precision[at].tolist() if known else None, recall=fit.recall[at].tolist() if known else None,
-    )  # fmt: skip
+        rows=list(asked[0].rows) if asked else None,
+        same=fit.same,
+        different=fit.different,
+        unsure=fit.unsure,
+        enough=ENOUGH,
+        suggested=fit.suggested,
+        threshold=fit.used,
+        pairs=int(fit.pairs[at]),
+        precision=fit.precision[at].tolist() if known else None,
+        recall=fit.recall[at].tolist() if known else None,
+    )

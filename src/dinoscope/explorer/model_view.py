@@ -36,13 +36,17 @@ from dinoscope.explorer.types import (
     Sheets,
 )
 from dinoscope.sources.names import sort_naturally
-from dinoscope.stages.results import stored_settings
+from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.labels import predict_labels
+from dinoscope.stages.maps import make_map
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.properties import measured_properties
 from dinoscope.storage.files import read_json
 from dinoscope.storage.manifest import list_models, read_model
 from dinoscope.storage.tables import list_parts, read_table
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["NO_CODE", "MapScale", "ModelData", "Unknown", "can_judge", "collection_info", "model_infos", "position_of"]
 
@@ -62,9 +66,13 @@ _NUMBERS = {
     "familiarity": ("Familiarity", "share of the labelled images that lie at least as far from all others"),
 }
 _TRUST = NumberColumn(
-    name="trust", title="Trust", description="share of an image's true neighbours that are near it on this map",
-    min=0, max=1, per_map=True,
-)  # fmt: skip
+    name="trust",
+    title="Trust",
+    description="share of an image's true neighbours that are near it on this map",
+    min=0,
+    max=1,
+    per_map=True,
+)
 
 
 class Unknown(InputError):
@@ -110,46 +118,56 @@ class ModelData:
         state: A digest that changes whenever any array does: with what is stored, and with what makes arrays of it.
     """
 
-    def __init__(self, collection: Collection, key: str) -> None:
+    def __init__(self, collection: OpenedCollection, key: str) -> None:
         self.collection, self.key = collection, key
         self._coordinates: dict[str, NDArray[np.float32]] = {}  # of the maps that were asked for: 8 bytes an image
-        found = stored_settings(collection, "clusters")
+        found = collection.results.stored("clusters")
         self.clusters: dict[str, Any] | None = found[0] if found else None
         asked = {"k": 20, "set_level": 0.9, "refuse": 0.05}  # what predictions() asks for
-        self.predicted = any(asked.items() <= each.items() for each in stored_settings(collection, "predictions"))
-        self.measured = bool(stored_settings(collection, "properties"))
+        self.predicted = any(asked.items() <= each.items() for each in collection.results.stored("predictions"))
+        self.measured = bool(collection.results.stored("properties"))
         self.state = digest_json(
-            __version__, collection.state, collection.label_state, digest_json(collection.ids.tolist()),
-            self.clusters, self.predicted, self.measured, tile_side(collection),
-        )  # fmt: skip
+            __version__,
+            collection.results.state,
+            collection.results.label_state,
+            digest_json(collection.ids.tolist()),
+            self.clusters,
+            self.predicted,
+            self.measured,
+            tile_side(collection),
+        )
 
     def view(self) -> ModelView:
         """Return what there is."""
         collection = self.collection
         return ModelView(
-            key=self.key, count=len(collection), state=self.state, columns=self._columns(), maps=self.maps(),
-            sheets=Sheets(
-                tile=self.tile, columns=COLUMNS, rows=COLUMNS, count=-(-len(collection) // COLUMNS**2),
-            ),
+            key=self.key,
+            count=len(collection),
+            state=self.state,
+            columns=self._columns(),
+            maps=self.maps(),
+            sheets=Sheets(tile=self.tile, columns=COLUMNS, rows=COLUMNS, count=-(-len(collection) // COLUMNS**2)),
             failures=[FailureInfo(row=f.row, id=f.id, reason=f.reason) for f in collection.failures],
-        )  # fmt: skip
+        )
 
     def preparations(self) -> dict[str, Callable[[], Any]]:
         """Return what makes answers quick and is not there yet: verdicts, predictions, clusters, properties."""
-        from dinoscope.stages.labels import classifier
+        from dinoscope.stages.labels import load_classifier
 
         collection, work = self.collection, dict[str, Callable[[], Any]]()
         labels = {label: at for at, label in enumerate(collection.labels.tolist()) if label is not None}
         if can_judge(collection):
-            work["classifier"] = lambda: classifier(collection)
+            work["classifier"] = lambda: load_classifier(collection)
             examples = list(labels.values())[:_WARMED]
-            work["verdicts"] = lambda: classifier(collection).left_out(collection.vectors, examples)
+            work["verdicts"] = lambda: load_classifier(collection).left_out(collection.vectors, examples)
             if not self.predicted:
-                work["predictions"] = collection.predictions
+                work["predictions"] = lambda: predict_labels(collection)
         if self.clusters is None and len(collection) >= 3:
-            work["clusters"] = lambda: collection.clusters(len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None)
+            work["clusters"] = lambda: find_clusters(
+                collection, len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None
+            )
         if not self.measured and len(collection) <= _MOST_MEASURED:
-            work["properties"] = collection.properties
+            work["properties"] = lambda: measured_properties(collection)
         return work
 
     @cached_property
@@ -186,10 +204,14 @@ class ModelData:
         """Return what maps there are."""
         stored = self._stored_maps()
         return [
-            MapInfo(id=name, title=_map_title(name, settings), ready=settings in stored or len(self.collection) < 2,
-                    settings={key: value for key, value in settings.items() if key != "method"})
+            MapInfo(
+                id=name,
+                title=_map_title(name, settings),
+                ready=settings in stored or len(self.collection) < 2,
+                settings={key: value for key, value in settings.items() if key != "method"},
+            )
             for name, settings in self.map_settings().items()
-        ]  # fmt: skip
+        ]
 
     def is_ready(self, name: str) -> bool:
         """Tell whether a map need not be computed."""
@@ -205,7 +227,7 @@ class ModelData:
         if name not in self._coordinates:
             settings, count = self.settings_of(name), len(self.collection)
             zeros = np.zeros((count, 2), np.float32)
-            self._coordinates[name] = self.collection.map(**settings) if count > 1 else zeros
+            self._coordinates[name] = make_map(self.collection, **settings) if count > 1 else zeros
         return self._coordinates[name]
 
     def method(self, name: str) -> Method:
@@ -225,7 +247,7 @@ class ModelData:
         if count < 3:
             return np.full(count, np.nan, "<f4")
         # what map_quality calls kept, without the rest of it, which takes a minute for 70,000 images
-        graph = self.collection.neighbors()
+        graph = neighbor_graph(self.collection)
         k = min(15, (count - 1) // 2, graph.k)
         nearby = map_neighbors(coordinates.astype(np.float64), k)
         kept = np.empty(count, "<f4")
@@ -235,12 +257,12 @@ class ModelData:
         return kept
 
     def _stored_maps(self) -> list[dict[str, Any]]:
-        return [each for each in stored_settings(self.collection, "map") if each.get("dims", 2) == 2]
+        return [each for each in self.collection.results.stored("map") if each.get("dims", 2) == 2]
 
     def stored_clusters(self) -> tuple[NDArray[np.int32], list[int]]:
         """Return the cluster of each image (N,), -1 for none, and each cluster's medoid; there must be clusters."""
         # not by Collection.clusters, which computes their centres, too
-        columns, meta = self.collection.stage("clusters", self.clusters or {}, _never)
+        columns, meta = self.collection.results.run("clusters", self.clusters or {}, _never)
         return columns["labels"], meta["medoids"]
 
     # --- columns ----------------------------------------------------------------------------------------------------
@@ -254,7 +276,7 @@ class ModelData:
         if name in self._categories:
             return self._categories[name].codes
         if name in _NUMBERS and self.predicted:
-            found = self.collection.predictions()
+            found = predict_labels(self.collection)
             values = {"probability": found.probabilities, "own": found.own, "familiarity": found.familiarity}[name]
             return values.astype("<f4")
         if name in self._properties:
@@ -264,10 +286,15 @@ class ModelData:
 
     def _columns(self) -> list[Column]:
         columns: list[Column] = [
-            CategoryColumn(name=name, title=each.title, description=each.description, values=each.values,
-                           counts=np.bincount(each.codes[each.codes != NO_CODE], minlength=len(each.values)).tolist())
+            CategoryColumn(
+                name=name,
+                title=each.title,
+                description=each.description,
+                values=each.values,
+                counts=np.bincount(each.codes[each.codes != NO_CODE], minlength=len(each.values)).tolist(),
+            )
             for name, each in self._categories.items()
-        ]  # fmt: skip
+        ]
         if self.predicted:
             columns += [
                 NumberColumn(name=name, title=title, description=text, min=0, max=1, per_map=False)
@@ -275,10 +302,16 @@ class ModelData:
             ]
         columns.append(_TRUST)
         columns += [
-            NumberColumn(name=name, title=name.capitalize(), min=0, max=1, per_map=False,
-                         description=f"share of the images that have less of it: {PROPERTIES[name].meaning}")
+            NumberColumn(
+                name=name,
+                title=name.capitalize(),
+                min=0,
+                max=1,
+                per_map=False,
+                description=f"share of the images that have less of it: {PROPERTIES[name].meaning}",
+            )
             for name in self._properties
-        ]  # fmt: skip
+        ]
         return columns
 
     @cached_property
@@ -286,11 +319,12 @@ class ModelData:
         """By rank, so that single extreme images take no colours from the others; those that vary."""
         from scipy.stats import rankdata
 
-        values = self.collection.properties() if self.measured else {}
+        values = measured_properties(self.collection) if self.measured else {}
         return {
             name: ((rankdata(each) - 0.5) / len(each)).astype("<f4")
-            for name, each in values.items() if np.ptp(each) > 0
-        }  # fmt: skip
+            for name, each in values.items()
+            if np.ptp(each) > 0
+        }
 
     @cached_property
     def _categories(self) -> dict[str, _Category]:
@@ -310,7 +344,7 @@ class ModelData:
         return columns
 
     def _predicted(self) -> dict[str, _Category]:
-        found = self.collection.predictions()
+        found = predict_labels(self.collection)
         agreement = np.full(len(found.labels), None, object)
         labelled = ~np.isnan(found.own)
         agrees = found.labels == np.asarray([str(label) for label in self.collection.labels])
@@ -328,9 +362,14 @@ def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, orig
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
     source = read_json(path / "collection.json")["source"]
     return CollectionInfo(
-        name=source["name"], kind=source["kind"], version=__version__, model=shown, models=list(models), live=True,
+        name=source["name"],
+        kind=source["kind"],
+        version=__version__,
+        model=shown,
+        models=list(models),
+        live=True,
         originals=originals,
-    )  # fmt: skip
+    )
 
 
 def model_infos(path: Path) -> list[ModelInfo]:
@@ -347,16 +386,22 @@ def model_infos(path: Path) -> list[ModelInfo]:
         images = int((~removed[held[held < len(removed)]]).sum())
         if images:
             told = read_model(path, key)
-            models.append(ModelInfo(
-                key=key, name=told["model"], dim=told["dim"], resolution=told.get("resolution"),
-                pooling=told.get("pooling", "cls"), images=images,
-            ))  # fmt: skip
+            models.append(
+                ModelInfo(
+                    key=key,
+                    name=told["model"],
+                    dim=told["dim"],
+                    resolution=told.get("resolution"),
+                    pooling=told.get("pooling", "cls"),
+                    images=images,
+                )
+            )
     if not models:
         raise CollectionError(f"{path} has no vectors yet: wait for the first, or run 'dinoscope embed' again")
     return models
 
 
-def position_of(collection: Collection, row: int) -> int:
+def position_of(collection: OpenedCollection, row: int) -> int:
     """Return the position of a row.
 
     Raises:
@@ -368,7 +413,7 @@ def position_of(collection: Collection, row: int) -> int:
         raise Unknown(str(error)) from None
 
 
-def can_judge(collection: Collection) -> bool:
+def can_judge(collection: OpenedCollection) -> bool:
     """Tell whether there are two images with a label, so that others can be named."""
     return sum(label is not None for label in collection.labels) >= 2
 

@@ -14,8 +14,8 @@ from dinoscope.errors import CollectionError, ImageError
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
     from dinoscope.sources.base import ImageSource
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
 
@@ -28,13 +28,13 @@ _PICTURE = 1600  # longest side of a large picture
 _VERSION = 1  # raise it when the same thumbnails would give another sheet
 
 
-def tile_side(collection: Collection) -> int:
+def tile_side(collection: OpenedCollection) -> int:
     """Return the side of a tile in pixels: that of the largest thumbnail, in steps of 8, at most 64."""
     largest = int(collection.sizes.max(initial=1))
     return min(_TILE, -(-max(largest, 8) // 8) * 8)
 
 
-def sheet(collection: Collection, index: int, tile: int) -> tuple[bytes, bool]:
+def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, bool]:
     """Return a sheet as WebP, and whether it is complete: drawn when first asked for, then kept in the collection.
 
     Its key stays the same while its images do: one more image changes the last sheet alone, and models share them. A
@@ -120,7 +120,7 @@ class Originals:
         return out.getvalue()
 
 
-def large_picture(collection: Collection, position: int, originals: Originals | None) -> bytes:
+def large_picture(collection: OpenedCollection, position: int, originals: Originals | None) -> bytes:
     """Return the largest picture of an image that is at hand, PNG or JPEG: its original, or its thumbnail.
 
     Raises:
@@ -144,7 +144,7 @@ def _is_whole(sheet: bytes) -> bool:
     return sheet[:4] == b"RIFF" and int.from_bytes(sheet[4:8], "little") + 8 == len(sheet)
 
 
-def _thumbnails(collection: Collection, positions: Sequence[int]) -> list[bytes | None]:
+def _thumbnails(collection: OpenedCollection, positions: Sequence[int]) -> list[bytes | None]:
     """Return the thumbnails, None for those that are lost."""
     try:
         return list(collection.thumbnails(positions))

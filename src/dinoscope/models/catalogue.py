@@ -62,37 +62,71 @@ class Model:
 
 def _bundled(name: str, resolution: int, megabytes: float, description: str) -> Model:
     return Model(
-        name, f"bundled; {description}", "bundled", f"{name}.onnx", resolution, dim=256, licence="Apache-2.0",
+        name,
+        f"bundled; {description}",
+        "bundled",
+        f"{name}.onnx",
+        resolution,
+        dim=256,
+        licence="Apache-2.0",
         megabytes=megabytes,
-    )  # fmt: skip
+    )
 
 
 def _dino(name: str, repo: str, patch: int, dim: int, megabytes: float, description: str) -> Model:
     return Model(
-        name, f"DINO (2021), {description}; saw ImageNet-1k", "dino", resolution=224, dim=dim, patch=patch,
-        licence="Apache-2.0", megabytes=megabytes, repo=repo,
-    )  # fmt: skip
+        name,
+        f"DINO (2021), {description}; saw ImageNet-1k",
+        "dino",
+        resolution=224,
+        dim=dim,
+        patch=patch,
+        licence="Apache-2.0",
+        megabytes=megabytes,
+        repo=repo,
+    )
 
 
 def _dinov2(size: str, dim: int, megabytes: float, description: str) -> tuple[Model, Model]:
     plain = Model(
-        f"dinov2-{size}", f"DINOv2 (2023), {description}; saw 142 million images", "dinov2", resolution=224, dim=dim,
-        patch=14, licence="Apache-2.0", megabytes=megabytes, repo=f"facebook/dinov2-{size}",
-    )  # fmt: skip
+        f"dinov2-{size}",
+        f"DINOv2 (2023), {description}; saw 142 million images",
+        "dinov2",
+        resolution=224,
+        dim=dim,
+        patch=14,
+        licence="Apache-2.0",
+        megabytes=megabytes,
+        repo=f"facebook/dinov2-{size}",
+    )
     registers = Model(
-        f"dinov2-with-registers-{size}", f"DINOv2 with registers (2023), {description}; cleaner patches", "dinov2",
-        resolution=224, dim=dim, patch=14, licence="Apache-2.0", megabytes=megabytes,
+        f"dinov2-with-registers-{size}",
+        f"DINOv2 with registers (2023), {description}; cleaner patches",
+        "dinov2",
+        resolution=224,
+        dim=dim,
+        patch=14,
+        licence="Apache-2.0",
+        megabytes=megabytes,
         repo=f"facebook/dinov2-with-registers-{size}",
-    )  # fmt: skip
+    )
     return plain, registers
 
 
 def _dinov3(size: str, dim: int, megabytes: float, description: str, open_model: str) -> Model:
     return Model(
-        f"dinov3-{size}", f"DINOv3 (2025), {description}; saw 1,689 million images", "dinov3", resolution=224, dim=dim,
-        patch=16, licence="DINOv3", megabytes=megabytes, repo=f"facebook/dinov3-{size}-pretrain-lvd1689m", gated=True,
+        f"dinov3-{size}",
+        f"DINOv3 (2025), {description}; saw 1,689 million images",
+        "dinov3",
+        resolution=224,
+        dim=dim,
+        patch=16,
+        licence="DINOv3",
+        megabytes=megabytes,
+        repo=f"facebook/dinov3-{size}-pretrain-lvd1689m",
+        gated=True,
         open_model=open_model,
-    )  # fmt: skip
+    )
 
 
 _SMALL, _BASE, _LARGE, _GIANT = (
@@ -127,8 +161,13 @@ MODELS: dict[str, Model] = {
 # What the hub allows: an owner and a name, of letters, digits, dots, dashes and underscores.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _MEASURED = {
-    "mini": 1270, "mini-fashion": 2320, "dinov2-small": 14, "dinov2-base": 3.6, "dino-vits16": 18, "dino-vitb16": 4.9,
-}  # fmt: skip
+    "mini": 1270,
+    "mini-fashion": 2320,
+    "dinov2-small": 14,
+    "dinov2-base": 3.6,
+    "dino-vits16": 18,
+    "dino-vitb16": 4.9,
+}
 MODELS.update({name: replace(MODELS[name], images_per_second=rate) for name, rate in _MEASURED.items()})
 
 

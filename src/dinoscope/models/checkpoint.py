@@ -249,14 +249,19 @@ def _geometry(path: Path, tensors: dict[str, Tensor], depth: int, config: dict[s
         )
     registers = tensors["registers"].shape[1] if "registers" in tensors else 0
     return Geometry(
-        dim, depth, int(heads), patch, registers, grid,
+        dim,
+        depth,
+        int(heads),
+        patch,
+        registers,
+        grid,
         gated=gated,
         layer_scale=any(".scale" in name for name in tensors),
         eps=float(config.get("layer_norm_eps", 1e-6 if grid else 1e-5)),
         rope_base=float(config.get("rope_theta", 100.0)),
         # as upstream: the models with registers were published with the antialiased interpolation
         antialias=bool(grid and registers),
-    )  # fmt: skip
+    )
 
 
 def _grid(path: Path, position: Tensor | None) -> int:
@@ -274,9 +279,12 @@ def _check_complete(path: Path, tensors: dict[str, Tensor], geometry: Geometry) 
     """Refuse weights of which some are missing or of a wrong shape, before the runtime trips over them."""
     dim, patch = geometry.dim, geometry.patch
     expected: dict[str, tuple[int, ...]] = {
-        "cls": (1, 1, dim), "patch.weight": (dim, 3, patch, patch), "patch.bias": (dim,),
-        "norm.weight": (dim,), "norm.bias": (dim,),
-    }  # fmt: skip
+        "cls": (1, 1, dim),
+        "patch.weight": (dim, 3, patch, patch),
+        "patch.bias": (dim,),
+        "norm.weight": (dim,),
+        "norm.bias": (dim,),
+    }
     hidden = tensors["0.up.weight"].shape[0] if "0.up.weight" in tensors else 4 * dim
     expected |= {name: (1, tensors[name].shape[1], dim) for name in ("position", "registers") if name in tensors}
     for block in range(geometry.depth):

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope._version import __version__
+from dinoscope.base.machine import this_machine
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL
@@ -103,9 +105,13 @@ class Encoder:
 
     @classmethod
     def from_description(
-        cls, description: dict[str, Any], *, weights: str | None = None, device: str = "auto",
+        cls,
+        description: dict[str, Any],
+        *,
+        weights: str | None = None,
+        device: str = "auto",
         threads: int | None = None,
-    ) -> Encoder:  # fmt: skip
+    ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
 
         Args:
@@ -148,11 +154,22 @@ class Encoder:
     def describe(self) -> dict[str, Any]:
         """Return what is stored beside the vectors: enough to make more of the same; no path."""
         return {
-            "model": self.model.name, "dim": self.dim, "resolution": self.resolution, "pooling": self.pooling,
-            "pad": self._pad, "upstream": self._upstream, "preprocessing": self.preprocessing.key,
-            "precision": self.precision, "weights_sha256": self.weights_sha256, "licence": self.model.licence,
+            "model": self.model.name,
+            "dim": self.dim,
+            "resolution": self.resolution,
+            "pooling": self.pooling,
+            "pad": self._pad,
+            "upstream": self._upstream,
+            "preprocessing": self.preprocessing.key,
+            "precision": self.precision,
+            "weights_sha256": self.weights_sha256,
+            "licence": self.model.licence,
             "local": self.model.path is not None,
-        }  # fmt: skip
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what computes the vectors on this machine, for the record."""
+        return {"dinoscope": __version__, "device": self.device, "precision": self.precision, **this_machine()}
 
     def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Bring one image to the square that the model sees; see ``dinoscope.models.preprocess``.

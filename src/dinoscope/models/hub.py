@@ -228,9 +228,13 @@ def _transfer(remote: _Remote, model: Model, blob: Path) -> None:
     try:
         with part.open("ab") as file:
             http_get(
-                remote.url, file, resume_size=have, headers=_headers(), expected_size=size,
+                remote.url,
+                file,
+                resume_size=have,
+                headers=_headers(),
+                expected_size=size,
                 displayed_filename=remote.name,
-            )  # fmt: skip
+            )
             file.flush()
             os.fsync(file.fileno())
     except Exception as error:

@@ -109,9 +109,13 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
 def _describe(model: Model, repo: str, weights: Path) -> PackedModel:
     paths = [path for path in (weights, weights.with_name(CONFIG)) if path.is_file()]
     return PackedModel(
-        model.name, repo, weights.parent.name, model.licence, LICENCE_LINKS.get(model.licence, ""),
+        model.name,
+        repo,
+        weights.parent.name,
+        model.licence,
+        LICENCE_LINKS.get(model.licence, ""),
         tuple(PackedFile(path.name, path.stat().st_size, sha256(path)) for path in paths),
-    )  # fmt: skip
+    )
 
 
 def _add(tar: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> None:

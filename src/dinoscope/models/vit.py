@@ -203,9 +203,15 @@ class _Graph:
         if shape.layer_scale:
             branch = self.add("Mul", branch, self.weight(scale))
         normed = self.add(
-            "SkipLayerNormalization", x, self.by_image(branch), self.weight(f"{norm}.weight"),
-            self.weight(f"{norm}.bias"), domain=_FUSED, outputs=4, epsilon=shape.eps,
-        )  # fmt: skip
+            "SkipLayerNormalization",
+            x,
+            self.by_image(branch),
+            self.weight(f"{norm}.weight"),
+            self.weight(f"{norm}.bias"),
+            domain=_FUSED,
+            outputs=4,
+            epsilon=shape.eps,
+        )
         return normed, f"{normed}_3"
 
 

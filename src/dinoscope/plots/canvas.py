@@ -111,16 +111,29 @@ def draw_legend(
         Line2D([], [], linestyle="", marker="o", markersize=7, color=color, label=f"{printable(name, 20)}  {count:,}")
         for name, count, color in lines
     ]
-    legend = axes.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9,
-                         labelcolor=ink, handletextpad=0.2, borderaxespad=0.2)  # fmt: skip
+    legend = axes.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        frameon=False,
+        fontsize=9,
+        labelcolor=ink,
+        handletextpad=0.2,
+        borderaxespad=0.2,
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
 def write_names(
-    figure: Figure, axes: Axes, points: NDArray[np.float64], members: NDArray[np.int64], names: Sequence[str],
-    colors: Sequence[str], dark: bool,
-) -> None:  # fmt: skip
+    figure: Figure,
+    axes: Axes,
+    points: NDArray[np.float64],
+    members: NDArray[np.int64],
+    names: Sequence[str],
+    colors: Sequence[str],
+    dark: bool,
+) -> None:
     """Write each coloured group's name in its midst, moved apart where two would overlap, and inside the axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.patheffects import withStroke
@@ -131,11 +144,21 @@ def write_names(
         if not own.any() or colors[group] == OTHER or not name:
             continue
         x, y = _seat(points, own)
-        texts.append(axes.text(
-            x, y, printable(name, 20), ha="center", va="center" if own.sum() > 3 else "top", color=INK[dark],
-            fontsize=10, fontweight="bold", path_effects=[withStroke(linewidth=3, foreground=PAPER[dark])],
-            zorder=5, parse_math=False,
-        ))  # fmt: skip
+        texts.append(
+            axes.text(
+                x,
+                y,
+                printable(name, 20),
+                ha="center",
+                va="center" if own.sum() > 3 else "top",
+                color=INK[dark],
+                fontsize=10,
+                fontweight="bold",
+                path_effects=[withStroke(linewidth=3, foreground=PAPER[dark])],
+                zorder=5,
+                parse_math=False,
+            )
+        )
     if not texts:
         return
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]

@@ -72,9 +72,14 @@ def match_order(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]
 
 
 def cluster_label_figure(
-    counts: ArrayLike, rows: Sequence[str], columns: Sequence[str], *, apart: int = 0, title: str = "",
+    counts: ArrayLike,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    apart: int = 0,
+    title: str = "",
     format: str = "png",
-) -> Picture:  # fmt: skip
+) -> Picture:
     """Draw how clusters fall on labels as a heat map, sorted by ``match_order``; each row sums to 100 %.
 
     Of more than 60 clusters or 40 labels, the rest is left out, which the caption tells.
@@ -146,11 +151,19 @@ def _heat_map(
     if cell >= 0.33:
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.005:
-                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
-                          color=PAPER[False] if share > 0.5 else INK)  # fmt: skip
+                axes.text(
+                    column,
+                    row,
+                    f"{100 * share:.0f}",
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color=PAPER[False] if share > 0.5 else INK,
+                )
     if title:
-        figure.text(0.15 / width, 1 - 0.12 / height, _short(title, 90), va="top", color=INK, fontsize=12,
-                    parse_math=False)  # fmt: skip
+        figure.text(
+            0.15 / width, 1 - 0.12 / height, _short(title, 90), va="top", color=INK, fontsize=12, parse_math=False
+        )
     caption = "percent of each cluster's labelled images (how many: in brackets) that have the label"
     caption += f"; {left_out} left out" if left_out else ""
     figure.text(0.15 / width, 0.14 / height, caption, color=_GREY, fontsize=8.5)

@@ -11,18 +11,19 @@ from dinoscope.plots.canvas import PAPER, Picture
 from dinoscope.plots.image_map import image_map_figure, pick_tiles
 from dinoscope.plots.map import map_figure
 from dinoscope.plots.palette import group_colors, image_colors, label_groups
+from dinoscope.stages.clusters import find_clusters
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["collection_image_map", "collection_map"]
 
 
-def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = False) -> Picture:
+def collection_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark: bool = False) -> Picture:
     """Draw a collection's map as PNG, coloured by label, or by cluster where no image has a label."""
     members, names = label_groups(collection.labels)
     if not names:
-        members = collection.clusters().labels.astype(np.int64)
+        members = find_clusters(collection).labels.astype(np.int64)
         names = [f"cluster {number}" for number in range(int(members.max()) + 1)]
     title = f"{collection.name}: {len(collection):,} images through {collection.model['model']}"
     if np.asarray(coordinates).shape[1:] == (3,):
@@ -32,7 +33,7 @@ def collection_map(collection: Collection, coordinates: ArrayLike, *, dark: bool
     return map_figure(coordinates, members, names, title=title, dark=dark, background=PAPER[dark])
 
 
-def collection_image_map(collection: Collection, coordinates: ArrayLike, *, dark: bool = True) -> Picture:
+def collection_image_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark: bool = True) -> Picture:
     """Draw a collection's map with its images as PNG, a line in the colour of its label below each."""
     tiles = pick_tiles(coordinates)
     members, names = label_groups(collection.labels)

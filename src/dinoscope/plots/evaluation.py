@@ -79,9 +79,14 @@ def confusion_figure(counts: ArrayLike | coo_array, names: Sequence[str]) -> Pic
     axes.imshow(tints, aspect="auto", interpolation="nearest")
     for row, column in zip(*np.nonzero(share >= 0.005), strict=True):
         axes.text(
-            column, row, str(int(100 * share[row, column] + 0.5)), ha="center", va="center",
-            fontsize=9 if size <= 15 else 7, color="white" if tints[row, column].mean() < 0.6 else INK,
-        )  # fmt: skip
+            column,
+            row,
+            str(int(100 * share[row, column] + 0.5)),
+            ha="center",
+            va="center",
+            fontsize=9 if size <= 15 else 7,
+            color="white" if tints[row, column].mean() < 0.6 else INK,
+        )
     places = np.arange(size)
     axes.set_xticks(places, titles, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_yticks(places, titles, parse_math=False)
@@ -95,13 +100,21 @@ def confusion_figure(counts: ArrayLike | coo_array, names: Sequence[str]) -> Pic
     right = table.diagonal().sum() / max(matrix.sum(), 1)
     merged = f"; the {size - 1} labels with the most mistakes, of {len(names):,}" if size < len(names) else ""
     figure.text(
-        0.12 / width, 1 - 0.2 / height, f"{right:.1%} of {matrix.sum():,.0f} images named right",
-        color=INK, fontsize=12, va="top",
-    )  # fmt: skip
+        0.12 / width,
+        1 - 0.2 / height,
+        f"{right:.1%} of {matrix.sum():,.0f} images named right",
+        color=INK,
+        fontsize=12,
+        va="top",
+    )
     figure.text(
-        0.12 / width, 1 - 0.46 / height, f"in percent of the images of each line; below 0.5 left out{merged}",
-        color=_GREY, fontsize=9, va="top",
-    )  # fmt: skip
+        0.12 / width,
+        1 - 0.46 / height,
+        f"in percent of the images of each line; below 0.5 left out{merged}",
+        color=_GREY,
+        fontsize=9,
+        va="top",
+    )
     return _png(figure)
 
 

@@ -65,9 +65,14 @@ def pick_tiles(coordinates: ArrayLike, count: int = 600) -> Tiles:
 
 
 def image_map_figure(
-    tiles: Tiles, pictures: Sequence[bytes | NDArray[np.uint8]], *, tile: int = 32,
-    colors: Sequence[str] | None = None, background: str | None = None, format: str = "png",
-) -> Picture:  # fmt: skip
+    tiles: Tiles,
+    pictures: Sequence[bytes | NDArray[np.uint8]],
+    *,
+    tile: int = 32,
+    colors: Sequence[str] | None = None,
+    background: str | None = None,
+    format: str = "png",
+) -> Picture:
     """Draw the map with the images themselves.
 
     Args:

@@ -31,10 +31,19 @@ __all__ = ["check_map", "curve_figure", "map_figure"]
 
 
 def map_figure(
-    coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str], *, title: str | None = None,
-    colors: Sequence[str] | None = None, legend: bool = True, named: bool = True, dark: bool = False,
-    background: str | None = None, width: float = 8.0, format: str = "png",
-) -> Picture:  # fmt: skip
+    coordinates: ArrayLike,
+    groups: ArrayLike,
+    names: Sequence[str],
+    *,
+    title: str | None = None,
+    colors: Sequence[str] | None = None,
+    legend: bool = True,
+    named: bool = True,
+    dark: bool = False,
+    background: str | None = None,
+    width: float = 8.0,
+    format: str = "png",
+) -> Picture:
     """Draw the map as points in the colours of their groups, each group's name at its median.
 
     Args:
@@ -82,9 +91,13 @@ def map_figure(
 
 
 def curve_figure(
-    curve: Sequence[tuple[int, float]], *, chosen: int | None = None, dark: bool = False, width: float = 6.4,
+    curve: Sequence[tuple[int, float]],
+    *,
+    chosen: int | None = None,
+    dark: bool = False,
+    width: float = 6.4,
     format: str = "png",
-) -> Picture:  # fmt: skip
+) -> Picture:
     """Draw the silhouette against the number of clusters k.
 
     Args:
@@ -112,8 +125,16 @@ def curve_figure(
     axes.axvline(mark, color=ink, alpha=0.35, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.plot([mark], [at], "o", markersize=9, mfc=PAPER[dark], mec=ACCENT[dark], mew=2)
     right = mark > (min(ks) + max(ks)) / 2
-    axes.annotate(f"k = {mark}", (mark, at), xytext=(-11 if right else 11, 7), textcoords="offset points", color=ink,
-                  fontweight="bold", fontsize=10, ha="right" if right else "left")  # fmt: skip
+    axes.annotate(
+        f"k = {mark}",
+        (mark, at),
+        xytext=(-11 if right else 11, 7),
+        textcoords="offset points",
+        color=ink,
+        fontweight="bold",
+        fontsize=10,
+        ha="right" if right else "left",
+    )
     axes.margins(x=0.04, y=0.18)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("number of clusters k", color=ink)

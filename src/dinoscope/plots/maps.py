@@ -55,9 +55,15 @@ def figures_of(quality: MapQuality) -> dict[str, float]:
 
 
 def maps_figure(
-    panels: Sequence[MeasuredMap], groups: ArrayLike, names: Sequence[str], *, title: str, dark: bool = False,
-    side: float = 4.4, format: str = "png",
-) -> Picture:  # fmt: skip
+    panels: Sequence[MeasuredMap],
+    groups: ArrayLike,
+    names: Sequence[str],
+    *,
+    title: str,
+    dark: bool = False,
+    side: float = 4.4,
+    format: str = "png",
+) -> Picture:
     """Draw maps of the same images beside each other in the same colours, the figures under each, the best bold.
 
     Args:
@@ -99,17 +105,31 @@ def maps_figure(
             y = (below - 0.18 - line * row) / height
             weight = "bold" if best.get(name) == _number(value) else "normal"
             figure.text((left + 0.05) / width, y, name, color=ink, fontsize=10, va="center")
-            figure.text((left + side - 0.35) / width, y, _number(value), color=ink, fontsize=10, va="center",
-                        ha="right", fontweight=weight)  # fmt: skip
+            figure.text(
+                (left + side - 0.35) / width,
+                y,
+                _number(value),
+                color=ink,
+                fontsize=10,
+                va="center",
+                ha="right",
+                fontweight=weight,
+            )
     if len(names):
         draw_legend(figure.axes[-1], names, counts, paints, int((members < 0).sum()), ink)
     return render(figure, format)
 
 
 def tuning_figure(
-    tuning: Tuning, groups: ArrayLike, names: Sequence[str], *, title: str, dark: bool = False, side: float = 2.3,
+    tuning: Tuning,
+    groups: ArrayLike,
+    names: Sequence[str],
+    *,
+    title: str,
+    dark: bool = False,
+    side: float = 2.3,
     format: str = "png",
-) -> Picture:  # fmt: skip
+) -> Picture:
     """Draw the maps of a tuning as a sheet: a row for each n_neighbors, a column for each min_dist.
 
     The recommended setting is framed, a dot marks the Pareto front.
@@ -153,13 +173,22 @@ def tuning_figure(
         axes.patch.set_alpha(0)
         axes.set(xticks=[], yticks=[])
         framed = each is tuning.recommended
-        axes.spines[:].set(color=ACCENT[dark] if framed else ink, alpha=1 if framed else 0.2,
-                           linewidth=2.5 if framed else 0.6)  # fmt: skip
+        axes.spines[:].set(
+            color=ACCENT[dark] if framed else ink, alpha=1 if framed else 0.2, linewidth=2.5 if framed else 0.6
+        )
         points, _ = check_map(each.coordinates, members, len(names))
         frame(figure, axes, points)
         _scatter(axes, points, rgba, side)
-        figure.text(left / width, (bottom - 0.06) / height, _caption(each, tuning), color=ink, fontsize=9, va="top",
-                    fontweight="bold" if framed else "normal", linespacing=1.3)  # fmt: skip
+        figure.text(
+            left / width,
+            (bottom - 0.06) / height,
+            _caption(each, tuning),
+            color=ink,
+            fontsize=9,
+            va="top",
+            fontweight="bold" if framed else "normal",
+            linespacing=1.3,
+        )
     if len(names):
         corner = figure.axes[max(range(len(figure.axes)), key=lambda at: figure.axes[at].get_position().x1)]
         draw_legend(corner, names, counts, paints, int((members < 0).sum()), ink)
@@ -167,9 +196,15 @@ def tuning_figure(
 
 
 def solid_map_figure(
-    coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str], *, title: str, dark: bool = False,
-    side: float = 4.2, format: str = "png",
-) -> Picture:  # fmt: skip
+    coordinates: ArrayLike,
+    groups: ArrayLike,
+    names: Sequence[str],
+    *,
+    title: str,
+    dark: bool = False,
+    side: float = 4.2,
+    format: str = "png",
+) -> Picture:
     """Draw a map of three axes: as a solid seen from one side, and along each of its axes.
 
     The axes are turned so that the first is the one on which the images spread most. What lies behind is paler.
@@ -193,9 +228,11 @@ def solid_map_figure(
     width, height = figure.get_figwidth(), figure.get_figheight()
     _write_title(figure, title, INK[dark])
     views = {
-        "seen from one side": _turned(solid), "axes 1 and 2": solid, "axes 1 and 3": solid[:, [0, 2, 1]],
+        "seen from one side": _turned(solid),
+        "axes 1 and 2": solid,
+        "axes 1 and 3": solid[:, [0, 2, 1]],
         "axes 2 and 3": solid[:, [1, 2, 0]],
-    }  # fmt: skip
+    }
     for at, (name, view) in enumerate(views.items()):
         left = 0.2 + at % 2 * (side + gap)
         bottom = height - top - side - at // 2 * (side + gap + 0.3)
@@ -259,8 +296,9 @@ def flat_view(coordinates: ArrayLike) -> NDArray[np.float64]:
 
 def _write_title(figure: Figure, title: str, ink: str) -> None:
     width, height = figure.get_figwidth(), figure.get_figheight()
-    text = figure.text(0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center",
-                       parse_math=False)  # fmt: skip
+    text = figure.text(
+        0.2 / width, 1 - 0.3 / height, printable(title), color=ink, fontsize=14, va="center", parse_math=False
+    )
     fit(figure, text, width - 0.4)
 
 
@@ -297,9 +335,12 @@ def _turned(solid: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _scatter(
-    axes: Axes, points: NDArray[np.float64], rgba: NDArray[np.float64], side: float,
+    axes: Axes,
+    points: NDArray[np.float64],
+    rgba: NDArray[np.float64],
+    side: float,
     depth: NDArray[np.float64] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Draw points in a shuffled order: no group hides another only because it is drawn last.
 
     With a ``depth`` (N,), towards the eye, the nearest are drawn last and largest.

@@ -12,9 +12,27 @@ __all__ = ["OTHER", "PALETTE", "group_colors", "image_colors", "label_groups"]
 # Chosen to lie far apart in OKLab, also as seen with deuteranopia and protanopia (Machado et al. 2009), among colours
 # that stand out from white and from near-black alike; the first ten are the furthest apart.
 PALETTE = (
-    "#3078cc", "#f09018", "#c03054", "#189c90", "#a884fc", "#844890", "#78cc84", "#30c0f0", "#908400", "#2f7010",
-    "#f06060", "#fc90d8", "#7890cc", "#5454b4", "#e460a8", "#00786c", "#b454a8", "#009c54", "#6c78f0", "#48b484",
-)  # fmt: skip
+    "#3078cc",
+    "#f09018",
+    "#c03054",
+    "#189c90",
+    "#a884fc",
+    "#844890",
+    "#78cc84",
+    "#30c0f0",
+    "#908400",
+    "#2f7010",
+    "#f06060",
+    "#fc90d8",
+    "#7890cc",
+    "#5454b4",
+    "#e460a8",
+    "#00786c",
+    "#b454a8",
+    "#009c54",
+    "#6c78f0",
+    "#48b484",
+)
 OTHER = "#a3a7ad"  # groups beyond the palette, and images without a group
 
 

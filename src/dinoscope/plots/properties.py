@@ -27,9 +27,17 @@ _RAMP = ("#59479a", "#3c61ae", "#007bb3", "#0092a8", "#00a593", "#4ab177", "#8fb
 
 
 def property_maps(
-    coordinates: ArrayLike, values: Mapping[str, ArrayLike], found: Explanation, *, title: str = "",
-    most: int = 12, dark: bool = False, columns: int = _COLUMNS, background: str | None = None, format: str = "png",
-) -> Picture:  # fmt: skip
+    coordinates: ArrayLike,
+    values: Mapping[str, ArrayLike],
+    found: Explanation,
+    *,
+    title: str = "",
+    most: int = 12,
+    dark: bool = False,
+    columns: int = _COLUMNS,
+    background: str | None = None,
+    format: str = "png",
+) -> Picture:
     """Draw the map in the colours of each property, by rank, those most alike among neighbours first.
 
     Args:
@@ -66,8 +74,15 @@ def property_maps(
         axes.set_title(f"{each.name}  {each.map:z.2f}", loc="left", fontsize=10.5, color=INK[dark], pad=5)
         _arrow(axes, each, INK[dark])
     if title:
-        heading = figure.text(0.1 / width, 1 - 0.26 / height, printable(title), va="center", fontsize=12.5,
-                              color=INK[dark], parse_math=False)  # fmt: skip
+        heading = figure.text(
+            0.1 / width,
+            1 - 0.26 / height,
+            printable(title),
+            va="center",
+            fontsize=12.5,
+            color=INK[dark],
+            parse_math=False,
+        )
         fit(figure, heading, width - 0.2)
     _scale(figure, foot, INK[dark])
     return render(figure, format)
@@ -77,8 +92,7 @@ def _draw(axes: Axes, points: NDArray[np.float64], ranks: NDArray[np.float64]) -
     order = np.random.default_rng(0).permutation(len(points))  # none hides another only because it is drawn last
     size = min(max(150 / len(points) ** 0.5, 0.5), 18)
     x, y = points[order].T
-    axes.scatter(x, y, s=size, c=ranks[order], cmap=_ramp(), vmin=0, vmax=1, alpha=0.85, linewidths=0,
-                 rasterized=True)  # fmt: skip
+    axes.scatter(x, y, s=size, c=ranks[order], cmap=_ramp(), vmin=0, vmax=1, alpha=0.85, linewidths=0, rasterized=True)
 
 
 def _arrow(axes: Axes, told: Explained, ink: str) -> None:
@@ -88,10 +102,14 @@ def _arrow(axes: Axes, told: Explained, ink: str) -> None:
     x, y = told.rises
     half = 0.045
     axes.annotate(
-        "", (0.94 + half * x, 1.055 + half * y), (0.94 - half * x, 1.055 - half * y), xycoords="axes fraction",
-        textcoords="axes fraction", annotation_clip=False,
+        "",
+        (0.94 + half * x, 1.055 + half * y),
+        (0.94 - half * x, 1.055 - half * y),
+        xycoords="axes fraction",
+        textcoords="axes fraction",
+        annotation_clip=False,
         arrowprops={"arrowstyle": "-|>", "color": ink, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9},
-    )  # fmt: skip
+    )
 
 
 def _ramp() -> LinearSegmentedColormap:

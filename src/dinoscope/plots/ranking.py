@@ -75,9 +75,16 @@ def _write_names(axes: Any, names: Sequence[str], speeds: Sequence[float], heigh
         dx, dy, shift = _PLACES[best]
         scale = 72 / axes.figure.dpi
         axes.annotate(
-            text, (speed, height), xytext=(dx * scale, dy * scale), textcoords="offset points", color=ink, fontsize=8,
-            ha=("left", "center", "right")[round(2 * shift)], va="center", parse_math=False,
-        )  # fmt: skip
+            text,
+            (speed, height),
+            xytext=(dx * scale, dy * scale),
+            textcoords="offset points",
+            color=ink,
+            fontsize=8,
+            ha=("left", "center", "right")[round(2 * shift)],
+            va="center",
+            parse_math=False,
+        )
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:

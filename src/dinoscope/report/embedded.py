@@ -28,13 +28,15 @@ from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.model_view import ModelData, can_judge, collection_info, model_infos
 from dinoscope.explorer.sheets import COLUMNS, draw_sheet, sheet
 from dinoscope.explorer.types import Sheets
-from dinoscope.stages.results import Computed, run_stage, stored_settings
+from dinoscope.stages.labels import load_classifier, predict_labels
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from dinoscope.collection import Collection
     from dinoscope.report.facts import Facts
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["MEGABYTE", "Bundle", "Embedded", "embed", "find_bundle"]
 
@@ -112,7 +114,7 @@ def embed(facts: Facts, most: int, taken: int) -> Embedded:
     return Embedded("".join(parts), _choice(facts.collection, pictures, min(k, writer.graph_k)))
 
 
-def _choice(collection: Collection, pictures: _Pictures, k: int) -> str:
+def _choice(collection: OpenedCollection, pictures: _Pictures, k: int) -> str:
     images, shown = len(collection), len(pictures.positions)
     some = f"all {images:,} images" if shown == images else f"{shown:,} of {images:,} images"
     if not shown:
@@ -143,11 +145,11 @@ class _Writer:
         self.facts, self.collection = facts, facts.collection
         collection = self.collection
         if facts.few and can_judge(collection):
-            collection.predictions()
+            predict_labels(collection)
         self.data = ModelData(collection, collection.key)
         self.data.measured &= facts.few  # of many images they would take the room of thumbnails
         if facts.clusters is not None:  # those that the sections show
-            self.data.clusters = collection.stages["clusters"].settings
+            self.data.clusters = collection.results.stages["clusters"].settings
         self.at = f"model/{collection.key}"
 
     def required(self) -> list[str]:
@@ -179,7 +181,7 @@ class _Writer:
     @cached_property
     def maps(self) -> list[str]:
         """The maps that are stored; of many images, only those whose quality is known, which takes minutes."""
-        judged = [each["map"] for each in stored_settings(self.collection, "map_quality")]
+        judged = [each["map"] for each in self.collection.results.stored("map_quality")]
         shown = {each.id: self.data.settings_of(each.id) for each in self.data.maps() if each.ready}
         return [name for name, settings in shown.items() if self.facts.few or settings in judged]
 
@@ -196,9 +198,11 @@ class _Writer:
         """Return the description of the model with the sheets that there are."""
         view = self.data.view()
         sheets = Sheets(
-            tile=pictures.side if pictures else self.data.tile, columns=COLUMNS, rows=COLUMNS,
+            tile=pictures.side if pictures else self.data.tile,
+            columns=COLUMNS,
+            rows=COLUMNS,
             count=len(pictures.sheets) if pictures else 0,
-        )  # fmt: skip
+        )
         maps = [each.model_copy(update={"ready": True}) for each in view.maps if each.id in self.maps]
         return self._model(self.at, view.model_copy(update={"sheets": sheets, "maps": maps}))
 
@@ -225,7 +229,7 @@ class _Writer:
 
     @cached_property
     def _graph(self) -> Any:
-        return self.collection.neighbors() if len(self.collection) > 1 else None
+        return neighbor_graph(self.collection) if len(self.collection) > 1 else None
 
     def verdicts(self) -> list[str]:
         """Return what the others say of every image, where that takes seconds."""
@@ -234,17 +238,21 @@ class _Writer:
             return []
 
         def compute() -> Computed:
-            classifier = collection.classifier()
+            classifier = load_classifier(collection)
             told = [
-                {"label": str(each.label), "probability": round(each.probability, 4),
-                 "set": [str(label) for label in each.label_set], "setLevel": classifier.set_level,
-                 "unknown": bool(each.unknown),
-                 "percentile": round(each.percentile, 2) if math.isfinite(each.percentile) else None}
+                {
+                    "label": str(each.label),
+                    "probability": round(each.probability, 4),
+                    "set": [str(label) for label in each.label_set],
+                    "setLevel": classifier.set_level,
+                    "unknown": bool(each.unknown),
+                    "percentile": round(each.percentile, 2) if math.isfinite(each.percentile) else None,
+                }
                 for each in classifier.left_out(collection.vectors, list(range(len(collection))))
-            ]  # fmt: skip
+            ]
             return {"verdict": [json.dumps(each, ensure_ascii=False, separators=(",", ":")) for each in told]}, {}
 
-        columns, _ = run_stage(collection, "verdicts", {"labels": collection.label_state}, compute)
+        columns, _ = collection.results.run("verdicts", {"labels": collection.results.label_state}, compute)
         return [_json(f"{self.at}/verdicts", f"[{','.join(columns['verdict'])}]")]
 
     def pictures(self, pictures: _Pictures) -> list[str]:

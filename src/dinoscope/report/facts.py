@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 from dinoscope.errors import InputError
 from dinoscope.plots.image_map import Tiles, pick_tiles
 from dinoscope.plots.palette import OTHER, PALETTE, group_colors, label_groups
-from dinoscope.stages.clusters import judge_as_stored
-from dinoscope.stages.results import stored_settings
+from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
+from dinoscope.stages.findings import all_findings, dismissed_keys
+from dinoscope.stages.labels import evaluate_labels
+from dinoscope.stages.maps import make_map, map_quality, tuning
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.properties import explain_map
+from dinoscope.stages.search import search
 
 if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering
@@ -23,9 +28,9 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.scores import Score
-    from dinoscope.collection import Collection
     from dinoscope.stages.clusters import ClusterJudgement
     from dinoscope.stages.findings import Findings
+    from dinoscope.stages.opened import OpenedCollection
     from dinoscope.stages.search import Match
 
 __all__ = [
@@ -62,7 +67,7 @@ class Sample:
 class Facts:
     """Everything that the sections read."""
 
-    collection: Collection
+    collection: OpenedCollection
     members: NDArray[np.int64]  # label of each image, -1 for none
     names: list[str]
     coordinates: NDArray[np.float32] | None
@@ -91,7 +96,7 @@ class Facts:
         return len(self.collection) <= _MANY
 
 
-def gather(collection: Collection, k: int | None) -> Facts:
+def gather(collection: OpenedCollection, k: int | None) -> Facts:
     """Compute, or read back, everything that the report of a collection shows; ``k`` clusters, or the best number.
 
     Raises:
@@ -107,11 +112,13 @@ def gather(collection: Collection, k: int | None) -> Facts:
             return None
 
     members, names = label_groups(collection.labels)
-    attempt("neighbors", collection.neighbors)  # for the record: the steps below read it only when they compute
+    attempt(
+        "neighbors", lambda: neighbor_graph(collection)
+    )  # for the record: the steps below read it only when they compute
     # a k that somebody asked for and that cannot be had is an error
-    clusters = attempt("clusters", collection.clusters) if k is None else collection.clusters(k)
-    coordinates = attempt("map", collection.map)
-    scores = attempt("scores", lambda: collection.scores(k)) or []
+    clusters = attempt("clusters", lambda: find_clusters(collection)) if k is None else find_clusters(collection, k)
+    coordinates = attempt("map", lambda: make_map(collection))
+    scores = attempt("scores", lambda: all_scores(collection, k)) or []
     facts = Facts(collection, members, names, coordinates, clusters, scores, missing, k is None)
     facts.label_colors = group_colors(np.bincount(members[members >= 0], minlength=len(names)))
     if clusters is not None:
@@ -119,13 +126,13 @@ def gather(collection: Collection, k: int | None) -> Facts:
         facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
         facts.judged = attempt("cluster quality", lambda: judge_as_stored(collection, k))
     if coordinates is not None and len(collection) > 2:
-        facts.quality = attempt("map quality", collection.map_quality)
-    if coordinates is not None and (facts.few or stored_settings(collection, "explanation")):
-        facts.explanation = attempt("explanation", lambda: collection.explanation(cluster_settings={"k": k}))
+        facts.quality = attempt("map quality", lambda: map_quality(collection))
+    if coordinates is not None and (facts.few or collection.results.stored("explanation")):
+        facts.explanation = attempt("explanation", lambda: explain_map(collection, cluster_settings={"k": k}))
     _examine(facts, attempt)
     if coordinates is not None:
         facts.tiles = pick_tiles(coordinates)
-    answers = [(each, collection.search(int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
+    answers = [(each, search(collection, int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
     facts.queries = [(position, found) for position, found in answers if found]
     _load_pictures(facts)
     return facts
@@ -134,18 +141,18 @@ def gather(collection: Collection, k: int | None) -> Facts:
 def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:
     """Gather what is said of labels and single images; what takes long only where it is stored."""
     collection = facts.collection
-    if facts.few or stored_settings(collection, "evaluation"):
-        facts.evaluation = attempt("evaluation", collection.evaluate)
-    if facts.few or stored_settings(collection, "duplicates"):
-        found = facts.findings = collection.findings()
-        dismissed = collection.dismissed()
+    if facts.few or collection.results.stored("evaluation"):
+        facts.evaluation = attempt("evaluation", lambda: evaluate_labels(collection))
+    if facts.few or collection.results.stored("duplicates"):
+        found = facts.findings = all_findings(collection)
+        dismissed = dismissed_keys(collection)
         facts.kept = {
             kind: [at for at, key in enumerate(keys) if key not in dismissed] for kind, keys in found.keys.items()
         }
-    tried = stored_settings(collection, "tuning")
+    tried = collection.results.stored("tuning")
     if tried:
         settings = {name: value for name, value in tried[0].items() if name != "labels"}
-        facts.tuning = collection.tuning(**settings)
+        facts.tuning = tuning(collection, **settings)
 
 
 def _cluster_colors(facts: Facts, clusters: Clustering) -> list[str]:
@@ -177,7 +184,7 @@ def best_labels(facts: Facts, clusters: Clustering) -> list[tuple[int, int]]:
     return [(int(number), int(label)) for number, label in pairs if table[number, label]]
 
 
-def _sample(collection: Collection, clusters: Clustering, number: int) -> Sample:
+def _sample(collection: OpenedCollection, clusters: Clustering, number: int) -> Sample:
     """Choose the medoid, the members nearest to the centre, and a few of the outer quarter."""
     members = np.flatnonzero(clusters.labels == number)
     center = clusters.centers[number] / max(float(np.linalg.norm(clusters.centers[number])), 1e-12)

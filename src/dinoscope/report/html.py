@@ -152,12 +152,14 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
         for at, head in enumerate(heads)
     )
     lines = "".join(
-        f'<tr><th scope="row">{row[0]}</th>' + "".join(
+        f'<tr><th scope="row">{row[0]}</th>'
+        + "".join(
             cell if cell.startswith("<td") else f"<td{NUM if at in right else ''}>{cell}</td>"
             for at, cell in enumerate(row[1:], 1)
-        ) + "</tr>\n"
+        )
+        + "</tr>\n"
         for row in rows
-    )  # fmt: skip
+    )
     kind = f' class="{style}"' if style else ""
     whole = f"<table{kind}>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table>"
     return f'<div class="scroll">\n{whole}\n</div>\n'

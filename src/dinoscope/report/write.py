@@ -23,8 +23,8 @@ from dinoscope.report.sections import maps as about_map
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
     from dinoscope.report.embedded import Bundle, Embedded
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["SECTIONS", "fragments", "write_report"]
 
@@ -33,9 +33,13 @@ _PACKAGES = ("dinoscope", "numpy", "onnxruntime", "fastumap", "scikit-learn")
 
 
 def write_report(
-    collection: Collection, path: Path, *, k: int | None = None, max_mb: float = 25,
+    collection: OpenedCollection,
+    path: Path,
+    *,
+    k: int | None = None,
+    max_mb: float = 25,
     on_note: Callable[[str], None] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write the report of a collection as one self-contained HTML file: the explorer, and sections below it.
 
     What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
@@ -105,8 +109,9 @@ def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embed
     counts.append(f"model <b>{escape(str(collection.model['model']))}</b>")
     links = "".join(
         f'<li><a href="#{name}">{title}</a></li>'
-        for name, (title, _) in SECTIONS.items() if f'<section id="{name}"' in body
-    )  # fmt: skip
+        for name, (title, _) in SECTIONS.items()
+        if f'<section id="{name}"' in body
+    )
     header = f"""<header>
 <h1 class="text">{escape(collection.name)}</h1>
 <p class="facts">{" · ".join(counts)}</p>
@@ -211,7 +216,9 @@ def _run(facts: Facts) -> str:
         "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
-    steps = [(stage.name, html.settings_text(stage.settings), stage.seconds) for stage in collection.stages.values()]
+    steps = [
+        (stage.name, html.settings_text(stage.settings), stage.seconds) for stage in collection.results.stages.values()
+    ]
     if collection.embedded is not None:
         done = collection.embedded
         steps.insert(0, ("embed", f"{done.embedded:,} embedded, {done.reused:,} had vectors already", done.seconds))

@@ -57,6 +57,8 @@ from dinoscope.server.responses import (
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Jobs, Workspace
 from dinoscope.server.uploads import Uploads, decode_upload
+from dinoscope.stages.labels import has_classifier
+from dinoscope.stages.windows import windows
 from dinoscope.storage.progress import read_progress
 
 if TYPE_CHECKING:
@@ -69,9 +71,14 @@ _log = logging.getLogger("dinoscope")
 
 
 def create_app(
-    collection: str | os.PathLike[str], *, model: str | None = None, originals: Originals | None = None,
-    weights: str | None = None, access: Access | None = None, warm: bool = True,
-) -> FastAPI:  # fmt: skip
+    collection: str | os.PathLike[str],
+    *,
+    model: str | None = None,
+    originals: Originals | None = None,
+    weights: str | None = None,
+    access: Access | None = None,
+    warm: bool = True,
+) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
 
     Args:
@@ -97,12 +104,17 @@ def create_app(
         explorer.stop()
 
     app = FastAPI(
-        title="dinoscope", version=__version__, lifespan=lifespan, dependencies=[Depends(explorer.note)],
+        title="dinoscope",
+        version=__version__,
+        lifespan=lifespan,
+        dependencies=[Depends(explorer.note)],
         description="What the explorer's page asks for. Arrays are binary, little-endian, by position.",
-        openapi_url="/api/openapi.json", docs_url=None, redoc_url=None,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
         responses={"4XX": {"model": ErrorAnswer, "description": "What is wrong, in one sentence."}},
         telemetry={"tracing": False, "metrics": False, "logs": False},  # nothing is told, whatever the environment asks
-    )  # fmt: skip
+    )
     app.state.explorer = explorer
     _add_collection(app, explorer)
     _add_arrays(app, explorer)
@@ -142,7 +154,7 @@ class _Explorer:
         That is while images are still being added, and while something else is computed before it is made.
         """
         work = partial(self.workspace.classifier, data)
-        if data.collection.classifiers:
+        if has_classifier(data.collection):
             return await run_in_threadpool(work)
         if await run_in_threadpool(read_progress, self.workspace.path):
             return None
@@ -296,9 +308,10 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         return json_answer(request, await explorer.heavy.run(object(), work))
 
     @app.get(
-        "/api/models/{model}/images/{row}/picture", response_class=Response,
+        "/api/models/{model}/images/{row}/picture",
+        response_class=Response,
         responses={200: {"description": "A picture", "content": {"image/jpeg": pictures, "image/png": pictures}}},
-    )  # fmt: skip
+    )
     async def picture(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
         """Return the largest picture of an image that is at hand."""
         data = await explorer.data(model, v)
@@ -309,12 +322,13 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.post("/api/models/{model}/search", response_model=SearchAnswer, openapi_extra=an_image)
     async def search(
-        request: Request, model: ModelKey,
+        request: Request,
+        model: ModelKey,
         map_id: Annotated[str | None, Query(alias="map", max_length=100, description="Map to place it on.")] = None,
         k: Annotated[int, Query(ge=1, le=200, description="Number of look-alikes.")] = 24,
         inside: Annotated[bool, Query(description="Whether parts of images count; slow the first time.")] = False,
         v: State = None,
-    ) -> Response:  # fmt: skip
+    ) -> Response:
         """Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels."""
         async with explorer.uploads.one(request) as content:
             data = await explorer.data(model, v)
@@ -329,7 +343,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
                 return explorer_answers.search(data, vector, k, map_id, classifier, inside=inside)
 
             if inside:
-                work = lambda: data.collection.window_vectors(encoder=encoder(data))  # noqa: E731
+                work = lambda: windows(data.collection, encoder=encoder(data))  # noqa: E731
                 await explorer.heavy.run(("windows", data.state), work)
 
             return json_answer(request, await explorer.asking.run(object(), answer))
@@ -369,10 +383,15 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
     named = {"schema": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}}
 
     @app.post(
-        "/api/models/{model}/export", response_class=Response,
-        responses={200: {"description": "A file to save, or the name of the new collection",
-                         "content": {"text/csv": texts, "text/plain": texts, "application/json": named}}},
-    )  # fmt: skip
+        "/api/models/{model}/export",
+        response_class=Response,
+        responses={
+            200: {
+                "description": "A file to save, or the name of the new collection",
+                "content": {"text/csv": texts, "text/plain": texts, "application/json": named},
+            }
+        },
+    )
     def export(request: Request, model: ModelKey, body: ExportQuery, v: State = None) -> Response:
         """Return images as a table or a list of ids, or write them as a new collection beside this one.
 

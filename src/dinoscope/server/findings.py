@@ -14,6 +14,8 @@ from dinoscope.explorer.model_view import Unknown
 from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuestion
 from dinoscope.server.responses import ModelKey, State, json_answer
 from dinoscope.server.state import Jobs, Workspace
+from dinoscope.stages.answers import answer_pair, forget_answers
+from dinoscope.stages.findings import dismiss_finding
 
 __all__ = ["add_findings"]
 
@@ -35,7 +37,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         """Remember in the collection that a finding is no problem, or forget that."""
         collection = workspace.data(model, v).collection
         try:
-            collection.dismiss(key, body.dismissed)
+            dismiss_finding(collection, key, body.dismissed)
         except InputError as error:
             raise Unknown(str(error)) from None
         return Response(status_code=204)
@@ -55,7 +57,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         def remember() -> PairQuestion:
             first, second = body.rows
             try:
-                data.collection.answer_pair(first, second, body.same)
+                answer_pair(data.collection, first, second, body.same)
             except InputError as error:
                 raise Unknown(str(error)) from None
             return explorer_findings.pair_question(data.collection)
@@ -68,7 +70,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         data = await run_in_threadpool(workspace.data, model, v)
 
         def empty() -> PairQuestion:
-            data.collection.forget_answers()
+            forget_answers(data.collection)
             return explorer_findings.pair_question(data.collection)
 
         return json_answer(request, await heavy.run(object(), empty))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dinoscope.errors import DinoscopeError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
+from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.manifest import list_models
 from dinoscope.storage.tables import list_parts
 
@@ -90,10 +91,8 @@ class Workspace:
         Raises:
             CollectionError: If there is no such collection, or it has no vectors of that model.
         """
-        from dinoscope.collection import Collection
-
         self.path, self._weights = path, weights
-        first = Collection(path, model)
+        first = OpenedCollection(path, model)
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -157,12 +156,11 @@ class Workspace:
 
     def classifier(self, data: ModelData) -> Classifier | None:
         """Return what names images by the labelled ones; None without labels."""
-        from dinoscope.stages.labels import classifier
+        from dinoscope.stages.labels import load_classifier
 
-        return classifier(data.collection) if can_judge(data.collection) else None
+        return load_classifier(data.collection) if can_judge(data.collection) else None
 
     def _current(self, model: str) -> ModelData:
-        from dinoscope.collection import Collection
 
         with self._lock:
             opening = self._opening.setdefault(model, threading.Lock())
@@ -170,7 +168,7 @@ class Workspace:
             signature = self._signature(model)
             known = self._newest.get(model)
             if known is None or known[0][:2] != signature[:2]:
-                collection = Collection(self.path, model)
+                collection = OpenedCollection(self.path, model)
             elif known[0] == signature:
                 return known[1]
             else:

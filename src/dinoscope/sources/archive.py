@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
-from dinoscope.errors import ImageError, SourceError
+from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.archive_index import Member, read_index
-from dinoscope.sources.decode import ReducedImage, UnreadableError, read_reduced
+from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import describe_endings, ending_of, has_split_folders, place_in_folders, split_in_name

@@ -28,6 +28,7 @@ __all__ = [
     "BATCHES",
     "Batch",
     "DataFile",
+    "Dataset",
     "Images",
     "check_archive",
     "parse_batch",
@@ -121,6 +122,39 @@ class Batch:
     split: str
     name: str
     md5: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One named data set.
+
+    Attributes:
+        name: What a person types.
+        description: One line.
+        licence: SPDX name, or "not stated" where the authors name none.
+        citation: Address of the paper.
+        images: Number of images.
+        class_names: Name of each label number.
+        model: The bundled model that fits.
+        folder: Sub-folder that holds the files in a folder of data sets.
+        mirrors: Addresses of the folder with the files, tried in this order.
+        parts: Split, images and labels in IDX files, in the order of the items.
+        batches: The batches of CIFAR-10's archive, for a set that has no `parts`.
+        package: Debian's package that brings the files, if there is one.
+    """
+
+    name: str
+    description: str
+    licence: str
+    citation: str
+    images: int
+    class_names: tuple[str, ...]
+    model: str
+    folder: str
+    mirrors: tuple[str, ...]
+    parts: tuple[tuple[str, DataFile, DataFile], ...] = ()
+    batches: tuple[Batch, ...] = ()
+    package: str | None = None
 
 
 BATCHES = (

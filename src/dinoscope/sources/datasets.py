@@ -9,58 +9,32 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.package import PACKAGE
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import SourceError
-from dinoscope.sources.dataset_files import BATCHES, Batch, DataFile, Images, parse_idx, read_batches, read_content
-from dinoscope.sources.download import _obtain
+from dinoscope.sources.dataset_files import (
+    BATCHES,
+    Batch,
+    DataFile,
+    Dataset,
+    Images,
+    parse_idx,
+    read_batches,
+    read_content,
+)
+from dinoscope.sources.download import cache_folder, obtain
 from dinoscope.sources.items import Item
 
-__all__ = ["DATASETS", "Dataset", "DatasetSource", "list_datasets", "load_dataset"]
+__all__ = ["DATASETS", "DatasetSource", "list_datasets", "load_dataset"]
 
 _SYSTEM = Path("/usr/share/datasets")
 _SHIPPED = PACKAGE / "data"
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """One named data set.
-
-    Attributes:
-        name: What a person types.
-        description: One line.
-        licence: SPDX name, or "not stated" where the authors name none.
-        citation: Address of the paper.
-        images: Number of images.
-        class_names: Name of each label number.
-        model: The bundled model that fits.
-        folder: Sub-folder that holds the files in a folder of data sets.
-        mirrors: Addresses of the folder with the files, tried in this order.
-        parts: Split, images and labels in IDX files, in the order of the items.
-        batches: The batches of CIFAR-10's archive, for a set that has no `parts`.
-        package: Debian's package that brings the files, if there is one.
-    """
-
-    name: str
-    description: str
-    licence: str
-    citation: str
-    images: int
-    class_names: tuple[str, ...]
-    model: str
-    folder: str
-    mirrors: tuple[str, ...]
-    parts: tuple[tuple[str, DataFile, DataFile], ...] = ()
-    batches: tuple[Batch, ...] = ()
-    package: str | None = None
 
 
 _TRAIN = (
@@ -209,14 +183,10 @@ def load_dataset(
     return DatasetSource(dataset, np.concatenate(pixels), items)
 
 
-def _cache() -> Path:
-    return user_cache_path("dinoscope") / "datasets"
-
-
 def _places(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> list[Path]:
     """Folders that may hold the files, nearest to the user's wish first."""
     named = [Path(each) for each in (data_dir, os.environ.get("DINOSCOPE_DATA")) if each]
-    return [place for root in (*named, _cache(), _SYSTEM, _SHIPPED) for place in (root, root / dataset.folder)]
+    return [place for root in (*named, cache_folder(), _SYSTEM, _SHIPPED) for place in (root, root / dataset.folder)]
 
 
 _Parts = Iterator[tuple[str, NDArray[np.uint8], Sequence[int]]]  # split, images, label numbers
@@ -237,7 +207,7 @@ def _get(file: DataFile, dataset: Dataset, places: Sequence[Path], mirrors: Sequ
         return read_content(path, file)
 
     paths = [place / name for place in places for name in (file.name, file.unpacked_name)]
-    return _obtain(paths, read, file, dataset, mirrors)
+    return obtain(paths, read, file, dataset, mirrors)
 
 
 def _read_cifar(dataset: Dataset, places: Sequence[Path], mirrors: Sequence[str]) -> _Parts:
@@ -246,6 +216,6 @@ def _read_cifar(dataset: Dataset, places: Sequence[Path], mirrors: Sequence[str]
 
     # the folder that a person names may be that of the batches itself
     paths = [path for place in places for path in (place / _CIFAR_ARCHIVE.name, place / "cifar-10-batches-py", place)]
-    found = _obtain(paths, read, _CIFAR_ARCHIVE, dataset, mirrors)
+    found = obtain(paths, read, _CIFAR_ARCHIVE, dataset, mirrors)
     for batch, (pixels, numbers) in zip(dataset.batches, found, strict=True):
         yield batch.split, pixels, numbers

@@ -12,21 +12,12 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
 
 from dinoscope.base.digests import digest_bytes
-from dinoscope.errors import ImageError, InputError
+from dinoscope.errors import ImageError, InputError, UnreadableError
 
-__all__ = [
-    "MAX_PIXELS",
-    "ReducedImage",
-    "UnreadableError",
-    "check_images",
-    "identify",
-    "read_image",
-    "read_reduced",
-    "thumbnail",
-]
+__all__ = ["MAX_PIXELS", "ReducedImage", "check_images", "identify", "read_image", "read_reduced", "thumbnail"]
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 MAX_PIXELS = 100_000_000
@@ -40,10 +31,6 @@ _TURNED = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
 _TURNS = dict(enumerate(_UPRIGHT + _TURNED, start=2))  # what undoes each EXIF orientation
 Image.preinit()  # registers JPEG, PNG, GIF and BMP
 _large_image = threading.Lock()  # one huge image at a time, however many threads decode
-
-
-class UnreadableError(ImageError):
-    """The bytes of an image could not be read (permission, vanished, device): another try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)

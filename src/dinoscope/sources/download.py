@@ -13,18 +13,23 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from filelock import FileLock
+from platformdirs import user_cache_path
 
 from dinoscope.errors import DownloadError
-from dinoscope.sources.dataset_files import DataFile, check_archive
-from dinoscope.sources.datasets import Dataset, _cache
+from dinoscope.sources.dataset_files import DataFile, Dataset, check_archive
 
-__all__ = []
+__all__ = ["TIMEOUT_S", "cache_folder", "obtain"]
 
 TIMEOUT_S = 30.0
 _Content = TypeVar("_Content")  # of a file, once it is read and checked
 
 
-def _obtain(
+def cache_folder() -> Path:
+    """Return the folder of the user's cache that holds data sets, each in a folder of its own."""
+    return user_cache_path("dinoscope") / "datasets"
+
+
+def obtain(
     paths: Iterable[Path], read: Callable[[Path], _Content], file: DataFile, dataset: Dataset, mirrors: Sequence[str]
 ) -> _Content:
     """Read what is wanted from the first of the paths that holds it, else fetch it."""
@@ -43,7 +48,7 @@ def _download(
     read: Callable[[Path], _Content], file: DataFile, dataset: Dataset, mirrors: Sequence[str], reasons: Sequence[str]
 ) -> _Content:
     """Fetch a file into the user's cache from the first mirror that has it whole; `reasons` say why it is needed."""
-    folder, reasons = _cache() / dataset.folder, list(reasons)
+    folder, reasons = cache_folder() / dataset.folder, list(reasons)
     for mirror in mirrors:
         try:
             return _fetch(f"{mirror.rstrip('/')}/{file.name}", file, folder / file.name, read)

@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
-from dinoscope.errors import ImageError, SourceError
-from dinoscope.sources.decode import WHOLE_BYTES, ReducedImage, UnreadableError, read_reduced
+from dinoscope.errors import ImageError, SourceError, UnreadableError
+from dinoscope.sources.decode import WHOLE_BYTES, ReducedImage, read_reduced
 from dinoscope.sources.names import ending_of, sort_naturally
 
 __all__ = [

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
-from dinoscope.errors import ImageError, SourceError
-from dinoscope.sources.decode import ReducedImage, UnreadableError, read_reduced
+from dinoscope.errors import ImageError, SourceError, UnreadableError
+from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import OpenFiles, Storage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import split_in_name

@@ -68,17 +68,17 @@ class CsvTable:
         import pyarrow as pa
         from pyarrow import csv
 
-        parse = csv.ParseOptions(
-            delimiter="\t" if self.name.lower().endswith(".tsv") else ",", newlines_in_values=True
-        )  # fmt: skip
+        parse = csv.ParseOptions(delimiter="\t" if self.name.lower().endswith(".tsv") else ",", newlines_in_values=True)
         try:
             self._file.seek(0)
             with csv.open_csv(self._file.get_stream(0, self._file.size()), parse_options=parse) as opened:
                 known = opened.schema.names
             convert = csv.ConvertOptions(
-                column_types={each: pa.string() for each in known}, include_columns=list(names or known),
-                strings_can_be_null=True, null_values=[""],
-            )  # fmt: skip
+                column_types={each: pa.string() for each in known},
+                include_columns=list(names or known),
+                strings_can_be_null=True,
+                null_values=[""],
+            )
             stream = self._file.get_stream(0, self._file.size())
             return csv.read_csv(stream, parse_options=parse, convert_options=convert)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -1,7 +1,4 @@
-"""What a person answered about pairs of images: do these two show the same picture?
-
-``pairs_to_answer``, ``answer_pair``, ``forget_answers`` and ``threshold_fit`` are methods of ``Collection``.
-"""
+"""What a person answered about pairs of images: do these two show the same picture?"""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
-from dinoscope.stages.results import keep
+from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Candidates
     from dinoscope.analysis.cleaning.threshold import ThresholdFit
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = [
     "PairToAnswer",
@@ -45,20 +42,10 @@ class PairToAnswer:
     score: float
 
 
-def pairs_to_answer(collection: Collection, count: int = 20) -> tuple[PairToAnswer, ...]:
+def pairs_to_answer(collection: OpenedCollection, count: int = 20) -> tuple[PairToAnswer, ...]:
     """Return the pairs whose answers would tell most about the threshold of duplicates; see ``choose_pairs``.
 
-    The same pairs until one of them is answered.
-
-    Args:
-        collection: The collection.
-        count: How many.
-
-    Returns:
-        As many, or fewer where there are no more that anybody could take for the same, by descending score.
-
-    Raises:
-        InputError: ``count`` is not positive.
+    See ``Collection.pairs_to_answer``.
     """
     from dinoscope.analysis.cleaning.threshold import choose_pairs
 
@@ -70,22 +57,10 @@ def pairs_to_answer(collection: Collection, count: int = 20) -> tuple[PairToAnsw
     )
 
 
-def answer_pair(collection: Collection, first: int, second: int, same: bool | None) -> None:
+def answer_pair(collection: OpenedCollection, first: int, second: int, same: bool | None) -> None:
     """Remember in the collection whether two images show the same picture.
 
-    Said of what the images hold, so it stays when names, rows or models change. From ten answers on duplicates are cut
-    where these say (see ``threshold_fit``). A pair that was called the same reaches any threshold; one that was called
-    different is never in one group.
-
-    Args:
-        collection: The collection.
-        first: Row of an image.
-        second: Row of the other.
-        same: None if that cannot be told: the pair is not asked again.
-
-    Raises:
-        InputError: There are no such rows, or both are the same image.
-        WriteError: The folder may not be written.
+    See ``Collection.answer_pair``.
     """
     pair = _contents(collection, first, second)
     with deciding(collection.path):
@@ -94,11 +69,10 @@ def answer_pair(collection: Collection, first: int, second: int, same: bool | No
         write_json(collection.path / _FILE, {"answers": listed}, checked=True)
 
 
-def forget_answers(collection: Collection) -> int:
+def forget_answers(collection: OpenedCollection) -> int:
     """Forget all answers; return how many there were.
 
-    Raises:
-        WriteError: The folder may not be written.
+    See ``Collection.forget_answers``.
     """
     with deciding(collection.path):
         count = len(_stored(collection))
@@ -106,7 +80,7 @@ def forget_answers(collection: Collection) -> int:
     return count
 
 
-def threshold_fit(collection: Collection) -> ThresholdFit:
+def threshold_fit(collection: OpenedCollection) -> ThresholdFit:
     """Return the threshold of duplicates that a person's answers make, and how good it and others are."""
     from dinoscope.analysis.cleaning.threshold import fit_threshold
 
@@ -114,7 +88,7 @@ def threshold_fit(collection: Collection) -> ThresholdFit:
     return fit_threshold(found.pairs.scores, answered(collection, found), found.suggested)
 
 
-def answered(collection: Collection, found: Candidates) -> NDArray[np.float64]:
+def answered(collection: OpenedCollection, found: Candidates) -> NDArray[np.float64]:
     """Return the answer to each candidate pair, 1, 0, 0.5 or NaN as in ``fit_threshold`` (P,)."""
     pairs, known = found.pairs, _stored(collection)
     answers = np.full(len(pairs.scores), np.nan)
@@ -132,7 +106,7 @@ def answered(collection: Collection, found: Candidates) -> NDArray[np.float64]:
     return answers
 
 
-def candidates(collection: Collection, least: float | None = None) -> Candidates:
+def candidates(collection: OpenedCollection, least: float | None = None) -> Candidates:
     """Return the pairs that may show the same picture, compared by vectors and stored thumbnails; stored.
 
     Of a group the largest picture is kept, then the one whose thumbnail has more bytes. Pairs that score less than
@@ -147,13 +121,16 @@ def candidates(collection: Collection, least: float | None = None) -> Candidates
         pictures = collection.thumbnails(np.arange(len(collection)))
         sizes = [len(picture) for picture in pictures]
         return score_pairs(
-            collection.vectors, graph=collection.neighbors() if len(collection) > 1 else None,
-            keys=picture_keys(pictures, collection.sizes, collection.vectors), prints=fingerprints(pictures),
+            collection.vectors,
+            graph=neighbor_graph(collection) if len(collection) > 1 else None,
+            keys=picture_keys(pictures, collection.sizes, collection.vectors),
+            prints=fingerprints(pictures),
             aspects=collection.sizes[:, 0] / collection.sizes[:, 1],
-            preference=np.column_stack([collection.sizes.prod(axis=1), sizes]), least=lowest,
-        )  # fmt: skip
+            preference=np.column_stack([collection.sizes.prod(axis=1), sizes]),
+            least=lowest,
+        )
 
-    return keep(collection, "duplicates", {"least": lowest}, Candidates, compute)
+    return collection.results.keep("duplicates", {"least": lowest}, Candidates, compute)
 
 
 def picture_keys(pictures: Sequence[bytes], sizes: NDArray[np.int64], vectors: NDArray[np.float32]) -> list[str]:
@@ -169,14 +146,14 @@ def picture_keys(pictures: Sequence[bytes], sizes: NDArray[np.int64], vectors: N
     return keys
 
 
-def _stored(collection: Collection) -> dict[Contents, bool | None]:
+def _stored(collection: OpenedCollection) -> dict[Contents, bool | None]:
     """Return the answers, by the contents of both images."""
     path = collection.path / _FILE
     listed = read_json(path)["answers"] if path.exists() else []
     return {(each["images"][0], each["images"][1]): each["same"] for each in listed}
 
 
-def _contents(collection: Collection, first: int, second: int) -> Contents:
+def _contents(collection: OpenedCollection, first: int, second: int) -> Contents:
     one, other = (collection.contents[collection.position(row)] for row in (first, second))
     if one == other:
         raise InputError(f"rows {first} and {second} hold the same image: a pair needs two that could differ")

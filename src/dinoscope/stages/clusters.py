@@ -1,4 +1,4 @@
-"""Clusters of a collection and how good they are; every function is a method of ``Collection``."""
+"""Clusters of a collection and how good they are."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.stages.results import Computed, keep, run_stage
+from dinoscope.stages.maps import make_map, map_quality
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering, Space
     from dinoscope.analysis.clusters.methods import Method
     from dinoscope.analysis.clusters.quality import ClusterQuality, Finder, Null
     from dinoscope.analysis.scores import Score
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["ClusterJudgement", "clusters", "judge", "judge_as_stored", "scores"]
+__all__ = ["ClusterJudgement", "all_scores", "find_clusters", "judge_as_stored", "judge_clusters"]
 
 _NULL_IMAGES = 3_000  # that the nulls are made of, drawn at random where there are more
 _RESAMPLES = 10
@@ -43,13 +45,18 @@ class ClusterJudgement:
     also_in: tuple[tuple[str, ...], ...]
 
 
-def clusters(
-    collection: Collection, k: int | None = None, *, method: Method = "kmeans", space: Space | None = None,
-    dims: int = 10, seed: int = 0,
-) -> Clustering:  # fmt: skip
+def find_clusters(
+    collection: OpenedCollection,
+    k: int | None = None,
+    *,
+    method: Method = "kmeans",
+    space: Space | None = None,
+    dims: int = 10,
+    seed: int = 0,
+) -> Clustering:
     """Return the clusters of the vectors; see ``analysis.clusters.clustering.cluster``, ``umap_space`` for ``dims``.
 
-    Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
+    See ``Collection.clusters``.
     """
     from dinoscope.analysis.clusters.clustering import Clustering, cluster, resolve_space
 
@@ -61,7 +68,7 @@ def clusters(
         meta = {"medoids": found.medoids.tolist(), "silhouette": found.silhouette, "curve": found.curve}
         return {"labels": found.labels}, meta
 
-    columns, meta = run_stage(collection, "clusters", _settings(k, method, space, dims, seed), compute)
+    columns, meta = collection.results.run("clusters", _settings(k, method, space, dims, seed), compute)
     labels = columns["labels"]
     medoids = np.asarray(meta["medoids"], np.int64)
     centers = np.empty((len(medoids), collection.vectors.shape[1]), np.float32)
@@ -71,26 +78,20 @@ def clusters(
     return Clustering(labels, centers, medoids, meta["silhouette"], curve)
 
 
-def judge(
-    collection: Collection, k: int | None = None, *, method: Method = "kmeans", space: Space | None = None,
-    dims: int = 10, seed: int = 0, stability: bool = False, nulls: bool = False,
-) -> ClusterJudgement:  # fmt: skip
+def judge_clusters(
+    collection: OpenedCollection,
+    k: int | None = None,
+    *,
+    method: Method = "kmeans",
+    space: Space | None = None,
+    dims: int = 10,
+    seed: int = 0,
+    stability: bool = False,
+    nulls: bool = False,
+) -> ClusterJudgement:
     """Return how good the clusters are that ``clusters`` finds with the same settings.
 
-    Cohesion and purity are there at once; stability and nulls cluster many times over and are kept by themselves.
-
-    Args:
-        collection: The collection.
-        k: As in ``clusters``, and so are the four after it.
-        method: See above.
-        space: See above.
-        dims: See above.
-        seed: See above.
-        stability: Tell how surely each cluster is found again in resamples; slow with the space "umap".
-        nulls: Tell which clusters are no better than those of shuffled features, and which pixels show too.
-
-    Raises:
-        InputError: See ``clusters``.
+    See ``Collection.judge``.
     """
     from dataclasses import replace
 
@@ -99,25 +100,31 @@ def judge(
 
     space = resolve_space(method, space, k)
     asked = _settings(k, method, space, dims, seed)
-    labelled = {"clusters": asked, "labels": collection.label_state}
-    found = collection.clusters(k, method=method, space=space, dims=dims, seed=seed)
+    labelled = {"clusters": asked, "labels": collection.results.label_state}
+    found = find_clusters(collection, k, method=method, space=space, dims=dims, seed=seed)
     find = _finder(found, method, space, dims, seed)
     vectors, labels = collection.vectors, collection.labels
-    judged, agreement = keep(
-        collection, "cluster_quality", labelled, tuple[quality.ClusterQuality, dict[str, float]],
+    judged, agreement = collection.results.keep(
+        "cluster_quality",
+        labelled,
+        tuple[quality.ClusterQuality, dict[str, float]],
         lambda: (quality.judge(vectors, found.labels, labels), quality.agreement(found.labels, labels)),
-    )  # fmt: skip
+    )
     if stability:
 
         def resample() -> tuple[NDArray[np.float64], ...]:
             return (quality.stability(vectors, found.labels, find, resamples=_RESAMPLES),)
 
-        steady = keep(collection, "stability", {"clusters": asked}, tuple[NDArray[np.float64], ...], resample)[0]
+        steady = collection.results.keep("stability", {"clusters": asked}, tuple[NDArray[np.float64], ...], resample)[0]
         judged = replace(judged, stability=steady)
     if not nulls:
         return ClusterJudgement(judged, agreement, (), None, ())
-    known = keep(collection, "nulls", {**labelled, "stability": stability}, tuple[quality.Null, ...],
-                 lambda: _find_in_nulls(collection, found, find, stability))  # fmt: skip
+    known = collection.results.keep(
+        "nulls",
+        {**labelled, "stability": stability},
+        tuple[quality.Null, ...],
+        lambda: _find_in_nulls(collection, found, find, stability),
+    )
     shuffled = [null.quality for null in known if null.name == "shuffled features"]
     others = [null for null in known if null.name != "shuffled features"]
     # Of the smallest clusters the sample may hold nothing: where these are the last ones, the matches end before them.
@@ -128,30 +135,35 @@ def judge(
     return ClusterJudgement(judged, agreement, known, quality.weak_clusters(judged, shuffled), tuple(also))
 
 
-def judge_as_stored(collection: Collection, k: int | None = None) -> ClusterJudgement:
+def judge_as_stored(collection: OpenedCollection, k: int | None = None) -> ClusterJudgement:
     """Return what ``judge`` says of the k-means clusters, with stability and nulls where they are stored already."""
-    from dinoscope.stages.results import stored_settings
-
     asked = _settings(k, "kmeans", "embedding", 10, 0)
-    nulls = [each for each in stored_settings(collection, "nulls") if each["clusters"] == asked]
-    steady = {"clusters": asked} in stored_settings(collection, "stability")
+    nulls = [each for each in collection.results.stored("nulls") if each["clusters"] == asked]
+    steady = {"clusters": asked} in collection.results.stored("stability")
     if not nulls:
-        return judge(collection, k, stability=steady)
-    return judge(collection, k, stability=any(each["stability"] for each in nulls) and steady, nulls=True)
+        return judge_clusters(collection, k, stability=steady)
+    return judge_clusters(collection, k, stability=any(each["stability"] for each in nulls) and steady, nulls=True)
 
 
-def scores(collection: Collection, k: int | None = None) -> list[Score]:
+def all_scores(collection: OpenedCollection, k: int | None = None) -> list[Score]:
     """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
     from dinoscope.analysis.scores import Score, compute_scores
 
     def compute() -> Computed:
         found = compute_scores(
-            collection.vectors, collection.neighbors(), collection.map(), collection.clusters(k).labels,
-            collection.labels, collection.splits, collection.map_quality() if len(collection) > 2 else None,
-        )  # fmt: skip
+            collection.vectors,
+            neighbor_graph(collection),
+            make_map(collection),
+            find_clusters(collection, k).labels,
+            collection.labels,
+            collection.splits,
+            map_quality(collection) if len(collection) > 2 else None,
+        )
         return {}, {"scores": [[each.name, each.value, each.meaning] for each in found]}
 
-    _, meta = run_stage(collection, "scores", {"clusters": {"k": k}, "labels": collection.label_state}, compute)
+    _, meta = collection.results.run(
+        "scores", {"clusters": {"k": k}, "labels": collection.results.label_state}, compute
+    )
     return [Score(*each) for each in meta["scores"]]
 
 
@@ -162,15 +174,15 @@ def _settings(k: int | None, method: Method, space: Space, dims: int, seed: int)
     return settings
 
 
-def _layout(collection: Collection, dims: int, seed: int) -> NDArray[np.float32]:
+def _layout(collection: OpenedCollection, dims: int, seed: int) -> NDArray[np.float32]:
     """Return the UMAP for clusters (N, dims), made from the neighbour graph."""
     from dinoscope.analysis.clusters.clustering import umap_space
 
     def compute() -> Computed:
-        made = umap_space(collection.vectors, graph=collection.neighbors(), dims=dims, seed=seed)
+        made = umap_space(collection.vectors, graph=neighbor_graph(collection), dims=dims, seed=seed)
         return {"coordinates": made}, {}
 
-    columns, _ = run_stage(collection, "layout", {"dims": dims, "seed": seed}, compute)
+    columns, _ = collection.results.run("layout", {"dims": dims, "seed": seed}, compute)
     coordinates: NDArray[np.float32] = columns["coordinates"]
     return coordinates
 
@@ -183,7 +195,7 @@ def _finder(found: Clustering, method: Method, space: Space, dims: int, seed: in
     return lambda vectors: cluster(vectors, k, method=method, space=space, dims=dims, seed=seed).labels
 
 
-def _find_in_nulls(collection: Collection, found: Clustering, find: Finder, stability: bool) -> tuple[Null, ...]:
+def _find_in_nulls(collection: OpenedCollection, found: Clustering, find: Finder, stability: bool) -> tuple[Null, ...]:
     """Run the recipe on a sample's shuffled features, pixels, and vectors of an untrained network."""
     from dinoscope.analysis.clusters.quality import find_in_nulls
     from dinoscope.models.baselines import pixel_vectors, untrained_vectors
@@ -194,7 +206,13 @@ def _find_in_nulls(collection: Collection, found: Clustering, find: Finder, stab
         positions = np.sort(np.random.default_rng(0).choice(positions, _NULL_IMAGES, replace=False))
     images = [read_image(picture) for picture in collection.thumbnails(positions)]
     others = {"pixels": pixel_vectors(images), "untrained network": untrained_vectors(images)}
-    return tuple(find_in_nulls(
-        collection.vectors[positions], found.labels[positions], find, collection.labels[positions], others=others,
-        resamples=_RESAMPLES if stability else None,
-    ))  # fmt: skip
+    return tuple(
+        find_in_nulls(
+            collection.vectors[positions],
+            found.labels[positions],
+            find,
+            collection.labels[positions],
+            others=others,
+            resamples=_RESAMPLES if stability else None,
+        )
+    )

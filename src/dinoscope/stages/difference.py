@@ -7,41 +7,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dinoscope.errors import InputError
+from dinoscope.stages.neighbors import load_index, neighbor_graph
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.leaks import Leak
     from dinoscope.analysis.difference import Difference, ShareChange
     from dinoscope.analysis.neighbors import NeighborGraph
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["difference", "label_changes", "same_pictures"]
 
 
 def difference(
-    collection: Collection, other: Collection, *, k: int | None = None, false_share: float = 0.1
+    collection: OpenedCollection, other: OpenedCollection, *, k: int | None = None, false_share: float = 0.1
 ) -> Difference:
     """Find how another collection differs from this one; see ``dinoscope.analysis.difference.find_difference``.
 
-    Args:
-        collection: BEFORE.
-        other: AFTER, with vectors of the same model.
-        k: Number of clusters; by default 20, fewer for few images.
-        false_share: Share of the images listed as new, or as gone, that may be neither.
-
-    Raises:
-        InputError: The vectors are of different models, or see ``find_difference``.
+    See ``Collection.difference``.
     """
     from dinoscope.analysis.difference import NeighborGraphs, check_sides, find_difference
 
     _check_one_model(collection, other)
     check_sides(len(collection), len(other))  # before their neighbours are searched
     graphs = NeighborGraphs(
-        collection.neighbors(), other.neighbors(), _asked(collection, other), _asked(other, collection)
+        neighbor_graph(collection), neighbor_graph(other), _asked(collection, other), _asked(other, collection)
     )
     return find_difference(collection.vectors, other.vectors, graphs=graphs, k=k, false_share=false_share)
 
 
-def same_pictures(collection: Collection, other: Collection, graph: NeighborGraph) -> tuple[Leak, ...]:
+def same_pictures(collection: OpenedCollection, other: OpenedCollection, graph: NeighborGraph) -> tuple[Leak, ...]:
     """Return the groups of near-duplicates that have an image in either collection, the surest first.
 
     Args:
@@ -63,13 +57,16 @@ def same_pictures(collection: Collection, other: Collection, graph: NeighborGrap
     sizes = np.concatenate([each.sizes for each in both])
     vectors = np.concatenate([each.vectors for each in both])
     found = find_duplicates(
-        vectors, graph=graph, keys=picture_keys(pictures, sizes, vectors), prints=fingerprints(pictures),
+        vectors,
+        graph=graph,
+        keys=picture_keys(pictures, sizes, vectors),
+        prints=fingerprints(pictures),
         aspects=sizes[:, 0] / sizes[:, 1],
-    )  # fmt: skip
+    )
     return find_leaks(found, np.repeat(["before", "after"], [len(each) for each in both]))
 
 
-def label_changes(collection: Collection, other: Collection) -> dict[str, ShareChange]:
+def label_changes(collection: OpenedCollection, other: OpenedCollection) -> dict[str, ShareChange]:
     """Return how the share of each label changed, of the images that have one; nothing without labels on both sides."""
     from dinoscope.analysis.difference import share_changes
 
@@ -81,17 +78,17 @@ def label_changes(collection: Collection, other: Collection) -> dict[str, ShareC
     return dict(zip(names, changes, strict=True))
 
 
-def _asked(known: Collection, queries: Collection) -> NeighborGraph:
+def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:
     """Return the neighbours that the images of one collection have in another."""
     from dinoscope.analysis.hnsw import APPROXIMATE_FROM
     from dinoscope.analysis.neighbors import query_neighbors
 
     if len(known) >= APPROXIMATE_FROM:
-        return known.search_index.query(queries.vectors, 30)
+        return load_index(known).query(queries.vectors, 30)
     return query_neighbors(known.vectors, queries.vectors, 30)
 
 
-def _check_one_model(collection: Collection, other: Collection) -> None:
+def _check_one_model(collection: OpenedCollection, other: OpenedCollection) -> None:
     if collection.key != other.key:
         first, second = (f"{each.model['model']} ({each.key})" for each in (collection, other))
         raise InputError(

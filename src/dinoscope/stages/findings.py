@@ -1,7 +1,4 @@
-"""What to look at before a collection is used, and what a person has looked at already.
-
-``findings``, ``dismiss`` and ``dismissed`` are methods of ``Collection``.
-"""
+"""What to look at before a collection is used, and what a person has looked at already."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ import numpy as np
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import InputError
 from dinoscope.stages.answers import answered, candidates
-from dinoscope.stages.results import keep
+from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
 
@@ -24,17 +21,17 @@ if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.leaks import Leak
     from dinoscope.analysis.cleaning.outliers import Outliers
     from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = [
     "KINDS",
     "Findings",
-    "dismiss",
-    "dismissed",
+    "all_findings",
+    "dismiss_finding",
+    "dismissed_keys",
     "duplicates",
     "explain",
     "finding_key",
-    "findings",
     "label_errors",
     "leaks",
     "not_dismissed",
@@ -68,16 +65,10 @@ class Findings:
     keys: Mapping[str, tuple[str, ...]]
 
 
-def findings(collection: Collection, *, threshold: float | None = None) -> Findings:
+def all_findings(collection: OpenedCollection, *, threshold: float | None = None) -> Findings:
     """Return near-duplicates, leaks between splits, outliers and doubtful labels; no image is touched.
 
-    Args:
-        collection: The collection.
-        threshold: How far duplicates must stand out, 0 to 1; by default what a person's answers say (see
-            ``threshold_fit``), else what the collection suggests.
-
-    Raises:
-        InputError: The threshold is out of range.
+    See ``Collection.findings``.
     """
     copies, alone, (errors, test) = duplicates(collection, threshold), outliers(collection), label_errors(collection)
     leaked = leaks(collection, copies)
@@ -91,7 +82,7 @@ def findings(collection: Collection, *, threshold: float | None = None) -> Findi
     return Findings(copies, leaked, alone, errors, test, keys)
 
 
-def duplicates(collection: Collection, threshold: float | None = None) -> Duplicates:
+def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
     """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one."""
     from dinoscope.analysis.cleaning.duplicates import group_pairs
     from dinoscope.analysis.cleaning.threshold import fit_threshold
@@ -105,7 +96,7 @@ def duplicates(collection: Collection, threshold: float | None = None) -> Duplic
     return group_pairs(found, threshold, answers)
 
 
-def leaks(collection: Collection, found: Duplicates) -> tuple[Leak, ...]:
+def leaks(collection: OpenedCollection, found: Duplicates) -> tuple[Leak, ...]:
     """Return which of the near-duplicates that ``duplicates`` found are in more than one split."""
     from dinoscope.analysis.cleaning.leaks import find_leaks
 
@@ -114,17 +105,17 @@ def leaks(collection: Collection, found: Duplicates) -> tuple[Leak, ...]:
     return find_leaks(found, collection.splits)
 
 
-def outliers(collection: Collection) -> Outliers:
+def outliers(collection: OpenedCollection) -> Outliers:
     """Return the images that stand alone; none among fewer than three."""
     from dinoscope.analysis.cleaning.outliers import Outliers, find_outliers
 
     if len(collection) < 3:
         count = len(collection)
         return Outliers(np.empty(0, np.int64), np.ones(count), np.zeros(count), np.empty((0, 0), np.int64))
-    return keep(collection, "outliers", {}, Outliers, lambda: find_outliers(collection.neighbors()))
+    return collection.results.keep("outliers", {}, Outliers, lambda: find_outliers(neighbor_graph(collection)))
 
 
-def label_errors(collection: Collection) -> tuple[LabelErrors | None, SelfTest | None]:
+def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, SelfTest | None]:
     """Return the doubtful labels and the self-test of their list, None without two labels, or without any."""
     from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest, find_label_errors, self_test
     from dinoscope.analysis.neighbors import neighbors
@@ -136,14 +127,14 @@ def label_errors(collection: Collection) -> tuple[LabelErrors | None, SelfTest |
 
     def compute() -> tuple[LabelErrors, SelfTest | None]:
         whole = len(known) == len(collection)  # an image without a label has no vote
-        graph = collection.neighbors() if whole else neighbors(collection.vectors[known])
+        graph = neighbor_graph(collection) if whole else neighbors(collection.vectors[known])
         found = find_label_errors(graph, labels)
         test = self_test(graph, labels, listed=_JUDGED) if len(found) else None
         placed = replace(found, positions=known[found.positions], neighbors=known[found.neighbors])
         return placed, test
 
-    settings = {"labels": collection.label_state}
-    return keep(collection, "label_errors", settings, tuple[LabelErrors, SelfTest | None], compute)
+    settings = {"labels": collection.results.label_state}
+    return collection.results.keep("label_errors", settings, tuple[LabelErrors, SelfTest | None], compute)
 
 
 def explain(test: SelfTest, labels: int) -> str:
@@ -159,23 +150,16 @@ def explain(test: SelfTest, labels: int) -> str:
     )
 
 
-def dismissed(collection: Collection) -> set[str]:
+def dismissed_keys(collection: OpenedCollection) -> set[str]:
     """Return the keys of the findings that a person has called no problem."""
     path = collection.path / "dismissed.json"
     return set(read_json(path)["keys"]) if path.exists() else set()
 
 
-def dismiss(collection: Collection, key: str, dismissed: bool = True) -> None:
+def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = True) -> None:
     """Remember in the collection that a finding is no problem, or forget that.
 
-    Args:
-        collection: The collection.
-        key: One of ``Findings.keys``.
-        dismissed: False to have the finding back.
-
-    Raises:
-        InputError: The key is none of a finding.
-        WriteError: The folder may not be written.
+    See ``Collection.dismiss``.
     """
     kind, _, rest = key.partition("-")
     if kind not in KINDS or not rest.isalnum():
@@ -183,19 +167,19 @@ def dismiss(collection: Collection, key: str, dismissed: bool = True) -> None:
             f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
         )
     with deciding(collection.path):
-        keys = collection.dismissed()
+        keys = dismissed_keys(collection)
         (keys.add if dismissed else keys.discard)(key)
         write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True)
 
 
-def finding_key(collection: Collection, kind: str, positions: Sequence[int]) -> str:
+def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:
     """Return the key of a finding of a kind (see ``KINDS``) in the images at these positions."""
     contents = sorted(collection.contents[at] for at in positions)
     label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # another label is another doubt
     return f"{kind}-{digest_json(contents, label)}"
 
 
-def not_dismissed(collection: Collection, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
+def not_dismissed(collection: OpenedCollection, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
     """Return the numbers of the findings, given by their positions, that nobody has called no problem."""
-    settled = collection.dismissed()
+    settled = dismissed_keys(collection)
     return [at for at, positions in enumerate(found) if finding_key(collection, kind, positions) not in settled]

@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
-from dinoscope.errors import CollectionError
-from dinoscope.stages.results import stale_results
-from dinoscope.storage.checksums import DamagedError
+from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import has_checksum, read_json
 from dinoscope.storage.locks import LOCK_FILES
 from dinoscope.storage.manifest import no_collection
 from dinoscope.storage.progress import PROGRESS_FILE, read_progress
+from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table
 
 __all__ = ["Check", "Verification", "verify_collection"]
@@ -179,9 +178,14 @@ def _details(parts: Iterable[Path], number: int) -> tuple[NDArray[np.bool_], NDA
 
 
 def _vectors(
-    path: Path, key: str, parts: list[Path], active: NDArray[np.bool_], read: NDArray[np.bool_],
-    failed: NDArray[np.bool_], running: bool,
-) -> Check:  # fmt: skip
+    path: Path,
+    key: str,
+    parts: list[Path],
+    active: NDArray[np.bool_],
+    read: NDArray[np.bool_],
+    failed: NDArray[np.bool_],
+    running: bool,
+) -> Check:
     times = np.zeros(len(active), np.int64)
     strangers = odd = other = 0
     dim = _dim(path / "vectors" / key / "model.json")
@@ -196,9 +200,13 @@ def _vectors(
         odd += int((~(np.abs(lengths - 1) <= _UNIT)).sum())  # NaN and infinity fail this as well
     have = times > 0
     damage = _texts(
-        f"vectors/{key}", twice=int((times > 1).sum()), strangers=strangers, odd=odd, other=other,
+        f"vectors/{key}",
+        twice=int((times > 1).sum()),
+        strangers=strangers,
+        odd=odd,
+        other=other,
         lost=int((have & ~read).sum()),
-    )  # fmt: skip
+    )
     missing = int((active & ~have & ~failed).sum())
     note = ""
     if missing:

@@ -1,4 +1,4 @@
-"""Labels of a collection and what its neighbours say of them; every function is a method of ``Collection``."""
+"""Labels of a collection and what its neighbours say of them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
-from dinoscope.stages.results import keep
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.search import query_vector
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Predictions", "classifier", "classify", "evaluate", "predictions"]
+__all__ = ["Predictions", "classify", "evaluate_labels", "has_classifier", "load_classifier", "predict_labels"]
 
 _STORED_NEIGHBORS = 30  # of the graph that every collection has
 _WIDEST = 100  # voters that an evaluation tries
 _BLOCK_ROWS = 4096
+_VOTERS, _SET_LEVEL, _REFUSE = 20, 0.9, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,51 +47,43 @@ class Predictions:
     unknown: NDArray[np.bool_]
 
 
-def classifier(collection: Collection, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Classifier:
+def load_classifier(
+    collection: OpenedCollection, *, k: int = _VOTERS, set_level: float = _SET_LEVEL, refuse: float = _REFUSE
+) -> Classifier:
     """Return what names images by the collection's labelled ones, made once and kept while the collection is open.
 
-    Args:
-        collection: The collection.
-        k: Voters.
-        set_level: Share of sets of labels that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
-
-    Raises:
-        InputError: Fewer than two images have a label, or an argument cannot work.
+    See ``Collection.classifier``.
     """
     from dinoscope.analysis.labels.classifier import Classifier
 
-    known = collection.classifiers.get((k, set_level, refuse))
-    if known is None:
+    def make() -> Classifier:
         # The stored graph also holds the images that have no vote.
         whole = len(collection) > 1 and all(label is not None for label in collection.labels)
-        graph = collection.neighbors() if whole and k <= _STORED_NEIGHBORS else None
-        known = Classifier(collection.vectors, collection.labels, k=k, set_level=set_level, refuse=refuse, graph=graph)
-        collection.classifiers[k, set_level, refuse] = known
-    return known
+        graph = neighbor_graph(collection) if whole and k <= _STORED_NEIGHBORS else None
+        return Classifier(collection.vectors, collection.labels, k=k, set_level=set_level, refuse=refuse, graph=graph)
+
+    return collection.held(("classifier", k, set_level, refuse), make)
+
+
+def has_classifier(collection: OpenedCollection) -> bool:
+    """Tell whether ``load_classifier`` has made the usual one already."""
+    return collection.holds(("classifier", _VOTERS, _SET_LEVEL, _REFUSE))
 
 
 def classify(
-    collection: Collection, queries: Any, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05,
+    collection: OpenedCollection,
+    queries: Any,
+    *,
+    k: int = _VOTERS,
+    set_level: float = _SET_LEVEL,
+    refuse: float = _REFUSE,
     weights: str | None = None,
-) -> list[Verdict]:  # fmt: skip
+) -> list[Verdict]:
     """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown.
 
-    Args:
-        collection: The collection; positions of voters are its.
-        queries: Vectors float (M, D); or one or several of: an image file, a decoded image uint8 (H, W) or (H, W, 3),
-            a vector float (D,), a row number (that image is left out of its own vote).
-        k: Voters.
-        set_level: Share of sets of labels that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
-        weights: Path of the model's weights, for images and a model that was named by such a path.
-
-    Raises:
-        InputError: Fewer than two images have a label, there is no such row, or a vector does not fit.
-        ImageError: A file is no image.
-        ModelError: The model that made the vectors is not to be had.
+    See ``Collection.classify``.
     """
-    judge = classifier(collection, k=k, set_level=set_level, refuse=refuse)
+    judge = load_classifier(collection, k=k, set_level=set_level, refuse=refuse)
     several = isinstance(queries, Sequence) and not isinstance(queries, str | bytes)
     if isinstance(queries, np.ndarray) and queries.ndim == 2 and queries.dtype.kind == "f":
         several = True
@@ -100,19 +94,21 @@ def classify(
     if rows:
         found |= dict(zip(rows, judge.left_out(collection.vectors, list(rows.values())), strict=True))
     if others:
-        vectors = np.stack([collection.query_vector(asked[at], weights) for at in others])
+        vectors = np.stack([query_vector(collection, asked[at], weights) for at in others])
         found |= dict(zip(others, judge.classify(vectors), strict=True))
     return [found[at] for at in range(len(asked))]
 
 
-def predictions(collection: Collection, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Predictions:
+def predict_labels(
+    collection: OpenedCollection, *, k: int = _VOTERS, set_level: float = _SET_LEVEL, refuse: float = _REFUSE
+) -> Predictions:
     """Return what the labelled images say of every image of the collection, each left out of its own vote.
 
-    Arguments and errors as in ``classify``.
+    See ``Collection.predictions``.
     """
 
     def compute() -> Predictions:
-        judge = classifier(collection, k=k, set_level=set_level, refuse=refuse)
+        judge = load_classifier(collection, k=k, set_level=set_level, refuse=refuse)
         count = len(collection)
         winners = np.empty(count, np.intp)
         codes = np.full(count, -1)
@@ -128,25 +124,21 @@ def predictions(collection: Collection, *, k: int = 20, set_level: float = 0.9, 
             own[at[labelled]] = judgement.probabilities[labelled, codes[at[labelled]]]
         return Predictions(np.asarray([str(name) for name in judge.names])[winners], sure, own, known, unknown)
 
-    settings = {"k": k, "set_level": set_level, "refuse": refuse, "labels": collection.label_state}
-    return keep(collection, "predictions", settings, Predictions, compute)
+    settings = {"k": k, "set_level": set_level, "refuse": refuse, "labels": collection.results.label_state}
+    return collection.results.keep("predictions", settings, Predictions, compute)
 
 
-def evaluate(
-    collection: Collection, split: str = "auto", *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05
+def evaluate_labels(
+    collection: OpenedCollection,
+    split: str = "auto",
+    *,
+    k: int = _VOTERS,
+    set_level: float = _SET_LEVEL,
+    refuse: float = _REFUSE,
 ) -> Evaluation:
     """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
-    Args:
-        collection: The collection.
-        split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
-            labels.
-        k: Voters.
-        set_level: Share of sets of labels that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
-
-    Raises:
-        InputError: The split is unknown or has no labels, or too few images have a label.
+    See ``Collection.evaluate``.
     """
     from dinoscope.analysis.labels.evaluation import SPLITS, Evaluation
 
@@ -162,17 +154,17 @@ def evaluate(
         )
     method = "test" if both and split != "leave-one-out" else "leave-one-out"
     chosen: dict[str, Any] = {"k": k, "set_level": set_level, "refuse": refuse}
-    settings = {"split": method, **chosen, "labels": collection.label_state}
-    return keep(collection, "evaluation", settings, Evaluation, lambda: _evaluate(collection, method, chosen))
+    settings = {"split": method, **chosen, "labels": collection.results.label_state}
+    return collection.results.keep("evaluation", settings, Evaluation, lambda: _evaluate(collection, method, chosen))
 
 
-def _evaluate(collection: Collection, method: str, settings: dict[str, Any]) -> Evaluation:
+def _evaluate(collection: OpenedCollection, method: str, settings: dict[str, Any]) -> Evaluation:
     from dinoscope.analysis.labels.evaluation import evaluate as judge
 
     vectors, labels = collection.vectors, collection.labels
     if method == "leave-one-out":
         whole = len(collection) > 1 and all(label is not None for label in labels)
-        graph = collection.neighbors(max(_WIDEST, settings["k"])) if whole else None
+        graph = neighbor_graph(collection, max(_WIDEST, settings["k"])) if whole else None
         return judge(vectors, labels, graph=graph, **settings)
     train = collection.splits == "train"
     named = np.flatnonzero(train | (collection.splits == "test"))

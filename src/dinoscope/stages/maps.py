@@ -1,4 +1,4 @@
-"""Maps of a collection, how far to trust them, and their settings; every function is a method of ``Collection``."""
+"""Maps of a collection, how far to trust them, and their settings."""
 
 from __future__ import annotations
 
@@ -8,34 +8,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.stages.results import Computed, keep, run_stage
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["compare_maps", "make_map", "map_quality", "place", "tuning"]
 
 
 def make_map(
-    collection: Collection, *, method: Method = "umap", n_neighbors: int = 15, min_dist: float = 0.1,
-    perplexity: float = 30.0, seed: int = 42, dims: int = 2,
-) -> NDArray[np.float32]:  # fmt: skip
+    collection: OpenedCollection,
+    *,
+    method: Method = "umap",
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    perplexity: float = 30.0,
+    seed: int = 42,
+    dims: int = 2,
+) -> NDArray[np.float32]:
     """Return the map (N, dims), made from the neighbour graph; the same seed gives the same map.
 
-    Args:
-        collection: The collection.
-        method: "umap", "tsne" or "pca".
-        n_neighbors: Of UMAP.
-        min_dist: Of UMAP.
-        perplexity: Of t-SNE.
-        seed: Of UMAP and t-SNE.
-        dims: Axes: 2 or 3.
-
-    Raises:
-        InputError: If the method is unknown or a setting is out of its range.
+    See ``Collection.map``.
     """
     from dinoscope.analysis.maps import projection
 
@@ -46,105 +43,92 @@ def make_map(
             return {"coordinates": projection.pca(collection.vectors, n_components=dims)}, {}
         chosen = {name: value for name, value in settings.items() if name not in ("method", "dims")}
         layout, needed = (projection.tsne, int(3 * perplexity)) if method == "tsne" else (projection.umap, n_neighbors)
-        graph = collection.neighbors(max(30, needed))
+        graph = neighbor_graph(collection, max(30, needed))
         return {"coordinates": layout(collection.vectors, graph=graph, n_components=dims, **chosen)}, {}
 
-    coordinates: NDArray[np.float32] = run_stage(collection, "map", settings, compute)[0]["coordinates"]
+    coordinates: NDArray[np.float32] = collection.results.run("map", settings, compute)[0]["coordinates"]
     return coordinates
 
 
-def place(collection: Collection, vectors: ArrayLike, *, method: Method = "umap", **settings: Any) -> NDArray[Any]:
+def place(
+    collection: OpenedCollection, vectors: ArrayLike, *, method: Method = "umap", **settings: Any
+) -> NDArray[Any]:
     """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.place``.
 
-    Args:
-        collection: The collection.
-        vectors: Vectors of images that are not in it, as from ``query_vector``.
-        method: As in ``map``.
-        settings: As in ``map``.
-
-    Raises:
-        InputError: If the vectors do not fit, or see ``map``.
+    See ``Collection.place``.
     """
     from dinoscope.analysis.maps.projection import place as find_places
 
-    coordinates = collection.map(method=method, **settings)
+    coordinates = make_map(collection, method=method, **settings)
     return find_places(vectors, collection.vectors, coordinates, method=method)
 
 
 def map_quality(
-    collection: Collection, method: Method = "umap", *, n_neighbors: int = 15, min_dist: float = 0.1,
-    perplexity: float = 30.0, seed: int = 42, dims: int = 2, k: int = 15,
-) -> MapQuality:  # fmt: skip
+    collection: OpenedCollection,
+    method: Method = "umap",
+    *,
+    n_neighbors: int = 15,
+    min_dist: float = 0.1,
+    perplexity: float = 30.0,
+    seed: int = 42,
+    dims: int = 2,
+    k: int = 15,
+) -> MapQuality:
     """Return how far to trust a map, as a whole and image by image; see ``quality.map_quality``.
 
-    Args:
-        collection: The collection, of three images or more.
-        method: As in ``map``, and so are the five after it.
-        n_neighbors: See above.
-        min_dist: See above.
-        perplexity: See above.
-        seed: See above.
-        dims: See above.
-        k: Neighbours to compare.
-
-    Raises:
-        InputError: See ``map``; or there are fewer than three images.
+    See ``Collection.map_quality``.
     """
     from dinoscope.analysis.maps import quality
 
     settings = _map_settings(method, n_neighbors, min_dist, perplexity, seed, dims)
 
     def compute() -> quality.MapQuality:
-        coordinates = collection.map(
-            method=method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims
+        coordinates = make_map(
+            collection,
+            method=method,
+            n_neighbors=n_neighbors,
+            min_dist=min_dist,
+            perplexity=perplexity,
+            seed=seed,
+            dims=dims,
         )
-        graph = collection.neighbors(max(30, k)) if len(collection) > 2 else None
+        graph = neighbor_graph(collection, max(30, k)) if len(collection) > 2 else None
         return quality.map_quality(collection.vectors, coordinates, graph=graph, labels=collection.labels, k=k)
 
-    asked = {"map": settings, "k": k, "labels": collection.label_state}
-    return keep(collection, "map_quality", asked, quality.MapQuality, compute)
+    asked = {"map": settings, "k": k, "labels": collection.results.label_state}
+    return collection.results.keep("map_quality", asked, quality.MapQuality, compute)
 
 
 def compare_maps(
-    collection: Collection, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Any
+    collection: OpenedCollection, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Any
 ) -> list[MeasuredMap]:
     """Return the map of each method with its title and how far to trust it, in the order asked for.
 
-    Args:
-        collection: The collection.
-        methods: See ``map``.
-        settings: As in ``map``; each method takes those that concern it.
-
-    Raises:
-        InputError: See ``map``.
+    See ``Collection.compare_maps``.
     """
     from dinoscope.analysis.maps.quality import MeasuredMap
 
     maps = []
     for method in dict.fromkeys(methods):
-        coordinates = collection.map(method=method, **settings)
-        quality = collection.map_quality(method, **settings) if len(collection) > 2 else None
+        coordinates = make_map(collection, method=method, **settings)
+        quality = map_quality(collection, method, **settings) if len(collection) > 2 else None
         maps.append(MeasuredMap(method, coordinates, _title(method, settings, len(collection)), quality))
     return maps
 
 
 def tuning(
-    collection: Collection, *, n_neighbors: Sequence[int] | None = None, min_dist: Sequence[float] | None = None,
-    seeds: int = 3, sample: int = 5_000, seed: int = 0, on_progress: Callable[[int, int], None] | None = None,
-) -> Tuning:  # fmt: skip
+    collection: OpenedCollection,
+    *,
+    n_neighbors: Sequence[int] | None = None,
+    min_dist: Sequence[float] | None = None,
+    seeds: int = 3,
+    sample: int = 5_000,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Tuning:
     """Return which settings of UMAP suit these images, and the table and maps behind that; minutes when first asked.
 
-    Args:
-        collection: The collection, of six images or more.
-        n_neighbors: Values to try, by default those of ``dinoscope.analysis.maps.tuning``.
-        min_dist: The same.
-        seeds: Maps of each setting that stays in.
-        sample: Most images to map, drawn at random.
-        seed: The same seed gives the same table.
-        on_progress: Called with maps done and maps in all, from several threads.
-
-    Raises:
-        InputError: See ``dinoscope.analysis.maps.tuning.tune``.
+    See ``Collection.tuning``.
     """
     from dinoscope.analysis.maps import tuning as tune
 
@@ -153,12 +137,18 @@ def tuning(
 
     def compute() -> tune.Tuning:
         return tune.tune(
-            collection.vectors, collection.labels, n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample,
-            seed=seed, on_progress=on_progress,
-        )  # fmt: skip
+            collection.vectors,
+            collection.labels,
+            n_neighbors=sizes,
+            min_dist=dists,
+            seeds=seeds,
+            sample=sample,
+            seed=seed,
+            on_progress=on_progress,
+        )
 
     asked = {"n_neighbors": list(sizes), "min_dist": list(dists), "seeds": seeds, "sample": sample, "seed": seed}
-    return keep(collection, "tuning", {**asked, "labels": collection.label_state}, tune.Tuning, compute)
+    return collection.results.keep("tuning", {**asked, "labels": collection.results.label_state}, tune.Tuning, compute)
 
 
 def _map_settings(

@@ -12,32 +12,39 @@ from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
     from dinoscope.analysis.neighbors import NeighborGraph
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
     from dinoscope.stages.results import Computed
 
-__all__ = ["load_index", "nearest", "neighbors"]
+__all__ = ["load_index", "nearest", "neighbor_graph"]
 
 _CHUNK = 16 << 20  # bytes of the stored index a row
 
 
-def neighbors(self: Collection, k: int = 30) -> NeighborGraph:
+def neighbor_graph(collection: OpenedCollection, k: int = 30) -> NeighborGraph:
     """Return the graph of the ``k`` nearest neighbours; every other step reads the one with 30.
 
-    It is exact below 100,000 images; from there on it comes from an approximate index, and ``recall`` says how many
-    of the true neighbours it has.
+    See ``Collection.neighbors``.
     """
     from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 
     def compute() -> Computed:
-        graph = self.search_index.neighbors(k) if len(self) >= APPROXIMATE_FROM else neighbors(self.vectors, k)
+        graph = (
+            load_index(collection).neighbors(k)
+            if len(collection) >= APPROXIMATE_FROM
+            else neighbors(collection.vectors, k)
+        )
         return {"indices": graph.indices, "similarities": graph.similarities}, {"recall": graph.recall}
 
-    columns, meta = self.stage("neighbors", {"k": k}, compute)
+    columns, meta = collection.results.run("neighbors", {"k": k}, compute)
     return NeighborGraph(columns["indices"], columns["similarities"], meta.get("recall", 1.0))
 
 
-def load_index(collection: Collection) -> SearchIndex:
+def load_index(collection: OpenedCollection) -> SearchIndex:
     """Return the approximate index of a collection, built when it is first asked for."""
+    return collection.held("index", lambda: _load_index(collection))
+
+
+def _load_index(collection: OpenedCollection) -> SearchIndex:
     built: list[SearchIndex] = []
 
     def compute() -> Computed:
@@ -45,7 +52,7 @@ def load_index(collection: Collection) -> SearchIndex:
         content = built[0].dump()
         return {"content": [content[start : start + _CHUNK] for start in range(0, len(content), _CHUNK)]}, {}
 
-    columns, _ = collection.stage("index", {}, compute)
+    columns, _ = collection.results.run("index", {}, compute)
     if not built:
         try:
             return SearchIndex(collection.vectors, b"".join(columns["content"]))
@@ -55,7 +62,7 @@ def load_index(collection: Collection) -> SearchIndex:
 
 
 def nearest(
-    collection: Collection, vector: NDArray[np.float32], k: int, own: int | None = None
+    collection: OpenedCollection, vector: NDArray[np.float32], k: int, own: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return positions and similarities (k,) of the images nearest to a unit vector (D,), the nearest first.
 
@@ -66,7 +73,7 @@ def nearest(
         own: Position to leave out.
     """
     if len(collection) >= APPROXIMATE_FROM:
-        graph = collection.search_index.query(vector[None], k + (own is not None))
+        graph = load_index(collection).query(vector[None], k + (own is not None))
         found, similarities = graph.indices[0].astype(np.int64), graph.similarities[0]
         keep = np.flatnonzero(found != own)[:k]
         return found[keep], similarities[keep]

@@ -1,7 +1,4 @@
-"""What can be said of a collection's images by looking at them, and what that has to do with its map and clusters.
-
-Every function is a method of ``Collection``.
-"""
+"""What can be said of a collection's images by looking at them, and what that has to do with its map and clusters."""
 
 from __future__ import annotations
 
@@ -13,24 +10,24 @@ from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
-from dinoscope.stages.results import Computed, keep, run_stage
+from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.maps import make_map
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
-    from dinoscope.collection import Collection
+    from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["explanation", "properties"]
+__all__ = ["explain_map", "measured_properties"]
 
 _BLOCK_ROWS = 8192  # thumbnails in memory at once
 
 
-def properties(collection: Collection) -> dict[str, NDArray[np.float32]]:
+def measured_properties(collection: OpenedCollection) -> dict[str, NDArray[np.float32]]:
     """Return how bright, colourful, detailed, wide... each image is: name -> (N,); see ``analysis.explain.properties``.
 
-    They are measured on the stored thumbnails.
-
-    Raises:
-        CollectionError: If a part of the collection was deleted.
+    See ``Collection.properties``.
     """
     from dinoscope.analysis.explain.properties import image_properties
 
@@ -41,39 +38,42 @@ def properties(collection: Collection) -> dict[str, NDArray[np.float32]]:
             found.append(image_properties(pictures, collection.sizes[rows], collection.rows[rows]))
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}, {}
 
-    return run_stage(collection, "properties", {}, compute)[0]
+    return collection.results.run("properties", {}, compute)[0]
 
 
-def explanation(
-    collection: Collection, *, cluster_settings: Mapping[str, Any] | None = None,
+def explain_map(
+    collection: OpenedCollection,
+    *,
+    cluster_settings: Mapping[str, Any] | None = None,
     map_settings: Mapping[str, Any] | None = None,
-) -> Explanation:  # fmt: skip
+) -> Explanation:
     """Return how far those properties go along with map, clusters, vectors and labels.
 
-    See ``dinoscope.analysis.explain.explanation.explain``.
-
-    Args:
-        collection: The collection, of 20 images or more.
-        cluster_settings: Of ``clusters``, such as ``{"k": 10}``.
-        map_settings: Of ``map``, such as ``{"method": "tsne"}``; for two axes.
-
-    Raises:
-        InputError: If there are too few images, or see ``clusters`` and ``map``.
+    See ``Collection.explanation``.
     """
     from dinoscope.analysis.explain.explanation import FEWEST, Explanation, explain
 
     if len(collection) < FEWEST:
         raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
-    found, coordinates = collection.clusters(**(cluster_settings or {})), collection.map(**(map_settings or {}))
+    found, coordinates = (
+        find_clusters(collection, **(cluster_settings or {})),
+        make_map(collection, **(map_settings or {})),
+    )
     settings = {
-        "clusters": collection.stages["clusters"].settings, "map": collection.stages["map"].settings,
-        "labels": collection.label_state,
-    }  # fmt: skip
+        "clusters": collection.results.stages["clusters"].settings,
+        "map": collection.results.stages["map"].settings,
+        "labels": collection.results.label_state,
+    }
 
     def compute() -> Explanation:
         return explain(
-            collection.vectors, collection.properties(), coordinates, graph=collection.neighbors(),
-            labels=collection.labels, clusters=found.labels, unseen=("order",),
-        )  # fmt: skip
+            collection.vectors,
+            measured_properties(collection),
+            coordinates,
+            graph=neighbor_graph(collection),
+            labels=collection.labels,
+            clusters=found.labels,
+            unseen=("order",),
+        )
 
-    return keep(collection, "explanation", settings, Explanation, compute)
+    return collection.results.keep("explanation", settings, Explanation, compute)

@@ -1,7 +1,4 @@
-"""Why images are like another: the part of each without which it would be less so.
-
-``reasons`` is a method of ``Collection``.
-"""
+"""Why images are like another: the part of each without which it would be less so."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ from numpy.typing import NDArray
 from dinoscope.analysis.explain.occlusion import heat_map, hide_squares, square_boxes
 from dinoscope.analysis.explain.windows import Box
 from dinoscope.sources.decode import read_image
-from dinoscope.stages.search import resolve_query
+from dinoscope.stages.search import load_encoder, resolve_query
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
     from dinoscope.models.encoder import Encoder
+    from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Reason", "reasons"]
+__all__ = ["Reason", "find_reasons"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,30 +41,22 @@ class Reason:
     heat: NDArray[np.float32]
 
 
-def reasons(
-    collection: Collection, query: int | str | os.PathLike[str] | NDArray[Any], rows: Sequence[int], *,
-    weights: str | None = None, encoder: Encoder | None = None, on_progress: Callable[[int, int], None] | None = None,
-) -> list[Reason]:  # fmt: skip
+def find_reasons(
+    collection: OpenedCollection,
+    query: int | str | os.PathLike[str] | NDArray[Any],
+    rows: Sequence[int],
+    *,
+    weights: str | None = None,
+    encoder: Encoder | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Reason]:
     """Return, for images of the collection, what in each makes it like a query: see ``heat_map``.
 
-    Each is embedded fifty times, from its thumbnail, with one square after another hidden.
-
-    Args:
-        collection: The collection.
-        query: As in ``search``.
-        rows: The images.
-        weights: See ``search``.
-        encoder: The model that made the vectors, where it is at hand.
-        on_progress: Called with how many images are done, and how many there are.
-
-    Raises:
-        ImageError: If the query's file is no image.
-        InputError: If there is no such row.
-        ModelError: If the model that made the vectors is not to be had.
+    See ``Collection.reasons``.
     """
     positions = [collection.position(row) for row in rows]
     vector, _ = resolve_query(collection, query, 1, weights)
-    model = encoder or collection.encoder(weights)
+    model = encoder or load_encoder(collection, weights)
     found = []
     for number, (row, at) in enumerate(zip(rows, positions, strict=True), 1):
         picture = read_image(collection.thumbnails([at])[0])
@@ -76,9 +65,15 @@ def reasons(
         worst = int(falls.argmax())
         width, height = collection.sizes[at].tolist()
         left, top, across, down = square_boxes(width, height)[worst].tolist()
-        found.append(Reason(
-            int(row), float(similarities[0]), float(similarities[1 + worst]), (left, top, across, down), heat_map(falls)
-        ))  # fmt: skip
+        found.append(
+            Reason(
+                int(row),
+                float(similarities[0]),
+                float(similarities[1 + worst]),
+                (left, top, across, down),
+                heat_map(falls),
+            )
+        )
         if on_progress is not None:
             on_progress(number, len(positions))
     return found

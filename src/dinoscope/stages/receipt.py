@@ -18,15 +18,14 @@ from dinoscope._version import __version__
 from dinoscope.base.digests import digest_json
 from dinoscope.base.machine import this_machine
 from dinoscope.embedding.pipeline import ORDER_SEED
-from dinoscope.errors import ImageError, InputError
-from dinoscope.storage.checksums import DamagedError
+from dinoscope.errors import DamagedError, ImageError, InputError
 from dinoscope.storage.files import read_json
 from dinoscope.storage.tables import list_parts, read_table
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.base import ImageSource
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["Deviation", "compare_collection", "embed_again", "make_receipt", "makers", "read_receipt"]
 
@@ -66,7 +65,7 @@ class Deviation:
         return self.images > 0 and self.largest <= self.tolerance and not self.differing
 
 
-def make_receipt(collection: Collection) -> dict[str, Any]:
+def make_receipt(collection: OpenedCollection) -> dict[str, Any]:
     """Return the receipt of a collection, as JSON values.
 
     Raises:
@@ -168,7 +167,9 @@ def embed_again(
     return _compare(np.concatenate(got), np.stack(expected), len(receipt["sample"]), same, allowed, ())
 
 
-def compare_collection(receipt: dict[str, Any], collection: Collection, tolerance: float | None = None) -> Deviation:
+def compare_collection(
+    receipt: dict[str, Any], collection: OpenedCollection, tolerance: float | None = None
+) -> Deviation:
     """Compare the vectors that a collection holds with those of a receipt, without a model.
 
     Raises:
@@ -195,15 +196,20 @@ def compare_collection(receipt: dict[str, Any], collection: Collection, toleranc
     differing = tuple(
         f"{name}: {held[name]['count']:,} with digest {held[name]['digest'][:16]}, "
         f"the receipt says {receipt[name]['count']:,} with {receipt[name]['digest'][:16]}"
-        for name in ("images",) if held[name] != receipt[name]
-    )  # fmt: skip
+        for name in ("images",)
+        if held[name] != receipt[name]
+    )
     return _compare(collection.vectors[positions], expected, len(receipt["sample"]), same, allowed, differing)
 
 
 def _compare(
-    got: NDArray[np.float32], expected: NDArray[np.float32], sample: int, same: int, tolerance: float,
+    got: NDArray[np.float32],
+    expected: NDArray[np.float32],
+    sample: int,
+    same: int,
+    tolerance: float,
     differing: tuple[str, ...],
-) -> Deviation:  # fmt: skip
+) -> Deviation:
     if got.shape != expected.shape:
         raise InputError(f"the receipt's vectors have length {expected.shape[1]}, this model's {got.shape[1]}")
     largest = float(np.abs(got - expected).max())
@@ -219,7 +225,7 @@ def _vector(entry: dict[str, Any]) -> NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(entry["vector"]), "<f4").astype(np.float32)
 
 
-def _digests(collection: Collection) -> dict[str, Any]:
+def _digests(collection: OpenedCollection) -> dict[str, Any]:
     """Return digests of the contents: the same wherever and in whatever parts they are stored."""
     images = hashlib.sha256()
     columns = (collection.ids, collection.labels, collection.splits)
@@ -229,7 +235,7 @@ def _digests(collection: Collection) -> dict[str, Any]:
     return {
         "images": {"count": len(collection), "digest": images.hexdigest()},
         "vectors": {"shape": list(collection.vectors.shape), "digest": vectors.hexdigest()},
-        "content": {"digest": digest_json(collection.state, length=32)},
+        "content": {"digest": digest_json(collection.results.state, length=32)},
     }
 
 
@@ -243,14 +249,12 @@ def makers(path: Path, key: str) -> list[dict[str, Any]]:
     return found
 
 
-def _results(collection: Collection) -> list[dict[str, Any]]:
+def _results(collection: OpenedCollection) -> list[dict[str, Any]]:
     """Return settings (seeds among them) and digests of the results of the collection as it is."""
-    from dinoscope.stages.results import is_current
-
     found = []
     for file in sorted((collection.path / "results").glob("*/*.parquet")):
         try:
-            if not is_current(collection, file):
+            if not collection.results.is_current(file):
                 continue
             columns, meta = read_table(file)
         except DamagedError:

@@ -1,7 +1,4 @@
-"""Questions to a collection: what an image looks like, be it one of its own or another.
-
-Every function but ``resolve_query`` is a method of ``Collection``.
-"""
+"""Questions to a collection: what an image looks like, be it one of its own or another."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ from dinoscope.errors import ImageError, InputError
 from dinoscope.stages.neighbors import nearest
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
     from dinoscope.models.encoder import Encoder
+    from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Match", "encoder", "query_vector", "resolve_query", "search"]
+__all__ = ["Match", "load_encoder", "query_vector", "resolve_query", "search"]
 
 
 @dataclass(frozen=True)
@@ -34,24 +31,15 @@ class Match:
 
 
 def search(
-    collection: Collection, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *,
+    collection: OpenedCollection,
+    query: int | str | os.PathLike[str] | NDArray[Any],
+    k: int = 10,
+    *,
     weights: str | None = None,
-) -> list[Match]:  # fmt: skip
+) -> list[Match]:
     """Find the images most like one image, by cosine similarity, the best first.
 
-    Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
-
-    Args:
-        collection: The collection.
-        query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
-            (H, W) or (H, W, 3), or a vector float (D,).
-        k: Number of answers.
-        weights: Path of the model's weights, for an image and a model that was named by such a path.
-
-    Raises:
-        InputError: If there is no such row or ``k`` is not positive.
-        ImageError: If the file is no image.
-        ModelError: If the model that made the vectors is not to be had.
+    See ``Collection.search``.
     """
     vector, own = resolve_query(collection, query, k, weights)
     return [
@@ -61,7 +49,7 @@ def search(
 
 
 def resolve_query(
-    collection: Collection, query: Any, k: int, weights: str | None = None
+    collection: OpenedCollection, query: Any, k: int, weights: str | None = None
 ) -> tuple[NDArray[np.float32], int | None]:
     """Return the vector (D,) of a query as ``search`` takes it, and its position if it is an image of the collection.
 
@@ -79,38 +67,28 @@ def resolve_query(
     if isinstance(query, int | np.integer):
         own = collection.position(int(query))
         return collection.vectors[own], own
-    return collection.query_vector(query, weights), None
+    return query_vector(collection, query, weights), None
 
 
-def encoder(collection: Collection, weights: str | None = None) -> Encoder:
+def load_encoder(collection: OpenedCollection, weights: str | None = None) -> Encoder:
     """Return the model that made the vectors, loaded once.
 
-    Args:
-        collection: The collection.
-        weights: See ``search``.
-
-    Raises:
-        ModelError: If it is not to be had, or these are other weights.
+    See ``Collection.encoder``.
     """
     from dinoscope.models.encoder import Encoder
 
-    if collection.encoder_held is None or weights is not None:
-        collection.encoder_held = Encoder.from_description(collection.model, weights=weights)
-    return collection.encoder_held
+    if weights is not None:
+        made = collection.held(
+            ("encoder", weights), lambda: Encoder.from_description(collection.model, weights=weights)
+        )
+        return collection.held("encoder", lambda: made)  # whoever asks later need not name the weights
+    return collection.held("encoder", lambda: Encoder.from_description(collection.model))
 
 
-def query_vector(collection: Collection, query: Any, weights: str | None = None) -> NDArray[np.float32]:
+def query_vector(collection: OpenedCollection, query: Any, weights: str | None = None) -> NDArray[np.float32]:
     """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
 
-    Args:
-        collection: The collection.
-        query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a vector float (D,).
-        weights: See ``search``.
-
-    Raises:
-        ImageError: If the file is no image.
-        InputError: If a vector is of another length, or not of finite numbers, or zero.
-        ModelError: If the model is not to be had.
+    See ``Collection.query_vector``.
     """
     from dinoscope.sources.decode import read_reduced
 
@@ -121,7 +99,7 @@ def query_vector(collection: Collection, query: Any, weights: str | None = None)
             raise InputError("a query vector must be finite numbers, not all of them 0: embed the query again")
         vector: NDArray[np.float32] = l2_normalize(query[None])[0]
         return vector
-    model = collection.encoder(weights)
+    model = load_encoder(collection, weights)
     try:
         image = read_reduced(query, model.preprocessing.least(model.resolution))
     except ImageError as error:

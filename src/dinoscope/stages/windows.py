@@ -1,7 +1,4 @@
-"""Searching inside a collection's images, for what fills only a part of one, and by a part of an image.
-
-Every public function is a method of ``Collection``, ``windows`` as ``window_vectors``.
-"""
+"""Searching inside a collection's images, for what fills only a part of one, and by a part of an image."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ from dinoscope.analysis.explain.windows import COUNT, WHOLE, Box, best_windows, 
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.errors import InputError
 from dinoscope.sources.decode import read_image
-from dinoscope.stages.results import Computed, run_stage
-from dinoscope.stages.search import resolve_query
+from dinoscope.stages.results import Computed
+from dinoscope.stages.search import load_encoder, query_vector, resolve_query
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
     from dinoscope.models.encoder import Encoder
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["Spot", "crop_vector", "search_inside", "windows"]
 
@@ -51,27 +48,16 @@ class Spot:
 
 
 def search_inside(
-    collection: Collection, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *,
-    weights: str | None = None, on_progress: Callable[[int, int], None] | None = None,
-) -> list[Spot]:  # fmt: skip
+    collection: OpenedCollection,
+    query: int | str | os.PathLike[str] | NDArray[Any],
+    k: int = 10,
+    *,
+    weights: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Spot]:
     """Find the images that hold something like an image, the most similar first.
 
-    Each image counts by the best of itself and nine overlapping windows of half its size. The windows are cut out of
-    the stored thumbnails and embedded when they are first needed: nine times as much work as embedding the images,
-    once.
-
-    Args:
-        collection: The collection.
-        query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8 (H, W)
-            or (H, W, 3), or a vector float (D,), such as that of a part of an image (``crop_vector``).
-        k: Number of answers.
-        weights: See ``search``.
-        on_progress: Called with how many images' windows are there, and how many there will be.
-
-    Raises:
-        InputError: If there is no such row or ``k`` is not positive.
-        ImageError: If the file is no image.
-        ModelError: If the model that made the vectors is not to be had.
+    See ``Collection.search_inside``.
     """
     vector, own = resolve_query(collection, query, k, weights)
     held = windows(collection, weights=weights, on_progress=on_progress)
@@ -83,55 +69,49 @@ def search_inside(
 
 
 def crop_vector(
-    collection: Collection, query: int | str | os.PathLike[str] | NDArray[Any], box: ArrayLike,
+    collection: OpenedCollection,
+    query: int | str | os.PathLike[str] | NDArray[Any],
+    box: ArrayLike,
     weights: str | None = None,
-) -> NDArray[np.float32]:  # fmt: skip
+) -> NDArray[np.float32]:
     """Return the vector (D,) of a part of an image, to search by.
 
-    Args:
-        collection: The collection, whose model is used.
-        query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a row number; of a row, the thumbnail is
-            what is at hand.
-        box: Left, top, width and height of the part, in pixels of the image.
-        weights: See ``search``.
-
-    Raises:
-        InputError: If there is no such row, or the box is no part of the image.
-        ImageError: If the file is no image.
-        ModelError: If the model that made the vectors is not to be had.
+    See ``Collection.crop_vector``.
     """
     if not isinstance(query, int | np.integer):
         picture = read_image(query)
-        return collection.query_vector(_cut(picture, check_box(box, picture.shape[1], picture.shape[0])), weights)
+        return query_vector(collection, _cut(picture, check_box(box, picture.shape[1], picture.shape[0])), weights)
     at = collection.position(int(query))
     picture = read_image(collection.thumbnails([at])[0])
     width, height = collection.sizes[at].tolist()
     left, top, across, down = check_box(box, width, height)
     x, y = picture.shape[1] / width, picture.shape[0] / height
     first = min(int(left * x), picture.shape[1] - 1), min(int(top * y), picture.shape[0] - 1)
-    return collection.query_vector(_cut(picture, (*first, max(1, round(across * x)), max(1, round(down * y)))), weights)
+    return query_vector(
+        collection, _cut(picture, (*first, max(1, round(across * x)), max(1, round(down * y)))), weights
+    )
 
 
 def windows(
-    collection: Collection, *, weights: str | None = None, encoder: Encoder | None = None,
+    collection: OpenedCollection,
+    *,
+    weights: str | None = None,
+    encoder: Encoder | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float16]:  # fmt: skip
+) -> NDArray[np.float16]:
     """Return unit vectors of each image's windows (N, 9, D), embedded when they are first asked for.
 
-    A run that is stopped goes on where it was, but for the last thousand images.
-
-    Args:
-        collection: The collection.
-        weights: See ``search``.
-        encoder: The model that made the vectors, where it is at hand.
-        on_progress: Called with how many images' windows are there, and how many there will be.
-
-    Raises:
-        InputError: If there are so many that they would not fit in memory.
-        ModelError: If the model that made the vectors is not to be had.
+    See ``Collection.window_vectors``.
     """
-    if collection.windows_held is not None:
-        return collection.windows_held
+    return collection.held("windows", lambda: _all_windows(collection, weights, encoder, on_progress))
+
+
+def _all_windows(
+    collection: OpenedCollection,
+    weights: str | None,
+    encoder: Encoder | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> NDArray[np.float16]:
     count, dim = collection.vectors.shape
     if (size := 2 * count * COUNT * dim) > _MOST_BYTES:
         raise InputError(
@@ -142,16 +122,15 @@ def windows(
     for rows in row_blocks(count, _PART):
 
         def compute(rows: slice = rows) -> Computed:
-            return {"windows": _embed(collection, rows, encoder or collection.encoder(weights), report)}, {}
+            return {"windows": _embed(collection, rows, encoder or load_encoder(collection, weights), report)}, {}
 
         def report(done: int, rows: slice = rows) -> None:
             if on_progress is not None:
                 on_progress(rows.start + done, count)
 
-        columns, _ = run_stage(collection, "windows", {"first": rows.start, "images": _PART}, compute)
+        columns, _ = collection.results.run("windows", {"first": rows.start, "images": _PART}, compute)
         held[rows] = columns["windows"].reshape(-1, COUNT, dim)
         report(rows.stop - rows.start)
-    collection.windows_held = held
     return held
 
 
@@ -160,7 +139,9 @@ def _cut(picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
     return np.ascontiguousarray(picture[top : top + down, left : left + across])
 
 
-def _embed(collection: Collection, rows: slice, encoder: Encoder, report: Callable[[int], None]) -> NDArray[np.float16]:
+def _embed(
+    collection: OpenedCollection, rows: slice, encoder: Encoder, report: Callable[[int], None]
+) -> NDArray[np.float16]:
     """Return the windows' vectors of the images at some positions (n, 9 D)."""
 
     def squares(picture: bytes) -> NDArray[np.uint8]:
@@ -179,7 +160,7 @@ def _embed(collection: Collection, rows: slice, encoder: Encoder, report: Callab
     return found
 
 
-def _spot(collection: Collection, at: int, similarity: float, window: int) -> Spot:
+def _spot(collection: OpenedCollection, at: int, similarity: float, window: int) -> Spot:
     box = None
     if window != WHOLE:
         width, height = collection.sizes[at].tolist()

@@ -14,43 +14,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dinoscope.errors import CollectionError
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = [
-    "MARK",
-    "DamagedError",
-    "blank",
-    "chunk_checks",
-    "chunks_of",
-    "footer_checks",
-    "seal_json",
-    "seal_parquet",
-    "unseal_json",
-]
+__all__ = ["MARK", "blank", "chunk_checks", "chunks_of", "footer_checks", "seal_json", "seal_parquet", "unseal_json"]
 
 MARK = "dinoscope.crc32"
 _DIGITS = 8
 _VALUE = re.compile(rb"dinoscope\.crc32=((?:[0-9a-f]{8})+)")
 _JSON_TAIL = 80  # bytes that hold mark, value and the closing brace
-
-
-class DamagedError(CollectionError):
-    """A file of a collection is not what was written.
-
-    Attributes:
-        path: The file.
-        reason: What is wrong with it.
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
-        super().__init__(
-            f"{path} is damaged ({reason}): run 'dinoscope embed' again, which makes it anew; "
-            "'dinoscope info --verify' lists all that is damaged"
-        )
 
 
 def blank(checks: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.storage.checksums import DamagedError
+from dinoscope.errors import DamagedError
 from dinoscope.storage.tables import list_parts, read_parts, read_table
 
 __all__ = ["count_missing", "stored_contents"]

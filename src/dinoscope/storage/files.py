@@ -20,9 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from dinoscope.errors import WriteError
+from dinoscope.errors import DamagedError, WriteError
 from dinoscope.storage import checksums
-from dinoscope.storage.checksums import DamagedError
 
 __all__ = [
     "has_checksum",

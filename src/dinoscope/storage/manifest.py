@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dinoscope.errors import CollectionError
-from dinoscope.storage.checksums import DamagedError
+from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
 

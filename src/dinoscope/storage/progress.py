@@ -79,9 +79,13 @@ class ProgressRecord:
         """Write the file; where it cannot be written, the run goes on without."""
         self._recorded = time.monotonic()
         running = RunningEmbedding(
-            **asdict(self._progress()), written=written, model=self._model, pid=os.getpid(), host=socket.gethostname(),
+            **asdict(self._progress()),
+            written=written,
+            model=self._model,
+            pid=os.getpid(),
+            host=socket.gethostname(),
             updated=time.time(),
-        )  # fmt: skip
+        )
         with suppress(OSError):
             write_json(self._file, asdict(running), durable=False)
 

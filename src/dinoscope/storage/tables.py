@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
+from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
-from dinoscope.storage.checksums import DamagedError
 from dinoscope.storage.files import _replacing
 
 if TYPE_CHECKING:

@@ -58,9 +58,14 @@ class _Ordered:
 
 
 def write_graph(
-    folder: Path, vectors: PartedVectors, sample: tuple[NDArray[np.int64], NDArray[np.float32]], k: int, seed: int,
-    run: Run, tell: Progress,
-) -> float:  # fmt: skip
+    folder: Path,
+    vectors: PartedVectors,
+    sample: tuple[NDArray[np.int64], NDArray[np.float32]],
+    k: int,
+    seed: int,
+    run: Run,
+    tell: Progress,
+) -> float:
     """Write the ``k`` nearest of every vector into a folder, one part for each cell that has none yet.
 
     Args:

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
-from dinoscope.errors import CollectionError
-from dinoscope.storage.checksums import DamagedError
+from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.details import count_missing
 from dinoscope.storage.manifest import choose_model, no_collection, read_manifest
 from dinoscope.storage.tables import check_table, list_parts, read_table

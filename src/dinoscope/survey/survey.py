@@ -147,8 +147,12 @@ def survey(
     k = None if k is None else check_count(k, "k")
     vectors = open_vectors(Path(path), model)
     settings = {
-        "sample": min(sample, len(vectors)), "k": k, "n_neighbors": n_neighbors, "min_dist": min_dist, "seed": seed
-    }  # fmt: skip
+        "sample": min(sample, len(vectors)),
+        "k": k,
+        "n_neighbors": n_neighbors,
+        "min_dist": min_dist,
+        "seed": seed,
+    }
     folder = Path(path) / "results" / "survey" / digest_json("survey", _VERSION, vectors.state, settings)
     tell = on_progress or (lambda step, done, total: None)
     make_folder(folder)

@@ -16,8 +16,8 @@ from dinoscope.stages.neighbors import nearest
 
 if TYPE_CHECKING:
     from dinoscope.analysis.difference import Difference, ShareChange
-    from dinoscope.collection import Collection
     from dinoscope.plots.sheets import Frame, Tile
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["KINDS", "Both", "Kind", "Strange", "Told", "find"]
 
@@ -26,7 +26,7 @@ KINDS: tuple[Kind, ...] = ("new", "gone")
 _EVIDENCE = 3  # images shown beside a finding
 
 
-def find(before: Collection, after: Collection, *, k: int | None, false_share: float) -> Told:
+def find(before: OpenedCollection, after: OpenedCollection, *, k: int | None, false_share: float) -> Told:
     """Find the difference, see ``Collection.difference``, and what can be told of it."""
     found = difference(before, after, k=k, false_share=false_share)
     return Told(Both(before, after), found, label_changes(before, after), false_share)
@@ -36,10 +36,10 @@ def find(before: Collection, after: Collection, *, k: int | None, false_share: f
 class Both:
     """Two collections, whose positions count through both."""
 
-    before: Collection
-    after: Collection
+    before: OpenedCollection
+    after: OpenedCollection
 
-    def __iter__(self) -> Iterator[Collection]:
+    def __iter__(self) -> Iterator[OpenedCollection]:
         return iter((self.before, self.after))
 
     @cached_property
@@ -55,7 +55,7 @@ class Both:
         """Vectors of both (N + M, D)."""
         return np.concatenate([each.vectors for each in self])
 
-    def at(self, position: int) -> tuple[Collection, int]:
+    def at(self, position: int) -> tuple[OpenedCollection, int]:
         """Return where a position is: the collection, and the position there."""
         cut = len(self.before)
         return (self.before, position) if position < cut else (self.after, position - cut)
@@ -73,9 +73,12 @@ class Both:
         opened, own = self.at(position)
         side = "before" if opened is self.before else "after"
         return {
-            "side": side, "row": int(opened.rows[own]), "id": opened.ids[own], "label": opened.labels[own],
+            "side": side,
+            "row": int(opened.rows[own]),
+            "id": opened.ids[own],
+            "label": opened.labels[own],
             "split": opened.splits[own],
-        }  # fmt: skip
+        }
 
     def name(self, position: int) -> str:
         """Return what to call the image at a position."""
@@ -168,25 +171,36 @@ class Told:
         """Return everything for programs."""
         found, both = self.found, self.both
         return {
-            "before": {"images": len(both.before), "in_both": self.count_in_both[0], "gone_share": found.gone_share,
-                       "gone_error": found.gone_error},
-            "after": {"images": len(both.after), "in_both": self.count_in_both[1], "new_share": found.new_share,
-                      "new_error": found.new_error},
-            "model": both.before.model["model"], "separation": found.separation, "p_value": found.p_value,
+            "before": {
+                "images": len(both.before),
+                "in_both": self.count_in_both[0],
+                "gone_share": found.gone_share,
+                "gone_error": found.gone_error,
+            },
+            "after": {
+                "images": len(both.after),
+                "in_both": self.count_in_both[1],
+                "new_share": found.new_share,
+                "new_error": found.new_error,
+            },
+            "model": both.before.model["model"],
+            "separation": found.separation,
+            "p_value": found.p_value,
             "new": [self.record(at) for at in found.new.tolist()],
             "gone": [self.record(at) for at in found.gone.tolist()],
             "clusters": self.cluster_records(),
             "labels": [{"label": name, **vars(change)} for name, change in self.labels.items()],
-        }  # fmt: skip
+        }
 
     def record(self, position: int) -> dict[str, Any]:
         """Return what is known of one image."""
         partner = int(self.in_both[position])
         return {
-            **self.both.who(position), "familiarity": round(float(self.found.familiarity[position]), 6),
+            **self.both.who(position),
+            "familiarity": round(float(self.found.familiarity[position]), 6),
             "cluster": int(self.found.clusters[position]),
             "same_row": None if partner < 0 else self.both.who(partner)["row"],
-        }  # fmt: skip
+        }
 
     def cluster_records(self) -> list[dict[str, Any]]:
         """Return the clusters with their changes."""

@@ -104,10 +104,15 @@ class Duplicates:
 
 
 def find_duplicates(
-    vectors: ArrayLike, *, graph: NeighborGraph | None = None, keys: ArrayLike | None = None,
-    prints: NDArray[np.uint8] | None = None, aspects: ArrayLike | None = None, threshold: float | None = None,
+    vectors: ArrayLike,
+    *,
+    graph: NeighborGraph | None = None,
+    keys: ArrayLike | None = None,
+    prints: NDArray[np.uint8] | None = None,
+    aspects: ArrayLike | None = None,
+    threshold: float | None = None,
     preference: ArrayLike | None = None,
-) -> Duplicates:  # fmt: skip
+) -> Duplicates:
     """Find groups of images that show the same picture: ``score_pairs``, then ``group_pairs``.
 
     Args:
@@ -131,10 +136,15 @@ def find_duplicates(
 
 
 def score_pairs(
-    vectors: ArrayLike, *, graph: NeighborGraph | None = None, keys: ArrayLike | None = None,
-    prints: NDArray[np.uint8] | None = None, aspects: ArrayLike | None = None, preference: ArrayLike | None = None,
+    vectors: ArrayLike,
+    *,
+    graph: NeighborGraph | None = None,
+    keys: ArrayLike | None = None,
+    prints: NDArray[np.uint8] | None = None,
+    aspects: ArrayLike | None = None,
+    preference: ArrayLike | None = None,
     least: float = LEAST,
-) -> Candidates:  # fmt: skip
+) -> Candidates:
     """Score how far each pair of look-alikes stands out from everything else that looks like them.
 
     The score of a pair is 1 - d / min(D, D'): d is its distance, D and D' the distances of both images to their tenth
@@ -204,9 +214,13 @@ def group_pairs(
     kept_first = [(group[0], *sorted(group[1:])) for group in ordered]
     ranking = sorted(range(len(kept_first)), key=lambda at: (-scores[at], min(kept_first[at])))
     return Duplicates(
-        tuple(kept_first[at] for at in ranking), tuple(scores[at] for at in ranking), copy_of, pairs, limit,
+        tuple(kept_first[at] for at in ranking),
+        tuple(scores[at] for at in ranking),
+        copy_of,
+        pairs,
+        limit,
         candidates.suggested,
-    )  # fmt: skip
+    )
 
 
 def complete_linkage(count: int, pairs: Pairs) -> list[tuple[tuple[int, ...], float]]:
@@ -296,8 +310,13 @@ def _score_pairs(unit: NDArray[np.float32], graph: NeighborGraph | None, prints:
     _, once = np.unique((low * count + high)[order], return_index=True)
     kept = order[once]
     kept = kept[np.argsort(-scores.ravel()[kept], kind="stable")]
-    return Pairs(low[kept], high[kept], graph.similarities.ravel()[kept].astype(np.float64),
-                 agreements.ravel()[kept].astype(np.float64), scores.ravel()[kept])  # fmt: skip
+    return Pairs(
+        low[kept],
+        high[kept],
+        graph.similarities.ravel()[kept].astype(np.float64),
+        agreements.ravel()[kept].astype(np.float64),
+        scores.ravel()[kept],
+    )
 
 
 def _suggest(pairs: Pairs) -> float:

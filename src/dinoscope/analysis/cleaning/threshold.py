@@ -111,9 +111,17 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
     precision = np.where(total > 0, same / np.maximum(total, 1), np.nan)
     recall = np.where(same[:, :1] > 0, same / np.maximum(same[:, :1], 1), 1.0)
     return ThresholdFit(
-        int((given == 1).sum()), int((given == 0).sum()), int((given == 0.5).sum()), suggested, threshold, _BINS,
-        total, shares, _interval(precision), _interval(recall),
-    )  # fmt: skip
+        int((given == 1).sum()),
+        int((given == 0).sum()),
+        int((given == 0.5).sum()),
+        suggested,
+        threshold,
+        _BINS,
+        total,
+        shares,
+        _interval(precision),
+        _interval(recall),
+    )
 
 
 def choose_pairs(scores: ArrayLike, answers: ArrayLike, suggested: float, count: int) -> NDArray[np.int64]:

@@ -129,13 +129,7 @@ def cohesion(vectors: ArrayLike, clusters: ArrayLike) -> NDArray[np.float64]:
 
 
 def stability(
-    vectors: ArrayLike,
-    clusters: ArrayLike,
-    find: Finder,
-    *,
-    resamples: int = 10,
-    sample: int = 3_000,
-    seed: int = 0,
+    vectors: ArrayLike, clusters: ArrayLike, find: Finder, *, resamples: int = 10, sample: int = 3_000, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return how surely each cluster is found again in a bootstrap of the images (Hennig 2007), 0 to 1.
 

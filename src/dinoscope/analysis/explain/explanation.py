@@ -101,10 +101,17 @@ class Explanation:
 
 
 def explain(
-    vectors: ArrayLike, properties: Mapping[str, ArrayLike], coordinates: ArrayLike, *,
-    graph: NeighborGraph | None = None, labels: ArrayLike | None = None, clusters: ArrayLike | None = None,
-    unseen: Container[str] = (), k: int = 15, seed: int = 0,
-) -> Explanation:  # fmt: skip
+    vectors: ArrayLike,
+    properties: Mapping[str, ArrayLike],
+    coordinates: ArrayLike,
+    *,
+    graph: NeighborGraph | None = None,
+    labels: ArrayLike | None = None,
+    clusters: ArrayLike | None = None,
+    unseen: Container[str] = (),
+    k: int = 15,
+    seed: int = 0,
+) -> Explanation:
     """Tell how far each property goes along with the neighbours, the map, the vectors, the labels and the clusters.
 
     That neighbours are alike in a property does not say that the model looks at it: it may go along with what the
@@ -154,9 +161,13 @@ def explain(
         constant=tuple(name for name in values if name not in varied),
         variance=spread.share([steps[name] for name in seen]) if seen else None,
         chance=max(abs(morans_i(scores, where)) for scores in dealt for where in (near, nearby)),
-        k=k, named_by_properties=by_properties, named_by_vectors=by_vectors, most_common=common,
-        sizes=tuple(sizes.tolist()), traits=_traits(varied, members, sizes),
-    )  # fmt: skip
+        k=k,
+        named_by_properties=by_properties,
+        named_by_vectors=by_vectors,
+        most_common=common,
+        sizes=tuple(sizes.tolist()),
+        traits=_traits(varied, members, sizes),
+    )
 
 
 def morans_i(values: ArrayLike, indices: ArrayLike) -> float:
@@ -262,9 +273,14 @@ def _tenths(scores: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _explained(
-    name: str, scores: NDArray[np.float64], variance: float | None, near: NDArray[Any], nearby: NDArray[Any],
-    points: NDArray[np.float64], codes: NDArray[np.int64],
-) -> Explained:  # fmt: skip
+    name: str,
+    scores: NDArray[np.float64],
+    variance: float | None,
+    near: NDArray[Any],
+    nearby: NDArray[Any],
+    points: NDArray[np.float64],
+    codes: NDArray[np.int64],
+) -> Explained:
     known = codes >= 0
     within = by_labels = None
     if codes.max() > 0:
@@ -275,20 +291,29 @@ def _explained(
     left = scores - (points - points.mean(axis=0)) @ slope
     steep = float(np.linalg.norm(slope))
     return Explained(
-        name=name, embedding=morans_i(scores, near), map=morans_i(scores, nearby),
-        variance=variance or 0.0, within_labels=within, by_labels=by_labels,
+        name=name,
+        embedding=morans_i(scores, near),
+        map=morans_i(scores, nearby),
+        variance=variance or 0.0,
+        within_labels=within,
+        by_labels=by_labels,
         across=float(1 - np.square(left).mean()),
         direction=(float(slope[0] / steep), float(slope[1] / steep)) if steep > 0 else None,
-    )  # fmt: skip
+    )
 
 
 def _of_labels(codes: NDArray[np.int64], vectors: NDArray[Any], near: NDArray[Any], nearby: NDArray[Any]) -> Explained:
     known = codes >= 0
     return Explained(
-        name="label", embedding=_alike(codes, near), map=_alike(codes, nearby),
+        name="label",
+        embedding=_alike(codes, near),
+        map=_alike(codes, nearby),
         variance=variance_share(vectors[known], [codes[known]]) or 0.0,
-        within_labels=None, by_labels=None, across=None, direction=None,
-    )  # fmt: skip
+        within_labels=None,
+        by_labels=None,
+        across=None,
+        direction=None,
+    )
 
 
 def _alike(codes: NDArray[np.int64], near: NDArray[Any]) -> float:

@@ -29,10 +29,13 @@ def square_boxes(width: int, height: int) -> NDArray[np.int64]:
     """
     edges = np.clip(_edges()[None] * np.array([[[width]], [[height]]]), 0, np.array([[[width]], [[height]]]))
     starts, ends = np.floor(edges[..., 0]).astype(int), np.ceil(edges[..., 1]).astype(int)
-    return np.asarray([
-        (starts[0, x], starts[1, y], ends[0, x] - starts[0, x], ends[1, y] - starts[1, y])
-        for y in range(_ACROSS) for x in range(_ACROSS)
-    ])  # fmt: skip
+    return np.asarray(
+        [
+            (starts[0, x], starts[1, y], ends[0, x] - starts[0, x], ends[1, y] - starts[1, y])
+            for y in range(_ACROSS)
+            for x in range(_ACROSS)
+        ]
+    )
 
 
 def hide_squares(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

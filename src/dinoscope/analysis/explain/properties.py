@@ -46,13 +46,17 @@ PROPERTIES = {
         Property("detail", "smoother", "more detailed", "share of the variance of the lightness in fine structure"),
         Property("symmetry", "less symmetric", "more symmetric", "correlation with the mirror image, -1 to 1"),
         Property("border brightness", "darker at the border", "brighter at the border", "mean lightness at the edges"),
-        Property("border contrast", "plainer at the border", "busier at the border",
-                 "standard deviation of the lightness at the edges"),
+        Property(
+            "border contrast",
+            "plainer at the border",
+            "busier at the border",
+            "standard deviation of the lightness at the edges",
+        ),
         Property("aspect", "taller", "wider", "width by height"),
         Property("size", "smaller", "larger", "pixels of the image"),
         Property("order", "earlier", "later", "place in the source"),
     )
-}  # fmt: skip
+}
 
 
 def image_properties(
@@ -115,11 +119,16 @@ def _measure(pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
     inside[_BORDER:-_BORDER, _BORDER:-_BORDER] = True
     border = light[:, ~inside]
     found = {
-        "brightness": mean, "contrast": np.sqrt(variance), "colourfulness": spread + 0.3 * lean,
-        "warmth": _moments(red - blue)[0], "greenness": _moments(green - (red + blue) / 2)[0],
-        "detail": fine / (variance + _FLAT), "symmetry": mirrored / (variance + _FLAT),
-        "border brightness": mean + border.mean(axis=1), "border contrast": border.std(axis=1),
-    }  # fmt: skip
+        "brightness": mean,
+        "contrast": np.sqrt(variance),
+        "colourfulness": spread + 0.3 * lean,
+        "warmth": _moments(red - blue)[0],
+        "greenness": _moments(green - (red + blue) / 2)[0],
+        "detail": fine / (variance + _FLAT),
+        "symmetry": mirrored / (variance + _FLAT),
+        "border brightness": mean + border.mean(axis=1),
+        "border contrast": border.std(axis=1),
+    }
     return {name: np.round(values, _DIGITS) for name, values in found.items()}
 
 

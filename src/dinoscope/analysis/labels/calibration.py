@@ -76,8 +76,11 @@ def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Cal
         return float(total / count)
 
     found = minimize(
-        loss, np.log([0.01, 1.0]), method="Nelder-Mead", bounds=np.log(_BOUNDS),
+        loss,
+        np.log([0.01, 1.0]),
+        method="Nelder-Mead",
+        bounds=np.log(_BOUNDS),
         options={"xatol": 1e-3, "fatol": 1e-7, "maxiter": 200},
-    )  # fmt: skip
+    )
     floor, power = np.exp(found.x).tolist()
     return Calibration(floor, power)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.labels.conformal import Judgement, fit_rules, strangeness
+from dinoscope.analysis.labels.conformal import _ROUNDING, Judgement, fit_rules, strangeness
 from dinoscope.analysis.labels.voting import Votes, label_votes
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
@@ -25,7 +25,6 @@ __all__ = ["Classifier", "Verdict", "Voter", "known_labels", "sample_rows"]
 
 _SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
 _MEMBERS = 5  # nearest members that stand for a label
-_ROUNDING = 1e-6  # cosine distances below it are rounding errors
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,16 @@ class Classifier:
     """
 
     def __init__(
-        self, vectors: ArrayLike, labels: ArrayLike, *, k: int = 20, temperature: float = 0.07,
-        set_level: float = 0.9, refuse: float = 0.05, graph: NeighborGraph | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        vectors: ArrayLike,
+        labels: ArrayLike,
+        *,
+        k: int = 20,
+        temperature: float = 0.07,
+        set_level: float = 0.9,
+        refuse: float = 0.05,
+        graph: NeighborGraph | None = None,
+    ) -> None:
         """Learn from labelled vectors.
 
         Args:

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.labels.calibration import Calibration, fit_calibration
-from dinoscope.analysis.labels.classifier import _ROUNDING
 from dinoscope.analysis.labels.voting import Votes
 from dinoscope.analysis.neighbors import NeighborGraph
 from dinoscope.errors import InputError
 
 __all__ = ["Judgement", "Rules", "conformal_quantile", "familiarity", "fit_rules", "strangeness"]
 
+_ROUNDING = 1e-6  # cosine distances below it are rounding errors
 _DENSITY = 0.25  # how far the crowding around the neighbours counts
 
 
@@ -115,9 +115,8 @@ class Rules:
 
 
 def fit_rules(
-    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], *,
-    set_level: float = 0.9, refuse: float = 0.05,
-) -> Rules:  # fmt: skip
+    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], *, set_level: float = 0.9, refuse: float = 0.05
+) -> Rules:
     """Learn from left-out images how to judge new ones.
 
     The set of labels is the conformal one with the least mean size (LAC, Sadinle et al. 2019): all labels that are

@@ -229,9 +229,16 @@ def confusions(
 
 
 def evaluate(
-    vectors: ArrayLike, labels: ArrayLike, is_reference: ArrayLike | None = None, *, k: int = 20,
-    temperature: float = 0.07, set_level: float = 0.9, refuse: float = 0.05, graph: NeighborGraph | None = None,
-) -> Evaluation:  # fmt: skip
+    vectors: ArrayLike,
+    labels: ArrayLike,
+    is_reference: ArrayLike | None = None,
+    *,
+    k: int = 20,
+    temperature: float = 0.07,
+    set_level: float = 0.9,
+    refuse: float = 0.05,
+    graph: NeighborGraph | None = None,
+) -> Evaluation:
     """Name images whose label is known by their neighbours, and count.
 
     With references, these alone vote and everything is learnt from them. Without, each image is left out in turn;
@@ -306,10 +313,16 @@ class _Outcome:
 def _outcome(votes: Votes, judgement: Judgement, truth: NDArray[np.intp]) -> _Outcome:
     at_winner = np.arange(len(truth)), votes.winners
     return _Outcome(
-        truth, votes.winners, votes.shares[at_winner], judgement.probabilities[at_winner],
-        _of_truth(votes.shares, truth), _of_truth(judgement.probabilities, truth),
-        _of_truth(judgement.sets, truth) > 0, judgement.sets.sum(axis=1), judgement.unknown,
-    )  # fmt: skip
+        truth,
+        votes.winners,
+        votes.shares[at_winner],
+        judgement.probabilities[at_winner],
+        _of_truth(votes.shares, truth),
+        _of_truth(judgement.probabilities, truth),
+        _of_truth(judgement.sets, truth) > 0,
+        judgement.sets.sum(axis=1),
+        judgement.unknown,
+    )
 
 
 def _of_truth(values: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[Any]:
@@ -347,9 +360,13 @@ def _judge_by_halves(
 
 
 def _summarise(
-    method: str, positions: NDArray[np.intp], labels: NDArray[Any], classifier: Classifier, graph: NeighborGraph,
+    method: str,
+    positions: NDArray[np.intp],
+    labels: NDArray[Any],
+    classifier: Classifier,
+    graph: NeighborGraph,
     outcome: _Outcome,
-) -> Evaluation:  # fmt: skip
+) -> Evaluation:
     from scipy.sparse import csr_array
 
     right = outcome.truth == outcome.winners

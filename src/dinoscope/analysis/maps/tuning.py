@@ -206,13 +206,16 @@ class _Bench:
         made = umap(self.unit, graph=self.graph, n_neighbors=size, min_dist=dist, seed=seed, epochs=_EPOCHS)
         seconds = time.perf_counter() - began
         separation = None if self.labels is None else label_silhouette(made, self.labels, "euclidean")
-        return _Trial(made, (
-            neighborhood_preservation(self.graph, made, self.k),
-            trustworthiness(self.unit, made, self.k, sample=_JUDGED),
-            np.nan if separation is None else separation,
-            rank_correlation(self.unit, made, pairs=_PAIRS),
-            seconds,
-        ))  # fmt: skip
+        return _Trial(
+            made,
+            (
+                neighborhood_preservation(self.graph, made, self.k),
+                trustworthiness(self.unit, made, self.k, sample=_JUDGED),
+                np.nan if separation is None else separation,
+                rank_correlation(self.unit, made, pairs=_PAIRS),
+                seconds,
+            ),
+        )
 
     def means(self, setting: tuple[int, float]) -> NDArray[np.float64]:
         """Return the numbers of a setting over its seeds (5,)."""

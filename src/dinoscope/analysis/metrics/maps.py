@@ -149,9 +149,11 @@ def draw_rows(count: int, sample: int | None, seed: int) -> NDArray[np.intp]:
 
 
 def _rank_scores(
-    distances: Callable[[NDArray[np.intp]], NDArray[np.float64]], chosen: NDArray[Any], rows: NDArray[np.intp] | None,
+    distances: Callable[[NDArray[np.intp]], NDArray[np.float64]],
+    chosen: NDArray[Any],
+    rows: NDArray[np.intp] | None,
     tie: float = 0.0,
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """Return the trustworthiness of each row's neighbours ``chosen`` (N, k) by its ``distances``, blocks in threads."""
     count, k = chosen.shape
     wanted = np.arange(count) if rows is None else rows

@@ -29,8 +29,10 @@ def clusters(facts: Facts) -> str:
 def _cluster(facts: Facts, number: int) -> str:
     sample = facts.samples[number]
     size = len(sample.members)
-    texts = [f"<b>{size:,}</b> {html.plural('image', size)}, {html.percent(size, len(facts.collection))}",
-             f"mean similarity to the centre {sample.similarity:.3f}"]  # fmt: skip
+    texts = [
+        f"<b>{size:,}</b> {html.plural('image', size)}, {html.percent(size, len(facts.collection))}",
+        f"mean similarity to the centre {sample.similarity:.3f}",
+    ]
     labels = Counter(facts.members[sample.members].tolist())
     common = [(label, count) for label, count in labels.most_common(6) if label >= 0][:5]
     texts += [
@@ -96,8 +98,14 @@ def cluster_quality(facts: Facts) -> str:
         return ""
     quality = judged.quality
     steady, labelled = bool((quality.stability >= 0).any()), bool(facts.names)
-    heads = ["cluster", "images", "cohesion", *(["stability"] if steady else []), *(["purity", "most common label"] if
-             labelled else []), *(["", "found without the model"] if judged.weak is not None else [])]  # fmt: skip
+    heads = [
+        "cluster",
+        "images",
+        "cohesion",
+        *(["stability"] if steady else []),
+        *(["purity", "most common label"] if labelled else []),
+        *(["", "found without the model"] if judged.weak is not None else []),
+    ]
     lines = []
     for at in range(min(len(found.medoids), MAX_CLUSTERS)):
         dot = f'<span class="dot" style="background:{facts.cluster_colors[at]}"></span>'

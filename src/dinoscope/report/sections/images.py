@@ -64,12 +64,18 @@ def evaluation(facts: Facts) -> str:
     )
     lines = [
         ("accuracy", html.bar(found.accuracy), f"share named right; 95 % interval {low:.3f} to {high:.3f}"),
-        ("calibration error", html.bar(found.calibrated.error),
-         f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are"),
-        ("sets that hold the truth", html.bar(found.coverage),
-         f"asked for: {found.set_level:g}; a set has {found.set_size:.2f} labels on average"),
+        (
+            "calibration error",
+            html.bar(found.calibrated.error),
+            f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are",
+        ),
+        (
+            "sets that hold the truth",
+            html.bar(found.coverage),
+            f"asked for: {found.set_level:g}; a set has {found.set_size:.2f} labels on average",
+        ),
         ("called unknown", html.bar(found.refused), "share of these images, all of the known kind"),
-    ]  # fmt: skip
+    ]
     labels = [
         (
             html.named(each.label),
@@ -89,9 +95,8 @@ def evaluation(facts: Facts) -> str:
     content = (
         html.table(("", "value", "meaning"), lines, right=(1,), style="bars meanings")
         + f'<div class="maps">\n<div><h3>By label, the worst first</h3>\n{per_label}{rest}</div>\n'
-        f"<figure>{html.themed(light, dark, alt)}</figure>\n</div>\n"
-        + _named_as(found) + _mixed_up(facts, found)
-    )  # fmt: skip
+        f"<figure>{html.themed(light, dark, alt)}</figure>\n</div>\n" + _named_as(found) + _mixed_up(facts, found)
+    )
     return html.section("evaluation", "How well labels are found", why, content)
 
 

@@ -14,6 +14,7 @@ from dinoscope.plots.palette import OTHER, image_colors
 from dinoscope.plots.properties import property_maps
 from dinoscope.report import html
 from dinoscope.report.facts import Facts
+from dinoscope.stages.properties import measured_properties
 from dinoscope.wording.explanation import MEANINGS, conclusions, direction_in_words
 
 __all__ = ["made_of", "map_quality", "maps", "tuning"]
@@ -38,9 +39,13 @@ def maps(facts: Facts) -> str:
 
 
 def _map(
-    facts: Facts, kind: str, members: NDArray[np.int64] | NDArray[np.int32], short: list[str], names: list[str],
+    facts: Facts,
+    kind: str,
+    members: NDArray[np.int64] | NDArray[np.int32],
+    short: list[str],
+    names: list[str],
     colors: list[str],
-) -> str:  # fmt: skip
+) -> str:
     assert facts.coordinates is not None
     light, dark = (
         map_figure(facts.coordinates, members, short, colors=colors, legend=False, dark=dark, width=5.6, format="webp")
@@ -55,8 +60,9 @@ def _legend(members: NDArray[np.int64] | NDArray[np.int32], names: list[str], co
     counts = np.bincount(members[members >= 0], minlength=len(names))
     lines = [
         (colors[group], names[group], int(counts[group]))
-        for group in np.argsort(-counts, kind="stable").tolist() if counts[group] and colors[group] != OTHER
-    ]  # fmt: skip
+        for group in np.argsort(-counts, kind="stable").tolist()
+        if counts[group] and colors[group] != OTHER
+    ]
     rest = [group for group in range(len(names)) if counts[group] and colors[group] == OTHER]
     if rest:
         lines.append((OTHER, f"{len(rest)} other", int(counts[rest].sum())))
@@ -108,9 +114,12 @@ def map_quality(facts: Facts) -> str:
     if quality.silhouette_map is not None and quality.silhouette_embedding is not None:
         rows += [
             ("silhouette on the map", quality.silhouette_map, "of the labels, on the map"),
-            ("silhouette in the embedding", quality.silhouette_embedding,
-             "the same among the vectors: what the map shows beyond it is not the model's doing"),
-        ]  # fmt: skip
+            (
+                "silhouette in the embedding",
+                quality.silhouette_embedding,
+                "the same among the vectors: what the map shows beyond it is not the model's doing",
+            ),
+        ]
     lines = [(name, html.bar(value), f'<td class="soft">{meaning}</td>') for name, value, meaning in rows]
     light, dark = (
         map_plots.trust_map_figure(facts.coordinates, quality.images.kept, dark=shade, width=5.6, format="webp")
@@ -133,7 +142,7 @@ def made_of(facts: Facts) -> str:
     found = facts.explanation
     if found is None or facts.coordinates is None or not found.properties:
         return ""
-    values = facts.collection.properties()
+    values = measured_properties(facts.collection)
     light, dark = (
         property_maps(facts.coordinates, values, found, most=6, columns=3, dark=shade, format="webp")
         for shade in (False, True)
@@ -148,8 +157,9 @@ def made_of(facts: Facts) -> str:
         lines.append((name, *cells, f'<td class="soft line">{direction_in_words(each)}</td>'))
     meanings = "; ".join(
         f"<b>{field.replace('_', ' ')}</b>: {meaning}"
-        for field, meaning in MEANINGS.items() if labelled or not field.endswith("labels")
-    )  # fmt: skip
+        for field, meaning in MEANINGS.items()
+        if labelled or not field.endswith("labels")
+    )
     shown = min(6, len(found.properties))
     alt = f"The map {html.counted(shown, 'time')}, each time in the colours of one property"
     content = (
@@ -172,20 +182,25 @@ def tuning(facts: Facts) -> str:
         return ""
     light, dark = (
         map_plots.tuning_figure(
-            found, facts.members[found.positions], facts.names, title="", dark=shade, side=2.2,
-            format="webp",
+            found, facts.members[found.positions], facts.names, title="", dark=shade, side=2.2, format="webp"
         )
         for shade in (False, True)
-    )  # fmt: skip
+    )
     lines = []
     for each in sorted(found.settings, key=lambda each: (not each.on_front, -each.neighbors_kept)):
         signs = {"recommended": each is found.recommended, "default": each is found.default, "front": each.on_front}
         marks = [text for text, holds in signs.items() if holds]
         differ = "" if each.difference is None else f"{each.difference:.3f}"
-        lines.append((
-            f"{each.n_neighbors} neighbours, min_dist {each.min_dist:g}", html.bar(each.neighbors_kept),
-            html.bar(each.trustworthiness), html.bar(each.aim), differ, ", ".join(marks),
-        ))  # fmt: skip
+        lines.append(
+            (
+                f"{each.n_neighbors} neighbours, min_dist {each.min_dist:g}",
+                html.bar(each.neighbors_kept),
+                html.bar(each.trustworthiness),
+                html.bar(each.aim),
+                differ,
+                ", ".join(marks),
+            )
+        )
     heads = ("setting", "neighbours kept", "trustworthiness", found.aim, "seeds differ by", "")
     alt = f"{len(found.settings)} small maps, a row for each n_neighbors and a column for each min_dist"
     content = (

@@ -1,0 +1,222 @@
+"""A collection opened from its folder: its images, their vectors, and where results are kept."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dinoscope.embedding.pipeline import EmbedSummary, Failure
+from dinoscope.errors import CollectionError, InputError
+from dinoscope.stages.results import Results
+from dinoscope.storage.details import count_missing, stored_contents
+from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
+from dinoscope.storage.result_files import label_state_of, state_of
+from dinoscope.storage.tables import list_parts, read_parts, read_rows, read_table
+
+__all__ = ["OpenedCollection"]
+
+Held = TypeVar("Held")
+
+
+class OpenedCollection:
+    """The images of a collection, with the vectors of one model, and its stored results.
+
+    Position i of every array belongs to row ``rows[i]``. Images that could not be read, or are no longer in the
+    source, have a row number but no position.
+
+    Attributes:
+        path: The folder.
+        name: Name of the source of the images.
+        kind: Kind of the source: "folder", "archive", "table", "array" or "dataset".
+        model: What made the vectors: model, dim, resolution, pooling, weights_sha256, licence.
+        key: Name of the vectors, made of model, resolution and weights.
+        rows: Row numbers (N,).
+        ids: The images' ids (N,).
+        labels: Labels (N,), None where an image has none.
+        splits: Splits (N,) such as "train", None where an image has none.
+        vectors: Unit vectors float32 (N, D).
+        results: What is computed of them, and kept.
+        embedded: What the embedding did, of a collection that was opened by one; None otherwise.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
+        """Open a collection.
+
+        Args:
+            path: The folder.
+            model: Which model's vectors to use, where there are several; by default those embedded last.
+
+        Raises:
+            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
+        """
+        self.path = Path(path)
+        if not (self.path / "collection.json").exists():
+            raise no_collection(self.path)
+        manifest = read_manifest(self.path)
+        self.name: str = manifest["source"]["name"]
+        self.kind: str = manifest["source"]["kind"]
+        self.key = choose_model(self.path, manifest.get("vectors"), model)
+        self.model = read_model(self.path, self.key)
+        self.embedded: EmbedSummary | None = None
+        self._held: dict[Hashable, Any] = {}
+        self._turns: dict[Hashable, threading.RLock] = {}  # a lock each: to wait for an index is to wait for no model
+        self._holding = threading.Lock()
+        self._load()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {len(self)} images, model={self.model['model']!r})"
+
+    def position(self, row: int) -> int:
+        """Return the position of a row in the arrays.
+
+        Raises:
+            InputError: If no image with vectors has this row number.
+        """
+        position = int(np.searchsorted(self.rows, row))
+        if position == len(self.rows) or self.rows[position] != row:
+            raise InputError(f"row {row} {self._why_not(row)}")
+        return position
+
+    def thumbnails(self, positions: ArrayLike) -> list[bytes]:
+        """Return the stored small pictures (PNG or JPEG) of the images at these positions.
+
+        Raises:
+            CollectionError: If a part of the collection was deleted.
+        """
+        wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
+        needed = np.unique(np.asarray(wanted, np.int64))
+        parts, holder = self._pictures
+        found: dict[int, bytes] = {}
+        for part in np.unique(holder[needed]):
+            if part >= 0:
+                found |= read_rows(parts[part], needed[holder[needed] == part], "thumbnail")
+        lost = len(needed) - len(found)
+        if lost:
+            raise CollectionError(
+                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"
+            )
+        return [found[row] for row in wanted]
+
+    def held(self, name: Hashable, make: Callable[[], Held]) -> Held:
+        """Return what is expensive to make and needed again, such as a loaded model: made once while this is open."""
+        with self._holding:
+            turn = self._turns.setdefault(name, threading.RLock())
+        with turn:
+            if name not in self._held:
+                self._held[name] = make()
+            found: Held = self._held[name]
+            return found
+
+    def holds(self, name: Hashable) -> bool:
+        """Tell whether something of this name was made already."""
+        return name in self._held
+
+    @cached_property
+    def content_keys(self) -> list[str]:
+        """What each image is (N,): digests of the array's pixels, or of a file's name, size and time."""
+        return [self._images["key"][row] for row in self.rows.tolist()]
+
+    @cached_property
+    def contents(self) -> list[str]:
+        """What each image holds (N,): digests of the bytes, which a new name or time of a file does not change."""
+        wanted = np.zeros(len(self._images["row"]), bool)
+        wanted[self.rows] = True
+        known = dict(stored_contents(self.path, wanted))
+        return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """Width and height (N, 2) of the images, in pixels, upright."""
+        sizes = np.zeros((len(self._images["row"]), 2), np.int64)
+        for columns in self._details:
+            # of later rows a process that embeds meanwhile has just written; without a size: could not be read again
+            known = (columns["row"] < len(sizes)) & (columns["width"] > 0)
+            sizes[columns["row"][known]] = np.stack([columns["width"], columns["height"]], axis=1)[known]
+        return sizes[self.rows]
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """Images that could not be read, have no vector and are still in the source."""
+        failed: dict[int, str | None] = {}
+        for columns in self._details:
+            failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
+        left_out = self._removed.copy()
+        left_out[self.rows] = True  # one that another model could not be given
+        return tuple(
+            Failure(row, self._images["id"][row], reason)
+            for row, reason in sorted(failed.items())
+            if reason is not None and row < len(left_out) and not left_out[row]
+        )
+
+    @cached_property
+    def missing(self) -> int:
+        """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
+        return count_missing(self.path, self._removed, self.rows)
+
+    @cached_property
+    def _details(self) -> list[dict[str, Any]]:
+        """What decoding gave, but for the pictures, by part."""
+        return read_parts(self.path / "details", ["row", "width", "height", "error"], self._detail_parts)
+
+    @cached_property
+    def _detail_parts(self) -> list[Path]:
+        return list_parts(self.path / "details")
+
+    @cached_property
+    def _pictures(self) -> tuple[list[Path], NDArray[np.int32]]:
+        """Parts of the details, and for each row the number of the part that holds its thumbnail (-1: none)."""
+        holder = np.full(len(self._images["row"]), -1, np.int32)
+        for number, columns in enumerate(self._details):
+            rows = columns["row"]
+            has = np.asarray([error is None for error in columns["error"]], bool) & (rows < len(holder))
+            holder[rows[has]] = number
+        return self._detail_parts, holder
+
+    def _why_not(self, row: int) -> str:
+        """Return why a row has no position."""
+        failed = next((each for each in self.failures if each.row == row), None)
+        if failed is not None:
+            return f"could not be read ({failed.reason}): it has no vector"
+        if not 0 <= row < len(self._removed):
+            return f"is not in this collection: rows go from {self.rows[0]} to {self.rows[-1]}"
+        if self._removed[row]:
+            return "is no longer in the source: choose another"
+        return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
+
+    def _load(self) -> None:
+        # the parts first: a process that embeds meanwhile lists an image before it stores its vector
+        parts = read_parts(self.path / "vectors" / self.key, ["row", "vector"])
+        images, _ = read_table(self.path / "images.parquet")
+        if not parts:
+            raise no_vectors(self.path)
+        rows = np.concatenate([part["row"] for part in parts])
+        vectors = np.concatenate([part["vector"] for part in parts])
+        order = np.argsort(rows, kind="stable")
+        self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
+        keep = order[~self._removed[rows[order]]]
+        if not len(keep):  # all are removed
+            raise no_vectors(self.path)
+        self.rows: NDArray[np.int64] = rows[keep]
+        self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
+        self.ids = _texts(images["id"], self.rows)
+        self.labels = _texts(images["label"], self.rows)
+        self.splits = _texts(images["split"], self.rows)
+        self._images = images
+        # everything that is kept is computed from exactly these images with exactly these vectors and labels
+        state = state_of(self.key, images["key"], self.rows)
+        self.results = Results(self.path, state, label_state_of(self.labels.tolist(), self.splits.tolist()))
+
+
+def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:
+    texts: NDArray[np.object_] = np.asarray(values, dtype=object)[rows]
+    return texts

@@ -1,0 +1,113 @@
+"""Which stored result is which: its name tells of what images, vectors, labels and settings it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.base.digests import digest_json
+from dinoscope.errors import DamagedError
+from dinoscope.storage.manifest import list_models
+from dinoscope.storage.tables import read_parts, read_table
+
+__all__ = ["belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
+
+# Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
+_VERSIONS = {
+    "neighbors": 1,
+    "map": 1,
+    "map_quality": 1,
+    "tuning": 2,
+    "layout": 1,
+    "clusters": 1,
+    "cluster_quality": 1,
+    "stability": 2,
+    "nulls": 2,
+    "scores": 1,
+    "predictions": 1,
+    "evaluation": 1,
+    "duplicates": 3,
+    "outliers": 2,
+    "label_errors": 1,
+    "index": 1,
+    "verdicts": 1,
+    "properties": 1,
+    "explanation": 1,
+    "windows": 1,
+}
+
+
+def result_file(folder: Path, state: str, stage: str, settings: dict[str, Any]) -> Path:
+    """Return the file of a stage's result.
+
+    Args:
+        folder: The collection.
+        state: See ``state_of``.
+        stage: Name of the stage.
+        settings: JSON values; see ``OpenedCollection.results``.
+    """
+    name = digest_json(stage, _VERSIONS[stage], state, settings)
+    return folder / "results" / stage / f"{name}.parquet"
+
+
+def state_of(key: str, contents: Sequence[str], rows: NDArray[np.int64]) -> str:
+    """Return a digest of vectors: of their key and of what the images of these rows are (see ``images.parquet``)."""
+    return digest_json(key, [contents[row] for row in rows.tolist()])
+
+
+def label_state_of(labels: Sequence[str | None], splits: Sequence[str | None]) -> str:
+    """Return a digest of all labels and splits."""
+    return digest_json(labels, splits)
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """Return the settings of a stored result.
+
+    Raises:
+        DamagedError: If it is damaged.
+    """
+    settings: dict[str, Any] = read_table(path, [])[1].get("settings", {})
+    return settings
+
+
+def belongs(path: Path, settings: dict[str, Any], state: str, label_state: str) -> bool:
+    """Tell whether a stored result with these settings is of this state and these labels."""
+    folder, stage = path.parents[2], path.parent.name
+    return (
+        stage in _VERSIONS
+        and path.name == result_file(folder, state, stage, settings).name
+        and settings.get("labels", label_state) == label_state
+    )
+
+
+def stale_results(folder: Path) -> list[Path]:
+    """Return the stored results of a collection that are of none of its models' vectors as they are now.
+
+    Raises:
+        DamagedError: If vectors or images are damaged.
+    """
+    results = sorted((folder / "results").glob("*/*.parquet"))
+    if not results:
+        return []
+    rows = {key: [part["row"] for part in read_parts(folder / "vectors" / key, ["row"])] for key in list_models(folder)}
+    images, _ = read_table(folder / "images.parquet", ["key", "label", "split", "removed"])  # the parts first
+    removed = np.asarray(images["removed"], bool)
+    states = []
+    for key, parts in rows.items():
+        held = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        held = held[~removed[held]]
+        labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
+        states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
+    stale = []
+    for path in results:
+        try:
+            settings = settings_of(path)
+        except (DamagedError, FileNotFoundError):
+            continue
+        if not any(belongs(path, settings, *state) for state in states):
+            stale.append(path)
+    return stale

@@ -1,0 +1,603 @@
+"""The explorer's page in Chromium, with a server of its own: each thing that it must show, as a person sees it.
+
+Every state leaves its picture in artefacts/explorer/ (or $DINOSCOPE_ARTEFACTS/explorer/).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets import load_dataset
+from tests import ROOT
+from tests.served import images, make_collection
+from tests.watched import TABLET, WIDE, Visit, served
+
+pytestmark = pytest.mark.browser
+
+N = 600
+COPIED = 5  # this image is in the collection twice
+
+
+@pytest.fixture(scope="module")
+def address(chromium, tmp_path_factory):
+    dataset = load_dataset("fashion-mnist-test")
+    labels = [item.label for item in dataset.items[:N]]
+    pixels = np.concatenate([dataset.pixels[:N], dataset.pixels[COPIED : COPIED + 1]])
+    source = ArraySource(pixels, labels=[*labels, labels[COPIED]])
+    with served(make_collection(tmp_path_factory.mktemp("page") / "fashion", source)) as found:
+        yield found
+
+
+def differing(one: Any, other: Any) -> float:
+    """Share of the pixels that differ visibly."""
+    assert one.shape == other.shape, (one.shape, other.shape)
+    return float((np.abs(one - other).max(axis=2) > 24).mean())
+
+
+def longest_run(flags: Any) -> int:
+    """The most true values in a row, left to right (H, W)."""
+    edges = np.diff(np.pad(flags, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    return int((np.argwhere(edges == -1)[:, 1] - np.argwhere(edges == 1)[:, 1]).max())
+
+
+def counts(panel: Any, title: str) -> dict[str, int]:
+    """What the panel's bars say, by name; all of them."""
+    part = panel.locator("section").filter(has=panel.page.get_by_role("heading", name=title, exact=True))
+    part.wait_for()
+    more = part.get_by_role("button", name=re.compile(r"^\d+ more$"))
+    if more.count():
+        more.click()
+    rows = part.get_by_role("listitem").all()
+    return {row.locator(".value").inner_text(): int(row.locator(".count").inner_text()) for row in rows}
+
+
+def test_open(visit):
+    see = visit()
+    assert see.page.title() == "array \N{EN DASH} dinoscope"
+    assert see.map.get_attribute("aria-label") == f"Map UMAP of {N + 1} images"
+    # between the thumbnails each colour is still seen as points
+    assert all(len(see.places_of(value)) > 9 for value in ("Bag", "Trouser", "Sneaker"))
+    # thumbnails: Fashion-MNIST's pictures have a black ground, which nothing else on the light map has
+    assert (see.settled().max(axis=2) < 8).sum() > 2000
+    see.keep("open")
+
+
+def test_zooming_turns_points_into_thumbnails(visit):
+    see = visit()
+    width = longest_run(see.settled().max(axis=2) < 8)  # the black ground of a thumbnail
+    see.page.mouse.move(*see.heart_of("Trouser"))
+    for _ in range(4):
+        see.page.mouse.wheel(0, -240)
+    see.until(lambda: "&at=" in see.page.url, "the zoom is not in the address")
+    assert longest_run(see.settled().max(axis=2) < 8) > 1.5 * width > 20
+    see.keep("zoomed-in")
+    see.page.get_by_role("button", name="Show everything").click()
+    see.until(lambda: "&at=" not in see.page.url, "the map does not show everything")
+
+
+def test_hover(visit):
+    see = visit()
+    before = see.settled()
+    see.page.mouse.move(*see.heart_of("Bag"))
+    see.tip.wait_for()
+    assert re.fullmatch(r"Bag\s+row \d+", see.tip.inner_text())
+    assert differing(before, see.settled()) > 0.005
+    see.keep("hover")
+    see.page.mouse.move(640, 20)
+    see.tip.wait_for(state="detached")
+
+
+def test_click_shows_the_image_and_its_neighbours(visit):
+    see = visit("#panel=image")
+    before = see.settled()
+    see.click_an_image("Sandal")
+    assert see.panel.get_by_role("heading", level=2).inner_text() == "Sandal"
+    assert f"#{see.row}" in see.panel.inner_text()
+    neighbours = see.panel.get_by_role("list", name="Nearest neighbours").get_by_role("listitem")
+    assert neighbours.count() >= 10
+    similarities = [
+        float(text) for text in neighbours.locator(".similarity").all_inner_texts() for text in [text.split()[-1]]
+    ]
+    assert similarities == sorted(similarities, reverse=True)
+    picture = see.panel.get_by_role("img", name="Picture of Sandal")
+    assert picture.evaluate("picture => picture.complete && picture.naturalWidth") == 28
+    see.page.mouse.move(640, 20)
+    assert differing(before, see.settled()) > 0.002  # lines, and the neighbours brought to the front
+    see.keep("image")
+
+
+def test_why_neighbours_are_alike(visit):
+    see = visit("#row=7&panel=image")
+    neighbours = see.panel.get_by_role("list", name="Nearest neighbours")
+    neighbours.wait_for()
+    assert neighbours.locator(".tile > canvas").count() == 24
+    see.panel.get_by_role("button", name="Why?").click()
+    see.panel.get_by_text("What is clear makes the first 12 alike").wait_for()
+    veiled = neighbours.locator("li").filter(has=see.page.locator("canvas[aria-hidden]"))
+    assert veiled.count() == 12
+    densest = veiled.first.locator("canvas[aria-hidden]").evaluate(
+        "each => Array.from(each.getContext('2d').getImageData(0, 0, 16, 16).data).filter((_, at) => at % 4 === 3)"
+    )
+    assert len(densest) == 256
+    assert max(densest) > 100 > min(densest) == 0
+    assert "without the part that matters most" in veiled.first.get_by_role("button").get_attribute("title")
+    see.keep("why")
+    see.panel.get_by_role("button", name="Why?").click()
+    see.panel.get_by_text("whatever the map shows").wait_for()
+    assert neighbours.locator("canvas[aria-hidden]").count() == 0
+
+
+def test_travel_and_back(visit):
+    see = visit()
+    see.click_an_image("Coat")
+    first = see.row
+    see.panel.get_by_role("list", name="Nearest neighbours").get_by_role("button").nth(2).click()
+    see.until(lambda: see.row != first, "no travel")
+    second = see.row
+    see.panel.get_by_text(f"#{second}", exact=True).wait_for()
+    see.keep("travelled")
+    see.page.go_back()
+    see.panel.get_by_text(f"#{first}", exact=True).wait_for()
+    see.page.go_forward()
+    see.panel.get_by_text(f"#{second}", exact=True).wait_for()
+    see.panel.get_by_role("button", name="Back", exact=True).click()
+    see.panel.get_by_text(f"#{first}", exact=True).wait_for()
+
+
+def test_lasso(visit):
+    see = visit()
+    x, y = see.heart_of("Trouser")
+    see.lasso([(x - 70, y - 60), (x, y - 75), (x + 70, y - 60), (x + 75, y), (x + 70, y + 60), (x - 70, y + 60)])
+    total = see.panel.locator(".total")
+    total.wait_for()
+    count = int(total.inner_text().split()[0])
+    by_label = counts(see.panel, "By label")
+    assert count > 20
+    assert sum(by_label.values()) == count == sum(counts(see.panel, "By cluster").values())
+    assert by_label["Trouser"] > 0.7 * count
+    grid = see.panel.get_by_role("listbox", name="Images of the selection").get_by_role("option")
+    assert grid.first.get_attribute("aria-setsize") == str(count)
+    assert sum(text.startswith("Trouser, row ") for text in grid.evaluate_all("all => all.map(e => e.title)")) > 10
+    see.keep("lasso")
+    see.panel.get_by_role("button", name=re.compile("Trouser")).first.click()
+    see.panel.get_by_text(f"{by_label['Trouser']} of {count} images").wait_for()
+
+
+def test_export_of_a_selection(visit):
+    see = visit()
+    see.page.keyboard.press("/")
+    see.page.keyboard.type("bag")
+    see.page.keyboard.press("Enter")
+    see.panel.get_by_role("button", name="Export").click()
+    see.keep("export")
+    with see.page.expect_download() as coming:
+        see.page.get_by_role("button", name=re.compile("^Table")).click()
+    lines = coming.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("row,")
+    assert len(lines) - 1 == int(see.panel.locator(".total").inner_text().split()[0])
+    assert all("Bag" in line for line in lines[1:])
+
+
+def test_search_by_class_name(visit):
+    see = visit()
+    field = see.page.get_by_role("combobox", name=re.compile("^Search"))
+    field.fill("trou")
+    see.page.get_by_role("option", name=re.compile("Trouser.*Label")).wait_for()
+    see.keep("search-typing")
+    see.page.get_by_role("option", name=re.compile("Trouser.*Label")).click()
+    total = see.panel.locator(".total")
+    total.wait_for()
+    assert counts(see.panel, "By label") == {"Trouser": int(total.inner_text().split()[0])}
+    see.keep("search-class")
+    field.fill("no such thing")
+    see.page.get_by_text("Nothing here is called “no such thing”.").wait_for()
+    field.fill("#5000")
+    see.page.get_by_text(f"There is no row 5000 in this model: its rows run from 0 to {N}.").wait_for()
+
+
+def test_search_by_upload(visit, tmp_path):
+    see = visit()
+    dataset = load_dataset("fashion-mnist-test")
+    held_out = next(row for row in range(N, 2 * N) if dataset.items[row].label == "Trouser")
+    Image.fromarray(dataset.pixels[held_out]).save(tmp_path / "held-out.png")
+    before = see.settled()
+    with see.page.expect_file_chooser() as choosing:
+        see.page.get_by_role("button", name="Search by an image from your disk").click()
+    choosing.value.set_files(tmp_path / "held-out.png")
+    see.panel.get_by_text("The mark on the map shows where it belongs.").wait_for()
+    assert re.search(r"nearest says?: Trouser|nearest say: Trouser", see.panel.inner_text())
+    matches = see.panel.get_by_role("list", name="Look-alikes in the collection").get_by_role("listitem")
+    labels = matches.locator(".label").all_inner_texts()
+    assert labels.count("Trouser") > 0.8 * len(labels) > 8
+    see.page.mouse.move(640, 20)
+    assert differing_in_common(before, see.settled()) > 0.002
+    see.keep("search-upload")
+    see.panel.get_by_role("button", name="Why?").click()
+    see.panel.get_by_text("What is clear makes the first 12 alike").wait_for()
+    assert matches.locator("canvas[aria-hidden]").count() == 12
+    see.keep("why-upload")
+    see.panel.get_by_role("button", name="Why?").click()
+    (tmp_path / "words.txt").write_text("not an image")
+    see.page.locator("input[type=file]").set_input_files(tmp_path / "words.txt")
+    refusal = see.page.get_by_role("alert").filter(has_text="words.txt is not an image")
+    refusal.wait_for()
+    first = see.page.get_by_role("option").first  # what can be searched for stands below it
+    assert refusal.bounding_box()["y"] < first.bounding_box()["y"]
+    see.page.keyboard.press("Escape")
+
+
+def test_search_by_a_part_and_inside_the_images(visit):
+    see = visit("#row=7&panel=image")
+    button = see.panel.get_by_role("button", name="Search by a part")
+    button.click()
+    frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
+    assert (
+        frame.get_attribute("aria-label")
+        == "The part: 50 % by 50 % of the picture, 25 % from the left, 25 % from the top"
+    )
+    see.page.keyboard.press("ArrowUp")
+    see.page.keyboard.press("Shift+ArrowRight")
+    assert "55 % by 50 % of the picture, 25 % from the left, 20 % from the top" in frame.get_attribute("aria-label")
+    see.page.keyboard.press("Escape")
+    assert frame.count() == 0
+    assert see.row == 7  # no more than the frame was closed
+    box = see.panel.locator("img").first.bounding_box()
+    corner, other = ((box["x"] + share * box["width"], box["y"] + share * box["height"]) for share in (0.5, 1))
+    see.page.mouse.move(*corner)
+    see.page.mouse.down()
+    see.page.mouse.move(*other, steps=4)
+    see.page.mouse.up()
+    assert "50 % by 50 % of the picture, 50 % from the left, 50 % from the top" in frame.get_attribute("aria-label")
+    see.keep("part")
+    see.page.keyboard.press("Enter")
+    found = see.panel.get_by_role("list", name="Look-alikes in the collection")
+    found.wait_for()
+    assert see.panel.locator(".part").count() == 0
+    asked = see.panel.locator("img").first
+    assert asked.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [14, 14]
+    see.panel.get_by_role("button", name="Look inside the images").click()
+    see.panel.get_by_text("A frame marks the part that is like it.").wait_for(timeout=60_000)
+    first = found.get_by_role("button").first
+    assert "#7" in first.inner_text() or "00007" in first.inner_text()
+    frames = see.panel.locator(".part")
+    assert 1 <= frames.count() <= 24
+    tile, part = first.locator(".tile").bounding_box(), first.locator(".part").bounding_box()
+    assert part["x"] - tile["x"] == pytest.approx(tile["width"] / 2, abs=2)
+    assert part["width"] == pytest.approx(tile["width"] * 14 / 32, abs=3)
+    see.keep("inside")
+
+
+def differing_in_common(one: Any, other: Any) -> float:
+    """Share of differing pixels where both pictures are, from their left upper corner."""
+    height, width = np.minimum(one.shape[:2], other.shape[:2])
+    return differing(one[:height, :width], other[:height, :width])
+
+
+def test_switching_the_map_moves_the_points(visit):
+    see = visit(still=False)
+    before = see.settled()
+    see.choose("Map", "PCA")
+    see.until(lambda: "map=pca" in see.page.url, "the address keeps the old map")
+    see.until(lambda: "Map PCA" in see.map.get_attribute("aria-label"), "the map keeps its old name")
+    after = see.settled()
+    assert differing(before, after) > 0.03
+    see.keep("map-pca")
+    see.choose("Map", "UMAP")
+    assert differing(before, see.settled()) < 0.01  # everything is back in its place
+
+
+def test_two_maps(visit):
+    see = visit()
+    see.colour_of("Bag")  # while the legend is open
+    see.choose("Beside it", "PCA")
+    second = see.page.get_by_role("application").nth(1)
+    second.wait_for()
+    assert "Map PCA" in second.get_attribute("aria-label")
+    legend = see.page.get_by_role("region", name="Legend")
+    legend.wait_for(state="hidden")  # it would hide a quarter of the first map
+    see.click_an_image("Bag")
+    assert "beside=pca" in see.page.url
+    see.keep("two-maps")
+    left, right = see.map.bounding_box(), second.bounding_box()
+    assert left["x"] + left["width"] <= right["x"] + 1
+    assert abs(left["width"] - right["width"]) < 3
+    assert see.overlaps() == []
+    see.page.get_by_role("button", name="Label", exact=True).click()
+    legend.wait_for()
+    legend.get_by_role("button", name="Hide the legend").click()
+    legend.wait_for(state="hidden")
+
+
+def test_filter_by_the_legend(visit):
+    see = visit()
+    before = len(see.places_of("Trouser"))
+    trousers = int(see.legend("Trouser").locator(".count").inner_text())
+    see.legend("Trouser").click()
+    see.page.get_by_text(f"{N + 1 - trousers} of {N + 1} images in colour").wait_for()
+    assert see.legend("Trouser").get_attribute("aria-pressed") == "false"
+    assert len(see.places_of("Trouser")) < 0.1 * before  # grey now
+    see.keep("filtered")
+    see.legend("Bag").dblclick()
+    bags = int(see.legend("Bag").locator(".count").inner_text())
+    see.page.get_by_text(f"{bags} of {N + 1} images in colour").wait_for()
+    see.page.get_by_role("region", name="Legend").get_by_role("button", name="Show all").click()
+    assert len(see.places_of("Trouser")) > 0.9 * before
+
+
+def test_colour_by_another_column(visit):
+    see = visit()
+    before = see.settled()
+    see.choose("Colour by", "Cluster")
+    see.page.get_by_role("region", name="Legend: Cluster").wait_for()
+    assert differing(before, see.settled()) > 0.005
+    see.keep("colour-cluster")
+    see.choose("Colour by", "Trust")
+    legend = see.page.get_by_role("region", name="Legend: Trust")
+    legend.wait_for()
+    assert legend.locator(".ends").inner_text().split()[-1] == "1"
+    see.keep("colour-trust")
+
+
+def test_findings(visit):
+    see = visit()
+    panel = see.open_panel("Findings")
+    panel.get_by_role("tab", name=re.compile("Duplicates")).click()
+    rows = panel.get_by_role("list", name="List of findings").get_by_role("listitem")
+    assert (
+        rows.count() == int(panel.get_by_role("tab", name=re.compile("Duplicates")).locator(".count").inner_text()) > 0
+    )
+    see.keep("findings")
+    rows.first.get_by_role("button").first.click()  # jump
+    panel.get_by_role("list", name="Nearest neighbours").wait_for()
+    see.until(lambda: "&at=" in see.page.url, "the map did not go there")
+    assert see.row in (COPIED, N)
+    see.keep("finding-on-the-map")
+    see.open_panel("Findings")
+    count = rows.count()
+    panel.get_by_role("button", name=re.compile("Not a problem")).first.click()
+    panel.get_by_text("Marked as not a problem.", exact=True).wait_for()
+    see.until(lambda: "panel=findings" in see.page.url, "the address does not keep the panel")
+    see.reload()
+    panel.get_by_role("tab", name=re.compile("Duplicates")).click()
+    panel.get_by_text(re.compile(r"Show dismissed \(1\)")).click()
+    assert rows.count() == count
+    panel.get_by_role("button", name=re.compile("It is one")).click()  # as it was, for whoever comes next
+    panel.get_by_role("button", name=re.compile("Not a problem")).first.wait_for()
+    see.settled()
+
+
+def test_pairs_are_answered(visit):
+    panel = (see := visit()).open_panel("Findings")
+    panel.get_by_role("tab", name=re.compile("Duplicates")).click()
+    panel.get_by_text("as the collection suggests").wait_for()
+    panel.get_by_role("button", name="Answer pairs").click()
+    pictures = panel.get_by_role("img", name="of the pair")
+    pictures.nth(1).wait_for()
+    assert [picture.evaluate("each => each.decode().then(() => each.naturalWidth)") for picture in pictures.all()] == [
+        28,
+        28,
+    ]
+    assert see.hindrances() == []
+    see.keep("pairs")
+    for number, key in enumerate("sd?ddddddddd", 1):
+        before = panel.locator("figcaption").all_inner_texts()
+        if number == 2:
+            panel.get_by_role("button", name="Different").click()
+        else:
+            see.page.keyboard.press(key)
+        panel.get_by_role("progressbar", name=f"{number} of 20 answers").wait_for()
+        assert panel.locator("figcaption").all_inner_texts() != before
+    assert "1 the same, 10 different, 1 unsure" in panel.inner_text()
+    assert "where same and different are equally likely" in panel.inner_text()
+    see.keep("pairs-answered")
+    panel.get_by_role("button", name="Back").click()
+    assert panel.locator("figcaption").all_inner_texts() == before
+    see.page.keyboard.press("?")  # another answer to the same pair
+    panel.get_by_text("1 the same, 9 different, 2 unsure").wait_for()
+    panel.get_by_role("tab", name=re.compile("Outliers")).click()  # leaving is being done, too
+    panel.get_by_role("tab", name=re.compile("Duplicates")).click()
+    panel.get_by_text("by 10 answers").wait_for()
+    panel.get_by_role("button", name="Answer pairs").click()
+    panel.get_by_role("button", name="Done").click()
+    panel.get_by_text("by 10 answers").wait_for()
+    panel.get_by_role("button", name="Answer pairs").click()
+    panel.get_by_role("button", name="Forget all answers").click()  # as it was, for whoever comes next
+    panel.get_by_text("0 the same, 0 different").wait_for()
+    panel.get_by_role("button", name="Done").click()
+    panel.get_by_text("as the collection suggests").wait_for()
+
+
+def test_label_errors_say_what_to_expect_of_them(visit):
+    panel = (see := visit()).open_panel("Findings")
+    panel.get_by_role("tab", name=re.compile("Label errors")).click()
+    assert "Self-test" in panel.inner_text()
+    assert re.search(r"\S+ → \S+\?", panel.get_by_role("list", name="List of findings").inner_text())
+    see.keep("label-errors")
+
+
+def test_numbers(visit):
+    see = visit()
+    panel = see.open_panel("Numbers")
+    panel.get_by_role("heading", name="UMAP, mini-fashion").wait_for()
+    row = panel.get_by_role("row").filter(has_text="Trustworthiness")
+    assert 0.8 < float(row.get_by_role("cell").inner_text()) <= 1
+    see.keep("numbers")
+    panel.get_by_role("heading", name="Which labels are mistaken").scroll_into_view_if_needed()
+    see.keep("numbers-confusion")
+    before = see.settled()
+    brightness = panel.get_by_role("button", name=re.compile("^Colour by brightness: 0"))
+    brightness.click()
+    see.page.get_by_role("region", name=re.compile("Brightness")).get_by_text("mean lightness").wait_for()
+    assert brightness.get_attribute("aria-pressed") == "true"
+    assert (see.settled() != before).mean() > 0.001
+    see.keep("numbers-brightness")
+    worst = panel.get_by_role("list", name="Most frequent mistakes").get_by_role("button").first
+    name, count = worst.inner_text().split("\n")[0], int(re.findall(r"\b(\d+)\b", worst.inner_text())[0])
+    worst.click()
+    assert int(panel.locator(".total").inner_text().split()[0]) == count
+    assert panel.get_by_role("heading", level=2).inner_text() == name
+
+
+def test_dark(visit):
+    see = visit(dark=True)
+    assert see.settled().mean() < 60
+    see.click_an_image("Ankle boot")
+    see.keep("dark")
+    theme = see.page.get_by_role("button", name=re.compile("^Theme"))
+    theme.click()
+    assert theme.get_attribute("aria-label") == "Theme: light"
+    assert see.settled().mean() > 180
+    see.until(lambda: "theme=light" in see.page.url, "the address does not keep the theme")
+
+
+def test_keyboard(visit):
+    see = visit()
+    page = see.page
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("[document.activeElement.ariaLabel, document.activeElement.innerText].join(' ')"))
+        if "Numbers" in reached[-1]:
+            break
+    order = " | ".join(reached)
+    assert re.search(
+        r"Search.*UMAP.*Theme.*Map UMAP of.*Bag: .*Lasso.*Image.*Selection.*Findings.*Numbers", order, re.S
+    ), order
+    page.keyboard.press("Enter")
+    see.panel.get_by_role("heading", name="UMAP, mini-fashion").wait_for()
+    page.keyboard.press("Escape")
+    see.panel.wait_for(state="detached")
+    page.keyboard.press("/")
+    page.keyboard.type("#7")
+    page.keyboard.press("Enter")
+    see.panel.get_by_text("#7", exact=True).wait_for()
+    page.keyboard.press("Escape")  # leaves the field
+    see.map.focus()
+    page.keyboard.press("ArrowRight")  # to the nearest neighbour
+    see.until(lambda: see.row not in (7, None), "the arrow did not travel")
+    page.keyboard.press("ArrowLeft")
+    see.until(lambda: see.row == 7, "the arrow did not come back")
+    page.keyboard.press("Escape")
+    see.panel.wait_for(state="detached")
+    before = see.settled()
+    see.map.focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    assert differing(before, see.settled()) > 0.02
+    see.until(lambda: "&at=" in page.url, "the address does not keep the place")
+
+
+def test_reload_shows_the_same(visit):
+    see = visit()
+    x, y = see.heart_of("Trouser")
+    see.choose("Colour by", "Predicted label")
+    see.legend("Bag").click()
+    see.lasso([(x - 70, y - 60), (x, y - 75), (x + 70, y - 60), (x + 75, y), (x + 70, y + 60), (x - 70, y + 60)])
+    total = see.panel.locator(".total")
+    total.wait_for()
+    see.page.mouse.move(300, 300)
+    see.page.mouse.wheel(0, -300)
+    see.page.mouse.move(640, 20)
+    count, before = total.inner_text(), see.settled()
+    see.until(
+        lambda: all(part in see.page.url for part in ("&at=", "pick=lasso", "hide=")), "not all is in the address"
+    )
+    see.reload()
+    total.wait_for()
+    assert total.inner_text() == count
+    assert see.legend("Bag").get_attribute("aria-pressed") == "false"
+    assert differing(before, see.settled()) < 0.01
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "#model=../../etc/passwd&map=nothing&by=nothing&row=99999999&panel=everything&theme=blue",
+        "#at=1e999,NaN,-3&hide=-1,x,7e99&row=1.5&pick=lasso:umap:1,2&beside=umap&panel=none",
+        "#pick=answer:4294967296,5&row=-1&by=%E0%A4%A&&&===&at=0,0,0",
+    ],
+)
+def test_malformed_addresses_are_ignored(visit, state):
+    see = visit(state)
+    assert all(len(see.places_of(value, frames=True)) > 100 for value in ("Bag", "Trouser"))
+    assert see.map.get_attribute("aria-label") == f"Map UMAP of {N + 1} images"
+    see.until(lambda: "map=umap&by=label" in see.page.url, "the address is not set right")
+    assert "etc/passwd" not in unquote(see.page.url)
+    # the browser notes that an image was asked for that is not there
+    see.mistakes[:] = [text for text in see.mistakes if "Failed to load resource" not in text]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, TABLET], ids=["1280x720", "820x1180"])
+def test_every_state_can_be_read_and_fits(visit, size, dark):
+    see = visit(size=size, dark=dark)
+    name = f"{'x'.join(map(str, size))}{'-dark' if dark else ''}"
+    found: dict[str, list[str]] = {}
+
+    def look(state: str) -> None:
+        see.keep(f"fits-{name}-{state}")
+        found[state] = see.overlaps() + see.hindrances()
+
+    look("open")
+    see.click_an_image("Bag")
+    look("image")
+    see.panel.get_by_role("button", name="Select all").click()
+    see.panel.locator(".total").wait_for()
+    look("selection")
+    see.open_panel("Findings").get_by_role("tab").first.wait_for()
+    look("findings")
+    see.open_panel("Numbers").get_by_role("heading", name="Cluster sizes").wait_for()
+    look("numbers")
+    assert {state: wrong for state, wrong in found.items() if wrong} == {}
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from dinoscope import embedding
+from dinoscope.encoder import Encoder
+from tests.served import images, make_collection
+
+def run(self, pixels, quick=Encoder.run):
+    time.sleep(0.02 * len(pixels))  # a second a batch and more, however many cores decode
+    return quick(self, pixels)
+
+Encoder.run = run
+embedding._PART_SECONDS = 1.0
+make_collection(Path(sys.argv[1]), images(5000))
+"""
+
+
+def test_while_images_are_embedded(chromium, tmp_path):
+    path = make_collection(tmp_path / "growing", images(150))
+    with subprocess.Popen([sys.executable, "-c", SLOW, str(path)], cwd=ROOT) as running, served(path) as address:
+        try:
+            see = Visit(chromium, address)
+            see.page.goto(address)
+            see.page.get_by_text(re.compile(r"Embedding: [\d,]+ of [\d,]+ images, \d+ a second, .+ left")).wait_for()
+            see.page.get_by_role("region", name="Legend").wait_for()
+            shown = see.count()
+            assert shown >= 150
+            progress = see.page.get_by_role("progressbar")
+            begun = float(progress.get_attribute("value"))
+            see.until(lambda: float(progress.get_attribute("value")) > begun, "the progress does not move")
+            see.keep("embedding")
+            see.page.get_by_role("button", name="Show new images").click()
+            see.until(lambda: see.count() > shown, "no image was added")
+            running.terminate()
+            running.wait()
+            see.page.get_by_text("The embedding has finished.").wait_for()
+            see.keep("embedding-finished")
+            see.close()
+            assert see.mistakes == []
+        finally:
+            running.kill()

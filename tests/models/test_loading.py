@@ -1,0 +1,204 @@
+import hashlib
+import json
+import os
+import shutil
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dinoscope.errors import InputError, ModelError
+from dinoscope.models.catalogue import MODELS, get_model
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.loading import load_model
+from tests.checkpoints import DIM, PATCH, random_vit, save_vit, write_tensors
+from tests.pictures import photo
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_vit(tmp_path_factory.mktemp("weights") / "my-vit")
+
+
+@pytest.fixture(scope="module")
+def image():
+    return np.asarray(photo(64))
+
+
+@pytest.mark.parametrize("family", ["dino", "dinov2", "dinov3"])
+def test_a_folder_is_a_model_and_tells_its_family(tmp_path, family):
+    encoder = Encoder(str(save_vit(tmp_path / "vit", family)), resolution=4 * PATCH, device="cpu")
+    assert (encoder.model.family, encoder.model.name) == (family, "vit")
+    assert (encoder.dim, encoder.model.patch, encoder.batch_size) == (DIM, PATCH, 8)
+    assert encoder.preprocessing.resize == ("crop" if family == "dinov2" else "squash")
+
+
+def test_folder_and_file_are_the_same_model(folder, image):
+    by_folder, by_file = (
+        Encoder(str(path), resolution=32, device="cpu") for path in (folder, folder / "model.safetensors")
+    )
+    np.testing.assert_array_equal(by_folder.encode([image]), by_file.encode([image]))
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert by_folder.weights_sha256 == by_file.weights_sha256 == digest
+
+
+def test_default_resolution_is_224(folder):
+    assert load_model(str(folder)).resolution == 224
+
+
+def test_a_resolution_between_patches_is_refused(folder):
+    with pytest.raises(InputError, match="must be a multiple of the model's patch of 8 pixels, got 30: try 32"):
+        load_model(str(folder), resolution=30)
+
+
+def test_a_resolution_of_nothing_is_not_the_default(folder):
+    with pytest.raises(InputError, match="resolution must be at least 1, got 0"):
+        load_model(str(folder), resolution=0)
+
+
+def test_weights_that_give_no_numbers_are_refused(tmp_path):
+    tensors = random_vit()
+    tensors["norm.weight"][3] = np.nan
+    write_tensors(tmp_path / "model.safetensors", tensors)
+    with pytest.raises(
+        ModelError, match=r"gives NaN or infinity on cpu in fp32: its weights are damaged, or .* float32"
+    ):
+        Encoder(str(tmp_path), resolution=32, device="cpu")
+
+
+def test_a_bundled_model_has_one_resolution():
+    assert load_model("mini", resolution=32).resolution == 32
+    with pytest.raises(InputError, match="mini takes 32 pixels only, got a resolution of 64"):
+        load_model("mini", resolution=64)
+
+
+def test_the_hubs_cache_knows_the_digest(folder, tmp_path):
+    """A blob of the cache is named by its SHA-256: a large file is not read for it."""
+    blob = tmp_path / "blobs" / ("ab" * 32)
+    blob.parent.mkdir()
+    shutil.copy(folder / "model.safetensors", blob)
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot" / "model.safetensors").symlink_to(blob)
+    assert load_model(str(tmp_path / "snapshot")).weights_sha256 == "ab" * 32
+    # and the graph finds the weights behind the link
+    assert Encoder(str(tmp_path / "snapshot"), resolution=32, device="cpu").dim == DIM
+
+
+def test_heads_come_from_config_json(tmp_path, image):
+    folder = save_vit(tmp_path / "a")
+    plain = Encoder(str(folder), resolution=32, device="cpu").encode([image])
+    (folder / "config.json").write_text(json.dumps({"hidden_size": DIM, "num_attention_heads": 4}))
+    assert np.abs(Encoder(str(folder), resolution=32, device="cpu").encode([image]) - plain).max() > 1e-3
+    (folder / "config.json").write_text(json.dumps({"hidden_size": 2 * DIM, "num_attention_heads": 4}))
+    with pytest.raises(ModelError, match="does not belong to model"):
+        load_model(str(folder))
+
+
+def test_what_a_folder_may_hold(tmp_path):
+    with pytest.raises(ModelError, match=r"holds no weights: expected model.safetensors or model.onnx, got nothing"):
+        load_model(str(tmp_path))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"got pytorch_model.bin"):
+        load_model(str(tmp_path))
+    with pytest.raises(ModelError, match=r"pickled checkpoint \(.pth, .bin\) can run code .* save it as safetensors"):
+        load_model(str(tmp_path / "pytorch_model.bin"))
+    with pytest.raises(ModelError, match="null holds no weights that dinoscope reads"):
+        load_model(os.devnull)
+    for name in ("a.safetensors", "b.safetensors"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"holds several weights \(a.safetensors, b.safetensors\)"):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "nowhere.safetensors", "some/where/deep", "~/nowhere-at-all"])
+def test_a_path_that_is_not_there(name):
+    with pytest.raises(ModelError, match="no weights at"):
+        get_model(name)
+
+
+def test_a_path_may_be_one_of_pathlib(folder, tmp_path):
+    assert get_model(folder) == get_model(str(folder))
+    with pytest.raises(ModelError, match="no weights at"):
+        get_model(tmp_path / "nowhere")
+
+
+def test_no_name_is_not_the_folder_one_is_in():
+    with pytest.raises(ModelError, match="unknown model ''"):
+        get_model("")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_name_that_is_no_utf8_can_be_stored(folder, tmp_path):
+    os.symlink(folder, os.path.join(os.fsencode(tmp_path), b"vit\xe9"))
+    assert get_model(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"vit\xe9"))).name == "vit\\xe9"
+
+
+def test_hub_ids():
+    assert get_model("facebook/dinov2-small") is MODELS["dinov2-small"]
+    free = get_model("timm/vit_small_patch14_dinov2.lvd142m")
+    assert (free.repo, free.family) == ("timm/vit_small_patch14_dinov2.lvd142m", "")
+
+
+def test_rows_are_whole():
+    for name, row in MODELS.items():
+        assert name == row.name
+        assert row.resolution
+        assert row.dim
+        assert row.licence
+        assert row.megabytes > 1
+        assert (row.repo is None) == (row.family == "bundled")
+        assert row.repo is None or row.resolution % row.patch == 0
+        if row.gated:
+            assert not MODELS[str(row.open_model)].gated
+
+
+def test_keys_name_every_setting_that_changes_vectors(folder):
+    settings: list[dict[str, Any]] = [
+        {},
+        {"resolution": 64},
+        {"pooling": "cls+mean"},
+        {"pad": True},
+        {"device": "openvino-fp32"},
+    ]
+    keys = []
+    for setting in settings:
+        if "device" in setting:
+            pytest.importorskip("openvino")
+        keys.append(Encoder(str(folder), **{"resolution": 32, "device": "cpu", **setting}).key)
+    assert len(set(keys[:4])) == 4
+    assert keys[4] == keys[0]  # the same products, in the same precision
+    assert keys[0].startswith("my-vit-32px-")
+    dino = save_vit(folder.parent / "dino", "dino")
+    plain, upstream = (Encoder(str(dino), resolution=32, device="cpu", upstream=flag).key for flag in (False, True))
+    assert plain != upstream
+
+
+def test_cls_and_mean_is_cls_with_the_mean_of_the_patches(folder, image):
+    encoder = Encoder(str(folder), resolution=32, pooling="cls+mean", device="cpu")
+    cls = Encoder(str(folder), resolution=32, device="cpu")._runtime.run(["cls"], encoder.preprocess(image)[None])[0]
+    expected = np.concatenate([cls, encoder.patches([image]).mean(1)], axis=1)
+    expected /= np.linalg.norm(expected)
+    assert encoder.dim == 2 * DIM
+    np.testing.assert_allclose(encoder.encode([image]), expected, atol=1e-6)
+
+
+def test_unknown_settings(folder):
+    with pytest.raises(InputError, match=r"unknown pooling 'mean'.*\(known: cls, cls\+mean\)"):
+        Encoder(str(folder), pooling="mean")
+    with pytest.raises(InputError, match=r"unknown device 'cpuu'; did you mean 'cpu'\?"):
+        Encoder(str(folder), device="cpuu")
+
+
+def test_description_makes_the_same_encoder_again(folder, image):
+    encoder = Encoder(str(folder), resolution=64, pooling="cls+mean", pad=True, device="cpu")
+    described = json.loads(json.dumps(encoder.describe()))
+    assert str(folder) not in json.dumps(described)
+    with pytest.raises(
+        ModelError, match=r"made with weights from a file called 'my-vit': say where it is \(--weights\)"
+    ):
+        Encoder.from_description(described)
+    again = Encoder.from_description(described, weights=str(folder), device="cpu")
+    assert again.key == encoder.key
+    np.testing.assert_array_equal(again.encode([image]), encoder.encode([image]))
+    with pytest.raises(ModelError, match="are not the ones that made the vectors"):
+        Encoder.from_description(described | {"weights_sha256": "0" * 64}, weights=str(folder), device="cpu")

@@ -1,0 +1,322 @@
+"""The explorer inside a report: what stands in the file is what the server would answer, and it stays below a size."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope.collection import Collection
+from dinoscope.errors import InputError
+from dinoscope.explorer import answers as explorer_answers
+from dinoscope.explorer import findings as explorer_findings
+from dinoscope.explorer.model_view import ModelData
+from dinoscope.plots.palette import PALETTE
+from dinoscope.report import embedded as report_explorer
+from dinoscope.report import write as report
+from dinoscope.report.facts import gather
+from dinoscope.report.write import write_report
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.items import Item
+from tests import ROOT
+from tests.report.test_report import LABELS, Page, make, pictures, without_images
+
+SCRIPT = 'console.log("</script><!--", `<script>`);'
+N, MANY = 90, 600
+
+
+@pytest.fixture(scope="module", autouse=True)
+def built(tmp_path_factory):
+    """A front end of one line: what a browser makes of the real one is in test_browser.py."""
+    folder = tmp_path_factory.mktemp("built")
+    (folder / "report.js").write_text(SCRIPT, "utf-8")
+    (folder / "report.css").write_text("#app { color: red }", "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report_explorer, "_FOLDER", folder)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "squares.dino"
+    make(path, pictures(N), [LABELS[i % 3] for i in range(N)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def notes():
+    return []
+
+
+@pytest.fixture(scope="module")
+def text(folder, notes):
+    return write_report(Collection(folder), folder.parent / "r.html", k=5, on_note=notes.append).read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(text):
+    return Page(text)
+
+
+@pytest.fixture(scope="module")
+def held(page):
+    return elements(page)
+
+
+def elements(page):
+    """Return what the file holds, by its name: JSON values and bytes."""
+    found = {}
+    for each in page.all("script"):
+        if each.get("type") == "application/json":
+            found[each["id"]] = json.loads(each["text"])
+        elif each.get("type") == "application/octet-stream;base64":
+            found[each["id"]] = base64.b64decode(each["text"], validate=True)
+    return found
+
+
+def array(held, name, dtype, columns=None):
+    values = np.frombuffer(held[f"model/fake-v1/{name}"], dtype)
+    return values if columns is None else values.reshape(-1, columns)
+
+
+def tiles(held):
+    """Cut the sheets into tiles RGBA, by position."""
+    sheets = held["model/fake-v1"]["sheets"]
+    side, across = sheets["tile"], sheets["columns"]
+    count = held["model/fake-v1"]["count"]
+    positions = array(held, "positions", "<u4") if "model/fake-v1/positions" in held else np.arange(count)
+    drawn = [
+        Image.open(io.BytesIO(held[f"model/fake-v1/sheets/{at}"])).convert("RGBA") for at in range(sheets["count"])
+    ]
+    found = {}
+    for slot, position in enumerate(positions.tolist()):
+        number, within = divmod(slot, across * sheets["rows"])
+        sheet = drawn[number]
+        left, top = within % across * side, within // across * side
+        assert top + side <= sheet.height
+        found[position] = sheet.crop((left, top, left + side, top + side))
+    return found
+
+
+def test_it_holds_what_the_server_answers(folder, held):
+    collection = Collection(folder)
+    data = ModelData(collection, "fake-v1")
+    view = json.loads(data.view().model_dump_json(by_alias=True))
+    shown = held["model/fake-v1"]
+    assert [each["id"] for each in shown["maps"]] == ["umap"]
+    for name in ("key", "count", "columns", "failures", "sheets"):
+        assert shown[name] == view[name]
+    assert held["collection"] | {"live": True} == {
+        "name": "squares",
+        "kind": "array",
+        "version": held["collection"]["version"],
+        "model": "fake-v1",
+        "models": [{"key": "fake-v1", "name": "fake", "dim": 48, "resolution": 16, "pooling": "cls", "images": N}],
+        "live": True,
+        "originals": False,
+    }
+    assert held["collection"]["live"] is False
+    assert array(held, "rows", "<u4").tolist() == collection.rows.tolist()
+    assert (array(held, "maps/umap", "<u2", 2) == data.points("umap")).all()
+    assert (array(held, "maps/umap/trust", "<f4") == data.trust("umap")).all()
+    for column in shown["columns"]:
+        if column["kind"] == "category":
+            assert (array(held, f"columns/{column['name']}", "<u2") == data.column(column["name"])).all()
+        elif not column["perMap"]:
+            assert (array(held, f"columns/{column['name']}", "<f4") == data.column(column["name"])).all()
+    assert {"label", "cluster", "predicted", "trust"} <= {each["name"] for each in shown["columns"]}
+    images = held["model/fake-v1/images"]
+    assert images == {"ids": collection.ids.tolist(), "sizes": [[20, 20]] * N}
+    for name, answer in (
+        ("findings", explorer_findings.findings(collection)),
+        ("maps/umap/numbers", explorer_answers.numbers(data, "umap")),
+    ):
+        assert held[f"model/fake-v1/{name}"] == json.loads(answer.model_dump_json(by_alias=True))
+
+
+def test_neighbours_and_verdicts_are_those_of_each_image(folder, held):
+    collection = Collection(folder)
+    data = ModelData(collection, "fake-v1")
+    near = array(held, "neighbors", "<u4", 12)
+    alike = array(held, "similarities", "u1", 12) / 255
+    verdicts = held["model/fake-v1/verdicts"]
+    assert len(near) == len(verdicts) == N
+    for row in (0, 17, N - 1):
+        told = explorer_answers.image_info(data, row, collection.classifier(), 12)
+        assert np.abs(alike[row] - [each.similarity for each in told.neighbors]).max() <= 0.5 / 255 + 1e-6
+        exact = (collection.vectors @ collection.vectors[row])[near[row]]
+        assert np.abs(np.sort(exact)[::-1] - [each.similarity for each in told.neighbors]).max() < 1e-5
+        assert row not in near[row]
+        assert told.verdict is not None
+        assert verdicts[row]["label"] == told.verdict.label
+        assert verdicts[row]["set"] == told.verdict.set
+        assert verdicts[row]["probability"] == pytest.approx(told.verdict.probability, abs=1e-4)
+        assert verdicts[row]["setLevel"] == 0.9
+
+
+def test_every_image_has_its_thumbnail(folder, held, notes):
+    collection = Collection(folder)
+    shown = tiles(held)
+    assert sorted(shown) == list(range(N))
+    for position in (0, 33, N - 1):
+        stored = np.asarray(Image.open(io.BytesIO(collection.thumbnails([position])[0])).convert("RGB"))
+        assert (np.asarray(shown[position].convert("RGB"))[2:22, 2:22] == stored).all()  # 20 in a tile of 24 pixels
+    assert notes == ["thumbnails of 24 px for all 90 images, 12 neighbours of each"]
+
+
+def test_the_page_and_the_pictures_have_one_palette():
+    source = (ROOT / "web" / "src" / "map" / "colours.ts").read_text("utf-8")
+    (palette,) = re.findall(r"CATEGORIES = \[(.*?)\]", source, re.DOTALL)
+    assert tuple(re.findall(r'"(#[0-9a-f]{6})"', palette)) == PALETTE
+
+
+def test_the_sections_are_below_it(page):
+    order = [each.get("id") or each["tag"] for each in page.elements]
+    assert order.index("app") < order.index("more") < order.index("report") < order.index("map")
+    assert {"map", "scores", "clusters", "queries", "cleaning", "run"} <= set(page.sections())
+    ids = [each["id"] for each in page.elements if "id" in each]
+    assert len(ids) == len(set(ids))
+    assert {each["href"][1:] for each in page.all("a")} <= set(ids)
+    assert "thumbnails of 24 px" in page.all("footer")[0]["text"]
+
+
+def test_its_policy_allows_this_script_and_no_network(page, text):
+    policy = next(each["content"] for each in page.all("meta") if each.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    (script,) = [each for each in page.all("script") if "type" not in each]
+    digest = base64.b64encode(hashlib.sha256(script["text"].encode()).digest()).decode()
+    assert rules == {
+        "default-src": "'none'",
+        "script-src": f"'sha256-{digest}'",
+        "style-src": "'unsafe-inline'",
+        "img-src": "data: blob:",
+        "connect-src": "blob:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert not page.all("link")
+    assert not any(name.startswith("on") for each in page.elements for name in each)
+
+
+def test_a_script_cannot_end_its_element(page):
+    (script,) = [each["text"] for each in page.all("script") if "type" not in each]
+    assert not re.search("<(/script|script|!--)", script)
+    assert script.replace("\\x3c", "<") == SCRIPT
+
+
+def test_hostile_names_stay_texts(tmp_path):
+    hostile = ["</script><script>alert(1)</script>", "<!--<script>", "]]>\u2028", 'é"\\ü']
+
+    class Hostile(ArraySource):
+        def __init__(self) -> None:
+            super().__init__(pictures(24), [hostile[i % 4] for i in range(24)], name="</script>'\"")
+            self.items = [Item(f"{hostile[i % 4]}{i}", each.key, each.label) for i, each in enumerate(self.items)]
+
+    path = write_report(make(tmp_path / "c", pictures(0), source=Hostile()), tmp_path / "r.html")
+    page = Page(path.read_text("utf-8"))
+    held = elements(page)
+    assert held["model/fake-v1/images"]["ids"] == [f"{hostile[i % 4]}{i}" for i in range(24)]
+    assert held["collection"]["name"] == "</script>'\""
+    label = next(each for each in held["model/fake-v1"]["columns"] if each["name"] == "label")
+    assert sorted(label["values"]) == sorted(hostile)
+    assert len([each for each in page.all("script") if "type" not in each]) == 1
+
+
+def test_it_names_no_place_on_this_machine(text, folder):
+    bare = without_images(text)
+    for place in (folder, folder.parent, Path.cwd(), Path.home(), Path(np.__file__).parent):
+        assert f"{place}/" not in bare
+    assert str(folder) not in bare
+
+
+def test_the_same_collection_gives_the_same_bytes(folder, tmp_path, text):
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    shutil.rmtree(tmp_path / "elsewhere" / "results")
+    again = write_report(Collection(tmp_path / "elsewhere"), tmp_path / "r.html", k=5).read_text("utf-8")
+    seconds = re.compile(r'(<td class="num">)[\d.,]+')
+    assert seconds.sub(r"\1", again) == seconds.sub(r"\1", text)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Noise takes much room: thumbnails of 64 pixels that hardly shrink."""
+    path = tmp_path_factory.mktemp("photos") / "c"
+    make(path, pictures(MANY, 64, 64), [LABELS[i % 3] for i in range(MANY)])
+    collection = Collection(path)
+    collection.report(path.parent / "first.html", k=5, max_mb=1000)
+    return collection
+
+
+def test_less_room_gives_smaller_thumbnails_then_fewer(photos, tmp_path, monkeypatch):
+    seen = []
+    sections = report.fragments(gather(photos, 5))
+    monkeypatch.setattr(report, "fragments", lambda _: sections)  # the same in every size
+    for share in (0.02, 0.2, 0.5, 0.8, 1.1):
+        size = room(photos, share)
+        told: list[str] = []
+        path = write_report(photos, tmp_path / "r.html", k=5, max_mb=size, on_note=told.append)
+        assert path.stat().st_size <= size * 1e6
+        page = Page(path.read_text("utf-8"))
+        held = elements(page)
+        shown, side = tiles(held), held["model/fake-v1"]["sheets"]["tile"]
+        k = array(held, "neighbors", "<u4").size // MANY
+        some = f"all {MANY} images" if len(shown) == MANY else f"{len(shown)} of {MANY} images"
+        assert told[0].startswith(f"thumbnails of {side} px for {some}, {k} neighbours of each")
+        assert told[0] in page.all("footer")[0]["text"]
+        assert all(tile.getchannel("A").getextrema() == (255, 255) for tile in shown.values())
+        seen.append((len(shown), side))
+    assert seen == sorted(seen)
+    assert seen[0][0] < MANY
+    assert seen[-1] == (MANY, 64)
+    assert len({side for count, side in seen if count == MANY}) > 1
+
+
+def test_what_matters_most_has_a_thumbnail(photos, tmp_path):
+    path = write_report(photos, tmp_path / "r.html", k=5, max_mb=room(photos, 0.02))
+    shown = tiles(elements(Page(path.read_text("utf-8"))))
+    assert len(shown) < MANY / 2
+    assert set(photos.clusters(5).medoids.tolist()) <= set(shown)
+
+
+def room(collection, share):
+    """Return a size in MB that leaves a share of what the whole thumbnails take."""
+    text = (collection.path.parent / "first.html").read_text("utf-8")
+    sheets = sum(map(len, re.findall(r'id="model/fake-v1/sheets/\d+">[^<]*', text)))
+    return (len(text.encode()) - (1 - share) * sheets) / 1e6
+
+
+def least_mb(collection, tmp_path):
+    """Return what the refusal says is needed."""
+    with pytest.raises(InputError, match=r"needs \d+ MB") as caught:
+        write_report(collection, tmp_path / "none.html", k=5, max_mb=0.1)
+    assert not (tmp_path / "none.html").exists()
+    return int(str(caught.value).partition("needs ")[2].split()[0])
+
+
+def test_too_little_room_is_an_error_that_says_how_much_is_needed(photos, tmp_path, run):
+    least = least_mb(photos, tmp_path)
+    code, out, err = run("report", photos.path, "-o", tmp_path / "r.html", "-k", 5, "--max-mb", 0.1)
+    assert (code, out) == (1, "")
+    assert f"--max-mb {least}" in err
+    code, out, err = run("report", photos.path, "-o", tmp_path / "r.html", "-k", 5, "--max-mb", least)
+    assert (code, out) == (0, f"{tmp_path / 'r.html'}\n")
+    assert "thumbnails of" in err
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_tiny_collections(tmp_path, count, labelled):
+    labels = [LABELS[i % 2] for i in range(count)] if labelled else None
+    page = Page(write_report(make(tmp_path / "c", pictures(count), labels), tmp_path / "r.html").read_text("utf-8"))
+    held = elements(page)
+    assert bool(held) == (count > 1)  # there is no map of one image
+    if held:
+        assert array(held, "neighbors", "<u4").size == count * min(12, count - 1)
+        assert len(tiles(held)) == count
+        assert held["model/fake-v1"]["maps"]

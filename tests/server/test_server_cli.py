@@ -1,0 +1,125 @@
+"""The command explore, as a person starts it."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from dinoscope.cli.explore import _listen
+from tests import ROOT
+from tests.served import images, make_collection
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_collection(tmp_path_factory.mktemp("served") / "mine", images(30))
+
+
+@pytest.fixture
+def start(folder):
+    running: list[Any] = []
+
+    def begin(*options, **settings):
+        command = [sys.executable, "-m", "dinoscope", "explore", str(folder), "--no-browser", *options]
+        process: Any = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
+        running.append(process)
+        line = process.stderr.readline()
+        return process, re.findall(r"http://\S+", line)[0], line
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def get(address, **settings):
+    for _ in range(200):
+        try:
+            return httpx.get(address, **settings)
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the server does not answer")
+
+
+def test_it_serves_and_ends_with_ctrl_c(start, folder):
+    process, address, line = start("--port", "0")
+    assert re.fullmatch(r"mine: http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\n", line)
+    assert get(address + "api/collection").json()["name"] == "array"
+    assert get(address).headers["content-type"].startswith("text/html")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert process.stderr.read() == ""
+
+
+def test_a_short_answer_does_not_wait_to_be_joined():
+    async def ask() -> int:
+        delays: list[int] = []
+
+        def told(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            delays.append(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = _listen("127.0.0.1", None)
+        async with await asyncio.start_server(told, sock=listening):
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            await reader.read()
+            writer.close()
+        return delays[0]
+
+    assert asyncio.run(ask()) == 1
+
+
+def test_another_address_needs_a_token(start):
+    _, address, _ = start("--host", "0.0.0.0", "--port", "0")
+    ((port, token),) = re.findall(r":(\d+)/\?token=([\w-]{32})$", address)
+    here = f"http://127.0.0.1:{port}/api/collection"
+    assert get(here).status_code == 401
+    assert get(here, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    assert get(f"http://127.0.0.1:{port}/?token={token}").status_code == 200
+
+
+def test_a_token_of_ones_own(start):
+    own = "my-own-token-of-20-letters"
+    _, address, _ = start("--port", "0", DINOSCOPE_TOKEN=own)
+    assert address.endswith(f"?token={own}")
+    assert get(address.split("?")[0] + "api/collection").status_code == 401
+
+
+def test_mistakes_are_one_line(run, folder, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        mistakes = [
+            ([folder, "--port", port], "cannot serve on 127.0.0.1 port"),
+            ([folder, "--host", "no such host"], "is no address"),
+            ([folder, "--host", "192.0.2.1"], "cannot serve on 192.0.2.1"),
+            ([folder, "--token", "short"], "16 to 200 characters"),
+            ([tmp_path], "is no collection"),
+            ([folder, "--model", "dinov2-small"], "has no vectors of 'dinov2-small'"),
+            ([folder, "--images", tmp_path / "nothing"], "nothing is called"),
+        ]
+        for options, expected in mistakes:
+            code, _, error = run("explore", *options, "--no-browser")
+            assert code == 1, options
+            assert expected in error
+            assert len(error.splitlines()) == 1, error
+
+
+def test_the_usual_port_may_be_taken(start):
+    _, first, _ = start()
+    _, second, _ = start()
+    assert first != second
+    assert get(first + "api/collection").status_code == get(second + "api/collection").status_code == 200
+
+
+def test_help_loads_no_server():
+    code = "import sys, dinoscope.cli.main; assert not {'fastapi', 'uvicorn', 'pydantic', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import json
+import ntpath
+import os
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from dinoscope.embedding import pipeline as embedding
+from dinoscope.embedding.pipeline import embed_source
+from dinoscope.errors import ImageError, SourceError
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources import table as sources_table
+from dinoscope.sources import table_files
+from dinoscope.sources.base import ImageSource
+from dinoscope.sources.filesystems import LocalStorage
+from dinoscope.sources.opening import open_source
+from dinoscope.sources.table_columns import texts
+from tests.pictures import encoded
+from tests.sources.test_archive import described, picture
+
+DATA = Path("../shared/data")
+
+
+def write(path: Path, columns: dict[str, Any], features: dict[str, Any] | None = None, **options: Any) -> Path:
+    table = pa.table(columns)
+    if features is not None:
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, path, **options)
+    return path
+
+
+def pictures(count: int, first: int = 0) -> list[bytes]:
+    return [picture(number) for number in range(first, first + count)]
+
+
+def notes(source: ImageSource) -> list[str]:
+    found: list[str] = source.notes  # type: ignore[attr-defined]
+    return found
+
+
+def test_bytes_and_a_label(tmp_path):
+    source = open_source(write(tmp_path / "a.parquet", {"image": pictures(3), "label": [4, None, 6]}))
+    assert described(source) == [("00000", "4", None, 0), ("00001", None, None, 1), ("00002", "6", None, 2)]
+    assert (source.kind, source.name) == ("table", "a.parquet")
+    assert notes(source) == ["image column: image; label column: label; split column: none"]
+    assert source.random_access is False  # type: ignore[attr-defined]
+    assert isinstance(source, ImageSource)
+
+
+def test_the_layout_of_hugging_face(tmp_path):
+    features = {
+        "image": {"_type": "Image"},
+        "kind": {"_type": "ClassLabel", "names": ["cat", "dog"]},
+        "caption": {"_type": "Value", "dtype": "string"},
+    }
+    (tmp_path / "data").mkdir()
+    for split, first in (("test", 0), ("train", 3)):
+        held = [
+            {"bytes": data, "path": path}
+            for data, path in zip(pictures(3, first), ["a.png", "a.png", None], strict=True)
+        ]
+        columns = {"image": held, "kind": [0, 1, -1], "caption": ["x", "y", "z"]}
+        write(tmp_path / "data" / f"{split}-00000-of-00001.parquet", columns, features, row_group_size=2)
+    (tmp_path / "README.md").write_text("a data set")
+    prefixes = [f"data/{split}-00000-of-00001" for split in ("test", "train")]
+    assert described(open_source(tmp_path)) == [
+        (f"{prefixes[0]}/a.png", "cat", "test", 0),
+        (f"{prefixes[0]}/a.png#2", "dog", "test", 1),
+        (f"{prefixes[0]}/00002", None, "test", 2),
+        (f"{prefixes[1]}/a.png", "cat", "train", 3),
+        (f"{prefixes[1]}/a.png#2", "dog", "train", 4),
+        (f"{prefixes[1]}/00002", None, "train", 5),
+    ]
+
+
+def test_a_struct_without_bytes_names_a_file(tmp_path):
+    (tmp_path / "1.png").write_bytes(picture(1))
+    paths = ["1.png", None, "../1.png", str(tmp_path / "1.png")]
+    held = [{"bytes": b"" if number % 2 else None, "path": path} for number, path in enumerate(paths)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    source = open_source(write(tmp_path / "a.parquet", {"image": pa.array(held, kind)}))
+    assert source.load(0)[0, 0, 0] == 1
+    with pytest.raises(ImageError, match="is empty"):
+        source.load(1)
+    for index in (2, 3):  # the reason is stored: it tells no path of this machine
+        with pytest.raises(ImageError, match=r"^is missing: the table names a file outside its own folder$"):
+            source.load(index)
+
+
+def test_a_row_without_an_image(tmp_path):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    held = [{"bytes": picture(1), "path": "1.png"}, {"bytes": None, "path": None}]
+    source = open_source(write(tmp_path / "a.parquet", {"image": pa.array(held, kind)}))
+    with pytest.raises(ImageError, match="is missing: the table has none in this row"):
+        source.load(1)
+
+
+@pytest.mark.parametrize("form", ["csv", "tsv", "parquet"])
+def test_paths_beside_the_table(tmp_path, form):
+    names = ["a/1.png", 'odd "name", 2.png', "line\nbreak 3.png", "./a/1.png"]
+    for number, name in enumerate(names[:3], start=1):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture(number))
+    columns = {"file_name": names, "class": ["007", "NA", "", "x"], "split": ["train", "test", "train", ""]}
+    path = tmp_path / f"table.{form}"
+    if form == "parquet":
+        write(path, columns)
+    else:
+        import csv
+
+        with path.open("w", newline="", encoding="utf-8-sig") as file:
+            csv.writer(file, delimiter="\t" if form == "tsv" else ",").writerows(
+                [columns, *zip(*columns.values(), strict=True)]
+            )
+    source = open_source(path)
+    assert described(source) == [
+        ("a/1.png", "007", "train", 1),
+        ('odd "name", 2.png', "NA", "test", 2),
+        ("line\nbreak 3.png", None, "train", 3),
+        ("a/1.png#2", "x", None, 1),
+    ]
+    assert notes(source) == ["image column: file_name; label column: class; split column: split"]
+
+
+def test_a_path_that_is_gone_fails_alone(tmp_path):
+    (tmp_path / "1.png").write_bytes(picture(1))
+    (tmp_path / "t.csv").write_text("path\n1.png\n2.png\n\n")
+    source = open_source(tmp_path / "t.csv")
+    assert source.load(0)[0, 0, 0] == 1
+    with pytest.raises(ImageError, match="cannot be read: No such file"):
+        source.load(1)
+
+
+@pytest.mark.parametrize("path", ["/etc/1.png", "../1.png", "a/../../1.png"])
+def test_paths_outside_are_refused(tmp_path, path):
+    (tmp_path / "t.csv").write_text(f"path\n{path}\n")
+    with pytest.raises(SourceError, match=r"t\.csv names .*, which is not below the table's folder: move the table"):
+        open_source(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("path", ["C:\\photos\\1.png", "..\\1.png", "a\\..\\..\\1.png", "\\\\server\\photos\\1.png"])
+def test_paths_outside_are_refused_on_windows(monkeypatch, path):
+    monkeypatch.setattr(sources_table, "os", SimpleNamespace(sep="\\", path=ntpath))
+    with pytest.raises(SourceError, match="not below the table's folder"):
+        sources_table._beside("t.csv", path)
+    with pytest.raises(SourceError, match="not below the table's folder"):
+        sources_table._beside("data/t.csv", path.replace("..", "..\\.."))
+    assert sources_table._beside("data/t.csv", "cats\\1.png") == "data/cats/1.png"
+
+
+def test_labels_that_are_floats(tmp_path):
+    assert texts(pa.chunked_array([[1234567.0, 1234568.0, None, float("nan"), -1.0, 0.1, float("inf")]])) == [
+        "1234567",
+        "1234568",
+        None,
+        None,
+        "-1",
+        "0.1",
+        "inf",
+    ]
+    assert texts(pa.chunked_array([pa.array([0.1, 16777217.0, 2.0], pa.float32())])) == ["0.1", "16777216", "2"]
+    assert texts(pa.chunked_array([[1.0, 0.0, None, -1.0, 0.5]]), ["cat", "dog"]) == ["dog", "cat", None, None, "0.5"]
+    assert texts(pa.chunked_array([[True, False]])) == ["True", "False"]
+
+
+def test_columns_of_one_name(tmp_path):
+    held = [pa.array(pictures(2)), pa.array(["a", "b"]), pa.array(["c", "d"])]
+    pq.write_table(pa.Table.from_arrays(held, ["image", "label", "label"]), tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("path,label,label\n1.png,a,b\n")
+    for name in ("a.parquet", "a.csv"):
+        with pytest.raises(SourceError, match=rf"^{name} has several columns called 'label': give each its own name"):
+            open_source(tmp_path / name)
+    (tmp_path / "both").mkdir()
+    write(tmp_path / "both" / "0.parquet", {"image": pictures(2), "label": ["a", "b"]})
+    (tmp_path / "a.parquet").rename(tmp_path / "both" / "1.parquet")
+    with pytest.raises(SourceError, match=r"^1\.parquet has several columns called 'label'"):
+        open_source(tmp_path / "both")
+
+
+def test_names_of_columns_with_dots(tmp_path, monkeypatch):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = pa.array([{"bytes": data, "path": f"{n}.png"} for n, data in enumerate(pictures(50))], kind)
+    path = write(tmp_path / "a.parquet", {"data.image": images, "annotation.label": ["a", "b"] * 25})
+    source = open_source(path, label_column="annotation.label")
+    assert described(source)[:2] == [("0.png", "a", None, 0), ("1.png", "b", None, 1)]
+    monkeypatch.setattr(table_files, "_BATCH_BYTES", 1000)  # fewer rows are read at once where images are large
+    table = table_files.open_table(LocalStorage(tmp_path).open("a.parquet"), "a.parquet")
+    assert isinstance(table, table_files.ParquetTable)
+    assert table._batch_rows("data.image", 0) < 50
+
+
+def test_a_copy_in_another_process_opens_the_tables_itself(tmp_path):
+    for number in range(2):
+        write(tmp_path / f"{number}.parquet", {"image": pictures(20, 20 * number)}, row_group_size=7)
+        (tmp_path / f"{number}.png").write_bytes(picture(number))
+    (tmp_path / "t.csv").write_text("path\n0.png\n1.png\n")
+    for path in (tmp_path / "*.parquet", tmp_path / "1.parquet", tmp_path / "t.csv"):
+        source = open_source(path)
+        copied = pickle.dumps(source)
+        assert described(pickle.loads(copied)) == described(source)
+    source = open_source(tmp_path / "1.parquet")
+    copied = pickle.dumps(source)
+    (tmp_path / "1.parquet").unlink()  # as where a machine does not reach it
+    with pytest.raises(ImageError, match=r"^cannot be read: '1\.parquet' is no regular file$"):
+        pickle.loads(copied).load(0)
+
+
+def test_columns_can_be_named(tmp_path):
+    columns = {
+        "front": pictures(2),
+        "back": pictures(2, 5),
+        "coarse_label": [1, 2],
+        "fine_label": ["x", "y"],
+        "fold": [0, 1],
+    }
+    path = write(tmp_path / "a.parquet", columns)
+    with pytest.raises(SourceError, match=r"several columns of a\.parquet hold images \(front, back\).*--image-column"):
+        open_source(path)
+    with pytest.raises(SourceError, match=r"may hold the labels \(coarse_label, fine_label\).*--label-column none"):
+        open_source(path, image_column="back")
+    source = open_source(path, image_column="back", label_column="fine_label", split_column="fold")
+    assert described(source) == [("00000", "x", "0", 5), ("00001", "y", "1", 6)]
+    assert described(open_source(path, image_column="front", label_column="none"))[0] == ("00000", None, None, 0)
+    with pytest.raises(
+        SourceError, match=r"no column 'fine_labels' for --label-column; it has front \(binary\), .*; did you mean"
+    ):
+        open_source(path, label_column="fine_labels")
+    with pytest.raises(SourceError, match=r"column 'fold' of a\.parquet holds int64, expected bytes or paths"):
+        open_source(path, image_column="fold", label_column="none")
+
+
+def test_tables_without_images(tmp_path):
+    with pytest.raises(SourceError, match=r"no column of a\.parquet holds images .*; it has x \(int64\)"):
+        open_source(write(tmp_path / "a.parquet", {"x": [1, 2]}))
+    with pytest.raises(SourceError, match="has no rows"):
+        open_source(write(tmp_path / "b.parquet", {"image": pa.array([], pa.binary())}))
+    with pytest.raises(SourceError, match="several columns"):
+        open_source(write(tmp_path / "d.parquet", {"a": pictures(1), "b": pictures(1)}))
+    for name, expected in (("c.parquet", "Parquet"), ("c.csv", "CSV in UTF-8")):
+        (tmp_path / name).write_bytes(b"\xff\xfe\0hello" if name == "c.parquet" else b"")
+        with pytest.raises(SourceError, match=f"{name} cannot be read as {expected}"):
+            open_source(tmp_path / name)
+    (tmp_path / "latin.csv").write_bytes(b"path,label\ncaf\xe9.png,x\n")
+    with pytest.raises(SourceError, match=r"latin\.csv cannot be read as CSV in UTF-8"):
+        open_source(tmp_path / "latin.csv")
+
+
+def test_a_damaged_table_costs_the_images_in_the_damaged_place(tmp_path):
+    path = write(
+        tmp_path / "a.parquet", {"image": pictures(30)}, row_group_size=10, compression="gzip", use_dictionary=False
+    )
+    content = bytearray(path.read_bytes())
+    start = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    content[start : start + 200] = bytes(200)
+    path.write_bytes(content)
+    source = open_source(path)
+    assert [source.load(index)[0, 0, 0] for index in (0, 9, 20, 29)] == [0, 9, 20, 29]
+    with pytest.raises(ImageError, match=r"cannot be read|damaged"):
+        source.load(12)
+    assert source.load(25)[0, 0, 0] == 25
+
+
+def test_rows_in_any_order_and_from_many_threads(tmp_path):
+    path = write(tmp_path / "a.parquet", {"image": pictures(200)}, row_group_size=37)
+    source = open_source(path)
+    places = [*range(200), 0, 199, 5, 100, 3]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda place: int(source.load(place)[0, 0, 0]), places)) == places
+
+
+def test_a_table_into_a_collection_in_its_own_order(tmp_path, monkeypatch):
+    """Bytes in a table are read from front to back, also where another source would be sampled."""
+    monkeypatch.setattr(embedding, "_SAMPLE_FROM", 10)
+    path = write(tmp_path / "a.parquet", {"image": pictures(40), "label": list("abcd") * 10})
+    source = open_source(path)
+    seen: list[int] = []
+    load = source.load_reduced  # type: ignore[attr-defined]
+
+    def watched(index: int, least: tuple[int, int]) -> Any:
+        seen.append(index)
+        return load(index, least)
+
+    monkeypatch.setattr(source, "load_reduced", watched)
+    monkeypatch.setattr("dinoscope.embedding.batches.cores", lambda: 1)
+    encoder = Encoder("mini", batch_size=8)
+    assert embed_source(source, tmp_path / "c", encoder).embedded == 40
+    assert seen == list(range(40))
+    os.utime(path, ns=(1, 1))  # the file is touched, its pictures are the same
+    summary = embed_source(open_source(path), tmp_path / "c", encoder)
+    assert (summary.embedded, summary.reused) == (0, 40)
+
+
+def test_the_command_says_what_it_chose(tmp_path, run):
+    path = write(tmp_path / "a.parquet", {"image": pictures(3), "label": ["a", "b", "a"], "other": [1, 2, 3]})
+    code, _, err = run("embed", path, "-o", tmp_path / "c", "--label-column", "other")
+    assert code == 0
+    assert "image column: image; label column: other; split column: none" in err
+    code, _, err = run("embed", path, "-o", tmp_path / "d", "--label-column", "othr")
+    assert code == 1
+    assert "no column 'othr'" in err
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs tables that are not part of the project")
+def test_real_tables():
+    source = open_source(DATA / "cifar10-train.parquet", limit=30)
+    assert len({item.label for item in source.items}) > 5
+    assert {source.load(index).shape for index in range(30)} == {(32, 32, 3)}
+
+
+def test_encoded_pictures_of_every_kind(tmp_path):
+    images = [
+        encoded(Image.new("RGB", (9, 9), (1, 2, 3)), form) for form in ("PNG", "BMP", "WEBP", "GIF", "TIFF", "JPEG")
+    ]
+    source = open_source(write(tmp_path / "a.parquet", {"picture": images}))
+    assert {source.load(index).shape for index in range(6)} == {(9, 9, 3)}

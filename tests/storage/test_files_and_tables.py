@@ -1,0 +1,157 @@
+import errno
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dinoscope.base.digests import digest_json
+from dinoscope.errors import CollectionError, DamagedError
+from dinoscope.storage.files import read_json, remove_leftovers, write_json
+from dinoscope.storage.tables import check_table, read_rows, read_table, write_table
+
+
+def test_table_comes_back_as_it_was(tmp_path):
+    columns = {
+        "row": np.array([3, 1, 2], np.int64),
+        "vector": np.arange(12, dtype=np.float32).reshape(3, 4),
+        "id": ["a", None, "c"],
+    }
+    write_table(tmp_path / "t.parquet", columns, {"seconds": 1.5})
+    read, meta = read_table(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(read["row"], columns["row"])
+    np.testing.assert_array_equal(read["vector"], columns["vector"])
+    assert read["id"] == ["a", None, "c"]
+    assert meta == {"seconds": 1.5}
+
+
+def test_table_opens_with_plain_parquet(tmp_path):
+    import pyarrow.parquet as pq
+
+    write_table(tmp_path / "t.parquet", {"row": np.array([1, 2])})
+    assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"row": [1, 2]}
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "value.json"
+    write_json(path, {"old": 1})
+
+    def no_space(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dinoscope.storage.files.os.replace", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_json(path, {"new": 2})
+    assert read_json(path) == {"old": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["value.json"]
+
+
+def test_a_folder_in_the_way_asks_for_another_name(tmp_path):
+    with pytest.raises(OSError, match="Is a directory; name another one"):
+        write_json(tmp_path, {})
+
+
+def test_leftovers_of_a_killed_process_are_removed(tmp_path):
+    """And those that a living process, or one of another machine, is writing are not."""
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    folder = tmp_path / "vectors" / "key"
+    folder.mkdir(parents=True)
+    names = {
+        "ended": f".part-00000.parquet.part-{int(ended.stdout)}-0@{socket.gethostname()}",
+        "living": f".part-00000.parquet.part-{os.getpid()}-7@{socket.gethostname()}",
+        "elsewhere": ".part-00000.parquet.part-123-0@another.machine",
+        "long ago": ".part-00000.parquet.part-124-0@another.machine",
+        "whole": "part-00000.parquet",
+    }
+    for name in names.values():
+        (folder / name).write_bytes(b"half")
+    os.utime(folder / names["long ago"], (0, 0))
+    remove_leftovers(tmp_path)
+    assert {p.name for p in folder.iterdir()} == {names[each] for each in ("living", "elsewhere", "whole")}
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.json"])
+def test_damaged_files_are_named(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"PAR1 this is nothing")
+    read = read_json if name.endswith("json") else read_table
+    with pytest.raises(CollectionError, match=r"t\.(parquet|json) is damaged .*run 'dinoscope embed' again"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.json"])
+def test_every_flipped_bit_is_found(tmp_path, name):
+    path = tmp_path / name
+    if name == "t.json":
+        write_json(path, {"name": "größe", "rows": [1, 2]}, checked=True)
+        assert read_json(path) == {"name": "größe", "rows": [1, 2]}
+        check = read_json
+    else:
+        columns = {"row": np.arange(5), "vector": np.eye(5, 3, dtype=np.float32), "id": [*"abcd", None]}
+        write_table(path, columns, {"seconds": 1.5}, group=2)
+        assert check_table(path)
+        check = check_table
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for bit in (0, 4, 7):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+            with pytest.raises(DamagedError):
+                check(path)
+    for length in range(0, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(DamagedError):
+            check(path)
+
+
+def test_trouble_of_the_system_is_no_damage(tmp_path, monkeypatch):
+    path = tmp_path / "t.parquet"
+    write_table(path, {"row": np.arange(3)})
+
+    def refuse(name):
+        raise OSError(errno.EMFILE, f"[Errno 24] Failed to open local file {name}")
+
+    monkeypatch.setattr("pyarrow.memory_map", refuse)
+    with pytest.raises(OSError, match="Errno 24") as found:
+        check_table(path)
+    assert not isinstance(found.value, DamagedError)
+
+
+def test_a_column_is_read_without_the_others_being_checked(tmp_path):
+    path = tmp_path / "t.parquet"
+    write_table(path, {"row": np.arange(100), "text": [f"{n:0100d}" for n in range(100)]})
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"\x28\xb5\x2f\xfd")] ^= 1  # the second column's first page: zstd's magic number
+    path.write_bytes(content)
+    assert read_table(path, ["row"])[0]["row"].tolist() == list(range(100))
+    for columns in (None, ["text"]):
+        with pytest.raises(DamagedError, match="the checksum of its column 'text' does not fit"):
+            read_table(path, columns)
+
+
+def test_tables_from_before_checksums_are_read(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "t.parquet"
+    table = pa.table({"row": [1, 2]}).replace_schema_metadata({"dinoscope": '{"seconds": 2}'})
+    pq.write_table(table, path, compression="zstd")
+    columns, meta = read_table(path)
+    assert (columns["row"].tolist(), meta) == ([1, 2], {"seconds": 2})
+    assert not check_table(path)
+
+
+def test_some_rows_of_a_part(tmp_path):
+    path = tmp_path / "part-00000.parquet"
+    order = np.random.default_rng(0).permutation(1000)
+    texts = [None if row % 10 == 3 else f"text {row}" for row in order]
+    write_table(path, {"row": order, "text": texts}, group=64)
+    assert read_rows(path, np.array([5, 13, 998, 2000]), "text") == {5: "text 5", 998: "text 998"}
+    assert read_rows(tmp_path / "gone.parquet", np.array([5]), "text") == {}
+
+
+def test_digest_depends_on_the_values_and_not_on_their_order_in_a_dict():
+    assert digest_json({"a": 1, "b": 2}) == digest_json({"b": 2, "a": 1})
+    assert digest_json({"a": 1}) != digest_json({"a": 2})
+    assert len(digest_json("x")) == 16
