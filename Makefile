@@ -15,12 +15,15 @@ test: .venv/developing  ## the tests; a file runs in one process
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
 	$(BIN)/python -m pytest -m stress --timeout 1800
 
-check: check-python check-page  ## format, lint and types; the page's types, lint and unit tests
+check: check-python check-page  ## format, lint, types, imports, dependencies, spelling; the page's types, lint, unit tests
 
 check-python: .venv/developing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry src
+	$(BIN)/codespell
 
 check-page: .venv/node
 	$(BIN)/python hatch_build.py check lint test

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,10 +122,10 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "X must be a sequence of paths or images with at least one of them; put a path into a list"
             )
         encoder = self._encoder()
-        parts = [
-            encoder.encode([_read(image, rows.start + at) for at, image in enumerate(X[rows])])
-            for rows in row_blocks(len(X), encoder.batch_size)
-        ]
+        squares = (_square(encoder, image, number) for number, image in enumerate(X))
+        parts = []
+        while batch := list(islice(squares, encoder.batch_size)):
+            parts.append(encoder.run(np.stack(batch)))
         return np.concatenate(parts)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -152,12 +153,10 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _read(image: Any, number: int) -> NDArray[np.uint8]:
+def _square(encoder: Encoder, image: Any, number: int) -> NDArray[np.uint8]:
     """Decode an image of X, naming it where that fails."""
-    from dinoscope.sources.decode import read_image
-
     try:
-        return read_image(image)
+        return encoder.square(image)
     except ImageError as error:
         name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number} of X"
         raise type(error)(f"{name}: {error}") from None

@@ -3,7 +3,8 @@ import onnxruntime as ort
 import pytest
 from PIL import Image
 
-from dinoscope.errors import InputError, ModelError
+from dinoscope import Collection
+from dinoscope.errors import ImageError, InputError, ModelError
 from dinoscope.models.catalogue import MODELS, get_model, read_weights
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets import load_dataset
@@ -114,19 +115,50 @@ def test_patches_are_there_and_differ_over_the_image(encoder, images):
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"),
-    [((28, 28), np.uint8), ((28, 28, 3), np.float32), ((0, 28, 3), np.uint8), ((3, 28, 28), np.uint8)],
+    ("shape", "dtype"), [((28,), np.uint8), ((28, 28, 3), np.int64), ((0, 28, 3), np.uint8), ((3, 28, 28), np.uint8)]
 )
 def test_what_is_no_image_is_refused(encoder, shape, dtype):
-    with pytest.raises(InputError, match=r"an image must be uint8 of shape \(H, W, 3\), got"):
+    with pytest.raises(ImageError, match=r"must (have|be)"):
         encoder.encode([np.zeros(shape, dtype)])
+    with pytest.raises(InputError, match=r"an image must be uint8 of shape \(H, W, 3\), got"):
+        encoder.preprocess(np.zeros(shape, dtype))
 
 
-def test_what_is_no_array_is_refused(encoder):
-    with pytest.raises(
-        InputError, match=r"an image must be uint8 of shape \(H, W, 3\), got str: use dinoscope.read_im"
-    ):
-        encoder.encode(["cat.jpg"])
+def test_a_path_bytes_a_picture_and_an_array_have_one_vector(encoder, tmp_path):
+    """What is searched for, uploaded, verified or piped through scikit-learn goes the way of what is embedded."""
+    pixels = np.random.default_rng(3).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    path = tmp_path / "photos" / "photo.jpg"
+    path.parent.mkdir()
+    Image.fromarray(pixels).save(path)
+    collection = Collection.from_images(path.parent, tmp_path / "c", model=encoder)
+    expected = encoder.encode(path)
+    assert expected.shape == (1, encoder.dim)
+    np.testing.assert_allclose(expected, collection.vectors, atol=1e-6)
+    np.testing.assert_allclose(encoder.encode([str(path), path.read_bytes()]), expected.repeat(2, axis=0), atol=1e-6)
+    np.testing.assert_allclose(collection.query_vector(path), expected[0], atol=1e-6)
+    small = pixels[:32, :32]
+    np.testing.assert_allclose(encoder.encode([Image.fromarray(small)]), encoder.encode(small), atol=1e-6)
+
+
+def test_many_come_a_batch_at_a_time(encoder):
+    read = []
+
+    def images():
+        for number in range(5 * encoder.batch_size):
+            read.append(number)
+            yield np.full((8, 8), number % 256, np.uint8)
+
+    batches = encoder.stream(images())
+    assert next(batches).shape == (encoder.batch_size, encoder.dim)
+    assert len(read) <= 4 * encoder.batch_size  # no further ahead than said
+    assert sum(map(len, batches)) == 4 * encoder.batch_size
+    assert encoder.encode([]).shape == (0, encoder.dim)
+    assert encoder.encode(np.zeros((4, 9, 9), np.uint8)).shape == (4, encoder.dim)  # grey ones
+
+
+def test_what_is_no_image_by_type_is_refused(encoder):
+    with pytest.raises(InputError, match="expected a path, bytes, a Pillow image or an array, got int"):
+        encoder.encode([7])
 
 
 def test_unknown_model_names_the_nearest():

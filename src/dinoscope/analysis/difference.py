@@ -128,8 +128,8 @@ def find_difference(
 ) -> Difference:
     """Find how AFTER differs from BEFORE.
 
-    An image is new if its distance to what it resembles most in BEFORE (``verdicts.strangeness``) is larger than the
-    images of BEFORE have among themselves: by a conformal p-value each (``verdicts.familiarity``), and the list of
+    An image is new if its distance to what it resembles most in BEFORE (``conformal.strangeness``) is larger than the
+    images of BEFORE have among themselves: by a conformal p-value each (``conformal.familiarity``), and the list of
     Benjamini and Hochberg, which holds for such p-values (Bates et al. 2023, arXiv:2104.08279). A list can only be as
     sure as there are images to compare with: of N, no image is stranger than 1 in N + 1. ``gone`` is the same with
     the sides exchanged. The estimated share is what of the p-values lies below 0.05 beyond the twentieth that chance

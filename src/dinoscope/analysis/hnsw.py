@@ -94,7 +94,7 @@ class SearchIndex:
         return bytes(content) if content is not None else b""
 
     def neighbors(self, k: int = 30) -> NeighborGraph:
-        """Find nearly all of the ``k`` nearest other rows of each row; see ``knn.neighbors``, which is exact.
+        """Find nearly all of the ``k`` nearest other rows of each row; see ``neighbors``, which is exact.
 
         Returns:
             The graph, (N, min(k, N - 1)), whose ``recall`` was measured on 500 rows.
@@ -107,7 +107,7 @@ class SearchIndex:
         return NeighborGraph(graph.indices, graph.similarities, self._recall(graph))
 
     def query(self, queries: ArrayLike, k: int = 30) -> NeighborGraph:
-        """Find nearly all of the ``k`` nearest rows for each query; see ``knn.query_neighbors``, which is exact.
+        """Find nearly all of the ``k`` nearest rows for each query; see ``query_neighbors``, which is exact.
 
         Args:
             queries: Array (M, D), of any scale.

@@ -1,4 +1,4 @@
-"""Run one function over many items, in the threads of this machine; ``ray_tasks`` runs it on a cluster."""
+"""Run one function over many items, in the threads of this machine; ``on_ray.tasks`` runs it on a cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from dinoscope.base.machine import cores
 
-__all__ = ["Run", "in_threads", "row_blocks", "run_here"]
+__all__ = ["Run", "in_order", "in_threads", "row_blocks", "run_here"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,6 +28,21 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
 
 Common = TypeVar("Common")
 _MOST_THREADS = 8  # each holds its own item and what it computes with
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int) -> Generator[Result, None, None]:
+    """Run ``work`` on each item in threads and yield the results in order, never more than ``ahead`` items early."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(cores(), thread_name_prefix="ahead") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Run(Protocol):

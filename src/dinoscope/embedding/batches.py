@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.machine import cores
+from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource, load_reduced
 from dinoscope.sources.decode import thumbnail
@@ -70,7 +69,7 @@ def finish_batches(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -
     """
     decoded: list[Decoded] = []
     batch: list[tuple[Job, Decoded]] = []
-    for job, each in _decode_ahead(source, encoder, jobs):
+    for job, each in in_order(partial(_decode, source, encoder), jobs, ahead=3 * encoder.batch_size):
         decoded.append(each)
         if each.error is None:
             batch.append((job, each))
@@ -90,24 +89,11 @@ def _finish(encoder: Encoder, decoded: list[Decoded], batch: list[tuple[Job, Dec
     return Finished(decoded, [each.row for each in new], vectors)
 
 
-def _decode_ahead(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Iterator[tuple[Job, Decoded]]:
-    """Decode in threads, in order, never more than a few batches ahead of the model."""
-    ahead = 3 * encoder.batch_size
-    waiting: deque[tuple[Job, Future[Decoded]]] = deque()
-    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="decode") as pool:
-        try:
-            for job in jobs:
-                waiting.append((job, pool.submit(_decode, source, encoder, job)))
-                if len(waiting) >= ahead:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            for job, future in waiting:
-                yield job, future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+def _decode(source: ImageSource, encoder: Encoder, job: Job) -> tuple[Job, Decoded]:
+    return job, _decoded(source, encoder, job)
 
 
-def _decode(source: ImageSource, encoder: Encoder, job: Job) -> Decoded:
+def _decoded(source: ImageSource, encoder: Encoder, job: Job) -> Decoded:
     try:
         image = load_reduced(source, job.source_index, encoder.preprocessing.least(encoder.resolution))
         small = None if job.has_details else thumbnail(image.pixels)

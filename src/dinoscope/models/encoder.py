@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dinoscope._version import __version__
 from dinoscope.base.machine import this_machine
+from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.models.loading import load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
+from dinoscope.sources.decode import Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
 
@@ -190,23 +195,51 @@ class Encoder:
             raise InputError(f"an image must be uint8 of shape (H, W, 3), got {got}: use dinoscope.read_image")
         return prepare(image, self.preprocessing, self.resolution, size)
 
-    def encode(self, images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed decoded images.
+    def square(self, image: Picture) -> NDArray[np.uint8]:
+        """Decode one image and bring it to the square that the model sees.
 
         Args:
-            images: uint8 arrays (H, W, 3) of any sizes, or one array (N, H, W, 3).
+            image: A path, a file's bytes, a Pillow image, or an array as ``read_image`` takes them.
 
         Returns:
-            float32 (N, dim), each row of length 1.
+            uint8 (resolution, resolution, 3).
 
         Raises:
-            InputError: If an array is no image.
+            ImageError, InputError: See ``read_image``.
         """
-        out = np.empty((len(images), self.dim), np.float32)
-        for start in range(0, len(images), self.batch_size):
-            batch = images[start : start + self.batch_size]
-            out[start : start + len(batch)] = self.run(np.stack([self.preprocess(image) for image in batch]))
-        return out
+        found = read_reduced(image, self.preprocessing.least(self.resolution))
+        return self.preprocess(found.pixels, found.size)
+
+    def encode(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """Embed one image, or many.
+
+        Args:
+            images: See ``square``; or an iterable of such images, of any sizes, or an array (N, H, W[, 3]) of them.
+
+        Returns:
+            float32 (N, dim), each row of length 1; one image is one row.
+
+        Raises:
+            ImageError, InputError: See ``read_image``.
+        """
+        parts = list(self.stream(_many(images)))
+        return np.concatenate(parts) if parts else np.empty((0, self.dim), np.float32)
+
+    def stream(self, images: Iterable[Picture]) -> Iterator[NDArray[np.float32]]:
+        """Embed images as they come, a batch at a time: decoded in threads, a few batches ahead of the model.
+
+        Args:
+            images: See ``encode``; read no further ahead than that.
+
+        Yields:
+            float32 (B, dim), each row of length 1, in order.
+
+        Raises:
+            ImageError, InputError: See ``read_image``.
+        """
+        squares = in_order(self.square, images, ahead=3 * self.batch_size)
+        while batch := list(islice(squares, self.batch_size)):
+            yield self.run(np.stack(batch))
 
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model once: preprocessed uint8 (B, resolution, resolution, 3) to rows of length 1 (B, dim)."""
@@ -220,7 +253,7 @@ class Encoder:
         vectors: NDArray[np.float32] = features / np.maximum(norms, np.float32(1e-12))
         return vectors
 
-    def patches(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def patches(self, images: Iterable[Picture]) -> NDArray[np.float32]:
         """Embed the patches of decoded images: float32 (N, T, D), row by row from the top left, not normalised.
 
         Raises:
@@ -228,7 +261,7 @@ class Encoder:
         """
         if not self._runtime.has_patches:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches")
-        pixels = np.stack([self.preprocess(image) for image in images])
+        pixels = np.stack([self.square(image) for image in images])
         starts = range(0, len(pixels), self.batch_size)
         tokens = [self._runtime.run(["patches"], pixels[at : at + self.batch_size])[0] for at in starts]
         return _without_registers(np.concatenate(tokens))
@@ -262,6 +295,14 @@ class Encoder:
         if self.precision != "fp32":
             parts.append(self.precision)
         return "-".join(parts)
+
+
+def _many(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
+    """Return one image as many; an array (H, W, 3) is one, an array (N, H, W) holds N grey ones."""
+    if isinstance(images, np.ndarray):
+        is_one = images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
+        return [images] if is_one else images
+    return [images] if isinstance(images, str | os.PathLike | bytes | Image.Image) else images
 
 
 def _without_registers(tokens: NDArray[np.float32]) -> NDArray[np.float32]:

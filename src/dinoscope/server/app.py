@@ -1,4 +1,4 @@
-"""The explorer's server: thin routes over ``explorer_*``; every error becomes an answer in one place.
+"""The explorer's server: thin routes over ``explorer``; every error becomes an answer in one place.
 
 Reading runs in threads. What may take long runs one at a time, and all who ask for it wait for the same result. A
 request names what it wants by model, map, column and row, never by a path.

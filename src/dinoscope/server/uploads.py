@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
 from dinoscope.errors import ImageError
-from dinoscope.sources.decode import identify, read_reduced
+from dinoscope.sources.decode import identify
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -67,10 +67,9 @@ def decode_upload(content: bytes, encoder: Encoder) -> NDArray[np.float32]:
     """
     _check_pixels(content)
     try:
-        image = read_reduced(content, encoder.preprocessing.least(encoder.resolution))
+        vector: NDArray[np.float32] = encoder.encode(content)[0]
     except ImageError as error:
         raise ImageError(f"this image cannot be searched for: it {_as_clause(str(error))}") from None
-    vector: NDArray[np.float32] = encoder.run(encoder.preprocess(image.pixels, image.size)[None])[0]
     return vector
 
 

@@ -17,9 +17,18 @@ from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, UnreadableError
 
-__all__ = ["MAX_PIXELS", "ReducedImage", "check_images", "identify", "read_image", "read_reduced", "thumbnail"]
+__all__ = [
+    "MAX_PIXELS",
+    "Picture",
+    "ReducedImage",
+    "check_images",
+    "identify",
+    "read_image",
+    "read_reduced",
+    "thumbnail",
+]
 
-Source: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+Picture: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
 MAX_PIXELS = 100_000_000
 WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
 _LARGE_PIXELS = 20_000_000
@@ -53,7 +62,7 @@ class ReducedImage:
         return cls(pixels, (pixels.shape[1], pixels.shape[0]))
 
 
-def read_image(source: Source) -> NDArray[np.uint8]:
+def read_image(source: Picture) -> NDArray[np.uint8]:
     """Decode one image to (H, W, 3) RGB, perhaps read-only: first frame, upright, alpha on white, 16 bits scaled to 8.
 
     Args:
@@ -68,7 +77,7 @@ def read_image(source: Source) -> NDArray[np.uint8]:
     return read_reduced(source).pixels
 
 
-def read_reduced(source: Source, least: tuple[int, int] | None = None) -> ReducedImage:
+def read_reduced(source: Picture, least: tuple[int, int] | None = None) -> ReducedImage:
     """Decode one image as `read_image` does, but a JPEG file at 1/2, 1/4 or 1/8 where that leaves enough of it.
 
     Most of the time that a large JPEG takes goes into pixels that scaling throws away; its blocks of 8 x 8 can be
@@ -133,7 +142,7 @@ def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return _decode(Image.fromarray(pixels)).pixels if channels == 4 else np.repeat(pixels, 3 // channels, axis=2)
 
 
-def _read(source: Source, least: tuple[int, int] | None) -> ReducedImage:
+def _read(source: Picture, least: tuple[int, int] | None) -> ReducedImage:
     if isinstance(source, np.ndarray):
         if source.shape[2:] not in ((), (1,), (3,), (4,)) or source.ndim < 2:
             last = "; move the channels last" if source.ndim == 3 and source.shape[0] in (1, 3, 4) else ""

@@ -90,8 +90,6 @@ def query_vector(collection: OpenedCollection, query: Any, weights: str | None =
 
     See ``Collection.query_vector``.
     """
-    from dinoscope.sources.decode import read_reduced
-
     if isinstance(query, np.ndarray) and query.ndim == 1:
         if query.shape != collection.vectors.shape[1:]:
             raise InputError(f"a query vector must have shape {collection.vectors.shape[1:]}, got {query.shape}")
@@ -101,9 +99,8 @@ def query_vector(collection: OpenedCollection, query: Any, weights: str | None =
         return vector
     model = load_encoder(collection, weights)
     try:
-        image = read_reduced(query, model.preprocessing.least(model.resolution))
+        found: NDArray[np.float32] = model.encode([query])[0]
     except ImageError as error:
         name = os.fspath(query) if isinstance(query, str | os.PathLike) else "the image"
         raise ImageError(f"{name}: {error}") from None
-    found: NDArray[np.float32] = model.run(model.preprocess(image.pixels, image.size)[None])[0]
     return found

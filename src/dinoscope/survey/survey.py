@@ -99,7 +99,7 @@ class Survey:
             yield columns["row"], columns["neighbors"], columns["similarities"]
 
     def fit(self) -> Fit:
-        """Return what was learnt from the sample, to place new images with ``survey_fit.apply_fit``."""
+        """Return what was learnt from the sample, to place new images with ``fit.apply_fit``."""
         return _read_fit(self.path / "fit.parquet")
 
 
@@ -120,7 +120,7 @@ def survey(
 
     The map is the UMAP of the sample, and every other image is put at the weighted median of its 15 nearest in the
     sample (see ``projection.place``). Clusters are those of k-means in the sample, and every image goes to the nearest
-    centre. Neighbours are searched among all images, see ``survey_graph``.
+    centre. Neighbours are searched among all images, see ``survey.graph``.
 
     Args:
         path: The collection.
@@ -131,12 +131,12 @@ def survey(
         min_dist: Of UMAP.
         seed: Of the draw, UMAP and k-means.
         neighbors: Neighbours of each image to find; 0 for no graph.
-        run: What works on the parts: this machine, or ``ray_tasks.RunOnRay``.
+        run: What works on the parts: this machine, or ``on_ray.tasks.RunOnRay``.
         on_progress: Called with the name of the step, what is done and what there is to do.
 
     Raises:
         CollectionError: If the folder is no collection, is damaged, or another process makes the same survey.
-        ClusterError: See ``ray_tasks.RunOnRay``.
+        ClusterError: See ``on_ray.tasks.RunOnRay``.
         InputError: A setting is out of its range.
         WriteError: If the folder cannot be written.
     """
