@@ -12,6 +12,8 @@ Everything below a collection is a plain function over arrays: ``neighbors``, ``
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dinoscope._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from dinoscope.classify import knn_accuracy
     from dinoscope.clusters import Clustering, kmeans
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from dinoscope.metrics import silhouette, trustworthiness
     from dinoscope.projection import umap
     from dinoscope.scores import Score
-
-__version__ = "0.1.0"
 
 # name -> module; loaded on first use, so that `import dinoscope` and `dinoscope --help` stay fast.
 _HOME = {
