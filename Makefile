@@ -1,6 +1,6 @@
 # All there is to know: make demo, make test, make check, make parity, make bench. Needs python3 (3.11 or later, with venv).
 PYTHON ?= python3
-BIN := .venv/bin
+BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo web test stress check check-python check-page parity audit bench format wheel test-pretraining docs clean
@@ -56,11 +56,12 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 	$(PIP) -r pretraining/requirements.txt
 	$(BIN)/python -m pytest tests/test_pretraining.py
 
-.venv/bin/python:
+.venv/created:
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade 'pip>=25.1'
+	touch $@
 
-.venv/installed: .venv/bin/python pyproject.toml
+.venv/installed: .venv/created pyproject.toml
 	$(PIP) --editable .
 	touch $@
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -51,6 +50,8 @@ print("done", flush=True)
 _STAGES = """
 import sys
 from dinoscope.collection import Collection
+
+resource = pytest.importorskip("resource")  # not on Windows
 collection = Collection(sys.argv[1])
 print("ready", flush=True)
 collection.neighbors(10)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import resource
 import socket
 import sys
 import threading
@@ -24,6 +23,8 @@ from dinoscope.server.app import create_app
 from dinoscope.server.security import MAX_UPLOAD, Access
 from tests.pictures import bare_png, encoded, photo
 from tests.served import client, images, make_collection
+
+resource = pytest.importorskip("resource")  # not on Windows
 
 SECRET = "the content of a file beside the collection"
 TRAVERSALS = (
