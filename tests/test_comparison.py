@@ -78,7 +78,7 @@ def test_what_does_not_load_is_left_out_and_the_rest_goes_on(fashion, weights):
 
 
 def test_what_cannot_be_is_told_before_anything_is_embedded(fashion, monkeypatch):
-    monkeypatch.setattr("dinoscope.comparison.Collection", None)
+    monkeypatch.setattr("dinoscope.comparison.embed_source", None)
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"resolutions": [0]}, "a resolution must be at least 1 pixel, got 0"),
         ({"poolings": ["cls", "foo"]}, "unknown pooling 'foo'"),

@@ -127,8 +127,8 @@ def test_a_model_runs_after_an_index_was_made():
     """In a process of its own: what was loaded first decides."""
     code = """
 import numpy as np
-from dinoscope.search_index import SearchIndex
-from dinoscope.encoder import Encoder
+from dinoscope.analysis.hnsw import SearchIndex
+from dinoscope.models.encoder import Encoder
 SearchIndex(np.eye(50)).neighbors(3)
 print(Encoder("mini-fashion").run(np.zeros((2, 28, 28, 3), np.uint8)).shape)
 """

@@ -374,9 +374,9 @@ _RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-import dinoscope.embedding as embedding
-from dinoscope.encoder import Encoder
-from dinoscope.images import ArraySource
+import dinoscope.embedding.pipeline as embedding
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
 embedding._PART_ROWS = 64
 run = Encoder.run
 def slow(self, batch):

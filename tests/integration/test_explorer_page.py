@@ -564,7 +564,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from dinoscope import embedding
-from dinoscope.encoder import Encoder
+from dinoscope.models.encoder import Encoder
 from tests.served import images, make_collection
 
 def run(self, pixels, quick=Encoder.run):

@@ -18,6 +18,7 @@ from dinoscope.sources.datasets import load_dataset
 from dinoscope.stages.integrity import verify_collection
 from dinoscope.storage.progress import read_progress
 
+resource = pytest.importorskip("resource")  # not on Windows
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and rights are POSIX's")
 
 N = 700
@@ -26,9 +27,9 @@ import os, signal, sys, tempfile
 from pathlib import Path
 import numpy as np
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell runs in the background
-import dinoscope.embedding as embedding
-from dinoscope.encoder import Encoder
-from dinoscope.images import ArraySource
+import dinoscope.embedding.pipeline as embedding
+from dinoscope.models.encoder import Encoder
+from dinoscope.sources.array import ArraySource
 embedding._SAMPLE_FROM, embedding._PART_ROWS, embedding._FIRST_ROWS = 500, 160, 64
 """
 _EMBED = (

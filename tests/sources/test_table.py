@@ -290,7 +290,7 @@ def test_a_table_into_a_collection_in_its_own_order(tmp_path, monkeypatch):
         return load(index, least)
 
     monkeypatch.setattr(source, "load_reduced", watched)
-    monkeypatch.setattr("dinoscope.embedding.batches.cores", lambda: 1)
+    monkeypatch.setattr("dinoscope.base.parallel.cores", lambda: 1)
     encoder = Encoder("mini", batch_size=8)
     assert embed_source(source, tmp_path / "c", encoder).embedded == 40
     assert seen == list(range(40))

@@ -16,7 +16,7 @@ from dinoscope.storage.progress import PROGRESS_FILE, ProgressRecord, RunningEmb
 _HOLD = """
 import sys, time
 from pathlib import Path
-from dinoscope.locks import locked
+from dinoscope.storage.locks import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
