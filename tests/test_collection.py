@@ -9,6 +9,7 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.sources.decode import thumbnail
 from dinoscope.storage.files import write_json
@@ -114,7 +115,7 @@ def test_images_without_a_label_do_not_vote(tmp_path, source):
 
 
 def test_train_to_test_accuracy_where_there_are_splits(tmp_path, source):
-    class Split:
+    class Split(ImageSource):
         name, kind, load = "split", "array", source.load
         items = tuple(
             type(item)(item.id, item.key, item.label, "train" if index % 3 else "test")
@@ -244,7 +245,7 @@ def test_other_format_is_refused(tmp_path):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 17])
 def test_tiny_collections(tmp_path, source, n):
-    class Tiny:
+    class Tiny(ImageSource):
         name, kind, load, items = "array", "array", source.load, source.items[:n]
 
     embed_source(Tiny(), tmp_path / "c", Encoder("mini-fashion"))

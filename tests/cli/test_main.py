@@ -18,7 +18,7 @@ from dinoscope._version import __version__
 from dinoscope.cli import main as cli
 from dinoscope.cli.terminal import embedding_progress, print_table, say
 from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
-from dinoscope.sources import datasets
+from dinoscope.sources import datasets, download
 from dinoscope.sources.datasets import DATASETS, load_dataset
 from dinoscope.storage.progress import Progress
 
@@ -139,7 +139,8 @@ def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
 def test_demo_on_a_set_that_cannot_be_fetched_is_one_line(run, tmp_path, monkeypatch):
     row = dataclasses.replace(DATASETS["cifar10-test"], mirrors=("http://127.0.0.1:9",))
     monkeypatch.setitem(DATASETS, "cifar10-test", row)
-    monkeypatch.setattr(datasets, "_cache", lambda: tmp_path / "cache")
+    for module in (datasets, download):
+        monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(datasets, "_SYSTEM", tmp_path)
     monkeypatch.delenv("DINOSCOPE_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")

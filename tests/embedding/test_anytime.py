@@ -9,6 +9,7 @@ from dinoscope.collection import Collection
 from dinoscope.embedding.pipeline import ORDER_SEED, embed_source
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.storage.progress import read_progress
 from dinoscope.storage.tables import list_parts, read_table
@@ -115,7 +116,7 @@ def test_a_stopped_run_goes_on_in_the_same_order_and_batches(tmp_path, encoder, 
 
 
 def test_a_source_that_is_read_in_order_keeps_its_order(tmp_path, encoder, source):
-    class Stream:
+    class Stream(ImageSource):
         name, kind, items, load, random_access = source.name, source.kind, source.items, source.load, False
 
     embed_source(Stream(), tmp_path / "c", encoder)
@@ -123,7 +124,7 @@ def test_a_source_that_is_read_in_order_keeps_its_order(tmp_path, encoder, sourc
 
 
 def test_few_images_keep_their_order(tmp_path, encoder, source):
-    class Few:
+    class Few(ImageSource):
         name, kind, items, load = source.name, source.kind, source.items[:100], source.load
 
     embed_source(Few(), tmp_path / "c", encoder)

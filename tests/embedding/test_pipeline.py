@@ -14,7 +14,7 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, SourceError, UnreadableError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.base import load_reduced
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.sources.decode import thumbnail
 from dinoscope.sources.opening import open_source
@@ -127,7 +127,7 @@ def test_large_jpegs_are_decoded_reduced_and_recorded_whole(tmp_path, encoder):
     collection = Collection(tmp_path / "c")
     details = read_table(tmp_path / "c" / "details" / "part-00000.parquet")[0]
     assert (details["width"].tolist(), details["height"].tolist()) == ([1200, 800], [1000, 1200])
-    reduced = [load_reduced(source, index, encoder.preprocessing.least(28)) for index in range(2)]
+    reduced = [source.load_reduced(index, encoder.preprocessing.least(28)) for index in range(2)]
     assert [image.pixels.shape for image in reduced] == [(250, 300, 3), (300, 200, 3)]
     assert collection.thumbnails(range(2)) == [thumbnail(image.pixels) for image in reduced]
     expected = encoder.run(np.stack([encoder.preprocess(image.pixels, image.size) for image in reduced]))
@@ -216,7 +216,7 @@ def test_a_file_that_can_be_read_again_is_whole_again(tmp_path, encoder, pixels)
     """A failure that may pass is tried again: the same one twice writes nothing, success leaves no trace of it."""
     source = ArraySource(pixels[:20])
 
-    class Flaky:
+    class Flaky(ImageSource):
         name, kind, items, broken = source.name, source.kind, source.items, True
 
         def load(self, index):
@@ -243,7 +243,7 @@ def test_a_failure_for_another_model_is_none_of_this_one(tmp_path, encoder, pixe
     """The image keeps its vector, size and picture; when it can be read again, it does not count as stored twice."""
     source, path, broken = ArraySource(pixels[:9]), tmp_path / "c", Encoder("mini", batch_size=16)
 
-    class Unreadable:
+    class Unreadable(ImageSource):
         name, kind, items = source.name, source.kind, source.items
 
         def load(self, index):

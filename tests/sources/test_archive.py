@@ -15,7 +15,7 @@ from PIL import Image
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import MAX_PIXELS
 from dinoscope.sources.filesystems import MAX_BYTES, LocalStorage
 from dinoscope.sources.folder import FolderSource
@@ -154,7 +154,7 @@ def test_the_last_of_two_members_with_one_name_counts(tmp_path):
     path = make_tar(tmp_path / "a.tar", [("a.png", picture(1)), ("b.png", picture(2)), ("a.png", picture(3))])
     source = open_source(path)
     assert [(item.id, shade(source, index)) for index, item in enumerate(source.items)] == [("b.png", 2), ("a.png", 3)]
-    assert source.notes == ["a member is there more than once; its last copy counts"]  # type: ignore[attr-defined]
+    assert source.notes == ["a member is there more than once; its last copy counts"]
 
 
 def test_links_and_other_files_inside(tmp_path):
@@ -170,7 +170,7 @@ def test_links_and_other_files_inside(tmp_path):
     with pytest.raises(SourceError, match=r"no images in 'c\.zip' \(2 \.heic\)"):
         open_source(make_zip(tmp_path / "c.zip", [("1.heic", b""), ("2.HEIC", b"")]))
     source = open_source(tmp_path / "b.tar")
-    assert source.ignored_endings == {".md": 1}  # type: ignore[attr-defined]
+    assert source.ignored_endings == {".md": 1}
     with pytest.raises(ImageError, match="is empty"):
         source.load(1)
     with pytest.raises(ImageError, match="is not a JPEG"):
@@ -185,7 +185,7 @@ def test_of_a_cut_tar_the_readable_part_is_used(tmp_path, at):
     (tmp_path / "cut.tar").write_bytes(whole[: int(len(whole) * at)])
     source = open_source(tmp_path / "cut.tar")
     assert 2 <= len(source.items) < 9
-    assert "cut.tar is damaged or cut after" in source.notes[0]  # type: ignore[attr-defined]
+    assert "cut.tar is damaged or cut after" in source.notes[0]
     for index in range(len(source.items) - 1):
         assert source.load(index).shape == (40, 40, 3)
     # a cut within the last one
@@ -203,7 +203,7 @@ def test_a_tar_damaged_in_the_middle_says_so(tmp_path):
     (tmp_path / "a.tar").write_bytes(content)
     source = open_source(tmp_path / "a.tar")
     assert len(source.items) < 9
-    assert "damaged or cut" in source.notes[0]  # type: ignore[attr-defined]
+    assert "damaged or cut" in source.notes[0]
 
 
 def test_damaged_zips(tmp_path):
@@ -268,7 +268,7 @@ def test_an_impossible_size_in_a_tar(tmp_path):
     (tmp_path / "a.tar").write_bytes(whole[:end] + second.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
     source = open_source(tmp_path / "a.tar")
     assert len(source.items) == 1
-    assert "damaged or cut after 1 files (a file in it has a size" in source.notes[0]  # type: ignore[attr-defined]
+    assert "damaged or cut after 1 files (a file in it has a size" in source.notes[0]
 
 
 def test_the_largest_picture_is_not_too_large_to_be_read():
@@ -315,7 +315,7 @@ def test_shards_by_folder_pattern_and_braces(shards):
         source = open_source(pattern)
         assert described(source) == expected
         assert (source.kind, source.name) == ("archive", "shards")
-        assert source.ignored == 0  # type: ignore[attr-defined]  # the labels come from all other files
+        assert source.ignored == 0  # the labels come from all other files
     assert open_source(shards / "000[1].tar").items[0].id == "0001.tar/0004.png"
     with pytest.raises(SourceError, match=r"2 of 5 files are missing in 'shards'; the first: 0003\.tar"):
         open_source(shards / "{0000..0004}.tar")
@@ -362,7 +362,7 @@ def test_many_threads_read_one_archive(tmp_path):
 
 def test_large_jpegs_inside_are_decoded_reduced(tmp_path):
     large = encoded(Image.new("RGB", (1600, 800)), "JPEG")
-    image = load_reduced(open_source(make_zip(tmp_path / "a.zip", [("a.jpg", large)])), 0, (10, 10))
+    image = open_source(make_zip(tmp_path / "a.zip", [("a.jpg", large)])).load_reduced(0, (10, 10))
     assert (image.pixels.shape, image.size) == ((200, 400, 3), (1600, 800))
 
 

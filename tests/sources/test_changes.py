@@ -119,7 +119,7 @@ def test_a_collection_inside_its_source_is_no_part_of_it(tmp_path, folder, encod
     (inside / "evaluation" / "confusion.png").write_bytes(picture(2))
     (folder / "b" / "collection.json").write_text("[]")  # anybody's
     assert counts(source, inside, encoder) == (0, 6, 0)
-    assert open_source(source).ignored_endings == {".json": 1}  # type: ignore[attr-defined]
+    assert open_source(source).ignored_endings == {".json": 1}
     with pytest.raises(SourceError, match=r"'c' is a collection: expected the folder, archive or table of images"):
         open_source(inside.as_uri() if uri else inside)
 

@@ -32,7 +32,8 @@ def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     cache = tmp_path / "cache"
     monkeypatch.setattr(datasets, "_SHIPPED", tmp_path / "no-package")
     monkeypatch.setattr(datasets, "_SYSTEM", tmp_path / "no-system")
-    monkeypatch.setattr(datasets, "_cache", lambda: cache)
+    for module in (datasets, download):
+        monkeypatch.setattr(module, "cache_folder", lambda: cache)
     monkeypatch.delenv("DINOSCOPE_DATA", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return cache

@@ -16,7 +16,7 @@ from PIL import Image
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.folder import FolderSource
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import describe_endings, ending_of, sort_naturally
@@ -145,7 +145,7 @@ def test_endings_of_what_is_left_out(folder):
     )
     assert describe_endings(Counter("abcdefg")) == "1 a, 1 b, 1 c, 1 d, 1 e, 2 with other endings"
     sample = open_source(folder("1.png", "2.png", "3.heic"), limit=1)
-    assert sample.ignored_endings == {".heic": 1}  # type: ignore[attr-defined]
+    assert sample.ignored_endings == {".heic": 1}
 
 
 def test_folders_decode_large_jpegs_reduced(folder):
@@ -154,7 +154,7 @@ def test_folders_decode_large_jpegs_reduced(folder):
     folder("3.png")
     for source in (FolderSource(root), open_source(root, limit=2, seed=1)):
         for index, item in enumerate(source.items):
-            image = load_reduced(source, index, (10, 10))
+            image = source.load_reduced(index, (10, 10))
             if item.id == "3.png":
                 np.testing.assert_array_equal(image.pixels, np.asarray(corners()))
             else:
@@ -165,7 +165,7 @@ def test_folders_decode_large_jpegs_reduced(folder):
 def test_other_sources_give_whole_images():
     source = ArraySource(np.zeros((2, 600, 900), np.uint8))
     for each in (source, open_source(source, limit=1)):
-        image = load_reduced(each, 0, (10, 10))
+        image = each.load_reduced(0, (10, 10))
         assert (image.pixels.shape, image.size) == ((600, 900, 3), (900, 600))
 
 

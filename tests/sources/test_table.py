@@ -43,7 +43,7 @@ def pictures(count: int, first: int = 0) -> list[bytes]:
 
 
 def notes(source: ImageSource) -> list[str]:
-    found: list[str] = source.notes  # type: ignore[attr-defined]
+    found: list[str] = list(source.notes)
     return found
 
 
@@ -52,7 +52,7 @@ def test_bytes_and_a_label(tmp_path):
     assert described(source) == [("00000", "4", None, 0), ("00001", None, None, 1), ("00002", "6", None, 2)]
     assert (source.kind, source.name) == ("table", "a.parquet")
     assert notes(source) == ["image column: image; label column: label; split column: none"]
-    assert source.random_access is False  # type: ignore[attr-defined]
+    assert source.random_access is False
     assert isinstance(source, ImageSource)
 
 
@@ -283,7 +283,7 @@ def test_a_table_into_a_collection_in_its_own_order(tmp_path, monkeypatch):
     path = write(tmp_path / "a.parquet", {"image": pictures(40), "label": list("abcd") * 10})
     source = open_source(path)
     seen: list[int] = []
-    load = source.load_reduced  # type: ignore[attr-defined]
+    load = source.load_reduced
 
     def watched(index: int, least: tuple[int, int]) -> Any:
         seen.append(index)

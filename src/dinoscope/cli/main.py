@@ -294,10 +294,9 @@ def _embed(
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
     check_data_dir(source, data_dir)
-    ignored = getattr(images, "ignored", 0)
-    if ignored:  # HEIC and raw photographs would vanish silently
-        say(f"left out {counted(ignored, 'file')} whose names are not those of images that dinoscope reads")
-    for note in getattr(images, "notes", ()):
+    if images.ignored:  # HEIC and raw photographs would vanish silently
+        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
+    for note in images.notes:
         say(note)
     encoder = Encoder(model, say=say, **settings)
     if encoder.model.family != "bundled":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError, UnreadableError
-from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import thumbnail
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _decode(source: ImageSource, encoder: Encoder, job: Job) -> tuple[Job, Decod
 
 def _decoded(source: ImageSource, encoder: Encoder, job: Job) -> Decoded:
     try:
-        image = load_reduced(source, job.source_index, encoder.preprocessing.least(encoder.resolution))
+        image = source.load_reduced(job.source_index, encoder.preprocessing.least(encoder.resolution))
         small = None if job.has_details else thumbnail(image.pixels)
         pixels = encoder.preprocess(image.pixels, image.size)
         return Decoded(job.row, pixels, *image.size, small, content=image.content)

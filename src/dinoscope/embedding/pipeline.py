@@ -160,7 +160,7 @@ def embed_source(
     """Bring the collection at ``path`` to the state of ``source``: embed what has no vectors yet.
 
     From 2,000 images on they are embedded in a random order, always the same one, so that what is there at any moment
-    is a random sample; ``source.random_access``, where there is such a thing and it is False, keeps the source's order.
+    is a random sample; a source whose ``random_access`` is False keeps its order.
 
     Args:
         source: The images.
@@ -226,7 +226,7 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 
     It depends on the rows alone, so that a continued run goes on in the order of the one before.
     """
-    if len(rows) < _SAMPLE_FROM or not getattr(source, "random_access", True):
+    if len(rows) < _SAMPLE_FROM or not source.random_access:
         return rows
     ranks = np.random.default_rng(ORDER_SEED).random(int(rows[-1]) + 1)[rows]
     return rows[np.argsort(ranks, kind="stable")]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
 from dinoscope.errors import CollectionError, DamagedError
-from dinoscope.sources.base import ImageSource, content_of
+from dinoscope.sources.base import ImageSource
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -139,7 +139,7 @@ def _recognise(path: Path, table: dict[str, list[Any]], source: ImageSource, row
         rows_of.setdefault(content, []).append(row)
     found = False
     for index in unknown if rows_of else ():
-        candidates = rows_of.get(content_of(source, index) or "")
+        candidates = rows_of.get(source.content(index) or "")
         if candidates:
             item = source.items[index]
             row = next((each for each in candidates if table["id"][each] == item.id), candidates[0])

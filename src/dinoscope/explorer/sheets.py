@@ -105,12 +105,10 @@ class Originals:
         Raises:
             ImageError: If it cannot be read any more.
         """
-        from dinoscope.sources.base import load_reduced
-
         index = self._index.get((image_id, key))
         if index is None:
             return None
-        picture = Image.fromarray(load_reduced(self._source, index, (1, _PICTURE)).pixels)
+        picture = Image.fromarray(self._source.load_reduced(index, (1, _PICTURE)).pixels)
         picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         out = io.BytesIO()
         if max(picture.size) <= _SMALL:

@@ -14,6 +14,7 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.archive_index import Member, read_index
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
 from dinoscope.sources.items import Item, Items
@@ -26,7 +27,7 @@ _NUMBERS = (("offset", "Q"), ("stored", "Q"), ("size", "Q"), ("method", "i"), ("
 _LOCAL_HEADER = 30  # bytes before the names in a zip file's header of one member
 
 
-class ArchiveSource:
+class ArchiveSource(ImageSource):
     """The images in one archive, or in several that belong together (WebDataset's shards), in the archives' order.
 
     Labels and splits come from the folders inside, as for `FolderSource`; in a tar also from the files beside an image
@@ -53,33 +54,28 @@ class ArchiveSource:
         self._archives, self.name = list(archives), printable(archives[0]) if named else storage.name
         self._open = OpenFiles(storage.open, _OPEN)
         self._columns = {key: array(code) for key, code in (("archive", "L"), *_NUMBERS)}
-        self.ignored_endings, self._remarks = Counter[str](), Counter[str]()
+        self._ignored, self._remarks = Counter[str](), Counter[str]()
+        self.ignored_endings = self._ignored
         listed = _Names(not named)
         for number, archive in enumerate(self._archives):
             self._add(number, archive, listed)
-        self.ignored = self.ignored_endings.total()
-        self._items = Items(listed.items())
+        self.items = self._items = Items(listed.items())
         self._drop_doubles()
         if not len(self._items):
             others = describe_endings(self.ignored_endings) or "nor other files"
             raise SourceError(f"no images in {self.name!r} ({others})")
         self.notes = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
 
-    @property
-    def items(self) -> Sequence[Item]:
-        """See `ImageSource.items`."""
-        return self._items
-
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one member; see `ImageSource.load`."""
         return read_reduced(self._read(index)).pixels
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one member, a large JPEG at reduced size; see `dinoscope.sources.base.load_reduced`."""
+        """Decode one member, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
         return read_reduced(self._read(index), least)
 
     def content(self, index: int) -> str | None:
-        """Return the digest of one member's bytes; see `dinoscope.sources.base.content_of`."""
+        """Return the digest of one member's bytes; see `ImageSource.content`."""
         try:
             return digest_bytes(self._read(index))
         except ImageError:
@@ -96,7 +92,7 @@ class ArchiveSource:
             elif member.remark:
                 self._remarks[member.remark] += 1
             elif member.label is None:  # else an image's label comes from it
-                self.ignored_endings[ending_of(member.name)] += 1
+                self._ignored[ending_of(member.name)] += 1
 
     def _drop_doubles(self) -> None:
         last: dict[str, int] = {}
@@ -106,7 +102,7 @@ class ArchiveSource:
         dropped = {index for index in doubled if last[self._items.name(index)] != index}
         if dropped:
             kept = [index for index in range(len(self._items)) if index not in dropped]
-            self._items = Items(self._items[index] for index in kept)
+            self.items = self._items = Items(self._items[index] for index in kept)
             for key, column in self._columns.items():
                 self._columns[key] = array(column.typecode, (column[index] for index in kept))
             self._remarks["a member is there more than once; its last copy counts"] = len(dropped)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError, SourceError
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import check_images, read_image
 from dinoscope.sources.items import Item, Items
 
@@ -24,7 +25,7 @@ Labels: TypeAlias = Sequence[Any] | NDArray[Any]
 _MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have in place of a label, as text
 
 
-class ArraySource:
+class ArraySource(ImageSource):
     """Images in one NumPy array.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from dinoscope.sources.base import ImageSource, load_reduced
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage
 
 __all__ = ["AugmentedSource", "augment"]
@@ -46,7 +46,7 @@ def augment(image: NDArray[np.uint8], seed: int | tuple[int, ...] = 0) -> NDArra
     return np.asarray(picture)
 
 
-class AugmentedSource:
+class AugmentedSource(ImageSource):
     """The images of another source, each changed by ``augment``."""
 
     def __init__(self, source: ImageSource, seed: int = 0) -> None:
@@ -59,7 +59,7 @@ class AugmentedSource:
         return augment(self._source.load(index), (self._seed, index))
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Do so with an image decoded at reduced size, of which a crop leaves enough; see ``images.load_reduced``."""
+        """Do so with an image decoded at reduced size, of which a crop leaves enough."""
         short, long = (math.ceil(side / math.sqrt(_LEAST_AREA / _ASPECT)) for side in least)
-        image = load_reduced(self._source, index, (short, long))
+        image = self._source.load_reduced(index, (short, long))
         return ReducedImage.whole(augment(image.pixels, (self._seed, index)))

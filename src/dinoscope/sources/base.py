@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -11,25 +13,29 @@ from numpy.typing import NDArray
 from dinoscope.sources.decode import ReducedImage
 from dinoscope.sources.items import Item
 
-__all__ = ["ImageSource", "content_of", "load_reduced"]
+__all__ = ["ImageSource", "as_source"]
 
 
-@runtime_checkable
-class ImageSource(Protocol):
-    """A sequence of images in a fixed order."""
+class ImageSource(ABC):
+    """A sequence of images in a fixed order. A source of your own gives ``name``, ``kind``, ``items`` and ``load``.
 
-    @property
-    def name(self) -> str:
-        """Short name for people."""
+    Attributes:
+        name: Short name for people.
+        kind: One of "folder", "archive", "table", "array" and "dataset".
+        items: What is known of each image before it is decoded.
+        random_access: Whether the order of loading is free; False keeps the source's order.
+        ignored_endings: How many files were left out because of what their names end with, by that ending.
+        notes: Sentences about the source that a person should read.
+    """
 
-    @property
-    def kind(self) -> str:
-        """One of "folder", "archive", "table", "array" and "dataset"."""
+    name: str
+    kind: str
+    items: Sequence[Item]
+    random_access: bool = True
+    ignored_endings: Counter[str] = Counter()  # noqa: RUF012  replaced, never changed
+    notes: Sequence[str] = ()
 
-    @property
-    def items(self) -> Sequence[Item]:
-        """What is known of each image before it is decoded."""
-
+    @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one image to (H, W, 3) RGB; safe to call from several threads.
 
@@ -37,44 +43,54 @@ class ImageSource(Protocol):
             ImageError: The image cannot be read; the message is the reason.
         """
 
-
-@runtime_checkable
-class _ReducingSource(Protocol):
-    """A source of files, some of which can be decoded smaller than they are in less time."""
-
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one image, perhaps reduced; see `dinoscope.sources.decode.read_reduced`."""
+        """Decode one image, at reduced size where the source can do so and enough is left.
 
+        Args:
+            index: Which one.
+            least: What must be left of the shortest and of the longest side, in pixels.
 
-@runtime_checkable
-class _FileSource(Protocol):
-    """A source of files, whose bytes have a digest."""
+        Raises:
+            ImageError: The image cannot be read; the message is the reason.
+        """
+        return ReducedImage.whole(self.load(index))
 
     def content(self, index: int) -> str | None:
-        """Return it, or None if it cannot be had cheaply; the same as `ReducedImage.content`."""
+        """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
+
+        None if there is no file, or it cannot be had cheaply. The same as ``ReducedImage.content``.
+        """
+        return None
+
+    @property
+    def ignored(self) -> int:
+        """How many files were left out because of what their names end with."""
+        return sum(self.ignored_endings.values())
 
 
-def content_of(source: ImageSource, index: int) -> str | None:
-    """Return the digest of the bytes of an image's file, for a source of files; it tells a renamed file from a new one.
+@runtime_checkable
+class _LikeASource(Protocol):
+    name: str
+    kind: str
+    items: Sequence[Item]
 
-    Args:
-        source: The images; only one with a method `content` knows of files.
-        index: Which one.
-    """
-    return source.content(index) if isinstance(source, _FileSource) else None
+    def load(self, index: int) -> NDArray[np.uint8]: ...
 
 
-def load_reduced(source: ImageSource, index: int, least: tuple[int, int]) -> ReducedImage:
-    """Decode one image of a source, at reduced size where the source can do so and enough is left.
+class _Wrapped(ImageSource):
+    """Somebody's object with the four things that a source needs."""
 
-    Args:
-        source: The images; only one with a method of this name reduces, the others give whole images.
-        index: Which one.
-        least: What must be left of the shortest and of the longest side, in pixels.
+    def __init__(self, source: _LikeASource) -> None:
+        self.name, self.kind, self.items = source.name, source.kind, source.items
+        self.random_access = getattr(source, "random_access", True)
+        self._source = source
 
-    Raises:
-        ImageError: The image cannot be read; the message is the reason.
-    """
-    if isinstance(source, _ReducingSource):
-        return source.load_reduced(index, least)
-    return ReducedImage.whole(source.load(index))
+    def load(self, index: int) -> NDArray[np.uint8]:
+        return self._source.load(index)
+
+
+def as_source(source: object) -> ImageSource | None:
+    """Return what is a source, or has the four things that one needs, as a source; None for anything else."""
+    if isinstance(source, ImageSource):
+        return source
+    return _Wrapped(source) if isinstance(source, _LikeASource) else None

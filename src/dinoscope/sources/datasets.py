@@ -18,6 +18,7 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.base.package import PACKAGE
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import SourceError
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.dataset_files import (
     BATCHES,
     Batch,
@@ -123,7 +124,7 @@ DATASETS = {
 }
 
 
-class DatasetSource:
+class DatasetSource(ImageSource):
     """The images of a named data set.
 
     Attributes:

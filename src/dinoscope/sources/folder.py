@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import SourceError
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage
 from dinoscope.sources.filesystems import Listing, LocalStorage, Storage
 from dinoscope.sources.items import Item, Items
@@ -19,7 +20,7 @@ from dinoscope.sources.names import SUFFIXES, describe_endings, has_split_folder
 __all__ = ["FolderSource"]
 
 
-class FolderSource:
+class FolderSource(ImageSource):
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
     Hidden files and folders, `__MACOSX`, `Thumbs.db` and dinoscope's own collections do not exist for it. Whatever has
@@ -37,29 +38,23 @@ class FolderSource:
         self._storage: Storage = LocalStorage(root) if isinstance(root, str | os.PathLike) else root
         self.name = self._storage.name
         names, stamps, self.ignored_endings = listed or self._storage.list(SUFFIXES)
-        self.ignored = self.ignored_endings.total()
         if not names:
             others = describe_endings(self.ignored_endings) or "nor other files"
             raise SourceError(f"no images in {self.name!r} ({others}); expected {', '.join(SUFFIXES)}")
         has_splits = has_split_folders(map(printable, names))
-        self._items = Items(_file_items(map(printable, names), stamps, has_splits))
+        self.items = self._items = Items(_file_items(map(printable, names), stamps, has_splits))
         self._odd = {index: name for index, name in enumerate(names) if printable(name) != name}  # no UTF-8
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """See `ImageSource.items`."""
-        return self._items
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one file; see `ImageSource.load`."""
         return self._storage.load(self._path(index), None).pixels
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one file, a large JPEG at reduced size; see `load_reduced`."""
+        """Decode one file, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
         return self._storage.load(self._path(index), least)
 
     def content(self, index: int) -> str | None:
-        """Return the digest of one file's bytes; see `content_of`."""
+        """Return the digest of one file's bytes; see `ImageSource.content`."""
         return self._storage.content(self._path(index))
 
     def _path(self, index: int) -> str:

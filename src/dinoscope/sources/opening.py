@@ -13,7 +13,7 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.array import ArraySource, Labels
-from dinoscope.sources.base import ImageSource
+from dinoscope.sources.base import ImageSource, as_source
 from dinoscope.sources.filesystems import is_remote
 from dinoscope.sources.selection import select
 from dinoscope.sources.table_columns import TableColumns
@@ -77,8 +77,8 @@ def _open(
         return load_array_file(path, labels)
     if labels is not None:
         raise InputError("labels go with an array; a folder's labels are the names of its sub-folders")
-    if isinstance(source, ImageSource):
-        return source
+    if (known := as_source(source)) is not None:
+        return known
     if path is None:
         raise InputError(f"expected a path, a data set's name, an array or a source, got {type(source).__name__}")
     if isinstance(source, str) and source in DATASETS:

@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.sources.base import ImageSource, content_of, load_reduced
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage
-from dinoscope.sources.items import Item, Items
+from dinoscope.sources.items import Items
 
 __all__ = ["select"]
 
 
-class _Subset:
+class _Subset(ImageSource):
     """Some items of another source, in that source's order."""
 
     def __init__(self, source: ImageSource, rows: Sequence[int]) -> None:
         self.name, self.kind = source.name, source.kind
         chosen = (source.items[row] for row in rows)
-        self.items: Sequence[Item] = Items(chosen) if isinstance(source.items, Items) else list(chosen)
-        self.random_access: bool = getattr(source, "random_access", True)
-        self.ignored: int = getattr(source, "ignored", 0)
-        self.ignored_endings: Counter[str] = getattr(source, "ignored_endings", None) or Counter()
-        self.notes: Sequence[str] = getattr(source, "notes", ())
+        self.items = Items(chosen) if isinstance(source.items, Items) else list(chosen)
+        self.random_access, self.notes = source.random_access, source.notes
+        self.ignored_endings = source.ignored_endings
         self._source, self._rows = source, rows
 
     def load(self, index: int) -> NDArray[np.uint8]:
         return self._source.load(self._rows[index])
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        return load_reduced(self._source, self._rows[index], least)
+        return self._source.load_reduced(self._rows[index], least)
 
     def content(self, index: int) -> str | None:
-        return content_of(self._source, self._rows[index])
+        return self._source.content(self._rows[index])
 
 
 def select(source: ImageSource, indices: Sequence[int]) -> ImageSource:

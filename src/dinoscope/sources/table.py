@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, SourceError, UnreadableError
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import OpenFiles, Storage
 from dinoscope.sources.items import Item, Items
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["TableSource"]
 
 
-class TableSource:
+class TableSource(ImageSource):
     """The images of one table, or of several with the same columns, in the order of their rows.
 
     A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path relative
@@ -64,24 +65,19 @@ class TableSource:
         self.random_access = self._chosen.form == "path"
         self._rows: list[int] = []  # of each table
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
-        self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
+        self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
         self._ends = list(accumulate(self._rows))
-
-    @property
-    def items(self) -> Sequence[Item]:
-        """See `ImageSource.items`."""
-        return self._items
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one image; see `ImageSource.load`."""
         return self._load(index, None).pixels
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one image, a large JPEG at reduced size; see `dinoscope.sources.base.load_reduced`."""
+        """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
         return self._load(index, least)
 
     def content(self, index: int) -> str | None:
-        """Return the digest of one image's bytes; see `dinoscope.sources.base.content_of`."""
+        """Return the digest of one image's bytes; see `ImageSource.content`."""
         try:
             held = self._picture(index)
         except ImageError:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
+from dinoscope.stages.fingerprints import all_prints
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
@@ -113,7 +114,6 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
     ``LEAST`` are there only if ``least`` is lower.
     """
     from dinoscope.analysis.cleaning.duplicates import LEAST, Candidates, score_pairs
-    from dinoscope.analysis.cleaning.fingerprints import fingerprints
 
     lowest = LEAST if least is None else min(least, LEAST)
 
@@ -124,7 +124,7 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
             collection.vectors,
             graph=neighbor_graph(collection) if len(collection) > 1 else None,
             keys=picture_keys(pictures, collection.sizes, collection.vectors),
-            prints=fingerprints(pictures),
+            prints=all_prints(collection),
             aspects=collection.sizes[:, 0] / collection.sizes[:, 1],
             preference=np.column_stack([collection.sizes.prod(axis=1), sizes]),
             least=lowest,

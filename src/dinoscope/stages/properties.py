@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.fingerprints import print_blocks
 from dinoscope.stages.maps import make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
@@ -21,21 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["explain_map", "measured_properties"]
 
-_BLOCK_ROWS = 8192  # thumbnails in memory at once
-
 
 def measured_properties(collection: OpenedCollection) -> dict[str, NDArray[np.float32]]:
     """Return how bright, colourful, detailed, wide... each image is: name -> (N,); see ``analysis.explain.properties``.
 
     See ``Collection.properties``.
     """
-    from dinoscope.analysis.explain.properties import image_properties
+    from dinoscope.analysis.explain.properties import print_properties
 
     def compute() -> Computed:
-        found = []
-        for rows in row_blocks(len(collection), _BLOCK_ROWS):
-            pictures = collection.thumbnails(np.arange(rows.start, rows.stop))
-            found.append(image_properties(pictures, collection.sizes[rows], collection.rows[rows]))
+        found, first = [], 0
+        for prints in print_blocks(collection):
+            rows = slice(first, first := first + len(prints))
+            found.append(print_properties(prints, collection.sizes[rows], collection.rows[rows]))
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}, {}
 
     return collection.results.run("properties", {}, compute)[0]

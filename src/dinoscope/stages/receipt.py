@@ -138,7 +138,6 @@ def embed_again(
     Raises:
         InputError: If no image of the sample is in the source.
     """
-    from dinoscope.sources.base import load_reduced
     from dinoscope.sources.decode import thumbnail
 
     index_of = {digest_json(item.id): index for index, item in enumerate(source.items)}
@@ -148,7 +147,7 @@ def embed_again(
         if index is None:
             continue
         try:
-            image = load_reduced(source, index, encoder.preprocessing.least(encoder.resolution))
+            image = source.load_reduced(index, encoder.preprocessing.least(encoder.resolution))
         except ImageError:
             continue
         same += hashlib.sha256(thumbnail(image.pixels)).hexdigest()[:16] == each["thumbnail"]

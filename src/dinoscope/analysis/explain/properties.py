@@ -16,7 +16,7 @@ from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["PROPERTIES", "Property", "image_properties", "in_words"]
+__all__ = ["PROPERTIES", "Property", "image_properties", "in_words", "print_properties"]
 
 _BORDER = 2  # pixels at every edge, of 32
 _FLAT = (2 / 255) ** 2  # variance of a picture without structure: two grey levels, as JPEG leaves them
@@ -78,7 +78,14 @@ def image_properties(
     Raises:
         InputError: If the arrays do not fit each other, or a size is not positive.
     """
-    count, size = len(pictures), np.asarray(sizes, np.float64)
+    return print_properties(fingerprints(pictures), sizes, order)
+
+
+def print_properties(
+    prints: NDArray[np.uint8], sizes: ArrayLike, order: ArrayLike | None = None
+) -> dict[str, NDArray[np.float32]]:
+    """Measure what ``PROPERTIES`` lists on what ``fingerprints`` made (N, 32, 32, C); see ``image_properties``."""
+    count, size = len(prints), np.asarray(sizes, np.float64)
     if size.shape != (count, 2) or (size <= 0).any():
         raise InputError(f"sizes must be positive, of shape ({count}, 2), width and height, got shape {size.shape}")
     place = np.arange(count) if order is None else np.asarray(order)
@@ -86,8 +93,6 @@ def image_properties(
         raise InputError(f"order must have shape ({count},), one for each picture, got {place.shape}")
     found = {name: np.empty(count, np.float32) for name in PROPERTIES}
     found["aspect"][:], found["size"][:], found["order"][:] = size[:, 0] / size[:, 1], size.prod(axis=1), place
-
-    prints = fingerprints(pictures)
 
     def fill(rows: slice) -> None:
         for name, values in _measure(prints[rows]).items():
