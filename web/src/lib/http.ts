@@ -1,4 +1,5 @@
 import { problemTexts } from "../texts";
+import type { Dismissal, ErrorAnswer, ExportQuery, Matches, PairAnswer, Rows, RowsQuery } from "./api";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
@@ -58,7 +59,7 @@ export class HttpSource implements Source {
 
   async dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void> {
     const path = this.#path(model, `/findings/${encodeURIComponent(finding.key)}`);
-    await this.#ask(path, { method: "PUT", ...asJson({ dismissed }) });
+    await this.#ask(path, { method: "PUT", ...asJson({ dismissed } satisfies Dismissal) });
   }
 
   pair(model: ModelView): Promise<PairQuestion> {
@@ -66,7 +67,7 @@ export class HttpSource implements Source {
   }
 
   answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion> {
-    return this.#json(this.#path(model, "/pairs"), { method: "PUT", ...asJson({ rows, same }) });
+    return this.#json(this.#path(model, "/pairs"), { method: "PUT", ...asJson({ rows, same } satisfies PairAnswer) });
   }
 
   forgetPairs(model: ModelView): Promise<PairQuestion> {
@@ -83,16 +84,16 @@ export class HttpSource implements Source {
   }
 
   async query(model: ModelView, rows: Row[], k: number): Promise<Match[]> {
-    const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k }) });
-    return ((await answer.json()) as { matches: Match[] }).matches;
+    const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k } satisfies RowsQuery) });
+    return ((await answer.json()) as Matches).matches;
   }
 
   async find(model: ModelView, text: string): Promise<Row[]> {
-    return (await this.#json<{ rows: Row[] }>(`${this.#path(model, "/find")}&text=${encodeURIComponent(text)}`)).rows;
+    return (await this.#json<Rows>(`${this.#path(model, "/find")}&text=${encodeURIComponent(text)}`)).rows;
   }
 
   async export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob> {
-    const answer = await this.#ask(this.#path(model, "/export"), { method: "POST", ...asJson({ rows, format, name }) });
+    const answer = await this.#ask(this.#path(model, "/export"), { method: "POST", ...asJson({ rows, format, name } satisfies ExportQuery) });
     if (format !== "collection") return answer.blob();
     return new Blob([((await answer.json()) as { name: string }).name], { type: "text/plain" });
   }
@@ -147,7 +148,7 @@ function asJson(body: unknown): RequestInit {
 
 async function reason(answer: Response): Promise<string> {
   try {
-    const body = (await answer.json()) as { error?: unknown };
+    const body = (await answer.json()) as Partial<ErrorAnswer>;
     if (typeof body.error === "string") return body.error;
   } catch {
     // not the server's own words: a proxy's page, or a cut answer
