@@ -16,6 +16,9 @@ export type Row = number;
 /** The place of an image in every array of one model, 0 to count - 1. */
 export type Position = number;
 
+/** A category column gives every image a code; this one stands for none. */
+export const NO_CODE = 65535;
+
 export type Column = api.CategoryColumn | api.NumberColumn;
 export type FindingKind = api.Finding["kind"];
 export type ExportFormat = api.ExportQuery["format"];
