@@ -4,7 +4,7 @@ import type { Source } from "../src/lib/source";
 import type { AddressBar } from "../src/lib/history";
 import type { ImageInfo, ModelView, PairQuestion } from "../src/lib/types";
 
-const view = (key: string, rows: number[]): ModelView => ({
+export const modelView = (key: string, rows: number[]): ModelView => ({
   key, count: rows.length, state: "s",
   columns: [{ kind: "category", name: "label", title: "Label", description: "", values: ["a", "b", "c"], counts: [1, 2, 1] }],
   maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true }, { id: "pca", title: "PCA", settings: {}, ready: false }],
@@ -31,7 +31,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
       name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false,
       models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
     }),
-    model: (key) => wait(`model ${key}`, view(key, ROWS[key] ?? [])),
+    model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),
     rows: (model) => wait("rows", Uint32Array.from(ROWS[model.key] ?? [])),
     map: (model, map) => wait(`map ${map}`, new Float32Array(2 * model.count).fill(map === "pca" ? 0.5 : 0)),
     codes: (model) => wait("codes", Uint16Array.from([0, 1, 1, 2]).slice(0, model.count)),
