@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { categoryColours, colourPoints, isOther, rampColour } from "../src/map/colours";
-import { insidePolygon } from "../src/map/geometry";
+import { insidePolygon, placesBefore } from "../src/map/geometry";
 import { PointGrid } from "../src/map/grid";
 import { batches, Pace } from "../src/map/layer";
 import { coprimeStep, Thinning, thinningOrder } from "../src/map/thinning";
@@ -173,5 +173,14 @@ describe("drawing points", () => {
     const before = pace.most;
     for (let i = 0; i < 60; i++) pace.beat(2000 + 200 * i, 2016 + 200 * i);
     expect(pace.most).toBe(before);
+  });
+});
+
+describe("places of another model's map", () => {
+  it("are where the same images were; a new image is where it belongs", () => {
+    const was = { rows: Uint32Array.from([2, 4, 6]), points: Float32Array.from([0, 0, 1, 1, 2, 2]) };
+    const now = Float32Array.from([9, 9, 8, 8]);
+    expect([...placesBefore(was, Uint32Array.from([4, 5]), now)]).toEqual([1, 1, 8, 8]);
+    expect(placesBefore(was, was.rows, now)).toBe(was.points);
   });
 });

@@ -4,6 +4,7 @@ import { HttpSource } from "../src/lib/http";
 import { SceneLoader } from "../src/lib/scene";
 import { Shared } from "../src/lib/shared";
 import type { Source } from "../src/lib/source";
+import { Names } from "../src/panels/names.svelte";
 import { Pairs } from "../src/panels/pairs.svelte";
 import { Why } from "../src/panels/why.svelte";
 import type { Explorer } from "../src/state/explorer.svelte";
@@ -202,6 +203,26 @@ describe("what the explorer does not want any more is aborted", () => {
     release();
     await settle();
     expect(why.of(matches)).toBeNull();
+  });
+
+  it("file names that hold what is typed, when more is typed; before a moment has passed they are not asked for", async () => {
+    vi.useFakeTimers();
+    const { held, release } = hold();
+    const { source, aborted } = watched({ find: held });
+    const [names, view] = [new Names(), modelView("one", [2, 4])];
+    names.look(source, view, "sh")();
+    vi.advanceTimersByTime(1000);
+    expect(aborted("find")).toEqual([]);
+    const leave = names.look(source, view, "sho");
+    vi.advanceTimersByTime(1000);
+    leave();
+    names.look(source, view, "shoe");
+    vi.advanceTimersByTime(1000);
+    vi.useRealTimers();
+    expect(aborted("find")).toEqual([true, false]);
+    release();
+    await settle();
+    expect([names.of("sho"), names.of("shoe")]).toEqual([null, [8, 2, 99]]);
   });
 
   it("a question about a pair, when the questions are left; what was answered is remembered all the same", async () => {
