@@ -1,6 +1,6 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
-import { Explorer } from "./lib/explorer.svelte";
+import { Explorer } from "./state/explorer.svelte";
 import { HttpSource } from "./lib/http";
 
 const target = document.getElementById("app");

@@ -8,7 +8,7 @@ import {
 } from "./types";
 
 /*
- * What a report file embeds; the writer is src/dinoscope/report_explorer.py. Everything stands in <script> elements that no browser
+ * What a report file embeds; the writer is src/dinoscope/report/embedded.py. Everything stands in <script> elements that no browser
  * runs, found by their id. Two kinds:
  *
  *   <script type="application/json" id="…">                 JSON, with every "<" written as \u003c

@@ -1,37 +1,41 @@
 import { problemTexts } from "../texts";
+import type { Dismissal, ErrorAnswer, ExportQuery, Matches, PairAnswer, Rows, RowsQuery } from "./api";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
   type ModelView, type Numbers, type PairQuestion, type Reasons, type Row, type Running, type SearchAnswer,
 } from "./types";
 
+/** What is asked beside the address. */
+type Asked = Omit<RequestInit, "signal"> & { signal?: AbortSignal | undefined };
+
 /** The server of `dinoscope explore`. */
 export class HttpSource implements Source {
   constructor(readonly root = "") {}
 
-  collection(): Promise<CollectionInfo> {
-    return this.#json("/api/collection");
+  collection(signal?: AbortSignal): Promise<CollectionInfo> {
+    return this.#json("/api/collection", { signal });
   }
 
-  model(key: string): Promise<ModelView> {
-    return this.#json(`/api/models/${encodeURIComponent(key)}`);
+  model(key: string, signal?: AbortSignal): Promise<ModelView> {
+    return this.#json(`/api/models/${encodeURIComponent(key)}`, { signal });
   }
 
-  async rows(model: ModelView): Promise<Uint32Array> {
-    return new Uint32Array(await this.#bytes(model, "/rows", 4));
+  async rows(model: ModelView, signal?: AbortSignal): Promise<Uint32Array> {
+    return new Uint32Array(await this.#bytes(model, "/rows", 4, signal));
   }
 
-  async map(model: ModelView, map: string): Promise<Float32Array> {
-    return unpackPlaces(new Uint16Array(await this.#bytes(model, `/maps/${encodeURIComponent(map)}`, 4)));
+  async map(model: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array> {
+    return unpackPlaces(new Uint16Array(await this.#bytes(model, `/maps/${encodeURIComponent(map)}`, 4, signal)));
   }
 
-  async codes(model: ModelView, column: string): Promise<Uint16Array> {
-    return new Uint16Array(await this.#bytes(model, `/columns/${encodeURIComponent(column)}`, 2));
+  async codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
+    return new Uint16Array(await this.#bytes(model, `/columns/${encodeURIComponent(column)}`, 2, signal));
   }
 
-  async values(model: ModelView, column: string, map: string): Promise<Float32Array> {
+  async values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
     const path = isPerMap(model, column) ? `/maps/${encodeURIComponent(map)}/${encodeURIComponent(column)}` : `/columns/${encodeURIComponent(column)}`;
-    return new Float32Array(await this.#bytes(model, path, 4));
+    return new Float32Array(await this.#bytes(model, path, 4, signal));
   }
 
   sheet(model: ModelView, index: number): string {
@@ -42,57 +46,57 @@ export class HttpSource implements Source {
     return this.root + this.#path(model, `/images/${row}/picture`);
   }
 
-  image(model: ModelView, row: Row): Promise<ImageInfo> {
-    return this.#json(this.#path(model, `/images/${row}`));
+  image(model: ModelView, row: Row, signal?: AbortSignal): Promise<ImageInfo> {
+    return this.#json(this.#path(model, `/images/${row}`), { signal });
   }
 
-  reasons(model: ModelView, query: Row | Blob, of: Row[]): Promise<Reasons> {
+  reasons(model: ModelView, query: Row | Blob, of: Row[], signal?: AbortSignal): Promise<Reasons> {
     const rows = of.map((each) => `&of=${each}`).join("");
-    if (typeof query === "number") return this.#json(this.#path(model, `/images/${query}/reasons`) + rows);
-    return this.#json(this.#path(model, "/reasons") + rows, asImage(query));
+    if (typeof query === "number") return this.#json(this.#path(model, `/images/${query}/reasons`) + rows, { signal });
+    return this.#json(this.#path(model, "/reasons") + rows, { ...asImage(query), signal });
   }
 
-  findings(model: ModelView): Promise<Findings> {
-    return this.#json(this.#path(model, "/findings"));
+  findings(model: ModelView, signal?: AbortSignal): Promise<Findings> {
+    return this.#json(this.#path(model, "/findings"), { signal });
   }
 
   async dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void> {
     const path = this.#path(model, `/findings/${encodeURIComponent(finding.key)}`);
-    await this.#ask(path, { method: "PUT", ...asJson({ dismissed }) });
+    await this.#ask(path, { method: "PUT", ...asJson({ dismissed } satisfies Dismissal) });
   }
 
-  pair(model: ModelView): Promise<PairQuestion> {
-    return this.#json(this.#path(model, "/pairs"));
+  pair(model: ModelView, signal?: AbortSignal): Promise<PairQuestion> {
+    return this.#json(this.#path(model, "/pairs"), { signal });
   }
 
   answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion> {
-    return this.#json(this.#path(model, "/pairs"), { method: "PUT", ...asJson({ rows, same }) });
+    return this.#json(this.#path(model, "/pairs"), { method: "PUT", ...asJson({ rows, same } satisfies PairAnswer) });
   }
 
   forgetPairs(model: ModelView): Promise<PairQuestion> {
     return this.#json(this.#path(model, "/pairs"), { method: "DELETE" });
   }
 
-  numbers(model: ModelView, map: string): Promise<Numbers> {
-    return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`));
+  numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers> {
+    return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`), { signal });
   }
 
-  search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer> {
+  search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer> {
     const path = `${this.#path(model, "/search")}&map=${encodeURIComponent(map)}&k=24&inside=${inside}`;
-    return this.#json(path, asImage(image));
+    return this.#json(path, { ...asImage(image), signal });
   }
 
-  async query(model: ModelView, rows: Row[], k: number): Promise<Match[]> {
-    const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k }) });
-    return ((await answer.json()) as { matches: Match[] }).matches;
+  async query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]> {
+    const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k } satisfies RowsQuery), signal });
+    return ((await answer.json()) as Matches).matches;
   }
 
-  async find(model: ModelView, text: string): Promise<Row[]> {
-    return (await this.#json<{ rows: Row[] }>(`${this.#path(model, "/find")}&text=${encodeURIComponent(text)}`)).rows;
+  async find(model: ModelView, text: string, signal?: AbortSignal): Promise<Row[]> {
+    return (await this.#json<Rows>(`${this.#path(model, "/find")}&text=${encodeURIComponent(text)}`, { signal })).rows;
   }
 
   async export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob> {
-    const answer = await this.#ask(this.#path(model, "/export"), { method: "POST", ...asJson({ rows, format, name }) });
+    const answer = await this.#ask(this.#path(model, "/export"), { method: "POST", ...asJson({ rows, format, name } satisfies ExportQuery) });
     if (format !== "collection") return answer.blob();
     return new Blob([((await answer.json()) as { name: string }).name], { type: "text/plain" });
   }
@@ -106,13 +110,13 @@ export class HttpSource implements Source {
     return `/api/models/${encodeURIComponent(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
   }
 
-  async #json<T>(path: string, request?: RequestInit): Promise<T> {
+  async #json<T>(path: string, request: Asked = {}): Promise<T> {
     return (await (await this.#ask(path, request)).json()) as T;
   }
 
   /** An array of the model, of `size` bytes an image. */
-  async #bytes(model: ModelView, place: string, size: number): Promise<ArrayBuffer> {
-    const answer = await this.#ask(this.#path(model, place));
+  async #bytes(model: ModelView, place: string, size: number, signal?: AbortSignal): Promise<ArrayBuffer> {
+    const answer = await this.#ask(this.#path(model, place), { signal });
     const bytes = await answer.arrayBuffer();
     if (bytes.byteLength !== size * model.count) {
       throw new SourceError(problemTexts.changed);
@@ -120,11 +124,12 @@ export class HttpSource implements Source {
     return bytes;
   }
 
-  async #ask(path: string, request?: RequestInit): Promise<Response> {
+  async #ask(path: string, { signal, ...request }: Asked = {}): Promise<Response> {
     let answer: Response;
     try {
-      answer = await fetch(this.root + path, request);
-    } catch {
+      answer = await fetch(this.root + path, { ...request, signal: signal ?? null });
+    } catch (problem) {
+      if (signal?.aborted) throw problem; // nobody waits for it any more
       throw new SourceError(problemTexts.noServer);
     }
     if (!answer.ok) throw new SourceError(await reason(answer));
@@ -137,17 +142,17 @@ export function unpackPlaces(packed: Uint16Array): Float32Array {
   return Float32Array.from(packed, (value) => value / 32767.5 - 1);
 }
 
-function asImage(image: Blob): RequestInit {
+function asImage(image: Blob): Asked {
   return { method: "POST", body: image, headers: { "Content-Type": image.type || "application/octet-stream" } };
 }
 
-function asJson(body: unknown): RequestInit {
+function asJson(body: unknown): Asked {
   return { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
 }
 
 async function reason(answer: Response): Promise<string> {
   try {
-    const body = (await answer.json()) as { error?: unknown };
+    const body = (await answer.json()) as Partial<ErrorAnswer>;
     if (typeof body.error === "string") return body.error;
   } catch {
     // not the server's own words: a proxy's page, or a cut answer

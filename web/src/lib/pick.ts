@@ -8,7 +8,7 @@ import type { ModelView, Position } from "./types";
 export interface Pick {
   words: string;
   title: string;
-  find: () => Promise<Iterable<Position>>;
+  find: (signal: AbortSignal) => Promise<Iterable<Position>>;
 }
 
 const NEIGHBORS_ASKED = 24;
@@ -21,7 +21,7 @@ export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, ind
       return {
         words: waitTexts.names,
         title: pickTexts.text(origin.text),
-        find: async () => index.findAll(await source.find(view, origin.text)),
+        find: async (signal) => index.findAll(await source.find(view, origin.text, signal)),
       };
     case "column": {
       const column = view.columns.find(({ name }) => name === origin.column);
@@ -29,9 +29,9 @@ export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, ind
       return {
         words: waitTexts.searching,
         title: value ?? String(origin.code),
-        find: async () => {
+        find: async (signal) => {
           const found: Position[] = [];
-          (await loader.codes(view, origin.column)).forEach((code, position) => code === origin.code && found.push(position));
+          (await loader.codes(view, origin.column, signal)).forEach((code, position) => code === origin.code && found.push(position));
           return found;
         },
       };
@@ -40,13 +40,13 @@ export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, ind
       return {
         words: waitTexts.lookAlikes,
         title: pickTexts.like(origin.rows.length),
-        find: async () => index.findAll((await source.query(view, origin.rows, NEIGHBORS_ASKED)).map(({ row }) => row)),
+        find: async (signal) => index.findAll((await source.query(view, origin.rows, NEIGHBORS_ASKED, signal)).map(({ row }) => row)),
       };
     case "lasso":
       return {
         words: waitTexts.map,
         title: pickTexts.area,
-        find: async () => insidePolygon(await loader.map(view, origin.map), origin.polygon),
+        find: async (signal) => insidePolygon(await loader.map(view, origin.map, signal), origin.polygon),
       };
     default:
       return { words: waitTexts.searching, title: pickTexts.chosen, find: () => Promise.resolve(index.findAll(origin.rows)) };

@@ -1,3 +1,4 @@
+import { Shared } from "./shared";
 import type { Source } from "./source";
 import { isPerMap, type Column, type ModelView } from "./types";
 
@@ -29,60 +30,63 @@ const MOST_KEPT = 2;
 /** Fetches arrays of models and keeps those of the models that were asked for last. */
 export class SceneLoader {
   /** Arrays by name, of every model in each of its states; the one asked for last at the end. */
-  readonly #kept = new Map<string, Map<string, Promise<unknown>>>();
+  readonly #kept = new Map<string, Map<string, Shared<unknown>>>();
   #view: ModelView | null = null;
 
   constructor(readonly source: Source) {}
 
   /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
-  async load(target: Target, fresh: boolean): Promise<Scene> {
-    const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model);
+  async load(target: Target, fresh: boolean, signal?: AbortSignal): Promise<Scene> {
+    const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model, signal);
+    signal?.throwIfAborted();
     this.#view = view;
     const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
     const mapId = map?.id ?? "umap";
     const secondMapId = view.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
     const column = findColumn(view, target.column);
     const [rows, points, secondPoints, codes, values, labels] = await Promise.all([
-      this.rows(view),
-      this.map(view, mapId),
-      secondMapId === null ? null : this.map(view, secondMapId),
-      column?.kind === "category" ? this.codes(view, column.name) : null,
-      column?.kind === "number" ? this.values(view, column.name, mapId) : null,
-      view.columns.some(({ name }) => name === "label") ? this.codes(view, "label") : null,
+      this.rows(view, signal),
+      this.map(view, mapId, signal),
+      secondMapId === null ? null : this.map(view, secondMapId, signal),
+      column?.kind === "category" ? this.codes(view, column.name, signal) : null,
+      column?.kind === "number" ? this.values(view, column.name, mapId, signal) : null,
+      view.columns.some(({ name }) => name === "label") ? this.codes(view, "label", signal) : null,
     ]);
     return { view, rows, mapId, points, secondMapId, secondPoints, columnName: column?.name ?? "", codes, values, labels };
   }
 
-  rows(view: ModelView): Promise<Uint32Array> {
-    return this.#once(view, "rows", () => this.source.rows(view));
+  rows(view: ModelView, signal?: AbortSignal): Promise<Uint32Array> {
+    return this.#once(view, "rows", signal, (all) => this.source.rows(view, all));
   }
 
-  map(view: ModelView, map: string): Promise<Float32Array> {
-    return this.#once(view, `map ${map}`, () => this.source.map(view, map));
+  map(view: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#once(view, `map ${map}`, signal, (all) => this.source.map(view, map, all));
   }
 
-  codes(view: ModelView, column: string): Promise<Uint16Array> {
-    return this.#once(view, `codes ${column}`, () => this.source.codes(view, column));
+  codes(view: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
+    return this.#once(view, `codes ${column}`, signal, (all) => this.source.codes(view, column, all));
   }
 
-  values(view: ModelView, column: string, map: string): Promise<Float32Array> {
+  values(view: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
     const name = isPerMap(view, column) ? `values ${column} ${map}` : `values ${column}`;
-    return this.#once(view, name, () => this.source.values(view, column, map));
+    return this.#once(view, name, signal, (all) => this.source.values(view, column, map, all));
   }
 
-  #once<T>(view: ModelView, name: string, fetch: () => Promise<T>): Promise<T> {
+  /** An array that is there or coming; its request is aborted once all who asked for it do not want it any more. */
+  #once<T>(view: ModelView, name: string, signal: AbortSignal | undefined, fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const arrays = this.#arraysOf(view);
-    const kept = arrays.get(name) as Promise<T> | undefined;
-    if (kept) return kept;
-    const coming = fetch();
+    const kept = arrays.get(name) as Shared<T> | undefined;
+    if (kept && !kept.isOver) return kept.ask(signal);
+    const coming = new Shared(fetch);
     arrays.set(name, coming);
-    coming.catch(() => arrays.delete(name));
-    return coming;
+    const array = coming.ask(signal);
+    array.catch(() => arrays.get(name) === coming && arrays.delete(name));
+    return array;
   }
 
-  #arraysOf(view: ModelView): Map<string, Promise<unknown>> {
+  #arraysOf(view: ModelView): Map<string, Shared<unknown>> {
     const key = `${view.key} ${view.state}`;
-    const arrays = this.#kept.get(key) ?? new Map<string, Promise<unknown>>();
+    const arrays = this.#kept.get(key) ?? new Map<string, Shared<unknown>>();
     this.#kept.delete(key);
     this.#kept.set(key, arrays);
     for (const oldest of [...this.#kept.keys()].slice(0, -MOST_KEPT)) this.#kept.delete(oldest);

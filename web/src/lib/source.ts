@@ -3,40 +3,45 @@ import type {
   SearchAnswer,
 } from "./types";
 
-/** Where the page has its data from: a server (HttpSource), or the file that it stands in itself (FileSource). */
+/**
+ * Where the page has its data from: a server (HttpSource), or the file that it stands in itself (FileSource).
+ *
+ * What only reads can be aborted by a signal; what is at hand at once need not heed it. What writes is never aborted:
+ * nobody would know whether it was kept.
+ */
 export interface Source {
-  collection(): Promise<CollectionInfo>;
-  model(key: string): Promise<ModelView>;
+  collection(signal?: AbortSignal): Promise<CollectionInfo>;
+  model(key: string, signal?: AbortSignal): Promise<ModelView>;
   /** Row number of each position. */
-  rows(model: ModelView): Promise<Uint32Array>;
+  rows(model: ModelView, signal?: AbortSignal): Promise<Uint32Array>;
   /** x0, y0, x1, y1, … from -1 to 1, y upwards. A map that is not ready is computed first. */
-  map(model: ModelView, map: string): Promise<Float32Array>;
+  map(model: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array>;
   /** Codes of a category column; 65535 where the image has no value. */
-  codes(model: ModelView, column: string): Promise<Uint16Array>;
+  codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array>;
   /** Values of a number column; NaN where there is none. `map` counts for columns that every map has its own of. */
-  values(model: ModelView, column: string, map: string): Promise<Float32Array>;
+  values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array>;
   /** Address of a sheet of thumbnails. */
   sheet(model: ModelView, index: number): string;
   /** Address of the largest picture of an image that is at hand. */
   picture(model: ModelView, row: Row): string;
-  image(model: ModelView, row: Row): Promise<ImageInfo>;
+  image(model: ModelView, row: Row, signal?: AbortSignal): Promise<ImageInfo>;
   /** What in each of some look-alikes makes it like an image, of the collection or from outside; takes a second or more. */
-  reasons(model: ModelView, query: Row | Blob, of: Row[]): Promise<Reasons>;
-  findings(model: ModelView): Promise<Findings>;
+  reasons(model: ModelView, query: Row | Blob, of: Row[], signal?: AbortSignal): Promise<Reasons>;
+  findings(model: ModelView, signal?: AbortSignal): Promise<Findings>;
   dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
   /** Two images that may show the same picture. */
-  pair(model: ModelView): Promise<PairQuestion>;
+  pair(model: ModelView, signal?: AbortSignal): Promise<PairQuestion>;
   /** Remember whether two images show the same picture, null if that cannot be told; the next pair. */
   answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion>;
   /** Forget all answers; the first pair. */
   forgetPairs(model: ModelView): Promise<PairQuestion>;
-  numbers(model: ModelView, map: string): Promise<Numbers>;
+  numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
-  search(model: ModelView, image: Blob, map: string, inside: boolean): Promise<SearchAnswer>;
+  search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;
   /** Look-alikes of one or several images of the collection together. */
-  query(model: ModelView, rows: Row[], k: number): Promise<Match[]>;
+  query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]>;
   /** Rows of images whose id (name of the file) holds this text, at most 1,000. */
-  find(model: ModelView, text: string): Promise<Row[]>;
+  find(model: ModelView, text: string, signal?: AbortSignal): Promise<Row[]>;
   /** A file to save; for "collection" the answer is the new collection's name as text. */
   export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob>;
   /** A run that embeds into this collection at this moment. */

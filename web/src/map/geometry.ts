@@ -25,3 +25,21 @@ function isInside(x: number, y: number, polygon: readonly number[]): boolean {
   }
   return inside;
 }
+
+/** Rows of a model, and the place of each on a map: x0, y0, x1, y1, … */
+export interface Places {
+  rows: Uint32Array;
+  points: Float32Array;
+}
+
+/** Where every image was: the same row's place; a new image starts where it belongs. */
+export function placesBefore(was: Places, rows: Uint32Array, now: Float32Array): Float32Array {
+  if (was.rows === rows) return was.points;
+  const places = new Map(Array.from(was.rows, (row, position) => [row, position]));
+  const before = now.slice();
+  rows.forEach((row, position) => {
+    const old = places.get(row);
+    if (old !== undefined) before.set(was.points.subarray(2 * old, 2 * old + 2), 2 * position);
+  });
+  return before;
+}

@@ -1,6 +1,5 @@
 /** How often each value of a column occurs among some images. */
-import { NO_CODE } from "../lib/explorer.svelte";
-import type { Position } from "../lib/types";
+import { NO_CODE, type Position } from "../lib/types";
 
 export interface Count {
   code: number;

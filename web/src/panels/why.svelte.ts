@@ -1,5 +1,5 @@
 import { waitTexts } from "../texts";
-import type { Explorer } from "../lib/explorer.svelte";
+import type { Explorer } from "../state/explorer.svelte";
 import type { Match, ReasonInfo, Row } from "../lib/types";
 
 const MOST = 12; // each takes fifty runs of the model
@@ -15,13 +15,14 @@ export class Why {
     return this.shown && this.#found?.matches === matches ? this.#found.reasons : null;
   }
 
-  /** Ask for it, if it is to be seen and not known yet. */
-  look(explorer: Explorer, query: Row | Blob, matches: Match[]): void {
-    const { view, tasks, source } = explorer;
-    if (!this.shown || !view || !matches.length || this.#found?.matches === matches) return;
+  /** Ask for it, if it is to be seen and not known yet. Returns a function that stops that. */
+  look({ source, tasks, scene }: Explorer, query: Row | Blob | null, matches: Match[]): (() => void) | undefined {
+    const { view } = scene;
+    if (!this.shown || !view || query === null || !matches.length || this.#found?.matches === matches) return undefined;
     const rows = matches.slice(0, MOST).map((each) => each.row);
-    void tasks.run("reasons", waitTexts.reasons, () => source.reasons(view, query, rows), ({ reasons }) => {
+    void tasks.run("reasons", waitTexts.reasons, (signal) => source.reasons(view, query, rows, signal), ({ reasons }) => {
       this.#found = { matches, reasons };
     });
+    return () => tasks.drop("reasons");
   }
 }

@@ -1,0 +1,59 @@
+import type { Source } from "../lib/source";
+import type { ModelView, SearchAnswer } from "../lib/types";
+import { waitTexts } from "../texts";
+import type { SceneState } from "./scene.svelte";
+import type { Tasks } from "./tasks.svelte";
+
+/** The search by an image from outside. */
+export class AnswerState {
+  current = $state.raw<SearchAnswer | null>(null);
+  /** An object URL of the image. */
+  picture = $state<string | null>(null);
+  /** The image itself. */
+  asked: Blob | null = null;
+  readonly #source: Source;
+  readonly #scene: SceneState;
+  readonly #tasks: Tasks;
+
+  constructor(source: Source, scene: SceneState, tasks: Tasks) {
+    this.#source = source;
+    this.#scene = scene;
+    this.#tasks = tasks;
+  }
+
+  /** Look-alikes of an image. */
+  async search(blob: Blob): Promise<void> {
+    const { view, mapId } = this.#scene;
+    if (!view) return;
+    this.drop();
+    this.picture = URL.createObjectURL(blob);
+    this.asked = blob;
+    await this.#ask(view, blob, mapId, false);
+  }
+
+  /** The same image once more, also where it fills only a part of another. */
+  async lookInside(): Promise<void> {
+    const { view, mapId } = this.#scene;
+    if (view && this.asked) await this.#ask(view, this.asked, mapId, true);
+  }
+
+  /** Forget the image and its answer. */
+  drop(): void {
+    this.#tasks.drop("answer");
+    if (this.picture) URL.revokeObjectURL(this.picture);
+    this.picture = this.current = this.asked = null;
+  }
+
+  /** The place of the image was one on another map. */
+  forgetPlace(): void {
+    if (this.current) this.current = { ...this.current, place: null };
+  }
+
+  async #ask(view: ModelView, blob: Blob, mapId: string, inside: boolean): Promise<void> {
+    const words = inside ? waitTexts.inside : waitTexts.lookAlikes;
+    await this.#tasks.run("answer", words, (signal) => this.#source.search(view, blob, mapId, inside, signal), (answer) => {
+      const isSameMap = this.#scene.mapId === mapId && this.#scene.view?.count === view.count;
+      this.current = isSameMap ? answer : { ...answer, place: null };
+    });
+  }
+}

@@ -1,0 +1,60 @@
+import type { Source } from "../lib/source";
+import type { CollectionInfo, ModelView, Running } from "../lib/types";
+import { waitTexts } from "../texts";
+import type { Tasks } from "./tasks.svelte";
+
+/** Polls of an idle server in a row without a new column: clusters are not coming any more. */
+const MOST_IN_VAIN = 15;
+/** Once these are there, so is everything. */
+const LATE_COLUMNS = ["cluster", "order"];
+
+/** What the collection is, and what is being added to it. */
+export class CollectionState {
+  info = $state.raw<CollectionInfo | null>(null);
+  /** A run that embeds into it at this moment. */
+  running = $state.raw<Running | null>(null);
+  readonly #source: Source;
+  readonly #tasks: Tasks;
+  #inVain = 0;
+
+  constructor(source: Source, tasks: Tasks) {
+    this.#source = source;
+    this.#tasks = tasks;
+  }
+
+  async load(): Promise<void> {
+    await this.#tasks.run("open", waitTexts.opening, (signal) => this.#source.collection(signal), (info) => (this.info = info));
+  }
+
+  /** The key of a model that there is: the one asked for, else the one that is shown first. */
+  modelKey(asked: string | undefined): string | undefined {
+    return this.info?.models.find(({ key }) => key === asked)?.key ?? this.info?.model;
+  }
+
+  /** Ask how far a run is. */
+  async checkRun(): Promise<void> {
+    try {
+      this.running = await this.#source.progress();
+    } catch {
+      this.running = null; // the next question comes in a moment; a warning would only distract
+    }
+  }
+
+  /** There may be new columns again. */
+  expectColumns(): void {
+    this.#inVain = 0;
+  }
+
+  /**
+   * Whether a model has more columns by now: a server that has just started finds clusters, verdicts and properties, the
+   * last of all, behind the first map.
+   */
+  async hasNewColumns(view: ModelView): Promise<boolean> {
+    if (this.running || this.#tasks.busy !== null) this.expectColumns(); // afterwards there may be more
+    const isDone = this.#inVain >= MOST_IN_VAIN || LATE_COLUMNS.every((late) => view.columns.some(({ name }) => name === late));
+    if (this.running || isDone) return false;
+    this.#inVain++;
+    const now = await this.#source.model(view.key).catch(() => view);
+    return now.count === view.count && now.columns.length > view.columns.length;
+  }
+}

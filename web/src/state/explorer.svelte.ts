@@ -1,0 +1,271 @@
+import { decodeAddress, encodeAddress, type Origin, type Panel, type Theme, type ViewState } from "../lib/address";
+import { browserAddress, type AddressBar } from "../lib/history";
+import type { Target } from "../lib/scene";
+import type { Source } from "../lib/source";
+import type { Position, Row } from "../lib/types";
+import { AnswerState } from "./answer.svelte";
+import { CollectionState } from "./collection.svelte";
+import { FindingsState } from "./findings.svelte";
+import { ImageState } from "./image.svelte";
+import { LegendState } from "./legend.svelte";
+import { MapState } from "./map.svelte";
+import { NumbersState } from "./numbers.svelte";
+import { SceneState, type Change } from "./scene.svelte";
+import { SelectionState, type Selection } from "./selection.svelte";
+import { Tasks } from "./tasks.svelte";
+import { ThumbnailState } from "./thumbnails.svelte";
+
+/**
+ * What the page shows. Components read the fields of its parts and call their methods; what concerns several parts stands
+ * here, and so does the address. Nothing else holds state that outlives a panel.
+ */
+export class Explorer {
+  readonly source: Source;
+  readonly tasks = new Tasks();
+  readonly collection: CollectionState;
+  readonly scene: SceneState;
+  readonly thumbnails: ThumbnailState;
+  readonly legend: LegendState;
+  readonly map = new MapState();
+  readonly selection: SelectionState;
+  readonly image: ImageState;
+  readonly answer: AnswerState;
+  readonly findings: FindingsState;
+  readonly numbers: NumbersState;
+  theme = $state<Theme>("auto");
+  #panel = $state<Panel | null>(null);
+  readonly #bar: AddressBar;
+  /** Counts calls of restore(): a later one takes the place of those under way. */
+  #restored = 0;
+
+  constructor(source: Source, bar: AddressBar = browserAddress) {
+    this.source = source;
+    this.#bar = bar;
+    const { tasks } = this;
+    const scene = new SceneState(source, tasks, (change) => this.#follow(change));
+    this.scene = scene;
+    this.collection = new CollectionState(source, tasks);
+    this.thumbnails = new ThumbnailState(source, scene);
+    this.legend = new LegendState(scene);
+    this.selection = new SelectionState(scene, tasks);
+    this.image = new ImageState(source, scene, tasks);
+    this.answer = new AnswerState(source, scene, tasks);
+    this.findings = new FindingsState(source, scene, tasks);
+    this.numbers = new NumbersState(source, scene, tasks);
+  }
+
+  // ---- opening, and what the address says
+
+  /** Show what the address asks for, or the collection's defaults; follow the back button. Returns a function that stops that. */
+  async open(): Promise<() => void> {
+    await this.collection.load();
+    if (this.collection.info) {
+      await this.restore(decodeAddress(this.#bar.read()));
+      await this.checkProgress();
+    }
+    return this.#bar.watch((hash) => void this.restore(decodeAddress(hash)));
+  }
+
+  /** All that the address keeps. */
+  readonly state: ViewState = $derived.by(() => ({
+    model: this.scene.view?.key ?? "",
+    map: this.scene.mapId,
+    beside: this.scene.secondMapId,
+    column: this.scene.columnName,
+    hidden: [...this.legend.hidden],
+    camera: this.map.camera,
+    row: this.image.row,
+    panel: this.panel,
+    origin: this.selection.current?.origin ?? null,
+    theme: this.theme,
+  }));
+
+  /** Bring the address up to date; with `push` the back button returns to what was before. */
+  writeAddress(push = false): void {
+    if (this.scene.view) this.#bar.write(encodeAddress(this.state), push);
+  }
+
+  /** Show the page as a state describes it; what it does not mention takes its default. */
+  async restore(state: Partial<ViewState>): Promise<void> {
+    const turn = ++this.#restored;
+    const isLate = (): boolean => turn !== this.#restored;
+    this.tasks.drop("scene", "selection"); // what another address asked for
+    const model = this.collection.modelKey(state.model) ?? "";
+    const { map = "umap", column = "", beside = null, row = null, panel = null, theme = "auto", origin = null } = state;
+    this.theme = theme;
+    if (!this.scene.shows({ model, map, beside, column })) await this.show({ model, map, beside, column });
+    if (isLate() || !this.scene.view) return;
+    this.legend.hide(state.hidden ?? []);
+    if (state.camera) this.map.lookFrom(state.camera);
+    this.panel = panel;
+    if (row !== this.image.row) await this.image.look(row);
+    if (isLate()) return;
+    if (!this.selection.isFrom(origin)) {
+      if (origin) await this.#pick(origin, panel);
+      else this.clearSelection();
+      if (isLate()) return;
+      this.panel = panel;
+    }
+    await this.#fillPanel();
+  }
+
+  // ---- model, maps, colour
+
+  /** Show another model, map or colour; `fresh` asks for the model again, as it may have grown. */
+  async show(change: Partial<Target>, fresh = false): Promise<void> {
+    if (await this.scene.show(change, fresh)) await this.#fillPanel();
+  }
+
+  /** Ask for the collection again: a running embedding has added to it. */
+  async refresh(): Promise<void> {
+    await this.collection.load();
+    await this.show({}, true);
+  }
+
+  async checkProgress(): Promise<void> {
+    if (!this.collection.info?.live) return;
+    await this.collection.checkRun();
+    await this.#takeNewColumns();
+  }
+
+  async #takeNewColumns(): Promise<void> {
+    const { view } = this.scene;
+    if (view && (await this.collection.hasNewColumns(view)) && this.scene.view === view) await this.show({}, true);
+  }
+
+  /** Another scene has come: what belonged to the one before goes, or follows. */
+  #follow({ isFirst, model, state, map, colours, rows }: Change): void {
+    this.map.hovered = null;
+    if (colours) this.legend.hide([]);
+    if (state) {
+      this.thumbnails.askForFirst();
+      this.selection.follow(rows);
+    }
+    if (map || state) this.numbers.forget();
+    if (map) this.answer.forgetPlace();
+    if (isFirst || !state) return;
+    this.findings.forget();
+    this.collection.expectColumns();
+    this.tasks.drop("selection");
+    if (!model) return;
+    this.answer.drop();
+    if (this.image.row !== null) void this.image.look(this.image.row);
+  }
+
+  // ---- selections
+
+  select(positions: Iterable<Position>, by: Selection["by"], title: string, origin?: Origin): void {
+    this.selection.take(positions, by, title, origin);
+    this.panel = "selection";
+  }
+
+  clearSelection(): void {
+    this.selection.clear();
+    if (this.panel === "selection") this.panel = this.image.row === null ? null : "image";
+  }
+
+  /** Images whose file name holds a text. */
+  async findText(text: string): Promise<void> {
+    await this.#pick({ by: "text", text });
+  }
+
+  /** Images with this value of a column. */
+  async findValue(column: string, code: number): Promise<void> {
+    await this.#pick({ by: "column", column, code });
+  }
+
+  /** Look-alikes of several images together. */
+  async query(rows: Row[]): Promise<void> {
+    await this.#pick({ by: "answer", rows });
+  }
+
+  async #pick(origin: Origin, panel: Panel | null = "selection"): Promise<void> {
+    if (await this.selection.pick(origin)) this.panel = panel;
+  }
+
+  // ---- one image
+
+  /** Show an image in the panel; the back button returns to the one before. */
+  async focus(row: Row): Promise<void> {
+    this.writeAddress(); // what the back button returns to
+    this.panel = "image";
+    if (row === this.image.row && this.image.current) return;
+    const coming = this.image.visit(row);
+    this.writeAddress(true);
+    await coming;
+  }
+
+  /** Go on to the nearest neighbour that was not visited yet. */
+  async travel(): Promise<void> {
+    const next = this.image.next();
+    if (next !== undefined) await this.focus(next);
+  }
+
+  back(): void {
+    this.#bar.back();
+  }
+
+  /** An image of the collection as the question: it is shown with its neighbours, and the map goes to all of them. */
+  async searchRow(row: Row): Promise<void> {
+    if (this.scene.position(row) === undefined) {
+      this.tasks.error = this.scene.noRow(row);
+      return;
+    }
+    await this.focus(row);
+    if (this.image.row !== row) return; // another was clicked meanwhile
+    this.map.flyTo(this.scene.index.findAll([row, ...(this.image.current?.neighbors ?? []).map((match) => match.row)]));
+  }
+
+  /** Look-alikes of an image from outside. */
+  async searchImage(blob: Blob): Promise<void> {
+    if (!this.scene.view) return;
+    this.showAnswer();
+    await this.answer.search(blob);
+  }
+
+  /** Return from an image to the answer that it was found in. */
+  showAnswer(): void {
+    void this.image.look(null);
+    this.panel = "image";
+  }
+
+  // ---- panels
+
+  get panel(): Panel | null {
+    return this.#panel;
+  }
+
+  set panel(panel: Panel | null) {
+    if (panel !== "findings") this.findings.leave();
+    if (panel !== "numbers") this.numbers.leave();
+    this.#panel = panel;
+  }
+
+  showPanel(panel: Panel | null): void {
+    this.panel = panel;
+    void this.#fillPanel();
+  }
+
+  async loadNumbers(): Promise<void> {
+    if (await this.numbers.load()) void this.#takeNewColumns(); // what was measured for the numbers can colour the map
+  }
+
+  async #fillPanel(): Promise<void> {
+    if (this.panel === "findings") await this.findings.load();
+    if (this.panel === "numbers") await this.loadNumbers();
+  }
+
+  /** Close the innermost thing that is open; false if nothing was. */
+  escape(): boolean {
+    if (this.tasks.error !== null) this.tasks.error = null;
+    else if (this.map.tool === "lasso") this.map.tool = "pan";
+    else if (this.answer.current || this.answer.picture) this.answer.drop();
+    else if (this.panel === "image" && this.image.row !== null) {
+      void this.image.look(null);
+      this.panel = this.selection.current ? "selection" : null;
+    } else if (this.selection.current) this.clearSelection();
+    else if (this.panel !== null) this.panel = null;
+    else return false;
+    return true;
+  }
+}

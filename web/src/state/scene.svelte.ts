@@ -1,0 +1,133 @@
+import { findColumn, RowIndex, SceneLoader, type Scene, type Target } from "../lib/scene";
+import type { Source } from "../lib/source";
+import { NO_CODE, type Column, type ModelView, type Position, type Row } from "../lib/types";
+import { problemTexts, waitTexts } from "../texts";
+import type { Tasks } from "./tasks.svelte";
+
+/** In what a scene differs from the one before it. */
+export interface Change {
+  /** There was none before. */
+  isFirst: boolean;
+  model: boolean;
+  /** The model, or anything of it. */
+  state: boolean;
+  map: boolean;
+  /** What the codes of the colours stand for. */
+  colours: boolean;
+  /** Rows of the scene before. */
+  rows: Uint32Array;
+}
+
+/**
+ * The model, the maps and the colours that are shown, with all arrays that belong to them.
+ *
+ * Large arrays are `$state.raw`: replaced as a whole, never written into.
+ */
+export class SceneState implements Omit<Scene, "view"> {
+  view = $state.raw<ModelView | null>(null);
+  rows = $state.raw<Uint32Array>(new Uint32Array());
+  /** The map that is shown, and the second one beside it. */
+  mapId = $state("umap");
+  points = $state.raw<Float32Array>(new Float32Array());
+  secondMapId = $state<string | null>(null);
+  secondPoints = $state.raw<Float32Array | null>(null);
+  /** The column that colours the points: exactly one of codes and values is there. */
+  columnName = $state("");
+  codes = $state.raw<Uint16Array | null>(null);
+  values = $state.raw<Float32Array | null>(null);
+  /** Codes of the column "label", whatever colours the points; null where the images have none. */
+  labels = $state.raw<Uint16Array | null>(null);
+
+  readonly column: Column | null = $derived(this.view && this.columnName ? findColumn(this.view, this.columnName) : null);
+  readonly index = $derived(new RowIndex(this.rows));
+  readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
+
+  readonly loader: SceneLoader;
+  readonly #tasks: Tasks;
+  readonly #tell: (change: Change) => void;
+  #target: Target = { model: "", map: "umap", beside: null, column: "" };
+
+  /** `tell` is called whenever another scene has come. */
+  constructor(source: Source, tasks: Tasks, tell: (change: Change) => void) {
+    this.loader = new SceneLoader(source);
+    this.#tasks = tasks;
+    this.#tell = tell;
+  }
+
+  /** Whether this is what is shown. */
+  shows(target: Target): boolean {
+    return (
+      this.view?.key === target.model && this.mapId === target.map && this.secondMapId === target.beside &&
+      this.columnName === (findColumn(this.view, target.column)?.name ?? "")
+    );
+  }
+
+  /** Show another model, map or colour; `fresh` asks for the model again. Tells whether it came to that. */
+  async show(change: Partial<Target>, fresh: boolean): Promise<boolean> {
+    const beside = change.map === this.#target.beside ? null : this.#target.beside; // the same map twice says nothing
+    const target = { ...this.#target, beside, ...change };
+    this.#target = target;
+    const wanted = target.model === this.view?.key ? this.view.maps.find(({ id }) => id === target.map) : undefined;
+    const words = wanted && !wanted.ready ? waitTexts.newMap(wanted.title) : waitTexts.map;
+    const used = await this.#tasks.run(
+      "scene", words, (signal) => this.loader.load(target, fresh, signal), (scene) => this.#use(scene),
+    );
+    if (!used && this.#target === target && this.view) {
+      this.#target = { model: this.view.key, map: this.mapId, beside: this.secondMapId, column: this.columnName };
+    }
+    return used;
+  }
+
+  position(row: Row): Position | undefined {
+    return this.index.find(row);
+  }
+
+  labelOf(position: Position): string | null {
+    const code = this.labels?.[position];
+    if (code === undefined || code === NO_CODE || this.#labelNames?.kind !== "category") return null;
+    return this.#labelNames.values[code] ?? null;
+  }
+
+  /** Codes of any category column, for counting. */
+  async codesOf(column: string, signal?: AbortSignal): Promise<Uint16Array> {
+    return this.view ? this.loader.codes(this.view, column, signal) : new Uint16Array();
+  }
+
+  /** Values of any number column, on the map that is shown. */
+  async valuesOf(column: string, signal?: AbortSignal): Promise<Float32Array> {
+    return this.view ? this.loader.values(this.view, column, this.mapId, signal) : new Float32Array();
+  }
+
+  /** Why there is no image of this row. */
+  noRow(row: Row): string {
+    const { rows } = this;
+    const [first, last] = [rows.reduce((a, b) => Math.min(a, b)), rows.reduce((a, b) => Math.max(a, b))];
+    return problemTexts.noRow(row, first, last, last - first >= rows.length);
+  }
+
+  #use(scene: Scene): void {
+    const { view, mapId, secondMapId, columnName } = scene;
+    const change = this.#changeTo(scene);
+    Object.assign(this, scene);
+    this.#target = { model: view.key, map: mapId, beside: secondMapId, column: columnName };
+    this.view = { ...view, maps: view.maps.map((m) => (m.id === mapId || m.id === secondMapId ? { ...m, ready: true } : m)) };
+    this.#tell(change);
+  }
+
+  #changeTo({ view, mapId, columnName }: Scene): Change {
+    const before = this.view;
+    const model = before?.key !== view.key;
+    return {
+      isFirst: !before,
+      model,
+      state: model || before.state !== view.state,
+      map: model || before.count !== view.count || this.mapId !== mapId,
+      colours: this.columnName !== columnName || valuesOf(this.column) !== valuesOf(findColumn(view, columnName)),
+      rows: this.rows,
+    };
+  }
+}
+
+function valuesOf(column: Column | null): string {
+  return column?.kind === "category" ? column.values.join("\n") : "";
+}

@@ -1,0 +1,94 @@
+/** Explorers whose source and address are the test's own. */
+import { Explorer } from "../src/state/explorer.svelte";
+import type { Source } from "../src/lib/source";
+import type { AddressBar } from "../src/lib/history";
+import type { ImageInfo, ModelView, PairQuestion } from "../src/lib/types";
+
+export const modelView = (key: string, rows: number[]): ModelView => ({
+  key, count: rows.length, state: "s",
+  columns: [{ kind: "category", name: "label", title: "Label", description: "", values: ["a", "b", "c"], counts: [1, 2, 1] }],
+  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true }, { id: "pca", title: "PCA", settings: {}, ready: false }],
+  sheets: { tile: 1, columns: 1, rows: 1, count: 4, positions: null }, failures: [],
+});
+
+const QUESTION: PairQuestion = {
+  rows: [2, 4], same: 0, different: 0, unsure: 0, enough: 10, suggested: 0.9, threshold: 0.9, pairs: 1, precision: null, recall: null,
+};
+const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
+const image = (row: number): ImageInfo => ({
+  row, id: `${row}.png`, label: null, split: null, cluster: null, width: 1, height: 1, verdict: null,
+  neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
+});
+
+/** A source whose answers wait for the test where `held` names them. */
+export function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
+  const wait = async <T>(name: string, value: T): Promise<T> => {
+    await held[name];
+    return value;
+  };
+  return {
+    collection: () => wait("collection", {
+      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false,
+      models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
+    }),
+    model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),
+    rows: (model) => wait("rows", Uint32Array.from(ROWS[model.key] ?? [])),
+    map: (model, map) => wait(`map ${map}`, new Float32Array(2 * model.count).fill(map === "pca" ? 0.5 : 0)),
+    codes: (model) => wait("codes", Uint16Array.from([0, 1, 1, 2]).slice(0, model.count)),
+    values: (model) => wait("values", new Float32Array(model.count)),
+    sheet: (_, index) => `sheet ${index}`,
+    picture: () => "",
+    image: (_, row) => wait(`image ${row}`, image(row)),
+    reasons: () => wait("reasons", { reasons: [] }),
+    findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0 }),
+    pair: () => wait("pair", QUESTION),
+    answerPair: () => wait("answerPair", QUESTION),
+    forgetPairs: () => wait("forgetPairs", QUESTION),
+    dismiss: () => wait("dismiss", undefined),
+    numbers: () => wait("numbers", { scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
+    search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),
+    query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
+    find: () => wait("find", [8, 2, 99]),
+    export: () => wait("export", new Blob()),
+    progress: () => wait("progress", null),
+  };
+}
+
+class Bar implements AddressBar {
+  pages: string[];
+  then: (hash: string) => void = () => undefined;
+  constructor(hash = "") {
+    this.pages = [hash];
+  }
+  read(): string {
+    return this.pages.at(-1) ?? "";
+  }
+  write(hash: string, push: boolean): void {
+    if (!push) this.pages.pop();
+    this.pages.push(hash);
+  }
+  back(): void {
+    this.pages.pop();
+    this.then(this.read());
+  }
+  watch(then: (hash: string) => void): () => void {
+    this.then = then;
+    return () => (this.then = () => undefined);
+  }
+}
+
+export async function open(hash = "", source = makeSource()): Promise<{ explorer: Explorer; bar: Bar }> {
+  const bar = new Bar(hash);
+  const explorer = new Explorer(source, bar);
+  await explorer.open();
+  return { explorer, bar };
+}
+
+/** Something that the test lets happen when it wants. */
+export function hold(): { held: Promise<void>; release: () => void } {
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => (release = resolve));
+  return { held, release };
+}
+
+export const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
