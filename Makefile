@@ -26,7 +26,7 @@ check-python: .venv/developing
 	$(BIN)/codespell
 
 check-page: .venv/node
-	$(BIN)/python hatch_build.py check lint test
+	$(BIN)/python hatch_build.py types:check check lint test
 
 web: .venv/developing .venv/node  ## build the explorer's page into the package
 	$(BIN)/python hatch_build.py
@@ -44,8 +44,9 @@ format: .venv/developing
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: .venv/developing  ## the generated pages of docs/
+docs: .venv/developing .venv/node  ## the generated pages of docs/, and the page's types
 	$(BIN)/python -m docs.generate
+	$(BIN)/python hatch_build.py types
 
 wheel: .venv/developing  ## build the wheel, install it in an empty environment, run it there
 	rm -rf dist

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,24 @@ def models_page() -> str:
     return "".join(page)
 
 
-PAGES = {"cli.md": cli_page, "models.md": models_page}
+def description() -> str:
+    """Return what the explorer's server answers, as OpenAPI; the page's types are made from it."""
+    import numpy as np
+
+    import dinoscope
+    from dinoscope.server.app import create_app
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "c"
+        pixels = np.random.default_rng(0).integers(0, 255, (12, 28, 28), dtype=np.uint8)
+        dinoscope.Collection.from_images(pixels, path, model="mini-fashion")
+        told = create_app(path, warm=False).openapi()
+    told["info"]["version"] = "0"  # a release does not change it
+    return json.dumps(told, indent=2) + "\n"
+
+
+# by their places below docs/
+PAGES = {"cli.md": cli_page, "models.md": models_page, "../web/openapi.json": description}
 
 
 def main() -> None:

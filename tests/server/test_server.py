@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,8 @@ from dinoscope.wording.explanation import traits_in_words
 from tests import ROOT
 from tests.pictures import encoded, photo
 from tests.served import N, client, images, make_collection
+
+DESCRIBED = json.loads((ROOT / "web/openapi.json").read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
@@ -63,29 +64,27 @@ def numbers(answer, kind):
     return np.frombuffer(answer.content, kind)
 
 
-def names_in_types_ts(interface):
-    """The fields that web/src/lib/types.ts gives an interface."""
-    text = (ROOT / "web/src/lib/types.ts").read_text()
-    (body,) = re.findall(rf"export interface {interface} {{(.*?)\n}}", text, re.DOTALL)
-    return set(re.findall(r"^  (\w+)\??:", re.sub(r"/\*\*.*?\*/", "", body, flags=re.DOTALL), re.MULTILINE))
+def names_described(schema):
+    """The fields that the page knows of an answer."""
+    return set(DESCRIBED["components"]["schemas"][schema]["properties"])
 
 
 def test_collection_says_what_it_is(server, folder, collection):
     told = server.get("/api/collection").json()
-    assert told.keys() == names_in_types_ts("CollectionInfo")
+    assert told.keys() == names_described("CollectionInfo")
     assert (told["name"], told["kind"], told["live"], told["originals"]) == ("array", "array", True, False)
     (model,) = told["models"]
-    assert model.keys() == names_in_types_ts("ModelInfo")
+    assert model.keys() == names_described("ModelInfo")
     assert (model["key"], model["dim"], model["images"]) == (told["model"], 256, N)
     assert str(folder.parent) not in json.dumps(told)
 
 
 def test_model_has_the_columns_and_maps_that_there_are(view, collection):
-    assert view.keys() == names_in_types_ts("ModelView")
+    assert view.keys() == names_described("ModelView")
     columns = {column["name"]: column for column in view["columns"]}
     assert list(columns) == ["label", "cluster", "predicted", "agreement", "probability", "own", "familiarity", "trust"]
-    assert columns["label"].keys() == names_in_types_ts("CategoryColumn")
-    assert columns["trust"].keys() == names_in_types_ts("NumberColumn")
+    assert columns["label"].keys() == names_described("CategoryColumn")
+    assert columns["trust"].keys() == names_described("NumberColumn")
     assert columns["label"]["values"] == sorted(set(collection.labels), key=str.casefold)
     assert columns["label"]["counts"] == [int((collection.labels == v).sum()) for v in columns["label"]["values"]]
     assert sum(columns["cluster"]["counts"]) == N
@@ -169,12 +168,12 @@ def test_a_damaged_thumbnail_leaves_its_tile_empty():
 
 def test_an_image_with_its_neighbours_and_verdict(server, base, collection):
     told = server.get(f"{base}/images/7").json()
-    assert told.keys() == names_in_types_ts("ImageInfo")
-    assert told["verdict"].keys() == names_in_types_ts("Verdict")
+    assert told.keys() == names_described("ImageInfo")
+    assert told["verdict"].keys() == names_described("VerdictInfo")
     assert (told["id"], told["label"], told["width"], told["height"]) == ("00007", collection.labels[7], 28, 28)
     expected = collection.search(7, 24)
     assert [each["row"] for each in told["neighbors"]] == [match.row for match in expected]
-    assert told["neighbors"][0].keys() == names_in_types_ts("Match")
+    assert told["neighbors"][0].keys() == names_described("MatchInfo")
     verdict = collection.classify(7)[0]
     assert told["verdict"]["label"] == verdict.label
     assert told["verdict"]["set"] == list(verdict.label_set)
@@ -191,7 +190,7 @@ def test_search_finds_names_and_places_an_image(server, base, collection):
     own = numbers(server.get(f"{base}/maps/umap"), "<u2").reshape(-1, 2)[11] / 32767.5 - 1
     answer = server.post(f"{base}/search?map=umap&k=5", content=content)
     told = answer.json()
-    assert told.keys() == names_in_types_ts("SearchAnswer")
+    assert told.keys() == names_described("SearchAnswer")
     assert [each["row"] for each in told["matches"]] == [match.row for match in collection.search(content, 5)]
     assert told["matches"][0]["similarity"] == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(told["place"], own, atol=1e-3)  # a copy lies on its original
@@ -206,7 +205,7 @@ def test_search_finds_names_and_places_an_image(server, base, collection):
 def test_search_inside_tells_where(server, base, collection):
     quarter = Image.fromarray(images().load(21)).crop((14, 0, 28, 14))
     told = server.post(f"{base}/search?inside=true&k=5", content=encoded(quarter, "PNG")).json()
-    assert told.keys() == names_in_types_ts("SearchAnswer")
+    assert told.keys() == names_described("SearchAnswer")
     spots = collection.search_inside(encoded(quarter, "PNG"), 5)
     assert [each["row"] for each in told["matches"]] == [spot.row for spot in spots]
     assert (told["matches"][0]["row"], spots[0].box) == (21, (14, 0, 14, 14))
@@ -250,11 +249,11 @@ def test_find_looks_into_ids(server, base):
 
 def test_numbers_are_those_of_the_collection(server, base, collection):
     told = server.get(f"{base}/maps/umap/numbers").json()
-    assert told.keys() == names_in_types_ts("Numbers")
+    assert told.keys() == names_described("Numbers")
     scores = {each["name"]: each["value"] for each in told["scores"]}
     assert scores["map: neighbours kept"] == pytest.approx(collection.map_quality("umap").neighbors_kept)
     assert scores["clusters and labels: NMI"] > 0.3
-    assert told["clusters"][0].keys() == names_in_types_ts("ClusterInfo")
+    assert told["clusters"][0].keys() == names_described("ClusterInfo")
     assert [each["size"] for each in told["clusters"]] == np.bincount(collection.clusters(4).labels).tolist()
     assert np.sum(told["confusion"]["counts"]) == N
     assert told["evaluation"]["accuracy"] == pytest.approx(collection.evaluate().accuracy)
@@ -269,7 +268,7 @@ def test_what_a_map_is_made_of_is_told_and_can_colour_it(server, base, collectio
     found = collection.explanation(cluster_settings={"k": 4}, map_settings={"method": "pca"})
     assert [each["name"] for each in told["explained"]["properties"]] == [each.name for each in found.properties]
     for each, expected in zip(told["explained"]["properties"], found.properties, strict=True):
-        assert each.keys() == names_in_types_ts("PropertyInfo")
+        assert each.keys() == names_described("PropertyInfo")
         assert each["map"] == pytest.approx(expected.map)
     assert told["explained"]["labels"]["embedding"] == pytest.approx(found.labels.embedding)
     assert [each["traits"] for each in told["clusters"]] == [traits_in_words(found, at) for at in range(4)]
@@ -323,7 +322,7 @@ def test_reasons_of_look_alikes(tmp_path):
         told = server.get(place, params={"of": rows}).json()["reasons"]
         assert [each["row"] for each in told] == rows
         for each, reason in zip(told, collection.reasons(3, rows), strict=True):
-            assert each.keys() == names_in_types_ts("ReasonInfo")
+            assert each.keys() == names_described("ReasonInfo")
             assert each["without"] == pytest.approx(reason.without, abs=1e-6)
             heat = np.maximum(reason.heat, 0).ravel()
             assert each["heat"] == np.rint(255 * heat / heat.max()).astype(int).tolist()
@@ -347,7 +346,7 @@ def test_pairs_are_asked_and_answered(tmp_path):
         model = server.get("/api/collection").json()["model"]
         place = f"/api/models/{model}/pairs"
         told = server.get(place).json()
-        assert told.keys() == names_in_types_ts("PairQuestion")
+        assert told.keys() == names_described("PairQuestion")
         assert (told["same"], told["different"], told["unsure"], told["precision"]) == (0, 0, 0, None)
         asked = []
         for number in range(told["enough"] + 2):
@@ -382,9 +381,9 @@ def test_a_finding_that_is_no_problem_is_remembered(tmp_path):
     with client(path) as server:
         base = f"/api/models/{server.get('/api/collection').json()['model']}"
         told = server.get(f"{base}/findings").json()
-        assert told.keys() == names_in_types_ts("Findings")
+        assert told.keys() == names_described("Findings")
         found = next(each for each in told["findings"] if each["kind"] == "duplicate")
-        assert found.keys() == names_in_types_ts("Finding")
+        assert found.keys() == names_described("Finding")
         assert sorted(found["rows"]) == [0, 60]
         assert not found["dismissed"]
         answer = server.put(f"{base}/findings/{found['key']}", json={"dismissed": True})

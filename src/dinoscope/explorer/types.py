@@ -1,4 +1,4 @@
-"""What the explorer's page is told, as it stands in web/src/lib/types.ts: in JSON the names are camelCase."""
+"""What the explorer's page is told; in JSON the names are camelCase. web/src/lib/api.ts is made from it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ Row = Annotated[int, Field(ge=0, le=2**32 - 1, description="Number of an image, 
 class Answer(BaseModel):
     """A part of an answer; its fields have camelCase names in JSON."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class ModelInfo(Answer):
@@ -73,9 +75,12 @@ class CollectionInfo(Answer):
     kind: str
     version: str
     model: str
+    """Key of the model that is shown first."""
     models: list[ModelInfo]
     live: bool
+    """False in a report: nothing can be uploaded, dismissed or written."""
     originals: bool
+    """Whether pictures larger than the thumbnails are at hand."""
 
 
 class CategoryColumn(Answer):
@@ -83,9 +88,11 @@ class CategoryColumn(Answer):
 
     kind: Literal["category"] = "category"
     name: str
+    """label, cluster, predicted, split, and others."""
     title: str
     description: str
     values: list[str]
+    """In the order of their codes."""
     counts: list[int]
 
 
@@ -94,11 +101,13 @@ class NumberColumn(Answer):
 
     kind: Literal["number"] = "number"
     name: str
+    """trust, probability, and others."""
     title: str
     description: str
     min: float
     max: float
     per_map: bool
+    """True for trust: every map has its own."""
 
 
 Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]
@@ -108,19 +117,24 @@ class MapInfo(Answer):
     """A map, perhaps one that is computed when it is asked for first."""
 
     id: str
+    """umap, tsne, pca, or another stored map."""
     title: str
     settings: dict[str, str | int | float]
     ready: bool
+    """False: it is computed when it is asked for first, which may take a while."""
 
 
 class Sheets(Answer):
     """How the thumbnails lie in their sheets."""
 
     tile: int
+    """Pixels a side of one tile; a thumbnail is centred in it, on transparent ground."""
     columns: int
     rows: int
     count: int
+    """Number of sheets; in a report perhaps fewer than needed for every image."""
     positions: list[int] | None = None
+    """Positions that have a thumbnail, in the order of the tiles; null if every position has its own."""
 
 
 class FailureInfo(Answer):
@@ -137,6 +151,7 @@ class ModelView(Answer):
     key: str
     count: int
     state: str
+    """Changes whenever any array of this model does; part of every cacheable address."""
     columns: list[Column]
     maps: list[MapInfo]
     sheets: Sheets
@@ -150,6 +165,7 @@ class MatchInfo(Answer):
     id: str
     label: str | None
     similarity: float
+    """Cosine, 1 is the same."""
 
 
 class ReasonInfo(Answer):
@@ -183,10 +199,13 @@ class VerdictInfo(Answer):
     label: str
     probability: float
     set: list[str]
+    """Labels of which one is the truth in ``set_level`` of the cases."""
     set_level: float
     unknown: bool
     percentile: float | None
+    """How far out the image lies: further than this many percent of its class; null where that is not known."""
     voters: list[MatchInfo]
+    """The neighbours that decided."""
 
 
 class ImageInfo(Answer):
@@ -200,6 +219,7 @@ class ImageInfo(Answer):
     width: int
     height: int
     verdict: VerdictInfo | None
+    """What the other images say of this one; null without labels."""
     neighbors: list[MatchInfo]
 
 
@@ -209,22 +229,30 @@ class SearchAnswer(Answer):
     matches: list[MatchInfo]
     verdict: VerdictInfo | None
     place: tuple[float, float] | None
+    """On the map that was asked for, in its units (-1 to 1)."""
     seconds: float
-    # where in its tile each match is like it (left, top, width, height, as shares); null for the image as a whole, and
-    # for all where nobody looked inside
+    """Time on the server."""
     parts: list[tuple[float, float, float, float] | None] | None
+    """Where in its tile each match is like it (left, top, width, height, as shares); null for the image as a whole, and
+    for all where nobody looked inside."""
 
 
 class Finding(Answer):
     """Something to look at."""
 
     key: str
+    """Stable over runs and models; what is remembered when the finding is dismissed."""
     kind: Literal["duplicate", "outlier", "label_error", "leak"]
     rows: list[Row]
+    """The images that it is about, the most important first."""
     evidence: list[Row]
+    """Images shown as evidence: neighbours, voters."""
     text: str
+    """One line, plain text."""
     suggestion: str | None
+    """Suggested label, or file to keep."""
     score: float
+    """Larger is surer; the list is sorted by it."""
     dismissed: bool
 
 
@@ -233,9 +261,13 @@ class Findings(Answer):
 
     findings: list[Finding]
     self_test: str | None
+    """What the self-test expects of the list of label errors, in one sentence; null without labels."""
     threshold: float
+    """Score from which pairs are near-duplicates."""
     suggested: float
+    """The one that the collection suggests."""
     answers: int
+    """Answers that set the threshold; 0 while the collection does."""
 
 
 class PairQuestion(Answer):
@@ -245,16 +277,17 @@ class PairQuestion(Answer):
     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
     """
 
-    rows: list[Row] | None
+    rows: tuple[Row, Row] | None
     same: int
     different: int
     unsure: int
     enough: int
+    """Answers from which the threshold is theirs."""
     suggested: float
     threshold: float
     pairs: int
-    precision: list[float] | None
-    recall: list[float] | None
+    precision: tuple[float, float, float] | None
+    recall: tuple[float, float, float] | None
 
 
 class ScoreInfo(Answer):
@@ -274,7 +307,8 @@ class ClusterInfo(Answer):
     cohesion: float
     purity: float | None
     labels: list[tuple[str, int]]
-    traits: str  # what sets it apart from all other images, in words; empty where nothing does
+    traits: str
+    """What sets it apart from all other images, in words; empty where nothing does."""
 
 
 class Table(Answer):
@@ -292,7 +326,8 @@ class LabelEvaluation(Answer):
     labels: list[str]
     precision: list[float | None]
     recall: list[float | None]
-    confusion: list[tuple[int, int, int]]  # place of the true label, of the one given, images; no zeros
+    confusion: list[tuple[int, int, int]]
+    """Place of the true label, of the one given, and how many images; no zeros."""
 
 
 class PropertyInfo(Answer):
@@ -304,6 +339,7 @@ class PropertyInfo(Answer):
     within_labels: float | None
     by_labels: float | None
     rises: str
+    """Where on the map there is more of it, in words; empty where that cannot be said."""
 
 
 class Explained(Answer):
@@ -311,6 +347,7 @@ class Explained(Answer):
 
     labels: PropertyInfo | None
     properties: list[PropertyInfo]
+    """Those most alike among neighbours on the map first."""
     conclusions: list[str]
 
 
@@ -320,8 +357,11 @@ class Numbers(Answer):
     scores: list[ScoreInfo]
     clusters: list[ClusterInfo]
     confusion: Table | None
+    """Images of each cluster (rows) and label (columns)."""
     evaluation: LabelEvaluation | None
+    """Named by neighbours, each image left out in turn."""
     explained: Explained | None
+    """What this map is made of; null for very few images."""
 
 
 class Rows(Answer):

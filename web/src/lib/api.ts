@@ -428,13 +428,19 @@ export interface components {
              * @enum {string}
              */
             kind: "category";
-            /** Name */
+            /**
+             * Name
+             * @description label, cluster, predicted, split, and others.
+             */
             name: string;
             /** Title */
             title: string;
             /** Description */
             description: string;
-            /** Values */
+            /**
+             * Values
+             * @description In the order of their codes.
+             */
             values: string[];
             /** Counts */
             counts: number[];
@@ -462,7 +468,10 @@ export interface components {
                 string,
                 number
             ][];
-            /** Traits */
+            /**
+             * Traits
+             * @description What sets it apart from all other images, in words; empty where nothing does.
+             */
             traits: string;
         };
         /**
@@ -476,13 +485,22 @@ export interface components {
             kind: string;
             /** Version */
             version: string;
-            /** Model */
+            /**
+             * Model
+             * @description Key of the model that is shown first.
+             */
             model: string;
             /** Models */
             models: components["schemas"]["ModelInfo"][];
-            /** Live */
+            /**
+             * Live
+             * @description False in a report: nothing can be uploaded, dismissed or written.
+             */
             live: boolean;
-            /** Originals */
+            /**
+             * Originals
+             * @description Whether pictures larger than the thumbnails are at hand.
+             */
             originals: boolean;
         };
         /**
@@ -507,7 +525,10 @@ export interface components {
          */
         Explained: {
             labels: components["schemas"]["PropertyInfo"] | null;
-            /** Properties */
+            /**
+             * Properties
+             * @description Those most alike among neighbours on the map first.
+             */
             properties: components["schemas"]["PropertyInfo"][];
             /** Conclusions */
             conclusions: string[];
@@ -550,22 +571,40 @@ export interface components {
          * @description Something to look at.
          */
         Finding: {
-            /** Key */
+            /**
+             * Key
+             * @description Stable over runs and models; what is remembered when the finding is dismissed.
+             */
             key: string;
             /**
              * Kind
              * @enum {string}
              */
             kind: "duplicate" | "outlier" | "label_error" | "leak";
-            /** Rows */
+            /**
+             * Rows
+             * @description The images that it is about, the most important first.
+             */
             rows: number[];
-            /** Evidence */
+            /**
+             * Evidence
+             * @description Images shown as evidence: neighbours, voters.
+             */
             evidence: number[];
-            /** Text */
+            /**
+             * Text
+             * @description One line, plain text.
+             */
             text: string;
-            /** Suggestion */
+            /**
+             * Suggestion
+             * @description Suggested label, or file to keep.
+             */
             suggestion: string | null;
-            /** Score */
+            /**
+             * Score
+             * @description Larger is surer; the list is sorted by it.
+             */
             score: number;
             /** Dismissed */
             dismissed: boolean;
@@ -577,13 +616,25 @@ export interface components {
         Findings: {
             /** Findings */
             findings: components["schemas"]["Finding"][];
-            /** Selftest */
+            /**
+             * Selftest
+             * @description What the self-test expects of the list of label errors, in one sentence; null without labels.
+             */
             selfTest: string | null;
-            /** Threshold */
+            /**
+             * Threshold
+             * @description Score from which pairs are near-duplicates.
+             */
             threshold: number;
-            /** Suggested */
+            /**
+             * Suggested
+             * @description The one that the collection suggests.
+             */
             suggested: number;
-            /** Answers */
+            /**
+             * Answers
+             * @description Answers that set the threshold; 0 while the collection does.
+             */
             answers: number;
         };
         /**
@@ -608,6 +659,7 @@ export interface components {
             width: number;
             /** Height */
             height: number;
+            /** @description What the other images say of this one; null without labels. */
             verdict: components["schemas"]["VerdictInfo"] | null;
             /** Neighbors */
             neighbors: components["schemas"]["MatchInfo"][];
@@ -625,7 +677,10 @@ export interface components {
             precision: (number | null)[];
             /** Recall */
             recall: (number | null)[];
-            /** Confusion */
+            /**
+             * Confusion
+             * @description Place of the true label, of the one given, and how many images; no zeros.
+             */
             confusion: [
                 number,
                 number,
@@ -637,7 +692,10 @@ export interface components {
          * @description A map, perhaps one that is computed when it is asked for first.
          */
         MapInfo: {
-            /** Id */
+            /**
+             * Id
+             * @description umap, tsne, pca, or another stored map.
+             */
             id: string;
             /** Title */
             title: string;
@@ -645,7 +703,10 @@ export interface components {
             settings: {
                 [key: string]: string | number;
             };
-            /** Ready */
+            /**
+             * Ready
+             * @description False: it is computed when it is asked for first, which may take a while.
+             */
             ready: boolean;
         };
         /**
@@ -662,7 +723,10 @@ export interface components {
             id: string;
             /** Label */
             label: string | null;
-            /** Similarity */
+            /**
+             * Similarity
+             * @description Cosine, 1 is the same.
+             */
             similarity: number;
         };
         /**
@@ -700,7 +764,10 @@ export interface components {
             key: string;
             /** Count */
             count: number;
-            /** State */
+            /**
+             * State
+             * @description Changes whenever any array of this model does; part of every cacheable address.
+             */
             state: string;
             /** Columns */
             columns: (components["schemas"]["CategoryColumn"] | components["schemas"]["NumberColumn"])[];
@@ -720,7 +787,10 @@ export interface components {
              * @enum {string}
              */
             kind: "number";
-            /** Name */
+            /**
+             * Name
+             * @description trust, probability, and others.
+             */
             name: string;
             /** Title */
             title: string;
@@ -730,7 +800,10 @@ export interface components {
             min: number;
             /** Max */
             max: number;
-            /** Permap */
+            /**
+             * Permap
+             * @description True for trust: every map has its own.
+             */
             perMap: boolean;
         };
         /**
@@ -742,8 +815,11 @@ export interface components {
             scores: components["schemas"]["ScoreInfo"][];
             /** Clusters */
             clusters: components["schemas"]["ClusterInfo"][];
+            /** @description Images of each cluster (rows) and label (columns). */
             confusion: components["schemas"]["Table"] | null;
+            /** @description Named by neighbours, each image left out in turn. */
             evaluation: components["schemas"]["LabelEvaluation"] | null;
+            /** @description What this map is made of; null for very few images. */
             explained: components["schemas"]["Explained"] | null;
         };
         /**
@@ -765,14 +841,20 @@ export interface components {
          */
         PairQuestion: {
             /** Rows */
-            rows: number[] | null;
+            rows: [
+                number,
+                number
+            ] | null;
             /** Same */
             same: number;
             /** Different */
             different: number;
             /** Unsure */
             unsure: number;
-            /** Enough */
+            /**
+             * Enough
+             * @description Answers from which the threshold is theirs.
+             */
             enough: number;
             /** Suggested */
             suggested: number;
@@ -781,9 +863,17 @@ export interface components {
             /** Pairs */
             pairs: number;
             /** Precision */
-            precision: number[] | null;
+            precision: [
+                number,
+                number,
+                number
+            ] | null;
             /** Recall */
-            recall: number[] | null;
+            recall: [
+                number,
+                number,
+                number
+            ] | null;
         };
         /**
          * PropertyInfo
@@ -800,7 +890,10 @@ export interface components {
             withinLabels: number | null;
             /** Bylabels */
             byLabels: number | null;
-            /** Rises */
+            /**
+             * Rises
+             * @description Where on the map there is more of it, in words; empty where that cannot be said.
+             */
             rises: string;
         };
         /**
@@ -891,14 +984,24 @@ export interface components {
             /** Matches */
             matches: components["schemas"]["MatchInfo"][];
             verdict: components["schemas"]["VerdictInfo"] | null;
-            /** Place */
+            /**
+             * Place
+             * @description On the map that was asked for, in its units (-1 to 1).
+             */
             place: [
                 number,
                 number
             ] | null;
-            /** Seconds */
+            /**
+             * Seconds
+             * @description Time on the server.
+             */
             seconds: number;
-            /** Parts */
+            /**
+             * Parts
+             * @description Where in its tile each match is like it (left, top, width, height, as shares); null for the image as a whole, and
+             *     for all where nobody looked inside.
+             */
             parts: ([
                 number,
                 number,
@@ -911,15 +1014,24 @@ export interface components {
          * @description How the thumbnails lie in their sheets.
          */
         Sheets: {
-            /** Tile */
+            /**
+             * Tile
+             * @description Pixels a side of one tile; a thumbnail is centred in it, on transparent ground.
+             */
             tile: number;
             /** Columns */
             columns: number;
             /** Rows */
             rows: number;
-            /** Count */
+            /**
+             * Count
+             * @description Number of sheets; in a report perhaps fewer than needed for every image.
+             */
             count: number;
-            /** Positions */
+            /**
+             * Positions
+             * @description Positions that have a thumbnail, in the order of the tiles; null if every position has its own.
+             */
             positions?: number[] | null;
         };
         /**
@@ -943,15 +1055,24 @@ export interface components {
             label: string;
             /** Probability */
             probability: number;
-            /** Set */
+            /**
+             * Set
+             * @description Labels of which one is the truth in ``set_level`` of the cases.
+             */
             set: string[];
             /** Setlevel */
             setLevel: number;
             /** Unknown */
             unknown: boolean;
-            /** Percentile */
+            /**
+             * Percentile
+             * @description How far out the image lies: further than this many percent of its class; null where that is not known.
+             */
             percentile: number | null;
-            /** Voters */
+            /**
+             * Voters
+             * @description The neighbours that decided.
+             */
             voters: components["schemas"]["MatchInfo"][];
         };
     };
