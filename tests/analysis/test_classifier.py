@@ -27,6 +27,15 @@ def test_calibration_by_hand():
     np.testing.assert_allclose(found, [[0.81 / 0.91, 0.09 / 0.91, 0.01 / 0.91]], atol=1e-12)
 
 
+@pytest.mark.parametrize("labels", [2, 10, 200])
+def test_calibration_by_softmax_equals_the_formula_to_the_bit(labels):
+    shares = np.random.default_rng(0).dirichlet(np.full(labels, 0.1), 2_000)
+    scaled = np.log(shares + 0.01) * 1.3
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    found = Calibration(floor=0.01, power=1.3).probabilities(shares)
+    np.testing.assert_array_equal(found, scaled / scaled.sum(axis=1, keepdims=True))
+
+
 def test_calibration_improves_the_loss_on_unseen_images():
     """The shares are the square root of the truth's chances, made to sum to one: power 2 undoes that."""
     draw = np.random.default_rng(0)
