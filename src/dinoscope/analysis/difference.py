@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.clusters.clustering import kmeans
-from dinoscope.analysis.labels.conformal import familiarity, strangeness
+from dinoscope.analysis.labels.conformal import nonconformity, p_values
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels
 from dinoscope.base.vectors import l2_normalize
@@ -128,8 +128,8 @@ def find_difference(
 ) -> Difference:
     """Find how AFTER differs from BEFORE.
 
-    An image is new if its distance to what it resembles most in BEFORE (``conformal.strangeness``) is larger than the
-    images of BEFORE have among themselves: by a conformal p-value each (``conformal.familiarity``), and the list of
+    An image is new if its distance to what it resembles most in BEFORE (``nonconformity``) is larger than the
+    images of BEFORE have among themselves: by a conformal p-value each (``p_values``), and the list of
     Benjamini and Hochberg, which holds for such p-values (Bates et al. 2023, arXiv:2104.08279). A list can only be as
     sure as there are images to compare with: of N, no image is stranger than 1 in N + 1. ``gone`` is the same with
     the sides exchanged. The estimated share is what of the p-values lies below 0.05 beyond the twentieth that chance
@@ -287,11 +287,11 @@ def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[Any], tuple
 
 
 def _judged(own: NeighborGraph, asked: NeighborGraph) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return familiarity and strangeness (M,) of images with neighbours (M, k) among those with this graph (N, k)."""
+    """Return p-values and nonconformity (M,) of images with neighbours (M, k) among those with this graph (N, k)."""
     k = min(20, own.k, asked.k)
-    crowding = strangeness(own, np.zeros(len(own)), k)
-    strange = strangeness(asked, crowding, k)
-    return familiarity(strangeness(own, crowding, k), strange), strange
+    crowding = nonconformity(own, np.zeros(len(own)), k)
+    strange = nonconformity(asked, crowding, k)
+    return p_values(nonconformity(own, crowding, k), strange), strange
 
 
 def _listed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -119,9 +120,9 @@ class Evaluation:
         calibrated: Reliability of the calibrated probabilities.
         log_loss_votes: Logarithmic loss of the votes, natural logarithm, probabilities below 1e-15 counted as that.
         log_loss: The same of the calibrated probabilities.
-        set_level: Share of sets that was to hold the truth.
+        set_level: Share of prediction sets that was to hold the truth.
         coverage: Share that does.
-        set_size: Mean number of labels in a set.
+        set_size: Mean number of labels in a prediction set.
         refused: Share of the images that would be called unknown.
         sweep: Accuracy by voters and temperature.
     """
@@ -235,15 +236,15 @@ def evaluate(
     *,
     k: int = 20,
     temperature: float = 0.07,
-    set_level: float = 0.9,
-    refuse: float = 0.05,
+    coverage: float = 0.9,
+    abstain: float = 0.05,
     graph: NeighborGraph | None = None,
 ) -> Evaluation:
     """Name images whose label is known by their neighbours, and count.
 
-    With references, these alone vote and everything is learnt from them. Without, each image is left out in turn;
-    calibration, sets and refusals of either half of the images are then learnt from the other half, so that nothing
-    is judged by what it taught.
+    With references, these alone vote and everything is learnt from them. Without, each image is left out in turn; then
+    calibration, prediction sets and abstentions of either half of the images are learnt from the other half, so that
+    nothing is judged by what it taught.
 
     Args:
         vectors: Array (N, D).
@@ -252,8 +253,8 @@ def evaluate(
             leave-one-out.
         k: Voters.
         temperature: See ``knn_predict``.
-        set_level: Share of sets of labels that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
+        coverage: Share of prediction sets that are to hold the truth.
+        abstain: Share of images of the known kind that may be called unknown.
         graph: Neighbour graph of the labelled vectors, where there is one already; for leave-one-out.
 
     Raises:
@@ -261,17 +262,17 @@ def evaluate(
     """
     array = check_vectors(vectors)
     positions, names = known_labels(labels, len(array))
-    settings: dict[str, Any] = {"k": k, "temperature": temperature, "set_level": set_level, "refuse": refuse}
+    make = partial(Classifier, k=k, temperature=temperature, coverage=coverage, abstain=abstain)
     if is_reference is None:
         if len(positions) < 4:
             raise InputError(f"an evaluation needs at least 4 images with a label, got {len(positions)}; label some")
         wide = graph if graph is not None else neighbors(array[positions], max(*_KS, k))
-        classifier = Classifier(array, labels, graph=wide, **settings)
+        classifier = make(array, labels, graph=wide)
         asked = sample_rows(len(positions), len(classifier.names))
         nearest = NeighborGraph(wide.indices[asked], wide.similarities[asked])
-        votes, strange = classifier.ask(nearest)
+        votes, scores = classifier.ask(nearest)
         truth = _numbers(names[asked], classifier.names)
-        judgement = _judge_by_halves(votes, truth, strange, set_level, refuse)
+        judgement = _judge_by_halves(votes, truth, scores, coverage, abstain)
         outcome = _outcome(votes, judgement, truth)
         return _summarise("leave-one-out", positions[asked], names[asked], classifier, nearest, outcome)
     mask = np.asarray(is_reference)
@@ -284,13 +285,13 @@ def evaluate(
             f"{len(votes_for)} and {len(named)}; mark others as reference"
         )
     own = names[mask[positions]]
-    classifier = Classifier(array[votes_for], own, **settings)
+    classifier = make(array[votes_for], own)
     nearest = query_neighbors(array[votes_for], array[named], max(*_KS, k))
     truth = _numbers(names[~mask[positions]], classifier.names)
     parts = []
     for rows in _blocks(len(named), len(classifier.names)):
-        votes, strange = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
-        parts.append(_outcome(votes, classifier.rules.judge(votes, strange), truth[rows]))
+        votes, scores = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
+        parts.append(_outcome(votes, classifier.rules.judge(votes, scores), truth[rows]))
     outcome = _Outcome(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Outcome)))
     return _summarise("test", named, names[~mask[positions]], classifier, nearest, outcome)
 
@@ -345,14 +346,14 @@ def _numbers(labels: NDArray[Any], names: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def _judge_by_halves(
-    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], set_level: float, refuse: float
+    votes: Votes, truth: NDArray[np.intp], scores: NDArray[np.float64], coverage: float, abstain: float
 ) -> Judgement:
     """Judge each half of left-out images, drawn at random, by the rules that the other half taught."""
     first = np.random.default_rng(0).permutation(len(votes)) % 2 == 0
     parts = []
     for half in (first, ~first):
-        rules = fit_rules(votes.take(~half), truth[~half], strange[~half], set_level=set_level, refuse=refuse)
-        parts.append(rules.judge(votes.take(half), strange[half]))
+        rules = fit_rules(votes.take(~half), truth[~half], scores[~half], coverage=coverage, abstain=abstain)
+        parts.append(rules.judge(votes.take(half), scores[half]))
     back = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
     return Judgement(
         *(np.concatenate([getattr(part, name) for part in parts])[back] for name in Judgement.__dataclass_fields__)
@@ -387,7 +388,7 @@ def _summarise(
         calibrated=reliability(np.minimum(outcome.sure, 1), right),
         log_loss_votes=_mean_loss(outcome.own_share),
         log_loss=_mean_loss(outcome.own),
-        set_level=classifier.set_level,
+        set_level=classifier.coverage,
         coverage=float(outcome.held.mean()),
         set_size=float(outcome.set_size.mean()),
         refused=float(outcome.unknown.mean()),
