@@ -1,7 +1,6 @@
 """How two collections differ: are they of one kind, what is new, what is gone, which clusters grew or shrank.
 
-Everything is told from neighbours alone, as functions over vectors. Positions count through both collections, those of
-the first, BEFORE, first.
+These functions take vectors and use nothing but neighbours. Positions run through both collections, BEFORE first.
 """
 
 from __future__ import annotations
@@ -279,7 +278,7 @@ def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[Any], tuple
     names, codes = np.unique(check_labels(groups, len(mine)), return_inverse=True)
     counts = np.stack([np.bincount(codes[mine == side], minlength=len(names)) for side in (False, True)], axis=1)
     totals = np.maximum(np.bincount(mine, minlength=2), 1)
-    p_values = np.array([float(fisher_exact([own, totals - own]).pvalue) for own in counts])
+    p_values = np.array([float(fisher_exact(np.stack([own, totals - own])).pvalue) for own in counts])
     changed = false_discovery_control(p_values) <= _LEVEL
     rows = zip(counts.tolist(), (counts / totals).tolist(), p_values.tolist(), changed.tolist(), strict=True)
     changes = [ShareChange(own[0], own[1], shares[0], shares[1], p, yes) for own, shares, p, yes in rows]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -363,7 +362,7 @@ def _means(scores: NDArray[np.float64], codes: NDArray[np.int64]) -> NDArray[np.
     return _divide(sums, sizes)
 
 
-def _divide(sums: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.float64]:
+def _divide(sums: NDArray[np.number], counts: NDArray[np.number]) -> NDArray[np.float64]:
     quotient = np.full(len(sums), np.nan)
     np.divide(sums, counts, out=quotient, where=counts > 0)
     return quotient

@@ -78,7 +78,7 @@ def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Cal
         loss,
         np.log([0.01, 1.0]),
         method="Nelder-Mead",
-        bounds=np.log(_BOUNDS),
+        bounds=np.log(_BOUNDS).tolist(),
         options={"xatol": 1e-3, "fatol": 1e-7, "maxiter": 200},
     )
     floor, power = np.exp(found.x).tolist()

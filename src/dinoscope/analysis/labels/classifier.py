@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,8 +21,9 @@ from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["Classifier", "Verdict", "Voter", "known_labels", "sample_rows"]
+__all__ = ["Classifier", "Label", "Verdict", "Voter", "known_labels", "sample_rows"]
 
+Label = int | str
 _SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
 _MEMBERS = 5  # nearest members that stand for a label
 
@@ -33,7 +33,7 @@ class Voter:
     """A neighbour with a vote: its position among the vectors given, label, and cosine similarity to the image."""
 
     position: int
-    label: Any
+    label: Label
     similarity: float
 
 
@@ -52,12 +52,12 @@ class Verdict:
         voters: The neighbours that decided, nearest first.
     """
 
-    label: Any
+    label: Label
     probability: float
     unknown: bool
     p_value: float
     percentile: float
-    prediction_set: tuple[Any, ...]
+    prediction_set: tuple[Label, ...]
     voters: tuple[Voter, ...]
 
     @property
@@ -67,7 +67,7 @@ class Verdict:
         return self.p_value
 
     @property
-    def label_set(self) -> tuple[Any, ...]:
+    def label_set(self) -> tuple[Label, ...]:
         """The former name of ``prediction_set``."""
         warnings.warn("Verdict.label_set is now prediction_set", DeprecationWarning, stacklevel=2)
         return self.prediction_set
@@ -171,7 +171,7 @@ class Classifier:
         return np.minimum(np.searchsorted(self.positions, positions), len(self.positions) - 1)
 
     def verdicts(
-        self, graph: NeighborGraph, queries: NDArray[Any], own: NDArray[np.intp] | None = None
+        self, graph: NeighborGraph, queries: NDArray[np.floating], own: NDArray[np.intp] | None = None
     ) -> list[Verdict]:
         """Return the verdicts on unit vectors (M, D) whose labelled neighbours are known already.
 
@@ -202,7 +202,9 @@ class Classifier:
             voters=tuple(Voter(int(self.positions[i]), self.labels[i].item(), float(s)) for i, s in voters),
         )
 
-    def _percentiles(self, queries: NDArray[Any], winners: NDArray[np.intp], own: NDArray[np.intp]) -> list[float]:
+    def _percentiles(
+        self, queries: NDArray[np.floating], winners: NDArray[np.intp], own: NDArray[np.intp]
+    ) -> list[float]:
         """Return how far out each query lies among the members of its label, in percent."""
         out = np.full(len(queries), np.nan)
         for code in np.unique(winners).tolist():
@@ -223,7 +225,7 @@ class Classifier:
         return found
 
 
-def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
+def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[np.generic]]:
     """Return the positions of the items that have a label (n,) and their labels (n,); None is no label.
 
     Raises:

@@ -91,7 +91,7 @@ class Judgement:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What left-out images taught.
+    """How to judge an image, learnt from left-out images.
 
     Attributes:
         calibration: From votes to probabilities.
@@ -125,7 +125,7 @@ def fit_rules(
 
     Args:
         votes: Votes on N left-out images.
-        truth: Number of their true labels (N,); -1 for a label that nobody can vote for.
+        truth: Number of their true labels (N,); -1 for a label that no other image has.
         scores: Their nonconformity (N,).
         coverage: Share of prediction sets that are to hold the truth.
         abstain: Share of images of the known kind that may be called unknown.

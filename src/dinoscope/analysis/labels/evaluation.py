@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,9 @@ from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbo
 from dinoscope.base.checks import check_count, check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = [
     "MOST_COUNTED",
@@ -104,7 +107,7 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What became of images whose label is known when their neighbours named them.
+    """How well neighbours name images whose label is known.
 
     Attributes:
         method: "test": the training images name the test images; or "leave-one-out".
@@ -129,7 +132,7 @@ class Evaluation:
 
     method: str
     positions: NDArray[np.intp]
-    names: NDArray[Any]
+    names: NDArray[np.generic]
     counts: NDArray[np.int64]
     accuracy: float
     interval: tuple[float, float]
@@ -191,11 +194,8 @@ def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> flo
     return _mean_loss(_of_truth(probabilities, truth))
 
 
-def label_scores(counts: Any, names: ArrayLike) -> tuple[LabelScore, ...]:
-    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows.
-
-    The matrix may be an array of SciPy's sparse ones.
-    """
+def label_scores(counts: NDArray[np.int64] | csr_array, names: ArrayLike) -> tuple[LabelScore, ...]:
+    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows."""
     hits = counts.diagonal()
     with np.errstate(invalid="ignore"):
         precision, recall = hits / counts.sum(axis=0), hits / counts.sum(axis=1)
@@ -206,7 +206,10 @@ def label_scores(counts: Any, names: ArrayLike) -> tuple[LabelScore, ...]:
 
 
 def confusions(
-    truth: NDArray[Any], given: NDArray[Any], probabilities: NDArray[np.float64], positions: NDArray[np.intp]
+    truth: NDArray[np.generic],
+    given: NDArray[np.generic],
+    probabilities: NDArray[np.float64],
+    positions: NDArray[np.intp],
 ) -> tuple[Confusion, ...]:
     """Return the pairs of labels that are mixed up, the most frequent first.
 
@@ -298,15 +301,15 @@ def evaluate(
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What an evaluation has to know of each image (M,); votes on every label would be M x C numbers."""
+    """What an evaluation needs of each image (M,); votes on every label would be M x C numbers."""
 
-    truth: NDArray[np.intp]  # -1 for a label that nobody can vote for
+    truth: NDArray[np.intp]  # -1 for a label that no reference has
     winners: NDArray[np.intp]
     share: NDArray[np.float64]  # of the votes, for the winner
     sure: NDArray[np.float64]  # probability of the winner
     own_share: NDArray[np.float64]  # of the truth
     own: NDArray[np.float64]
-    held: NDArray[np.bool_]  # the truth, by the set
+    held: NDArray[np.bool_]  # whether the prediction set holds the truth
     set_size: NDArray[np.int64]
     unknown: NDArray[np.bool_]
 
@@ -320,15 +323,15 @@ def _outcome(votes: Votes, judgement: Judgement, truth: NDArray[np.intp]) -> _Ou
         judgement.probabilities[at_winner],
         _of_truth(votes.shares, truth),
         _of_truth(judgement.probabilities, truth),
-        _of_truth(judgement.sets, truth) > 0,
+        (truth >= 0) & judgement.sets[np.arange(len(truth)), truth],
         judgement.sets.sum(axis=1),
         judgement.unknown,
     )
 
 
-def _of_truth(values: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[Any]:
-    """Return what is said of the true label of each row (M,), 0 where nobody can vote for it."""
-    return np.where(truth >= 0, values[np.arange(len(truth)), truth], 0)
+def _of_truth(values: NDArray[np.float64], truth: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the value of the true label of each row (M,), 0 where no reference has that label."""
+    return np.where(truth >= 0, values[np.arange(len(truth)), truth], 0.0)
 
 
 def _mean_loss(own: NDArray[np.float64]) -> float:
@@ -339,7 +342,7 @@ def _blocks(count: int, labels: int) -> list[slice]:
     return row_blocks(count, max(1, _CELLS // labels))
 
 
-def _numbers(labels: NDArray[Any], names: NDArray[Any]) -> NDArray[np.intp]:
+def _numbers(labels: NDArray[np.generic], names: NDArray[np.generic]) -> NDArray[np.intp]:
     """Return the number of each label among sorted names, -1 where it is not among them."""
     place = np.minimum(np.searchsorted(names, labels), len(names) - 1)
     return np.where(names[place] == labels, place, -1)
@@ -363,7 +366,7 @@ def _judge_by_halves(
 def _summarise(
     method: str,
     positions: NDArray[np.intp],
-    labels: NDArray[Any],
+    labels: NDArray[np.generic],
     classifier: Classifier,
     graph: NeighborGraph,
     outcome: _Outcome,
