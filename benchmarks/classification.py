@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope import Collection, DinoscopeError, Encoder, read_image
 from dinoscope.analysis.labels.classifier import Classifier
-from dinoscope.analysis.labels.conformal import conformal_quantile, strangeness
+from dinoscope.analysis.labels.conformal import conformal_quantile, nonconformity
 from dinoscope.analysis.labels.evaluation import Reliability, evaluate
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.sources.datasets import load_dataset
@@ -88,8 +88,8 @@ def measure(
     vectors: Vectors, labels: ArrayLike, is_reference: NDArray[np.bool_], strangers: Vectors | None
 ) -> dict[str, str]:
     """Evaluate one pair of references and queries: measure -> text."""
-    found = evaluate(vectors, labels, is_reference, refuse=REFUSE)
-    wide = evaluate(vectors, labels, is_reference, refuse=REFUSE, set_level=0.95)
+    found = evaluate(vectors, labels, is_reference, abstain=REFUSE)
+    wide = evaluate(vectors, labels, is_reference, abstain=REFUSE, coverage=0.95)
     low, high = found.interval
     out = {
         "accuracy": f"{found.accuracy:.4f} ({low:.3f} to {high:.3f})",
@@ -106,7 +106,7 @@ def measure(
     }
     if strangers is not None:
         own = np.asarray(labels, dtype=object)[is_reference]
-        verdicts = Classifier(vectors[is_reference], own, refuse=REFUSE).classify(strangers)
+        verdicts = Classifier(vectors[is_reference], own, abstain=REFUSE).classify(strangers)
         out["strangers refused"] = f"{np.mean([verdict.unknown for verdict in verdicts]):.4f}"
     return out
 
@@ -135,13 +135,13 @@ def print_rules(columns: dict[str, dict[str, str]]) -> None:
 
 
 def ways() -> dict[str, Way]:
-    """Name the ways to score strangeness, from the graphs of queries and of references: the higher, the stranger."""
+    """Name the ways to score nonconformity, from the graphs of queries and of references: the higher, the stranger."""
 
     def crowding(graph: NeighborGraph, k: int) -> Floats:
-        return strangeness(graph, np.zeros(int(graph.indices.max()) + 1), k)
+        return nonconformity(graph, np.zeros(int(graph.indices.max()) + 1), k)
 
     def ours(k: int) -> Way:
-        return lambda asked, known: strangeness(asked, crowding(known, k), k)
+        return lambda asked, known: nonconformity(asked, crowding(known, k), k)
 
     def mean(k: int) -> Way:
         return lambda asked, known: 1 - asked.similarities[:, :k].mean(axis=1, dtype=np.float64)

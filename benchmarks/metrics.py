@@ -92,10 +92,6 @@ def print_agreement(count: int) -> None:
             metrics.adjusted_rand_index(labels, guess),
             sklearn.metrics.adjusted_rand_score(labels, guess),
         ),
-        "contingency": (
-            metrics.contingency(labels, guess).counts,
-            sklearn.metrics.cluster.contingency_matrix(labels, guess),
-        ),
     }
     print(f"| metric, {count:,} vectors | largest difference from scikit-learn |")
     print("|---|---|")

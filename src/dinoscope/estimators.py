@@ -66,10 +66,10 @@ class KNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         return self._votes(X)[0]
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """Return the label (M,) with the most votes; equal votes go to the label with the nearest neighbour."""
         winners = self._votes(X)[1]
-        labels: NDArray[Any] = self.classes_[winners]
+        labels: NDArray[np.generic] = self.classes_[winners]
         return labels
 
     def _votes(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
@@ -98,7 +98,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.pooling = pooling
         self.device = device
 
-    def fit(self, X: Any = None, y: Any = None) -> Embedder:
+    def fit(self, X: object = None, y: object = None) -> Embedder:
         """Return the embedder: there is nothing to learn."""
         return self
 
@@ -128,7 +128,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             parts.append(encoder.run(np.stack(batch)))
         return np.concatenate(parts)
 
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Return a name for each number of a vector (D,)."""
         return np.asarray([f"dino{index}" for index in range(self._encoder().dim)], dtype=object)
 
@@ -141,9 +141,9 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             self._loaded = (settings, Encoder(**settings))
         return self._loaded[1]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Leave the loaded model out: a copy loads it again, in another process too."""
-        state: dict[str, Any] = super().__getstate__()
+        state: dict[str, object] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_loaded"}
 
     def __sklearn_tags__(self) -> Any:
@@ -162,7 +162,7 @@ def _square(encoder: Encoder, image: Any, number: int) -> NDArray[np.uint8]:
         raise type(error)(f"{name}: {error}") from None
 
 
-def _exact(graph: NeighborGraph, vectors: NDArray[Any], queries: NDArray[Any]) -> NeighborGraph:
+def _exact(graph: NeighborGraph, vectors: NDArray[np.floating], queries: NDArray[np.floating]) -> NeighborGraph:
     """Recompute the similarities in float64: a vote must not depend on which others are asked for at once."""
     exact = np.empty(graph.similarities.shape)
     for rows in row_blocks(len(graph), _BLOCK_BYTES // (8 * graph.k * vectors.shape[1])):

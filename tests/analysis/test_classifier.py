@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 
 from dinoscope.analysis.labels.calibration import Calibration, fit_calibration
 from dinoscope.analysis.labels.classifier import Classifier, sample_rows
-from dinoscope.analysis.labels.conformal import conformal_quantile, familiarity, fit_rules, strangeness
+from dinoscope.analysis.labels.conformal import conformal_quantile, fit_rules, nonconformity, p_values
 from dinoscope.analysis.labels.voting import Votes, label_votes
 from dinoscope.analysis.neighbors import neighbors, query_neighbors
 from dinoscope.errors import InputError
@@ -25,6 +25,15 @@ def blobs(count: int, seed: int = 0, width: int = 6, groups: int = 4, spread: fl
 def test_calibration_by_hand():
     found = Calibration(floor=0.1, power=2).probabilities(np.array([[0.8, 0.2, 0.0]]))
     np.testing.assert_allclose(found, [[0.81 / 0.91, 0.09 / 0.91, 0.01 / 0.91]], atol=1e-12)
+
+
+@pytest.mark.parametrize("labels", [2, 10, 200])
+def test_calibration_by_softmax_equals_the_formula_to_the_bit(labels):
+    shares = np.random.default_rng(0).dirichlet(np.full(labels, 0.1), 2_000)
+    scaled = np.log(shares + 0.01) * 1.3
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    found = Calibration(floor=0.01, power=1.3).probabilities(shares)
+    np.testing.assert_array_equal(found, scaled / scaled.sum(axis=1, keepdims=True))
 
 
 def test_calibration_improves_the_loss_on_unseen_images():
@@ -78,21 +87,21 @@ def test_conformal_quantile_is_corrected_for_finite_numbers():
 
 
 @pytest.mark.parametrize("count", [19, 50, 333])
-def test_quantile_and_familiarity_keep_their_promises(count):
+def test_quantile_and_p_values_keep_their_promises(count):
     """The exact law of exchangeable continuous scores: P(score <= quantile) = ceil((n + 1) level) / (n + 1)."""
     draw = np.random.default_rng(0)
     scores = draw.standard_normal((4_000, count + 1))
     covered = np.mean([row[-1] <= conformal_quantile(row[:-1], 0.9) for row in scores])
     assert covered == pytest.approx(np.ceil((count + 1) * 0.9) / (count + 1), abs=0.015)
-    refused = np.mean([familiarity(row[:-1], row[-1:])[0] <= 0.05 for row in scores])
+    refused = np.mean([p_values(row[:-1], row[-1:])[0] <= 0.05 for row in scores])
     assert refused == pytest.approx(np.floor((count + 1) * 0.05) / (count + 1), abs=0.012)
 
 
-def test_familiarity_by_hand():
-    np.testing.assert_allclose(familiarity([1, 2, 3, 4], [0, 2, 2.5, 9]), [1, 4 / 5, 3 / 5, 1 / 5])
+def test_p_values_by_hand():
+    np.testing.assert_allclose(p_values([1, 2, 3, 4], [0, 2, 2.5, 9]), [1, 4 / 5, 3 / 5, 1 / 5])
 
 
-def test_strangeness_is_its_definition():
+def test_nonconformity_is_its_definition():
     vectors, _ = blobs(60)
     known, asked = vectors[:50], vectors[50:]
     among = 1 - cdist(known, known, "cosine")
@@ -101,9 +110,9 @@ def test_strangeness_is_its_definition():
     across = cdist(asked, known, "cosine")
     near = np.argsort(across, axis=1)[:, :5]
     expected = np.log(np.take_along_axis(across, near, axis=1).mean(axis=1)) - crowding[near].mean(axis=1) / 4
-    own = strangeness(neighbors(known, 9), np.zeros(50), 5)
+    own = nonconformity(neighbors(known, 9), np.zeros(50), 5)
     np.testing.assert_allclose(own, crowding, atol=1e-3)  # distances count from 1e-6 on
-    np.testing.assert_allclose(strangeness(query_neighbors(known, asked, 9), own, 5), expected, atol=1e-3)
+    np.testing.assert_allclose(nonconformity(query_neighbors(known, asked, 9), own, 5), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("spread", [1.0, 2.0])
@@ -112,32 +121,32 @@ def test_sets_hold_the_truth_as_often_as_asked(level, spread):
     """Or as often as the winner is right, where that is more: a set is never empty."""
     vectors, labels = blobs(1_200, spread=spread)
     fresh, truth = blobs(3_000, seed=1, spread=spread)
-    verdicts = Classifier(vectors, labels, set_level=level).classify(fresh)
+    verdicts = Classifier(vectors, labels, coverage=level).classify(fresh)
     right = np.mean([verdict.label == each for verdict, each in zip(verdicts, truth, strict=True)])
-    held = np.mean([each in verdict.label_set for verdict, each in zip(verdicts, truth, strict=True)])
+    held = np.mean([each in verdict.prediction_set for verdict, each in zip(verdicts, truth, strict=True)])
     assert held == pytest.approx(max(level, right), abs=0.025)
     for verdict in verdicts:
-        assert verdict.label_set[0] == verdict.label
-        assert len(set(verdict.label_set)) == len(verdict.label_set)
+        assert verdict.prediction_set[0] == verdict.label
+        assert len(set(verdict.prediction_set)) == len(verdict.prediction_set)
 
 
-@pytest.mark.parametrize("refuse", [0.02, 0.1])
-def test_what_is_far_is_unknown_and_what_is_not_seldom(refuse):
+@pytest.mark.parametrize("abstain", [0.02, 0.1])
+def test_what_is_far_is_unknown_and_what_is_not_seldom(abstain):
     vectors, labels = blobs(1_500, width=30)
-    classifier = Classifier(vectors, labels, refuse=refuse)
+    classifier = Classifier(vectors, labels, abstain=abstain)
     known = classifier.classify(blobs(3_000, seed=1, width=30)[0])
-    assert np.mean([each.unknown for each in known]) == pytest.approx(refuse, abs=0.012)
+    assert np.mean([each.unknown for each in known]) == pytest.approx(abstain, abs=0.012)
     far = classifier.classify(np.random.default_rng(2).standard_normal((50, 30)))  # any direction
     assert np.mean([each.unknown for each in far]) > 0.9
     for each in known + far:
-        assert each.unknown == (each.familiarity <= refuse)
+        assert each.unknown == (each.p_value <= abstain)
 
 
 def test_few_images_of_a_label_still_tell_what_is_far():
     """Of about six images a label, two neighbours count, not twenty."""
     vectors, labels = blobs(24, width=30)
     far = np.random.default_rng(2).standard_normal((50, 30))
-    verdicts = Classifier(vectors, labels, refuse=0.1).classify(far)
+    verdicts = Classifier(vectors, labels, abstain=0.1).classify(far)
     assert np.mean([each.unknown for each in verdicts]) > 0.95  # 0.8 with twenty
 
 
@@ -178,7 +187,7 @@ def test_the_same_twice_and_one_by_one():
     assert together == Classifier(vectors, labels).classify(fresh)
     single = [Classifier(vectors, labels).classify(fresh[row : row + 1])[0] for row in range(3)]
     for one, same in zip(single, together, strict=False):
-        assert (one.label, one.label_set, one.unknown) == (same.label, same.label_set, same.unknown)
+        assert (one.label, one.prediction_set, one.unknown) == (same.label, same.prediction_set, same.unknown)
         assert one.probability == pytest.approx(same.probability, abs=1e-5)
 
 
@@ -197,16 +206,16 @@ def test_a_large_collection_teaches_by_a_fixed_sample(monkeypatch):
     assert len(Classifier(vectors, labels).rules.known) == 50
 
 
-def test_few_images_refuse_nothing_and_hold_every_label_in_the_set():
+def test_few_images_are_never_unknown_and_hold_every_label_in_the_set():
     (verdict,) = Classifier([[1.0, 0.0], [0.0, 1.0], [0.1, 1.0]], ["a", "b", "b"], k=99).classify([[0.0, -1.0]])
     assert not verdict.unknown
-    assert set(verdict.label_set) == {"a", "b"}
+    assert set(verdict.prediction_set) == {"a", "b"}
     assert len(verdict.voters) == 3
 
 
 def test_two_identical_images_and_a_label_with_one_image():
     (verdict,) = Classifier([[1.0, 0.0], [1.0, 0.0]], ["a", "a"]).classify([[1.0, 0.0]])
-    assert (verdict.label, verdict.probability, verdict.percentile, verdict.label_set) == ("a", 1, 0, ("a",))
+    assert (verdict.label, verdict.probability, verdict.percentile, verdict.prediction_set) == ("a", 1, 0, ("a",))
     (verdict,) = Classifier([[1.0, 0.0], [1.0, 0.0]], ["a", "b"]).classify([[1.0, 0.0]])
     assert 0 < verdict.probability <= 1
     assert np.isnan(verdict.percentile)
@@ -216,8 +225,8 @@ def test_two_identical_images_and_a_label_with_one_image():
 def test_a_truth_that_nobody_can_vote_for_counts_against_the_sets():
     votes = Votes(np.array(["a", "b"]), np.tile([0.9, 0.1], (40, 1)), np.zeros(40, np.intp))
     truth = np.where(np.arange(40) < 36, 0, -1)
-    assert fit_rules(votes, truth, np.arange(40.0), set_level=0.8).least > 0.5
-    assert fit_rules(votes, truth, np.arange(40.0), set_level=0.95).least == -np.inf
+    assert fit_rules(votes, truth, np.arange(40.0), coverage=0.8).least > 0.5
+    assert fit_rules(votes, truth, np.arange(40.0), coverage=0.95).least == -np.inf
 
 
 @pytest.mark.parametrize(
@@ -245,9 +254,18 @@ def test_queries_and_settings_that_cannot_work_are_named():
     with pytest.raises(InputError, match="queries must be finite"):
         Classifier(vectors, labels).classify([[np.nan] * 6])
     with pytest.raises(InputError, match="a level must be above 0 and below 1, got 1"):
-        Classifier(vectors, labels, set_level=1)
-    with pytest.raises(InputError, match="refuse must be at least 0 and below 1, got 5"):
-        Classifier(vectors, labels, refuse=5)
-    assert not any(each.unknown for each in Classifier(vectors, labels, refuse=0).classify(-vectors))
+        Classifier(vectors, labels, coverage=1)
+    with pytest.raises(InputError, match="abstain must be at least 0 and below 1, got 5"):
+        Classifier(vectors, labels, abstain=5)
+    assert not any(each.unknown for each in Classifier(vectors, labels, abstain=0).classify(-vectors))
     with pytest.raises(InputError, match="k must be a whole number, 1 or more; got 0"):
         Classifier(vectors, labels, k=0)
+
+
+def test_former_names_of_a_verdict_still_work():
+    vectors, labels = blobs(40)
+    verdict = Classifier(vectors, labels).classify(vectors[:1])[0]
+    with pytest.warns(DeprecationWarning, match="is now p_value"):
+        assert verdict.familiarity == verdict.p_value
+    with pytest.warns(DeprecationWarning, match="is now prediction_set"):
+        assert verdict.label_set == verdict.prediction_set

@@ -11,7 +11,7 @@ from dinoscope.analysis.clusters.clustering import cluster, kmeans
 from dinoscope.analysis.clusters.quality import (
     agreement,
     best_match,
-    cohesion,
+    cluster_silhouettes,
     find_in_nulls,
     judge,
     purity,
@@ -42,17 +42,21 @@ def three(vectors):
     return kmeans(vectors, 3).labels
 
 
-def test_cohesion_is_the_mean_silhouette_of_the_members():
+def test_cluster_silhouettes_are_the_mean_silhouette_of_the_members():
     vectors, _ = blobs()
     codes = np.random.default_rng(1).integers(0, 4, len(vectors))
     scores = reference.silhouette_samples(l2_normalize(vectors), codes, metric="cosine")
-    np.testing.assert_allclose(cohesion(vectors, codes), [scores[codes == each].mean() for each in range(4)], atol=1e-6)
+    np.testing.assert_allclose(
+        cluster_silhouettes(vectors, codes), [scores[codes == each].mean() for each in range(4)], atol=1e-6
+    )
 
 
 def test_what_has_no_cluster_does_not_count():
     vectors, truth = blobs()
     codes = np.where(truth == 2, -1, truth)
-    np.testing.assert_allclose(cohesion(vectors, codes), cohesion(vectors[truth < 2], truth[truth < 2]), atol=1e-9)
+    np.testing.assert_allclose(
+        cluster_silhouettes(vectors, codes), cluster_silhouettes(vectors[truth < 2], truth[truth < 2]), atol=1e-9
+    )
     quality = judge(vectors, codes)
     assert quality.sizes.tolist() == [60, 100]
     scores = reference.silhouette_score(l2_normalize(vectors[truth < 2]), truth[truth < 2], metric="cosine")

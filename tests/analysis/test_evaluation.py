@@ -112,7 +112,7 @@ def test_leave_one_out_and_split_agree_with_the_protocol():
 def test_what_is_promised_on_unseen_images_holds(references):
     vectors, labels = blobs(3_000)
     mask = None if references is None else np.arange(3_000) < references
-    found = evaluate(vectors, labels, mask, set_level=0.9, refuse=0.1)
+    found = evaluate(vectors, labels, mask, coverage=0.9, abstain=0.1)
     assert found.accuracy < 0.9
     assert found.coverage == pytest.approx(0.9, abs=0.025)
     assert 1 < found.set_size < 3

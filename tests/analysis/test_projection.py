@@ -260,7 +260,7 @@ def test_new_vectors_land_where_a_joint_map_would_have_them(layout, method):
     true = query_neighbors(old, new, 15).indices
 
     def kept(places: Any, where: Any) -> float:
-        _, found = cKDTree(where).query(places, 15)
+        found = np.asarray(cKDTree(where).query(places, 15)[1])
         return float(np.mean([len({*a} & {*b}) / 15 for a, b in zip(found.tolist(), true.tolist(), strict=True)]))
 
     assert kept(place(new, old, alone, method=method), alone) > 0.85 * kept(joint[250:], joint[:250])

@@ -176,7 +176,7 @@ def test_an_image_with_its_neighbours_and_verdict(server, base, collection):
     assert told["neighbors"][0].keys() == names_described("MatchInfo")
     verdict = collection.classify(7)[0]
     assert told["verdict"]["label"] == verdict.label
-    assert told["verdict"]["set"] == list(verdict.label_set)
+    assert told["verdict"]["set"] == list(verdict.prediction_set)
     assert told["verdict"]["probability"] == pytest.approx(verdict.probability)
     assert 7 not in [voter["row"] for voter in told["verdict"]["voters"]]
     picture = server.get(f"{base}/images/7/picture")

@@ -240,7 +240,7 @@ def test_rows_images_and_vectors_are_classified_alike(collection, tmp_path):
     assert WRONG not in [voter.position for voter in row.voters]
     assert vector.voters[0].position == 5  # a vector is a new image: nothing is left out
     for again in (collection.classify(collection.vectors[4:6])[1], collection.classify(collection.vectors[5])[0]):
-        assert (again.label, again.label_set) == (vector.label, vector.label_set)
+        assert (again.label, again.prediction_set) == (vector.label, vector.prediction_set)
         assert again.probability == pytest.approx(vector.probability, abs=1e-6)
     with pytest.raises(Exception, match=r"nowhere\.png"):
         collection.classify(asked)

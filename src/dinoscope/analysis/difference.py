@@ -1,7 +1,6 @@
 """How two collections differ: are they of one kind, what is new, what is gone, which clusters grew or shrank.
 
-Everything is told from neighbours alone, as functions over vectors. Positions count through both collections, those of
-the first, BEFORE, first.
+These functions take vectors and use nothing but neighbours. Positions run through both collections, BEFORE first.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.clusters.clustering import kmeans
-from dinoscope.analysis.labels.conformal import familiarity, strangeness
+from dinoscope.analysis.labels.conformal import nonconformity, p_values
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels
 from dinoscope.base.vectors import l2_normalize
@@ -128,8 +127,8 @@ def find_difference(
 ) -> Difference:
     """Find how AFTER differs from BEFORE.
 
-    An image is new if its distance to what it resembles most in BEFORE (``conformal.strangeness``) is larger than the
-    images of BEFORE have among themselves: by a conformal p-value each (``conformal.familiarity``), and the list of
+    An image is new if its distance to what it resembles most in BEFORE (``nonconformity``) is larger than the
+    images of BEFORE have among themselves: by a conformal p-value each (``p_values``), and the list of
     Benjamini and Hochberg, which holds for such p-values (Bates et al. 2023, arXiv:2104.08279). A list can only be as
     sure as there are images to compare with: of N, no image is stranger than 1 in N + 1. ``gone`` is the same with
     the sides exchanged. The estimated share is what of the p-values lies below 0.05 beyond the twentieth that chance
@@ -279,7 +278,7 @@ def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[Any], tuple
     names, codes = np.unique(check_labels(groups, len(mine)), return_inverse=True)
     counts = np.stack([np.bincount(codes[mine == side], minlength=len(names)) for side in (False, True)], axis=1)
     totals = np.maximum(np.bincount(mine, minlength=2), 1)
-    p_values = np.array([float(fisher_exact([own, totals - own]).pvalue) for own in counts])
+    p_values = np.array([float(fisher_exact(np.stack([own, totals - own])).pvalue) for own in counts])
     changed = false_discovery_control(p_values) <= _LEVEL
     rows = zip(counts.tolist(), (counts / totals).tolist(), p_values.tolist(), changed.tolist(), strict=True)
     changes = [ShareChange(own[0], own[1], shares[0], shares[1], p, yes) for own, shares, p, yes in rows]
@@ -287,11 +286,11 @@ def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[Any], tuple
 
 
 def _judged(own: NeighborGraph, asked: NeighborGraph) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return familiarity and strangeness (M,) of images with neighbours (M, k) among those with this graph (N, k)."""
+    """Return p-values and nonconformity (M,) of images with neighbours (M, k) among those with this graph (N, k)."""
     k = min(20, own.k, asked.k)
-    crowding = strangeness(own, np.zeros(len(own)), k)
-    strange = strangeness(asked, crowding, k)
-    return familiarity(strangeness(own, crowding, k), strange), strange
+    crowding = nonconformity(own, np.zeros(len(own)), k)
+    strange = nonconformity(asked, crowding, k)
+    return p_values(nonconformity(own, crowding, k), strange), strange
 
 
 def _listed(

@@ -59,7 +59,7 @@ class SearchIndex:
         self._unit = l2_normalize(check_vectors(vectors, at_least=2))
         largest = max(float(np.abs(self._unit[rows]).max()) for rows in row_blocks(len(self._unit), _BLOCK))
         self._scale = np.float32(127 / largest)
-        self._links: Any = Index(
+        self._links: Any = Index(  # its types call expansion_search read-only
             ndim=self._unit.shape[1],
             metric="ip",
             dtype="i8",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,8 @@ def compute_scores(
     graph: NeighborGraph,
     coordinates: NDArray[np.float32],
     clusters: NDArray[np.int32],
-    labels: NDArray[Any],
-    splits: NDArray[Any],
+    labels: NDArray[np.generic],
+    splits: NDArray[np.generic],
     quality: MapQuality | None = None,
 ) -> list[Score]:
     """Compute every score that the data allow.
@@ -147,7 +147,7 @@ def _label_scores(quality: MapQuality | None, clusters: NDArray[np.int32], names
 
 
 def _knn_scores(
-    vectors: NDArray[np.float32], graph: NeighborGraph, names: NDArray[np.str_], splits: NDArray[Any]
+    vectors: NDArray[np.float32], graph: NeighborGraph, names: NDArray[np.str_], splits: NDArray[np.generic]
 ) -> list[Score]:
     from dinoscope.analysis.labels.voting import knn_accuracy, knn_accuracy_split
 

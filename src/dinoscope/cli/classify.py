@@ -124,7 +124,7 @@ def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
     outer = "" if verdict.percentile != verdict.percentile else f"{verdict.percentile:.0f} % of {verdict.label}"
     if verdict.unknown:
         return f"unknown (nearest: {verdict.label})", "", "", outer, nearest
-    return verdict.label, f"{verdict.probability:.0%}", ", ".join(verdict.label_set), outer, nearest
+    return str(verdict.label), f"{verdict.probability:.0%}", ", ".join(map(str, verdict.prediction_set)), outer, nearest
 
 
 def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict[str, Any]:
@@ -141,9 +141,9 @@ def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict
         "label": verdict.label,
         "probability": verdict.probability,
         "unknown": verdict.unknown,
-        "familiarity": verdict.familiarity,
+        "familiarity": verdict.p_value,
         "percentile": verdict.percentile,
-        "set": list(verdict.label_set),
+        "set": list(verdict.prediction_set),
         "set_level": set_level,
         "neighbors": neighbors,
     }

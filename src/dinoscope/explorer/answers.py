@@ -65,7 +65,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         cluster = code if code != 65535 else None
     verdict = None
     if classifier is not None:
-        verdict = _verdict(collection, classifier.left_out(collection.vectors, [at])[0], classifier.set_level)
+        verdict = _verdict(collection, classifier.left_out(collection.vectors, [at])[0], classifier.coverage)
     return ImageInfo(
         row=row,
         id=collection.ids[at],
@@ -132,7 +132,7 @@ def search(
             voters[None].astype(np.int32), np.minimum(similarity[classifier.positions[voters]], 1)[None]
         )
         said = classifier.verdicts(graph, vector[None])[0]
-        verdict = _verdict(collection, said, classifier.set_level)
+        verdict = _verdict(collection, said, classifier.coverage)
     matches, parts = _matches(collection, nearest[:k], similarity[nearest[:k]]), None
     if inside:
         spots = search_inside(collection, vector, k)
@@ -347,7 +347,7 @@ def _verdict(collection: OpenedCollection, verdict: Verdict, set_level: float) -
     return VerdictInfo(
         label=str(verdict.label),
         probability=verdict.probability,
-        set=[str(each) for each in verdict.label_set],
+        set=[str(each) for each in verdict.prediction_set],
         set_level=set_level,
         unknown=verdict.unknown,
         percentile=_finite(verdict.percentile),

@@ -243,8 +243,8 @@ class _Writer:
                 {
                     "label": str(each.label),
                     "probability": round(each.probability, 4),
-                    "set": [str(label) for label in each.label_set],
-                    "setLevel": classifier.set_level,
+                    "set": [str(label) for label in each.prediction_set],
+                    "setLevel": classifier.coverage,
                     "unknown": bool(each.unknown),
                     "percentile": round(each.percentile, 2) if math.isfinite(each.percentile) else None,
                 }

@@ -60,7 +60,7 @@ def load_classifier(
         # The stored graph also holds the images that have no vote.
         whole = len(collection) > 1 and all(label is not None for label in collection.labels)
         graph = neighbor_graph(collection) if whole and k <= _STORED_NEIGHBORS else None
-        return Classifier(collection.vectors, collection.labels, k=k, set_level=set_level, refuse=refuse, graph=graph)
+        return Classifier(collection.vectors, collection.labels, k=k, coverage=set_level, abstain=refuse, graph=graph)
 
     return collection.held(("classifier", k, set_level, refuse), make)
 
@@ -118,7 +118,7 @@ def predict_labels(
             at = np.arange(rows.start, rows.stop)
             votes, strange = judge.ask(judge.left_out_graph(collection.vectors, at))
             judgement = judge.rules.judge(votes, strange)
-            winners[at], known[at], unknown[at] = votes.winners, judgement.familiarity, judgement.unknown
+            winners[at], known[at], unknown[at] = votes.winners, judgement.p_values, judgement.unknown
             sure[at] = judgement.probabilities[np.arange(len(at)), votes.winners]
             labelled = codes[at] >= 0
             own[at[labelled]] = judgement.probabilities[labelled, codes[at[labelled]]]
@@ -153,8 +153,9 @@ def evaluate_labels(
             f"{test:,}): evaluate with --split leave-one-out"
         )
     method = "test" if both and split != "leave-one-out" else "leave-one-out"
-    chosen: dict[str, Any] = {"k": k, "set_level": set_level, "refuse": refuse}
-    settings = {"split": method, **chosen, "labels": collection.results.label_state}
+    chosen: dict[str, Any] = {"k": k, "coverage": set_level, "abstain": refuse}
+    stored = {"k": k, "set_level": set_level, "refuse": refuse}
+    settings = {"split": method, **stored, "labels": collection.results.label_state}
     return collection.results.keep("evaluation", settings, Evaluation, lambda: _evaluate(collection, method, chosen))
 
 

@@ -8,9 +8,8 @@ for matching keypoints). Vectors find the candidates; small grey or colour pictu
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sized
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -167,7 +166,8 @@ def score_pairs(
     """
     unit = l2_normalize(vectors)
     liking = np.zeros((len(unit), 1)) if preference is None else np.asarray(preference, np.float64)
-    given: dict[str, Any] = {"graph": graph, "prints": prints, "aspects": aspects, "preference": liking}
+    shapes = None if aspects is None else np.log(np.asarray(aspects, np.float64))
+    given: dict[str, Sized | None] = {"graph": graph, "prints": prints, "aspects": shapes, "preference": liking}
     for name, count in {name: len(each) for name, each in given.items() if each is not None}.items():
         if count != len(unit):
             raise InputError(f"{name} must have one entry an image, expected {len(unit)}, got {count}")
@@ -176,8 +176,8 @@ def score_pairs(
     if len(own) < len(unit):
         graph = None if graph is None or graph.recall == 1 else _among(graph, unit, own)
     pairs = _score_pairs(unit[own], graph, None if prints is None else prints[own])
-    if aspects is not None:
-        shape = np.log(np.asarray(aspects, np.float64)[own])
+    if shapes is not None:
+        shape = shapes[own]
         pairs = pairs.where(np.abs(shape[pairs.first] - shape[pairs.second]) <= math.log(_ASPECT))
     suggested = _suggest(pairs)
     pairs = pairs.where(pairs.scores >= least)
@@ -265,7 +265,7 @@ def _check(threshold: float | None) -> None:
 def _first_with_same(unit: NDArray[np.float32], keys: ArrayLike | None) -> NDArray[np.int64]:
     """Return the first position with the same content, (N,)."""
     contents = (row.tobytes() for row in unit) if keys is None else check_labels(keys, len(unit), "keys").tolist()
-    first: dict[Any, int] = {}
+    first: dict[Hashable, int] = {}
     return np.asarray([first.setdefault(content, at) for at, content in enumerate(contents)], np.int64)
 
 

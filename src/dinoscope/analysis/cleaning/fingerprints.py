@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +46,7 @@ def fingerprints(pictures: Sequence[bytes | NDArray[np.uint8]]) -> NDArray[np.ui
     return np.ascontiguousarray(prints[..., :1]) if grey else prints
 
 
-def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[Any]) -> NDArray[np.float32]:
+def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -> NDArray[np.float32]:
     """Compare each picture with some others, whatever their brightness and contrast and up to a shift of a pixel.
 
     The product of two normalised correlations: of the whole picture, and of its detail alone (what is left after a

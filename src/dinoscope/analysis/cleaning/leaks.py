@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,7 +32,7 @@ def find_leaks(duplicates: Duplicates, splits: ArrayLike) -> tuple[Leak, ...]:
     Raises:
         InputError: There is not one split an image.
     """
-    names: list[Any] = np.asarray(splits, dtype=object).tolist()
+    names: list[object] = np.asarray(splits, dtype=object).tolist()
     if len(names) != len(duplicates.copy_of):
         raise InputError(f"splits must have one entry an image, expected {len(duplicates.copy_of)}, got {len(names)}")
     leaks = []

@@ -37,14 +37,15 @@ class Outliers:
 
 
 def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICAL) -> Outliers:
-    """List the images that lie much thinner than their own neighbours do.
+    """List the images whose surroundings are much sparser than those of their neighbours.
 
     The local outlier factor (Breunig et al. 2000) over cosine distances: the mean density of the neighbours, divided
-    by the image's own; density is the inverse of the mean reachability distance max(d(a, b), k-distance(b)). So a
-    scattered class is not an outlier as a whole. Among many copies of one picture density has no bound, and whatever
-    lies beside them would be an outlier; so an image all of whose neighbours are copies of it counts as one of median
-    density. Listed is what lies ``z_score`` robust standard deviations (1.4826 times the median absolute deviation)
-    above the median.
+    by the image's own; density is the inverse of the mean reachability distance max(d(a, b), k-distance(b)). A
+    scattered class is therefore not an outlier as a whole. Among many copies of one picture the density has no bound,
+    and every image beside them would be an outlier; so an image whose neighbours are all copies of it gets the median
+    density. (scikit-learn's LocalOutlierFactor has no place for that rule; without copies both agree.) The list holds
+    the images whose factor lies ``z_score`` robust standard deviations (1.4826 times the median absolute deviation) or
+    more above the median.
 
     Args:
         graph: Neighbours (N, k or more); where it holds all others, fewer than ``k`` do.

@@ -1,10 +1,10 @@
 """The threshold of near-duplicates, fitted to a person's answers: do these two show the same picture?
 
-What counts as the same is a person's matter: a photo saved again, or also the next one of a burst. So some pairs are
-shown, and the share of "the same" among pairs of a score is fitted as a psychometric function (Wichmann and Hill 2001):
-a logistic curve of unknown place and width, with a small chance of a slip. The next pairs to show are those whose
-answers are expected to tell most about it (Kontsevich and Tyler 1999, Bayesian adaptive estimation). The curve then
-says how many of the pairs above any threshold are the same, and how many of those that are the same lie above it.
+Only a person can say what counts as the same picture: a photo saved again, or also the next one of a burst. So a
+person answers for some pairs, and a psychometric function (Wichmann and Hill 2001) is fitted to the share of "the same"
+among pairs of a score: a logistic curve of unknown place and width, with a small chance of a slip. The next pairs to
+show are those whose answers tell most about the curve (Kontsevich and Tyler 1999, Bayesian adaptive estimation). The
+curve then says how many of the pairs above any threshold are the same, and how many of the same pairs lie above it.
 """
 
 from __future__ import annotations

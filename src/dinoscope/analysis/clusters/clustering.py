@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,7 +118,7 @@ def cluster(
         return _describe(unit, np.zeros(len(unit), np.int32))
     if k is not None:
         check_count(k, "k", at_most=len(unit), why="the number of vectors")
-    points: NDArray[Any] = unit
+    points: NDArray[np.floating] = unit
     metric: Metric = "cosine"
     if space == "umap" and not _is_one(unit):
         points = check_vectors(umap_space(unit, dims=dims, seed=seed) if layout is None else layout, "layout")
@@ -243,7 +243,7 @@ def _is_one(unit: NDArray[np.float32]) -> bool:
 def _describe(
     unit: NDArray[np.float32], labels: NDArray[np.int32], curve: tuple[tuple[int, float], ...] = ()
 ) -> Clustering:
-    """Add centres, medoids and the silhouette to labels (N,), of which -1 is no cluster."""
+    """Add centres, medoids and the silhouette to labels (N,); -1 stands for no cluster."""
     rows = np.flatnonzero(labels != NO_CLUSTER)
     if not len(rows):
         return Clustering(labels, np.empty((0, unit.shape[1]), np.float32), np.empty(0, np.int64), math.nan, curve)
@@ -254,7 +254,12 @@ def _describe(
 
 
 def _choose(
-    points: NDArray[Any], method: Method, metric: Metric, candidates: Sequence[int] | None, seed: int, sample: int
+    points: NDArray[np.floating],
+    method: Method,
+    metric: Metric,
+    candidates: Sequence[int] | None,
+    seed: int,
+    sample: int,
 ) -> ClusterCount:
     """Try numbers of clusters on a sample and take the one with the best silhouette."""
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
@@ -282,7 +287,7 @@ def _choose(
     return ClusterCount(best[0], tuple(curve))
 
 
-def _largest_first(labels: NDArray[Any]) -> NDArray[np.int32]:
+def _largest_first(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """Renumber so that sizes descend; among equal sizes the cluster with the lowest row comes first; -1 stays."""
     numbered = np.full(len(labels), NO_CLUSTER, np.int32)
     rows = np.flatnonzero(labels != NO_CLUSTER)

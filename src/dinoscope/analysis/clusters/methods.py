@@ -1,4 +1,4 @@
-"""The methods behind ``clusters``: from points and a number to labels, by k-means, Ward, a mixture, or HDBSCAN."""
+"""The methods behind ``cluster``: k-means, Ward, a mixture of Gaussians and HDBSCAN give each point a label."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,10 @@ _NEAR = 15  # neighbours with which a mixture's vectors are averaged
 _ALONE = threading.Lock()
 
 
-def fitter(points: NDArray[Any], method: Method, metric: Metric, seed: int) -> Callable[[int], NDArray[Any]]:
-    """Return what gives the labels (N,) for a number of clusters; what all numbers share is done once."""
+def fitter(
+    points: NDArray[np.floating], method: Method, metric: Metric, seed: int
+) -> Callable[[int], NDArray[np.integer]]:
+    """Return a function that gives the labels (N,) for a number of clusters; it does what all numbers share once."""
     if method == "ward":
         return _ward(points, seed)
     if method == "gmm":
@@ -36,8 +38,12 @@ def fitter(points: NDArray[Any], method: Method, metric: Metric, seed: int) -> C
     return lambda k: fit_kmeans(points, k, seed)
 
 
-def fit_kmeans(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[Any]:
-    """Return the k-means labels (N,), refusing fewer distinct vectors than clusters; of very many, fit a sample."""
+def fit_kmeans(unit: NDArray[np.floating], k: int, seed: int) -> NDArray[np.integer]:
+    """Return the k-means labels (N,); of very many rows, a sample is fitted.
+
+    Raises:
+        InputError: There are fewer distinct vectors than clusters.
+    """
     from sklearn.cluster import KMeans
 
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
@@ -48,7 +54,7 @@ def fit_kmeans(unit: NDArray[np.float32], k: int, seed: int) -> NDArray[Any]:
         fitted = KMeans(k, n_init=_STARTS, random_state=seed).fit(some)
         if len(np.unique(fitted.labels_)) < k:
             raise _too_few_distinct(k)
-        labels: NDArray[Any] = fitted.labels_ if some is unit else fitted.predict(unit)
+        labels: NDArray[np.integer] = fitted.labels_ if some is unit else fitted.predict(unit)
     return labels
 
 
@@ -75,26 +81,26 @@ def _too_few_distinct(k: int) -> InputError:
     )
 
 
-def fit_hdbscan(points: NDArray[Any]) -> NDArray[Any]:
+def fit_hdbscan(points: NDArray[np.floating]) -> NDArray[np.integer]:
     """Return HDBSCAN's labels (N,), -1 for no cluster."""
     from sklearn.cluster import HDBSCAN
 
     size = max(5, len(points) // 200)
     if len(points) < 2 * size:  # too few for two clusters, and HDBSCAN never finds one alone
         return np.full(len(points), NO_CLUSTER)
-    labels: NDArray[Any] = HDBSCAN(min_cluster_size=size, min_samples=5, copy=True).fit(points).labels_
+    labels: NDArray[np.integer] = HDBSCAN(min_cluster_size=size, min_samples=5, copy=True).fit(points).labels_
     return labels
 
 
-def _mixture(points: NDArray[Any], metric: Metric, seed: int) -> Callable[[int], NDArray[Any]]:
-    """Return what fits a mixture of so many Gaussians of one shape; of vectors, after an average with neighbours."""
+def _mixture(points: NDArray[np.floating], metric: Metric, seed: int) -> Callable[[int], NDArray[np.integer]]:
+    """Return a function that fits k Gaussians of one shape; vectors are first averaged with their neighbours."""
     near = min(_NEAR, len(points) // 10) if metric == "cosine" else 0  # of a few rows no tenth is alike
     smooth = _smoothed(points, near) if near else points
     centred = smooth - smooth.mean(axis=0, dtype=np.float64)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
     distinct = len(np.unique(points, axis=0))
 
-    def fit(k: int) -> NDArray[Any]:
+    def fit(k: int) -> NDArray[np.integer]:
         from sklearn.mixture import GaussianMixture
 
         if k > distinct:
@@ -105,22 +111,22 @@ def _mixture(points: NDArray[Any], metric: Metric, seed: int) -> Callable[[int],
         some /= max(float(some.std()), 1e-12)  # the floor under the variances is absolute
         model = GaussianMixture(k, covariance_type="tied", n_init=_STARTS, random_state=seed, reg_covar=1e-4)
         with _one_thread():
-            labels: NDArray[Any] = model.fit_predict(some)
+            labels: NDArray[np.integer] = model.fit_predict(some)
         return labels
 
     return fit
 
 
-def _smoothed(unit: NDArray[np.float32], near: int) -> NDArray[np.float32]:
+def _smoothed(unit: NDArray[np.floating], near: int) -> NDArray[np.floating]:
     """Add to each vector (N, D) the mean of its nearest neighbours: noise goes, groups draw together."""
     means = np.stack([unit[rows].mean(axis=0) for rows in neighbors(unit, near).indices])
-    sums: NDArray[np.float32] = unit + means
+    sums: NDArray[np.floating] = unit + means
     sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)  # opposites leave nothing
     return sums
 
 
-def _ward(points: NDArray[Any], seed: int) -> Callable[[int], NDArray[Any]]:
-    """Grow Ward's tree; return what cuts it into a number of clusters."""
+def _ward(points: NDArray[np.floating], seed: int) -> Callable[[int], NDArray[np.integer]]:
+    """Grow Ward's tree; return a function that cuts it into a number of clusters."""
     groups = np.arange(len(points)) if len(points) <= _SEEDS else _small_groups(points, seed)
     sizes = np.bincount(groups)
     centers = group_means(points, groups)
@@ -128,7 +134,7 @@ def _ward(points: NDArray[Any], seed: int) -> Callable[[int], NDArray[Any]]:
     merges = merges[np.argsort(heights, kind="stable")]
     distinct = len(np.unique(centers, axis=0))
 
-    def cut(k: int) -> NDArray[Any]:
+    def cut(k: int) -> NDArray[np.integer]:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -147,13 +153,13 @@ def _ward(points: NDArray[Any], seed: int) -> Callable[[int], NDArray[Any]]:
     return cut
 
 
-def _small_groups(points: NDArray[Any], seed: int) -> NDArray[Any]:
+def _small_groups(points: NDArray[np.floating], seed: int) -> NDArray[np.integer]:
     """Divide many rows into at most ``_SEEDS`` groups (N,) by a few rounds of k-means."""
     from sklearn.cluster import KMeans
 
     with _one_thread():  # fewer distinct rows are fewer groups
         fitted = KMeans(_SEEDS, init="random", n_init=1, max_iter=10, random_state=seed).fit(points)
-    groups: NDArray[Any] = np.unique(fitted.labels_, return_inverse=True)[1]
+    groups: NDArray[np.integer] = np.unique(fitted.labels_, return_inverse=True)[1]
     return groups
 
 
@@ -196,6 +202,6 @@ def _ward_merges(
     return merges, heights
 
 
-def group_means(points: NDArray[Any], codes: NDArray[Any]) -> NDArray[np.float64]:
+def group_means(points: NDArray[np.floating], codes: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return the mean of the rows of each code 0..k-1, (k, D)."""
     return np.stack([points[codes == code].mean(axis=0, dtype=np.float64) for code in range(codes.max() + 1)])

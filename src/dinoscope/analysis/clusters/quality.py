@@ -1,10 +1,9 @@
-"""How far to trust each cluster: cohesion, stability, purity, and what the same recipe finds where nothing is."""
+"""How far to trust each cluster: silhouette, stability, purity, and what the same recipe finds where nothing is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +20,7 @@ __all__ = [
     "Null",
     "agreement",
     "best_match",
-    "cohesion",
+    "cluster_silhouettes",
     "find_in_nulls",
     "judge",
     "purity",
@@ -41,7 +40,7 @@ class ClusterQuality:
 
     Attributes:
         sizes: Images (k,), int64.
-        cohesion: Mean cosine silhouette of the members (k,), see ``cohesion``.
+        cohesion: Mean cosine silhouette of the members (k,), see ``cluster_silhouettes``.
         stability: Mean Jaccard similarity over resamples (k,), see ``stability``; NaN where it was not asked for.
         purity: Share of the most common label (k,), see ``purity``; NaN where there are no labels.
         silhouette: Mean cosine silhouette of all members; NaN where it is not defined.
@@ -91,7 +90,7 @@ def judge(
         seed: Seed of the resamples.
 
     Raises:
-        InputError: See ``cohesion``, ``stability`` and ``purity``.
+        InputError: See ``cluster_silhouettes``, ``stability`` and ``purity``.
     """
     unit = l2_normalize(vectors)
     codes = _check_clusters(clusters, len(unit))
@@ -106,7 +105,7 @@ def judge(
     )
 
 
-def cohesion(vectors: ArrayLike, clusters: ArrayLike) -> NDArray[np.float64]:
+def cluster_silhouettes(vectors: ArrayLike, clusters: ArrayLike) -> NDArray[np.float64]:
     """Return the mean cosine silhouette of the members of each cluster (k,), -1 to 1, among all that have a cluster.
 
     Above 0 members are nearer to each other than to the next cluster. The mean similarity to the centre, the other
@@ -117,7 +116,7 @@ def cohesion(vectors: ArrayLike, clusters: ArrayLike) -> NDArray[np.float64]:
         clusters: Cluster of each row (N,), 0 or more, -1 for none.
 
     Returns:
-        The cohesion of clusters 0 to the largest number; NaN for one without members, and for all where a silhouette
+        The silhouette of clusters 0 to the largest number; NaN for one without members, and for all where a silhouette
         is not defined (fewer than 2 clusters, or each row its own).
 
     Raises:
@@ -151,7 +150,7 @@ def stability(
         The stability of clusters 0 to the largest number; NaN for one of which no member was ever drawn.
 
     Raises:
-        InputError: See ``cohesion``; or ``resamples``, ``sample`` or ``seed`` is out of range.
+        InputError: See ``cluster_silhouettes``; or ``resamples``, ``sample`` or ``seed`` is out of range.
     """
     unit = l2_normalize(vectors)
     codes = _check_clusters(clusters, len(unit))
@@ -275,11 +274,11 @@ def shuffled_features(vectors: ArrayLike, *, seed: int = 0) -> NDArray[np.float3
 def weak_clusters(quality: ClusterQuality, nulls: Sequence[ClusterQuality]) -> NDArray[np.bool_]:
     """Tell which clusters (k,) do no better than what the same recipe finds where there are no clusters.
 
-    A cluster is strong if its cohesion exceeds the 95th percentile of the cohesion of the nulls' clusters, taken
+    A cluster is strong if its silhouette exceeds the 95th percentile of that of the nulls' clusters, taken
     together, and, where it was measured, its stability exceeds their median and 0.5, below which Hennig (2007) calls a
-    cluster dissolved; else it is weak. Nulls in which nothing was found are beaten by any cohesion above 0.
+    cluster dissolved; else it is weak. Nulls in which nothing was found are beaten by any silhouette above 0.
 
-    The nulls have to be ``shuffled_features``: cohesion cannot be compared with that of pixels or of an untrained
+    The nulls have to be ``shuffled_features``: silhouettes cannot be compared with those of pixels or of an untrained
     network, whose vectors lie along few directions and so have larger silhouettes with worse clusters. For those ask
     ``best_match`` whether they find the same cluster.
 
@@ -363,7 +362,7 @@ def _means(scores: NDArray[np.float64], codes: NDArray[np.int64]) -> NDArray[np.
     return _divide(sums, sizes)
 
 
-def _divide(sums: NDArray[Any], counts: NDArray[Any]) -> NDArray[np.float64]:
+def _divide(sums: NDArray[np.number], counts: NDArray[np.number]) -> NDArray[np.float64]:
     quotient = np.full(len(sums), np.nan)
     np.divide(sums, counts, out=quotient, where=counts > 0)
     return quotient

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -112,7 +111,7 @@ def explain(
     k: int = 15,
     seed: int = 0,
 ) -> Explanation:
-    """Tell how far each property goes along with the neighbours, the map, the vectors, the labels and the clusters.
+    """Measure how far each property goes along with the neighbours, the map, the vectors, the labels and the clusters.
 
     That neighbours are alike in a property does not say that the model looks at it: it may go along with what the
     model sees. What is left of it within labels is a better hint.
@@ -212,7 +211,7 @@ def variance_share(vectors: ArrayLike, groups: list[NDArray[np.int64]]) -> float
 class _Spread:
     """Vectors about their mean, for ``variance_share`` of several groupings."""
 
-    def __init__(self, vectors: NDArray[Any]) -> None:
+    def __init__(self, vectors: NDArray[np.floating]) -> None:
         self._centred = vectors - vectors.mean(axis=0, dtype=np.float64).astype(vectors.dtype)
         self._total = float(np.einsum("nd,nd->", self._centred, self._centred, dtype=np.float64))
 
@@ -222,7 +221,8 @@ class _Spread:
         count = len(self._centred)
         rows = np.arange(count)
         member = hstack([csr_array((np.ones(count), (rows, each))) for each in groups], format="csr")
-        sums, share = member.T @ self._centred, np.asarray(member.mean(axis=0)).ravel()
+        sums = member.T @ self._centred
+        share = np.asarray(member.mean(axis=0), np.float64).ravel()
         gram = (member.T @ member).toarray() - count * np.outer(share, share)
         sizes, axes = np.linalg.eigh(gram)
         held = sizes > 1e-9 * max(float(sizes.max()), 1.0)
@@ -241,7 +241,7 @@ def _check_values(name: str, values: ArrayLike, count: int, width: int | None = 
     return array
 
 
-def _label_codes(labels: ArrayLike | None, count: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def _label_codes(labels: ArrayLike | None, count: int) -> tuple[NDArray[np.int64], NDArray[np.generic]]:
     """Return the number of each label (N,), -1 for none, and the labels."""
     given = np.full(count, None, object) if labels is None else np.asarray(labels, object)
     if given.shape != (count,):
@@ -254,7 +254,7 @@ def _label_codes(labels: ArrayLike | None, count: int) -> tuple[NDArray[np.int64
     return codes, names
 
 
-def _rank_scores(values: NDArray[Any]) -> NDArray[np.float64]:
+def _rank_scores(values: NDArray[np.number]) -> NDArray[np.float64]:
     """Return ranks, equal ones averaged, as numbers of mean 0 and variance 1."""
     from scipy.stats import rankdata
 
@@ -276,8 +276,8 @@ def _explained(
     name: str,
     scores: NDArray[np.float64],
     variance: float | None,
-    near: NDArray[Any],
-    nearby: NDArray[Any],
+    near: NDArray[np.integer],
+    nearby: NDArray[np.integer],
     points: NDArray[np.float64],
     codes: NDArray[np.int64],
 ) -> Explained:
@@ -302,7 +302,9 @@ def _explained(
     )
 
 
-def _of_labels(codes: NDArray[np.int64], vectors: NDArray[Any], near: NDArray[Any], nearby: NDArray[Any]) -> Explained:
+def _of_labels(
+    codes: NDArray[np.int64], vectors: NDArray[np.floating], near: NDArray[np.integer], nearby: NDArray[np.integer]
+) -> Explained:
     known = codes >= 0
     return Explained(
         name="label",
@@ -316,7 +318,7 @@ def _of_labels(codes: NDArray[np.int64], vectors: NDArray[Any], near: NDArray[An
     )
 
 
-def _alike(codes: NDArray[np.int64], near: NDArray[Any]) -> float:
+def _alike(codes: NDArray[np.int64], near: NDArray[np.integer]) -> float:
     """Return Moran's I of indicators of the labels (N, C) without making them: there may be thousands."""
     known = codes >= 0
     shares = np.bincount(codes[known]) / known.sum()
@@ -331,7 +333,7 @@ def _alike(codes: NDArray[np.int64], near: NDArray[Any]) -> float:
 
 
 def _guessed(
-    vectors: NDArray[Any], scores: list[NDArray[np.float64]], codes: NDArray[np.int64], k: int, seed: int
+    vectors: NDArray[np.floating], scores: list[NDArray[np.float64]], codes: NDArray[np.int64], k: int, seed: int
 ) -> tuple[float | None, float | None, float | None]:
     """Return how many labels properties and vectors name right, and the share of the most common one."""
     known = np.flatnonzero(codes >= 0)

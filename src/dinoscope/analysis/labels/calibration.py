@@ -34,10 +34,9 @@ class Calibration:
 
     def probabilities(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities (M, C) of shares of votes (M, C); rows sum to 1."""
-        scaled: NDArray[np.float64] = np.log(shares + self.floor) * self.power
-        np.exp(scaled - scaled.max(axis=1, keepdims=True), out=scaled)
-        scaled /= scaled.sum(axis=1, keepdims=True)
-        return scaled
+        from scipy.special import softmax
+
+        return np.asarray(softmax(np.log(shares + self.floor) * self.power, axis=1))
 
 
 def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibration:
@@ -79,7 +78,7 @@ def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Cal
         loss,
         np.log([0.01, 1.0]),
         method="Nelder-Mead",
-        bounds=np.log(_BOUNDS),
+        bounds=np.log(_BOUNDS).tolist(),
         options={"xatol": 1e-3, "fatol": 1e-7, "maxiter": 200},
     )
     floor, power = np.exp(found.x).tolist()

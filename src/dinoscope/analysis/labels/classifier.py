@@ -1,4 +1,4 @@
-"""Names for new images that a person can trust: calibrated, with the set that holds the truth, or "unknown".
+"""Names for new images that a person can trust: calibrated, with a prediction set, or "unknown".
 
 Everything is learnt from the labelled images themselves by leave-one-out: each is named by the others as a new image
 would be, and what happens then says how far the votes, and an answer at all, can be trusted. Adding one image to many
@@ -8,21 +8,22 @@ of Vovk 2015 and Barber et al. 2021 on cross-conformal prediction and the jackkn
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.labels.conformal import _ROUNDING, Judgement, fit_rules, strangeness
+from dinoscope.analysis.labels.conformal import _ROUNDING, Judgement, fit_rules, nonconformity
 from dinoscope.analysis.labels.voting import Votes, label_votes
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["Classifier", "Verdict", "Voter", "known_labels", "sample_rows"]
+__all__ = ["Classifier", "Label", "Verdict", "Voter", "known_labels", "sample_rows"]
 
+Label = int | str
 _SAMPLE, _CELLS = 20_000, 20_000_000  # most left-out images to learn from; fewer where the labels are very many
 _MEMBERS = 5  # nearest members that stand for a label
 
@@ -32,7 +33,7 @@ class Voter:
     """A neighbour with a vote: its position among the vectors given, label, and cosine similarity to the image."""
 
     position: int
-    label: Any
+    label: Label
     similarity: float
 
 
@@ -44,20 +45,32 @@ class Verdict:
         label: The label with the most votes; where ``unknown``, merely the nearest one.
         probability: Calibrated probability of that label, for an image of the known kind.
         unknown: Whether the image lies too far from everything to be named.
-        familiarity: Share of the labelled images that lie at least as far out, above 0 to 1.
+        p_value: Share of the labelled images that lie at least as far out, above 0 to 1; see ``p_values``.
         percentile: Share of the label's own images that lie nearer to the others of it than this one does, 0 to 100;
             NaN where the label has one image.
-        label_set: The labels that hold the truth at the level asked for, the most probable first.
+        prediction_set: The labels that hold the truth with the coverage asked for, the most probable first.
         voters: The neighbours that decided, nearest first.
     """
 
-    label: Any
+    label: Label
     probability: float
     unknown: bool
-    familiarity: float
+    p_value: float
     percentile: float
-    label_set: tuple[Any, ...]
+    prediction_set: tuple[Label, ...]
     voters: tuple[Voter, ...]
+
+    @property
+    def familiarity(self) -> float:
+        """The former name of ``p_value``."""
+        warnings.warn("Verdict.familiarity is now p_value", DeprecationWarning, stacklevel=2)
+        return self.p_value
+
+    @property
+    def label_set(self) -> tuple[Label, ...]:
+        """The former name of ``prediction_set``."""
+        warnings.warn("Verdict.label_set is now prediction_set", DeprecationWarning, stacklevel=2)
+        return self.prediction_set
 
 
 class Classifier:
@@ -69,7 +82,7 @@ class Classifier:
         names: The C labels, sorted.
         graph: Their neighbour graph.
         rules: What they taught by leave-one-out.
-        set_level: Share of sets of labels that are to hold the truth.
+        coverage: Share of prediction sets that are to hold the truth.
     """
 
     def __init__(
@@ -79,8 +92,8 @@ class Classifier:
         *,
         k: int = 20,
         temperature: float = 0.07,
-        set_level: float = 0.9,
-        refuse: float = 0.05,
+        coverage: float = 0.9,
+        abstain: float = 0.05,
         graph: NeighborGraph | None = None,
     ) -> None:
         """Learn from labelled vectors.
@@ -90,8 +103,8 @@ class Classifier:
             labels: Integers or strings (N,); None for an image without a label, which has no vote.
             k: Voters.
             temperature: See ``knn_predict``.
-            set_level: Share of sets of labels that are to hold the truth.
-            refuse: Share of images of the known kind that may be called unknown.
+            coverage: Share of prediction sets that are to hold the truth.
+            abstain: Share of images of the known kind that may be called unknown.
             graph: Neighbour graph of the labelled vectors, ``k`` or more, where there is one already.
 
         Raises:
@@ -104,22 +117,22 @@ class Classifier:
                 f"classification needs at least 2 images with a label, got {len(self.positions)} of {len(array)}; "
                 "label some more"
             )
-        self.k, self.temperature, self.set_level = check_count(k, "k"), temperature, set_level
+        self.k, self.temperature, self.coverage = check_count(k, "k"), temperature, coverage
         self._vectors = array[self.positions]
         self.graph = graph if graph is not None else neighbors(self._vectors, k)
         self.names, self._codes = np.unique(self.labels, return_inverse=True)
         # Of a label with few images, the 20th neighbour is another label's, and says nothing of what is unknown.
         self._near = max(1, min(k, int(np.median(np.bincount(self._codes))) // 2))
-        self._crowding = strangeness(self.graph, np.zeros(len(self.labels)), self._near)
+        self._crowding = nonconformity(self.graph, np.zeros(len(self.labels)), self._near)
         left_out = sample_rows(len(self.labels), len(self.names))
-        votes, strange = self.ask(NeighborGraph(self.graph.indices[left_out], self.graph.similarities[left_out]))
-        self.rules = fit_rules(votes, self._codes[left_out], strange, set_level=set_level, refuse=refuse)
+        votes, scores = self.ask(NeighborGraph(self.graph.indices[left_out], self.graph.similarities[left_out]))
+        self.rules = fit_rules(votes, self._codes[left_out], scores, coverage=coverage, abstain=abstain)
         self._members: dict[int, tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
 
     def ask(self, graph: NeighborGraph) -> tuple[Votes, NDArray[np.float64]]:
-        """Return the votes on rows with these labelled neighbours, and the rows' strangeness (M,)."""
+        """Return the votes on rows with these labelled neighbours, and the rows' nonconformity (M,)."""
         votes = label_votes(graph, self._codes, k=self.k, temperature=self.temperature)  # texts take ten times as long
-        return replace(votes, names=self.names), strangeness(graph, self._crowding, self._near)
+        return replace(votes, names=self.names), nonconformity(graph, self._crowding, self._near)
 
     def classify(self, queries: ArrayLike) -> list[Verdict]:
         """Name vectors (M, D) of new images.
@@ -158,7 +171,7 @@ class Classifier:
         return np.minimum(np.searchsorted(self.positions, positions), len(self.positions) - 1)
 
     def verdicts(
-        self, graph: NeighborGraph, queries: NDArray[Any], own: NDArray[np.intp] | None = None
+        self, graph: NeighborGraph, queries: NDArray[np.floating], own: NDArray[np.intp] | None = None
     ) -> list[Verdict]:
         """Return the verdicts on unit vectors (M, D) whose labelled neighbours are known already.
 
@@ -167,8 +180,8 @@ class Classifier:
             queries: The vectors.
             own: Number of the label of each that is labelled itself (M,), -1 for the others, which all are by default.
         """
-        votes, strange = self.ask(graph)
-        judgement = self.rules.judge(votes, strange)
+        votes, scores = self.ask(graph)
+        judgement = self.rules.judge(votes, scores)
         percentiles = self._percentiles(queries, votes.winners, np.full(len(graph), -1) if own is None else own)
         return [
             self._verdict(graph, judgement, row, winner, percentile)
@@ -183,13 +196,15 @@ class Classifier:
             label=self.names[winner].item(),
             probability=float(chances[winner]),
             unknown=bool(judgement.unknown[row]),
-            familiarity=float(judgement.familiarity[row]),
+            p_value=float(judgement.p_values[row]),
             percentile=percentile,
-            label_set=tuple(self.names[code].item() for code in ranked),
+            prediction_set=tuple(self.names[code].item() for code in ranked),
             voters=tuple(Voter(int(self.positions[i]), self.labels[i].item(), float(s)) for i, s in voters),
         )
 
-    def _percentiles(self, queries: NDArray[Any], winners: NDArray[np.intp], own: NDArray[np.intp]) -> list[float]:
+    def _percentiles(
+        self, queries: NDArray[np.floating], winners: NDArray[np.intp], own: NDArray[np.intp]
+    ) -> list[float]:
         """Return how far out each query lies among the members of its label, in percent."""
         out = np.full(len(queries), np.nan)
         for code in np.unique(winners).tolist():
@@ -210,7 +225,7 @@ class Classifier:
         return found
 
 
-def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[Any]]:
+def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[np.generic]]:
     """Return the positions of the items that have a label (n,) and their labels (n,); None is no label.
 
     Raises:

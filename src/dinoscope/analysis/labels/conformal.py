@@ -1,4 +1,4 @@
-"""Conformal prediction: sets that hold the truth at a rate, and p-values of strangers."""
+"""Conformal prediction: sets of labels that hold the truth at a rate, and p-values that tell what is unknown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dinoscope.analysis.labels.voting import Votes
 from dinoscope.analysis.neighbors import NeighborGraph
 from dinoscope.errors import InputError
 
-__all__ = ["Judgement", "Rules", "conformal_quantile", "familiarity", "fit_rules", "strangeness"]
+__all__ = ["Judgement", "Rules", "conformal_quantile", "fit_rules", "nonconformity", "p_values"]
 
 _ROUNDING = 1e-6  # cosine distances below it are rounding errors
 _DENSITY = 0.25  # how far the crowding around the neighbours counts
@@ -38,24 +38,24 @@ def conformal_quantile(scores: ArrayLike, level: float) -> float:
     return float(ordered[rank - 1]) if rank <= len(ordered) else float("inf")
 
 
-def familiarity(known: ArrayLike, strange: ArrayLike) -> NDArray[np.float64]:
-    """Return what share of known images is at least as strange, the image itself included.
+def p_values(known: ArrayLike, scores: ArrayLike) -> NDArray[np.float64]:
+    """Return the conformal p-value of each image (M,), above 0 to 1.
 
-    It is the conformal p-value of Bates et al. 2023 (arXiv:2104.08279): of images of the known kind at most a share a
-    gets a or less.
+    It is the share of known images that score at least as high, the image itself included (Bates et al. 2023,
+    arXiv:2104.08279). Of images of the known kind at most a share a gets a p-value of a or less.
 
     Args:
-        known: Strangeness of known images (N,).
-        strange: Strangeness of the images asked about (M,).
+        known: Nonconformity of known images (N,).
+        scores: Nonconformity of the images asked about (M,).
     """
     ordered = np.sort(np.asarray(known, np.float64))
-    below = np.searchsorted(ordered, np.asarray(strange, np.float64), side="left")
+    below = np.searchsorted(ordered, np.asarray(scores, np.float64), side="left")
     share: NDArray[np.float64] = (1 + len(ordered) - below) / (len(ordered) + 1)
     return share
 
 
-def strangeness(graph: NeighborGraph, crowding: NDArray[np.float64], k: int = 20) -> NDArray[np.float64]:
-    """Score how far rows lie from everything: the higher, the stranger.
+def nonconformity(graph: NeighborGraph, crowding: NDArray[np.float64], k: int = 20) -> NDArray[np.float64]:
+    """Score how far rows lie from everything (M,): the higher, the stranger.
 
     It is log(d) - mean of log(d') / 4, d being the mean cosine distance to the ``k`` nearest (after Sun et al. 2022,
     arXiv:2204.06507) and d' the same of each of them: a distance counts for more where images lie close together. The
@@ -78,67 +78,67 @@ class Judgement:
 
     Attributes:
         probabilities: Probability of each label (M, C).
-        sets: Which labels belong to the image's set (M, C), the winner always.
-        familiarity: See ``familiarity`` (M,).
-        unknown: Whether to refuse an answer (M,).
+        sets: Which labels belong to the prediction set of each image (M, C), the winner always.
+        p_values: See ``p_values`` (M,).
+        unknown: Whether the rules abstain from an answer (M,).
     """
 
     probabilities: NDArray[np.float64]
     sets: NDArray[np.bool_]
-    familiarity: NDArray[np.float64]
+    p_values: NDArray[np.float64]
     unknown: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What left-out images taught.
+    """How to judge an image, learnt from left-out images.
 
     Attributes:
         calibration: From votes to probabilities.
         least: A label belongs to the set from this probability on; minus infinity where all do.
-        known: Strangeness of the left-out images (N,).
-        refuse: Share of known images that may be refused.
+        known: Nonconformity of the left-out images (N,), ascending.
+        abstain: Share of images of the known kind that may be called unknown.
     """
 
     calibration: Calibration
     least: float
     known: NDArray[np.float64] = field(repr=False)
-    refuse: float
+    abstain: float
 
-    def judge(self, votes: Votes, strange: NDArray[np.float64]) -> Judgement:
-        """Judge images by their votes and their strangeness (M,)."""
+    def judge(self, votes: Votes, scores: NDArray[np.float64]) -> Judgement:
+        """Judge images by their votes and their nonconformity (M,)."""
         probabilities = self.calibration.probabilities(votes.shares)
         sets = probabilities >= self.least
         sets[np.arange(len(sets)), votes.winners] = True
-        known = familiarity(self.known, strange)
-        return Judgement(probabilities, sets, known, known <= self.refuse)
+        likely = p_values(self.known, scores)
+        return Judgement(probabilities, sets, likely, likely <= self.abstain)
 
 
 def fit_rules(
-    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], *, set_level: float = 0.9, refuse: float = 0.05
+    votes: Votes, truth: NDArray[np.intp], scores: NDArray[np.float64], *, coverage: float = 0.9, abstain: float = 0.05
 ) -> Rules:
     """Learn from left-out images how to judge new ones.
 
-    The set of labels is the conformal one with the least mean size (LAC, Sadinle et al. 2019): all labels that are
+    The prediction set is the conformal one with the least mean size (LAC, Sadinle et al. 2019): all labels that are
     probable enough. The winner is always in it, also while learning: its score is 0, another label's is one minus
-    its probability. Where winners alone are right more often than ``set_level``, sets of one are what is asked for.
+    its probability. Where winners alone are right more often than ``coverage``, sets of one are what is asked for.
 
     Args:
         votes: Votes on N left-out images.
-        truth: Number of their true labels (N,); -1 for a label that nobody can vote for.
-        strange: Their strangeness (N,).
-        set_level: Share of sets that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
+        truth: Number of their true labels (N,); -1 for a label that no other image has.
+        scores: Their nonconformity (N,).
+        coverage: Share of prediction sets that are to hold the truth.
+        abstain: Share of images of the known kind that may be called unknown.
 
     Raises:
         InputError: A level is out of range, or the arrays do not fit each other.
     """
-    if not 0 <= refuse < 1:
-        raise InputError(f"refuse must be at least 0 and below 1, got {refuse!r}; 0.05 is usual, 0 refuses nothing")
+    if not 0 <= abstain < 1:
+        raise InputError(f"abstain must be at least 0 and below 1, got {abstain!r}; 0.05 is usual, 0 names every image")
     nameable = truth >= 0
     calibration = fit_calibration(votes.shares[nameable], truth[nameable])
     probability = calibration.probabilities(votes.shares)[np.arange(len(truth)), truth]
-    scores = np.where(truth == votes.winners, 0.0, np.where(nameable, 1 - probability, np.inf))
+    of_truth = np.where(truth == votes.winners, 0.0, np.where(nameable, 1 - probability, np.inf))
     # Half a rounding error to the safe side: the label that sets the limit is itself in.
-    least = 1 - conformal_quantile(scores, set_level) - 1e-12
-    return Rules(calibration, least, np.sort(strange), refuse)
+    least = 1 - conformal_quantile(of_truth, coverage) - 1e-12
+    return Rules(calibration, least, np.sort(scores), abstain)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,9 @@ from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbo
 from dinoscope.base.checks import check_count, check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = [
     "MOST_COUNTED",
@@ -103,7 +107,7 @@ class Reliability:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What became of images whose label is known when their neighbours named them.
+    """How well neighbours name images whose label is known.
 
     Attributes:
         method: "test": the training images name the test images; or "leave-one-out".
@@ -119,16 +123,16 @@ class Evaluation:
         calibrated: Reliability of the calibrated probabilities.
         log_loss_votes: Logarithmic loss of the votes, natural logarithm, probabilities below 1e-15 counted as that.
         log_loss: The same of the calibrated probabilities.
-        set_level: Share of sets that was to hold the truth.
+        set_level: Share of prediction sets that was to hold the truth.
         coverage: Share that does.
-        set_size: Mean number of labels in a set.
+        set_size: Mean number of labels in a prediction set.
         refused: Share of the images that would be called unknown.
         sweep: Accuracy by voters and temperature.
     """
 
     method: str
     positions: NDArray[np.intp]
-    names: NDArray[Any]
+    names: NDArray[np.generic]
     counts: NDArray[np.int64]
     accuracy: float
     interval: tuple[float, float]
@@ -190,11 +194,8 @@ def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> flo
     return _mean_loss(_of_truth(probabilities, truth))
 
 
-def label_scores(counts: Any, names: ArrayLike) -> tuple[LabelScore, ...]:
-    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows.
-
-    The matrix may be an array of SciPy's sparse ones.
-    """
+def label_scores(counts: NDArray[np.int64] | csr_array, names: ArrayLike) -> tuple[LabelScore, ...]:
+    """Return precision and recall of each label from the confusion matrix (C, C), true labels in the rows."""
     hits = counts.diagonal()
     with np.errstate(invalid="ignore"):
         precision, recall = hits / counts.sum(axis=0), hits / counts.sum(axis=1)
@@ -205,7 +206,10 @@ def label_scores(counts: Any, names: ArrayLike) -> tuple[LabelScore, ...]:
 
 
 def confusions(
-    truth: NDArray[Any], given: NDArray[Any], probabilities: NDArray[np.float64], positions: NDArray[np.intp]
+    truth: NDArray[np.generic],
+    given: NDArray[np.generic],
+    probabilities: NDArray[np.float64],
+    positions: NDArray[np.intp],
 ) -> tuple[Confusion, ...]:
     """Return the pairs of labels that are mixed up, the most frequent first.
 
@@ -235,15 +239,15 @@ def evaluate(
     *,
     k: int = 20,
     temperature: float = 0.07,
-    set_level: float = 0.9,
-    refuse: float = 0.05,
+    coverage: float = 0.9,
+    abstain: float = 0.05,
     graph: NeighborGraph | None = None,
 ) -> Evaluation:
     """Name images whose label is known by their neighbours, and count.
 
-    With references, these alone vote and everything is learnt from them. Without, each image is left out in turn;
-    calibration, sets and refusals of either half of the images are then learnt from the other half, so that nothing
-    is judged by what it taught.
+    With references, these alone vote and everything is learnt from them. Without, each image is left out in turn; then
+    calibration, prediction sets and abstentions of either half of the images are learnt from the other half, so that
+    nothing is judged by what it taught.
 
     Args:
         vectors: Array (N, D).
@@ -252,8 +256,8 @@ def evaluate(
             leave-one-out.
         k: Voters.
         temperature: See ``knn_predict``.
-        set_level: Share of sets of labels that are to hold the truth.
-        refuse: Share of images of the known kind that may be called unknown.
+        coverage: Share of prediction sets that are to hold the truth.
+        abstain: Share of images of the known kind that may be called unknown.
         graph: Neighbour graph of the labelled vectors, where there is one already; for leave-one-out.
 
     Raises:
@@ -261,17 +265,17 @@ def evaluate(
     """
     array = check_vectors(vectors)
     positions, names = known_labels(labels, len(array))
-    settings: dict[str, Any] = {"k": k, "temperature": temperature, "set_level": set_level, "refuse": refuse}
+    make = partial(Classifier, k=k, temperature=temperature, coverage=coverage, abstain=abstain)
     if is_reference is None:
         if len(positions) < 4:
             raise InputError(f"an evaluation needs at least 4 images with a label, got {len(positions)}; label some")
         wide = graph if graph is not None else neighbors(array[positions], max(*_KS, k))
-        classifier = Classifier(array, labels, graph=wide, **settings)
+        classifier = make(array, labels, graph=wide)
         asked = sample_rows(len(positions), len(classifier.names))
         nearest = NeighborGraph(wide.indices[asked], wide.similarities[asked])
-        votes, strange = classifier.ask(nearest)
+        votes, scores = classifier.ask(nearest)
         truth = _numbers(names[asked], classifier.names)
-        judgement = _judge_by_halves(votes, truth, strange, set_level, refuse)
+        judgement = _judge_by_halves(votes, truth, scores, coverage, abstain)
         outcome = _outcome(votes, judgement, truth)
         return _summarise("leave-one-out", positions[asked], names[asked], classifier, nearest, outcome)
     mask = np.asarray(is_reference)
@@ -284,28 +288,28 @@ def evaluate(
             f"{len(votes_for)} and {len(named)}; mark others as reference"
         )
     own = names[mask[positions]]
-    classifier = Classifier(array[votes_for], own, **settings)
+    classifier = make(array[votes_for], own)
     nearest = query_neighbors(array[votes_for], array[named], max(*_KS, k))
     truth = _numbers(names[~mask[positions]], classifier.names)
     parts = []
     for rows in _blocks(len(named), len(classifier.names)):
-        votes, strange = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
-        parts.append(_outcome(votes, classifier.rules.judge(votes, strange), truth[rows]))
+        votes, scores = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
+        parts.append(_outcome(votes, classifier.rules.judge(votes, scores), truth[rows]))
     outcome = _Outcome(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Outcome)))
     return _summarise("test", named, names[~mask[positions]], classifier, nearest, outcome)
 
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What an evaluation has to know of each image (M,); votes on every label would be M x C numbers."""
+    """What an evaluation needs of each image (M,); votes on every label would be M x C numbers."""
 
-    truth: NDArray[np.intp]  # -1 for a label that nobody can vote for
+    truth: NDArray[np.intp]  # -1 for a label that no reference has
     winners: NDArray[np.intp]
     share: NDArray[np.float64]  # of the votes, for the winner
     sure: NDArray[np.float64]  # probability of the winner
     own_share: NDArray[np.float64]  # of the truth
     own: NDArray[np.float64]
-    held: NDArray[np.bool_]  # the truth, by the set
+    held: NDArray[np.bool_]  # whether the prediction set holds the truth
     set_size: NDArray[np.int64]
     unknown: NDArray[np.bool_]
 
@@ -319,15 +323,15 @@ def _outcome(votes: Votes, judgement: Judgement, truth: NDArray[np.intp]) -> _Ou
         judgement.probabilities[at_winner],
         _of_truth(votes.shares, truth),
         _of_truth(judgement.probabilities, truth),
-        _of_truth(judgement.sets, truth) > 0,
+        (truth >= 0) & judgement.sets[np.arange(len(truth)), truth],
         judgement.sets.sum(axis=1),
         judgement.unknown,
     )
 
 
-def _of_truth(values: NDArray[Any], truth: NDArray[np.intp]) -> NDArray[Any]:
-    """Return what is said of the true label of each row (M,), 0 where nobody can vote for it."""
-    return np.where(truth >= 0, values[np.arange(len(truth)), truth], 0)
+def _of_truth(values: NDArray[np.float64], truth: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the value of the true label of each row (M,), 0 where no reference has that label."""
+    return np.where(truth >= 0, values[np.arange(len(truth)), truth], 0.0)
 
 
 def _mean_loss(own: NDArray[np.float64]) -> float:
@@ -338,21 +342,21 @@ def _blocks(count: int, labels: int) -> list[slice]:
     return row_blocks(count, max(1, _CELLS // labels))
 
 
-def _numbers(labels: NDArray[Any], names: NDArray[Any]) -> NDArray[np.intp]:
+def _numbers(labels: NDArray[np.generic], names: NDArray[np.generic]) -> NDArray[np.intp]:
     """Return the number of each label among sorted names, -1 where it is not among them."""
     place = np.minimum(np.searchsorted(names, labels), len(names) - 1)
     return np.where(names[place] == labels, place, -1)
 
 
 def _judge_by_halves(
-    votes: Votes, truth: NDArray[np.intp], strange: NDArray[np.float64], set_level: float, refuse: float
+    votes: Votes, truth: NDArray[np.intp], scores: NDArray[np.float64], coverage: float, abstain: float
 ) -> Judgement:
     """Judge each half of left-out images, drawn at random, by the rules that the other half taught."""
     first = np.random.default_rng(0).permutation(len(votes)) % 2 == 0
     parts = []
     for half in (first, ~first):
-        rules = fit_rules(votes.take(~half), truth[~half], strange[~half], set_level=set_level, refuse=refuse)
-        parts.append(rules.judge(votes.take(half), strange[half]))
+        rules = fit_rules(votes.take(~half), truth[~half], scores[~half], coverage=coverage, abstain=abstain)
+        parts.append(rules.judge(votes.take(half), scores[half]))
     back = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
     return Judgement(
         *(np.concatenate([getattr(part, name) for part in parts])[back] for name in Judgement.__dataclass_fields__)
@@ -362,7 +366,7 @@ def _judge_by_halves(
 def _summarise(
     method: str,
     positions: NDArray[np.intp],
-    labels: NDArray[Any],
+    labels: NDArray[np.generic],
     classifier: Classifier,
     graph: NeighborGraph,
     outcome: _Outcome,
@@ -387,7 +391,7 @@ def _summarise(
         calibrated=reliability(np.minimum(outcome.sure, 1), right),
         log_loss_votes=_mean_loss(outcome.own_share),
         log_loss=_mean_loss(outcome.own),
-        set_level=classifier.set_level,
+        set_level=classifier.coverage,
         coverage=float(outcome.held.mean()),
         set_size=float(outcome.set_size.mean()),
         refused=float(outcome.unknown.mean()),

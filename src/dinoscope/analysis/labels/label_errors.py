@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,8 +39,8 @@ class LabelErrors:
     """
 
     positions: NDArray[np.int64]
-    given: NDArray[Any]
-    suggested: NDArray[Any]
+    given: NDArray[np.generic]
+    suggested: NDArray[np.generic]
     probabilities: NDArray[np.float64]
     scores: NDArray[np.float64]
     neighbors: NDArray[np.int64]
@@ -72,7 +71,7 @@ class SelfTest:
 
 
 def vote_shares(
-    graph: NeighborGraph, codes: NDArray[Any], *, k: int = 30
+    graph: NeighborGraph, codes: NDArray[np.intp], *, k: int = 30
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Return the votes of the ``k`` nearest; weights as in ``knn_predict``.
 
@@ -174,7 +173,12 @@ def self_test(
 
 
 def _clear_pairs(
-    graph: NeighborGraph, codes: NDArray[Any], classes: int, doubtful: NDArray[np.int64], k: int, pairs: NDArray[Any]
+    graph: NeighborGraph,
+    codes: NDArray[np.intp],
+    classes: int,
+    doubtful: NDArray[np.int64],
+    k: int,
+    pairs: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Tell which pairs of classes (2, M), given and suggested, are of those whose first hardly votes for the second.
 
@@ -195,7 +199,7 @@ def _clear_pairs(
     return clear
 
 
-def _classes(graph: NeighborGraph, labels: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+def _classes(graph: NeighborGraph, labels: ArrayLike) -> tuple[NDArray[np.generic], NDArray[np.intp]]:
     names, codes = np.unique(check_labels(labels, len(graph)), return_inverse=True)
     if len(names) < 2:
         raise InputError(f"labels must be of two classes or more, got {len(names)}; with one none can be wrong")
@@ -203,7 +207,7 @@ def _classes(graph: NeighborGraph, labels: ArrayLike) -> tuple[NDArray[Any], NDA
 
 
 def _suspects(
-    graph: NeighborGraph, codes: NDArray[Any], classes: int, k: int
+    graph: NeighborGraph, codes: NDArray[np.intp], classes: int, k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return positions, suggested classes, their shares and scores of the doubtful, most doubtful first."""
     row, named, share = vote_shares(graph, codes, k=k)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +27,7 @@ class KNNPrediction:
         scores: Its share of the votes (M,), float64, above 0 to 1.
     """
 
-    labels: NDArray[Any]
+    labels: NDArray[np.generic]
     scores: NDArray[np.float64]
 
 
@@ -42,7 +41,7 @@ class Votes:
         winners: Number of the winning label (M,), as ``knn_predict`` names it.
     """
 
-    names: NDArray[Any]
+    names: NDArray[np.generic]
     shares: NDArray[np.float64]
     winners: NDArray[np.intp]
 
@@ -150,7 +149,7 @@ def knn_accuracy_split(vectors: ArrayLike, labels: ArrayLike, is_reference: Arra
 
 def _voters(
     graph: NeighborGraph, labels: ArrayLike, k: int, temperature: float
-) -> tuple[NDArray[Any], NDArray[np.intp], NeighborGraph]:
+) -> tuple[NDArray[np.generic], NDArray[np.intp], NeighborGraph]:
     """Check what a vote needs; return the labels' names, the number of each one's label, and who votes."""
     names, codes = np.unique(check_labels(labels), return_inverse=True)
     check_count(k, "k")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,12 +82,12 @@ def umap(
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
     graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
-    settings = {"n_components": n_components, "min_dist": min_dist, "random_state": seed, "metric": "cosine"}
+    settings: dict[str, object] = {"min_dist": min_dist, "random_state": seed, "metric": "cosine"}
     if epochs is not None:
         settings["n_epochs"] = epochs
     if count > _SPECTRAL or _is_degenerate(unit, graph, n_components):
         settings["init"] = _principal_start(unit, n_components, seed)
-    layout = (_fastumap if engine == "fastumap" else _umap_learn)(unit, graph, settings)
+    layout = (_fastumap if engine == "fastumap" else _umap_learn)(unit, graph, n_components, settings)
     return np.ascontiguousarray(layout, dtype=np.float32)
 
 
@@ -215,7 +216,7 @@ def _check(vectors: ArrayLike, graph: NeighborGraph | None, n_components: int, s
     return l2_normalize(array)
 
 
-def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64]) -> NDArray[Any]:
+def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64]) -> NDArray[np.floating]:
     """Run openTSNE from the graph: its own neighbour search never starts."""
     try:
         from openTSNE import TSNE, affinity, nearest_neighbors
@@ -232,21 +233,24 @@ def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64
     return np.asarray(model.fit(affinities=affinities, initialization=start))
 
 
-def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[str, Any]) -> NDArray[Any]:
+def _fastumap(
+    unit: NDArray[np.float32], graph: NeighborGraph, n_components: int, settings: dict[str, object]
+) -> NDArray[np.floating]:
     """Run fastumap 0.2 from the graph, or 0.1, which has no place for one, from the vectors."""
     from fastumap import umap_project
 
-    dimensions = settings.pop("n_components")
     if "precomputed_knn" in inspect.signature(umap_project).parameters:
         settings["precomputed_knn"] = _with_self(graph)
-        unit = unit[:, :dimensions]  # with a graph it reads no vectors, and a million in float64 take 3 GB
-    elif dimensions not in (2, 3):
-        raise InputError(f"n_components must be 2 or 3 with fastumap 0.1, got {dimensions}; use engine='umap-learn'")
-    layout: NDArray[Any] = umap_project(unit.astype(np.float64), dimensions, n_neighbors=graph.k + 1, **settings)
-    return layout
+        unit = unit[:, :n_components]  # with a graph it reads no vectors, and a million in float64 take 3 GB
+    elif n_components not in (2, 3):
+        raise InputError(f"n_components must be 2 or 3 with fastumap 0.1, got {n_components}; use engine='umap-learn'")
+    project: Callable[..., NDArray[np.float64]] = umap_project  # 0.1 and 0.2 take different arguments
+    return project(unit.astype(np.float64), n_components, n_neighbors=graph.k + 1, **settings)
 
 
-def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[str, Any]) -> NDArray[Any]:
+def _umap_learn(
+    unit: NDArray[np.float32], graph: NeighborGraph, n_components: int, settings: dict[str, object]
+) -> NDArray[np.floating]:
     """Run umap-learn from the graph."""
     try:
         from umap import UMAP
@@ -257,11 +261,12 @@ def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, settings: dict[
 
     size = min(graph.k + 1, len(unit) - 1)  # its own upper limit
     known = tuple(part[:, :size] for part in _with_self(graph))
-    model = UMAP(n_neighbors=size, precomputed_knn=known, n_jobs=1, **settings)  # a seed allows one thread only
+    settings |= {"n_neighbors": size, "n_components": n_components}
+    model = UMAP(precomputed_knn=known, n_jobs=1, **settings)  # a seed allows one thread only
     with warnings.catch_warnings():
         # It says that new points cannot be placed without its own search index; none are.
         warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
-        layout: NDArray[Any] = model.fit_transform(unit)
+        layout: NDArray[np.floating] = model.fit_transform(unit)
     return layout
 
 
@@ -292,7 +297,7 @@ def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components
         return True
     starts = np.arange(len(graph) + 1) * graph.k
     links = csr_array((np.ones(starts[-1], np.int8), graph.indices.ravel(), starts), shape=(len(unit), len(unit)))
-    return bool(connected_components(links, directed=False, return_labels=False) > 1)
+    return bool(connected_components(links, directed=False)[0] > 1)
 
 
 def _principal_start(unit: NDArray[np.float32], n_components: int, seed: int) -> NDArray[np.float64]:
@@ -324,7 +329,7 @@ def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArr
     return mean, axes * np.where(largest < 0, -1.0, 1.0)
 
 
-def _project(new: NDArray[np.float32], unit: NDArray[np.float32], points: NDArray[Any]) -> NDArray[np.float32]:
+def _project(new: NDArray[np.float32], unit: NDArray[np.float32], points: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return new unit vectors on the axes of a map by ``pca``, after making sure that it is one."""
     mean, axes = _principal_axes(unit, min(points.shape[1], unit.shape[1]))
     if axes.shape[1] < points.shape[1] or not all(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,9 +34,9 @@ class ImageTrust:
 
     Attributes:
         kept: Share of the image's k nearest neighbours that are among its k nearest on the map (N,), 0 to 1.
-        torn: How far away the map puts its true neighbours (N,): 1 less the image's own continuity; 0 is best. NaN
+        torn: How far away the map puts its true neighbours (N,): 1 minus the image's own continuity; 0 is best. NaN
             for an image that was not judged.
-        glued: How strange its neighbours on the map are (N,): 1 less its own trustworthiness; NaN as above.
+        glued: How strange its neighbours on the map are (N,): 1 minus its own trustworthiness; NaN as above.
         lost: Which of its k nearest in the graph the map took away (N, k).
         nearby: Positions of its k nearest on the map (N, k), the nearest first.
         gained: Which of those are none of its true neighbours (N, k): as many a row as in ``lost``.
@@ -214,7 +213,9 @@ def map_difference(first: ArrayLike, second: ArrayLike) -> float:
     return float(max(0.0, 1 - alike**2))
 
 
-def _judge(unit: NDArray[np.float32], points: NDArray[Any], graph: NeighborGraph, rows: NDArray[np.intp]) -> ImageTrust:
+def _judge(
+    unit: NDArray[np.float32], points: NDArray[np.floating], graph: NeighborGraph, rows: NDArray[np.intp]
+) -> ImageTrust:
     k = graph.k
     nearby = map_neighbors(points.astype(np.float64), k)
     same = graph.indices[:, :, None] == nearby[:, None, :]

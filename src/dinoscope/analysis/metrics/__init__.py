@@ -1,11 +1,9 @@
 """Scores of vectors, maps and clusters, as plain functions over arrays."""
 
 from dinoscope.analysis.metrics.agreement import (
-    Contingency,
     adjusted_mutual_information,
     adjusted_rand_index,
     clustering_accuracy,
-    contingency,
     normalized_mutual_information,
 )
 from dinoscope.analysis.metrics.maps import (
@@ -21,12 +19,10 @@ from dinoscope.analysis.metrics.silhouette import Metric, silhouette, silhouette
 from dinoscope.analysis.metrics.spectrum import effective_rank, hubness
 
 __all__ = [
-    "Contingency",
     "Metric",
     "adjusted_mutual_information",
     "adjusted_rand_index",
     "clustering_accuracy",
-    "contingency",
     "continuity",
     "continuity_samples",
     "draw_rows",

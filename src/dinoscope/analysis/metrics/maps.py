@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -133,7 +132,7 @@ def map_neighbors(points: NDArray[np.float64], k: int) -> NDArray[np.intp]:
     """Return the ``k`` nearest other points of each (N, k), by euclidean distance, itself left out by identity."""
     from scipy.spatial import cKDTree
 
-    _, found = cKDTree(points).query(points, k + 1, workers=-1)
+    found = np.asarray(cKDTree(points).query(points, k + 1, workers=-1)[1], np.intp)
     others = found != np.arange(len(points))[:, None]
     others[others.all(axis=1), -1] = False  # hidden behind duplicates: the last one has to go instead
     nearest: NDArray[np.intp] = found[others].reshape(len(points), k)
@@ -150,7 +149,7 @@ def draw_rows(count: int, sample: int | None, seed: int) -> NDArray[np.intp]:
 
 def _rank_scores(
     distances: Callable[[NDArray[np.intp]], NDArray[np.float64]],
-    chosen: NDArray[Any],
+    chosen: NDArray[np.integer],
     rows: NDArray[np.intp] | None,
     tie: float = 0.0,
 ) -> NDArray[np.float64]:

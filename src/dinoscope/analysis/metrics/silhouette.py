@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,7 +66,9 @@ def silhouette_samples(vectors: ArrayLike, labels: ArrayLike, metric: Metric = "
     raise InputError(f"metric must be one of {', '.join(known)}, got {metric!r}{did_you_mean(str(metric), known)}")
 
 
-def _cosine_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+def _cosine_silhouette(
+    array: NDArray[np.floating], codes: NDArray[np.intp], sizes: NDArray[np.intp]
+) -> NDArray[np.float64]:
     from scipy.sparse import csr_array
 
     lengths = row_lengths(array)
@@ -94,7 +96,9 @@ def _cosine_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: NDAr
     return scores
 
 
-def _euclidean_silhouette(array: NDArray[Any], codes: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
+def _euclidean_silhouette(
+    array: NDArray[np.floating], codes: NDArray[np.intp], sizes: NDArray[np.intp]
+) -> NDArray[np.float64]:
     """Take each pair once: a group's members against themselves and all later groups, summed both ways."""
     order = np.argsort(codes, kind="stable")
     columns = np.ascontiguousarray(array[order].T, dtype=np.float64)
