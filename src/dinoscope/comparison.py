@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from dinoscope.analysis.neighbors import neighbors
 from dinoscope.analysis.ranking import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import DinoscopeError, InputError, ModelError, SourceError
+from dinoscope.models.base import ImageEncoder
 from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
 from dinoscope.models.catalogue import get_model
 from dinoscope.models.encoder import Encoder, check_pooling
@@ -54,7 +55,7 @@ class _Entry:
     """A model and setting that ran."""
 
     title: str
-    encoder: Any
+    encoder: ImageEncoder
     collection: OpenedCollection
     found_again: float
     rate: float
@@ -161,7 +162,7 @@ def _variants(
     device: str,
     seed: int,
     say: Callable[[str], None] | None,
-) -> list[tuple[str, Callable[[], Any]]]:
+) -> list[tuple[str, Callable[[], ImageEncoder]]]:
     """Return title and maker of every setting of a model."""
     if name == "pixels":
         return [("pixels", PixelEncoder)]
@@ -173,7 +174,7 @@ def _variants(
         return [(name, _raiser(error))]
     if row.family == "bundled":
         resolutions = ()  # it takes its own alone
-    variants: list[tuple[str, Callable[[], Any]]] = []
+    variants: list[tuple[str, Callable[[], ImageEncoder]]] = []
     for resolution in resolutions or (None,):
         for pooling in poolings:
             title = row.name + (f" {resolution}px" if resolution else "") + (f" {pooling}" if pooling != "cls" else "")
@@ -185,8 +186,8 @@ def _variants(
     return variants
 
 
-def _raiser(error: ModelError) -> Callable[[], Any]:
-    def raise_it() -> Any:
+def _raiser(error: ModelError) -> Callable[[], NoReturn]:
+    def raise_it() -> NoReturn:
         raise error
 
     return raise_it
@@ -196,7 +197,7 @@ def _reporter(on_progress: Callable[[str, Progress], None], title: str) -> Calla
     return lambda progress: on_progress(title, progress)
 
 
-def _rate(encoder: Any, source: ImageSource) -> float:
+def _rate(encoder: ImageEncoder, source: ImageSource) -> float:
     """Measure how many preprocessed images a second go through the model, decoding left out."""
     pixels = []
     for index in range(len(source.items)):
@@ -218,7 +219,7 @@ def _rate(encoder: Any, source: ImageSource) -> float:
 def _find_again(
     collection: OpenedCollection,
     source: ImageSource,
-    encoder: Any,
+    encoder: ImageEncoder,
     place: Path,
     seed: int,
     on_progress: Callable[[Progress], None] | None,

@@ -107,8 +107,8 @@ def test_a_stopped_run_goes_on_in_the_same_order_and_batches(tmp_path, encoder, 
 
     for at in (50, 150):
         with pytest.raises(KeyboardInterrupt):
-            embed_source(source, tmp_path / "c", Recording(), on_progress=stop(at))  # type: ignore[arg-type]
-    summary = embed_source(source, tmp_path / "c", Recording())  # type: ignore[arg-type]
+            embed_source(source, tmp_path / "c", Recording(), on_progress=stop(at))
+    summary = embed_source(source, tmp_path / "c", Recording())
     assert (summary.embedded, summary.reused) == (N - 64 - 160, 64 + 160)
     assert batches == [32] * (N // 32) + [N % 32]
     assert np.concatenate(stored_rows(tmp_path / "c")).tolist() == np.concatenate(stored_rows(undisturbed)).tolist()

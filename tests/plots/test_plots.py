@@ -244,18 +244,17 @@ def test_labels_are_numbered_by_name():
     assert label_groups(np.asarray([None, None], object))[1] == []
 
 
-def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups):
+def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups, monkeypatch):
     points, groups = two_groups
 
     class Things(SimpleNamespace):
         name, model = "things", {"model": "mini"}
 
-        def clusters(self):
-            return SimpleNamespace(labels=groups.astype(np.int32))
-
         def __len__(self):
             return len(points)
 
+    found = SimpleNamespace(labels=groups.astype(np.int32))
+    monkeypatch.setattr("dinoscope.plots.collection.find_clusters", lambda _collection: found)
     labelled = Things(labels=np.where(groups, "b", "a").astype(object))
     bare = Things(labels=np.full(len(points), None, object))
     for each in (labelled, bare):

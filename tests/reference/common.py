@@ -20,7 +20,7 @@ from dinoscope.models.checkpoint import Checkpoint
 from dinoscope.models.vit import build_graph
 from tests import ROOT
 
-DATA = ROOT / "data" / "vit"
+DATA = ROOT / "tests" / "data" / "vit"
 
 # Of the tokens of patches, every fifth is stored: no grid there has a side that 5 divides, so all columns are met.
 STRIDE = 5

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests import ROOT
 
-DATA = ROOT / "data" / "preprocess.npz"
+DATA = ROOT / "tests" / "data" / "preprocess.npz"
 RESOLUTION = 224
 STEP = 9  # every ninth pixel each way is stored
 SIZES = (

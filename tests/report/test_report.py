@@ -532,7 +532,7 @@ def test_a_share_is_never_rounded_to_none_or_all(part, whole, text):
 
 
 def test_texts_have_enough_contrast():
-    css = (files("dinoscope") / "report.css").read_text("utf-8")
+    css = (files("dinoscope") / "report" / "report.css").read_text("utf-8")
     colors = dict(re.findall(r"--(\w+): light-dark\(([^)]+)\)", css))
     names = ("paper", "card", "ink", "soft", "accent")
     themes = zip(*(colors[name].split(", ") for name in names), strict=True)

@@ -306,7 +306,7 @@ def test_as_many_clusters_as_labels_unless_there_are_too_many(tmp_path, monkeypa
     opened = Collection(make_collection(tmp_path / "c", images(40)))
     labels = len(set(opened.labels))
     asked: list[int | None] = []
-    monkeypatch.setattr(opened, "clusters", asked.append)
+    monkeypatch.setattr(explorer_data, "find_clusters", lambda _collection, k: asked.append(k))
     for most in (labels, labels - 1):
         monkeypatch.setattr(explorer_data, "_MOST_CLUSTERS", most)
         ModelData(opened, opened.key).preparations()["clusters"]()

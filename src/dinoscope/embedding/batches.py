@@ -16,7 +16,7 @@ from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import thumbnail
 
 if TYPE_CHECKING:
-    from dinoscope.models.encoder import Encoder
+    from dinoscope.models.base import ImageEncoder
 
 __all__ = ["Batches", "Decoded", "Finished", "Job", "finish_batches"]
 
@@ -55,11 +55,13 @@ class Finished(NamedTuple):
 class Batches(Protocol):
     """Makes finished batches of jobs: ``finish_batches`` here, or many machines (``dinoscope.on_ray``)."""
 
-    def __call__(self, source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
+    def __call__(
+        self, source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]
+    ) -> Generator[Finished, None, None]:
         """Yield the images of all jobs, in whatever order."""
 
 
-def finish_batches(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
+def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
     """Decode and embed the images of these jobs on this machine, in order.
 
     Args:
@@ -80,7 +82,7 @@ def finish_batches(source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -
         yield _finish(encoder, decoded, batch)
 
 
-def _finish(encoder: Encoder, decoded: list[Decoded], batch: list[tuple[Job, Decoded]]) -> Finished:
+def _finish(encoder: ImageEncoder, decoded: list[Decoded], batch: list[tuple[Job, Decoded]]) -> Finished:
     new = [each for job, each in batch if not job.has_vector]
     pixels = [each.pixels for each in new if each.pixels is not None]
     vectors = encoder.run(np.stack(pixels)) if pixels else np.empty((0, encoder.dim), np.float32)
@@ -89,11 +91,11 @@ def _finish(encoder: Encoder, decoded: list[Decoded], batch: list[tuple[Job, Dec
     return Finished(decoded, [each.row for each in new], vectors)
 
 
-def _decode(source: ImageSource, encoder: Encoder, job: Job) -> tuple[Job, Decoded]:
+def _decode(source: ImageSource, encoder: ImageEncoder, job: Job) -> tuple[Job, Decoded]:
     return job, _decoded(source, encoder, job)
 
 
-def _decoded(source: ImageSource, encoder: Encoder, job: Job) -> Decoded:
+def _decoded(source: ImageSource, encoder: ImageEncoder, job: Job) -> Decoded:
     try:
         image = source.load_reduced(job.source_index, encoder.preprocessing.least(encoder.resolution))
         small = None if job.has_details else thumbnail(image.pixels)

@@ -24,7 +24,7 @@ from dinoscope.base.text import remark
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.embedding.rows import check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
-from dinoscope.models.encoder import Encoder
+from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
@@ -151,7 +151,7 @@ class _Known:
 def embed_source(
     source: ImageSource,
     path: Path,
-    encoder: Encoder,
+    encoder: ImageEncoder,
     *,
     on_progress: Callable[[Progress], None] | None = None,
     wait: float = 60.0,
@@ -232,7 +232,7 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(ranks, kind="stable")]
 
 
-def _describe_model(folder: Path, encoder: Encoder) -> None:
+def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
     file = folder / "model.json"
     try:
         read_json(file)
@@ -286,7 +286,7 @@ def _read_known(path: Path, folder: Path, rows: NDArray[np.int64]) -> _Known:
 def _embed_rows(
     source: ImageSource,
     path: Path,
-    encoder: Encoder,
+    encoder: ImageEncoder,
     pending: NDArray[np.int64],
     known: _Known,
     batches: Batches,
@@ -320,7 +320,7 @@ def _embed_rows(
     return embedded
 
 
-def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
+def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer) -> None:
     """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
     import pyarrow as pa
 
@@ -342,5 +342,5 @@ def _write(path: Path, encoder: Encoder, buffer: _Buffer) -> None:
         buffer.details = []
     if buffer.rows:
         columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
-        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": encoder.provenance()})
+        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": provenance(encoder)})
         buffer.rows, buffer.vectors = [], []

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dinoscope._version import __version__
-from dinoscope.base.machine import this_machine
 from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
@@ -171,10 +169,6 @@ class Encoder:
             "licence": self.model.licence,
             "local": self.model.path is not None,
         }
-
-    def provenance(self) -> dict[str, Any]:
-        """Return what computes the vectors on this machine, for the record."""
-        return {"dinoscope": __version__, "device": self.device, "precision": self.precision, **this_machine()}
 
     def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Bring one image to the square that the model sees; see ``dinoscope.models.preprocess``.

@@ -22,6 +22,7 @@ from dinoscope.errors import ClusterError, DinoscopeError, ModelError
 from dinoscope.on_ray.cluster import connect, reason
 
 if TYPE_CHECKING:
+    from dinoscope.models.base import ImageEncoder
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.base import ImageSource
 
@@ -44,7 +45,9 @@ class OnRay:
         self._address = None if address == "ray" else address
         self._workers = workers
 
-    def __call__(self, source: ImageSource, encoder: Encoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
+    def __call__(
+        self, source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]
+    ) -> Generator[Finished, None, None]:
         """Yield finished batches in the order in which they arrive.
 
         Args:
@@ -56,6 +59,10 @@ class OnRay:
             ClusterError: If Ray is not installed, there is no cluster, or it fails for good.
             ModelError: If a worker would make other vectors than this machine, in another precision for example.
         """
+        from dinoscope.models.encoder import Encoder
+
+        if not isinstance(encoder, Encoder):
+            raise ModelError(f"{encoder.model.name!r} cannot be loaded elsewhere: expected a model of the table")
         units = list(_units(jobs, max(1, _UNIT_ROWS // encoder.batch_size) * encoder.batch_size))
         ray = connect(self._address)
         resources = ray.cluster_resources()
