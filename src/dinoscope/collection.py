@@ -167,8 +167,8 @@ class Collection(OpenedCollection):
             self, method=method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims
         )
 
-    def place(self, vectors: ArrayLike, *, method: Method = "umap", **settings: Any) -> NDArray[Any]:
-        """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.place``.
+    def transform(self, vectors: ArrayLike, *, method: Method = "umap", **settings: Any) -> NDArray[Any]:
+        """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.transform``.
 
         Args:
             vectors: Vectors of images that are not in it, as from ``query_vector``.
@@ -178,7 +178,7 @@ class Collection(OpenedCollection):
         Raises:
             InputError: If the vectors do not fit, or see ``map``.
         """
-        return maps.place(self, vectors, method=method, **settings)
+        return maps.transform(self, vectors, method=method, **settings)
 
     def map_quality(
         self,
@@ -306,21 +306,21 @@ class Collection(OpenedCollection):
 
     # --- labels ------------------------------------------------------------------------------------------------------
 
-    def classifier(self, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Classifier:
+    def classifier(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Classifier:
         """Return what names images by the collection's labelled ones, made once and kept while the collection is open.
 
         Args:
             k: Voters.
-            set_level: Share of sets of labels that are to hold the truth.
-            refuse: Share of images of the known kind that may be called unknown.
+            coverage: Share of sets of labels that are to hold the truth.
+            abstain: Share of images of the known kind that may be called unknown.
 
         Raises:
             InputError: Fewer than two images have a label, or an argument cannot work.
         """
-        return labels.load_classifier(self, k=k, set_level=set_level, refuse=refuse)
+        return labels.load_classifier(self, k=k, coverage=coverage, abstain=abstain)
 
     def classify(
-        self, queries: Any, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05, weights: str | None = None
+        self, queries: Any, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05, weights: str | None = None
     ) -> list[Verdict]:
         """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown.
 
@@ -328,8 +328,8 @@ class Collection(OpenedCollection):
             queries: Vectors float (M, D); or one or several of: an image file, a decoded image uint8 (H, W[, 3]),
                 a vector float (D,), a row number (that image is left out of its own vote).
             k: Voters.
-            set_level: Share of sets of labels that are to hold the truth.
-            refuse: Share of images of the known kind that may be called unknown.
+            coverage: Share of sets of labels that are to hold the truth.
+            abstain: Share of images of the known kind that may be called unknown.
             weights: Path of the model's weights, for images and a model that was named by such a path.
 
         Raises:
@@ -337,29 +337,29 @@ class Collection(OpenedCollection):
             ImageError: A file is no image.
             ModelError: The model that made the vectors is not to be had.
         """
-        return labels.classify(self, queries, k=k, set_level=set_level, refuse=refuse, weights=weights)
+        return labels.classify(self, queries, k=k, coverage=coverage, abstain=abstain, weights=weights)
 
-    def predictions(self, *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Predictions:
+    def predictions(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Predictions:
         """Return what the labelled images say of every image of the collection, each left out of its own vote.
 
         Arguments and errors as in ``classify``.
         """
-        return labels.predict_labels(self, k=k, set_level=set_level, refuse=refuse)
+        return labels.predict_labels(self, k=k, coverage=coverage, abstain=abstain)
 
-    def evaluate(self, split: str = "auto", *, k: int = 20, set_level: float = 0.9, refuse: float = 0.05) -> Evaluation:
+    def evaluate(self, split: str = "auto", *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Evaluation:
         """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
         Args:
             split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
                 labels.
             k: Voters.
-            set_level: Share of sets of labels that are to hold the truth.
-            refuse: Share of images of the known kind that may be called unknown.
+            coverage: Share of sets of labels that are to hold the truth.
+            abstain: Share of images of the known kind that may be called unknown.
 
         Raises:
             InputError: The split is unknown or has no labels, or too few images have a label.
         """
-        return labels.evaluate_labels(self, split, k=k, set_level=set_level, refuse=refuse)
+        return labels.evaluate_labels(self, split, k=k, coverage=coverage, abstain=abstain)
 
     # --- what to look at ---------------------------------------------------------------------------------------------
 

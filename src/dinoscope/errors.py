@@ -21,7 +21,6 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
-    "ClusterError",
     "CollectionError",
     "DamagedError",
     "DinoscopeError",
@@ -30,6 +29,7 @@ __all__ = [
     "InputError",
     "ModelError",
     "PublishError",
+    "RayError",
     "SourceError",
     "UnreadableError",
     "WriteError",
@@ -64,7 +64,7 @@ class CollectionError(DinoscopeError):
     """A collection is missing, damaged, in use by another process, or not ready for this step."""
 
 
-class ClusterError(DinoscopeError):
+class RayError(DinoscopeError):
     """Ray is not installed, cannot be reached, or gave up."""
 
 

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from dinoscope.analysis.maps import projection
-from dinoscope.analysis.maps.projection import pca, place, tsne, umap
+from dinoscope.analysis.maps.projection import pca, transform, tsne, umap
 from dinoscope.analysis.metrics.maps import trustworthiness
 from dinoscope.analysis.metrics.silhouette import silhouette
 from dinoscope.analysis.neighbors import neighbors, query_neighbors
@@ -242,13 +242,13 @@ def test_new_vectors_are_projected_exactly_on_a_map_by_pca(monkeypatch):
     vectors, _ = blobs(120)
     old, new = vectors[:100], vectors[100:]
     model = PCA(3, svd_solver="full").fit(l2_normalize(old).astype(np.float64))
-    found = place(new, old, pca(old, n_components=3), method="pca")
+    found = transform(new, old, pca(old, n_components=3), method="pca")
     np.testing.assert_allclose(np.abs(found), np.abs(model.transform(l2_normalize(new))), atol=1e-6)
-    np.testing.assert_array_equal(place(old, old, pca(old), method="pca"), pca(old))
+    np.testing.assert_array_equal(transform(old, old, pca(old), method="pca"), pca(old))
     with pytest.raises(InputError, match="coordinates must be the map of these vectors by pca"):
-        place(new, old, umap(old), method="pca")
+        transform(new, old, umap(old), method="pca")
     with pytest.raises(InputError, match="coordinates must be the map of these vectors by pca"):
-        place([[1, 0]], np.eye(2), np.zeros((2, 3)), method="pca")
+        transform([[1, 0]], np.eye(2), np.zeros((2, 3)), method="pca")
 
 
 @pytest.mark.parametrize(("layout", "method"), [(umap, "umap"), (tsne, "tsne")])
@@ -263,7 +263,7 @@ def test_new_vectors_land_where_a_joint_map_would_have_them(layout, method):
         found = np.asarray(cKDTree(where).query(places, 15)[1])
         return float(np.mean([len({*a} & {*b}) / 15 for a, b in zip(found.tolist(), true.tolist(), strict=True)]))
 
-    assert kept(place(new, old, alone, method=method), alone) > 0.85 * kept(joint[250:], joint[:250])
+    assert kept(transform(new, old, alone, method=method), alone) > 0.85 * kept(joint[250:], joint[:250])
     assert kept(np.random.default_rng(0).permutation(alone)[:50], alone) < 0.15
 
 
@@ -271,12 +271,12 @@ def test_new_vectors_land_where_a_joint_map_would_have_them(layout, method):
 def test_a_copy_is_placed_on_its_original_and_a_place_is_the_weighted_median(method):
     vectors, _ = blobs(60)
     coordinates = np.random.default_rng(1).standard_normal((60, 3)).astype(np.float32)
-    np.testing.assert_array_equal(place(vectors[:20], vectors, coordinates, method=method), coordinates[:20])
+    np.testing.assert_array_equal(transform(vectors[:20], vectors, coordinates, method=method), coordinates[:20])
     # two vectors near the new one against one far from it: the median is one of the two, not between
     angles = np.radians([[0.0], [10.0], [60.0]])
     old = np.hstack([np.cos(angles), np.sin(angles)])
     new = np.array([[np.cos(np.radians(5)), np.sin(np.radians(5))]])
-    assert place(new, old, np.array([[1, 1], [1.5, 2], [90, 90]]), method=method, k=9).tolist() in (
+    assert transform(new, old, np.array([[1, 1], [1.5, 2], [90, 90]]), method=method, k=9).tolist() in (
         [[1, 1]],
         [[1.5, 2]],
     )
@@ -285,8 +285,8 @@ def test_a_copy_is_placed_on_its_original_and_a_place_is_the_weighted_median(met
 def test_what_cannot_be_placed_is_named():
     vectors, _ = blobs(10)
     with pytest.raises(InputError, match="queries must have the width of vectors"):
-        place(np.eye(3), vectors, np.zeros((10, 2)))
+        transform(np.eye(3), vectors, np.zeros((10, 2)))
     with pytest.raises(InputError, match="coordinates must have one row a vector, expected 10, got 9"):
-        place(vectors, vectors, np.zeros((9, 2)))
+        transform(vectors, vectors, np.zeros((9, 2)))
     with pytest.raises(InputError, match="method must be one of umap, tsne, pca, got 't-sne'; did you mean 'tsne'"):
-        place(vectors, vectors, np.zeros((10, 2)), method="t-sne")  # type: ignore[arg-type]
+        transform(vectors, vectors, np.zeros((10, 2)), method="t-sne")  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dinoscope import Collection
-from dinoscope.analysis.maps.projection import place
+from dinoscope.analysis.maps.projection import transform
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.base.checks import check_count
 from dinoscope.base.parallel import run_here
@@ -98,7 +98,7 @@ def check_same(found, expected):
 def test_every_image_is_placed_and_goes_to_the_nearest_centre(folder, made):
     opened, placed, fitted = Collection(folder), made.load(), made.fit()
     np.testing.assert_array_equal(placed.rows, opened.rows)  # so they go together with every array of the collection
-    np.testing.assert_array_equal(placed.coordinates, place(opened.vectors, fitted.vectors, fitted.coordinates))
+    np.testing.assert_array_equal(placed.coordinates, transform(opened.vectors, fitted.vectors, fitted.coordinates))
     gaps = ((opened.vectors[:, None].astype(np.float64) - fitted.centers) ** 2).sum(axis=2)
     np.testing.assert_array_equal(placed.clusters, gaps.argmin(axis=1))
     assert made.sizes == tuple(np.bincount(placed.clusters, minlength=12))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.errors import ClusterError, ModelError
+from dinoscope.errors import ModelError, RayError
 from dinoscope.models.encoder import Encoder
 from dinoscope.on_ray.embedding import OnRay, Recipe
 from dinoscope.sources.array import ArraySource
@@ -143,7 +143,7 @@ def test_workers_run_on_the_device_that_was_asked_for():
 
 
 def test_no_cluster_at_that_address(tmp_path):
-    with pytest.raises(ClusterError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*expected HOST:PORT"):
+    with pytest.raises(RayError, match=r"no Ray cluster at 127\.0\.0\.1:1 .*expected HOST:PORT"):
         Collection.from_images(np.zeros((3, 8, 8), np.uint8), tmp_path / "c", batches=OnRay("127.0.0.1:1"))
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.analysis.clusters import clustering as clusters
 from dinoscope.analysis.labels.classifier import Classifier
-from dinoscope.analysis.maps.projection import place
+from dinoscope.analysis.maps.projection import transform
 from dinoscope.analysis.maps.quality import map_quality
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets import load_dataset
@@ -191,9 +191,9 @@ def test_maps_are_compared_in_the_order_asked_for(collection):
 
 def test_new_images_get_a_place_on_the_map(collection):
     new = collection.vectors[:3][::-1]
-    places = collection.place(new, method="pca")
+    places = collection.transform(new, method="pca")
     np.testing.assert_allclose(places, collection.map(method="pca")[:3][::-1], atol=1e-5)
-    np.testing.assert_array_equal(collection.place(new), place(new, collection.vectors, collection.map()))
+    np.testing.assert_array_equal(collection.transform(new), transform(new, collection.vectors, collection.map()))
 
 
 # --- clusters --------------------------------------------------------------------------------------------------------

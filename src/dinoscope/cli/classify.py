@@ -43,7 +43,7 @@ def classify(
     from dinoscope.errors import ImageError
 
     opened = Collection(collection, model)
-    settings: dict[str, Any] = {"k": k, "set_level": set_level, "refuse": refuse}
+    settings: dict[str, Any] = {"k": k, "coverage": set_level, "abstain": refuse}
     opened.classifier(**settings)  # before a model is loaded: there may be no labels
     vectors, failures = {}, {}
     for image in images:
@@ -95,7 +95,7 @@ def evaluate(
     from dinoscope.storage.files import write_bytes
 
     opened = Collection(collection, model)
-    found = opened.evaluate(split, k=k, set_level=set_level, refuse=refuse)
+    found = opened.evaluate(split, k=k, coverage=set_level, abstain=refuse)
     paths = []
     for name, picture in evaluation_figures(found).items():
         path = (output or opened.path / "evaluation") / name

@@ -359,7 +359,7 @@ def _place(
     data: ModelData, map_name: str, vector: NDArray[np.float32], nearest: NDArray[np.intp]
 ) -> tuple[float, float] | None:
     """Return where a vector belongs on a map that is there, from -1 to 1."""
-    from dinoscope.analysis.maps.projection import place
+    from dinoscope.analysis.maps.projection import transform
 
     if not data.is_ready(map_name):
         return None
@@ -367,7 +367,7 @@ def _place(
     method = data.method(map_name)
     # Only the nearest have a say in the other methods' maps.
     near = slice(None) if method == "pca" else nearest
-    found = place(vector[None], data.collection.vectors[near], coordinates[near], method=method)
+    found = transform(vector[None], data.collection.vectors[near], coordinates[near], method=method)
     x, y = MapScale.of(coordinates).apply(found)[0].tolist()
     return x, y
 

@@ -7,7 +7,7 @@ import socket
 from typing import Any
 
 from dinoscope.base.telemetry import switched_off
-from dinoscope.errors import ClusterError
+from dinoscope.errors import RayError
 
 __all__ = ["connect", "reason"]
 
@@ -26,7 +26,7 @@ def connect(address: str | None) -> Any:
             import ray
             import ray.data
     except ImportError:
-        raise ClusterError("--on ray needs Ray: pip install 'dinoscope[ray]'") from None
+        raise RayError("--on ray needs Ray: pip install 'dinoscope[ray]'") from None
     wanted = address or "here"
     if ray.is_initialized() and _joined not in (None, wanted):
         ray.shutdown()  # it was we who joined another cluster
@@ -38,7 +38,7 @@ def connect(address: str | None) -> Any:
                 _join(ray, address, settings)
         except Exception as error:  # of many classes, with a page of advice
             first = str(error).splitlines()[0]
-            raise ClusterError(f"no Ray cluster at {address or 'this machine'} ({first}): is it running?") from None
+            raise RayError(f"no Ray cluster at {address or 'this machine'} ({first}): is it running?") from None
         _joined = wanted
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -64,7 +64,7 @@ def _check_address(address: str | None) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, ValueError) as error:
-        raise ClusterError(
+        raise RayError(
             f"no Ray cluster at {address} ({error}): expected HOST:PORT or ray://HOST:PORT of one that runs"
         ) from None
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dinoscope.embedding.batches import Finished, Job, finish_batches
-from dinoscope.errors import ClusterError, DinoscopeError, ModelError
+from dinoscope.errors import DinoscopeError, ModelError, RayError
 from dinoscope.on_ray.cluster import connect, reason
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class OnRay:
             jobs: What is to be done.
 
         Raises:
-            ClusterError: If Ray is not installed, there is no cluster, or it fails for good.
+            RayError: If Ray is not installed, there is no cluster, or it fails for good.
             ModelError: If a worker would make other vectors than this machine, in another precision for example.
         """
         from dinoscope.models.encoder import Encoder
@@ -83,7 +83,7 @@ class OnRay:
                     raise finished
                 yield from finished
         except ray.exceptions.RayError as error:
-            raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
+            raise RayError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
 class Recipe(NamedTuple):

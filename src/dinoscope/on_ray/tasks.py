@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
-from dinoscope.errors import ClusterError, DinoscopeError
+from dinoscope.errors import DinoscopeError, RayError
 from dinoscope.on_ray.cluster import connect, reason
 
 __all__ = ["RunOnRay"]
@@ -33,7 +33,7 @@ class RunOnRay:
         """Yield the results as they come; the arguments are those of ``tasks.Run``.
 
         Raises:
-            ClusterError: If Ray is not installed, there is no cluster, or it fails for good.
+            RayError: If Ray is not installed, there is no cluster, or it fails for good.
         """
         ray = connect(self._address)
         cores = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -59,7 +59,7 @@ class RunOnRay:
             while pending:
                 yield next_result()
         except ray.exceptions.RayError as error:
-            raise ClusterError(f"Ray gave up ({reason(error)}); what is done is kept") from None
+            raise RayError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
 def _answer(work: Callable[[Any, Any], Any], common: Any, item: Any) -> Any:

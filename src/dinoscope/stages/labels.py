@@ -25,7 +25,7 @@ __all__ = ["Predictions", "classify", "evaluate_labels", "has_classifier", "load
 _STORED_NEIGHBORS = 30  # of the graph that every collection has
 _WIDEST = 100  # voters that an evaluation tries
 _BLOCK_ROWS = 4096
-_VOTERS, _SET_LEVEL, _REFUSE = 20, 0.9, 0.05
+_VOTERS, _COVERAGE, _ABSTAIN = 20, 0.9, 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Predictions:
 
 
 def load_classifier(
-    collection: OpenedCollection, *, k: int = _VOTERS, set_level: float = _SET_LEVEL, refuse: float = _REFUSE
+    collection: OpenedCollection, *, k: int = _VOTERS, coverage: float = _COVERAGE, abstain: float = _ABSTAIN
 ) -> Classifier:
     """Return what names images by the collection's labelled ones, made once and kept while the collection is open.
 
@@ -60,14 +60,14 @@ def load_classifier(
         # The stored graph also holds the images that have no vote.
         whole = len(collection) > 1 and all(label is not None for label in collection.labels)
         graph = neighbor_graph(collection) if whole and k <= _STORED_NEIGHBORS else None
-        return Classifier(collection.vectors, collection.labels, k=k, coverage=set_level, abstain=refuse, graph=graph)
+        return Classifier(collection.vectors, collection.labels, k=k, coverage=coverage, abstain=abstain, graph=graph)
 
-    return collection.held(("classifier", k, set_level, refuse), make)
+    return collection.held(("classifier", k, coverage, abstain), make)
 
 
 def has_classifier(collection: OpenedCollection) -> bool:
     """Tell whether ``load_classifier`` has made the usual one already."""
-    return collection.holds(("classifier", _VOTERS, _SET_LEVEL, _REFUSE))
+    return collection.holds(("classifier", _VOTERS, _COVERAGE, _ABSTAIN))
 
 
 def classify(
@@ -75,15 +75,15 @@ def classify(
     queries: Any,
     *,
     k: int = _VOTERS,
-    set_level: float = _SET_LEVEL,
-    refuse: float = _REFUSE,
+    coverage: float = _COVERAGE,
+    abstain: float = _ABSTAIN,
     weights: str | None = None,
 ) -> list[Verdict]:
     """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown.
 
     See ``Collection.classify``.
     """
-    judge = load_classifier(collection, k=k, set_level=set_level, refuse=refuse)
+    judge = load_classifier(collection, k=k, coverage=coverage, abstain=abstain)
     several = isinstance(queries, Sequence) and not isinstance(queries, str | bytes)
     if isinstance(queries, np.ndarray) and queries.ndim == 2 and queries.dtype.kind == "f":
         several = True
@@ -100,7 +100,7 @@ def classify(
 
 
 def predict_labels(
-    collection: OpenedCollection, *, k: int = _VOTERS, set_level: float = _SET_LEVEL, refuse: float = _REFUSE
+    collection: OpenedCollection, *, k: int = _VOTERS, coverage: float = _COVERAGE, abstain: float = _ABSTAIN
 ) -> Predictions:
     """Return what the labelled images say of every image of the collection, each left out of its own vote.
 
@@ -108,7 +108,7 @@ def predict_labels(
     """
 
     def compute() -> Predictions:
-        judge = load_classifier(collection, k=k, set_level=set_level, refuse=refuse)
+        judge = load_classifier(collection, k=k, coverage=coverage, abstain=abstain)
         count = len(collection)
         winners = np.empty(count, np.intp)
         codes = np.full(count, -1)
@@ -124,7 +124,7 @@ def predict_labels(
             own[at[labelled]] = judgement.probabilities[labelled, codes[at[labelled]]]
         return Predictions(np.asarray([str(name) for name in judge.names])[winners], sure, own, known, unknown)
 
-    settings = {"k": k, "set_level": set_level, "refuse": refuse, "labels": collection.results.label_state}
+    settings = {"k": k, "set_level": coverage, "refuse": abstain, "labels": collection.results.label_state}
     return collection.results.keep("predictions", settings, Predictions, compute)
 
 
@@ -133,8 +133,8 @@ def evaluate_labels(
     split: str = "auto",
     *,
     k: int = _VOTERS,
-    set_level: float = _SET_LEVEL,
-    refuse: float = _REFUSE,
+    coverage: float = _COVERAGE,
+    abstain: float = _ABSTAIN,
 ) -> Evaluation:
     """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
@@ -153,8 +153,8 @@ def evaluate_labels(
             f"{test:,}): evaluate with --split leave-one-out"
         )
     method = "test" if both and split != "leave-one-out" else "leave-one-out"
-    chosen: dict[str, Any] = {"k": k, "coverage": set_level, "abstain": refuse}
-    stored = {"k": k, "set_level": set_level, "refuse": refuse}
+    chosen: dict[str, Any] = {"k": k, "coverage": coverage, "abstain": abstain}
+    stored = {"k": k, "set_level": coverage, "refuse": abstain}
     settings = {"split": method, **stored, "labels": collection.results.label_state}
     return collection.results.keep("evaluation", settings, Evaluation, lambda: _evaluate(collection, method, chosen))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["compare_maps", "make_map", "map_quality", "place", "tuning"]
+__all__ = ["compare_maps", "make_map", "map_quality", "transform", "tuning"]
 
 
 def make_map(
@@ -50,17 +50,17 @@ def make_map(
     return coordinates
 
 
-def place(
+def transform(
     collection: OpenedCollection, vectors: ArrayLike, *, method: Method = "umap", **settings: Any
 ) -> NDArray[Any]:
-    """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.place``.
+    """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.transform``.
 
-    See ``Collection.place``.
+    See ``Collection.transform``.
     """
-    from dinoscope.analysis.maps.projection import place as find_places
+    from dinoscope.analysis.maps.projection import transform as transform_vectors
 
     coordinates = make_map(collection, method=method, **settings)
-    return find_places(vectors, collection.vectors, coordinates, method=method)
+    return transform_vectors(vectors, collection.vectors, coordinates, method=method)
 
 
 def map_quality(

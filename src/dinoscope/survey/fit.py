@@ -67,13 +67,13 @@ def fit_sample(
 def apply_fit(fit: Fit, vectors: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Return places (M, 2) on the sample's map and clusters (M,) of vectors (M, D).
 
-    Places are those of ``projection.place``; a vector of the sample is put where it is. The cluster is that of the
+    Places are those of ``projection.transform``; a vector of the sample is put where it is. The cluster is that of the
     nearest centre.
     """
-    from dinoscope.analysis.maps.projection import place
+    from dinoscope.analysis.maps.projection import transform
 
     unit = l2_normalize(vectors)
-    placed = [place(unit[rows], fit.vectors, fit.coordinates) for rows in row_blocks(len(unit), _BLOCK)]
+    placed = [transform(unit[rows], fit.vectors, fit.coordinates) for rows in row_blocks(len(unit), _BLOCK)]
     return np.concatenate(placed), nearest_centers(unit, fit.centers)
 
 

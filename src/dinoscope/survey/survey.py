@@ -119,7 +119,7 @@ def survey(
     """Make a survey of a collection, or the rest of one that was stopped; a finished one is there at once.
 
     The map is the UMAP of the sample, and every other image is put at the weighted median of its 15 nearest in the
-    sample (see ``projection.place``). Clusters are those of k-means in the sample, and every image goes to the nearest
+    sample (see ``projection.transform``). Clusters are those of k-means in the sample; every image goes to the nearest
     centre. Neighbours are searched among all images, see ``survey.graph``.
 
     Args:
@@ -136,7 +136,7 @@ def survey(
 
     Raises:
         CollectionError: If the folder is no collection, is damaged, or another process makes the same survey.
-        ClusterError: See ``on_ray.tasks.RunOnRay``.
+        RayError: See ``on_ray.tasks.RunOnRay``.
         InputError: A setting is out of its range.
         WriteError: If the folder cannot be written.
     """

@@ -21,7 +21,7 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
-__all__ = ["Engine", "Method", "check_method", "pca", "place", "tsne", "umap"]
+__all__ = ["Engine", "Method", "check_method", "pca", "transform", "tsne", "umap"]
 
 Engine = Literal["fastumap", "umap-learn"]
 Method = Literal["umap", "tsne", "pca"]
@@ -155,7 +155,7 @@ def pca(
     return _principal_components(_check(vectors, graph, n_components, seed), n_components).astype(np.float32)
 
 
-def place(
+def transform(
     new: ArrayLike, vectors: ArrayLike, coordinates: ArrayLike, *, method: Method = "umap", k: int = 15
 ) -> NDArray[np.float32]:
     """Place new vectors on a map that exists, without changing it.
