@@ -9,6 +9,7 @@
 Everything below a collection is a plain function over arrays: ``neighbors``, ``umap``, ``kmeans``, ``silhouette``.
 """
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,16 @@ from dinoscope._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering, kmeans
-    from dinoscope.analysis.labels.voting import knn_accuracy
     from dinoscope.analysis.maps.projection import umap
     from dinoscope.analysis.metrics.maps import trustworthiness
     from dinoscope.analysis.metrics.silhouette import silhouette
     from dinoscope.analysis.neighbors import NeighborGraph, neighbors
-    from dinoscope.analysis.scores import Score
     from dinoscope.collection import Collection
-    from dinoscope.errors import DinoscopeError
+    from dinoscope.errors import DinoscopeError, InputError
     from dinoscope.models.encoder import Encoder
+    from dinoscope.report.write import write_report
     from dinoscope.sources.decode import read_image
+    from dinoscope.sources.opening import open_source
     from dinoscope.stages.search import Match
 
 # name -> module; loaded on first use, so that `import dinoscope` and `dinoscope --help` stay fast.
@@ -34,16 +35,17 @@ _HOME = {
     "Collection": "collection",
     "DinoscopeError": "errors",
     "Encoder": "models.encoder",
+    "InputError": "errors",
     "Match": "stages.search",
     "NeighborGraph": "analysis.neighbors",
-    "Score": "analysis.scores",
     "kmeans": "analysis.clusters.clustering",
-    "knn_accuracy": "analysis.labels.voting",
     "neighbors": "analysis.neighbors",
+    "open_source": "sources.opening",
     "read_image": "sources.decode",
     "silhouette": "analysis.metrics.silhouette",
     "trustworthiness": "analysis.metrics.maps",
     "umap": "analysis.maps.projection",
+    "write_report": "report.write",
 }
 
 __all__ = [
@@ -51,24 +53,31 @@ __all__ = [
     "Collection",
     "DinoscopeError",
     "Encoder",
+    "InputError",
     "Match",
     "NeighborGraph",
-    "Score",
     "kmeans",
-    "knn_accuracy",
     "neighbors",
+    "open_source",
     "read_image",
     "silhouette",
     "trustworthiness",
     "umap",
+    "write_report",
 ]
+
+
+_MOVED = {"Score": "analysis.scores", "knn_accuracy": "analysis.labels"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
-    if name not in _HOME:
+    if name in _MOVED:
+        warnings.warn(f"dinoscope.{name} is now dinoscope.{_MOVED[name]}.{name}", DeprecationWarning, stacklevel=2)
+    home = _HOME.get(name) or _MOVED.get(name)
+    if home is None:
         raise AttributeError(f"module 'dinoscope' has no attribute {name!r}")
-    return getattr(import_module(f"dinoscope.{_HOME[name]}"), name)
+    return getattr(import_module(f"dinoscope.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -27,6 +27,12 @@ def test_unknown_name_is_an_attribute_error():
         _ = dinoscope.nothing
 
 
+def test_names_that_moved_still_work_and_say_where_to():
+    for name in ("Score", "knn_accuracy"):
+        with pytest.warns(DeprecationWarning, match=rf"dinoscope\.{name} is now dinoscope\.analysis\."):
+            assert getattr(dinoscope, name).__doc__
+
+
 def test_every_module_says_what_it_is_for_and_what_it_offers():
     for module in pkgutil.walk_packages(dinoscope.__path__, "dinoscope."):
         loaded = importlib.import_module(module.name)
