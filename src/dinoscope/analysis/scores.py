@@ -13,7 +13,17 @@ from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality
 
-__all__ = ["Score", "compute_scores"]
+__all__ = ["MAP_MEANINGS", "Score", "compute_scores"]
+
+# What each figure of a map says, wherever it is shown; ``wording.scores`` fills in the number of neighbours.
+MAP_MEANINGS = {
+    "trustworthiness": "are neighbours on the map true ones, by rank, {k}; 1 is best, 0.5 is chance",
+    "continuity": "are true neighbours neighbours on the map, by rank, {k}; 1 is best, 0.5 is chance",
+    "neighbours kept": "share of the {k} true nearest neighbours that are among the {k} nearest on the map",
+    "rank correlation": "do far images lie far apart on the map: its large picture; 1 is best",
+    "silhouette on the map": "how well the labels are separated on the map, euclidean; -1 to 1",
+    "silhouette in the embedding": "how well the labels are separated in the embedding, cosine; -1 to 1",
+}
 
 _SAMPLE = 5_000  # images whose neighbours on the map are judged, where there are more
 
@@ -60,13 +70,9 @@ def compute_scores(
             Score(
                 "map: trustworthiness",
                 quality.trustworthiness,
-                f"are neighbours on the map true ones, by rank, {k} nearest{drawn}; 1 is best, 0.5 is chance",
+                MAP_MEANINGS["trustworthiness"].format(k=f"{k} nearest{drawn}"),
             ),
-            Score(
-                "map: neighbours kept",
-                quality.neighbors_kept,
-                f"share of the {k} true nearest neighbours that are among the {k} nearest on the map",
-            ),
+            Score("map: neighbours kept", quality.neighbors_kept, MAP_MEANINGS["neighbours kept"].format(k=k)),
         ]
     if 2 <= len(np.unique(clusters)) < len(clusters):
         scores += [
@@ -113,13 +119,9 @@ def _label_scores(quality: MapQuality | None, clusters: NDArray[np.int32], names
             Score(
                 "labels: silhouette in the embedding",
                 quality.silhouette_embedding,
-                "how well the labels are separated in the embedding, cosine; -1 to 1",
+                MAP_MEANINGS["silhouette in the embedding"],
             ),
-            Score(
-                "labels: silhouette on the map",
-                quality.silhouette_map,
-                "how well the labels are separated on the map, euclidean; -1 to 1",
-            ),
+            Score("labels: silhouette on the map", quality.silhouette_map, MAP_MEANINGS["silhouette on the map"]),
         ]
     out += [
         Score(

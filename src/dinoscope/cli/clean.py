@@ -260,7 +260,7 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.stages import findings as analysis_findings
+    from dinoscope.wording.findings import tell_self_test
 
     part = _Part(
         "label errors",
@@ -274,7 +274,7 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
     if test is not None:
         classes = len({str(label) for label in opened.labels if label is not None})
         part.facts = {"self_test": vars(test)}
-        part.remark += "\n" + analysis_findings.explain(test, classes).replace("; ", ";\n", 1)
+        part.remark += "\nself-test: " + tell_self_test(test, classes).replace(". ", ".\n")
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):
         at, share = int(found.positions[chosen]), float(found.probabilities[chosen])

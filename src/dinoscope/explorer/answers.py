@@ -36,6 +36,7 @@ from dinoscope.stages.maps import map_quality
 from dinoscope.stages.properties import explain_map
 from dinoscope.stages.reasons import find_reasons
 from dinoscope.stages.windows import search_inside
+from dinoscope.wording.scores import map_figures
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
@@ -215,27 +216,14 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: b
 def _map_scores(data: ModelData, settings: dict[str, Any]) -> list[ScoreInfo]:
     if len(data.collection) < 3:
         return []
-    told = map_quality(data.collection, **settings)
-    scores = [
-        (
-            "map: trustworthiness",
-            told.trustworthiness,
-            f"are neighbours on the map true ones, by rank, {told.k} nearest; 1 is best, 0.5 is chance",
-        ),
-        ("map: continuity", told.continuity, "are true neighbours neighbours on the map; 1 is best, 0.5 is chance"),
-        (
-            "map: neighbours kept",
-            told.neighbors_kept,
-            f"share of the {told.k} true nearest neighbours that are among the {told.k} nearest on the map",
-        ),
-        (
-            "map: rank correlation",
-            told.rank_correlation,
-            "do far images lie far apart on the map: its large picture; 1 is best",
-        ),
-        ("labels: silhouette on the map", told.silhouette_map, "how well the labels are separated on the map; -1 to 1"),
+    told = map_figures(map_quality(data.collection, **settings))
+    return [
+        ScoreInfo(
+            name=f"labels: {name}" if name == "silhouette on the map" else f"map: {name}", value=value, meaning=text
+        )
+        for name, value, text in told
+        if name != "silhouette in the embedding"  # it is no figure of the map: all_scores has it
     ]
-    return [ScoreInfo(name=name, value=value, meaning=text) for name, value, text in scores if value is not None]
 
 
 def _explanation(data: ModelData, settings: dict[str, Any]) -> Explanation | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dinoscope.explorer.types import Finding, Findings, PairQuestion
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.findings import all_findings, dismissed_keys
+from dinoscope.wording.findings import tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
@@ -70,16 +70,8 @@ def _add_label_errors(collection: OpenedCollection, found: Found, add: Any) -> N
 
 
 def _explain(test: SelfTest | None, collection: OpenedCollection) -> str | None:
-    if test is None:
-        return None
-    if math.isnan(test.precision):
-        return "How many of these labels are wrong cannot be told."
-    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
-    about = "at most about" if len({label for label in collection.labels if label is not None}) == 2 else "about"
-    return (
-        f"Of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random errors, by a "
-        "self-test with labels changed on purpose; the others lie between classes that look alike."
-    )
+    labels = len({label for label in collection.labels if label is not None})
+    return None if test is None else tell_self_test(test, labels)
 
 
 def pair_question(collection: OpenedCollection) -> PairQuestion:

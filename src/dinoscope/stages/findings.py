@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -30,7 +29,6 @@ __all__ = [
     "dismiss_finding",
     "dismissed_keys",
     "duplicates",
-    "explain",
     "finding_key",
     "label_errors",
     "leaks",
@@ -135,19 +133,6 @@ def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, Self
 
     settings = {"labels": collection.results.label_state}
     return collection.results.keep("label_errors", settings, tuple[LabelErrors, SelfTest | None], compute)
-
-
-def explain(test: SelfTest, labels: int) -> str:
-    """Say what the self-test of the label errors means, for so many different labels."""
-    changed = f"self-test: of labels changed at random, {test.found / test.flipped:.0%} would be listed that high"
-    if math.isnan(test.precision):
-        return f"{changed}; how many of these are wrong cannot be told"
-    about = "at most about" if labels == 2 else "about"  # see self_test
-    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
-    return (
-        f"{changed}; of the first {test.listed:,} {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
-        "errors, the others are of classes that look alike: see for yourself"
-    )
 
 
 def dismissed_keys(collection: OpenedCollection) -> set[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
-from dinoscope.stages.findings import explain
+from dinoscope.wording.findings import tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -217,7 +217,7 @@ def _label_errors(facts: Facts) -> str:
     count = len(facts.kept["label_errors"])
     text = f"{html.counted(count, 'label')} contradicted by the nearest neighbours." if count else "None found."
     if test is not None:
-        text += f" {explain(test, len(facts.names)).capitalize()}."
+        text += f" Self-test: {tell_self_test(test, len(facts.names))}"
     return _part(facts, "Label errors", "label_errors", text, blocks)
 
 

@@ -16,6 +16,7 @@ from dinoscope.report import html
 from dinoscope.report.facts import Facts
 from dinoscope.stages.properties import measured_properties
 from dinoscope.wording.explanation import MEANINGS, conclusions, direction_in_words
+from dinoscope.wording.scores import map_figures
 
 __all__ = ["made_of", "map_quality", "maps", "tuning"]
 
@@ -104,30 +105,17 @@ def map_quality(facts: Facts) -> str:
     quality = facts.quality
     if quality is None or facts.coordinates is None:
         return ""
-    k = quality.k
-    rows = [
-        ("trustworthiness", quality.trustworthiness, f"are neighbours on the map true ones, by rank, {k} nearest"),
-        ("continuity", quality.continuity, f"are true neighbours neighbours on the map, by rank, {k} nearest"),
-        ("neighbours kept", quality.neighbors_kept, f"share of the {k} nearest that are so on the map"),
-        ("rank correlation", quality.rank_correlation, "of all distances: the large picture"),
-    ]
-    if quality.silhouette_map is not None and quality.silhouette_embedding is not None:
-        rows += [
-            ("silhouette on the map", quality.silhouette_map, "of the labels, on the map"),
-            (
-                "silhouette in the embedding",
-                quality.silhouette_embedding,
-                "the same among the vectors: what the map shows beyond it is not the model's doing",
-            ),
-        ]
-    lines = [(name, html.bar(value), f'<td class="soft">{meaning}</td>') for name, value, meaning in rows]
+    told = map_figures(quality)
+    lines = [(name, html.bar(value), f'<td class="soft">{meaning}</td>') for name, value, meaning in told]
     light, dark = (
         map_plots.trust_map_figure(facts.coordinates, quality.images.kept, dark=shade, width=5.6, format="webp")
         for shade in (False, True)
     )
     few = float((quality.images.kept < 1 / 3).mean())
     caption = f"{few:.0%} of the images kept fewer than a third of their neighbours: do not read much into their place."
-    picture = html.themed(light, dark, f"The map, points coloured by the share of their {k} nearest neighbours kept")
+    picture = html.themed(
+        light, dark, f"The map, points coloured by the share of their {quality.k} nearest neighbours kept"
+    )
     table = html.table(("", "value", "meaning"), lines, right=(1,), style="bars meanings")
     content = (
         f'<div class="maps">\n<div>{table}</div>\n'

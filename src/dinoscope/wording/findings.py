@@ -1,0 +1,22 @@
+"""What is told of the findings: the self-test of the doubtful labels."""
+
+from __future__ import annotations
+
+import math
+
+from dinoscope.analysis.labels.label_errors import SelfTest
+
+__all__ = ["tell_self_test"]
+
+
+def tell_self_test(test: SelfTest, labels: int) -> str:
+    """Say what the self-test of the label errors means, for so many different labels: one or two sentences."""
+    changed = f"Of labels changed on purpose, {test.found / test.flipped:.0%} would be listed that high."
+    if math.isnan(test.precision):
+        return f"{changed} How many of these are wrong cannot be told."
+    about = "at most about" if labels == 2 else "about"  # see self_test
+    low, high = max(0.0, test.precision - 2 * test.error), min(1.0, test.precision + 2 * test.error)
+    return (
+        f"{changed} Of the first {test.listed:,}, {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
+        "errors. The others are of classes that look alike: see for yourself."
+    )
