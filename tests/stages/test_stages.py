@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -22,6 +24,7 @@ from dinoscope.analysis.maps.quality import map_quality
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.storage.result_files import stale_results
+from dinoscope.storage.tables import write_table
 
 N = 120
 WRONG = 7  # has the label of another class
@@ -163,6 +166,29 @@ def test_results_of_other_labels_are_stale(folder, tmp_path, monkeypatch):
         Collection.from_images(pixels, path, model="mini-fashion", labels=["a", "b"] * ((N + 3) // 2) + ["a"])
     assert {each.parent.name for each in stale} >= {"evaluation"}
     assert not any(each.parent.name == "neighbors" for each in stale)
+
+
+def test_what_a_person_put_beside_the_results_stays(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
+    Collection(path).map(method="pca")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "map").mkdir(parents=True)
+    own = (
+        path / "results" / "mine" / "notes.parquet",
+        path / "results" / "map" / "notes.parquet",
+        path / "results" / "map" / f"{'0' * 16}.parquet",
+        elsewhere / f"{'1' * 16}.parquet",
+    )
+    for each in own:
+        each.parent.mkdir(exist_ok=True)
+        pq.write_table(pa.table({"a": [1]}), each)
+    (path / "results" / "neighbors").symlink_to(elsewhere)
+    (path / "results" / "map" / f"{'2' * 16}.parquet").symlink_to(own[3])
+    assert stale_results(path) == []
+    stray = path / "results" / "map" / f"{'3' * 16}.parquet"
+    write_table(stray, {"coordinates": np.zeros((2, 2))}, {"settings": {"method": "pca"}})
+    assert stale_results(path) == [stray]
+    assert all(each.exists() for each in own)
 
 
 @pytest.mark.parametrize("method", ["umap", "tsne", "pca"])

@@ -1,3 +1,4 @@
+import csv
 import errno
 import os
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, DamagedError
-from dinoscope.storage.files import read_json, remove_leftovers, write_json
+from dinoscope.storage.files import read_json, remove_leftovers, write_csv, write_json
 from dinoscope.storage.tables import check_table, read_rows, read_table, write_table
 
 
@@ -155,3 +156,18 @@ def test_digest_depends_on_the_values_and_not_on_their_order_in_a_dict():
     assert digest_json({"a": 1, "b": 2}) == digest_json({"b": 2, "a": 1})
     assert digest_json({"a": 1}) != digest_json({"a": 2})
     assert len(digest_json("x")) == 16
+
+
+def test_no_cell_of_a_csv_is_a_formula(tmp_path):
+    """Names of files and folders come from anybody; a spreadsheet would run what begins like a formula."""
+    rows = [("=cmd|'/c calc'!A0", -1.5, "-1.5"), ("@x", "+2e3", "\tq"), ("-rf", None, "a=b"), ("plain", 7, "")]
+    write_csv(tmp_path / "a.csv", ("id", "=label", "x"), rows)
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        header, *found = csv.reader(file)
+    assert header == ["id", "'=label", "x"]
+    assert found == [
+        ["'=cmd|'/c calc'!A0", "-1.5", "-1.5"],
+        ["'@x", "+2e3", "'\tq"],
+        ["'-rf", "", "a=b"],
+        ["plain", "7", ""],
+    ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import os
 import re
@@ -17,7 +15,7 @@ import numpy as np
 
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.explorer.model_view import NO_CODE, ModelData, position_of
-from dinoscope.storage.files import write_json
+from dinoscope.storage.files import csv_text, write_json
 from dinoscope.storage.manifest import FORMAT
 from dinoscope.storage.tables import write_table
 
@@ -35,9 +33,6 @@ _log = logging.getLogger("dinoscope")
 def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     """Return images as CSV: row, id, label, split, cluster, predicted, probability.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe in front: ids are names of files, which
-    anybody may have chosen.
-
     Raises:
         Unknown: If a row is not in the collection.
     """
@@ -46,9 +41,7 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     known = [column for column in data.view().columns if column.name in ("cluster", "predicted", "probability")]
     values: dict[str, Any] = {column.name: data.column(column.name) for column in known}
     names = {column.name: column.values for column in known if column.kind == "category"}
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(["row", "id", "label", "split", *values])
+    lines = []
     for row, at in zip(rows, positions, strict=True):
         cells = [collection.ids[at], collection.labels[at], collection.splits[at]]
         for name, column in values.items():
@@ -56,8 +49,8 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
                 cells.append(None if column[at] == NO_CODE else names[name][column[at]])
             else:
                 cells.append(f"{column[at]:.4f}")
-        writer.writerow([row, *(_harmless(str(cell)) if cell is not None else "" for cell in cells)])
-    return out.getvalue()
+        lines.append([row, *cells])
+    return csv_text(["row", "id", "label", "split", *values], lines)
 
 
 def as_list(collection: OpenedCollection, rows: Sequence[int]) -> str:
@@ -151,7 +144,3 @@ def _reason(error: OSError) -> str:
     """Return why something could not be written, without the path; a WriteError knows it from the error before it."""
     number = error.errno or getattr(error.__context__, "errno", None)
     return os.strerror(number) if number else "the terminal of the server says why"
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -19,6 +19,7 @@ from dinoscope.storage.details import count_missing, stored_contents
 from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
 from dinoscope.storage.result_files import label_state_of, state_of
 from dinoscope.storage.tables import list_parts, read_parts, read_rows, read_table
+from dinoscope.storage.thumbnails import trusted_thumbnail
 
 __all__ = ["OpenedCollection"]
 
@@ -105,7 +106,7 @@ class OpenedCollection:
             raise CollectionError(
                 f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"
             )
-        return [found[row] for row in wanted]
+        return [trusted_thumbnail(found[row]) for row in wanted]
 
     def held(self, name: Hashable, make: Callable[[], Held]) -> Held:
         """Return what is expensive to make and needed again, such as a loaded model: made once while this is open."""

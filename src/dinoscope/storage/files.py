@@ -24,6 +24,7 @@ from dinoscope.errors import DamagedError, WriteError
 from dinoscope.storage import checksums
 
 __all__ = [
+    "csv_text",
     "has_checksum",
     "is_leftover",
     "make_folder",
@@ -51,10 +52,19 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV file with a header, whole or not at all."""
+    """Write a CSV file with a header, whole or not at all; see ``csv_text``."""
+    write_bytes(path, csv_text(columns, rows).encode())
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a CSV table with a header.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front: ids and labels are names of files
+    and folders, which anybody may have chosen.
+    """
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([columns, *rows])
-    write_bytes(path, text.getvalue().encode())
+    csv.writer(text).writerows([_harmless(cell) for cell in row] for row in (columns, *rows))
+    return text.getvalue()
 
 
 def write_json(path: Path, value: Any, *, checked: bool = False, durable: bool = True) -> None:
@@ -162,3 +172,13 @@ def _advice(number: int | None) -> str:
     if number in (errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL):
         return "name another one"
     return "what was written before is kept; run the same command again"
+
+
+def _harmless(cell: Any) -> Any:
+    if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell  # a number that was written out

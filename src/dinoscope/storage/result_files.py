@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ _VERSIONS = {
     "explanation": 1,
     "windows": 1,
 }
+
+_NAME = re.compile(r"[0-9a-f]{16}\.parquet")
 
 
 def result_file(folder: Path, state: str, stage: str, settings: dict[str, Any]) -> Path:
@@ -87,10 +90,13 @@ def belongs(path: Path, settings: dict[str, Any], state: str, label_state: str) 
 def stale_results(folder: Path) -> list[Path]:
     """Return the stored results of a collection that are of none of its models' vectors as they are now.
 
+    Only files that dinoscope wrote there: of a known stage, under a name of its own, with its own metadata, and behind
+    no link. What a person put beside them is theirs.
+
     Raises:
         DamagedError: If vectors or images are damaged.
     """
-    results = sorted((folder / "results").glob("*/*.parquet"))
+    results = _own_results(folder)
     if not results:
         return []
     rows = {key: [part["row"] for part in read_parts(folder / "vectors" / key, ["row"])] for key in list_models(folder)}
@@ -105,9 +111,27 @@ def stale_results(folder: Path) -> list[Path]:
     stale = []
     for path in results:
         try:
-            settings = settings_of(path)
+            meta = read_table(path, [])[1]
         except (DamagedError, FileNotFoundError):
             continue
+        if "settings" not in meta:  # somebody else's
+            continue
+        settings = meta["settings"]
         if not any(belongs(path, settings, *state) for state in states):
             stale.append(path)
     return stale
+
+
+def _own_results(folder: Path) -> list[Path]:
+    """Return the files of a collection that have the names and places of results."""
+    results = folder / "results"
+    stages = [results / stage for stage in _VERSIONS]
+    if results.is_symlink():
+        return []
+    return sorted(
+        path
+        for stage in stages
+        if not stage.is_symlink()
+        for path in stage.glob("*.parquet")
+        if _NAME.fullmatch(path.name) and not path.is_symlink()
+    )
