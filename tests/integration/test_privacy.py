@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,28 @@ def test_every_command_is_tried():
     assert set(vars(get_command(app))["commands"]) == set(COMMANDS) | ELSEWHERE
 
 
+# All of them in one process, which is loaded once; what it prints says which one was running.
+ALL = """
+import json, sys
+from dinoscope.cli.main import main
+for name, arguments in json.loads(sys.argv[1]).items():
+    sys.argv = ["dinoscope", *arguments]
+    print("---", name, flush=True)
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code:
+            raise
+"""
+
+
+def test_no_command_tells_anybody_or_leaves_anything_elsewhere(home):
+    done = traced.traced([json.dumps(COMMANDS)], home, program=("-c", ALL))
+    assert done.code == 0, done.text
+    check(done, home)
+
+
+@pytest.mark.stress
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_tells_nobody_and_leaves_nothing_elsewhere(home, command):
     done = traced.traced(COMMANDS[command], home)
