@@ -19,6 +19,7 @@ _CALLS = "trace=connect,sendto,sendmsg,sendmmsg,openat,open,creat,mkdir,mkdirat,
 _CALLS += ",symlink,symlinkat"
 _ADDRESS = re.compile(r'sin6?_port=htons\((\d+)\).*?(?:inet_addr\("([^"]+)"\)|inet_pton\(AF_INET6, "([^"]+)")')
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
+PATIENCE = 250  # seconds
 _SYSTEM = ("/dev/", "/proc/", "/sys/")
 
 
@@ -55,7 +56,7 @@ def traced(
     Args:
         code: The command's arguments.
         home: An empty folder, or one of an earlier run.
-        idle: Seconds after which the program is ended, as one that serves is; 0 waits for its own end.
+        idle: Seconds after its address, when a program that serves is ended; 0 waits for its own end.
         answers: What is typed.
         program: What Python runs.
     """
@@ -83,11 +84,15 @@ def traced(
     with subprocess.Popen(
         command, cwd=home, env=kept, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
+        begun = ""
         if idle:
+            assert process.stdout is not None
+            while "http://" not in begun and (line := process.stdout.readline()):
+                begun += line
             time.sleep(idle)
             for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
                 os.kill(int(child), signal.SIGINT)  # strace itself does not listen
-        text, _ = process.communicate(answers)
+        text = begun + process.communicate(answers, timeout=PATIENCE)[0]
     result = Trace(process.returncode, text)
     with log.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
