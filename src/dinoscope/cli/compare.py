@@ -125,7 +125,7 @@ def _row(contender: Contender, place: int) -> dict[str, Any]:
     }
 
 
-def _text(key: str, value: Any) -> str:
+def _text(key: str, value: float | str) -> str:
     if isinstance(value, str):
         return value
     if key in ("dim", "place_without_labels"):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 from dinoscope.errors import InputError
 from dinoscope.stages.clusters import find_clusters
 from dinoscope.stages.fingerprints import print_blocks
-from dinoscope.stages.maps import make_map
+from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
+    from dinoscope.stages.clusters import ClusterSettings
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["explain_map", "measured_properties"]
@@ -42,8 +42,8 @@ def measured_properties(collection: OpenedCollection) -> dict[str, NDArray[np.fl
 def explain_map(
     collection: OpenedCollection,
     *,
-    cluster_settings: Mapping[str, Any] | None = None,
-    map_settings: Mapping[str, Any] | None = None,
+    cluster_settings: ClusterSettings | None = None,
+    map_settings: MethodSettings | None = None,
 ) -> Explanation:
     """Return how far those properties go along with map, clusters, vectors and labels.
 
@@ -55,7 +55,7 @@ def explain_map(
         raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
     found, coordinates = (
         find_clusters(collection, **(cluster_settings or {})),
-        make_map(collection, **(map_settings or {})),
+        make_map(collection, **(map_settings or MethodSettings(method="umap"))),
     )
     settings = {
         "clusters": collection.results.stages["clusters"].settings,
