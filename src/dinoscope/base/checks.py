@@ -12,7 +12,7 @@ from dinoscope.errors import InputError
 __all__ = ["check_count", "check_labels", "check_vectors"]
 
 
-def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 1) -> NDArray[Any]:
+def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 1) -> NDArray[np.floating]:
     """Check that ``vectors`` is a finite real matrix with enough rows.
 
     Args:
@@ -45,7 +45,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
     return array
 
 
-def check_labels(labels: ArrayLike, count: int | None = None, name: str = "labels") -> NDArray[Any]:
+def check_labels(labels: ArrayLike, count: int | None = None, name: str = "labels") -> NDArray[np.generic]:
     """Check that ``labels`` is one integer, boolean or string an item.
 
     Args:
