@@ -30,7 +30,7 @@ class MapSettings(TypedDict, total=False):
     dims: int
 
 
-class MethodSettings(MapSettings):
+class MethodSettings(MapSettings, total=False):
     """What decides a map."""
 
     method: Method

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from dinoscope.errors import InputError
 from dinoscope.stages.clusters import find_clusters
 from dinoscope.stages.fingerprints import print_blocks
-from dinoscope.stages.maps import MethodSettings, make_map
+from dinoscope.stages.maps import make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.stages.clusters import ClusterSettings
+    from dinoscope.stages.maps import MethodSettings
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["explain_map", "measured_properties"]
@@ -55,7 +56,7 @@ def explain_map(
         raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
     found, coordinates = (
         find_clusters(collection, **(cluster_settings or {})),
-        make_map(collection, **(map_settings or MethodSettings(method="umap"))),
+        make_map(collection, **(map_settings or {})),
     )
     settings = {
         "clusters": collection.results.stages["clusters"].settings,
