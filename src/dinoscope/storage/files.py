@@ -174,7 +174,7 @@ def _advice(number: int | None) -> str:
     return "what was written before is kept; run the same command again"
 
 
-def _harmless(cell: Any) -> Any:
+def _harmless(cell: object) -> object:
     if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
         return cell
     try:
