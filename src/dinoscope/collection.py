@@ -8,9 +8,9 @@ never embeds again, ten new images embed ten.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,11 +49,13 @@ if TYPE_CHECKING:
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.base import ImageSource
+    from dinoscope.sources.decode import Picture, Queries, Query
+    from dinoscope.sources.opening import Source
     from dinoscope.stages.answers import PairToAnswer
-    from dinoscope.stages.clusters import ClusterJudgement
+    from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
     from dinoscope.stages.findings import Findings
     from dinoscope.stages.labels import Predictions
+    from dinoscope.stages.maps import MapSettings, MethodSettings
     from dinoscope.stages.reasons import Reason
     from dinoscope.stages.search import Match
     from dinoscope.stages.windows import Spot
@@ -72,11 +74,11 @@ class Collection(OpenedCollection):
     @classmethod
     def from_images(
         cls,
-        source: str | os.PathLike[str] | NDArray[Any] | ImageSource,
+        source: Source,
         path: str | os.PathLike[str],
         *,
         model: str | Encoder = DEFAULT_MODEL,
-        labels: Sequence[str | None] | NDArray[Any] | None = None,
+        labels: Sequence[str | None] | NDArray[np.generic] | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -167,7 +169,9 @@ class Collection(OpenedCollection):
             self, method=method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims
         )
 
-    def transform(self, vectors: ArrayLike, *, method: Method = "umap", **settings: Any) -> NDArray[Any]:
+    def transform(
+        self, vectors: ArrayLike, *, method: Method = "umap", **settings: Unpack[MapSettings]
+    ) -> NDArray[np.floating]:
         """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.transform``.
 
         Args:
@@ -209,7 +213,9 @@ class Collection(OpenedCollection):
             self, method, n_neighbors=n_neighbors, min_dist=min_dist, perplexity=perplexity, seed=seed, dims=dims, k=k
         )
 
-    def compare_maps(self, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Any) -> list[MeasuredMap]:
+    def compare_maps(
+        self, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Unpack[MapSettings]
+    ) -> list[MeasuredMap]:
         """Return the map of each method with its title and how far to trust it, in the order asked for.
 
         Args:
@@ -320,7 +326,7 @@ class Collection(OpenedCollection):
         return labels.load_classifier(self, k=k, coverage=coverage, abstain=abstain)
 
     def classify(
-        self, queries: Any, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05, weights: str | None = None
+        self, queries: Queries, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05, weights: str | None = None
     ) -> list[Verdict]:
         """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown.
 
@@ -464,7 +470,7 @@ class Collection(OpenedCollection):
         """
         return search.load_encoder(self, weights)
 
-    def query_vector(self, query: Any, weights: str | None = None) -> NDArray[np.float32]:
+    def query_vector(self, query: Picture, weights: str | None = None) -> NDArray[np.float32]:
         """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
 
         Args:
@@ -478,9 +484,7 @@ class Collection(OpenedCollection):
         """
         return search.query_vector(self, query, weights)
 
-    def search(
-        self, query: int | str | os.PathLike[str] | NDArray[Any], k: int = 10, *, weights: str | None = None
-    ) -> list[Match]:
+    def search(self, query: Query, k: int = 10, *, weights: str | None = None) -> list[Match]:
         """Find the images most like one image, by cosine similarity, the best first.
 
         Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
@@ -500,7 +504,7 @@ class Collection(OpenedCollection):
 
     def search_inside(
         self,
-        query: int | str | os.PathLike[str] | NDArray[Any],
+        query: Query,
         k: int = 10,
         *,
         weights: str | None = None,
@@ -526,9 +530,7 @@ class Collection(OpenedCollection):
         """
         return windows.search_inside(self, query, k, weights=weights, on_progress=on_progress)
 
-    def crop_vector(
-        self, query: int | str | os.PathLike[str] | NDArray[Any], box: ArrayLike, weights: str | None = None
-    ) -> NDArray[np.float32]:
+    def crop_vector(self, query: Query, box: ArrayLike, weights: str | None = None) -> NDArray[np.float32]:
         """Return the vector (D,) of a part of an image, to search by.
 
         Args:
@@ -568,7 +570,7 @@ class Collection(OpenedCollection):
 
     def reasons(
         self,
-        query: int | str | os.PathLike[str] | NDArray[Any],
+        query: Query,
         rows: Sequence[int],
         *,
         weights: str | None = None,
@@ -606,7 +608,7 @@ class Collection(OpenedCollection):
         return properties.measured_properties(self)
 
     def explanation(
-        self, *, cluster_settings: Mapping[str, Any] | None = None, map_settings: Mapping[str, Any] | None = None
+        self, *, cluster_settings: ClusterSettings | None = None, map_settings: MethodSettings | None = None
     ) -> Explanation:
         """Return how far those properties go along with map, clusters, vectors and labels.
 

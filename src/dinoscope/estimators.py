@@ -24,6 +24,7 @@ from dinoscope.models.catalogue import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.decode import Picture
 
 __all__ = ["Embedder", "KNNClassifier"]
 
@@ -102,7 +103,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the embedder: there is nothing to learn."""
         return self
 
-    def transform(self, X: Sequence[Any] | NDArray[Any]) -> NDArray[np.float32]:
+    def transform(self, X: Sequence[Picture] | NDArray[np.generic]) -> NDArray[np.float32]:
         """Embed images.
 
         Args:
@@ -153,7 +154,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _square(encoder: Encoder, image: Any, number: int) -> NDArray[np.uint8]:
+def _square(encoder: Encoder, image: Picture, number: int) -> NDArray[np.uint8]:
     """Decode an image of X, naming it where that fails."""
     try:
         return encoder.square(image)

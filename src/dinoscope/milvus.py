@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dinoscope.base.checks import check_count
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError, PublishError
+from dinoscope.sources.decode import Query
 from dinoscope.stages.search import Match, resolve_query
 from dinoscope.storage.manifest import list_models
 
@@ -118,7 +118,7 @@ def publish(
 def search_published(
     collection: OpenedCollection,
     uri: str,
-    query: int | str | os.PathLike[str] | NDArray[Any],
+    query: Query,
     k: int = 10,
     *,
     name: str | None = None,
@@ -148,7 +148,7 @@ def search_published(
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
     vector, own = resolve_query(collection, query, k, weights)
     if own is not None:
-        filters.append(f"row != {query}")
+        filters.append(f"row != {collection.rows[own]}")
     if _is_file(uri) and not Path(uri).exists():  # asking would make it
         raise _not_published(collection, uri, name, [])
     with _connected(uri) as client:

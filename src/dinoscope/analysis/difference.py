@@ -6,7 +6,6 @@ These functions take vectors and use nothing but neighbours. Positions run throu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -259,7 +258,7 @@ def join_graphs(graphs: NeighborGraphs) -> NeighborGraph:
     return NeighborGraph(indices.astype(np.int32), similarities, recall)
 
 
-def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[Any], tuple[ShareChange, ...]]:
+def share_changes(groups: ArrayLike, sides: ArrayLike) -> tuple[list[int | str], tuple[ShareChange, ...]]:
     """Say of each group how its share changed from the first side to the second.
 
     Args:

@@ -12,7 +12,7 @@ from dinoscope.errors import InputError
 __all__ = ["check_count", "check_labels", "check_vectors"]
 
 
-def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 1) -> NDArray[Any]:
+def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 1) -> NDArray[np.floating]:
     """Check that ``vectors`` is a finite real matrix with enough rows.
 
     Args:
@@ -45,7 +45,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
     return array
 
 
-def check_labels(labels: ArrayLike, count: int | None = None, name: str = "labels") -> NDArray[Any]:
+def check_labels(labels: ArrayLike, count: int | None = None, name: str = "labels") -> NDArray[np.generic]:
     """Check that ``labels`` is one integer, boolean or string an item.
 
     Args:
@@ -75,7 +75,7 @@ def check_labels(labels: ArrayLike, count: int | None = None, name: str = "label
     return array
 
 
-def check_count(value: Any, name: str, *, at_least: int = 1, at_most: int | None = None, why: str = "") -> int:
+def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | None = None, why: str = "") -> int:
     """Check that ``value`` is a whole number in a range.
 
     Args:
@@ -91,9 +91,10 @@ def check_count(value: Any, name: str, *, at_least: int = 1, at_most: int | None
     Raises:
         InputError: It is no integer or outside the range.
     """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if whole and value >= at_least and (at_most is None or value <= at_most):
-        return int(value)
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        whole = int(value)
+        if whole >= at_least and (at_most is None or whole <= at_most):
+            return whole
     limit = (
         f"{at_least} or more" if at_most is None else f"between {at_least} and {at_most}{f' ({why})' if why else ''}"
     )

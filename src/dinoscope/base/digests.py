@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 __all__ = ["digest_bytes", "digest_json", "sha256"]
 
 
-def digest_json(*values: Any, length: int = 16) -> str:
+def digest_json(*values: object, length: int = 16) -> str:
     """Return a hexadecimal digest of JSON-like values, the same in every process and on every machine."""
     text = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=32).hexdigest()[:length]

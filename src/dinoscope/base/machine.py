@@ -8,7 +8,9 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dinoscope.base.types import Machine
 
 if TYPE_CHECKING:
     pass
@@ -24,7 +26,7 @@ def cores() -> int:
 
 
 @cache
-def this_machine() -> dict[str, Any]:
+def this_machine() -> Machine:
     """Return processor, system and versions."""
     versions: dict[str, str] = {"python": platform.python_version()}
     for package in _PACKAGES:

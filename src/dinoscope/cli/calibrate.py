@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -149,7 +149,7 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json
         say(f"next: dinoscope clean {path} --duplicates; more answers make it surer: dinoscope calibrate {path}")
 
 
-def _record(fit: ThresholdFit, at: int) -> dict[str, Any]:
+def _record(fit: ThresholdFit, at: int) -> dict[str, object]:
     return {
         "threshold": float(fit.thresholds[at]),
         "pairs": int(fit.pairs[at]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -43,8 +43,7 @@ def classify(
     from dinoscope.errors import ImageError
 
     opened = Collection(collection, model)
-    settings: dict[str, Any] = {"k": k, "coverage": set_level, "abstain": refuse}
-    opened.classifier(**settings)  # before a model is loaded: there may be no labels
+    opened.classifier(k=k, coverage=set_level, abstain=refuse)  # before a model is loaded: there may be no labels
     vectors, failures = {}, {}
     for image in images:
         try:
@@ -53,7 +52,8 @@ def classify(
             failures[image] = error
     if not vectors:
         raise next(iter(failures.values()))
-    found = dict(zip(vectors, opened.classify(np.stack(list(vectors.values())), **settings), strict=True))
+    stacked = np.stack(list(vectors.values()))
+    found = dict(zip(vectors, opened.classify(stacked, k=k, coverage=set_level, abstain=refuse), strict=True))
     if as_json:
         print_json(
             [
@@ -127,7 +127,7 @@ def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
     return str(verdict.label), f"{verdict.probability:.0%}", ", ".join(map(str, verdict.prediction_set)), outer, nearest
 
 
-def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict[str, Any]:
+def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict[str, object]:
     neighbors = [
         {
             "row": int(collection.rows[each.position]),
@@ -224,8 +224,8 @@ def _share(value: float) -> str:
     return "" if value != value else f"{value:.3f}"
 
 
-def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, Any]:
-    def bins(name: str) -> dict[str, Any]:
+def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, object]:
+    def bins(name: str) -> dict[str, object]:
         one = getattr(found, name)
         return {
             "error": one.error,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,11 +31,11 @@ class _Part:
     title: str
     columns: tuple[str, ...]
     remark: str
-    records: list[dict[str, Any]] = field(default_factory=list)  # one an image
+    records: list[dict[str, object]] = field(default_factory=list)  # one an image
     lines: list[tuple[str, ...]] = field(default_factory=list)  # one a finding
     blocks: list[Block] = field(default_factory=list)
-    moves: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    moves: list[dict[str, object]] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
     note: str = ""
     dismissed: int = 0
 
@@ -333,12 +333,12 @@ def _write_plan(opened: Collection, parts: dict[str, _Part], path: Path) -> None
     write_json(path, {"collection": opened.name, "model": opened.model["model"], "moves": moves})
 
 
-def _move(opened: Collection, action: str, at: int, reason: str, keeper: int | None = None) -> dict[str, Any]:
+def _move(opened: Collection, action: str, at: int, reason: str, keeper: int | None = None) -> dict[str, object]:
     row = None if keeper is None else int(opened.rows[keeper])
     return {"action": action, "row": int(opened.rows[at]), "id": opened.ids[at], "reason": reason, "keeper": row}
 
 
-def _who(opened: Collection, at: int) -> dict[str, Any]:
+def _who(opened: Collection, at: int) -> dict[str, object]:
     return {"row": int(opened.rows[at]), "id": opened.ids[at], "label": opened.labels[at], "split": opened.splits[at]}
 
 

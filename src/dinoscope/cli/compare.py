@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -76,7 +76,7 @@ def compare(
             typer.echo(str(output))
 
 
-def _print(found: Comparison, rows: list[dict[str, Any]], advice: str) -> None:
+def _print(found: Comparison, rows: list[dict[str, float | str]], advice: str) -> None:
     from dinoscope.analysis.ranking import certainty
     from dinoscope.cli.terminal import print_table, say
 
@@ -112,7 +112,7 @@ _HEADS = {
 }
 
 
-def _row(contender: Contender, place: int) -> dict[str, Any]:
+def _row(contender: Contender, place: int) -> dict[str, float | str]:
     return {
         "model": contender.name,
         **vars(contender.scores),
@@ -125,7 +125,7 @@ def _row(contender: Contender, place: int) -> dict[str, Any]:
     }
 
 
-def _text(key: str, value: Any) -> str:
+def _text(key: str, value: float | str) -> str:
     if isinstance(value, str):
         return value
     if key in ("dim", "place_without_labels"):
@@ -149,7 +149,7 @@ def _numbers(text: str) -> list[int]:
         raise InputError(f"--resolution takes numbers of pixels with commas between, got {text!r}") from None
 
 
-def _write(output: Path, contenders: tuple[Contender, ...], rows: list[dict[str, Any]]) -> None:
+def _write(output: Path, contenders: tuple[Contender, ...], rows: list[dict[str, float | str]]) -> None:
     from dinoscope.storage.files import write_bytes, write_csv
 
     if output.suffix == ".png":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,7 @@ from dinoscope.cli.options import JsonOption, ModelOption, open_collection
 
 if TYPE_CHECKING:
     from dinoscope.analysis.difference import ShareChange
+    from dinoscope.plots.sheets import Block
     from dinoscope.wording.difference import Told
 
 __all__ = ["diff"]
@@ -114,12 +115,12 @@ def _write_files(told: Told, folder: Path, limit: int) -> None:
     write_bytes(folder / "map.png", _draw_map(told))
 
 
-def _sheets(told: Told, limit: int) -> dict[str, tuple[str, str, list[Any]]]:
+def _sheets(told: Told, limit: int) -> dict[str, tuple[str, str, list[Block]]]:
     from dinoscope.plots.sheets import Block
     from dinoscope.wording.difference import KINDS
 
     found, both = told.found, told.both
-    sheets: dict[str, tuple[str, str, list[Any]]] = {}
+    sheets: dict[str, tuple[str, str, list[Block]]] = {}
     for kind in KINDS:
         strange = told.strange(kind)
         blocks = []

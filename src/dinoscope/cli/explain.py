@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,7 +55,7 @@ def explain(
     typer.echo(str(target))
 
 
-def _record(found: Explanation) -> dict[str, Any]:
+def _record(found: Explanation) -> dict[str, object]:
     from dinoscope.wording.explanation import direction_in_words, traits_in_words
 
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ from dinoscope.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dinoscope.stages.receipt import Deviation
+    from dinoscope.stages.receipt import Deviation, Receipt
 
 __all__ = ["print_verification", "receipt", "verify"]
 
@@ -102,7 +102,7 @@ def verify(
 
 
 def _deviation(
-    stated: dict[str, Any],
+    stated: Receipt,
     source: str,
     data_dir: Path | None,
     weights: str | None,

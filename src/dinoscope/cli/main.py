@@ -354,7 +354,7 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
         )
 
 
-def _usage(error: Any) -> str:
+def _usage(error: typer.BadParameter) -> str:
     """Return what is wrong with a command line as one line: Typer's words, what it got, and where help is."""
     text = " ".join(error.format_message().split()).rstrip(".")
     reasons = getattr(error.__cause__, "errors", None)  # newer versions of Typer leave out the value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.tuning import Setting, Tuning
     from dinoscope.collection import Collection
+    from dinoscope.stages.maps import MapSettings
 
 __all__ = ["map_", "tune"]
 
 _AXES = "xyz"
 _MOST_NEIGHBORS = 200  # of UMAP
+Number = TypeVar("Number", int, float)
 
 
 def map_(
@@ -58,7 +60,7 @@ def map_(
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
     suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
     opened = _open(collection, model)
-    settings: dict[str, Any] = {
+    settings: MapSettings = {
         "n_neighbors": n_neighbors,
         "min_dist": min_dist,
         "perplexity": perplexity,
@@ -169,7 +171,7 @@ def tune(
     say(str(target))
 
 
-def _compare(opened: Collection, names: str, settings: dict[str, Any], output: Path | None, as_json: bool) -> None:
+def _compare(opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool) -> None:
     """Make the maps of several methods, measure them and write them as one picture or table."""
     from dinoscope.cli.terminal import print_json, print_table
     from dinoscope.plots.maps import figures_of, maps_figure
@@ -216,7 +218,7 @@ def _draw_sheet(opened: Collection, found: Tuning, target: Path) -> None:
     write_bytes(target, tuning_figure(found, members[found.positions], groups, title=title))
 
 
-def _line(setting: Setting, found: Tuning) -> dict[str, Any]:
+def _line(setting: Setting, found: Tuning) -> dict[str, object]:
     """Return a setting as a row of the table for programs."""
     names = (
         "n_neighbors",
@@ -262,7 +264,7 @@ def _method(name: str) -> Method:
     return check_method(name)
 
 
-def _values(text: str, kind: Callable[[str], Any], option: str) -> list[Any]:
+def _values(text: str, kind: Callable[[str], Number], option: str) -> list[Number]:
     """Return the numbers of an option such as 5,15,50."""
     try:
         return [kind(each) for each in text.split(",")]

@@ -6,7 +6,7 @@ import re
 import sys
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -132,7 +132,7 @@ def _print_models(rows: list[Model], here: dict[str, bool]) -> None:
         table.add_row(Text(title, "bold"))
         for row in group:
             cells = [row.name, _megabytes(row), str(row.resolution), str(row.dim), row.licence, _here(row, here)]
-            rest: list[Any] = [_speed(row), Text(_title_and_rest(row)[1], no_wrap=True, overflow="ellipsis")]
+            rest: list[str | Text] = [_speed(row), Text(_title_and_rest(row)[1], no_wrap=True, overflow="ellipsis")]
             table.add_row(*cells, *rest[: speeds + descriptions])
     console.print(table)
     if not (speeds and descriptions):

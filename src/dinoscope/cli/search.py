@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dinoscope.collection import Collection
+    from dinoscope.sources.decode import Query
     from dinoscope.stages.reasons import Reason
     from dinoscope.stages.search import Match
     from dinoscope.stages.windows import Spot
@@ -62,7 +63,7 @@ def search(
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
     part = None if crop is None else _box(crop)
     opened = open_collection(collection, model)
-    what: Any = int(query) if is_row else Path(query)
+    what: Query = int(query) if is_row else Path(query)
     own = what if is_row and part is not None else None  # a part of an image is most like the image itself
     published = {"uri": on, "name": name, "labels": label or (), "splits": split or ()} if on is not None else None
     try:
@@ -85,7 +86,7 @@ def search(
 
 
 def _search(
-    opened: Collection, what: Any, k: int, weights: str | None, inside: bool, published: dict[str, Any] | None
+    opened: Collection, what: Query, k: int, weights: str | None, inside: bool, published: dict[str, Any] | None
 ) -> Sequence[Match | Spot]:
     """Search where it was asked for."""
     from dinoscope.cli.terminal import counting
@@ -109,14 +110,14 @@ def _check(published: bool, inside: bool, why: bool, drawn: bool, chosen: bool) 
         raise InputError("--name, --label and --split choose among what is published: name the place with --on")
 
 
-def _reasons(opened: Collection, what: Any, matches: Sequence[Match | Spot], weights: str | None) -> list[Reason]:
+def _reasons(opened: Collection, what: Query, matches: Sequence[Match | Spot], weights: str | None) -> list[Reason]:
     from dinoscope.cli.terminal import counting
 
     with counting("images explained") as show:
         return opened.reasons(what, [match.row for match in matches], weights=weights, on_progress=show)
 
 
-def _record(reason: Reason) -> dict[str, Any]:
+def _record(reason: Reason) -> dict[str, object]:
     heat = [[round(each, 4) for each in line] for line in reason.heat.tolist()]
     return {"without": round(reason.without, 4), "reason": reason.box, "heat": heat}
 

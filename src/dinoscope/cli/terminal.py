@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dinoscope.base.text import counted, duration
 
@@ -28,13 +28,13 @@ def say(text: str) -> None:
     sys.stderr.write(text.translate(_CONTROLS) + "\n")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Print a result for programs (stdout); what is not a number becomes null, which every parser reads."""
     escape = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
     sys.stdout.write(json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False) + "\n")
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     if isinstance(value, dict):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -71,16 +71,17 @@ def score_rows(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
 def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     """Show the progress of an embedding: images done, images a second, time left; an estimate before a long run."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     console = Console(file=sys.stderr)
     plain = TextColumn("{task.description}", markup=False)  # a name in [brackets] is no markup
     columns = (plain, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+    with Bar(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"embedding {name.translate(_CONTROLS)}", total=None, rate="")
         estimated = False
 
-        def show(progress: Any) -> None:
+        def show(progress: Progress) -> None:
             nonlocal estimated
             if not estimated:
                 estimated = True

@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
+from dinoscope.base.types import Columns
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.embedding.rows import check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
@@ -251,10 +251,10 @@ def _next_part(folder: Path) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
-def _whole_parts(folder: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _whole_parts(folder: Path, columns: list[str]) -> Iterator[Columns]:
     """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted."""
 
-    def read(part: Path) -> dict[str, Any] | DamagedError:
+    def read(part: Path) -> Columns | DamagedError:
         try:
             check_table(part)
             return read_table(part, columns)[0]

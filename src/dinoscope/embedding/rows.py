@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
+from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
 from dinoscope.storage.details import stored_contents
@@ -20,6 +21,7 @@ from dinoscope.storage.tables import check_table, read_table, write_table
 
 __all__ = ["check_folder", "synchronise"]
 
+_Table: TypeAlias = dict[str, list[Any]]  # images.parquet: numbers, texts, bits
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
 
 
@@ -70,16 +72,15 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     return rows, int(np.count_nonzero(gone & ~before)), changed
 
 
-def _held_source(path: Path) -> dict[str, str] | None:
+def _held_source(path: Path) -> SourceDescription | None:
     """Return name and kind of the source of a collection, from its table of images if collection.json is damaged."""
     try:
-        source: dict[str, str] = read_manifest(path)["source"]
-        return source
+        return read_manifest(path)["source"]
     except (FileNotFoundError, NotADirectoryError, DamagedError):
         pass
     for file in (path / "images.parquet", _backup(path)):
         try:
-            known: dict[str, str] | None = read_table(file, ["row"])[1].get("source")
+            known: SourceDescription | None = read_table(file, ["row"])[1].get("source")
             return known
         except (FileNotFoundError, NotADirectoryError, DamagedError):
             continue
@@ -112,7 +113,7 @@ def _set_aside_notes(path: Path) -> None:
             remark(f"{file} was damaged ({error.reason}) and is now called {aside.name}: what it said is lost")
 
 
-def _known_rows(table: dict[str, list[Any]], source: ImageSource) -> NDArray[np.int64]:
+def _known_rows(table: _Table, source: ImageSource) -> NDArray[np.int64]:
     """Return the row of each image (N,), -1 for one whose id and key the table does not hold together.
 
     Hashes in an array: a dictionary of a million pairs would take 300 MB.
@@ -127,7 +128,7 @@ def _known_rows(table: dict[str, list[Any]], source: ImageSource) -> NDArray[np.
     return np.where(hashes[nearest] == wanted, nearest, -1)
 
 
-def _recognise(path: Path, table: dict[str, list[Any]], source: ImageSource, rows: NDArray[np.int64]) -> bool:
+def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool:
     """Give new images the rows of lost ones with the same bytes; return whether there were any."""
     unknown = np.flatnonzero(rows < 0).tolist()
     lost = np.ones(len(table["row"]), bool)
@@ -149,7 +150,7 @@ def _recognise(path: Path, table: dict[str, list[Any]], source: ImageSource, row
     return found
 
 
-def _assign(table: dict[str, list[Any]], source: ImageSource, rows: NDArray[np.int64]) -> bool:
+def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool:
     """Bring the table to the state of the source, with new rows for new images; return whether it changes."""
     changed = False
     for index, item in enumerate(source.items):
@@ -169,17 +170,17 @@ def _copy(path: Path) -> None:
     write_bytes(_backup(path), (path / "images.parquet").read_bytes())
 
 
-def _write_images(path: Path, table: dict[str, list[Any]], source: ImageSource) -> None:
+def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
+    columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
     meta = {"source": {"kind": source.kind, "name": source.name}}
     write_table(path / "images.parquet", columns, meta)
     _copy(path)
 
 
-def _read_images(path: Path) -> dict[str, list[Any]]:
+def _read_images(path: Path) -> _Table:
     """Read images.parquet, from its copy where it is damaged or gone."""
     file, reasons = path / "images.parquet", []
     for candidate in (file, _backup(path)):

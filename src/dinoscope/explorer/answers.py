@@ -6,7 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.models.encoder import Encoder
+    from dinoscope.stages.maps import MethodSettings
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["find_rows", "image_info", "look_alikes", "mean_vector", "numbers", "reasons", "search"]
@@ -213,7 +214,7 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: b
     )
 
 
-def _map_scores(data: ModelData, settings: dict[str, Any]) -> list[ScoreInfo]:
+def _map_scores(data: ModelData, settings: MethodSettings) -> list[ScoreInfo]:
     if len(data.collection) < 3:
         return []
     told = map_figures(map_quality(data.collection, **settings))
@@ -226,7 +227,7 @@ def _map_scores(data: ModelData, settings: dict[str, Any]) -> list[ScoreInfo]:
     ]
 
 
-def _explanation(data: ModelData, settings: dict[str, Any]) -> Explanation | None:
+def _explanation(data: ModelData, settings: MethodSettings) -> Explanation | None:
     from dinoscope.analysis.explain.explanation import FEWEST
 
     if len(data.collection) < FEWEST or data.clusters is None:
@@ -360,7 +361,7 @@ def _place(
     return x, y
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 

@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     collection = data.collection
     positions = [position_of(collection, row) for row in rows]
     known = [column for column in data.view().columns if column.name in ("cluster", "predicted", "probability")]
-    values: dict[str, Any] = {column.name: data.column(column.name) for column in known}
+    values = {column.name: data.column(column.name) for column in known}
     names = {column.name: column.values for column in known if column.kind == "category"}
     lines = []
     for row, at in zip(rows, positions, strict=True):
@@ -118,7 +118,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     source = {"kind": collection.kind, "name": name}
     keys = [collection.content_keys[at] for at in positions]
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
-    columns: dict[str, Any] = {"row": rows, "removed": np.zeros(len(rows), bool), "key": pa.array(keys, pa.string())}
+    columns: dict[str, object] = {"row": rows, "removed": np.zeros(len(rows), bool), "key": pa.array(keys, pa.string())}
     columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
     write_table(folder / "images.parquet", columns, {"source": source})
     shutil.copyfile(folder / "images.parquet", folder / "images.parquet.bak")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dinoscope.explorer.types import Finding, Findings, PairQuestion
+from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.findings import all_findings, dismissed_keys
 from dinoscope.wording.findings import tell_self_test
@@ -27,7 +27,7 @@ def findings(collection: OpenedCollection) -> Findings:
     rows = collection.rows
     listed: list[Finding] = []
 
-    def add(kind: Any, key: str, positions: Sequence[int], evidence: Sequence[int], **said: Any) -> None:
+    def add(kind: FindingKind, key: str, positions: Sequence[int], evidence: Sequence[int], **said: Any) -> None:
         told = {"rows": rows[list(positions)].tolist(), "evidence": rows[list(evidence)].tolist()}
         listed.append(Finding(key=key, kind=kind, dismissed=key in gone, **told, **said))
 
@@ -57,7 +57,7 @@ def findings(collection: OpenedCollection) -> Findings:
     )
 
 
-def _add_label_errors(collection: OpenedCollection, found: Found, add: Any) -> None:
+def _add_label_errors(collection: OpenedCollection, found: Found, add: Callable[..., None]) -> None:
     errors = found.label_errors
     if errors is None:
         return

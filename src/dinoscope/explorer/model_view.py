@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,9 @@ from dinoscope.explorer.types import (
     Sheets,
 )
 from dinoscope.sources.names import sort_naturally
-from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.clusters import ClusterSettings, find_clusters
 from dinoscope.stages.labels import predict_labels
-from dinoscope.stages.maps import make_map
+from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import measured_properties
 from dinoscope.storage.files import read_json
@@ -55,7 +55,7 @@ _BLOCK_ROWS = 8192
 _WARMED = 200  # labels whose spread is measured before anybody asks
 _MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
 _MOST_CLUSTERS = 200  # that are looked for because there are so many labels
-_MAPS: dict[str, tuple[str, dict[str, Any]]] = {
+_MAPS: dict[str, tuple[str, MethodSettings]] = {
     "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
     "tsne": ("t-SNE", {"method": "tsne", "perplexity": 30.0, "seed": 42}),
     "pca": ("PCA", {"method": "pca"}),
@@ -100,7 +100,7 @@ class MapScale:
         low, high = coordinates.min(axis=0).astype(np.float64), coordinates.max(axis=0).astype(np.float64)
         return cls((low + high) / 2, max(float((high - low).max()) / 2, 1e-12))
 
-    def apply(self, coordinates: NDArray[Any]) -> NDArray[np.float64]:
+    def apply(self, coordinates: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return places (N, 2) from -1 to 1."""
         scaled: NDArray[np.float64] = np.clip((coordinates - self.middle) / self.half, -1, 1)
         return scaled
@@ -122,7 +122,7 @@ class ModelData:
         self.collection, self.key = collection, key
         self._coordinates: dict[str, NDArray[np.float32]] = {}  # of the maps that were asked for: 8 bytes an image
         found = collection.results.stored("clusters")
-        self.clusters: dict[str, Any] | None = found[0] if found else None
+        self.clusters = cast(ClusterSettings, found[0]) if found else None
         asked = {"k": 20, "set_level": 0.9, "refuse": 0.05}  # what predictions() asks for
         self.predicted = any(asked.items() <= each.items() for each in collection.results.stored("predictions"))
         self.measured = bool(collection.results.stored("properties"))
@@ -150,11 +150,11 @@ class ModelData:
             failures=[FailureInfo(row=f.row, id=f.id, reason=f.reason) for f in collection.failures],
         )
 
-    def preparations(self) -> dict[str, Callable[[], Any]]:
+    def preparations(self) -> dict[str, Callable[[], object]]:
         """Return what makes answers quick and is not there yet: verdicts, predictions, clusters, properties."""
         from dinoscope.stages.labels import load_classifier
 
-        collection, work = self.collection, dict[str, Callable[[], Any]]()
+        collection, work = self.collection, dict[str, Callable[[], object]]()
         labels = {label: at for at, label in enumerate(collection.labels.tolist()) if label is not None}
         if can_judge(collection):
             work["classifier"] = lambda: load_classifier(collection)
@@ -181,7 +181,7 @@ class ModelData:
 
     # --- maps -------------------------------------------------------------------------------------------------------
 
-    def map_settings(self) -> dict[str, dict[str, Any]]:
+    def map_settings(self) -> dict[str, MethodSettings]:
         """Return the settings of each map, as ``Collection.map`` takes them: the usual three and what is stored."""
         maps = {name: settings for name, (_, settings) in _MAPS.items() if name != "tsne" or find_spec("openTSNE")}
         for settings in self._stored_maps():
@@ -189,7 +189,7 @@ class ModelData:
                 maps[f"{settings['method']}-{digest_json(settings)[:8]}"] = settings
         return maps
 
-    def settings_of(self, name: str) -> dict[str, Any]:
+    def settings_of(self, name: str) -> MethodSettings:
         """Return the settings of a map.
 
         Raises:
@@ -208,7 +208,7 @@ class ModelData:
                 id=name,
                 title=_map_title(name, settings),
                 ready=settings in stored or len(self.collection) < 2,
-                settings={key: value for key, value in settings.items() if key != "method"},
+                settings=cast(dict[str, str | int | float], {k: v for k, v in settings.items() if k != "method"}),
             )
             for name, settings in self.map_settings().items()
         ]
@@ -256,8 +256,9 @@ class ModelData:
             kept[rows] = same.any(axis=2).mean(axis=1)
         return kept
 
-    def _stored_maps(self) -> list[dict[str, Any]]:
-        return [each for each in self.collection.results.stored("map") if each.get("dims", 2) == 2]
+    def _stored_maps(self) -> list[MethodSettings]:
+        stored = cast(list[MethodSettings], self.collection.results.stored("map"))
+        return [each for each in stored if each.get("dims", 2) == 2]
 
     def stored_clusters(self) -> tuple[NDArray[np.int32], list[int]]:
         """Return the cluster of each image (N,), -1 for none, and each cluster's medoid; there must be clusters."""
@@ -418,11 +419,11 @@ def can_judge(collection: OpenedCollection) -> bool:
     return sum(label is not None for label in collection.labels) >= 2
 
 
-def _never() -> Any:
+def _never() -> NoReturn:
     raise CollectionError("the clusters that were shown are gone: load the page again")
 
 
-def _category(title: str, description: str, texts: Any, order: Sequence[str] = ()) -> _Category:
+def _category(title: str, description: str, texts: NDArray[np.object_], order: Sequence[str] = ()) -> _Category:
     """Number the texts, None being none; where there are more than codes, the rarest have none."""
     counts = Counter(text for text in texts.tolist() if text is not None)
     kept = {text for text, _ in counts.most_common(NO_CODE)}
@@ -436,7 +437,7 @@ def _category(title: str, description: str, texts: Any, order: Sequence[str] = (
     return _Category(title, description, [str(value) for value in values], numbered)
 
 
-def _map_title(name: str, settings: dict[str, Any]) -> str:
+def _map_title(name: str, settings: MethodSettings) -> str:
     if name in _MAPS:
         return _MAPS[name][0]
     names = {"n_neighbors": "neighbours", "min_dist": "least distance", "perplexity": "perplexity", "seed": "seed"}

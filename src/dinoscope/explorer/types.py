@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -237,12 +237,15 @@ class SearchAnswer(Answer):
     for all where nobody looked inside."""
 
 
+FindingKind: TypeAlias = Literal["duplicate", "outlier", "label_error", "leak"]
+
+
 class Finding(Answer):
     """Something to look at."""
 
     key: str
     """Stable over runs and models; what is remembered when the finding is dismissed."""
-    kind: Literal["duplicate", "outlier", "label_error", "leak"]
+    kind: FindingKind
     rows: list[Row]
     """The images that it is about, the most important first."""
     evidence: list[Row]
@@ -397,7 +400,7 @@ class _Asked(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     """Take 7.0 for 7, which JSON does not tell apart."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope._version import __version__
 from dinoscope.base.machine import this_machine
+from dinoscope.base.types import ModelDescription, Provenance
 from dinoscope.models.catalogue import Model
 from dinoscope.models.preprocess import Preprocessing
 
@@ -33,10 +34,10 @@ class ImageEncoder(Protocol):
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See ``Encoder.run``."""
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelDescription:
         """See ``Encoder.describe``."""
 
 
-def provenance(encoder: ImageEncoder) -> dict[str, Any]:
+def provenance(encoder: ImageEncoder) -> Provenance:
     """Return what computes the vectors of an encoder on this machine, for the record."""
     return {"dinoscope": __version__, "device": encoder.device, "precision": encoder.precision, **this_machine()}

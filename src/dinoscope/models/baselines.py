@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.types import ModelDescription
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.models.catalogue import Model, read_weights
 from dinoscope.models.encoder import Encoder
@@ -43,7 +43,7 @@ class PixelEncoder:
         """Return the pixels of each square as a row of length 1."""
         return l2_normalize(pixel_vectors(list(pixels), self.resolution))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelDescription:
         """Return what is stored beside the vectors."""
         return {"model": self.key, "dim": self.dim, "resolution": self.resolution, "weights_sha256": "", "licence": ""}
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from PIL import Image
 
 from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
+from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.models.loading import load_model
@@ -109,7 +109,7 @@ class Encoder:
     @classmethod
     def from_description(
         cls,
-        description: dict[str, Any],
+        description: ModelDescription,
         *,
         weights: str | None = None,
         device: str = "auto",
@@ -154,7 +154,7 @@ class Encoder:
             )
         return encoder
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ModelDescription:
         """Return what is stored beside the vectors: enough to make more of the same; no path."""
         return {
             "model": self.model.name,

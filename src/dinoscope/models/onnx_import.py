@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -76,7 +75,7 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
     return Graph(path.stem, model.SerializeToString(), weights, single=shape[0] == 1, remedy=remedy), side
 
 
-def _adapt(path: Path, model: Any, image: Any, side: int) -> None:
+def _adapt(path: Path, model: onnx.ModelProto, image: onnx.ValueInfoProto, side: int) -> None:
     """Put what centres and scales uint8 pixels before the graph, and what takes the features apart behind it."""
     graph = model.graph
     _give_way(graph)
@@ -116,7 +115,7 @@ def _adapt(path: Path, model: Any, image: Any, side: int) -> None:
     graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
 
 
-def _give_way(graph: Any) -> None:
+def _give_way(graph: onnx.GraphProto) -> None:
     """Rename the values of an export that are called as the input and the outputs put around it."""
     for node in graph.node:
         for names in (node.input, node.output):
@@ -129,7 +128,7 @@ def _give_way(graph: Any) -> None:
             value.name = f"export_{value.name}"
 
 
-def _choose_output(path: Path, graph: Any) -> tuple[str, int]:
+def _choose_output(path: Path, graph: onnx.GraphProto) -> tuple[str, int]:
     """Return the output with the features, and its rank: tokens before a vector."""
     ranks = {
         each.name: len(each.type.tensor_type.shape.dim)
@@ -142,7 +141,7 @@ def _choose_output(path: Path, graph: Any) -> tuple[str, int]:
     raise ModelError(f"{path.name} gives no features: expected an output of tokens (B, T, D) or vectors (B, D)")
 
 
-def _resolve_external(path: Path, graph: Any) -> Path | None:
+def _resolve_external(path: Path, graph: onnx.GraphProto) -> Path | None:
     """Point external data at the files themselves: ONNX Runtime refuses symbolic links, as the hub's cache has them."""
     found: set[Path] = set()
     for tensor in graph.initializer:

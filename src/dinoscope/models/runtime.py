@@ -178,7 +178,7 @@ class _OpenVino:
         """See ``Runtime.run``."""
         ports = [self._ports[name] for name in outputs]
         starts = range(0, len(pixels), self._chunk)
-        parts: list[list[Any]] = [[] for _ in starts]
+        parts: list[list[NDArray[np.float32]]] = [[] for _ in starts]
 
         def keep(request: Any, number: int) -> None:
             parts[number] = [request.get_output_tensor(port).data.copy() for port in ports]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from dinoscope.errors import InputError, ModelError
@@ -156,7 +156,7 @@ class _Graph:
         self.nodes.append(helper.make_node(op, list(inputs), names, name=name, domain=domain, **settings))
         return names[keep]
 
-    def constant(self, values: Any, dtype: type = np.float32) -> str:
+    def constant(self, values: ArrayLike, dtype: type = np.float32) -> str:
         """Keep an array in the graph."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(
@@ -182,12 +182,12 @@ class _Graph:
         bias = [self.weight(f"{name}.bias")] if f"{name}.bias" in self.checkpoint.tensors else []
         return self.add("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
 
-    def repeat(self, values: Any, dtype: type = np.float32) -> str:
+    def repeat(self, values: ArrayLike, dtype: type = np.float32) -> str:
         """Repeat an array (1, ...) for every image of the batch."""
-        values = np.asarray(values, dtype)
+        one: NDArray[np.generic] = np.asarray(values, dtype)
         batch = self.add("Slice", self.add("Shape", "pixels"), *(self.constant([n], np.int64) for n in (0, 1)))
-        shape = self.add("Concat", batch, self.constant(values.shape[1:], np.int64), axis=0)
-        return self.add("Expand", self.constant(values, dtype), shape)
+        shape = self.add("Concat", batch, self.constant(one.shape[1:], np.int64), axis=0)
+        return self.add("Expand", self.constant(one, dtype), shape)
 
     def flat(self, x: str) -> str:
         """Lay the tokens of all images in one column: (B, tokens, D) to (N, D)."""

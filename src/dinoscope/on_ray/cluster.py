@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import Any
+from types import ModuleType
 
 from dinoscope.base.telemetry import switched_off
 from dinoscope.errors import RayError
@@ -14,7 +14,7 @@ __all__ = ["connect", "reason"]
 _joined: str | None = None  # the cluster that this module joined, while this process is in it
 
 
-def connect(address: str | None) -> Any:
+def connect(address: str | None) -> ModuleType:
     """Join a cluster, or start one on this machine; returns Ray.
 
     The process stays in it until it ends: Ray ends a process that leaves while one of its threads still asks for
@@ -32,7 +32,7 @@ def connect(address: str | None) -> Any:
         ray.shutdown()  # it was we who joined another cluster
     if not ray.is_initialized():
         _check_address(address)
-        settings: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+        settings: dict[str, int] = {"logging_level": logging.ERROR, "log_to_driver": False}
         try:
             with switched_off():  # also in the processes that Ray starts, of which the first would report
                 _join(ray, address, settings)
@@ -46,7 +46,7 @@ def connect(address: str | None) -> Any:
     return ray
 
 
-def _join(ray: Any, address: str | None, settings: dict[str, Any]) -> None:
+def _join(ray: ModuleType, address: str | None, settings: dict[str, int]) -> None:
     """Join the cluster at an address, else the one that this machine belongs to, else start one here."""
     try:
         ray.init(address or "auto", **settings)

@@ -13,21 +13,26 @@ import pickle
 from collections.abc import Generator, Iterable, Iterator
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from dinoscope.base.types import ModelDescription
 from dinoscope.embedding.batches import Finished, Job, finish_batches
 from dinoscope.errors import DinoscopeError, ModelError, RayError
 from dinoscope.on_ray.cluster import connect, reason
 
 if TYPE_CHECKING:
+    import ray
+
     from dinoscope.models.base import ImageEncoder
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.base import ImageSource
 
 __all__ = ["OnRay", "Recipe"]
 
+_Unit: TypeAlias = dict[str, NDArray[np.int64]]
 _UNIT_ROWS = 256  # that a worker is given at once: what its death costs
 
 
@@ -89,7 +94,7 @@ class OnRay:
 class Recipe(NamedTuple):
     """What a node needs to load the encoder that this machine has."""
 
-    description: dict[str, Any]
+    description: ModelDescription
     weights: str | None
     device: str  # as asked for: what "auto" finds here need not be there
     key: str
@@ -119,7 +124,7 @@ class Recipe(NamedTuple):
 class _Worker:
     """What runs on a node: a source, an encoder, and units of jobs."""
 
-    def __init__(self, source: Any, recipe: Recipe) -> None:
+    def __init__(self, source: ray.ObjectRef[ImageSource], recipe: Recipe) -> None:
         import ray
 
         self._source: ImageSource = ray.get(source)
@@ -129,18 +134,18 @@ class _Worker:
     def _encoder(self) -> Encoder:  # loaded in a call, whose errors are answered
         return self._recipe.load()
 
-    def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, unit: _Unit) -> dict[str, list[bytes]]:
         """Answer with finished batches, or with an expected error: raised here, Ray would bury it in traces."""
         rows, indices, has_details, has_vector = unit["jobs"][0]
         jobs = map(Job, rows.tolist(), indices.tolist(), (has_details > 0).tolist(), (has_vector > 0).tolist())
         try:
-            finished: Any = list(finish_batches(self._source, self._encoder, jobs))
+            finished: list[Finished] | DinoscopeError = list(finish_batches(self._source, self._encoder, jobs))
         except DinoscopeError as error:
             finished = error
         return {"finished": [pickle.dumps(finished)]}
 
 
-def _units(jobs: Iterable[Job], size: int) -> Iterator[dict[str, Any]]:
+def _units(jobs: Iterable[Job], size: int) -> Iterator[_Unit]:
     remaining = iter(jobs)
     while unit := list(islice(remaining, size)):
         yield {"jobs": np.asarray(unit, np.int64).T}

@@ -7,7 +7,7 @@ A task whose worker dies is done again, by Ray. Needs ``dinoscope[ray]``.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from dinoscope.errors import DinoscopeError, RayError
 from dinoscope.on_ray.cluster import connect, reason
@@ -40,7 +40,7 @@ class RunOnRay:
         limit = min(self._workers or cores, cores)
         task = ray.remote(num_cpus=1)(_answer)
         shared = ray.put(common)
-        pending: list[Any] = []
+        pending: list[object] = []
 
         def next_result() -> Result:
             nonlocal pending
@@ -62,7 +62,7 @@ class RunOnRay:
             raise RayError(f"Ray gave up ({reason(error)}); what is done is kept") from None
 
 
-def _answer(work: Callable[[Any, Any], Any], common: Any, item: Any) -> Any:
+def _answer(work: Callable[[Common, Item], Result], common: Common, item: Item) -> Result | DinoscopeError:
     """Answer with a result, or with an expected error: raised here, Ray would bury it in traces."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

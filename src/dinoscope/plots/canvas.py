@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +95,7 @@ def printable(text: str, length: int = 200) -> str:
 
 
 def draw_legend(
-    axes: Axes, names: Sequence[str], counts: NDArray[Any], colors: Sequence[str], none: int, ink: str
+    axes: Axes, names: Sequence[str], counts: NDArray[np.integer], colors: Sequence[str], none: int, ink: str
 ) -> None:
     """List groups by size with their counts; the grey ones as one line."""
     from matplotlib.lines import Line2D

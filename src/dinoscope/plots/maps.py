@@ -346,7 +346,7 @@ def _scatter(
     With a ``depth`` (N,), towards the eye, the nearest are drawn last and largest.
     """
     order = np.random.default_rng(0).permutation(len(points)) if depth is None else np.argsort(depth, kind="stable")
-    size: Any = min(max(40 * side / len(points) ** 0.5, 0.4), 8 * side)
+    size: float | NDArray[np.floating] = min(max(40 * side / len(points) ** 0.5, 0.4), 8 * side)
     alpha: Any = 0.75
     if depth is not None:
         near = (depth[order] - depth.min()) / max(float(np.ptp(depth)), 1e-9)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dinoscope.analysis.ranking import Contender
 from dinoscope.errors import InputError
 from dinoscope.plots.canvas import ACCENT, INK, PAPER, new_figure, printable, render
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["comparison_figure"]
 
@@ -53,7 +56,7 @@ def comparison_figure(contenders: Sequence[Contender], *, dark: bool = False, fo
     return render(figure, format)
 
 
-def _write_names(axes: Any, names: Sequence[str], speeds: Sequence[float], heights: Sequence[float], ink: str) -> None:
+def _write_names(axes: Axes, names: Sequence[str], speeds: Sequence[float], heights: Sequence[float], ink: str) -> None:
     """Write each name beside its point, at the first place where it covers no point and no other name."""
     points = axes.transData.transform(np.column_stack([speeds, heights]))
     frame = axes.get_window_extent()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.model_view import ModelData, can_judge, collection_info, model_infos
 from dinoscope.explorer.sheets import COLUMNS, draw_sheet, sheet
 from dinoscope.explorer.types import Sheets
+from dinoscope.stages.clusters import ClusterSettings
 from dinoscope.stages.labels import load_classifier, predict_labels
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
@@ -35,6 +36,8 @@ from dinoscope.stages.results import Computed
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from dinoscope.analysis.neighbors import NeighborGraph
+    from dinoscope.explorer.types import Findings
     from dinoscope.report.facts import Facts
     from dinoscope.stages.opened import OpenedCollection
 
@@ -129,7 +132,7 @@ def _json(name: str, text: str) -> str:
     return f'<script type="application/json" id="{escape(name)}">{held}</script>\n'
 
 
-def _bytes(name: str, content: bytes | NDArray[Any]) -> str:
+def _bytes(name: str, content: bytes | NDArray[np.generic]) -> str:
     held = base64.b64encode(content if isinstance(content, bytes) else content.tobytes()).decode()
     return f'<script type="application/octet-stream;base64" id="{escape(name)}">{held}</script>\n'
 
@@ -149,7 +152,7 @@ class _Writer:
         self.data = ModelData(collection, collection.key)
         self.data.measured &= facts.few  # of many images they would take the room of thumbnails
         if facts.clusters is not None:  # those that the sections show
-            self.data.clusters = collection.results.stages["clusters"].settings
+            self.data.clusters = cast(ClusterSettings, collection.results.stages["clusters"].settings)
         self.at = f"model/{collection.key}"
 
     def required(self) -> list[str]:
@@ -186,7 +189,7 @@ class _Writer:
         return [name for name, settings in shown.items() if self.facts.few or settings in judged]
 
     @cached_property
-    def findings(self) -> Any:
+    def findings(self) -> Findings | None:
         """What there is to look at, None where it was not looked for."""
         return None if self.facts.findings is None else explorer_findings.findings(self.collection)
 
@@ -228,7 +231,7 @@ class _Writer:
         return [_bytes(f"{self.at}/neighbors", indices), _bytes(f"{self.at}/similarities", similarities)]
 
     @cached_property
-    def _graph(self) -> Any:
+    def _graph(self) -> NeighborGraph | None:
         return neighbor_graph(self.collection) if len(self.collection) > 1 else None
 
     def verdicts(self) -> list[str]:

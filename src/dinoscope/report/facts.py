@@ -151,7 +151,7 @@ def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> 
         }
     tried = collection.results.stored("tuning")
     if tried:
-        settings = {name: value for name, value in tried[0].items() if name != "labels"}
+        settings: dict[str, Any] = {name: value for name, value in tried[0].items() if name != "labels"}
         facts.tuning = tuning(collection, **settings)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -102,7 +102,7 @@ def number(value: float) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
 
 
-def settings_text(settings: dict[str, object]) -> str:
+def settings_text(settings: Mapping[str, object]) -> str:
     """Return the settings of a stage in one line."""
     parts = []
     for name, value in settings.items():

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from dinoscope.errors import DinoscopeError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
@@ -28,6 +28,7 @@ _STATES = 3  # of a model that are kept, those asked for last: a page goes on wi
 _RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
 Value = TypeVar("Value")
+_Signature: TypeAlias = tuple[tuple[int, int], list[tuple[str, int, int]], list[int]]  # images, vectors, results
 
 
 class Gone(DinoscopeError):
@@ -43,10 +44,10 @@ class Jobs:
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._running: dict[Any, Future[Any]] = {}
+        self._running: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
 
-    def start(self, key: Any, work: Callable[[], Value]) -> Future[Value]:
+    def start(self, key: Hashable, work: Callable[[], Value]) -> Future[Value]:
         """Begin work, or return the same work that is under way."""
         with self._lock:
             future = self._running.get(key)
@@ -56,7 +57,7 @@ class Jobs:
                 future.add_done_callback(lambda _: self._running.pop(key, None))
             return future
 
-    async def run(self, key: Any, work: Callable[[], Value]) -> Value:
+    async def run(self, key: Hashable, work: Callable[[], Value]) -> Value:
         """Wait for work without blocking the server; one who goes away does not stop it for the others.
 
         Raises:
@@ -72,7 +73,7 @@ class Jobs:
         """Whether any work is under way."""
         return bool(self._running)
 
-    def has_begun(self, key: Any) -> bool:
+    def has_begun(self, key: Hashable) -> bool:
         """Tell whether this work is under way and no longer waits for its turn."""
         future = self._running.get(key)
         return future is not None and future.running()
@@ -97,8 +98,8 @@ class Workspace:
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._states: dict[str, OrderedDict[str, ModelData]] = {}  # of each model, the one asked for last at the end
-        self._newest: dict[str, tuple[Any, ModelData]] = {}  # with the signature of the files that it was read from
-        self._infos: tuple[Any, list[ModelInfo]] | None = None
+        self._newest: dict[str, tuple[_Signature, ModelData]] = {}  # with that of the files that it was read from
+        self._infos: tuple[Sequence[object], list[ModelInfo]] | None = None
         self._encoders: dict[str, Encoder | DinoscopeError] = {}
         self._loading = threading.Lock()
         self._remember(self.shown, self._signature(self.shown), ModelData(first, self.shown))
@@ -175,7 +176,7 @@ class Workspace:
                 collection = known[1].collection  # there are new results of the same images
             return self._remember(model, signature, ModelData(collection, model))
 
-    def _remember(self, model: str, signature: Any, data: ModelData) -> ModelData:
+    def _remember(self, model: str, signature: _Signature, data: ModelData) -> ModelData:
         with self._lock:
             states = self._states.setdefault(model, OrderedDict())
             states[data.state] = states.pop(data.state, data)
@@ -184,7 +185,7 @@ class Workspace:
             self._newest[model] = signature, states[data.state]
             return states[data.state]
 
-    def _signature(self, model: str) -> tuple[Any, ...]:
+    def _signature(self, model: str) -> _Signature:
         """Return what differs when the images, the vectors or the results on disk do; it costs a listing."""
         images = (self.path / "images.parquet").stat()
         parts = [

@@ -11,12 +11,15 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dinoscope.base.text import printable
 from dinoscope.errors import SourceError
 from dinoscope.sources.filesystems import is_hidden
 from dinoscope.sources.names import SUFFIXES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["ARCHIVES", "PACKED_TARS", "Member", "read_index"]
 
@@ -64,7 +67,7 @@ class Member:
     label: str | None = None
 
 
-def read_index(file: Any, name: str) -> Iterator[Member]:
+def read_index(file: pa.NativeFile, name: str) -> Iterator[Member]:
     """Yield the members of an archive.
 
     Args:
@@ -80,7 +83,7 @@ def read_index(file: Any, name: str) -> Iterator[Member]:
     return _labelled(_tar_members(file, name))
 
 
-def _zip_members(file: Any, name: str) -> Iterator[Member]:
+def _zip_members(file: pa.NativeFile, name: str) -> Iterator[Member]:
     infos, end = _zip_infos(file, name), file.size()
     infos.reverse()
     while infos:  # each is freed once it is taken
@@ -105,7 +108,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return name.replace("\\", "/")
 
 
-def _zip_infos(file: Any, name: str) -> list[zipfile.ZipInfo]:
+def _zip_infos(file: pa.NativeFile, name: str) -> list[zipfile.ZipInfo]:
     try:
         return zipfile.ZipFile(file).infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
@@ -116,7 +119,7 @@ def _zip_infos(file: Any, name: str) -> list[zipfile.ZipInfo]:
         ) from None
 
 
-def _tar_members(file: Any, name: str) -> Iterator[Member]:
+def _tar_members(file: pa.NativeFile, name: str) -> Iterator[Member]:
     whole, found = file.size(), 0
     file.seek(0)
     buffered = io.BufferedReader(file, _BUFFER)

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from dinoscope.sources.items import Item, Items
 __all__ = ["ArraySource", "load_array_file"]
 
 
-Labels: TypeAlias = Sequence[Any] | NDArray[Any]
+Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
 _MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have in place of a label, as text
 
 
@@ -40,7 +40,7 @@ class ArraySource(ImageSource):
 
     kind = "array"
 
-    def __init__(self, images: NDArray[Any], labels: Labels | None = None, *, name: str = "array") -> None:
+    def __init__(self, images: NDArray[np.generic], labels: Labels | None = None, *, name: str = "array") -> None:
         if images.ndim == 3 and images.shape[2] in (3, 4):
             raise InputError(f"images must have shape (N, H, W[, C]), got one image {images.shape}? pass images[None]")
         check_images(images)
@@ -74,7 +74,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
         InputError: Its arrays are not images, or the labels do not fit; see `ArraySource`.
     """
     path = Path(path)
-    images: NDArray[Any]
+    images: NDArray[np.generic]
     try:
         if path.suffix == ".npy":
             images = np.lib.format.open_memmap(path, mode="r")
@@ -90,7 +90,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     return ArraySource(images, labels, name=path.stem)
 
 
-def _label(value: Any) -> str | None:
+def _label(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     text = str(value)

@@ -243,14 +243,14 @@ _NAMES = (_ARRAY, _DTYPE, "numpy.ndarray")
 class _Call:
     """Stands for one of NumPy's names, for a call of it, and for what the call would have made and set."""
 
-    def __init__(self, name: str, arguments: tuple[Any, ...] = ()) -> None:
+    def __init__(self, name: str, arguments: tuple[object, ...] = ()) -> None:
         self.name, self.arguments = name, arguments
         self.state: Any = None
 
-    def __call__(self, *arguments: Any) -> _Call:
+    def __call__(self, *arguments: object) -> _Call:
         return _Call(self.name, arguments)
 
-    def __setstate__(self, state: Any) -> None:
+    def __setstate__(self, state: object) -> None:
         self.state = state
 
 

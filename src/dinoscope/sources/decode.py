@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import IO, Any, TypeAlias
@@ -20,6 +21,8 @@ from dinoscope.errors import ImageError, InputError, UnreadableError
 __all__ = [
     "MAX_PIXELS",
     "Picture",
+    "Queries",
+    "Query",
     "ReducedImage",
     "check_images",
     "identify",
@@ -28,7 +31,9 @@ __all__ = [
     "thumbnail",
 ]
 
-Picture: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[Any]
+Picture: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | NDArray[np.generic]
+Query: TypeAlias = int | Picture  # the row of an image, an image, or a vector
+Queries: TypeAlias = Query | Sequence[Query]
 MAX_PIXELS = 100_000_000
 WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
 _LARGE_PIXELS = 20_000_000
@@ -112,7 +117,7 @@ def thumbnail(image: NDArray[np.uint8], max_side: int = _THUMBNAIL) -> bytes:
     return buffer.getvalue()
 
 
-def check_images(images: NDArray[Any]) -> None:
+def check_images(images: NDArray[np.generic]) -> None:
     """Refuse an array (N, H, W[, C]) that is not one of images, or whose range of values is not certain."""
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3, 4)):
         last = "; move the channels last" if images.ndim == 4 and images.shape[1] in (1, 3, 4) else ""

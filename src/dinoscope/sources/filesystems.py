@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dinoscope.base.digests import digest_bytes
@@ -16,6 +16,10 @@ from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.decode import WHOLE_BYTES, ReducedImage, read_reduced
 from dinoscope.sources.names import ending_of, sort_naturally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import fs
 
 __all__ = [
     "COLLECTION",
@@ -70,7 +74,7 @@ class Storage(Protocol):
     def content(self, name: str) -> str | None:
         """Return the digest of a file's bytes; None if it cannot be had cheaply."""
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str) -> pa.NativeFile:
         """Open a file for reading anywhere (`read_at(nbytes, offset)`, from several threads) as pyarrow's NativeFile.
 
         Raises:
@@ -116,7 +120,7 @@ class LocalStorage:
             pass
         return None
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str) -> pa.NativeFile:
         """See `Storage.open`."""
         import pyarrow as pa
 
@@ -135,7 +139,7 @@ class LocalStorage:
 class RemoteStorage:
     """A folder, or prefix, of one of pyarrow's file systems."""
 
-    def __init__(self, system: Any, root: str, shown: str, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, system: fs.FileSystem, root: str, shown: str, secrets: Sequence[str] = ()) -> None:
         self._system, self._root, self._shown = system, root.rstrip("/"), shown
         self._secrets = [each for each in (*secrets, *map(os.environ.get, _SECRETS)) if each]
         self.name = self._root.rpartition("/")[2] or shown
@@ -204,7 +208,7 @@ class RemoteStorage:
             raise UnreadableError(f"cannot be read: {self._reason(error)}") from None
         return content
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str) -> pa.NativeFile:
         """See `Storage.open`."""
         try:
             return self._system.open_input_file(f"{self._root}/{name}")
@@ -230,7 +234,7 @@ class OpenFiles(Generic[Opened]):
         """Return the open file; what opens it may raise."""
         return self._open(name)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return OpenFiles, self._arguments
 
 

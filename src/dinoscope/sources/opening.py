@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,13 @@ from dinoscope.sources.filesystems import is_remote
 from dinoscope.sources.selection import select
 from dinoscope.sources.table_columns import TableColumns
 
-__all__ = ["open_source"]
+__all__ = ["Source", "open_source"]
+
+Source: TypeAlias = str | os.PathLike[str] | NDArray[np.generic] | ImageSource
 
 
 def open_source(
-    source: str | os.PathLike[str] | NDArray[Any] | ImageSource,
+    source: Source,
     *,
     labels: Labels | None = None,
     data_dir: str | os.PathLike[str] | None = None,
@@ -65,7 +67,7 @@ def open_source(
 
 
 def _open(
-    source: Any, labels: Labels | None, data_dir: str | os.PathLike[str] | None, columns: TableColumns
+    source: Source, labels: Labels | None, data_dir: str | os.PathLike[str] | None, columns: TableColumns
 ) -> ImageSource:
     from dinoscope.sources.array import load_array_file
     from dinoscope.sources.datasets import DATASETS, load_dataset

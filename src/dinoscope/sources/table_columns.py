@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import SourceError
@@ -101,7 +101,8 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
     split = wanted.split or next((name for name in schema.names if name.lower() == _SPLIT), None)
     split = None if split == NO_COLUMN and NO_COLUMN not in schema.names else split
     names = features.get(label, {}).get("names") if label else None
-    return ChosenColumns(image, form, label, tuple(map(str, names)) if names else None, split, others)
+    classes = tuple(map(str, names)) if names and isinstance(names, list) else None
+    return ChosenColumns(image, form, label, classes, split, others)
 
 
 def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[str | None]:
@@ -115,7 +116,7 @@ def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if pa.types.is_nested(kind) or _is_binary(kind):
         raise SourceError(f"a column of labels or splits holds {kind}, expected texts or numbers")
-    known: dict[Any, str | None] = {None: None}
+    known: dict[object, str | None] = {None: None}
     for value in column.unique().to_pylist():
         # pandas makes floats of whole numbers where one is missing
         number = int(value) if isinstance(value, float) and value.is_integer() else value
@@ -146,7 +147,7 @@ def _image_column(forms: dict[str, str], wanted: str | None, table: str, listed:
 
 
 def _label_column(
-    names: Sequence[str], features: dict[str, dict[str, Any]], wanted: str | None, table: str
+    names: Sequence[str], features: dict[str, dict[str, object]], wanted: str | None, table: str
 ) -> str | None:
     if wanted is not None:
         return None if wanted == NO_COLUMN and NO_COLUMN not in names else wanted
@@ -161,7 +162,7 @@ def _label_column(
     return next(iter(named or found), None)
 
 
-def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
+def _features(schema: pa.Schema) -> dict[str, dict[str, object]]:
     """Read Hugging Face's description of the columns."""
     try:
         features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate, islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dinoscope.errors import SourceError
 
@@ -38,7 +38,7 @@ class Table(Protocol):
             KeyError: There is no such column.
         """
 
-    def value(self, column: str, row: int) -> Any:
+    def value(self, column: str, row: int) -> object:
         """Return one value of one column; quick where rows are asked for in about their order.
 
         Raises:
@@ -49,7 +49,7 @@ class Table(Protocol):
 class CsvTable:
     """A CSV or TSV file in UTF-8 with a line of column names; every value is a text, and an empty one is none."""
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: pa.NativeFile, name: str) -> None:
         self.name, self._file = name, file
 
     def preview(self) -> pa.Table:
@@ -60,7 +60,7 @@ class CsvTable:
         """See `Table.columns`."""
         return self._read(names)
 
-    def value(self, column: str, row: int) -> Any:
+    def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
         return self._read([column]).column(0)[row].as_py()
 
@@ -88,7 +88,7 @@ class CsvTable:
 class ParquetTable:
     """A Parquet file."""
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: pa.NativeFile, name: str) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -103,7 +103,7 @@ class ParquetTable:
         self._starts = [0, *accumulate(groups)]
         self._lock = threading.Lock()
         self._kept: deque[tuple[int, pa.Array]] = deque(maxlen=_BATCHES)  # first row, values
-        self._batches: Iterator[Any] = iter(())
+        self._batches: Iterator[pa.RecordBatch] = iter(())
         self._group, self._next = -1, 0  # of the batches, and the row with which the next one begins
 
     def preview(self) -> pa.Table:
@@ -136,7 +136,7 @@ class ParquetTable:
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(self.name, "Parquet", error) from None
 
-    def value(self, column: str, row: int) -> Any:
+    def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
         with self._lock:
             for first, values in self._kept:
@@ -167,7 +167,7 @@ class ParquetTable:
         return min(256, max(8, int(_BATCH_BYTES * held.num_rows / max(size, 1))))
 
 
-def open_table(file: Any, name: str) -> CsvTable | ParquetTable:
+def open_table(file: pa.NativeFile, name: str) -> CsvTable | ParquetTable:
     """Open a table by its name's ending.
 
     Args:

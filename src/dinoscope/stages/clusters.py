@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.types import JsonObject
 from dinoscope.stages.maps import make_map, map_quality
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
@@ -43,6 +44,16 @@ class ClusterJudgement:
     nulls: tuple[Null, ...]
     weak: NDArray[np.bool_] | None
     also_in: tuple[tuple[str, ...], ...]
+
+
+class ClusterSettings(TypedDict, total=False):
+    """What decides clusters; see ``Collection.clusters``."""
+
+    k: int | None
+    method: Method
+    space: Space | None
+    dims: int
+    seed: int
 
 
 def find_clusters(
@@ -167,8 +178,8 @@ def all_scores(collection: OpenedCollection, k: int | None = None) -> list[Score
     return [Score(*each) for each in meta["scores"]]
 
 
-def _settings(k: int | None, method: Method, space: Space, dims: int, seed: int) -> dict[str, Any]:
-    settings: dict[str, Any] = {"method": method, "k": k, "seed": seed}
+def _settings(k: int | None, method: Method, space: Space, dims: int, seed: int) -> JsonObject:
+    settings: dict[str, object] = {"method": method, "k": k, "seed": seed}
     if (method, space) != ("kmeans", "embedding"):  # whose results were stored before there were others
         settings |= {"space": space, "dims": dims} if space == "umap" else {"space": space}
     return settings

@@ -75,7 +75,7 @@ def label_changes(collection: OpenedCollection, other: OpenedCollection) -> dict
     if not all(counts):
         return {}
     names, changes = share_changes(labels, np.repeat([False, True], counts))
-    return dict(zip(names, changes, strict=True))
+    return dict(zip(map(str, names), changes, strict=True))
 
 
 def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +215,7 @@ def _vectors(
 
 def _dim(file: Path) -> int | None:
     try:
-        described: dict[str, Any] = read_json(file)
+        described = read_json(file)
     except (CollectionError, OSError):
         return None
     return int(described["dim"]) if "dim" in described else None

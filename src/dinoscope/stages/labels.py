@@ -40,7 +40,7 @@ class Predictions:
         unknown: Whether it lies too far from everything to be named (N,).
     """
 
-    labels: NDArray[Any]
+    labels: NDArray[np.str_]
     probabilities: NDArray[np.float64]
     own: NDArray[np.float64]
     familiarity: NDArray[np.float64]
@@ -153,22 +153,23 @@ def evaluate_labels(
             f"{test:,}): evaluate with --split leave-one-out"
         )
     method = "test" if both and split != "leave-one-out" else "leave-one-out"
-    chosen: dict[str, Any] = {"k": k, "coverage": coverage, "abstain": abstain}
     stored = {"k": k, "set_level": coverage, "refuse": abstain}
     settings = {"split": method, **stored, "labels": collection.results.label_state}
-    return collection.results.keep("evaluation", settings, Evaluation, lambda: _evaluate(collection, method, chosen))
+    return collection.results.keep(
+        "evaluation", settings, Evaluation, lambda: _evaluate(collection, method, k, coverage, abstain)
+    )
 
 
-def _evaluate(collection: OpenedCollection, method: str, settings: dict[str, Any]) -> Evaluation:
+def _evaluate(collection: OpenedCollection, method: str, k: int, coverage: float, abstain: float) -> Evaluation:
     from dinoscope.analysis.labels.evaluation import evaluate as judge
 
     vectors, labels = collection.vectors, collection.labels
     if method == "leave-one-out":
         whole = len(collection) > 1 and all(label is not None for label in labels)
-        graph = neighbor_graph(collection, max(_WIDEST, settings["k"])) if whole else None
-        return judge(vectors, labels, graph=graph, **settings)
+        graph = neighbor_graph(collection, max(_WIDEST, k)) if whole else None
+        return judge(vectors, labels, graph=graph, k=k, coverage=coverage, abstain=abstain)
     train = collection.splits == "train"
     named = np.flatnonzero(train | (collection.splits == "test"))
-    found = judge(vectors[named], labels[named], train[named], **settings)
+    found = judge(vectors[named], labels[named], train[named], k=k, coverage=coverage, abstain=abstain)
     pairs = tuple(replace(pair, examples=tuple(named[list(pair.examples)].tolist())) for pair in found.confusions)
     return replace(found, positions=named[found.positions], confusions=pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,23 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["compare_maps", "make_map", "map_quality", "transform", "tuning"]
+__all__ = ["MapSettings", "MethodSettings", "compare_maps", "make_map", "map_quality", "transform", "tuning"]
+
+
+class MapSettings(TypedDict, total=False):
+    """What decides a map beside its method; see ``Collection.map``."""
+
+    n_neighbors: int
+    min_dist: float
+    perplexity: float
+    seed: int
+    dims: int
+
+
+class MethodSettings(MapSettings, total=False):
+    """What decides a map."""
+
+    method: Method
 
 
 def make_map(
@@ -41,7 +57,7 @@ def make_map(
     def compute() -> Computed:
         if method == "pca":
             return {"coordinates": projection.pca(collection.vectors, n_components=dims)}, {}
-        chosen = {name: value for name, value in settings.items() if name not in ("method", "dims")}
+        chosen: dict[str, Any] = {name: value for name, value in settings.items() if name not in ("method", "dims")}
         layout, needed = (projection.tsne, int(3 * perplexity)) if method == "tsne" else (projection.umap, n_neighbors)
         graph = neighbor_graph(collection, max(30, needed))
         return {"coordinates": layout(collection.vectors, graph=graph, n_components=dims, **chosen)}, {}
@@ -51,8 +67,8 @@ def make_map(
 
 
 def transform(
-    collection: OpenedCollection, vectors: ArrayLike, *, method: Method = "umap", **settings: Any
-) -> NDArray[Any]:
+    collection: OpenedCollection, vectors: ArrayLike, *, method: Method = "umap", **settings: Unpack[MapSettings]
+) -> NDArray[np.floating]:
     """Return places (M, dims) of new vectors (M, D) on the map with these settings; see ``projection.transform``.
 
     See ``Collection.transform``.
@@ -100,7 +116,7 @@ def map_quality(
 
 
 def compare_maps(
-    collection: OpenedCollection, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Any
+    collection: OpenedCollection, methods: Sequence[Method] = ("umap", "tsne", "pca"), **settings: Unpack[MapSettings]
 ) -> list[MeasuredMap]:
     """Return the map of each method with its title and how far to trust it, in the order asked for.
 
@@ -153,23 +169,23 @@ def tuning(
 
 def _map_settings(
     method: Method, n_neighbors: int, min_dist: float, perplexity: float, seed: int, dims: int
-) -> dict[str, Any]:
+) -> MethodSettings:
     """Return the settings that make a map what it is."""
     from dinoscope.analysis.maps.projection import check_method
     from dinoscope.base.checks import check_count
 
-    choices: dict[str, dict[str, Any]] = {
+    choices: dict[Method, MapSettings] = {
         "umap": {"n_neighbors": n_neighbors, "min_dist": float(min_dist), "seed": seed},
         "tsne": {"perplexity": float(perplexity), "seed": seed},
         "pca": {},
     }
-    settings = {"method": method, **choices[check_method(method)]}
+    settings: MethodSettings = {"method": method, **choices[check_method(method)]}
     if check_count(dims, "dims", at_least=2, at_most=3, why="what can be seen") != 2:
         settings["dims"] = dims  # not named for the usual two, under which results were stored before
     return settings
 
 
-def _title(method: Method, settings: dict[str, Any], count: int) -> str:
+def _title(method: Method, settings: MapSettings, count: int) -> str:
     """Return the name of a method with the settings that it had."""
     if method == "umap":
         size = min(settings.get("n_neighbors", 15), count)

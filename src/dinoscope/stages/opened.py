@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.stages.results import Results
@@ -165,7 +166,7 @@ class OpenedCollection:
         return count_missing(self.path, self._removed, self.rows)
 
     @cached_property
-    def _details(self) -> list[dict[str, Any]]:
+    def _details(self) -> list[Columns]:
         """What decoding gave, but for the pictures, by part."""
         return read_parts(self.path / "details", ["row", "width", "height", "error"], self._detail_parts)
 

@@ -11,21 +11,23 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.types import Columns
+
 __all__ = ["Packed", "pack", "plain", "unpack"]
 
 Result = TypeVar("Result")
-Packed = tuple[dict[str, Any], dict[str, Any]]  # columns of equal length, and JSON values
+Packed = tuple[Columns, dict[str, Any]]  # columns of equal length, and JSON values
 
 
-def pack(result: Any) -> Packed:
+def pack(result: object) -> Packed:
     """Return a dataclass, or a tuple of some, as columns and JSON values.
 
     The arrays of one length, of the length that holds most, become columns; everything else becomes JSON.
     """
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[np.generic]] = {}
     seen: dict[int, str] = {}
 
-    def walk(value: Any, path: str) -> Any:
+    def walk(value: object, path: str) -> object:
         if is_dataclass(value):
             if seen.setdefault(id(value), path) != path:  # the recommended setting is one of the settings
                 return {"same": seen[id(value)]}
@@ -61,21 +63,21 @@ def unpack(kind: type[Result], packed: Packed) -> Result:
     return result
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """Return settings as JSON has them: a number of NumPy is a number."""
     if isinstance(value, dict):
         return {name: plain(each) for name, each in value.items()}
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _fits(array: NDArray[Any]) -> bool:
+def _fits(array: NDArray[np.generic]) -> bool:
     return array.dtype.kind in "biuf" and array.ndim in (1, 2) and array.size > 0
 
 
 class _Reader:
     """Makes a result again out of what ``pack`` made of it."""
 
-    def __init__(self, packed: dict[str, Any], columns: dict[str, Any]) -> None:
+    def __init__(self, packed: dict[str, Any], columns: Columns) -> None:
         self._listed, self._columns = packed["arrays"], columns
         self._built: dict[str, Any] = {}  # dataclasses by their path
 
@@ -106,7 +108,7 @@ class _Reader:
             return self._built[path]
         return {name: self.build(get_args(kind)[1], each, f"{path}.{name}") for name, each in value.items()}
 
-    def _array(self, path: str) -> NDArray[Any]:
+    def _array(self, path: str) -> NDArray[np.generic]:
         if path in self._columns:
             return np.asarray(self._columns[path])
         listed = self._listed[path]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
+    from dinoscope.stages.clusters import ClusterSettings
+    from dinoscope.stages.maps import MethodSettings
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["explain_map", "measured_properties"]
@@ -42,8 +43,8 @@ def measured_properties(collection: OpenedCollection) -> dict[str, NDArray[np.fl
 def explain_map(
     collection: OpenedCollection,
     *,
-    cluster_settings: Mapping[str, Any] | None = None,
-    map_settings: Mapping[str, Any] | None = None,
+    cluster_settings: ClusterSettings | None = None,
+    map_settings: MethodSettings | None = None,
 ) -> Explanation:
     """Return how far those properties go along with map, clusters, vectors and labels.
 

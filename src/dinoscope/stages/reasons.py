@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.explain.occlusion import heat_map, hide_squares, square_boxes
 from dinoscope.analysis.explain.windows import Box
-from dinoscope.sources.decode import read_image
+from dinoscope.sources.decode import Query, read_image
 from dinoscope.stages.search import load_encoder, resolve_query
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Reason:
 
 def find_reasons(
     collection: OpenedCollection,
-    query: int | str | os.PathLike[str] | NDArray[Any],
+    query: Query,
     rows: Sequence[int],
     *,
     weights: str | None = None,

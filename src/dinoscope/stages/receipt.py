@@ -9,7 +9,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dinoscope._version import __version__
 from dinoscope.base.digests import digest_json
 from dinoscope.base.machine import this_machine
+from dinoscope.base.types import JsonObject, Machine, ModelDescription, Provenance, SourceDescription
 from dinoscope.embedding.pipeline import ORDER_SEED
 from dinoscope.errors import DamagedError, ImageError, InputError
 from dinoscope.storage.files import read_json
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Deviation", "compare_collection", "embed_again", "make_receipt", "makers", "read_receipt"]
+__all__ = ["Deviation", "Receipt", "compare_collection", "embed_again", "make_receipt", "makers", "read_receipt"]
 
 RECEIPT = 1  # version of the format
 SAMPLE = 64
@@ -35,6 +36,37 @@ SAMPLE_SEED = 0
 # Largest difference of any number of a vector of length 1. Sums in another order differ by about 1e-6 in float32;
 # bfloat16 has 8 bits, of which a deep model loses some more.
 TOLERANCE, COARSE_TOLERANCE = 1e-4, 2e-2
+
+
+class _Images(TypedDict):
+    count: int
+    digest: str
+
+
+class _Sampled(TypedDict):
+    image: str
+    thumbnail: str
+    vector: str
+
+
+class _Digests(TypedDict):
+    images: _Images
+    vectors: JsonObject
+    content: JsonObject
+
+
+class Receipt(_Digests):
+    """What a receipt says."""
+
+    receipt: int
+    dinoscope: str
+    source: SourceDescription
+    model: ModelDescription
+    made_by: list[Provenance]
+    written_by: Machine
+    seeds: dict[str, int]
+    results: list[JsonObject]
+    sample: list[_Sampled]
 
 
 @dataclass(frozen=True)
@@ -65,7 +97,7 @@ class Deviation:
         return self.images > 0 and self.largest <= self.tolerance and not self.differing
 
 
-def make_receipt(collection: OpenedCollection) -> dict[str, Any]:
+def make_receipt(collection: OpenedCollection) -> Receipt:
     """Return the receipt of a collection, as JSON values.
 
     Raises:
@@ -94,7 +126,7 @@ def make_receipt(collection: OpenedCollection) -> dict[str, Any]:
     }
 
 
-def read_receipt(path: Path) -> dict[str, Any]:
+def read_receipt(path: Path) -> Receipt:
     """Read a receipt.
 
     Raises:
@@ -105,7 +137,7 @@ def read_receipt(path: Path) -> dict[str, Any]:
             f"{path} is a folder, expected a receipt: make one with 'dinoscope receipt COLLECTION -o receipt.json'"
         )
     try:
-        held: Any = read_json(path)
+        held = read_json(path)
     except FileNotFoundError:
         raise InputError(
             f"there is no receipt {path}: make one with 'dinoscope receipt COLLECTION -o {path}'"
@@ -114,19 +146,17 @@ def read_receipt(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path} is no receipt, or was changed ({error.reason}): make it anew from its collection"
         ) from None
-    receipt: dict[str, Any] = held if isinstance(held, dict) else {}
-    version = receipt.get("receipt")
+    version = held.get("receipt") if isinstance(held, dict) else None
     needed = {"sample", "model", "source", "images"}
-    if not isinstance(version, int) or (version <= RECEIPT and not receipt.keys() >= needed):
+    if not isinstance(version, int) or (version <= RECEIPT and not held.keys() >= needed):
         raise InputError(f"{path} is no receipt: expected what 'dinoscope receipt COLLECTION -o {path}' writes")
     if version > RECEIPT:
         raise InputError(f"{path} is a receipt of version {version}, this dinoscope reads {RECEIPT}: upgrade it")
-    return receipt
+    stated: Receipt = held
+    return stated
 
 
-def embed_again(
-    receipt: dict[str, Any], source: ImageSource, encoder: Encoder, tolerance: float | None = None
-) -> Deviation:
+def embed_again(receipt: Receipt, source: ImageSource, encoder: Encoder, tolerance: float | None = None) -> Deviation:
     """Embed the images of a receipt's sample on this machine and compare.
 
     Args:
@@ -166,9 +196,7 @@ def embed_again(
     return _compare(np.concatenate(got), np.stack(expected), len(receipt["sample"]), same, allowed, ())
 
 
-def compare_collection(
-    receipt: dict[str, Any], collection: OpenedCollection, tolerance: float | None = None
-) -> Deviation:
+def compare_collection(receipt: Receipt, collection: OpenedCollection, tolerance: float | None = None) -> Deviation:
     """Compare the vectors that a collection holds with those of a receipt, without a model.
 
     Raises:
@@ -191,13 +219,12 @@ def compare_collection(
             f"the receipt's vectors have length {expected.shape[1]}, those of {collection.path} "
             f"{collection.vectors.shape[1]}: name the model with --model"
         )
-    held = _digests(collection)
-    differing = tuple(
-        f"{name}: {held[name]['count']:,} with digest {held[name]['digest'][:16]}, "
-        f"the receipt says {receipt[name]['count']:,} with {receipt[name]['digest'][:16]}"
-        for name in ("images",)
-        if held[name] != receipt[name]
+    held, told = _digests(collection)["images"], receipt["images"]
+    difference = (
+        f"images: {held['count']:,} with digest {held['digest'][:16]}, "
+        f"the receipt says {told['count']:,} with {told['digest'][:16]}"
     )
+    differing = () if held == told else (difference,)
     return _compare(collection.vectors[positions], expected, len(receipt["sample"]), same, allowed, differing)
 
 
@@ -216,15 +243,15 @@ def _compare(
     return Deviation(len(got), sample - len(got), same, largest, similarity, tolerance, differing)
 
 
-def _tolerance(receipt: dict[str, Any], precision: str) -> float:
+def _tolerance(receipt: Receipt, precision: str) -> float:
     return TOLERANCE if {precision, receipt["model"].get("precision", "fp32")} == {"fp32"} else COARSE_TOLERANCE
 
 
-def _vector(entry: dict[str, Any]) -> NDArray[np.float32]:
+def _vector(entry: _Sampled) -> NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(entry["vector"]), "<f4").astype(np.float32)
 
 
-def _digests(collection: OpenedCollection) -> dict[str, Any]:
+def _digests(collection: OpenedCollection) -> _Digests:
     """Return digests of the contents: the same wherever and in whatever parts they are stored."""
     images = hashlib.sha256()
     columns = (collection.ids, collection.labels, collection.splits)
@@ -238,9 +265,9 @@ def _digests(collection: OpenedCollection) -> dict[str, Any]:
     }
 
 
-def makers(path: Path, key: str) -> list[dict[str, Any]]:
+def makers(path: Path, key: str) -> list[Provenance]:
     """Return what computed the vectors of a collection under a key, as their parts say; each once."""
-    found: list[dict[str, Any]] = []
+    found: list[Provenance] = []
     for part in list_parts(path / "vectors" / key):
         maker = read_table(part, [])[1].get("made_by")
         if maker is not None and maker not in found:
@@ -248,9 +275,9 @@ def makers(path: Path, key: str) -> list[dict[str, Any]]:
     return found
 
 
-def _results(collection: OpenedCollection) -> list[dict[str, Any]]:
+def _results(collection: OpenedCollection) -> list[JsonObject]:
     """Return settings (seeds among them) and digests of the results of the collection as it is."""
-    found = []
+    found: list[JsonObject] = []
     for file in sorted((collection.path / "results").glob("*/*.parquet")):
         try:
             if not collection.results.is_current(file):

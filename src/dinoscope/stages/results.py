@@ -8,11 +8,12 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from dinoscope.base.text import remark
+from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError, WriteError
 from dinoscope.stages.packing import Packed, pack, plain, unpack
 from dinoscope.storage.files import remove_leftovers
@@ -32,7 +33,7 @@ class Stage:
     """How a result came to be: the settings, the seconds it took when it was computed, and whether it was stored."""
 
     name: str
-    settings: dict[str, Any]
+    settings: JsonObject
     seconds: float
     stored: bool
 
@@ -64,7 +65,7 @@ class Results:
         """Seconds that this object spent in computing results; those it found stored cost none."""
         return self._seconds
 
-    def run(self, name: str, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
+    def run(self, name: str, settings: JsonObject, compute: Callable[[], Computed]) -> Computed:
         """Return a result, or compute and store it.
 
         Args:
@@ -90,11 +91,11 @@ class Results:
             self.stages[name] = Stage(name, settings, seconds, path not in self._computed)
         return found
 
-    def keep(self, name: str, settings: dict[str, Any], kind: type[Result], compute: Callable[[], Result]) -> Result:
+    def keep(self, name: str, settings: JsonObject, kind: type[Result], compute: Callable[[], Result]) -> Result:
         """Return a result, a dataclass or a tuple of some, as ``run`` does."""
         return unpack(kind, self.run(name, settings, lambda: pack(compute())))
 
-    def stored(self, name: str) -> list[dict[str, Any]]:
+    def stored(self, name: str) -> list[JsonObject]:
         """Return the settings of the results that a stage has stored, of the collection as it is, the newest first."""
         found = []
         for path in (self._folder / "results" / name).glob("*.parquet"):
@@ -124,7 +125,7 @@ class Results:
             self._hold(path, found)
         return found
 
-    def _compute(self, path: Path, settings: dict[str, Any], compute: Callable[[], Computed]) -> Computed:
+    def _compute(self, path: Path, settings: JsonObject, compute: Callable[[], Computed]) -> Computed:
         before = getattr(self._nested, "seconds", 0.0)
         self._nested.seconds = 0.0
         began = time.perf_counter()
@@ -159,7 +160,7 @@ def _size(found: Computed) -> int:
     )
 
 
-def _length(value: Any) -> int:
+def _length(value: object) -> int:
     return len(value) if isinstance(value, bytes | str) else 64
 
 
@@ -174,7 +175,7 @@ def _read(path: Path) -> Computed | None:
         return None
 
 
-def _store(path: Path, columns: dict[str, Any], meta: dict[str, Any]) -> None:
+def _store(path: Path, columns: Columns, meta: JsonObject) -> None:
     """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
     remove_leftovers(path.parent)
     try:

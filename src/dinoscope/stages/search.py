@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import ImageError, InputError
+from dinoscope.sources.decode import Picture, Query
 from dinoscope.stages.neighbors import nearest
 
 if TYPE_CHECKING:
@@ -30,13 +31,7 @@ class Match:
     similarity: float
 
 
-def search(
-    collection: OpenedCollection,
-    query: int | str | os.PathLike[str] | NDArray[Any],
-    k: int = 10,
-    *,
-    weights: str | None = None,
-) -> list[Match]:
+def search(collection: OpenedCollection, query: Query, k: int = 10, *, weights: str | None = None) -> list[Match]:
     """Find the images most like one image, by cosine similarity, the best first.
 
     See ``Collection.search``.
@@ -49,7 +44,7 @@ def search(
 
 
 def resolve_query(
-    collection: OpenedCollection, query: Any, k: int, weights: str | None = None
+    collection: OpenedCollection, query: Query, k: int, weights: str | None = None
 ) -> tuple[NDArray[np.float32], int | None]:
     """Return the vector (D,) of a query as ``search`` takes it, and its position if it is an image of the collection.
 
@@ -85,7 +80,7 @@ def load_encoder(collection: OpenedCollection, weights: str | None = None) -> En
     return collection.held("encoder", lambda: Encoder.from_description(collection.model))
 
 
-def query_vector(collection: OpenedCollection, query: Any, weights: str | None = None) -> NDArray[np.float32]:
+def query_vector(collection: OpenedCollection, query: Picture, weights: str | None = None) -> NDArray[np.float32]:
     """Return the vector (D,) of an image that need not be in the collection, by the model that made its vectors.
 
     See ``Collection.query_vector``.

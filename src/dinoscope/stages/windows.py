@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.analysis.explain.windows import COUNT, WHOLE, Box, best_windows, check_box, window_boxes
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.errors import InputError
-from dinoscope.sources.decode import read_image
+from dinoscope.sources.decode import Query, read_image
 from dinoscope.stages.results import Computed
 from dinoscope.stages.search import load_encoder, query_vector, resolve_query
 
@@ -49,7 +48,7 @@ class Spot:
 
 def search_inside(
     collection: OpenedCollection,
-    query: int | str | os.PathLike[str] | NDArray[Any],
+    query: Query,
     k: int = 10,
     *,
     weights: str | None = None,
@@ -69,10 +68,7 @@ def search_inside(
 
 
 def crop_vector(
-    collection: OpenedCollection,
-    query: int | str | os.PathLike[str] | NDArray[Any],
-    box: ArrayLike,
-    weights: str | None = None,
+    collection: OpenedCollection, query: Query, box: ArrayLike, weights: str | None = None
 ) -> NDArray[np.float32]:
     """Return the vector (D,) of a part of an image, to search by.
 

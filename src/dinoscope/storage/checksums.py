@@ -12,10 +12,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import mmap
     from pathlib import Path
+
+    import pyarrow.parquet as pq
 
 __all__ = ["MARK", "blank", "chunk_checks", "chunks_of", "footer_checks", "seal_json", "seal_parquet", "unseal_json"]
 
@@ -52,7 +55,7 @@ def unseal_json(text: bytes) -> bool:
     return True
 
 
-def seal_parquet(path: Path, metadata: Any) -> None:
+def seal_parquet(path: Path, metadata: pq.FileMetaData) -> None:
     """Fill in the checksums of a Parquet file whose footer holds the mark and a blank; ``metadata`` is its metadata."""
     import mmap
 
@@ -87,7 +90,11 @@ def footer_checks(data: memoryview) -> list[int] | None:
 
 
 def chunk_checks(
-    data: memoryview, metadata: Any, sums: Sequence[int], columns: Sequence[str] | None, groups: Sequence[int] | None
+    data: memoryview,
+    metadata: pq.FileMetaData,
+    sums: Sequence[int],
+    columns: Sequence[str] | None,
+    groups: Sequence[int] | None,
 ) -> None:
     """Check the column chunks that are about to be read.
 
@@ -100,7 +107,7 @@ def chunk_checks(
             raise ValueError(f"the checksum of its column {name!r} does not fit")
 
 
-def chunks_of(metadata: Any) -> Iterator[tuple[int, str, int, int]]:
+def chunks_of(metadata: pq.FileMetaData) -> Iterator[tuple[int, str, int, int]]:
     """Yield row group, column, first and last byte (exclusive) of every column chunk of a Parquet file."""
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
@@ -110,7 +117,7 @@ def chunks_of(metadata: Any) -> Iterator[tuple[int, str, int, int]]:
             yield group, chunk.path_in_schema.split(".")[0], begin, begin + chunk.total_compressed_size
 
 
-def _footer_start(data: Any) -> int:
+def _footer_start(data: mmap.mmap | memoryview) -> int:
     """Return where the footer of a Parquet file begins."""
     size = len(data)
     if size < 12 or bytes(data[size - 4 : size]) != b"PAR1":

@@ -15,7 +15,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,12 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         part.write_bytes(content)
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file with a header, whole or not at all; see ``csv_text``."""
     write_bytes(path, csv_text(columns, rows).encode())
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return a CSV table with a header.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front: ids and labels are names of files
@@ -67,7 +67,7 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def write_json(path: Path, value: Any, *, checked: bool = False, durable: bool = True) -> None:
+def write_json(path: Path, value: object, *, checked: bool = False, durable: bool = True) -> None:
     """Write a JSON file whole or not at all.
 
     Args:
@@ -76,7 +76,7 @@ def write_json(path: Path, value: Any, *, checked: bool = False, durable: bool =
         checked: Close it with a checksum: for an object that people do not edit.
         durable: See ``write_bytes``.
     """
-    content = {**value, checksums.MARK: checksums.blank(1)} if checked else value
+    content = {**value, checksums.MARK: checksums.blank(1)} if checked and isinstance(value, Mapping) else value
     text = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
     write_bytes(path, checksums.seal_json(text) if checked else text, durable=durable)
 
@@ -174,7 +174,7 @@ def _advice(number: int | None) -> str:
     return "what was written before is kept; run the same command again"
 
 
-def _harmless(cell: Any) -> Any:
+def _harmless(cell: object) -> object:
     if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
         return cell
     try:

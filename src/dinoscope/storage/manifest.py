@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from dinoscope.base.types import Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -27,23 +27,23 @@ __all__ = [
 FORMAT = 1
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> Manifest:
     """Read collection.json.
 
     Raises:
         CollectionError: If it is damaged, or of a format that this version of dinoscope does not know.
     """
     file = path / "collection.json"
-    held: Any = read_json(file)
-    manifest: dict[str, Any] = held if isinstance(held, dict) else {}
-    form = manifest.get("format")
-    if not isinstance(form, int) or not isinstance(manifest.get("source"), dict):
+    held = read_json(file)
+    form = held.get("format") if isinstance(held, dict) else None
+    if not isinstance(form, int) or not isinstance(held.get("source"), dict):
         raise DamagedError(file, "it does not say what the collection is")
     if form > FORMAT:
         raise CollectionError(
             f"{path} has format {form}, this version of dinoscope reads {FORMAT}: install the newer version that wrote "
             "it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
         )
+    manifest: Manifest = held
     return manifest
 
 
@@ -52,13 +52,13 @@ def list_models(path: Path) -> list[str]:
     return sorted(file.parent.name for file in (path / "vectors").glob("*/model.json"))
 
 
-def read_model(path: Path, key: str) -> dict[str, Any]:
+def read_model(path: Path, key: str) -> ModelDescription:
     """Return what ``Encoder.describe`` said of a model.
 
     Raises:
         DamagedError: If the file is damaged.
     """
-    model: dict[str, Any] = read_json(path / "vectors" / key / "model.json")
+    model: ModelDescription = read_json(path / "vectors" / key / "model.json")
     return model
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_json
+from dinoscope.base.types import JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage.manifest import list_models
 from dinoscope.storage.tables import read_parts, read_table
@@ -44,7 +44,7 @@ _VERSIONS = {
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
 
 
-def result_file(folder: Path, state: str, stage: str, settings: dict[str, Any]) -> Path:
+def result_file(folder: Path, state: str, stage: str, settings: JsonObject) -> Path:
     """Return the file of a stage's result.
 
     Args:
@@ -67,17 +67,17 @@ def label_state_of(labels: Sequence[str | None], splits: Sequence[str | None]) -
     return digest_json(labels, splits)
 
 
-def settings_of(path: Path) -> dict[str, Any]:
+def settings_of(path: Path) -> JsonObject:
     """Return the settings of a stored result.
 
     Raises:
         DamagedError: If it is damaged.
     """
-    settings: dict[str, Any] = read_table(path, [])[1].get("settings", {})
+    settings: JsonObject = read_table(path, [])[1].get("settings", {})
     return settings
 
 
-def belongs(path: Path, settings: dict[str, Any], state: str, label_state: str) -> bool:
+def belongs(path: Path, settings: JsonObject, state: str, label_state: str) -> bool:
     """Tell whether a stored result with these settings is of this state and these labels."""
     folder, stage = path.parents[2], path.parent.name
     return (

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
+from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
 from dinoscope.storage.files import _replacing
@@ -27,7 +28,7 @@ _META = b"dinoscope"
 
 
 def write_table(
-    path: Path, columns: Mapping[str, Any], meta: Mapping[str, Any] | None = None, *, group: int = 1 << 20
+    path: Path, columns: Mapping[str, object], meta: JsonObject | None = None, *, group: int = 1 << 20
 ) -> None:
     """Write columns of equal length as one Parquet file, whole or not at all.
 
@@ -58,7 +59,7 @@ def write_table(
 
 def read_table(
     path: Path, columns: list[str] | None = None, groups: Sequence[int] | None = None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Columns, dict[str, Any]]:
     """Read what ``write_table`` wrote.
 
     Args:
@@ -87,7 +88,7 @@ def read_table(
         return {name: _values(table.column(name)) for name in table.column_names}, meta
 
 
-def read_parts(folder: Path, columns: list[str], parts: Sequence[Path] | None = None) -> list[dict[str, Any]]:
+def read_parts(folder: Path, columns: list[str], parts: Sequence[Path] | None = None) -> list[Columns]:
     """Read columns of the parts of a folder, in their order, as many at once as there are cores.
 
     Raises:
@@ -170,7 +171,7 @@ def list_parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))  # 99999 before 100000
 
 
-def _column(values: Any) -> pa.Array:
+def _column(values: object) -> pa.Array:
     import pyarrow as pa
 
     if isinstance(values, np.ndarray) and values.ndim == 2:
@@ -184,7 +185,7 @@ def _values(column: pa.ChunkedArray) -> Any:
 
     array = column.combine_chunks()
     if pa.types.is_fixed_size_list(array.type):
-        flat: NDArray[Any] = array.values.to_numpy(zero_copy_only=False)
+        flat: NDArray[np.generic] = array.values.to_numpy(zero_copy_only=False)
         return flat.reshape(-1, array.type.list_size)
     if pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type):
         return array.to_numpy(zero_copy_only=False)

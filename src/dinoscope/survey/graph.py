@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,7 +231,7 @@ class _Search:
     near: NDArray[np.float32]
 
 
-def _search(k: int, item: _Search) -> tuple[int, dict[str, NDArray[Any]]]:
+def _search(k: int, item: _Search) -> tuple[int, dict[str, NDArray[np.generic]]]:
     """Return the k nearest of each vector, without itself."""
     found, similarities = [], []
     for block in row_blocks(len(item.rows), _BLOCK):
@@ -262,7 +262,7 @@ def _recall(
     found = np.empty_like(best)
     for file in list_parts(folder):
         columns, _ = read_table(file, ["row", "similarities"])
-        at = np.searchsorted(rows, columns["row"])
+        at = np.searchsorted(rows, np.asarray(columns["row"]))
         held = rows[np.minimum(at, len(rows) - 1)] == columns["row"]
         found[at[held]] = columns["similarities"][held]
     return float((found >= best[:, -1:] - _TIE).mean())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from dinoscope.survey.fit import Fit, apply_fit, fit_sample
 from dinoscope.survey.graph import write_graph
 from dinoscope.survey.parts import PartedVectors, is_whole, open_vectors
 
-__all__ = ["SAMPLE", "Placed", "Survey", "survey"]
+__all__ = ["SAMPLE", "Placed", "Survey", "SurveySettings", "survey"]
 
 SAMPLE = 50_000  # images that map and clusters are fitted to
 _VERSION = 1  # raise it when the same vectors and settings would give another result
@@ -50,6 +50,16 @@ class Placed:
     clusters: NDArray[np.int32]
 
 
+class SurveySettings(TypedDict):
+    """What decides a survey; see ``survey``."""
+
+    sample: int
+    k: int | None
+    n_neighbors: int
+    min_dist: float
+    seed: int
+
+
 @dataclass(frozen=True)
 class Survey:
     """A finished survey; what it says of single images is read from its files when asked for.
@@ -68,7 +78,7 @@ class Survey:
     path: Path
     images: int
     sample: int
-    settings: dict[str, Any]
+    settings: SurveySettings
     sizes: tuple[int, ...]
     silhouette: float
     graph: Path | None
@@ -146,7 +156,7 @@ def survey(
     n_neighbors = check_count(n_neighbors, "n_neighbors", at_least=2)
     k = None if k is None else check_count(k, "k")
     vectors = open_vectors(Path(path), model)
-    settings = {
+    settings: SurveySettings = {
         "sample": min(sample, len(vectors)),
         "k": k,
         "n_neighbors": n_neighbors,
@@ -179,7 +189,7 @@ def survey(
     )
 
 
-def _fit(file: Path, vectors: PartedVectors, settings: dict[str, Any], tell: Progress) -> Fit:
+def _fit(file: Path, vectors: PartedVectors, settings: SurveySettings, tell: Progress) -> Fit:
     if is_whole(file):
         return _read_fit(file)
     for part in list_parts(file.parent):  # of a fit that was damaged: on another machine the map may differ
@@ -187,7 +197,9 @@ def _fit(file: Path, vectors: PartedVectors, settings: dict[str, Any], tell: Pro
     began = time.perf_counter()
     tell("fitting to a sample", 0, 1)
     rows, some = vectors.sample(settings["sample"], settings["seed"])
-    fitted = fit_sample(some, **{name: settings[name] for name in ("k", "n_neighbors", "min_dist", "seed")})
+    fitted = fit_sample(
+        some, settings["k"], n_neighbors=settings["n_neighbors"], min_dist=settings["min_dist"], seed=settings["seed"]
+    )
     seconds = round(time.perf_counter() - began, 3)
     write_table(
         file,

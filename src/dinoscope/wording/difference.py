@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Both:
         found |= zip(second.tolist(), self.after.thumbnails(asked[second] - cut), strict=True)
         return [found[at] for at in range(len(asked))]
 
-    def who(self, position: int) -> dict[str, Any]:
+    def who(self, position: int) -> dict[str, object]:
         """Return which image is at a position, for files."""
         opened, own = self.at(position)
         side = "before" if opened is self.before else "after"
@@ -167,7 +167,7 @@ class Told:
             f"{name} {count / len(own):.0%}" for name, count in counts.most_common(2) if count > len(own) / 100
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """Return everything for programs."""
         found, both = self.found, self.both
         return {
@@ -192,7 +192,7 @@ class Told:
             "labels": [{"label": name, **vars(change)} for name, change in self.labels.items()],
         }
 
-    def record(self, position: int) -> dict[str, Any]:
+    def record(self, position: int) -> dict[str, object]:
         """Return what is known of one image."""
         partner = int(self.in_both[position])
         return {
@@ -202,7 +202,7 @@ class Told:
             "same_row": None if partner < 0 else self.both.who(partner)["row"],
         }
 
-    def cluster_records(self) -> list[dict[str, Any]]:
+    def cluster_records(self) -> list[dict[str, object]]:
         """Return the clusters with their changes."""
         rows = []
         for at, (medoid, change) in enumerate(zip(self.found.medoids.tolist(), self.found.changes, strict=True)):
