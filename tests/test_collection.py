@@ -198,7 +198,7 @@ def test_thumbnails_are_the_images(collection, source):
 
 def test_new_images_make_new_results(tmp_path, source):
     def take(n: int) -> Any:
-        class Part:
+        class Part(ImageSource):
             name, kind, load, items = "array", "array", source.load, source.items[:n]
 
         return Part()

@@ -15,13 +15,13 @@ from dinoscope.base.parallel import run_here
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.stages.integrity import verify_collection
-from dinoscope.storage import tables
 from dinoscope.storage.files import write_json
 from dinoscope.storage.tables import list_parts, read_table, write_table
 from dinoscope.survey import graph as survey_graph
 from dinoscope.survey.fit import apply_fit, fit_sample
 from dinoscope.survey.parts import open_vectors
 from dinoscope.survey.survey import survey
+from tests.patching import replace_everywhere
 
 IMAGES, PART, WIDTH = 1200, 128, 24
 REMOVED = (3, 500, 1199)
@@ -184,7 +184,7 @@ def test_a_stopped_survey_goes_on_and_is_the_same(copy, made, after, monkeypatch
         write(path, *args, **keywords)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tables, "write_table", write_some)
+        replace_everywhere(patch, write_table, write_some)
         with pytest.raises(Stopped):
             survey(copy, **SETTINGS)
     files = {path: path.stat().st_mtime_ns for path in copy.glob("results/**/*.parquet")}
@@ -197,7 +197,7 @@ def test_a_stopped_survey_goes_on_and_is_the_same(copy, made, after, monkeypatch
 
 def test_a_finished_survey_is_there_at_once(copy, monkeypatch):
     first = survey(copy, **SETTINGS)
-    monkeypatch.setattr(tables, "write_table", lambda *args, **keywords: pytest.fail("something was computed again"))
+    replace_everywhere(monkeypatch, write_table, lambda *_, **__: pytest.fail("something was computed again"))
     check_same(survey(copy, **SETTINGS), first)
 
 

@@ -19,9 +19,9 @@ from dinoscope.sources.datasets import load_dataset
 from dinoscope.sources.decode import thumbnail
 from dinoscope.sources.opening import open_source
 from dinoscope.stages.integrity import verify_collection
-from dinoscope.storage import tables
 from dinoscope.storage.progress import Progress
 from dinoscope.storage.tables import read_table, write_table
+from tests.patching import replace_everywhere
 from tests.reference.preprocess import picture
 
 
@@ -340,7 +340,7 @@ def test_stopping_as_a_part_was_written_stores_nothing_twice(tmp_path, encoder, 
             stopped.append(path)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(tables, "write_table", write_and_stop)
+    replace_everywhere(monkeypatch, write_table, write_and_stop)
     monkeypatch.setattr("dinoscope.embedding.pipeline._PART_ROWS", 16)
     with pytest.raises(KeyboardInterrupt):
         embed_source(ArraySource(pixels[:40]), tmp_path / "c", encoder)

@@ -563,7 +563,7 @@ def test_every_state_can_be_read_and_fits(visit, size, dark):
 SLOW = """
 import sys, time
 from pathlib import Path
-from dinoscope import embedding
+from dinoscope.embedding import pipeline as embedding
 from dinoscope.models.encoder import Encoder
 from tests.served import images, make_collection
 

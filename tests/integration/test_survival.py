@@ -52,7 +52,6 @@ _STAGES = """
 import sys
 from dinoscope.collection import Collection
 
-resource = pytest.importorskip("resource")  # not on Windows
 collection = Collection(sys.argv[1])
 print("ready", flush=True)
 collection.neighbors(10)

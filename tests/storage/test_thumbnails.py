@@ -62,7 +62,12 @@ def test_a_strangers_collection_runs_no_other_program(tmp_path, monkeypatch):
     write_table(part, {**columns, "thumbnail": [EPS, *columns["thumbnail"][1:]]}, meta)
     opened = []
     init = Image.init
-    monkeypatch.setattr(Image, "init", lambda: opened.append("all formats") or init())
+
+    def noted():
+        opened.append("all formats")
+        return init()
+
+    monkeypatch.setattr(Image, "init", noted)
     collection = Collection(path)
     assert side(collection.thumbnails([0])[0]) == (32, 32)
     collection.findings()
