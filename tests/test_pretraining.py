@@ -445,6 +445,13 @@ def test_thumbnails_are_seen_at_a_side_of_their_own(colour, tmp_path):
     assert [view.size for view in replace(recipe, thumbnail=0).views(colour.images)] == [32, 16]
     run = fit(replace(recipe, steps=2), [colour, photographs], tmp_path / "run.pt")
     assert run.history[-1].keys() >= {"cifar10", "tiny-imagenet"}
+    # and the projection is fitted on them so, here CIFAR-10's first, which come first
+    features = export._image_features(run, [colour, photographs], count=20)
+    half = torch.nn.functional.interpolate(colour.images[:10].float() / 255, (16, 16), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        expected = run.teacher["backbone"].eval().features(half)
+    np.testing.assert_allclose(features[:10], expected.numpy(), rtol=0, atol=1e-4)
+    assert len(features) == 20
 
 
 def test_views_of_several_sides_keep_their_places():
