@@ -11,19 +11,21 @@ from typing import Any
 
 import torch
 
+from pretraining.arithmetic import Arithmetic, keep_memory
 from pretraining.card import Section, read_scores, write_card
 from pretraining.export import export, export_safetensors, fit_projections
 from pretraining.images import load
 from pretraining.networks import BACKBONES
-from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES
-from pretraining.restore import restore
+from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES, Recipe
+from pretraining.restore import continued, restore
 from pretraining.sets import SETS, get_set
-from pretraining.train import Recipe, Run, train
+from pretraining.train import Run, train
 
 _TRAIN = """examples:
   python -m pretraining train mini-fashion --out runs/fashion.pt --minutes 20
   python -m pretraining train mini --data DIR --out runs/mini.pt --device cuda --pause-after 540
   the same command again goes on where that one paused (or was killed)
+  python -m pretraining train mini --data DIR --out runs/mini.pt --start src/dinoscope/weights/mini.onnx
 """
 _EXPORT = """examples:
   python -m pretraining export runs/fashion.pt --onnx src/dinoscope/weights/mini-fashion.onnx
@@ -81,6 +83,16 @@ def _train_options(fit: argparse.ArgumentParser) -> None:
     fit.add_argument(
         "--monitor-every", type=float, default=300.0, metavar="SECONDS", help="k-NN reading and checkpoint"
     )
+    fit.add_argument("--start", type=Path, metavar="ONNX", help="an exported file whose weights a new run begins with")
+    fit.add_argument(
+        "--cool-down", action="store_true", help="end a run early: one more ninth of what it has done, down to rest"
+    )
+    fit.add_argument(
+        "--arithmetic",
+        type=_arithmetic,
+        metavar="WORDS",
+        help=f"how steps are computed, as the log names it, such as {Arithmetic(True)}; default: found by a trial",
+    )
     fit.add_argument("--limit", type=int, help="read only so many images of each set")
     settings = fit.add_argument_group("settings", "each changes the recipe of a new run; a resumed run keeps its own")
     settings.add_argument("--backbone", choices=sorted(BACKBONES))
@@ -98,9 +110,19 @@ def _train_options(fit: argparse.ArgumentParser) -> None:
     settings.add_argument("--local-scale", type=float, nargs=2, metavar=("LOW", "HIGH"))
 
 
+def _arithmetic(text: str) -> Arithmetic:
+    try:
+        return Arithmetic.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _train(args: argparse.Namespace) -> None:
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"no device {args.device!r} here: leave out --device for the CPU")
+    keep_memory()
+    if args.cool_down and not args.out.exists():
+        raise ValueError(f"--cool-down ends a run that was begun, and there is no checkpoint {args.out}")
     changes = _changes(args)
     if args.out.exists():
         run = _open(args.out, args.device)
@@ -109,10 +131,14 @@ def _train(args: argparse.Namespace) -> None:
             raise ValueError(
                 f"{args.out} was begun with another {', '.join(other)}: choose another --out, or leave that out"
             )
+        sets = [load(name, args.data, limit=args.limit) for name in run.recipe.shares]
     else:
-        run = Run(replace(RECIPES[args.recipe], **changes), args.device)
+        recipe = replace(RECIPES[args.recipe], **changes)
+        sets = [load(name, args.data, limit=args.limit) for name in recipe.shares]
+        run = continued(args.start, recipe, sets, args.device) if args.start else Run(recipe, args.device)
+    if args.cool_down:
+        run.cool_down()
     print(run.recipe, f"resumed at step {run.step}" if run.step else "", flush=True)
-    sets = [load(name, args.data, limit=args.limit) for name in run.recipe.shares]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     done = train(
         run,
@@ -121,6 +147,7 @@ def _train(args: argparse.Namespace) -> None:
         pause_after=args.pause_after,
         monitor_every=args.monitor_every,
         report=lambda line: print(line, flush=True),
+        arithmetic=args.arithmetic,
     )
     print(f"{'finished' if done else 'paused'} at step {run.step}, {run.progress:.1%}: {args.out}")
 

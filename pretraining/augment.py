@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Views", "random_views"]
+__all__ = ["Views", "composed", "random_views"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Views:
         erase: Share of the views with one random rectangle set to noise.
         ratio: Largest ratio of the crop's sides, either way.
         flip: Share of the views that are mirrored, left to right.
+        hue: Largest turn of the colours either way, in degrees.
     """
 
     size: int
@@ -39,6 +40,7 @@ class Views:
     erase: float = 0.0
     ratio: float = 4 / 3
     flip: float = 0.5
+    hue: float = 0.0
 
 
 def random_views(images: Tensor, views: Views) -> Tensor:
@@ -52,13 +54,8 @@ def random_views(images: Tensor, views: Views) -> Tensor:
         float32 (B, 3, size, size) in 0..1.
     """
     n, device = len(images), images.device
-    crops = F.grid_sample(
-        images.float() / 255,
-        _crop_grid(n, images.shape[1], views, device),
-        mode="bilinear",
-        padding_mode="reflection",
-        align_corners=False,
-    )
+    grid = _crop_grid(n, images.shape[1], views, device)
+    crops = F.grid_sample(images.float() / 255, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     crops = crops.clamp(0, 1)
     if crops.shape[1] == 1:
         crops = crops.expand(-1, 3, -1, -1)
@@ -66,6 +63,45 @@ def random_views(images: Tensor, views: Views) -> Tensor:
     else:
         crops = _colour(_brightness(crops, views.jitter), views)
     return _erase(crops, views.erase) if views.erase else crops
+
+
+def composed(images: Tensor, share: float, grounds: Tensor | None = None) -> Tensor:
+    """Put what is on a share of the images on other surroundings.
+
+    Two views of a thing then show it before two backgrounds, and only the thing can agree. Nobody says where in the
+    image the thing is: of a photograph an upright ellipse in the middle is taken, with a soft edge; of a grey picture
+    on black all that is not black, in a random colour.
+
+    Args:
+        images: uint8 (B, C, H, W).
+        share: How many of them, 0..1.
+        grounds: Photographs to take the surroundings from, uint8 (M, 3, h, w); by default the other images.
+
+    Returns:
+        uint8 (B, C, H, W), C 3 where grey pictures were put on photographs.
+    """
+    if not share:
+        return images
+    chosen = (torch.rand(len(images), device=images.device) < share).nonzero()[:, 0]
+    n, device = len(chosen), images.device
+    if not n or (images.shape[1] == 1 and grounds is None):
+        return images
+    grounds = images if grounds is None else grounds
+    under = grounds[torch.randint(len(grounds), (n,), device=device)].float()
+    over, (height, width) = images[chosen].float(), images.shape[-2:]
+    if under.shape[-2:] != (height, width):
+        under = F.interpolate(under, (height, width), mode="bilinear", antialias=True, align_corners=False)
+    if images.shape[1] == 1:
+        inside = (over / 16).clamp(0, 1)
+        over = over * _uniform(3 * n, 0.4, 1, device).view(n, 3, 1, 1)
+        images = images.expand(-1, 3, -1, -1).clone()
+    else:
+        y = torch.linspace(-1, 1, height, device=device)[:, None] / _uniform(n, 0.6, 0.95, device).view(n, 1, 1)
+        x = torch.linspace(-1, 1, width, device=device) / _uniform(n, 0.6, 0.95, device).view(n, 1, 1)
+        inside = ((1 - (x * x + y * y)) * 4 + 0.5).clamp(0, 1)[:, None]
+        images = images.clone()
+    images[chosen] = (inside * over + (1 - inside) * under).round().clamp(0, 255).to(torch.uint8)
+    return images
 
 
 def _uniform(n: int, low: float, high: float, device: torch.device) -> Tensor:
@@ -99,15 +135,24 @@ def _brightness(x: Tensor, jitter: float) -> Tensor:
 
 
 def _colour(x: Tensor, views: Views) -> Tensor:
-    """Saturation, a small random mixing of the channels (for hue), and loss of all colour in a share of the views."""
+    """Saturation, hue, a small random mixing of the channels, and loss of all colour in a share of the views."""
     n, device = len(x), x.device
     grey = (x * torch.tensor([0.299, 0.587, 0.114], device=device).view(1, 3, 1, 1)).sum(1, keepdim=True)
     saturation = _uniform(n, 1 - 2 * views.jitter, 1 + 2 * views.jitter, device).clamp_min(0)
     saturation = torch.where(torch.rand(n, device=device) < views.greyscale, 0.0, saturation).view(n, 1, 1, 1)
     mix = torch.eye(3, device=device) + torch.randn(n, 3, 3, device=device) * 0.1 * views.jitter
     mix = mix / mix.sum(2, keepdim=True)  # keeps grey grey
+    if views.hue:
+        mix = mix @ _turns(_uniform(n, -views.hue, views.hue, device) * math.pi / 180)
     colour = torch.einsum("nij,njhw->nihw", mix, x - grey)
     return (grey + saturation * colour).clamp(0, 1)
+
+
+def _turns(angle: Tensor) -> Tensor:
+    """Matrices (N, 3, 3) that turn colours about the grey axis."""
+    third, side = (1 - angle.cos()) / 3, angle.sin() / math.sqrt(3)
+    rows = [torch.roll(torch.stack([angle.cos() + third, third - side, third + side], 1), k, 1) for k in range(3)]
+    return torch.stack(rows, 1)
 
 
 def _erase(x: Tensor, share: float) -> Tensor:

@@ -123,8 +123,9 @@ def fit_projections(run: Run, sets: list[ImageSet], dim: int, whiten: float = 0.
 @torch.no_grad()
 def _image_features(run: Run, sets: list[ImageSet], count: int = 10_000) -> NDArray[np.float32]:
     """Describe some training images with the teacher, each set with its share of ``count``, (N, D)."""
-    backbone, size, out = run.teacher["backbone"].eval(), run.recipe.size, []
+    backbone, out = run.teacher["backbone"].eval(), []
     for each in sets:
+        size = run.recipe.side(each.images)
         chosen = each.images[: max(1, round(count * run.recipe.shares[each.name]))].to(run.device)
         for part in chosen.split(250):
             x = (part.float() / 255).expand(-1, 3, -1, -1)

@@ -6,14 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pretraining.networks import mixed_precision
+from pretraining.arithmetic import Arithmetic
 
 __all__ = ["effective_rank", "features", "knn_accuracy"]
 
 
 @torch.no_grad()
-def features(backbone: torch.nn.Module, images: Tensor, size: int, batch: int = 500) -> Tensor:
+def features(
+    backbone: torch.nn.Module, images: Tensor, size: int, batch: int = 500, arithmetic: Arithmetic | None = None
+) -> Tensor:
     """Embed images (N, C, H, W) uint8 resized to ``size``; L2-normalised image features (N, dim)."""
+    arithmetic = arithmetic or Arithmetic()
     was_training = backbone.training
     backbone.eval()
     out = []
@@ -22,7 +25,7 @@ def features(backbone: torch.nn.Module, images: Tensor, size: int, batch: int = 
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
         if x.shape[-1] != size:
             x = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-        with mixed_precision(x.device):
+        with arithmetic.autocast(x.device):
             out.append(F.normalize(backbone(x)[0].float(), dim=1))
     backbone.train(was_training)
     return torch.cat(out)

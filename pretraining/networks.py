@@ -9,7 +9,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["BACKBONES", "Head", "ResNet", "ViT", "build_backbone", "in_cells", "mixed_precision"]
+from pretraining.arithmetic import Convolution
+
+__all__ = ["BACKBONES", "Head", "ResNet", "ViT", "build_backbone", "in_cells"]
 
 # Mean and standard deviation of the input in 0..1: those of ImageNet, as in the whole DINO family.
 MEAN = (0.485, 0.456, 0.406)
@@ -18,7 +20,7 @@ STD = (0.229, 0.224, 0.225)
 
 def _conv(n_in: int, n_out: int, stride: int, kernel: int = 3) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(n_in, n_out, kernel, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
+        Convolution(n_in, n_out, kernel, stride, 1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)
     )
 
 
@@ -194,6 +196,7 @@ BACKBONES: dict[str, Callable[[], ResNet | ViT]] = {
     "resnet-48": lambda: ResNet(48),
     "resnet-32-deep": lambda: ResNet(32, (1, 2, 2)),
     "resnet-32-strided": lambda: ResNet(32, (1, 2, 2), strided=True, layout=False),
+    "resnet-32-light": lambda: ResNet(32, (0, 2, 2), strided=True, layout=False),
     "vit-tiny": lambda: ViT(32, 2, 2, 4),  # for the tests
     "vit-192": lambda: ViT(192, 6, 3),
     "vit-256": lambda: ViT(256, 8, 4),
@@ -209,12 +212,6 @@ def build_backbone(name: str) -> ResNet | ViT:
     if name not in BACKBONES:
         raise ValueError(f"unknown backbone {name!r}: expected one of {', '.join(BACKBONES)}")
     return BACKBONES[name]()
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Products in bfloat16, but for processors without AVX-512, which imitate it at a twelfth of their speed."""
-    native = device.type != "cpu" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    return torch.autocast(device.type, torch.bfloat16, enabled=native)
 
 
 class Head(nn.Module):

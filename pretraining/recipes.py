@@ -1,10 +1,82 @@
-"""The recipes of the bundled weights, and what these are bad at."""
+"""What a recipe is, the recipes of the bundled weights, and what these are bad at."""
 
 from __future__ import annotations
 
-from pretraining.train import Recipe
+from dataclasses import dataclass, field
 
-__all__ = ["RECIPES", "REMARKS", "WEAKNESSES"]
+from torch import Tensor
+
+from pretraining.augment import Views
+
+__all__ = ["RECIPES", "REMARKS", "WEAKNESSES", "Recipe"]
+
+# The largest side of an image that is a thumbnail.
+_THUMBNAIL = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every setting of a run; it is stored in the checkpoint and printed in the model card.
+
+    Attributes:
+        shares: Set name -> its share of every batch.
+        size: Side of the global views; ``local_size`` that of the others.
+        thumbnail: Side of the global views of images no larger than 32 pixels, 0 for ``size``. Local ones have half.
+        hue: Largest turn of the colours either way, in degrees.
+        composed: Share of the global views whose surroundings are another image's.
+        steps: Length of the run in steps, or 0 when ``minutes`` sets it.
+        minutes: Length of the run in minutes of training time (over all its pieces), or 0.
+        ema: Share of the teacher that survives a step, at the start; rises to 1.
+    """
+
+    backbone: str = "resnet-32"
+    loss: str = "simdino"
+    shares: dict[str, float] = field(default_factory=lambda: {"fashion-mnist": 1.0})
+    size: int = 28
+    local_size: int = 16
+    thumbnail: int = 0
+    local_views: int = 2
+    global_scale: tuple[float, float] = (0.4, 1.0)
+    local_scale: tuple[float, float] = (0.25, 0.6)
+    rotation: float = 0.0
+    jitter: float = 0.4
+    greyscale: float = 0.2
+    hue: float = 0.0
+    composed: float = 0.0
+    erase: float = 0.0
+    batch: int = 64
+    steps: int = 0
+    minutes: float = 0.0
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.04
+    ema: float = 0.996
+    expansion: float = 0.25
+    clip: float = 3.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check what cannot work.
+
+        Raises:
+            ValueError: If the length is not set in exactly one way, or the loss is unknown.
+        """
+        if bool(self.steps) == bool(self.minutes):
+            raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
+        if self.loss not in ("simdino", "dino"):
+            raise ValueError(f"unknown loss {self.loss!r}: expected 'simdino' or 'dino'")
+
+    def side(self, images: Tensor) -> int:
+        """Return at which side a set is seen as a whole."""
+        return self.thumbnail if self.thumbnail and images.shape[-1] <= _THUMBNAIL else self.size
+
+    def views(self, images: Tensor) -> tuple[Views, Views]:
+        """Return how the global and the local views of a set are drawn."""
+        side = self.side(images)
+        local = self.local_size if side == self.size else side // 2
+        colour = {"rotation": self.rotation, "jitter": self.jitter, "greyscale": self.greyscale, "hue": self.hue}
+        return (Views(side, self.global_scale, erase=self.erase, **colour), Views(local, self.local_scale, **colour))
+
 
 # One row a model.
 RECIPES = {

@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +16,15 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from pretraining.augment import Views, random_views
+from pretraining.arithmetic import Arithmetic, choose, machine
+from pretraining.augment import composed, random_views
 from pretraining.images import ImageSet
 from pretraining.losses import DinoLoss, SimDinoLoss
 from pretraining.monitor import effective_rank, features, knn_accuracy
-from pretraining.networks import Head, build_backbone, mixed_precision
+from pretraining.networks import Head, build_backbone
+from pretraining.recipes import Recipe
 
-__all__ = ["Recipe", "Run", "train"]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every setting of a run; it is stored in the checkpoint and printed in the model card.
-
-    Attributes:
-        shares: Set name -> its share of every batch.
-        steps: Length of the run in steps, or 0 when ``minutes`` sets it.
-        minutes: Length of the run in minutes of training time (over all its pieces), or 0.
-        ema: Share of the teacher that survives a step, at the start; rises to 1.
-    """
-
-    backbone: str = "resnet-32"
-    loss: str = "simdino"
-    shares: dict[str, float] = field(default_factory=lambda: {"fashion-mnist": 1.0})
-    size: int = 28
-    local_size: int = 16
-    local_views: int = 2
-    global_scale: tuple[float, float] = (0.4, 1.0)
-    local_scale: tuple[float, float] = (0.25, 0.6)
-    rotation: float = 0.0
-    jitter: float = 0.4
-    greyscale: float = 0.2
-    erase: float = 0.0
-    batch: int = 64
-    steps: int = 0
-    minutes: float = 0.0
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.04
-    ema: float = 0.996
-    expansion: float = 0.25
-    clip: float = 3.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check what cannot work.
-
-        Raises:
-            ValueError: If the length is not set in exactly one way, or the loss is unknown.
-        """
-        if bool(self.steps) == bool(self.minutes):
-            raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
-        if self.loss not in ("simdino", "dino"):
-            raise ValueError(f"unknown loss {self.loss!r}: expected 'simdino' or 'dino'")
+__all__ = ["Run", "train"]
 
 
 class Run:
@@ -92,6 +48,9 @@ class Run:
             groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.95)
         )
         self.step, self.seconds, self.seen = 0, 0.0, 0
+        self.cooling: float | None = None
+        self.arithmetic: Arithmetic | None = None
+        self.machine = ""
         self.history: list[dict[str, Any]] = []
 
     @property
@@ -99,6 +58,25 @@ class Run:
         """How much of the run is done, 0..1."""
         done = self.step / self.recipe.steps if self.recipe.steps else self.seconds / (60 * self.recipe.minutes)
         return min(1.0, done)
+
+    @property
+    def end(self) -> float:
+        """The progress at which the run is finished: 1, or earlier where it is cooled down."""
+        return 1.0 if self.cooling is None else min(1.0, self.cooling / 0.9)
+
+    @property
+    def decay(self) -> float:
+        """What is left of the learning rate: one cosine from 1 to 0, or from where it is cooled down a line to 0."""
+        at = self.progress if self.cooling is None else min(self.progress, self.cooling)
+        left = 0.5 * (1 + math.cos(math.pi * at))
+        if self.cooling is None or self.progress <= self.cooling:
+            return left
+        return left * max(0.0, (self.end - self.progress) / (self.end - self.cooling))
+
+    def cool_down(self) -> None:
+        """Let the run end early: the last tenth of it takes the learning rate to 0, so that what ships is finished."""
+        if self.cooling is None:
+            self.cooling = self.progress
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old one stays whole until the new one is."""
@@ -113,6 +91,9 @@ class Run:
             "seen": self.seen,
             "history": json.dumps(self.history),
             "trained_on": self.trained_on,
+            "cooling": self.cooling,
+            "machine": self.machine,
+            "arithmetic": None if self.arithmetic is None else asdict(self.arithmetic),
             "random": torch.get_rng_state(),
             "random_cuda": torch.cuda.get_rng_state() if self.device.type == "cuda" else None,
         }
@@ -131,6 +112,8 @@ class Run:
             getattr(run, name).load_state_dict(state[name])
         run.step, run.seconds, run.seen = state["step"], state["seconds"], state["seen"]
         run.history = json.loads(state["history"])
+        run.cooling, run.machine = state["cooling"], state["machine"]
+        run.arithmetic = None if state["arithmetic"] is None else Arithmetic(**state["arithmetic"])
         torch.set_rng_state(state["random"].cpu())
         if state["random_cuda"] is not None and run.device.type == "cuda":
             torch.cuda.set_rng_state(state["random_cuda"].cpu())
@@ -145,7 +128,7 @@ def train(
     pause_after: float = math.inf,
     monitor_every: float = 300.0,
     report: Callable[[str], None] = print,
-    channels_last: bool = True,
+    arithmetic: Arithmetic | None = None,
 ) -> bool:
     """Train until the recipe's end, or for ``pause_after`` seconds; then save.
 
@@ -156,20 +139,19 @@ def train(
         pause_after: Stop after so many seconds (a machine that is lent for ten minutes), to be resumed.
         monitor_every: Seconds between two readings of k-NN accuracy and effective rank.
         report: Gets one line a reading.
-        channels_last: Memory layout of the convolutions.
+        arithmetic: How steps are computed. By default as before where the run was on this machine already, so that it
+            comes out the same to the bit; else the fastest in a trial.
 
     Returns:
         True when the recipe's end is reached.
     """
     recipe, device = run.recipe, run.device
     parts = [(s.images.to(device), max(1, round(recipe.batch * recipe.shares[s.name]))) for s in sets]
-    if channels_last:
-        run.student.to(memory_format=torch.channels_last)
-        run.teacher.to(memory_format=torch.channels_last)
     run.student.train()
     run.teacher.train()
+    _settle(run, parts, arithmetic, report)
     began, last_reading, clock = time.monotonic(), time.monotonic(), time.monotonic()
-    while run.progress < 1 and time.monotonic() - began < pause_after:
+    while run.progress < run.end and time.monotonic() - began < pause_after:
         agreement = _step(run, parts)
         now = time.monotonic()
         run.seconds += now - clock
@@ -178,45 +160,79 @@ def train(
             _read(run, sets, agreement, report)
             run.save(checkpoint)
             last_reading = clock = time.monotonic()  # readings are not training time
-    if run.progress >= 1:
+    done = run.progress >= run.end
+    if done:
         _read(run, sets, float("nan"), report)
     run.save(checkpoint)
-    return run.progress >= 1
+    return done
+
+
+def _settle(
+    run: Run, parts: list[tuple[Tensor, int]], arithmetic: Arithmetic | None, report: Callable[[str], None]
+) -> None:
+    """Set how the run's steps are computed; by a trial of a few steps on a copy of the run, if nobody says."""
+    here = machine(run.device)
+    if arithmetic is None and run.machine != here:
+        copied = copy.deepcopy(run)
+
+        def step(way: Arithmetic) -> None:
+            copied.arithmetic = way
+            _lay_out(copied)
+            _step(copied, parts)
+
+        arithmetic = choose(run.device, step, report)
+    run.arithmetic, run.machine = arithmetic or run.arithmetic, here
+    _lay_out(run)
+
+
+def _lay_out(run: Run) -> None:
+    assert run.arithmetic is not None
+    run.arithmetic.lay_out(run.student)
+    run.arithmetic.lay_out(run.teacher)
+    if run.arithmetic.threads:
+        torch.set_num_threads(run.arithmetic.threads)
 
 
 def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
-    recipe, progress = run.recipe, run.progress
-    decay = 0.49 * (1 + math.cos(math.pi * progress)) + 0.02
+    assert run.arithmetic is not None
+    recipe, decay = run.recipe, run.decay
     for group in run.optimizer.param_groups:
-        group["lr"] = recipe.learning_rate * min(1.0, (progress + 1e-6) / recipe.warmup) * decay
-    big = Views(recipe.size, recipe.global_scale, recipe.rotation, recipe.jitter, recipe.greyscale, recipe.erase)
-    small = Views(recipe.local_size, recipe.local_scale, recipe.rotation, recipe.jitter, recipe.greyscale)
+        group["lr"] = recipe.learning_rate * min(1.0, (run.progress + 1e-6) / recipe.warmup) * (0.98 * decay + 0.02)
     picks = [images[torch.randint(len(images), (n,), device=images.device)] for images, n in parts]
     n = sum(len(pick) for pick in picks)
-    views_big = torch.cat([random_views(pick, big) for _ in range(2) for pick in picks])
-    views_small = [random_views(pick, small) for _ in range(recipe.local_views) for pick in picks]
-    with mixed_precision(run.device):
+    photographs = next((pick for pick in picks if pick.shape[1] == 3), None)
+    views = []
+    for _ in range(2):  # each before surroundings of its own
+        shown = [composed(pick, recipe.composed, photographs if pick.shape[1] == 1 else pick) for pick in picks]
+        views.append([random_views(each, recipe.views(each)[0]) for each in shown])
+    views += [[random_views(pick, recipe.views(pick)[1]) for pick in picks] for _ in range(recipe.local_views)]
+    with run.arithmetic.autocast(run.device):
         with torch.no_grad():
-            target = _project(run.teacher, views_big).view(2, n, -1)
-        z = _project(run.student, views_big)
-        if views_small:
-            z = torch.cat([z, _project(run.student, torch.cat(views_small))])
-    loss, agreement = run.loss(z.view(2 + recipe.local_views, n, -1), target)
+            target = _project(run.teacher, views[:2])
+        z = _project(run.student, views)
+    loss, agreement = run.loss(z, target)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()} at step {run.step}: lower the learning rate")
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(run.student.parameters(), recipe.clip)
     run.optimizer.step()
-    _update_teacher(run, 1 - (1 - recipe.ema) * 0.5 * (1 + math.cos(math.pi * progress)))
+    _update_teacher(run, 1 - (1 - recipe.ema) * decay)
     run.step += 1
     run.seen += n
     return float(agreement)
 
 
-def _project(net: nn.ModuleDict, x: Tensor) -> Tensor:
-    out: Tensor = net["head"](net["backbone"](x)[0])
-    return out
+def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:
+    """Return the head's outputs (views, B, p) of views that come as one tensor a set; one pass for each side."""
+    flat = [part for view in views for part in view]
+    out: list[Tensor] = [torch.empty(0)] * len(flat)
+    for side in sorted({part.shape[-1] for part in flat}, reverse=True):
+        places = [place for place, part in enumerate(flat) if part.shape[-1] == side]
+        z = net["head"](net["backbone"](torch.cat([flat[place] for place in places]))[0])
+        for place, part in zip(places, z.split([len(flat[place]) for place in places]), strict=True):
+            out[place] = part
+    return torch.cat(out).view(len(views), -1, out[0].shape[-1])
 
 
 @torch.no_grad()
@@ -234,10 +250,10 @@ def _read(run: Run, sets: list[ImageSet], agreement: float, report: Callable[[st
     backbone = run.teacher["backbone"]
     for each in sets:
         references, queries = each.images[:10000].to(run.device), each.held_out[:2000].to(run.device)
-        vectors = features(backbone, references, run.recipe.size)
-        accuracy = knn_accuracy(
-            vectors, each.labels[:10000], features(backbone, queries, run.recipe.size), each.held_out_labels[:2000]
+        vectors, asked = (
+            features(backbone, part, run.recipe.side(part), arithmetic=run.arithmetic) for part in (references, queries)
         )
+        accuracy = knn_accuracy(vectors, each.labels[:10000], asked, each.held_out_labels[:2000])
         reading[each.name] = {"knn": round(accuracy, 4), "rank": round(effective_rank(vectors[:2000]), 1)}
     run.history.append(reading)
     report(json.dumps(reading))

@@ -22,8 +22,8 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 # By name, so that the type checker needs no torch where there is none.
-_MODULES = "augment card __main__ export images losses monitor networks restore sets train"
-augment, card, command, export, images, losses, monitor, networks, restore, sets, train = (
+_MODULES = "arithmetic augment card __main__ export images losses monitor networks recipes restore sets train"
+arithmetic, augment, card, command, export, images, losses, monitor, networks, recipes, restore, sets, train = (
     importlib.import_module(f"pretraining.{name}") for name in _MODULES.split()
 )
 
@@ -80,7 +80,7 @@ def colour(data):
     return images.load("cifar10", data)
 
 
-RECIPE = train.Recipe(
+RECIPE = recipes.Recipe(
     backbone="resnet-tiny",
     shares={"cifar10": 1.0},
     size=16,
@@ -93,9 +93,13 @@ RECIPE = train.Recipe(
 )
 
 
+# No trial of what is fastest: it takes time, and may choose otherwise the next time.
+QUIET = {"arithmetic": arithmetic.Arithmetic(), "report": lambda line: None}
+
+
 def fit(recipe: Any, sets: Any, path: Path, **options: Any) -> Any:
     run = train.Run(recipe)
-    assert train.train(run, sets, path, report=lambda line: None, **options)
+    assert train.train(run, sets, path, **{**QUIET, **options})
     return run
 
 
@@ -183,6 +187,136 @@ def test_a_full_crop_without_changes_is_the_image(colour, flip):
     torch.testing.assert_close(out, expected.float() / 255, rtol=0, atol=2e-4)  # gamma keeps 0 a little above 0
 
 
+def test_colours_turn_and_grey_stays():
+    third = torch.tensor([2 * math.pi / 3])
+    red, grey = torch.tensor([1.0, 0, 0]), torch.full((3,), 0.4)
+    turned = augment._turns(third)[0]
+    torch.testing.assert_close((turned @ red).sort().values, torch.tensor([0.0, 0, 1]), rtol=0, atol=1e-6)
+    assert (turned @ red)[0] < 0.5
+    torch.testing.assert_close(turned @ grey, grey)
+    batch = torch.zeros(64, 3, 8, 8, dtype=torch.uint8)
+    batch[:, 0] = 200
+    torch.manual_seed(0)
+    plain, wide = (
+        augment.random_views(batch, augment.Views(8, (1, 1), jitter=0, hue=hue))[:, 1:].amax((1, 2, 3))
+        for hue in (0.0, 90.0)
+    )
+    assert plain.max() < 0.01
+    assert (wide > 0.2).float().mean() > 0.5
+
+
+def test_a_photograph_keeps_its_middle_before_other_surroundings():
+    torch.manual_seed(0)
+    batch = (torch.arange(40, dtype=torch.uint8) * 6).view(40, 1, 1, 1).expand(-1, 3, 32, 32)
+    out = augment.composed(batch, 1.0)
+    assert torch.equal(out[:, :, 12:20, 12:20], batch[:, :, 12:20, 12:20])
+    corners = out[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert torch.equal(corners, corners[:, :1, :1].expand_as(corners))  # one ground each
+    assert (corners[:, 0, 0] != batch[:, 0, 0, 0]).float().mean() > 0.9
+    assert torch.equal(augment.composed(batch, 0.0), batch)
+    some = (augment.composed(batch.repeat(10, 1, 1, 1), 0.3) != batch.repeat(10, 1, 1, 1)).flatten(1).any(1)
+    assert 0.2 < some.float().mean() < 0.4
+    assert batch.unique().tolist() == list(range(0, 240, 6))  # untouched itself
+
+
+def test_a_grey_picture_is_put_on_a_photograph_where_it_is_not_black():
+    torch.manual_seed(0)
+    grey = torch.zeros(8, 1, 28, 28, dtype=torch.uint8)
+    grey[:, :, 8:20, 8:20] = 200
+    blue = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
+    blue[:, 2] = 250
+    out = augment.composed(grey, 1.0, blue)
+    assert out.shape == (8, 3, 28, 28)
+    assert (out[:, :, :8] == torch.tensor([0, 0, 250]).view(1, 3, 1, 1)).all()
+    thing = out[:, :, 8:20, 8:20]
+    assert thing.flatten(2).unique(dim=2).shape[2] <= 8  # one colour a picture
+    assert thing.min() >= 0.4 * 200 - 1
+    assert len(thing[:, 0, 0, 0].unique()) > 4
+    assert torch.equal(augment.composed(grey, 1.0), grey)  # no photograph at hand
+
+
+# How steps are computed
+
+
+def scripted(times: dict[str, float]) -> tuple[Any, Any, list[str]]:
+    """Return a step and a clock that say a way takes so long, and what was asked for."""
+    now, asked = [0.0], []
+
+    def step(way):
+        torch.rand(3)
+        asked.append(str(way))
+        now[0] += times[str(way)]
+
+    return step, lambda: now[0], asked
+
+
+def test_the_fastest_way_is_chosen_and_said():
+    times = {"float32,channels-last": 4, "float32,channels-first": 2, "bfloat16,channels-last": 3}
+    times |= {"bfloat16,channels-first": 9, "float32,channels-first,columns": 1.5}
+    step, clock, asked = scripted({f"{way},threads=1": seconds for way, seconds in times.items()})
+    lines: list[str] = []
+    state = torch.get_rng_state()
+    best = arithmetic.choose(torch.device("cpu"), step, lines.append, clock)
+    assert best == arithmetic.Arithmetic(False, False, True, threads=1)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len(lines) == 1
+    assert lines[0].startswith(f"arithmetic: {best} (tried: ")
+    assert "bfloat16,channels-first,threads=1 9000 ms" in lines[0]
+    # what takes more than twice the best time is not asked again
+    assert [asked.count(f"{way},threads=1") for way in times] == [3, 3, 3, 1, 3]
+
+
+def test_fewer_threads_are_tried_with_the_best_of_the_rest():
+    torch.set_num_threads(2)
+    try:
+        ways = [f"{a},{b}" for a in ("float32", "bfloat16") for b in ("channels-last", "channels-first")]
+        times = {f"{way},threads=2": 5.0 + number for number, way in enumerate(ways)}
+        times |= {"float32,channels-last,columns,threads=2": 6.0, "float32,channels-last,threads=1": 4.0}
+        step, clock, _ = scripted(times)
+        best = arithmetic.choose(torch.device("cpu"), step, lambda line: None, clock)
+        assert str(best) == "float32,channels-last,threads=1"
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_trial_leaves_the_run_as_it_was(colour, tmp_path):
+    run, other, lines = train.Run(RECIPE), train.Run(RECIPE), []
+    parts = [(colour.images, RECIPE.batch)]
+    run.student.train()
+    train._settle(run, parts, None, lines.append)
+    assert lines[0].startswith(f"arithmetic: {run.arithmetic} (tried: ")
+    assert run.machine == arithmetic.machine(run.device)
+    assert (run.step, run.seen) == (0, 0)
+    for kind in ("student", "teacher"):
+        one, two = getattr(run, kind).state_dict(), getattr(other, kind).state_dict()
+        assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+@pytest.mark.parametrize("way", ["float32,channels-last", "bfloat16,channels-first,columns", "float32,threads=2"])
+def test_a_way_is_read_as_it_is_written(way):
+    read = arithmetic.Arithmetic.parse(way)
+    assert arithmetic.Arithmetic.parse(str(read)) == read
+    assert set(way.split(",")) <= set(str(read).split(","))
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize(("stride", "kernel", "shape"), [(1, 3, (3, 4)), (2, 3, (6, 6)), (2, 4, (7, 5))])
+def test_the_gradient_by_columns_is_the_gradient(bfloat16, stride, kernel, shape):
+    torch.manual_seed(0)
+    layer = arithmetic.Convolution(5, 96, kernel, stride, 1, bias=False)
+    x = torch.randn(3, 5, *shape, requires_grad=True)
+    found = []
+    for columns in (False, True):
+        layer.columns = columns
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            out = layer(x)
+        assert ("ByColumns" in out.grad_fn.name()) == columns
+        found.append((out.float(), *torch.autograd.grad(out.float().square().sum(), [x, layer.weight])))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2 if bfloat16 else 1e-4, atol=2e-2 if bfloat16 else 1e-4)
+
+
 # Losses
 
 
@@ -249,20 +383,24 @@ def test_training_learns_and_does_not_collapse(loss, colour, tmp_path):
     assert after.history[-1]["cifar10"].keys() == {"knn", "rank"}
 
 
-def test_a_killed_run_resumes_to_the_same_bits(colour, tmp_path):
-    recipe = replace(RECIPE, steps=7)
-    whole = fit(recipe, [colour], tmp_path / "whole.pt")
+@pytest.mark.parametrize("way", ["float32,channels-last", "bfloat16,channels-first,columns,threads=1"])
+def test_a_killed_run_resumes_to_the_same_bits(way, colour, tmp_path):
+    recipe, how = replace(RECIPE, steps=7, composed=0.3), arithmetic.Arithmetic.parse(way)
+    whole = fit(recipe, [colour], tmp_path / "whole.pt", arithmetic=how)
 
     def kill(line):
         if json.loads(line)["step"] == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train.train(train.Run(recipe), [colour], tmp_path / "cut.pt", monitor_every=0, report=kill)
+        train.train(train.Run(recipe), [colour], tmp_path / "cut.pt", monitor_every=0, report=kill, arithmetic=how)
     torch.rand(5)  # whatever happens in between
     resumed = train.Run.load(tmp_path / "cut.pt")
     assert resumed.step == 3  # the last reading that was saved
-    assert train.train(resumed, [colour], tmp_path / "cut.pt", report=lambda line: None)
+    lines: list[str] = []
+    assert train.train(resumed, [colour], tmp_path / "cut.pt", report=lines.append)
+    assert resumed.arithmetic == how  # kept, without a trial
+    assert [json.loads(line)["step"] for line in lines] == [7]
     assert (resumed.step, resumed.seen) == (whole.step, whole.seen)
     for kind in ("student", "teacher"):
         one, other = getattr(whole, kind).state_dict(), getattr(resumed, kind).state_dict()
@@ -272,9 +410,61 @@ def test_a_killed_run_resumes_to_the_same_bits(colour, tmp_path):
 
 def test_a_pause_is_not_the_end(colour, tmp_path):
     run = train.Run(replace(RECIPE, steps=500))
-    assert not train.train(run, [colour], tmp_path / "run.pt", pause_after=0.05, report=lambda line: None)
+    assert not train.train(run, [colour], tmp_path / "run.pt", pause_after=0.05, **QUIET)
     assert 0 < run.step < 500
     assert train.Run.load(tmp_path / "run.pt").step == run.step
+
+
+def test_a_run_that_ends_early_is_cooled_down(colour, tmp_path):
+    run, rates = train.Run(replace(RECIPE, steps=40, warmup=0.01)), []
+    step = run.optimizer.step
+    run.optimizer.step = lambda: (rates.append(run.optimizer.param_groups[0]["lr"]), step())
+    assert not train.train(run, [colour], tmp_path / "run.pt", pause_after=0, **QUIET)
+    while run.step < 18:
+        train._step(run, [(colour.images, 32)])
+    before = rates[-1]
+    assert before > 0.5 * RECIPE.learning_rate
+    run.cool_down()
+    run.save(tmp_path / "run.pt")
+    resumed = train.Run.load(tmp_path / "run.pt")
+    resumed.cool_down()  # asked for twice: it goes on as it began
+    assert resumed.end == run.end == pytest.approx(0.5)
+    assert train.train(run, [colour], tmp_path / "run.pt", **QUIET)
+    assert run.step == 20
+    assert rates[-2] == pytest.approx(before, rel=0.1)
+    assert rates[-1] == pytest.approx((rates[-2] + 0.02 * RECIPE.learning_rate) / 2, rel=0.02)
+    assert run.decay == 0
+
+
+def test_thumbnails_are_seen_at_a_side_of_their_own(colour, tmp_path):
+    recipe = replace(RECIPE, size=32, local_size=16, thumbnail=16, shares={"cifar10": 0.5, "tiny-imagenet": 0.5})
+    large = torch.nn.functional.interpolate(colour.images.float(), scale_factor=2).to(torch.uint8)
+    photographs = images.ImageSet("tiny-imagenet", large, large[:20], colour.labels, colour.labels[:20])
+    assert [view.size for view in recipe.views(photographs.images)] == [32, 16]
+    assert [view.size for view in recipe.views(colour.images)] == [16, 8]
+    assert [view.size for view in replace(recipe, thumbnail=0).views(colour.images)] == [32, 16]
+    run = fit(replace(recipe, steps=2), [colour, photographs], tmp_path / "run.pt")
+    assert run.history[-1].keys() >= {"cifar10", "tiny-imagenet"}
+    # and the projection is fitted on them so, here CIFAR-10's first, which come first
+    features = export._image_features(run, [colour, photographs], count=20)
+    half = torch.nn.functional.interpolate(colour.images[:10].float() / 255, (16, 16), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        expected = run.teacher["backbone"].eval().features(half)
+    np.testing.assert_allclose(features[:10], expected.numpy(), rtol=0, atol=1e-4)
+    assert len(features) == 20
+
+
+def test_views_of_several_sides_keep_their_places():
+    run = train.Run(RECIPE)
+    run.teacher.eval()
+    torch.manual_seed(0)
+    views = [[torch.rand(3, 3, 16, 16), torch.rand(2, 3, 8, 8)], [torch.rand(3, 3, 8, 8), torch.rand(2, 3, 8, 8)]]
+    with torch.no_grad():
+        out = train._project(run.teacher, views)
+        assert out.shape == (2, 5, 256)
+        for row, view in enumerate(views):
+            alone = torch.cat([run.teacher["head"](run.teacher["backbone"](part)[0]) for part in view])
+            torch.testing.assert_close(out[row], alone, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -423,6 +613,37 @@ def test_an_exported_file_is_read_back(backbone, trained, colour, tmp_path):
             np.testing.assert_allclose(one, other, rtol=0, atol=1e-4)
 
 
+def test_a_run_goes_on_from_an_exported_file(colour, tmp_path):
+    run = fit(replace(RECIPE, steps=30, ema=0.5), [colour], tmp_path / "run.pt")
+    export.export(run, tmp_path / "m.onnx", name="m", precision="float32")
+    anew = restore.continued(tmp_path / "m.onnx", replace(RECIPE, seed=5), [colour])
+    batch = scaled(pixels(64, 16))
+    expected = run.teacher["backbone"].eval()(batch)[0]
+    for kind in ("student", "teacher"):
+        net = getattr(anew, kind)["backbone"]
+        torch.testing.assert_close(net.eval()(batch)[0], expected, rtol=0, atol=1e-3)
+    # and as a batch in training, whose own statistics take the place of those measured
+    views = augment.random_views(colour.images[:128], RECIPE.views(colour.images)[0])
+    with torch.no_grad():
+        wanted = run.teacher["backbone"].eval()(views)[0]
+        got = anew.student["backbone"].train()(views)[0]
+        folded = restore.restore(tmp_path / "m.onnx").teacher["backbone"].train()(views)[0]
+    assert torch.nn.functional.cosine_similarity(got, wanted).mean() > 0.97
+    assert torch.nn.functional.cosine_similarity(folded, wanted).mean() < 0.9
+    assert not torch.equal(anew.student["head"].mlp[0].weight, run.student["head"].mlp[0].weight)
+    assert (anew.step, anew.seen, anew.history) == (0, 0, [])
+
+
+def test_a_run_may_leave_out_residual_blocks(trained, colour, tmp_path, monkeypatch):
+    monkeypatch.setitem(networks.BACKBONES, "resnet-light", lambda: networks.ResNet(8, (1, 0, 1)))
+    export.export(trained["resnet-tiny"], tmp_path / "m.onnx", name="m")
+    light = restore.continued(tmp_path / "m.onnx", replace(RECIPE, backbone="resnet-light"), [colour])
+    stages = light.teacher["backbone"].stages
+    assert [isinstance(stage, networks.Residual) for stage in stages] == [False, False, True, False, False, True]
+    with pytest.raises(ValueError, match=r"m\.onnx does not fit a resnet-tiny-strided: choose the --backbone"):
+        restore.continued(tmp_path / "m.onnx", replace(RECIPE, backbone="resnet-tiny-strided"), [colour])
+
+
 def test_what_cannot_be_read_back(trained, tmp_path, capsys):
     export.export(trained["vit-tiny"], tmp_path / "vit.onnx", name="m")
     (tmp_path / "text.onnx").write_text("not a model")
@@ -503,6 +724,26 @@ def test_from_images_to_files_and_card(data, tmp_path, capsys):
     for part in ("no labels and no test images", "## mini", "| k-NN | 0.9 | 0.8 |", "| CIFAR-10 |", "MIT (Zalando SE)"):
         assert part in text
     assert "| nan" not in text
+
+
+def test_the_command_begins_with_an_exported_file_and_ends_early(data, trained, tmp_path, capsys):
+    export.export(trained["resnet-tiny"], tmp_path / "m.onnx", name="m")
+    out = tmp_path / "run.pt"
+    common = ["train", "mini", "--data", str(data), "--out", str(out), "--shares", "cifar10=1"]
+    small = ["--backbone", "resnet-tiny", "--batch", "8", "--size", "16", "--local-size", "8", "--steps", "5000"]
+    how = ["--arithmetic", "float32,channels-first", "--pause-after", "0.5"]
+    assert command.main([*common, "--cool-down"]) == 1
+    assert "--cool-down ends a run that was begun" in capsys.readouterr().err
+    assert command.main([*common, *small, *how, "--start", str(tmp_path / "m.onnx")]) == 0
+    assert "paused" in capsys.readouterr().out
+    done = train.Run.load(out)
+    assert str(done.arithmetic) == "float32,channels-first"
+    assert command.main([*common, "--cool-down"]) == 0
+    assert "finished" in capsys.readouterr().out
+    assert train.Run.load(out).step == math.ceil(done.step / 0.9 - 1e-6)
+    with pytest.raises(SystemExit):
+        command.main([*common, "--arithmetic", "float8"])
+    assert "unknown arithmetic float8" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("recipe", ["mini", "mini-fashion"])
