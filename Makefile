@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo web test stress check check-python check-page parity audit bench format wheel test-pretraining docs clean
+.PHONY: demo web test coverage stress check check-python check-page parity audit bench format wheel test-pretraining docs clean
 
 demo: .venv/installed  ## the main job on images that ship with dinoscope
 	$(BIN)/dinoscope demo
@@ -11,6 +11,12 @@ demo: .venv/installed  ## the main job on images that ship with dinoscope
 # One thread of linear algebra a process: the processes share the cores, and threads that wait for each other spin.
 test: .venv/developing  ## the tests; a file runs in one process
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+coverage: .venv/developing  ## the tests, and how much of src they run: branches too, also in processes that they start
+	rm -f .coverage*
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage combine --quiet
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report
 
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
 	$(BIN)/python -m pytest -m stress --timeout 1800
