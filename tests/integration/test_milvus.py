@@ -21,9 +21,9 @@ pytest.importorskip("milvus_lite")
 _KILLED = """
 import os, signal, sys
 from pymilvus import MilvusClient
-from dinoscope import Collection, publish
+from dinoscope import Collection, milvus
 
-publish._BATCH_BYTES, left, send = 4 * 256 * int(sys.argv[4]), int(sys.argv[3]), MilvusClient.upsert
+milvus._BATCH_BYTES, left, send = 4 * 256 * int(sys.argv[4]), int(sys.argv[3]), MilvusClient.upsert
 def upsert(*args, **kwargs):
     global left
     if left == 0:
@@ -31,7 +31,7 @@ def upsert(*args, **kwargs):
     left -= 1
     return send(*args, **kwargs)
 MilvusClient.upsert = upsert
-publish.publish(Collection(sys.argv[1]), sys.argv[2])
+milvus.publish(Collection(sys.argv[1]), sys.argv[2])
 """
 
 

@@ -82,7 +82,7 @@ def pair_question(collection: OpenedCollection) -> PairQuestion:
     at = fit.at(fit.used)
     known = fit.enough and fit.pairs[at] > 0
     return PairQuestion(
-        rows=asked[0].rows if asked else None,
+        rows=list(asked[0].rows) if asked else None,
         same=fit.same,
         different=fit.different,
         unsure=fit.unsure,

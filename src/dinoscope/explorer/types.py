@@ -280,7 +280,7 @@ class PairQuestion(Answer):
     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
     """
 
-    rows: tuple[Row, Row] | None
+    rows: list[Row] | None
     same: int
     different: int
     unsure: int
@@ -289,8 +289,8 @@ class PairQuestion(Answer):
     suggested: float
     threshold: float
     pairs: int
-    precision: tuple[float, float, float] | None
-    recall: tuple[float, float, float] | None
+    precision: list[float] | None
+    recall: list[float] | None
 
 
 class ScoreInfo(Answer):

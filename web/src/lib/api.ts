@@ -841,10 +841,7 @@ export interface components {
          */
         PairQuestion: {
             /** Rows */
-            rows: [
-                number,
-                number
-            ] | null;
+            rows: number[] | null;
             /** Same */
             same: number;
             /** Different */
@@ -863,17 +860,9 @@ export interface components {
             /** Pairs */
             pairs: number;
             /** Precision */
-            precision: [
-                number,
-                number,
-                number
-            ] | null;
+            precision: number[] | null;
             /** Recall */
-            recall: [
-                number,
-                number,
-                number
-            ] | null;
+            recall: number[] | null;
         };
         /**
          * PropertyInfo
