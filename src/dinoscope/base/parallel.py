@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Protocol, TypeVar
 
 from dinoscope.base.machine import cores
@@ -30,10 +31,15 @@ Common = TypeVar("Common")
 _MOST_THREADS = 8  # each holds its own item and what it computes with
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int) -> Generator[Result, None, None]:
-    """Run ``work`` on each item in threads and yield the results in order, never more than ``ahead`` items early."""
+def in_order(
+    work: Callable[[Item], Result], items: Iterable[Item], *, ahead: int, threads: int | None = None
+) -> Generator[Result, None, None]:
+    """Run ``work`` on each item in threads and yield the results in order, never more than ``ahead`` items early.
+
+    There is a thread a core, or as many as ``threads``.
+    """
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(cores(), thread_name_prefix="ahead") as pool:
+    with ThreadPoolExecutor(threads or cores(), thread_name_prefix="ahead") as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
@@ -64,15 +70,5 @@ def run_here(
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
     threads = min(cores(), _MOST_THREADS)
-    pending: deque[Future[Result]] = deque()
-    with threadpool_limits(1), ThreadPoolExecutor(threads, thread_name_prefix="task") as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(work, common, item))
-                if len(pending) > threads:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for each in pending:
-                each.cancel()
+    with threadpool_limits(1):
+        yield from in_order(partial(work, common), items, ahead=threads + 1, threads=threads)
