@@ -83,6 +83,8 @@ class Collection(OpenedCollection):
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         batches: Batches = finish_batches,
+        moved: bool = False,
+        replace: bool = False,
     ) -> Collection:
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
@@ -95,6 +97,8 @@ class Collection(OpenedCollection):
             limit: Take a random sample of so many images.
             on_progress: Called after every batch.
             batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
+            moved: Accept a source that was renamed or moved; its images keep their rows and vectors.
+            replace: Accept a source that has not one of the images that the collection holds.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
@@ -105,7 +109,9 @@ class Collection(OpenedCollection):
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
         encoder = Encoder(model) if isinstance(model, str) else model
-        summary = embed_source(opened, Path(path), encoder, on_progress=on_progress, batches=batches)
+        summary = embed_source(
+            opened, Path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
+        )
         collection = cls(path, encoder.key)
         collection.embedded = summary
         return collection

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -14,10 +15,12 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, SourceError, UnreadableError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.base import ImageSource
+from dinoscope.sources.base import ImageSource, as_source
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.items import Item
 from dinoscope.sources.opening import open_source
+from dinoscope.sources.selection import select
 from dinoscope.stages.integrity import verify_collection
 from dinoscope.storage.progress import Progress
 from dinoscope.storage.tables import read_table, write_table
@@ -98,7 +101,7 @@ def test_another_model_whose_description_is_damaged_is_no_obstacle(tmp_path, enc
 
 def test_a_collection_without_an_image_left_is_an_error(tmp_path, encoder, pixels):
     embed_source(ArraySource(pixels[:5]), tmp_path / "c", Encoder("mini"))
-    embed_source(ArraySource(pixels[5:9]), tmp_path / "c", encoder)
+    embed_source(ArraySource(pixels[5:9]), tmp_path / "c", encoder, replace=True)
     with pytest.raises(CollectionError, match="has no vectors yet"):
         Collection(tmp_path / "c", "mini")
 
@@ -180,6 +183,48 @@ def test_labels_follow_the_source(tmp_path, encoder, pixels):
     summary = embed_source(ArraySource(pixels[:4], labels=["x", "b", "a", "y"]), tmp_path / "c", encoder)
     assert summary.embedded == 0
     assert Collection(tmp_path / "c").labels.tolist() == ["x", "b", "a", "y"]
+
+
+def test_a_source_that_says_no_labels_leaves_them(tmp_path, encoder, pixels):
+    names = ["a", "b", None, "b"]
+    embed_source(ArraySource(pixels[:4], labels=names), tmp_path / "c", encoder)
+    embed_source(ArraySource(pixels[:5]), tmp_path / "c", Encoder("mini", batch_size=16))
+    for model, count in (("mini-fashion", 4), ("mini", 5)):
+        assert Collection(tmp_path / "c", model).labels.tolist() == [*names, None][:count]
+    embed_source(ArraySource(pixels[:4], labels=["x", None, None, "y"]), tmp_path / "c", encoder)
+    assert Collection(tmp_path / "c").labels.tolist() == ["x", None, None, "y"]  # a list does say None
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_splits_and_sources_of_ones_own_are_left_alike(tmp_path, encoder, pixels, wrapped):
+    source = ArraySource(pixels[:2])
+
+    def given(items: Any) -> Any:
+        if wrapped:
+            return as_source(SimpleNamespace(name="array", kind="array", items=items, load=source.load))
+        chosen = select(source, [0, 1])
+        chosen.items = items
+        chosen.has_labels = chosen.has_splits = any(item.label for item in items)
+        return chosen
+
+    keys = [item.key for item in source.items]
+    embed_source(given([Item("0", keys[0], "a", "train"), Item("1", keys[1], "b", "test")]), tmp_path / "c", encoder)
+    embed_source(given([Item("0", keys[0]), Item("1", keys[1])]), tmp_path / "c", encoder)
+    collection = Collection(tmp_path / "c")
+    assert (collection.labels.tolist(), collection.splits.tolist()) == (["a", "b"], ["train", "test"])
+
+
+def test_a_table_without_a_label_column_leaves_labels_and_none_takes_them_away(tmp_path, encoder, folder):
+    def embed(text: str, **columns: Any) -> list[str | None]:
+        (folder / "t.csv").write_text(text)
+        embed_source(open_source(folder / "t.csv", **columns), tmp_path / "c", encoder)
+        found: list[str | None] = Collection(tmp_path / "c").labels.tolist()
+        return found
+
+    assert embed("path,label\na/000.png,x\nb/001.png,y\n") == ["x", "y"]
+    assert embed("path\na/000.png\nb/001.png\n") == ["x", "y"]
+    assert embed("path,label\na/000.png,\nb/001.png,y\n") == [None, "y"]
+    assert embed("path,label\na/000.png,x\nb/001.png,y\n", label_column="none") == [None, None]
 
 
 def test_bad_files_are_outcomes(tmp_path, encoder, folder):

@@ -11,10 +11,12 @@ import pytest
 from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline as embedding
 from dinoscope.embedding.pipeline import embed_source
-from dinoscope.errors import SourceError
+from dinoscope.errors import CollectionError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.opening import open_source
+from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage.manifest import list_models
 from dinoscope.storage.progress import Progress
 from dinoscope.storage.tables import list_parts, read_table, write_table
 from tests.sources.test_archive import make_tar, picture
@@ -130,6 +132,86 @@ def test_a_sample_of_renamed_files(tmp_path, folder, encoder):
         os.utime(path, ns=(1, 1))
     summary = embed_source(open_source(folder, limit=3), tmp_path / "c", encoder)
     assert (summary.embedded, summary.reused) == (0, 3)
+
+
+def test_a_folder_of_the_same_name_with_other_images_is_asked_about(tmp_path, folder, encoder):
+    counts(folder, tmp_path / "c", encoder)
+    Collection(tmp_path / "c").neighbors(2)
+    folder.rename(tmp_path / "first")
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.png").write_bytes(picture(40 * number + 7))
+    with pytest.raises(
+        CollectionError, match=r"holds 6 images, and the folder 'set' has none of them among its 4 imag"
+    ):
+        counts(folder, tmp_path / "c", encoder)
+    with pytest.raises(CollectionError, match=r": 6 of 6 would leave the collection\. If .*, add --replace; else"):
+        counts(folder, tmp_path / "c", encoder)
+    assert len(Collection(tmp_path / "c")) == 6
+    assert len(list((tmp_path / "c" / "results" / "neighbors").iterdir())) == 1
+    summary = embed_source(open_source(folder), tmp_path / "c", encoder, replace=True)
+    assert (summary.embedded, summary.removed) == (4, 6)
+    assert counts(folder, tmp_path / "c", encoder) == (0, 4, 0)
+
+
+def test_one_image_in_common_by_its_content_is_a_change_like_any_other(tmp_path, folder, encoder):
+    counts(folder, tmp_path / "c", encoder)
+    for path in folder.rglob("*.png"):
+        path.unlink()
+    (folder / "new.png").write_bytes(picture(40))  # what was b/1.png
+    (folder / "other.png").write_bytes(picture(77))
+    assert counts(folder, tmp_path / "c", encoder) == (1, 1, 5)
+
+
+@pytest.mark.parametrize("form", ["folder", "tar", "csv"])
+def test_a_source_that_was_renamed_or_became_an_archive_keeps_its_vectors(tmp_path, folder, encoder, form):
+    counts(folder, tmp_path / "c", encoder)
+    before = rows(tmp_path / "c")
+    moved = {"folder": tmp_path / "pictures", "tar": tmp_path / "set.tar", "csv": folder / "set.csv"}[form]
+    if form == "tar":
+        make_tar(moved, [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in folder.rglob("*.png")])
+    elif form == "csv":
+        moved.write_text(
+            "path\n" + "".join(f"{path.relative_to(folder).as_posix()}\n" for path in folder.rglob("*.png"))
+        )
+    else:
+        folder.rename(moved)
+    with pytest.raises(CollectionError, match=r"'dinoscope embed SOURCE -o .*c --moved' keeps their vectors"):
+        counts(moved, tmp_path / "c", encoder)
+    summary = embed_source(open_source(moved), tmp_path / "c", encoder, moved=True)
+    assert (summary.embedded, summary.reused, summary.removed) == (0, 6, 0)
+    assert rows(tmp_path / "c") == before
+    collection = Collection(tmp_path / "c")
+    assert (collection.name, collection.kind) == (moved.name, {"tar": "archive", "csv": "table"}.get(form, "folder"))
+    assert collection.labels.tolist() == ["a"] * 3 + ["b"] * 3
+    assert counts(moved, tmp_path / "c", encoder) == (0, 6, 0)  # and is its source from now on
+    assert read_table(tmp_path / "c" / "images.parquet")[1]["source"]["name"] == moved.name
+
+
+def test_moved_is_no_way_to_other_images(tmp_path, folder, encoder):
+    counts(folder, tmp_path / "c", encoder)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "1.png").write_bytes(picture(3))
+    with pytest.raises(CollectionError, match="6 of 6 would leave"):
+        embed_source(open_source(other), tmp_path / "c", encoder, moved=True)
+    assert Collection(tmp_path / "c").name == "set"
+    embed_source(open_source(other), tmp_path / "c", encoder, moved=True, replace=True)
+    assert Collection(tmp_path / "c").ids.tolist() == ["1.png"]
+
+
+def test_a_first_run_that_failed_binds_to_nothing(tmp_path, folder, encoder):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for number in range(3):
+        (bad / f"{number}.png").write_text("no picture")
+    with pytest.raises(SourceError, match="none of the 3 images in 'bad' could be read"):
+        counts(bad, tmp_path / "c", Encoder("mini-fashion"))
+    assert counts(folder, tmp_path / "c", encoder) == (6, 0, 0)
+    collection = Collection(tmp_path / "c")
+    assert (collection.name, collection.rows.tolist(), collection.failures) == ("set", list(range(6)), ())
+    assert verify_collection(tmp_path / "c").damage == ()
+    assert list_models(tmp_path / "c") == [encoder.key]
 
 
 def test_shards_that_grow(tmp_path, encoder):

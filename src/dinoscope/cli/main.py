@@ -177,6 +177,12 @@ def embed(
     device: DeviceOption = "auto",
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
+    moved: Annotated[
+        bool, typer.Option("--moved", help="The source was renamed or moved: its images keep their vectors.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The source may have not one of the images that the collection holds.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
@@ -185,7 +191,8 @@ def embed(
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
+    welcome: dict[str, Any] = {"moved": moved, "replace": replace}
+    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers), welcome)
     summary = collection.embedded
     if summary is None:
         return
@@ -283,6 +290,7 @@ def _embed(
     settings: dict[str, Any],
     columns: dict[str, Any] | None = None,
     batches: Batches | None = None,
+    welcome: dict[str, Any] | None = None,
 ) -> Collection:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import embedding_progress, say
@@ -308,7 +316,7 @@ def _embed(
     try:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(
-                images, output, model=encoder, on_progress=show, batches=batches or finish_batches
+                images, output, model=encoder, on_progress=show, batches=batches or finish_batches, **(welcome or {})
             )
     except KeyboardInterrupt:
         say(f"\nstopped; what is done is kept: the same command continues, in {output}")

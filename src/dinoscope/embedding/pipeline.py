@@ -156,6 +156,8 @@ def embed_source(
     on_progress: Callable[[Progress], None] | None = None,
     wait: float = 60.0,
     batches: Batches = finish_batches,
+    moved: bool = False,
+    replace: bool = False,
 ) -> EmbedSummary:
     """Bring the collection at ``path`` to the state of ``source``: embed what has no vectors yet.
 
@@ -169,18 +171,20 @@ def embed_source(
         on_progress: Called after every batch.
         wait: Seconds to wait for another process that writes this collection.
         batches: What decodes and embeds: this machine, or others (``dinoscope.on_ray.embedding.OnRay``).
+        moved: Accept a source of another name or kind that has images of the collection.
+        replace: Accept a source that has not one image of the collection.
 
     Raises:
-        CollectionError: If ``path`` is something else, holds another source, or is in use.
+        CollectionError: If ``path`` is something else, holds another source or other images, or is in use.
         SourceError: If not a single image could be read.
         WriteError: If a file cannot be written; what was written before is kept.
     """
     began = time.monotonic()
-    check_folder(path, source)
+    check_folder(path, source, moved)
     make_folder(path)
     with locked(path, wait):
         remove_leftovers(path)
-        rows, removed, changed = synchronise(path, source)
+        rows, removed, changed = synchronise(path, source, moved=moved, replace=replace)
         folder = path / "vectors" / encoder.key
         _describe_model(folder, encoder)
         known = _read_known(path, folder, rows)

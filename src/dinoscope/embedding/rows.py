@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.text import remark
+from dinoscope.base.text import counted, remark
 from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
@@ -25,40 +26,63 @@ _Table: TypeAlias = dict[str, list[Any]]  # images.parquet: numbers, texts, bits
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
 
 
-def check_folder(path: Path, source: ImageSource) -> None:
+def check_folder(path: Path, source: ImageSource, moved: bool = False) -> None:
     """Check, before anything is written, that a folder is new or a collection of this source.
+
+    A collection without a single vector is nobody's: a first run that failed binds it to no source.
+
+    Args:
+        path: The folder.
+        source: The images.
+        moved: Whether a source of another name or kind is welcome.
 
     Raises:
         CollectionError: If it is neither.
     """
     held = _held_source(path)
-    if held is not None and (held["kind"], held["name"]) != (source.kind, source.name):
+    if held is not None and held != _described(source) and not moved and _has_vectors(path):
         raise CollectionError(
-            f"{path} holds the {held['kind']} {held['name']!r}, got the {source.kind} {source.name!r}: "
-            "name another folder with -o"
+            f"{path} holds the {held['kind']} {held['name']!r}, got the {source.kind} {source.name!r}: if these are "
+            f"the same images under a new name or in a new place, 'dinoscope embed SOURCE -o {path} --moved' keeps "
+            "their vectors; else name another folder with -o"
         )
     if held is None and _is_foreign(path):
         raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
-def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, bool]:
+def synchronise(
+    path: Path, source: ImageSource, *, moved: bool = False, replace: bool = False
+) -> tuple[NDArray[np.int64], int, bool]:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
     A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
     or only touched, and keeps its row.
+
+    Args:
+        path: The collection.
+        source: The images.
+        moved: Whether a source of another name or kind is welcome.
+        replace: Whether a source that shares no image with the collection is welcome.
 
     Returns:
         The row of each image of the source (N,), how many rows are newly marked as removed, and whether anything of
         the table changed.
 
     Raises:
-        CollectionError: If the table and its copy are both lost.
+        CollectionError: If the table and its copy are both lost, or the collection holds other images.
     """
+    check_folder(path, source, moved)  # again, for the process that was waited for may have made it
+    held = _held_source(path)
+    if held not in (None, _described(source)) and not _has_vectors(path):
+        _forget(path)
     _mend_manifest(path, source)
     _set_aside_notes(path)
     table = _read_images(path)
     rows = _known_rows(table, source)
     changed = _recognise(path, table, source, rows)
+    if not replace and _has_vectors(path):
+        _check_shared(path, table, source, rows)
+    changed |= _rename_source(path, source)
     changed |= _assign(table, source, rows)
     gone = np.ones(len(table["row"]), bool)
     gone[rows] = False
@@ -70,6 +94,43 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     elif not _backup(path).exists() or _backup(path).read_bytes() != (path / "images.parquet").read_bytes():
         _copy(path)  # a kill between the two, or a collection from before there was a copy
     return rows, int(np.count_nonzero(gone & ~before)), changed
+
+
+def _described(source: ImageSource) -> SourceDescription:
+    return {"kind": source.kind, "name": source.name}
+
+
+def _has_vectors(path: Path) -> bool:
+    return any(path.glob("vectors/*/part-*.parquet"))
+
+
+def _forget(path: Path) -> None:
+    """Delete what a run that embedded nothing left, so that the rows of another source begin at 0."""
+    for folder in ("vectors", "details"):
+        shutil.rmtree(path / folder, ignore_errors=True)
+    for file in (path / "images.parquet", _backup(path), path / "collection.json"):
+        file.unlink(missing_ok=True)
+
+
+def _check_shared(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> None:
+    """Check that the source has at least one of the images that the collection shows."""
+    held = ~np.asarray(table["removed"], bool)
+    if held.any() and not held[rows[rows >= 0]].any():
+        count = int(held.sum())
+        raise CollectionError(
+            f"{path} holds {counted(count)}, and the {source.kind} {source.name!r} has none of them among its "
+            f"{counted(len(rows))}: {count:,} of {count:,} would leave the collection. If that is meant, add "
+            "--replace; else name another folder with -o"
+        )
+
+
+def _rename_source(path: Path, source: ImageSource) -> bool:
+    """Write down the source's new name or kind; return whether it has one."""
+    manifest = read_manifest(path)
+    if manifest["source"] == _described(source):
+        return False
+    write_json(path / "collection.json", {**manifest, "source": _described(source)}, checked=True)
+    return True
 
 
 def _held_source(path: Path) -> SourceDescription | None:
@@ -96,8 +157,7 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
         pass
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
-    described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}}
-    write_json(file, described, checked=True)
+    write_json(file, {"format": FORMAT, "source": _described(source)}, checked=True)
 
 
 def _set_aside_notes(path: Path) -> None:
@@ -160,9 +220,14 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool
             for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
                 table[name].append(value)
             changed = True
-        elif (table["label"][row], table["split"][row]) != (item.label, item.split):
-            table["label"][row], table["split"][row] = item.label, item.split
-            changed = True
+            continue
+        for name, value, is_told in (
+            ("label", item.label, source.has_labels),
+            ("split", item.split, source.has_splits),
+        ):
+            if is_told and table[name][row] != value:
+                table[name][row] = value
+                changed = True
     return changed
 
 
@@ -175,8 +240,7 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
 
     columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
-    meta = {"source": {"kind": source.kind, "name": source.name}}
-    write_table(path / "images.parquet", columns, meta)
+    write_table(path / "images.parquet", columns, {"source": _described(source)})
     _copy(path)
 
 
@@ -196,7 +260,7 @@ def _read_images(path: Path) -> _Table:
             remark(f"{file} was {'damaged' if reasons else 'gone'} and is restored from its copy")
             write_bytes(file, candidate.read_bytes())
         return {name: columns[name] for name in _COLUMNS}
-    if reasons or any(path.glob("vectors/*/part-*.parquet")):
+    if reasons or _has_vectors(path):
         raise CollectionError(
             f"{path} has lost its table of images and the copy ({'; '.join(reasons) or 'both are gone'}), and with it "
             "which vector belongs to which image: embed the images again into a new folder"

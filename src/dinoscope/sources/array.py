@@ -51,6 +51,7 @@ class ArraySource(ImageSource):
         if labels is not None and len(labels) != len(images):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
+        self.has_labels, self.has_splits = labels is not None, False
         known = [None] * len(images) if labels is None else [_label(each) for each in labels]
         self.items: Sequence[Item] = Items(
             Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label)

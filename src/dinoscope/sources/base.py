@@ -26,6 +26,8 @@ class ImageSource(ABC):
         random_access: Whether the order of loading is free; False keeps the source's order.
         ignored_endings: How many files were left out because of what their names end with, by that ending.
         notes: Sentences about the source that a person should read.
+        has_labels: Whether it says what the labels are; where it does not, a collection keeps those that it has.
+        has_splits: The same for splits.
     """
 
     name: str
@@ -34,6 +36,8 @@ class ImageSource(ABC):
     random_access: bool = True
     ignored_endings: Counter[str] = Counter()  # noqa: RUF012  replaced, never changed
     notes: Sequence[str] = ()
+    has_labels: bool = True
+    has_splits: bool = True
 
     @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:
@@ -83,6 +87,8 @@ class _Wrapped(ImageSource):
     def __init__(self, source: _LikeASource) -> None:
         self.name, self.kind, self.items = source.name, source.kind, source.items
         self.random_access = getattr(source, "random_access", True)
+        self.has_labels = any(item.label is not None for item in source.items)
+        self.has_splits = any(item.split is not None for item in source.items)
         self._source = source
 
     def load(self, index: int) -> NDArray[np.uint8]:

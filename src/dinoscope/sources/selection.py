@@ -23,6 +23,7 @@ class _Subset(ImageSource):
         self.items = Items(chosen) if isinstance(source.items, Items) else list(chosen)
         self.random_access, self.notes = source.random_access, source.notes
         self.ignored_endings = source.ignored_endings
+        self.has_labels, self.has_splits = source.has_labels, source.has_splits
         self._source, self._rows = source, rows
 
     def load(self, index: int) -> NDArray[np.uint8]:

@@ -63,6 +63,8 @@ class TableSource(ImageSource):
         self._chosen = choose_columns(first, wanted, self.name)
         self.notes = [self._chosen.described]
         self.random_access = self._chosen.form == "path"
+        self.has_labels = self._chosen.label is not None or wanted.label is not None  # "none" is to have none
+        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(map(split_in_name, files))
         self._rows: list[int] = []  # of each table
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
         self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
