@@ -235,12 +235,15 @@ def test_the_examples_of_the_page_run(bucket, tmp_path, monkeypatch, run):
     pq.write_table(table, "table.parquet")
     pq.write_table(table, "food101/train-00000-of-00001.parquet")
     (tmp_path / "1.png").write_bytes(picture(1))
+    (tmp_path / "camera").mkdir()
+    (tmp_path / "camera" / "1.png").write_bytes(picture(1))
+    (tmp_path / "list.csv").write_text("file;species\n1.png;fox\n")
     (tmp_path / "pictures.csv").write_text("file,species,split\n1.png,fox,train\n")
     # the bucket's name is the reader's
     commands = [
         line.replace("my-bucket", "photos") for line in re.findall(r"^dinoscope (embed .*)$", text, re.MULTILINE)
     ]
-    assert len(commands) == 10
+    assert len(commands) == 12
     said = ""
     for command in commands:
         code, _, err = run(*shlex.split(command))

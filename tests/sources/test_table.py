@@ -16,7 +16,7 @@ from PIL import Image
 
 from dinoscope.embedding import pipeline as embedding
 from dinoscope.embedding.pipeline import embed_source
-from dinoscope.errors import ImageError, SourceError
+from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources import table as sources_table
 from dinoscope.sources import table_files
@@ -25,7 +25,7 @@ from dinoscope.sources.filesystems import LocalStorage
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.table_columns import texts
 from tests.pictures import encoded
-from tests.sources.test_archive import described, picture
+from tests.sources.test_archive import described, make_tar, picture
 
 DATA = Path("../shared/data")
 
@@ -84,7 +84,7 @@ def test_the_layout_of_hugging_face(tmp_path):
 
 def test_a_struct_without_bytes_names_a_file(tmp_path):
     (tmp_path / "1.png").write_bytes(picture(1))
-    paths = ["1.png", None, "../1.png", str(tmp_path / "1.png")]
+    paths = ["1.png", None, "../1.png", str(tmp_path.parent / "1.png")]
     held = [{"bytes": b"" if number % 2 else None, "path": path} for number, path in enumerate(paths)]
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     source = open_source(write(tmp_path / "a.parquet", {"image": pa.array(held, kind)}))
@@ -143,8 +143,215 @@ def test_a_path_that_is_gone_fails_alone(tmp_path):
 @pytest.mark.parametrize("path", ["/etc/1.png", "../1.png", "a/../../1.png"])
 def test_paths_outside_are_refused(tmp_path, path):
     (tmp_path / "t.csv").write_text(f"path\n{path}\n")
-    with pytest.raises(SourceError, match=r"t\.csv names .*, which is not below the table's folder: move the table"):
+    with pytest.raises(
+        SourceError, match=r"t\.csv names .*, which is not below the table's folder: .* --image-root DIR"
+    ):
         open_source(tmp_path / "t.csv")
+
+
+def photographs(folder: Path, *names: str) -> Path:
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(picture(number))
+    return folder
+
+
+def test_whole_paths_below_the_table_are_taken(tmp_path):
+    photographs(tmp_path / "set", "a/0.png", "a/1.png")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    lines = [str(tmp_path / "set" / "a" / "0.png"), str(tmp_path / "link" / "a" / "1.png")]
+    (tmp_path / "set" / "t.csv").write_text("path\n" + "\n".join(lines))
+    for place in ("set", "link"):
+        assert described(open_source(tmp_path / place / "t.csv")) == [
+            ("a/0.png", None, None, 0),
+            ("a/1.png", None, None, 1),
+        ]
+
+
+def test_the_folder_of_the_images_may_be_named(tmp_path, run):
+    images = photographs(tmp_path / "images", "0.png", "b/1.png")
+    (tmp_path / "tables").mkdir()
+    table = tmp_path / "tables" / "t.csv"
+    table.write_text(f"path,label\n0.png,x\n{images}/b/1.png,y\n")
+    expected = [("0.png", "x", None, 0), ("b/1.png", "y", None, 1)]
+    for root in (images, str(images), images.as_uri()):
+        assert described(open_source(table, image_root=root)) == expected
+    with pytest.raises(SourceError, match=r"names '.*1\.png', which is not below the folder of --image-root"):
+        open_source(table, image_root=tmp_path / "tables")
+    with pytest.raises(SourceError, match="--image-root expects a folder that is there, got 'nowhere'"):
+        open_source(table, image_root="nowhere")
+    with pytest.raises(InputError, match="columns are those of a table: images is of kind folder"):
+        open_source(images, image_root=images)
+    code, _, err = run("embed", table, "-o", tmp_path / "c", "--image-root", images)
+    assert (code, "embedded 2 images" in err) == (0, True)
+
+
+def test_files_that_are_not_there_are_told_with_the_place(tmp_path):
+    table = photographs(tmp_path, "images/0.png", "images/1.png") / "t.csv"
+    table.write_text("file_name\n0.png\n1.png\n")
+    with pytest.raises(SourceError) as refused:
+        open_source(table)
+    assert str(refused.value) == (
+        f"not one of the 2 files that t.csv names is there: the first, '0.png', was looked for in {tmp_path}; name the "
+        "folder that they are below with --image-root DIR"
+    )
+    table.write_text("file_name\nimages/0.png\n2.png\n")
+    assert notes(open_source(table))[1:] == [
+        f"1 of the 2 files that t.csv names are not there; the first, '2.png', was looked for in {tmp_path}"
+    ]
+
+
+@pytest.mark.parametrize(("name", "mark"), [("t.csv", ";"), ("t.csv", "\t"), ("t.tsv", ","), ("t.tsv", "\t")])
+def test_what_stands_between_columns_is_found(tmp_path, name, mark):
+    photographs(tmp_path, "0.png", "a;b, c.png")
+    lines = [("file_name", "label"), ("0.png", "Katze, grau"), ('"a;b, c.png"', "Hund")]
+    lines[1] = (lines[1][0], f'"{lines[1][1]}"')
+    (tmp_path / name).write_text("\ufeff" + "\r\n".join(map(mark.join, lines)), encoding="utf-8")
+    assert described(open_source(tmp_path / name)) == [
+        ("0.png", "Katze, grau", None, 0),
+        ("a;b, c.png", "Hund", None, 1),
+    ]
+
+
+def test_one_column_needs_no_mark(tmp_path):
+    photographs(tmp_path, "a;b.png")
+    (tmp_path / "t.csv").write_text("path\na;b.png\n")
+    assert described(open_source(tmp_path / "t.csv")) == [("a;b.png", None, None, 0)]
+
+
+def test_accents_and_backslashes_are_found_however_they_are_written(tmp_path):
+    composed, split = "Caf\u00e9", "Cafe\u0301"
+    photographs(tmp_path, f"{split}/{composed}.png", f"{composed}.png", "b/2.png")
+    lines = [f"{composed}/{composed}.png,{composed}", f"{split}.png,{split}", "b\\2.png,x"]
+    (tmp_path / "t.csv").write_text("path,label\n" + "\n".join(lines), encoding="utf-8")
+    source = open_source(tmp_path / "t.csv")
+    assert described(source) == [
+        (f"{split}/{composed}.png", composed, None, 0),
+        (f"{composed}.png", composed, None, 1),  # and the two labels, which look alike, are one
+        ("b/2.png", "x", None, 2),
+    ]
+    assert len(notes(source)) == 1
+
+
+def test_lines_of_json(tmp_path):
+    photographs(tmp_path, "0.png", "1.png", "2.png")
+    rows: list[dict[str, Any]] = [
+        {"file_name": "0.png", "label": 3, "box": [1, 2]},
+        {"file_name": "1.png", "text": "2020-01-01"},
+        {"file_name": "2.png", "label": "cat", "box": None},
+    ]
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    assert described(open_source(path)) == [
+        ("0.png", "3", None, 0),
+        ("1.png", None, None, 1),
+        ("2.png", "cat", None, 2),
+    ]
+    assert [item.label for item in open_source(path, label_column="text").items] == [None, "2020-01-01", None]
+    for text in ("[1]\n", "{\n", '"a"\n'):
+        path.write_text(text)
+        with pytest.raises(SourceError, match=r"t\.jsonl cannot be read as lines of JSON objects"):
+            open_source(path)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_metadata_of_a_folder_gives_labels(tmp_path, form):
+    folder = photographs(tmp_path / "set", "a/0.png", "a/1.png", "b/2.png")
+    names, labels = ["a/1.png", "a/0.png"], ["dog", "cat"]
+    path = folder / f"metadata.{form}"
+    if form == "parquet":
+        write(path, {"file_name": names, "label": labels})
+    elif form == "csv":
+        path.write_text("file_name,label\n" + "".join(map("{},{}\n".format, names, labels)))
+    else:
+        path.write_text(
+            "".join(json.dumps({"file_name": n, "label": x}) + "\n" for n, x in zip(names, labels, strict=True))
+        )
+    source = open_source(folder)
+    assert source.kind == "folder"
+    assert described(source) == [
+        ("a/0.png", "cat", None, 0),
+        ("a/1.png", "dog", None, 1),
+        ("b/2.png", None, None, 2),  # not listed: without a label
+    ]
+    assert notes(source) == [
+        f"metadata.{form}: image column: file_name; label column: label; split column: none",
+        f"1 image of 3 not in metadata.{form}",
+    ]
+    assert source.ignored == 0
+
+
+def test_metadata_without_labels_leaves_those_of_the_folders(tmp_path):
+    folder = photographs(tmp_path / "set", "a/0.png", "b/1.png")
+    (folder / "metadata.csv").write_text("file_name,text,split\na/0.png,a caption,train\nb/1.png,another,test\n")
+    assert described(open_source(folder)) == [("a/0.png", "a", "train", 0), ("b/1.png", "b", "test", 1)]
+    assert [item.label for item in open_source(folder, label_column="text").items] == ["a caption", "another"]
+    with pytest.raises(SourceError, match="no column 'kind' for --label-column"):
+        open_source(folder, label_column="kind")
+
+
+def test_metadata_speaks_for_its_own_folder(tmp_path):
+    folder = photographs(tmp_path / "set", "test/x/0.png", "train/x/1.png", "train/x/2.png")
+    (folder / "train" / "metadata.csv").write_text("file_name,label\nx/1.png,cat\nx/2.png,dog\n")
+    (folder / "metadata.csv").write_text("file_name,label\ntrain/x/1.png,bird\ntest/x/0.png,cow\n")
+    assert described(open_source(folder)) == [
+        ("test/x/0.png", "cow", "test", 0),
+        ("train/x/1.png", "cat", "train", 1),
+        ("train/x/2.png", "dog", "train", 2),
+    ]
+
+
+def test_metadata_that_is_something_else_is_told_and_left_out(tmp_path):
+    folder = photographs(tmp_path / "set", "a/0.png")
+    (folder / "metadata.csv").write_text("camera,date\nX100,2024\n")
+    source = open_source(folder)
+    assert described(source) == [("a/0.png", "a", None, 0)]
+    assert "metadata.csv is left out: no column of metadata.csv holds images" in notes(source)[0]
+    assert source.ignored_endings == {".csv": 1}
+
+
+def hub_folder(root: Path) -> Path:
+    (root / "data").mkdir(parents=True)
+    for split in ("test", "train"):
+        write(root / "data" / f"{split}-00000-of-00001.parquet", {"image": pictures(4), "label": [0, 1, 0, 1]})
+    return photographs(root, "assets/banner.png")
+
+
+def test_a_cloned_data_set_is_one_in_spite_of_its_banner(tmp_path):
+    root = hub_folder(tmp_path / "set")
+    source = open_source(root)
+    assert (source.kind, len(source.items)) == ("table", 8)
+    assert notes(source)[-1] == (
+        "set is a data set: 8 images in 2 files; left out: 1 picture beside them, such as assets/banner.png"
+    )
+    photographs(root, *(f"photos/{number}.png" for number in range(8)))
+    assert (open_source(root).kind, open_source(root).ignored_endings) == ("folder", {".parquet": 2})
+
+
+def test_a_table_beside_the_pictures_that_it_lists_is_no_data_set(tmp_path):
+    folder = photographs(tmp_path / "set", "0.png")
+    write(folder / "t.parquet", {"path": ["0.png", "0.png"]})
+    assert (open_source(folder).kind, notes(open_source(folder))) == ("folder", [])
+    photographs(folder, "1.png")
+    write(folder / "features.parquet", {"x": [1.0]})
+    (folder / "t.parquet").unlink()
+    assert "1 table beside the pictures left out: no column of features.parquet" in notes(open_source(folder))[0]
+
+
+def test_a_clone_without_its_files_says_how_to_get_them(tmp_path):
+    root = hub_folder(tmp_path / "set")
+    for path in root.rglob("*.parquet"):
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 99\n")
+    with pytest.raises(SourceError, match=r"is a pointer of Git LFS, not the table: 'git lfs pull'"):
+        open_source(root)
+
+
+def test_shards_of_a_clone_are_taken_and_a_packed_copy_beside_photographs_is_not(tmp_path):
+    root = photographs(tmp_path / "set", "banner.png")
+    make_tar(root / "train-0.tar", [(f"{number}.png", picture(number)) for number in range(3)])
+    assert open_source(root).kind == "folder"
+    (root / ".gitattributes").write_text("*.tar filter=lfs\n")
+    assert (open_source(root).kind, len(open_source(root).items)) == ("archive", 3)
 
 
 @pytest.mark.parametrize("path", ["C:\\photos\\1.png", "..\\1.png", "a\\..\\..\\1.png", "\\\\server\\photos\\1.png"])

@@ -144,9 +144,9 @@ def embed(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV "
-            "or TSV table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, cifar10; with "
-            "-test its test images).",
+            help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV, "
+            "TSV or JSON-lines table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, "
+            "cifar10; with -test its test images).",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
@@ -163,6 +163,9 @@ def embed(
     ] = None,
     split_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
+    ] = None,
+    image_root: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Folder that paths in a table are below; else the table's own.")
     ] = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
@@ -191,6 +194,7 @@ def embed(
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    columns["image_root"] = image_root
     welcome: dict[str, Any] = {"moved": moved, "replace": replace}
     collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers), welcome)
     summary = collection.embedded

@@ -7,6 +7,7 @@ import re
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
@@ -32,6 +33,7 @@ __all__ = [
     "is_hidden",
     "is_pattern",
     "is_remote",
+    "open_root",
     "open_storage",
     "split_pattern",
 ]
@@ -52,6 +54,13 @@ class Storage(Protocol):
     @property
     def name(self) -> str:
         """The folder's own name, for people: no path of a machine, no credentials."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages that are never stored."""
+
+    def below(self, path: str) -> str | None:
+        """Return the name of a file that is given by its whole path or URI; None if it is not in this folder."""
 
     def list(self, suffixes: tuple[str, ...]) -> Listing:
         """List the files that end with one of the suffixes, in natural order.
@@ -88,6 +97,20 @@ class LocalStorage:
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = os.path.abspath(root)
         self.name = printable(os.path.basename(self._root)) or self._root
+        self.place = printable(self._root)
+
+    def below(self, path: str) -> str | None:
+        """See `Storage.below`; a path may lead through links."""
+        if not os.path.isabs(path):
+            return None
+        for whole, root in (
+            (os.path.normpath(path), self._root),
+            (os.path.realpath(path), os.path.realpath(self._root)),
+        ):
+            with suppress(ValueError):  # of two drives
+                if os.path.commonpath([whole, root]) == root:
+                    return os.path.relpath(whole, root).replace(os.sep, "/")
+        return None
 
     def list(self, suffixes: tuple[str, ...]) -> Listing:
         """See `Storage.list`; links are followed, each folder once."""
@@ -143,6 +166,12 @@ class RemoteStorage:
         self._system, self._root, self._shown = system, root.rstrip("/"), shown
         self._secrets = [each for each in (*secrets, *map(os.environ.get, _SECRETS)) if each]
         self.name = self._root.rpartition("/")[2] or shown
+        self.place = shown
+
+    def below(self, path: str) -> str | None:
+        """See `Storage.below`."""
+        roots = (f"{self._shown.rstrip('/')}/", f"{self._root}/")
+        return next((path[len(root) :] for root in roots if path.startswith(root)), None)
 
     def list(self, suffixes: tuple[str, ...]) -> Listing:
         """See `Storage.list`."""
@@ -301,6 +330,21 @@ def open_storage(uri: str) -> tuple[RemoteStorage, str | None, str | None]:
         folder, _, name = root.rpartition("/")
         return RemoteStorage(system, folder, shown.rpartition("/")[0], secrets), name, None
     return RemoteStorage(system, root, shown, secrets), None, None
+
+
+def open_root(folder: str) -> Storage:
+    """Open a folder, or a URI of one, that holds images.
+
+    Raises:
+        SourceError: It is no folder.
+    """
+    if is_remote(folder):
+        storage, file, pattern = open_storage(folder)
+        if file is None and pattern is None:
+            return storage
+    elif os.path.isdir(os.path.expanduser(folder)):
+        return LocalStorage(os.path.expanduser(folder))
+    raise SourceError(f"--image-root expects a folder that is there, got {folder!r}")
 
 
 def _scrub(text: str, secrets: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,8 +41,12 @@ class Items(Sequence[Item]):
             self._keys.append(int(item.key, 16))
             for text, column in ((item.label, self._labels), (item.split, self._splits)):
                 if text not in codes:
-                    codes[text] = len(codes)
-                    self._texts.append(text)
+                    # two labels that look alike are one, whichever system wrote the accents
+                    plain = unicodedata.normalize("NFC", text) if text is not None else None
+                    if plain not in codes:
+                        codes[plain] = len(self._texts)
+                        self._texts.append(plain)
+                    codes[text] = codes[plain]
                 column.append(codes[text])
 
     def __len__(self) -> int:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from dinoscope.base.text import printable
+from dinoscope.base.text import counted, printable
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.archive import ArchiveSource
 from dinoscope.sources.archive_index import ARCHIVES, PACKED_TARS
 from dinoscope.sources.filesystems import (
     COLLECTION,
+    Listing,
     LocalStorage,
     Storage,
     is_pattern,
@@ -21,6 +23,7 @@ from dinoscope.sources.filesystems import (
     open_storage,
     split_pattern,
 )
+from dinoscope.sources.metadata import METADATA, add_metadata
 from dinoscope.sources.names import SUFFIXES
 from dinoscope.sources.table import TableSource
 from dinoscope.sources.table_columns import TableColumns
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_files"]
 
+_CLONED = ".gitattributes"  # every clone of a hub's repository has it
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
 
@@ -66,8 +70,8 @@ def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
         opened = _open_named(storage, [file], True, wanted)
     else:
         opened = _open_folder(storage, wanted)
-    if wanted != TableColumns() and opened is not None and opened.kind != "table":
-        raise InputError(f"columns are those of a table: {opened.name} is of kind {opened.kind}, which has none")
+    if opened is not None and opened.kind not in ("table", "folder"):
+        _check_has_table(opened, wanted)
     return opened
 
 
@@ -76,7 +80,15 @@ def _open_folder(storage: Storage, wanted: TableColumns) -> ImageSource:
 
     listed = storage.list(SUFFIXES)
     if listed[0]:
-        return FolderSource(storage, listed)
+        data, note = _data_beside(storage, listed, wanted)
+        if data is not None:
+            return data
+        source = FolderSource(storage, listed)
+        source.notes = [*source.notes, *note]
+        has_tables = any(source.ignored_endings[posixpath.splitext(name)[1]] for name in METADATA)
+        if not (has_tables and add_metadata(source, storage, wanted)):
+            _check_has_table(source, wanted)
+        return source
     for suffixes in (ARCHIVES, (".parquet",)):
         files = storage.list(suffixes)[0]
         if files:
@@ -88,6 +100,46 @@ def _open_folder(storage: Storage, wanted: TableColumns) -> ImageSource:
             f"{storage.name!r} is a collection: expected the folder, archive or table of images that it was made of"
         )
     return FolderSource(storage, listed)  # which says that there is none
+
+
+def _data_beside(storage: Storage, listed: Listing, wanted: TableColumns) -> tuple[ImageSource | None, list[str]]:
+    """Open the tables or shards of a data set in which a few pictures lie, such as the banner of its README.
+
+    Tables with images inside count, and archives in a clone of a hub's repository, where they hold more images than
+    there are pictures. Else the pictures are the source.
+
+    Returns:
+        The data set, if it is one, and what a person should know if it is none.
+    """
+    pictures, _, endings = listed
+    groups: list[list[str]] = []
+    if endings[".parquet"]:
+        groups.append([name for name in storage.list((".parquet",))[0] if posixpath.basename(name) not in METADATA])
+    if (endings[".tar"] or endings[".zip"]) and any(storage.stamps([_CLONED])):
+        groups.append(storage.list(ARCHIVES)[0])
+    notes = []
+    for files in filter(None, groups):
+        try:
+            data = _open_all(storage, files, False, wanted)
+        except SourceError as error:
+            if len(files) >= len(pictures):  # the data set is what was meant
+                raise
+            notes.append(f"{counted(len(files), 'table')} beside the pictures left out: {error}")
+            continue
+        is_inside = not (isinstance(data, TableSource) and data.random_access)  # no mere list of these pictures
+        if is_inside and len(data.items) > len(pictures):
+            data.notes = [
+                *data.notes,
+                f"{storage.name} is a data set: {counted(len(data.items))} in {counted(len(files), 'file')}; left out: "
+                f"{counted(len(pictures), 'picture')} beside them, such as {printable(pictures[0])}",
+            ]
+            return data, []
+    return None, notes
+
+
+def _check_has_table(opened: ImageSource, wanted: TableColumns) -> None:
+    if wanted != TableColumns():
+        raise InputError(f"columns are those of a table: {opened.name} is of kind {opened.kind}, which has none")
 
 
 def _open_named(storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns) -> ImageSource | None:

@@ -33,14 +33,15 @@ def open_source(
     image_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
+    image_root: str | os.PathLike[str] | None = None,
 ) -> ImageSource:
     """Open what a person names as a source of images.
 
     Args:
         source: A data set's name (it wins over a folder of that name; write "./name" for the folder), a folder, a
             `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source; a tar or zip archive,
-            a Parquet, CSV or TSV table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or a URI of any of
-            these that pyarrow reaches ("s3://bucket/photos").
+            a Parquet, CSV, TSV or JSON-lines table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or a URI
+            of any of these that pyarrow reaches ("s3://bucket/photos").
         labels: (N,) labels of an array or array file.
         data_dir: Where a data set's files are looked for first.
         limit: Keep this many images, chosen at random. A larger limit keeps those of a smaller one, and images that are
@@ -49,6 +50,7 @@ def open_source(
         image_column: Column of a table that holds the images; by default the one that looks like it.
         label_column: Column of a table that holds the labels; "none" for none.
         split_column: Column of a table that holds the splits; "none" for none.
+        image_root: Folder that the paths in a table are below, where it is not the table's own.
 
     Raises:
         SourceError: Nothing is there, or it holds no images.
@@ -57,7 +59,8 @@ def open_source(
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, got {limit}")
-    opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column))
+    root = None if image_root is None else os.fspath(image_root)
+    opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column, root))
     if limit is None or limit >= len(opened.items):
         return opened
     ranks = np.fromiter(
@@ -98,8 +101,8 @@ def _open_path(path: str, columns: TableColumns, datasets: Iterable[str]) -> Ima
         if opened is not None:
             return opened
     possible = (
-        "expected a folder of images, a .npy or .npz file, a tar or zip archive, a Parquet, CSV or TSV table, "
-        f"s3://BUCKET/PREFIX, or a data set ({', '.join(datasets)})"
+        "expected a folder of images, a .npy or .npz file, a tar or zip archive, a Parquet, CSV, TSV or JSON-lines "
+        f"table, s3://BUCKET/PREFIX, or a data set ({', '.join(datasets)})"
     )
     if is_remote(path):
         raise SourceError(f"{path.partition('?')[0].rpartition('/')[2]!r} is a single file; {possible}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import posixpath
+import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, repeat
@@ -19,11 +20,11 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage, read_reduced
-from dinoscope.sources.filesystems import OpenFiles, Storage
+from dinoscope.sources.filesystems import OpenFiles, Storage, open_root
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import split_in_name
+from dinoscope.sources.names import SUFFIXES, split_in_name
 from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
-from dinoscope.sources.table_files import CsvTable, ParquetTable, Table, open_table
+from dinoscope.sources.table_files import ParquetTable, Table, open_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,41 +35,50 @@ __all__ = ["TableSource"]
 class TableSource(ImageSource):
     """The images of one table, or of several with the same columns, in the order of their rows.
 
-    A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path relative
-    to the table's folder. An image's id is its path, or its number in the table; the same path again gets "#2".
+    A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path, which is
+    relative to the table's folder or to `wanted.root`, or absolute and below that. An image's id is its path, or its
+    number in the table; the same path again gets "#2".
 
     Args:
         storage: The folder that holds the tables.
-        files: Their names: .parquet, .csv or .tsv.
-        wanted: The columns that a person names.
+        files: Their names: .parquet, .csv, .tsv or .jsonl.
+        wanted: The columns that a person names, and the folder of the images.
         named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
 
     Attributes:
         notes: What was chosen.
+        label_column: Name of the column of labels, if any.
+        split_column: Name of the column of splits, if any.
         random_access: Whether the order of loading is free; bytes in a table are read a batch at a time.
 
     Raises:
-        SourceError: A table cannot be read, or which column holds the images or the labels is not certain.
+        SourceError: A table cannot be read, which column holds the images or the labels is not certain, or not one of
+            the files that it names is there.
     """
 
     kind = "table"
 
     def __init__(self, storage: Storage, files: Sequence[str], wanted: TableColumns, *, named: bool) -> None:
         self.name, self._storage, self._named = files[0] if named else storage.name, storage, named
+        self._images = storage if wanted.root is None else open_root(wanted.root)
+        self._has_root = wanted.root is not None
         self._files, self._open = list(files), OpenFiles(partial(_open, storage))
         tables = [self._open(file) for file in files]
-        first = next((preview for table in tables if (preview := table.preview()).num_rows), None)
+        first = next(((preview, table.name) for table in tables if (preview := table.preview()).num_rows), None)
         if first is None:
             raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
-        self._chosen = choose_columns(first, wanted, self.name)
-        self.notes = [self._chosen.described]
+        self._chosen = choose_columns(first[0], wanted, first[1])
+        self.notes: list[str] = [self._chosen.described]
         self.random_access = self._chosen.form == "path"
         self.has_labels = self._chosen.label is not None or wanted.label is not None  # "none" is to have none
         self.has_splits = self._chosen.split is not None or wanted.split is not None or any(map(split_in_name, files))
+        self.label_column, self.split_column = self._chosen.label, self._chosen.split
         self._rows: list[int] = []  # of each table
+        self._missing: list[str] = []  # files that are named and not there
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
         self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
         self._ends = list(accumulate(self._rows))
+        self._check_missing()
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one image; see `ImageSource.load`."""
@@ -84,11 +94,11 @@ class TableSource(ImageSource):
             held = self._picture(index)
         except ImageError:
             return None
-        return digest_bytes(held) if isinstance(held, bytes) else self._storage.content(held)
+        return digest_bytes(held) if isinstance(held, bytes) else self._images.content(held)
 
     def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
         held = self._picture(index)
-        return read_reduced(held, least) if isinstance(held, bytes) else self._storage.load(held, least)
+        return read_reduced(held, least) if isinstance(held, bytes) else self._images.load(held, least)
 
     def _picture(self, index: int) -> bytes | str:
         """Return the bytes of one image's file, or its path."""
@@ -98,7 +108,7 @@ class TableSource(ImageSource):
         value = self._value(self._files[number], index - ([0, *self._ends][number]))
         if isinstance(value, dict):
             if not value["bytes"] and value["path"]:
-                return _inside(self._files[number], value["path"])
+                return self._inside(self._files[number], value["path"])
             value = value["bytes"]
         if value is None:
             raise ImageError("is missing: the table has none in this row")
@@ -121,7 +131,10 @@ class TableSource(ImageSource):
             labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
             splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
             names = self._names(table, held, rows)
-            marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
+            if chosen.form == "path":
+                names, marks = self._found(names)
+            else:
+                marks = (f"{stamp} {row}" for row in range(rows))
             for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
                 yield Item(name, digest_bytes(name, mark), label, split)
 
@@ -137,17 +150,69 @@ class TableSource(ImageSource):
         return held
 
     def _names(self, table: Table, held: pa.Table, rows: int) -> list[str]:
+        import pyarrow.compute as pc
+
         numbers = (f"{row:05d}" for row in range(rows))
         if self._chosen.form == "path":
             paths = held.column(self._chosen.image).to_pylist()
-            return [_beside(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
+            return [self._beside(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
         prefix = table.name.rpartition(".")[0] + "/" if not self._named else ""
         if self._chosen.form == "bytes":
             return [prefix + number for number in numbers]
-        paths = held.column(self._chosen.image).combine_chunks().field("path").to_pylist()
+        paths = pc.struct_field(held.column(self._chosen.image), "path").to_pylist()
         return [
             prefix + (posixpath.basename(path or "") or number) for path, number in zip(paths, numbers, strict=True)
         ]
+
+    def _found(self, names: list[str]) -> tuple[list[str], Iterable[str]]:
+        """Return the files' names as they are on the disk, and their stamps.
+
+        A name that is not there may be written otherwise there: its accents in the other Unicode form, its backslashes
+        as slashes.
+        """
+        marks = list(self._images.stamps(names))
+        missing = [index for index, mark in enumerate(marks) if not mark]
+        if any(not names[index].isascii() or "\\" in names[index] for index in missing):
+            listed = {_plain(name): name for name in self._images.list(SUFFIXES)[0]}
+            for index in missing:
+                names[index] = listed.get(_plain(names[index]), names[index])
+            marks = list(self._images.stamps(names))
+            missing = [index for index in missing if not marks[index]]
+        self._missing += [names[index] for index in missing]
+        return names, marks
+
+    def _check_missing(self) -> None:
+        if not self._missing:
+            return
+        count, first, place = len(self._missing), self._missing[0], self._images.place
+        if count == len(self.items):
+            raise SourceError(
+                f"not one of the {count:,} files that {self.name} names is there: the first, {first!r}, was looked for "
+                f"in {place}; name the folder that they are below with --image-root DIR"
+            )
+        self.notes.append(
+            f"{count:,} of the {len(self.items):,} files that {self.name} names are not there; the first, {first!r}, "
+            f"was looked for in {place}"
+        )
+
+    def _beside(self, table: str, path: str) -> str:
+        """Return a path that a table holds as one relative to the folder of all images."""
+        if (below := self._images.below(path)) is not None:
+            return below
+        try:
+            return _beside("" if self._has_root else table, path)
+        except SourceError:
+            folder = "the folder of --image-root" if self._has_root else "the table's folder"
+            raise SourceError(
+                f"{table} names {path!r}, which is not below {folder}: name the folder that holds the images with "
+                "--image-root DIR"
+            ) from None
+
+    def _inside(self, table: str, path: str) -> str:
+        try:
+            return self._beside(table, path)
+        except SourceError:  # which names the path: it may be one of this machine, and reasons are stored
+            raise ImageError("is missing: the table names a file outside its own folder") from None
 
     def _named_apart(self, items: Items) -> Items:
         """Give the second image of the same name the id "NAME#2", and so on."""
@@ -163,15 +228,12 @@ class TableSource(ImageSource):
         return Items(replace(item, id=ids.get(index, item.id)) for index, item in enumerate(items))
 
 
-def _open(storage: Storage, file: str) -> CsvTable | ParquetTable:
+def _open(storage: Storage, file: str) -> Table:
     return open_table(storage.open(file), file)
 
 
-def _inside(table: str, path: str) -> str:
-    try:
-        return _beside(table, path)
-    except SourceError:  # which names the path: it may be one of this machine, and reasons are stored
-        raise ImageError("is missing: the table names a file outside its own folder") from None
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))
 
 
 def _beside(table: str, path: str) -> str:
@@ -180,8 +242,5 @@ def _beside(table: str, path: str) -> str:
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(table), path))
     drive = any(os.path.splitdrive(each)[0] for each in (path, joined))
     if drive or joined.startswith(("/", "../")) or joined == "..":
-        raise SourceError(
-            f"{table} names {path!r}, which is not below the table's folder: move the table to the images' folder, "
-            "and write paths relative to it"
-        )
+        raise SourceError(f"{path!r} is not below the table's folder")
     return joined

@@ -27,11 +27,15 @@ _PREVIEW = 20  # first rows that tell what a column holds
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns that a person names; None leaves the choice to `choose_columns`, "none" is to have none."""
+    """The columns that a person names; None leaves the choice to `choose_columns`, "none" is to have none.
+
+    `root` is the folder that paths in the table are below, where it is not the table's own.
+    """
 
     image: str | None = None
     label: str | None = None
     split: str | None = None
+    root: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import threading
 from bisect import bisect_right
 from collections import deque
@@ -14,13 +17,15 @@ from dinoscope.errors import SourceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TABLES", "CsvTable", "ParquetTable", "Table", "open_table"]
+__all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "open_table"]
 
-TABLES = (".parquet", ".csv", ".tsv")
+TABLES = (".parquet", ".csv", ".tsv", ".jsonl")
 _PREVIEW_ROWS = 20
 _BATCH_BYTES = 1 << 24  # of images that are read at once
 _BATCHES = 8  # and so many of them are kept, for threads that are not quite in step
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
+_HEAD_BYTES = 1 << 16  # in which a line of column names ends
+_LFS = b"version https://git-lfs"
 
 
 class Table(Protocol):
@@ -47,7 +52,10 @@ class Table(Protocol):
 
 
 class CsvTable:
-    """A CSV or TSV file in UTF-8 with a line of column names; every value is a text, and an empty one is none."""
+    """A CSV or TSV file in UTF-8 with a line of column names; every value is a text, and an empty one is none.
+
+    Commas, semicolons or tabs stand between the columns: whichever makes the most names of the first line.
+    """
 
     def __init__(self, file: pa.NativeFile, name: str) -> None:
         self.name, self._file = name, file
@@ -66,23 +74,55 @@ class CsvTable:
 
     def _read(self, names: Sequence[str] | None) -> pa.Table:
         import pyarrow as pa
-        from pyarrow import csv
+        from pyarrow import csv as arrow
 
-        parse = csv.ParseOptions(delimiter="\t" if self.name.lower().endswith(".tsv") else ",", newlines_in_values=True)
         try:
+            parse = arrow.ParseOptions(delimiter=self._delimiter(), newlines_in_values=True)
             self._file.seek(0)
-            with csv.open_csv(self._file.get_stream(0, self._file.size()), parse_options=parse) as opened:
+            with arrow.open_csv(self._file.get_stream(0, self._file.size()), parse_options=parse) as opened:
                 known = opened.schema.names
-            convert = csv.ConvertOptions(
+            convert = arrow.ConvertOptions(
                 column_types={each: pa.string() for each in known},
                 include_columns=list(names or known),
                 strings_can_be_null=True,
                 null_values=[""],
             )
             stream = self._file.get_stream(0, self._file.size())
-            return csv.read_csv(stream, parse_options=parse, convert_options=convert)
+            return arrow.read_csv(stream, parse_options=parse, convert_options=convert)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(self.name, "CSV in UTF-8 with a line of column names", error) from None
+
+    def _delimiter(self) -> str:
+        head = self._file.read_at(_HEAD_BYTES, 0).decode("utf-8-sig", "replace")
+        usual = "\t" if self.name.lower().endswith(".tsv") else ","
+
+        def names(delimiter: str) -> int:
+            try:
+                return len(next(csv.reader(io.StringIO(head), delimiter=delimiter), ()))
+            except csv.Error:
+                return 0
+
+        return max((usual, ",", ";", "\t"), key=names)
+
+
+class MemoryTable:
+    """A table that is in memory."""
+
+    def __init__(self, table: pa.Table, name: str) -> None:
+        self.name, self._table = name, table
+
+    def preview(self) -> pa.Table:
+        """See `Table.preview`."""
+        return self._table.slice(0, _PREVIEW_ROWS)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """See `Table.columns`; of a struct the whole."""
+        known = self._table.column_names
+        return self._table.select([name if name in known else name.rpartition(".")[0] for name in names])
+
+    def value(self, column: str, row: int) -> object:
+        """See `Table.value`."""
+        return self._table.column(column)[row].as_py()
 
 
 class ParquetTable:
@@ -96,6 +136,10 @@ class ParquetTable:
         try:
             self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_STREAM_BYTES)
         except (pa.ArrowException, OSError) as error:
+            if file.read_at(len(_LFS), 0) == _LFS:
+                raise SourceError(
+                    f"{name} is a pointer of Git LFS, not the table: 'git lfs pull' in its folder fetches it"
+                ) from None
             raise _unreadable(name, "Parquet", error) from None
         meta = self._parquet.metadata
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
@@ -167,7 +211,7 @@ class ParquetTable:
         return min(256, max(8, int(_BATCH_BYTES * held.num_rows / max(size, 1))))
 
 
-def open_table(file: pa.NativeFile, name: str) -> CsvTable | ParquetTable:
+def open_table(file: pa.NativeFile, name: str) -> Table:
     """Open a table by its name's ending.
 
     Args:
@@ -177,7 +221,37 @@ def open_table(file: pa.NativeFile, name: str) -> CsvTable | ParquetTable:
     Raises:
         SourceError: It is no such table.
     """
+    if name.lower().endswith(".jsonl"):
+        return MemoryTable(_read_lines(file, name), name)
     return (ParquetTable if name.lower().endswith(".parquet") else CsvTable)(file, name)
+
+
+def _read_lines(file: pa.NativeFile, name: str) -> pa.Table:
+    """Read a file with a JSON object in each line."""
+    import pyarrow as pa
+
+    columns: dict[str, list[object]] = {}
+    rows = 0
+    try:
+        for line in file.read_at(file.size(), 0).splitlines():
+            if not line.strip():
+                continue
+            for column, value in dict(json.loads(line)).items():
+                held = columns.setdefault(column, [])
+                held += [None] * (rows - len(held)) + [value]
+            rows += 1
+    except (OSError, ValueError, TypeError) as error:
+        raise _unreadable(name, "lines of JSON objects", error) from None
+    return pa.table({column: _column([*values, *[None] * (rows - len(values))]) for column, values in columns.items()})
+
+
+def _column(values: Sequence[object]) -> pa.Array:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError):  # of several types
+        return pa.array([each if each is None or isinstance(each, str) else json.dumps(each) for each in values])
 
 
 def _unreadable(name: str, expected: str, error: Exception) -> SourceError:
