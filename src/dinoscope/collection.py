@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.array import Labels
     from dinoscope.sources.decode import Picture, Queries, Query
     from dinoscope.sources.opening import Source
     from dinoscope.stages.answers import PairToAnswer
@@ -78,7 +79,11 @@ class Collection(OpenedCollection):
         path: str | os.PathLike[str],
         *,
         model: str | Encoder = DEFAULT_MODEL,
-        labels: Sequence[str | None] | NDArray[np.generic] | None = None,
+        labels: Labels | None = None,
+        splits: Labels | None = None,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        split_column: str | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -89,10 +94,16 @@ class Collection(OpenedCollection):
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
         Args:
-            source: A folder, the name of a data set, or an array uint8 (N, H, W) or (N, H, W, 3).
+            source: A folder, archive, table or the name of a data set; an array uint8 (N, H, W) or (N, H, W, 3); a list
+                of paths, arrays or Pillow images; a table of pandas, polars or Arrow with a column of paths; a data set
+                of Hugging Face or torch. See ``dinoscope.open_source``.
             path: Folder of the collection, made if there is none.
             model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting.
-            labels: Labels (N,) of an array.
+            labels: Labels (N,) of what is in memory; None leaves those that the source or the collection has.
+            splits: Splits (N,), such as "train", of the same.
+            image_column: Column of a table that holds the images or their paths.
+            label_column: Column of a table that holds the labels; "none" for none.
+            split_column: Column of a table that holds the splits; "none" for none.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
             on_progress: Called after every batch.
@@ -107,7 +118,16 @@ class Collection(OpenedCollection):
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
 
-        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
+        opened = open_source(
+            source,
+            labels=labels,
+            splits=splits,
+            data_dir=data_dir,
+            limit=limit,
+            image_column=image_column,
+            label_column=label_column,
+            split_column=split_column,
+        )
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(
             opened, Path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace

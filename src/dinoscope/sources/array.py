@@ -18,7 +18,7 @@ from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import check_images, read_image
 from dinoscope.sources.items import Item, Items
 
-__all__ = ["ArraySource", "load_array_file"]
+__all__ = ["ArraySource", "Labels", "label_text", "load_array_file"]
 
 
 Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
@@ -52,7 +52,7 @@ class ArraySource(ImageSource):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
         self.has_labels, self.has_splits = labels is not None, False
-        known = [None] * len(images) if labels is None else [_label(each) for each in labels]
+        known = [None] * len(images) if labels is None else [label_text(each) for each in labels]
         self.items: Sequence[Item] = Items(
             Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label)
             for row, (image, label) in enumerate(zip(images, known, strict=True))
@@ -91,7 +91,8 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     return ArraySource(images, labels, name=path.stem)
 
 
-def _label(value: object) -> str | None:
+def label_text(value: object) -> str | None:
+    """Return a label as text; None where it is missing, be it None or NaN."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     text = str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +15,28 @@ from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.array import ArraySource, Labels
 from dinoscope.sources.base import ImageSource, as_source
 from dinoscope.sources.filesystems import is_remote
+from dinoscope.sources.in_memory import give_labels, open_in_memory
 from dinoscope.sources.selection import select
 from dinoscope.sources.table_columns import TableColumns
 
 __all__ = ["Source", "open_source"]
 
-Source: TypeAlias = str | os.PathLike[str] | NDArray[np.generic] | ImageSource
+
+class Indexed(Protocol):
+    """What a program may hold its images in; see `open_in_memory`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+Source: TypeAlias = str | os.PathLike[str] | NDArray[np.generic] | ImageSource | Indexed
 
 
 def open_source(
     source: Source,
     *,
     labels: Labels | None = None,
+    splits: Labels | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -41,8 +51,10 @@ def open_source(
         source: A data set's name (it wins over a folder of that name; write "./name" for the folder), a folder, a
             `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source; a tar or zip archive,
             a Parquet, CSV, TSV or JSON-lines table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or a URI
-            of any of these that pyarrow reaches ("s3://bucket/photos").
-        labels: (N,) labels of an array or array file.
+            of any of these that pyarrow reaches ("s3://bucket/photos"); or what a program holds: a list of paths, of
+            arrays, of Pillow images; a table of pandas, polars or Arrow; a Hugging Face or torch data set.
+        labels: (N,) labels of what a program holds, or of an array file.
+        splits: (N,) splits, such as "train", of the same.
         data_dir: Where a data set's files are looked for first.
         limit: Keep this many images, chosen at random. A larger limit keeps those of a smaller one, and images that are
             added to the source later displace few.
@@ -61,6 +73,12 @@ def open_source(
         raise InputError(f"limit must be at least 1, got {limit}")
     root = None if image_root is None else os.fspath(image_root)
     opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column, root))
+    if splits is not None or (labels is not None and not isinstance(opened, ArraySource)):
+        if isinstance(source, str | os.PathLike) and not isinstance(opened, ArraySource):
+            raise InputError(
+                "labels go with an array or a list, and so do splits; those of a folder are the names of its sub-folders"
+            )
+        opened = give_labels(opened, labels, splits)
     if limit is None or limit >= len(opened.items):
         return opened
     ranks = np.fromiter(
@@ -80,12 +98,14 @@ def _open(
         return ArraySource(source, labels)
     if path is not None and path.endswith((".npy", ".npz")) and os.path.isfile(path):
         return load_array_file(path, labels)
-    if labels is not None:
-        raise InputError("labels go with an array; a folder's labels are the names of its sub-folders")
-    if (known := as_source(source)) is not None:
+    known = as_source(source) or (open_in_memory(source, columns) if path is None else None)
+    if known is not None:
         return known
     if path is None:
-        raise InputError(f"expected a path, a data set's name, an array or a source, got {type(source).__name__}")
+        raise InputError(
+            "expected a path, a data set's name, an array, a list of paths or pictures, a table (pandas, polars, "
+            f"Arrow), a data set (Hugging Face, torch) or a source, got {type(source).__name__}"
+        )
     if isinstance(source, str) and source in DATASETS:
         return load_dataset(source, data_dir)
     return _open_path(path, columns, DATASETS)

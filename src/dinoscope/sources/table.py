@@ -7,7 +7,7 @@ import posixpath
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, repeat
@@ -24,7 +24,7 @@ from dinoscope.sources.filesystems import OpenFiles, Storage, open_root
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import SUFFIXES, split_in_name
 from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
-from dinoscope.sources.table_files import ParquetTable, Table, open_table
+from dinoscope.sources.table_files import Table, open_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +44,8 @@ class TableSource(ImageSource):
         files: Their names: .parquet, .csv, .tsv or .jsonl.
         wanted: The columns that a person names, and the folder of the images.
         named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
+        held: The tables, where they are in memory and no files.
+        name: Name for people; by default that of the table or the folder.
 
     Attributes:
         notes: What was chosen.
@@ -58,11 +60,22 @@ class TableSource(ImageSource):
 
     kind = "table"
 
-    def __init__(self, storage: Storage, files: Sequence[str], wanted: TableColumns, *, named: bool) -> None:
-        self.name, self._storage, self._named = files[0] if named else storage.name, storage, named
+    def __init__(
+        self,
+        storage: Storage,
+        files: Sequence[str],
+        wanted: TableColumns,
+        *,
+        named: bool,
+        held: Mapping[str, Table] | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name, self._storage, self._named = name or (files[0] if named else storage.name), storage, named
+        self._held = held
         self._images = storage if wanted.root is None else open_root(wanted.root)
         self._has_root = wanted.root is not None
-        self._files, self._open = list(files), OpenFiles(partial(_open, storage))
+        self._files = list(files)
+        self._open = held.__getitem__ if held is not None else OpenFiles(partial(_open, storage))
         tables = [self._open(file) for file in files]
         first = next(((preview, table.name) for table in tables if (preview := table.preview()).num_rows), None)
         if first is None:
@@ -76,7 +89,9 @@ class TableSource(ImageSource):
         self._rows: list[int] = []  # of each table
         self._missing: list[str] = []  # files that are named and not there
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
-        self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
+        self.items = self._items = self._named_apart(
+            Items(self._list(list(storage.stamps(files)) if held is None else [""] * len(files)))
+        )
         self._ends = list(accumulate(self._rows))
         self._check_missing()
 
@@ -123,16 +138,25 @@ class TableSource(ImageSource):
         except (OSError, SourceError, pa.ArrowException, StopIteration) as error:
             raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
 
+    def _mark(self, table: str, row: int) -> str:
+        """Return what tells an image in memory, which has no time, from another."""
+        value = self._value(table, row)
+        if isinstance(value, dict):
+            value = value["bytes"] or (value["path"] or "")
+        return digest_bytes(value or b"")
+
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
         for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
             chosen, held = self._chosen, self._read(table)
-            rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
+            rows = held.num_rows if table.rows is None else table.rows
             self._rows.append(rows)
             labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
             splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
             names = self._names(table, held, rows)
             if chosen.form == "path":
                 names, marks = self._found(names)
+            elif self._held is not None:
+                marks = (self._mark(table.name, row) for row in range(rows))
             else:
                 marks = (f"{stamp} {row}" for row in range(rows))
             for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
@@ -156,7 +180,7 @@ class TableSource(ImageSource):
         if self._chosen.form == "path":
             paths = held.column(self._chosen.image).to_pylist()
             return [self._beside(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
-        prefix = table.name.rpartition(".")[0] + "/" if not self._named else ""
+        prefix = posixpath.splitext(table.name)[0] + "/" if not self._named else ""
         if self._chosen.form == "bytes":
             return [prefix + number for number in numbers]
         paths = pc.struct_field(held.column(self._chosen.image), "path").to_pylist()

@@ -17,7 +17,7 @@ from dinoscope.errors import SourceError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "open_table"]
+__all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "column_of", "open_table"]
 
 TABLES = (".parquet", ".csv", ".tsv", ".jsonl")
 _PREVIEW_ROWS = 20
@@ -32,6 +32,10 @@ class Table(Protocol):
     """A table of which columns can be read."""
 
     name: str
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known without reading it."""
 
     def preview(self) -> pa.Table:
         """Return the first rows of all columns."""
@@ -56,6 +60,8 @@ class CsvTable:
 
     Commas, semicolons or tabs stand between the columns: whichever makes the most names of the first line.
     """
+
+    rows = None
 
     def __init__(self, file: pa.NativeFile, name: str) -> None:
         self.name, self._file = name, file
@@ -109,7 +115,7 @@ class MemoryTable:
     """A table that is in memory."""
 
     def __init__(self, table: pa.Table, name: str) -> None:
-        self.name, self._table = name, table
+        self.name, self._table, self.rows = name, table, table.num_rows
 
     def preview(self) -> pa.Table:
         """See `Table.preview`."""
@@ -242,10 +248,13 @@ def _read_lines(file: pa.NativeFile, name: str) -> pa.Table:
             rows += 1
     except (OSError, ValueError, TypeError) as error:
         raise _unreadable(name, "lines of JSON objects", error) from None
-    return pa.table({column: _column([*values, *[None] * (rows - len(values))]) for column, values in columns.items()})
+    return pa.table(
+        {column: column_of([*values, *[None] * (rows - len(values))]) for column, values in columns.items()}
+    )
 
 
-def _column(values: Sequence[object]) -> pa.Array:
+def column_of(values: Sequence[object]) -> pa.Array:
+    """Return values as a column; those of several types as texts."""
     import pyarrow as pa
 
     try:

@@ -1,0 +1,298 @@
+"""Images that a Python program holds: lists of paths or pictures, data frames, Hugging Face's and torch's data sets.
+
+Each is known by its protocol; none of their packages is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dinoscope.base.digests import digest_bytes
+from dinoscope.errors import ImageError, InputError, SourceError
+from dinoscope.sources.array import Labels, label_text
+from dinoscope.sources.base import ImageSource
+from dinoscope.sources.decode import Picture, ReducedImage, check_images, read_reduced
+from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
+from dinoscope.sources.items import Item, Items
+from dinoscope.sources.selection import select
+from dinoscope.sources.table import TableSource
+from dinoscope.sources.table_columns import TableColumns, choose_columns
+from dinoscope.sources.table_files import MemoryTable, column_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SequenceSource", "give_labels", "open_in_memory"]
+
+_IMAGES = ("image", "img", "pixel_values")  # what a data set of dictionaries calls them
+_LABELS = ("label", "labels", "target")
+
+
+def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
+    """Open what a Python program holds; None for anything else.
+
+    Args:
+        source: A table with `__arrow_c_stream__` or `__dataframe__` (pandas, polars, Arrow); a Hugging Face `Dataset`,
+            or a `DatasetDict` of its splits; a sequence of paths; or a sequence, such as a torch `Dataset`, of images
+            (arrays, Pillow images, tensors, bytes of files), of pairs of an image and a label, or of dictionaries.
+        wanted: Columns of a table that a person names, and the folder of the images.
+
+    Raises:
+        SourceError: A table has no column of images, or a file is not there.
+        InputError: An image is none.
+    """
+    if _is_frame(source):
+        return _table_source({"table": _frame(source)}, wanted, "table")
+    if _is_hugging_face(source):
+        name = str(getattr(source, "split", None) or "dataset")
+        return _table_source({name: _hugging_face(source)}, wanted, _dataset_name(source))
+    if isinstance(source, Mapping) and source and all(map(_is_hugging_face, source.values())):
+        tables = {str(split): _hugging_face(each) for split, each in source.items()}
+        return _table_source(tables, wanted, _dataset_name(next(iter(source.values()))))
+    if isinstance(source, Mapping | str | bytes | os.PathLike) or not _is_sequence(source):
+        return None
+    count = len(source)  # type: ignore[arg-type]
+    if count == 0:
+        raise SourceError("the list of images is empty: expected paths or pictures")
+    samples = getattr(source, "samples", None)  # of torchvision's folders: paths, and numbers of classes
+    if isinstance(samples, list) and samples and isinstance(samples[0], tuple) and _is_path(samples[0][0]):
+        return _path_source(
+            [path for path, _ in samples], [_class_name(source, number) for _, number in samples], wanted
+        )
+    if _is_path(source[0]):  # type: ignore[index]
+        return _path_source(list(source), None, wanted)  # type: ignore[call-overload]
+    return SequenceSource(source)
+
+
+def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | None) -> ImageSource:
+    """Return a source with these labels and splits, (N,) each, in place of its own; None leaves those.
+
+    Raises:
+        InputError: They are not as many as the images.
+    """
+    told = {}
+    for name, values in (("label", labels), ("split", splits)):
+        if values is None:
+            continue
+        if isinstance(values, str) or getattr(values, "ndim", 1) != 1 or len(values) != len(source.items):
+            got = repr(values) if isinstance(values, str) else getattr(values, "shape", (len(values),))
+            raise InputError(
+                f"{name}s must be as many as the images: expected {len(source.items)}, got {got}; a column of a table "
+                f"is named by {name}_column"
+            )
+        told[name] = [label_text(each) for each in values]
+    given = select(source, range(len(source.items)))
+    given.items = Items(
+        Item(item.id, item.key, label, split)
+        for item, label, split in zip(
+            source.items,
+            told.get("label") or [item.label for item in source.items],
+            told.get("split") or [item.split for item in source.items],
+            strict=True,
+        )
+    )
+    given.has_labels, given.has_splits = source.has_labels or "label" in told, source.has_splits or "split" in told
+    return given
+
+
+class SequenceSource(ImageSource):
+    """Images in a sequence: a list, or a data set of torch's kind, whose images are read once to tell them apart.
+
+    Args:
+        source: Has `__len__` and `__getitem__`, which gives an image, a pair of an image and a label, or a dictionary
+            with "image" and perhaps "label". Tensors have their channels first. `classes` names the label numbers.
+
+    Raises:
+        InputError: An array's shape, type or range does not fit, or something is no image.
+    """
+
+    kind, has_splits, random_access = "array", False, False
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._turn = nullcontext() if isinstance(source, list | tuple) else threading.Lock()  # who knows what it opens
+        self.name = "array" if isinstance(source, list | tuple) else type(source).__name__
+        self.has_labels = False
+        self.items: Sequence[Item] = Items(map(self._item, range(len(source))))
+
+    def load(self, index: int) -> NDArray[np.uint8]:
+        """Decode one image; see `ImageSource.load`."""
+        return read_reduced(self._get(index)[0]).pixels
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one image, a JPEG file at reduced size; see `ImageSource.load_reduced`."""
+        return read_reduced(self._get(index)[0], least)
+
+    def content(self, index: int) -> str | None:
+        """Return the digest of one image, where it is the bytes of a file; see `ImageSource.content`."""
+        try:
+            picture = self._get(index)[0]
+        except ImageError:
+            return None
+        return digest_bytes(picture) if isinstance(picture, bytes) else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_turn": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._turn = threading.Lock()
+
+    def _get(self, index: int) -> tuple[Picture, object]:
+        try:
+            with self._turn:
+                held = self._source[index]
+        except Exception as error:  # of somebody's code
+            raise ImageError(f"cannot be read: {(str(error) or type(error).__name__).splitlines()[0][:120]}") from error
+        label: object = None
+        if isinstance(held, Mapping):
+            label = next((held[name] for name in _LABELS if name in held), None)
+            held = next((held[name] for name in _IMAGES if name in held), held)
+        elif isinstance(held, tuple | list) and held:
+            held, label = held[0], held[1] if len(held) > 1 else None
+        return _picture(held, index), label
+
+    def _item(self, index: int) -> Item:
+        id = f"{index:05d}"
+        try:
+            picture, label = self._get(index)
+            if isinstance(picture, np.ndarray):
+                check_images(picture[None])
+                key = digest_bytes(picture.dtype.str, str(picture.shape), picture.tobytes())
+            elif isinstance(picture, Image.Image):
+                key = digest_bytes(picture.mode, str(picture.size), picture.tobytes())
+            else:
+                key = digest_bytes(picture if isinstance(picture, bytes) else os.fspath(picture))
+        except InputError as error:
+            raise InputError(f"image {index}: {error}") from None
+        except (ImageError, OSError, SyntaxError) as error:  # which `load` tells again
+            return Item(id, digest_bytes(id, str(error)))
+        name = _class_name(self._source, label)
+        self.has_labels = self.has_labels or name is not None
+        return Item(id, key, name)
+
+
+def _picture(held: Any, index: int) -> Picture:
+    if isinstance(held, str | os.PathLike | bytes | Image.Image | np.ndarray):
+        return held
+    if hasattr(held, "__array__") and hasattr(held, "shape"):  # a tensor, with its channels first
+        array = np.asarray(held.detach().cpu() if hasattr(held, "detach") else held)
+        return np.moveaxis(array, 0, -1) if array.ndim == 3 and array.shape[0] in (1, 3, 4) else array
+    raise InputError(
+        f"expected an array, a Pillow image, a tensor or a file's bytes, or a pair of one and a label, got "
+        f"{type(held).__name__} in place {index}"
+    )
+
+
+def _class_name(source: object, label: object) -> str | None:
+    value: Any = label.item() if getattr(label, "ndim", None) == 0 and hasattr(label, "item") else label
+    classes = getattr(source, "classes", None) or getattr(getattr(source, "dataset", None), "classes", None)
+    if isinstance(value, int) and not isinstance(value, bool) and isinstance(classes, list | tuple):
+        return str(classes[value]) if 0 <= value < len(classes) else None
+    return label_text(value)
+
+
+def _is_frame(source: object) -> bool:
+    """Tell whether it is a table of pandas, polars or Arrow; a series of theirs has no columns."""
+    known = hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__")
+    return known and hasattr(source, "columns")
+
+
+def _is_hugging_face(source: object) -> bool:
+    return all(hasattr(source, name) for name in ("with_format", "column_names", "features", "__len__", "__getitem__"))
+
+
+def _is_sequence(source: object) -> bool:
+    return hasattr(source, "__len__") and hasattr(source, "__getitem__")
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _dataset_name(source: object) -> str:
+    return getattr(getattr(source, "info", None), "dataset_name", None) or "dataset"
+
+
+def _hugging_face(source: Any) -> pa.Table:
+    """Return the rows of a data set as they are stored: images stay the bytes of their files."""
+    return source.with_format("arrow")[:]
+
+
+def _frame(source: Any) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        table = pa.table(source)
+    except (pa.ArrowException, TypeError):  # a column of Path objects, or a pandas from before the protocol
+        table = pa.table({str(name): column_of(list(map(_plain, source[name]))) for name in source.columns})
+    for place, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_string_view(kind):  # which few functions of Arrow take
+            table = table.set_column(place, field.name, column_of(table.column(place).to_pylist()))
+    return table
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return None if isinstance(value, float) and value != value else value  # pandas has NaN for what is missing
+
+
+def _path_source(paths: Sequence[object], labels: Sequence[str | None] | None, wanted: TableColumns) -> ImageSource:
+    import pyarrow as pa
+
+    strange = next((each for each in paths if not _is_path(each)), None)
+    if strange is not None:
+        raise InputError(f"a list that begins with a path must hold paths alone, got {type(strange).__name__}")
+    texts = [os.fspath(each) for each in paths]  # type: ignore[call-overload]
+    columns = {"path": pa.array(texts, pa.string())}
+    if labels is not None:
+        columns["label"] = pa.array(labels, pa.string())
+    return _table_source({"list": pa.table(columns)}, replace(wanted, image=wanted.image or "path"), "list")
+
+
+def _table_source(tables: dict[str, pa.Table], wanted: TableColumns, name: str) -> ImageSource:
+    first = next(iter(tables.values()))
+    chosen = choose_columns(first.slice(0, 20), wanted, name)
+    storage: Storage = LocalStorage(os.path.abspath(os.sep))  # what a struct's paths are below
+    if chosen.form == "path":
+        paths = [each for table in tables.values() for each in table.column(chosen.image).to_pylist()]
+        storage = _common_root(paths) if wanted.root is None else open_root(wanted.root)
+        tables = {each: _whole(table, chosen.image, wanted) for each, table in tables.items()}
+        name = storage.name
+    held = {each: MemoryTable(table, each) for each, table in tables.items()}
+    return TableSource(storage, list(tables), wanted, named=len(tables) == 1, held=held, name=name)
+
+
+def _common_root(paths: Sequence[str | None]) -> LocalStorage:
+    """Return the folder that all files are below."""
+    remote = next((path for path in paths if path is not None and is_remote(path)), None)
+    if remote is not None:
+        raise InputError(f"{remote!r} is a URI: name the folder that the files are below, as with image_root")
+    folders = {os.path.dirname(os.path.abspath(os.path.expanduser(path))) for path in paths if path}
+    try:
+        return LocalStorage(os.path.commonpath(folders)) if folders else LocalStorage(".")
+    except ValueError:
+        raise InputError("the files lie on several drives: copy them to one") from None
+
+
+def _whole(table: pa.Table, column: str, wanted: TableColumns) -> pa.Table:
+    """Write relative paths of a column as absolute ones, unless the folder that they are below was named."""
+    if wanted.root is not None:
+        return table
+    paths: Iterator[str | None] = (
+        path and os.path.abspath(os.path.expanduser(path)) for path in table.column(column).to_pylist()
+    )
+    import pyarrow as pa
+
+    return table.set_column(table.column_names.index(column), column, pa.array(list(paths), pa.string()))
