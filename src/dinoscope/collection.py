@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.scores import Score
+    from dinoscope.embedding.own_vectors import NamedVectors
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.array import Labels
     from dinoscope.sources.decode import Picture, Queries, Query
@@ -133,6 +134,50 @@ class Collection(OpenedCollection):
             opened, Path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
         )
         collection = cls(path, encoder.key)
+        collection.embedded = summary
+        return collection
+
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: ArrayLike | NamedVectors | str | os.PathLike[str],
+        path: str | os.PathLike[str],
+        *,
+        images: Source,
+        labels: Labels | None = None,
+        splits: Labels | None = None,
+        name: str = "vectors",
+        on_progress: Callable[[Progress], None] | None = None,
+        moved: bool = False,
+        replace: bool = False,
+    ) -> Collection:
+        """Make a collection of vectors of your own, and open it; everything works but what needs the model.
+
+        Args:
+            vectors: Vectors (N, D), one for each image in the order of the images; or a file of them, which may name
+                the images: see ``dinoscope.embedding.own_vectors.read_vectors``. They are brought to length 1.
+            path: Folder of the collection, made if there is none; it may hold vectors of other models.
+            images: What the vectors were made of; see ``from_images``.
+            labels: As in ``from_images``, and so are the next two.
+            splits: See above.
+            name: What made them: the collection calls its model "own:NAME". Those of the same name are superseded.
+            on_progress: Called after every batch.
+            moved: As in ``from_images``.
+            replace: As in ``from_images``.
+
+        Raises:
+            InputError: If the vectors are no finite matrix, hold a zero vector, or do not fit the images.
+            SourceError: If the images cannot be opened, or none can be read.
+            CollectionError: If ``path`` is in use, or holds something else.
+        """
+        from dinoscope.embedding.own_vectors import OwnVectors, embed_vectors, read_vectors
+        from dinoscope.sources.opening import open_source
+
+        source = open_source(images, labels=labels, splits=splits)
+        held = read_vectors(vectors) if isinstance(vectors, str | os.PathLike) else vectors
+        own = OwnVectors(source, held, name)
+        summary = embed_vectors(source, Path(path), own, on_progress=on_progress, moved=moved, replace=replace)
+        collection = cls(path, own.key)
         collection.embedded = summary
         return collection
 

@@ -237,13 +237,14 @@ def test_the_examples_of_the_page_run(bucket, tmp_path, monkeypatch, run):
     (tmp_path / "1.png").write_bytes(picture(1))
     (tmp_path / "camera").mkdir()
     (tmp_path / "camera" / "1.png").write_bytes(picture(1))
+    np.save(tmp_path / "clip.npy", np.eye(len(MEMBERS)))
     (tmp_path / "list.csv").write_text("file;species\n1.png;fox\n")
     (tmp_path / "pictures.csv").write_text("file,species,split\n1.png,fox,train\n")
     # the bucket's name is the reader's
     commands = [
         line.replace("my-bucket", "photos") for line in re.findall(r"^dinoscope (embed .*)$", text, re.MULTILINE)
     ]
-    assert len(commands) == 12
+    assert len(commands) == 13
     said = ""
     for command in commands:
         code, _, err = run(*shlex.split(command))
@@ -253,4 +254,7 @@ def test_the_examples_of_the_page_run(bucket, tmp_path, monkeypatch, run):
     for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
         exec(compile(block, "sources.md", "exec"), {})
     assert Collection(tmp_path / "from-python.dino").labels.tolist() == ["fox"]
+    assert Collection(tmp_path / "framed.dino").labels.tolist() == ["fox", "owl"]
+    for name in ("own", "own-vectors"):
+        assert Collection(tmp_path / f"{name}.dino").model["model"] == "own:clip"
     assert Collection(tmp_path / "shards.dino").labels.tolist() == ["3", "3"]

@@ -40,6 +40,7 @@ class ModelDescription(TypedDict):
     preprocessing: NotRequired[str]
     precision: NotRequired[str]
     local: NotRequired[bool]
+    own: NotRequired[bool]
 
 
 class Machine(TypedDict):

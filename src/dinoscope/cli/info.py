@@ -82,6 +82,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
     texts["model"] = f"{_settings(opened.path, opened.key)} (--model {opened.key})"
     if len(facts["models"]) == 1:
         del texts["models"]
+    if opened.model.get("own"):
+        del texts["resolution"]
     for name in ("labels", "splits", "results"):
         pairs = list(facts[name].items())
         more = f", and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
@@ -102,6 +104,8 @@ def _settings(path: Path, key: str) -> str:
         return f"damaged ({error.reason})"
     name, side, precision = model["model"], model["resolution"], model.get("precision", "fp32")
     devices = ", ".join(_devices(path, key))
+    if model.get("own"):
+        return f"{name}, made elsewhere"
     parts = [
         str(name),
         f"{side} pixels" if name not in MODELS or side != MODELS[name].resolution else "",

@@ -38,12 +38,13 @@ from dinoscope.cli.options import (
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
 from dinoscope.cli.survey import survey
-from dinoscope.errors import DinoscopeError
+from dinoscope.errors import DinoscopeError, InputError
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import Batches
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.base import ImageSource
 
 __all__ = ["app", "main"]
 
@@ -178,6 +179,10 @@ def embed(
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
     device: DeviceOption = "auto",
+    vectors: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Vectors of your own in place of a model's: .npy, .npz or .parquet."),
+    ] = None,
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     moved: Annotated[
@@ -196,7 +201,10 @@ def embed(
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
     columns["image_root"] = image_root
     welcome: dict[str, Any] = {"moved": moved, "replace": replace}
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers), welcome)
+    if vectors is not None:
+        _check_own(vectors, {**settings, "model": model, "limit": limit, "on": on, "workers": workers})
+    batches = _batches(on, workers)
+    collection = _embed(source, output, model, limit, data_dir, settings, columns, batches, welcome, vectors)
     summary = collection.embedded
     if summary is None:
         return
@@ -295,6 +303,7 @@ def _embed(
     columns: dict[str, Any] | None = None,
     batches: Batches | None = None,
     welcome: dict[str, Any] | None = None,
+    vectors: Path | None = None,
 ) -> Collection:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import embedding_progress, say
@@ -310,6 +319,8 @@ def _embed(
         say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
     for note in images.notes:
         say(note)
+    if vectors is not None:
+        return _embed_own(images, output, vectors, welcome or {})
     encoder = Encoder(model, say=say, **settings)
     if encoder.model.family != "bundled":
         say(
@@ -327,6 +338,33 @@ def _embed(
         raise SystemExit(INTERRUPTED) from None
     _say_what_is_cropped(collection, encoder)
     return collection
+
+
+def _embed_own(images: ImageSource, output: Path, vectors: Path, welcome: dict[str, Any]) -> Collection:
+    """Make a collection of vectors from a file."""
+    from dinoscope.cli.terminal import embedding_progress, say
+    from dinoscope.collection import Collection
+    from dinoscope.embedding.own_vectors import read_vectors
+
+    held = read_vectors(vectors)
+    if held.names is None:
+        first, last = images.items[0].id, images.items[len(images.items) - 1].id
+        say(
+            f"{vectors.name} has no names of images: its first vector is taken for {first}, its last for {last}, in "
+            "the order of the images"
+        )
+    with embedding_progress(images.name) as show:
+        return Collection.from_vectors(held, output, images=images, name=vectors.stem, on_progress=show, **welcome)
+
+
+def _check_own(vectors: Path, settings: dict[str, Any]) -> None:
+    """Check that nothing was asked of a model that does not run."""
+    usual = {"model": "mini", "pooling": "cls", "device": "auto"}
+    for name, value in settings.items():
+        if value not in (None, False) and value != usual.get(name):
+            raise InputError(f"--{name} has no effect with --vectors, which are all there already: leave one out")
+    if not vectors.is_file():
+        raise InputError(f"--vectors expects a file, got {str(vectors)!r}")
 
 
 def _batches(on: str | None, workers: int | None) -> Batches | None:

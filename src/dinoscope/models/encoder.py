@@ -126,6 +126,12 @@ class Encoder:
         Raises:
             ModelError: If these are other weights than the ones that made the vectors, or prepare images otherwise.
         """
+        if description.get("own"):
+            raise ModelError(
+                f"{description['model']} are vectors that were made elsewhere, and dinoscope has no model to embed "
+                "another image with: search with a row, or with a vector of the same model; or embed the images with a "
+                "model of dinoscope, too ('dinoscope embed SOURCE -o COLLECTION --model mini'), and add --model mini"
+            )
         name = weights or str(description["model"])
         if weights is None and description.get("local"):
             raise ModelError(

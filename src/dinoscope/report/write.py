@@ -212,7 +212,8 @@ def _run(facts: Facts) -> str:
         "Model": str(model["model"]),
         "Licence": str(model.get("licence", "unknown")),
         "Weights": f"sha256 {str(model.get('weights_sha256', ''))[:16]}",
-        "Vectors": f"length {model.get('dim')}, {model.get('pooling')} pooling, from {side} by {side} pixels",
+        "Vectors": f"length {model.get('dim')}, "
+        + ("made elsewhere" if model.get("own") else f"{model.get('pooling')} pooling, from {side} by {side} pixels"),
         "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }

@@ -149,6 +149,8 @@ class Workspace:
                     known = error
                 self._encoders[data.key] = known
         if isinstance(known, DinoscopeError):
+            if data.collection.model.get("own"):
+                raise known
             raise ModelError(
                 f"search by image is not possible: the model {data.collection.model['model']!r} is not at hand on the "
                 "machine that serves this page; the terminal there says why"

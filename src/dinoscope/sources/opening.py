@@ -76,7 +76,8 @@ def open_source(
     if splits is not None or (labels is not None and not isinstance(opened, ArraySource)):
         if isinstance(source, str | os.PathLike) and not isinstance(opened, ArraySource):
             raise InputError(
-                "labels go with an array or a list, and so do splits; those of a folder are the names of its sub-folders"
+                "labels go with an array or a list, and so do splits; those of a folder are the names of its "
+                "sub-folders"
             )
         opened = give_labels(opened, labels, splits)
     if limit is None or limit >= len(opened.items):

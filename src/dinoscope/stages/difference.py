@@ -89,7 +89,8 @@ def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:
 
 
 def _check_one_model(collection: OpenedCollection, other: OpenedCollection) -> None:
-    if collection.key != other.key:
+    made = [(each.model["model"], each.model["dim"]) for each in (collection, other) if each.model.get("own")]
+    if collection.key != other.key and (len(made) < 2 or made[0] != made[1]):
         first, second = (f"{each.model['model']} ({each.key})" for each in (collection, other))
         raise InputError(
             f"the two collections must have vectors of one model, got {first} and {second}: embed both with the same "
