@@ -18,7 +18,6 @@ from PIL import Image
 from dinoscope.collection import Collection
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.in_memory import _class_name
 from dinoscope.sources.opening import open_source
 from tests.sources.test_archive import described, picture
 
@@ -57,6 +56,21 @@ def test_paths(folder, monkeypatch):
     one = open_source([relative[0]], splits=["train"])
     assert described(one) == [("0.png", None, "train", 0)]
     assert described(pickle.loads(pickle.dumps(source))) == described(source)
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars", "arrow", "numpy", "numpy of Path", "tuple"])
+def test_columns_of_paths(folder, form):
+    paths = files(folder)
+    texts = list(map(str, paths))
+    held: Any = {
+        "pandas": pd.Series(texts, index=[9, 8, 7, 6]),
+        "polars": pl.Series(texts),
+        "arrow": pa.chunked_array([texts[:1], texts[1:]]),
+        "numpy": np.array(texts),
+        "numpy of Path": np.array(paths, object),
+        "tuple": tuple(paths),
+    }[form]
+    assert described(open_source(held, labels=pd.Series(LABELS, index=[9, 8, 7, 6]))) == EXPECTED
 
 
 def test_paths_that_cannot_work(folder):
@@ -110,15 +124,14 @@ def test_pictures(form):
         "dictionaries": [{"image": each, "label": label} for each, label in zip(ARRAYS, "xyxy", strict=True)],
         "torch": Torch(),
     }[form]
-    if form == "torch":  # torch's Subset has no classes of its own
-        subset = SimpleNamespace(dataset=held)
-        assert _class_name(subset, 1) == "y"
     source = open_source(held)
     labels = list("xyxy") if form in ("pairs", "dictionaries", "torch") else [None] * 4
     assert described(source) == list(zip(NUMBERED, labels, [None] * 4, SHADES, strict=True))
     assert (source.kind, source.has_labels, source.has_splits) == ("array", labels[0] is not None, False)
     assert source.name == ("Torch" if form == "torch" else "array")
     assert len({item.key for item in source.items}) == 4
+    if form in ("arrays", "pictures"):
+        assert described(pickle.loads(pickle.dumps(source))) == described(source)
     given = open_source(held, labels=["a", "b", None, float("nan")], splits=["train", "test", "test", None])
     assert [(item.label, item.split) for item in given.items] == [
         ("a", "train"),
@@ -154,6 +167,35 @@ def test_pictures_that_cannot_work():
     for strange in (iter(ARRAYS), {"a": ARRAYS[0]}, 3, None):
         with pytest.raises(InputError, match=r"expected a path, .*, a list of paths or pictures, .*, got "):
             open_source(strange)  # type: ignore[arg-type]
+
+
+def test_classes_of_a_subset_and_of_features():
+    class Data:
+        """A data set whose rows are decoded when they are asked for."""
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> Any:
+            return {"img": Image.fromarray(ARRAYS[index]), "label": np.int64(1 - index)}
+
+    plain, subset, described_ = Data(), Data(), Data()
+    subset.dataset = SimpleNamespace(classes=["cat", "dog"])  # type: ignore[attr-defined]
+    described_.features = {"label": SimpleNamespace(names=["cat", "dog"])}  # type: ignore[attr-defined]
+    for held, names in ((plain, ["1", "0"]), (subset, ["dog", "cat"]), (described_, ["dog", "cat"])):
+        assert [item.label for item in open_source(held).items] == names
+
+
+def test_what_torch_normalised_is_told():
+    class Data:
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Any:
+            return np.full((4, 4, 3), -2, np.float32), 0
+
+    with pytest.raises(InputError, match=r"image 0: float pixels must lie in 0\.\.1, .*; leave Normalize out of its"):
+        open_source(Data())
 
 
 def test_one_that_cannot_be_read_fails_alone():

@@ -213,6 +213,14 @@ def test_what_stands_between_columns_is_found(tmp_path, name, mark):
     ]
 
 
+def test_names_without_an_ending(tmp_path):
+    images = photographs(tmp_path / "train", "0a.png", "1b.png")
+    (tmp_path / "labels.csv").write_text("id,breed\n1b,fox\n0a,owl\n2c,fox\n")
+    source = open_source(tmp_path / "labels.csv", image_column="id", label_column="breed", image_root=images)
+    assert [(item.id, item.label) for item in source.items] == [("1b.png", "fox"), ("0a.png", "owl"), ("2c", "fox")]
+    assert notes(source)[1].startswith("1 of the 3 files that labels.csv names are not there; the first, '2c',")
+
+
 def test_one_column_needs_no_mark(tmp_path):
     photographs(tmp_path, "a;b.png")
     (tmp_path / "t.csv").write_text("path\na;b.png\n")
@@ -457,7 +465,7 @@ def test_tables_without_images(tmp_path):
         with pytest.raises(SourceError, match=f"{name} cannot be read as {expected}"):
             open_source(tmp_path / name)
     (tmp_path / "latin.csv").write_bytes(b"path,label\ncaf\xe9.png,x\n")
-    with pytest.raises(SourceError, match=r"latin\.csv cannot be read as CSV in UTF-8"):
+    with pytest.raises(SourceError, match=r"latin\.csv cannot be read as CSV in UTF-8 .*; save it again as UTF-8"):
         open_source(tmp_path / "latin.csv")
 
 

@@ -309,6 +309,7 @@ def _embed(
     from dinoscope.cli.terminal import embedding_progress, say
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
+    from dinoscope.embedding.rows import check_folder
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.opening import open_source
 
@@ -319,6 +320,7 @@ def _embed(
         say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
     for note in images.notes:
         say(note)
+    check_folder(output, images, bool(welcome and welcome["moved"]))
     if vectors is not None:
         return _embed_own(images, output, vectors, welcome or {})
     encoder = Encoder(model, say=say, **settings)

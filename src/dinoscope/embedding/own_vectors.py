@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,7 +81,8 @@ class OwnVectors:
             InputError: They are no finite matrix, one is all zeros, or they do not fit the images.
         """
         held = vectors if isinstance(vectors, NamedVectors) else NamedVectors(vectors)
-        unit = l2_normalize(held.vectors)
+        values: Any = held.vectors
+        unit = l2_normalize(values.detach().cpu() if hasattr(values, "detach") else values)  # of a tensor
         if held.names is not None:
             unit = unit[_places(source, held.names)]
         elif len(unit) != len(source.items):

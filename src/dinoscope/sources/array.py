@@ -93,6 +93,8 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
 
 def label_text(value: object) -> str | None:
     """Return a label as text; None where it is missing, be it None or NaN."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a tensor of one number
+        value = value.item()
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     text = str(value)

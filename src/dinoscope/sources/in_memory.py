@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SequenceSource", "give_labels", "open_in_memory"]
 
 _IMAGES = ("image", "img", "pixel_values")  # what a data set of dictionaries calls them
-_LABELS = ("label", "labels", "target")
+_LABELS = ("label", "labels", "class", "target")
 
 
 def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
@@ -42,8 +42,9 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
 
     Args:
         source: A table with `__arrow_c_stream__` or `__dataframe__` (pandas, polars, Arrow); a Hugging Face `Dataset`,
-            or a `DatasetDict` of its splits; a sequence of paths; or a sequence, such as a torch `Dataset`, of images
-            (arrays, Pillow images, tensors, bytes of files), of pairs of an image and a label, or of dictionaries.
+            or a `DatasetDict` of its splits; a sequence or a column of paths; or a sequence, such as a torch `Dataset`,
+            of images (arrays, Pillow images, tensors, bytes of files), of pairs of an image and a label, or of
+            dictionaries.
         wanted: Columns of a table that a person names, and the folder of the images.
 
     Raises:
@@ -58,6 +59,9 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
     if isinstance(source, Mapping) and source and all(map(_is_hugging_face, source.values())):
         tables = {str(split): _hugging_face(each) for split, each in source.items()}
         return _table_source(tables, wanted, _dataset_name(next(iter(source.values()))))
+    as_list = getattr(source, "to_list", None) or getattr(source, "to_pylist", None)  # of a column
+    if as_list is not None:
+        source = as_list()
     if isinstance(source, Mapping | str | bytes | os.PathLike) or not _is_sequence(source):
         return None
     count = len(source)  # type: ignore[arg-type]
@@ -65,9 +69,8 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
         raise SourceError("the list of images is empty: expected paths or pictures")
     samples = getattr(source, "samples", None)  # of torchvision's folders: paths, and numbers of classes
     if isinstance(samples, list) and samples and isinstance(samples[0], tuple) and _is_path(samples[0][0]):
-        return _path_source(
-            [path for path, _ in samples], [_class_name(source, number) for _, number in samples], wanted
-        )
+        labels = [_class_name(_classes(source), number) for _, number in samples]
+        return _path_source([path for path, _ in samples], labels, wanted)
     if _is_path(source[0]):  # type: ignore[index]
         return _path_source(list(source), None, wanted)  # type: ignore[call-overload]
     return SequenceSource(source)
@@ -121,7 +124,7 @@ class SequenceSource(ImageSource):
         self._source = source
         self._turn = nullcontext() if isinstance(source, list | tuple) else threading.Lock()  # who knows what it opens
         self.name = "array" if isinstance(source, list | tuple) else type(source).__name__
-        self.has_labels = False
+        self.has_labels, self._classes = False, _classes(source)
         self.items: Sequence[Item] = Items(map(self._item, range(len(source))))
 
     def load(self, index: int) -> NDArray[np.uint8]:
@@ -173,10 +176,11 @@ class SequenceSource(ImageSource):
             else:
                 key = digest_bytes(picture if isinstance(picture, bytes) else os.fspath(picture))
         except InputError as error:
-            raise InputError(f"image {index}: {error}") from None
+            hint = "" if isinstance(self._source, list | tuple) else "; leave Normalize out of its transform"
+            raise InputError(f"image {index}: {error}{hint if 'float pixels' in str(error) else ''}") from None
         except (ImageError, OSError, SyntaxError) as error:  # which `load` tells again
             return Item(id, digest_bytes(id, str(error)))
-        name = _class_name(self._source, label)
+        name = _class_name(self._classes, label)
         self.has_labels = self.has_labels or name is not None
         return Item(id, key, name)
 
@@ -193,10 +197,18 @@ def _picture(held: Any, index: int) -> Picture:
     )
 
 
-def _class_name(source: object, label: object) -> str | None:
+def _classes(source: Any) -> Sequence[str]:
+    """Return the names of a data set's classes: of torchvision, of a subset of one, or of Hugging Face's features."""
+    features = getattr(source, "features", None)
+    described = [features.get(name) for name in _LABELS] if isinstance(features, Mapping) else []
+    found = [getattr(source, "classes", None), getattr(getattr(source, "dataset", None), "classes", None)]
+    found += [getattr(each, "names", None) for each in described]
+    return next((each for each in found if isinstance(each, list | tuple)), ())
+
+
+def _class_name(classes: Sequence[str], label: object) -> str | None:
     value: Any = label.item() if getattr(label, "ndim", None) == 0 and hasattr(label, "item") else label
-    classes = getattr(source, "classes", None) or getattr(getattr(source, "dataset", None), "classes", None)
-    if isinstance(value, int) and not isinstance(value, bool) and isinstance(classes, list | tuple):
+    if classes and isinstance(value, int) and not isinstance(value, bool):
         return str(classes[value]) if 0 <= value < len(classes) else None
     return label_text(value)
 

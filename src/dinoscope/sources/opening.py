@@ -95,6 +95,8 @@ def _open(
     from dinoscope.sources.datasets import DATASETS, load_dataset
 
     path = os.path.expanduser(source) if isinstance(source, str | os.PathLike) else None
+    if isinstance(source, np.ndarray) and source.ndim == 1 and source.dtype.kind in "UO":  # of paths, or of pictures
+        source = source.tolist()
     if isinstance(source, np.ndarray):
         return ArraySource(source, labels)
     if path is not None and path.endswith((".npy", ".npz")) and os.path.isfile(path):

@@ -192,12 +192,14 @@ class TableSource(ImageSource):
         """Return the files' names as they are on the disk, and their stamps.
 
         A name that is not there may be written otherwise there: its accents in the other Unicode form, its backslashes
-        as slashes.
+        as slashes, and with an ending, where no name in the table has one.
         """
         marks = list(self._images.stamps(names))
         missing = [index for index, mark in enumerate(marks) if not mark]
-        if any(not names[index].isascii() or "\\" in names[index] for index in missing):
-            listed = {_plain(name): name for name in self._images.list(SUFFIXES)[0]}
+        is_bare = bool(missing) and not any(name.lower().endswith(SUFFIXES) for name in names)
+        if is_bare or any(not names[index].isascii() or "\\" in names[index] for index in missing):
+            files = self._images.list(SUFFIXES)[0]
+            listed = {posixpath.splitext(_plain(name))[0] if is_bare else _plain(name): name for name in files}
             for index in missing:
                 names[index] = listed.get(_plain(names[index]), names[index])
             marks = list(self._images.stamps(names))

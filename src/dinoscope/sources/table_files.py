@@ -264,4 +264,6 @@ def column_of(values: Sequence[object]) -> pa.Array:
 
 
 def _unreadable(name: str, expected: str, error: Exception) -> SourceError:
-    return SourceError(f"{name} cannot be read as {expected}: {' '.join(str(error).split())[:200]}")
+    reason = " ".join(str(error).split())[:200]
+    remedy = "; save it again as UTF-8, in Excel as 'CSV UTF-8'" if "invalid UTF8" in reason else ""
+    return SourceError(f"{name} cannot be read as {expected}: {reason}{remedy}")
