@@ -164,7 +164,10 @@ def test_pictures_that_cannot_work():
         open_source(ARRAYS, labels=["a", "b", "c"])
     with pytest.raises(InputError, match="got 'kind'; a column of a table is named by label_column"):
         open_source(ARRAYS, labels="kind")
-    for strange in (iter(ARRAYS), {"a": ARRAYS[0]}, 3, None):
+    stream = SimpleNamespace(
+        column_names=["image"], features={}, with_format=str, to_list=ARRAYS.copy
+    )  # without an end
+    for strange in (iter(ARRAYS), {"a": ARRAYS[0]}, 3, None, stream):
         with pytest.raises(InputError, match=r"expected a path, .*, a list of paths or pictures, .*, got "):
             open_source(strange)  # type: ignore[arg-type]
 

@@ -59,9 +59,9 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
     if isinstance(source, Mapping) and source and all(map(_is_hugging_face, source.values())):
         tables = {str(split): _hugging_face(each) for split, each in source.items()}
         return _table_source(tables, wanted, _dataset_name(next(iter(source.values()))))
-    as_list = getattr(source, "to_list", None) or getattr(source, "to_pylist", None)  # of a column
-    if as_list is not None:
-        source = as_list()
+    for kind, as_list in (("dtype", "to_list"), ("type", "to_pylist")):  # a column of pandas or polars, and of Arrow
+        if hasattr(source, kind) and hasattr(source, as_list):
+            source = getattr(source, as_list)()
     if isinstance(source, Mapping | str | bytes | os.PathLike) or not _is_sequence(source):
         return None
     count = len(source)  # type: ignore[arg-type]
