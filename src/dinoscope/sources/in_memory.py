@@ -18,12 +18,11 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.sources.array import Labels, label_text
+from dinoscope.sources.array import label_text
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import Picture, ReducedImage, check_images, read_reduced
 from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.selection import select
 from dinoscope.sources.table import TableSource
 from dinoscope.sources.table_columns import TableColumns, choose_columns
 from dinoscope.sources.table_files import MemoryTable, column_of
@@ -31,7 +30,7 @@ from dinoscope.sources.table_files import MemoryTable, column_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SequenceSource", "give_labels", "open_in_memory"]
+__all__ = ["SequenceSource", "open_in_memory"]
 
 _IMAGES = ("image", "img", "pixel_values")  # what a data set of dictionaries calls them
 _LABELS = ("label", "labels", "class", "target")
@@ -74,37 +73,6 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
     if _is_path(source[0]):  # type: ignore[index]
         return _path_source(list(source), None, wanted)  # type: ignore[call-overload]
     return SequenceSource(source)
-
-
-def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | None) -> ImageSource:
-    """Return a source with these labels and splits, (N,) each, in place of its own; None leaves those.
-
-    Raises:
-        InputError: They are not as many as the images.
-    """
-    told = {}
-    for name, values in (("label", labels), ("split", splits)):
-        if values is None:
-            continue
-        if isinstance(values, str) or getattr(values, "ndim", 1) != 1 or len(values) != len(source.items):
-            got = repr(values) if isinstance(values, str) else getattr(values, "shape", (len(values),))
-            raise InputError(
-                f"{name}s must be as many as the images: expected {len(source.items)}, got {got}; a column of a table "
-                f"is named by {name}_column"
-            )
-        told[name] = [label_text(each) for each in values]
-    given = select(source, range(len(source.items)))
-    given.items = Items(
-        Item(item.id, item.key, label, split)
-        for item, label, split in zip(
-            source.items,
-            told.get("label") or [item.label for item in source.items],
-            told.get("split") or [item.split for item in source.items],
-            strict=True,
-        )
-    )
-    given.has_labels, given.has_splits = source.has_labels or "label" in told, source.has_splits or "split" in told
-    return given
 
 
 class SequenceSource(ImageSource):

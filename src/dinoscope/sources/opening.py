@@ -15,8 +15,8 @@ from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.array import ArraySource, Labels
 from dinoscope.sources.base import ImageSource, as_source
 from dinoscope.sources.filesystems import is_remote
-from dinoscope.sources.in_memory import give_labels, open_in_memory
-from dinoscope.sources.selection import select
+from dinoscope.sources.in_memory import open_in_memory
+from dinoscope.sources.selection import give_labels, select
 from dinoscope.sources.table_columns import TableColumns
 
 __all__ = ["Source", "open_source"]

@@ -1,4 +1,4 @@
-"""Some images of another source."""
+"""Some images of another source, or all of them with other labels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.errors import InputError
+from dinoscope.sources.array import Labels, label_text
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage
-from dinoscope.sources.items import Items
+from dinoscope.sources.items import Item, Items
 
-__all__ = ["select"]
+__all__ = ["give_labels", "select"]
 
 
 class _Subset(ImageSource):
@@ -39,3 +41,34 @@ class _Subset(ImageSource):
 def select(source: ImageSource, indices: Sequence[int]) -> ImageSource:
     """Return a source of some images of another one, by their places in it, in the order given."""
     return _Subset(source, indices)
+
+
+def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | None) -> ImageSource:
+    """Return a source with these labels and splits, (N,) each, in place of its own; None leaves those.
+
+    Raises:
+        InputError: They are not as many as the images.
+    """
+    told = {}
+    for name, values in (("label", labels), ("split", splits)):
+        if values is None:
+            continue
+        if isinstance(values, str) or getattr(values, "ndim", 1) != 1 or len(values) != len(source.items):
+            got = repr(values) if isinstance(values, str) else getattr(values, "shape", (len(values),))
+            raise InputError(
+                f"{name}s must be as many as the images: expected {len(source.items)}, got {got}; a column of a table "
+                f"is named by {name}_column"
+            )
+        told[name] = [label_text(each) for each in values]
+    given = select(source, range(len(source.items)))
+    given.items = Items(
+        Item(item.id, item.key, label, split)
+        for item, label, split in zip(
+            source.items,
+            told.get("label") or [item.label for item in source.items],
+            told.get("split") or [item.split for item in source.items],
+            strict=True,
+        )
+    )
+    given.has_labels, given.has_splits = source.has_labels or "label" in told, source.has_splits or "split" in told
+    return given
