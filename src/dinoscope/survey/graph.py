@@ -100,7 +100,7 @@ def _finished(folder: Path) -> float | None:
     if not is_whole(folder / "recall.parquet"):
         return None
     columns, _ = read_table(folder / "recall.parquet")
-    whole = all([is_whole(_part(folder, number)) for number in range(columns["parts"][0])])
+    whole = all(is_whole(_part(folder, number)) for number in range(columns["parts"][0]))
     return float(columns["recall"][0]) if whole else None
 
 
