@@ -11,7 +11,8 @@ import pytest
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import read_json, remove_leftovers, write_csv, write_json
-from dinoscope.storage.tables import check_table, read_rows, read_table, write_table
+from dinoscope.storage.parts import read_rows
+from dinoscope.storage.tables import check_table, read_table, write_table
 
 
 def test_table_comes_back_as_it_was(tmp_path):
@@ -148,8 +149,10 @@ def test_some_rows_of_a_part(tmp_path):
     order = np.random.default_rng(0).permutation(1000)
     texts = [None if row % 10 == 3 else f"text {row}" for row in order]
     write_table(path, {"row": order, "text": texts}, group=64)
-    assert read_rows(path, np.array([5, 13, 998, 2000]), "text") == {5: "text 5", 998: "text 998"}
-    assert read_rows(tmp_path / "gone.parquet", np.array([5]), "text") == {}
+    images = {"removed": np.zeros(1000, bool)}
+    assert read_rows(path, np.array([5, 13, 998, 2000]), "text", images) == {5: "text 5", 998: "text 998"}
+    assert read_rows(path, np.array([5, 998]), "text", {"removed": np.zeros(900, bool)}) == {5: "text 5"}
+    assert read_rows(tmp_path / "gone.parquet", np.array([5]), "text", images) == {}
 
 
 def test_digest_depends_on_the_values_and_not_on_their_order_in_a_dict():

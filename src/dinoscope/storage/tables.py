@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
@@ -22,7 +21,7 @@ from dinoscope.storage.files import _replacing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_table", "list_parts", "read_parts", "read_rows", "read_table", "write_table"]
+__all__ = ["check_table", "group_sizes", "keep_lines", "list_parts", "read_table", "write_table"]
 
 _META = b"dinoscope"
 
@@ -42,11 +41,34 @@ def write_table(
         WriteError: If it cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = pa.table({name: _column(values) for name, values in columns.items()})
     if meta is not None:
         table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+    _write(path, table, group)
+
+
+def keep_lines(path: Path, keep: NDArray[np.bool_]) -> None:
+    """Write a table again with some of its lines (n,), or delete it if there are none.
+
+    Raises:
+        DamagedError: If what is read is not what was written.
+        WriteError: If it cannot be written.
+    """
+    import pyarrow as pa
+
+    if not keep.any():
+        path.unlink(missing_ok=True)
+        return
+    with _checking(path) as content:
+        table = _table(content).filter(pa.array(keep))
+    meta = {key: value for key, value in (table.schema.metadata or {}).items() if key == _META}
+    _write(path, table.replace_schema_metadata(meta), group_sizes(path)[0])
+
+
+def _write(path: Path, table: pa.Table, group: int) -> None:
+    import pyarrow.parquet as pq
+
     chunks = max(1, math.ceil(table.num_rows / group)) * table.num_columns  # an empty table has one group, too
     with _replacing(path) as part:
         # Dictionaries and statistics cost time and gain nothing on vectors and on compressed pictures.
@@ -73,55 +95,28 @@ def read_table(
     Raises:
         DamagedError: If what is read is not what was written.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     with _checking(path) as content:
-        data = memoryview(content)
-        sums = checksums.footer_checks(data)
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
-            if sums is not None:
-                checksums.chunk_checks(data, file.metadata, sums, columns, groups)
-            chosen = range(file.num_row_groups) if groups is None else groups
-            table = file.read_row_groups(list(chosen), columns=columns, use_threads=False)
+        table = _table(content, columns, groups)
         meta = json.loads((table.schema.metadata or {}).get(_META, b"{}"))
         return {name: _values(table.column(name)) for name in table.column_names}, meta
 
 
-def read_parts(folder: Path, columns: list[str], parts: Sequence[Path] | None = None) -> list[Columns]:
-    """Read columns of the parts of a folder, in their order, as many at once as there are cores.
+def _table(content: pa.Buffer, columns: list[str] | None = None, groups: Sequence[int] | None = None) -> pa.Table:
+    """Check what is about to be read of a Parquet file, and read it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    Raises:
-        DamagedError: If one of them is damaged.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    chosen = list_parts(folder) if parts is None else parts
-    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda part: read_table(part, columns)[0], chosen))
-
-
-def read_rows(path: Path, rows: NDArray[np.int64], column: str) -> dict[int, Any]:
-    """Read one column of some rows of a part, and of the part no more than holds them.
-
-    Returns:
-        Row number -> value, of the rows that are there and have one; none if the part is gone.
-
-    Raises:
-        DamagedError: If what is read is not what was written.
-    """
-    try:
-        held, ends = read_table(path, ["row"])[0]["row"], np.cumsum(_group_sizes(path))
-        groups = np.unique(np.searchsorted(ends, np.flatnonzero(np.isin(held, rows)), side="right")).tolist()
-        found, _ = read_table(path, ["row", column], groups)
-    except FileNotFoundError:
-        return {}
-    values = zip(found["row"].tolist(), found[column], strict=True)
-    wanted = set(rows.tolist())
-    return {row: value for row, value in values if row in wanted and value is not None}
+    data = memoryview(content)
+    sums = checksums.footer_checks(data)
+    with pq.ParquetFile(pa.BufferReader(content)) as file:
+        if sums is not None:
+            checksums.chunk_checks(data, file.metadata, sums, columns, groups)
+        chosen = range(file.num_row_groups) if groups is None else groups
+        return file.read_row_groups(list(chosen), columns=columns, use_threads=False)
 
 
-def _group_sizes(path: Path) -> list[int]:
+def group_sizes(path: Path) -> list[int]:
+    """Return how many lines each row group of a table has."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(path)
