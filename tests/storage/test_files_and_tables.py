@@ -111,10 +111,10 @@ def test_trouble_of_the_system_is_no_damage(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     write_table(path, {"row": np.arange(3)})
 
-    def refuse(name):
-        raise OSError(errno.EMFILE, f"[Errno 24] Failed to open local file {name}")
+    def refuse(self, *_mode, **_options):
+        raise OSError(errno.EMFILE, "Too many open files", str(self))
 
-    monkeypatch.setattr("pyarrow.memory_map", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(OSError, match="Errno 24") as found:
         check_table(path)
     assert not isinstance(found.value, DamagedError)
@@ -130,6 +130,42 @@ def test_a_column_is_read_without_the_others_being_checked(tmp_path):
     for columns in (None, ["text"]):
         with pytest.raises(DamagedError, match="the checksum of its column 'text' does not fit"):
             read_table(path, columns)
+
+
+_OVERWRITE = """
+import sys
+from pathlib import Path
+from dinoscope.errors import DamagedError
+from dinoscope.storage import checksums
+from dinoscope.storage.tables import check_table, read_table
+
+path = Path(sys.argv[1])
+whole, read = path.read_bytes(), checksums.footer_checks
+
+def shortened(content):
+    found = read(content)
+    with path.open("r+b") as file:
+        file.truncate(0)
+    return found
+
+for action in (read_table, check_table):
+    path.write_bytes(whole)
+    checksums.footer_checks = shortened
+    try:
+        action(path)
+    except DamagedError as error:
+        print(error.reason)
+"""
+
+
+def test_a_table_that_is_overwritten_in_place_while_it_is_read(tmp_path):
+    """A map of a file that shrinks ends the process with a signal."""
+    path = tmp_path / "t.parquet"
+    write_table(path, {"row": np.arange(200_000), "noise": np.random.default_rng(0).random(200_000)})
+    command = [sys.executable, "-c", _OVERWRITE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["it became shorter while it was read"] * 2
 
 
 def test_tables_from_before_checksums_are_read(tmp_path):

@@ -101,16 +101,19 @@ def read_table(
         return {name: _values(table.column(name)) for name in table.column_names}, meta
 
 
-def _table(content: pa.Buffer, columns: list[str] | None = None, groups: Sequence[int] | None = None) -> pa.Table:
+def _table(
+    content: checksums.FileContent, columns: list[str] | None = None, groups: Sequence[int] | None = None
+) -> pa.Table:
     """Check what is about to be read of a Parquet file, and read it."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    data = memoryview(content)
-    sums = checksums.footer_checks(data)
-    with pq.ParquetFile(pa.BufferReader(content)) as file:
-        if sums is not None:
-            checksums.chunk_checks(data, file.metadata, sums, columns, groups)
+    sums = checksums.footer_checks(content)
+    with pq.ParquetFile(pa.BufferReader(pa.py_buffer(content.data))) as file:
+        if sums is None:
+            content.read(0, len(content.data))
+        else:
+            checksums.chunk_checks(content, file.metadata, sums, columns, groups)
         chosen = range(file.num_row_groups) if groups is None else groups
         return file.read_row_groups(list(chosen), columns=columns, use_threads=False)
 
@@ -136,23 +139,23 @@ def check_table(path: Path) -> bool:
     import pyarrow.parquet as pq
 
     with _checking(path) as content:
-        data = memoryview(content)
-        sums = checksums.footer_checks(data)
+        sums = checksums.footer_checks(content)
         if sums is None:
-            pq.read_table(pa.BufferReader(content), use_threads=False)
+            _table(content)
         else:
-            checksums.chunk_checks(data, pq.read_metadata(pa.BufferReader(content)), sums, None, None)
+            metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(content.data)))
+            checksums.chunk_checks(content, metadata, sums, None, None)
     return sums is not None
 
 
 @contextmanager
-def _checking(path: Path) -> Iterator[pa.Buffer]:
-    """Map a Parquet file into memory; what goes wrong in reading it is damage, unless the system says otherwise."""
+def _checking(path: Path) -> Iterator[checksums.FileContent]:
+    """Open a Parquet file; what goes wrong in reading it is damage, unless the system says otherwise."""
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(path)) as mapped:
-            yield mapped.read_buffer()
+        with path.open("rb") as file:
+            yield checksums.FileContent(file)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
