@@ -4,13 +4,21 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, DamagedError
-from dinoscope.storage.files import read_json, remove_leftovers, write_csv, write_json
+from dinoscope.storage.files import (
+    read_json,
+    remove_leftover_folders,
+    remove_leftovers,
+    write_bytes,
+    write_csv,
+    write_json,
+)
 from dinoscope.storage.parts import read_rows
 from dinoscope.storage.tables import check_table, read_table, write_table
 
@@ -210,3 +218,37 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path):
         ["'-rf", "", "a=b"],
         ["plain", "7", ""],
     ]
+
+
+def test_folders_that_killed_processes_left(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    names = {
+        "ended": f".best.part-{int(ended.stdout)}-0@{socket.gethostname()}",
+        "living": f".best.part-{os.getpid()}-7@{socket.gethostname()}",
+        "elsewhere": ".best.part-123-0@another.machine",
+        "theirs": ".best.part-of-a-book",
+    }
+    for name in names.values():
+        (tmp_path / name / "details").mkdir(parents=True)
+        (tmp_path / name / "details" / "file").write_bytes(b"x")
+    remove_leftover_folders(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {names[name] for name in ("living", "elsewhere", "theirs")}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_names_reach_the_disk_as_files_do(tmp_path, monkeypatch):
+    flushed, flush = [], os.fsync
+
+    def record(number):
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{number}")).name)
+        flush(number)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
+    monkeypatch.setattr(os, "fsync", record)
+    write_bytes(tmp_path / "vectors" / "key" / "file", b"x", within=tmp_path)
+    part = next(name for name in flushed if name.startswith(".file.part-"))
+    assert flushed == [tmp_path.name, "vectors", part, "key"]  # new folders, the file, its new name
+    flushed.clear()
+    write_bytes(tmp_path / "vectors" / "key" / "file", b"y", durable=False, within=tmp_path)
+    assert flushed == []

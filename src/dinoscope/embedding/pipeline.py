@@ -95,7 +95,7 @@ class _Buffer:
         return self.parts[folder]
 
     def full(self) -> bool:
-        return len(self.rows) >= self.most or time.monotonic() - self.since > _PART_SECONDS
+        return max(len(self.rows), len(self.details)) >= self.most or time.monotonic() - self.since > _PART_SECONDS
 
 
 class _Known:
@@ -184,7 +184,7 @@ def embed_source(
         remove_leftovers(path)
         table = synchronise(path, source)
         folder = path / "vectors" / encoder.key
-        _describe_model(folder, encoder)
+        _describe_model(path, encoder)
         known = _read_known(path, folder, table)
         pending = known.pending(_order(source, known.rows))
         embedded = 0
@@ -234,8 +234,8 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(ranks, kind="stable")]
 
 
-def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
-    file = folder / "model.json"
+def _describe_model(path: Path, encoder: ImageEncoder) -> None:
+    file = path / "vectors" / encoder.key / "model.json"
     try:
         read_json(file)
     except FileNotFoundError:
@@ -244,7 +244,7 @@ def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
     else:
         return
-    write_json(file, encoder.describe(), checked=True)
+    write_json(file, encoder.describe(), checked=True, within=path)
 
 
 def _next_part(folder: Path) -> Path:
@@ -342,10 +342,12 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDAr
                 "content": pa.array([d.content for d in each], pa.string()),
             },
             group=_GROUP_ROWS,
+            within=path,
         )
         buffer.details = []
     if buffer.rows:
         rows = np.asarray(buffer.rows, np.int64)
         columns = {"row": rows, "generation": generations[rows], "vector": np.concatenate(buffer.vectors)}
-        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": provenance(encoder)})
+        made_by = {"made_by": provenance(encoder)}
+        write_table(buffer.part(path / "vectors" / encoder.key), columns, made_by, within=path)
         buffer.rows, buffer.vectors = [], []

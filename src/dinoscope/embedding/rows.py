@@ -134,7 +134,7 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
     described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}}
-    write_json(file, described, checked=True)
+    write_json(file, described, checked=True, within=path)
 
 
 def _set_aside_notes(path: Path) -> None:
@@ -206,7 +206,7 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool
 
 
 def _copy(path: Path) -> None:
-    write_bytes(_backup(path), (path / "images.parquet").read_bytes())
+    write_bytes(_backup(path), (path / "images.parquet").read_bytes(), within=path)
 
 
 def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
@@ -216,7 +216,7 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
     columns["generation"] = table["generation"]
     meta = {"source": {"kind": source.kind, "name": source.name}}
-    write_table(path / "images.parquet", columns, meta)
+    write_table(path / "images.parquet", columns, meta, within=path)
     _copy(path)
 
 
@@ -234,7 +234,7 @@ def _read_images(path: Path) -> _Table:
             continue
         if candidate != file:
             remark(f"{file} was {'damaged' if reasons else 'gone'} and is restored from its copy")
-            write_bytes(file, candidate.read_bytes())
+            write_bytes(file, candidate.read_bytes(), within=path)
         generations = columns.get("generation", np.zeros(len(columns["row"]), np.int64))
         return {name: list(columns[name]) for name in _COLUMNS} | {"generation": generations}
     if reasons or any(path.glob("vectors/*/part-*.parquet")):

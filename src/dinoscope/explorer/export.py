@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.explorer.model_view import NO_CODE, ModelData, position_of
-from dinoscope.storage.files import csv_text, write_json
+from dinoscope.storage.files import csv_text, remove_leftover_folders, temporary, write_json
 from dinoscope.storage.manifest import FORMAT
 from dinoscope.storage.parts import draw_generation
 from dinoscope.storage.tables import write_table
@@ -98,7 +97,8 @@ def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int]
     place = collection.path.resolve().parent
     if (place / name).exists():
         raise CollectionError(f"there is something called {name!r} already: choose another name")
-    part = place / f".{name}-{secrets.token_hex(4)}"  # it gets its name when it is whole
+    remove_leftover_folders(place)
+    part = temporary(place / name)
     try:
         part.mkdir()
         _write(collection, key, positions, name, part)

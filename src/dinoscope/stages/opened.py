@@ -17,7 +17,7 @@ from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.stages.results import Results
 from dinoscope.storage.details import count_missing, stored_contents
-from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
+from dinoscope.storage.manifest import choose_model, is_gone, no_collection, no_vectors, read_manifest, read_model
 from dinoscope.storage.parts import read_images, read_parts, read_rows
 from dinoscope.storage.result_files import label_state_of, state_of
 from dinoscope.storage.thumbnails import trusted_thumbnail
@@ -103,6 +103,8 @@ class OpenedCollection:
             if part >= 0:
                 found |= read_rows(parts[part], needed[holder[needed] == part], "thumbnail", self._images)
         lost = len(needed) - len(found)
+        if lost and not self.path.is_dir():
+            raise is_gone(self.path)
         if lost:
             raise CollectionError(
                 f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"

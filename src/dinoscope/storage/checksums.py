@@ -30,8 +30,10 @@ __all__ = [
     "chunk_checks",
     "chunks_of",
     "footer_checks",
+    "seal_bytes",
     "seal_json",
     "seal_parquet",
+    "unseal_bytes",
     "unseal_json",
 ]
 
@@ -50,6 +52,17 @@ def seal_json(text: bytes) -> bytes:
     """Fill in the checksum of a JSON text that ends with the mark and a blank."""
     at = text.rindex(blank(1).encode()) + len(MARK) + 1
     return text[:at] + b"%08x" % zlib.crc32(text) + text[at + _DIGITS :]
+
+
+def seal_bytes(content: bytes) -> bytes:
+    """Return a content with its checksum behind it."""
+    return content + f"{MARK}={zlib.crc32(content):08x}".encode()
+
+
+def unseal_bytes(sealed: bytes) -> bytes | None:
+    """Return a content without the checksum behind it; None if that is not there or does not fit."""
+    content = sealed[: -len(blank(1))]
+    return content if seal_bytes(content) == sealed else None
 
 
 def unseal_json(text: bytes) -> bool:

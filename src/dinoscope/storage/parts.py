@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns
 from dinoscope.errors import DamagedError
-from dinoscope.storage.manifest import no_collection
+from dinoscope.storage.manifest import is_gone
 from dinoscope.storage.tables import group_sizes, list_parts, read_table
 
 __all__ = ["draw_generation", "is_known", "known_lines", "read_images", "read_parts", "read_rows"]
@@ -40,7 +40,7 @@ def read_images(path: Path, columns: list[str] | None = None) -> Columns:
         return read_table(file, columns)[0]
     except FileNotFoundError:
         if not path.exists():
-            raise no_collection(path) from None
+            raise is_gone(path) from None
         raise DamagedError(file, "it is gone") from None
 
 

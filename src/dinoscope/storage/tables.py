@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
-from dinoscope.storage.files import _replacing
+from dinoscope.storage.files import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +27,12 @@ _META = b"dinoscope"
 
 
 def write_table(
-    path: Path, columns: Mapping[str, object], meta: JsonObject | None = None, *, group: int = 1 << 20
+    path: Path,
+    columns: Mapping[str, object],
+    meta: JsonObject | None = None,
+    *,
+    group: int = 1 << 20,
+    within: Path | None = None,
 ) -> None:
     """Write columns of equal length as one Parquet file, whole or not at all.
 
@@ -36,6 +41,7 @@ def write_table(
         columns: Lists, arrays (N,), or arrays (N, D), which become lists of fixed length D.
         meta: JSON values kept in the file's metadata.
         group: Rows that can be read without the others.
+        within: See ``write_bytes``.
 
     Raises:
         WriteError: If it cannot be written.
@@ -45,7 +51,7 @@ def write_table(
     table = pa.table({name: _column(values) for name, values in columns.items()})
     if meta is not None:
         table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
-    _write(path, table, group)
+    _write(path, table, group, within)
 
 
 def keep_lines(path: Path, keep: NDArray[np.bool_]) -> None:
@@ -63,14 +69,14 @@ def keep_lines(path: Path, keep: NDArray[np.bool_]) -> None:
     with _checking(path) as content:
         table = _table(content).filter(pa.array(keep))
     meta = {key: value for key, value in (table.schema.metadata or {}).items() if key == _META}
-    _write(path, table.replace_schema_metadata(meta), group_sizes(path)[0])
+    _write(path, table.replace_schema_metadata(meta), group_sizes(path)[0], path.parent)
 
 
-def _write(path: Path, table: pa.Table, group: int) -> None:
+def _write(path: Path, table: pa.Table, group: int, within: Path | None) -> None:
     import pyarrow.parquet as pq
 
     chunks = max(1, math.ceil(table.num_rows / group)) * table.num_columns  # an empty table has one group, too
-    with _replacing(path) as part:
+    with replacing(path, within=within) as part:
         # Dictionaries and statistics cost time and gain nothing on vectors and on compressed pictures.
         options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
         with pq.ParquetWriter(part, table.schema, **options) as writer:
