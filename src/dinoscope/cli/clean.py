@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option, spare_collections
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Duplicates
@@ -53,9 +53,10 @@ def clean(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 20,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write CSV and PNG.")] = None,
+    output: Annotated[Path | None, output_option(metavar="FOLDER", help="Write CSV and PNG.")] = None,
     write_plan: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write proposed moves as JSON, for you to edit.")
+        Path | None,
+        typer.Option(callback=spare_collections, metavar="FILE", help="Write proposed moves as JSON, for you to edit."),
     ] = None,
     dismiss: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")

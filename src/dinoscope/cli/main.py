@@ -34,6 +34,7 @@ from dinoscope.cli.options import (
     check_data_dir,
     check_output,
     open_collection,
+    output_option,
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
@@ -243,9 +244,7 @@ app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(e
 @app.command(epilog="Example:  dinoscope report photos.dino -o photos.html")
 def report(
     collection: CollectionPath,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="By default report.html in the collection.")
-    ] = None,
+    output: Annotated[Path | None, output_option(help="By default report.html in the collection.")] = None,
     k: KOption = None,
     max_mb: Annotated[
         float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import INTERRUPTED, JsonOption
+from dinoscope.cli.options import INTERRUPTED, JsonOption, output_option
 
 if TYPE_CHECKING:
     from dinoscope.models.catalogue import Model
@@ -70,7 +70,7 @@ def fetch(names: Names, as_json: JsonOption = False) -> None:
 @app.command(epilog="Example:  dinoscope models pack dinov2-small -o weights.tar")
 def pack(
     names: Names,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="ARCHIVE", help="The archive, a plain .tar.")],
+    output: Annotated[Path, output_option(metavar="ARCHIVE", help="The archive, a plain .tar.")],
     as_json: JsonOption = False,
 ) -> None:
     """Write weights into one archive, for a machine without a network; what is not here is downloaded first."""

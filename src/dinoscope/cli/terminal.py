@@ -22,6 +22,9 @@ _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its o
 # A file's name may hold what a terminal takes for orders.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
+# JSON itself writes those below 32 so; outside of its texts no other stands
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
 
 def say(text: str) -> None:
     """Print a line for people (stderr)."""
@@ -31,7 +34,8 @@ def say(text: str) -> None:
 def print_json(value: object) -> None:
     """Print a result for programs (stdout); what is not a number becomes null, which every parser reads."""
     escape = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    sys.stdout.write(json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False) + "\n")
+    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False)
+    sys.stdout.write(text.translate(_JSON_CONTROLS) + "\n")
 
 
 def _without_nan(value: object) -> object:

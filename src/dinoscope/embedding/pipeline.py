@@ -22,7 +22,7 @@ from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
 from dinoscope.base.types import Columns
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
-from dinoscope.embedding.rows import check_folder, synchronise
+from dinoscope.embedding.rows import Synchronised, check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
@@ -85,7 +85,7 @@ class _Buffer:
     rows: list[int] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
-    most: int = _PART_ROWS
+    most: int = field(default_factory=lambda: _PART_ROWS)
     parts: dict[Path, Path] = field(default_factory=dict)
 
     def part(self, folder: Path) -> Path:
@@ -95,7 +95,7 @@ class _Buffer:
         return self.parts[folder]
 
     def full(self) -> bool:
-        return len(self.rows) >= self.most or time.monotonic() - self.since > _PART_SECONDS
+        return max(len(self.rows), len(self.details)) >= self.most or time.monotonic() - self.since > _PART_SECONDS
 
 
 class _Known:
@@ -103,12 +103,14 @@ class _Known:
 
     Attributes:
         rows: The rows that the source has (N,), sorted.
+        generations: The generation of each row, for the parts.
         seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
         embedded: Whether a row had its vector before this run (R,).
         errors: Reasons of rows that cannot be read, and whether another try may succeed.
     """
 
-    def __init__(self, rows: NDArray[np.int64]) -> None:
+    def __init__(self, rows: NDArray[np.int64], generations: NDArray[np.int64]) -> None:
+        self.generations = generations
         self.rows, self._indices = np.unique(rows, return_index=True)
         count = int(self.rows[-1]) + 1 if len(rows) else 0
         self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
@@ -180,10 +182,10 @@ def embed_source(
     make_folder(path)
     with locked(path, wait):
         remove_leftovers(path)
-        rows, removed, changed = synchronise(path, source)
+        table = synchronise(path, source)
         folder = path / "vectors" / encoder.key
-        _describe_model(folder, encoder)
-        known = _read_known(path, folder, rows)
+        _describe_model(path, encoder)
+        known = _read_known(path, folder, table)
         pending = known.pending(_order(source, known.rows))
         embedded = 0
         if len(pending):
@@ -200,12 +202,12 @@ def embed_source(
                 f"the first, {first.id}: {first.reason}"
             )
         set_shown(path, encoder.key)
-        if embedded or changed:
+        if embedded or table.changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
-        embedded, reused, removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
+        embedded, reused, table.removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
     )
 
 
@@ -232,8 +234,8 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(ranks, kind="stable")]
 
 
-def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
-    file = folder / "model.json"
+def _describe_model(path: Path, encoder: ImageEncoder) -> None:
+    file = path / "vectors" / encoder.key / "model.json"
     try:
         read_json(file)
     except FileNotFoundError:
@@ -242,7 +244,7 @@ def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
     else:
         return
-    write_json(file, encoder.describe(), checked=True)
+    write_json(file, encoder.describe(), checked=True, within=path)
 
 
 def _next_part(folder: Path) -> Path:
@@ -271,9 +273,9 @@ def _whole_parts(folder: Path, columns: list[str]) -> Iterator[Columns]:
                 yield found
 
 
-def _read_known(path: Path, folder: Path, rows: NDArray[np.int64]) -> _Known:
+def _read_known(path: Path, folder: Path, table: Synchronised) -> _Known:
     """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
-    known = _Known(rows)
+    known = _Known(table.rows, table.generations)
     for columns in _whole_parts(path / "details", ["row", "error", "transient"]):
         for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
             if row < len(known.seen):
@@ -310,26 +312,28 @@ def _embed_rows(
                     buffer.vectors.append(vectors)
                     embedded += len(rows)
                 if buffer.full():
-                    _write(path, encoder, buffer)
+                    _write(path, encoder, buffer, known.generations)
                     buffer = _Buffer()
                     record.record(embedded)
                 record.advance(done, embedded - len(buffer.rows))
     finally:  # also when the user stops the run: whole batches are kept
         record.remove()
-        _write(path, encoder, buffer)
+        _write(path, encoder, buffer, known.generations)
     return embedded
 
 
-def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer) -> None:
+def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64]) -> None:
     """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
     import pyarrow as pa
 
     if buffer.details:
         each = buffer.details
+        rows = np.asarray([d.row for d in each], np.int64)
         write_table(
             buffer.part(path / "details"),
             {
-                "row": np.asarray([d.row for d in each], np.int64),
+                "row": rows,
+                "generation": generations[rows],
                 "width": np.asarray([d.width for d in each], np.int32),
                 "height": np.asarray([d.height for d in each], np.int32),
                 "thumbnail": pa.array([d.thumbnail for d in each], pa.binary()),
@@ -338,9 +342,12 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer) -> None:
                 "content": pa.array([d.content for d in each], pa.string()),
             },
             group=_GROUP_ROWS,
+            within=path,
         )
         buffer.details = []
     if buffer.rows:
-        columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
-        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": provenance(encoder)})
+        rows = np.asarray(buffer.rows, np.int64)
+        columns = {"row": rows, "generation": generations[rows], "vector": np.concatenate(buffer.vectors)}
+        made_by = {"made_by": provenance(encoder)}
+        write_table(buffer.part(path / "vectors" / encoder.key), columns, made_by, within=path)
         buffer.rows, buffer.vectors = [], []

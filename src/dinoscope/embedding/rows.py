@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,30 @@ from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.locks import LOCK_FILES
 from dinoscope.storage.manifest import FORMAT, _backup, _is_foreign, read_manifest
+from dinoscope.storage.parts import draw_generation, is_known
 from dinoscope.storage.progress import PROGRESS_FILE
-from dinoscope.storage.tables import check_table, read_table, write_table
+from dinoscope.storage.tables import check_table, keep_lines, list_parts, read_table, write_table
 
-__all__ = ["check_folder", "synchronise"]
+__all__ = ["Synchronised", "check_folder", "synchronise"]
 
-_Table: TypeAlias = dict[str, list[Any]]  # images.parquet: numbers, texts, bits
+_Table: TypeAlias = dict[str, Any]  # images.parquet: lists of numbers, texts and bits; an array of generations
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
+
+
+class Synchronised(NamedTuple):
+    """What a table of images is now.
+
+    Attributes:
+        rows: The row of each image of the source (N,).
+        generations: The generation of each row (R,).
+        removed: How many rows are newly marked as removed.
+        changed: Whether anything of the table changed.
+    """
+
+    rows: NDArray[np.int64]
+    generations: NDArray[np.int64]
+    removed: int
+    changed: bool
 
 
 def check_folder(path: Path, source: ImageSource) -> None:
@@ -41,15 +58,12 @@ def check_folder(path: Path, source: ImageSource) -> None:
         raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
-def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, bool]:
+def synchronise(path: Path, source: ImageSource) -> Synchronised:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
     A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
-    or only touched, and keeps its row.
-
-    Returns:
-        The row of each image of the source (N,), how many rows are newly marked as removed, and whether anything of
-        the table changed.
+    or only touched, and keeps its row. What the table does not know leaves the parts first, so that a new row is
+    beyond all that any part holds.
 
     Raises:
         CollectionError: If the table and its copy are both lost.
@@ -57,6 +71,7 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     _mend_manifest(path, source)
     _set_aside_notes(path)
     table = _read_images(path)
+    _drop_unknown(path, table)
     rows = _known_rows(table, source)
     changed = _recognise(path, table, source, rows)
     changed |= _assign(table, source, rows)
@@ -69,7 +84,29 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
         _write_images(path, table, source)
     elif not _backup(path).exists() or _backup(path).read_bytes() != (path / "images.parquet").read_bytes():
         _copy(path)  # a kill between the two, or a collection from before there was a copy
-    return rows, int(np.count_nonzero(gone & ~before)), changed
+    return Synchronised(rows, table["generation"], int(np.count_nonzero(gone & ~before)), changed)
+
+
+def _drop_unknown(path: Path, table: _Table) -> None:
+    """Take out of the parts what is not of the images of the table, and vectors that stand there twice.
+
+    That is so in a folder that was copied while it was written, restored, or put together of two copies.
+    """
+    for folder in (path / "details", *(path / "vectors").glob("*")):
+        seen = np.zeros(len(table["removed"]), bool)
+        for part in list_parts(folder):
+            try:
+                lines = read_table(part, ["row", "generation"])[0]
+                keep = is_known(lines, table)
+                if folder.parent.name == "vectors":  # of details, a later part overrides an earlier one
+                    keep[keep] = ~seen[lines["row"][keep]]
+                seen[lines["row"][keep]] = True
+                if not keep.all():
+                    keep_lines(part, keep)
+                    count = int((~keep).sum())
+                    remark(f"{part} had {count:,} lines that belong to no image of {path.name}: they are dropped")
+            except DamagedError:  # made anew when it is needed, and until then never believed
+                continue
 
 
 def _held_source(path: Path) -> SourceDescription | None:
@@ -97,7 +134,7 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
     described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}}
-    write_json(file, described, checked=True)
+    write_json(file, described, checked=True, within=path)
 
 
 def _set_aside_notes(path: Path) -> None:
@@ -136,7 +173,7 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
     if not unknown or not lost.any():
         return False
     rows_of: dict[str, list[int]] = {}
-    for row, content in stored_contents(path, lost):
+    for row, content in stored_contents(path, table, lost):
         rows_of.setdefault(content, []).append(row)
     found = False
     for index in unknown if rows_of else ():
@@ -152,7 +189,7 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
 
 def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool:
     """Bring the table to the state of the source, with new rows for new images; return whether it changes."""
-    changed = False
+    changed, before = False, len(table["row"])
     for index, item in enumerate(source.items):
         row = int(rows[index])
         if row < 0:
@@ -163,11 +200,13 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool
         elif (table["label"][row], table["split"][row]) != (item.label, item.split):
             table["label"][row], table["split"][row] = item.label, item.split
             changed = True
+    new = np.full(len(table["row"]) - before, draw_generation(), np.int64)
+    table["generation"] = np.concatenate([table["generation"], new])
     return changed
 
 
 def _copy(path: Path) -> None:
-    write_bytes(_backup(path), (path / "images.parquet").read_bytes())
+    write_bytes(_backup(path), (path / "images.parquet").read_bytes(), within=path)
 
 
 def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
@@ -175,8 +214,9 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
 
     columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
+    columns["generation"] = table["generation"]
     meta = {"source": {"kind": source.kind, "name": source.name}}
-    write_table(path / "images.parquet", columns, meta)
+    write_table(path / "images.parquet", columns, meta, within=path)
     _copy(path)
 
 
@@ -186,7 +226,7 @@ def _read_images(path: Path) -> _Table:
     for candidate in (file, _backup(path)):
         try:
             check_table(candidate)
-            columns = {name: list(values) for name, values in read_table(candidate)[0].items()}
+            columns = read_table(candidate)[0]
         except FileNotFoundError:
             continue
         except DamagedError as error:
@@ -194,11 +234,12 @@ def _read_images(path: Path) -> _Table:
             continue
         if candidate != file:
             remark(f"{file} was {'damaged' if reasons else 'gone'} and is restored from its copy")
-            write_bytes(file, candidate.read_bytes())
-        return {name: columns[name] for name in _COLUMNS}
+            write_bytes(file, candidate.read_bytes(), within=path)
+        generations = columns.get("generation", np.zeros(len(columns["row"]), np.int64))
+        return {name: list(columns[name]) for name in _COLUMNS} | {"generation": generations}
     if reasons or any(path.glob("vectors/*/part-*.parquet")):
         raise CollectionError(
             f"{path} has lost its table of images and the copy ({'; '.join(reasons) or 'both are gone'}), and with it "
             "which vector belongs to which image: embed the images again into a new folder"
         )
-    return {name: [] for name in _COLUMNS}
+    return {name: [] for name in _COLUMNS} | {"generation": np.zeros(0, np.int64)}

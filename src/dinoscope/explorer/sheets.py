@@ -11,6 +11,7 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, ImageError
+from dinoscope.storage.checksums import seal_bytes, unseal_bytes
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -44,15 +45,15 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     key = digest_json("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
     path = collection.path / "results" / "sheets" / f"{key}.webp"
     with suppress(OSError):
-        stored = path.read_bytes()
-        if _is_whole(stored):
+        stored = unseal_bytes(path.read_bytes())
+        if stored is not None:
             return stored, True
     pictures = _thumbnails(collection, at)
     drawn = draw_sheet(pictures, tile)
     is_complete = None not in pictures
     if is_complete:
         with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
-            write_bytes(path, drawn, durable=False)
+            write_bytes(path, seal_bytes(drawn), durable=False, within=collection.path)
     return drawn, is_complete
 
 
@@ -135,11 +136,6 @@ def large_picture(collection: OpenedCollection, position: int, originals: Origin
 def media_type(picture: bytes) -> str:
     """Return the media type of a PNG or JPEG; nothing else is ever sent as a picture."""
     return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
-
-
-def _is_whole(sheet: bytes) -> bool:
-    """Tell whether a WebP is as long as it says: sheets are not flushed to the disk, and a power cut may cut one."""
-    return sheet[:4] == b"RIFF" and int.from_bytes(sheet[4:8], "little") + 8 == len(sheet)
 
 
 def _thumbnails(collection: OpenedCollection, positions: Sequence[int]) -> list[bytes | None]:

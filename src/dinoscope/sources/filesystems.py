@@ -36,7 +36,9 @@ __all__ = [
     "split_pattern",
 ]
 
-COLLECTION = frozenset({"collection.json", "images.parquet"})  # one alone may be anybody's
+COLLECTION = frozenset({"collection.json", "images.parquet"})
+_MARKS = COLLECTION | {"images.parquet.bak"}  # one alone may be anybody's, and a damaged collection may lack some
+_FOLDERS = frozenset({"details", "vectors"})
 MAX_BYTES = 5 << 27  # of one image file that is read whole, 640 MiB: 100 million pixels of 16-bit RGB take 572
 _SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "file", "abfs", "abfss")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
@@ -155,7 +157,7 @@ class RemoteStorage:
         names: list[str] = []
         sizes, times = array("q"), array("q")
         ignored: Counter[str] = Counter()
-        marks = [info.path[len(self._root) :].lstrip("/") for info in infos if info.base_name in COLLECTION]
+        marks = [info.path[len(self._root) :].lstrip("/") for info in infos if info.base_name in _MARKS]
         collections = _collections(marks)
         infos.reverse()
         while infos:  # each is freed once it is taken
@@ -321,7 +323,7 @@ def is_hidden(name: str) -> bool:
 def _collections(marks: Iterable[str]) -> tuple[str, ...]:
     """Return how the names of all files in collections begin, from the files that mark one."""
     held = Counter(name[: name.rfind("/") + 1] for name in marks)
-    return tuple(folder for folder, count in held.items() if count == len(COLLECTION))
+    return tuple(folder for folder, count in held.items() if count > 1)
 
 
 def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]]:
@@ -340,14 +342,15 @@ def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]
         below: list[str] = []
         linked: list[str] = []
         others: Counter[str] = Counter()
-        begin, marks = len(found), 0
+        begin, marks, folders_of_one = len(found), 0, 0
         try:
             with os.scandir(place) as listing:
                 for entry in listing:
                     if is_hidden(entry.name):
                         continue
                     path = folder + entry.name
-                    marks += entry.name in COLLECTION
+                    marks += entry.name in _MARKS
+                    folders_of_one += entry.name in _FOLDERS
                     if entry.name.lower().endswith(suffixes):
                         found.append(path)
                     elif entry.is_dir(follow_symlinks=False):
@@ -358,7 +361,7 @@ def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]
                         others[ending_of(entry.name)] += 1
         except OSError as error:
             raise SourceError(f"cannot list the folder {printable(folder) or root!r}: {error.strerror}") from error
-        if marks == len(COLLECTION):  # known only now: the order of a folder is anybody's guess
+        if marks and marks + folders_of_one > 1:  # known only now: the order of a folder is anybody's guess
             del found[begin:]
             continue
         ignored.update(others)

@@ -154,7 +154,7 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
     with deciding(collection.path):
         keys = dismissed_keys(collection)
         (keys.add if dismissed else keys.discard)(key)
-        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True)
+        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True, within=collection.path)
 
 
 def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:

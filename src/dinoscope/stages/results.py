@@ -136,7 +136,7 @@ class Results:
             own = max(0.0, took - self._nested.seconds)  # the time of stages that this one asked for is theirs
             self._nested.seconds = before + took
         meta = {**meta, "seconds": round(own, 3), "settings": settings}
-        _store(path, columns, meta)
+        _store(path, columns, meta, self._folder)
         with self._changing:
             self._seconds += meta["seconds"]
             self._computed.add(path)
@@ -175,10 +175,10 @@ def _read(path: Path) -> Computed | None:
         return None
 
 
-def _store(path: Path, columns: Columns, meta: JsonObject) -> None:
+def _store(path: Path, columns: Columns, meta: JsonObject, collection: Path) -> None:
     """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
     remove_leftovers(path.parent)
     try:
-        write_table(path, columns, meta)
+        write_table(path, columns, meta, within=collection)
     except WriteError as error:
         remark(f"{error}; the result is used, and computed again next time")

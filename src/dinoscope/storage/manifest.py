@@ -16,15 +16,19 @@ from dinoscope.storage.locks import LOCK_FILES
 __all__ = [
     "FORMAT",
     "choose_model",
+    "is_gone",
     "list_models",
     "no_collection",
     "no_vectors",
+    "owner_of",
     "read_manifest",
     "read_model",
     "set_shown",
 ]
 
 FORMAT = 1
+_FOLDERS = ("details", "vectors", "results")
+_FILES = ("collection.json", "images.parquet", "images.parquet.bak", "dismissed.json", "answers.json", "progress.json")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -99,6 +103,11 @@ def no_vectors(path: Path) -> CollectionError:
     return CollectionError(f"{path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped")
 
 
+def is_gone(path: Path) -> CollectionError:
+    """Return the error of a collection that was there when it was opened."""
+    return CollectionError(f"{path} is gone: it was deleted or moved since it was opened")
+
+
 def no_collection(path: Path) -> CollectionError:
     """Return the error of a path that is no collection, with the command that works for what stands there."""
     if not _is_foreign(path):
@@ -111,11 +120,21 @@ def no_collection(path: Path) -> CollectionError:
     )
 
 
+def owner_of(path: Path) -> Path | None:
+    """Return the collection that a file belongs to by its name and place; None for what merely lies in one."""
+    place = path.parent.resolve() / path.name
+    for folder in place.parents:
+        if (folder / "collection.json").exists() and ((folder / "images.parquet").exists() or _backup(folder).exists()):
+            first, *below = place.relative_to(folder).parts
+            return folder if first in _FOLDERS or (not below and first in _FILES) else None
+    return None
+
+
 def set_shown(path: Path, key: str) -> None:
     """Make the vectors of this key the ones that a collection shows."""
     manifest = read_manifest(path)
     if manifest.get("vectors") != key:
-        write_json(path / "collection.json", {**manifest, "vectors": key}, checked=True)
+        write_json(path / "collection.json", {**manifest, "vectors": key}, checked=True, within=path)
 
 
 def _is_foreign(path: Path) -> bool:
