@@ -23,11 +23,11 @@ from urllib.parse import unquote
 import pytest
 
 from dinoscope.errors import DownloadError, InputError, ModelError
-from dinoscope.models import hub as module
-from dinoscope.models import offline as archive_module
 from dinoscope.models.catalogue import Model, get_model
+from dinoscope.models.hub import download as module
 from dinoscope.models.hub import fetch_weights, find_weights
-from dinoscope.models.offline import pack, unpack
+from dinoscope.models.hub import offline as archive_module
+from dinoscope.models.hub.offline import pack, unpack
 
 COMMIT, NEWER = "ab" * 20, "cd" * 20
 WEIGHTS, CONFIG = b"official weights " * 100, b'{"model_type": "dinov2"}'

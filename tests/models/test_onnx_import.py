@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from dinoscope.base.digests import sha256
 from dinoscope.errors import ModelError
 from dinoscope.models.catalogue import MODELS, read_weights
 from dinoscope.models.encoder import Encoder
@@ -126,6 +127,29 @@ def test_external_data_behind_symbolic_links(tmp_path, pixels):
     export(tmp_path / "whole.onnx")
     whole = Encoder(str(tmp_path / "whole.onnx"), resolution=SIDE, device="cpu")
     np.testing.assert_array_equal(encoder.run(pixels), whole.run(pixels))
+
+
+def test_graphs_that_share_their_values_are_two_models(tmp_path, pixels):
+    """One gives the tokens as they are, the other turns them round: cosine -1 for the same picture."""
+    export(tmp_path / "a.onnx", external=True)
+    model = onnx.load(tmp_path / "a.onnx", load_external_data=False)
+    model.graph.node.append(helper.make_node("Neg", ["last_hidden_state"], ["turned"]))
+    model.graph.output[0].name = "turned"
+    onnx.save(model, tmp_path / "b.onnx")
+    one, other = (Encoder(str(tmp_path / name), device="cpu") for name in ("a.onnx", "b.onnx"))
+    np.testing.assert_allclose((one.run(pixels) * other.run(pixels)).sum(1), -1, atol=1e-5)
+    assert one.weights_sha256 != other.weights_sha256
+    assert one.key.removeprefix("a") != other.key.removeprefix("b")
+    with pytest.raises(ModelError, match="are not the ones that made the vectors"):
+        Encoder.from_description(one.describe(), weights=str(tmp_path / "b.onnx"))
+    older = one.describe() | {"weights_sha256": sha256(tmp_path / "a.onnx_data")}
+    with pytest.raises(ModelError, match="did not tell graphs with the same weights apart: embed the images again"):
+        Encoder.from_description(older, weights=str(tmp_path / "a.onnx"))
+
+
+def test_a_file_of_its_own_keeps_its_digest(tmp_path):
+    export(tmp_path / "model.onnx")
+    assert load_model(str(tmp_path / "model.onnx")).weights_sha256 == sha256(tmp_path / "model.onnx")
 
 
 def test_external_data_that_is_missing(tmp_path):

@@ -78,7 +78,7 @@ def pack(
 
     from dinoscope.cli.terminal import print_json, say
     from dinoscope.models.catalogue import get_model
-    from dinoscope.models.offline import pack as write
+    from dinoscope.models.hub.offline import pack as write
 
     packed = write([get_model(name) for name in names], output, say=say)
     licences = ", ".join(f"{each.name} {each.licence or 'unknown'} {each.licence_link}".strip() for each in packed)
@@ -97,7 +97,7 @@ def unpack(
 ) -> None:
     """Put the weights of an archive in place, after checking all of it; needs no network."""
     from dinoscope.cli.terminal import print_json, say
-    from dinoscope.models.offline import unpack as read
+    from dinoscope.models.hub.offline import unpack as read
 
     names = read(archive)
     if as_json:

@@ -10,7 +10,7 @@ from dinoscope.base.package import PACKAGE
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import ModelError
 
-__all__ = ["DEFAULT_MODEL", "LICENCE_LINKS", "MODELS", "Model", "get_model", "read_weights"]
+__all__ = ["DEFAULT_MODEL", "LICENCE_LINKS", "MODELS", "Model", "get_model", "get_published", "read_weights"]
 
 DEFAULT_MODEL = "mini"
 LICENCE_LINKS = {
@@ -159,7 +159,7 @@ MODELS: dict[str, Model] = {
     )
 }
 # What the hub allows: an owner and a name, of letters, digits, dots, dashes and underscores.
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _MEASURED = {
     "mini": 1270,
     "mini-fashion": 2320,
@@ -182,11 +182,8 @@ def get_model(name: str | os.PathLike[str]) -> Model:
         ModelError: If there is no model of that name.
     """
     name = os.fspath(name)  # also a pathlib.Path
-    if name in MODELS:
-        return MODELS[name]
-    for row in MODELS.values():
-        if row.repo == name:
-            return row
+    if (row := _row(name)) is not None:
+        return row
     path = os.path.abspath(os.path.expanduser(name))
     if name and os.path.exists(path):
         from dinoscope.base.text import printable
@@ -199,6 +196,30 @@ def get_model(name: str | os.PathLike[str]) -> Model:
     if looks_local or os.sep in name:
         raise ModelError(f"no weights at {name!r}: expected a .safetensors or .onnx file, or a folder that holds one")
     raise ModelError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; 'dinoscope models' lists them")
+
+
+def get_published(name: str) -> Model:
+    """Return what is known of a model by a name that a file holds: whoever wrote that file may name no path.
+
+    Args:
+        name: A name of the table, or the hub id of a repository.
+
+    Raises:
+        ModelError: If it is neither.
+    """
+    if (row := _row(name)) is not None:
+        return row
+    if _HUB_ID.fullmatch(name):
+        return Model(name, "from the hub", "", repo=name)
+    raise ModelError(
+        f"{name[:100]!r} is neither a model of 'dinoscope models' nor the id of a repository (OWNER/NAME): say where "
+        "its weights are (--weights)"
+    )
+
+
+def _row(name: str) -> Model | None:
+    """Return the row of a model by its name or its repository's."""
+    return MODELS.get(name) or next((row for row in MODELS.values() if row.repo == name), None)
 
 
 def read_weights(model: Model) -> bytes:

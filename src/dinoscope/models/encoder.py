@@ -17,7 +17,7 @@ from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import DEFAULT_MODEL
+from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model, get_published
 from dinoscope.models.loading import load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
@@ -56,7 +56,7 @@ class Encoder:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | Model = DEFAULT_MODEL,
         *,
         resolution: int | None = None,
         pooling: str = "cls",
@@ -65,12 +65,14 @@ class Encoder:
         device: str = "auto",
         batch_size: int | None = None,
         threads: int | None = None,
+        fetch: bool = True,
+        sha256: str | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         """Load a model.
 
         Args:
-            model: A name of the model table, a hub id, or a path of weights; see ``catalogue.get_model``.
+            model: A name of the model table, a hub id, or a path of weights; or what ``catalogue.get_model`` gives.
             resolution: Side of the square that the model sees, in pixels: a multiple of its patch. By default the
                 model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
             pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
@@ -81,17 +83,19 @@ class Encoder:
             batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
                 it.
             threads: Threads of the runtime, by default one for each core.
+            fetch: Download weights that are not on this machine.
+            sha256: SHA-256 that the weights must have; others are refused before anything of them is run.
             say: Called with what is about to be downloaded, if anything is.
 
         Raises:
-            ModelError: If the model is unknown or does not load.
-            DownloadError: If its weights cannot be fetched.
+            ModelError: If the model is unknown, does not load, or has other weights than those of ``sha256``.
+            DownloadError: If its weights cannot be fetched, or are not here and ``fetch`` is False.
             InputError: If an argument cannot work.
         """
         if (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
             raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
         check_pooling(pooling)
-        loaded = load_model(model, resolution=resolution, say=say)
+        loaded = load_model(model, resolution=resolution, fetch=fetch, sha256=sha256, say=say)
         self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
         self.pooling, self._pad, self._upstream = pooling, pad, upstream
         self.preprocessing: Preprocessing = preprocessing_of(self.model.family, upstream=upstream, pad=pad)
@@ -114,38 +118,39 @@ class Encoder:
         weights: str | None = None,
         device: str = "auto",
         threads: int | None = None,
+        fetch: bool = False,
     ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
+
+        The description may be a stranger's: a path in it is never opened, and nothing is downloaded because of it.
 
         Args:
             description: What ``describe`` gave.
             weights: Path of the weights, where they are neither bundled nor on the hub.
             device: See ``__init__``.
             threads: See ``__init__``.
+            fetch: Download weights that are not on this machine: for a model that a person named.
 
         Raises:
+            DownloadError: If the weights are not on this machine.
             ModelError: If these are other weights than the ones that made the vectors, or prepare images otherwise.
         """
         name = weights or str(description["model"])
         if weights is None and description.get("local"):
             raise ModelError(
-                f"the vectors were made with weights from a file called {name!r}: say where it is (--weights)"
+                f"the vectors were made with weights from a file called {name[:100]!r}: say where it is (--weights)"
             )
         encoder = cls(
-            name,
+            get_published(name) if weights is None else get_model(weights),
             resolution=description["resolution"],
             pooling=description.get("pooling", "cls"),
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
             device=device,
             threads=threads,
+            fetch=fetch,
+            sha256=str(description["weights_sha256"]),
         )
-        if encoder.weights_sha256 != description["weights_sha256"]:
-            raise ModelError(
-                f"these weights of {name!r} are not the ones that made the vectors (SHA-256 "
-                f"{encoder.weights_sha256[:12]}..., expected {description['weights_sha256'][:12]}...): name the right "
-                "ones (--weights), or embed the images again"
-            )
         made, found = description.get("preprocessing"), encoder.preprocessing.key
         if made not in (None, found):  # of an ONNX file, the config.json beside it decides
             raise ModelError(

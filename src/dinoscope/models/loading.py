@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dinoscope.base.digests import sha256
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import Model, get_model, read_weights
+from dinoscope.models.digests import digest_weights
 from dinoscope.models.runtime import Graph
 
 __all__ = ["LoadedModel", "load_model"]
@@ -28,7 +27,7 @@ class LoadedModel:
         model: Its row, completed with what the weights tell: family, patch, size.
         graph: The graph.
         resolution: Side of the images that the graph takes, in pixels.
-        weights_sha256: SHA-256 of the weights' file.
+        weights_sha256: SHA-256 of the weights; see ``digest_weights``.
         own_family: The family that name or weights tell; empty for an ONNX file, whose family stands beside it.
     """
 
@@ -39,34 +38,39 @@ class LoadedModel:
     own_family: str
 
 
-def load_model(name: str, *, resolution: int | None = None, say: Callable[[str], None] | None = None) -> LoadedModel:
+def load_model(
+    name: str | Model,
+    *,
+    resolution: int | None = None,
+    fetch: bool = True,
+    sha256: str | None = None,
+    say: Callable[[str], None] | None = None,
+) -> LoadedModel:
     """Load a model by its name, its hub id, or the path of its weights.
 
     Args:
-        name: See ``get_model``.
+        name: See ``get_model``; or what that gave.
         resolution: Side of the images, in pixels; a multiple of the patch. By default the model's own.
+        fetch: Download weights that are not on this machine.
+        sha256: SHA-256 that the weights must have; others are refused before anything is made of them.
         say: Called with what is about to be downloaded, if anything is.
 
     Raises:
-        ModelError: If the model is unknown, or its weights are damaged or of another kind.
-        DownloadError: If the weights cannot be fetched.
+        ModelError: If the model is unknown, or its weights are damaged, of another kind, or not those of ``sha256``.
+        DownloadError: If the weights cannot be fetched, or are not here and ``fetch`` is False.
         InputError: If the model does not take that resolution.
     """
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution must be at least 1, got {resolution}")
-    row = get_model(name)
+    row = get_model(name) if isinstance(name, str) else name
     if row.family == "bundled":
         if resolution not in (None, row.resolution):
             raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
         weights = read_weights(row)
+        digest = _expected(row, hashlib.sha256(weights).hexdigest(), sha256)
         graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
-        return LoadedModel(row, graph, row.resolution, hashlib.sha256(weights).hexdigest(), row.family)
-    if row.path is not None:
-        file = _find_file(Path(row.path))
-    else:
-        from dinoscope.models.hub import fetch_weights
-
-        file = fetch_weights(row, say=say)
+        return LoadedModel(row, graph, row.resolution, digest, row.family)
+    file = _find_file(Path(row.path)) if row.path is not None else _from_hub(row, fetch, say)
     if file.suffix == ".onnx":
         from dinoscope.models.onnx_import import read_onnx
 
@@ -83,8 +87,30 @@ def load_model(name: str, *, resolution: int | None = None, say: Callable[[str],
         own = row.family or shape.family
         row = replace(row, family=own, patch=shape.patch)
     holder = graph.weights or file
+    digest = _expected(row, digest_weights(file, graph.weights), sha256, holder)
     row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
-    return LoadedModel(row, graph, side, _sha256(holder), own)
+    return LoadedModel(row, graph, side, digest, own)
+
+
+def _from_hub(row: Model, fetch: bool, say: Callable[[str], None] | None) -> Path:
+    from dinoscope.models.hub import fetch_weights, require_weights
+
+    return fetch_weights(row, say=say) if fetch else require_weights(row)
+
+
+def _expected(row: Model, found: str, wanted: str | None, holder: Path | None = None) -> str:
+    """Return the digest of weights, if it is the one that is wanted; ``holder`` is the file with their values."""
+    if wanted in (None, found):
+        return found
+    if holder is not None and digest_weights(holder) == wanted:
+        raise ModelError(
+            f"{row.name!r} is a graph with its weights in a second file, and the vectors were made by a version of "
+            "dinoscope that did not tell graphs with the same weights apart: embed the images again"
+        )
+    raise ModelError(
+        f"these weights of {row.name!r} are not the ones that made the vectors (SHA-256 {found[:12]}..., expected "
+        f"{str(wanted)[:12]}...): name the right ones (--weights), or embed the images again"
+    )
 
 
 def _find_file(path: Path) -> Path:
@@ -117,10 +143,3 @@ def _family(file: Path) -> str:
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return ""
-
-
-def _sha256(file: Path) -> str:
-    real = file.resolve()
-    if re.fullmatch("[0-9a-f]{64}", real.name):  # the hub's cache names a file by it
-        return real.name
-    return sha256(real)

@@ -17,7 +17,16 @@ from typing import IO, BinaryIO
 from dinoscope.base.digests import sha256
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import LICENCE_LINKS, Model
-from dinoscope.models.hub import COMMIT, CONFIG, FILE_NAME, SHA256, Say, fetch_weights, repository, unpacked_store
+from dinoscope.models.hub.download import (
+    COMMIT,
+    CONFIG,
+    FILE_NAME,
+    SHA256,
+    Say,
+    fetch_weights,
+    repository,
+    unpacked_store,
+)
 
 __all__ = ["PackedFile", "PackedModel", "pack", "unpack"]
 

@@ -25,7 +25,7 @@ from dinoscope.base.digests import sha256
 from dinoscope.base.telemetry import switched_off
 from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.models.catalogue import LICENCE_LINKS, Model
-from dinoscope.models.hub_errors import explain
+from dinoscope.models.hub.errors import explain
 
 __all__ = [
     "COMMIT",
@@ -36,6 +36,7 @@ __all__ = [
     "fetch_weights",
     "find_weights",
     "repository",
+    "require_weights",
     "unpacked_store",
 ]
 
@@ -49,7 +50,7 @@ Say = Callable[[str], None]
 def find_weights(model: Model) -> Path | None:
     """Return where a model's weights are on this machine, without any network call.
 
-    Looked for in huggingface's cache (`HF_HOME`, `HF_HUB_CACHE`), then among what `archive.unpack` has put
+    Looked for in huggingface's cache (`HF_HOME`, `HF_HUB_CACHE`), then among what `offline.unpack` has put
     on this machine. The repository's config.json, if it has one, lies in the same folder.
 
     Returns:
@@ -93,6 +94,26 @@ def fetch_weights(model: Model, *, say: Say | None = None) -> Path:
         if reason is None:
             raise
     raise reason  # outside of the handler: what the hub raised may hold a token or a signed address
+
+
+def require_weights(model: Model) -> Path:
+    """Return where a model's weights are on this machine, without any network call.
+
+    Raises:
+        DownloadError: They are not here; the message holds the command that downloads them, their size and licence.
+        ModelError: The model comes from no repository.
+    """
+    repo = repository(model)
+    if (found := find_weights(model)) is not None:
+        return found
+    if model.licence:
+        told = f"{model.megabytes:,.1f} MB, licence: {model.licence}, {LICENCE_LINKS[model.licence]}"
+    else:
+        told = f"size and licence: https://huggingface.co/{repo}"
+    raise DownloadError(
+        f"the weights of {model.name} are not on this machine, and nothing is downloaded unasked: run "
+        f"'dinoscope models fetch {model.name}' ({told}), then try again"
+    )
 
 
 def repository(model: Model) -> str:

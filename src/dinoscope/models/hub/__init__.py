@@ -1,0 +1,5 @@
+"""Official weights: found on this machine, fetched from a hub, packed for a machine without a network."""
+
+from dinoscope.models.hub.download import fetch_weights, find_weights, require_weights
+
+__all__ = ["fetch_weights", "find_weights", "require_weights"]
