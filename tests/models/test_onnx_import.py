@@ -260,3 +260,79 @@ def test_dinoscopes_own_files_load_too(tmp_path, pixels):
     (tmp_path / "mine.onnx").write_bytes(read_weights(MODELS["mini"]))
     mine, bundled = Encoder(str(tmp_path / "mine.onnx"), device="cpu"), Encoder("mini")
     np.testing.assert_array_equal(mine.run(pixels), bundled.run(pixels))
+
+
+def looped(turns, operator="Loop"):
+    """Return a node that adds nothing to the tokens, as often as `turns` says; None: for ever."""
+    scalar = [helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("on", TensorProto.BOOL))]
+    value = helper.make_tensor_value_info("value", FLOAT, None)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_too"]), helper.make_node("Identity", ["value"], ["same"])],
+        "body",
+        [*scalar, value],
+        [
+            helper.make_tensor_value_info("on_too", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("same", FLOAT, None),
+        ],
+    )
+    number = [] if turns is None else [helper.make_node("Constant", [], ["turns"], value_int=turns)]
+    true = helper.make_node("Constant", [], ["true"], value=numpy_helper.from_array(np.array(True)))
+    inputs = ["" if turns is None else "turns", "true", "last_hidden_state"]
+    return [*number, true, helper.make_node(operator, inputs, ["looped"], body=body)]
+
+
+@pytest.mark.parametrize("turns", [None, 2**62, 5_000])
+def test_a_loop_that_may_not_end_is_refused(tmp_path, turns):
+    export(tmp_path / "model.onnx", extra=looped(turns))
+    with pytest.raises(ModelError, match=r"model.onnx may run without end: expected at most 10,000 operators an image"):
+        load_model(str(tmp_path / "model.onnx"))
+
+
+def test_a_loop_behind_a_condition_is_found(tmp_path):
+    inside = helper.make_graph(looped(None), "then", [], [helper.make_tensor_value_info("looped", FLOAT, None)])
+    other = helper.make_graph(
+        [helper.make_node("Identity", ["last_hidden_state"], ["as_is"])],
+        "else",
+        [],
+        [helper.make_tensor_value_info("as_is", FLOAT, None)],
+    )
+    true = helper.make_node("Constant", [], ["always"], value=numpy_helper.from_array(np.array(True)))
+    extra = [true, helper.make_node("If", ["always"], ["chosen"], then_branch=inside, else_branch=other)]
+    export(tmp_path / "model.onnx", extra=extra)
+    with pytest.raises(ModelError, match="a loop without a constant bound; export the model without loops"):
+        load_model(str(tmp_path / "model.onnx"))
+    extra[1] = helper.make_node("If", ["always"], ["chosen"], then_branch=other, else_branch=other)
+    export(tmp_path / "model.onnx", extra=extra)
+    assert Encoder(str(tmp_path / "model.onnx"), device="cpu").dim == DIM
+
+
+def test_a_loop_with_a_small_bound_is_run(tmp_path, pixels):
+    kernel, position = export(tmp_path / "model.onnx", extra=looped(3))
+    encoder = Encoder(str(tmp_path / "model.onnx"), device="cpu")
+    cls = expected_tokens(pixels, kernel, position)[:, 0]
+    np.testing.assert_allclose(encoder.run(pixels), cls / np.linalg.norm(cls, axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("operator", ["Scan", "SequenceMap", "BeamSearch"])
+def test_what_else_runs_graphs_is_refused(tmp_path, operator):
+    export(tmp_path / "model.onnx", extra=looped(3, operator))
+    with pytest.raises(ModelError, match="may run without end"):
+        load_model(str(tmp_path / "model.onnx"))
+
+
+@pytest.mark.parametrize("called", ["next", "first"])
+def test_functions_that_grow_without_bound_are_refused(tmp_path, called):
+    """Fifty functions, each of which calls the next one twice, are 2 ** 50 nodes; or one calls itself."""
+    export(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    for number in range(50):
+        inner = "first" if called == "first" else f"f{number + 1}"
+        nodes = [helper.make_node(inner, [a], [b], domain="own") for a, b in (("x", "y"), ("y", "z"))]
+        name = "first" if number == 0 else f"f{number}"
+        model.functions.append(helper.make_function("own", name, ["x"], ["z"], nodes, versions))
+    model.graph.node.append(helper.make_node("first", ["last_hidden_state"], ["grown"], domain="own"))
+    model.opset_import.append(versions[1])
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match="may run without end"):
+        load_model(str(tmp_path / "model.onnx"))

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from dinoscope.errors import ModelError
+from dinoscope.models.onnx_length import check_length
 from dinoscope.models.runtime import Graph
 from dinoscope.models.vit import MEAN, STD
 
@@ -37,7 +38,8 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
         The graph, and the resolution.
 
     Raises:
-        ModelError: If the file is no such model, is quantised dynamically, or has another fixed resolution.
+        ModelError: If the file is no such model, is quantised dynamically, has another fixed resolution, or may run
+            without end.
     """
     try:
         model = onnx.load(path, load_external_data=False)
@@ -46,6 +48,7 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
     except Exception:  # protobuf's errors share no base
         raise ModelError(f"{path.name} is no ONNX file, or is cut short: fetch it again") from None
     graph = model.graph
+    check_length(path.name, model)
     if _DYNAMIC & {node.op_type for node in graph.node}:
         raise ModelError(
             f"{path.name} is quantised dynamically: its vectors would depend on which images share a batch; take the "
