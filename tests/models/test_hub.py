@@ -25,9 +25,10 @@ import pytest
 from dinoscope.errors import DownloadError, InputError, ModelError
 from dinoscope.models.catalogue import Model, get_model
 from dinoscope.models.hub import download as module
-from dinoscope.models.hub import fetch_weights, find_weights
+from dinoscope.models.hub import fetch_weights, find_weights, local
 from dinoscope.models.hub import offline as archive_module
 from dinoscope.models.hub.offline import pack, unpack
+from dinoscope.models.processor import PROCESSOR
 
 COMMIT, NEWER = "ab" * 20, "cd" * 20
 WEIGHTS, CONFIG = b"official weights " * 100, b'{"model_type": "dinov2"}'
@@ -142,7 +143,7 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture
 def settle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Make this a machine without weights that asks the hub at an address; returns its cache."""
-    module._prepare_hub()
+    local.prepare_hub()
     from huggingface_hub import constants
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -159,7 +160,7 @@ def settle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / name / "token"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        for each in (module, archive_module):
+        for each in (local, archive_module):
             monkeypatch.setattr(each, "unpacked_store", lambda: tmp_path / name / "models")
         return cache
 
@@ -248,6 +249,29 @@ def test_a_repository_may_do_without_config(hub, cache):
     del hub.repos[str(SMALL.repo)]["config.json"]
     path = fetch_weights(SMALL)
     assert [each.name for each in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def test_weights_that_are_no_row_come_with_their_processor(hub, cache):
+    """A row of the table carries what it needs; of other weights it stands beside them."""
+    hub.repos[str(STRANGE.repo)] = {"model.safetensors": WEIGHTS, "config.json": CONFIG, PROCESSOR: b"{}"}
+    hub.repos[str(SMALL.repo)][PROCESSOR] = b"{}"
+    assert fetch_weights(STRANGE).with_name(PROCESSOR).read_bytes() == b"{}"
+    assert not fetch_weights(SMALL).with_name(PROCESSOR).exists()
+    del hub.repos[str(STRANGE.repo)][PROCESSOR]
+    fetch_weights(dataclasses.replace(STRANGE, revision=COMMIT))
+
+
+def test_what_another_program_left_out_is_asked_for_when_a_person_says_so(hub, cache):
+    files = {"model.safetensors": WEIGHTS, PROCESSOR: b"{}"}
+    hub.repos[str(STRANGE.repo)] = files
+    path = fetch_weights(STRANGE)
+    path.with_name(PROCESSOR).unlink()
+    hub.requests.clear()
+    assert fetch_weights(STRANGE) == path
+    assert not hub.requests
+    assert fetch_weights(STRANGE, complete=True) == path
+    assert path.with_name(PROCESSOR).read_bytes() == b"{}"
+    assert hub.ranges() == []
 
 
 def test_a_system_without_links_keeps_one_copy(hub, cache, monkeypatch):

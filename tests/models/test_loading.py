@@ -225,7 +225,7 @@ def test_a_path_in_a_description_is_never_opened(folder, tmp_path, monkeypatch, 
         shutil.copytree(folder, tmp_path / place)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dinoscope.models.loading._find_file", None)
-    monkeypatch.setattr("dinoscope.models.hub.download.find_weights", lambda _: None)
+    monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
     with pytest.raises((ModelError, DownloadError), match=r"is neither a model of|are not on this machine") as caught:
         Encoder.from_description(described(as_path.format(tmp_path / "my-vit")))
     assert "\n" not in str(caught.value)
@@ -243,7 +243,7 @@ def test_a_path_in_a_description_is_never_opened(folder, tmp_path, monkeypatch, 
     ],
 )
 def test_a_description_downloads_nothing(monkeypatch, name, told):
-    monkeypatch.setattr("dinoscope.models.hub.download.find_weights", lambda _: None)
+    monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
     monkeypatch.setattr("dinoscope.models.hub.download._download", None)
     with pytest.raises(DownloadError, match=f"nothing is downloaded unasked: run 'dinoscope models {told}"):
         Encoder.from_description(described(name))

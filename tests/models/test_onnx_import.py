@@ -9,10 +9,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dinoscope.base.digests import sha256
 from dinoscope.errors import ModelError
-from dinoscope.models.catalogue import MODELS, read_weights
+from dinoscope.models.catalogue import IMAGENET, MODELS, read_weights
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
-from dinoscope.models.vit import MEAN, STD
 from tests.pictures import photo
 
 SIDE, PATCH, DIM = 32, 8, 24
@@ -80,8 +79,8 @@ def export(
     return kernel.astype(np.float64), position.astype(np.float64)
 
 
-def expected_tokens(pixels, kernel, position):
-    x = ((pixels / 255 - MEAN) / STD).reshape(len(pixels), SIDE // PATCH, PATCH, SIDE // PATCH, PATCH, 3)
+def expected_tokens(pixels, kernel, position, mean=IMAGENET.mean, std=IMAGENET.std):
+    x = ((pixels / 255 - mean) / std).reshape(len(pixels), SIDE // PATCH, PATCH, SIDE // PATCH, PATCH, 3)
     spatial = np.einsum("byixjc,dcij->byxd", x, kernel).reshape(len(pixels), -1, DIM)
     return np.concatenate([spatial.mean(1, keepdims=True), spatial], axis=1) + position
 

@@ -524,7 +524,7 @@ def test_weights_that_are_not_here_are_told_with_the_command_that_fetches_them(t
     path = make_collection(tmp_path / "c", images(10))
     file = next(path.glob("vectors/*/model.json"))
     write_json(file, {**read_json(file), "model": "dinov2-giant"})
-    monkeypatch.setattr("dinoscope.models.hub.download.find_weights", lambda _: None)
+    monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
     monkeypatch.setattr("dinoscope.models.hub.download._download", None)
     with client(path) as server:
         base = f"/api/models/{server.get('/api/collection').json()['model']}"

@@ -304,6 +304,11 @@ def _embed(
             f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
             f"{encoder.reason}"
         )
+    if encoder.assumed:
+        say(
+            f"nothing beside the weights says how images are prepared for {encoder.model.name}; assumed: "
+            f"{encoder.assumed}; put its preprocessor_config.json beside the weights if that is wrong"
+        )
     _say_if_in_vain(encoder, settings)
     try:
         with embedding_progress(images.name) as show:
@@ -333,7 +338,7 @@ def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
     from dinoscope.models.preprocess import preprocessing_of
 
     if settings.get("upstream"):
-        usual = preprocessing_of(encoder.model.family, pad=settings["pad"])
+        usual = preprocessing_of(encoder.model.family, pad=settings["pad"], published=encoder.published)
         if encoder.preprocessing == usual:
             say(f"--upstream has no effect on {encoder.model.name}, which prepares images in one way only")
 

@@ -56,7 +56,7 @@ def fetch(names: Names, as_json: JsonOption = False) -> None:
     found = []
     try:
         for model in wanted:
-            path = fetch_weights(model, say=say) if model.repo else None
+            path = fetch_weights(model, complete=True, say=say) if model.repo else None
             found.append({"name": model.name, "path": path and str(path)})
             if not as_json:
                 typer.echo(f"{model.name}: {path or 'needs no download'}")

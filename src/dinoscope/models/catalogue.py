@@ -10,13 +10,34 @@ from dinoscope.base.package import PACKAGE
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import ModelError
 
-__all__ = ["DEFAULT_MODEL", "LICENCE_LINKS", "MODELS", "Model", "get_model", "get_published", "read_weights"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "IMAGENET",
+    "LICENCE_LINKS",
+    "MODELS",
+    "Model",
+    "Normalization",
+    "get_model",
+    "get_published",
+    "read_weights",
+]
 
 DEFAULT_MODEL = "mini"
 LICENCE_LINKS = {
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
     "DINOv3": "https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
 }
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How pixels are centred and scaled: mean and standard deviation of red, green and blue, in 0..1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # of every DINO that saw photographs
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,7 @@ class Model:
         path: A file or folder on this machine that holds the weights.
         gated: Whether the weights must be asked for upstream.
         open_model: For a gated model: the nearest one that is open.
+        normalization: How pixels are scaled before the weights see them; None where the graph does it itself.
         images_per_second: What ONNX Runtime made of it on two cores in fp32, where it was measured; see
             docs/benchmarks.md.
     """
@@ -57,6 +79,7 @@ class Model:
     path: str | None = None
     gated: bool = False
     open_model: str | None = None
+    normalization: Normalization | None = IMAGENET
     images_per_second: float | None = None
 
 
@@ -70,6 +93,7 @@ def _bundled(name: str, resolution: int, megabytes: float, description: str) -> 
         dim=256,
         licence="Apache-2.0",
         megabytes=megabytes,
+        normalization=None,
     )
 
 

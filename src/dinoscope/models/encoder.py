@@ -45,6 +45,8 @@ class Encoder:
         resolution: Side of the square that the model sees, in pixels.
         pooling: What a vector is made of: ``cls``, or ``cls+mean``.
         preprocessing: How an image becomes that square.
+        published: How the model's authors prepare images, without ``pad`` and ``upstream``.
+        assumed: What of that stands nowhere and was assumed, for people; mostly empty.
         batch_size: Images in one run of the model.
         asked_device: The device that was asked for, maybe ``auto``.
         device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
@@ -98,7 +100,10 @@ class Encoder:
         loaded = load_model(model, resolution=resolution, fetch=fetch, sha256=sha256, say=say)
         self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
         self.pooling, self._pad, self._upstream = pooling, pad, upstream
-        self.preprocessing: Preprocessing = preprocessing_of(self.model.family, upstream=upstream, pad=pad)
+        self.published, self.assumed, self._told = loaded.published, loaded.assumed, loaded.told
+        self.preprocessing: Preprocessing = preprocessing_of(
+            self.model.family, upstream=upstream, pad=pad, published=loaded.published
+        )
         self.asked_device = device
         self._runtime = open_runtime(loaded.graph, device, threads)
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
@@ -152,16 +157,23 @@ class Encoder:
             sha256=str(description["weights_sha256"]),
         )
         made, found = description.get("preprocessing"), encoder.preprocessing.key
-        if made not in (None, found):  # of an ONNX file, the config.json beside it decides
+        if made not in (None, found):  # what stands beside the weights decides
             raise ModelError(
                 f"the vectors were made of images prepared as {made}, with these weights of {name!r} they would be "
-                f"{found}: put the config.json of the weights beside them, or embed the images again"
+                f"{found}: put the config.json and preprocessor_config.json of the weights beside them, or embed the "
+                "images again"
+            )
+        if description.get("geometry", encoder._told) != encoder._told:
+            raise ModelError(
+                f"config.json beside these weights of {name!r} is not the one that made the vectors (expected "
+                f"{description['geometry'] or 'nothing unusual'}, got {encoder._told or 'nothing unusual'}): put the "
+                "right one there, or embed the images again"
             )
         return encoder
 
     def describe(self) -> ModelDescription:
         """Return what is stored beside the vectors: enough to make more of the same; no path."""
-        return {
+        described: ModelDescription = {
             "model": self.model.name,
             "dim": self.dim,
             "resolution": self.resolution,
@@ -173,7 +185,15 @@ class Encoder:
             "weights_sha256": self.weights_sha256,
             "licence": self.model.licence,
             "local": self.model.path is not None,
+            "geometry": self._told,
         }
+        if self.model.normalization is not None:
+            described["mean"], described["std"] = map(
+                list, (self.model.normalization.mean, self.model.normalization.std)
+            )
+        if self.assumed:
+            described["assumed"] = self.assumed
+        return described
 
     def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Bring one image to the square that the model sees; see ``dinoscope.models.preprocess``.
@@ -291,6 +311,8 @@ class Encoder:
             parts.append(self.pooling)
         if self.preprocessing != preprocessing_of(own_family):  # what the weights' digest does not tell
             parts.append(self.preprocessing.key)
+        if self._told:
+            parts.append(self._told)
         if self.precision != "fp32":
             parts.append(self.precision)
         return "-".join(parts)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import Model, get_model, read_weights
+from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, read_weights
 from dinoscope.models.digests import digest_weights
+from dinoscope.models.preprocess import Preprocessing, preprocessing_of
+from dinoscope.models.processor import Processor, read_beside, read_processor
 from dinoscope.models.runtime import Graph
 
 __all__ = ["LoadedModel", "load_model"]
@@ -29,6 +30,9 @@ class LoadedModel:
         resolution: Side of the images that the graph takes, in pixels.
         weights_sha256: SHA-256 of the weights; see ``digest_weights``.
         own_family: The family that name or weights tell; empty for an ONNX file, whose family stands beside it.
+        published: How the authors prepare images: by its row, else by what stands beside the weights.
+        assumed: What of that stands nowhere, for people; empty if all of it does.
+        told: What config.json alone says of the computation; see ``Geometry.told``.
     """
 
     model: Model
@@ -36,6 +40,9 @@ class LoadedModel:
     resolution: int
     weights_sha256: str
     own_family: str
+    published: Preprocessing
+    assumed: str = ""
+    told: str = ""
 
 
 def load_model(
@@ -69,27 +76,40 @@ def load_model(
         weights = read_weights(row)
         digest = _expected(row, hashlib.sha256(weights).hexdigest(), sha256)
         graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
-        return LoadedModel(row, graph, row.resolution, digest, row.family)
+        return LoadedModel(row, graph, row.resolution, digest, row.family, preprocessing_of(row.family))
+    told = ""
     file = _find_file(Path(row.path)) if row.path is not None else _from_hub(row, fetch, say)
     if file.suffix == ".onnx":
         from dinoscope.models.onnx_import import read_onnx
 
-        graph, side = read_onnx(file, resolution)
         own, row = row.family, replace(row, family=row.family or _family(file))
+        processor = _processor(row, file)
+        graph, side, scales = read_onnx(file, resolution, processor.normalization)
+        if scales:
+            row, processor = replace(row, normalization=None), replace(processor, normalization=IMAGENET, assumed="")
     else:
         from dinoscope.models.checkpoint import read_checkpoint
         from dinoscope.models.vit import build_graph
 
         checkpoint = read_checkpoint(file)
-        shape = checkpoint.geometry
+        shape, told = checkpoint.geometry, checkpoint.geometry.told
         side = resolution or row.resolution or round(224 / shape.patch) * shape.patch
-        graph = Graph(row.name, build_graph(checkpoint, side), checkpoint.file)
-        own = row.family or shape.family
-        row = replace(row, family=own, patch=shape.patch)
+        own, processor = row.family or shape.family, _processor(row, file, shape.family)
+        graph = Graph(row.name, build_graph(checkpoint, side, processor.normalization), checkpoint.file)
+        row = replace(row, family=own, patch=shape.patch, normalization=processor.normalization)
     holder = graph.weights or file
     digest = _expected(row, digest_weights(file, graph.weights), sha256, holder)
     row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
-    return LoadedModel(row, graph, side, digest, own)
+    published = replace(processor.preprocessing, normalization=processor.normalization)
+    return LoadedModel(row, graph, side, digest, own, published, processor.assumed, told)
+
+
+def _processor(row: Model, file: Path, family: str = "") -> Processor:
+    """Return how images are prepared: a row of the table says it, of other weights what stands beside them."""
+    usual = preprocessing_of(row.family or family)
+    if row.name in MODELS and row.path is None:
+        return Processor(row.normalization or IMAGENET, usual)
+    return read_processor(file, usual)
 
 
 def _from_hub(row: Model, fetch: bool, say: Callable[[str], None] | None) -> Path:
@@ -137,9 +157,4 @@ def _find_file(path: Path) -> Path:
 
 def _family(file: Path) -> str:
     """Tell the family of an ONNX file from the config.json of the export, where there is one."""
-    for folder in (file.parent, file.parent.parent):
-        try:
-            return _FAMILIES.get(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"], "")
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return ""
+    return _FAMILIES.get(str(read_beside(file, "config.json").get("model_type")), "")
