@@ -44,6 +44,8 @@ class ModelDescription(TypedDict):
     std: NotRequired[list[float]]
     assumed: NotRequired[str]
     geometry: NotRequired[str]
+    repo: NotRequired[str]
+    revision: NotRequired[str]
 
 
 class Machine(TypedDict):

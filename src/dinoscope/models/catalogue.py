@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from dinoscope.base.package import PACKAGE
 from dinoscope.base.text import did_you_mean
-from dinoscope.errors import ModelError
+from dinoscope.errors import InputError, ModelError
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -184,6 +184,7 @@ MODELS: dict[str, Model] = {
 }
 # What the hub allows: an owner and a name, of letters, digits, dots, dashes and underscores.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _MEASURED = {
     "mini": 1270,
     "mini-fashion": 2320,
@@ -195,17 +196,29 @@ _MEASURED = {
 MODELS.update({name: replace(MODELS[name], images_per_second=rate) for name, rate in _MEASURED.items()})
 
 
-def get_model(name: str | os.PathLike[str]) -> Model:
+def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Model:
     """Return what is known of the model that a person names.
 
     Args:
         name: A name of the table; a folder or file with weights (``./dinov2-small``, ``weights.safetensors``,
             ``model.onnx``); or the hub id of a repository with the weights of a DINO model (``timm/...``).
+        revision: Commit, tag or branch of its repository; by default the main branch.
 
     Raises:
         ModelError: If there is no model of that name.
+        InputError: If it comes from no repository, and so has no revisions; or that is no name of one.
     """
-    name = os.fspath(name)  # also a pathlib.Path
+    model = _named(os.fspath(name))  # also a pathlib.Path
+    if revision is None:
+        return model
+    if model.repo is None:
+        raise InputError(f"--revision is for models that come from a hub, and {model.name} does not: leave it out")
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise InputError(f"a revision is a commit, a tag or a branch of {model.repo}, got {revision[:100]!r}")
+    return replace(model, revision=revision)
+
+
+def _named(name: str) -> Model:
     if (row := _row(name)) is not None:
         return row
     path = os.path.abspath(os.path.expanduser(name))

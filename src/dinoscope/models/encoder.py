@@ -17,8 +17,8 @@ from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model, get_published
-from dinoscope.models.loading import load_model
+from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
+from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
 from dinoscope.sources.decode import Picture, read_reduced
@@ -146,7 +146,7 @@ class Encoder:
                 f"the vectors were made with weights from a file called {name[:100]!r}: say where it is (--weights)"
             )
         encoder = cls(
-            get_published(name) if weights is None else get_model(weights),
+            described_model(description, fetch) if weights is None else get_model(weights),
             resolution=description["resolution"],
             pooling=description.get("pooling", "cls"),
             pad=description.get("pad", False),
@@ -193,6 +193,8 @@ class Encoder:
             )
         if self.assumed:
             described["assumed"] = self.assumed
+        if self.model.repo is not None:
+            described["repo"], described["revision"] = self.model.repo, str(self.model.revision)
         return described
 
     def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, read_weights
+from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, get_published, read_weights
 from dinoscope.models.digests import digest_weights
 from dinoscope.models.preprocess import Preprocessing, preprocessing_of
 from dinoscope.models.processor import Processor, read_beside, read_processor
 from dinoscope.models.runtime import Graph
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "described_model", "load_model"]
 
 # config.json's model_type -> family
 _FAMILIES = {"vit": "dino", "dinov2": "dinov2", "dinov2_with_registers": "dinov2", "dinov3_vit": "dinov3"}
@@ -78,7 +79,13 @@ def load_model(
         graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
         return LoadedModel(row, graph, row.resolution, digest, row.family, preprocessing_of(row.family))
     told = ""
-    file = _find_file(Path(row.path)) if row.path is not None else _from_hub(row, fetch, say)
+    if row.path is not None:
+        file = _find_file(Path(row.path))
+    else:
+        from dinoscope.models.hub import fetch_weights, require_weights
+
+        file = fetch_weights(row, say=say) if fetch else require_weights(row)
+        row = replace(row, revision=file.parent.name)  # the commit, in the cache as among what was unpacked
     if file.suffix == ".onnx":
         from dinoscope.models.onnx_import import read_onnx
 
@@ -112,10 +119,26 @@ def _processor(row: Model, file: Path, family: str = "") -> Processor:
     return read_processor(file, usual)
 
 
-def _from_hub(row: Model, fetch: bool, say: Callable[[str], None] | None) -> Path:
-    from dinoscope.models.hub import fetch_weights, require_weights
+def described_model(description: ModelDescription, fetch: bool) -> Model:
+    """Return the model of a description: in the revision that made the vectors, unless another holds the same weights.
 
-    return fetch_weights(row, say=say) if fetch else require_weights(row)
+    Raises:
+        DownloadError: If neither is on this machine, and nothing may be fetched.
+    """
+    row, commit = get_published(str(description["model"])), description.get("revision")
+    if row.repo is None or not isinstance(commit, str):
+        return row
+    from dinoscope.models.hub import COMMIT, find_weights, require_weights
+
+    if not COMMIT.fullmatch(commit):
+        return row
+    pinned = replace(row, revision=commit)
+    if fetch or find_weights(pinned) is not None:
+        return pinned
+    here = find_weights(row)
+    if here is None or digest_weights(here) != description["weights_sha256"]:
+        require_weights(pinned)
+    return row
 
 
 def _expected(row: Model, found: str, wanted: str | None, holder: Path | None = None) -> str:

@@ -62,13 +62,14 @@ def require_weights(model: Model) -> Path:
     repo = repository(model)
     if (found := find_weights(model)) is not None:
         return found
+    pinned = f" --revision {model.revision}" if model.revision else ""
     if model.licence:
         told = f"{model.megabytes:,.1f} MB, licence: {model.licence}, {LICENCE_LINKS[model.licence]}"
     else:
         told = f"size and licence: https://huggingface.co/{repo}"
     raise DownloadError(
         f"the weights of {model.name} are not on this machine, and nothing is downloaded unasked: run "
-        f"'dinoscope models fetch {model.name}' ({told}), then try again"
+        f"'dinoscope models fetch {model.name}{pinned}' ({told}), then try again"
     )
 
 
@@ -98,5 +99,6 @@ def unpacked_store() -> Path:
 def _find_unpacked(model: Model, repo: str) -> Path | None:
     """Look for the revision that is asked for, or else for the last that was unpacked."""
     folder = unpacked_store() / repo.replace("/", "--")
-    found = [path for path in folder.glob(f"{model.revision or '*'}/{model.file}") if path.is_file()]
+    held = (path for path in folder.glob(f"*/{model.file}") if path.is_file())
+    found = [path for path in held if model.revision in (None, path.parent.name)]
     return max(found, key=lambda path: path.parent.stat().st_mtime_ns, default=None)
