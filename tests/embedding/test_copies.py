@@ -34,7 +34,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def expected(pixels, encoder):
-    return encoder.encode(list(ArraySource(pixels).load(index) for index in range(ALL)))
+    return encoder.encode([ArraySource(pixels).load(index) for index in range(ALL)])
 
 
 @pytest.fixture(autouse=True)

@@ -526,6 +526,21 @@ def test_a_model_that_is_not_at_hand_is_one_sentence(tmp_path):
         assert server.get(f"{base}/images/0").status_code == 200
 
 
+def test_weights_that_are_not_here_are_told_with_the_command_that_fetches_them(tmp_path, monkeypatch):
+    path = make_collection(tmp_path / "c", images(10))
+    file = next(path.glob("vectors/*/model.json"))
+    write_json(file, {**read_json(file), "model": "dinov2-giant"})
+    monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
+    monkeypatch.setattr("dinoscope.models.hub.download._download", None)
+    with client(path) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        answer = server.post(f"{base}/search", content=encoded(photo(), "PNG"))
+        assert answer.status_code == 409
+        told = answer.json()["error"]
+        assert "not possible yet: the weights of dinov2-giant are not on this machine" in told
+        assert "'dinoscope models fetch dinov2-giant' (4,546.0 MB, licence: Apache-2.0, https://" in told
+
+
 def test_arrays_and_json_are_packed(server, base):
     plain = server.get(f"{base}/rows", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers

@@ -40,6 +40,12 @@ class ModelDescription(TypedDict):
     preprocessing: NotRequired[str]
     precision: NotRequired[str]
     local: NotRequired[bool]
+    mean: NotRequired[list[float]]
+    std: NotRequired[list[float]]
+    assumed: NotRequired[str]
+    geometry: NotRequired[str]
+    repo: NotRequired[str]
+    revision: NotRequired[str]
 
 
 class Machine(TypedDict):

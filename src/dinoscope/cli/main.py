@@ -22,6 +22,7 @@ from dinoscope.cli.explore import explore
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
+from dinoscope.cli.models import RevisionOption
 from dinoscope.cli.models import app as models
 from dinoscope.cli.options import (
     INTERRUPTED,
@@ -44,6 +45,7 @@ from dinoscope.errors import DinoscopeError
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import Batches
+    from dinoscope.models.catalogue import Model
     from dinoscope.models.encoder import Encoder
 
 __all__ = ["app", "main"]
@@ -154,6 +156,7 @@ def embed(
     model: Annotated[
         str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
     ] = "mini",
+    revision: RevisionOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
     image_column: Annotated[
@@ -183,10 +186,12 @@ def embed(
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import print_json, say, summarise
+    from dinoscope.models.catalogue import get_model
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
+    chosen = get_model(model, revision)
+    collection = _embed(source, output, chosen, limit, data_dir, settings, columns, _batches(on, workers))
     summary = collection.embedded
     if summary is None:
         return
@@ -276,7 +281,7 @@ app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info ph
 def _embed(
     source: str,
     output: Path,
-    model: str,
+    model: str | Model,
     limit: int | None,
     data_dir: Path | None,
     settings: dict[str, Any],
@@ -302,6 +307,14 @@ def _embed(
         say(
             f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
             f"{encoder.reason}"
+        )
+    if encoder.model.repo is not None:
+        commit, digest = str(encoder.model.revision)[:12], encoder.weights_sha256[:12]
+        say(f"weights: {encoder.model.repo}, commit {commit}, SHA-256 {digest}...")
+    if encoder.assumed:
+        say(
+            f"nothing beside the weights says how images are prepared for {encoder.model.name}; assumed: "
+            f"{encoder.assumed}; put its preprocessor_config.json beside the weights if that is wrong"
         )
     _say_if_in_vain(encoder, settings)
     try:
@@ -332,7 +345,7 @@ def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
     from dinoscope.models.preprocess import preprocessing_of
 
     if settings.get("upstream"):
-        usual = preprocessing_of(encoder.model.family, pad=settings["pad"])
+        usual = preprocessing_of(encoder.model.family, pad=settings["pad"], published=encoder.published)
         if encoder.preprocessing == usual:
             say(f"--upstream has no effect on {encoder.model.name}, which prepares images in one way only")
 

@@ -28,7 +28,7 @@ from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
-from dinoscope.storage.manifest import set_shown
+from dinoscope.storage.manifest import list_models, other_weights, read_model, set_shown
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
@@ -244,7 +244,12 @@ def _describe_model(path: Path, encoder: ImageEncoder) -> None:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
     else:
         return
-    write_json(file, encoder.describe(), checked=True, within=path)
+    described = encoder.describe()
+    for key in list_models(path):
+        with suppress(DamagedError):  # mended when that model embeds
+            if key != encoder.key and (told := other_weights(read_model(path, key), described)):
+                remark(f"{path} has vectors of {key} and now gets those of {encoder.key}: {told}")
+    write_json(file, described, checked=True, within=path)
 
 
 def _next_part(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from dinoscope.errors import DinoscopeError, ModelError
+from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
 from dinoscope.stages.opened import OpenedCollection
@@ -140,14 +140,15 @@ class Workspace:
         from dinoscope.models.encoder import Encoder
 
         with self._loading:
-            known = self._encoders.get(data.key)
-            if known is None:
+            if data.key not in self._encoders:
                 try:
-                    known = Encoder.from_description(data.collection.model, weights=self._weights)
+                    self._encoders[data.key] = Encoder.from_description(data.collection.model, weights=self._weights)
+                except DownloadError as error:  # not remembered: the weights may be fetched meanwhile
+                    raise ModelError(f"search by image is not possible yet: {error}") from None
                 except DinoscopeError as error:
                     _log.warning("search by image: %s", error)
-                    known = error
-                self._encoders[data.key] = known
+                    self._encoders[data.key] = error
+            known = self._encoders[data.key]
         if isinstance(known, DinoscopeError):
             raise ModelError(
                 f"search by image is not possible: the model {data.collection.model['model']!r} is not at hand on the "

@@ -20,6 +20,7 @@ __all__ = [
     "list_models",
     "no_collection",
     "no_vectors",
+    "other_weights",
     "owner_of",
     "read_manifest",
     "read_model",
@@ -96,6 +97,19 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
     if not keys:
         raise no_vectors(path)
     return shown if shown in keys else keys[-1]
+
+
+def other_weights(one: ModelDescription, other: ModelDescription) -> str:
+    """Return what is told of vectors by one model's name with other weights; empty if that is not so."""
+    if one["model"] != other["model"] or one["weights_sha256"] == other["weights_sha256"]:
+        return ""
+    first, second = (_weights(each) for each in (one, other))
+    return f"{one['model']} has other weights in each ({first}; {second}): their vectors cannot be compared"
+
+
+def _weights(model: ModelDescription) -> str:
+    commit = f"commit {str(model['revision'])[:12]}, " if model.get("revision") else ""
+    return f"{commit}SHA-256 {str(model['weights_sha256'])[:12]}"
 
 
 def no_vectors(path: Path) -> CollectionError:
