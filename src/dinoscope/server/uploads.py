@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
 from dinoscope.errors import ImageError
-from dinoscope.sources.decode import identify
+from dinoscope.sources.pixels.formats import identify
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -9,14 +9,15 @@ import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
+from PIL import Image, JpegImagePlugin
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, UnreadableError
+from dinoscope.sources.pixels.formats import check_scans, held_whole, identify
 
 __all__ = [
     "MAX_PIXELS",
@@ -25,7 +26,6 @@ __all__ = [
     "Query",
     "ReducedImage",
     "check_images",
-    "identify",
     "read_image",
     "read_reduced",
     "thumbnail",
@@ -38,12 +38,10 @@ MAX_PIXELS = 100_000_000
 WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
 _LARGE_PIXELS = 20_000_000
 _THUMBNAIL = 128
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 _T = Image.Transpose
 _UPRIGHT = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.FLIP_TOP_BOTTOM)
 _TURNED = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
 _TURNS = dict(enumerate(_UPRIGHT + _TURNED, start=2))  # what undoes each EXIF orientation
-Image.preinit()  # registers JPEG, PNG, GIF and BMP
 _large_image = threading.Lock()  # one huge image at a time, however many threads decode
 
 
@@ -180,35 +178,17 @@ def _image_error(error: Exception) -> ImageError:
     return ImageError(f"damaged: {reason}")
 
 
-def identify(file: IO[bytes]) -> Image.Image:
-    """Read a header: size and format, no pixels.
-
-    `Image.open` would do, but warns of large images, by filters that all threads share.
-
-    Raises:
-        ImageError: If it is no image of a kind that dinoscope reads.
-    """
-    prefix = file.read(16)
-    if not prefix:
-        raise ImageError("is empty")
-    for name in _FORMATS:
-        factory, accept = Image.OPEN[name]
-        if accept is not None and accept(prefix) is True:
-            file.seek(0)
-            return factory(file, "")
-    raise ImageError("is not a JPEG, PNG, GIF, WebP, BMP or TIFF image")
-
-
 def _decode(image: Image.Image, least: tuple[int, int] | None = None) -> ReducedImage:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise ImageError(f"has {width} x {height} pixels, expected at most {MAX_PIXELS // 1_000_000} million")
     if width * height == 0:
         raise ImageError("has no pixels")
+    if whole := held_whole(image):
+        check_scans(image, MAX_PIXELS)
     if least and isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce(image, least)
-    # the coefficients of a progressive JPEG are held whole, at whatever size it is decoded
-    held = width * height if image.info.get("progressive") else image.width * image.height
+    held = width * height if whole else image.width * image.height
     with _large_image if held > _LARGE_PIXELS else nullcontext():
         image.load()
         turn = _turn(image)
