@@ -210,6 +210,17 @@ def test_bool_arrays_and_alpha():
         (stack(np.float64), r"must lie in 0\.\.1, got 0\.\.255"),
         (np.full((1, 2, 2), np.nan), r"must lie in 0\.\.1, got nan"),
         (stack(np.int64), "pixels must be uint8, uint16, bool or floats in 0..1, got int64"),
+    ],
+)
+def test_values_are_never_guessed_of_one_image(images, reason):
+    with pytest.raises(ImageError, match=reason):
+        ArraySource(images).load(0)
+
+
+@pytest.mark.parametrize(
+    ("images", "reason"),
+    [
+        (stack(np.complex64), "pixels must be whole numbers, bool or floats, got complex64"),
         (np.zeros((2, 3, 8, 8), np.uint8), r"got \(2, 3, 8, 8\); move the channels last"),
         (np.zeros((8, 8), np.uint8), r"must have shape \(N, H, W\).*, got \(8, 8\)"),
         (np.zeros((8, 8, 3), np.uint8), r"one image \(8, 8, 3\)\? pass images\[None\]"),
@@ -217,7 +228,7 @@ def test_bool_arrays_and_alpha():
         (np.zeros((2, 0, 8), np.uint8), "must have pixels"),
     ],
 )
-def test_arrays_are_never_guessed(images, reason):
+def test_arrays_that_are_no_images_are_refused(images, reason):
     with pytest.raises(InputError, match=reason):
         ArraySource(images)
 

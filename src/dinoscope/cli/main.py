@@ -34,6 +34,7 @@ from dinoscope.cli.options import (
     check_data_dir,
     check_output,
     open_collection,
+    parse_range,
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import Batches
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.decode import Decoding
 
 __all__ = ["app", "main"]
 
@@ -175,6 +177,14 @@ def embed(
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
     device: DeviceOption = "auto",
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW,HIGH",
+            help="What is black and what is white in pictures of more than 8 bits; else a sample of them says it.",
+        ),
+    ] = None,
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     as_json: JsonOption = False,
@@ -182,10 +192,12 @@ def embed(
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import print_json, say, summarise
+    from dinoscope.sources.decode import Decoding
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
+    decoding = Decoding(parse_range(value_range))
+    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers), decoding)
     summary = collection.embedded
     if summary is None:
         return
@@ -198,6 +210,7 @@ def embed(
                 "reused": summary.reused,
                 "removed": summary.removed,
                 "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
+                "range": summary.value_range and list(summary.value_range),
                 "seconds": round(summary.seconds, 3),
                 "model": summary.model,
                 "device": summary.device,
@@ -283,6 +296,7 @@ def _embed(
     settings: dict[str, Any],
     columns: dict[str, Any] | None = None,
     batches: Batches | None = None,
+    decoding: Decoding | None = None,
 ) -> Collection:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import embedding_progress, say
@@ -293,6 +307,7 @@ def _embed(
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
+    images.decoding = decoding or images.decoding
     check_data_dir(source, data_dir)
     if images.ignored:  # HEIC and raw photographs would vanish silently
         say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")

@@ -111,6 +111,9 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
 
 def summarise(summary: EmbedSummary) -> None:
     """Say what an embedding did, and name the files that could not be read."""
+    if summary.value_range is not None:
+        low, high = summary.value_range
+        say(f"pictures of more than 8 bits: {low:g} is black, {high:g} is white (--range chooses for a new collection)")
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,15 @@ from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
 from dinoscope.base.types import Columns
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
+from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.pixels.levels import ValueRange
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
-from dinoscope.storage.manifest import set_shown
+from dinoscope.storage.manifest import read_manifest, update_manifest
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
@@ -65,6 +67,7 @@ class EmbedSummary:
         model: Name of the model.
         device: What it ran on.
         precision: What its products were computed in.
+        value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
     """
 
     embedded: int
@@ -75,6 +78,7 @@ class EmbedSummary:
     model: str
     device: str = "cpu"
     precision: str = "fp32"
+    value_range: ValueRange | None = None
 
 
 @dataclass
@@ -163,7 +167,8 @@ def embed_source(
     is a random sample; a source whose ``random_access`` is False keeps its order.
 
     Args:
-        source: The images.
+        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; else the
+            collection says it, or for a new one a sample of its pictures.
         path: Folder of the collection; made if there is none.
         encoder: The model.
         on_progress: Called after every batch.
@@ -181,6 +186,7 @@ def embed_source(
     with locked(path, wait):
         remove_leftovers(path)
         rows, removed, changed = synchronise(path, source)
+        source.decoding = replace(source.decoding, value_range=settle_range(path, source))
         folder = path / "vectors" / encoder.key
         _describe_model(folder, encoder)
         known = _read_known(path, folder, rows)
@@ -199,13 +205,21 @@ def embed_source(
                 f"none of the {len(failures)} images in {source.name!r} could be read; "
                 f"the first, {first.id}: {first.reason}"
             )
-        set_shown(path, encoder.key)
+        update_manifest(path, vectors=encoder.key)
         if embedded or changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
-        embedded, reused, removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
+        embedded,
+        reused,
+        removed,
+        failures,
+        seconds,
+        encoder.model.name,
+        encoder.device,
+        encoder.precision,
+        source.decoding.value_range,
     )
 
 
@@ -337,6 +351,7 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer) -> None:
                 "transient": np.asarray([d.transient for d in each], bool),
                 "content": pa.array([d.content for d in each], pa.string()),
             },
+            {name: value for name, value in read_manifest(path).items() if name == "range"},
             group=_GROUP_ROWS,
         )
         buffer.details = []

@@ -21,7 +21,7 @@ from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.models.loading import load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
-from dinoscope.sources.decode import Picture, read_reduced
+from dinoscope.sources.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
 
@@ -53,6 +53,8 @@ class Encoder:
         key: Names the vectors it makes: two encoders of one key make the same vectors.
         weights_sha256: SHA-256 of the weights, for the record.
     """
+
+    decoding: Decoding = Decoding()  # of the collection whose pictures they are
 
     def __init__(
         self,
@@ -114,6 +116,7 @@ class Encoder:
         weights: str | None = None,
         device: str = "auto",
         threads: int | None = None,
+        decoding: Decoding | None = None,
     ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
 
@@ -122,6 +125,7 @@ class Encoder:
             weights: Path of the weights, where they are neither bundled nor on the hub.
             device: See ``__init__``.
             threads: See ``__init__``.
+            decoding: How the collection's pictures were decoded; new ones are decoded so, too.
 
         Raises:
             ModelError: If these are other weights than the ones that made the vectors, or prepare images otherwise.
@@ -140,6 +144,7 @@ class Encoder:
             device=device,
             threads=threads,
         )
+        encoder.decoding = decoding or encoder.decoding
         if encoder.weights_sha256 != description["weights_sha256"]:
             raise ModelError(
                 f"these weights of {name!r} are not the ones that made the vectors (SHA-256 "
@@ -201,7 +206,7 @@ class Encoder:
         Raises:
             ImageError, InputError: See ``read_image``.
         """
-        found = read_reduced(image, self.preprocessing.least(self.resolution))
+        found = read_reduced(image, self.preprocessing.least(self.resolution), self.decoding)
         return self.preprocess(found.pixels, found.size)
 
     def encode(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:

@@ -143,7 +143,9 @@ class Workspace:
             known = self._encoders.get(data.key)
             if known is None:
                 try:
-                    known = Encoder.from_description(data.collection.model, weights=self._weights)
+                    known = Encoder.from_description(
+                        data.collection.model, weights=self._weights, decoding=data.collection.decoding
+                    )
                 except DinoscopeError as error:
                     _log.warning("search by image: %s", error)
                     known = error

@@ -63,7 +63,8 @@ def check_scans(image: Image.Image, most_pixels: int) -> None:
     Raises:
         ImageError: It has too many scans for its size.
     """
-    assert isinstance(image, JpegImagePlugin.JpegImageFile) and image.fp is not None
+    assert isinstance(image, JpegImagePlugin.JpegImageFile)
+    assert image.fp is not None
     most = _SCANS * most_pixels // max(image.width * image.height, 1)
     scans = _count(image.fp, _START_OF_SCAN)
     if scans > most:
