@@ -67,6 +67,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
         "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
         "splits": dict(Counter(split for split in opened.splits if split is not None)),
         "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
+        "left_out": opened.left_out,
         "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in opened.failures],
         "megabytes": round(_bytes(opened.path) / 1e6, 1),
     }
@@ -74,6 +75,8 @@ def _facts(opened: Collection) -> dict[str, Any]:
 
 def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
     """Return the lines of the table: what is as always is left out."""
+    from dinoscope.sources.names import describe_endings
+
     told = ("source", "images", "model", "models", "vector", "resolution", "labels", "splits", "results")
     texts = {name: str(facts[name]) for name in (*told, "failures", "megabytes")}
     texts["images"] = f"{facts['images']:,}"
@@ -81,6 +84,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
         texts["range"] = "{:g} is black, {:g} is white in pictures of more than 8 bits".format(*facts["range"])
     elif not facts["range_stored"]:
         texts["range"] = "none stored: pictures of more than 8 bits go from 0 to 65535, floats from 0 to 1"
+    if facts["left_out"]:
+        texts["left out"] = describe_endings(Counter(facts["left_out"]))
     if facts["missing"]:
         rest = "a process is at it" if facts["running"] else "'dinoscope embed' again embeds them"
         texts["images"] += f" ({facts['missing']:,} more are not embedded yet: {rest})"

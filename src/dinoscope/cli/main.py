@@ -185,6 +185,9 @@ def embed(
             help="What is black and what is white in pictures of more than 8 bits; else a sample of them says it.",
         ),
     ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(min=1, help="Of the largest picture that is decoded whole; most JPEGs are decoded at 1/8.")
+    ] = 100,
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     as_json: JsonOption = False,
@@ -196,7 +199,7 @@ def embed(
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    decoding = Decoding(parse_range(value_range))
+    decoding = Decoding(parse_range(value_range), round(max_megapixels * 1e6))
     collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers), decoding)
     summary = collection.embedded
     if summary is None:
@@ -210,6 +213,8 @@ def embed(
                 "reused": summary.reused,
                 "removed": summary.removed,
                 "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
+                "left_out": collection.left_out,
+                "notes": [{"row": n.row, "id": n.id, "note": n.reason} for n in summary.notes],
                 "range": summary.value_range and list(summary.value_range),
                 "seconds": round(summary.seconds, 3),
                 "model": summary.model,
@@ -303,14 +308,16 @@ def _embed(
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.names import describe_endings
     from dinoscope.sources.opening import open_source
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
     images.decoding = decoding or images.decoding
     check_data_dir(source, data_dir)
-    if images.ignored:  # HEIC and raw photographs would vanish silently
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
+    if images.ignored:  # raw photographs would vanish silently
+        endings = describe_endings(images.ignored_endings)
+        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images: {endings}")
     for note in images.notes:
         say(note)
     encoder = Encoder(model, say=say, **settings)

@@ -126,6 +126,10 @@ def summarise(summary: EmbedSummary) -> None:
         say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
         say(f"{counted(summary.removed)} no longer in the source, left out")
+    if summary.notes:
+        say(f"{counted(len(summary.notes))} could be read, though something is wrong with the files:")
+        for note in summary.notes:
+            say(f"  {note.id}: {note.reason}")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

@@ -68,6 +68,7 @@ class EmbedSummary:
         device: What it ran on.
         precision: What its products were computed in.
         value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
+        notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
     """
 
     embedded: int
@@ -79,6 +80,7 @@ class EmbedSummary:
     device: str = "cpu"
     precision: str = "fp32"
     value_range: ValueRange | None = None
+    notes: tuple[Failure, ...] = ()
 
 
 @dataclass
@@ -110,6 +112,7 @@ class _Known:
         seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
         embedded: Whether a row had its vector before this run (R,).
         errors: Reasons of rows that cannot be read, and whether another try may succeed.
+        notes: What is wrong with rows that this run could read all the same.
     """
 
     def __init__(self, rows: NDArray[np.int64]) -> None:
@@ -117,6 +120,7 @@ class _Known:
         count = int(self.rows[-1]) + 1 if len(rows) else 0
         self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
         self.errors: dict[int, tuple[str, bool]] = {}
+        self.notes: dict[int, str] = {}
 
     def index(self, row: int) -> int:
         """Return where the source has the image of a row."""
@@ -205,7 +209,7 @@ def embed_source(
                 f"none of the {len(failures)} images in {source.name!r} could be read; "
                 f"the first, {first.id}: {first.reason}"
             )
-        update_manifest(path, vectors=encoder.key)
+        update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
         if embedded or changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
@@ -220,6 +224,7 @@ def embed_source(
         encoder.device,
         encoder.precision,
         source.decoding.value_range,
+        tuple(Failure(row, source.items[known.index(row)].id, note) for row, note in sorted(known.notes.items())),
     )
 
 
@@ -319,6 +324,8 @@ def _embed_rows(
                     if known.is_news(each.row, each.error):
                         buffer.details.append(each)
                     known.note(each.row, each.error, each.transient)
+                    if each.note is not None:
+                        known.notes[each.row] = each.note
                 if rows:
                     buffer.rows += rows
                     buffer.vectors.append(vectors)
@@ -350,6 +357,7 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer) -> None:
                 "error": pa.array([d.error for d in each], pa.string()),
                 "transient": np.asarray([d.transient for d in each], bool),
                 "content": pa.array([d.content for d in each], pa.string()),
+                "note": pa.array([d.note for d in each], pa.string()),
             },
             {name: value for name, value in read_manifest(path).items() if name == "range"},
             group=_GROUP_ROWS,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import IO, TypeAlias
 
@@ -17,8 +15,10 @@ from PIL import Image, JpegImagePlugin
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, UnreadableError
-from dinoscope.sources.pixels.formats import check_scans, held_whole, identify
+from dinoscope.sources.pixels.formats import check_scans, held_whole, identify, mend_end
 from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images, is_deep, sample_values, to_uint8
+from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
+from dinoscope.sources.pixels.profiles import to_srgb
 
 __all__ = [
     "MAX_PIXELS",
@@ -38,13 +38,11 @@ Query: TypeAlias = int | Picture  # the row of an image, an image, or a vector
 Queries: TypeAlias = Query | Sequence[Query]
 MAX_PIXELS = 100_000_000
 WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
-_LARGE_PIXELS = 20_000_000
 _THUMBNAIL = 128
 _T = Image.Transpose
 _UPRIGHT = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.FLIP_TOP_BOTTOM)
 _TURNED = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
 _TURNS = dict(enumerate(_UPRIGHT + _TURNED, start=2))  # what undoes each EXIF orientation
-_large_image = threading.Lock()  # one huge image at a time, however many threads decode
 
 
 @dataclass(frozen=True)
@@ -54,9 +52,11 @@ class Decoding:
     Attributes:
         value_range: What is black and what is white in pictures of more than 8 bits; None: 0 and 65535, or 0 and 1 of
             floats, and no other values are accepted.
+        max_pixels: How many pixels may be decoded at once, at most. A JPEG that can be decoded at 1/8 has fewer.
     """
 
     value_range: ValueRange | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 _USUAL = Decoding()
@@ -70,11 +70,13 @@ class ReducedImage:
         pixels: (H, W, 3) RGB.
         size: Width and height of the original, upright.
         content: Digest of the file's bytes, where there is a file and it was read whole.
+        note: What is wrong with the file, though it could be read.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
     content: str | None = None
+    note: str | None = None
 
     @classmethod
     def whole(cls, pixels: NDArray[np.uint8]) -> ReducedImage:
@@ -83,16 +85,16 @@ class ReducedImage:
 
 
 def read_image(source: Picture, how: Decoding = _USUAL) -> NDArray[np.uint8]:
-    """Decode one image to (H, W, 3) RGB, perhaps read-only: first frame, upright, alpha on white, 16 bits scaled to 8.
+    """Decode one image to (H, W, 3) RGB, perhaps read-only: first frame, upright, sRGB, alpha on white, 16 bits as 8.
 
     Args:
-        source: A path, a file's bytes (JPEG, PNG, GIF, WebP, BMP or TIFF), a Pillow image, or an array as `ArraySource`
-            takes them, without N.
+        source: A path, a file's bytes (JPEG, PNG, GIF, WebP, AVIF, BMP or TIFF; HEIC with `dinoscope[heic]`), a Pillow
+            image, or an array as `ArraySource` takes them, without N.
         how: What the collection says that the image is for, such as the range of its values.
 
     Raises:
         UnreadableError: The file cannot be read.
-        ImageError: The image is damaged, cut short, too large (`MAX_PIXELS`) or no image.
+        ImageError: The image is damaged, cut short, too large (`Decoding.max_pixels`) or no image.
         InputError: `source` is of another type.
     """
     return read_reduced(source, how=how).pixels
@@ -171,9 +173,11 @@ def _read(source: Picture, least: tuple[int, int] | None, how: Decoding) -> Redu
     if isinstance(source, bytes):
         return replace(_decode(identify(io.BytesIO(source)), how, least), content=digest_bytes(source))
     with _open_regular(source) as file:
-        if os.fstat(file.fileno()).st_size <= WHOLE_BYTES:
-            return _read(file.read(), least, how)
-        return _decode(identify(file), how, least)
+        size = os.fstat(file.fileno()).st_size
+        with decoders.alone(size > LARGE_BYTES):
+            if size <= WHOLE_BYTES:
+                return _read(file.read(), least, how)
+            return _decode(identify(file), how, least)
 
 
 def _open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
@@ -187,7 +191,7 @@ def _image_error(error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.errno is not None:
         return UnreadableError(f"cannot be read: {error.strerror}")
     if isinstance(error, MemoryError):
-        return ImageError("needs more memory than there is")
+        return UnreadableError("needs more memory than there was: the next run tries it again")
     if isinstance(error, InputError):
         return ImageError(str(error))
     reason = (str(error) or type(error).__name__).splitlines()[0][:120]
@@ -199,32 +203,52 @@ def _image_error(error: Exception) -> ImageError:
 def _deep_values(image: Image.Image) -> DeepValues | None:
     if not is_deep(image):
         return None
-    _check_size(image)
-    return sample_values(np.asarray(image)), image.mode != "F"
+    _check_size(image.size, image.width * image.height, _USUAL)
+    with decoders.take(image.width * image.height):
+        return sample_values(np.asarray(image)), image.mode != "F"
 
 
-def _check_size(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"has {width} x {height} pixels, expected at most {MAX_PIXELS // 1_000_000} million")
+def _check_size(size: tuple[int, int], held: int, how: Decoding) -> None:
+    """Refuse an image of which more pixels would be held at once than may be."""
+    width, height = size
+    if held > how.max_pixels:
+        raise UnreadableError(
+            f"has {width} x {height} pixels, expected at most {how.max_pixels / 1e6:g} million (--max-megapixels)"
+        )
     if width * height == 0:
         raise ImageError("has no pixels")
 
 
 def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = None) -> ReducedImage:
-    _check_size(image)
     width, height = image.size
-    if whole := held_whole(image):
-        check_scans(image, MAX_PIXELS)
+    check_scans(image, how.max_pixels)
+    whole = held_whole(image)
     if least and isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce(image, least)
+    # the coefficients of a progressive JPEG are held whole, at whatever size it is decoded
     held = width * height if whole else image.width * image.height
-    with _large_image if held > _LARGE_PIXELS else nullcontext():
-        image.load()
+    _check_size((width, height), held, how)
+    with decoders.take(held):
+        image, note = _load(image)
         turn = _turn(image)
         image = _as_rgb(image, how)
         pixels = np.asarray(image if turn is None else image.transpose(turn))
-    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height))
+    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height), note=note)
+
+
+def _load(image: Image.Image) -> tuple[Image.Image, str | None]:
+    """Decode an image, also a JPEG that only lacks the mark of its end; return what is wrong with it, too."""
+    try:
+        image.load()
+    except OSError:
+        draft, whole = image.size, mend_end(image)
+        if whole is None:
+            raise
+        mended = JpegImagePlugin.JpegImageFile(whole, "")
+        mended.draft(None, draft)
+        mended.load()
+        return mended, "its last bytes are missing; the picture is whole"
+    return image, None
 
 
 def _reduce(image: JpegImagePlugin.JpegImageFile, least: tuple[int, int]) -> None:
@@ -249,10 +273,15 @@ def _as_rgb(image: Image.Image, how: Decoding) -> Image.Image:
         if isinstance(clear := image.info.get("transparency"), int):  # of a 16-bit PNG: one grey that is none
             levels[greys == clear] = 255
         image = Image.fromarray(levels)
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
+        picture = to_srgb(image.convert("RGBA"), profile)
         image = Image.new("RGB", picture.size, "white")
         image.paste(picture, mask=picture)
+        return image
+    if image.mode not in ("L", "LA", "1", "CMYK"):  # greys mean the same in all profiles, or nearly so
+        image = image if image.mode == "RGB" else image.convert("RGB")
+    image = to_srgb(image, profile)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -20,7 +20,7 @@ __all__ = ["find_range"]
 _CONSIDERED = 4096  # names
 _LOOKED_AT = 256  # pictures of which the header is read
 _DECODED = 64  # of them
-_ALWAYS_8_BITS = (".jpg", ".jpeg", ".webp", ".gif", ".bmp")
+_MAY_BE_DEEP = ("", ".png", ".tif", ".tiff")  # and an item without an ending may be anything
 _AHEAD = 8
 _SEED = 7
 
@@ -34,7 +34,7 @@ def find_range(source: ImageSource) -> ValueRange | None:
     rows: Sequence[int] = range(min(count, _CONSIDERED))
     if source.random_access:  # else all before the last one would be read
         rows = np.sort(np.random.default_rng(_SEED).permutation(count)[:_CONSIDERED]).tolist()
-    candidates = [at for at in rows if ending_of(source.items[at].id) not in _ALWAYS_8_BITS]
+    candidates = [at for at in rows if ending_of(source.items[at].id) in _MAY_BE_DEEP]
     if len(candidates) > _LOOKED_AT:
         candidates = candidates[:: len(candidates) // _LOOKED_AT][:_LOOKED_AT]
     found: list[DeepValues] = []

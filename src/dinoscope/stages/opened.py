@@ -46,6 +46,7 @@ class OpenedCollection:
         splits: Splits (N,) such as "train", None where an image has none.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
+        left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
         decoding: How its pictures were decoded, and new ones that are compared with them are.
         embedded: What the embedding did, of a collection that was opened by one; None otherwise.
     """
@@ -67,6 +68,7 @@ class OpenedCollection:
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
         self.decoding = Decoding(stored_range(self.path))
+        self.left_out: dict[str, int] = manifest.get("left_out", {})
         self.key = choose_model(self.path, manifest.get("vectors"), model)
         self.model = read_model(self.path, self.key)
         self.embedded: EmbedSummary | None = None
