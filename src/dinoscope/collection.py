@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -83,6 +84,7 @@ class Collection(OpenedCollection):
         limit: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         batches: Batches = finish_batches,
+        value_range: tuple[float, float] | None = None,
     ) -> Collection:
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
@@ -95,6 +97,8 @@ class Collection(OpenedCollection):
             limit: Take a random sample of so many images.
             on_progress: Called after every batch.
             batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
+            value_range: What is black and what is white in pictures of more than 8 bits; by default what the collection
+                has, or what a sample of its pictures shows.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
@@ -102,8 +106,11 @@ class Collection(OpenedCollection):
         """
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
+        from dinoscope.sources.pixels.levels import check_range
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
+        if value_range is not None:
+            opened.decoding = replace(opened.decoding, value_range=check_range(value_range))
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(opened, Path(path), encoder, on_progress=on_progress, batches=batches)
         collection = cls(path, encoder.key)

@@ -19,11 +19,18 @@ class SourceDescription(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What ``collection.json`` says; ``vectors`` is the key of those that are shown."""
+    """What ``collection.json`` says.
+
+    ``vectors`` is the key of those that are shown. ``range`` is what is black and what is white in pictures of more
+    than 8 bits; None where there were none, and missing where each type had its own. ``left_out`` says how many files
+    of the source were passed over, by how their names end.
+    """
 
     format: int
     source: SourceDescription
     vectors: NotRequired[str]
+    range: NotRequired[list[float] | None]
+    left_out: NotRequired[dict[str, int]]
 
 
 class ModelDescription(TypedDict):

@@ -36,6 +36,7 @@ from dinoscope.cli.options import (
     check_output,
     open_collection,
     output_option,
+    parse_range,
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from dinoscope.embedding.batches import Batches
     from dinoscope.models.catalogue import Model
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.decode import Decoding
 
 __all__ = ["app", "main"]
 
@@ -179,6 +181,17 @@ def embed(
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
     device: DeviceOption = "auto",
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW,HIGH",
+            help="What is black and what is white in pictures of more than 8 bits; else a sample of them says it.",
+        ),
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(min=1, help="Of the largest picture that is decoded whole; most JPEGs are decoded at 1/8.")
+    ] = 100,
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     as_json: JsonOption = False,
@@ -187,11 +200,13 @@ def embed(
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import print_json, say, summarise
     from dinoscope.models.catalogue import get_model
+    from dinoscope.sources.decode import Decoding
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
     chosen = get_model(model, revision)
-    collection = _embed(source, output, chosen, limit, data_dir, settings, columns, _batches(on, workers))
+    decoding = Decoding(parse_range(value_range), round(max_megapixels * 1e6))
+    collection = _embed(source, output, chosen, limit, data_dir, settings, columns, _batches(on, workers), decoding)
     summary = collection.embedded
     if summary is None:
         return
@@ -204,6 +219,9 @@ def embed(
                 "reused": summary.reused,
                 "removed": summary.removed,
                 "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
+                "left_out": collection.left_out,
+                "notes": [{"row": n.row, "id": n.id, "note": n.reason} for n in summary.notes],
+                "range": summary.value_range and list(summary.value_range),
                 "seconds": round(summary.seconds, 3),
                 "model": summary.model,
                 "device": summary.device,
@@ -287,19 +305,23 @@ def _embed(
     settings: dict[str, Any],
     columns: dict[str, Any] | None = None,
     batches: Batches | None = None,
+    decoding: Decoding | None = None,
 ) -> Collection:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import embedding_progress, say
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.names import describe_endings
     from dinoscope.sources.opening import open_source
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
+    images.decoding = decoding or images.decoding
     check_data_dir(source, data_dir)
-    if images.ignored:  # HEIC and raw photographs would vanish silently
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
+    if images.ignored:  # raw photographs would vanish silently
+        endings = describe_endings(images.ignored_endings)
+        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images: {endings}")
     for note in images.notes:
         say(note)
     encoder = Encoder(model, say=say, **settings)

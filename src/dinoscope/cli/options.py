@@ -29,6 +29,7 @@ __all__ = [
     "open_collection",
     "output_option",
     "output_suffix",
+    "parse_range",
     "say_missing",
     "spare_collections",
 ]
@@ -98,6 +99,23 @@ def say_missing(path: Path, opened: Collection | PartedVectors) -> None:
     rest = "an embedding that runs now adds the rest" if at_it else "'dinoscope embed' again embeds the rest"
     of = f" of {opened.key}" if len(list_models(path)) > 1 else ""
     say(f"{len(opened):,} of {counted(len(opened) + missing)} have vectors{of}; {rest}")
+
+
+def parse_range(text: str | None) -> tuple[float, float] | None:
+    """Return the two numbers of ``--range``.
+
+    Raises:
+        InputError: They are no range.
+    """
+    from dinoscope.sources.pixels.levels import check_range
+
+    if text is None:
+        return None
+    try:
+        numbers = [float(each) for each in text.split(",")]
+    except ValueError:
+        raise InputError(f"--range must be two numbers, black before white, such as 0,4095; got {text!r}") from None
+    return check_range(numbers)
 
 
 def check_cluster(on: str | None, workers: int | None) -> None:

@@ -115,6 +115,9 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
 
 def summarise(summary: EmbedSummary) -> None:
     """Say what an embedding did, and name the files that could not be read."""
+    if summary.value_range is not None:
+        low, high = summary.value_range
+        say(f"pictures of more than 8 bits: {low:g} is black, {high:g} is white (--range chooses for a new collection)")
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
@@ -127,6 +130,10 @@ def summarise(summary: EmbedSummary) -> None:
         say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
         say(f"{counted(summary.removed)} no longer in the source, left out")
+    if summary.notes:
+        say(f"{counted(len(summary.notes))} could be read, though something is wrong with the files:")
+        for note in summary.notes:
+            say(f"  {note.id}: {note.reason}")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

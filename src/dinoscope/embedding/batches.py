@@ -42,6 +42,7 @@ class Decoded:
     error: str | None = None
     transient: bool = False
     content: str | None = None
+    note: str | None = None
 
 
 class Finished(NamedTuple):
@@ -107,6 +108,6 @@ def _decoded(source: ImageSource, encoder: ImageEncoder, job: Job) -> Decoded:
         image = source.load_reduced(job.source_index, encoder.preprocessing.least(encoder.resolution))
         small = None if job.has_details else thumbnail(image.pixels)
         pixels = encoder.preprocess(image.pixels, image.size)
-        return Decoded(job.row, pixels, *image.size, small, content=image.content)
+        return Decoded(job.row, pixels, *image.size, small, content=image.content, note=image.note)
     except ImageError as error:
         return Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

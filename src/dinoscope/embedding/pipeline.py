@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,15 @@ from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
 from dinoscope.base.types import Columns
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
+from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import Synchronised, check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.pixels.levels import ValueRange
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
-from dinoscope.storage.manifest import list_models, other_weights, read_model, set_shown
+from dinoscope.storage.manifest import list_models, other_weights, read_manifest, read_model, update_manifest
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
@@ -65,6 +67,8 @@ class EmbedSummary:
         model: Name of the model.
         device: What it ran on.
         precision: What its products were computed in.
+        value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
+        notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
     """
 
     embedded: int
@@ -75,6 +79,8 @@ class EmbedSummary:
     model: str
     device: str = "cpu"
     precision: str = "fp32"
+    value_range: ValueRange | None = None
+    notes: tuple[Failure, ...] = ()
 
 
 @dataclass
@@ -107,6 +113,7 @@ class _Known:
         seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
         embedded: Whether a row had its vector before this run (R,).
         errors: Reasons of rows that cannot be read, and whether another try may succeed.
+        notes: What is wrong with rows that this run could read all the same.
     """
 
     def __init__(self, rows: NDArray[np.int64], generations: NDArray[np.int64]) -> None:
@@ -115,6 +122,7 @@ class _Known:
         count = int(self.rows[-1]) + 1 if len(rows) else 0
         self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
         self.errors: dict[int, tuple[str, bool]] = {}
+        self.notes: dict[int, str] = {}
 
     def index(self, row: int) -> int:
         """Return where the source has the image of a row."""
@@ -165,7 +173,8 @@ def embed_source(
     is a random sample; a source whose ``random_access`` is False keeps its order.
 
     Args:
-        source: The images.
+        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; else the
+            collection says it, or for a new one a sample of its pictures.
         path: Folder of the collection; made if there is none.
         encoder: The model.
         on_progress: Called after every batch.
@@ -183,6 +192,7 @@ def embed_source(
     with locked(path, wait):
         remove_leftovers(path)
         table = synchronise(path, source)
+        source.decoding = replace(source.decoding, value_range=settle_range(path, source))
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
         known = _read_known(path, folder, table)
@@ -201,13 +211,22 @@ def embed_source(
                 f"none of the {len(failures)} images in {source.name!r} could be read; "
                 f"the first, {first.id}: {first.reason}"
             )
-        set_shown(path, encoder.key)
+        update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
         if embedded or table.changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
-        embedded, reused, table.removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
+        embedded,
+        reused,
+        table.removed,
+        failures,
+        seconds,
+        encoder.model.name,
+        encoder.device,
+        encoder.precision,
+        source.decoding.value_range,
+        tuple(Failure(row, source.items[known.index(row)].id, note) for row, note in sorted(known.notes.items())),
     )
 
 
@@ -312,6 +331,8 @@ def _embed_rows(
                     if known.is_news(each.row, each.error):
                         buffer.details.append(each)
                     known.note(each.row, each.error, each.transient)
+                    if each.note is not None:
+                        known.notes[each.row] = each.note
                 if rows:
                     buffer.rows += rows
                     buffer.vectors.append(vectors)
@@ -345,7 +366,9 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDAr
                 "error": pa.array([d.error for d in each], pa.string()),
                 "transient": np.asarray([d.transient for d in each], bool),
                 "content": pa.array([d.content for d in each], pa.string()),
+                "note": pa.array([d.note for d in each], pa.string()),
             },
+            {name: value for name, value in read_manifest(path).items() if name == "range"},
             group=_GROUP_ROWS,
             within=path,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -133,8 +134,17 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
         pass
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
-    described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}}
+    described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}, **_said_in_parts(path)}
     write_json(file, described, checked=True, within=path)
+
+
+def _said_in_parts(path: Path) -> dict[str, Any]:
+    """Return what the parts of details repeat of a manifest that was lost: how their pictures were decoded."""
+    for part in list_parts(path / "details"):
+        with suppress(DamagedError):
+            meta = read_table(part, ["row"])[1]
+            return {"range": meta["range"]} if "range" in meta else {}
+    return {}
 
 
 def _set_aside_notes(path: Path) -> None:

@@ -16,6 +16,7 @@ from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
+    from dinoscope.sources.decode import Decoding
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
@@ -100,8 +101,8 @@ class Originals:
         self._source = source
         self._index = {(item.id, item.key): index for index, item in enumerate(source.items)}
 
-    def read(self, image_id: str, key: str) -> bytes | None:
-        """Return a picture with nothing but its pixels; None if the source has no such image.
+    def read(self, image_id: str, key: str, how: Decoding) -> bytes | None:
+        """Return a picture with nothing but its pixels, decoded as its collection's; None if there is no such image.
 
         Raises:
             ImageError: If it cannot be read any more.
@@ -109,6 +110,7 @@ class Originals:
         index = self._index.get((image_id, key))
         if index is None:
             return None
+        self._source.decoding = how
         picture = Image.fromarray(self._source.load_reduced(index, (1, _PICTURE)).pixels)
         picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         out = io.BytesIO()
@@ -127,7 +129,7 @@ def large_picture(collection: OpenedCollection, position: int, originals: Origin
     """
     if originals is not None:
         with suppress(ImageError):  # it was there when it was embedded; the thumbnail still is
-            found = originals.read(collection.ids[position], collection.content_keys[position])
+            found = originals.read(collection.ids[position], collection.content_keys[position], collection.decoding)
             if found is not None:
                 return found
     return collection.thumbnails([position])[0]

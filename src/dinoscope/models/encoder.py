@@ -21,7 +21,7 @@ from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
 from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
-from dinoscope.sources.decode import Picture, read_reduced
+from dinoscope.sources.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
 
@@ -55,6 +55,8 @@ class Encoder:
         key: Names the vectors it makes: two encoders of one key make the same vectors.
         weights_sha256: SHA-256 of the weights, for the record.
     """
+
+    decoding: Decoding = Decoding()  # of the collection whose pictures they are
 
     def __init__(
         self,
@@ -124,6 +126,7 @@ class Encoder:
         device: str = "auto",
         threads: int | None = None,
         fetch: bool = False,
+        decoding: Decoding | None = None,
     ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
 
@@ -135,6 +138,7 @@ class Encoder:
             device: See ``__init__``.
             threads: See ``__init__``.
             fetch: Download weights that are not on this machine: for a model that a person named.
+            decoding: How the collection's pictures were decoded; new ones are decoded so, too.
 
         Raises:
             DownloadError: If the weights are not on this machine.
@@ -156,6 +160,7 @@ class Encoder:
             fetch=fetch,
             sha256=str(description["weights_sha256"]),
         )
+        encoder.decoding = decoding or encoder.decoding
         made, found = description.get("preprocessing"), encoder.preprocessing.key
         if made not in (None, found):  # what stands beside the weights decides
             raise ModelError(
@@ -228,7 +233,7 @@ class Encoder:
         Raises:
             ImageError, InputError: See ``read_image``.
         """
-        found = read_reduced(image, self.preprocessing.least(self.resolution))
+        found = read_reduced(image, self.preprocessing.least(self.resolution), self.decoding)
         return self.preprocess(found.pixels, found.size)
 
     def encode(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:

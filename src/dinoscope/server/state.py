@@ -142,7 +142,9 @@ class Workspace:
         with self._loading:
             if data.key not in self._encoders:
                 try:
-                    self._encoders[data.key] = Encoder.from_description(data.collection.model, weights=self._weights)
+                    self._encoders[data.key] = Encoder.from_description(
+                        data.collection.model, weights=self._weights, decoding=data.collection.decoding
+                    )
                 except DownloadError as error:  # not remembered: the weights may be fetched meanwhile
                     raise ModelError(f"search by image is not possible yet: {error}") from None
                 except DinoscopeError as error:

@@ -7,15 +7,11 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.archive_index import Member, read_index
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage, read_reduced
+from dinoscope.sources.base import PictureSource
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import describe_endings, ending_of, has_split_folders, place_in_folders, split_in_name
@@ -27,7 +23,7 @@ _NUMBERS = (("offset", "Q"), ("stored", "Q"), ("size", "Q"), ("method", "i"), ("
 _LOCAL_HEADER = 30  # bytes before the names in a zip file's header of one member
 
 
-class ArchiveSource(ImageSource):
+class ArchiveSource(PictureSource):
     """The images in one archive, or in several that belong together (WebDataset's shards), in the archives' order.
 
     Labels and splits come from the folders inside, as for `FolderSource`; in a tar also from the files beside an image
@@ -66,21 +62,6 @@ class ArchiveSource(ImageSource):
             raise SourceError(f"no images in {self.name!r} ({others})")
         self.notes = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Decode one member; see `ImageSource.load`."""
-        return read_reduced(self._read(index)).pixels
-
-    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one member, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
-        return read_reduced(self._read(index), least)
-
-    def content(self, index: int) -> str | None:
-        """Return the digest of one member's bytes; see `ImageSource.content`."""
-        try:
-            return digest_bytes(self._read(index))
-        except ImageError:
-            return None
-
     def _add(self, number: int, archive: str, listed: _Names) -> None:
         split = split_in_name(archive)
         for member in read_index(self._open(archive), archive):
@@ -107,8 +88,8 @@ class ArchiveSource(ImageSource):
                 self._columns[key] = array(column.typecode, (column[index] for index in kept))
             self._remarks["a member is there more than once; its last copy counts"] = len(dropped)
 
-    def _read(self, index: int) -> bytes:
-        """Return the bytes of one image file."""
+    def picture(self, index: int) -> bytes:
+        """Return the bytes of one member; see `ImageSource.picture`."""
         member = {key: column[index] for key, column in self._columns.items()}
         if (most := max(member["size"], member["stored"])) > MAX_BYTES:
             raise ImageError(f"has {most >> 20} MB, expected at most {MAX_BYTES >> 20}")

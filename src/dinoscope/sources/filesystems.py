@@ -11,10 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
-from dinoscope.sources.decode import WHOLE_BYTES, ReducedImage, read_reduced
 from dinoscope.sources.names import ending_of, sort_naturally
 
 if TYPE_CHECKING:
@@ -70,11 +68,12 @@ class Storage(Protocol):
     def stamps(self, names: Sequence[str]) -> Iterator[str]:
         """Yield size and time of each file, as a text that changes when it is written again; "" if it is gone."""
 
-    def load(self, name: str, least: tuple[int, int] | None) -> ReducedImage:
-        """Decode one file; see `dinoscope.sources.decode.read_reduced`."""
+    def picture(self, name: str) -> str | bytes:
+        """Return the path of a file of this machine, the bytes of any other.
 
-    def content(self, name: str) -> str | None:
-        """Return the digest of a file's bytes; None if it cannot be had cheaply."""
+        Raises:
+            ImageError: It cannot be read.
+        """
 
     def open(self, name: str) -> pa.NativeFile:
         """Open a file for reading anywhere (`read_at(nbytes, offset)`, from several threads) as pyarrow's NativeFile.
@@ -107,20 +106,9 @@ class LocalStorage:
             else:
                 yield f"{status.st_size} {status.st_mtime_ns}"
 
-    def load(self, name: str, least: tuple[int, int] | None) -> ReducedImage:
-        """See `Storage.load`."""
-        return read_reduced(os.path.join(self._root, name), least)
-
-    def content(self, name: str) -> str | None:
-        """See `Storage.content`."""
-        path = os.path.join(self._root, name)
-        try:
-            if os.path.isfile(path) and os.path.getsize(path) <= WHOLE_BYTES:
-                with open(path, "rb") as file:
-                    return digest_bytes(file.read())
-        except OSError:  # `load` will tell
-            pass
-        return None
+    def picture(self, name: str) -> str:
+        """See `Storage.picture`."""
+        return os.path.join(self._root, name)
 
     def open(self, name: str) -> pa.NativeFile:
         """See `Storage.open`."""
@@ -189,18 +177,8 @@ class RemoteStorage:
             for info in infos:
                 yield "" if info.size is None else f"{info.size} {info.mtime_ns or 0}"
 
-    def load(self, name: str, least: tuple[int, int] | None) -> ReducedImage:
-        """See `Storage.load`."""
-        return read_reduced(self._read(name), least)
-
-    def content(self, name: str) -> str | None:
-        """See `Storage.content`."""
-        try:
-            return digest_bytes(self._read(name))
-        except ImageError:
-            return None
-
-    def _read(self, name: str) -> bytes:
+    def picture(self, name: str) -> bytes:
+        """See `Storage.picture`."""
         try:
             with self._system.open_input_file(f"{self._root}/{name}") as file:
                 if file.size() > MAX_BYTES:

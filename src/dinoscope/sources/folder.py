@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import SourceError
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage
+from dinoscope.sources.base import PictureSource
+from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import Listing, LocalStorage, Storage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import SUFFIXES, describe_endings, has_split_folders, place_in_folders
@@ -20,7 +17,7 @@ from dinoscope.sources.names import SUFFIXES, describe_endings, has_split_folder
 __all__ = ["FolderSource"]
 
 
-class FolderSource(ImageSource):
+class FolderSource(PictureSource):
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
     Hidden files and folders, `__MACOSX`, `Thumbs.db` and dinoscope's own collections do not exist for it. Whatever has
@@ -45,20 +42,9 @@ class FolderSource(ImageSource):
         self.items = self._items = Items(_file_items(map(printable, names), stamps, has_splits))
         self._odd = {index: name for index, name in enumerate(names) if printable(name) != name}  # no UTF-8
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Decode one file; see `ImageSource.load`."""
-        return self._storage.load(self._path(index), None).pixels
-
-    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one file, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
-        return self._storage.load(self._path(index), least)
-
-    def content(self, index: int) -> str | None:
-        """Return the digest of one file's bytes; see `ImageSource.content`."""
-        return self._storage.content(self._path(index))
-
-    def _path(self, index: int) -> str:
-        return self._odd.get(index) or self._items.name(index)
+    def picture(self, index: int) -> Picture:
+        """Return the path of one file, or its bytes; see `ImageSource.picture`."""
+        return self._storage.picture(self._odd.get(index) or self._items.name(index))
 
 
 def _file_items(names: Iterable[str], stamps: Iterable[str], has_splits: bool) -> Iterator[Item]:

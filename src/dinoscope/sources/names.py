@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from dinoscope.base.text import printable
+from dinoscope.sources.pixels.formats import HEIC
 
 __all__ = [
     "SPLITS",
@@ -20,7 +21,9 @@ __all__ = [
     "split_in_name",
 ]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_READ_BY_PILLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
+_HEIC = (".heic", ".heif", ".hif")
+SUFFIXES = _READ_BY_PILLOW + (_HEIC if HEIC else ())
 SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 _ENDING_LETTERS = 12  # a longer one is a part of the name
 _ENDINGS = 5  # that are told
@@ -38,7 +41,9 @@ def describe_endings(endings: Counter[str]) -> str:
     ordered = sorted(endings.items(), key=lambda each: (-each[1], each[0]))
     told = [f"{count:,} {ending or 'without an ending'}" for ending, count in ordered[:_ENDINGS]]
     rest = sum(count for _, count in ordered[_ENDINGS:])
-    return ", ".join([*told, f"{rest:,} with other endings"] if rest else told)
+    text = ", ".join([*told, f"{rest:,} with other endings"] if rest else told)
+    missing = not HEIC and any(ending in endings for ending in _HEIC)
+    return f"{text}; pip install 'dinoscope[heic]' reads HEIC" if missing else text
 
 
 def sort_naturally(paths: list[str]) -> None:

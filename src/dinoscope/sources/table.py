@@ -12,13 +12,10 @@ from functools import partial
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, SourceError, UnreadableError
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage, read_reduced
+from dinoscope.sources.base import PictureSource
+from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import OpenFiles, Storage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import split_in_name
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["TableSource"]
 
 
-class TableSource(ImageSource):
+class TableSource(PictureSource):
     """The images of one table, or of several with the same columns, in the order of their rows.
 
     A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path relative
@@ -68,35 +65,15 @@ class TableSource(ImageSource):
         self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
         self._ends = list(accumulate(self._rows))
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Decode one image; see `ImageSource.load`."""
-        return self._load(index, None).pixels
-
-    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
-        return self._load(index, least)
-
-    def content(self, index: int) -> str | None:
-        """Return the digest of one image's bytes; see `ImageSource.content`."""
-        try:
-            held = self._picture(index)
-        except ImageError:
-            return None
-        return digest_bytes(held) if isinstance(held, bytes) else self._storage.content(held)
-
-    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
-        held = self._picture(index)
-        return read_reduced(held, least) if isinstance(held, bytes) else self._storage.load(held, least)
-
-    def _picture(self, index: int) -> bytes | str:
-        """Return the bytes of one image's file, or its path."""
+    def picture(self, index: int) -> Picture:
+        """Return the bytes of one image's file, or its path; see `ImageSource.picture`."""
         if self._chosen.form == "path":
-            return self._renamed.get(index) or self._items.name(index)
+            return self._storage.picture(self._renamed.get(index) or self._items.name(index))
         number = bisect_right(self._ends, index)
         value = self._value(self._files[number], index - ([0, *self._ends][number]))
         if isinstance(value, dict):
             if not value["bytes"] and value["path"]:
-                return _inside(self._files[number], value["path"])
+                return self._storage.picture(_inside(self._files[number], value["path"]))
             value = value["bytes"]
         if value is None:
             raise ImageError("is missing: the table has none in this row")

@@ -180,7 +180,7 @@ def _image_form(column: pa.ChunkedArray) -> str | None:
         return "struct" if fields >= {"bytes", "path"} and _is_binary(kind.field("bytes").type) else None
     first = [value for value in column.slice(0, _PREVIEW).to_pylist() if value]
     if _is_binary(kind):
-        return "bytes" if any(value.startswith(_MAGIC) for value in first) else None
+        return "bytes" if any(value.startswith(_MAGIC) or value[4:8] == b"ftyp" for value in first) else None
     if _is_text(kind) and any(str(value).lower().endswith(SUFFIXES) for value in first):
         return "path"
     return None

@@ -15,9 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, InputError
+from dinoscope.sources.decode import Decoding
 from dinoscope.stages.results import Results
 from dinoscope.storage.details import count_missing, stored_contents
-from dinoscope.storage.manifest import choose_model, is_gone, no_collection, no_vectors, read_manifest, read_model
+from dinoscope.storage.manifest import (
+    choose_model,
+    is_gone,
+    no_collection,
+    no_vectors,
+    read_manifest,
+    read_model,
+    stored_range,
+)
 from dinoscope.storage.parts import read_images, read_parts, read_rows
 from dinoscope.storage.result_files import label_state_of, state_of
 from dinoscope.storage.thumbnails import trusted_thumbnail
@@ -45,6 +54,8 @@ class OpenedCollection:
         splits: Splits (N,) such as "train", None where an image has none.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
+        left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
+        decoding: How its pictures were decoded, and new ones that are compared with them are.
         embedded: What the embedding did, of a collection that was opened by one; None otherwise.
     """
 
@@ -64,6 +75,8 @@ class OpenedCollection:
         manifest = read_manifest(self.path)
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
+        self.decoding = Decoding(stored_range(self.path))
+        self.left_out: dict[str, int] = manifest.get("left_out", {})
         self.key = choose_model(self.path, manifest.get("vectors"), model)
         self.model = read_model(self.path, self.key)
         self.embedded: EmbedSummary | None = None

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dinoscope.base.types import Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
@@ -24,7 +25,8 @@ __all__ = [
     "owner_of",
     "read_manifest",
     "read_model",
-    "set_shown",
+    "stored_range",
+    "update_manifest",
 ]
 
 FORMAT = 1
@@ -144,11 +146,17 @@ def owner_of(path: Path) -> Path | None:
     return None
 
 
-def set_shown(path: Path, key: str) -> None:
-    """Make the vectors of this key the ones that a collection shows."""
+def stored_range(path: Path) -> tuple[float, float] | None:
+    """Return what is black and what is white in pictures of more than 8 bits; None where no range is stored."""
+    held = read_manifest(path).get("range")
+    return None if held is None else (float(held[0]), float(held[1]))
+
+
+def update_manifest(path: Path, **said: Any) -> None:
+    """Bring what ``collection.json`` says up to date; a collection that says so already is not written."""
     manifest = read_manifest(path)
-    if manifest.get("vectors") != key:
-        write_json(path / "collection.json", {**manifest, "vectors": key}, checked=True, within=path)
+    if manifest != (changed := {**manifest, **said}):
+        write_json(path / "collection.json", changed, checked=True, within=path)
 
 
 def _is_foreign(path: Path) -> bool:
