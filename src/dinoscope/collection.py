@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
+from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.stages import (
     answers,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.decode import Picture, Queries, Query
+    from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
     from dinoscope.stages.answers import PairToAnswer
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
@@ -81,6 +83,7 @@ class Collection(OpenedCollection):
         labels: Sequence[str | None] | NDArray[np.generic] | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
+        folders: FolderRule | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         batches: Batches = finish_batches,
     ) -> Collection:
@@ -93,6 +96,8 @@ class Collection(OpenedCollection):
             labels: Labels (N,) of an array.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
+            folders: How the names of folders become labels and splits; by default as in the run before, and at first as
+                ``dinoscope.sources.folders.read_folders`` says.
             on_progress: Called after every batch.
             batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
 
@@ -103,7 +108,9 @@ class Collection(OpenedCollection):
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
 
-        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
+        if folders is None and isinstance(source, str | os.PathLike):
+            folders = stored_rule(Path(path))
+        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit, folders=folders)
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(opened, Path(path), encoder, on_progress=on_progress, batches=batches)
         collection = cls(path, encoder.key)

@@ -19,11 +19,16 @@ class SourceDescription(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What ``collection.json`` says; ``vectors`` is the key of those that are shown."""
+    """What ``collection.json`` says.
+
+    ``vectors`` is the key of those that are shown; ``folders`` says how the names of folders become labels and splits,
+    where a person chose.
+    """
 
     format: int
     source: SourceDescription
     vectors: NotRequired[str]
+    folders: NotRequired[JsonObject]
 
 
 class ModelDescription(TypedDict):

@@ -45,7 +45,7 @@ def info(
 
 
 def _facts(opened: Collection) -> dict[str, Any]:
-    from dinoscope.storage.manifest import list_models
+    from dinoscope.storage.manifest import list_models, read_manifest
     from dinoscope.storage.progress import read_progress
 
     running = read_progress(opened.path)
@@ -64,6 +64,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
         "devices": _devices(opened.path, opened.key),
         "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
         "splits": dict(Counter(split for split in opened.splits if split is not None)),
+        "folders": read_manifest(opened.path).get("folders"),
         "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
         "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in opened.failures],
         "megabytes": round(_bytes(opened.path) / 1e6, 1),
@@ -73,6 +74,8 @@ def _facts(opened: Collection) -> dict[str, Any]:
 def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
     """Return the lines of the table: what is as always is left out."""
     told = ("source", "images", "model", "models", "vector", "resolution", "labels", "splits", "results")
+    from dinoscope.sources.folders import FolderRule
+
     texts = {name: str(facts[name]) for name in (*told, "failures", "megabytes")}
     texts["images"] = f"{facts['images']:,}"
     if facts["missing"]:
@@ -86,6 +89,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
         pairs = list(facts[name].items())
         more = f", and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         texts[name] = (", ".join(f"{key} {count:,}" for key, count in pairs[:_SHOWN]) + more) or "none"
+    if facts["folders"]:
+        texts["folders"] = f"chosen: {FolderRule.from_json(facts['folders']).described}"
     texts["failures"] = "\n".join(f"{f['id']}: {f['reason']}" for f in facts["failures"]) or "none"
     return texts
 

@@ -19,6 +19,7 @@ from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
 from dinoscope.cli.explain import explain
 from dinoscope.cli.explore import explore
+from dinoscope.cli.folders import LabelsOption, RootOption, SplitsOption, chosen_rule, say_labels
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
@@ -164,6 +165,9 @@ def embed(
     split_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
     ] = None,
+    root: RootOption = None,
+    labels: LabelsOption = None,
+    splits: SplitsOption = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
     ] = None,
@@ -184,7 +188,8 @@ def embed(
     from dinoscope.cli.terminal import print_json, say, summarise
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
-    columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    columns["folders"] = chosen_rule(root, labels, splits, output)
     collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
     summary = collection.embedded
     if summary is None:
@@ -197,6 +202,7 @@ def embed(
                 "embedded": summary.embedded,
                 "reused": summary.reused,
                 "removed": summary.removed,
+                "relabelled": summary.relabelled,
                 "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
                 "seconds": round(summary.seconds, 3),
                 "model": summary.model,
@@ -305,6 +311,7 @@ def _embed(
             f"{encoder.reason}"
         )
     _say_if_in_vain(encoder, settings)
+    say_labels(images)
     try:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(

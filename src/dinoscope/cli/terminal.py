@@ -123,6 +123,8 @@ def summarise(summary: EmbedSummary) -> None:
         say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
         say(f"{counted(summary.removed)} no longer in the source, left out")
+    if summary.relabelled:
+        say(f"{counted(summary.relabelled)} have another label or split than before; their vectors are kept")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

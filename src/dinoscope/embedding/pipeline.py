@@ -28,7 +28,7 @@ from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
-from dinoscope.storage.manifest import set_shown
+from dinoscope.storage.manifest import set_folders, set_shown
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
@@ -65,6 +65,7 @@ class EmbedSummary:
         model: Name of the model.
         device: What it ran on.
         precision: What its products were computed in.
+        relabelled: Images that were there already and have another label or split than before.
     """
 
     embedded: int
@@ -75,6 +76,7 @@ class EmbedSummary:
     model: str
     device: str = "cpu"
     precision: str = "fp32"
+    relabelled: int = 0
 
 
 @dataclass
@@ -180,7 +182,9 @@ def embed_source(
     make_folder(path)
     with locked(path, wait):
         remove_leftovers(path)
-        rows, removed, changed = synchronise(path, source)
+        rows, removed, relabelled, changed = synchronise(path, source)
+        if source.folder_rule is not None:
+            set_folders(path, source.folder_rule.to_json())
         folder = path / "vectors" / encoder.key
         _describe_model(folder, encoder)
         known = _read_known(path, folder, rows)
@@ -204,9 +208,8 @@ def embed_source(
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
-    return EmbedSummary(
-        embedded, reused, removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
-    )
+    made_by = encoder.model.name, encoder.device, encoder.precision
+    return EmbedSummary(embedded, reused, removed, failures, seconds, *made_by, relabelled)
 
 
 def _remove_stale(path: Path) -> None:

@@ -12,6 +12,7 @@ from dinoscope.base.text import remark
 from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.folders import FolderRule
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -19,7 +20,7 @@ from dinoscope.storage.manifest import FORMAT, _backup, _is_foreign, read_manife
 from dinoscope.storage.progress import PROGRESS_FILE
 from dinoscope.storage.tables import check_table, read_table, write_table
 
-__all__ = ["check_folder", "synchronise"]
+__all__ = ["check_folder", "stored_rule", "synchronise"]
 
 _Table: TypeAlias = dict[str, list[Any]]  # images.parquet: numbers, texts, bits
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
@@ -41,15 +42,24 @@ def check_folder(path: Path, source: ImageSource) -> None:
         raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
-def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, bool]:
+def stored_rule(path: Path) -> FolderRule | None:
+    """Return what a collection keeps of how the names of folders become labels and splits; None without a choice."""
+    try:
+        held = read_manifest(path).get("folders")
+    except (FileNotFoundError, NotADirectoryError, DamagedError):
+        return None
+    return None if held is None else FolderRule.from_json(held)
+
+
+def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, int, bool]:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
     A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
     or only touched, and keeps its row.
 
     Returns:
-        The row of each image of the source (N,), how many rows are newly marked as removed, and whether anything of
-        the table changed.
+        The row of each image of the source (N,), how many rows are newly marked as removed, how many have another label
+        or split than before, and whether anything of the table changed.
 
     Raises:
         CollectionError: If the table and its copy are both lost.
@@ -59,7 +69,9 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     table = _read_images(path)
     rows = _known_rows(table, source)
     changed = _recognise(path, table, source, rows)
-    changed |= _assign(table, source, rows)
+    new = int(np.count_nonzero(rows < 0))
+    relabelled = _assign(table, source, rows)
+    changed |= bool(new or relabelled)
     gone = np.ones(len(table["row"]), bool)
     gone[rows] = False
     before = np.asarray(table["removed"], bool)
@@ -69,7 +81,7 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
         _write_images(path, table, source)
     elif not _backup(path).exists() or _backup(path).read_bytes() != (path / "images.parquet").read_bytes():
         _copy(path)  # a kill between the two, or a collection from before there was a copy
-    return rows, int(np.count_nonzero(gone & ~before)), changed
+    return rows, int(np.count_nonzero(gone & ~before)), relabelled, changed
 
 
 def _held_source(path: Path) -> SourceDescription | None:
@@ -150,20 +162,19 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
     return found
 
 
-def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool:
-    """Bring the table to the state of the source, with new rows for new images; return whether it changes."""
-    changed = False
+def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> int:
+    """Bring the table to the state of the source, with new rows for new images; return how many labels change."""
+    relabelled = 0
     for index, item in enumerate(source.items):
         row = int(rows[index])
         if row < 0:
             rows[index] = row = len(table["row"])
             for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
                 table[name].append(value)
-            changed = True
         elif (table["label"][row], table["split"][row]) != (item.label, item.split):
             table["label"][row], table["split"][row] = item.label, item.split
-            changed = True
-    return changed
+            relabelled += 1
+    return relabelled
 
 
 def _copy(path: Path) -> None:

@@ -17,8 +17,9 @@ from dinoscope.sources.archive_index import Member, read_index
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
+from dinoscope.sources.folders import BY_NAMES, FolderRule, read_folders, splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import describe_endings, ending_of, has_split_folders, place_in_folders, split_in_name
+from dinoscope.sources.names import describe_endings, ending_of
 
 __all__ = ["ArchiveSource"]
 
@@ -50,21 +51,22 @@ class ArchiveSource(ImageSource):
 
     kind = "archive"
 
-    def __init__(self, storage: Storage, archives: Sequence[str], *, named: bool) -> None:
+    def __init__(self, storage: Storage, archives: Sequence[str], *, named: bool, rule: FolderRule = BY_NAMES) -> None:
         self._archives, self.name = list(archives), printable(archives[0]) if named else storage.name
         self._open = OpenFiles(storage.open, _OPEN)
         self._columns = {key: array(code) for key, code in (("archive", "L"), *_NUMBERS)}
         self._ignored, self._remarks = Counter[str](), Counter[str]()
         self.ignored_endings = self._ignored
         listed = _Names(not named)
-        for number, archive in enumerate(self._archives):
-            self._add(number, archive, listed)
-        self.items = self._items = Items(listed.items())
+        for number, (archive, split) in enumerate(zip(self._archives, splits_of_files(self._archives), strict=True)):
+            self._add(number, archive, listed, split if rule.splits is None else None)
+        self.items = self._items = Items(listed.items(rule))
         self._drop_doubles()
         if not len(self._items):
             others = describe_endings(self.ignored_endings) or "nor other files"
             raise SourceError(f"no images in {self.name!r} ({others})")
-        self.notes = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
+        remarks = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
+        self.notes = [*remarks, *listed.notes]
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one member; see `ImageSource.load`."""
@@ -81,8 +83,7 @@ class ArchiveSource(ImageSource):
         except ImageError:
             return None
 
-    def _add(self, number: int, archive: str, listed: _Names) -> None:
-        split = split_in_name(archive)
+    def _add(self, number: int, archive: str, listed: _Names, split: str | None) -> None:
         for member in read_index(self._open(archive), archive):
             if member.image:
                 self._columns["archive"].append(number)
@@ -130,6 +131,7 @@ class _Names:
 
     def __init__(self, several: bool) -> None:
         self._several = several  # archives, whose names are then part of the ids
+        self.notes: list[str] = []
         self._names: list[str] = []
         self._archive_of: list[str] = []
         self._stamps = array("Q")  # digests of them
@@ -143,16 +145,17 @@ class _Names:
         self._labels.append(member.label)
         self._splits.append(split)
 
-    def items(self) -> Iterator[Item]:
+    def items(self, rule: FolderRule) -> Iterator[Item]:
         in_folders = list(map(self._in_folders, range(len(self._names)))) if self._several else self._names
-        has_splits = has_split_folders(in_folders)
+        folders = read_folders(in_folders, rule)
+        self.notes = folders.notes
         for index, path in enumerate(in_folders):
             id = f"{self._archive_of[index]}/{self._names[index]}" if self._several else path
-            label, split = place_in_folders(path, has_splits)
+            label, split = folders[path]
             yield Item(
                 id,
                 digest_bytes(id, f"{self._stamps[index]:016x}"),
-                self._labels[index] or label,
+                (self._labels[index] if rule.labels == "auto" else None) or label,
                 split or self._splits[index],
             )
 

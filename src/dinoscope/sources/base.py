@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.sources.decode import ReducedImage
+from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
 
 __all__ = ["ImageSource", "as_source"]
@@ -26,6 +27,7 @@ class ImageSource(ABC):
         random_access: Whether the order of loading is free; False keeps the source's order.
         ignored_endings: How many files were left out because of what their names end with, by that ending.
         notes: Sentences about the source that a person should read.
+        folder_rule: What a person wants of the names of folders; None: nothing was said, or it has no folders.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ImageSource(ABC):
     random_access: bool = True
     ignored_endings: Counter[str] = Counter()  # noqa: RUF012  replaced, never changed
     notes: Sequence[str] = ()
+    folder_rule: FolderRule | None = None
 
     @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:

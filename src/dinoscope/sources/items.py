@@ -6,6 +6,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +40,12 @@ class Items(Sequence[Item]):
             self._ends.append(len(self._names))
             self._keys.append(int(item.key, 16))
             for text, column in ((item.label, self._labels), (item.split, self._splits)):
-                if text not in codes:
-                    codes[text] = len(codes)
-                    self._texts.append(text)
+                if text is not None and text not in codes:
+                    same = normalize("NFC", text)  # as macOS writes a name, and as all else does: one label
+                    if same not in codes:
+                        codes[same] = len(self._texts)
+                        self._texts.append(same)
+                    codes[text] = codes[same]
                 column.append(codes[text])
 
     def __len__(self) -> int:

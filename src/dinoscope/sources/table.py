@@ -20,8 +20,8 @@ from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import OpenFiles, Storage
+from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import split_in_name
 from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
 from dinoscope.sources.table_files import CsvTable, ParquetTable, Table, open_table
 
@@ -112,12 +112,12 @@ class TableSource(ImageSource):
             raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
 
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
+        for table, stamp, split in zip(map(self._open, self._files), stamps, splits_of_files(self._files), strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
             self._rows.append(rows)
             labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
-            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
+            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split, rows)
             names = self._names(table, held, rows)
             marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
             for name, mark, label, split in zip(names, marks, labels, splits, strict=True):

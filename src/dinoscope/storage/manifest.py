@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dinoscope.base.types import Manifest, ModelDescription
+from dinoscope.base.types import JsonObject, Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -21,6 +21,7 @@ __all__ = [
     "no_vectors",
     "read_manifest",
     "read_model",
+    "set_folders",
     "set_shown",
 ]
 
@@ -116,6 +117,14 @@ def set_shown(path: Path, key: str) -> None:
     manifest = read_manifest(path)
     if manifest.get("vectors") != key:
         write_json(path / "collection.json", {**manifest, "vectors": key}, checked=True)
+
+
+def set_folders(path: Path, rule: JsonObject) -> None:
+    """Keep what a person wants of the names of folders, so that later embeddings do the same; {} is nothing."""
+    manifest = read_manifest(path)
+    if manifest.get("folders", {}) != rule:
+        held = {name: value for name, value in manifest.items() if name != "folders"}
+        write_json(path / "collection.json", held | ({"folders": rule} if rule else {}), checked=True)
 
 
 def _is_foreign(path: Path) -> bool:
