@@ -61,7 +61,9 @@ def test_what_stands_around_everything_is_no_label():
     assert given(["pets/cat/1.png", "pets/dog/2.png"]) == ["cat/-", "dog/-"]
     assert given(["cover.png", "pets/cat/1.png", "pets/dog/2.png"]) == ["-/-", "cat/-", "dog/-"]
     assert given(["photos/1.png", "photos/2.png"]) == ["-/-", "-/-"]
-    assert given(["1.png", "cat/2.png"]) == ["-/-", "cat/-"]  # not around everything
+    assert given(["1.png", "cat/2.png", "cat/indoors/3.png"]) == ["-/-", "cat/-", "cat/-"]  # not around everything
+    assert given(["cat/2.png", "cat/indoors/3.png"]) == ["-/-", "indoors/-"]
+    assert given(["a/b/c/1.png", "a/b/c/2.png"]) == ["-/-", "-/-"]
     assert given(["train/images/1.png", "valid/images/2.png"]) == ["-/train", "-/val"]
 
 

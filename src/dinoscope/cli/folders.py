@@ -74,6 +74,9 @@ def say_labels(images: ImageSource) -> None:
     if labels and without:
         parts.append(f"{counted(without)} without a label")
     parts.append(_listed((item.split for item in images.items if item.split is not None), "split"))
+    captions = sum(item.caption is not None for item in images.items)
+    if captions:
+        parts.append(counted(captions, "caption"))
     told = images.folder_rule.described if images.folder_rule is not None else ""
     if told:
         parts.append(f"as chosen: {told}")

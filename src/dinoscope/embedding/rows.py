@@ -24,6 +24,7 @@ __all__ = ["check_folder", "stored_rule", "synchronise"]
 
 _Table: TypeAlias = dict[str, list[Any]]  # images.parquet: numbers, texts, bits
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
+_OPTIONAL = ("caption",)  # stored where any image has one
 
 
 def check_folder(path: Path, source: ImageSource) -> None:
@@ -70,8 +71,8 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     rows = _known_rows(table, source)
     changed = _recognise(path, table, source, rows)
     new = int(np.count_nonzero(rows < 0))
-    relabelled = _assign(table, source, rows)
-    changed |= bool(new or relabelled)
+    relabelled, other = _assign(table, source, rows)
+    changed |= bool(new or relabelled or other)
     gone = np.ones(len(table["row"]), bool)
     gone[rows] = False
     before = np.asarray(table["removed"], bool)
@@ -162,19 +163,29 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
     return found
 
 
-def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> int:
-    """Bring the table to the state of the source, with new rows for new images; return how many labels change."""
-    relabelled = 0
+def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tuple[int, bool]:
+    """Bring the table to the state of the source, with new rows for new images.
+
+    Returns:
+        How many images have another label or split, and whether anything else is said of one.
+    """
+    relabelled, other = 0, False
     for index, item in enumerate(source.items):
         row = int(rows[index])
         if row < 0:
             rows[index] = row = len(table["row"])
             for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
                 table[name].append(value)
-        elif (table["label"][row], table["split"][row]) != (item.label, item.split):
+            for name in _OPTIONAL:
+                table[name].append(getattr(item, name, None))
+            continue
+        if (table["label"][row], table["split"][row]) != (item.label, item.split):
             table["label"][row], table["split"][row] = item.label, item.split
             relabelled += 1
-    return relabelled
+        for name in _OPTIONAL:
+            if table[name][row] != (said := getattr(item, name, None)):
+                table[name][row], other = said, True
+    return relabelled, other
 
 
 def _copy(path: Path) -> None:
@@ -186,6 +197,7 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
 
     columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
+    columns |= {name: pa.array(table[name], pa.string()) for name in _OPTIONAL if any(table[name])}
     meta = {"source": {"kind": source.kind, "name": source.name}}
     write_table(path / "images.parquet", columns, meta)
     _copy(path)
@@ -206,10 +218,13 @@ def _read_images(path: Path) -> _Table:
         if candidate != file:
             remark(f"{file} was {'damaged' if reasons else 'gone'} and is restored from its copy")
             write_bytes(file, candidate.read_bytes())
-        return {name: columns[name] for name in _COLUMNS}
+        nothing = [None] * len(columns["row"])
+        return {name: columns[name] for name in _COLUMNS} | {
+            name: columns.get(name, list(nothing)) for name in _OPTIONAL
+        }
     if reasons or any(path.glob("vectors/*/part-*.parquet")):
         raise CollectionError(
             f"{path} has lost its table of images and the copy ({'; '.join(reasons) or 'both are gone'}), and with it "
             "which vector belongs to which image: embed the images again into a new folder"
         )
-    return {name: [] for name in _COLUMNS}
+    return {name: [] for name in (*_COLUMNS, *_OPTIONAL)}

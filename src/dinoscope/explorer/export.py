@@ -118,6 +118,8 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     source = {"kind": collection.kind, "name": name}
     keys = [collection.content_keys[at] for at in positions]
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
+    if any(collection.captions[positions]):
+        texts["caption"] = collection.captions
     columns: dict[str, object] = {"row": rows, "removed": np.zeros(len(rows), bool), "key": pa.array(keys, pa.string())}
     columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
     write_table(folder / "images.parquet", columns, {"source": source})

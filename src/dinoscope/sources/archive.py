@@ -15,6 +15,7 @@ from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.archive_index import Member, read_index
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.captions import MOST_LETTERS, describe_captions, look_like_captions
 from dinoscope.sources.decode import ReducedImage, read_reduced
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
 from dinoscope.sources.folders import BY_NAMES, FolderRule, read_folders, splits_of_files
@@ -92,7 +93,7 @@ class ArchiveSource(ImageSource):
                 listed.add(archive, member, split)
             elif member.remark:
                 self._remarks[member.remark] += 1
-            elif member.label is None:  # else an image's label comes from it
+            elif not member.used:
                 self._ignored[ending_of(member.name)] += 1
 
     def _drop_doubles(self) -> None:
@@ -136,6 +137,7 @@ class _Names:
         self._archive_of: list[str] = []
         self._stamps = array("Q")  # digests of them
         self._labels: list[str | None] = []
+        self._texts: list[str | None] = []
         self._splits: list[str | None] = []
 
     def add(self, archive: str, member: Member, split: str | None) -> None:
@@ -143,12 +145,14 @@ class _Names:
         self._archive_of.append(archive)
         self._stamps.append(int(digest_bytes(member.stamp), 16))
         self._labels.append(member.label)
+        self._texts.append(member.text)
         self._splits.append(split)
 
     def items(self, rule: FolderRule) -> Iterator[Item]:
         in_folders = list(map(self._in_folders, range(len(self._names)))) if self._several else self._names
         folders = read_folders(in_folders, rule)
         self.notes = folders.notes
+        self._set_captions_apart(rule)
         for index, path in enumerate(in_folders):
             id = f"{self._archive_of[index]}/{self._names[index]}" if self._several else path
             label, split = folders[path]
@@ -157,7 +161,22 @@ class _Names:
                 digest_bytes(id, f"{self._stamps[index]:016x}"),
                 (self._labels[index] if rule.labels == "auto" else None) or label,
                 split or self._splits[index],
+                self._texts[index],
             )
+
+    def _set_captions_apart(self, rule: FolderRule) -> None:
+        """Make labels of texts that are some, and captions of labels that are none."""
+        captions = look_like_captions(self._texts)
+        if captions:
+            self.notes.append(describe_captions("the texts beside the images", self._texts))
+        if rule.labels == "auto" and look_like_captions(self._labels):
+            self.notes.append(describe_captions("the labels beside the images", self._labels))
+            self._texts = [text or label for text, label in zip(self._texts, self._labels, strict=True)]
+            self._labels = [None] * len(self._labels)
+        for index, text in enumerate(() if captions else self._texts):
+            # a folder's name is the better label
+            if text and self._labels[index] is None and "/" not in self._names[index] and len(text) <= MOST_LETTERS:
+                self._labels[index], self._texts[index] = text, None
 
     def _in_folders(self, index: int) -> str:
         folder, slash, _ = self._archive_of[index].rpartition("/")

@@ -239,14 +239,11 @@ def _is_layer(name: str, siblings: Collection[str], around: str | None) -> bool:
 
 
 def _inside(kept: Mapping[str, _Parts]) -> dict[str, _Parts]:
-    """Take away the folders that stand around everything."""
+    """Take away the folders that stand around everything, or around all folders with labels."""
     held, depth = [each for each in kept.values() if each], 0
-    loose = len(held) < len(kept)
-    while (
-        held and len({each[depth] for each in held}) == 1 and (not loose or any(len(each) > depth + 1 for each in held))
-    ):
+    while held and len({each[depth] for each in held}) == 1:
         depth += 1
-        inner = [each for each in held if len(each) > depth]
-        loose |= len(inner) < len(held)
-        held = inner
+        held = [each for each in held if len(each) > depth]
+    if not held and kept:  # they stand in each other alone: those around all images
+        depth = min(map(len, kept.values()))
     return {folder: each[depth:] for folder, each in kept.items()}
