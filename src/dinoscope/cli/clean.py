@@ -260,21 +260,23 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import tell_self_test
+    from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
+    few = tell_few(opened.labels)
     part = _Part(
         "label errors",
         ("share", "image", "label", "suggested", "labels of its nearest"),
-        "left out: fewer than two labels with images",
+        f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
     if found is None:
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
     part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
     if test is not None:
-        classes = len({str(label) for label in opened.labels if label is not None})
+        classes = judged_labels(opened.labels)
         part.facts = {"self_test": vars(test)}
         part.remark += "\nself-test: " + tell_self_test(test, classes).replace(". ", ".\n")
+    part.remark += f"\n{few}" if few else ""
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):
         at, share = int(found.positions[chosen]), float(found.probabilities[chosen])

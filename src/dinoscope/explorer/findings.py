@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.findings import all_findings, dismissed_keys
-from dinoscope.wording.findings import tell_self_test
+from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
@@ -70,8 +70,8 @@ def _add_label_errors(collection: OpenedCollection, found: Found, add: Callable[
 
 
 def _explain(test: SelfTest | None, collection: OpenedCollection) -> str | None:
-    labels = len({label for label in collection.labels if label is not None})
-    return None if test is None else tell_self_test(test, labels)
+    told = "" if test is None else tell_self_test(test, judged_labels(collection.labels))
+    return f"{told} {tell_few(collection.labels)}".strip() or None
 
 
 def pair_question(collection: OpenedCollection) -> PairQuestion:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
-from dinoscope.wording.findings import tell_self_test
+from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -217,7 +217,8 @@ def _label_errors(facts: Facts) -> str:
     count = len(facts.kept["label_errors"])
     text = f"{html.counted(count, 'label')} contradicted by the nearest neighbours." if count else "None found."
     if test is not None:
-        text += f" Self-test: {tell_self_test(test, len(facts.names))}"
+        text += f" Self-test: {tell_self_test(test, judged_labels(facts.collection.labels))}"
+    text += f" {tell_few(facts.collection.labels)}"
     return _part(facts, "Label errors", "label_errors", text, blocks)
 
 
