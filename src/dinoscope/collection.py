@@ -363,8 +363,8 @@ class Collection(OpenedCollection):
         """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
         Args:
-            split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
-                labels.
+            split: A split, such as "test": the training images name its images, or all others where there are none;
+                "leave-one-out"; or "auto": test, else val, where it and train have labels, else leave-one-out.
             k: Voters.
             coverage: Share of sets of labels that are to hold the truth.
             abstain: Share of images of the known kind that may be called unknown.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from unicodedata import normalize
 
-__all__ = ["common_names", "held_out_split", "named_splits", "split_role", "training_split"]
+__all__ = ["common_names", "held_out_split", "named_splits", "split_role", "training_split", "voting_split"]
 
 _WORDS = {
     "train": ("train", "training", "trn", "trainset"),
@@ -65,6 +65,12 @@ def held_out_split(splits: Iterable[str | None]) -> str | None:
 def training_split(splits: Iterable[str | None]) -> str | None:
     """Return which of some splits is for training; None if there is none."""
     return _first(splits, ("train",))
+
+
+def voting_split(splits: Iterable[str | None], held: str | None) -> str | None:
+    """Return the split whose images name those of a split that is held out; None: there is no other for training."""
+    found = training_split(splits)
+    return None if found == held else found
 
 
 def _first(splits: Iterable[str | None], roles: Iterable[str]) -> str | None:

@@ -192,6 +192,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
 
 
 def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
+    from dinoscope.base.splits import split_role
     from dinoscope.plots.sheets import Block, Tile
 
     part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
@@ -203,7 +204,7 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
     part.note = "the same picture in several splits; red: in train, the one to take out"
     for number, chosen in enumerate(left, 1):
         leak = leaks[chosen]
-        keeper = next((at for at in leak.positions if opened.splits[at] != "train"), leak.positions[0])
+        keeper = next((at for at in leak.positions if split_role(opened.splits[at]) != "train"), leak.positions[0])
         for at in leak.positions:
             key = _key(opened, "leaks", leak.positions)
             part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4), **key})
@@ -213,7 +214,9 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
         names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
         part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), _some(names)))
         tiles = tuple(
-            Tile(at, (opened.ids[at], opened.splits[at]), "doubt" if opened.splits[at] == "train" else "none")
+            Tile(
+                at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"
+            )
             for at in leak.positions
         )
         part.blocks.append(Block(f"{number} · score {leak.score:.3f}{_and_more(len(tiles))}", tiles))

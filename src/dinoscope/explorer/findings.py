@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dinoscope.base.splits import split_role
 from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.findings import all_findings, dismissed_keys
@@ -38,7 +39,7 @@ def findings(collection: OpenedCollection) -> Findings:
         add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
     for key, leak in zip(keys["leaks"], found.leaks, strict=True):
         text = f"the same picture in {' and '.join(leak.splits)}"
-        kept = next((at for at in leak.positions if collection.splits[at] != "train"), leak.positions[0])
+        kept = next((at for at in leak.positions if split_role(collection.splits[at]) != "train"), leak.positions[0])
         ordered = [kept, *(at for at in leak.positions if at != kept)]
         add("leak", key, ordered, (), text=text, suggestion=collection.ids[kept], score=float(leak.score))
     alone = found.outliers

@@ -28,7 +28,7 @@ _VERSIONS = {
     "cluster_quality": 1,
     "stability": 2,
     "nulls": 2,
-    "scores": 1,
+    "scores": 2,
     "predictions": 1,
     "evaluation": 1,
     "duplicates": 3,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.splits import voting_split
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
@@ -57,7 +58,10 @@ def evaluation(facts: Facts) -> str:
     if found is None:
         return ""
     low, high = found.interval
-    how = "by the training images" if found.method == "test" else "each left out in turn"
+    how = "each left out in turn"
+    if found.method != "leave-one-out":
+        by = voting_split(facts.collection.splits, found.method)
+        how = f"those of {found.method} by {'the training images' if by else 'all others'}"
     why = (
         f"{html.counted(len(found.positions), 'image')} named by {'their' if len(found.positions) > 1 else 'its'} "
         f"nearest neighbours, {how}: what a new image may expect."
