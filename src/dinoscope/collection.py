@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
+from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.stages import (
     answers,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.decode import Picture, Queries, Query
+    from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
     from dinoscope.stages.answers import PairToAnswer
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
@@ -82,6 +84,7 @@ class Collection(OpenedCollection):
         labels: Sequence[str | None] | NDArray[np.generic] | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
+        folders: FolderRule | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         batches: Batches = finish_batches,
         value_range: tuple[float, float] | None = None,
@@ -95,6 +98,8 @@ class Collection(OpenedCollection):
             labels: Labels (N,) of an array.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
+            folders: How the names of folders become labels and splits; by default as in the run before, and at first as
+                ``dinoscope.sources.folders.read_folders`` says.
             on_progress: Called after every batch.
             batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
             value_range: What is black and what is white in pictures of more than 8 bits; by default what the collection
@@ -108,7 +113,9 @@ class Collection(OpenedCollection):
         from dinoscope.sources.opening import open_source
         from dinoscope.sources.pixels.levels import check_range
 
-        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
+        if folders is None and isinstance(source, str | os.PathLike):
+            folders = stored_rule(Path(path))
+        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit, folders=folders)
         if value_range is not None:
             opened.decoding = replace(opened.decoding, value_range=check_range(value_range))
         encoder = Encoder(model) if isinstance(model, str) else model
@@ -363,8 +370,8 @@ class Collection(OpenedCollection):
         """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
         Args:
-            split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
-                labels.
+            split: A split, such as "test": the training images name its images, or all others where there are none;
+                "leave-one-out"; or "auto": test, else val, where it and train have labels, else leave-one-out.
             k: Voters.
             coverage: Share of sets of labels that are to hold the truth.
             abstain: Share of images of the known kind that may be called unknown.

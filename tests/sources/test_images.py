@@ -69,8 +69,9 @@ def test_split_folders(folder):
         ("train", "dog"),
         ("val", None),
     ]
-    folder("other/1.png")  # now they are ordinary names
-    assert [item.label for item in FolderSource(folder()).items] == ["other", "Test", "train", "train", "val"]
+    source = FolderSource(folder("other/1.png"))
+    assert [(item.split, item.label) for item in source.items][:2] == [(None, None), ("test", "cat")]
+    assert "beside the splits: other" in source.notes[0]
 
 
 def test_bad_files_are_items_whose_load_tells(folder):

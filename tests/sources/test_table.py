@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline as embedding
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, SourceError
@@ -323,3 +324,23 @@ def test_encoded_pictures_of_every_kind(tmp_path):
     ]
     source = open_source(write(tmp_path / "a.parquet", {"picture": images}))
     assert {source.load(index).shape for index in range(6)} == {(9, 9, 3)}
+
+
+def test_captions_in_a_table(tmp_path, run):
+    captions = [f"a photo of thing number {number} on a table" for number in range(3)]
+    path = write(tmp_path / "a.parquet", {"image": pictures(3), "label": captions})
+    source = open_source(path)
+    assert [(item.label, item.caption) for item in source.items] == [(None, text) for text in captions]
+    assert "the texts of column label are captions (3 different ones for 3 images" in notes(source)[1]
+    assert [item.label for item in open_source(path, label_column="label").items] == captions  # as it was asked for
+    path = write(tmp_path / "b.parquet", {"image": pictures(3), "label": ["a", "b", "a"], "caption": captions})
+    source = open_source(path)
+    assert [(item.label, item.caption) for item in source.items] == list(zip("aba", captions, strict=True))
+    assert notes(source) == ["image column: image; label column: label; split column: none; caption column: caption"]
+    _, _, err = run("embed", path, "-o", tmp_path / "b.dino")
+    assert "2 labels: a 2, b 1; no splits; 3 captions" in err
+    collection = Collection(tmp_path / "b.dino")
+    assert collection.captions.tolist() == captions
+    write(path, {"image": pictures(3), "label": ["a", "b", "a"]})  # they go where the source has none any more
+    Collection.from_images(path, tmp_path / "b.dino")
+    assert Collection(tmp_path / "b.dino").captions.tolist() == [None] * 3

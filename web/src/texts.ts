@@ -52,6 +52,7 @@ export const panelTexts = {
     label: "Label",
     file: "File",
     split: "Split",
+    caption: "Caption",
     cluster: "Cluster",
     size: "Size",
     pixels: (width: number, height: number) => `${width} × ${height} px`,

@@ -76,7 +76,11 @@ def classify(
 def evaluate(
     collection: CollectionPath,
     split: Annotated[
-        str, typer.Option(help="test (named by the training images), leave-one-out, or auto: test where there is one.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A split, named by the training images; leave-one-out; or auto: test, else val, where there is one.",
+        ),
     ] = "auto",
     output: Annotated[
         Path | None, output_option(help="Folder of the pictures; else 'evaluation' in the collection.")

@@ -66,6 +66,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
         "range_stored": "range" in read_manifest(opened.path),
         "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
         "splits": dict(Counter(split for split in opened.splits if split is not None)),
+        "folders": read_manifest(opened.path).get("folders"),
         "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
         "left_out": opened.left_out,
         "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in opened.failures],
@@ -78,6 +79,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
     from dinoscope.sources.names import describe_endings
 
     told = ("source", "images", "model", "models", "vector", "resolution", "labels", "splits", "results")
+    from dinoscope.sources.folders import FolderRule
+
     texts = {name: str(facts[name]) for name in (*told, "failures", "megabytes")}
     texts["images"] = f"{facts['images']:,}"
     if facts["range"]:
@@ -97,6 +100,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
         pairs = list(facts[name].items())
         more = f", and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         texts[name] = (", ".join(f"{key} {count:,}" for key, count in pairs[:_SHOWN]) + more) or "none"
+    if facts["folders"]:
+        texts["folders"] = f"chosen: {FolderRule.from_json(facts['folders']).described}"
     texts["failures"] = "\n".join(f"{f['id']}: {f['reason']}" for f in facts["failures"]) or "none"
     return texts
 

@@ -19,6 +19,7 @@ from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
 from dinoscope.cli.explain import explain
 from dinoscope.cli.explore import explore
+from dinoscope.cli.folders import LabelsOption, RootOption, SplitsOption, chosen_rule, say_labels
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
@@ -170,6 +171,9 @@ def embed(
     split_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
     ] = None,
+    root: RootOption = None,
+    labels: LabelsOption = None,
+    splits: SplitsOption = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
     ] = None,
@@ -203,7 +207,8 @@ def embed(
     from dinoscope.sources.decode import Decoding
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
-    columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    columns["folders"] = chosen_rule(root, labels, splits, output)
     chosen = get_model(model, revision)
     decoding = Decoding(parse_range(value_range), round(max_megapixels * 1e6))
     collection = _embed(source, output, chosen, limit, data_dir, settings, columns, _batches(on, workers), decoding)
@@ -218,6 +223,7 @@ def embed(
                 "embedded": summary.embedded,
                 "reused": summary.reused,
                 "removed": summary.removed,
+                "relabelled": summary.relabelled,
                 "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
                 "left_out": collection.left_out,
                 "notes": [{"row": n.row, "id": n.id, "note": n.reason} for n in summary.notes],
@@ -339,6 +345,7 @@ def _embed(
             f"{encoder.assumed}; put its preprocessor_config.json beside the weights if that is wrong"
         )
     _say_if_in_vain(encoder, settings)
+    say_labels(images)
     try:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(

@@ -134,6 +134,8 @@ def summarise(summary: EmbedSummary) -> None:
         say(f"{counted(len(summary.notes))} could be read, though something is wrong with the files:")
         for note in summary.notes:
             say(f"  {note.id}: {note.reason}")
+    if summary.relabelled:
+        say(f"{counted(summary.relabelled)} have another label or split than before; their vectors are kept")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

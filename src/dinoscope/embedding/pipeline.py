@@ -30,7 +30,14 @@ from dinoscope.sources.base import ImageSource
 from dinoscope.sources.pixels.levels import ValueRange
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
-from dinoscope.storage.manifest import list_models, other_weights, read_manifest, read_model, update_manifest
+from dinoscope.storage.manifest import (
+    list_models,
+    other_weights,
+    read_manifest,
+    read_model,
+    set_folders,
+    update_manifest,
+)
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
@@ -69,6 +76,7 @@ class EmbedSummary:
         precision: What its products were computed in.
         value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
         notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
+        relabelled: Images that were there already and have another label or split than before.
     """
 
     embedded: int
@@ -81,6 +89,7 @@ class EmbedSummary:
     precision: str = "fp32"
     value_range: ValueRange | None = None
     notes: tuple[Failure, ...] = ()
+    relabelled: int = 0
 
 
 @dataclass
@@ -193,6 +202,8 @@ def embed_source(
         remove_leftovers(path)
         table = synchronise(path, source)
         source.decoding = replace(source.decoding, value_range=settle_range(path, source))
+        if source.folder_rule is not None:
+            set_folders(path, source.folder_rule.to_json())
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
         known = _read_known(path, folder, table)
@@ -227,6 +238,7 @@ def embed_source(
         encoder.precision,
         source.decoding.value_range,
         tuple(Failure(row, source.items[known.index(row)].id, note) for row, note in sorted(known.notes.items())),
+        table.relabelled,
     )
 
 

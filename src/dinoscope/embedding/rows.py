@@ -13,6 +13,7 @@ from dinoscope.base.text import remark
 from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.folders import FolderRule
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -21,10 +22,11 @@ from dinoscope.storage.parts import draw_generation, is_known
 from dinoscope.storage.progress import PROGRESS_FILE
 from dinoscope.storage.tables import check_table, keep_lines, list_parts, read_table, write_table
 
-__all__ = ["Synchronised", "check_folder", "synchronise"]
+__all__ = ["Synchronised", "check_folder", "stored_rule", "synchronise"]
 
 _Table: TypeAlias = dict[str, Any]  # images.parquet: lists of numbers, texts and bits; an array of generations
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
+_OPTIONAL = ("caption",)  # stored where any image has one
 
 
 class Synchronised(NamedTuple):
@@ -34,12 +36,14 @@ class Synchronised(NamedTuple):
         rows: The row of each image of the source (N,).
         generations: The generation of each row (R,).
         removed: How many rows are newly marked as removed.
+        relabelled: How many rows have another label or split than before.
         changed: Whether anything of the table changed.
     """
 
     rows: NDArray[np.int64]
     generations: NDArray[np.int64]
     removed: int
+    relabelled: int
     changed: bool
 
 
@@ -59,6 +63,15 @@ def check_folder(path: Path, source: ImageSource) -> None:
         raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
+def stored_rule(path: Path) -> FolderRule | None:
+    """Return what a collection keeps of how the names of folders become labels and splits; None without a choice."""
+    try:
+        held = read_manifest(path).get("folders")
+    except (FileNotFoundError, NotADirectoryError, DamagedError):
+        return None
+    return None if held is None else FolderRule.from_json(held)
+
+
 def synchronise(path: Path, source: ImageSource) -> Synchronised:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
@@ -75,7 +88,9 @@ def synchronise(path: Path, source: ImageSource) -> Synchronised:
     _drop_unknown(path, table)
     rows = _known_rows(table, source)
     changed = _recognise(path, table, source, rows)
-    changed |= _assign(table, source, rows)
+    new = int(np.count_nonzero(rows < 0))
+    relabelled, other = _assign(table, source, rows)
+    changed |= bool(new or relabelled or other)
     gone = np.ones(len(table["row"]), bool)
     gone[rows] = False
     before = np.asarray(table["removed"], bool)
@@ -85,7 +100,7 @@ def synchronise(path: Path, source: ImageSource) -> Synchronised:
         _write_images(path, table, source)
     elif not _backup(path).exists() or _backup(path).read_bytes() != (path / "images.parquet").read_bytes():
         _copy(path)  # a kill between the two, or a collection from before there was a copy
-    return Synchronised(rows, table["generation"], int(np.count_nonzero(gone & ~before)), changed)
+    return Synchronised(rows, table["generation"], int(np.count_nonzero(gone & ~before)), relabelled, changed)
 
 
 def _drop_unknown(path: Path, table: _Table) -> None:
@@ -197,22 +212,32 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
     return found
 
 
-def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool:
-    """Bring the table to the state of the source, with new rows for new images; return whether it changes."""
-    changed, before = False, len(table["row"])
+def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tuple[int, bool]:
+    """Bring the table to the state of the source, with new rows for new images.
+
+    Returns:
+        How many images have another label or split, and whether anything else is said of one.
+    """
+    relabelled, other = 0, False
+    before = len(table["row"])
     for index, item in enumerate(source.items):
         row = int(rows[index])
         if row < 0:
             rows[index] = row = len(table["row"])
             for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
                 table[name].append(value)
-            changed = True
-        elif (table["label"][row], table["split"][row]) != (item.label, item.split):
+            for name in _OPTIONAL:
+                table[name].append(getattr(item, name, None))
+            continue
+        if (table["label"][row], table["split"][row]) != (item.label, item.split):
             table["label"][row], table["split"][row] = item.label, item.split
-            changed = True
+            relabelled += 1
+        for name in _OPTIONAL:
+            if table[name][row] != (said := getattr(item, name, None)):
+                table[name][row], other = said, True
     new = np.full(len(table["row"]) - before, draw_generation(), np.int64)
     table["generation"] = np.concatenate([table["generation"], new])
-    return changed
+    return relabelled, other
 
 
 def _copy(path: Path) -> None:
@@ -225,6 +250,7 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
     columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
     columns["generation"] = table["generation"]
+    columns |= {name: pa.array(table[name], pa.string()) for name in _OPTIONAL if any(table[name])}
     meta = {"source": {"kind": source.kind, "name": source.name}}
     write_table(path / "images.parquet", columns, meta, within=path)
     _copy(path)
@@ -245,11 +271,13 @@ def _read_images(path: Path) -> _Table:
         if candidate != file:
             remark(f"{file} was {'damaged' if reasons else 'gone'} and is restored from its copy")
             write_bytes(file, candidate.read_bytes(), within=path)
-        generations = columns.get("generation", np.zeros(len(columns["row"]), np.int64))
-        return {name: list(columns[name]) for name in _COLUMNS} | {"generation": generations}
+        count = len(columns["row"])
+        generations = columns.get("generation", np.zeros(count, np.int64))
+        known = {name: list(columns[name]) for name in _COLUMNS} | {"generation": generations}
+        return known | {name: list(columns.get(name, [None] * count)) for name in _OPTIONAL}
     if reasons or any(path.glob("vectors/*/part-*.parquet")):
         raise CollectionError(
             f"{path} has lost its table of images and the copy ({'; '.join(reasons) or 'both are gone'}), and with it "
             "which vector belongs to which image: embed the images again into a new folder"
         )
-    return {name: [] for name in _COLUMNS} | {"generation": np.zeros(0, np.int64)}
+    return {name: [] for name in (*_COLUMNS, *_OPTIONAL)} | {"generation": np.zeros(0, np.int64)}

@@ -73,6 +73,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         id=collection.ids[at],
         label=_text(collection.labels[at]),
         split=_text(collection.splits[at]),
+        caption=_text(collection.captions[at]),
         cluster=cluster,
         width=width,
         height=height,

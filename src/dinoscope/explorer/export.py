@@ -119,6 +119,8 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     source = {"kind": collection.kind, "name": name}
     keys = [collection.content_keys[at] for at in positions]
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
+    if any(collection.captions[positions]):
+        texts["caption"] = collection.captions
     generation = np.full(len(rows), draw_generation(), np.int64)
     columns: dict[str, object] = {
         "row": rows,

@@ -215,6 +215,7 @@ class ImageInfo(Answer):
     id: str
     label: str | None
     split: str | None
+    caption: str | None
     cluster: int | None
     width: int
     height: int

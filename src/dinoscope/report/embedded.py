@@ -176,6 +176,8 @@ class _Writer:
             if column.kind == "category" or not column.per_map:
                 parts.append(_bytes(f"{at}/columns/{column.name}", data.column(column.name)))
         images = {"ids": collection.ids.tolist(), "sizes": collection.sizes.tolist()}
+        if any(collection.captions):
+            images["captions"] = collection.captions.tolist()
         parts.append(_json(f"{at}/images", json.dumps(images, ensure_ascii=False, separators=(",", ":"))))
         if self.findings is not None:
             parts.append(self._model(f"{at}/findings", self.findings))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError
 from dinoscope.sources.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
+from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
 
 __all__ = ["ImageSource", "PictureSource", "as_source"]
@@ -30,6 +31,7 @@ class ImageSource(ABC):
         ignored_endings: How many files were left out because of what their names end with, by that ending.
         notes: Sentences about the source that a person should read.
         decoding: How its pictures are decoded.
+        folder_rule: What a person wants of the names of folders; None: nothing was said, or it has no folders.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ImageSource(ABC):
     ignored_endings: Counter[str] = Counter()  # noqa: RUF012  replaced, never changed
     notes: Sequence[str] = ()
     decoding: Decoding = Decoding()
+    folder_rule: FolderRule | None = None
 
     @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:

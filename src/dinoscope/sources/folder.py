@@ -11,8 +11,9 @@ from dinoscope.errors import SourceError
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import Listing, LocalStorage, Storage
+from dinoscope.sources.folders import BY_NAMES, FolderLabels, FolderRule, read_folders
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import SUFFIXES, describe_endings, has_split_folders, place_in_folders
+from dinoscope.sources.names import SUFFIXES, describe_endings
 
 __all__ = ["FolderSource"]
 
@@ -21,9 +22,8 @@ class FolderSource(PictureSource):
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
     Hidden files and folders, `__MACOSX`, `Thumbs.db` and dinoscope's own collections do not exist for it. Whatever has
-    an image's suffix is an item, also when it turns out to be none. The first-level sub-folder is the label; where all
-    first-level sub-folders are called train, test, val, valid or validation, they are the split and the second level is
-    the label. `ignored` counts the files left out because of their suffix, `ignored_endings` says how many have which.
+    an image's suffix is an item, also when it turns out to be none. `read_folders` says which folders are labels and
+    splits. `ignored` counts the files left out because of their suffix, `ignored_endings` says how many have which.
 
     Raises:
         SourceError: The folder cannot be listed or holds no images.
@@ -31,15 +31,18 @@ class FolderSource(PictureSource):
 
     kind = "folder"
 
-    def __init__(self, root: str | os.PathLike[str] | Storage, listed: Listing | None = None) -> None:
+    def __init__(
+        self, root: str | os.PathLike[str] | Storage, listed: Listing | None = None, rule: FolderRule = BY_NAMES
+    ) -> None:
         self._storage: Storage = LocalStorage(root) if isinstance(root, str | os.PathLike) else root
         self.name = self._storage.name
         names, stamps, self.ignored_endings = listed or self._storage.list(SUFFIXES)
         if not names:
             others = describe_endings(self.ignored_endings) or "nor other files"
             raise SourceError(f"no images in {self.name!r} ({others}); expected {', '.join(SUFFIXES)}")
-        has_splits = has_split_folders(map(printable, names))
-        self.items = self._items = Items(_file_items(map(printable, names), stamps, has_splits))
+        folders = read_folders(map(printable, names), rule)
+        self.notes = folders.notes
+        self.items = self._items = Items(_file_items(map(printable, names), stamps, folders))
         self._odd = {index: name for index, name in enumerate(names) if printable(name) != name}  # no UTF-8
 
     def picture(self, index: int) -> Picture:
@@ -47,6 +50,6 @@ class FolderSource(PictureSource):
         return self._storage.picture(self._odd.get(index) or self._items.name(index))
 
 
-def _file_items(names: Iterable[str], stamps: Iterable[str], has_splits: bool) -> Iterator[Item]:
+def _file_items(names: Iterable[str], stamps: Iterable[str], folders: FolderLabels) -> Iterator[Item]:
     for name, stamp in zip(names, stamps, strict=True):
-        yield Item(name, digest_bytes(name, stamp), *place_in_folders(name, has_splits))
+        yield Item(name, digest_bytes(name, stamp), *folders[name])

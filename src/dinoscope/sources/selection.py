@@ -22,7 +22,7 @@ class _Subset(ImageSource):
         chosen = (source.items[row] for row in rows)
         self.items = Items(chosen) if isinstance(source.items, Items) else list(chosen)
         self.random_access, self.notes = source.random_access, source.notes
-        self.ignored_endings = source.ignored_endings
+        self.ignored_endings, self.folder_rule = source.ignored_endings, source.folder_rule
         self._source, self._rows = source, rows
 
     @property

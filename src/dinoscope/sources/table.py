@@ -6,7 +6,7 @@ import os
 import posixpath
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, repeat
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
+from dinoscope.sources.captions import describe_captions, look_like_captions
 from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import OpenFiles, Storage
+from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import split_in_name
 from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
 from dinoscope.sources.table_files import CsvTable, ParquetTable, Table, open_table
 
@@ -58,9 +59,10 @@ class TableSource(PictureSource):
         if first is None:
             raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
         self._chosen = choose_columns(first, wanted, self.name)
-        self.notes = [self._chosen.described]
+        self.notes: list[str] = [self._chosen.described]
         self.random_access = self._chosen.form == "path"
         self._rows: list[int] = []  # of each table
+        self._captions: bool | None = None  # whether the labels are none; the first table tells
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
         self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
         self._ends = list(accumulate(self._rows))
@@ -89,23 +91,36 @@ class TableSource(PictureSource):
             raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
 
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
+        for table, stamp, split in zip(map(self._open, self._files), stamps, splits_of_files(self._files), strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
             self._rows.append(rows)
             labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
-            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
+            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split, rows)
+            captions = texts(held.column(chosen.caption)) if chosen.caption else repeat(None, rows)
+            if chosen.label is not None and self._are_captions(labels):
+                labels, captions = repeat(None, rows), labels
             names = self._names(table, held, rows)
             marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
-            for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
-                yield Item(name, digest_bytes(name, mark), label, split)
+            for name, mark, label, split, caption in zip(names, marks, labels, splits, captions, strict=True):
+                yield Item(name, digest_bytes(name, mark), label, split, caption)
+
+    def _are_captions(self, labels: Iterable[str | None]) -> bool:
+        if self._captions is None:
+            self._captions = not self._chosen.told and look_like_captions(labels)
+            if self._captions:
+                where = f"the texts of column {self._chosen.label}"
+                self.notes = [*self.notes, f"{describe_captions(where, labels)}; --label-column takes them for labels"]
+        return self._captions
 
     def _read(self, table: Table) -> pa.Table:
         """Read all columns but the bytes."""
         chosen = self._chosen
         path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
         try:
-            held = table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
+            held = table.columns(
+                [*path, *(each for each in (chosen.label, chosen.split, chosen.caption) if each is not None)]
+            )
         except KeyError:
             raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
         check_names(held.column_names, table.name)

@@ -21,6 +21,7 @@ __all__ = ["NO_COLUMN", "ChosenColumns", "TableColumns", "check_names", "choose_
 NO_COLUMN = "none"
 _LABELS = ("label", "labels", "class", "class_name", "classname", "category", "target", "fine_label", "coarse_label")
 _SPLIT = "split"
+_CAPTIONS = ("caption", "text", "txt", "prompt")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _PREVIEW = 20  # first rows that tell what a column holds
 
@@ -45,6 +46,8 @@ class ChosenColumns:
         classes: Names of the label numbers, where the table has them.
         split: Name of the column of splits, if any.
         others: Further columns that look like images.
+        caption: Name of the column of captions, if any.
+        told: Whether a person named the column of labels.
     """
 
     image: str
@@ -53,13 +56,16 @@ class ChosenColumns:
     classes: tuple[str, ...] | None
     split: str | None
     others: tuple[str, ...] = ()
+    caption: str | None = None
+    told: bool = False
 
     @property
     def described(self) -> str:
         """One line that says what was chosen."""
         also = f" ({', '.join(self.others)} would do, too: --image-column)" if self.others else ""
         label, split = self.label or "none", self.split or "none"
-        return f"image column: {self.image}{also}; label column: {label}; split column: {split}"
+        caption = f"; caption column: {self.caption}" if self.caption else ""
+        return f"image column: {self.image}{also}; label column: {label}; split column: {split}{caption}"
 
 
 def check_names(names: Iterable[str], table: str) -> None:
@@ -102,7 +108,9 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
     split = None if split == NO_COLUMN and NO_COLUMN not in schema.names else split
     names = features.get(label, {}).get("names") if label else None
     classes = tuple(map(str, names)) if names and isinstance(names, list) else None
-    return ChosenColumns(image, form, label, classes, split, others)
+    free = [name for name in schema.names if name not in (image, label, split) and _is_text(schema.field(name).type)]
+    caption = next((name for name in free if name.lower() in _CAPTIONS and name not in others), None)
+    return ChosenColumns(image, form, label, classes, split, others, caption, wanted.label is not None)
 
 
 def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[str | None]:

@@ -52,6 +52,7 @@ class OpenedCollection:
         ids: The images' ids (N,).
         labels: Labels (N,), None where an image has none.
         splits: Splits (N,) such as "train", None where an image has none.
+        captions: Captions (N,), None where an image has none.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
         left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
@@ -222,6 +223,7 @@ class OpenedCollection:
         self.ids = _texts(images["id"], self.rows)
         self.labels = _texts(images["label"], self.rows)
         self.splits = _texts(images["split"], self.rows)
+        self.captions = _texts(images.get("caption", [None] * len(images["row"])), self.rows)
         self._images = images
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dinoscope.base.types import Manifest, ModelDescription
+from dinoscope.base.types import JsonObject, Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -25,6 +25,7 @@ __all__ = [
     "owner_of",
     "read_manifest",
     "read_model",
+    "set_folders",
     "stored_range",
     "update_manifest",
 ]
@@ -157,6 +158,14 @@ def update_manifest(path: Path, **said: Any) -> None:
     manifest = read_manifest(path)
     if manifest != (changed := {**manifest, **said}):
         write_json(path / "collection.json", changed, checked=True, within=path)
+
+
+def set_folders(path: Path, rule: JsonObject) -> None:
+    """Keep what a person wants of the names of folders, so that later embeddings do the same; {} is nothing."""
+    manifest = read_manifest(path)
+    if manifest.get("folders", {}) != rule:
+        held = {name: value for name, value in manifest.items() if name != "folders"}
+        write_json(path / "collection.json", held | ({"folders": rule} if rule else {}), checked=True, within=path)
 
 
 def _is_foreign(path: Path) -> bool:

@@ -653,6 +653,8 @@ export interface components {
             label: string | null;
             /** Split */
             split: string | null;
+            /** Caption */
+            caption: string | null;
             /** Cluster */
             cluster: number | null;
             /** Width */
