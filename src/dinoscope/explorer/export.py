@@ -99,7 +99,7 @@ def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int]
         raise CollectionError(f"there is something called {name!r} already: choose another name")
     part = place / f".{name}-{secrets.token_hex(4)}"  # it gets its name when it is whole
     try:
-        part.mkdir()
+        part.mkdir(0o700)
         _write(collection, key, positions, name, part)
         os.rename(part, place / name)
     except OSError as error:

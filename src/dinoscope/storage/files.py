@@ -10,9 +10,9 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import itertools
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,6 @@ __all__ = [
 
 _LEFTOVER = ".part-"
 _DAY = 86400.0
-_NUMBERS = itertools.count()  # two threads may write the same result
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -103,14 +102,18 @@ def has_checksum(path: Path) -> bool:
     return checksums.unseal_json(path.read_bytes())
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, private: bool = False) -> None:
     """Make a folder, and those that it lies in.
+
+    Args:
+        path: The folder; one that is there stays as it is.
+        private: Whether it is for its owner alone: a collection holds small copies of the pictures.
 
     Raises:
         WriteError: If it cannot be made.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path}: {error.strerror}; {_advice(error.errno)}") from None
 
@@ -146,9 +149,10 @@ def process_ended(pid: int) -> bool:
 
 @contextmanager
 def _replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    part = path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{next(_NUMBERS)}@{socket.gethostname()}")
+    part = path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)  # a link that somebody has laid there is not followed
         try:
             yield part
             if durable:
