@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -400,6 +401,30 @@ def test_a_finding_that_is_no_problem_is_remembered(tmp_path):
     assert Collection(path).dismissed() == set()
 
 
+def test_what_is_only_shown_is_not_written(tmp_path):
+    folder = make_collection(tmp_path / "c", images(40))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with client(folder, read_only=True, warm=True) as shown:
+        base = f"/api/models/{shown.get('/api/collection').json()['model']}"
+        assert shown.get("/api/collection").json()["writable"] is False
+        key = shown.get(f"{base}/findings").json()["findings"][0]["key"]
+        shown.get(f"{base}/sheets/0")
+        assert shown.get(f"{base}/maps/pca/numbers").json()["scores"]
+        rows = shown.get(f"{base}/pairs").json()["rows"]
+        answers = [
+            shown.put(f"{base}/findings/{key}", json={"dismissed": True}),
+            shown.put(f"{base}/pairs", json={"rows": rows, "same": True}),
+            shown.delete(f"{base}/pairs"),
+            shown.post(f"{base}/export", json={"rows": [0], "format": "collection", "name": "new"}),
+        ]
+        for answer in answers:
+            assert answer.status_code == 403
+            assert "--read-only" in answer.json()["error"]
+        assert shown.post(f"{base}/export", json={"rows": [0], "format": "csv", "name": "x"}).status_code == 200
+        assert shown.post(f"{base}/search?inside=true", content=encoded(photo(), "PNG")).status_code == 200
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
 def test_export_as_table_and_list(server, base, collection):
     answer = server.post(f"{base}/export", json={"rows": [3, 1], "format": "csv", "name": "../my/selection"})
     assert answer.headers["content-disposition"] == 'attachment; filename="my-selection.csv"'
@@ -437,6 +462,8 @@ def test_a_selection_becomes_a_collection_of_its_own(server, base, collection, f
     assert chosen.thumbnails([0, 1, 2]) == collection.thumbnails([9, 2, 40])
     assert chosen.search(0, 1)[0].row in (1, 2)
     assert sorted(p.name for p in folder.parent.iterdir()) == ["a-..-chosen few", "c"]  # nothing half-made is left
+    if os.name != "nt":  # they hold pictures: of their owner alone
+        assert [p.stat().st_mode & 0o777 for p in folder.parent.iterdir()] == [0o700] * 2
     again = server.post(f"{base}/export", json={"rows": rows, "format": "collection", "name": "c"})
     assert again.status_code == 409
     assert "choose another name" in again.json()["error"]

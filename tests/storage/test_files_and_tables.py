@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dinoscope.base.digests import digest_json
-from dinoscope.errors import CollectionError, DamagedError
+from dinoscope.errors import CollectionError, DamagedError, WriteError
 from dinoscope.storage.files import (
     read_json,
     remove_leftover_folders,
@@ -61,6 +61,19 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_folder_in_the_way_asks_for_another_name(tmp_path):
     with pytest.raises(OSError, match="Is a directory; name another one"):
         write_json(tmp_path, {})
+
+
+def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr("dinoscope.storage.files.secrets.token_hex", lambda _: "guessed")
+    victim, path = tmp_path / "victim", tmp_path / "value.json"
+    victim.write_text("mine")
+    part = tmp_path / f".value.json.part-{os.getpid()}-guessed@{socket.gethostname()}"
+    part.symlink_to(victim)
+    for write in (lambda: write_json(path, {}), lambda: write_table(tmp_path / "value.json", {"row": [1]})):
+        with pytest.raises(WriteError, match="cannot write"):
+            write()
+        assert victim.read_text() == "mine"
+        assert part.is_symlink()
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):

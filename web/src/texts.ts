@@ -159,6 +159,7 @@ export const panelTexts = {
     collection: "New collection",
     collectionMore: "images and vectors, ready to open",
     collectionStill: "A report cannot write collections; open the collection with dinoscope explore.",
+    collectionShown: "This explorer only shows the collection: start it without --read-only to write one.",
     collectionName: "Name of the new collection",
     create: "Create",
     created: (name: string) => `Collection ${name} is ready: dinoscope explore ${name.includes(" ") ? `"${name}"` : name}`,

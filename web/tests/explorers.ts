@@ -28,7 +28,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
   };
   return {
     collection: () => wait("collection", {
-      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false,
+      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, writable: true,
       models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
     }),
     model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),

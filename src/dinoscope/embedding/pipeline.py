@@ -197,7 +197,7 @@ def embed_source(
     """
     began = time.monotonic()
     check_folder(path, source)
-    make_folder(path)
+    make_folder(path, private=True)
     with locked(path, wait):
         remove_leftovers(path)
         table = synchronise(path, source)

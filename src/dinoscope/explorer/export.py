@@ -100,7 +100,7 @@ def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int]
     remove_leftover_folders(place)
     part = temporary(place / name)
     try:
-        part.mkdir()
+        part.mkdir(0o700)
         _write(collection, key, positions, name, part)
         os.rename(part, place / name)
     except OSError as error:

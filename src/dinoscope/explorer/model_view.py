@@ -359,7 +359,9 @@ class ModelData:
         }
 
 
-def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool) -> CollectionInfo:
+def collection_info(
+    path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool, writable: bool
+) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
     source = read_json(path / "collection.json")["source"]
     return CollectionInfo(
@@ -370,6 +372,7 @@ def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, orig
         models=list(models),
         live=True,
         originals=originals,
+        writable=writable,
     )
 
 

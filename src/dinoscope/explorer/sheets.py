@@ -52,7 +52,7 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     pictures = _thumbnails(collection, at)
     drawn = draw_sheet(pictures, tile)
     is_complete = None not in pictures
-    if is_complete:
+    if is_complete and not collection.results.read_only:
         with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
             write_bytes(path, seal_bytes(drawn), durable=False, within=collection.path)
     return drawn, is_complete

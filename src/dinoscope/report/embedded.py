@@ -159,7 +159,7 @@ class _Writer:
         """Return everything but pictures, neighbours and verdicts."""
         data, collection, at = self.data, self.collection, self.at
         models = [each for each in model_infos(collection.path) if each.key == collection.key]
-        info = collection_info(collection.path, collection.key, models, originals=False)
+        info = collection_info(collection.path, collection.key, models, originals=False, writable=False)
         parts = [self._model("collection", info.model_copy(update={"live": False})), _bytes(f"{at}/rows", data.rows())]
         for name in self.maps:
             parts += [

@@ -60,12 +60,13 @@ class OpenedCollection:
         embedded: What the embedding did, of a collection that was opened by one; None otherwise.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], model: str | None = None, *, read_only: bool = False) -> None:
         """Open a collection.
 
         Args:
             path: The folder.
             model: Which model's vectors to use, where there are several; by default those embedded last.
+            read_only: Whether to hold results in memory alone.
 
         Raises:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
@@ -81,6 +82,7 @@ class OpenedCollection:
         self.key = choose_model(self.path, manifest.get("vectors"), model)
         self.model = read_model(self.path, self.key)
         self.embedded: EmbedSummary | None = None
+        self._read_only = read_only
         self._held: dict[Hashable, Any] = {}
         self._turns: dict[Hashable, threading.RLock] = {}  # a lock each: to wait for an index is to wait for no model
         self._holding = threading.Lock()
@@ -227,7 +229,8 @@ class OpenedCollection:
         self._images = images
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)
-        self.results = Results(self.path, state, label_state_of(self.labels.tolist(), self.splits.tolist()))
+        label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
+        self.results = Results(self.path, state, label_state, read_only=self._read_only)
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

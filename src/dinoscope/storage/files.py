@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import itertools
 import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import time
@@ -42,9 +42,8 @@ __all__ = [
 ]
 
 _LEFTOVER = ".part-"
-_WRITER = re.compile(r"\.part-(?P<pid>[0-9]{1,10})-[0-9]+@(?P<host>.+)$")
+_WRITER = re.compile(r"\.part-(?P<pid>[0-9]{1,10})-[0-9a-f]+@(?P<host>.+)$")
 _DAY = 86400.0
-_NUMBERS = itertools.count()  # two threads may write the same result
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True, within: Path | None = None) -> None:
@@ -118,18 +117,19 @@ def has_checksum(path: Path) -> bool:
     return checksums.unseal_json(path.read_bytes())
 
 
-def make_folder(path: Path, within: Path | None = None) -> None:
+def make_folder(path: Path, within: Path | None = None, *, private: bool = False) -> None:
     """Make a folder, and those that it lies in.
 
     Args:
-        path: The folder.
+        path: The folder; one that is there stays as it is.
         within: A folder that must be there already, so that one that somebody deleted does not come back in pieces.
+        private: Whether it is for its owner alone: a collection holds small copies of the pictures.
 
     Raises:
         WriteError: If it cannot be made.
     """
     try:
-        _make_folders(path, within)
+        _make_folders(path, within, private)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path}: {_told(error, within)}") from None
 
@@ -157,7 +157,7 @@ def remove_leftover_folders(folder: Path) -> None:
 
 def temporary(path: Path) -> Path:
     """Return a name beside a path, of this process alone, for what gets the path's name when it is whole."""
-    return path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{next(_NUMBERS)}@{socket.gethostname()}")
+    return path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}")
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -194,6 +194,7 @@ def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -
     part = temporary(path)
     try:
         _make_folders(path.parent, within)
+        part.touch(exist_ok=False)  # a link that somebody has laid there is not followed
         try:
             yield part
             if durable:
@@ -209,13 +210,13 @@ def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -
         raise WriteError(f"cannot write {path}: {_told(error, within)}") from None
 
 
-def _make_folders(path: Path, within: Path | None) -> None:
-    missing = []
+def _make_folders(path: Path, within: Path | None, private: bool = False) -> None:
+    missing, wanted = [], path
     while path != within and not path.is_dir():
         missing.append(path)
         path = path.parent
     for folder in reversed(missing):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(0o700 if private and folder == wanted else 0o777, exist_ok=True)
         _flush_folder(folder.parent)
 
 

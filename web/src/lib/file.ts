@@ -15,7 +15,7 @@ import {
  *   <script type="application/octet-stream;base64" id="…">  bytes, little endian; white space is skipped
  *
  *   id                                        holds
- *   collection                                CollectionInfo with live: false
+ *   collection                                CollectionInfo with live and writable: false
  *   model/KEY                                 ModelView; sheets.positions is null, or is replaced by the next but one
  *   model/KEY/rows                            uint32 (N)
  *   model/KEY/positions                       uint32: position of every tile, where not every image has a thumbnail (optional)
