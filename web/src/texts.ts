@@ -330,6 +330,7 @@ export const mapTexts = {
   zoomOut: "Zoom out",
   everything: "Show everything",
   lasso: "Lasso: draw around images to select them (or hold Shift and drag)",
+  size: "Size of the pictures",
   tools: "Map tools",
 };
 
