@@ -21,7 +21,7 @@ function taken(points: Float32Array, view: View): [number, number] {
   return [Math.max(...across) - Math.min(...across), Math.max(...down) - Math.min(...down)];
 }
 
-const legend = (width: number, height: number, wide: number, high: number): Obstacle => ({
+const legend = (height: number, wide: number, high: number): Obstacle => ({
   left: 12, top: height - 12 - high, right: 12 + wide, bottom: height - 12,
 });
 
@@ -65,7 +65,7 @@ describe("fitting a map", () => {
   it.each([[1300, 850, 196, 300], [760, 1000, 196, 310], [390, 650, 110, 40]])(
     "keeps images from behind the legend, and fills what is free, on %i x %i", (width, height, wide, high) => {
       const points = rectangle(1, 1);
-      const obstacles = [legend(width, height, wide, high), { left: width - 54, top: height - 260, right: width - 12, bottom: height - 12 }];
+      const obstacles = [legend(height, wide, high), { left: width - 54, top: height - 260, right: width - 12, bottom: height - 12 }];
       const found = fit(points, width, height, obstacles);
       const view = new View(width, height, found.camera, found.turned);
       expect(isClear(points, view, obstacles)).toBe(true);
@@ -77,7 +77,7 @@ describe("fitting a map", () => {
 
   it("uses a corner that is empty", () => {
     const points = rectangle(1, 1).filter((_, i, all) => all[i - (i % 2)]! > -0.4 || all[i - (i % 2) + 1]! > -0.2);
-    const found = fit(points, 900, 850, [legend(900, 850, 196, 250)], { turned: false });
+    const found = fit(points, 900, 850, [legend(850, 196, 250)], { turned: false });
     expect(taken(points, new View(900, 850, found.camera))[1]).toBeCloseTo(850 * 0.89, -1);
   });
 

@@ -19,7 +19,7 @@ class FakeCanvas extends EventTarget {
 }
 
 const events: StageEvents = {
-  hover: () => undefined, press: () => undefined, lasso: () => undefined, camera: () => undefined, tool: () => "pan",
+  hover: () => undefined, press: () => undefined, lasso: () => undefined, camera: () => undefined, move: () => undefined, tool: () => "pan",
 };
 
 function makeStage(): { stage: Stage; canvas: FakeCanvas } {

@@ -161,11 +161,21 @@ export class Overlay {
       const eased = 1 - (1 - shown.presence) ** 3;
       const at = scene.view.toScreen(...scene.place(position));
       if (isCovered(at)) continue;
-      brush.globalAlpha = Math.min(1, shown.presence * 1.6) * (scene.isDim(position) ? 0.28 : star ? 0.4 : 1);
-      this.#picture(brush, picture, ...at, scene.side * (0.25 + 0.75 * eased), cssColour(scene.colour(position)));
+      const veil = scene.isDim(position) ? 0.28 : star ? 0.4 : 1;
+      const size = scene.side * (0.25 + 0.75 * eased);
+      brush.globalAlpha = Math.min(1, shown.presence * 1.6);
+      if (veil < 1) this.#blank(brush, picture, ...at, size, scene.ground); // no point shines through
+      brush.globalAlpha *= veil;
+      this.#picture(brush, picture, ...at, size, cssColour(scene.colour(position)));
     }
     brush.globalAlpha = 1;
     return isMoving;
+  }
+
+  #blank(brush: CanvasRenderingContext2D, { width, height }: Picture, across: number, down: number, size: number, ground: string): void {
+    const scale = size / Math.max(width, height);
+    brush.fillStyle = ground;
+    brush.fillRect(across - (width * scale) / 2, down - (height * scale) / 2, width * scale, height * scale);
   }
 
   #picture(

@@ -17,7 +17,10 @@ export interface StageEvents {
   /** An image was clicked, or the ground (null). */
   press(position: number | null): void;
   lasso(polygon: number[]): void;
-  camera(camera: Camera | null): void;
+  /** Where the map is looked at now, and whether no image is in view there. */
+  camera(camera: Camera | null, isEmpty: boolean): void;
+  /** A person moves the map. */
+  move(): void;
   tool(): "pan" | "lasso";
 }
 
@@ -117,7 +120,9 @@ export class Stage {
   }
 
   get view(): View {
-    return new View(this.#width, this.#height, this.#camera ?? this.#home, this.#turned);
+    // where one image has the canvas to itself, all that lies further in is empty
+    const mostZoom = this.#home.zoom * Math.max(8, 1.5 * Math.sqrt(this.#points.length / 2));
+    return new View(this.#width, this.#height, this.#camera ?? this.#home, this.#turned, mostZoom);
   }
 
   /** `obstacles`: what stands above the map and would hide images. */
@@ -187,7 +192,7 @@ export class Stage {
     this.#thinning = null;
     if (!before) this.#overlay.forget();
     this.#camera = null;
-    this.events.camera(null);
+    this.events.camera(null, false);
     const { x, y, zoom } = start.camera;
     const [left, bottom] = isSameWay ? [x, y] : turned(Float32Array.of(x, y), this.#turned);
     if (before) this.#fly({ x: left!, y: bottom!, zoom }, this.#home, null);
@@ -246,13 +251,14 @@ export class Stage {
   }
 
   look(camera: Camera): void {
+    this.events.move();
     this.#camera = camera;
     this.#flight = null;
     this.#hurry = true;
     window.clearTimeout(this.#restTimer);
     this.#restTimer = window.setTimeout(() => {
       this.#hurry = false;
-      this.events.camera(this.#camera);
+      this.events.camera(this.#camera, this.#isEmpty());
       this.#ask();
     }, 160);
     this.#ask();
@@ -281,6 +287,7 @@ export class Stage {
   }
 
   zoomBy(factor: number): void {
+    this.events.move();
     const camera = this.view.zoomed(factor);
     this.#fly(this.view.camera, camera, camera, 220);
   }
@@ -369,7 +376,22 @@ export class Stage {
     }
     this.#camera = land ?? null;
     this.#flight = null;
-    this.events.camera(this.#camera);
+    this.events.camera(this.#camera, this.#isEmpty());
+  }
+
+  #isEmpty(): boolean {
+    if (this.#points.length === 0) return false;
+    let isEmpty = true;
+    this.#grid ??= new PointGrid(this.#points);
+    this.#grid.within(...this.view.bounds(), () => (isEmpty = false));
+    return isEmpty;
+  }
+
+  /** The image nearest to the middle of the canvas. */
+  middle(): number | null {
+    const { x, y } = this.view.camera;
+    const { hidden } = this.#colours;
+    return this.#grid?.nearest(x, y, this.#width / this.view.scale, (p) => hidden[p] !== 1) ?? null;
   }
 
   /** Choose what has room; false if there was not time enough. */

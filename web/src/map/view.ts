@@ -6,7 +6,9 @@ export class View {
   readonly scale: number;
 
   /** `turned`: the map is shown turned by 90 degrees, as its axes mean nothing. */
-  constructor(readonly width: number, readonly height: number, readonly camera: Camera, readonly turned = false) {
+  constructor(
+    readonly width: number, readonly height: number, readonly camera: Camera, readonly turned = false, readonly mostZoom = MOST_ZOOM,
+  ) {
     this.scale = camera.zoom * unitPixels(width, height);
   }
 
@@ -34,7 +36,7 @@ export class View {
 
   /** Enlarged by a factor; the place under the pixel stays where it is. */
   zoomed(factor: number, left = this.width / 2, top = this.height / 2): Camera {
-    const zoom = Math.min(MOST_ZOOM, Math.max(LEAST_ZOOM, this.camera.zoom * factor));
+    const zoom = Math.min(this.mostZoom, Math.max(LEAST_ZOOM, this.camera.zoom * factor));
     const [x, y] = this.toMap(left, top);
     const kept = this.camera.zoom / zoom;
     return { x: x + (this.camera.x - x) * kept, y: y + (this.camera.y - y) * kept, zoom };

@@ -17,14 +17,31 @@ export class MapState {
     this.above.add(element);
     return () => this.above.delete(element);
   };
+  /** Whether no image is in view. */
+  isEmpty = $state(false);
   /** Where the map is looked at; null until somebody moves it. */
   camera = $state.raw<Camera | null>(null);
   /** Where the map shall look at next; every map obeys once to every new value: a camera, images to fly to, null for all. */
   wish = $state.raw<{ to: Camera | Uint32Array | null }>({ to: null });
 
+  /** Where the map was looked at before the page moved it by itself; null once a person has moved it. */
+  #before: { camera: Camera | null } | null = null;
+
   /** Move the map so that these images are in view. */
   flyTo(positions: Iterable<Position>): void {
+    this.#before ??= { camera: this.camera };
     this.wish = { to: Uint32Array.from(positions) };
+  }
+
+  /** What the map was moved for is gone: look from where it was looked at before. */
+  comeBack(): void {
+    if (this.#before) this.wish = { to: this.#before.camera };
+    this.#before = null;
+  }
+
+  /** A person moved the map, and wants to stay there. */
+  stay(): void {
+    this.#before = null;
   }
 
   /** Look from where somebody else did. */
@@ -33,6 +50,7 @@ export class MapState {
   }
 
   showEverything(): void {
+    this.stay();
     this.wish = { to: null };
   }
 }
