@@ -7,6 +7,7 @@ never embeds again, ten new images embed ten.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
+from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.stages import (
     answers,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.array import Labels
     from dinoscope.sources.decode import Picture, Queries, Query
+    from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
     from dinoscope.stages.answers import PairToAnswer
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
@@ -87,8 +90,10 @@ class Collection(OpenedCollection):
         split_column: str | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
+        folders: FolderRule | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         batches: Batches = finish_batches,
+        value_range: tuple[float, float] | None = None,
         moved: bool = False,
         replace: bool = False,
     ) -> Collection:
@@ -107,8 +112,12 @@ class Collection(OpenedCollection):
             split_column: Column of a table that holds the splits; "none" for none.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
+            folders: How the names of folders become labels and splits; by default as in the run before, and at first as
+                ``dinoscope.sources.folders.read_folders`` says.
             on_progress: Called after every batch.
             batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
+            value_range: What is black and what is white in pictures of more than 8 bits; by default what the collection
+                has, or what a sample of its pictures shows.
             moved: Accept a source that was renamed or moved; its images keep their rows and vectors.
             replace: Accept a source that has not one of the images that the collection holds.
 
@@ -118,7 +127,10 @@ class Collection(OpenedCollection):
         """
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
+        from dinoscope.sources.pixels.levels import check_range
 
+        if folders is None and isinstance(source, str | os.PathLike):
+            folders = stored_rule(Path(path))
         opened = open_source(
             source,
             labels=labels,
@@ -128,7 +140,10 @@ class Collection(OpenedCollection):
             image_column=image_column,
             label_column=label_column,
             split_column=split_column,
+            folders=folders,
         )
+        if value_range is not None:
+            opened.decoding = dataclasses.replace(opened.decoding, value_range=check_range(value_range))
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(
             opened, Path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
@@ -146,6 +161,7 @@ class Collection(OpenedCollection):
         images: Source,
         labels: Labels | None = None,
         splits: Labels | None = None,
+        folders: FolderRule | None = None,
         name: str = "vectors",
         on_progress: Callable[[Progress], None] | None = None,
         moved: bool = False,
@@ -160,6 +176,7 @@ class Collection(OpenedCollection):
             images: What the vectors were made of; see ``from_images``.
             labels: As in ``from_images``, and so are the next two.
             splits: See above.
+            folders: See above.
             name: What made them: the collection calls its model "own:NAME". Those of the same name are superseded.
             on_progress: Called after every batch.
             moved: As in ``from_images``.
@@ -173,7 +190,9 @@ class Collection(OpenedCollection):
         from dinoscope.embedding.own_vectors import OwnVectors, embed_vectors, read_vectors
         from dinoscope.sources.opening import open_source
 
-        source = open_source(images, labels=labels, splits=splits)
+        if folders is None and isinstance(images, str | os.PathLike):
+            folders = stored_rule(Path(path))
+        source = open_source(images, labels=labels, splits=splits, folders=folders)
         held = read_vectors(vectors) if isinstance(vectors, str | os.PathLike) else vectors
         own = OwnVectors(source, held, name)
         summary = embed_vectors(source, Path(path), own, on_progress=on_progress, moved=moved, replace=replace)
@@ -427,8 +446,8 @@ class Collection(OpenedCollection):
         """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
         Args:
-            split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
-                labels.
+            split: A split, such as "test": the training images name its images, or all others where there are none;
+                "leave-one-out"; or "auto": test, else val, where it and train have labels, else leave-one-out.
             k: Voters.
             coverage: Share of sets of labels that are to hold the truth.
             abstain: Share of images of the known kind that may be called unknown.

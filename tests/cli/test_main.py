@@ -16,6 +16,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope._version import __version__
 from dinoscope.cli import main as cli
+from dinoscope.cli.embed import embed
 from dinoscope.cli.terminal import embedding_progress, print_table, say
 from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
 from dinoscope.sources import datasets, download
@@ -49,7 +50,7 @@ def collection(photos):
 
 
 def test_default_model_is_that_of_the_table():
-    default = inspect.signature(cli.embed).parameters["model"].default
+    default = inspect.signature(embed).parameters["model"].default
     assert default == DEFAULT_MODEL
     assert default in MODELS
 
@@ -127,11 +128,11 @@ def test_demo_on_a_folder_takes_its_labels(run, photos, tmp_path, monkeypatch):
 def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
     seen = []
 
-    def embed(source, output, model, *_):
-        seen.append((source, str(output), model))
+    def record(source, output, request):
+        seen.append((source, str(output), request.model))
         raise SystemExit(0)
 
-    monkeypatch.setattr(cli, "_embed", embed)
+    monkeypatch.setattr(cli, "embed_images", record)
     run("demo", *args)
     assert seen == [expected]
 

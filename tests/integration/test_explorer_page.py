@@ -241,12 +241,11 @@ def test_search_by_a_part_and_inside_the_images(visit):
     button.click()
     frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
     assert (
-        frame.get_attribute("aria-label")
-        == "The part: 50 % by 50 % of the picture, 25 % from the left, 25 % from the top"
+        frame.get_attribute("aria-label") == "The part: 50% by 50% of the picture, 25% from the left, 25% from the top"
     )
     see.page.keyboard.press("ArrowUp")
     see.page.keyboard.press("Shift+ArrowRight")
-    assert "55 % by 50 % of the picture, 25 % from the left, 20 % from the top" in frame.get_attribute("aria-label")
+    assert "55% by 50% of the picture, 25% from the left, 20% from the top" in frame.get_attribute("aria-label")
     see.page.keyboard.press("Escape")
     assert frame.count() == 0
     assert see.row == 7  # no more than the frame was closed
@@ -256,7 +255,7 @@ def test_search_by_a_part_and_inside_the_images(visit):
     see.page.mouse.down()
     see.page.mouse.move(*other, steps=4)
     see.page.mouse.up()
-    assert "50 % by 50 % of the picture, 50 % from the left, 50 % from the top" in frame.get_attribute("aria-label")
+    assert "50% by 50% of the picture, 50% from the left, 50% from the top" in frame.get_attribute("aria-label")
     see.keep("part")
     see.page.keyboard.press("Enter")
     found = see.panel.get_by_role("list", name="Look-alikes in the collection")

@@ -156,8 +156,8 @@ def test_a_list_of_arrays_is_the_array(tmp_path):
 
 
 def test_pictures_that_cannot_work():
-    with pytest.raises(InputError, match=r"image 1: float pixels must lie in 0\.\.1, got -1\.\.-1"):
-        open_source([ARRAYS[0], np.full((4, 4), -1.0)])
+    with pytest.raises(InputError, match=r"image 1: pixels must be whole numbers, bool or floats, got complex128"):
+        open_source([ARRAYS[0], np.full((4, 4), 1j)])
     with pytest.raises(InputError, match=r"image 0: expected an array, a Pillow image, .*, got int in place 0"):
         open_source([1, 2, 3])
     with pytest.raises(InputError, match="labels must be as many as the images: expected 4, got \\(3,\\)"):
@@ -170,6 +170,17 @@ def test_pictures_that_cannot_work():
     for strange in (iter(ARRAYS), {"a": ARRAYS[0]}, 3, None, stream):
         with pytest.raises(InputError, match=r"expected a path, .*, a list of paths or pictures, .*, got "):
             open_source(strange)  # type: ignore[arg-type]
+
+
+def test_arrays_of_more_than_8_bits_in_a_list_share_a_range_as_in_an_array(tmp_path):
+    scans = [np.linspace(-1000, 1000 * number, 48).reshape(6, 8).astype(np.int16) for number in range(1, 4)]
+    listed, stacked = (
+        Collection.from_images(source, tmp_path / name, model="mini")
+        for name, source in (("list", scans), ("array", np.stack(scans)))
+    )
+    assert listed.decoding.value_range is not None
+    assert listed.decoding == stacked.decoding
+    np.testing.assert_array_equal(listed.vectors, stacked.vectors)
 
 
 def test_classes_of_a_subset_and_of_features():

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline as embedding
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError, SourceError
@@ -22,6 +23,7 @@ from dinoscope.sources import table as sources_table
 from dinoscope.sources import table_files
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.filesystems import LocalStorage
+from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.table_columns import texts
 from tests.pictures import encoded
@@ -293,9 +295,31 @@ def test_metadata_without_labels_leaves_those_of_the_folders(tmp_path):
     folder = photographs(tmp_path / "set", "a/0.png", "b/1.png")
     (folder / "metadata.csv").write_text("file_name,text,split\na/0.png,a caption,train\nb/1.png,another,test\n")
     assert described(open_source(folder)) == [("a/0.png", "a", "train", 0), ("b/1.png", "b", "test", 1)]
+    assert [item.caption for item in open_source(folder).items] == ["a caption", "another"]
     assert [item.label for item in open_source(folder, label_column="text").items] == ["a caption", "another"]
     with pytest.raises(SourceError, match="no column 'kind' for --label-column"):
         open_source(folder, label_column="kind")
+
+
+def test_metadata_with_captions_for_labels_leaves_those_of_the_folders(tmp_path):
+    folder = photographs(tmp_path / "set", "a/0.png", "b/1.png")
+    texts = ["a dog runs over a wide meadow", "two cats asleep on a grey sofa"]
+    (folder / "metadata.csv").write_text(f"file_name,label\na/0.png,{texts[0]}\nb/1.png,{texts[1]}\n")
+    assert [(item.label, item.caption) for item in open_source(folder).items] == list(zip("ab", texts, strict=True))
+
+
+def test_metadata_gives_way_to_the_folders_that_were_chosen(tmp_path):
+    folder = photographs(tmp_path / "set", "fit/a/0.png", "held/b/1.png")
+    (folder / "metadata.csv").write_text("file_name,label,split\nfit/a/0.png,x,train\nheld/b/1.png,y,val\n")
+
+    def labels(rule: FolderRule, **columns: str) -> list[tuple[str | None, str | None]]:
+        return [(item.label, item.split) for item in open_source(folder, folders=rule, **columns).items]
+
+    chosen = FolderRule(labels="parent", splits={"fit": "train", "held": "test"})
+    assert labels(FolderRule()) == [("x", "train"), ("y", "val")]
+    assert labels(chosen) == [("a", "train"), ("b", "test")]
+    assert labels(chosen, label_column="label") == [("x", "train"), ("y", "test")]
+    assert labels(FolderRule(labels="none", splits={})) == [(None, None)] * 2
 
 
 def test_metadata_speaks_for_its_own_folder(tmp_path):
@@ -310,10 +334,10 @@ def test_metadata_speaks_for_its_own_folder(tmp_path):
 
 
 def test_metadata_that_is_something_else_is_told_and_left_out(tmp_path):
-    folder = photographs(tmp_path / "set", "a/0.png")
+    folder = photographs(tmp_path / "set", "a/0.png", "b/1.png")
     (folder / "metadata.csv").write_text("camera,date\nX100,2024\n")
     source = open_source(folder)
-    assert described(source) == [("a/0.png", "a", None, 0)]
+    assert described(source) == [("a/0.png", "a", None, 0), ("b/1.png", "b", None, 1)]
     assert "metadata.csv is left out: no column of metadata.csv holds images" in notes(source)[0]
     assert source.ignored_endings == {".csv": 1}
 
@@ -538,3 +562,23 @@ def test_encoded_pictures_of_every_kind(tmp_path):
     ]
     source = open_source(write(tmp_path / "a.parquet", {"picture": images}))
     assert {source.load(index).shape for index in range(6)} == {(9, 9, 3)}
+
+
+def test_captions_in_a_table(tmp_path, run):
+    captions = [f"a photo of thing number {number} on a table" for number in range(3)]
+    path = write(tmp_path / "a.parquet", {"image": pictures(3), "label": captions})
+    source = open_source(path)
+    assert [(item.label, item.caption) for item in source.items] == [(None, text) for text in captions]
+    assert "the texts of column label are captions (3 different ones for 3 images" in notes(source)[1]
+    assert [item.label for item in open_source(path, label_column="label").items] == captions  # as it was asked for
+    path = write(tmp_path / "b.parquet", {"image": pictures(3), "label": ["a", "b", "a"], "caption": captions})
+    source = open_source(path)
+    assert [(item.label, item.caption) for item in source.items] == list(zip("aba", captions, strict=True))
+    assert notes(source) == ["image column: image; label column: label; split column: none; caption column: caption"]
+    _, _, err = run("embed", path, "-o", tmp_path / "b.dino")
+    assert "2 labels: a 2, b 1; no splits; 3 captions" in err
+    collection = Collection(tmp_path / "b.dino")
+    assert collection.captions.tolist() == captions
+    write(path, {"image": pictures(3), "label": ["a", "b", "a"]})  # they go where the source has none any more
+    Collection.from_images(path, tmp_path / "b.dino")
+    assert Collection(tmp_path / "b.dino").captions.tolist() == [None] * 3

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Verdict
@@ -76,10 +76,14 @@ def classify(
 def evaluate(
     collection: CollectionPath,
     split: Annotated[
-        str, typer.Option(help="test (named by the training images), leave-one-out, or auto: test where there is one.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A split, named by the training images; leave-one-out; or auto: test, else val, where there is one.",
+        ),
     ] = "auto",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the pictures; else 'evaluation' in the collection.")
+        Path | None, output_option(help="Folder of the pictures; else 'evaluation' in the collection.")
     ] = None,
     k: KOption = 20,
     set_level: LevelOption = 0.9,

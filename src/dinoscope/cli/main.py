@@ -17,6 +17,7 @@ from dinoscope.cli.clean import clean
 from dinoscope.cli.clusters import cluster
 from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
+from dinoscope.cli.embed import Request, embed, embed_images
 from dinoscope.cli.explain import explain
 from dinoscope.cli.explore import explore
 from dinoscope.cli.info import info
@@ -25,26 +26,20 @@ from dinoscope.cli.maps import map_, tune
 from dinoscope.cli.models import app as models
 from dinoscope.cli.options import (
     INTERRUPTED,
-    ClusterOption,
     CollectionPath,
-    DeviceOption,
     JsonOption,
     ModelOption,
-    check_cluster,
-    check_data_dir,
     check_output,
     open_collection,
+    output_option,
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
 from dinoscope.cli.survey import survey
-from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.errors import DinoscopeError
 
 if TYPE_CHECKING:
-    from dinoscope.collection import Collection
-    from dinoscope.embedding.batches import Batches
-    from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.base import ImageSource
+    pass
 
 __all__ = ["app", "main"]
 
@@ -105,7 +100,7 @@ def demo(
     began = time.perf_counter()
     fitting = DATASETS[dataset].model if dataset in DATASETS else DEFAULT_MODEL
     folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
-    collection = _embed(dataset, output or Path(folder), model or fitting, None, None, {})
+    collection = embed_images(dataset, output or Path(folder), Request(model or fitting))
     embedded = time.perf_counter() - began
     labels = {label for label in collection.labels if label is not None}
     k = len(labels) if len(labels) > 1 else None
@@ -139,96 +134,7 @@ def demo(
     say(f"report: {path}\nopen it in a browser; next: dinoscope embed YOUR-FOLDER -o my-images")
 
 
-@app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")
-def embed(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV, "
-            "TSV or JSON-lines table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, "
-            "cifar10; with -test its test images).",
-        ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
-    model: Annotated[
-        str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
-    ] = "mini",
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
-    image_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the images or their paths.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the labels; none for none.")
-    ] = None,
-    split_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
-    ] = None,
-    image_root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder that paths in a table are below; else the table's own.")
-    ] = None,
-    resolution: Annotated[
-        int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
-    ] = None,
-    pooling: Annotated[
-        str, typer.Option(help="cls: the image's token; cls+mean: with the mean of the patches.")
-    ] = "cls",
-    pad: Annotated[bool, typer.Option("--pad", help="Show the model whole pictures, not their middle.")] = False,
-    upstream: Annotated[
-        bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
-    ] = False,
-    device: DeviceOption = "auto",
-    vectors: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Vectors of your own in place of a model's: .npy, .npz or .parquet."),
-    ] = None,
-    on: ClusterOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
-    moved: Annotated[
-        bool, typer.Option("--moved", help="The source was renamed or moved: its images keep their vectors.")
-    ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="The source may have not one of the images that the collection holds.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
-    from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say, summarise
-
-    settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
-    columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    columns["image_root"] = image_root
-    welcome: dict[str, Any] = {"moved": moved, "replace": replace}
-    if vectors is not None:
-        _check_own(vectors, {**settings, "model": model, "limit": limit, "on": on, "workers": workers})
-    batches = _batches(on, workers)
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, batches, welcome, vectors)
-    summary = collection.embedded
-    if summary is None:
-        return
-    if on is not None and not summary.embedded:
-        say(f"--on {on} had no effect: there was nothing to embed")
-    if as_json:
-        print_json(
-            {
-                "embedded": summary.embedded,
-                "reused": summary.reused,
-                "removed": summary.removed,
-                "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
-                "seconds": round(summary.seconds, 3),
-                "model": summary.model,
-                "device": summary.device,
-                "precision": summary.precision,
-                "images": len(collection),
-            }
-        )
-        return
-    summarise(summary)
-    say(f"{counted(len(collection))} in {output}; next: dinoscope report {output}")
-
-
+app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")(embed)
 app.command(
     "map",
     epilog="Examples:  dinoscope map photos.dino -o map.png      dinoscope map photos.dino --compare umap,tsne,pca",
@@ -262,9 +168,7 @@ app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(e
 @app.command(epilog="Example:  dinoscope report photos.dino -o photos.html")
 def report(
     collection: CollectionPath,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="By default report.html in the collection.")
-    ] = None,
+    output: Annotated[Path | None, output_option(help="By default report.html in the collection.")] = None,
     k: KOption = None,
     max_mb: Annotated[
         float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")
@@ -291,119 +195,6 @@ app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-sma
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models")
 app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")(info)
-
-
-def _embed(
-    source: str,
-    output: Path,
-    model: str,
-    limit: int | None,
-    data_dir: Path | None,
-    settings: dict[str, Any],
-    columns: dict[str, Any] | None = None,
-    batches: Batches | None = None,
-    welcome: dict[str, Any] | None = None,
-    vectors: Path | None = None,
-) -> Collection:
-    from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import embedding_progress, say
-    from dinoscope.collection import Collection
-    from dinoscope.embedding.batches import finish_batches
-    from dinoscope.embedding.rows import check_folder
-    from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.opening import open_source
-
-    # before a download: the source may be mistyped
-    images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
-    check_data_dir(source, data_dir)
-    if images.ignored:  # HEIC and raw photographs would vanish silently
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
-    for note in images.notes:
-        say(note)
-    check_folder(output, images, bool(welcome and welcome["moved"]))
-    if vectors is not None:
-        return _embed_own(images, output, vectors, welcome or {})
-    encoder = Encoder(model, say=say, **settings)
-    if encoder.model.family != "bundled":
-        say(
-            f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
-            f"{encoder.reason}"
-        )
-    _say_if_in_vain(encoder, settings)
-    try:
-        with embedding_progress(images.name) as show:
-            collection = Collection.from_images(
-                images, output, model=encoder, on_progress=show, batches=batches or finish_batches, **(welcome or {})
-            )
-    except KeyboardInterrupt:
-        say(f"\nstopped; what is done is kept: the same command continues, in {output}")
-        raise SystemExit(INTERRUPTED) from None
-    _say_what_is_cropped(collection, encoder)
-    return collection
-
-
-def _embed_own(images: ImageSource, output: Path, vectors: Path, welcome: dict[str, Any]) -> Collection:
-    """Make a collection of vectors from a file."""
-    from dinoscope.cli.terminal import embedding_progress, say
-    from dinoscope.collection import Collection
-    from dinoscope.embedding.own_vectors import read_vectors
-
-    held = read_vectors(vectors)
-    if held.names is None:
-        first, last = images.items[0].id, images.items[len(images.items) - 1].id
-        say(
-            f"{vectors.name} has no names of images: its first vector is taken for {first}, its last for {last}, in "
-            "the order of the images"
-        )
-    with embedding_progress(images.name) as show:
-        return Collection.from_vectors(held, output, images=images, name=vectors.stem, on_progress=show, **welcome)
-
-
-def _check_own(vectors: Path, settings: dict[str, Any]) -> None:
-    """Check that nothing was asked of a model that does not run."""
-    usual = {"model": "mini", "pooling": "cls", "device": "auto"}
-    for name, value in settings.items():
-        if value not in (None, False) and value != usual.get(name):
-            raise InputError(f"--{name} has no effect with --vectors, which are all there already: leave one out")
-    if not vectors.is_file():
-        raise InputError(f"--vectors expects a file, got {str(vectors)!r}")
-
-
-def _batches(on: str | None, workers: int | None) -> Batches | None:
-    """Return what shares the work out, where that was asked for."""
-    check_cluster(on, workers)
-    if on is None:
-        return None
-    from dinoscope.on_ray.embedding import OnRay
-
-    return OnRay(on, workers)
-
-
-def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
-    """Say that ``--upstream`` makes no difference to a model that prepares images in one way only."""
-    from dinoscope.cli.terminal import say
-    from dinoscope.models.preprocess import preprocessing_of
-
-    if settings.get("upstream"):
-        usual = preprocessing_of(encoder.model.family, pad=settings["pad"])
-        if encoder.preprocessing == usual:
-            say(f"--upstream has no effect on {encoder.model.name}, which prepares images in one way only")
-
-
-def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
-    """Tell of pictures so far from square that the centre crop shows the model only a part of them."""
-    from dataclasses import replace
-
-    from dinoscope.cli.terminal import say
-    from dinoscope.models.preprocess import lost_to_crop
-
-    # what the usual small border takes from a square picture is left out of account
-    loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
-    if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
-        say(
-            f"the centre crop leaves out {loss.mean:.0%} of the picture on average in {loss.cropped:,} of "
-            f"{loss.images:,} images (worst: {loss.worst:.0%}); --pad shows the model whole pictures"
-        )
 
 
 def _usage(error: typer.BadParameter) -> str:

@@ -258,6 +258,6 @@ def _decode(source: ImageSource, job: Job) -> tuple[Job, Decoded]:
         return job, Decoded(job.row)
     try:
         image = source.load_reduced(job.source_index, (1, 1))
-        return job, Decoded(job.row, None, *image.size, thumbnail(image.pixels), content=image.content)
+        return job, Decoded(job.row, None, *image.size, thumbnail(image.pixels), content=image.content, note=image.note)
     except ImageError as error:
         return job, Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

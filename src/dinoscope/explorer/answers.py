@@ -32,7 +32,7 @@ from dinoscope.explorer.types import (
 )
 from dinoscope.stages.clusters import all_scores, judge_clusters
 from dinoscope.stages.labels import evaluate_labels
-from dinoscope.stages.maps import map_quality
+from dinoscope.stages.maps import map_quality, principal_axes
 from dinoscope.stages.properties import explain_map
 from dinoscope.stages.reasons import find_reasons
 from dinoscope.stages.windows import search_inside
@@ -73,6 +73,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         id=collection.ids[at],
         label=_text(collection.labels[at]),
         split=_text(collection.splits[at]),
+        caption=_text(collection.captions[at]),
         cluster=cluster,
         width=width,
         height=height,
@@ -354,9 +355,10 @@ def _place(
         return None
     coordinates = data.coordinates(map_name)
     method = data.method(map_name)
-    # Only the nearest have a say in the other methods' maps.
-    near = slice(None) if method == "pca" else nearest
-    found = transform(vector[None], data.collection.vectors[near], coordinates[near], method=method)
+    if method == "pca":
+        found = principal_axes(data.collection, coordinates).place(vector[None])
+    else:  # only the nearest have a say
+        found = transform(vector[None], data.collection.vectors[nearest], coordinates[nearest], method=method)
     x, y = MapScale.of(coordinates).apply(found)[0].tolist()
     return x, y
 

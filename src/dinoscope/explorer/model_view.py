@@ -43,7 +43,7 @@ from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import measured_properties
 from dinoscope.storage.files import read_json
 from dinoscope.storage.manifest import list_models, read_model
-from dinoscope.storage.tables import list_parts, read_table
+from dinoscope.storage.parts import read_images, read_parts
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -359,7 +359,9 @@ class ModelData:
         }
 
 
-def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool) -> CollectionInfo:
+def collection_info(
+    path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool, writable: bool
+) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
     source = read_json(path / "collection.json")["source"]
     return CollectionInfo(
@@ -370,6 +372,7 @@ def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, orig
         models=list(models),
         live=True,
         originals=originals,
+        writable=writable,
     )
 
 
@@ -379,12 +382,11 @@ def model_infos(path: Path) -> list[ModelInfo]:
     Raises:
         CollectionError: If it has none.
     """
-    removed = read_table(path / "images.parquet", ["removed"])[0]["removed"]
+    table = read_images(path, ["removed", "generation"])
     models = []
     for key in list_models(path):
-        rows = [read_table(part, ["row"])[0]["row"] for part in list_parts(path / "vectors" / key)]
-        held = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        images = int((~removed[held[held < len(removed)]]).sum())
+        parts = read_parts(path / "vectors" / key, ["row"], table).values()
+        images = sum(int((~table["removed"][part["row"]]).sum()) for part in parts)
         if images:
             told = read_model(path, key)
             models.append(

@@ -55,7 +55,7 @@ from dinoscope.server.responses import (
     json_answer,
 )
 from dinoscope.server.security import Access, Guard
-from dinoscope.server.state import Jobs, Workspace
+from dinoscope.server.state import Jobs, Workspace, check_writable
 from dinoscope.server.uploads import Uploads, decode_upload
 from dinoscope.stages.labels import has_classifier
 from dinoscope.stages.windows import windows
@@ -77,6 +77,7 @@ def create_app(
     originals: Originals | None = None,
     weights: str | None = None,
     access: Access | None = None,
+    read_only: bool = False,
     warm: bool = True,
 ) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
@@ -87,13 +88,14 @@ def create_app(
         originals: Where pictures larger than the thumbnails come from.
         weights: Path of the model's weights, for a model that was named by such a path.
         access: Who may ask; by default this machine alone.
+        read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
         warm: Whether to prepare, once it runs, what is likely to be asked for.
 
     Raises:
         CollectionError: If there is no such collection, or it has no vectors of that model.
     """
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
-    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights), originals)
+    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights, read_only=read_only), originals)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -184,6 +186,8 @@ class _Explorer:
             await run_in_threadpool(data.view)
             await self._calm()
             self.asking.start(("encoder", key), lambda: self.workspace.encoder(data))
+            if self.workspace.read_only:
+                return  # a column appears once it is stored
             if await run_in_threadpool(read_progress, self.workspace.path):
                 return  # it would be another collection in a moment
             for name, work in data.preparations().items():
@@ -204,7 +208,10 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
     def collection(request: Request) -> Response:
         """Return what the collection is."""
         models, have = workspace.models(), explorer.originals is not None
-        return json_answer(request, collection_info(workspace.path, workspace.shown, models, originals=have))
+        told = collection_info(
+            workspace.path, workspace.shown, models, originals=have, writable=not workspace.read_only
+        )
+        return json_answer(request, told)
 
     @app.get("/api/progress", response_model=Running | None)
     def progress(request: Request) -> Response:
@@ -399,6 +406,7 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
         """
         data = workspace.data(model, v)
         if body.format == "collection":
+            check_writable(workspace)
             name = explorer_export.write_collection(data.collection, data.key, body.rows, body.name)
             return JSONResponse({"name": name})
         name = explorer_export.safe_name(body.name)

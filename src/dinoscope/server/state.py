@@ -11,7 +11,9 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from dinoscope.errors import DinoscopeError, ModelError
+from starlette.exceptions import HTTPException
+
+from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
 from dinoscope.stages.opened import OpenedCollection
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier
     from dinoscope.models.encoder import Encoder
 
-__all__ = ["Ending", "Gone", "Jobs", "Workspace"]
+__all__ = ["Ending", "Gone", "Jobs", "Workspace", "check_writable"]
 
 _STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
 _RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
@@ -86,14 +88,16 @@ class Jobs:
 class Workspace:
     """A collection on disk, which another process may be adding to."""
 
-    def __init__(self, path: Path, model: str | None = None, weights: str | None = None) -> None:
+    def __init__(
+        self, path: Path, model: str | None = None, weights: str | None = None, *, read_only: bool = False
+    ) -> None:
         """Open the collection; ``model`` is a name or key, by default the one embedded last.
 
         Raises:
             CollectionError: If there is no such collection, or it has no vectors of that model.
         """
-        self.path, self._weights = path, weights
-        first = OpenedCollection(path, model)
+        self.path, self._weights, self.read_only = path, weights, read_only
+        first = OpenedCollection(path, model, read_only=read_only)
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -140,14 +144,17 @@ class Workspace:
         from dinoscope.models.encoder import Encoder
 
         with self._loading:
-            known = self._encoders.get(data.key)
-            if known is None:
+            if data.key not in self._encoders:
                 try:
-                    known = Encoder.from_description(data.collection.model, weights=self._weights)
+                    self._encoders[data.key] = Encoder.from_description(
+                        data.collection.model, weights=self._weights, decoding=data.collection.decoding
+                    )
+                except DownloadError as error:  # not remembered: the weights may be fetched meanwhile
+                    raise ModelError(f"search by image is not possible yet: {error}") from None
                 except DinoscopeError as error:
                     _log.warning("search by image: %s", error)
-                    known = error
-                self._encoders[data.key] = known
+                    self._encoders[data.key] = error
+            known = self._encoders[data.key]
         if isinstance(known, DinoscopeError):
             if data.collection.model.get("own"):
                 raise known
@@ -171,7 +178,7 @@ class Workspace:
             signature = self._signature(model)
             known = self._newest.get(model)
             if known is None or known[0][:2] != signature[:2]:
-                collection = OpenedCollection(self.path, model)
+                collection = OpenedCollection(self.path, model, read_only=self.read_only)
             elif known[0] == signature:
                 return known[1]
             else:
@@ -199,3 +206,13 @@ class Workspace:
             folder = self.path / "results" / name
             results.append(folder.stat().st_mtime_ns if folder.exists() else 0)
         return (images.st_mtime_ns, images.st_size), parts, results
+
+
+def check_writable(workspace: Workspace) -> None:
+    """Refuse what would write.
+
+    Raises:
+        HTTPException: 403, of a collection that is only shown.
+    """
+    if workspace.read_only:
+        raise HTTPException(403, "this collection is only shown: start dinoscope explore without --read-only to write")

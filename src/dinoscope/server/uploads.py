@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from starlette.exceptions import HTTPException
 
 from dinoscope.errors import ImageError
-from dinoscope.sources.decode import identify
+from dinoscope.sources.pixels.formats import identify, pixels_at_once
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -75,12 +75,14 @@ def decode_upload(content: bytes, encoder: Encoder) -> NDArray[np.float32]:
 
 def _check_pixels(content: bytes) -> None:
     try:
-        width, height = identify(io.BytesIO(content)).size
+        image = identify(io.BytesIO(content))
     except Exception:  # decoding says what is wrong
         return
-    if width * height > MAX_PIXELS:
+    if pixels_at_once(image) > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
-        raise ImageError(f"this image has {width} x {height} pixels: at most {limit} million can be searched for")
+        raise ImageError(
+            f"this image has {image.width} x {image.height} pixels: at most {limit} million can be searched for"
+        )
 
 
 def _as_clause(reason: str) -> str:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError, SourceError
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import check_images, read_image
+from dinoscope.sources.base import PictureSource
 from dinoscope.sources.items import Item, Items
+from dinoscope.sources.pixels.levels import check_shape
 
 __all__ = ["ArraySource", "Labels", "label_text", "load_array_file"]
 
@@ -25,17 +25,18 @@ Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
 _MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have in place of a label, as text
 
 
-class ArraySource(ImageSource):
+class ArraySource(PictureSource):
     """Images in one NumPy array.
 
     Args:
-        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, uint16 (65535 is white), bool
-            or floats in 0..1. Other ranges are refused, since guessing one turns half of the greys upside down.
+        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, bool, or other whole numbers
+            and floats, which are scaled by one range: the collection's, or else uint16 with 65535 as white and floats
+            in 0..1, and no others.
         labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown.
         name: Short name for people.
 
     Raises:
-        InputError: Shape, type, range or number of labels do not fit.
+        InputError: Shape, type or number of labels do not fit.
     """
 
     kind = "array"
@@ -43,7 +44,7 @@ class ArraySource(ImageSource):
     def __init__(self, images: NDArray[np.generic], labels: Labels | None = None, *, name: str = "array") -> None:
         if images.ndim == 3 and images.shape[2] in (3, 4):
             raise InputError(f"images must have shape (N, H, W[, C]), got one image {images.shape}? pass images[None]")
-        check_images(images)
+        check_shape(images)
         if getattr(labels, "ndim", 1) != 1:
             raise InputError(
                 f"labels must have shape (N,), got {getattr(labels, 'shape', ())}; of one-hot rows, pass argmax(1)"
@@ -58,9 +59,10 @@ class ArraySource(ImageSource):
             for row, (image, label) in enumerate(zip(images, known, strict=True))
         )
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Convert one image; see `ImageSource.load`."""
-        return read_image(self._images[index])
+    def picture(self, index: int) -> NDArray[np.generic]:
+        """Return one image as it is in the array; see `ImageSource.picture`."""
+        image: NDArray[np.generic] = self._images[index]
+        return image
 
 
 def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) -> ArraySource:

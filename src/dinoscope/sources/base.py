@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +11,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.sources.decode import ReducedImage
+from dinoscope.base.digests import digest_bytes
+from dinoscope.errors import ImageError
+from dinoscope.sources.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
+from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
 
-__all__ = ["ImageSource", "as_source"]
+__all__ = ["ImageSource", "PictureSource", "as_source"]
 
 
 class ImageSource(ABC):
@@ -28,6 +32,8 @@ class ImageSource(ABC):
         notes: Sentences about the source that a person should read.
         has_labels: Whether it says what the labels are; where it does not, a collection keeps those that it has.
         has_splits: The same for splits.
+        decoding: How its pictures are decoded.
+        folder_rule: What a person wants of the names of folders; None: nothing was said, or it has no folders.
     """
 
     name: str
@@ -38,6 +44,8 @@ class ImageSource(ABC):
     notes: Sequence[str] = ()
     has_labels: bool = True
     has_splits: bool = True
+    decoding: Decoding = Decoding()
+    folder_rule: FolderRule | None = None
 
     @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:
@@ -59,6 +67,14 @@ class ImageSource(ABC):
         """
         return ReducedImage.whole(self.load(index))
 
+    def picture(self, index: int) -> Picture | None:
+        """Return one image before it is decoded: a path, a file's bytes or an array; None if there is no such thing.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return None
+
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
 
@@ -70,6 +86,33 @@ class ImageSource(ABC):
     def ignored(self) -> int:
         """How many files were left out because of what their names end with."""
         return sum(self.ignored_endings.values())
+
+
+class PictureSource(ImageSource):
+    """A source that says where each picture is; what is done with it is the same for all."""
+
+    @abstractmethod
+    def picture(self, index: int) -> Picture:
+        """Return one image as it is before decoding; see `ImageSource.picture`."""
+
+    def load(self, index: int) -> NDArray[np.uint8]:
+        """Decode one image; see `ImageSource.load`."""
+        return read_reduced(self.picture(index), None, self.decoding).pixels
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
+        return read_reduced(self.picture(index), least, self.decoding)
+
+    def content(self, index: int) -> str | None:
+        """Return the digest of the bytes of an image's file; see `ImageSource.content`."""
+        try:
+            held = self.picture(index)
+            if isinstance(held, str) and os.path.isfile(held) and os.path.getsize(held) <= WHOLE_BYTES:
+                with open(held, "rb") as file:
+                    held = file.read()
+        except (ImageError, OSError):  # `load` will tell
+            return None
+        return digest_bytes(held) if isinstance(held, bytes) else None
 
 
 @runtime_checkable

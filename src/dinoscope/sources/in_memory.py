@@ -13,16 +13,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.sources.array import label_text
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import Picture, ReducedImage, check_images, read_reduced
+from dinoscope.sources.base import ImageSource, PictureSource
+from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
 from dinoscope.sources.items import Item, Items
+from dinoscope.sources.pixels.levels import check_images, check_shape
 from dinoscope.sources.table import TableSource
 from dinoscope.sources.table_columns import TableColumns, choose_columns
 from dinoscope.sources.table_files import MemoryTable, column_of
@@ -75,7 +75,7 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
     return SequenceSource(source)
 
 
-class SequenceSource(ImageSource):
+class SequenceSource(PictureSource):
     """Images in a sequence: a list, or a data set of torch's kind, whose images are read once to tell them apart.
 
     Args:
@@ -95,21 +95,9 @@ class SequenceSource(ImageSource):
         self.has_labels, self._classes = False, _classes(source)
         self.items: Sequence[Item] = Items(map(self._item, range(len(source))))
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Decode one image; see `ImageSource.load`."""
-        return read_reduced(self._get(index)[0]).pixels
-
-    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one image, a JPEG file at reduced size; see `ImageSource.load_reduced`."""
-        return read_reduced(self._get(index)[0], least)
-
-    def content(self, index: int) -> str | None:
-        """Return the digest of one image, where it is the bytes of a file; see `ImageSource.content`."""
-        try:
-            picture = self._get(index)[0]
-        except ImageError:
-            return None
-        return digest_bytes(picture) if isinstance(picture, bytes) else None
+    def picture(self, index: int) -> Picture:
+        """Return one image as the sequence has it; see `ImageSource.picture`."""
+        return self._get(index)[0]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_turn": None}
@@ -137,15 +125,17 @@ class SequenceSource(ImageSource):
         try:
             picture, label = self._get(index)
             if isinstance(picture, np.ndarray):
-                check_images(picture[None])
+                check_shape(picture[None])
+                if picture.dtype.kind == "f" and not isinstance(self._source, list | tuple):
+                    check_images(picture[None])  # normalised for a network they are no picture any more
                 key = digest_bytes(picture.dtype.str, str(picture.shape), picture.tobytes())
             elif isinstance(picture, Image.Image):
                 key = digest_bytes(picture.mode, str(picture.size), picture.tobytes())
             else:
                 key = digest_bytes(picture if isinstance(picture, bytes) else os.fspath(picture))
         except InputError as error:
-            hint = "" if isinstance(self._source, list | tuple) else "; leave Normalize out of its transform"
-            raise InputError(f"image {index}: {error}{hint if 'float pixels' in str(error) else ''}") from None
+            hint = "; leave Normalize out of its transform" if "float pixels" in str(error) else ""
+            raise InputError(f"image {index}: {error}{hint}") from None
         except (ImageError, OSError, SyntaxError) as error:  # which `load` tells again
             return Item(id, digest_bytes(id, str(error)))
         name = _class_name(self._classes, label)

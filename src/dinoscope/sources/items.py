@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ class Item:
     key: str  # 16 hexadecimal digits that change when the content changes
     label: str | None = None
     split: str | None = None
+    caption: str | None = None  # a text about this image alone, which is no label
 
 
 class Items(Sequence[Item]):
@@ -34,19 +35,21 @@ class Items(Sequence[Item]):
         self._names, self._ends = bytearray(), array("Q", [0])
         self._keys, self._labels, self._splits = array("Q"), array("i"), array("i")
         self._texts: list[str | None] = [None]  # every label and split once
+        self._captions, self._caption_ends = bytearray(), array("Q", [0])
         codes: dict[str | None, int] = {None: 0}
         for item in items:
             self._names += item.id.encode()
             self._ends.append(len(self._names))
             self._keys.append(int(item.key, 16))
+            self._captions += (item.caption or "").encode()
+            self._caption_ends.append(len(self._captions))
             for text, column in ((item.label, self._labels), (item.split, self._splits)):
-                if text not in codes:
-                    # two labels that look alike are one, whichever system wrote the accents
-                    plain = unicodedata.normalize("NFC", text) if text is not None else None
-                    if plain not in codes:
-                        codes[plain] = len(self._texts)
-                        self._texts.append(plain)
-                    codes[text] = codes[plain]
+                if text is not None and text not in codes:
+                    same = normalize("NFC", text)  # as macOS writes a name, and as all else does: one label
+                    if same not in codes:
+                        codes[same] = len(self._texts)
+                        self._texts.append(same)
+                    codes[text] = codes[same]
                 column.append(codes[text])
 
     def __len__(self) -> int:
@@ -77,6 +80,6 @@ class Items(Sequence[Item]):
 
     def _item(self, index: int) -> Item:
         texts = self._texts
-        return Item(
-            self.name(index), f"{self._keys[index]:016x}", texts[self._labels[index]], texts[self._splits[index]]
-        )
+        caption = self._captions[self._caption_ends[index] : self._caption_ends[index + 1]].decode() or None
+        label, split = texts[self._labels[index]], texts[self._splits[index]]
+        return Item(self.name(index), f"{self._keys[index]:016x}", label, split, caption)

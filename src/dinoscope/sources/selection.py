@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from dinoscope.errors import InputError
 from dinoscope.sources.array import Labels, label_text
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage
-from dinoscope.sources.items import Item, Items
+from dinoscope.sources.decode import Decoding, Picture, ReducedImage
+from dinoscope.sources.items import Items
 
 __all__ = ["give_labels", "select"]
 
@@ -24,15 +25,26 @@ class _Subset(ImageSource):
         chosen = (source.items[row] for row in rows)
         self.items = Items(chosen) if isinstance(source.items, Items) else list(chosen)
         self.random_access, self.notes = source.random_access, source.notes
-        self.ignored_endings = source.ignored_endings
+        self.ignored_endings, self.folder_rule = source.ignored_endings, source.folder_rule
         self.has_labels, self.has_splits = source.has_labels, source.has_splits
         self._source, self._rows = source, rows
+
+    @property
+    def decoding(self) -> Decoding:
+        return self._source.decoding
+
+    @decoding.setter
+    def decoding(self, how: Decoding) -> None:
+        self._source.decoding = how
 
     def load(self, index: int) -> NDArray[np.uint8]:
         return self._source.load(self._rows[index])
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
         return self._source.load_reduced(self._rows[index], least)
+
+    def picture(self, index: int) -> Picture | None:
+        return self._source.picture(self._rows[index])
 
     def content(self, index: int) -> str | None:
         return self._source.content(self._rows[index])
@@ -62,7 +74,7 @@ def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | Non
         told[name] = [label_text(each) for each in values]
     given = select(source, range(len(source.items)))
     given.items = Items(
-        Item(item.id, item.key, label, split)
+        replace(item, label=label, split=split)
         for item, label, split in zip(
             source.items,
             told.get("label") or [item.label for item in source.items],

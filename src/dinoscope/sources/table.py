@@ -13,16 +13,15 @@ from functools import partial
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, SourceError, UnreadableError
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage, read_reduced
+from dinoscope.sources.base import PictureSource
+from dinoscope.sources.captions import describe_captions, look_like_captions
+from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import OpenFiles, Storage, open_root
+from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import SUFFIXES, split_in_name
+from dinoscope.sources.names import SUFFIXES
 from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
 from dinoscope.sources.table_files import Table, open_table
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["TableSource"]
 
 
-class TableSource(ImageSource):
+class TableSource(PictureSource):
     """The images of one table, or of several with the same columns, in the order of their rows.
 
     A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path, which is
@@ -49,7 +48,6 @@ class TableSource(ImageSource):
 
     Attributes:
         notes: What was chosen.
-        label_column: Name of the column of labels, if any.
         split_column: Name of the column of splits, if any.
         random_access: Whether the order of loading is free; bytes in a table are read a batch at a time.
 
@@ -84,46 +82,32 @@ class TableSource(ImageSource):
         self.notes: list[str] = [self._chosen.described]
         self.random_access = self._chosen.form == "path"
         self.has_labels = self._chosen.label is not None or wanted.label is not None  # "none" is to have none
-        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(map(split_in_name, files))
-        self.label_column, self.split_column = self._chosen.label, self._chosen.split
+        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(splits_of_files(files))
         self._rows: list[int] = []  # of each table
         self._missing: list[str] = []  # files that are named and not there
+        self._captions: bool | None = None  # whether the labels are none; the first table tells
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
         self.items = self._items = self._named_apart(
             Items(self._list(list(storage.stamps(files)) if held is None else [""] * len(files)))
         )
         self._ends = list(accumulate(self._rows))
+        self.split_column = self._chosen.split
         self._check_missing()
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Decode one image; see `ImageSource.load`."""
-        return self._load(index, None).pixels
+    @property
+    def label_column(self) -> str | None:
+        """Name of the column of labels, if any."""
+        return None if self._captions else self._chosen.label
 
-    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
-        return self._load(index, least)
-
-    def content(self, index: int) -> str | None:
-        """Return the digest of one image's bytes; see `ImageSource.content`."""
-        try:
-            held = self._picture(index)
-        except ImageError:
-            return None
-        return digest_bytes(held) if isinstance(held, bytes) else self._images.content(held)
-
-    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
-        held = self._picture(index)
-        return read_reduced(held, least) if isinstance(held, bytes) else self._images.load(held, least)
-
-    def _picture(self, index: int) -> bytes | str:
-        """Return the bytes of one image's file, or its path."""
+    def picture(self, index: int) -> Picture:
+        """Return the bytes of one image's file, or its path; see `ImageSource.picture`."""
         if self._chosen.form == "path":
-            return self._renamed.get(index) or self._items.name(index)
+            return self._images.picture(self._renamed.get(index) or self._items.name(index))
         number = bisect_right(self._ends, index)
         value = self._value(self._files[number], index - ([0, *self._ends][number]))
         if isinstance(value, dict):
             if not value["bytes"] and value["path"]:
-                return self._inside(self._files[number], value["path"])
+                return self._images.picture(self._inside(self._files[number], value["path"]))
             value = value["bytes"]
         if value is None:
             raise ImageError("is missing: the table has none in this row")
@@ -146,12 +130,15 @@ class TableSource(ImageSource):
         return digest_bytes(value or b"")
 
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
+        for table, stamp, split in zip(map(self._open, self._files), stamps, splits_of_files(self._files), strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = held.num_rows if table.rows is None else table.rows
             self._rows.append(rows)
             labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
-            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
+            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split, rows)
+            captions = texts(held.column(chosen.caption)) if chosen.caption else repeat(None, rows)
+            if chosen.label is not None and self._are_captions(labels):
+                labels, captions = repeat(None, rows), labels
             names = self._names(table, held, rows)
             if chosen.form == "path":
                 names, marks = self._found(names)
@@ -159,15 +146,25 @@ class TableSource(ImageSource):
                 marks = (self._mark(table.name, row) for row in range(rows))
             else:
                 marks = (f"{stamp} {row}" for row in range(rows))
-            for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
-                yield Item(name, digest_bytes(name, mark), label, split)
+            for name, mark, label, split, caption in zip(names, marks, labels, splits, captions, strict=True):
+                yield Item(name, digest_bytes(name, mark), label, split, caption)
+
+    def _are_captions(self, labels: Iterable[str | None]) -> bool:
+        if self._captions is None:
+            self._captions = not self._chosen.told and look_like_captions(labels)
+            if self._captions:
+                where = f"the texts of column {self._chosen.label}"
+                self.notes = [*self.notes, f"{describe_captions(where, labels)}; --label-column takes them for labels"]
+        return self._captions
 
     def _read(self, table: Table) -> pa.Table:
         """Read all columns but the bytes."""
         chosen = self._chosen
         path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
         try:
-            held = table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
+            held = table.columns(
+                [*path, *(each for each in (chosen.label, chosen.split, chosen.caption) if each is not None)]
+            )
         except KeyError:
             raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
         check_names(held.column_names, table.name)

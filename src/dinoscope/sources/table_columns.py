@@ -21,6 +21,7 @@ __all__ = ["NO_COLUMN", "ChosenColumns", "TableColumns", "check_names", "choose_
 NO_COLUMN = "none"
 _LABELS = ("label", "labels", "class", "class_name", "classname", "category", "target", "fine_label", "coarse_label")
 _SPLIT = "split"
+_CAPTIONS = ("caption", "text", "txt", "prompt")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _PREVIEW = 20  # first rows that tell what a column holds
 
@@ -49,6 +50,8 @@ class ChosenColumns:
         classes: Names of the label numbers, where the table has them.
         split: Name of the column of splits, if any.
         others: Further columns that look like images.
+        caption: Name of the column of captions, if any.
+        told: Whether a person named the column of labels.
     """
 
     image: str
@@ -57,13 +60,16 @@ class ChosenColumns:
     classes: tuple[str, ...] | None
     split: str | None
     others: tuple[str, ...] = ()
+    caption: str | None = None
+    told: bool = False
 
     @property
     def described(self) -> str:
         """One line that says what was chosen."""
         also = f" ({', '.join(self.others)} would do, too: --image-column)" if self.others else ""
         label, split = self.label or "none", self.split or "none"
-        return f"image column: {self.image}{also}; label column: {label}; split column: {split}"
+        caption = f"; caption column: {self.caption}" if self.caption else ""
+        return f"image column: {self.image}{also}; label column: {label}; split column: {split}{caption}"
 
 
 def check_names(names: Iterable[str], table: str) -> None:
@@ -106,7 +112,9 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
     split = None if split == NO_COLUMN and NO_COLUMN not in schema.names else split
     names = features.get(label, {}).get("names") if label else None
     classes = tuple(map(str, names)) if names and isinstance(names, list) else None
-    return ChosenColumns(image, form, label, classes, split, others)
+    free = [name for name in schema.names if name not in (image, label, split) and _is_text(schema.field(name).type)]
+    caption = next((name for name in free if name.lower() in _CAPTIONS and name not in others), None)
+    return ChosenColumns(image, form, label, classes, split, others, caption, wanted.label is not None)
 
 
 def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[str | None]:
@@ -184,7 +192,7 @@ def _image_form(column: pa.ChunkedArray) -> str | None:
         return "struct" if fields >= {"bytes", "path"} and _is_binary(kind.field("bytes").type) else None
     first = [value for value in column.slice(0, _PREVIEW).to_pylist() if value]
     if _is_binary(kind):
-        return "bytes" if any(value.startswith(_MAGIC) for value in first) else None
+        return "bytes" if any(value.startswith(_MAGIC) or value[4:8] == b"ftyp" for value in first) else None
     if _is_text(kind) and any(str(value).lower().endswith(SUFFIXES) for value in first):
         return "path"
     return None
