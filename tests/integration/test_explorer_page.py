@@ -241,8 +241,7 @@ def test_search_by_a_part_and_inside_the_images(visit):
     button.click()
     frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
     assert (
-        frame.get_attribute("aria-label")
-        == "The part: 50% by 50% of the picture, 25% from the left, 25% from the top"
+        frame.get_attribute("aria-label") == "The part: 50% by 50% of the picture, 25% from the left, 25% from the top"
     )
     see.page.keyboard.press("ArrowUp")
     see.page.keyboard.press("Shift+ArrowRight")

@@ -120,7 +120,7 @@ def _drop_unknown(path: Path, table: _Table) -> None:
                 if not keep.all():
                     keep_lines(part, keep)
                     count = int((~keep).sum())
-                    remark(f"{part} had {count:,} lines that belong to no image of {path.name}: they are dropped")
+                    remark(f"{part} had {count:,} lines of another copy or collection: they are dropped")
             except DamagedError:  # made anew when it is needed, and until then never believed
                 continue
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
-from dinoscope.errors import InputError, SourceError
+from dinoscope.errors import InputError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.levels import check_shape
@@ -79,7 +80,9 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     images: NDArray[np.generic]
     try:
         if path.suffix == ".npy":
-            images = np.lib.format.open_memmap(path, mode="r")
+            mapped = np.lib.format.open_memmap(path, mode="r")
+            plain = mapped.flags.c_contiguous and mapped.ndim > 0
+            images = cast(NDArray[np.generic], _NpyFile(path, mapped)) if plain else np.array(mapped)
         else:
             with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
                 if "images" not in archive:
@@ -90,6 +93,44 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # one is: encrypted
         raise SourceError(f"{path.name} is no readable NumPy file: {str(error).partition(chr(10))[0]}") from error
     return ArraySource(images, labels, name=path.stem)
+
+
+class _NpyFile:
+    """The images of a `.npy` file, each read when it is asked for: a file that shrinks while it is mapped ends us.
+
+    Of an array it has what `ArraySource` needs.
+    """
+
+    def __init__(self, path: Path, mapped: np.memmap[Any, np.dtype[Any]]) -> None:
+        self._path, self._offset = path, mapped.offset
+        self.shape: tuple[int, ...] = mapped.shape
+        self.dtype, self.ndim = mapped.dtype, mapped.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> NDArray[np.generic]:
+        count = math.prod(self.shape[1:])
+        offset = self._offset + index * count * self.dtype.itemsize
+        try:
+            pixels = np.fromfile(self._path, self.dtype, count, offset=offset)
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error)) from None
+        if len(pixels) < count:
+            raise UnreadableError(f"{self._path.name} has become shorter")
+        return pixels.reshape(self.shape[1:])
+
+    def __iter__(self) -> Iterator[NDArray[np.generic]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __reduce__(self) -> tuple[object, ...]:  # on another machine there is no such file
+        return np.stack, (list(self),)
+
+    def min(self) -> float:
+        return float(np.min([each.min() for each in self]))
+
+    def max(self) -> float:
+        return float(np.max([each.max() for each in self]))
 
 
 def _label(value: object) -> str | None:
