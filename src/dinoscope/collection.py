@@ -45,12 +45,14 @@ if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.array import Labels
     from dinoscope.sources.decode import Picture, Queries, Query
     from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
@@ -81,7 +83,7 @@ class Collection(OpenedCollection):
         path: str | os.PathLike[str],
         *,
         model: str | Encoder = DEFAULT_MODEL,
-        labels: Sequence[str | None] | NDArray[np.generic] | None = None,
+        labels: Labels | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
         folders: FolderRule | None = None,
@@ -95,7 +97,7 @@ class Collection(OpenedCollection):
             source: A folder, the name of a data set, or an array uint8 (N, H, W) or (N, H, W, 3).
             path: Folder of the collection, made if there is none.
             model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting.
-            labels: Labels (N,) of an array.
+            labels: Labels (N,) of an array; a list of labels for an image that may have several.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
             folders: How the names of folders become labels and splits; by default as in the run before, and at first as
@@ -358,6 +360,18 @@ class Collection(OpenedCollection):
             ModelError: The model that made the vectors is not to be had.
         """
         return labels.classify(self, queries, k=k, coverage=coverage, abstain=abstain, weights=weights)
+
+    def evaluate_sets(self, split: str = "auto", *, k: int = 20) -> MultiLabelEvaluation:
+        """Return the average precision of each label, of images that may have several, by their neighbours' votes.
+
+        Args:
+            split: See ``evaluate``.
+            k: Voters.
+
+        Raises:
+            InputError: Images have no more than one label each, or there is no such split.
+        """
+        return labels.evaluate_label_sets(self, split, k=k)
 
     def predictions(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Predictions:
         """Return what the labelled images say of every image of the collection, each left out of its own vote.

@@ -74,6 +74,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         label=_text(collection.labels[at]),
         split=_text(collection.splits[at]),
         caption=_text(collection.captions[at]),
+        labels=list(collection.label_sets[at]),
         cluster=cluster,
         width=width,
         height=height,

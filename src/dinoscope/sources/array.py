@@ -33,7 +33,7 @@ class ArraySource(PictureSource):
         images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, bool, or other whole numbers
             and floats, which are scaled by one range: the collection's, or else uint16 with 65535 as white and floats
             in 0..1, and no others.
-        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown.
+        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown; or a list of them each.
         name: Short name for people.
 
     Raises:
@@ -53,10 +53,16 @@ class ArraySource(PictureSource):
         if labels is not None and len(labels) != len(images):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
-        known = [None] * len(images) if labels is None else [_label(each) for each in labels]
+        given = [None] * len(images) if labels is None else list(labels)
+        several = [isinstance(each, list | tuple | set | frozenset | np.ndarray) for each in given]
+        sets = [_several(each) if more else () for each, more in zip(given, several, strict=True)]
+        known = [None if more else _label(each) for each, more in zip(given, several, strict=True)]
+        if any(sets):  # a text among lists is a list of one
+            sets = [held or ((label,) if label is not None else ()) for held, label in zip(sets, known, strict=True)]
+            known = [None] * len(images)
         self.items: Sequence[Item] = Items(
-            Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label)
-            for row, (image, label) in enumerate(zip(images, known, strict=True))
+            Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label, labels=held)
+            for row, (image, label, held) in enumerate(zip(images, known, sets, strict=True))
         )
 
     def picture(self, index: int) -> NDArray[np.generic]:
@@ -138,3 +144,7 @@ def _label(value: object) -> str | None:
         return value.decode("utf-8", "backslashreplace")
     text = str(value)
     return None if value is None or (text in _MISSING and not isinstance(value, str)) else text
+
+
+def _several(values: Any) -> tuple[str, ...]:
+    return tuple(label for each in values if (label := _label(each)) is not None)

@@ -20,7 +20,15 @@ from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import OpenFiles, Storage
 from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
+from dinoscope.sources.table_columns import (
+    TableColumns,
+    check_names,
+    choose_columns,
+    is_list,
+    sets_of_hot,
+    sets_of_texts,
+    texts,
+)
 from dinoscope.sources.table_files import CsvTable, ParquetTable, Table, open_table
 
 if TYPE_CHECKING:
@@ -95,15 +103,29 @@ class TableSource(PictureSource):
             chosen, held = self._chosen, self._read(table)
             rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
             self._rows.append(rows)
-            labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
+            labels, sets = self._labels(held, rows)
             splits = texts(held.column(chosen.split)) if chosen.split else repeat(split, rows)
-            captions = texts(held.column(chosen.caption)) if chosen.caption else repeat(None, rows)
-            if chosen.label is not None and self._are_captions(labels):
-                labels, captions = repeat(None, rows), labels
+            captions = texts(held.column(chosen.caption)) if chosen.caption else [None] * rows
+            if chosen.label is not None and isinstance(labels, list) and self._are_captions(labels):
+                labels, captions = [None] * rows, labels
             names = self._names(table, held, rows)
             marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
-            for name, mark, label, split, caption in zip(names, marks, labels, splits, captions, strict=True):
-                yield Item(name, digest_bytes(name, mark), label, split, caption)
+            said = zip(names, marks, labels, splits, captions, sets, strict=True)
+            for name, mark, label, split, caption, several in said:
+                yield Item(name, digest_bytes(name, mark), label, split, caption, several)
+
+    def _labels(self, held: pa.Table, rows: int) -> tuple[Iterable[str | None], Iterable[tuple[str, ...]]]:
+        """Return the label of each row, or its labels."""
+        chosen = self._chosen
+        none: Iterable[str | None] = repeat(None, rows)
+        if chosen.hot:
+            return none, sets_of_hot([held.column(name) for name in chosen.hot], chosen.hot)
+        if chosen.label is None:
+            return none, repeat((), rows)
+        column = held.column(chosen.label)
+        if is_list(column.type):
+            return none, sets_of_texts(column, chosen.classes)
+        return texts(column, chosen.classes), repeat((), rows)
 
     def _are_captions(self, labels: Iterable[str | None]) -> bool:
         if self._captions is None:
@@ -118,9 +140,8 @@ class TableSource(PictureSource):
         chosen = self._chosen
         path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
         try:
-            held = table.columns(
-                [*path, *(each for each in (chosen.label, chosen.split, chosen.caption) if each is not None)]
-            )
+            told = (chosen.label, *chosen.hot, chosen.split, chosen.caption)
+            held = table.columns([*path, *(each for each in told if each is not None)])
         except KeyError:
             raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
         check_names(held.column_names, table.name)
