@@ -75,6 +75,16 @@ class TableSource(PictureSource):
         self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
         self._ends = list(accumulate(self._rows))
 
+    def bytes_read(self, index: int) -> int:
+        """Return how large the values are that are read with one; see `PictureSource.bytes_read`."""
+        if self._chosen.form == "path":
+            return 0
+        number = bisect_right(self._ends, index)
+        try:
+            return self._open(self._files[number]).bytes_read(self._chosen.image, index - ([0, *self._ends][number]))
+        except SourceError:  # reading it will tell
+            return 0
+
     def picture(self, index: int) -> Picture:
         """Return the bytes of one image's file, or its path; see `ImageSource.picture`."""
         if self._chosen.form == "path":
