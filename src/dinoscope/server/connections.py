@@ -27,7 +27,7 @@ _AT_ONCE = 1024  # connections that are accepted at once, before any is closed; 
 _HEAD = 10.0  # seconds in which the head of a request must be here
 _STALLED = 60.0  # seconds in which a client must have read something of its answer
 _GRACE = 1  # seconds for answers under way when the server ends
-_LAST = 1.5  # seconds after which the process ends, whatever it is doing
+_LAST = 1.0  # seconds after which the process ends, whatever it is doing
 _QUIET = 60.0  # seconds in which the same message is logged once
 
 
