@@ -295,6 +295,7 @@ def _embed(
     from dinoscope.embedding.batches import finish_batches
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.opening import open_source
+    from dinoscope.storage.manifest import weights_text
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
@@ -310,8 +311,7 @@ def _embed(
             f"{encoder.reason}"
         )
     if encoder.model.repo is not None:
-        commit, digest = str(encoder.model.revision)[:12], encoder.weights_sha256[:12]
-        say(f"weights: {encoder.model.repo}, commit {commit}, SHA-256 {digest}...")
+        say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
     if encoder.assumed:
         say(
             f"nothing beside the weights says how images are prepared for {encoder.model.name}; assumed: "
