@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
@@ -105,7 +106,8 @@ class Collection(OpenedCollection):
                 of Hugging Face or torch. See ``dinoscope.open_source``.
             path: Folder of the collection, made if there is none.
             model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting.
-            labels: Labels (N,) of what is in memory; None leaves those that the source or the collection has.
+            labels: Labels (N,) of what is in memory, or a list of labels for an image that may have several. None
+                leaves those that the source or the collection has.
             splits: Splits (N,), such as "train", of the same.
             image_column: Column of a table that holds the images or their paths.
             label_column: Column of a table that holds the labels; "none" for none.
@@ -434,6 +436,18 @@ class Collection(OpenedCollection):
             ModelError: The model that made the vectors is not to be had.
         """
         return labels.classify(self, queries, k=k, coverage=coverage, abstain=abstain, weights=weights)
+
+    def evaluate_sets(self, split: str = "auto", *, k: int = 20) -> MultiLabelEvaluation:
+        """Return the average precision of each label, of images that may have several, by their neighbours' votes.
+
+        Args:
+            split: See ``evaluate``.
+            k: Voters.
+
+        Raises:
+            InputError: Images have no more than one label each, or there is no such split.
+        """
+        return labels.evaluate_label_sets(self, split, k=k)
 
     def predictions(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Predictions:
         """Return what the labelled images say of every image of the collection, each left out of its own vote.

@@ -11,12 +11,15 @@ from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError
+from dinoscope.explorer.model_view import model_infos
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.sources.items import Item
 from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import read_table, write_table
+from dinoscope.survey.parts import open_vectors
 from tests.patching import replace_everywhere
 
 FIRST, ALL, PART = 40, 104, 16
@@ -149,12 +152,16 @@ def test_an_older_table_with_newer_parts(states, tmp_path, pixels, encoder, expe
     embed(pixels, path, encoder, np.r_[0:FIRST, 60:100])
     for name, content in older.items():
         (path / name).write_bytes(content)
+    Collection(path).neighbors(5)
     assert len(check_vectors(path, pixels, expected)) == FIRST
+    assert len(open_vectors(path)) == FIRST
+    assert [info.images for info in model_infos(path)] == [FIRST]
+    assert stale_results(path) == []
     damage = verify_collection(path).damage
     assert [text.split(": ")[1] for text in damage] == ["40 rows are not in images.parquet"] * 2
     other = np.r_[0:FIRST, 50:90]
     assert embed(pixels, path, encoder, other).embedded == 40
-    assert "belong to no image" in caplog.text
+    assert "of another copy or collection" in caplog.text
     assert len(check_vectors(path, pixels, expected)) == len(other)
     assert verify_collection(path).damage == ()
 

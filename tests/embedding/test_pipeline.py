@@ -468,13 +468,13 @@ def test_a_run_of_unreadable_images_is_kept_as_it_goes(tmp_path, encoder, pixels
     tried: list[int] = []
 
     class Broken(ArraySource):
-        def load(self, index):
+        def load_reduced(self, index, least):
             tried.append(index)
             if 8 <= index < 250:
                 raise ImageError("it is no picture")
             if index == 250 and len(tried) < 300:
                 raise KeyboardInterrupt  # which keeps what is finished, and a kill would not
-            return super().load(index)
+            return super().load_reduced(index, least)
 
     source, path = Broken(pixels), tmp_path / "c"
     written = []

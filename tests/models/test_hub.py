@@ -25,6 +25,7 @@ import numpy as np
 import pytest
 
 from dinoscope import Collection
+from dinoscope.comparison import compare_models
 from dinoscope.errors import DownloadError, InputError, ModelError
 from dinoscope.milvus import _of_other_weights, published_name
 from dinoscope.models.catalogue import Model, get_model
@@ -34,6 +35,7 @@ from dinoscope.models.hub import fetch_weights, find_weights, local
 from dinoscope.models.hub import offline as archive_module
 from dinoscope.models.hub.offline import pack, unpack
 from dinoscope.models.processor import PROCESSOR
+from dinoscope.sources.opening import open_source
 from dinoscope.stages.receipt import make_receipt
 from tests.checkpoints import random_vit, write_tensors
 
@@ -388,6 +390,10 @@ def test_embed_says_what_was_fetched_and_takes_a_revision(hub, cache, tmp_path, 
     digest = hashlib.sha256(tiny_weights(tmp_path)).hexdigest()[:12]
     assert f"weights: somebody/something, commit {COMMIT[:12]}, SHA-256 {digest}..." in told
     assert all(f"/resolve/{COMMIT}/" in path for path in hub.paths("HEAD"))
+    said: list[str] = []
+    source = open_source(np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8))
+    compare_models(source, [str(STRANGE.repo)], resolutions=[32], device="cpu", say=said.append)
+    assert f"weights: somebody/something, commit {COMMIT[:12]}, SHA-256 {digest}..." in said
     code, _, told = run(*command, "--revision", "nowhere")
     assert (code, "has no revision nowhere: see which there are at" in told) == (1, True)
     code, _, told = run(*command, "--revision", "../x")

@@ -335,3 +335,15 @@ def test_functions_that_grow_without_bound_are_refused(tmp_path, called):
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(ModelError, match="may run without end"):
         load_model(str(tmp_path / "model.onnx"))
+
+
+def test_a_name_that_is_no_text_is_one_error(tmp_path, capfd):
+    export(tmp_path / "model.onnx")
+    content = (tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(content.replace(b"spatial", b"spat\xffal"))
+    with pytest.raises(ModelError, match=r"model.onnx is damaged \(.*codec can't decode.*\): fetch it again"):
+        load_model(str(tmp_path / "model.onnx"))
+    (tmp_path / "model.onnx").write_bytes(content.replace(b"ReduceMean", b"ReduceMeen"))
+    with pytest.raises(ModelError, match="do not load"):
+        Encoder(str(tmp_path / "model.onnx"), device="cpu")
+    assert capfd.readouterr() == ("", "")

@@ -1,7 +1,5 @@
 """Who may ask the explorer's server, and what no answer may carry."""
 
-from typing import Any
-
 import pytest
 from fastapi.testclient import TestClient
 
@@ -179,22 +177,6 @@ def test_a_cookie_of_somebody_else_does_not_hide_the_token(folder):
     for cookies in (f'other={{"a":1}}; {own}', f"{own}; a,b=[1]; =", f'"; {own}', own):
         assert ask(guarded, "http://192.168.1.7", headers={"Cookie": cookies}).status_code == 200, cookies
     assert ask(guarded, "http://192.168.1.7", headers={"Cookie": f"{own}x"}).status_code == 401
-
-
-def test_one_image_at_a_time_a_client(folder):
-    with client(folder) as server:
-        server.get("/")
-        app: Any = server.app
-        uploads = app.state.explorer.uploads
-        model = server.get("/api/collection").json()["model"]
-        name = f"testclient {server.cookies['dinoscope-client']}"
-        uploads._clients.add(name)  # as if its last image were not answered
-        answer = server.post(f"/api/models/{model}/search", content=encoded(photo(), "PNG"))
-        assert answer.status_code == 429
-        uploads._clients.discard(name)
-        assert server.post(f"/api/models/{model}/search", content=encoded(photo(), "PNG")).status_code == 200
-        assert server.post(f"/api/models/{model}/search", content=b"nonsense").status_code == 400
-        assert uploads._clients == set()
 
 
 def test_no_answer_names_the_folder(folder, tmp_path):

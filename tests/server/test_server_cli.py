@@ -28,9 +28,9 @@ def folder(tmp_path_factory):
 def start(folder):
     running: list[Any] = []
 
-    def begin(*options, token=False, **settings):
+    def begin(*options, token=False, program=("-m", "dinoscope"), **settings):
         alone = () if token else ("--no-token",)
-        command = [sys.executable, "-m", "dinoscope", "explore", str(folder), "--no-browser", *alone, *options]
+        command = [sys.executable, *program, "explore", str(folder), "--no-browser", *alone, *options]
         process: Any = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
         running.append(process)
         line = process.stderr.readline()
@@ -65,6 +65,36 @@ def test_it_serves_and_ends_with_ctrl_c(start, folder):
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
+
+
+BUSY = """
+import sys, time
+import dinoscope.server.app, dinoscope.server.decoding
+dinoscope.server.decoding._PROGRAM = "import sys, time; sys.stdout.write('!'); sys.stdout.flush(); time.sleep(600)"
+dinoscope.server.decoding.Decoders.__init__.__defaults__ = (600,)
+explorer_answers = dinoscope.server.app.explorer_answers
+explorer_answers.numbers = lambda *_: print("computing", file=sys.stderr, flush=True) or time.sleep(600)
+from dinoscope.cli.main import main
+main()
+"""
+
+
+def test_the_end_waits_for_nobody(start):
+    process, address, _ = start("--port", "0", program=("-c", BUSY))
+    model = get(f"{address}api/collection").json()["model"]
+    port = int(re.findall(r":(\d+)/", address)[0])
+    asked = []
+    for head in (f"GET /api/models/{model}/maps/umap/numbers", f"POST /api/models/{model}/search"):
+        asked.append(socket.create_connection(("127.0.0.1", port)))
+        asked[-1].sendall(f"{head} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx".encode())
+    assert process.stderr.readline()  # what --no-token means
+    assert process.stderr.readline() == "computing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert process.stderr.read() == ""
+    for each in asked:
+        assert each.recv(12) in (b"HTTP/1.1 409", b"")
+        each.close()
 
 
 def test_a_short_answer_does_not_wait_to_be_joined():

@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import tarfile
+import time
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -168,8 +170,8 @@ def test_links_and_other_files_inside(tmp_path):
     make_tar(tmp_path / "b.tar", members)
     with pytest.raises(SourceError, match=r"no images in 'a\.tar'"):
         open_source(tmp_path / "a.tar")
-    with pytest.raises(SourceError, match=r"no images in 'c\.zip' \(2 \.heic\)"):
-        open_source(make_zip(tmp_path / "c.zip", [("1.heic", b""), ("2.HEIC", b"")]))
+    with pytest.raises(SourceError, match=r"no images in 'c\.zip' \(2 \.nef\)"):
+        open_source(make_zip(tmp_path / "c.zip", [("1.nef", b""), ("2.NEF", b"")]))
     source = open_source(tmp_path / "b.tar")
     assert source.ignored_endings == {".md": 1}
     with pytest.raises(ImageError, match="is empty"):
@@ -230,6 +232,53 @@ def test_a_zip_bomb_ends_at_the_size_that_it_states(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ImageError, match="damaged: it is not what the archive says"):
         open_source(path).load(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "reason"),
+    [
+        ("a.png", b"", "^is not a JPEG, PNG"),
+        ("a.bmp", encoded(Image.new("RGB", (8, 6)), "BMP"), "^has 143 MB for 8 x 6 pixels, expected at most 64$"),
+        (
+            "a.tif",
+            encoded(Image.new("RGB", (8, 6)), "TIFF"),
+            "^unpacks to 286 MB from .* kB, expected at most 100 times as much$",
+        ),
+    ],
+)
+def test_a_zip_bomb_is_not_unpacked(tmp_path, name, head, reason):
+    size = 150_000_000 if name != "a.tif" else 300_000_000
+    path, packing = tmp_path / "a.zip", zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "w", packing, compresslevel=1) as archive, archive.open(name, "w") as file:
+        file.write(head)
+        for _ in range(size // 10_000_000):
+            file.write(bytes(10_000_000))
+    source = open_source(tmp_path / "a.zip")
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=reason):
+        source.load(0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+def test_large_members_are_unpacked_one_at_a_time(tmp_path, monkeypatch):
+    large = picture(1) + bytes(40_000_000)
+    source = open_source(make_zip(tmp_path / "a.zip", [(f"{at}.png", large) for at in range(4)]))
+    running, most = 0, 0
+
+    def read(*_):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.01)
+        running -= 1
+        return picture(1)
+
+    monkeypatch.setattr(source, "picture", read)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(source.load, range(4)))
+    assert most == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import random
 import re
 import tracemalloc
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dinoscope.base.digests import digest_bytes
-from dinoscope.errors import ImageError, InputError, SourceError
+from dinoscope.errors import ImageError, InputError, SourceError, UnreadableError
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.folder import FolderSource
@@ -289,6 +290,36 @@ def test_open_source_array_files(tmp_path):
     for name in ("bad.npy", "bad.npz"):
         with pytest.raises(SourceError, match=f"{name} is no readable NumPy file"):
             open_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", ">u2", "float32", "bool"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_array_file_gives_what_the_array_gives(tmp_path, dtype, order):
+    """Keys as well, or its images would be embedded again."""
+    images = np.random.default_rng(0).random((5, 12, 9, 3))
+    images = (images if dtype == "float32" else images * 2 if dtype == "bool" else images * 255).astype(dtype)
+    np.save(tmp_path / "a.npy", np.asarray(images, order=order))
+    one, other = open_source(tmp_path / "a.npy"), ArraySource(images)
+    copy = pickle.loads(pickle.dumps(one))  # as a worker gets it
+    assert [item.key for item in one.items] == [item.key for item in other.items]
+    (tmp_path / "a.npy").unlink()
+    for index in range(5):
+        np.testing.assert_array_equal(copy.load(index), other.load(index))
+
+
+def test_an_array_file_that_shrinks_or_goes_while_it_is_open(tmp_path):
+    """A map of it would end the process with a signal."""
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((40, 64, 64), np.uint8))
+    source = open_source(path)
+    with path.open("r+b") as file:
+        file.truncate(20_000)
+    assert source.load(2).shape == (64, 64, 3)
+    with pytest.raises(UnreadableError, match=r"a\.npy has become shorter"):
+        source.load(39)
+    path.unlink()
+    with pytest.raises(UnreadableError, match="No such file"):
+        source.load(2)
 
 
 def test_a_data_set_name_wins_over_a_folder_of_that_name(folder, monkeypatch):

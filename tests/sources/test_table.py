@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -26,6 +27,7 @@ from dinoscope.sources.filesystems import LocalStorage
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.table_columns import texts
+from dinoscope.sources.table_files import ParquetTable
 from tests.pictures import encoded
 from tests.sources.test_archive import described, make_tar, picture
 
@@ -312,8 +314,8 @@ def test_metadata_gives_way_to_the_folders_that_were_chosen(tmp_path):
     folder = photographs(tmp_path / "set", "fit/a/0.png", "held/b/1.png")
     (folder / "metadata.csv").write_text("file_name,label,split\nfit/a/0.png,x,train\nheld/b/1.png,y,val\n")
 
-    def labels(rule: FolderRule, **columns: str) -> list[tuple[str | None, str | None]]:
-        return [(item.label, item.split) for item in open_source(folder, folders=rule, **columns).items]
+    def labels(rule: FolderRule, label_column: str | None = None) -> list[tuple[str | None, str | None]]:
+        return [(item.label, item.split) for item in open_source(folder, folders=rule, label_column=label_column).items]
 
     chosen = FolderRule(labels="parent", splits={"fit": "train", "held": "test"})
     assert labels(FolderRule()) == [("x", "train"), ("y", "val")]
@@ -582,3 +584,44 @@ def test_captions_in_a_table(tmp_path, run):
     write(path, {"image": pictures(3), "label": ["a", "b", "a"]})  # they go where the source has none any more
     Collection.from_images(path, tmp_path / "b.dino")
     assert Collection(tmp_path / "b.dino").captions.tolist() == [None] * 3
+
+
+def test_a_preview_reads_no_column_that_is_no_image(tmp_path, monkeypatch):
+    huge = pa.array([bytes(30_000_000)] * 10, pa.large_binary())
+    listed = pa.array([[bytes(3_000_000)]] * 10, pa.list_(pa.large_binary()))
+    path = write(
+        tmp_path / "a.parquet",
+        {"image": pictures(10), "notes": huge, "more": listed},
+        compression="zstd",
+        use_dictionary=False,
+    )
+    asked: list[str] = []
+    read = pq.ParquetFile.iter_batches
+
+    def watched(file: pq.ParquetFile, *arguments: Any, columns: list[str], **options: Any) -> Any:
+        asked.extend(columns)
+        return read(file, *arguments, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    assert len(open_source(path).items) == 10
+    assert asked == ["image"]
+
+
+def test_a_column_that_is_packed_as_no_picture_is_is_refused(tmp_path):
+    huge = pa.array([pictures(1)[0] + bytes(30_000_000)] * 10, pa.large_binary())
+    path = write(tmp_path / "a.parquet", {"image": huge}, compression="zstd", use_dictionary=False)
+    source = open_source(path, image_column="image")
+    with pytest.raises(
+        ImageError, match=r"column 'image' of a\.parquet unpacks to 286 MB from .* kB, expected at most"
+    ):
+        source.load(0)
+
+
+def test_values_that_many_rows_share_are_read_row_by_row(tmp_path):
+    value = pictures(1)[0] + np.random.default_rng(0).bytes(20_000_000)
+    path = write(tmp_path / "a.parquet", {"image": pa.array([value] * 12, pa.large_binary())})
+    table = ParquetTable(pa.OSFile(str(path)), "a.parquet")
+    assert table.bytes_read("image", 3) >= 20_000_000
+    for row in range(12):
+        assert len(table.value("image", row)) == len(value)  # type: ignore[arg-type]
+    assert sum(held.nbytes for _, held in table._kept) < 8 * 2**24

@@ -53,6 +53,7 @@ export const panelTexts = {
     file: "File",
     split: "Split",
     caption: "Caption",
+    labels: "Labels",
     cluster: "Cluster",
     size: "Size",
     pixels: (width: number, height: number) => `${width} × ${height} px`,

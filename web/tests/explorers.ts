@@ -16,7 +16,7 @@ const QUESTION: PairQuestion = {
 };
 const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({
-  row, id: `${row}.png`, label: null, split: null, caption: null, cluster: null, width: 1, height: 1, verdict: null,
+  row, id: `${row}.png`, label: null, split: null, caption: null, labels: [], cluster: null, width: 1, height: 1, verdict: null,
   neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
 });
 

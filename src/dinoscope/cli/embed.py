@@ -192,6 +192,7 @@ def embed_images(source: str, output: Path, request: Request) -> Collection:
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.names import describe_endings
     from dinoscope.sources.opening import open_source
+    from dinoscope.storage.manifest import weights_text
 
     # before a download: the source may be mistyped
     images = open_source(source, **request.opening)
@@ -212,8 +213,7 @@ def embed_images(source: str, output: Path, request: Request) -> Collection:
             f"{encoder.reason}"
         )
     if encoder.model.repo is not None:
-        commit, digest = str(encoder.model.revision)[:12], encoder.weights_sha256[:12]
-        say(f"weights: {encoder.model.repo}, commit {commit}, SHA-256 {digest}...")
+        say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
     if encoder.assumed:
         say(
             f"nothing beside the weights says how images are prepared for {encoder.model.name}; assumed: "

@@ -96,39 +96,19 @@ def explore(
         threading.Thread(target=_open_browser, args=(server, opened), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the server has ended in order before it is raised
         server.run(sockets=[listening])
-    if server.config.app.state.explorer.busy:  # type: ignore[union-attr]
-        # What is being computed cannot be stopped and would hold the process for minutes; files are written whole.
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def _server(
     collection: Path, model: str | None, weights: str | None, images: str | None, access: Access, read_only: bool
 ) -> Server:
-    import logging
-
-    import uvicorn
-
     from dinoscope.explorer.sheets import Originals
     from dinoscope.server.app import create_app
+    from dinoscope.server.connections import ExplorerServer
     from dinoscope.sources.opening import open_source
 
     originals = None if images is None else Originals(open_source(images))
-    # that an answer is not waited for when somebody ends the server is no error
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "graceful shutdown" not in record.getMessage())
     app = create_app(collection, model=model, originals=originals, weights=weights, access=access, read_only=read_only)
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            timeout_keep_alive=30,
-            ws="none",
-            proxy_headers=False,
-        )
-    )
+    return ExplorerServer(app, is_alone=True)
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

@@ -68,9 +68,15 @@ def say_labels(images: ImageSource) -> None:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
 
-    labels = Counter(item.label for item in images.items)
+    labels: Counter[str | None] = Counter()
+    without, several = 0, 0
+    for item in images.items:
+        labels.update(item.labels or (item.label,))
+        several += bool(item.labels)
     without = labels.pop(None, 0)
     parts = [_listed(labels, "label")]
+    if several:
+        parts.append("images may have several labels")
     if labels and without:
         parts.append(f"{counted(without)} without a label")
     parts.append(_listed((item.split for item in images.items if item.split is not None), "split"))

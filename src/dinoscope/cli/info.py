@@ -49,6 +49,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
     from dinoscope.storage.progress import read_progress
 
     running = read_progress(opened.path)
+    labels = zip(opened.labels, opened.label_sets, strict=True)
     return {
         "source": f"{opened.name} ({opened.kind})",
         "images": len(opened),
@@ -64,7 +65,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
         "devices": _devices(opened.path, opened.key),
         "range": opened.decoding.value_range and list(opened.decoding.value_range),
         "range_stored": "range" in read_manifest(opened.path),
-        "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
+        "labels": dict(Counter(each for label, held in labels for each in held or (label,) if each).most_common()),
         "splits": dict(Counter(split for split in opened.splits if split is not None)),
         "folders": read_manifest(opened.path).get("folders"),
         "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),

@@ -149,9 +149,12 @@ def score(
     collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
-    from dinoscope.cli.terminal import print_json, print_table, score_rows
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows
 
-    scores = open_collection(collection, model).scores(k)
+    opened = open_collection(collection, model)
+    scores = opened.scores(k)
+    if any(opened.label_sets):
+        say("images may have several labels: scores of labels are left out; 'dinoscope evaluate' gives their precision")
     if as_json:
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return

@@ -15,6 +15,7 @@ from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.folders import FolderRule
+from dinoscope.sources.items import Item
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -27,7 +28,8 @@ __all__ = ["Synchronised", "check_folder", "stored_rule", "synchronise"]
 
 _Table: TypeAlias = dict[str, Any]  # images.parquet: lists of numbers, texts and bits; an array of generations
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
-_OPTIONAL = ("caption",)  # stored where any image has one
+_OPTIONAL = ("caption", "labels")  # stored where any image has one
+_SAID = ("label", "split", *_OPTIONAL)  # may change while an image stays the same
 
 
 class Synchronised(NamedTuple):
@@ -142,7 +144,7 @@ def _drop_unknown(path: Path, table: _Table) -> None:
                 if not keep.all():
                     keep_lines(part, keep)
                     count = int((~keep).sum())
-                    remark(f"{part} had {count:,} lines that belong to no image of {path.name}: they are dropped")
+                    remark(f"{part} had {count:,} lines of another copy or collection: they are dropped")
             except DamagedError:  # made anew when it is needed, and until then never believed
                 continue
 
@@ -279,6 +281,8 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tupl
     """
     relabelled, other = 0, False
     before = len(table["row"])
+    kept = {"label": not source.has_labels, "labels": not source.has_labels, "split": not source.has_splits}
+    told = [name for name in _SAID if not kept.get(name, False)]
     for index, item in enumerate(source.items):
         row = int(rows[index])
         if row < 0:
@@ -286,19 +290,24 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tupl
             for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
                 table[name].append(value)
             for name in _OPTIONAL:
-                table[name].append(getattr(item, name, None))
+                table[name].append(_said(item, name))
             continue
-        known = table["label"][row], table["split"][row]
-        told = item.label if source.has_labels else known[0], item.split if source.has_splits else known[1]
-        if known != told:
-            table["label"][row], table["split"][row] = told
-            relabelled += 1
-        for name in _OPTIONAL:
-            if table[name][row] != (said := getattr(item, name, None)):
-                table[name][row], other = said, True
-    new = np.full(len(table["row"]) - before, draw_generation(), np.int64)
-    table["generation"] = np.concatenate([table["generation"], new])
+        said = [_said(item, name) for name in told]
+        was = [table[name][row] for name in told]
+        if said != was:
+            differ = {name for name, new, old in zip(told, said, was, strict=True) if new != old}
+            relabelled += differ != {"caption"}
+            other = True
+            for name, new in zip(told, said, strict=True):
+                table[name][row] = new
+    new_rows = np.full(len(table["row"]) - before, draw_generation(), np.int64)
+    table["generation"] = np.concatenate([table["generation"], new_rows])
     return relabelled, other
+
+
+def _said(item: Item, name: str) -> str | list[str] | None:
+    said = getattr(item, name, None)
+    return (list(said) or None) if isinstance(said, tuple) else said
 
 
 def _copy(path: Path) -> None:
@@ -311,7 +320,8 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
     columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
     columns["generation"] = table["generation"]
-    columns |= {name: pa.array(table[name], pa.string()) for name in _OPTIONAL if any(table[name])}
+    kinds = {"caption": pa.string(), "labels": pa.list_(pa.string())}
+    columns |= {name: pa.array(table[name], kinds[name]) for name in _OPTIONAL if any(table[name])}
     write_table(path / "images.parquet", columns, {"source": _described(source)}, within=path)
     _copy(path)
 

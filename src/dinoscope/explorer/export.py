@@ -43,7 +43,8 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     names = {column.name: column.values for column in known if column.kind == "category"}
     lines = []
     for row, at in zip(rows, positions, strict=True):
-        cells = [collection.ids[at], collection.labels[at], collection.splits[at]]
+        label = " | ".join(collection.label_sets[at]) or collection.labels[at]
+        cells = [collection.ids[at], label, collection.splits[at]]
         for name, column in values.items():
             if name in names:
                 cells.append(None if column[at] == NO_CODE else names[name][column[at]])
@@ -121,6 +122,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
     if any(collection.captions[positions]):
         texts["caption"] = collection.captions
+    sets = [list(held) or None for held in collection.label_sets[positions]]
     generation = np.full(len(rows), draw_generation(), np.int64)
     columns: dict[str, object] = {
         "row": rows,
@@ -129,6 +131,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
         "key": pa.array(keys, pa.string()),
     }
     columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
+    columns |= {"labels": pa.array(sets, pa.list_(pa.string()))} if any(sets) else {}
     write_table(folder / "images.parquet", columns, {"source": source})
     shutil.copyfile(folder / "images.parquet", folder / "images.parquet.bak")
     write_table(

@@ -6,7 +6,7 @@ Plain functions and values; the server sends them, a report holds them in itself
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -52,6 +52,7 @@ __all__ = ["NO_CODE", "MapScale", "ModelData", "Unknown", "can_judge", "collecti
 
 NO_CODE = 65535  # of an image without a value
 _BLOCK_ROWS = 8192
+_MOST_SETS = 30  # labels of images with several that can be filtered by
 _WARMED = 200  # labels whose spread is measured before anybody asks
 _MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
 _MOST_CLUSTERS = 200  # that are looked for because there are so many labels
@@ -131,6 +132,7 @@ class ModelData:
             collection.results.state,
             collection.results.label_state,
             digest_json(collection.ids.tolist()),
+            digest_json(collection.label_sets.tolist()) if any(collection.label_sets) else "",
             self.clusters,
             self.predicted,
             self.measured,
@@ -333,6 +335,10 @@ class ModelData:
         columns: dict[str, _Category] = {}
         if any(label is not None for label in collection.labels):
             columns["label"] = _category("Label", "the group that people gave the image", collection.labels)
+        for name in _frequent(collection.label_sets):
+            has = np.asarray(["yes" if name in held else "no" for held in collection.label_sets], object)
+            told = "whether the image has this label; it may have several"
+            columns[f"has_{len(columns)}"] = _category(f"Label {name}", told, has, ("yes", "no"))
         if self.clusters is not None:
             found, _ = self.stored_clusters()
             codes = np.where(found < 0, NO_CODE, np.minimum(found, NO_CODE)).astype("<u2")
@@ -446,3 +452,9 @@ def _map_title(name: str, settings: MethodSettings) -> str:
     usual = _MAPS[settings["method"]][1]
     changed = [f"{names.get(key, key)} {value:g}" for key, value in settings.items() if usual.get(key) != value]
     return ", ".join([_MAPS[settings["method"]][0], *changed])
+
+
+def _frequent(sets: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the labels that most images have, of images with several."""
+    counts = Counter(label for held in sets for label in held)
+    return [label for label, _ in counts.most_common(_MOST_SETS)]

@@ -218,6 +218,8 @@ class ImageInfo(Answer):
     label: str | None
     split: str | None
     caption: str | None
+    labels: list[str]
+    """All labels, of an image that may have several; its `label` is then null."""
     cluster: int | None
     width: int
     height: int

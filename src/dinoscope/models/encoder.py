@@ -303,7 +303,8 @@ class Encoder:
         if self.pooling != "cls" and not self._runtime.has_patches:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
         try:
-            vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
+            with np.errstate(all="ignore"):  # numbers beyond a float32 are told below
+                vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
             dim = len(vector)
         except Exception as error:  # each runtime has errors of its own
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]

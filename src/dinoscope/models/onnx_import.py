@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from dinoscope.errors import ModelError
+from dinoscope.errors import DinoscopeError, ModelError
 from dinoscope.models.catalogue import IMAGENET, Normalization
 from dinoscope.models.onnx_length import check_length
 from dinoscope.models.runtime import Graph
@@ -50,6 +50,18 @@ def read_onnx(
         raise ModelError(f"cannot read {path.name}: {error.strerror}") from None
     except Exception:  # protobuf's errors share no base
         raise ModelError(f"{path.name} is no ONNX file, or is cut short: fetch it again") from None
+    try:
+        return _read_model(path, model, resolution, normalization)
+    except (ValueError, TypeError, RecursionError) as error:  # what protobuf says of fields that make no sense
+        if isinstance(error, DinoscopeError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path.name} is damaged ({reason}): fetch it again") from None
+
+
+def _read_model(
+    path: Path, model: onnx.ModelProto, resolution: int | None, normalization: Normalization
+) -> tuple[Graph, int, bool]:
     graph = model.graph
     check_length(path.name, model)
     if _DYNAMIC & {node.op_type for node in graph.node}:

@@ -178,6 +178,8 @@ class _Writer:
         images = {"ids": collection.ids.tolist(), "sizes": collection.sizes.tolist()}
         if any(collection.captions):
             images["captions"] = collection.captions.tolist()
+        if any(collection.label_sets):
+            images["labels"] = collection.label_sets.tolist()
         parts.append(_json(f"{at}/images", json.dumps(images, ensure_ascii=False, separators=(",", ":"))))
         if self.findings is not None:
             parts.append(self._model(f"{at}/findings", self.findings))

@@ -13,8 +13,9 @@ from dinoscope.errors import InputError
 from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.model_view import Unknown
 from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuestion
+from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, json_answer
-from dinoscope.server.state import Jobs, Workspace, check_writable
+from dinoscope.server.state import Workspace, check_writable
 from dinoscope.stages.answers import answer_pair, forget_answers
 from dinoscope.stages.findings import dismiss_finding
 
@@ -28,7 +29,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     async def findings(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return what to look at, computed if it is not stored."""
         data = await run_in_threadpool(workspace.data, model, v)
-        found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection))
+        found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection), request)
         return await run_in_threadpool(json_answer, request, found)
 
     writes = [Depends(partial(check_writable, workspace))]
@@ -49,7 +50,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     async def pair(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return the pair of images that should be answered next, and what the answers so far say."""
         data = await run_in_threadpool(workspace.data, model, v)
-        found = await heavy.run(object(), lambda: explorer_findings.pair_question(data.collection))
+        found = await heavy.run(object(), lambda: explorer_findings.pair_question(data.collection), request)
         return json_answer(request, found)
 
     @app.put("/api/models/{model}/pairs", response_model=PairQuestion, dependencies=writes)

@@ -8,6 +8,7 @@ or, once another address is served, anybody in the network (a token).
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import html
 import ipaddress
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CLIENT_COOKIE", "MAX_UPLOAD", "Access", "Guard", "host_name", "is_loopback"]
 
 MAX_UPLOAD = 20_000_000  # bytes of a request's body
+_SECONDS = 60.0  # in which it must be here
 _COOKIE = "Path=/; HttpOnly; SameSite=Strict"
 CLIENT_COOKIE = "dinoscope-client"  # tells the pages of one machine apart
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -225,14 +227,20 @@ def _length(headers: dict[str, str]) -> int:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Count a body while it comes in: its length need not be announced."""
+    """Count and time a body while it comes in: its length need not be announced."""
     from starlette.exceptions import HTTPException
 
-    seen = 0
+    seen, is_whole, end = 0, False, 0.0
 
     async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, is_whole, end
+        end = end or asyncio.get_running_loop().time() + _SECONDS  # not before it is asked for
+        try:
+            async with asyncio.timeout_at(None if is_whole else end):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "the request took too long to arrive: try again") from None
+        is_whole = not message.get("more_body", False)
         seen += len(message.get("body", b""))
         if seen > MAX_UPLOAD:
             raise HTTPException(413, f"a request may bring at most {MAX_UPLOAD // 1_000_000} MB")

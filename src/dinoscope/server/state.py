@@ -1,15 +1,13 @@
-"""What a server holds: the opened models of a collection in their last states, and work that is done once for all."""
+"""What a server holds: the opened models of a collection in their last states."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.exceptions import HTTPException
 
@@ -24,65 +22,16 @@ if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier
     from dinoscope.models.encoder import Encoder
 
-__all__ = ["Ending", "Gone", "Jobs", "Workspace", "check_writable"]
+__all__ = ["Gone", "Workspace", "check_writable"]
 
 _STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
 _RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
-Value = TypeVar("Value")
 _Signature: TypeAlias = tuple[tuple[int, int], list[tuple[str, int, int]], list[int]]  # images, vectors, results
 
 
 class Gone(DinoscopeError):
     """A state that is not kept any more."""
-
-
-class Ending(DinoscopeError):
-    """The server ends before an answer is there."""
-
-
-class Jobs:
-    """Runs work in a few threads, the same work once however many ask for it meanwhile."""
-
-    def __init__(self, threads: int, name: str) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._running: dict[Hashable, Future[Any]] = {}
-        self._lock = threading.Lock()
-
-    def start(self, key: Hashable, work: Callable[[], Value]) -> Future[Value]:
-        """Begin work, or return the same work that is under way."""
-        with self._lock:
-            future = self._running.get(key)
-            if future is None:
-                future = self._pool.submit(work)
-                self._running[key] = future
-                future.add_done_callback(lambda _: self._running.pop(key, None))
-            return future
-
-    async def run(self, key: Hashable, work: Callable[[], Value]) -> Value:
-        """Wait for work without blocking the server; one who goes away does not stop it for the others.
-
-        Raises:
-            Ending: If the server ends before the work does.
-        """
-        try:
-            return await asyncio.shield(asyncio.wrap_future(self.start(key, work)))
-        except (asyncio.CancelledError, CancelledError):
-            raise Ending("the server is ending: start dinoscope explore again") from None
-
-    @property
-    def busy(self) -> bool:
-        """Whether any work is under way."""
-        return bool(self._running)
-
-    def has_begun(self, key: Hashable) -> bool:
-        """Tell whether this work is under way and no longer waits for its turn."""
-        future = self._running.get(key)
-        return future is not None and future.running()
-
-    def stop(self) -> None:
-        """Begin nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class Workspace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from array import array
 from collections import Counter
@@ -17,11 +18,14 @@ from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
 from dinoscope.sources.folders import BY_NAMES, FolderRule, read_folders, splits_of_files
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import describe_endings, ending_of
+from dinoscope.sources.pixels.formats import check_head
+from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 
 __all__ = ["ArchiveSource"]
 
 _OPEN = 32  # archives held open at once
 _NUMBERS = (("offset", "Q"), ("stored", "Q"), ("size", "Q"), ("method", "i"), ("crc", "L"))  # kept of each member
+_PIECE = 1 << 18  # bytes unpacked at once: what a header takes, and no copy of the whole
 _LOCAL_HEADER = 30  # bytes before the names in a zip file's header of one member
 
 
@@ -89,6 +93,10 @@ class ArchiveSource(PictureSource):
             for key, column in self._columns.items():
                 self._columns[key] = array(column.typecode, (column[index] for index in kept))
             self._remarks["a member is there more than once; its last copy counts"] = len(dropped)
+
+    def bytes_read(self, index: int) -> int:
+        """Return how large one member is; see `PictureSource.bytes_read`."""
+        return self._columns["size"][index] + self._columns["stored"][index]
 
     def picture(self, index: int) -> bytes:
         """Return the bytes of one member; see `ImageSource.picture`."""
@@ -172,8 +180,11 @@ def _header_length(header: bytes) -> int:
 
 def _unpacked(content: bytes, member: dict[str, int]) -> bytes:
     if member["method"] == zlib.DEFLATED:
+        if packed_too_small(member["size"], member["stored"]):
+            sizes = f"{member['size'] >> 20} MB from {member['stored'] >> 10:,} kB"
+            raise ImageError(f"unpacks to {sizes}, expected at most {MOST_PACKED} times as much")
         try:
-            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, member["size"] + 1)
+            content = _inflated(content, member["size"])
         except zlib.error as error:
             raise ImageError(f"damaged: {error}") from None
     elif member["method"] != 0:
@@ -181,3 +192,17 @@ def _unpacked(content: bytes, member: dict[str, int]) -> bytes:
     if len(content) != member["size"] or zlib.crc32(content) != member["crc"]:
         raise ImageError("damaged: it is not what the archive says")
     return content
+
+
+def _inflated(content: bytes, size: int) -> bytes:
+    """Unpack a member, unless its first bytes say that this is of no use; a byte more than its size shows a lie."""
+    unpacking, unpacked = zlib.decompressobj(-zlib.MAX_WBITS), io.BytesIO()
+    part, last = unpacking.decompress(content, min(_PIECE, size + 1)), False
+    if size > _PIECE:
+        check_head(part, size)
+    while not last:
+        unpacked.write(part)
+        wanted = min(_PIECE, size + 1 - unpacked.tell())
+        part = unpacking.decompress(unpacking.unconsumed_tail, wanted) if wanted else b""
+        last = not part
+    return unpacked.getvalue()

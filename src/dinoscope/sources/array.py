@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
-from dinoscope.errors import InputError, SourceError
+from dinoscope.errors import InputError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.levels import check_shape
 
-__all__ = ["ArraySource", "Labels", "label_text", "load_array_file"]
+__all__ = ["ArraySource", "Labels", "has_several", "label_text", "load_array_file", "read_labels"]
 
 
 Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
@@ -32,7 +33,7 @@ class ArraySource(PictureSource):
         images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, bool, or other whole numbers
             and floats, which are scaled by one range: the collection's, or else uint16 with 65535 as white and floats
             in 0..1, and no others.
-        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown.
+        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown; or a list of them each.
         name: Short name for people.
 
     Raises:
@@ -53,10 +54,10 @@ class ArraySource(PictureSource):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
         self.has_labels, self.has_splits = labels is not None, False
-        known = [None] * len(images) if labels is None else [label_text(each) for each in labels]
+        known, sets = read_labels([None] * len(images) if labels is None else labels)
         self.items: Sequence[Item] = Items(
-            Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label)
-            for row, (image, label) in enumerate(zip(images, known, strict=True))
+            Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label, labels=held)
+            for row, (image, label, held) in enumerate(zip(images, known, sets, strict=True))
         )
 
     def picture(self, index: int) -> NDArray[np.generic]:
@@ -80,7 +81,9 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     images: NDArray[np.generic]
     try:
         if path.suffix == ".npy":
-            images = np.lib.format.open_memmap(path, mode="r")
+            mapped = np.lib.format.open_memmap(path, mode="r")
+            plain = mapped.flags.c_contiguous and mapped.ndim > 0
+            images = cast(NDArray[np.generic], _NpyFile(path, mapped)) if plain else np.array(mapped)
         else:
             with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
                 if "images" not in archive:
@@ -93,6 +96,44 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     return ArraySource(images, labels, name=path.stem)
 
 
+class _NpyFile:
+    """The images of a `.npy` file, each read when it is asked for: a file that shrinks while it is mapped ends us.
+
+    Of an array it has what `ArraySource` needs.
+    """
+
+    def __init__(self, path: Path, mapped: np.memmap[Any, np.dtype[Any]]) -> None:
+        self._path, self._offset = path, mapped.offset
+        self.shape: tuple[int, ...] = mapped.shape
+        self.dtype, self.ndim = mapped.dtype, mapped.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> NDArray[np.generic]:
+        count = math.prod(self.shape[1:])
+        offset = self._offset + index * count * self.dtype.itemsize
+        try:
+            pixels = np.fromfile(self._path, self.dtype, count, offset=offset)
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error)) from None
+        if len(pixels) < count:
+            raise UnreadableError(f"{self._path.name} has become shorter")
+        return pixels.reshape(self.shape[1:])
+
+    def __iter__(self) -> Iterator[NDArray[np.generic]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __reduce__(self) -> tuple[object, ...]:  # on another machine there is no such file
+        return np.stack, (list(self),)
+
+    def min(self) -> float:
+        return float(np.min([each.min() for each in self]))
+
+    def max(self) -> float:
+        return float(np.max([each.max() for each in self]))
+
+
 def label_text(value: object) -> str | None:
     """Return a label as text; None where it is missing, be it None or NaN."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a tensor of one number
@@ -101,3 +142,23 @@ def label_text(value: object) -> str | None:
         return value.decode("utf-8", "backslashreplace")
     text = str(value)
     return None if value is None or (text in _MISSING and not isinstance(value, str)) else text
+
+
+def has_several(label: object) -> TypeGuard[Iterable[object]]:
+    """Tell whether a label is a list of labels."""
+    return isinstance(label, list | tuple | set | frozenset) or (isinstance(label, np.ndarray) and label.ndim == 1)
+
+
+def read_labels(labels: Labels) -> tuple[list[str | None], list[tuple[str, ...]]]:
+    """Return the label of each image (N,), or its labels (N,), from what a person holds."""
+    several = list(map(has_several, labels))
+    sets = [_several(each) if more else () for each, more in zip(labels, several, strict=True)]
+    known = [None if more else label_text(each) for each, more in zip(labels, several, strict=True)]
+    if any(sets):  # a text among lists is a list of one
+        sets = [held or ((label,) if label is not None else ()) for held, label in zip(sets, known, strict=True)]
+        known = [None] * len(sets)
+    return known, sets
+
+
+def _several(values: Any) -> tuple[str, ...]:
+    return tuple(label for each in values if (label := label_text(each)) is not None)

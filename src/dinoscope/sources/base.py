@@ -16,6 +16,7 @@ from dinoscope.errors import ImageError
 from dinoscope.sources.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
+from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
 
 __all__ = ["ImageSource", "PictureSource", "as_source"]
 
@@ -95,13 +96,21 @@ class PictureSource(ImageSource):
     def picture(self, index: int) -> Picture:
         """Return one image as it is before decoding; see `ImageSource.picture`."""
 
+    def bytes_read(self, index: int) -> int:
+        """Return how many bytes `picture` reads into memory, so that large ones are read one at a time."""
+        return 0
+
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one image; see `ImageSource.load`."""
-        return read_reduced(self.picture(index), None, self.decoding).pixels
+        return self._load(index, None).pixels
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
         """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
-        return read_reduced(self.picture(index), least, self.decoding)
+        return self._load(index, least)
+
+    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
+        with decoders.alone(self.bytes_read(index) > LARGE_BYTES):
+            return read_reduced(self.picture(index), least, self.decoding)
 
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; see `ImageSource.content`."""
@@ -130,7 +139,7 @@ class _Wrapped(ImageSource):
     def __init__(self, source: _LikeASource) -> None:
         self.name, self.kind, self.items = source.name, source.kind, source.items
         self.random_access = getattr(source, "random_access", True)
-        self.has_labels = any(item.label is not None for item in source.items)
+        self.has_labels = any(item.label is not None or getattr(item, "labels", ()) for item in source.items)
         self.has_splits = any(item.split is not None for item in source.items)
         self._source = source
 

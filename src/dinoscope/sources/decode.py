@@ -275,7 +275,8 @@ def _as_rgb(image: Image.Image, how: Decoding) -> Image.Image:
         image = Image.fromarray(levels)
     profile = image.info.get("icc_profile")
     if image.has_transparency_data:
-        picture = to_srgb(image.convert("RGBA"), profile)
+        # of 100 million pixels each copy has 400 MB
+        picture = to_srgb(image if image.mode == "RGBA" else image.convert("RGBA"), profile)
         image = Image.new("RGB", picture.size, "white")
         image.paste(picture, mask=picture)
         return image

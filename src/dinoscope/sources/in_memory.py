@@ -17,7 +17,7 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.sources.array import label_text
+from dinoscope.sources.array import has_several, label_text
 from dinoscope.sources.base import ImageSource, PictureSource
 from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
@@ -138,9 +138,10 @@ class SequenceSource(PictureSource):
             raise InputError(f"image {index}: {error}{hint}") from None
         except (ImageError, OSError, SyntaxError) as error:  # which `load` tells again
             return Item(id, digest_bytes(id, str(error)))
-        name = _class_name(self._classes, label)
-        self.has_labels = self.has_labels or name is not None
-        return Item(id, key, name)
+        labels = [_class_name(self._classes, each) for each in (label if has_several(label) else [label])]
+        known = tuple(each for each in labels if each is not None)
+        self.has_labels = self.has_labels or bool(known)
+        return Item(id, key, labels=known) if has_several(label) else Item(id, key, labels[0])
 
 
 def _picture(held: Any, index: int) -> Picture:

@@ -23,6 +23,7 @@ class Item:
     label: str | None = None
     split: str | None = None
     caption: str | None = None  # a text about this image alone, which is no label
+    labels: tuple[str, ...] = ()  # where images have several; `label` is then None
 
 
 class Items(Sequence[Item]):
@@ -36,7 +37,10 @@ class Items(Sequence[Item]):
         self._keys, self._labels, self._splits = array("Q"), array("i"), array("i")
         self._texts: list[str | None] = [None]  # every label and split once
         self._captions, self._caption_ends = bytearray(), array("Q", [0])
+        self._sets: list[tuple[str, ...]] = [()]
+        self._sets_of = array("i")  # every set of labels once, and which an image has
         codes: dict[str | None, int] = {None: 0}
+        sets: dict[tuple[str, ...], int] = {(): 0}
         for item in items:
             self._names += item.id.encode()
             self._ends.append(len(self._names))
@@ -51,6 +55,13 @@ class Items(Sequence[Item]):
                         self._texts.append(same)
                     codes[text] = codes[same]
                 column.append(codes[text])
+            held = tuple(sorted({normalize("NFC", label) for label in item.labels}))
+            if held not in sets:
+                sets[held] = len(self._sets)
+                self._sets.append(held)
+            self._sets_of.append(sets[held])
+        if len(self._sets) > 1 and all(len(each) < 2 for each in self._sets):  # one label each after all
+            self._make_single()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -82,4 +93,11 @@ class Items(Sequence[Item]):
         texts = self._texts
         caption = self._captions[self._caption_ends[index] : self._caption_ends[index + 1]].decode() or None
         label, split = texts[self._labels[index]], texts[self._splits[index]]
-        return Item(self.name(index), f"{self._keys[index]:016x}", label, split, caption)
+        several = self._sets[self._sets_of[index]]
+        return Item(self.name(index), f"{self._keys[index]:016x}", label, split, caption, several)
+
+    def _make_single(self) -> None:
+        start = len(self._texts) - 1
+        self._texts += [each[0] for each in self._sets[1:]]
+        self._labels = array("i", (start + code if code else 0 for code in self._sets_of))
+        self._sets, self._sets_of = [()], array("i", bytes(4 * len(self._sets_of)))

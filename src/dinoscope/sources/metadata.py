@@ -51,8 +51,8 @@ def add_metadata(source: FolderSource, storage: Storage, wanted: TableColumns, r
             source.notes = [*source.notes, f"{file} is left out: {error}"]
             continue
         source.ignored_endings = source.ignored_endings - Counter([ending_of(file)])
-        labels = table.label_column is not None and (rule.labels == "auto" or wanted.label is not None)
-        splits = table.split_column is not None and (rule.splits is None or wanted.split is not None)
+        labels = table.gives_labels and (rule.labels == "auto" or wanted.label is not None)
+        splits = table.gives_splits and (rule.splits is None or wanted.split is not None)
         _apply(source, table, file, labels, splits)
         used = True
     return used
@@ -75,6 +75,7 @@ def _apply(source: FolderSource, table: TableSource, file: str, labels: bool, sp
         return replace(
             item,
             label=(said.label if said else None) if labels else item.label,
+            labels=(said.labels if said else ()) if labels else item.labels,
             split=(said.split if said else None) if splits else item.split,
             caption=said.caption if said and said.caption else item.caption,
         )

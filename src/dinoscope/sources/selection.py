@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
-from dinoscope.sources.array import Labels, label_text
+from dinoscope.sources.array import Labels, label_text, read_labels
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import Decoding, Picture, ReducedImage
-from dinoscope.sources.items import Items
+from dinoscope.sources.items import Item, Items
 
 __all__ = ["give_labels", "select"]
 
@@ -61,7 +61,6 @@ def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | Non
     Raises:
         InputError: They are not as many as the images.
     """
-    told = {}
     for name, values in (("label", labels), ("split", splits)):
         if values is None:
             continue
@@ -71,16 +70,16 @@ def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | Non
                 f"{name}s must be as many as the images: expected {len(source.items)}, got {got}; a column of a table "
                 f"is named by {name}_column"
             )
-        told[name] = [label_text(each) for each in values]
     given = select(source, range(len(source.items)))
-    given.items = Items(
-        replace(item, label=label, split=split)
-        for item, label, split in zip(
-            source.items,
-            told.get("label") or [item.label for item in source.items],
-            told.get("split") or [item.split for item in source.items],
-            strict=True,
-        )
+    items: Iterable[Item] = source.items
+    if labels is not None:
+        told = zip(items, *read_labels(labels), strict=True)
+        items = (replace(item, label=label, labels=several) for item, label, several in told)
+    if splits is not None:
+        items = (replace(item, split=label_text(split)) for item, split in zip(items, splits, strict=True))
+    given.items = Items(items)
+    given.has_labels, given.has_splits = (
+        source.has_labels or labels is not None,
+        source.has_splits or splits is not None,
     )
-    given.has_labels, given.has_splits = source.has_labels or "label" in told, source.has_splits or "split" in told
     return given

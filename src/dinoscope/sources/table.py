@@ -22,7 +22,15 @@ from dinoscope.sources.filesystems import OpenFiles, Storage, open_root
 from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import SUFFIXES
-from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
+from dinoscope.sources.table_columns import (
+    TableColumns,
+    check_names,
+    choose_columns,
+    is_list,
+    sets_of_hot,
+    sets_of_texts,
+    texts,
+)
 from dinoscope.sources.table_files import Table, open_table
 
 if TYPE_CHECKING:
@@ -48,7 +56,7 @@ class TableSource(PictureSource):
 
     Attributes:
         notes: What was chosen.
-        split_column: Name of the column of splits, if any.
+        gives_splits: Whether it has a column of splits.
         random_access: Whether the order of loading is free; bytes in a table are read a batch at a time.
 
     Raises:
@@ -81,7 +89,8 @@ class TableSource(PictureSource):
         self._chosen = choose_columns(first[0], wanted, first[1])
         self.notes: list[str] = [self._chosen.described]
         self.random_access = self._chosen.form == "path"
-        self.has_labels = self._chosen.label is not None or wanted.label is not None  # "none" is to have none
+        # "none" is to have none
+        self.has_labels = self._chosen.label is not None or bool(self._chosen.hot) or wanted.label is not None
         self.has_splits = self._chosen.split is not None or wanted.split is not None or any(splits_of_files(files))
         self._rows: list[int] = []  # of each table
         self._missing: list[str] = []  # files that are named and not there
@@ -91,13 +100,23 @@ class TableSource(PictureSource):
             Items(self._list(list(storage.stamps(files)) if held is None else [""] * len(files)))
         )
         self._ends = list(accumulate(self._rows))
-        self.split_column = self._chosen.split
+        self.gives_splits = self._chosen.split is not None
         self._check_missing()
 
     @property
-    def label_column(self) -> str | None:
-        """Name of the column of labels, if any."""
-        return None if self._captions else self._chosen.label
+    def gives_labels(self) -> bool:
+        """Whether it has a column of labels, or several, that are no captions."""
+        return bool(self._chosen.hot) or (self._chosen.label is not None and not self._captions)
+
+    def bytes_read(self, index: int) -> int:
+        """Return how large the values are that are read with one; see `PictureSource.bytes_read`."""
+        if self._chosen.form == "path":
+            return 0
+        number = bisect_right(self._ends, index)
+        try:
+            return self._open(self._files[number]).bytes_read(self._chosen.image, index - ([0, *self._ends][number]))
+        except SourceError:  # reading it will tell
+            return 0
 
     def picture(self, index: int) -> Picture:
         """Return the bytes of one image's file, or its path; see `ImageSource.picture`."""
@@ -134,11 +153,11 @@ class TableSource(PictureSource):
             chosen, held = self._chosen, self._read(table)
             rows = held.num_rows if table.rows is None else table.rows
             self._rows.append(rows)
-            labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
+            labels, sets = self._labels(held, rows)
             splits = texts(held.column(chosen.split)) if chosen.split else repeat(split, rows)
-            captions = texts(held.column(chosen.caption)) if chosen.caption else repeat(None, rows)
-            if chosen.label is not None and self._are_captions(labels):
-                labels, captions = repeat(None, rows), labels
+            captions = texts(held.column(chosen.caption)) if chosen.caption else [None] * rows
+            if chosen.label is not None and isinstance(labels, list) and self._are_captions(labels):
+                labels, captions = [None] * rows, labels
             names = self._names(table, held, rows)
             if chosen.form == "path":
                 names, marks = self._found(names)
@@ -146,8 +165,22 @@ class TableSource(PictureSource):
                 marks = (self._mark(table.name, row) for row in range(rows))
             else:
                 marks = (f"{stamp} {row}" for row in range(rows))
-            for name, mark, label, split, caption in zip(names, marks, labels, splits, captions, strict=True):
-                yield Item(name, digest_bytes(name, mark), label, split, caption)
+            said = zip(names, marks, labels, splits, captions, sets, strict=True)
+            for name, mark, label, split, caption, several in said:
+                yield Item(name, digest_bytes(name, mark), label, split, caption, several)
+
+    def _labels(self, held: pa.Table, rows: int) -> tuple[Iterable[str | None], Iterable[tuple[str, ...]]]:
+        """Return the label of each row, or its labels."""
+        chosen = self._chosen
+        none: Iterable[str | None] = repeat(None, rows)
+        if chosen.hot:
+            return none, sets_of_hot([held.column(name) for name in chosen.hot], chosen.hot)
+        if chosen.label is None:
+            return none, repeat((), rows)
+        column = held.column(chosen.label)
+        if is_list(column.type):
+            return none, sets_of_texts(column, chosen.classes)
+        return texts(column, chosen.classes), repeat((), rows)
 
     def _are_captions(self, labels: Iterable[str | None]) -> bool:
         if self._captions is None:
@@ -162,9 +195,8 @@ class TableSource(PictureSource):
         chosen = self._chosen
         path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
         try:
-            held = table.columns(
-                [*path, *(each for each in (chosen.label, chosen.split, chosen.caption) if each is not None)]
-            )
+            told = (chosen.label, *chosen.hot, chosen.split, chosen.caption)
+            held = table.columns([*path, *(each for each in told if each is not None)])
         except KeyError:
             raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
         check_names(held.column_names, table.name)

@@ -19,9 +19,19 @@ from dinoscope.stages.search import query_vector
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Predictions", "classify", "evaluate_labels", "has_classifier", "load_classifier", "predict_labels"]
+__all__ = [
+    "Predictions",
+    "check_single_labels",
+    "classify",
+    "evaluate_label_sets",
+    "evaluate_labels",
+    "has_classifier",
+    "load_classifier",
+    "predict_labels",
+]
 
 _STORED_NEIGHBORS = 30  # of the graph that every collection has
 _WIDEST = 100  # voters that an evaluation tries
@@ -57,6 +67,8 @@ def load_classifier(
     See ``Collection.classifier``.
     """
     from dinoscope.analysis.labels.classifier import Classifier
+
+    check_single_labels(collection, "naming images")
 
     def make() -> Classifier:
         # The stored graph also holds the images that have no vote.
@@ -144,6 +156,7 @@ def evaluate_labels(
     """
     from dinoscope.analysis.labels.evaluation import Evaluation
 
+    check_single_labels(collection, "this evaluation")
     held = _split_to_name(collection, split)
     labels = {label for label in collection.labels if label is not None}
     if len(labels) == 1:
@@ -158,6 +171,48 @@ def evaluate_labels(
     )
 
 
+def check_single_labels(collection: OpenedCollection, what: str) -> None:
+    """Check that images have one label each.
+
+    Raises:
+        InputError: They have several.
+    """
+    if any(collection.label_sets):
+        raise InputError(
+            f"the images of {collection.path} may have several labels each, and {what} needs one: "
+            "'dinoscope evaluate' gives the average precision of each label"
+        )
+
+
+def evaluate_label_sets(collection: OpenedCollection, split: str = "auto", *, k: int = _VOTERS) -> MultiLabelEvaluation:
+    """Say how well neighbours find the labels of images that may have several.
+
+    See ``Collection.evaluate_sets``.
+    """
+    from dinoscope.analysis.labels.multilabel import evaluate_sets
+    from dinoscope.analysis.neighbors import neighbors, query_neighbors
+
+    if not any(collection.label_sets):
+        raise InputError(f"no image of {collection.path} has several labels: use evaluate")
+    held = _split_to_name(collection, split)
+    known, vectors = _has_label(collection), collection.vectors
+    if held is None:
+        asked = np.flatnonzero(known)
+        graph = neighbors(vectors[asked], k)
+        sets = collection.label_sets[asked].tolist()
+        return evaluate_sets(graph, sets, sets, k=k)
+    voters = np.flatnonzero(known & _voters(collection, held))
+    asked = np.flatnonzero(known & (collection.splits == held))
+    graph = query_neighbors(vectors[voters], vectors[asked], k)
+    sets = collection.label_sets
+    return evaluate_sets(graph, sets[voters].tolist(), sets[asked].tolist(), k=k, method=held)
+
+
+def _has_label(collection: OpenedCollection) -> NDArray[np.bool_]:
+    pairs = zip(collection.labels, collection.label_sets, strict=True)
+    return np.asarray([label is not None or bool(held) for label, held in pairs], bool)
+
+
 def _split_to_name(collection: OpenedCollection, split: str) -> str | None:
     """Return the split whose images are to be named, None for leave-one-out.
 
@@ -167,8 +222,7 @@ def _split_to_name(collection: OpenedCollection, split: str) -> str | None:
     if split == _LEAVE_ONE_OUT:
         return None
     if split == _AUTO:  # of those with labels: test images often come without
-        known = [label is not None for label in collection.labels]
-        held = held_out_split(collection.splits[known])
+        held = held_out_split(collection.splits[_has_label(collection)])
         return held if held is not None and _labelled(collection, held)[0] > 1 else None
     splits = [each for each in dict.fromkeys(collection.splits) if each is not None]
     role = split_role(split)
@@ -188,7 +242,7 @@ def _split_to_name(collection: OpenedCollection, split: str) -> str | None:
 
 def _labelled(collection: OpenedCollection, held: str | None) -> tuple[int, int]:
     """Return how many images with labels may vote, and how many are in the split."""
-    known = np.asarray([label is not None for label in collection.labels])
+    known = _has_label(collection)
     if held is None:
         return int((known & (collection.splits == training_split(collection.splits))).sum()), 0
     return int((known & _voters(collection, held)).sum()), int((known & (collection.splits == held)).sum())

@@ -53,6 +53,7 @@ class OpenedCollection:
         labels: Labels (N,), None where an image has none.
         splits: Splits (N,) such as "train", None where an image has none.
         captions: Captions (N,), None where an image has none.
+        label_sets: Labels (N,) of images that may have several: tuples, and their ``labels`` are None; () elsewhere.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
         left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
@@ -226,6 +227,9 @@ class OpenedCollection:
         self.labels = _texts(images["label"], self.rows)
         self.splits = _texts(images["split"], self.rows)
         self.captions = _texts(images.get("caption", [None] * len(images["row"])), self.rows)
+        self.label_sets: NDArray[np.object_] = np.empty(len(self.rows), object)
+        several = images.get("labels", [None] * len(images["row"]))
+        self.label_sets[:] = [tuple(several[row] or ()) for row in self.rows.tolist()]
         self._images = images
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)

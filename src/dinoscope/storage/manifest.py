@@ -28,6 +28,7 @@ __all__ = [
     "set_folders",
     "stored_range",
     "update_manifest",
+    "weights_text",
 ]
 
 FORMAT = 1
@@ -106,11 +107,12 @@ def other_weights(one: ModelDescription, other: ModelDescription) -> str:
     """Return what is told of vectors by one model's name with other weights; empty if that is not so."""
     if one["model"] != other["model"] or one["weights_sha256"] == other["weights_sha256"]:
         return ""
-    first, second = (_weights(each) for each in (one, other))
+    first, second = (weights_text(each) for each in (one, other))
     return f"{one['model']} has other weights in each ({first}; {second}): their vectors cannot be compared"
 
 
-def _weights(model: ModelDescription) -> str:
+def weights_text(model: ModelDescription) -> str:
+    """Return which weights a model has, for people: the commit, where they come from a hub, and their digest."""
     commit = f"commit {str(model['revision'])[:12]}, " if model.get("revision") else ""
     return f"{commit}SHA-256 {str(model['weights_sha256'])[:12]}"
 

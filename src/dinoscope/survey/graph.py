@@ -122,7 +122,8 @@ def _order_by_cell(
     tell("ordering vectors", 0, len(vectors.parts))
     done = 0
     try:
-        with scratch.open("wb") as file:
+        scratch.unlink(missing_ok=True)
+        with scratch.open("xb") as file:  # never through a link
             for number, (_, values) in enumerate(vectors):
                 _scatter(file, values, places[done : done + len(values)])
                 done += len(values)

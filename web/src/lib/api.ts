@@ -660,6 +660,11 @@ export interface components {
             split: string | null;
             /** Caption */
             caption: string | null;
+            /**
+             * Labels
+             * @description All labels, of an image that may have several; its `label` is then null.
+             */
+            labels: string[];
             /** Cluster */
             cluster: number | null;
             /** Width */

@@ -105,7 +105,7 @@ export class FileSource implements Source {
     return answer(() => {
       const position = this.#positions(model).get(row);
       if (position === undefined) throw new SourceError(problemTexts.noRowHere(row));
-      const { ids, sizes, captions } = this.#images(model);
+      const { ids, sizes, captions, labels } = this.#images(model);
       const [width, height] = sizes[position] ?? [0, 0];
       const verdicts = this.#kept(`model/${model.key}/verdicts`, (id) => this.#optional<(Verdict | null)[]>(id));
       const verdict = verdicts?.[position] ?? null;
@@ -115,6 +115,7 @@ export class FileSource implements Source {
         label: this.#value(model, "label", position),
         split: this.#value(model, "split", position),
         caption: captions?.[position] ?? null,
+        labels: labels?.[position] ?? [],
         cluster: cluster !== null && /^\d+$/.test(cluster) ? Number(cluster) : null,
         verdict: verdict && { ...verdict, voters: [] },
         neighbors: this.#neighbors(model, position),
@@ -234,7 +235,7 @@ export class FileSource implements Source {
     }));
   }
 
-  #images(model: ModelView): { ids: string[]; sizes: [number, number][]; captions?: (string | null)[] } {
+  #images(model: ModelView): { ids: string[]; sizes: [number, number][]; captions?: (string | null)[]; labels?: string[][] } {
     return this.#kept(`model/${model.key}/images`, (id) => this.#json(id));
   }
 

@@ -92,7 +92,7 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with part.open("wb") as out:
+        with part.open("xb") as out:  # never through a link
             with tarfile.open(fileobj=out, mode="w") as tar:
                 _add(tar, _MANIFEST, io.BytesIO(manifest.encode()), len(manifest.encode()))
                 for each in packed:

@@ -12,7 +12,7 @@ from PIL import AvifImagePlugin, Image, JpegImagePlugin, TiffImagePlugin, WebPIm
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError
 
-__all__ = ["HEIC", "READ", "check_scans", "held_whole", "identify", "mend_end", "pixels_at_once"]
+__all__ = ["HEIC", "READ", "check_head", "check_scans", "held_whole", "identify", "mend_end", "pixels_at_once"]
 
 HEIC = find_spec("pi_heif") is not None  # what decodes it is an extra
 READ = f"JPEG, PNG, GIF, WebP, AVIF{', HEIC' if HEIC else ''}, BMP or TIFF"
@@ -22,6 +22,7 @@ _END_OF_IMAGE = b"\xff\xd9"
 _FILLS = (b"", 4096 * b"\x55", 4096 * b"\xaa")  # what a picture that is all there does not depend on
 _REDUCED = 8  # what a JPEG can be decoded at: 1/8
 _LARGE = 20_000_000
+_PIXEL_BYTES, _OTHER_BYTES = 8, 1 << 26  # a file may have: for each pixel, and for notes, profiles and more frames
 _SCANS = 20  # of the largest picture that is decoded; of a smaller one as many as take the same time
 _START_OF_SCAN = b"\xff\xda"
 _BLOCK = 1 << 20
@@ -48,6 +49,28 @@ def identify(file: IO[bytes]) -> Image.Image:
             file.seek(0)
             return factory(file, "")
     raise ImageError(f"is not a {READ} image")
+
+
+def check_head(head: bytes, size: int) -> None:
+    """Refuse a file by its first bytes: one that is no image, or much larger than its pixels can be.
+
+    Args:
+        head: What it begins with, or all of it.
+        size: Bytes of all of it.
+
+    Raises:
+        ImageError: It is such a file.
+    """
+    try:
+        image = identify(io.BytesIO(head))
+    except ImageError:
+        raise
+    except Exception:  # the header is longer, or damaged: decoding will tell
+        return
+    most = image.width * image.height * _PIXEL_BYTES + _OTHER_BYTES
+    if size > most and image.format != "TIFF":  # which may have any number of pages
+        of = f"{image.width} x {image.height} pixels"
+        raise ImageError(f"has {size >> 20} MB for {of}, expected at most {most >> 20}")
 
 
 def _identify_heif(file: IO[bytes], prefix: bytes) -> Image.Image:

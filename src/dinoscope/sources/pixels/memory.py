@@ -6,9 +6,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["LARGE_BYTES", "Memory", "decoders"]
+__all__ = ["LARGE_BYTES", "MOST_PACKED", "Memory", "decoders", "packed_too_small"]
 
 LARGE_BYTES = 1 << 25  # 32 MiB of a file: from there on, one is read and decoded at a time
+
+
+MOST_PACKED = 100  # times: pictures are packed already, and what is not shrinks hardly more
+_SUSPECT = 1 << 28  # bytes, from where the packing is looked at
+
+
+def packed_too_small(size: int, packed: int) -> bool:
+    """Tell whether so many bytes, packed into so few, would only fill the memory."""
+    return size > _SUSPECT and size > MOST_PACKED * packed
 
 
 class Memory:
