@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
+from dinoscope.stages.copies import keep_first
 from dinoscope.wording.findings import tell_self_test
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def _duplicates(facts: Facts) -> str:
             for position in group[:EVIDENCE]
         ]
         more = f", {len(group)} images" if len(group) > EVIDENCE else ""
-        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}", items))
+        _, why = keep_first(facts.collection, group)
+        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}", items))
     return _part(facts, "Near-duplicates", "duplicates", text, blocks)
 
 
