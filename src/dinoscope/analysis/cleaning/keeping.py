@@ -12,7 +12,7 @@ THUMBNAIL = 0  # in place of a part of the size: it was measured on the thumbnai
 _NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
 _ALIKE = 2.0  # qualities that are no further apart say nothing
 _TRUSTED = 90.0  # quality from which compression takes no noise away, so that less of it is a merit
-_NOISE = (2.0, 1.5)  # grey levels and factor by which a picture is noisy beside another
+_NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside another
 _SHARPER = 1.04  # factor of detail over noise that is no chance
 
 

@@ -15,10 +15,10 @@ __all__ = ["LOSSLESS", "Quality", "describe_quality", "jpeg_quality", "measure_s
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
 _UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
 _FEW_COLOURS = 50.0  # of a palette
-_SIDE = 512  # pixels of the middle that are measured
+_SIDE = 384  # pixels of the middle that are measured
 _LAPLACIAN_GAIN = 6.0  # of independent noise
 _MEDIAN_TO_SIGMA = 0.6745
-_EDGES, _NOISE_AT_EDGES = 99.0, 2.576  # percentile of the strongest edges, and what noise alone has there, in sigmas
+_EDGES, _NOISE_AT_EDGES = 0.99, 2.576  # quantile of the strongest edges, and what noise alone has there, in sigmas
 _STANDARD = (  # sum of the luminance table that JPEG's quality is a scale of
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29),
     *(51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121),
@@ -74,11 +74,12 @@ def measure_sharpness(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     """
     height, width = pixels.shape[:2]
     top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
-    grey = pixels[top : top + _SIDE, left : left + _SIDE].mean(axis=2, dtype=np.float32)
+    # green is most of the luminance, and whole numbers take a tenth of the time
+    grey = pixels[top : top + _SIDE, left : left + _SIDE, 1].astype(np.int16)
     if min(grey.shape) < 3:
         return 0.0, 0.0
     across = grey[:, :-2] - 2 * grey[:, 1:-1] + grey[:, 2:]
-    size = np.abs(across[:-2] - 2 * across[1:-1] + across[2:]) / _LAPLACIAN_GAIN
-    usual, edges = np.percentile(size, [50, _EDGES])
+    counts = np.bincount(np.abs(across[:-2] - 2 * across[1:-1] + across[2:]).ravel())
+    usual, edges = np.interp([0.5, _EDGES], counts.cumsum() / counts.sum(), np.arange(len(counts))) / _LAPLACIAN_GAIN
     noise = float(usual) / _MEDIAN_TO_SIGMA
     return noise, math.sqrt(max(0.0, float(edges) ** 2 - (_NOISE_AT_EDGES * noise) ** 2))
