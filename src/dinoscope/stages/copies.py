@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from dinoscope.sources.decode import read_image
 from dinoscope.sources.pixels.quality import measure_sharpness
-from dinoscope.storage.details import stored_qualities
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.keeping import FileFacts
@@ -24,9 +23,7 @@ def keep_first(collection: OpenedCollection, group: Sequence[int]) -> tuple[tupl
     from dinoscope.analysis.cleaning.keeping import choose_keeper
 
     members = sorted(group)
-    stored: dict[str, NDArray[np.float64]] = collection.held(
-        "qualities", lambda: stored_qualities(collection.path, collection.rows)
-    )
+    stored = collection.qualities
     unknown = any(np.isnan(stored["noise"][at]) for at in members)
     chosen, reason = choose_keeper([_facts(collection, stored, at, unknown) for at in members])
     keeper = members.pop(chosen)

@@ -53,12 +53,12 @@ def stored_contents(path: Path, images: Columns, wanted: NDArray[np.bool_]) -> I
                 yield row, content
 
 
-def stored_qualities(path: Path, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def stored_qualities(path: Path, images: Columns, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Return the columns of ``QUALITY`` of some rows (N,), NaN where nothing was stored."""
     wanted = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
     wanted[rows] = np.arange(len(rows))
     found = {name: np.full(len(rows), np.nan) for name in QUALITY}
-    for columns in read_parts(path / "details", ["row", *QUALITY]):
+    for columns in read_parts(path / "details", ["row", *QUALITY], images).values():
         place = np.where(columns["row"] < len(wanted), wanted[np.minimum(columns["row"], len(wanted) - 1)], -1)
         for name in QUALITY:
             if name in columns:
