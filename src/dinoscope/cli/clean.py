@@ -134,6 +134,7 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
 
 def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
+    from dinoscope.stages.copies import keep_first
 
     limit = f"{found.threshold:.2f}"
     how = "asked for"
@@ -142,9 +143,9 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
         how = f"by {fit.answers} answers" if fit.enough else "suggested by the collection"
     part = _Part(
         "duplicates",
-        ("score", "keep", "and the same picture"),
+        ("score", "keep", "because it is", "and the same picture"),
         "",
-        note="green: the image to keep, the largest; score: how far the pair least alike stands out from what else "
+        note="green: the image to keep; score: how far the pair least alike stands out from what else "
         "looks like it, 1 is an exact copy",
     )
     left = _open(opened, part, "duplicates", found.groups)
@@ -156,7 +157,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
     for number, chosen in enumerate(left, 1):
         group, score = found.groups[chosen], found.scores[chosen]
-        keeper = group[0]
+        keeper, (_, why) = group[0], keep_first(opened, group)
         exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
         for at in group:
             action = "keep" if at == keeper else "remove"
@@ -170,13 +171,15 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
                     "score": round(score, 4),
                     "width": width,
                     "height": height,
+                    "reason": why if at == keeper else None,
                     **_key(opened, "duplicates", group),
                 }
             )
             if at != keeper:
-                reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f})"
+                reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f}); the one kept is {why}"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
-        part.lines.append((f"{score:.3f}", _name(opened, keeper), _some([_name(opened, at) for at in group[1:]])))
+        others = _some([_name(opened, at) for at in group[1:]])
+        part.lines.append((f"{score:.3f}", _name(opened, keeper), why, others))
         tiles = tuple(
             Tile(
                 at,
@@ -188,7 +191,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
             )
             for at in group
         )
-        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))}", tiles))
+        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))} · kept: {why}", tiles))
     return part
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.pixels.quality import Quality
 
 if TYPE_CHECKING:
     from dinoscope.models.base import ImageEncoder
@@ -43,6 +44,7 @@ class Decoded:
     transient: bool = False
     content: str | None = None
     note: str | None = None
+    quality: Quality | None = None
 
 
 class Finished(NamedTuple):
@@ -108,6 +110,7 @@ def _decoded(source: ImageSource, encoder: ImageEncoder, job: Job) -> Decoded:
         image = source.load_reduced(job.source_index, encoder.preprocessing.least(encoder.resolution))
         small = None if job.has_details else thumbnail(image.pixels)
         pixels = encoder.preprocess(image.pixels, image.size)
-        return Decoded(job.row, pixels, *image.size, small, content=image.content, note=image.note)
+        found = Decoded(job.row, pixels, *image.size, small)
+        return replace(found, content=image.content, note=image.note, quality=image.quality)
     except ImageError as error:
         return Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

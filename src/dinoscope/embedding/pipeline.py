@@ -29,6 +29,7 @@ from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.pixels.levels import ValueRange
+from dinoscope.storage.details import QUALITY
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
 from dinoscope.storage.manifest import (
@@ -384,6 +385,10 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDAr
                 "transient": np.asarray([d.transient for d in each], bool),
                 "content": pa.array([d.content for d in each], pa.string()),
                 "note": pa.array([d.note for d in each], pa.string()),
+                **{
+                    name: pa.array([getattr(d.quality, name, None) for d in each], pa.from_numpy_dtype(kind))
+                    for name, kind in QUALITY.items()
+                },
             },
             {name: value for name, value in read_manifest(path).items() if name == "range"},
             group=_GROUP_ROWS,

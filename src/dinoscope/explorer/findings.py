@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dinoscope.base.splits import split_role
 from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
+from dinoscope.stages.copies import keep_first
 from dinoscope.stages.findings import all_findings, dismissed_keys
 from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
@@ -36,6 +37,7 @@ def findings(collection: OpenedCollection) -> Findings:
     for key, group, score in zip(keys["duplicates"], copies.groups, copies.scores, strict=True):
         exact = all(copies.copy_of[at] == copies.copy_of[group[0]] for at in group)
         text = f"{len(group)} images show the same picture" + (", bit for bit" if exact else "")
+        text += f"; the first is {keep_first(collection, group)[1]}"
         add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
     for key, leak in zip(keys["leaks"], found.leaks, strict=True):
         text = f"the same picture in {' and '.join(leak.splits)}"

@@ -19,6 +19,7 @@ from dinoscope.sources.pixels.formats import check_scans, held_whole, identify, 
 from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images, is_deep, sample_values, to_uint8
 from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
 from dinoscope.sources.pixels.profiles import to_srgb
+from dinoscope.sources.pixels.quality import Quality, describe_quality
 
 __all__ = [
     "MAX_PIXELS",
@@ -71,12 +72,14 @@ class ReducedImage:
         size: Width and height of the original, upright.
         content: Digest of the file's bytes, where there is a file and it was read whole.
         note: What is wrong with the file, though it could be read.
+        quality: What tells the better of two copies.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
     content: str | None = None
     note: str | None = None
+    quality: Quality | None = None
 
     @classmethod
     def whole(cls, pixels: NDArray[np.uint8]) -> ReducedImage:
@@ -171,13 +174,18 @@ def _read(source: Picture, least: tuple[int, int] | None, how: Decoding) -> Redu
     if isinstance(source, Image.Image):
         return _decode(source, how)
     if isinstance(source, bytes):
-        return replace(_decode(identify(io.BytesIO(source)), how, least), content=digest_bytes(source))
+        found = _decode(identify(io.BytesIO(source)), how, least)
+        return replace(found, content=digest_bytes(source), quality=_of_file(found.quality, len(source)))
     with _open_regular(source) as file:
-        size = os.fstat(file.fileno()).st_size
+        size, modified = os.fstat(file.fileno()).st_size, os.fstat(file.fileno()).st_mtime_ns
         with decoders.alone(size > LARGE_BYTES):
-            if size <= WHOLE_BYTES:
-                return _read(file.read(), least, how)
-            return _decode(identify(file), how, least)
+            whole = size <= WHOLE_BYTES
+            found = _read(file.read(), least, how) if whole else _decode(identify(file), how, least)
+        return replace(found, quality=_of_file(found.quality, size, modified))
+
+
+def _of_file(quality: Quality | None, size: int, modified: int | None = None) -> Quality | None:
+    return None if quality is None else replace(quality, bytes=size, modified=modified)
 
 
 def _open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
@@ -229,11 +237,12 @@ def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = N
     held = width * height if whole else image.width * image.height
     _check_size((width, height), held, how)
     with decoders.take(held):
-        image, note = _load(image)
-        turn = _turn(image)
-        image = _as_rgb(image, how)
+        opened, note = _load(image)
+        turn = _turn(opened)
+        image = _as_rgb(opened, how)
         pixels = np.asarray(image if turn is None else image.transpose(turn))
-    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height), note=note)
+    quality = describe_quality(opened, opened.format, pixels, round(max(width, height) / max(pixels.shape)))
+    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height), note=note, quality=quality)
 
 
 def _load(image: Image.Image) -> tuple[Image.Image, str | None]:

@@ -110,8 +110,7 @@ def answered(collection: OpenedCollection, found: Candidates) -> NDArray[np.floa
 def candidates(collection: OpenedCollection, least: float | None = None) -> Candidates:
     """Return the pairs that may show the same picture, compared by vectors and stored thumbnails; stored.
 
-    Of a group the largest picture is kept, then the one whose thumbnail has more bytes. Pairs that score less than
-    ``LEAST`` are there only if ``least`` is lower.
+    Pairs that score less than ``LEAST`` are there only if ``least`` is lower.
     """
     from dinoscope.analysis.cleaning.duplicates import LEAST, Candidates, score_pairs
 
@@ -119,14 +118,13 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
 
     def compute() -> Candidates:
         pictures = collection.thumbnails(np.arange(len(collection)))
-        sizes = [len(picture) for picture in pictures]
         return score_pairs(
             collection.vectors,
             graph=neighbor_graph(collection) if len(collection) > 1 else None,
             keys=picture_keys(pictures, collection.sizes, collection.vectors),
             prints=all_prints(collection),
             aspects=collection.sizes[:, 0] / collection.sizes[:, 1],
-            preference=np.column_stack([collection.sizes.prod(axis=1), sizes]),
+            preference=collection.sizes.prod(axis=1),
             least=lowest,
         )
 

@@ -12,6 +12,7 @@ import numpy as np
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import InputError
 from dinoscope.stages.answers import answered, candidates
+from dinoscope.stages.copies import keep_first
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
@@ -82,7 +83,10 @@ def all_findings(collection: OpenedCollection, *, threshold: float | None = None
 
 
 def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
-    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one."""
+    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one.
+
+    The copy to keep is the first of its group; ``keep_first`` says why.
+    """
     from dinoscope.analysis.cleaning.duplicates import group_pairs
     from dinoscope.analysis.cleaning.threshold import fit_threshold
 
@@ -92,7 +96,8 @@ def duplicates(collection: OpenedCollection, threshold: float | None = None) -> 
         threshold = fit_threshold(pairs.scores, given, found.suggested).used
     told = np.flatnonzero((given == 0) | (given == 1)).tolist()
     answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
-    return group_pairs(found, threshold, answers)
+    grouped = group_pairs(found, threshold, answers)
+    return replace(grouped, groups=tuple(keep_first(collection, group)[0] for group in grouped.groups))
 
 
 def leaks(collection: OpenedCollection, found: Duplicates) -> tuple[Leak, ...]:

@@ -17,7 +17,7 @@ from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.sources.decode import Decoding
 from dinoscope.stages.results import Results
-from dinoscope.storage.details import count_missing, stored_contents
+from dinoscope.storage.details import count_missing, stored_contents, stored_qualities
 from dinoscope.storage.manifest import (
     choose_model,
     is_gone,
@@ -154,6 +154,11 @@ class OpenedCollection:
         wanted[self.rows] = True
         known = dict(stored_contents(self.path, self._images, wanted))
         return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
+
+    @cached_property
+    def qualities(self) -> dict[str, NDArray[np.float64]]:
+        """What tells the better of two copies: name -> (N,), NaN where an earlier version stored nothing."""
+        return stored_qualities(self.path, self._images, self.rows)
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:

@@ -13,7 +13,10 @@ from dinoscope.errors import DamagedError
 from dinoscope.storage.parts import known_lines, read_parts
 from dinoscope.storage.tables import list_parts, read_table
 
-__all__ = ["count_missing", "stored_contents"]
+__all__ = ["QUALITY", "count_missing", "stored_contents", "stored_qualities"]
+
+# what tells the better of two copies; parts of earlier versions have none of it
+QUALITY = {"quality": "f4", "noise": "f4", "detail": "f4", "reduced": "i4", "bytes": "i8", "modified": "i8"}
 
 
 def count_missing(path: Path, images: Columns, rows: NDArray[np.int64]) -> int:
@@ -48,3 +51,17 @@ def stored_contents(path: Path, images: Columns, wanted: NDArray[np.bool_]) -> I
         for row, content in zip(columns["row"].tolist(), columns.get("content", ()), strict=False):
             if content is not None and wanted[row]:
                 yield row, content
+
+
+def stored_qualities(path: Path, images: Columns, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of ``QUALITY`` of some rows (N,), NaN where nothing was stored."""
+    wanted = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
+    wanted[rows] = np.arange(len(rows))
+    found = {name: np.full(len(rows), np.nan) for name in QUALITY}
+    for columns in read_parts(path / "details", ["row", *QUALITY], images).values():
+        place = np.where(columns["row"] < len(wanted), wanted[np.minimum(columns["row"], len(wanted) - 1)], -1)
+        for name in QUALITY:
+            if name in columns:
+                values = np.asarray(columns[name], np.float64)
+                found[name][place[place >= 0]] = values[place >= 0]
+    return found

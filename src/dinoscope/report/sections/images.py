@@ -12,6 +12,7 @@ from dinoscope.base.splits import voting_split
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
+from dinoscope.stages.copies import keep_first
 from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _duplicates(facts: Facts) -> str:
             for position in group[:EVIDENCE]
         ]
         more = f", {len(group)} images" if len(group) > EVIDENCE else ""
-        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}", items))
+        _, why = keep_first(facts.collection, group)
+        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}", items))
     return _part(facts, "Near-duplicates", "duplicates", text, blocks)
 
 
