@@ -41,7 +41,7 @@ class Table(Protocol):
         """How many rows it has, where that is known without reading it."""
 
     def preview(self) -> pa.Table:
-        """Return the first rows, of columns that may hold images or their paths; the others have their types alone."""
+        """Return the first rows, of columns of texts, bytes and numbers; the others have their types alone."""
 
     def bytes_read(self, column: str, row: int) -> int:
         """Return how many bytes are read into memory with one value."""
@@ -194,9 +194,11 @@ class ParquetTable:
         import pyarrow as pa
 
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        may_be = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
+        types = pa.types
+        texts = (types.is_binary, types.is_large_binary, types.is_string, types.is_large_string)
+        numbers = (types.is_boolean, types.is_integer, types.is_floating)
         pieces: list[pa.Array] = []
-        if rows and any(tell(kind) for tell in may_be):
+        if rows and any(tell(kind) for tell in (*texts, *numbers)):
             with suppress(SourceError):
                 most = min(rows, self._batch_rows(field.name, group))
                 batches = self._parquet.iter_batches(most, row_groups=[group], columns=[field.name], use_threads=False)
