@@ -128,3 +128,18 @@ def test_the_average_precision_is_that_of_scikit_learn(collection, run):
     assert json.loads(run("evaluate", collection.path, "-k", "5", "--json")[1])["mean"] == pytest.approx(found.mean)
     with pytest.raises(InputError, match="truth must have one entry for each of 18 images, got 1"):
         evaluate_sets(graph, SETS, SETS[:1])
+
+
+def test_lists_of_labels_beside_what_a_program_holds(tmp_path):
+    pictures = [np.full((6, 8, 3), shade, np.uint8) for shade in (0, 90, 180)]
+    given = open_source(pictures, labels=[["cat", "indoor"], "dog", None])
+    paired = open_source([(pictures[0], ["cat", "indoor"]), (pictures[1], ["dog"]), (pictures[2], [])])
+    for source in (given, paired):
+        assert sets_of(source) == [("cat", "indoor"), ("dog",), ()]
+        assert [item.label for item in source.items] == [None] * 3
+        assert source.has_labels
+    first = Collection.from_images(given, tmp_path / "c", model="mini")
+    again = Collection.from_images(pictures, tmp_path / "c", model="mini")
+    assert again.embedded is not None
+    assert again.embedded.relabelled == 0
+    assert list(map(tuple, again.label_sets)) == list(map(tuple, first.label_sets)) == sets_of(given)
