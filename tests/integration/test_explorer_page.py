@@ -44,7 +44,7 @@ def differing(one: Any, other: Any) -> float:
 
 
 def longest_run(flags: Any) -> int:
-    """The most true values in a row, left to right (H, W)."""
+    """The most true values in a row, left to right, of (H, W) ones."""
     edges = np.diff(np.pad(flags, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     return int((np.argwhere(edges == -1)[:, 1] - np.argwhere(edges == 1)[:, 1]).max())
 
@@ -73,12 +73,12 @@ def test_open(visit):
 
 def test_zooming_turns_points_into_thumbnails(visit):
     see = visit()
-    width = longest_run(see.settled().max(axis=2) < 8)  # the black ground of a thumbnail
+    height = longest_run(see.settled().max(axis=2).T < 8)  # the black ground of a thumbnail
     see.page.mouse.move(*see.heart_of("Trouser"))
     for _ in range(4):
         see.page.mouse.wheel(0, -240)
     see.until(lambda: "&at=" in see.page.url, "the zoom is not in the address")
-    assert longest_run(see.settled().max(axis=2) < 8) > 1.5 * width > 20
+    assert longest_run(see.settled().max(axis=2).T < 8) > 1.5 * height > 20
     see.keep("zoomed-in")
     see.page.get_by_role("button", name="Show everything").click()
     see.until(lambda: "&at=" not in see.page.url, "the map does not show everything")
@@ -388,14 +388,17 @@ def test_findings(visit):
         rows.count() == int(panel.get_by_role("tab", name=re.compile("Duplicates")).locator(".count").inner_text()) > 0
     )
     see.keep("findings")
-    rows.first.get_by_role("button").first.click()  # jump
+    rows.first.get_by_role("button").first.click()
+    card = panel.get_by_role("region", name=re.compile("^1 of "))
+    assert card.locator("img").count() == 2
+    see.page.keyboard.press("o")  # its image, with the neighbours
     panel.get_by_role("list", name="Nearest neighbours").wait_for()
     see.until(lambda: "&at=" in see.page.url, "the map did not go there")
     assert see.row in (COPIED, N)
     see.keep("finding-on-the-map")
     see.open_panel("Findings")
     count = rows.count()
-    panel.get_by_role("button", name=re.compile("Not a problem")).first.click()
+    see.page.keyboard.press("x")
     panel.get_by_text("Marked as not a problem.", exact=True).wait_for()
     see.until(lambda: "panel=findings" in see.page.url, "the address does not keep the panel")
     see.reload()
@@ -405,6 +408,56 @@ def test_findings(visit):
     panel.get_by_role("button", name=re.compile("It is one")).click()  # as it was, for whoever comes next
     panel.get_by_role("button", name=re.compile("Not a problem")).first.wait_for()
     see.settled()
+
+
+def test_findings_are_worked_through_by_keys(visit):
+    panel = (see := visit()).open_panel("Findings")
+    tab = panel.get_by_role("tab", name=re.compile("Outliers"))
+    tab.click()
+    count = int(tab.locator(".count").inner_text())
+    assert count > 3
+    for place in (1, 2, 3):
+        see.page.keyboard.press("n")
+        panel.get_by_role("region", name=f"{place} of {count}").wait_for()
+    see.page.keyboard.press("p")
+    panel.get_by_role("region", name=f"2 of {count}").wait_for()
+    see.page.keyboard.press("x")  # the next one takes its place
+    panel.get_by_role("region", name=f"2 of {count - 1}").wait_for()
+    assert see.hindrances() == []
+    see.keep("finding-by-keys")
+    panel.get_by_role("button", name="Undo").click()  # as it was, for whoever comes next
+    panel.get_by_role("region", name=f"3 of {count}").wait_for()
+
+
+def test_a_first_visit_says_what_one_can_do(visit):
+    see = visit(is_new=True)
+    strip = see.page.get_by_text("to see its look-alikes")
+    strip.wait_for()
+    assert see.hindrances() == []
+    see.page.get_by_role("button", name="Got it").click()
+    strip.wait_for(state="detached")
+    see.reload()
+    assert strip.count() == 0
+    see.page.keyboard.press("?")
+    keys = see.page.get_by_role("dialog", name="All keys")
+    keys.get_by_text("Show these keys").wait_for()
+    assert see.hindrances() == []
+    see.page.keyboard.press("Escape")
+    keys.wait_for(state="hidden")
+
+
+def test_the_middle_is_opened_by_enter(visit):
+    see = visit()
+    see.map.focus()
+    see.page.keyboard.press("Enter")
+    see.panel.get_by_role("list", name="Nearest neighbours").wait_for()
+
+
+def test_an_empty_place_leads_back(visit):
+    see = visit("#at=0.99,-0.99,20")
+    see.page.get_by_text("No image is here.").wait_for()
+    see.page.get_by_role("button", name="Show everything").first.click()
+    see.page.get_by_text("No image is here.").wait_for(state="detached")
 
 
 def test_pairs_are_answered(visit):

@@ -236,6 +236,14 @@ def test_arrays_that_are_no_images_are_refused(images, reason):
         ArraySource(images)
 
 
+def test_a_class_made_from_an_array_source_may_load_otherwise():
+    class Darker(ArraySource):
+        def load(self, index):
+            return super().load(index) // 2
+
+    assert Darker(stack()).load_reduced(0, (1, 1)).pixels.max() == 127
+
+
 def test_array_labels_and_keys():
     source = ArraySource(stack(), [4, None, "cat"])
     assert [item.label for item in source.items] == ["4", None, "cat"]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
+from dinoscope.sources.decode import ReducedImage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.levels import check_shape
 
@@ -64,6 +65,10 @@ class ArraySource(PictureSource):
         """Return one image as it is in the array; see `ImageSource.picture`."""
         image: NDArray[np.generic] = self._images[index]
         return image
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Return what `load` gives, also that of a class made from this one; see `ImageSource.load_reduced`."""
+        return ReducedImage.whole(self.load(index))
 
 
 def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) -> ArraySource:

@@ -65,6 +65,8 @@ export interface OverlayScene {
 /** Milliseconds that a thumbnail takes to come or to go. */
 const COMING = 200;
 const MOST_LINES = 24;
+/** Pixels of a thumbnail's frame. */
+const RIM = 3;
 /** From this enlargement on, names fade. */
 const FADING = 1.6;
 /** The image in the middle of a star against its neighbours. */
@@ -123,7 +125,7 @@ export class Overlay {
       if (leaving || presence < 0.5) continue;
       const [across, down] = scene.view.toScreen(...scene.place(position));
       const away = Math.max(Math.abs(across - left), Math.abs(down - top));
-      if (away > scene.side / 2 || away >= least) continue;
+      if (away > scene.side / 2 + RIM || away >= least) continue;
       least = away;
       best = position;
     }
@@ -180,7 +182,7 @@ export class Overlay {
 
   #picture(
     brush: CanvasRenderingContext2D, picture: Picture, across: number, down: number, size: number, frame: string,
-    rim = size < 34 ? 2 : 3,
+    rim = size < 34 ? 2 : RIM,
   ): void {
     const scale = size / Math.max(picture.width, picture.height);
     const width = Math.round(picture.width * scale);
