@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,8 @@ __all__ = [
 
 _LEFTOVER = ".part-"
 _DAY = 86400.0
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes; web/src/lib/export.ts writes the same
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")  # such as -0.5: written as it is
 _NUMBERS = itertools.count()  # two threads may write the same result
 
 
@@ -175,10 +178,6 @@ def _advice(number: int | None) -> str:
 
 
 def _harmless(cell: object) -> object:
-    if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
+    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
-    return cell  # a number that was written out
+    return cell
