@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, write_picture
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Verdict
@@ -90,21 +90,14 @@ def evaluate(
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
     from dinoscope.cli.terminal import print_json, say
     from dinoscope.collection import Collection
-    from dinoscope.errors import WriteError
     from dinoscope.plots.evaluation import evaluation_figures
-    from dinoscope.storage.files import write_bytes
 
     opened = Collection(collection, model)
     found = opened.evaluate(split, k=k, coverage=set_level, abstain=refuse)
     paths = []
     for name, picture in evaluation_figures(found).items():
         path = (output or opened.path / "evaluation") / name
-        try:
-            write_bytes(path, picture)
-        except WriteError as error:  # into a collection that is read only: no reason to lose the figures
-            if output is not None:
-                raise
-            say(f"no pictures: {error}, or name a folder with --output")
+        if not write_picture(path, picture, asked=output is not None):
             break
         paths.append(path)
     if as_json:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, TableOption, open_collection, output_suffix
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    TableOption,
+    open_collection,
+    output_suffix,
+    write_picture,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,16 +51,17 @@ def explain(
     suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model)
     found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
-    target = output or opened.path / "explain.png"
+    target, written = output or opened.path / "explain.png", True
     if suffix == ".csv":
         _write_table(target, opened)
     elif output is not None or not as_json:
-        _draw(target, opened, found, opened.map(method=which))
+        written = write_picture(target, _draw(opened, found, opened.map(method=which)), asked=output is not None)
     if as_json:
         print_json(_record(found))
         return
     _print(found)
-    typer.echo(str(target))
+    if written:
+        typer.echo(str(target))
 
 
 def _record(found: Explanation) -> dict[str, object]:
@@ -112,14 +121,12 @@ def _number(value: float) -> str:
     return f"{value:z.2f}"  # no minus before a zero
 
 
-def _draw(path: Path, opened: Collection, found: Explanation, coordinates: NDArray[np.float32]) -> None:
+def _draw(opened: Collection, found: Explanation, coordinates: NDArray[np.float32]) -> bytes:
     from dinoscope.plots.canvas import PAPER
     from dinoscope.plots.properties import property_maps
-    from dinoscope.storage.files import write_bytes
 
     title = f"{opened.name}: what the map is made of"
-    picture = property_maps(coordinates, opened.properties(), found, title=title, background=PAPER[False])
-    write_bytes(path, picture)
+    return property_maps(coordinates, opened.properties(), found, title=title, background=PAPER[False])
 
 
 def _write_table(path: Path, opened: Collection) -> None:
