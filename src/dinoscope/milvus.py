@@ -254,8 +254,8 @@ def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> b
     for window in _windows(collection):
         held = _held(client, name, collection, window)
         if held:
-            keys = {int(collection.rows[at]): _key(collection, at) for at in range(window.start, window.stop)}
-            return all(keys.get(row, key) == key for row, (key, _) in held.items())
+            at_row = {int(collection.rows[at]): at for at in range(window.start, window.stop)}
+            return all(row not in at_row or key in _keys(collection, at_row[row]) for row, (key, _) in held.items())
     return True
 
 
@@ -263,9 +263,9 @@ def _key_prefix(collection: OpenedCollection) -> str:
     return f"{collection.key}/"
 
 
-def _key(collection: OpenedCollection, at: int) -> str:
-    """Return what names the content of an image and the model that saw it."""
-    return _key_prefix(collection) + collection.content_keys[at]
+def _keys(collection: OpenedCollection, at: int) -> tuple[str, ...]:
+    """Return what an image may be published as: model and content; before, model and name, size, time of its file."""
+    return tuple(_key_prefix(collection) + key for key in (collection.contents[at], collection.content_keys[at]))
 
 
 def _prepare(client: MilvusClient, name: str, collection: OpenedCollection) -> None:
@@ -326,7 +326,7 @@ def _synchronise(client: MilvusClient, name: str, collection: OpenedCollection, 
             [
                 {
                     "row": row,
-                    "key": _key(collection, ours[row]),
+                    "key": _keys(collection, ours[row])[0],
                     "digest": digests[row],
                     "id": collection.ids[ours[row]],
                     "label": collection.labels[ours[row]],
@@ -350,6 +350,6 @@ def _remove_beyond(client: MilvusClient, name: str, last: int) -> int:
 
 def _digest(collection: OpenedCollection, at: int) -> str:
     """Return a digest of all that is published of an image."""
-    texts = [_key(collection, at), collection.ids[at], collection.labels[at], collection.splits[at]]
+    texts = [_keys(collection, at)[0], collection.ids[at], collection.labels[at], collection.splits[at]]
     content = json.dumps(texts).encode() + np.ascontiguousarray(collection.vectors[at], "<f4").tobytes()
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -489,6 +489,28 @@ def test_larger_pictures_come_from_the_source(tmp_path):
         assert Image.open(io.BytesIO(server.get(f"{base}/images/1/picture").content)).size == (128, 128)
 
 
+def test_originals_are_found_by_what_they_hold(tmp_path):
+    """In a copy with other times, under new names, with names exchanged; not where another image has taken the name."""
+    source, copy = tmp_path / "photos", tmp_path / "copy"
+    source.mkdir()
+    copy.mkdir()
+    pictures = {name: encoded(photo(300 + 10 * at), "PNG") for at, name in enumerate("abcdef")}
+    for name, held in pictures.items():
+        (source / f"{name}.png").write_bytes(held)
+    collection = Collection(make_collection(tmp_path / "c", FolderSource(source), "mini"))
+    names = {"a": "a", "b": "new/b", "c": "d", "d": "c", "f": "f"}  # e is gone
+    (copy / "new").mkdir()
+    for name, new in names.items():
+        (copy / f"{new}.png").write_bytes(pictures[name])
+    (copy / "f.png").write_bytes(pictures["a"])
+    originals = Originals(FolderSource(copy))
+    assert originals.count_lost(collection) == 1
+    found = [originals.read(collection, at) for at in range(6)]
+    sizes = [None if held is None else Image.open(io.BytesIO(held)).size[0] for held in found]
+    assert sizes == [300, 310, 320, 330, None, None]
+    assert Originals(FolderSource(source)).count_lost(collection) == 0
+
+
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_a_handful_of_images_without_labels(tmp_path, count):
     path = make_collection(tmp_path / "c", images(count, labelled=False))

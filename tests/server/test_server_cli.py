@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from dinoscope.cli.explore import _listen
 from tests import ROOT
@@ -32,7 +33,7 @@ def start(folder):
         process: Any = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
         running.append(process)
         line = process.stderr.readline()
-        return process, re.findall(r"http://\S+", line)[0], line
+        return process, (re.findall(r"http://\S+", line) or [""])[0], line
 
     yield begin
     for process in running:
@@ -58,6 +59,12 @@ def test_it_serves_and_ends_with_ctrl_c(start, folder):
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
+
+
+def test_it_says_which_originals_are_not_found(start, tmp_path):
+    Image.new("RGB", (30, 30)).save(tmp_path / "other.png")
+    _, _, line = start("--port", "0", "--images", str(tmp_path))
+    assert line == f"30 of 30 images are not in {tmp_path}: the page shows their thumbnails\n"
 
 
 def test_a_short_answer_does_not_wait_to_be_joined():

@@ -55,6 +55,7 @@ def explore(
     """Open the collection in the browser: the map with its images, look-alikes, search, findings."""
     import secrets
 
+    from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.server.security import Access, is_loopback
 
@@ -70,7 +71,11 @@ def explore(
         listening.close()
         raise
     workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
-    say_missing(collection, workspace.data(workspace.shown).collection)
+    opened = workspace.data(workspace.shown).collection
+    say_missing(collection, opened)
+    originals = server.config.app.state.explorer.originals  # type: ignore[union-attr]
+    if originals is not None and (lost := originals.count_lost(opened)):
+        say(f"{lost:,} of {counted(len(opened))} are not in {images}: the page shows their thumbnails")
     address = _address(host, listening.getsockname()[1], token)
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:

@@ -117,6 +117,8 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     sizes = collection.sizes[positions].astype(np.int32)
     source = {"kind": collection.kind, "name": name}
     keys = [collection.content_keys[at] for at in positions]
+    # of what has no file, the key stands for the content already
+    contents = [None if (held := collection.contents[at]) == collection.content_keys[at] else held for at in positions]
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
     columns: dict[str, object] = {"row": rows, "removed": np.zeros(len(rows), bool), "key": pa.array(keys, pa.string())}
     columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
@@ -131,6 +133,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
             "thumbnail": pa.array(collection.thumbnails(positions), pa.binary()),
             "error": pa.array([None] * len(rows), pa.string()),
             "transient": np.zeros(len(rows), bool),
+            "content": pa.array(contents, pa.string()),
         },
         group=_GROUP,
     )
