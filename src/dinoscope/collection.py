@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.paths import named_path
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.models.catalogue import DEFAULT_MODEL
@@ -105,7 +106,7 @@ class Collection(OpenedCollection):
 
         opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
         encoder = Encoder(model) if isinstance(model, str) else model
-        summary = embed_source(opened, Path(path), encoder, on_progress=on_progress, batches=batches)
+        summary = embed_source(opened, named_path(path), encoder, on_progress=on_progress, batches=batches)
         collection = cls(path, encoder.key)
         collection.embedded = summary
         return collection
@@ -129,7 +130,7 @@ class Collection(OpenedCollection):
         """
         from dinoscope.report.write import write_report
 
-        target = Path(path) if path is not None else self.path / "report.html"
+        target = named_path(path) if path is not None else self.path / "report.html"
         return write_report(self, target, k=k, max_mb=max_mb, on_note=on_note)
 
     # --- what was computed from the vectors --------------------------------------------------------------------------

@@ -87,7 +87,7 @@ def publish(
         InputError: The address is none, or the packages of ``dinoscope[milvus]`` are missing.
         PublishError: Milvus cannot be reached or refuses, or the name is taken by other images.
     """
-    began = time.monotonic()
+    began, uri = time.monotonic(), os.path.expanduser(uri)
     name = _checked_name(collection, name)
     upserted = removed = 0
     with _connected(uri) as client:
@@ -143,6 +143,7 @@ def search_published(
         PublishError: Milvus cannot be reached or refuses.
     """
     check_count(k, "k", at_most=_MOST_ANSWERS, why="what Milvus is asked for")
+    uri = os.path.expanduser(uri)
     _check_uri(uri)  # before any advice that repeats it
     place = _checked_name(collection, name)
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]

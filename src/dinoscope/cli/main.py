@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -363,6 +364,12 @@ def _usage(error: typer.BadParameter) -> str:
     return f"{text[:1].lower()}{text[1:]}{got}; see '{command} --help'"
 
 
+def _with_home(argument: str) -> str:
+    """Return an argument with the home folder for a "~", which a shell leaves in quotes and behind "--output="."""
+    option, path = re.fullmatch(r"(--[a-z-]+=|-[a-z](?=~))?(.*)", argument, re.DOTALL).groups("")  # type: ignore[union-attr]
+    return option + os.path.expanduser(path)
+
+
 def main() -> None:
     """Run the command line; an expected error is one line and exit code 1, a command that is none 2."""
     import warnings
@@ -373,7 +380,8 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a pipe's encoding lacks, as on Windows, ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        named = [_with_home(each) for each in sys.argv[1:]]
+        code = app(named, prog_name="dinoscope", standalone_mode=False)
         if code == INTERRUPTED:  # which newer versions of Typer return
             raise typer.Abort
         raise SystemExit(code)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from dinoscope.base.package import PACKAGE
+from dinoscope.base.paths import named_path
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import ModelError
 
@@ -187,7 +188,7 @@ def get_model(name: str | os.PathLike[str]) -> Model:
     for row in MODELS.values():
         if row.repo == name:
             return row
-    path = os.path.abspath(os.path.expanduser(name))
+    path = os.path.abspath(named_path(name))
     if name and os.path.exists(path):
         from dinoscope.base.text import printable
 

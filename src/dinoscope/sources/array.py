@@ -6,13 +6,13 @@ import os
 import zipfile
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import check_images, read_image
@@ -73,7 +73,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
         SourceError: The file cannot be read as such.
         InputError: Its arrays are not images, or the labels do not fit; see `ArraySource`.
     """
-    path = Path(path)
+    path = named_path(path)
     images: NDArray[np.generic]
     try:
         if path.suffix == ".npy":

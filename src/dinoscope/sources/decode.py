@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import named_path
 from dinoscope.errors import ImageError, InputError, UnreadableError
 
 __all__ = [
@@ -158,6 +159,7 @@ def _read(source: Picture, least: tuple[int, int] | None) -> ReducedImage:
         return _decode(source)
     if isinstance(source, bytes):
         return replace(_decode(identify(io.BytesIO(source)), least), content=digest_bytes(source))
+    source = named_path(source)
     mode = os.stat(source).st_mode
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         raise ImageError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")

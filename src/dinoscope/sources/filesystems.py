@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import named_path
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.decode import WHOLE_BYTES, ReducedImage, read_reduced
@@ -86,7 +87,7 @@ class LocalStorage:
     """A folder of this machine."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self._root = os.path.abspath(root)
+        self._root = os.path.abspath(named_path(root))
         self.name = printable(os.path.basename(self._root)) or self._root
 
     def list(self, suffixes: tuple[str, ...]) -> Listing:
