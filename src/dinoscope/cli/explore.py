@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from dinoscope.server.security import Access
 
-__all__ = ["explore"]
+__all__ = ["NoBrowserOption", "explore", "has_display"]
 
+NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")]
 _PORT = 8347
 _TRIED = 20  # ports after it that are tried, too
 _TOKEN = r"[A-Za-z0-9_.~-]{16,200}"  # what an address and a cookie take as it is
@@ -36,7 +37,7 @@ def explore(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help=f"Port; by default {_PORT}, or the next that is free.")
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    no_browser: NoBrowserOption = False,
     images: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="Where the images are, to show them larger than their thumbnails."),
@@ -80,7 +81,7 @@ def explore(
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:
         say("whoever knows this address sees the images; what is sent is not encrypted")
-    if not no_browser and not open_to_others and _has_display():
+    if not no_browser and not open_to_others and has_display():
         threading.Thread(target=_open_browser, args=(server, address), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the server has ended in order before it is raised
         server.run(sockets=[listening])
@@ -154,7 +155,7 @@ def _address(host: str, port: int, token: str | None) -> str:
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
-def _has_display() -> bool:
+def has_display() -> bool:
     """Tell whether a browser has a screen to open on; else it would open in this terminal."""
     return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +20,7 @@ from dinoscope.cli.clusters import cluster
 from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
 from dinoscope.cli.explain import explain
-from dinoscope.cli.explore import explore
+from dinoscope.cli.explore import NoBrowserOption, explore, has_display
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
@@ -39,7 +40,7 @@ from dinoscope.cli.options import (
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
 from dinoscope.cli.survey import survey
-from dinoscope.errors import DinoscopeError
+from dinoscope.errors import DinoscopeError, InputError
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
@@ -52,10 +53,24 @@ app = typer.Typer(
     name="dinoscope",
     help="See an image collection through DINO: embed, map, cluster, search. Everything stays on this machine.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV "
+        "or TSV table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, cifar10; with "
+        "-test its test images).",
+    ),
+]
+CollectionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="COLLECTION", help="Folder of the collection; by default photos.dino beside photos/."
+    ),
+]
 KOption = Annotated[
     int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
 ]
@@ -92,6 +107,7 @@ def demo(
     model: Annotated[
         str | None, typer.Option(help="By default mini-fashion for Fashion-MNIST, and mini for all else.")
     ] = None,
+    no_browser: NoBrowserOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run the whole job: on 10,000 images that ship with dinoscope, without a network, or on others."""
@@ -105,7 +121,7 @@ def demo(
     began = time.perf_counter()
     fitting = DATASETS[dataset].model if dataset in DATASETS else DEFAULT_MODEL
     folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
-    collection = _embed(dataset, output or Path(folder), model or fitting, None, None, {})
+    _, collection = _embed(dataset, output or Path(folder), model or fitting, None, None, {})
     embedded = time.perf_counter() - began
     labels = {label for label in collection.labels if label is not None}
     k = len(labels) if len(labels) > 1 else None
@@ -136,21 +152,51 @@ def demo(
         + [("all", duration(total), "")],
         right=(1,),
     )
-    say(f"report: {path}\nopen it in a browser; next: dinoscope embed YOUR-FOLDER -o my-images")
+    opens = not no_browser and sys.stdout.isatty() and has_display()
+    if opens:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+    say(f"report: {path}{'' if opens else ' (open it in a browser)'}")
+    say(f"next: dinoscope explore {shlex.quote(str(collection.path))}")
+    say("your own images: dinoscope open YOUR-FOLDER")
+
+
+@app.command(
+    "open", epilog="Examples:  dinoscope open photos/      dinoscope open photos/ --model dinov2-small --limit 2000"
+)
+def open_(
+    source: SourceArgument,
+    output: CollectionOption = None,
+    model: Annotated[
+        str | None, typer.Option(help="See 'dinoscope models'; by default mini. Of a collection, which one to show.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; by default one that is free.")] = None,
+    no_browser: NoBrowserOption = False,
+) -> None:
+    """See images in your browser: embed what is new, then explore. A collection is opened as it is."""
+    from dinoscope.base.paths import named_path
+    from dinoscope.cli.terminal import summarise
+    from dinoscope.models.catalogue import DEFAULT_MODEL
+
+    path = named_path(source)
+    if (path / "collection.json").is_file():
+        if output is not None or limit is not None:
+            raise InputError(f"{source} is a collection, which is opened as it is: leave out -o and --limit")
+        explore(path, port=port, no_browser=no_browser, model=model)
+        return
+    path, collection = _embed(source, output, model or DEFAULT_MODEL, limit, None, {})
+    if collection.embedded is not None:
+        summarise(collection.embedded)
+    weights = model if collection.model.get("local") else None
+    explore(path, port=port, no_browser=no_browser, images=source, model=collection.key, weights=weights)
 
 
 @app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")
 def embed(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV "
-            "or TSV table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, cifar10; with "
-            "-test its test images).",
-        ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
+    source: SourceArgument,
+    output: CollectionOption = None,
     model: Annotated[
         str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
     ] = "mini",
@@ -186,7 +232,7 @@ def embed(
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
+    path, collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
     summary = collection.embedded
     if summary is None:
         return
@@ -204,11 +250,12 @@ def embed(
                 "device": summary.device,
                 "precision": summary.precision,
                 "images": len(collection),
+                "collection": str(path),
             }
         )
         return
     summarise(summary)
-    say(f"{counted(len(collection))} in {output}; next: dinoscope report {output}")
+    say(f"{counted(len(collection))} in {path}; next: dinoscope explore {shlex.quote(str(path))}")
 
 
 app.command(
@@ -277,15 +324,16 @@ app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info ph
 
 def _embed(
     source: str,
-    output: Path,
+    output: Path | None,
     model: str,
     limit: int | None,
     data_dir: Path | None,
     settings: dict[str, Any],
     columns: dict[str, Any] | None = None,
     batches: Batches | None = None,
-) -> Collection:
+) -> tuple[Path, Collection]:
     from dinoscope.base.text import counted
+    from dinoscope.cli.places import default_collection
     from dinoscope.cli.terminal import embedding_progress, say
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
@@ -295,6 +343,7 @@ def _embed(
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
     check_data_dir(source, data_dir)
+    place = output or default_collection(source, images)
     if images.ignored:  # HEIC and raw photographs would vanish silently
         say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
     for note in images.notes:
@@ -309,13 +358,13 @@ def _embed(
     try:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(
-                images, output, model=encoder, on_progress=show, batches=batches or finish_batches
+                images, place, model=encoder, on_progress=show, batches=batches or finish_batches
             )
     except KeyboardInterrupt:
-        say(f"\nstopped; what is done is kept: the same command continues, in {output}")
+        say(f"\nstopped; what is done is kept: the same command continues, in {place}")
         raise SystemExit(INTERRUPTED) from None
     _say_what_is_cropped(collection, encoder)
-    return collection
+    return place, collection
 
 
 def _batches(on: str | None, workers: int | None) -> Batches | None:
