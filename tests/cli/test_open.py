@@ -29,7 +29,7 @@ def photos(tmp_path, monkeypatch):
 def test_it_is_beside_the_folder_and_found_again(run, photos, monkeypatch):
     code, out, err = run("embed", "photos/")
     assert (code, out) == (0, "")
-    assert err.endswith("3 images in photos.dino; next: dinoscope explore photos.dino\n")
+    assert err.endswith("3 images in photos.dino\n")
     monkeypatch.chdir(photos)
     result = json.loads(run("embed", ".", "--json")[1])
     assert (result["embedded"], result["reused"]) == (0, 3)

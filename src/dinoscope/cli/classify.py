@@ -88,7 +88,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest
     from dinoscope.collection import Collection
     from dinoscope.plots.evaluation import evaluation_figures
 
@@ -106,6 +106,7 @@ def evaluate(
     _print_evaluation(opened, found)
     for path in paths:
         say(f"picture: {path}")
+    suggest("clean", collection, "--label-errors")
 
 
 def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict
 
 
 def _print_evaluation(collection: Collection, found: Evaluation) -> None:
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
 
     low, high = found.interval
     print_table(
@@ -178,7 +179,7 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
         right=(1, 2, 3),
     )
     if len(labels) < len(found.labels):
-        typer.echo(f"the {len(labels)} labels with the most mistakes, of {len(found.labels):,}; --json has all of them")
+        tell(f"the {len(labels)} labels with the most mistakes, of {len(found.labels):,}; --json has all of them")
     print_table(
         ("true label", "given", "images", "of its label", "for example rows"),
         [

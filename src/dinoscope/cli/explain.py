@@ -46,7 +46,7 @@ def explain(
     measured of each image instead. All is measured on thumbnails, and compared by rank.
     """
     from dinoscope.analysis.maps.projection import check_method
-    from dinoscope.cli.terminal import print_json
+    from dinoscope.cli.terminal import print_json, suggest
 
     suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model)
@@ -62,6 +62,7 @@ def explain(
     _print(found)
     if written:
         typer.echo(str(target))
+    suggest("explore", collection)
 
 
 def _record(found: Explanation) -> dict[str, object]:
@@ -90,7 +91,7 @@ def _record(found: Explanation) -> dict[str, object]:
 
 
 def _print(found: Explanation) -> None:
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
     from dinoscope.wording.explanation import conclusions, direction_in_words, traits_in_words
 
     labelled = found.labels is not None
@@ -99,7 +100,7 @@ def _print(found: Explanation) -> None:
     if lines:
         heads = ["alike in", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
         print_table(heads, lines, right=range(1, len(heads) - 1))
-    typer.echo("\n".join(conclusions(found)))
+    tell("\n".join(conclusions(found)))
     told = sorted((at for at, traits in enumerate(found.traits) if traits), key=lambda at: -found.sizes[at])
     if told:
         print_table(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +20,7 @@ from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
 from dinoscope.cli.explain import explain
 from dinoscope.cli.explore import NoBrowserOption, explore, has_display
+from dinoscope.cli.help import arrange
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
@@ -78,6 +78,14 @@ EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
 _SHIPPED = "fashion-mnist-test"  # what the demo runs on
+# The scores that the demo prints; the report has all of them.
+_TELLING = (
+    "map: trustworthiness",
+    "map: neighbours kept",
+    "clusters: silhouette in the embedding",
+    "clusters and labels: accuracy",
+    "labels: k-NN accuracy",
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -113,8 +121,8 @@ def demo(
     """Run the whole job: on 10,000 images that ship with dinoscope, without a network, or on others."""
     import time
 
-    from dinoscope.base.text import duration
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows
+    from dinoscope.base.text import counted, duration
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
     from dinoscope.models.catalogue import DEFAULT_MODEL
     from dinoscope.sources.datasets import DATASETS
 
@@ -145,20 +153,18 @@ def demo(
             }
         )
         return
-    print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
+    told = {each.name: each for each in scores}
     print_table(
-        ("step", "time", ""),
-        [(name, duration(s), "stored by an earlier run" if stored else "") for name, s, stored in steps]
-        + [("all", duration(total), "")],
-        right=(1,),
+        ("score", "value", "meaning"), score_rows([told[name] for name in _TELLING if name in told]), right=(1,)
     )
+    say(f"{counted(len(collection))} in {duration(total)}: embedded in {duration(embedded)}, then analysed")
     opens = not no_browser and sys.stdout.isatty() and has_display()
     if opens:
         import webbrowser
 
         webbrowser.open(path.resolve().as_uri())
     say(f"report: {path}{'' if opens else ' (open it in a browser)'}")
-    say(f"next: dinoscope explore {shlex.quote(str(collection.path))}")
+    suggest("explore", collection.path)
     say("your own images: dinoscope open YOUR-FOLDER")
 
 
@@ -228,7 +234,7 @@ def embed(
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say, summarise
+    from dinoscope.cli.terminal import print_json, say, suggest, summarise
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
@@ -255,7 +261,8 @@ def embed(
         )
         return
     summarise(summary)
-    say(f"{counted(len(collection))} in {path}; next: dinoscope explore {shlex.quote(str(path))}")
+    say(f"{counted(len(collection))} in {path}")
+    suggest("explore", path)
 
 
 app.command(
@@ -272,13 +279,14 @@ def score(
     collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
-    from dinoscope.cli.terminal import print_json, print_table, score_rows
+    from dinoscope.cli.terminal import print_json, print_table, score_rows, suggest
 
     scores = open_collection(collection, model).scores(k)
     if as_json:
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
+    suggest("explain", collection)
 
 
 app.command(epilog="Example:  dinoscope explain photos.dino -o properties.png")(explain)
@@ -301,10 +309,11 @@ def report(
     model: ModelOption = None,
 ) -> None:
     """Write the explorer, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
-    from dinoscope.cli.terminal import say
+    from dinoscope.cli.terminal import say, suggest
 
     check_output(output, ".html", ".htm")
     typer.echo(str(open_collection(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
+    suggest("explore", collection)
 
 
 app.command(epilog="Example:  dinoscope receipt photos.dino -o receipt.json")(receipt)
@@ -318,8 +327,10 @@ app.command(epilog="Examples:  dinoscope calibrate photos.dino      dinoscope ca
 )
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
-app.add_typer(models, name="models")
+app.add_typer(models, name="models", rich_help_panel="Models", short_help="List the models, and fetch their weights.")
 app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")(info)
+arrange(app)
+arrange(models)
 
 
 def _embed(

@@ -54,7 +54,7 @@ def map_(
 
     With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
     """
-    from dinoscope.cli.terminal import print_json
+    from dinoscope.cli.terminal import print_json, suggest
 
     if images and (compare is not None or dims == 3):
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
@@ -96,6 +96,7 @@ def map_(
         write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
     if not as_json:
         typer.echo(str(target))
+        suggest("explore", collection)
 
 
 def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
@@ -127,7 +128,7 @@ def tune(
 
     A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
     """
-    from dinoscope.cli.terminal import counting, print_json, print_table, say
+    from dinoscope.cli.terminal import counting, print_json, print_table, say, suggest, tell
 
     suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
@@ -164,10 +165,10 @@ def tune(
         f"{means} {len(found.positions):,} images; kept: of the {found.k} nearest neighbours; "
         f"seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
     )
-    typer.echo(found.verdict)
+    tell(found.verdict)
     best = found.recommended
     if best is not found.default:
-        say(f"dinoscope map {collection} --n-neighbors {best.n_neighbors} --min-dist {best.min_dist:g}")
+        suggest("map", collection, "--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
     if written:
         say(str(target))
 
