@@ -56,6 +56,13 @@ def test_keys_are_never_cut_off(narrow):
     assert len(found) == len(heads)
 
 
+def test_columns_move_together_before_rows_are_taken_apart(narrow):
+    print_table(("n_neighbors", "x" * 33, "y" * 30), [("5", "0.1", "0.2")], right=(0, 1, 2))
+    found = lines_of(narrow.stdout)
+    assert found[0] == f" n_neighbors {'x' * 33} {'y' * 30}"
+    assert found[2] == f"{5:>12}{0.1:>34}{0.2:>31}"
+
+
 def test_a_pipe_gets_whole_lines(capsys):
     say("word " * 40)
     tell("word " * 40)

@@ -24,7 +24,7 @@ def gap(monkeypatch):
 
 
 def test_another_family_that_has_the_letters_is_chosen(gap, caplog):
-    assert fonts.choose_families("plain Ä") == []
+    assert fonts.choose_families("plain Ä\nin two lines") == []
     (family,) = fonts.choose_families("Кошка")
     assert printable("Кошка, cat") == "Кошка, cat"
     figure = Figure()

@@ -94,11 +94,15 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     cells = [[Text(cell.translate(_CONTROLS)) for cell in row] for row in rows]
     # piped output is not a terminal of 80 columns: nothing is cut off there
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
-    widths = _column_widths(console.width, columns, cells)
+    pad = 1
+    widths = _column_widths(console.width, columns, cells, pad)
+    if widths is None:
+        pad = 0
+        widths = _column_widths(console.width, columns, cells, pad)
     if widths is None:
         _print_records(columns, cells, console.width)
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns), padding=(0, pad))
     for index, name in enumerate(columns):
         table.add_column(name, justify="right" if index in right else "left", width=widths[index], overflow="fold")
     for row in cells:
@@ -106,15 +110,22 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     console.print(table)
 
 
-def _column_widths(room: int, columns: Sequence[str], cells: Sequence[Sequence[Text]]) -> list[int] | None:
-    """Return how wide each column of a table is; None where not even the longest words fit beside each other."""
+def _column_widths(room: int, columns: Sequence[str], cells: Sequence[Sequence[Text]], pad: int) -> list[int] | None:
+    """Return how wide each column of a table is; None where not even the longest words fit beside each other.
+
+    Args:
+        room: How wide the table may be.
+        columns: Heads of the columns.
+        cells: Rows.
+        pad: Spaces on both sides of a cell, but for the table's edges.
+    """
     from rich.cells import cell_len
 
     def widest(texts: Iterable[str], separator: str | None) -> int:
         return max((cell_len(piece) for text in texts for piece in text.split(separator)), default=0)
 
     texts = [[name, *(row[at].plain for row in cells)] for at, name in enumerate(columns)]
-    room -= 3 * (len(columns) - 1) + 2  # between columns, and at the edges
+    room -= (2 * pad + 1) * (len(columns) - 1) + 2  # between columns, and at the edges
     whole = [widest(column, "\n") for column in texts]
     if sum(whole) <= room:
         return whole

@@ -37,7 +37,7 @@ logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "font weig
 
 def drawable(text: str) -> str:
     """Return a text with a box for every letter that no installed font has; that this is so is said once."""
-    missing = [letter for letter in dict.fromkeys(text) if ord(letter) not in _default_letters()]
+    missing = [letter for letter in dict.fromkeys(text) if not _is_usual(letter)]
     if not missing:
         return text
     _look_for(missing)
@@ -135,7 +135,11 @@ def _default_families() -> list[str]:
 
 
 def _is_known(letter: str) -> bool:
-    return ord(letter) in _default_letters() or _found.get(letter) is not None
+    return _is_usual(letter) or _found.get(letter) is not None
+
+
+def _is_usual(letter: str) -> bool:
+    return letter.isspace() or ord(letter) in _default_letters()
 
 
 def _stand_in(letter: str) -> str:
