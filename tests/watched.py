@@ -57,7 +57,8 @@ def needed() -> None:
 def served(collection: Path, *options: str) -> Iterator[str]:
     """Run ``dinoscope explore``; yields its address."""
     command = [sys.executable, "-m", "dinoscope", "explore", str(collection), "--no-browser", "--port", "0"]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+    token = () if "--token" in options else ("--no-token",)
+    with subprocess.Popen([*command, *token, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             said = ""

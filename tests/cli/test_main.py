@@ -16,6 +16,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope._version import __version__
 from dinoscope.cli import main as cli
+from dinoscope.cli.embed import embed
 from dinoscope.cli.terminal import embedding_progress, print_table, say
 from dinoscope.errors import ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
@@ -51,7 +52,7 @@ def collection(photos):
 
 
 def test_default_model_is_that_of_the_table():
-    default = inspect.signature(cli.embed).parameters["model"].default
+    default = inspect.signature(embed).parameters["model"].default
     assert default == DEFAULT_MODEL
     assert default in MODELS
 
@@ -80,6 +81,7 @@ def test_version_and_help(run):
     assert code == 0
     for name in COMMANDS:
         assert f" {name} " in out
+    assert "─ Commands ─" not in out  # each has a panel
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -133,7 +135,7 @@ def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
         seen.append((source, str(output), model))
         raise SystemExit(0)
 
-    monkeypatch.setattr(cli, "_embed", embed)
+    monkeypatch.setattr("dinoscope.cli.start.embed_images", embed)
     run("demo", *args)
     assert seen == [expected]
 

@@ -38,6 +38,13 @@ def test_it_is_beside_the_folder_and_found_again(run, photos, monkeypatch):
     assert sorted(path.name for path in photos.iterdir()) == ["a.png", "b.png", "more"]
 
 
+def test_the_collection_there_remembers_what_it_was_told(run, photos):
+    assert "1 label: more" not in run("embed", "photos", "--labels", "none")[2]
+    again = run("embed", "photos")[2]
+    assert "no labels; no splits; as chosen: --labels none" in again
+    assert "another label" not in again
+
+
 @pytest.mark.parametrize(
     ("source", "place"),
     [
@@ -77,7 +84,8 @@ def test_open_embeds_and_explores(photos, tmp_path):
                 lines.append(process.stderr.readline())
                 assert lines[-1], "it ended"
             address = re.findall(r"http://\S+", lines[-1])[0]
-            told = httpx.get(f"{address.partition('?')[0]}api/collection", timeout=30)
+            page, token = address.split("?token=")
+            told = httpx.get(f"{page}api/collection", headers={"Authorization": f"Bearer {token}"}, timeout=30)
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
         finally:
@@ -88,8 +96,7 @@ def test_open_embeds_and_explores(photos, tmp_path):
 
     text, told = serve("photos")
     assert "embedded 3 images with mini" in text
-    if told.status_code == 200:  # where no token is asked for
-        assert (told.json()["name"], told.json()["originals"]) == ("photos", True)
+    assert (told.json()["name"], told.json()["originals"]) == ("photos", True)
     assert "nothing to embed: 3 images with vectors already" in serve("photos")[0]
     assert "embed" not in serve("photos.dino")[0]
 

@@ -235,18 +235,50 @@ def test_search_by_upload(visit, tmp_path):
     see.page.keyboard.press("Escape")
 
 
+def test_of_two_images_the_last_is_answered(visit, tmp_path):
+    see = visit()
+    dataset = load_dataset("fashion-mnist-test")
+    for label in ("Trouser", "Bag"):
+        row = next(row for row in range(N, 2 * N) if dataset.items[row].label == label)
+        Image.fromarray(dataset.pixels[row]).save(tmp_path / f"{label}.png")
+        see.page.locator("input[type=file]").set_input_files(tmp_path / f"{label}.png")
+    see.panel.get_by_text("The mark on the map shows where it belongs.").wait_for()
+    assert re.search(r"nearest says?: Bag|nearest say: Bag", see.panel.inner_text())
+    assert see.page.get_by_role("alert").count() == 0
+
+
+def test_a_collection_that_is_only_shown(chromium, tmp_path):
+    token = "a-token-of-the-test-s-own"
+    with served(make_collection(tmp_path / "c", images(60)), "--read-only", "--token", token) as address:
+        base = address.partition("?")[0]
+        see = Visit(chromium, base)
+        try:
+            see.page.goto(address)
+            see.page.wait_for_url(lambda url: "token" not in url)
+            see.go()
+            findings = see.open_panel("Findings")
+            findings.get_by_role("list", name="List of findings").get_by_role("listitem").first.wait_for()
+            assert findings.get_by_role("button", name=re.compile("Not a problem")).count() == 0
+            assert findings.get_by_role("button", name="Answer pairs").count() == 0
+            findings.get_by_role("button", name="Select all").click()
+            see.panel.get_by_role("button", name="Export").click()
+            see.panel.get_by_text("This explorer only shows the collection").wait_for()
+            assert see.mistakes == []
+        finally:
+            see.close()
+
+
 def test_search_by_a_part_and_inside_the_images(visit):
     see = visit("#row=7&panel=image")
     button = see.panel.get_by_role("button", name="Search by a part")
     button.click()
     frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
     assert (
-        frame.get_attribute("aria-label")
-        == "The part: 50 % by 50 % of the picture, 25 % from the left, 25 % from the top"
+        frame.get_attribute("aria-label") == "The part: 50% by 50% of the picture, 25% from the left, 25% from the top"
     )
     see.page.keyboard.press("ArrowUp")
     see.page.keyboard.press("Shift+ArrowRight")
-    assert "55 % by 50 % of the picture, 25 % from the left, 20 % from the top" in frame.get_attribute("aria-label")
+    assert "55% by 50% of the picture, 25% from the left, 20% from the top" in frame.get_attribute("aria-label")
     see.page.keyboard.press("Escape")
     assert frame.count() == 0
     assert see.row == 7  # no more than the frame was closed
@@ -256,7 +288,7 @@ def test_search_by_a_part_and_inside_the_images(visit):
     see.page.mouse.down()
     see.page.mouse.move(*other, steps=4)
     see.page.mouse.up()
-    assert "50 % by 50 % of the picture, 50 % from the left, 50 % from the top" in frame.get_attribute("aria-label")
+    assert "50% by 50% of the picture, 50% from the left, 50% from the top" in frame.get_attribute("aria-label")
     see.keep("part")
     see.page.keyboard.press("Enter")
     found = see.panel.get_by_role("list", name="Look-alikes in the collection")

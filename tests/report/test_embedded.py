@@ -121,6 +121,7 @@ def test_it_holds_what_the_server_answers(folder, held):
         "models": [{"key": "fake-v1", "name": "fake", "dim": 48, "resolution": 16, "pooling": "cls", "images": N}],
         "live": True,
         "originals": False,
+        "writable": False,
     }
     assert held["collection"]["live"] is False
     assert array(held, "rows", "<u4").tolist() == collection.rows.tolist()

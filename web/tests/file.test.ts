@@ -15,7 +15,7 @@ const view: ModelView = {
 
 /** Four images with rows 3, 5, 8, 9; unit vectors at 0°, 10°, 90° and 180°. */
 const embedded: Record<string, string> = {
-  collection: JSON.stringify({ name: "n", kind: "folder", version: "1", model: "m", models: [], live: false, originals: false } satisfies CollectionInfo),
+  collection: JSON.stringify({ name: "n", kind: "folder", version: "1", model: "m", models: [], live: false, originals: false, writable: false } satisfies CollectionInfo),
   "model/m": JSON.stringify(view),
   "model/m/rows": bytes(Uint32Array.from([3, 5, 8, 9])),
   "model/m/positions": bytes(Uint32Array.from([2, 0])),
@@ -73,6 +73,9 @@ describe("a report file", () => {
         "9,d.png,,,'=1+1,0.0312\r\n3,a/Red.png,bag,,'=1+1,1.0000\r\n8,c/blue.png,boot,,,nan\r\n5,b/red.png,bag,,\"a,b\",0.2500\r\n",
     );
     expect(await (await file.export(told, [9, 3], "files")).text()).toBe("d.png\na/Red.png\n");
+    const several = { ids: ["a.png", "b.png", "c.png", "d.png"], sizes: [], labels: [["bag", "red"], [], [], []] };
+    const sets = source({ "model/m/images": JSON.stringify(several) });
+    expect(await (await sets.export(view, [3, 8], "csv")).text()).toBe("row,id,label,split\r\n3,a.png,bag | red,\r\n8,c.png,boot,\r\n");
   });
 
   it("says what is missing, and writes nothing", async () => {

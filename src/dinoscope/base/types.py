@@ -19,11 +19,20 @@ class SourceDescription(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What ``collection.json`` says; ``vectors`` is the key of those that are shown."""
+    """What ``collection.json`` says.
+
+    ``vectors`` is the key of those that are shown. ``range`` is what is black and what is white in pictures of more
+    than 8 bits; None where there were none, and missing where each type had its own. ``left_out`` says how many files
+    of the source were passed over, by how their names end. ``folders`` says how the names of folders become labels and
+    splits, where a person chose.
+    """
 
     format: int
     source: SourceDescription
     vectors: NotRequired[str]
+    range: NotRequired[list[float] | None]
+    left_out: NotRequired[dict[str, int]]
+    folders: NotRequired[JsonObject]
 
 
 class ModelDescription(TypedDict):
@@ -40,6 +49,12 @@ class ModelDescription(TypedDict):
     preprocessing: NotRequired[str]
     precision: NotRequired[str]
     local: NotRequired[bool]
+    mean: NotRequired[list[float]]
+    std: NotRequired[list[float]]
+    assumed: NotRequired[str]
+    geometry: NotRequired[str]
+    repo: NotRequired[str]
+    revision: NotRequired[str]
 
 
 class Machine(TypedDict):

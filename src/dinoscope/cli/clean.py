@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option, spare_collections
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Duplicates
@@ -53,9 +53,10 @@ def clean(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 20,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write CSV and PNG.")] = None,
+    output: Annotated[Path | None, output_option(metavar="FOLDER", help="Write CSV and PNG.")] = None,
     write_plan: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write proposed moves as JSON, for you to edit.")
+        Path | None,
+        typer.Option(callback=spare_collections, metavar="FILE", help="Write proposed moves as JSON, for you to edit."),
     ] = None,
     dismiss: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")
@@ -193,6 +194,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
 
 
 def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
+    from dinoscope.base.splits import split_role
     from dinoscope.plots.sheets import Block, Tile
 
     part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
@@ -204,7 +206,7 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
     part.note = "the same picture in several splits; red: in train, the one to take out"
     for number, chosen in enumerate(left, 1):
         leak = leaks[chosen]
-        keeper = next((at for at in leak.positions if opened.splits[at] != "train"), leak.positions[0])
+        keeper = next((at for at in leak.positions if split_role(opened.splits[at]) != "train"), leak.positions[0])
         for at in leak.positions:
             key = _key(opened, "leaks", leak.positions)
             part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4), **key})
@@ -214,7 +216,9 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
         names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
         part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), _some(names)))
         tiles = tuple(
-            Tile(at, (opened.ids[at], opened.splits[at]), "doubt" if opened.splits[at] == "train" else "none")
+            Tile(
+                at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"
+            )
             for at in leak.positions
         )
         part.blocks.append(Block(f"{number} · score {leak.score:.3f}{_and_more(len(tiles))}", tiles))
@@ -261,21 +265,25 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import tell_self_test
+    from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
+    few = tell_few(opened.labels)
     part = _Part(
         "label errors",
         ("share", "image", "label", "suggested", "labels of its nearest"),
-        "left out: fewer than two labels with images",
+        f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
+    if any(opened.label_sets):
+        part.remark = "left out: images may have several labels, and this list is for one label an image"
     if found is None:
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
     part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
     if test is not None:
-        classes = len({str(label) for label in opened.labels if label is not None})
+        classes = judged_labels(opened.labels)
         part.facts = {"self_test": vars(test)}
         part.remark += "\nself-test: " + tell_self_test(test, classes).replace(". ", ".\n")
+    part.remark += f"\n{few}" if few else ""
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):
         at, share = int(found.positions[chosen]), float(found.probabilities[chosen])

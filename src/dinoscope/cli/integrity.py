@@ -16,6 +16,7 @@ from dinoscope.cli.options import (
     check_data_dir,
     check_output,
     open_collection,
+    output_option,
 )
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ def receipt(
     collection: CollectionPath,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", help="A .json file; by default receipt.json in the collection, and a pipe gets it whole."
-        ),
+        output_option(help="A .json file; by default receipt.json in the collection, and a pipe gets it whole."),
     ] = None,
     model: ModelOption = None,
 ) -> None:

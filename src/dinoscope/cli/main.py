@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +18,9 @@ from dinoscope.cli.clean import clean
 from dinoscope.cli.clusters import cluster
 from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
+from dinoscope.cli.embed import embed
 from dinoscope.cli.explain import explain
-from dinoscope.cli.explore import NoBrowserOption, explore, has_display
+from dinoscope.cli.explore import explore
 from dinoscope.cli.help import arrange
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
@@ -27,25 +28,18 @@ from dinoscope.cli.maps import map_, tune
 from dinoscope.cli.models import app as models
 from dinoscope.cli.options import (
     INTERRUPTED,
-    ClusterOption,
     CollectionPath,
-    DeviceOption,
     JsonOption,
     ModelOption,
-    check_cluster,
-    check_data_dir,
     check_output,
     open_collection,
+    output_option,
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
+from dinoscope.cli.start import demo, open_
 from dinoscope.cli.survey import survey
-from dinoscope.errors import DinoscopeError, InputError
-
-if TYPE_CHECKING:
-    from dinoscope.collection import Collection
-    from dinoscope.embedding.batches import Batches
-    from dinoscope.models.encoder import Encoder
+from dinoscope.errors import DinoscopeError
 
 __all__ = ["app", "main"]
 
@@ -56,36 +50,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-SourceArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="SOURCE",
-        help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV "
-        "or TSV table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, cifar10; with "
-        "-test its test images).",
-    ),
-]
-CollectionOption = Annotated[
-    Path | None,
-    typer.Option(
-        "-o", "--output", metavar="COLLECTION", help="Folder of the collection; by default photos.dino beside photos/."
-    ),
-]
 KOption = Annotated[
     int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
 ]
 EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
-_SHIPPED = "fashion-mnist-test"  # what the demo runs on
-# The scores that the demo prints; the report has all of them.
-_TELLING = (
-    "map: trustworthiness",
-    "map: neighbours kept",
-    "clusters: silhouette in the embedding",
-    "clusters and labels: accuracy",
-    "labels: k-NN accuracy",
-)
 
 
 @app.callback(invoke_without_command=True)
@@ -97,174 +67,11 @@ def _root(
         raise typer.Exit
 
 
-@app.command(epilog="Examples:  dinoscope demo -o fashion      dinoscope demo --dataset cifar10-test")
-def demo(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="fashion-mnist-test or fashion-mnist; cifar10-test or cifar10 (fetched once, 170 MB); or a folder.",
-        ),
-    ] = _SHIPPED,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="Folder of the collection; by default dinoscope-demo, or dinoscope-demo-NAME."
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="By default mini-fashion for Fashion-MNIST, and mini for all else.")
-    ] = None,
-    no_browser: NoBrowserOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Run the whole job: on 10,000 images that ship with dinoscope, without a network, or on others."""
-    import time
-
-    from dinoscope.base.text import counted, duration
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
-    from dinoscope.models.catalogue import DEFAULT_MODEL
-    from dinoscope.sources.datasets import DATASETS
-
-    began = time.perf_counter()
-    fitting = DATASETS[dataset].model if dataset in DATASETS else DEFAULT_MODEL
-    folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
-    _, collection = _embed(dataset, output or Path(folder), model or fitting, None, None, {})
-    embedded = time.perf_counter() - began
-    labels = {label for label in collection.labels if label is not None}
-    k = len(labels) if len(labels) > 1 else None
-    scores = collection.scores(k)
-    scored, computing = time.perf_counter(), collection.results.seconds_computing
-    path = collection.report(k=k, on_note=say)
-    reported = (
-        time.perf_counter() - scored - (collection.results.seconds_computing - computing)
-    )  # stages stand by themselves
-    steps = [("embed", embedded, False)]
-    steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
-    steps.append(("report", reported, False))
-    total = time.perf_counter() - began
-    if as_json:
-        print_json(
-            {
-                "scores": {each.name: each.value for each in scores},
-                "report": str(path),
-                "seconds": round(total, 2),
-                "steps": [{"step": name, "seconds": round(s, 2), "stored": stored} for name, s, stored in steps],
-            }
-        )
-        return
-    told = {each.name: each for each in scores}
-    print_table(
-        ("score", "value", "meaning"), score_rows([told[name] for name in _TELLING if name in told]), right=(1,)
-    )
-    say(f"{counted(len(collection))} in {duration(total)}: embedded in {duration(embedded)}, then analysed")
-    opens = not no_browser and sys.stdout.isatty() and has_display()
-    if opens:
-        import webbrowser
-
-        webbrowser.open(path.resolve().as_uri())
-    say(f"report: {path}{'' if opens else ' (open it in a browser)'}")
-    suggest("explore", collection.path)
-    say("your own images: dinoscope open YOUR-FOLDER")
-
-
-@app.command(
+app.command(epilog="Examples:  dinoscope demo -o fashion      dinoscope demo --dataset cifar10-test")(demo)
+app.command(
     "open", epilog="Examples:  dinoscope open photos/      dinoscope open photos/ --model dinov2-small --limit 2000"
-)
-def open_(
-    source: SourceArgument,
-    output: CollectionOption = None,
-    model: Annotated[
-        str | None, typer.Option(help="See 'dinoscope models'; by default mini. Of a collection, which one to show.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; by default one that is free.")] = None,
-    no_browser: NoBrowserOption = False,
-) -> None:
-    """See images in your browser: embed what is new, then explore. A collection is opened as it is."""
-    from dinoscope.base.paths import named_path
-    from dinoscope.cli.terminal import summarise
-    from dinoscope.models.catalogue import DEFAULT_MODEL
-
-    path = named_path(source)
-    if (path / "collection.json").is_file():
-        if output is not None or limit is not None:
-            raise InputError(f"{source} is a collection, which is opened as it is: leave out -o and --limit")
-        explore(path, port=port, no_browser=no_browser, model=model)
-        return
-    path, collection = _embed(source, output, model or DEFAULT_MODEL, limit, None, {})
-    if collection.embedded is not None:
-        summarise(collection.embedded)
-    weights = model if collection.model.get("local") else None
-    explore(path, port=port, no_browser=no_browser, images=source, model=collection.key, weights=weights)
-
-
-@app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")
-def embed(
-    source: SourceArgument,
-    output: CollectionOption = None,
-    model: Annotated[
-        str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
-    ] = "mini",
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
-    image_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the images or their paths.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the labels; none for none.")
-    ] = None,
-    split_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
-    ] = None,
-    resolution: Annotated[
-        int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
-    ] = None,
-    pooling: Annotated[
-        str, typer.Option(help="cls: the image's token; cls+mean: with the mean of the patches.")
-    ] = "cls",
-    pad: Annotated[bool, typer.Option("--pad", help="Show the model whole pictures, not their middle.")] = False,
-    upstream: Annotated[
-        bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
-    ] = False,
-    device: DeviceOption = "auto",
-    on: ClusterOption = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
-    from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say, suggest, summarise
-
-    settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
-    columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    path, collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
-    summary = collection.embedded
-    if summary is None:
-        return
-    if on is not None and not summary.embedded:
-        say(f"--on {on} had no effect: there was nothing to embed")
-    if as_json:
-        print_json(
-            {
-                "embedded": summary.embedded,
-                "reused": summary.reused,
-                "removed": summary.removed,
-                "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
-                "seconds": round(summary.seconds, 3),
-                "model": summary.model,
-                "device": summary.device,
-                "precision": summary.precision,
-                "images": len(collection),
-                "collection": str(path),
-            }
-        )
-        return
-    summarise(summary)
-    say(f"{counted(len(collection))} in {path}")
-    suggest("explore", path)
-
-
+)(open_)
+app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")(embed)
 app.command(
     "map",
     epilog="Examples:  dinoscope map photos.dino -o map.png      dinoscope map photos.dino --compare umap,tsne,pca",
@@ -279,9 +86,12 @@ def score(
     collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
-    from dinoscope.cli.terminal import print_json, print_table, score_rows, suggest
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
 
-    scores = open_collection(collection, model).scores(k)
+    opened = open_collection(collection, model)
+    scores = opened.scores(k)
+    if any(opened.label_sets):
+        say("images may have several labels: scores of labels are left out; 'dinoscope evaluate' gives their precision")
     if as_json:
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return
@@ -299,9 +109,7 @@ app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(e
 @app.command(epilog="Example:  dinoscope report photos.dino -o photos.html")
 def report(
     collection: CollectionPath,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="By default report.html in the collection.")
-    ] = None,
+    output: Annotated[Path | None, output_option(help="By default report.html in the collection.")] = None,
     k: KOption = None,
     max_mb: Annotated[
         float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")
@@ -331,88 +139,6 @@ app.add_typer(models, name="models", rich_help_panel="Models", short_help="List 
 app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")(info)
 arrange(app)
 arrange(models)
-
-
-def _embed(
-    source: str,
-    output: Path | None,
-    model: str,
-    limit: int | None,
-    data_dir: Path | None,
-    settings: dict[str, Any],
-    columns: dict[str, Any] | None = None,
-    batches: Batches | None = None,
-) -> tuple[Path, Collection]:
-    from dinoscope.base.text import counted
-    from dinoscope.cli.places import default_collection
-    from dinoscope.cli.terminal import embedding_progress, say
-    from dinoscope.collection import Collection
-    from dinoscope.embedding.batches import finish_batches
-    from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.opening import open_source
-
-    # before a download: the source may be mistyped
-    images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
-    check_data_dir(source, data_dir)
-    place = output or default_collection(source, images)
-    if images.ignored:  # HEIC and raw photographs would vanish silently
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
-    for note in images.notes:
-        say(note)
-    encoder = Encoder(model, say=say, **settings)
-    if encoder.model.family != "bundled":
-        say(
-            f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
-            f"{encoder.reason}"
-        )
-    _say_if_in_vain(encoder, settings)
-    try:
-        with embedding_progress(images.name) as show:
-            collection = Collection.from_images(
-                images, place, model=encoder, on_progress=show, batches=batches or finish_batches
-            )
-    except KeyboardInterrupt:
-        say(f"\nstopped; what is done is kept: the same command continues, in {place}")
-        raise SystemExit(INTERRUPTED) from None
-    _say_what_is_cropped(collection, encoder)
-    return place, collection
-
-
-def _batches(on: str | None, workers: int | None) -> Batches | None:
-    """Return what shares the work out, where that was asked for."""
-    check_cluster(on, workers)
-    if on is None:
-        return None
-    from dinoscope.on_ray.embedding import OnRay
-
-    return OnRay(on, workers)
-
-
-def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
-    """Say that ``--upstream`` makes no difference to a model that prepares images in one way only."""
-    from dinoscope.cli.terminal import say
-    from dinoscope.models.preprocess import preprocessing_of
-
-    if settings.get("upstream"):
-        usual = preprocessing_of(encoder.model.family, pad=settings["pad"])
-        if encoder.preprocessing == usual:
-            say(f"--upstream has no effect on {encoder.model.name}, which prepares images in one way only")
-
-
-def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
-    """Tell of pictures so far from square that the centre crop shows the model only a part of them."""
-    from dataclasses import replace
-
-    from dinoscope.cli.terminal import say
-    from dinoscope.models.preprocess import lost_to_crop
-
-    # what the usual small border takes from a square picture is left out of account
-    loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
-    if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
-        say(
-            f"the centre crop leaves out {loss.mean:.0%} of the picture on average in {loss.cropped:,} of "
-            f"{loss.images:,} images (worst: {loss.worst:.0%}); --pad shows the model whole pictures"
-        )
 
 
 def _usage(error: typer.BadParameter) -> str:

@@ -37,6 +37,9 @@ _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its o
 # A file's name may hold what a terminal takes for orders.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
+# JSON itself writes those below 32 so; outside of its texts no other stands
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
 
 def say(text: str) -> None:
     """Print for people (stderr); on a terminal long lines are broken between words."""
@@ -68,7 +71,8 @@ def _wrapped(text: str, stream: TextIO) -> str:
 def print_json(value: object) -> None:
     """Print a result for programs (stdout); what is not a number becomes null, which every parser reads."""
     escape = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    sys.stdout.write(json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False) + "\n")
+    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False)
+    sys.stdout.write(text.translate(_JSON_CONTROLS) + "\n")
 
 
 def _without_nan(value: object) -> object:
@@ -210,6 +214,9 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
 
 def summarise(summary: EmbedSummary) -> None:
     """Say what an embedding did, and name the files that could not be read."""
+    if summary.value_range is not None:
+        low, high = summary.value_range
+        say(f"pictures of more than 8 bits: {low:g} is black, {high:g} is white (--range chooses for a new collection)")
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
@@ -222,6 +229,12 @@ def summarise(summary: EmbedSummary) -> None:
         say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
         say(f"{counted(summary.removed)} no longer in the source, left out")
+    if summary.notes:
+        say(f"{counted(len(summary.notes))} could be read, though something is wrong with the files:")
+        for note in summary.notes:
+            say(f"  {note.id}: {note.reason}")
+    if summary.relabelled:
+        say(f"{counted(summary.relabelled)} have another label or split than before; their vectors are kept")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

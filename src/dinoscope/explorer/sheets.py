@@ -12,10 +12,12 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, ImageError
+from dinoscope.storage.checksums import seal_bytes, unseal_bytes
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
+    from dinoscope.sources.decode import Decoding
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
@@ -45,15 +47,15 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     key = digest_json("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
     path = collection.path / "results" / "sheets" / f"{key}.webp"
     with suppress(OSError):
-        stored = path.read_bytes()
-        if _is_whole(stored):
+        stored = unseal_bytes(path.read_bytes())
+        if stored is not None:
             return stored, True
     pictures = _thumbnails(collection, at)
     drawn = draw_sheet(pictures, tile)
     is_complete = None not in pictures
-    if is_complete:
+    if is_complete and not collection.results.read_only:
         with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
-            write_bytes(path, drawn, durable=False)
+            write_bytes(path, seal_bytes(drawn), durable=False, within=collection.path)
     return drawn, is_complete
 
 
@@ -122,14 +124,14 @@ class Originals:
         content = collection.contents[position]
         if content == key:  # no digest of its file was stored
             index = self._by_key.get((image_id, key))
-            return None if index is None else self._draw(index)
+            return None if index is None else self._draw(index, collection.decoding)
         index = self._by_id.get(image_id)
         if index is not None and self._source.content(index) == content:
-            return self._draw(index)
+            return self._draw(index, collection.decoding)
         if content not in self._by_content:  # files may have changed their names among each other
             self._compare(list(self._by_id.values()))
         index = self._by_content.get(content)
-        return None if index is None else self._draw(index)
+        return None if index is None else self._draw(index, collection.decoding)
 
     def _compare(self, indices: Sequence[int]) -> None:
         with self._comparing:
@@ -140,7 +142,8 @@ class Originals:
                     if content is not None:
                         self._by_content.setdefault(content, index)
 
-    def _draw(self, index: int) -> bytes:
+    def _draw(self, index: int, how: Decoding) -> bytes:
+        self._source.decoding = how
         picture = Image.fromarray(self._source.load_reduced(index, (1, _PICTURE)).pixels)
         picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         out = io.BytesIO()
@@ -168,11 +171,6 @@ def large_picture(collection: OpenedCollection, position: int, originals: Origin
 def media_type(picture: bytes) -> str:
     """Return the media type of a PNG or JPEG; nothing else is ever sent as a picture."""
     return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
-
-
-def _is_whole(sheet: bytes) -> bool:
-    """Tell whether a WebP is as long as it says: sheets are not flushed to the disk, and a power cut may cut one."""
-    return sheet[:4] == b"RIFF" and int.from_bytes(sheet[4:8], "little") + 8 == len(sheet)
 
 
 def _thumbnails(collection: OpenedCollection, positions: Sequence[int]) -> list[bytes | None]:

@@ -67,7 +67,7 @@ def answer_pair(collection: OpenedCollection, first: int, second: int, same: boo
     with deciding(collection.path):
         known = {**_stored(collection), pair: same}
         listed = [{"images": list(images), "same": each} for images, each in sorted(known.items())]
-        write_json(collection.path / _FILE, {"answers": listed}, checked=True)
+        write_json(collection.path / _FILE, {"answers": listed}, checked=True, within=collection.path)
 
 
 def forget_answers(collection: OpenedCollection) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import load_index, neighbor_graph
+from dinoscope.storage.manifest import other_weights
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.leaks import Leak
@@ -90,6 +91,10 @@ def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:
 
 def _check_one_model(collection: OpenedCollection, other: OpenedCollection) -> None:
     if collection.key != other.key:
+        if told := other_weights(collection.model, other.model):
+            raise InputError(
+                f"{told}; embed both with the same --revision, or choose another model that both have with --model"
+            )
         first, second = (f"{each.model['model']} ({each.key})" for each in (collection, other))
         raise InputError(
             f"the two collections must have vectors of one model, got {first} and {second}: embed both with the same "

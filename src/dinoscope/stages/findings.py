@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ class Findings:
         duplicates: Groups of images that show the same picture.
         leaks: Those of them in more than one split.
         outliers: Images that stand alone.
-        label_errors: Labels that neighbours contradict; None where there are fewer than two labels.
+        label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
         self_test: What to expect of the first of that list; None where there is no list, or nothing in it.
         keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
             kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
@@ -114,20 +115,20 @@ def outliers(collection: OpenedCollection) -> Outliers:
 
 
 def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, SelfTest | None]:
-    """Return the doubtful labels and the self-test of their list, None without two labels, or without any."""
-    from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest, find_label_errors, self_test
+    """Return the doubtful labels and the self-test of their list, None without two labels of some images, or any."""
+    from dinoscope.analysis.labels.label_errors import FEWEST, LabelErrors, SelfTest, find_label_errors, self_test
     from dinoscope.analysis.neighbors import neighbors
 
     known = np.flatnonzero([label is not None for label in collection.labels])
     labels = [str(collection.labels[at]) for at in known]
-    if len(set(labels)) < 2:
+    if sum(count >= FEWEST for count in Counter(labels).values()) < 2:
         return None, None
 
     def compute() -> tuple[LabelErrors, SelfTest | None]:
         whole = len(known) == len(collection)  # an image without a label has no vote
         graph = neighbor_graph(collection) if whole else neighbors(collection.vectors[known])
-        found = find_label_errors(graph, labels)
-        test = self_test(graph, labels, listed=_JUDGED) if len(found) else None
+        found = find_label_errors(graph, labels, fewest=FEWEST)
+        test = self_test(graph, labels, listed=_JUDGED, fewest=FEWEST) if len(found) else None
         placed = replace(found, positions=known[found.positions], neighbors=known[found.neighbors])
         return placed, test
 
@@ -154,7 +155,7 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
     with deciding(collection.path):
         keys = dismissed_keys(collection)
         (keys.add if dismissed else keys.discard)(key)
-        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True)
+        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True, within=collection.path)
 
 
 def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:

@@ -48,11 +48,13 @@ class Results:
         state: A digest of the images and their vectors.
         label_state: A digest of all labels and splits, for the settings of stages that read them.
         stages: How the result that was given last came to be, of each stage.
-        unstored: How many results are in memory alone, because the folder cannot be written.
+        read_only: Whether nothing is to be stored.
+        unstored: How many results are in memory alone, because of that, or because the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, state: str, label_state: str) -> None:
+    def __init__(self, folder: Path, state: str, label_state: str, *, read_only: bool = False) -> None:
         self._folder, self.state, self.label_state = folder, state, label_state
+        self.read_only = read_only
         self.stages: dict[str, Stage] = {}
         self._held: OrderedDict[Path, Computed] = OrderedDict()  # the one used last comes last
         self._unstored: dict[Path, tuple[int, Computed]] = {}  # with the time; these stay
@@ -161,9 +163,11 @@ class Results:
 
     def _store(self, path: Path, columns: Columns, meta: JsonObject) -> bool:
         """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
+        if self.read_only:
+            return False
         remove_leftovers(path.parent)
         try:
-            write_table(path, columns, meta)
+            write_table(path, columns, meta, within=self._folder)
         except WriteError as error:
             if not self._unstored:  # said once
                 remark(f"{error}. Results are used all the same, and computed again next time")

@@ -16,7 +16,7 @@ import {
  *   <script type="application/octet-stream;base64" id="…">  bytes, little endian; white space is skipped
  *
  *   id                                        holds
- *   collection                                CollectionInfo with live: false
+ *   collection                                CollectionInfo with live and writable: false
  *   model/KEY                                 ModelView; sheets.positions is null, or is replaced by the next but one
  *   model/KEY/rows                            uint32 (N)
  *   model/KEY/positions                       uint32: position of every tile, where not every image has a thumbnail (optional)
@@ -105,7 +105,7 @@ export class FileSource implements Source {
   image(model: ModelView, row: Row): Promise<ImageInfo> {
     return answer(() => {
       const position = this.#position(model, row);
-      const { ids, sizes } = this.#images(model);
+      const { ids, sizes, captions, labels } = this.#images(model);
       const [width, height] = sizes[position] ?? [0, 0];
       const verdicts = this.#kept(`model/${model.key}/verdicts`, (id) => this.#optional<(Verdict | null)[]>(id));
       const verdict = verdicts?.[position] ?? null;
@@ -114,6 +114,8 @@ export class FileSource implements Source {
         row, id: ids[position] ?? "", width, height,
         label: this.#value(model, "label", position),
         split: this.#value(model, "split", position),
+        caption: captions?.[position] ?? null,
+        labels: labels?.[position] ?? [],
         cluster: cluster !== null && /^\d+$/.test(cluster) ? Number(cluster) : null,
         verdict: verdict && { ...verdict, voters: [] },
         neighbors: this.#neighbors(model, position),
@@ -167,11 +169,13 @@ export class FileSource implements Source {
     if (format === "collection") return unwritable();
     return answer(() => {
       const positions = rows.map((row) => this.#position(model, row));
-      const ids = positions.map((position) => this.#images(model).ids[position] ?? "");
+      const images = this.#images(model);
+      const ids = positions.map((position) => images.ids[position] ?? "");
+      const sets = positions.map((position) => images.labels?.[position]?.join(" | "));
       if (format === "files") return new Blob([listText(ids)], { type: "text/plain" });
       const found = model.columns.map(({ name }) => name).filter((name) => ["cluster", "predicted", "probability"].includes(name));
-      const cells = ["label", "split", ...found].map((name) => this.#cells(model, name, positions));
-      const lines = rows.map((row, i) => [row, ids[i] ?? "", ...cells.map((column) => column[i] ?? null)]);
+      const [labels, ...cells] = ["label", "split", ...found].map((name) => this.#cells(model, name, positions));
+      const lines = rows.map((row, i) => [row, ids[i] ?? "", sets[i] || (labels?.[i] ?? null), ...cells.map((column) => column[i] ?? null)]);
       return new Blob([csvText(["row", "id", "label", "split", ...found], lines)], { type: "text/csv" });
     });
   }
@@ -246,7 +250,7 @@ export class FileSource implements Source {
     }));
   }
 
-  #images(model: ModelView): { ids: string[]; sizes: [number, number][] } {
+  #images(model: ModelView): { ids: string[]; sizes: [number, number][]; captions?: (string | null)[]; labels?: string[][] } {
     return this.#kept(`model/${model.key}/images`, (id) => this.#json(id));
   }
 
