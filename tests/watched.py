@@ -41,7 +41,7 @@ def needed() -> None:
     lacking = [
         what
         for what, present in (
-            ("chromium", CHROMIUM is not None),
+            ("Chromium, such as by apt-get install chromium", CHROMIUM is not None),
             ("the page: make web", PAGE.is_file()),
             ("axe-core: make web", AXE.is_file()),
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.paths import named_path
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
@@ -132,7 +133,7 @@ class Collection(OpenedCollection):
         from dinoscope.sources.pixels.levels import check_range
 
         if folders is None and isinstance(source, str | os.PathLike):
-            folders = stored_rule(Path(path))
+            folders = stored_rule(named_path(path))
         opened = open_source(
             source,
             labels=labels,
@@ -148,7 +149,7 @@ class Collection(OpenedCollection):
             opened.decoding = dataclasses.replace(opened.decoding, value_range=check_range(value_range))
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(
-            opened, Path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
+            opened, named_path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
         )
         collection = cls(path, encoder.key)
         collection.embedded = summary
@@ -193,11 +194,11 @@ class Collection(OpenedCollection):
         from dinoscope.sources.opening import open_source
 
         if folders is None and isinstance(images, str | os.PathLike):
-            folders = stored_rule(Path(path))
+            folders = stored_rule(named_path(path))
         source = open_source(images, labels=labels, splits=splits, folders=folders)
         held = read_vectors(vectors) if isinstance(vectors, str | os.PathLike) else vectors
         own = OwnVectors(source, held, name)
-        summary = embed_vectors(source, Path(path), own, on_progress=on_progress, moved=moved, replace=replace)
+        summary = embed_vectors(source, named_path(path), own, on_progress=on_progress, moved=moved, replace=replace)
         collection = cls(path, own.key)
         collection.embedded = summary
         return collection
@@ -221,7 +222,7 @@ class Collection(OpenedCollection):
         """
         from dinoscope.report.write import write_report
 
-        target = Path(path) if path is not None else self.path / "report.html"
+        target = named_path(path) if path is not None else self.path / "report.html"
         return write_report(self, target, k=k, max_mb=max_mb, on_note=on_note)
 
     # --- what was computed from the vectors --------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def publish(
         InputError: The address is none, or the packages of ``dinoscope[milvus]`` are missing.
         PublishError: Milvus cannot be reached or refuses, or the name is taken by other images.
     """
-    began = time.monotonic()
+    began, uri = time.monotonic(), os.path.expanduser(uri)
     name = _checked_name(collection, name)
     upserted = removed = 0
     with _connected(uri) as client:
@@ -149,6 +149,7 @@ def search_published(
         PublishError: Milvus cannot be reached or refuses.
     """
     check_count(k, "k", at_most=_MOST_ANSWERS, why="what Milvus is asked for")
+    uri = os.path.expanduser(uri)
     _check_uri(uri)  # before any advice that repeats it
     place = _checked_name(collection, name)
     filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
@@ -267,8 +268,8 @@ def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> b
     for window in _windows(collection):
         held = _held(client, name, collection, window)
         if held:
-            keys = {int(collection.rows[at]): _key(collection, at) for at in range(window.start, window.stop)}
-            return all(keys.get(row, key) == key for row, (key, _) in held.items())
+            at_row = {int(collection.rows[at]): at for at in range(window.start, window.stop)}
+            return all(row not in at_row or key in _keys(collection, at_row[row]) for row, (key, _) in held.items())
     return True
 
 
@@ -276,9 +277,9 @@ def _key_prefix(collection: OpenedCollection) -> str:
     return f"{collection.key}/"
 
 
-def _key(collection: OpenedCollection, at: int) -> str:
-    """Return what names the content of an image and the model that saw it."""
-    return _key_prefix(collection) + collection.content_keys[at]
+def _keys(collection: OpenedCollection, at: int) -> tuple[str, ...]:
+    """Return what an image may be published as: model and content; before, model and name, size, time of its file."""
+    return tuple(_key_prefix(collection) + key for key in (collection.contents[at], collection.content_keys[at]))
 
 
 def _prepare(client: MilvusClient, name: str, collection: OpenedCollection) -> None:
@@ -339,7 +340,7 @@ def _synchronise(client: MilvusClient, name: str, collection: OpenedCollection, 
             [
                 {
                     "row": row,
-                    "key": _key(collection, ours[row]),
+                    "key": _keys(collection, ours[row])[0],
                     "digest": digests[row],
                     "id": collection.ids[ours[row]],
                     "label": collection.labels[ours[row]],
@@ -363,6 +364,6 @@ def _remove_beyond(client: MilvusClient, name: str, last: int) -> int:
 
 def _digest(collection: OpenedCollection, at: int) -> str:
     """Return a digest of all that is published of an image."""
-    texts = [_key(collection, at), collection.ids[at], collection.labels[at], collection.splits[at]]
+    texts = [_keys(collection, at)[0], collection.ids[at], collection.labels[at], collection.splits[at]]
     content = json.dumps(texts).encode() + np.ascontiguousarray(collection.vectors[at], "<f4").tobytes()
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -200,7 +200,7 @@ def test_pictures_that_cannot_be_written_are_no_reason_to_lose_the_figures(datas
     (tmp_path / "c" / "evaluation").write_text("in the way")
     out, err = run("evaluate", tmp_path / "c", "--json")
     assert json.loads(out)["pictures"] == []
-    assert err.startswith("no pictures: cannot write ")
+    assert err.startswith("no picture: cannot write ")
     with pytest.raises(WriteError):
         run("evaluate", tmp_path / "c", "-o", tmp_path / "c" / "evaluation")
 

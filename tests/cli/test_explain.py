@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets import load_dataset
+from tests.patching import make_read_only
 
 COUNT = 400
 
@@ -96,3 +98,18 @@ def test_too_few_images(run, tmp_path):
     with pytest.raises(InputError, match="20 images or more"):
         few.explanation()
     assert run("explain", few.path, "-o", "map.pdf")[0] == 1
+
+
+def test_of_a_read_only_collection_the_figures_are_told(run, lit, tmp_path, monkeypatch):
+    path = shutil.copytree(lit.path, tmp_path / "c", ignore=shutil.ignore_patterns("*.png"))
+    make_read_only(monkeypatch, path)
+    code, out, err = run("explain", path, "-k", 6)
+    assert code == 0
+    assert "border brightness" in out
+    assert "explain.png" not in out
+    assert re.search(
+        r"no picture: cannot write .*explain.png: Read-only file system.* or name another one, with -o", err
+    )
+    code, _, err = run("explain", path, "-k", 6, "-o", path / "mine.png")
+    assert code == 1
+    assert "cannot write" in err

@@ -18,7 +18,9 @@ from dinoscope._version import __version__
 from dinoscope.cli import main as cli
 from dinoscope.cli.embed import embed
 from dinoscope.cli.terminal import embedding_progress, print_table, say
+from dinoscope.errors import ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
+from dinoscope.models.encoder import Encoder
 from dinoscope.sources import datasets, download
 from dinoscope.sources.datasets import DATASETS, load_dataset
 from dinoscope.storage.progress import Progress
@@ -79,6 +81,7 @@ def test_version_and_help(run):
     assert code == 0
     for name in COMMANDS:
         assert f" {name} " in out
+    assert "─ Commands ─" not in out  # each has a panel
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -132,7 +135,7 @@ def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
         seen.append((source, str(output), request.model))
         raise SystemExit(0)
 
-    monkeypatch.setattr(cli, "embed_images", record)
+    monkeypatch.setattr("dinoscope.cli.start.embed_images", record)
     run("demo", *args)
     assert seen == [expected]
 
@@ -401,3 +404,44 @@ def test_one_image_has_no_look_alike(run, photos, tmp_path):
     Collection.from_images(tmp_path / "one", tmp_path / "c", model="mini-fashion")
     assert run("search", tmp_path / "c", 0) == (0, "", "there is no other image in this collection\n")
     assert json.loads(run("search", tmp_path / "c", 0, "--json")[1]) == []
+
+
+@pytest.mark.parametrize("place", ["~/c", "--output=~/c", "-o~/c"])
+def test_a_quoted_tilde_is_the_home_folder(run, tmp_path, monkeypatch, place):
+    home, work = tmp_path / "home", tmp_path / "work"
+    work.mkdir()
+    _made(home / "photos")
+    for name in "abc":
+        Image.new("L", (20, 20), ord(name)).save(home / "photos" / f"{name}.png")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(work)
+    code, _, err = run("embed", "~/photos", *(["-o", place] if place.startswith("~") else [place]))
+    assert (code, (home / "c" / "collection.json").is_file()) == (0, True), err
+    assert run("info", "~/c", "--json")[0] == 0
+    assert run("search", "~/c", "~/photos/a.png")[0] == 0
+    assert run("map", "~/c", "--json", "-o", "~/map.csv")[0] == 0
+    assert (home / "map.csv").is_file()
+    assert list(work.iterdir()) == []
+
+
+def test_a_tilde_is_the_home_folder_in_python(tmp_path, monkeypatch):
+    home, work = tmp_path / "home", tmp_path / "work"
+    work.mkdir()
+    np.save(_made(home) / "images.npy", np.zeros((3, 20, 20), np.uint8))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    monkeypatch.chdir(work)
+    Collection.from_images("~/images.npy", "~/c", model="mini-fashion")
+    opened = Collection("~/c")
+    assert opened.report("~/r.html") == home / "r.html"
+    Image.new("RGB", (20, 20)).save(home / "a.png")
+    assert len(opened.search("~/a.png", 2)) == 2
+    with pytest.raises(ModelError, match="no weights"):
+        Encoder("~/weights.onnx")
+    assert list(work.iterdir()) == []
+
+
+def _made(folder):
+    folder.mkdir(parents=True)
+    return folder

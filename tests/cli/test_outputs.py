@@ -17,7 +17,7 @@ def commands_with_outputs():
         for name, command in group.commands.items():
             if hasattr(command, "commands"):
                 yield from walk(command, (*before, name))
-            elif any("-o" in parameter.opts for parameter in command.params) and name not in ("embed", "demo"):
+            elif any("-o" in parameter.opts for parameter in command.params) and name not in ("embed", "demo", "open"):
                 yield (*before, name), sum(parameter.param_type_name == "argument" for parameter in command.params)
 
     return list(walk(typer.main.get_command(cli.app), ()))

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from dinoscope.collection import Collection
+from dinoscope.explorer.export import as_csv, as_list
+from dinoscope.explorer.model_view import ModelData
 from dinoscope.report import embedded as report_explorer
 from dinoscope.sources.datasets import load_dataset
 from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE
@@ -97,6 +99,20 @@ def test_colouring_and_lasso(visit):
     see.lasso([(left, top), (right, top), (right, bottom), (left, bottom)])
     see.until(lambda: bool(re.search(r"\d+ images", see.panel.inner_text())), "the lasso selects nothing")
     assert see.panel.get_by_role("list").first.is_visible()
+
+
+def test_a_selection_is_exported_as_the_server_exports_it(visit, collection):
+    see = visit()
+    see.page.keyboard.press("/")
+    see.page.keyboard.type("bag")
+    see.page.keyboard.press("Enter")
+    data = ModelData(collection, collection.key)
+    rows = [int(row) for row, label in zip(collection.rows, collection.labels, strict=True) if label == "Bag"]
+    for button, expected in (("Table", as_csv(data, rows)), ("List", as_list(collection, rows))):
+        see.panel.get_by_role("button", name="Export").click()
+        with see.page.expect_download() as coming:
+            see.page.get_by_role("button", name=re.compile(f"^{button}")).click()
+        assert coming.value.path().read_bytes().decode() == expected
 
 
 def test_findings_and_numbers(visit, collection):

@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.analysis.neighbors import neighbors
@@ -203,6 +204,27 @@ def test_only_what_changed_is_sent_and_what_was_removed_goes(tmp_path):
     fewer = Collection.from_images(pixels[:20], tmp_path / "c", model="mini-fashion", labels=labels[:20])
     assert publish(fewer, uri).removed == 35  # rows above the last that is left
     assert sorted(each["row"] for each in held(uri, fewer)) == fewer.rows.tolist()
+
+
+def test_files_that_were_touched_or_renamed_are_the_same_images(tmp_path, monkeypatch):
+    """Also where what is published is still named by the files' names, sizes and times, as dinoscope did before."""
+    uri, photos = str(tmp_path / "images.db"), tmp_path / "photos"
+    photos.mkdir()
+    for at, pixels in enumerate(images(12)[0]):
+        Image.fromarray(pixels).save(photos / f"{at:02}.png")
+    first = Collection.from_images(photos, tmp_path / "c", model="mini-fashion")
+    with monkeypatch.context() as before:
+        before.setattr(Collection, "contents", property(lambda self: self.content_keys))
+        assert publish(first, uri).upserted == 12
+    assert publish(Collection(first.path), uri).upserted == 12  # once, under their contents
+    for at in range(12):
+        os.utime(photos / f"{at:02}.png", (1, 1))
+    assert publish(Collection.from_images(photos, tmp_path / "c", model="mini-fashion"), uri).upserted == 0
+    (photos / "03.png").rename(photos / "new.png")
+    again = Collection.from_images(photos, tmp_path / "c", model="mini-fashion")
+    done = publish(again, uri)
+    assert (done.images, done.upserted, done.removed) == (12, 1, 0)
+    assert {each["row"]: each["id"] for each in held(uri, again, ("row", "id"))}[3] == "new.png"
 
 
 def test_what_was_made_of_other_images_is_not_overwritten(run, published, tmp_path):

@@ -44,7 +44,7 @@ COMMANDS = {
     "models": ["models"],
 }
 EXPLORE = ["explore", "c", "--no-browser", "--port", "0"]
-ELSEWHERE = {"explore", "publish"}  # in tests of their own below
+ELSEWHERE = {"explore", "open", "publish"}  # in tests of their own below; open is embed, then explore
 
 
 @pytest.fixture(scope="module")

@@ -226,7 +226,7 @@ def test_a_result_on_a_full_disk_is_shown_all_the_same(small_disk, undisturbed):
     done = run(_STAGES, path, "pca")
     assert done.stdout == "ready\ndone\n"
     assert "No space left on device" in done.stderr
-    assert "the result is used, and computed again next time" in done.stderr
+    assert "Results are used all the same, and computed again next time" in done.stderr
     assert not list(path.rglob("*.part-*"))
 
 

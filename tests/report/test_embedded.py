@@ -25,6 +25,7 @@ from dinoscope.report.write import write_report
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.items import Item
 from tests import ROOT
+from tests.patching import make_read_only
 from tests.report.test_report import LABELS, Page, make, pictures, without_images
 
 SCRIPT = 'console.log("</script><!--", `<script>`);'
@@ -120,6 +121,7 @@ def test_it_holds_what_the_server_answers(folder, held):
         "models": [{"key": "fake-v1", "name": "fake", "dim": 48, "resolution": 16, "pooling": "cls", "images": N}],
         "live": True,
         "originals": False,
+        "writable": False,
     }
     assert held["collection"]["live"] is False
     assert array(held, "rows", "<u4").tolist() == collection.rows.tolist()
@@ -138,6 +140,15 @@ def test_it_holds_what_the_server_answers(folder, held):
         ("maps/umap/numbers", explorer_answers.numbers(data, "umap")),
     ):
         assert held[f"model/fake-v1/{name}"] == json.loads(answer.model_dump_json(by_alias=True))
+
+
+def test_of_a_read_only_collection_it_holds_the_same(folder, held, tmp_path, monkeypatch):
+    path = shutil.copytree(folder, tmp_path / "squares.dino", ignore=shutil.ignore_patterns("results"))
+    make_read_only(monkeypatch, path)
+    found = elements(Page(write_report(Collection(path), tmp_path / "r.html", k=5).read_text("utf-8")))
+    assert not (path / "results").exists()
+    assert found.keys() == held.keys()
+    assert [name for name in held if found[name] != held[name]] == []
 
 
 def test_neighbours_and_verdicts_are_those_of_each_image(folder, held):

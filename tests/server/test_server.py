@@ -435,9 +435,9 @@ def test_export_as_table_and_list(server, base, collection):
 
 
 def test_no_cell_of_a_table_is_a_formula(tmp_path):
-    (tmp_path / "photos" / "@SUM(A1)").mkdir(parents=True)
-    for name in ("=cmd.png", "plain.png"):
-        photo().save(tmp_path / "photos" / "@SUM(A1)" / name)
+    for name in ("@SUM(A1)/=cmd.png", "plain/plain.png"):  # a folder around everything would be no label
+        (tmp_path / "photos" / name).parent.mkdir(parents=True)
+        photo().save(tmp_path / "photos" / name)
     path = make_collection(tmp_path / "c", FolderSource(tmp_path / "photos"), "mini")
     with client(path) as server:
         base = f"/api/models/{server.get('/api/collection').json()['model']}"
@@ -520,6 +520,28 @@ def test_larger_pictures_come_from_the_source(tmp_path):
         assert Image.open(io.BytesIO(small.content)).size == (128, 128)
     with client(path, originals=Originals(FolderSource(source))) as server:
         assert Image.open(io.BytesIO(server.get(f"{base}/images/1/picture").content)).size == (128, 128)
+
+
+def test_originals_are_found_by_what_they_hold(tmp_path):
+    """In a copy with other times, under new names, with names exchanged; not where another image has taken the name."""
+    source, copy = tmp_path / "photos", tmp_path / "copy"
+    source.mkdir()
+    copy.mkdir()
+    pictures = {name: encoded(photo(300 + 10 * at), "PNG") for at, name in enumerate("abcdef")}
+    for name, held in pictures.items():
+        (source / f"{name}.png").write_bytes(held)
+    collection = Collection(make_collection(tmp_path / "c", FolderSource(source), "mini"))
+    names = {"a": "a", "b": "new/b", "c": "d", "d": "c", "f": "f"}  # e is gone
+    (copy / "new").mkdir()
+    for name, new in names.items():
+        (copy / f"{new}.png").write_bytes(pictures[name])
+    (copy / "f.png").write_bytes(pictures["a"])
+    originals = Originals(FolderSource(copy))
+    assert originals.count_lost(collection) == 1
+    found = [originals.read(collection, at) for at in range(6)]
+    sizes = [None if held is None else Image.open(io.BytesIO(held)).size[0] for held in found]
+    assert sizes == [300, 310, 320, 330, None, None]
+    assert Originals(FolderSource(source)).count_lost(collection) == 0
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 from dinoscope.cli.explore import _listen, explore
 from tests import ROOT
@@ -34,7 +35,7 @@ def start(folder):
         process: Any = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
         running.append(process)
         line = process.stderr.readline()
-        return process, re.findall(r"http://\S+", line)[0], line
+        return process, (re.findall(r"http://\S+", line) or [""])[0], line
 
     yield begin
     for process in running:
@@ -65,6 +66,12 @@ def test_it_serves_and_ends_with_ctrl_c(start, folder):
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
+
+
+def test_it_says_which_originals_are_not_found(start, tmp_path):
+    Image.new("RGB", (30, 30)).save(tmp_path / "other.png")
+    _, _, line = start("--port", "0", "--images", str(tmp_path))
+    assert line == f"30 of 30 images are not in {tmp_path}: the page shows their thumbnails\n"
 
 
 BUSY = """
@@ -140,7 +147,7 @@ def test_without_a_token_and_to_look_at_alone(start):
 def test_a_browser_is_not_shown_the_token(folder, monkeypatch):
     """Other users can read its command line."""
     opened: list[str] = []
-    monkeypatch.setattr("dinoscope.cli.explore._has_display", lambda: True)
+    monkeypatch.setattr("dinoscope.cli.explore.has_display", lambda: True)
     monkeypatch.setattr("webbrowser.open", opened.append)
 
     def run(server, sockets):

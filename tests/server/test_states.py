@@ -19,6 +19,7 @@ from dinoscope.explorer import model_view as explorer_data
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.models.encoder import Encoder
 from dinoscope.stages.labels import has_classifier
+from tests.patching import make_read_only
 from tests.pictures import encoded, photo
 from tests.served import client, images, make_collection
 
@@ -53,6 +54,21 @@ def test_what_is_prepared_does_not_wait_for_ever(folder, monkeypatch):
     monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
     with client(folder, warm=True):
         assert begun.wait(30)
+
+
+def test_of_a_read_only_collection_what_was_prepared_is_shown(folder, monkeypatch):
+    make_read_only(monkeypatch, folder)
+    with client(folder) as server:
+        base, before, explorer = opened(server)
+        assert "cluster" not in {column["name"] for column in before["columns"]}
+        for work in explorer.workspace.data(before["key"]).preparations().values():
+            work()
+        after = server.get(base).json()
+        assert {"cluster", "predicted", "probability", "brightness"} <= {column["name"] for column in after["columns"]}
+        assert len(server.get(f"{base}/columns/cluster?state={after['state']}").content) == 2 * before["count"]
+        assert server.get(base).json()["state"] == after["state"]
+        assert server.get(f"{base}/sheets/0").status_code == 200
+    assert not (folder / "results").exists()
 
 
 def test_a_click_does_not_wait_for_what_is_computed(folder):

@@ -29,6 +29,7 @@ from dinoscope.sources.datasets import load_dataset
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import write_table
 from tests.checkpoints import save_vit
+from tests.patching import make_read_only
 
 N = 120
 WRONG = 7  # has the label of another class
@@ -103,6 +104,25 @@ def test_a_damaged_result_is_made_again(folder, collection, caplog):
     np.testing.assert_array_equal(again.map(method="pca"), expected)
     assert not again.stages["map"].stored
     assert "damaged" in caplog.text
+
+
+def test_what_cannot_be_stored_is_held(folder, tmp_path, monkeypatch, caplog):
+    """A colleague's collection: what was computed once is there for what comes next."""
+    path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
+    make_read_only(monkeypatch, path)
+    monkeypatch.setattr("dinoscope.stages.results._HELD_BYTES", 0)
+    collection = Collection(path)
+    first, stage = collection.clusters(4), collection.results.stages["clusters"]
+    collection.map(method="pca")
+    assert collection.results.stored("clusters") == [stage.settings]
+    assert collection.results.stored("map")[0]["method"] == "pca"
+    monkeypatch.setattr(collection.results, "_compute", None)  # nothing is computed again
+    assert same(collection.clusters(4), first)
+    assert Collection(path).results.stored("clusters") == []
+    assert not (path / "results").exists()
+    told = [record.message for record in caplog.records if "Read-only file system" in record.message]
+    assert len(told) == 1
+    assert told[0].endswith("Results are used all the same, and computed again next time")
 
 
 def test_stored_settings_are_those_of_this_state(collection, monkeypatch):

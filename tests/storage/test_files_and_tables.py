@@ -1,5 +1,6 @@
 import csv
 import errno
+import json
 import os
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, DamagedError, WriteError
 from dinoscope.storage.files import (
+    csv_text,
     read_json,
     remove_leftover_folders,
     remove_leftovers,
@@ -21,6 +23,7 @@ from dinoscope.storage.files import (
 )
 from dinoscope.storage.parts import read_rows
 from dinoscope.storage.tables import check_table, read_table, write_table
+from tests import ROOT
 
 
 def test_table_comes_back_as_it_was(tmp_path):
@@ -231,6 +234,12 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path):
         ["'-rf", "", "a=b"],
         ["plain", "7", ""],
     ]
+
+
+def test_tables_are_those_that_a_report_writes_itself():
+    shared = json.loads((ROOT / "tests" / "data" / "export.json").read_text("utf-8"))
+    assert csv_text(shared["columns"], shared["rows"]) == "\r\n".join(shared["text"])
+    assert [f"{value:.4f}" for value, _ in shared["digits"]] == [text for _, text in shared["digits"]]
 
 
 def test_folders_that_killed_processes_left(tmp_path):

@@ -60,11 +60,30 @@ describe("a report file", () => {
     expect(both).toMatchObject([{ row: 8, similarity: expect.closeTo(Math.cos((80 * Math.PI) / 180) / 2, 2) as number }]);
   });
 
+  it("gives a selection as a table and as a list", async () => {
+    const number = { kind: "number", title: "", description: "", min: 0, max: 1, perMap: false } as const;
+    const predicted: CategoryColumn = { ...label, name: "predicted", values: ["=1+1", "a,b"] };
+    const told: ModelView = { ...view, columns: [...view.columns, predicted, { ...number, name: "probability" }, { ...number, name: "own" }] };
+    const file = source({
+      "model/m/columns/predicted": bytes(Uint16Array.from([0, 1, 65535, 0])),
+      "model/m/columns/probability": bytes(Float32Array.from([1, 0.25, Number.NaN, 0.03125])),
+    });
+    expect(await (await file.export(told, [9, 3, 8, 5], "csv")).text()).toBe(
+      "row,id,label,split,predicted,probability\r\n" +
+        "9,d.png,,,'=1+1,0.0312\r\n3,a/Red.png,bag,,'=1+1,1.0000\r\n8,c/blue.png,boot,,,nan\r\n5,b/red.png,bag,,\"a,b\",0.2500\r\n",
+    );
+    expect(await (await file.export(told, [9, 3], "files")).text()).toBe("d.png\na/Red.png\n");
+    const several = { ids: ["a.png", "b.png", "c.png", "d.png"], sizes: [], labels: [["bag", "red"], [], [], []] };
+    const sets = source({ "model/m/images": JSON.stringify(several) });
+    expect(await (await sets.export(view, [3, 8], "csv")).text()).toBe("row,id,label,split\r\n3,a.png,bag | red,\r\n8,c.png,boot,\r\n");
+  });
+
   it("says what is missing, and writes nothing", async () => {
     await expect(source({}, ["model/m/rows"]).rows(view)).rejects.toThrow("“model/m/rows” is missing");
     await expect(source().image(view, 4)).rejects.toThrow("no image with row 4");
     await expect(source().search()).rejects.toThrow("dinoscope explore");
-    await expect(source().export()).rejects.toThrow("cannot be written to");
+    await expect(source().export(view, [3], "collection")).rejects.toThrow("cannot be written to");
+    await expect(source().export(view, [4], "csv")).rejects.toThrow("no image with row 4");
     expect(await source().findings(view)).toMatchObject({ findings: [], selfTest: null });
   });
 });

@@ -112,7 +112,7 @@ def _draw(opened: Collection, asked: Sequence[PairToAnswer]) -> bytes:
 def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json: bool) -> None:
     """Print what the answers make of the threshold."""
     from dinoscope.analysis.cleaning.threshold import ENOUGH
-    from dinoscope.cli.terminal import print_json, print_table, say
+    from dinoscope.cli.terminal import print_json, print_table, say, tell
 
     fit = opened.threshold_fit()
     if as_json:
@@ -133,8 +133,8 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json
     if not fit.answers:
         return
     rest = f", {fit.unsure} that could not be told" if fit.unsure else ""
-    typer.echo(f"{fit.answers} answers: {fit.same} the same picture, {fit.different} not{rest}")
-    typer.echo(
+    tell(f"{fit.answers} answers: {fit.same} the same picture, {fit.different} not{rest}")
+    tell(
         f"threshold {fit.threshold:.2f} (the collection suggests {fit.suggested:.2f}): from there on a pair is more "
         "likely the same picture than not"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option, write_picture
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Verdict
@@ -93,11 +93,9 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest
     from dinoscope.collection import Collection
-    from dinoscope.errors import WriteError
     from dinoscope.plots.evaluation import evaluation_figures
-    from dinoscope.storage.files import write_bytes
 
     opened = Collection(collection, model)
     if any(opened.label_sets):
@@ -107,12 +105,7 @@ def evaluate(
     paths = []
     for name, picture in evaluation_figures(found).items():
         path = (output or opened.path / "evaluation") / name
-        try:
-            write_bytes(path, picture)
-        except WriteError as error:  # into a collection that is read only: no reason to lose the figures
-            if output is not None:
-                raise
-            say(f"no pictures: {error}, or name a folder with --output")
+        if not write_picture(path, picture, asked=output is not None):
             break
         paths.append(path)
     if as_json:
@@ -121,6 +114,7 @@ def evaluate(
     _print_evaluation(opened, found)
     for path in paths:
         say(f"picture: {path}")
+    suggest("clean", collection, "--label-errors")
 
 
 def _evaluate_sets(found: MultiLabelEvaluation, as_json: bool) -> None:
@@ -178,7 +172,7 @@ def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict
 
 
 def _print_evaluation(collection: Collection, found: Evaluation) -> None:
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
 
     low, high = found.interval
     print_table(
@@ -213,7 +207,7 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
         right=(1, 2, 3),
     )
     if len(labels) < len(found.labels):
-        typer.echo(f"the {len(labels)} labels with the most mistakes, of {len(found.labels):,}; --json has all of them")
+        tell(f"the {len(labels)} labels with the most mistakes, of {len(found.labels):,}; --json has all of them")
     print_table(
         ("true label", "given", "images", "of its label", "for example rows"),
         [

@@ -65,7 +65,7 @@ def clean(
     as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest
     from dinoscope.collection import Collection
 
     opened = Collection(collection, model)
@@ -77,6 +77,7 @@ def clean(
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
     else:
         _print(parts, limit)
+        suggest("explore", collection)
     if output:
         _write_files(opened, parts, output, limit)
         say(f"lists and sheets: {output}")
@@ -86,14 +87,14 @@ def clean(
 
 
 def _print(parts: dict[str, _Part], limit: int) -> None:
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
 
     for part in parts.values():
-        typer.echo(f"{part.title}: {part.remark}")
+        tell(f"{part.title}: {part.remark}")
         if part.lines:
             print_table(part.columns, part.lines[:limit], right=(0,))
         if len(part.lines) > limit:
-            typer.echo(f"and {len(part.lines) - limit:,} more\n")
+            tell(f"and {len(part.lines) - limit:,} more\n")
 
 
 def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> dict[str, _Part]:

@@ -71,7 +71,7 @@ def cluster(
 ) -> None:
     """Find clusters, by default with k-means, without -k as many as give the best silhouette; say how good each is."""
     from dinoscope.analysis.clusters.clustering import resolve_space
-    from dinoscope.cli.terminal import print_json
+    from dinoscope.cli.terminal import print_json, suggest
     from dinoscope.collection import Collection
     from dinoscope.errors import InputError
 
@@ -112,6 +112,7 @@ def cluster(
     _print(opened, found, rows, where)
     if judged.nulls:
         _print_nulls(judged)
+    suggest("explore", collection)
 
 
 def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> list[dict[str, Any]]:
@@ -143,7 +144,7 @@ def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> li
 
 
 def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], space: str) -> None:
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
 
     optional = [name for name in ("stability", "purity") if any(name in row for row in rows)]
     tested = any("weak" in row for row in rows)
@@ -168,18 +169,18 @@ def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], sp
     else:
         print_table(names, lines, right=right)
     if "purity" in optional and any(label is None for label in opened.labels[found.labels >= 0]):
-        typer.echo("purity is of the images with a label; the shares of the labels are of all images of a cluster")
+        tell("purity is of the images with a label; the shares of the labels are of all images of a cluster")
     left_out = int((found.labels < 0).sum())
     if left_out:
-        typer.echo(f"{left_out:,} of {len(opened):,} images are in no cluster")
+        tell(f"{left_out:,} of {len(opened):,} images are in no cluster")
     if len(rows) > 1:
         where = "embedding" if space == "embedding" else "embedding; found in its UMAP"
-        typer.echo(f"{len(rows)} clusters, silhouette {found.silhouette:.3f} (cosine, in the {where})")
+        tell(f"{len(rows)} clusters, silhouette {found.silhouette:.3f} (cosine, in the {where})")
 
 
 def _print_nulls(judged: ClusterJudgement) -> None:
     """Print the scores of the whole, and below them those of each null."""
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
 
     found = [("these clusters", judged.quality, judged.agreement)]
     found += [(null.name, null.quality, null.agreement) for null in judged.nulls]
@@ -192,7 +193,7 @@ def _print_nulls(judged: ClusterJudgement) -> None:
         cells += [_number(_mean(quality.stability))] if steady else []
         lines.append([*cells, *(_number(agreement.get(score)) for score in judged.agreement)])
     print_table(names, lines, right=tuple(range(1, len(names))))
-    typer.echo(
+    tell(
         "weak: no more cohesive than clusters of shuffled features, or not stable.\n"
         "also in: the same cluster is found without the model.\n"
         "Silhouettes, each in its own vectors, cannot be compared; stability and\n"

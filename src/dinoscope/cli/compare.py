@@ -78,7 +78,7 @@ def compare(
 
 def _print(found: Comparison, rows: list[dict[str, float | str]], advice: str) -> None:
     from dinoscope.analysis.ranking import certainty
-    from dinoscope.cli.terminal import print_table, say
+    from dinoscope.cli.terminal import print_table, say, tell
 
     labelled = not any(math.isnan(each.scores.knn_accuracy) for each in found.contenders)
     columns = [key for key in rows[0] if labelled or key not in _NEED_LABELS]
@@ -89,7 +89,7 @@ def _print(found: Comparison, rows: list[dict[str, float | str]], advice: str) -
     )
     for name, why in found.left_out:
         say(f"{name} was left out: {why}")
-    typer.echo(f"{found.images:,} images. {advice}")
+    tell(f"{found.images:,} images. {advice}")
     say(certainty(found.contenders))
 
 

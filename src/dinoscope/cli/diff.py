@@ -47,18 +47,16 @@ def diff(
 
 def _print(told: Told, limit: int) -> None:
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
     from dinoscope.wording.difference import KINDS
 
     both, found = told.both, told.found
     before, after = both.names
-    typer.echo(
-        f"{before}: {counted(len(both.before))}; {after}: {counted(len(both.after))}; {both.before.model['model']}"
-    )
-    typer.echo(f"{told.of_one_kind}\n")
+    tell(f"{before}: {counted(len(both.before))}; {after}: {counted(len(both.after))}; {both.before.model['model']}")
+    tell(f"{told.of_one_kind}\n")
     for kind in KINDS:
         strange = told.strange(kind)
-        typer.echo(strange.heading)
+        tell(strange.heading)
         lines: list[tuple[str, ...]] = []
         for at in strange.positions[:limit]:
             near = ", ".join(both.label(each) or both.name(each) for each in told.nearest(at))
@@ -66,20 +64,20 @@ def _print(told: Told, limit: int) -> None:
         if lines:
             print_table(("familiarity", "image", "label", "its nearest on the other side"), lines, right=(0,))
         if len(strange.positions) > limit:
-            typer.echo(f"and {len(strange.positions) - limit:,} more\n")
+            tell(f"and {len(strange.positions) - limit:,} more\n")
     changed = told.changed_clusters
-    typer.echo(f"clusters: {len(changed)} of {len(found.changes)} changed their share")
+    tell(f"clusters: {len(changed)} of {len(found.changes)} changed their share")
     if changed:
         lines = [(*_shares(found.changes[at]), both.name(int(found.medoids[at])), told.tally(at)) for at in changed]
         print_table((before, after, "change", "example", "labels"), lines[:limit], right=(0, 1, 2))
     moved = {name: each for name, each in told.labels.items() if each.changed}
     if told.labels:
-        typer.echo(f"labels: {len(moved)} of {len(told.labels)} changed their share")
+        tell(f"labels: {len(moved)} of {len(told.labels)} changed their share")
     if moved:
         lines = [(*_shares(each), name) for name, each in moved.items()]
         print_table((before, after, "change", "label"), lines[:limit], right=(0, 1, 2))
     mine, others = told.count_in_both
-    typer.echo(f"in both: {mine:,} of {before}, {others:,} of {after} (the same picture, exactly or nearly)")
+    tell(f"in both: {mine:,} of {before}, {others:,} of {after} (the same picture, exactly or nearly)")
 
 
 def _shares(change: ShareChange) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""Embedding on the command line: `embed`, and what it shares with `demo`."""
+"""The command `embed`, and what it has in common with the others that embed images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,23 @@ if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
     from dinoscope.sources.decode import Decoding
 
-__all__ = ["Request", "embed", "embed_images"]
+__all__ = ["CollectionOption", "Request", "SourceArgument", "embed", "embed_images"]
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV, "
+        "TSV or JSON-lines table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, "
+        "cifar10; with -test its test images).",
+    ),
+]
+CollectionOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="COLLECTION", help="Folder of the collection; by default photos.dino beside photos/."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -58,16 +74,8 @@ class Request:
 
 
 def embed(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, CSV, "
-            "TSV or JSON-lines table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set (fashion-mnist, "
-            "cifar10; with -test its test images).",
-        ),
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="COLLECTION", help="Folder of the collection.")],
+    source: SourceArgument,
+    output: CollectionOption = None,
     model: Annotated[
         str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
     ] = "mini",
@@ -127,7 +135,7 @@ def embed(
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say, summarise
+    from dinoscope.cli.terminal import print_json, say, suggest, summarise
     from dinoscope.models.catalogue import get_model
     from dinoscope.sources.decode import Decoding
 
@@ -144,7 +152,7 @@ def embed(
             "label_column": label_column,
             "split_column": split_column,
             "image_root": image_root,
-            "folders": chosen_rule(root, labels, splits, output),
+            "folders": chosen_rule(root, labels, splits),
         },
         settings=settings,
         decoding=Decoding(parse_range(value_range), round(max_megapixels * 1e6)),
@@ -153,7 +161,7 @@ def embed(
         replace=replace,
         vectors=vectors,
     )
-    collection = embed_images(source, output, request)
+    path, collection = embed_images(source, output, request)
     summary = collection.embedded
     if summary is None:
         return
@@ -175,27 +183,45 @@ def embed(
                 "device": summary.device,
                 "precision": summary.precision,
                 "images": len(collection),
+                "collection": str(path),
             }
         )
         return
     summarise(summary)
-    say(f"{counted(len(collection))} in {output}; next: dinoscope report {output}")
+    say(f"{counted(len(collection))} in {path}")
+    suggest("explore", path)
 
 
-def embed_images(source: str, output: Path, request: Request) -> Collection:
-    """Embed a source into a collection and open it, and say on the way what a person should know."""
+def embed_images(source: str, output: Path | None, request: Request) -> tuple[Path, Collection]:
+    """Embed what a person names, with a progress bar, and say what they should know.
+
+    Args:
+        source: What they name.
+        output: Folder of the collection; by default beside the source.
+        request: How.
+
+    Returns:
+        The folder of the collection, and the collection.
+    """
     from dinoscope.base.text import counted
+    from dinoscope.cli.places import default_collection
     from dinoscope.cli.terminal import embedding_progress, say
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
-    from dinoscope.embedding.rows import check_folder
+    from dinoscope.embedding.rows import check_folder, stored_rule
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.names import describe_endings
     from dinoscope.sources.opening import open_source
     from dinoscope.storage.manifest import weights_text
 
     # before a download: the source may be mistyped
-    images = open_source(source, **request.opening)
+    opening = dict(request.opening)
+    asked = opening.pop("folders", None)
+    rule = stored_rule(output) if asked is None and output is not None else asked
+    images = open_source(source, folders=rule, **opening)
+    place = output or default_collection(source, images)
+    if rule is None and (kept := stored_rule(place)) is not None:  # which place it is shows only when it is open
+        images = open_source(source, folders=kept, **opening)
     images.decoding = request.decoding or images.decoding
     check_data_dir(source, request.opening.get("data_dir"))
     if images.ignored:  # raw photographs would vanish silently
@@ -203,9 +229,9 @@ def embed_images(source: str, output: Path, request: Request) -> Collection:
         say(f"left out {counted(images.ignored, 'file')} whose names are not those of images: {endings}")
     for note in images.notes:
         say(note)
-    check_folder(output, images, request.moved)
+    check_folder(place, images, request.moved)
     if request.vectors is not None:
-        return _embed_own(images, output, request, request.vectors)
+        return place, _embed_own(images, place, request, request.vectors)
     encoder = Encoder(request.model, say=say, **request.settings)
     if encoder.model.family != "bundled":
         say(
@@ -225,7 +251,7 @@ def embed_images(source: str, output: Path, request: Request) -> Collection:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(
                 images,
-                output,
+                place,
                 model=encoder,
                 on_progress=show,
                 batches=request.batches or finish_batches,
@@ -233,10 +259,10 @@ def embed_images(source: str, output: Path, request: Request) -> Collection:
                 replace=request.replace,
             )
     except KeyboardInterrupt:
-        say(f"\nstopped; what is done is kept: the same command continues, in {output}")
+        say(f"\nstopped; what is done is kept: the same command continues, in {place}")
         raise SystemExit(INTERRUPTED) from None
     _say_what_is_cropped(collection, encoder)
-    return collection
+    return place, collection
 
 
 def _embed_own(images: ImageSource, output: Path, request: Request, vectors: Path) -> Collection:

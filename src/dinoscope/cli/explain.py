@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, TableOption, open_collection, output_suffix
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    TableOption,
+    open_collection,
+    output_suffix,
+    write_picture,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,21 +46,23 @@ def explain(
     measured of each image instead. All is measured on thumbnails, and compared by rank.
     """
     from dinoscope.analysis.maps.projection import check_method
-    from dinoscope.cli.terminal import print_json
+    from dinoscope.cli.terminal import print_json, suggest
 
     suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model)
     found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
-    target = output or opened.path / "explain.png"
+    target, written = output or opened.path / "explain.png", True
     if suffix == ".csv":
         _write_table(target, opened)
     elif output is not None or not as_json:
-        _draw(target, opened, found, opened.map(method=which))
+        written = write_picture(target, _draw(opened, found, opened.map(method=which)), asked=output is not None)
     if as_json:
         print_json(_record(found))
         return
     _print(found)
-    typer.echo(str(target))
+    if written:
+        typer.echo(str(target))
+    suggest("explore", collection)
 
 
 def _record(found: Explanation) -> dict[str, object]:
@@ -81,7 +91,7 @@ def _record(found: Explanation) -> dict[str, object]:
 
 
 def _print(found: Explanation) -> None:
-    from dinoscope.cli.terminal import print_table
+    from dinoscope.cli.terminal import print_table, tell
     from dinoscope.wording.explanation import conclusions, direction_in_words, traits_in_words
 
     labelled = found.labels is not None
@@ -90,7 +100,7 @@ def _print(found: Explanation) -> None:
     if lines:
         heads = ["alike in", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
         print_table(heads, lines, right=range(1, len(heads) - 1))
-    typer.echo("\n".join(conclusions(found)))
+    tell("\n".join(conclusions(found)))
     told = sorted((at for at, traits in enumerate(found.traits) if traits), key=lambda at: -found.sizes[at])
     if told:
         print_table(
@@ -112,14 +122,12 @@ def _number(value: float) -> str:
     return f"{value:z.2f}"  # no minus before a zero
 
 
-def _draw(path: Path, opened: Collection, found: Explanation, coordinates: NDArray[np.float32]) -> None:
+def _draw(opened: Collection, found: Explanation, coordinates: NDArray[np.float32]) -> bytes:
     from dinoscope.plots.canvas import PAPER
     from dinoscope.plots.properties import property_maps
-    from dinoscope.storage.files import write_bytes
 
     title = f"{opened.name}: what the map is made of"
-    picture = property_maps(coordinates, opened.properties(), found, title=title, background=PAPER[False])
-    write_bytes(path, picture)
+    return property_maps(coordinates, opened.properties(), found, title=title, background=PAPER[False])
 
 
 def _write_table(path: Path, opened: Collection) -> None:

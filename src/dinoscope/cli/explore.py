@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from dinoscope.server.security import Access
 
-__all__ = ["explore"]
+__all__ = ["NoBrowserOption", "explore", "has_display"]
 
+NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")]
 _PORT = 8347
 _TRIED = 20  # ports after it that are tried, too
 _TOKEN = r"[A-Za-z0-9_.~-]{16,200}"  # what an address and a cookie take as it is
@@ -36,7 +37,7 @@ def explore(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help=f"Port; by default {_PORT}, or the next that is free.")
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    no_browser: NoBrowserOption = False,
     images: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="Where the images are, to show them larger than their thumbnails."),
@@ -63,6 +64,7 @@ def explore(
     """Open the collection in the browser: the map with its images, look-alikes, search, findings."""
     import secrets
 
+    from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.server.security import Access, is_loopback
 
@@ -84,14 +86,18 @@ def explore(
         listening.close()
         raise
     workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
-    say_missing(collection, workspace.data(workspace.shown).collection)
+    shown = workspace.data(workspace.shown).collection
+    say_missing(collection, shown)
+    originals = server.config.app.state.explorer.originals  # type: ignore[union-attr]
+    if originals is not None and (lost := originals.count_lost(shown)):
+        say(f"{lost:,} of {counted(len(shown))} are not in {images}: the page shows their thumbnails")
     address = _address(host, number, token)
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:
         say("whoever knows this address sees the images; what is sent is not encrypted")
     elif no_token:
         say("every user of this machine can open it: leave --no-token out to ask for a token")
-    if not no_browser and not open_to_others and _has_display():
+    if not no_browser and not open_to_others and has_display():
         opened = _address(host, number, token and access.ticket)
         threading.Thread(target=_open_browser, args=(server, opened), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the server has ended in order before it is raised
@@ -148,7 +154,7 @@ def _address(host: str, port: int, token: str | None) -> str:
     return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
 
 
-def _has_display() -> bool:
+def has_display() -> bool:
     """Tell whether a browser has a screen to open on; else it would open in this terminal."""
     return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,17 +39,16 @@ SplitsOption = Annotated[
 ]
 
 
-def chosen_rule(root: str | None, labels: str | None, splits: str | None, output: Path) -> FolderRule | None:
-    """Return what the options say; without any, what an earlier run of this collection was told.
+def chosen_rule(root: str | None, labels: str | None, splits: str | None) -> FolderRule | None:
+    """Return what the options say; None without any.
 
     Raises:
         InputError: If an option makes no sense.
     """
-    from dinoscope.embedding.rows import stored_rule
     from dinoscope.sources.folders import FolderRule
 
     if root is labels is splits is None:
-        return stored_rule(output)
+        return None
     return FolderRule(root, labels or "auto", None if splits in (None, "auto") else _splits(splits))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,7 +54,10 @@ def print_verification(path: Path, as_json: bool) -> None:
 
 def receipt(
     collection: CollectionPath,
-    output: Annotated[Path | None, output_option(help="A .json file; by default printed.")] = None,
+    output: Annotated[
+        Path | None,
+        output_option(help="A .json file; by default receipt.json in the collection, and a pipe gets it whole."),
+    ] = None,
     model: ModelOption = None,
 ) -> None:
     """State what made a collection and what came out, so that another machine can check it; no paths, no pictures."""
@@ -64,9 +68,10 @@ def receipt(
 
     check_output(output, ".json")
     made = make_receipt(open_collection(collection, model))
-    if output is None:
+    if output is None and not sys.stdout.isatty():
         print_json(made)
         return
+    output = output or collection / "receipt.json"
     write_json(output, made, checked=True)
     say(f"receipt of {counted(made['images']['count'])} in {output}; check it with: dinoscope verify {output} SOURCE")
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -17,9 +18,10 @@ from dinoscope.cli.clean import clean
 from dinoscope.cli.clusters import cluster
 from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
-from dinoscope.cli.embed import Request, embed, embed_images
+from dinoscope.cli.embed import embed
 from dinoscope.cli.explain import explain
 from dinoscope.cli.explore import explore
+from dinoscope.cli.help import arrange
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
@@ -35,11 +37,9 @@ from dinoscope.cli.options import (
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
+from dinoscope.cli.start import demo, open_
 from dinoscope.cli.survey import survey
 from dinoscope.errors import DinoscopeError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app", "main"]
 
@@ -47,7 +47,6 @@ app = typer.Typer(
     name="dinoscope",
     help="See an image collection through DINO: embed, map, cluster, search. Everything stays on this machine.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -57,7 +56,6 @@ KOption = Annotated[
 EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
-_SHIPPED = "fashion-mnist-test"  # what the demo runs on
 
 
 @app.callback(invoke_without_command=True)
@@ -69,71 +67,10 @@ def _root(
         raise typer.Exit
 
 
-@app.command(epilog="Examples:  dinoscope demo -o fashion      dinoscope demo --dataset cifar10-test")
-def demo(
-    dataset: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="fashion-mnist-test or fashion-mnist; cifar10-test or cifar10 (fetched once, 170 MB); or a folder.",
-        ),
-    ] = _SHIPPED,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="Folder of the collection; by default dinoscope-demo, or dinoscope-demo-NAME."
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="By default mini-fashion for Fashion-MNIST, and mini for all else.")
-    ] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Run the whole job: on 10,000 images that ship with dinoscope, without a network, or on others."""
-    import time
-
-    from dinoscope.base.text import duration
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows
-    from dinoscope.models.catalogue import DEFAULT_MODEL
-    from dinoscope.sources.datasets import DATASETS
-
-    began = time.perf_counter()
-    fitting = DATASETS[dataset].model if dataset in DATASETS else DEFAULT_MODEL
-    folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
-    collection = embed_images(dataset, output or Path(folder), Request(model or fitting))
-    embedded = time.perf_counter() - began
-    labels = {label for label in collection.labels if label is not None}
-    k = len(labels) if len(labels) > 1 else None
-    scores = collection.scores(k)
-    scored, computing = time.perf_counter(), collection.results.seconds_computing
-    path = collection.report(k=k, on_note=say)
-    reported = (
-        time.perf_counter() - scored - (collection.results.seconds_computing - computing)
-    )  # stages stand by themselves
-    steps = [("embed", embedded, False)]
-    steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
-    steps.append(("report", reported, False))
-    total = time.perf_counter() - began
-    if as_json:
-        print_json(
-            {
-                "scores": {each.name: each.value for each in scores},
-                "report": str(path),
-                "seconds": round(total, 2),
-                "steps": [{"step": name, "seconds": round(s, 2), "stored": stored} for name, s, stored in steps],
-            }
-        )
-        return
-    print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
-    print_table(
-        ("step", "time", ""),
-        [(name, duration(s), "stored by an earlier run" if stored else "") for name, s, stored in steps]
-        + [("all", duration(total), "")],
-        right=(1,),
-    )
-    say(f"report: {path}\nopen it in a browser; next: dinoscope embed YOUR-FOLDER -o my-images")
-
-
+app.command(epilog="Examples:  dinoscope demo -o fashion      dinoscope demo --dataset cifar10-test")(demo)
+app.command(
+    "open", epilog="Examples:  dinoscope open photos/      dinoscope open photos/ --model dinov2-small --limit 2000"
+)(open_)
 app.command(epilog="Example:  dinoscope embed photos/ -o photos.dino")(embed)
 app.command(
     "map",
@@ -149,7 +86,7 @@ def score(
     collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
 
     opened = open_collection(collection, model)
     scores = opened.scores(k)
@@ -159,6 +96,7 @@ def score(
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
+    suggest("explain", collection)
 
 
 app.command(epilog="Example:  dinoscope explain photos.dino -o properties.png")(explain)
@@ -179,10 +117,11 @@ def report(
     model: ModelOption = None,
 ) -> None:
     """Write the explorer, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
-    from dinoscope.cli.terminal import say
+    from dinoscope.cli.terminal import say, suggest
 
     check_output(output, ".html", ".htm")
     typer.echo(str(open_collection(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
+    suggest("explore", collection)
 
 
 app.command(epilog="Example:  dinoscope receipt photos.dino -o receipt.json")(receipt)
@@ -196,8 +135,10 @@ app.command(epilog="Examples:  dinoscope calibrate photos.dino      dinoscope ca
 )
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
-app.add_typer(models, name="models")
+app.add_typer(models, name="models", rich_help_panel="Models", short_help="List the models, and fetch their weights.")
 app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info photos.dino --verify")(info)
+arrange(app)
+arrange(models)
 
 
 def _usage(error: typer.BadParameter) -> str:
@@ -207,6 +148,12 @@ def _usage(error: typer.BadParameter) -> str:
     got = f", got {reasons()[0]['input']!r}" if callable(reasons) else ""
     command = error.ctx.command_path if error.ctx is not None else "dinoscope"
     return f"{text[:1].lower()}{text[1:]}{got}; see '{command} --help'"
+
+
+def _with_home(argument: str) -> str:
+    """Return an argument with the home folder for a "~", which a shell leaves in quotes and behind "--output="."""
+    option, path = re.fullmatch(r"(--[a-z-]+=|-[a-z](?=~))?(.*)", argument, re.DOTALL).groups("")  # type: ignore[union-attr]
+    return option + os.path.expanduser(path)
 
 
 def main() -> None:
@@ -219,7 +166,8 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a pipe's encoding lacks, as on Windows, ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        named = [_with_home(each) for each in sys.argv[1:]]
+        code = app(named, prog_name="dinoscope", standalone_mode=False)
         if code == INTERRUPTED:  # which newer versions of Typer return
             raise typer.Abort
         raise SystemExit(code)

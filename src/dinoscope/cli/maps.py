@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, TableOption, output_option, output_suffix
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    TableOption,
+    output_option,
+    output_suffix,
+    write_picture,
+)
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +60,7 @@ def map_(
 
     With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
     """
-    from dinoscope.cli.terminal import print_json
+    from dinoscope.cli.terminal import print_json, suggest
 
     if images and (compare is not None or dims == 3):
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
@@ -94,6 +102,7 @@ def map_(
         write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
     if not as_json:
         typer.echo(str(target))
+        suggest("explore", collection)
 
 
 def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
@@ -125,7 +134,7 @@ def tune(
 
     A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
     """
-    from dinoscope.cli.terminal import counting, print_json, print_table, say
+    from dinoscope.cli.terminal import counting, print_json, print_table, say, suggest, tell
 
     suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
@@ -137,13 +146,13 @@ def tune(
             n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed, on_progress=show
         )
     lines = [_line(each, found) for each in found.settings]
-    target = output or opened.path / "tune.png"
+    target, written = output or opened.path / "tune.png", True
     if suffix == ".csv":
         from dinoscope.storage.files import write_csv
 
         write_csv(target, tuple(lines[0]), [tuple(line.values()) for line in lines])
     elif output is not None or not as_json:
-        _draw_sheet(opened, found, target)
+        written = write_picture(target, _draw_sheet(opened, found), asked=output is not None)
     if as_json:
         print_json(
             {
@@ -162,11 +171,12 @@ def tune(
         f"{means} {len(found.positions):,} images; kept: of the {found.k} nearest neighbours; "
         f"seeds differ: Procrustes disparity; *: Pareto front of kept and {found.aim}"
     )
-    typer.echo(found.verdict)
+    tell(found.verdict)
     best = found.recommended
     if best is not found.default:
-        say(f"dinoscope map {collection} --n-neighbors {best.n_neighbors} --min-dist {best.min_dist:g}")
-    say(str(target))
+        suggest("map", collection, "--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
+    if written:
+        say(str(target))
 
 
 def _compare(opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool) -> None:
@@ -174,13 +184,12 @@ def _compare(opened: Collection, names: str, settings: MapSettings, output: Path
     from dinoscope.cli.terminal import print_json, print_table
     from dinoscope.plots.maps import figures_of, maps_figure
     from dinoscope.plots.palette import label_groups
-    from dinoscope.storage.files import write_bytes
 
     maps = opened.compare_maps([_method(name.strip()) for name in names.split(",")], **settings)
     figures = {each.method: {} if each.quality is None else figures_of(each.quality) for each in maps}
     methods = list(figures)
     axes = _AXES[: settings["dims"]]
-    target = output or opened.path / "maps.png"
+    target, written = output or opened.path / "maps.png", True
     if target.suffix == ".csv":
         from dinoscope.storage.files import write_csv
 
@@ -195,25 +204,26 @@ def _compare(opened: Collection, names: str, settings: MapSettings, output: Path
     elif output is not None or not as_json:
         members, groups = label_groups(opened.labels)
         title = f"{opened.name}: {len(opened):,} images through {opened.model['model']}"
-        write_bytes(target, maps_figure(maps, members, groups, title=title))
+        picture = maps_figure(maps, members, groups, title=title)
+        written = write_picture(target, picture, asked=output is not None)
     if as_json:
         print_json([{"method": each.method, "title": each.title, "figures": figures[each.method]} for each in maps])
         return
     if figures[methods[0]]:
         rows = [(name, *(_number(figures[method][name]) for method in methods)) for name in figures[methods[0]]]
         print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
-    typer.echo(str(target))
+    if written:
+        typer.echo(str(target))
 
 
-def _draw_sheet(opened: Collection, found: Tuning, target: Path) -> None:
+def _draw_sheet(opened: Collection, found: Tuning) -> bytes:
     from dinoscope.plots.maps import tuning_figure
     from dinoscope.plots.palette import label_groups
-    from dinoscope.storage.files import write_bytes
 
     members, groups = label_groups(opened.labels)
     drawn = f"{len(found.positions):,} of {len(opened):,}" if len(found.positions) < len(opened) else f"{len(opened):,}"
     title = f"{opened.name}: UMAP of {drawn} images through {opened.model['model']}"
-    write_bytes(target, tuning_figure(found, members[found.positions], groups, title=title))
+    return tuning_figure(found, members[found.positions], groups, title=title)
 
 
 def _line(setting: Setting, found: Tuning) -> dict[str, object]:

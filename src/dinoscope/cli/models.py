@@ -20,7 +20,7 @@ __all__ = ["RevisionOption", "app"]
 _WIDE, _WIDER = 100, 120  # columns from which there is room for speeds, and for descriptions
 app = typer.Typer(
     help="List the models, and bring their weights to this machine.",
-    epilog="Examples:  dinoscope models      dinoscope models --json",
+    epilog="Examples:\n\ndinoscope models\n\ndinoscope models --json",
 )
 Names = Annotated[
     list[str], typer.Argument(metavar="NAME", help="Names of models, or hub ids of repositories (OWNER/NAME).")

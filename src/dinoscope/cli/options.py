@@ -32,6 +32,7 @@ __all__ = [
     "parse_range",
     "say_missing",
     "spare_collections",
+    "write_picture",
 ]
 
 _Written: TypeAlias = Path | list[Path] | None
@@ -173,3 +174,29 @@ def output_suffix(output: Path | None, *more: str) -> str:
     """
     check_output(output, ".png", ".csv", *more)
     return ".png" if output is None else output.suffix
+
+
+def write_picture(path: Path, picture: bytes, *, asked: bool) -> bool:
+    """Write a picture that goes along with figures, and tell whether it was written.
+
+    Args:
+        path: The file.
+        picture: What it holds.
+        asked: Whether somebody named it. Else it lies in the collection, and that one may be read only is no reason to
+            lose the figures.
+
+    Raises:
+        WriteError: If it was asked for and cannot be written.
+    """
+    from dinoscope.cli.terminal import say
+    from dinoscope.errors import WriteError
+    from dinoscope.storage.files import write_bytes
+
+    try:
+        write_bytes(path, picture)
+    except WriteError as error:
+        if asked:
+            raise
+        say(f"no picture: {error}, with -o")
+        return False
+    return True

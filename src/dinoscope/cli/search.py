@@ -54,7 +54,7 @@ def search(
     first time that this is asked. With --why each answer is embedded fifty times, with one square after another hidden:
     where that costs most of the similarity, the reason for it is.
     """
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest
 
     check_output(output, ".png")
     _check(on is not None, inside, why, output is not None, bool(name or label or split))
@@ -83,6 +83,8 @@ def search(
         print_json([{**vars(match), **more} for match, more in zip(matches, told, strict=True)])
     elif matches:
         _print(matches, inside, reasons)
+        if not (why or inside or on):
+            suggest("search", collection, query, "--why")
 
 
 def _search(

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dinoscope.base.text import counted, duration
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from dinoscope.analysis.scores import Score
     from dinoscope.embedding.pipeline import EmbedSummary
     from dinoscope.storage.progress import Progress
 
-__all__ = ["counting", "embedding_progress", "print_json", "print_table", "say", "score_rows", "summarise"]
+__all__ = [
+    "counting",
+    "embedding_progress",
+    "print_json",
+    "print_table",
+    "say",
+    "score_rows",
+    "suggest",
+    "summarise",
+    "tell",
+]
 
 _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its own
 # A file's name may hold what a terminal takes for orders.
@@ -27,8 +42,30 @@ _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 def say(text: str) -> None:
-    """Print a line for people (stderr)."""
-    sys.stderr.write(text.translate(_CONTROLS) + "\n")
+    """Print for people (stderr); on a terminal long lines are broken between words."""
+    sys.stderr.write(_wrapped(text.translate(_CONTROLS), sys.stderr) + "\n")
+
+
+def tell(text: str) -> None:
+    """Print a result in words (stdout), broken as by ``say``."""
+    sys.stdout.write(_wrapped(text.translate(_CONTROLS), sys.stdout) + "\n")
+
+
+def suggest(*words: object) -> None:
+    """Say which command comes next, where somebody watches (stderr); its words are quoted where a shell needs it."""
+    if sys.stderr.isatty():
+        say(f"next: dinoscope {shlex.join(map(str, words))}")
+
+
+def _wrapped(text: str, stream: TextIO) -> str:
+    if not stream.isatty():
+        return text
+    width, lines = shutil.get_terminal_size().columns, []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        options = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": indent}
+        lines += textwrap.wrap(line, max(width, 20), **options) if len(line) > width else [line]  # type: ignore[arg-type]
+    return "\n".join(lines)
 
 
 def print_json(value: object) -> None:
@@ -47,20 +84,82 @@ def _without_nan(value: object) -> object:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table (stdout); the columns in ``right`` are aligned to the right."""
+    """Print a table (stdout); the columns in ``right`` are aligned to the right.
+
+    Where the terminal is too narrow for it, cells are broken between words. Where their longest words do not fit beside
+    each other, each row becomes a few lines of its own: nothing is cut off.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns))
-    for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index in right else "left", no_wrap=index in right)
-    for row in rows:
-        table.add_row(*(Text(cell.translate(_CONTROLS)) for cell in row))  # Text: a label in [brackets] is no markup
-    # Piped output is not a terminal of 80 columns: nothing is cut off there.
+    # Text: a label in [brackets] is no markup
+    cells = [[Text(cell.translate(_CONTROLS)) for cell in row] for row in rows]
+    # piped output is not a terminal of 80 columns: nothing is cut off there
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
+    pad = 1
+    widths = _column_widths(console.width, columns, cells, pad)
+    if widths is None:
+        pad = 0
+        widths = _column_widths(console.width, columns, cells, pad)
+    if widths is None:
+        _print_records(columns, cells, console.width)
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns), padding=(0, pad))
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index in right else "left", width=widths[index], overflow="fold")
+    for row in cells:
+        table.add_row(*row)
     console.print(table)
+
+
+def _column_widths(room: int, columns: Sequence[str], cells: Sequence[Sequence[Text]], pad: int) -> list[int] | None:
+    """Return how wide each column of a table is; None where not even the longest words fit beside each other.
+
+    Args:
+        room: How wide the table may be.
+        columns: Heads of the columns.
+        cells: Rows.
+        pad: Spaces on both sides of a cell, but for the table's edges.
+    """
+    from rich.cells import cell_len
+
+    def widest(texts: Iterable[str], separator: str | None) -> int:
+        return max((cell_len(piece) for text in texts for piece in text.split(separator)), default=0)
+
+    texts = [[name, *(row[at].plain for row in cells)] for at, name in enumerate(columns)]
+    room -= (2 * pad + 1) * (len(columns) - 1) + 2  # between columns, and at the edges
+    whole = [widest(column, "\n") for column in texts]
+    if sum(whole) <= room:
+        return whole
+    least = [widest(column, None) for column in texts]
+    whole = [max(low, widest(column[1:], "\n")) for low, column in zip(least, texts, strict=True)]  # heads are broken
+    spare = room - sum(least)
+    if spare < 0:
+        return None
+    for at in sorted(range(len(columns)), key=lambda at: whole[at] - least[at]):  # what needs little first
+        given = min(whole[at] - least[at], spare)
+        least[at], spare = least[at] + given, spare - given
+    return least
+
+
+def _print_records(columns: Sequence[str], cells: Sequence[Sequence[Text]], room: int) -> None:
+    wide = max(map(len, columns))
+    for row in cells:
+        for name, cell in zip(columns, row, strict=True):
+            if cell.plain:
+                head, rest = f" {name:<{wide}}  ", " " * (wide + 3)
+                text = textwrap.fill(
+                    " ".join(cell.plain.split()),
+                    max(room, wide + 24),
+                    initial_indent=head,
+                    subsequent_indent=rest,
+                    break_long_words=False,
+                    break_on_hyphens=False,
+                )
+                sys.stdout.write(text.rstrip() + "\n")
+        sys.stdout.write("\n")
 
 
 def score_rows(scores: Iterable[Score]) -> list[tuple[str, str, str]]:

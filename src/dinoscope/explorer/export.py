@@ -119,6 +119,8 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     sizes = collection.sizes[positions].astype(np.int32)
     source = {"kind": collection.kind, "name": name}
     keys = [collection.content_keys[at] for at in positions]
+    # of what has no file, the key stands for the content already
+    contents = [None if (held := collection.contents[at]) == collection.content_keys[at] else held for at in positions]
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
     if any(collection.captions[positions]):
         texts["caption"] = collection.captions
@@ -144,6 +146,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
             "thumbnail": pa.array(collection.thumbnails(positions), pa.binary()),
             "error": pa.array([None] * len(rows), pa.string()),
             "transient": np.zeros(len(rows), bool),
+            "content": pa.array(contents, pa.string()),
         },
         group=_GROUP,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -95,21 +96,53 @@ def part_of_tile(box: Sequence[int], size: Sequence[int], tile: int) -> tuple[fl
 
 
 class Originals:
-    """The images of a source, found by id and content key of a collection's images."""
+    """The images of a source, found for those of a collection by what they hold: files are copied, touched, renamed."""
 
     def __init__(self, source: ImageSource) -> None:
         self._source = source
-        self._index = {(item.id, item.key): index for index, item in enumerate(source.items)}
+        self._by_key = {(item.id, item.key): index for index, item in enumerate(source.items)}
+        self._by_id = {item.id: index for index, item in enumerate(source.items)}
+        self._by_content: dict[str, int] = {}  # of the files that were read for it
+        self._compared: set[int] = set()
+        self._comparing = threading.Lock()
 
-    def read(self, image_id: str, key: str, how: Decoding) -> bytes | None:
-        """Return a picture with nothing but its pixels, decoded as its collection's; None if there is no such image.
+    def count_lost(self, collection: OpenedCollection) -> int:
+        """Count the images that the source lacks. Files of names that the collection does not know are read for it."""
+        lost = [at for at, image_id in enumerate(collection.ids) if image_id not in self._by_id]
+        if lost:
+            known = set(collection.ids.tolist())
+            self._compare([index for image_id, index in self._by_id.items() if image_id not in known])
+        return sum(collection.contents[at] not in self._by_content for at in lost)
+
+    def read(self, collection: OpenedCollection, position: int) -> bytes | None:
+        """Return a picture with nothing but its pixels; None if the source does not hold the image that was embedded.
 
         Raises:
             ImageError: If it cannot be read any more.
         """
-        index = self._index.get((image_id, key))
-        if index is None:
-            return None
+        image_id, key = collection.ids[position], collection.content_keys[position]
+        content = collection.contents[position]
+        if content == key:  # no digest of its file was stored
+            index = self._by_key.get((image_id, key))
+            return None if index is None else self._draw(index, collection.decoding)
+        index = self._by_id.get(image_id)
+        if index is not None and self._source.content(index) == content:
+            return self._draw(index, collection.decoding)
+        if content not in self._by_content:  # files may have changed their names among each other
+            self._compare(list(self._by_id.values()))
+        index = self._by_content.get(content)
+        return None if index is None else self._draw(index, collection.decoding)
+
+    def _compare(self, indices: Sequence[int]) -> None:
+        with self._comparing:
+            for index in indices:
+                if index not in self._compared:
+                    self._compared.add(index)
+                    content = self._source.content(index)
+                    if content is not None:
+                        self._by_content.setdefault(content, index)
+
+    def _draw(self, index: int, how: Decoding) -> bytes:
         self._source.decoding = how
         picture = Image.fromarray(self._source.load_reduced(index, (1, _PICTURE)).pixels)
         picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
@@ -129,7 +162,7 @@ def large_picture(collection: OpenedCollection, position: int, originals: Origin
     """
     if originals is not None:
         with suppress(ImageError):  # it was there when it was embedded; the thumbnail still is
-            found = originals.read(collection.ids[position], collection.content_keys[position], collection.decoding)
+            found = originals.read(collection, position)
             if found is not None:
                 return found
     return collection.thumbnails([position])[0]

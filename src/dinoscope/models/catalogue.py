@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 from dinoscope.base.package import PACKAGE
+from dinoscope.base.paths import named_path
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
 
@@ -221,7 +222,7 @@ def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Mode
 def _named(name: str) -> Model:
     if (row := _row(name)) is not None:
         return row
-    path = os.path.abspath(os.path.expanduser(name))
+    path = os.path.abspath(named_path(name))
     if name and os.path.exists(path):
         from dinoscope.base.text import printable
 

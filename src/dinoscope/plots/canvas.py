@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dinoscope.errors import InputError
+from dinoscope.plots.fonts import drawable, dress
 from dinoscope.plots.palette import OTHER
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def fit(figure: Figure, text: Text, width: float) -> None:
     """Make a text smaller where it is wider than so many inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    dress(text)
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     for _ in range(3):  # letters are whole pixels wide: their width follows the size by steps
         wide = text.get_window_extent(renderer).width / figure.dpi
@@ -86,12 +88,8 @@ def fit(figure: Figure, text: Text, width: float) -> None:
 
 
 def printable(text: str, length: int = 200) -> str:
-    """Shorten a text, and put a box for what the font cannot draw (matplotlib would warn of each letter)."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    known = get_font(findfont(FontProperties())).get_charmap()
-    short = text if len(text) <= length else text[: length - 1].rstrip() + "…"
-    return "".join(letter if ord(letter) in known else "▯" for letter in short)
+    """Shorten a text, and put a box for what no font can draw (matplotlib would warn of each letter)."""
+    return drawable(text if len(text) <= length else text[: length - 1].rstrip() + "…")
 
 
 def draw_legend(
@@ -161,6 +159,7 @@ def write_names(
         )
     if not texts:
         return
+    dress(*texts)
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     boxes = np.asarray([text.get_window_extent(renderer).extents for text in texts])
     left, bottom, right, top = axes.bbox.extents
@@ -224,6 +223,7 @@ def render(figure: Figure, format: str) -> Picture:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+    dress(figure)
     out = io.BytesIO()
     if format == "svg":  # without a date and with fixed identifiers: the same figure gives the same bytes
         with _one_svg_at_a_time, matplotlib.rc_context({"svg.hashsalt": "dinoscope"}):  # that is global

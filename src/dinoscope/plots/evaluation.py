@@ -13,6 +13,7 @@ from dinoscope.analysis.labels.evaluation import wilson_interval
 from dinoscope.errors import InputError
 from dinoscope.plots.canvas import ACCENT, PAPER, Picture, new_figure, printable, render
 from dinoscope.plots.canvas import INK as INKS
+from dinoscope.plots.fonts import dress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -191,6 +192,7 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _png(figure: Figure) -> Picture:
+    dress(figure)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=200, metadata={"Software": None})  # the same figure gives the same bytes
     return Picture(out.getvalue())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dinoscope.errors import InputError
 from dinoscope.plots.canvas import Picture, encode
+from dinoscope.plots.fonts import drawable, font_files
 
 __all__ = ["Block", "Frame", "Tile", "draw_sheet", "light_up"]
 
@@ -133,14 +135,20 @@ def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, picture
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: int, size: int, ink: str) -> None:
     """Write one line, its middle left out where it does not fit: the end of a path says most."""
-    font = _font(size)
-    line = " ".join(text.split())
-    if draw.textlength(line, font) > room:
+    line = drawable(" ".join(text.split()))
+    if _length(draw, line, size) > room:
         kept = len(line)
-        while kept > 1 and draw.textlength(_shortened(line, kept), font) > room:
+        while kept > 1 and _length(draw, _shortened(line, kept), size) > room:
             kept -= 1
         line = _shortened(line, kept)
-    draw.text(at, line, ink, font)
+    left, base = at[0], at[1] + _font(size).getmetrics()[0]
+    for piece, file in font_files(line):
+        draw.text((left, base), piece, ink, _font(size, file), anchor="ls")
+        left += math.ceil(draw.textlength(piece, _font(size, file)))
+
+
+def _length(draw: ImageDraw.ImageDraw, line: str, size: int) -> float:
+    return sum(draw.textlength(piece, _font(size, file)) for piece, file in font_files(line))
 
 
 def _shortened(line: str, kept: int) -> str:
@@ -149,7 +157,7 @@ def _shortened(line: str, kept: int) -> str:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int, file: str = "") -> ImageFont.FreeTypeFont:
     from matplotlib.font_manager import FontProperties, findfont
 
-    return ImageFont.truetype(findfont(FontProperties()), size)
+    return ImageFont.truetype(file or str(findfont(FontProperties())), size)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dinoscope.base.package import PACKAGE
+from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError
 from dinoscope.report import embedded as report_explorer
 from dinoscope.report import html
@@ -58,8 +59,9 @@ def write_report(
     Raises:
         InputError: If ``path`` is a folder, ``k`` cannot be had, or the file would be larger than ``max_mb``.
     """
-    if Path(path).is_dir():
-        raise InputError(f"{path} is a folder: name a file, such as {Path(path) / 'report.html'}")
+    path = named_path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a file, such as {path / 'report.html'}")
     if not max_mb > 0:
         raise InputError(f"max_mb must be positive, got {max_mb:g}")
     facts = gather(collection, k)
@@ -81,10 +83,10 @@ def write_report(
     if len(page) > most:
         least = math.ceil(len(page) / report_explorer.MEGABYTE)
         raise InputError(f"the report needs {least} MB, and --max-mb allows {max_mb:g}: give --max-mb {least}")
-    write_bytes(Path(path), page)
+    write_bytes(path, page)
     if on_note is not None and note:
         on_note(note)
-    return Path(path)
+    return path
 
 
 def _encode(page: str) -> bytes:

@@ -13,7 +13,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
@@ -23,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from dinoscope._version import __version__
+from dinoscope.base.paths import named_path
 from dinoscope.errors import DinoscopeError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import export as explorer_export
@@ -102,7 +102,7 @@ def create_app(
         CollectionError: If there is no such collection, or it has no vectors of that model.
     """
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
-    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights, read_only=read_only), originals)
+    explorer = _Explorer(Workspace(named_path(collection).absolute(), model, weights, read_only=read_only), originals)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

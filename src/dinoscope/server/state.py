@@ -144,7 +144,7 @@ class Workspace:
             return states[data.state]
 
     def _signature(self, model: str) -> _Signature:
-        """Return what differs when the images, the vectors or the results on disk do; it costs a listing."""
+        """Return what differs when the images, the vectors or the results do; it costs a listing."""
         images = (self.path / "images.parquet").stat()
         parts = [
             (part.name, part.stat().st_mtime_ns, part.stat().st_size)
@@ -154,6 +154,8 @@ class Workspace:
         for name in _RESULTS:
             folder = self.path / "results" / name
             results.append(folder.stat().st_mtime_ns if folder.exists() else 0)
+        known = self._newest.get(model)
+        results.append(known[1].collection.results.unstored if known else 0)
         return (images.st_mtime_ns, images.st_size), parts, results
 
 

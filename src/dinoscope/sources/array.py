@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.decode import ReducedImage
@@ -82,7 +83,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
         SourceError: The file cannot be read as such.
         InputError: Its arrays are not images, or the labels do not fit; see `ArraySource`.
     """
-    path = Path(path)
+    path = named_path(path)
     images: NDArray[np.generic]
     try:
         if path.suffix == ".npy":

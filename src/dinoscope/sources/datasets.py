@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.package import PACKAGE
+from dinoscope.base.paths import named_path
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import SourceError
 from dinoscope.sources.base import ImageSource
@@ -170,7 +171,7 @@ def load_dataset(
         raise SourceError(
             f"unknown data set {name!r}; expected one of {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}"
         )
-    if data_dir is not None and not os.path.isdir(data_dir):
+    if data_dir is not None and not named_path(data_dir).is_dir():
         raise SourceError(f"data_dir must be a folder, got {os.fspath(data_dir)!r}")
     dataset = DATASETS[name]
     read = _read_cifar if dataset.batches else _read_idx
@@ -186,7 +187,7 @@ def load_dataset(
 
 def _places(dataset: Dataset, data_dir: str | os.PathLike[str] | None) -> list[Path]:
     """Folders that may hold the files, nearest to the user's wish first."""
-    named = [Path(each) for each in (data_dir, os.environ.get("DINOSCOPE_DATA")) if each]
+    named = [named_path(each) for each in (data_dir, os.environ.get("DINOSCOPE_DATA")) if each]
     return [place for root in (*named, cache_folder(), _SYSTEM, _SHIPPED) for place in (root, root / dataset.folder)]
 
 

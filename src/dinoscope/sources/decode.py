@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import named_path
 from dinoscope.errors import ImageError, InputError, UnreadableError
 from dinoscope.sources.pixels.formats import check_scans, held_whole, identify, mend_end
 from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images, is_deep, sample_values, to_uint8
@@ -189,6 +190,7 @@ def _of_file(quality: Quality | None, size: int, modified: int | None = None) ->
 
 
 def _open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+    path = named_path(path)
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         raise ImageError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from dinoscope.base.paths import named_path
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.names import ending_of, sort_naturally
@@ -96,7 +97,7 @@ class LocalStorage:
     """A folder of this machine."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self._root = os.path.abspath(root)
+        self._root = os.path.abspath(named_path(root))
         self.name = printable(os.path.basename(self._root)) or self._root
         self.place = printable(self._root)
 

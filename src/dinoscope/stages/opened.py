@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.paths import named_path
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, InputError
@@ -72,7 +73,7 @@ class OpenedCollection:
         Raises:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
         """
-        self.path = Path(path)
+        self.path = named_path(path)
         if not (self.path / "collection.json").exists():
             raise no_collection(self.path)
         manifest = read_manifest(self.path)

@@ -48,7 +48,8 @@ class Results:
         state: A digest of the images and their vectors.
         label_state: A digest of all labels and splits, for the settings of stages that read them.
         stages: How the result that was given last came to be, of each stage.
-        read_only: Whether nothing is stored: results are held in memory alone.
+        read_only: Whether nothing is to be stored.
+        unstored: How many results are in memory alone, because of that, or because the folder cannot be written.
     """
 
     def __init__(self, folder: Path, state: str, label_state: str, *, read_only: bool = False) -> None:
@@ -56,6 +57,7 @@ class Results:
         self.read_only = read_only
         self.stages: dict[str, Stage] = {}
         self._held: OrderedDict[Path, Computed] = OrderedDict()  # the one used last comes last
+        self._unstored: dict[Path, tuple[int, Computed]] = {}  # with the time; these stay
         self._computed: set[Path] = set()  # by this object
         self._seconds = 0.0
         self._changing = threading.Lock()
@@ -66,6 +68,10 @@ class Results:
     def seconds_computing(self) -> float:
         """Seconds that this object spent in computing results; those it found stored cost none."""
         return self._seconds
+
+    @property
+    def unstored(self) -> int:  # noqa: D102
+        return len(self._unstored)
 
     def run(self, name: str, settings: JsonObject, compute: Callable[[], Computed]) -> Computed:
         """Return a result, or compute and store it.
@@ -98,8 +104,16 @@ class Results:
         return unpack(kind, self.run(name, settings, lambda: pack(compute())))
 
     def stored(self, name: str) -> list[JsonObject]:
-        """Return the settings of the results that a stage has stored, of the collection as it is, the newest first."""
-        found = []
+        """Return the settings of the results that a stage has given, of the collection as it is, the newest first.
+
+        Of those that are stored, and of those that this object computed and could not store.
+        """
+        with self._changing:
+            found = [
+                (since, meta["settings"])
+                for path, (since, (_, meta)) in self._unstored.items()
+                if path.parent.name == name
+            ]
         for path in (self._folder / "results" / name).glob("*.parquet"):
             try:
                 modified, settings = path.stat().st_mtime_ns, settings_of(path)
@@ -119,6 +133,8 @@ class Results:
 
     def _find(self, path: Path) -> Computed | None:
         with self._changing:
+            if path in self._unstored:
+                return self._unstored[path][1]
             if path in self._held:
                 self._held.move_to_end(path)
                 return self._held[path]
@@ -138,19 +154,34 @@ class Results:
             own = max(0.0, took - self._nested.seconds)  # the time of stages that this one asked for is theirs
             self._nested.seconds = before + took
         meta = {**meta, "seconds": round(own, 3), "settings": settings}
-        if not self.read_only:
-            _store(path, columns, meta, self._folder)
+        is_stored = self._store(path, columns, meta)
         with self._changing:
             self._seconds += meta["seconds"]
             self._computed.add(path)
-        self._hold(path, (columns, meta))
+        self._hold(path, (columns, meta), is_stored)
         return columns, meta
 
-    def _hold(self, path: Path, found: Computed) -> None:
+    def _store(self, path: Path, columns: Columns, meta: JsonObject) -> bool:
+        """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
+        if self.read_only:
+            return False
+        remove_leftovers(path.parent)
+        try:
+            write_table(path, columns, meta, within=self._folder)
+        except WriteError as error:
+            if not self._unstored:  # said once
+                remark(f"{error}. Results are used all the same, and computed again next time")
+            return False
+        return True
+
+    def _hold(self, path: Path, found: Computed, is_stored: bool = True) -> None:
         for column in found[0].values():
             if isinstance(column, np.ndarray):
                 column.flags.writeable = False
         with self._changing:
+            if not is_stored:
+                self._unstored[path] = time.time_ns(), found
+                return
             self._held[path] = found
             while sum(map(_size, self._held.values())) > _HELD_BYTES:
                 self._held.popitem(last=False)
@@ -176,12 +207,3 @@ def _read(path: Path) -> Computed | None:
     except DamagedError as error:
         remark(f"{path} was damaged ({error.reason}) and is computed again")
         return None
-
-
-def _store(path: Path, columns: Columns, meta: JsonObject, collection: Path) -> None:
-    """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
-    remove_leftovers(path.parent)
-    try:
-        write_table(path, columns, meta, within=collection)
-    except WriteError as error:
-        remark(f"{error}; the result is used, and computed again next time")

@@ -44,6 +44,8 @@ __all__ = [
 _LEFTOVER = ".part-"
 _WRITER = re.compile(r"\.part-(?P<pid>[0-9]{1,10})-[0-9a-f]+@(?P<host>.+)$")
 _DAY = 86400.0
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes; web/src/lib/export.ts writes the same
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")  # such as -0.5: written as it is
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True, within: Path | None = None) -> None:
@@ -250,10 +252,6 @@ def _advice(number: int | None) -> str:
 
 
 def _harmless(cell: object) -> object:
-    if not isinstance(cell, str) or cell[:1] not in ("=", "+", "-", "@", "\t", "\r"):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
+    if isinstance(cell, str) and cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell):
         return f"'{cell}"
-    return cell  # a number that was written out
+    return cell

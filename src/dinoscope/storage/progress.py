@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dinoscope.base.paths import named_path
 from dinoscope.errors import CollectionError
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import is_held
@@ -104,7 +105,7 @@ def read_progress(path: str | os.PathLike[str]) -> RunningEmbedding | None:
 
     What a killed run left behind does not count: its lock is free.
     """
-    folder = Path(path)
+    folder = named_path(path)
     try:
         running = RunningEmbedding(**read_json(folder / PROGRESS_FILE))
     except (OSError, CollectionError, TypeError):

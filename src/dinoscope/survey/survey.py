@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dinoscope.base.checks import check_count
 from dinoscope.base.digests import digest_json
 from dinoscope.base.parallel import Run, run_here
+from dinoscope.base.paths import named_path
 from dinoscope.errors import CollectionError
 from dinoscope.storage.files import make_folder, remove_leftovers
 from dinoscope.storage.locks import locked
@@ -155,7 +156,8 @@ def survey(
     seed = check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     n_neighbors = check_count(n_neighbors, "n_neighbors", at_least=2)
     k = None if k is None else check_count(k, "k")
-    vectors = open_vectors(Path(path), model)
+    path = named_path(path)
+    vectors = open_vectors(path, model)
     settings: SurveySettings = {
         "sample": min(sample, len(vectors)),
         "k": k,
@@ -163,7 +165,7 @@ def survey(
         "min_dist": min_dist,
         "seed": seed,
     }
-    folder = Path(path) / "results" / "survey" / digest_json("survey", _VERSION, vectors.state, settings)
+    folder = path / "results" / "survey" / digest_json("survey", _VERSION, vectors.state, settings)
     tell = on_progress or (lambda step, done, total: None)
     make_folder(folder, Path(path))
     with locked(folder, wait=_WAIT):

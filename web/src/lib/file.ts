@@ -1,9 +1,10 @@
 import { problemTexts } from "../texts";
+import { csvText, fourDigits, listText } from "./export";
 import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, type CollectionInfo, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type PairQuestion, type Reasons, type Row,
+  isPerMap, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -103,8 +104,7 @@ export class FileSource implements Source {
 
   image(model: ModelView, row: Row): Promise<ImageInfo> {
     return answer(() => {
-      const position = this.#positions(model).get(row);
-      if (position === undefined) throw new SourceError(problemTexts.noRowHere(row));
+      const position = this.#position(model, row);
       const { ids, sizes, captions, labels } = this.#images(model);
       const [width, height] = sizes[position] ?? [0, 0];
       const verdicts = this.#kept(`model/${model.key}/verdicts`, (id) => this.#optional<(Verdict | null)[]>(id));
@@ -127,24 +127,13 @@ export class FileSource implements Source {
     return answer(() => this.#optional<Findings>(`model/${model.key}/findings`) ?? NO_FINDINGS);
   }
 
-  dismiss(): Promise<void> {
-    return Promise.reject(unwritable());
-  }
+  readonly dismiss = unwritable;
+  readonly pair = unwritable;
+  readonly answerPair = unwritable;
+  readonly forgetPairs = unwritable;
 
   reasons(): Promise<Reasons> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
-  }
-
-  pair(): Promise<PairQuestion> {
-    return Promise.reject(unwritable());
-  }
-
-  answerPair(): Promise<PairQuestion> {
-    return Promise.reject(unwritable());
-  }
-
-  forgetPairs(): Promise<PairQuestion> {
-    return Promise.reject(unwritable());
   }
 
   numbers(model: ModelView, map: string): Promise<Numbers> {
@@ -176,12 +165,32 @@ export class FileSource implements Source {
     });
   }
 
-  export(): Promise<Blob> {
-    return Promise.reject(unwritable());
+  export(model: ModelView, rows: Row[], format: ExportFormat): Promise<Blob> {
+    if (format === "collection") return unwritable();
+    return answer(() => {
+      const positions = rows.map((row) => this.#position(model, row));
+      const images = this.#images(model);
+      const ids = positions.map((position) => images.ids[position] ?? "");
+      const sets = positions.map((position) => images.labels?.[position]?.join(" | "));
+      if (format === "files") return new Blob([listText(ids)], { type: "text/plain" });
+      const found = model.columns.map(({ name }) => name).filter((name) => ["cluster", "predicted", "probability"].includes(name));
+      const [labels, ...cells] = ["label", "split", ...found].map((name) => this.#cells(model, name, positions));
+      const lines = rows.map((row, i) => [row, ids[i] ?? "", sets[i] || (labels?.[i] ?? null), ...cells.map((column) => column[i] ?? null)]);
+      return new Blob([csvText(["row", "id", "label", "split", ...found], lines)], { type: "text/csv" });
+    });
   }
 
   progress(): Promise<Running | null> {
     return Promise.resolve(null);
+  }
+
+  /** The cells of a column that is a category or a number. */
+  #cells(model: ModelView, column: string, positions: number[]): (string | null)[] {
+    if (model.columns.find(({ name }) => name === column)?.kind !== "number") {
+      return positions.map((position) => this.#value(model, column, position));
+    }
+    const values = new Float32Array(this.#needed(model, `columns/${column}`));
+    return positions.map((position) => fourDigits(values[position] ?? Number.NaN));
   }
 
   #neighbors(model: ModelView, position: number): Match[] {
@@ -222,6 +231,12 @@ export class FileSource implements Source {
 
   #rows(model: ModelView): Uint32Array {
     return this.#kept(`model/${model.key}/rows`, () => new Uint32Array(this.#needed(model, "rows")));
+  }
+
+  #position(model: ModelView, row: Row): number {
+    const position = this.#positions(model).get(row);
+    if (position === undefined) throw new SourceError(problemTexts.noRowHere(row));
+    return position;
   }
 
   #positions(model: ModelView): Map<Row, number> {
@@ -288,6 +303,6 @@ function incomplete(id: string): SourceError {
   return new SourceError(problemTexts.incomplete(id));
 }
 
-function unwritable(): SourceError {
-  return new SourceError(problemTexts.readOnly);
+function unwritable(): Promise<never> {
+  return Promise.reject(new SourceError(problemTexts.readOnly));
 }
