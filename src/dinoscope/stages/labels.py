@@ -124,7 +124,12 @@ def predict_labels(
             own[at[labelled]] = judgement.probabilities[labelled, codes[at[labelled]]]
         return Predictions(np.asarray([str(name) for name in judge.names])[winners], sure, own, known, unknown)
 
-    settings = {"k": k, "set_level": coverage, "refuse": abstain, "labels": collection.results.label_state}
+    settings = {
+        "k": k,
+        "set_level": float(coverage),
+        "refuse": float(abstain),
+        "labels": collection.results.label_state,
+    }
     return collection.results.keep("predictions", settings, Predictions, compute)
 
 
@@ -153,7 +158,7 @@ def evaluate_labels(
             f"{test:,}): evaluate with --split leave-one-out"
         )
     method = "test" if both and split != "leave-one-out" else "leave-one-out"
-    stored = {"k": k, "set_level": coverage, "refuse": abstain}
+    stored = {"k": k, "set_level": float(coverage), "refuse": float(abstain)}
     settings = {"split": method, **stored, "labels": collection.results.label_state}
     return collection.results.keep(
         "evaluation", settings, Evaluation, lambda: _evaluate(collection, method, k, coverage, abstain)

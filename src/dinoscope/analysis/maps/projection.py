@@ -13,7 +13,7 @@ from typing import Literal, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_vectors
 from dinoscope.base.machine import cores
 from dinoscope.base.parallel import row_blocks
@@ -211,8 +211,8 @@ def _check(vectors: ArrayLike, graph: NeighborGraph | None, n_components: int, s
     array = check_vectors(vectors, at_least=2)
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     check_count(n_components, "n_components", at_most=array.shape[1], why="the width of the vectors")
-    if graph is not None and len(graph) != len(array):
-        raise InputError(f"graph must have one row a vector, expected {len(array)}, got {len(graph)}; compute it anew")
+    if graph is not None:
+        check_graph(graph, len(array))
     return l2_normalize(array)
 
 
