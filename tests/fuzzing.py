@@ -79,10 +79,10 @@ def main(count: int, seed: int) -> None:
         except ImageError:
             outcome["refused"] += 1
         faulthandler.cancel_dump_traceback_later()
-    print(json.dumps({**outcome, "megabytes": _peak()}))  # noqa: T201
+    print(json.dumps({**outcome, "megabytes": peak()}))  # noqa: T201
 
 
-def _peak() -> int:
+def peak() -> int:
     """Return the most memory that this process held; getrusage would count its parent's, too."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) >> 10

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
 
-__all__ = ["Columns", "JsonObject", "Machine", "Manifest", "ModelDescription", "Provenance", "SourceDescription"]
+from dinoscope.base.typed import Within
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Columns",
+    "Dismissed",
+    "JsonObject",
+    "Machine",
+    "Manifest",
+    "ModelDescription",
+    "Provenance",
+    "SourceDescription",
+]
 
 JsonObject: TypeAlias = Mapping[str, object]  # of JSON values that are written or compared, never looked into
 Columns: TypeAlias = dict[str, Any]  # as a table's file has them: an array of numbers, a list of texts or bytes
@@ -21,7 +34,7 @@ class SourceDescription(TypedDict):
 class Manifest(TypedDict):
     """What ``collection.json`` says; ``vectors`` is the key of those that are shown."""
 
-    format: int
+    format: Annotated[int, Within(1, 2**31)]
     source: SourceDescription
     vectors: NotRequired[str]
 
@@ -30,8 +43,8 @@ class ModelDescription(TypedDict):
     """What ``Encoder.describe`` says and ``model.json`` holds; a baseline, or an older version, said less."""
 
     model: str
-    dim: int
-    resolution: int
+    dim: Annotated[int, Within(1, 1 << 16)]
+    resolution: Annotated[int, Within(1, 1 << 14)]
     weights_sha256: str
     licence: str
     pooling: NotRequired[str]
@@ -40,6 +53,25 @@ class ModelDescription(TypedDict):
     preprocessing: NotRequired[str]
     precision: NotRequired[str]
     local: NotRequired[bool]
+
+
+class Dismissed(TypedDict):
+    """What ``dismissed.json`` holds: keys of findings that a person called no problem."""
+
+    keys: list[str]
+
+
+class Answer(TypedDict):
+    """Whether two images, by what they hold, show the same picture; null if a person could not tell."""
+
+    images: tuple[str, str]
+    same: bool | None
+
+
+class Answers(TypedDict):
+    """What ``answers.json`` holds."""
+
+    answers: list[Answer]
 
 
 class Machine(TypedDict):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
-from dinoscope.base.types import Columns
+from dinoscope.base.types import Columns, ModelDescription
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.embedding.rows import check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
@@ -183,7 +183,7 @@ def embed_source(
         rows, removed, changed = synchronise(path, source)
         folder = path / "vectors" / encoder.key
         _describe_model(folder, encoder)
-        known = _read_known(path, folder, rows)
+        known = _read_known(path, folder, rows, encoder.dim)
         pending = known.pending(_order(source, known.rows))
         embedded = 0
         if len(pending):
@@ -235,13 +235,13 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
     file = folder / "model.json"
     try:
-        read_json(file)
+        if read_json(file, ModelDescription)["dim"] == encoder.dim:
+            return
+        remark(f"{file} was damaged (it names another length of the vectors) and is written anew")
     except FileNotFoundError:
         pass
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
-    else:
-        return
     write_json(file, encoder.describe(), checked=True)
 
 
@@ -251,13 +251,19 @@ def _next_part(folder: Path) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
-def _whole_parts(folder: Path, columns: list[str]) -> Iterator[Columns]:
-    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted."""
+def _whole_parts(folder: Path, columns: list[str], dim: int | None = None) -> Iterator[Columns]:
+    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted.
+
+    So are parts with vectors of another length than ``dim``.
+    """
 
     def read(part: Path) -> Columns | DamagedError:
         try:
             check_table(part)
-            return read_table(part, columns)[0]
+            found = read_table(part, columns)[0]
+            if dim is not None and found["vector"].shape[1] != dim:
+                raise DamagedError(part, f"its vectors have length {found['vector'].shape[1]}, the model's {dim}")
+            return found
         except DamagedError as error:
             return error
 
@@ -271,14 +277,14 @@ def _whole_parts(folder: Path, columns: list[str]) -> Iterator[Columns]:
                 yield found
 
 
-def _read_known(path: Path, folder: Path, rows: NDArray[np.int64]) -> _Known:
+def _read_known(path: Path, folder: Path, rows: NDArray[np.int64], dim: int) -> _Known:
     """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
     known = _Known(rows)
-    for columns in _whole_parts(path / "details", ["row", "error", "transient"]):
+    for columns in _whole_parts(path / "details", ["row", "width", "height", "error", "transient"]):
         for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
             if row < len(known.seen):
                 known.note(row, error, bool(transient))
-    for columns in _whole_parts(folder, ["row"]):
+    for columns in _whole_parts(folder, ["row", "vector"], dim):
         known.embedded[columns["row"][columns["row"] < len(known.embedded)]] = True
     return known
 

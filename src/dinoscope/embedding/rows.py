@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
+from dinoscope.base.typed import mismatch
 from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
-from dinoscope.storage.locks import LOCK_FILES
-from dinoscope.storage.manifest import FORMAT, _backup, _is_foreign, read_manifest
-from dinoscope.storage.progress import PROGRESS_FILE
+from dinoscope.storage.manifest import FORMAT, JSON_FILES, _backup, _is_foreign, read_manifest
 from dinoscope.storage.tables import check_table, read_table, write_table
 
 __all__ = ["check_folder", "synchronise"]
@@ -80,8 +79,9 @@ def _held_source(path: Path) -> SourceDescription | None:
         pass
     for file in (path / "images.parquet", _backup(path)):
         try:
-            known: SourceDescription | None = read_table(file, ["row"])[1].get("source")
-            return known
+            known = read_table(file, ["row"])[1].get("source")
+            if mismatch(known, SourceDescription) is None:
+                return cast(SourceDescription, known)
         except (FileNotFoundError, NotADirectoryError, DamagedError):
             continue
     return None
@@ -101,12 +101,15 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
 
 
 def _set_aside_notes(path: Path) -> None:
-    """Rename what people decided, such as dismissed.json, where it is damaged: nobody can make it anew."""
-    for file in path.glob("*.json"):
-        if file.name in ("collection.json", PROGRESS_FILE, *LOCK_FILES):
-            continue
+    """Rename what people decided, dismissed.json and answers.json, where it is damaged: nobody can make it anew.
+
+    Other files in the folder are a person's own, such as a plan that was edited.
+    """
+    for file in (path / "dismissed.json", path / "answers.json"):
         try:
-            read_json(file)
+            read_json(file, JSON_FILES[file.name])
+        except FileNotFoundError:
+            continue
         except DamagedError as error:
             aside = file.with_name(f"{file.name}.damaged")
             file.replace(aside)

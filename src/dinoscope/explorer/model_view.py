@@ -41,9 +41,8 @@ from dinoscope.stages.labels import predict_labels
 from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import measured_properties
-from dinoscope.storage.files import read_json
-from dinoscope.storage.manifest import list_models, read_model
-from dinoscope.storage.tables import list_parts, read_table
+from dinoscope.storage.manifest import list_models, read_manifest, read_model
+from dinoscope.storage.tables import active_rows, list_parts, read_table
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -361,7 +360,7 @@ class ModelData:
 
 def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
-    source = read_json(path / "collection.json")["source"]
+    source = read_manifest(path)["source"]
     return CollectionInfo(
         name=source["name"],
         kind=source["kind"],
@@ -384,7 +383,7 @@ def model_infos(path: Path) -> list[ModelInfo]:
     for key in list_models(path):
         rows = [read_table(part, ["row"])[0]["row"] for part in list_parts(path / "vectors" / key)]
         held = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        images = int((~removed[held[held < len(removed)]]).sum())
+        images = len(active_rows(held, removed)[0])
         if images:
             told = read_model(path, key)
             models.append(

@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
-from dinoscope.errors import CollectionError, InputError
+from dinoscope.errors import CollectionError, DamagedError, InputError
 from dinoscope.stages.results import Results
 from dinoscope.storage.details import count_missing, stored_contents
 from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
 from dinoscope.storage.result_files import label_state_of, state_of
-from dinoscope.storage.tables import list_parts, read_parts, read_rows, read_table
+from dinoscope.storage.tables import active_rows, list_parts, read_parts, read_rows, read_table
 from dinoscope.storage.thumbnails import trusted_thumbnail
 
 __all__ = ["OpenedCollection"]
@@ -201,22 +201,25 @@ class OpenedCollection:
         images, _ = read_table(self.path / "images.parquet")
         if not parts:
             raise no_vectors(self.path)
+        dims = {part["vector"].shape[1] for part in parts} | {self.model["dim"]}
+        if len(dims) > 1:
+            file = self.path / "vectors" / self.key / "model.json"
+            raise DamagedError(file, f"vectors of length {' and '.join(map(str, sorted(dims)))} are under one key")
         rows = np.concatenate([part["row"] for part in parts])
         vectors = np.concatenate([part["vector"] for part in parts])
-        order = np.argsort(rows, kind="stable")
         self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
-        keep = order[~self._removed[rows[order]]]
-        if not len(keep):  # all are removed
+        self.rows, places = active_rows(rows, self._removed)
+        if not len(self.rows):  # all are removed
             raise no_vectors(self.path)
-        self.rows: NDArray[np.int64] = rows[keep]
-        self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
+        self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[places])
         self.ids = _texts(images["id"], self.rows)
         self.labels = _texts(images["label"], self.rows)
         self.splits = _texts(images["split"], self.rows)
         self._images = images
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)
-        self.results = Results(self.path, state, label_state_of(self.labels.tolist(), self.splits.tolist()))
+        labels = label_state_of(self.labels.tolist(), self.splits.tolist())
+        self.results = Results(self.path, state, labels, len(self.rows))
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypedDict
 
-from dinoscope.base.types import Manifest, ModelDescription
+from dinoscope.base.types import Answers, Dismissed, Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
 
 __all__ = [
     "FORMAT",
+    "JSON_FILES",
     "choose_model",
     "list_models",
     "no_collection",
@@ -27,6 +29,20 @@ __all__ = [
 FORMAT = 1
 
 
+JSON_FILES: dict[str, type] = {
+    "collection.json": Manifest,
+    "model.json": ModelDescription,
+    "dismissed.json": Dismissed,
+    "answers.json": Answers,
+}
+
+
+class _Format(TypedDict):
+    """What is the same in every format."""
+
+    format: int
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read collection.json.
 
@@ -34,16 +50,13 @@ def read_manifest(path: Path) -> Manifest:
         CollectionError: If it is damaged, or of a format that this version of dinoscope does not know.
     """
     file = path / "collection.json"
-    held = read_json(file)
-    form = held.get("format") if isinstance(held, dict) else None
-    if not isinstance(form, int) or not isinstance(held.get("source"), dict):
-        raise DamagedError(file, "it does not say what the collection is")
-    if form > FORMAT:
+    held = read_json(file, _Format)
+    if held["format"] > FORMAT:
         raise CollectionError(
-            f"{path} has format {form}, this version of dinoscope reads {FORMAT}: install the newer version that wrote "
-            "it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
+            f"{path} has format {held['format']}, this version of dinoscope reads {FORMAT}: install the newer version "
+            "that wrote it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
         )
-    manifest: Manifest = held
+    manifest: Manifest = read_json(file, Manifest)
     return manifest
 
 
@@ -58,7 +71,7 @@ def read_model(path: Path, key: str) -> ModelDescription:
     Raises:
         DamagedError: If the file is damaged.
     """
-    model: ModelDescription = read_json(path / "vectors" / key / "model.json")
+    model: ModelDescription = read_json(path / "vectors" / key / "model.json", ModelDescription)
     return model
 
 
@@ -78,7 +91,7 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
         names, damage = {}, None
         for key in keys:
             try:
-                names[key] = str(read_model(path, key)["model"])
+                names[key] = read_model(path, key)["model"]
             except DamagedError as error:  # of another model, if this one is found
                 damage = error
         keys = [key for key in keys if model in (names.get(key), key)]

@@ -13,7 +13,7 @@ from dinoscope.base.digests import digest_json
 from dinoscope.base.types import JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage.manifest import list_models
-from dinoscope.storage.tables import read_parts, read_table
+from dinoscope.storage.tables import active_rows, read_parts, read_table
 
 __all__ = ["belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
 
@@ -104,8 +104,7 @@ def stale_results(folder: Path) -> list[Path]:
     removed = np.asarray(images["removed"], bool)
     states = []
     for key, parts in rows.items():
-        held = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
-        held = held[~removed[held]]
+        held, _ = active_rows(np.concatenate(parts) if parts else np.empty(0, np.int64), removed)
         labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
         states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
     stale = []

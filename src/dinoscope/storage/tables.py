@@ -17,12 +17,13 @@ from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
-from dinoscope.storage.files import _replacing
+from dinoscope.storage.files import _replacing, parse_json
+from dinoscope.storage.schema import check_types, check_values, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_table", "list_parts", "read_parts", "read_rows", "read_table", "write_table"]
+__all__ = ["active_rows", "check_table", "list_parts", "read_parts", "read_rows", "read_table", "write_table"]
 
 _META = b"dinoscope"
 
@@ -71,21 +72,29 @@ def read_table(
         The columns (arrays for numbers, lists for texts and bytes) and the metadata.
 
     Raises:
-        DamagedError: If what is read is not what was written.
+        DamagedError: If what is read is not what was written, or not what a table at this place holds.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    schema = schema_of(path)
     with _checking(path) as content:
         data = memoryview(content)
         sums = checksums.footer_checks(data)
         with pq.ParquetFile(pa.BufferReader(content)) as file:
+            if schema is not None:
+                columns = check_types(file.schema_arrow, file.metadata.num_rows, schema, columns)
             if sums is not None:
                 checksums.chunk_checks(data, file.metadata, sums, columns, groups)
             chosen = range(file.num_row_groups) if groups is None else groups
             table = file.read_row_groups(list(chosen), columns=columns, use_threads=False)
-        meta = json.loads((table.schema.metadata or {}).get(_META, b"{}"))
-        return {name: _values(table.column(name)) for name in table.column_names}, meta
+        meta = parse_json((table.schema.metadata or {}).get(_META, b"{}"))
+        if not isinstance(meta, dict):
+            raise ValueError("its metadata is no object")
+        values = {name: _values(table.column(name)) for name in table.column_names}
+        if schema is not None:
+            check_values(table, values, schema, whole=groups is None)
+        return values, meta
 
 
 def read_parts(folder: Path, columns: list[str], parts: Sequence[Path] | None = None) -> list[Columns]:
@@ -169,6 +178,22 @@ def _checking(path: Path) -> Iterator[pa.Buffer]:
 def list_parts(folder: Path) -> list[Path]:
     """Return the part files of a folder in the order in which they were written."""
     return sorted(folder.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))  # 99999 before 100000
+
+
+def active_rows(rows: NDArray[np.int64], removed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return which rows of vectors count, ascending, and where each stands among them.
+
+    A row counts once. One that the table of images does not know is left out: the parts may be newer than it.
+
+    Args:
+        rows: The rows of the parts, in their order (V,).
+        removed: Whether each row of the table is no longer in the source (R,).
+    """
+    held, places = np.unique(rows, return_index=True)
+    known = held < len(removed)
+    held, places = held[known], places[known]
+    active = ~removed[held]
+    return held[active], places[active]
 
 
 def _column(values: object) -> pa.Array:

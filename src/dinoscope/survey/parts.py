@@ -52,7 +52,7 @@ class PartedVectors:
             DamagedError: If it is damaged.
         """
         columns, _ = read_table(part, ["row", "vector"])
-        keep = ~self._removed[columns["row"]]
+        keep = _active(columns["row"], self._removed)
         return columns["row"][keep], columns["vector"][keep]
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
@@ -100,12 +100,19 @@ def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
     counts = []
     for part in parts:
         rows = read_table(part, ["row"])[0]["row"]
-        active = rows[~removed[rows]]
+        active = rows[_active(rows, removed)]
         state.update(active.tobytes() + part.name.encode())
         counts.append(len(active))
     if sum(counts) < 2:
         raise CollectionError(f"{path} has {sum(counts)} vectors of {key}, expected 2 or more: embed more images")
     return PartedVectors(key, tuple(parts), np.asarray(counts, np.int64), state.hexdigest(), removed)
+
+
+def _active(rows: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which rows of a part are images of the source: a part may be newer than the table, and is kept in order."""
+    known = rows < len(removed)
+    known[known] = ~removed[rows[known]]
+    return known
 
 
 def is_whole(file: Path) -> bool:
