@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.checks import check_count, check_vectors, shown
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
@@ -71,6 +71,8 @@ def check_graph(graph: NeighborGraph, count: int, known: int | None = None) -> N
     Raises:
         InputError: If it has another number of rows, or points beyond them.
     """
+    if not isinstance(graph, NeighborGraph):
+        raise InputError(f"graph must be what neighbors() returns, got {shown(graph)}")
     if len(graph) != count:
         raise InputError(f"graph must have one row a vector, expected {count}, got {len(graph)}; compute it anew")
     searched = count if known is None else known

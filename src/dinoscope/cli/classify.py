@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Verdict
@@ -39,10 +39,9 @@ def classify(
     import numpy as np
 
     from dinoscope.cli.terminal import print_json, print_table, say
-    from dinoscope.collection import Collection
     from dinoscope.errors import ImageError
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     opened.classifier(k=k, coverage=set_level, abstain=refuse)  # before a model is loaded: there may be no labels
     vectors, failures = {}, {}
     for image in images:
@@ -89,12 +88,11 @@ def evaluate(
 ) -> None:
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
     from dinoscope.cli.terminal import print_json, say
-    from dinoscope.collection import Collection
     from dinoscope.errors import WriteError
     from dinoscope.plots.evaluation import evaluation_figures
     from dinoscope.storage.files import write_bytes
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     found = opened.evaluate(split, k=k, coverage=set_level, abstain=refuse)
     paths = []
     for name, picture in evaluation_figures(found).items():

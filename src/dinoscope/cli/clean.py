@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Duplicates
@@ -65,9 +65,8 @@ def clean(
 ) -> None:
     """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
     from dinoscope.cli.terminal import print_json, say
-    from dinoscope.collection import Collection
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}

@@ -206,7 +206,7 @@ def embed(
             }
         )
         return
-    summarise(summary)
+    summarise(summary, limit)
     say(f"{counted(len(collection))} in {output}; next: dinoscope report {output}")
 
 

@@ -109,8 +109,8 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def summarise(summary: EmbedSummary) -> None:
-    """Say what an embedding did, and name the files that could not be read."""
+def summarise(summary: EmbedSummary, limit: int | None = None) -> None:
+    """Say what an embedding did, and name the files that could not be read; ``limit`` is that of the command."""
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
@@ -122,7 +122,8 @@ def summarise(summary: EmbedSummary) -> None:
     else:
         say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
-        say(f"{counted(summary.removed)} no longer in the source, left out")
+        beyond = f"not among the {limit:,} of --limit, or " if limit is not None else ""
+        say(f"{counted(summary.removed)} {beyond}no longer in the source, left out")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

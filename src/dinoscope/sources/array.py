@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import shown
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.base import ImageSource
@@ -44,6 +45,8 @@ class ArraySource(ImageSource):
         if images.ndim == 3 and images.shape[2] in (3, 4):
             raise InputError(f"images must have shape (N, H, W[, C]), got one image {images.shape}? pass images[None]")
         check_images(images)
+        if labels is not None and not isinstance(labels, Sized):
+            raise InputError(f"labels must be a list of texts or numbers (N,), got {shown(labels)}")
         if getattr(labels, "ndim", 1) != 1:
             raise InputError(
                 f"labels must have shape (N,), got {getattr(labels, 'shape', ())}; of one-hot rows, pass argmax(1)"

@@ -23,7 +23,8 @@ __all__ = ["FolderSource"]
 class FolderSource(ImageSource):
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
-    Hidden files and folders, `__MACOSX`, `Thumbs.db` and dinoscope's own collections do not exist for it. Whatever has
+    Hidden files and folders, what systems put beside a person's files (`__MACOSX`, `Thumbs.db`, `$RECYCLE.BIN`,
+    `@eaDir`...) and dinoscope's own collections do not exist for it. Whatever has
     an image's suffix is an item, also when it turns out to be none. The first-level sub-folder is the label; where all
     first-level sub-folders are called train, test, val, valid or validation, they are the split and the second level is
     the label. `ignored` counts the files left out because of their suffix, `ignored_endings` says how many have which.

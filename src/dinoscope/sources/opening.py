@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import check_arguments
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, SourceError
@@ -23,6 +24,7 @@ __all__ = ["Source", "open_source"]
 Source: TypeAlias = str | os.PathLike[str] | NDArray[np.generic] | ImageSource
 
 
+@check_arguments
 def open_source(
     source: Source,
     *,

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dinoscope.base.checks import shown
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import load_index, neighbor_graph
+from dinoscope.stages.opened import OpenedCollection
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.leaks import Leak
     from dinoscope.analysis.difference import Difference, ShareChange
     from dinoscope.analysis.neighbors import NeighborGraph
-    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["difference", "label_changes", "same_pictures"]
 
@@ -89,6 +90,8 @@ def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:
 
 
 def _check_one_model(collection: OpenedCollection, other: OpenedCollection) -> None:
+    if not isinstance(other, OpenedCollection):
+        raise InputError(f"the other side must be an opened collection, got {shown(other)}: open it with Collection")
     if collection.key != other.key:
         first, second = (f"{each.model['model']} ({each.key})" for each in (collection, other))
         raise InputError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import check_arguments
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
 
@@ -36,6 +37,7 @@ class MethodSettings(MapSettings, total=False):
     method: Method
 
 
+@check_arguments
 def make_map(
     collection: OpenedCollection,
     *,
@@ -79,6 +81,7 @@ def transform(
     return transform_vectors(vectors, collection.vectors, coordinates, method=method)
 
 
+@check_arguments
 def map_quality(
     collection: OpenedCollection,
     method: Method = "umap",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import check_positions, shown
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, DamagedError, InputError
@@ -84,6 +85,10 @@ class OpenedCollection:
         Raises:
             InputError: If no image with vectors has this row number.
         """
+        if isinstance(row, bool) or not isinstance(row, int | np.integer):
+            raise InputError(f"a row is a whole number, got {shown(row)}")
+        if not 0 <= row < len(self._removed):  # a number that no array holds, too
+            raise InputError(f"row {row} {self._why_not(row)}")
         position = int(np.searchsorted(self.rows, row))
         if position == len(self.rows) or self.rows[position] != row:
             raise InputError(f"row {row} {self._why_not(row)}")
@@ -93,9 +98,10 @@ class OpenedCollection:
         """Return the stored small pictures (PNG or JPEG) of the images at these positions.
 
         Raises:
+            InputError: If there are no such positions.
             CollectionError: If a part of the collection was deleted.
         """
-        wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
+        wanted = self.rows[check_positions(positions, len(self))].tolist()
         needed = np.unique(np.asarray(wanted, np.int64))
         parts, holder = self._pictures
         found: dict[int, bytes] = {}
@@ -192,7 +198,7 @@ class OpenedCollection:
         if not 0 <= row < len(self._removed):
             return f"is not in this collection: rows go from {self.rows[0]} to {self.rows[-1]}"
         if self._removed[row]:
-            return "is no longer in the source: choose another"
+            return "is no longer in the source, or was left out by --limit: choose another"
         return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
 
     def _load(self) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
-from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.checks import check_arguments, check_count, check_vectors
 from dinoscope.base.machine import cores
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.text import did_you_mean
@@ -31,6 +31,7 @@ _SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the 
 _BLOCK = 1 << 16  # rows computed with in float64 at once
 
 
+@check_arguments
 def umap(
     vectors: ArrayLike,
     *,
@@ -78,7 +79,7 @@ def umap(
         known = get_args(Engine)
         raise InputError(f"engine must be one of {', '.join(known)}, got {engine!r}{did_you_mean(str(engine), known)}")
     if epochs is not None:
-        check_count(epochs, "epochs")
+        check_count(epochs, "epochs", at_most=1_000_000)
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
     graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
