@@ -30,7 +30,7 @@ def explored(collection: Path | None) -> Iterator[Explored]:
         if collection is None:
             collection = Path(folder) / "fashion"
             subprocess.run([command, "demo", "-o", str(collection)], check=True, capture_output=True)
-        explore = [command, "explore", str(collection), "--no-browser", "--port", "0"]
+        explore = [command, "explore", str(collection), "--no-browser", "--no-token", "--port", "0"]
         with subprocess.Popen(explore, stderr=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stderr is not None

@@ -154,8 +154,8 @@ def _train(args: argparse.Namespace) -> None:
 
 def _changes(args: argparse.Namespace) -> dict[str, Any]:
     """Return the settings given on the command line."""
-    changes = {f.name: getattr(args, f.name, None) for f in fields(Recipe)}
-    changes = {key: value for key, value in changes.items() if value is not None}
+    given = {f.name: getattr(args, f.name, None) for f in fields(Recipe)}
+    changes: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     for name in ("global_scale", "local_scale"):
         if name in changes:
             changes[name] = tuple(changes[name])
@@ -177,7 +177,8 @@ def _open(checkpoint: Path, device: str = "cpu") -> Run:
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint {checkpoint}: make one with 'python -m pretraining train'")
     if checkpoint.suffix == ".onnx":
-        return restore(checkpoint)
+        run: Run = restore(checkpoint)
+        return run
     try:
         return Run.load(checkpoint, device)
     except (EOFError, pickle.UnpicklingError):

@@ -168,7 +168,7 @@ def _random_state(device: torch.device) -> Iterator[None]:
 def machine(device: torch.device) -> str:
     """Name the processor, so that a run that moves to another one tries anew."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return str(torch.cuda.get_device_name(device))
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

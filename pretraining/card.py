@@ -134,7 +134,7 @@ def _file(file: Path | None) -> list[str]:
 
 def _sets(run: Run) -> list[tuple[str, ...]]:
     parts = {name: max(1, round(run.recipe.batch * share)) for name, share in run.recipe.shares.items()}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, part in parts.items():
         row = get_set(name)
         trained = row.images - row.held_out()

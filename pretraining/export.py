@@ -262,13 +262,13 @@ class _Graph:
             scale = _array(norm.weight) / np.sqrt(_array(norm.running_var) + norm.eps)
             weight = weight * scale[:, None, None, None]
             bias = (bias - _array(norm.running_mean)) * scale + _array(norm.bias)
-        pads = list(layer.padding) * 2  # type: ignore[arg-type]
+        pads = list(layer.padding) * 2
         return self.add("Conv", x, self.matrix(weight), self.exact(bias), strides=list(layer.stride), pads=pads)
 
 
 def _array(tensor: torch.Tensor | None) -> Array:
     assert tensor is not None
-    return tensor.detach().double().cpu().numpy()
+    return np.asarray(tensor.detach().double().cpu())
 
 
 def _block(graph: _Graph, x: str, layers: nn.Sequential) -> str:

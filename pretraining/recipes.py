@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -65,6 +67,12 @@ class Recipe:
             raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
         if self.loss not in ("simdino", "dino"):
             raise ValueError(f"unknown loss {self.loss!r}: expected 'simdino' or 'dino'")
+
+    @classmethod
+    def stored(cls, settings: Mapping[str, Any]) -> Recipe:
+        """Read what a checkpoint or an exported file holds: JSON has lists for tuples."""
+        given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()}
+        return cls(**given)
 
     def side(self, images: Tensor) -> int:
         """Return at which side a set is seen as a whole."""

@@ -34,15 +34,15 @@ def restore(path: Path) -> Run:
     try:
         model = onnx.load(path)
         said = {each.key: each.value for each in model.metadata_props}
-        recipe = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(said["recipe"]).items()}
-        run = Run(Recipe(**recipe))
+        recipe = Recipe.stored(json.loads(said["recipe"]))
+        run = Run(recipe)
         run.history, run.trained_on = json.loads(said["readings"]), said["device"]
         run.seen, run.seconds = int(said["images_seen"]), 60 * float(said["minutes"])
     except (OSError, KeyError, TypeError, ValueError, DecodeError) as error:
         raise ValueError(f"{path} is no file that 'python -m pretraining export' wrote ({error!r})") from None
     backbone = run.teacher["backbone"]
     if not isinstance(backbone, ResNet):
-        raise ValueError(f"{path} holds a {recipe['backbone']}: only a ResNet can be read back, take the checkpoint")
+        raise ValueError(f"{path} holds a {recipe.backbone}: only a ResNet can be read back, take the checkpoint")
     run.step = run.history[-1]["step"] if run.history else run.recipe.steps
     stored = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     before_cast = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Cast"}

@@ -105,8 +105,7 @@ class Run:
     def load(cls, path: Path, device: str = "cpu") -> Run:
         """Read a checkpoint back; training goes on exactly where it stopped."""
         state = torch.load(path, map_location=device, weights_only=True)
-        recipe = {key: tuple(value) if isinstance(value, list) else value for key, value in state["recipe"].items()}
-        run = cls(Recipe(**recipe), device)
+        run = cls(Recipe.stored(state["recipe"]), device)
         run.trained_on = state["trained_on"]
         for name in ("student", "teacher", "loss", "optimizer"):
             getattr(run, name).load_state_dict(state[name])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ from fastapi.testclient import TestClient
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.models.encoder import Encoder
 from dinoscope.server.app import create_app
+from dinoscope.server.connections import ExplorerServer
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets import load_dataset
 
@@ -31,3 +37,21 @@ def make_collection(path: Path, source: Any = None, model: str = "mini-fashion")
 def client(path: Path, *, raising: bool = False, **settings: Any) -> TestClient:
     app = create_app(path, **{"warm": False, **settings})
     return TestClient(app, base_url=ADDRESS, raise_server_exceptions=raising)
+
+
+@contextmanager
+def live(path: Path, **settings: Any) -> Iterator[tuple[int, Any]]:
+    """Run the real server on a real port, for what a test client does not let through; yields port and application."""
+    app = create_app(path, **{"warm": False, **settings})
+    listening = socket.create_server(("127.0.0.1", 0))
+    running = ExplorerServer(app)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not running.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    try:
+        yield listening.getsockname()[1], app
+    finally:
+        running.should_exit = True
+        thread.join(10)

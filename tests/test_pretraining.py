@@ -251,7 +251,7 @@ def scripted(times: dict[str, float]) -> tuple[Any, Any, list[str]]:
 
 
 def test_the_fastest_way_is_chosen_and_said():
-    times = {"float32,channels-last": 4, "float32,channels-first": 2, "bfloat16,channels-last": 3}
+    times: dict[str, float] = {"float32,channels-last": 4, "float32,channels-first": 2, "bfloat16,channels-last": 3}
     times |= {"bfloat16,channels-first": 9, "float32,channels-first,columns": 1.5}
     step, clock, asked = scripted({f"{way},threads=1": seconds for way, seconds in times.items()})
     lines: list[str] = []
@@ -281,7 +281,8 @@ def test_fewer_threads_are_tried_with_the_best_of_the_rest():
 
 
 def test_a_trial_leaves_the_run_as_it_was(colour, tmp_path):
-    run, other, lines = train.Run(RECIPE), train.Run(RECIPE), []
+    run, other = train.Run(RECIPE), train.Run(RECIPE)
+    lines: list[str] = []
     parts = [(colour.images, RECIPE.batch)]
     run.student.train()
     train._settle(run, parts, None, lines.append)
@@ -416,9 +417,15 @@ def test_a_pause_is_not_the_end(colour, tmp_path):
 
 
 def test_a_run_that_ends_early_is_cooled_down(colour, tmp_path):
-    run, rates = train.Run(replace(RECIPE, steps=40, warmup=0.01)), []
+    run = train.Run(replace(RECIPE, steps=40, warmup=0.01))
+    rates: list[float] = []
     step = run.optimizer.step
-    run.optimizer.step = lambda: (rates.append(run.optimizer.param_groups[0]["lr"]), step())
+
+    def watched():
+        rates.append(run.optimizer.param_groups[0]["lr"])
+        step()
+
+    run.optimizer.step = watched
     assert not train.train(run, [colour], tmp_path / "run.pt", pause_after=0, **QUIET)
     while run.step < 18:
         train._step(run, [(colour.images, 32)])

@@ -57,7 +57,8 @@ def needed() -> None:
 def served(collection: Path, *options: str) -> Iterator[str]:
     """Run ``dinoscope explore``; yields its address."""
     command = [sys.executable, "-m", "dinoscope", "explore", str(collection), "--no-browser", "--port", "0"]
-    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+    token = () if "--token" in options else ("--no-token",)
+    with subprocess.Popen([*command, *token, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             said = ""
@@ -86,7 +87,13 @@ class Visit:
     """One person's look at the explorer: a fresh window, and all that went wrong in it."""
 
     def __init__(
-        self, browser: Any, address: str, size: tuple[int, int] = WIDE, dark: bool = False, still: bool = True
+        self,
+        browser: Any,
+        address: str,
+        size: tuple[int, int] = WIDE,
+        dark: bool = False,
+        still: bool = True,
+        is_new: bool = False,
     ) -> None:
         self.address = address
         self.context = browser.new_context(
@@ -96,6 +103,8 @@ class Visit:
         )
         self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script(_COUNT)
+        if not is_new:
+            self.context.add_init_script("try { localStorage.setItem('dinoscope.met', '1') } catch {}")
         self.page = self.context.new_page()
         self._devtools = self.context.new_cdp_session(self.page)
         self.mistakes: list[str] = []

@@ -66,7 +66,7 @@ def serves_the_page(command: list[str], environment: dict[str, str]) -> None:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     base = f"http://127.0.0.1:{port}/"
-    server = subprocess.Popen([*command, "--no-browser", "--port", str(port)], env=environment)
+    server = subprocess.Popen([*command, "--no-browser", "--no-token", "--port", str(port)], env=environment)
     try:
         page = fetch(base, patience=60)
         assert '<div id="app">' in page, page[:500]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.base.checks import check_methods
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
+from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.stages import (
     answers,
@@ -44,13 +46,16 @@ if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.scores import Score
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.array import Labels
     from dinoscope.sources.decode import Picture, Queries, Query
+    from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
     from dinoscope.stages.answers import PairToAnswer
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
@@ -80,11 +85,13 @@ class Collection(OpenedCollection):
         path: str | os.PathLike[str],
         *,
         model: str | Encoder = DEFAULT_MODEL,
-        labels: Sequence[str | None] | NDArray[np.generic] | None = None,
+        labels: Labels | None = None,
         data_dir: str | os.PathLike[str] | None = None,
         limit: int | None = None,
+        folders: FolderRule | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         batches: Batches = finish_batches,
+        value_range: tuple[float, float] | None = None,
     ) -> Collection:
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
@@ -92,11 +99,15 @@ class Collection(OpenedCollection):
             source: A folder, the name of a data set, or an array uint8 (N, H, W) or (N, H, W, 3).
             path: Folder of the collection, made if there is none.
             model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting.
-            labels: Labels (N,) of an array.
+            labels: Labels (N,) of an array; a list of labels for an image that may have several.
             data_dir: Where to look for data sets first.
             limit: Take a random sample of so many images.
+            folders: How the names of folders become labels and splits; by default as in the run before, and at first as
+                ``dinoscope.sources.folders.read_folders`` says.
             on_progress: Called after every batch.
             batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
+            value_range: What is black and what is white in pictures of more than 8 bits; by default what the collection
+                has, or what a sample of its pictures shows.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
@@ -104,8 +115,13 @@ class Collection(OpenedCollection):
         """
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
+        from dinoscope.sources.pixels.levels import check_range
 
-        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit)
+        if folders is None and isinstance(source, str | os.PathLike):
+            folders = stored_rule(Path(path))
+        opened = open_source(source, labels=labels, data_dir=data_dir, limit=limit, folders=folders)
+        if value_range is not None:
+            opened.decoding = replace(opened.decoding, value_range=check_range(value_range))
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(opened, Path(path), encoder, on_progress=on_progress, batches=batches)
         collection = cls(path, encoder.key)
@@ -347,6 +363,18 @@ class Collection(OpenedCollection):
         """
         return labels.classify(self, queries, k=k, coverage=coverage, abstain=abstain, weights=weights)
 
+    def evaluate_sets(self, split: str = "auto", *, k: int = 20) -> MultiLabelEvaluation:
+        """Return the average precision of each label, of images that may have several, by their neighbours' votes.
+
+        Args:
+            split: See ``evaluate``.
+            k: Voters.
+
+        Raises:
+            InputError: Images have no more than one label each, or there is no such split.
+        """
+        return labels.evaluate_label_sets(self, split, k=k)
+
     def predictions(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Predictions:
         """Return what the labelled images say of every image of the collection, each left out of its own vote.
 
@@ -358,8 +386,8 @@ class Collection(OpenedCollection):
         """Say how well the labels of the collection are found by neighbours; positions are the collection's.
 
         Args:
-            split: "test": its training images name its test images; "leave-one-out"; "auto": the first where both have
-                labels.
+            split: A split, such as "test": the training images name its images, or all others where there are none;
+                "leave-one-out"; or "auto": test, else val, where it and train have labels, else leave-one-out.
             k: Voters.
             coverage: Share of sets of labels that are to hold the truth.
             abstain: Share of images of the known kind that may be called unknown.

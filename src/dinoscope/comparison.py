@@ -23,6 +23,7 @@ from dinoscope.sources.augmentation import AugmentedSource
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.selection import select
 from dinoscope.stages.opened import OpenedCollection
+from dinoscope.storage.manifest import weights_text
 from dinoscope.storage.progress import Progress
 
 __all__ = ["BASELINES", "Comparison", "compare_models", "default_models"]
@@ -93,7 +94,7 @@ def compare_models(
         seed: Seed of the sample, of k-means, of the untrained network, and of the changes to images.
         device: See ``Encoder``.
         on_progress: Called with the name of what is embedding, and how far it is.
-        say: Called with what is about to be downloaded, if anything is.
+        say: Called with what is about to be downloaded, if anything is, and with the weights of each model of a hub.
 
     Raises:
         InputError: If there are fewer than 3 images that can be read, or no model is named.
@@ -180,7 +181,10 @@ def _variants(
             title = row.name + (f" {resolution}px" if resolution else "") + (f" {pooling}" if pooling != "cls" else "")
 
             def make(resolution: int | None = resolution, pooling: str = pooling) -> Encoder:
-                return Encoder(name, resolution=resolution, pooling=pooling, device=device, say=say)
+                encoder = Encoder(name, resolution=resolution, pooling=pooling, device=device, say=say)
+                if say is not None and encoder.model.repo is not None:
+                    say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
+                return encoder
 
             variants.append((title, make))
     return variants

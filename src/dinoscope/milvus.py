@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 
 from dinoscope.base.checks import check_count
 from dinoscope.base.parallel import row_blocks
+from dinoscope.base.text import remark
 from dinoscope.errors import InputError, PublishError
 from dinoscope.sources.decode import Query
 from dinoscope.stages.search import Match, resolve_query
@@ -98,6 +99,11 @@ def publish(
                     "name with --name, or delete what is there with --replace"
                 )
             client.drop_collection(name)
+        for other in _of_other_weights(client.list_collections(), collection):
+            remark(
+                f"Milvus also holds {other!r}, made by {collection.model['model']} with other weights: vectors of both "
+                "cannot be compared"
+            )
         _prepare(client, name, collection)
         for window in _windows(collection):
             sent, gone = _synchronise(client, name, collection, window)
@@ -183,6 +189,13 @@ def published_name(collection: OpenedCollection) -> str:
     """Return the default name in Milvus, which allows letters, digits and underscores."""
     name = re.sub(r"\W", "_", f"{collection.name}_{collection.key}", flags=re.ASCII)
     return (f"_{name}" if name[0].isdigit() else name)[:255]
+
+
+def _of_other_weights(names: Iterable[str], collection: OpenedCollection) -> list[str]:
+    """Return those of the default names that differ from the collection's own in the digest of the weights alone."""
+    own, digest = published_name(collection), str(collection.model["weights_sha256"])[:8]
+    pattern = re.escape(own).replace(f"_{digest}_", "_[0-9a-f]{8}_")
+    return [each for each in names if digest and each != own and re.fullmatch(pattern, each)]
 
 
 def _checked_name(collection: OpenedCollection, name: str | None) -> str:

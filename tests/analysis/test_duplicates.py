@@ -7,9 +7,10 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.cluster import AgglomerativeClustering
 
-from dinoscope.analysis.cleaning.duplicates import Pairs, complete_linkage, find_duplicates
+from dinoscope.analysis.cleaning import duplicates
+from dinoscope.analysis.cleaning.duplicates import Pairs, complete_linkage, find_duplicates, score_pairs
 from dinoscope.analysis.cleaning.fingerprints import fingerprints, picture_agreement
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets import load_dataset
 
@@ -251,6 +252,31 @@ def test_another_colour_is_another_picture():
     red[10:30, 10:30, 0] = 200
     found = picture_agreement(fingerprints([red, red[:, :, ::-1]]), np.array([[1], [0]]))
     assert found.max() < 0.5
+
+
+def test_one_copy_does_not_search_the_whole_graph_again(monkeypatch):
+    """Only lists that held the copy are: the result is that of a graph made without it."""
+    vectors = cloud(200)
+    vectors[150] = vectors[3]
+    vectors[151] = vectors[90] + 1e-3
+    graph = neighbors(vectors, 10)
+    asked = []
+
+    def count(known, queries, k):
+        asked.append(len(queries))
+        return query_neighbors(known, queries, k)
+
+    monkeypatch.setattr(duplicates, "query_neighbors", count)
+    monkeypatch.setattr(duplicates, "neighbors", None)
+    found = score_pairs(vectors, graph=graph, least=0.0)
+    assert asked == [int((graph.indices == 150).any(axis=1).sum() - (graph.indices[150] == 150).any())]
+    assert 0 < asked[0] < 60
+    own = np.delete(np.arange(200), 150)
+    expected = score_pairs(vectors[own], graph=neighbors(vectors[own], 10), least=0.0)
+    np.testing.assert_array_equal(found.pairs.first, own[expected.pairs.first])
+    np.testing.assert_array_equal(found.pairs.second, own[expected.pairs.second])
+    np.testing.assert_allclose(found.pairs.scores, expected.pairs.scores, atol=1e-5)
+    assert found.suggested == expected.suggested
 
 
 def test_planted_copies_are_found_among_real_pictures():

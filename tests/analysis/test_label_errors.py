@@ -154,3 +154,19 @@ def test_bad_arguments_are_named():
             self_test(graph, labels, share=bad)
     with pytest.raises(InputError, match="listed must be a whole number"):
         self_test(graph, labels, listed=0)
+
+
+def test_labels_with_one_or_two_images_are_left_out():
+    vectors, labels = blobs(400)
+    labels, _ = flip(labels, 0.05)
+    before = find_label_errors(neighbors(vectors, 30), labels)
+    few = labels.astype("<U8")
+    few[[0, 1, 2]] = ["one", "two", "two"]
+    graph = neighbors(vectors, 30)
+    found = find_label_errors(graph, few, fewest=3)
+    assert not set(found.positions) & {0, 1, 2}
+    assert not set(found.suggested) & {"one", "two"}
+    assert len(found) >= len(before) - 3
+    assert self_test(graph, few, fewest=3).flipped == 10 * round(0.02 * 397)
+    with pytest.raises(InputError, match="two classes or more must have at least 3 images each, got 1"):
+        find_label_errors(graph, np.where(np.arange(400) < 398, "a", "b"), fewest=3)

@@ -137,6 +137,63 @@ def test_test_images_without_labels_leave_the_training_images_to_be_evaluated(da
         run("evaluate", tmp_path / "c", "--split", "test")
 
 
+@pytest.fixture
+def with_splits(dataset, tmp_path):
+    def make(*splits, labels=None):
+        """Make a collection of 90 images, the splits one after another."""
+        labels = [item.label for item in dataset.items[:90]] if labels is None else labels
+        source = ArraySource(dataset.pixels[:90], labels)
+        length = 90 // len(splits)
+        source.items = [replace(item, split=splits[row // length]) for row, item in enumerate(source.items)]
+        return Collection.from_images(source, tmp_path / "-".join(map(str, splits)), model="mini-fashion")
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("splits", "method", "count"),
+    [
+        (("train", "val"), "val", 45),
+        (("train", "val", "test"), "test", 30),
+        (("Training", "validation"), "validation", 45),
+        (("train", "dev", None), "dev", 30),
+        (("train", None), "leave-one-out", 90),
+        (("fold1", "fold2"), "leave-one-out", 90),
+    ],
+)
+def test_test_is_held_out_else_val(with_splits, splits, method, count):
+    found = with_splits(*splits).evaluate()
+    assert (found.method, len(found.positions)) == (method, count)
+
+
+def test_any_split_can_be_evaluated(with_splits):
+    collection = with_splits("train", "val", "test")
+    found = collection.evaluate("validation")
+    assert (found.method, found.positions.tolist()) == ("val", list(range(30, 60)))
+    assert collection.evaluate("train").positions.tolist() == list(range(30))  # by all others
+    assert collection.evaluate("auto").positions.tolist() == list(range(60, 90))
+    assert (
+        "fold2"
+        in json.loads(run("evaluate", with_splits("fold1", "fold2").path, "--split", "fold2", "--json")[0]).values()
+    )
+    with pytest.raises(InputError, match=r"unknown split 'fold' .*known: auto, test, leave-one-out, train, val"):
+        collection.evaluate("fold")
+    names = {score.name for score in with_splits("train", "val").scores(2)}
+    assert "labels: k-NN accuracy, train to val" in names
+
+
+def test_val_is_held_out_where_test_has_no_labels(dataset, with_splits):
+    labels = [item.label if row < 60 else None for row, item in enumerate(dataset.items[:90])]
+    assert with_splits("train", "val", "test", labels=labels).evaluate().method == "val"
+
+
+def test_one_label_is_nothing_to_evaluate(with_splits):
+    for splits in (("train", "val"), (None,)):
+        collection = with_splits(*splits, labels=["cat"] * 90)
+        with pytest.raises(InputError, match=r"have one label \('cat'\), expected two or more"):
+            run("evaluate", collection.path)
+
+
 def test_pictures_that_cannot_be_written_are_no_reason_to_lose_the_figures(dataset, tmp_path):
     labels = [item.label for item in dataset.items[:60]]
     Collection.from_images(dataset.pixels[:60], tmp_path / "c", model="mini-fashion", labels=labels)

@@ -218,3 +218,18 @@ def test_what_was_dismissed_is_left_out_from_then_on(collection, tmp_path):
         assert "1 other dismissed" in part["remark"]
     with pytest.raises(Exception, match="'x' is no key of a finding"):
         run(own, "--dismiss", "x")
+
+
+def test_labels_with_one_or_two_images_are_no_label_errors(tmp_path):
+    pixels = load_dataset("fashion-mnist-test").pixels[:60]
+    labels = ["a"] * 25 + ["b"] * 25 + [f"single{number}" for number in range(6)] + ["pair", "pair"] + [None] * 2
+    Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=labels)
+    result = run(tmp_path / "c", "--label-errors", "--json")
+    found = json.loads(result.stdout)["label_errors"]["found"]
+    assert {each["label"] for each in found} | {each["suggested"] for each in found} <= {"a", "b"}
+    told = run(tmp_path / "c", "--label-errors").stdout
+    assert "7 labels with one or two images (8 images) have too few to judge by, and are left out." in told
+    Collection.from_images(pixels, tmp_path / "d", model="mini-fashion", labels=[f"id{number}" for number in range(60)])
+    told = run(tmp_path / "d", "--label-errors").stdout
+    assert "left out: fewer than two labels with three images or more" in told
+    assert "60 labels with one or two images (60 images)" in told

@@ -15,6 +15,7 @@ from dinoscope.embedding.pipeline import EmbedSummary, embed_source
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.sources.opening import open_source
+from dinoscope.sources.pixels.formats import READ
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.progress import RunningEmbedding
 from dinoscope.storage.tables import list_parts, read_table, write_table
@@ -109,7 +110,7 @@ def test_an_address_is_no_file(run, whole, tmp_path):
 def test_a_row_without_a_vector_yet_is_told_from_one_that_is_none(run, partial, whole, tmp_path):
     assert "row 30 has no vector yet: run 'dinoscope embed' again" in run("search", partial, 30)[2]
     assert run("search", whole, 60)[2] == (
-        "dinoscope: row 60 could not be read (is not a JPEG, PNG, GIF, WebP, BMP or TIFF image): it has no vector\n"
+        f"dinoscope: row 60 could not be read (is not a {READ} image): it has no vector\n"
     )
 
 

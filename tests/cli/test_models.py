@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 
 from dinoscope.cli import models as module
 from dinoscope.cli.main import app
-from dinoscope.models import hub as hub_module
 from dinoscope.models.catalogue import MODELS
+from dinoscope.models.hub import download as hub_module
 from tests.models.test_hub import COMMIT, CONFIG, GATED, SMALL, WEIGHTS, Hub, cache, hub, settle
+from tests.patching import replace_everywhere
 
 __all__ = ["cache", "hub", "settle"]  # fixtures
 
@@ -207,5 +208,5 @@ def test_stopping_a_download_is_calm(invoke, monkeypatch):
     def stop(*_args: object, **_kwargs: object) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hub_module, "fetch_weights", stop)
+    replace_everywhere(monkeypatch, hub_module.fetch_weights, stop)
     assert invoke("models", "fetch", "dinov2-small", code=130) == ""

@@ -11,7 +11,7 @@ from PIL import Image
 
 from dinoscope.collection import Collection
 from dinoscope.embedding.pipeline import embed_source
-from dinoscope.errors import CollectionError, SourceError, UnreadableError
+from dinoscope.errors import CollectionError, ImageError, SourceError, UnreadableError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.base import ImageSource
@@ -415,3 +415,42 @@ def test_kill_at_random_moments_loses_nothing(tmp_path, encoder, pixels):
     assert len(stored) > 1
     assert sorted(np.concatenate(stored).tolist()) == list(range(300))  # none twice
     assert not list(target.rglob("*.part-*"))
+
+
+def test_a_run_of_unreadable_images_is_kept_as_it_goes(tmp_path, encoder, pixels, monkeypatch):
+    """They fill no batch; killed among thousands of them, a run went through all of them again."""
+    monkeypatch.setattr("dinoscope.embedding.pipeline._PART_ROWS", 32)
+    tried: list[int] = []
+
+    class Broken(ArraySource):
+        def load_reduced(self, index, least):
+            tried.append(index)
+            if 8 <= index < 250:
+                raise ImageError("it is no picture")
+            if index == 250 and len(tried) < 300:
+                raise KeyboardInterrupt  # which keeps what is finished, and a kill would not
+            return super().load_reduced(index, least)
+
+    source, path = Broken(pixels), tmp_path / "c"
+    written = []
+
+    def count_parts(_):
+        written.append(len(list(path.glob("details/part-*"))))
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_source(source, path, encoder, on_progress=count_parts)
+    assert written[-1] >= 5  # of 242 unreadable ones, before the run ended
+    known = {row for part in path.glob("details/part-*") for row in read_table(part, ["row"])[0]["row"].tolist()}
+    assert len(known & set(range(8, 250))) >= 192
+    tried.clear()
+    tried += [0] * 300
+    summary = embed_source(source, path, encoder)
+    assert (summary.embedded, len(summary.failures)) == (58, 242)
+    assert len(tried) - 300 <= 300 - 192
+    np.testing.assert_array_equal(  # the batches are those of a run that nobody stopped
+        Collection(path).vectors, encoder.encode([pixels_of(pixels, index) for index in (*range(8), *range(250, 300))])
+    )
+
+
+def pixels_of(pixels, index):
+    return ArraySource(pixels[index : index + 1]).load(0)

@@ -44,7 +44,7 @@ def differing(one: Any, other: Any) -> float:
 
 
 def longest_run(flags: Any) -> int:
-    """The most true values in a row, left to right (H, W)."""
+    """The most true values in a row, left to right, of (H, W) ones."""
     edges = np.diff(np.pad(flags, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     return int((np.argwhere(edges == -1)[:, 1] - np.argwhere(edges == 1)[:, 1]).max())
 
@@ -73,12 +73,12 @@ def test_open(visit):
 
 def test_zooming_turns_points_into_thumbnails(visit):
     see = visit()
-    width = longest_run(see.settled().max(axis=2) < 8)  # the black ground of a thumbnail
+    height = longest_run(see.settled().max(axis=2).T < 8)  # the black ground of a thumbnail
     see.page.mouse.move(*see.heart_of("Trouser"))
     for _ in range(4):
         see.page.mouse.wheel(0, -240)
     see.until(lambda: "&at=" in see.page.url, "the zoom is not in the address")
-    assert longest_run(see.settled().max(axis=2) < 8) > 1.5 * width > 20
+    assert longest_run(see.settled().max(axis=2).T < 8) > 1.5 * height > 20
     see.keep("zoomed-in")
     see.page.get_by_role("button", name="Show everything").click()
     see.until(lambda: "&at=" not in see.page.url, "the map does not show everything")
@@ -235,18 +235,50 @@ def test_search_by_upload(visit, tmp_path):
     see.page.keyboard.press("Escape")
 
 
+def test_of_two_images_the_last_is_answered(visit, tmp_path):
+    see = visit()
+    dataset = load_dataset("fashion-mnist-test")
+    for label in ("Trouser", "Bag"):
+        row = next(row for row in range(N, 2 * N) if dataset.items[row].label == label)
+        Image.fromarray(dataset.pixels[row]).save(tmp_path / f"{label}.png")
+        see.page.locator("input[type=file]").set_input_files(tmp_path / f"{label}.png")
+    see.panel.get_by_text("The mark on the map shows where it belongs.").wait_for()
+    assert re.search(r"nearest says?: Bag|nearest say: Bag", see.panel.inner_text())
+    assert see.page.get_by_role("alert").count() == 0
+
+
+def test_a_collection_that_is_only_shown(chromium, tmp_path):
+    token = "a-token-of-the-test-s-own"
+    with served(make_collection(tmp_path / "c", images(60)), "--read-only", "--token", token) as address:
+        base = address.partition("?")[0]
+        see = Visit(chromium, base)
+        try:
+            see.page.goto(address)
+            see.page.wait_for_url(lambda url: "token" not in url)
+            see.go()
+            findings = see.open_panel("Findings")
+            findings.get_by_role("list", name="List of findings").get_by_role("listitem").first.wait_for()
+            assert findings.get_by_role("button", name=re.compile("Not a problem")).count() == 0
+            assert findings.get_by_role("button", name="Answer pairs").count() == 0
+            findings.get_by_role("button", name="Select all").click()
+            see.panel.get_by_role("button", name="Export").click()
+            see.panel.get_by_text("This explorer only shows the collection").wait_for()
+            assert see.mistakes == []
+        finally:
+            see.close()
+
+
 def test_search_by_a_part_and_inside_the_images(visit):
     see = visit("#row=7&panel=image")
     button = see.panel.get_by_role("button", name="Search by a part")
     button.click()
     frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
     assert (
-        frame.get_attribute("aria-label")
-        == "The part: 50 % by 50 % of the picture, 25 % from the left, 25 % from the top"
+        frame.get_attribute("aria-label") == "The part: 50% by 50% of the picture, 25% from the left, 25% from the top"
     )
     see.page.keyboard.press("ArrowUp")
     see.page.keyboard.press("Shift+ArrowRight")
-    assert "55 % by 50 % of the picture, 25 % from the left, 20 % from the top" in frame.get_attribute("aria-label")
+    assert "55% by 50% of the picture, 25% from the left, 20% from the top" in frame.get_attribute("aria-label")
     see.page.keyboard.press("Escape")
     assert frame.count() == 0
     assert see.row == 7  # no more than the frame was closed
@@ -256,7 +288,7 @@ def test_search_by_a_part_and_inside_the_images(visit):
     see.page.mouse.down()
     see.page.mouse.move(*other, steps=4)
     see.page.mouse.up()
-    assert "50 % by 50 % of the picture, 50 % from the left, 50 % from the top" in frame.get_attribute("aria-label")
+    assert "50% by 50% of the picture, 50% from the left, 50% from the top" in frame.get_attribute("aria-label")
     see.keep("part")
     see.page.keyboard.press("Enter")
     found = see.panel.get_by_role("list", name="Look-alikes in the collection")
@@ -356,14 +388,17 @@ def test_findings(visit):
         rows.count() == int(panel.get_by_role("tab", name=re.compile("Duplicates")).locator(".count").inner_text()) > 0
     )
     see.keep("findings")
-    rows.first.get_by_role("button").first.click()  # jump
+    rows.first.get_by_role("button").first.click()
+    card = panel.get_by_role("region", name=re.compile("^1 of "))
+    assert card.locator("img").count() == 2
+    see.page.keyboard.press("o")  # its image, with the neighbours
     panel.get_by_role("list", name="Nearest neighbours").wait_for()
     see.until(lambda: "&at=" in see.page.url, "the map did not go there")
     assert see.row in (COPIED, N)
     see.keep("finding-on-the-map")
     see.open_panel("Findings")
     count = rows.count()
-    panel.get_by_role("button", name=re.compile("Not a problem")).first.click()
+    see.page.keyboard.press("x")
     panel.get_by_text("Marked as not a problem.", exact=True).wait_for()
     see.until(lambda: "panel=findings" in see.page.url, "the address does not keep the panel")
     see.reload()
@@ -373,6 +408,56 @@ def test_findings(visit):
     panel.get_by_role("button", name=re.compile("It is one")).click()  # as it was, for whoever comes next
     panel.get_by_role("button", name=re.compile("Not a problem")).first.wait_for()
     see.settled()
+
+
+def test_findings_are_worked_through_by_keys(visit):
+    panel = (see := visit()).open_panel("Findings")
+    tab = panel.get_by_role("tab", name=re.compile("Outliers"))
+    tab.click()
+    count = int(tab.locator(".count").inner_text())
+    assert count > 3
+    for place in (1, 2, 3):
+        see.page.keyboard.press("n")
+        panel.get_by_role("region", name=f"{place} of {count}").wait_for()
+    see.page.keyboard.press("p")
+    panel.get_by_role("region", name=f"2 of {count}").wait_for()
+    see.page.keyboard.press("x")  # the next one takes its place
+    panel.get_by_role("region", name=f"2 of {count - 1}").wait_for()
+    assert see.hindrances() == []
+    see.keep("finding-by-keys")
+    panel.get_by_role("button", name="Undo").click()  # as it was, for whoever comes next
+    panel.get_by_role("region", name=f"3 of {count}").wait_for()
+
+
+def test_a_first_visit_says_what_one_can_do(visit):
+    see = visit(is_new=True)
+    strip = see.page.get_by_text("to see its look-alikes")
+    strip.wait_for()
+    assert see.hindrances() == []
+    see.page.get_by_role("button", name="Got it").click()
+    strip.wait_for(state="detached")
+    see.reload()
+    assert strip.count() == 0
+    see.page.keyboard.press("?")
+    keys = see.page.get_by_role("dialog", name="All keys")
+    keys.get_by_text("Show these keys").wait_for()
+    assert see.hindrances() == []
+    see.page.keyboard.press("Escape")
+    keys.wait_for(state="hidden")
+
+
+def test_the_middle_is_opened_by_enter(visit):
+    see = visit()
+    see.map.focus()
+    see.page.keyboard.press("Enter")
+    see.panel.get_by_role("list", name="Nearest neighbours").wait_for()
+
+
+def test_an_empty_place_leads_back(visit):
+    see = visit("#at=0.99,-0.99,20")
+    see.page.get_by_text("No image is here.").wait_for()
+    see.page.get_by_role("button", name="Show everything").first.click()
+    see.page.get_by_text("No image is here.").wait_for(state="detached")
 
 
 def test_pairs_are_answered(visit):

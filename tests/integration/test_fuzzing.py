@@ -41,6 +41,18 @@ def test_crafted_collections_are_read_or_refused(tmp_path, count, seed):
     assert outcome["megabytes"] < 1500
 
 
+@pytest.mark.parametrize(("count", "seed"), [(30, 0), pytest.param(500, 1, marks=pytest.mark.stress)])
+def test_damaged_weights_are_one_error(count, seed):
+    """ONNX, safetensors and what stands beside them: no traceback, none takes ten seconds, memory stays small."""
+    command = [sys.executable, "-m", "tests.fuzzing_models", str(count), str(seed)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    outcome = json.loads(ended.stdout)
+    assert outcome["loaded"] + outcome["refused"] == count
+    assert min(outcome["loaded"], outcome["refused"]) > count / 10
+    assert outcome["megabytes"] < 400
+
+
 def test_what_is_mutated_was_whole():
     files = pictures()
     assert {read_image(content).shape for content in files} == {(96, 120, 3), (40, 56, 3)}

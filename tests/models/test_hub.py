@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -20,14 +21,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 
+from dinoscope import Collection
+from dinoscope.comparison import compare_models
 from dinoscope.errors import DownloadError, InputError, ModelError
-from dinoscope.models import hub as module
-from dinoscope.models import offline as archive_module
+from dinoscope.milvus import _of_other_weights, published_name
 from dinoscope.models.catalogue import Model, get_model
-from dinoscope.models.hub import fetch_weights, find_weights
-from dinoscope.models.offline import pack, unpack
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.hub import download as module
+from dinoscope.models.hub import fetch_weights, find_weights, local
+from dinoscope.models.hub import offline as archive_module
+from dinoscope.models.hub.offline import pack, unpack
+from dinoscope.models.processor import PROCESSOR
+from dinoscope.sources.opening import open_source
+from dinoscope.stages.receipt import make_receipt
+from tests.checkpoints import random_vit, write_tensors
 
 COMMIT, NEWER = "ab" * 20, "cd" * 20
 WEIGHTS, CONFIG = b"official weights " * 100, b'{"model_type": "dinov2"}'
@@ -142,7 +152,7 @@ def hub() -> Iterator[Hub]:
 @pytest.fixture
 def settle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Make this a machine without weights that asks the hub at an address; returns its cache."""
-    module._prepare_hub()
+    local.prepare_hub()
     from huggingface_hub import constants
 
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -159,7 +169,7 @@ def settle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / name / "token"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        for each in (module, archive_module):
+        for each in (local, archive_module):
             monkeypatch.setattr(each, "unpacked_store", lambda: tmp_path / name / "models")
         return cache
 
@@ -250,6 +260,29 @@ def test_a_repository_may_do_without_config(hub, cache):
     assert [each.name for each in path.parent.iterdir()] == ["model.safetensors"]
 
 
+def test_weights_that_are_no_row_come_with_their_processor(hub, cache):
+    """A row of the table carries what it needs; of other weights it stands beside them."""
+    hub.repos[str(STRANGE.repo)] = {"model.safetensors": WEIGHTS, "config.json": CONFIG, PROCESSOR: b"{}"}
+    hub.repos[str(SMALL.repo)][PROCESSOR] = b"{}"
+    assert fetch_weights(STRANGE).with_name(PROCESSOR).read_bytes() == b"{}"
+    assert not fetch_weights(SMALL).with_name(PROCESSOR).exists()
+    del hub.repos[str(STRANGE.repo)][PROCESSOR]
+    fetch_weights(dataclasses.replace(STRANGE, revision=COMMIT))
+
+
+def test_what_another_program_left_out_is_asked_for_when_a_person_says_so(hub, cache):
+    files = {"model.safetensors": WEIGHTS, PROCESSOR: b"{}"}
+    hub.repos[str(STRANGE.repo)] = files
+    path = fetch_weights(STRANGE)
+    path.with_name(PROCESSOR).unlink()
+    hub.requests.clear()
+    assert fetch_weights(STRANGE) == path
+    assert not hub.requests
+    assert fetch_weights(STRANGE, complete=True) == path
+    assert path.with_name(PROCESSOR).read_bytes() == b"{}"
+    assert hub.ranges() == []
+
+
 def test_a_system_without_links_keeps_one_copy(hub, cache, monkeypatch):
     from huggingface_hub import constants
 
@@ -280,6 +313,93 @@ def test_models_without_a_repository(hub, cache):
         fetch_weights(get_model("mini"))
     with pytest.raises(ModelError, match="x is named by its path"):
         fetch_weights(Model("x", "", "", path="/x"))
+
+
+# --- revisions --------------------------------------------------------------------------------------------------------
+
+
+def tiny_weights(tmp_path: Path, seed: int = 0) -> bytes:
+    return write_tensors(tmp_path / "tiny" / "model.safetensors", random_vit(seed=seed)).read_bytes()
+
+
+def move_main(cache: Path, content: bytes) -> None:
+    """Let the main branch of a repository in the cache be another commit."""
+    folder = cache / "models--somebody--something"
+    (folder / "snapshots" / NEWER).mkdir()
+    (folder / "snapshots" / NEWER / "model.safetensors").write_bytes(content)
+    (folder / "refs" / "main").write_text(NEWER)
+
+
+def encoder_of(model: Model) -> Encoder:
+    return Encoder(model, resolution=32, device="cpu")
+
+
+def test_what_was_fetched_is_kept_with_the_vectors_and_found_again(hub, cache, tmp_path):
+    hub.repos[str(STRANGE.repo)] = {"model.safetensors": tiny_weights(tmp_path)}
+    encoder = encoder_of(STRANGE)
+    described = encoder.describe()
+    assert (described["repo"], described["revision"]) == (STRANGE.repo, COMMIT)
+    move_main(cache, tiny_weights(tmp_path, seed=1))
+    newer = encoder_of(STRANGE)
+    assert (newer.describe()["revision"], newer.key != encoder.key) == (NEWER, True)
+    again = Encoder.from_description(described, device="cpu")
+    assert (again.key, again.describe()) == (encoder.key, described)
+    assert encoder_of(get_model(str(STRANGE.repo), COMMIT)).key == encoder.key
+
+
+def test_another_commit_with_the_same_weights_will_do(hub, cache, tmp_path):
+    hub.repos[str(STRANGE.repo)] = {"model.safetensors": tiny_weights(tmp_path)}
+    described = encoder_of(STRANGE).describe()
+    move_main(cache, tiny_weights(tmp_path))
+    shutil.rmtree(cache / "models--somebody--something" / "snapshots" / COMMIT)
+    assert Encoder.from_description(described, device="cpu").describe()["revision"] == NEWER
+    (cache / "models--somebody--something" / "snapshots" / NEWER / "model.safetensors").write_bytes(b"other")
+    hub.requests.clear()
+    with pytest.raises(DownloadError, match=f"fetch somebody/something --revision {COMMIT}' .size and licence"):
+        Encoder.from_description(described, device="cpu")
+    with pytest.raises((ModelError, DownloadError), match=r"not on this machine|are not the ones|no safetensors"):
+        Encoder.from_description({**described, "revision": "../../elsewhere"}, device="cpu")
+    assert not hub.requests
+
+
+def test_other_weights_of_one_name_are_told(hub, cache, tmp_path, caplog, run):
+    hub.repos[str(STRANGE.repo)] = {"model.safetensors": tiny_weights(tmp_path)}
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    Collection.from_images(pixels, tmp_path / "c", model=encoder_of(STRANGE))
+    assert "other weights" not in caplog.text
+    move_main(cache, tiny_weights(tmp_path, seed=1))
+    Collection.from_images(pixels, tmp_path / "c", model=encoder_of(STRANGE))
+    told = (
+        rf"somebody/something has other weights in each \(commit {COMMIT[:12]}, SHA-256 \w{{12}}; commit {NEWER[:12]}, "
+    )
+    assert re.search(f"c has vectors of .* and now gets those of .*: {told}.*cannot be compared", caplog.text)
+    keys = {encoder_of(get_model(str(STRANGE.repo), commit)).key for commit in (COMMIT, NEWER)}
+    one, other = (Collection(tmp_path / "c", key) for key in sorted(keys))
+    with pytest.raises(InputError, match=r"has other weights in each .*: their vectors cannot be compared; embed both"):
+        one.difference(other)
+    assert make_receipt(one)["model"].get("revision") in (COMMIT, NEWER)
+    assert _of_other_weights([published_name(one), published_name(other), "x"], one) == [published_name(other)]
+
+
+def test_embed_says_what_was_fetched_and_takes_a_revision(hub, cache, tmp_path, run):
+    hub.repos[str(STRANGE.repo)] = {"model.safetensors": tiny_weights(tmp_path)}
+    np.save(tmp_path / "a.npy", np.zeros((3, 16, 16, 3), np.uint8))
+    command = ("embed", tmp_path / "a.npy", "-o", tmp_path / "c", "--model", STRANGE.repo, "--resolution", 32)
+    code, _, told = run(*command, "--revision", COMMIT, "--device", "cpu")
+    assert code == 0, told
+    digest = hashlib.sha256(tiny_weights(tmp_path)).hexdigest()[:12]
+    assert f"weights: somebody/something, commit {COMMIT[:12]}, SHA-256 {digest}..." in told
+    assert all(f"/resolve/{COMMIT}/" in path for path in hub.paths("HEAD"))
+    said: list[str] = []
+    source = open_source(np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8))
+    compare_models(source, [str(STRANGE.repo)], resolutions=[32], device="cpu", say=said.append)
+    assert f"weights: somebody/something, commit {COMMIT[:12]}, SHA-256 {digest}..." in said
+    code, _, told = run(*command, "--revision", "nowhere")
+    assert (code, "has no revision nowhere: see which there are at" in told) == (1, True)
+    code, _, told = run(*command, "--revision", "../x")
+    assert (code, "a revision is a commit, a tag or a branch of somebody/something, got '../x'" in told) == (1, True)
+    code, _, told = run("embed", tmp_path / "a.npy", "-o", tmp_path / "c", "--revision", COMMIT)
+    assert (code, "--revision is for models that come from a hub, and mini does not" in told) == (1, True)
 
 
 # --- cut and resumed --------------------------------------------------------------------------------------------------
@@ -398,7 +518,7 @@ ASK = "ask for access at https://huggingface.co/facebook/dinov3-vitb16-pretrain-
     [
         (SMALL, "", (404, "RepoNotFound"), "no repository facebook/dinov2-small on 127.0.0.1 (404): the name is wrong"),
         (SMALL, "", (401, "", "Invalid username or password."), "the name is wrong, or it is private and HF_TOKEN m"),
-        (SMALL, "", (404, "RevisionNotFound"), "has no revision main: upgrade dinoscope"),
+        (SMALL, "", (404, "RevisionNotFound"), "has no revision main: see which there are"),
         (GATED, "", (401, "GatedRepo"), f"is gated, and no token was sent (401): {ASK}, then set HF_TOKEN to a"),
         (GATED, "", (401, ""), OPEN),
         (GATED, "hf_secret", (403, "GatedRepo"), "account of your token is not on its list (403): " + ASK),

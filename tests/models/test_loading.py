@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope.errors import InputError, ModelError
+from dinoscope.base.types import ModelDescription
+from dinoscope.errors import DownloadError, InputError, ModelError
 from dinoscope.models.catalogue import MODELS, get_model
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
@@ -72,14 +73,15 @@ def test_a_bundled_model_has_one_resolution():
         load_model("mini", resolution=64)
 
 
-def test_the_hubs_cache_knows_the_digest(folder, tmp_path):
-    """A blob of the cache is named by its SHA-256: a large file is not read for it."""
+def test_a_name_that_looks_like_a_digest_is_not_believed(folder, tmp_path):
+    """A blob of the hub's cache is named by its SHA-256; anybody may name a file so."""
     blob = tmp_path / "blobs" / ("ab" * 32)
     blob.parent.mkdir()
     shutil.copy(folder / "model.safetensors", blob)
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot" / "model.safetensors").symlink_to(blob)
-    assert load_model(str(tmp_path / "snapshot")).weights_sha256 == "ab" * 32
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    assert load_model(str(tmp_path / "snapshot")).weights_sha256 == digest
     # and the graph finds the weights behind the link
     assert Encoder(str(tmp_path / "snapshot"), resolution=32, device="cpu").dim == DIM
 
@@ -202,3 +204,56 @@ def test_description_makes_the_same_encoder_again(folder, image):
     np.testing.assert_array_equal(again.encode([image]), encoder.encode([image]))
     with pytest.raises(ModelError, match="are not the ones that made the vectors"):
         Encoder.from_description(described | {"weights_sha256": "0" * 64}, weights=str(folder), device="cpu")
+
+
+@pytest.fixture
+def no_session(monkeypatch):
+    """Nothing may be run."""
+    for runtime in ("_OnnxRuntime", "_OpenVino"):
+        monkeypatch.setattr(f"dinoscope.models.runtime.{runtime}", None)
+
+
+def described(name: str, **more: Any) -> ModelDescription:
+    made: ModelDescription = {"model": name, "dim": 8, "resolution": 32, "weights_sha256": "0" * 64, "licence": ""}
+    return {**made, **more}  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("as_path", ["my-vit", "./my-vit", "{}", "nested/my-vit"])
+def test_a_path_in_a_description_is_never_opened(folder, tmp_path, monkeypatch, no_session, as_path):
+    """Whoever sends a collection may name any file of this machine, also one that reads like a hub id."""
+    for place in ("my-vit", "nested/my-vit"):
+        shutil.copytree(folder, tmp_path / place)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dinoscope.models.loading._find_file", None)
+    monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
+    with pytest.raises((ModelError, DownloadError), match=r"is neither a model of|are not on this machine") as caught:
+        Encoder.from_description(described(as_path.format(tmp_path / "my-vit")))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "dinov2-giant",
+            r"fetch dinov2-giant' \(4,546\.0 MB, licence: Apache-2\.0, https://www\.apache\.org/.*\), then",
+        ),
+        ("facebook/dinov2-giant", r"fetch dinov2-giant' \(4,546"),
+        ("any/body", r"fetch any/body' \(size and licence: https://huggingface\.co/any/body\)"),
+    ],
+)
+def test_a_description_downloads_nothing(monkeypatch, name, told):
+    monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
+    monkeypatch.setattr("dinoscope.models.hub.download._download", None)
+    with pytest.raises(DownloadError, match=f"nothing is downloaded unasked: run 'dinoscope models {told}"):
+        Encoder.from_description(described(name))
+
+
+def test_other_weights_are_refused_before_they_are_run(folder, no_session):
+    for name, weights in (("mini", None), ("my-vit", str(folder))):
+        with pytest.raises(
+            ModelError, match=r"are not the ones that made the vectors \(SHA-256 .*, expected 000000000000"
+        ):
+            Encoder.from_description(described(name), weights=weights)
+    with pytest.raises(ModelError, match="are not the ones"):
+        Encoder.from_description(described("mini", weights_sha256=None))

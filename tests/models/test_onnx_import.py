@@ -7,11 +7,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from dinoscope.base.digests import sha256
 from dinoscope.errors import ModelError
-from dinoscope.models.catalogue import MODELS, read_weights
+from dinoscope.models.catalogue import IMAGENET, MODELS, read_weights
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
-from dinoscope.models.vit import MEAN, STD
 from tests.pictures import photo
 
 SIDE, PATCH, DIM = 32, 8, 24
@@ -79,8 +79,8 @@ def export(
     return kernel.astype(np.float64), position.astype(np.float64)
 
 
-def expected_tokens(pixels, kernel, position):
-    x = ((pixels / 255 - MEAN) / STD).reshape(len(pixels), SIDE // PATCH, PATCH, SIDE // PATCH, PATCH, 3)
+def expected_tokens(pixels, kernel, position, mean=IMAGENET.mean, std=IMAGENET.std):
+    x = ((pixels / 255 - mean) / std).reshape(len(pixels), SIDE // PATCH, PATCH, SIDE // PATCH, PATCH, 3)
     spatial = np.einsum("byixjc,dcij->byxd", x, kernel).reshape(len(pixels), -1, DIM)
     return np.concatenate([spatial.mean(1, keepdims=True), spatial], axis=1) + position
 
@@ -126,6 +126,29 @@ def test_external_data_behind_symbolic_links(tmp_path, pixels):
     export(tmp_path / "whole.onnx")
     whole = Encoder(str(tmp_path / "whole.onnx"), resolution=SIDE, device="cpu")
     np.testing.assert_array_equal(encoder.run(pixels), whole.run(pixels))
+
+
+def test_graphs_that_share_their_values_are_two_models(tmp_path, pixels):
+    """One gives the tokens as they are, the other turns them round: cosine -1 for the same picture."""
+    export(tmp_path / "a.onnx", external=True)
+    model = onnx.load(tmp_path / "a.onnx", load_external_data=False)
+    model.graph.node.append(helper.make_node("Neg", ["last_hidden_state"], ["turned"]))
+    model.graph.output[0].name = "turned"
+    onnx.save(model, tmp_path / "b.onnx")
+    one, other = (Encoder(str(tmp_path / name), device="cpu") for name in ("a.onnx", "b.onnx"))
+    np.testing.assert_allclose((one.run(pixels) * other.run(pixels)).sum(1), -1, atol=1e-5)
+    assert one.weights_sha256 != other.weights_sha256
+    assert one.key.removeprefix("a") != other.key.removeprefix("b")
+    with pytest.raises(ModelError, match="are not the ones that made the vectors"):
+        Encoder.from_description(one.describe(), weights=str(tmp_path / "b.onnx"))
+    older = one.describe() | {"weights_sha256": sha256(tmp_path / "a.onnx_data")}
+    with pytest.raises(ModelError, match="did not tell graphs with the same weights apart: embed the images again"):
+        Encoder.from_description(older, weights=str(tmp_path / "a.onnx"))
+
+
+def test_a_file_of_its_own_keeps_its_digest(tmp_path):
+    export(tmp_path / "model.onnx")
+    assert load_model(str(tmp_path / "model.onnx")).weights_sha256 == sha256(tmp_path / "model.onnx")
 
 
 def test_external_data_that_is_missing(tmp_path):
@@ -236,3 +259,91 @@ def test_dinoscopes_own_files_load_too(tmp_path, pixels):
     (tmp_path / "mine.onnx").write_bytes(read_weights(MODELS["mini"]))
     mine, bundled = Encoder(str(tmp_path / "mine.onnx"), device="cpu"), Encoder("mini")
     np.testing.assert_array_equal(mine.run(pixels), bundled.run(pixels))
+
+
+def looped(turns, operator="Loop"):
+    """Return a node that adds nothing to the tokens, as often as `turns` says; None: for ever."""
+    scalar = [helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("on", TensorProto.BOOL))]
+    value = helper.make_tensor_value_info("value", FLOAT, None)
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_too"]), helper.make_node("Identity", ["value"], ["same"])],
+        "body",
+        [*scalar, value],
+        [
+            helper.make_tensor_value_info("on_too", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("same", FLOAT, None),
+        ],
+    )
+    number = [] if turns is None else [helper.make_node("Constant", [], ["turns"], value_int=turns)]
+    true = helper.make_node("Constant", [], ["true"], value=numpy_helper.from_array(np.array(True)))
+    inputs = ["" if turns is None else "turns", "true", "last_hidden_state"]
+    return [*number, true, helper.make_node(operator, inputs, ["looped"], body=body)]
+
+
+@pytest.mark.parametrize("turns", [None, 2**62, 5_000])
+def test_a_loop_that_may_not_end_is_refused(tmp_path, turns):
+    export(tmp_path / "model.onnx", extra=looped(turns))
+    with pytest.raises(ModelError, match=r"model.onnx may run without end: expected at most 10,000 operators an image"):
+        load_model(str(tmp_path / "model.onnx"))
+
+
+def test_a_loop_behind_a_condition_is_found(tmp_path):
+    inside = helper.make_graph(looped(None), "then", [], [helper.make_tensor_value_info("looped", FLOAT, None)])
+    other = helper.make_graph(
+        [helper.make_node("Identity", ["last_hidden_state"], ["as_is"])],
+        "else",
+        [],
+        [helper.make_tensor_value_info("as_is", FLOAT, None)],
+    )
+    true = helper.make_node("Constant", [], ["always"], value=numpy_helper.from_array(np.array(True)))
+    extra = [true, helper.make_node("If", ["always"], ["chosen"], then_branch=inside, else_branch=other)]
+    export(tmp_path / "model.onnx", extra=extra)
+    with pytest.raises(ModelError, match="a loop without a constant bound; export the model without loops"):
+        load_model(str(tmp_path / "model.onnx"))
+    extra[1] = helper.make_node("If", ["always"], ["chosen"], then_branch=other, else_branch=other)
+    export(tmp_path / "model.onnx", extra=extra)
+    assert Encoder(str(tmp_path / "model.onnx"), device="cpu").dim == DIM
+
+
+def test_a_loop_with_a_small_bound_is_run(tmp_path, pixels):
+    kernel, position = export(tmp_path / "model.onnx", extra=looped(3))
+    encoder = Encoder(str(tmp_path / "model.onnx"), device="cpu")
+    cls = expected_tokens(pixels, kernel, position)[:, 0]
+    np.testing.assert_allclose(encoder.run(pixels), cls / np.linalg.norm(cls, axis=1, keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("operator", ["Scan", "SequenceMap", "BeamSearch"])
+def test_what_else_runs_graphs_is_refused(tmp_path, operator):
+    export(tmp_path / "model.onnx", extra=looped(3, operator))
+    with pytest.raises(ModelError, match="may run without end"):
+        load_model(str(tmp_path / "model.onnx"))
+
+
+@pytest.mark.parametrize("called", ["next", "first"])
+def test_functions_that_grow_without_bound_are_refused(tmp_path, called):
+    """Fifty functions, each of which calls the next one twice, are 2 ** 50 nodes; or one calls itself."""
+    export(tmp_path / "model.onnx")
+    model = onnx.load(tmp_path / "model.onnx")
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    for number in range(50):
+        inner = "first" if called == "first" else f"f{number + 1}"
+        nodes = [helper.make_node(inner, [a], [b], domain="own") for a, b in (("x", "y"), ("y", "z"))]
+        name = "first" if number == 0 else f"f{number}"
+        model.functions.append(helper.make_function("own", name, ["x"], ["z"], nodes, versions))
+    model.graph.node.append(helper.make_node("first", ["last_hidden_state"], ["grown"], domain="own"))
+    model.opset_import.append(versions[1])
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ModelError, match="may run without end"):
+        load_model(str(tmp_path / "model.onnx"))
+
+
+def test_a_name_that_is_no_text_is_one_error(tmp_path, capfd):
+    export(tmp_path / "model.onnx")
+    content = (tmp_path / "model.onnx").read_bytes()
+    (tmp_path / "model.onnx").write_bytes(content.replace(b"spatial", b"spat\xffal"))
+    with pytest.raises(ModelError, match=r"model.onnx is damaged \(.*codec can't decode.*\): fetch it again"):
+        load_model(str(tmp_path / "model.onnx"))
+    (tmp_path / "model.onnx").write_bytes(content.replace(b"ReduceMean", b"ReduceMeen"))
+    with pytest.raises(ModelError, match="do not load"):
+        Encoder(str(tmp_path / "model.onnx"), device="cpu")
+    assert capfd.readouterr() == ("", "")

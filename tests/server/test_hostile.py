@@ -7,13 +7,10 @@ import json
 import random
 import socket
 import sys
-import threading
-import time
 import zlib
 from typing import Any
 
 import pytest
-import uvicorn
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
 from schemathesis import GenerationMode, openapi
@@ -22,7 +19,7 @@ from schemathesis.checks import CHECKS
 from dinoscope.server.app import create_app
 from dinoscope.server.security import MAX_UPLOAD, Access
 from tests.pictures import bare_png, encoded, photo
-from tests.served import client, images, make_collection
+from tests.served import client, images, live, make_collection
 
 resource = pytest.importorskip("resource")  # not on Windows
 
@@ -80,19 +77,9 @@ def model(server):
 
 
 @pytest.fixture(scope="module")
-def live(folder):
-    """The real server on a real port, for what a test client does not let through."""
-    app = create_app(folder, warm=False)
-    listening = socket.create_server(("127.0.0.1", 0))
-    running = uvicorn.Server(uvicorn.Config(app, log_level="critical", access_log=False, ws="none"))
-    thread = threading.Thread(target=running.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not running.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield listening.getsockname()[1]
-    running.should_exit = True
-    thread.join(10)
+def port(folder):
+    with live(folder) as (port, _):
+        yield port
 
 
 def check(answer, folder):
@@ -256,7 +243,7 @@ def test_an_image_of_more_than_50_million_pixels_is_not_decoded(server, model):
     assert "50 million" in answer.json()["error"]
 
 
-def test_broken_http(live, model):
+def test_broken_http(port, model):
     search = f"POST /api/models/{model}/search HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     broken = [
         b"",
@@ -279,7 +266,7 @@ def test_broken_http(live, model):
         (search + "Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n").encode(),
     ]
     for content in broken * 3:
-        with socket.create_connection(("127.0.0.1", live), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             answer = b""
             try:
                 connection.sendall(content)
@@ -290,7 +277,7 @@ def test_broken_http(live, model):
                 pass
         assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), content[:80]
         assert b"root:" not in answer
-    with socket.create_connection(("127.0.0.1", live), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(b"GET /api/collection HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert connection.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
 

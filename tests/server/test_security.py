@@ -1,7 +1,5 @@
 """Who may ask the explorer's server, and what no answer may carry."""
 
-from typing import Any
-
 import pytest
 from fastapi.testclient import TestClient
 
@@ -30,7 +28,7 @@ def server(app):
 
 @pytest.fixture(scope="module")
 def guarded(folder):
-    return create_app(folder, warm=False, access=Access.of("0.0.0.0", TOKEN, ["Maps.Example"]))
+    return create_app(folder, warm=False, access=Access.of("0.0.0.0", TOKEN, ["Maps.Example"], 8347))
 
 
 def ask(app, base_url, path="/api/collection", **settings):
@@ -136,37 +134,49 @@ def test_the_printed_address_leaves_a_cookie(guarded):
     assert browser.get("/?token=wrong").status_code == 401
     answer = browser.get(f"/?token={TOKEN}&map=%22%3E%3Cscript%3E")
     assert answer.status_code == 200
-    cookie = next(each for each in answer.headers.get_list("set-cookie") if TOKEN in each)
+    cookie = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("dinoscope-8347-"))
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
-    assert TOKEN not in answer.text  # nor in the address that it leads to
+    assert TOKEN not in str(answer.headers) + answer.text  # nor in the address that it leads to
     assert 'http-equiv="refresh"' in answer.text
     assert "<script" not in answer.text
     assert browser.get("/api/collection").status_code == 200
     assert TestClient(guarded, base_url="http://maps.example").get("/api/collection").status_code == 401
 
 
-def test_a_cookie_of_somebody_else_does_not_hide_the_token(guarded):
-    own = f"{Access(token=TOKEN).cookie}={TOKEN}"
+def test_a_cookie_is_of_one_server_alone(folder, guarded):
+    """A browser shows it to every port of the machine."""
+    let_in = TestClient(guarded, base_url="http://127.0.0.1:8347")
+    let_in.get(f"/?token={TOKEN}")
+    name = next(each for each in let_in.cookies if each.startswith("dinoscope-8347-"))
+    for port in (8347, 8348):  # of the same token: one started anew, and one beside it
+        other = create_app(folder, warm=False, access=Access.of("127.0.0.1", TOKEN, port=port))
+        for header in (f"{name}={let_in.cookies[name]}", f"{name}={TOKEN}"):
+            assert ask(other, "http://127.0.0.1", headers={"Cookie": header}).status_code == 401
+        headers = {"Cookie": f"{name}={let_in.cookies[name]}"}
+        given = ask(other, "http://127.0.0.1", f"/?token={TOKEN}", headers=headers).headers.get_list("set-cookie")
+        is_gone = any(each.startswith(f"{name}=; Max-Age=0") for each in given)
+        assert is_gone is (port == 8347)  # what a server that has ended left at this port
+
+
+def test_a_ticket_opens_the_page_once(folder):
+    access = Access.of("127.0.0.1", TOKEN)
+    app = create_app(folder, warm=False, access=access)
+    assert ask(app, "http://127.0.0.1", headers={"Authorization": f"Bearer {access.ticket}"}).status_code == 401
+    browser = TestClient(app, base_url="http://127.0.0.1")
+    assert browser.get(f"/?token={access.ticket}").status_code == 200
+    assert browser.get("/api/collection").status_code == 200
+    assert ask(app, "http://127.0.0.1", f"/?token={access.ticket}").status_code == 401
+    assert access.ticket not in (repr(access), TOKEN)
+
+
+def test_a_cookie_of_somebody_else_does_not_hide_the_token(folder):
+    access = Access.of("0.0.0.0", TOKEN)
+    guarded = create_app(folder, warm=False, access=access)
+    own = f"{access.cookie}={access.session}"
     for cookies in (f'other={{"a":1}}; {own}', f"{own}; a,b=[1]; =", f'"; {own}', own):
         assert ask(guarded, "http://192.168.1.7", headers={"Cookie": cookies}).status_code == 200, cookies
     assert ask(guarded, "http://192.168.1.7", headers={"Cookie": f"{own}x"}).status_code == 401
-
-
-def test_one_image_at_a_time_a_client(folder):
-    with client(folder) as server:
-        server.get("/")
-        app: Any = server.app
-        uploads = app.state.explorer.uploads
-        model = server.get("/api/collection").json()["model"]
-        name = f"testclient {server.cookies['dinoscope-client']}"
-        uploads._clients.add(name)  # as if its last image were not answered
-        answer = server.post(f"/api/models/{model}/search", content=encoded(photo(), "PNG"))
-        assert answer.status_code == 429
-        uploads._clients.discard(name)
-        assert server.post(f"/api/models/{model}/search", content=encoded(photo(), "PNG")).status_code == 200
-        assert server.post(f"/api/models/{model}/search", content=b"nonsense").status_code == 400
-        assert uploads._clients == set()
 
 
 def test_no_answer_names_the_folder(folder, tmp_path):

@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
 import httpx
 import pytest
 
-from dinoscope.cli.explore import _listen
+from dinoscope.cli.explore import _listen, explore
 from tests import ROOT
 from tests.served import images, make_collection
 
@@ -27,8 +28,9 @@ def folder(tmp_path_factory):
 def start(folder):
     running: list[Any] = []
 
-    def begin(*options, **settings):
-        command = [sys.executable, "-m", "dinoscope", "explore", str(folder), "--no-browser", *options]
+    def begin(*options, token=False, program=("-m", "dinoscope"), **settings):
+        alone = () if token else ("--no-token",)
+        command = [sys.executable, *program, "explore", str(folder), "--no-browser", *alone, *options]
         process: Any = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | settings)
         running.append(process)
         line = process.stderr.readline()
@@ -51,13 +53,48 @@ def get(address, **settings):
 
 
 def test_it_serves_and_ends_with_ctrl_c(start, folder):
-    process, address, line = start("--port", "0")
-    assert re.fullmatch(r"mine: http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\n", line)
-    assert get(address + "api/collection").json()["name"] == "array"
-    assert get(address).headers["content-type"].startswith("text/html")
+    process, address, line = start("--port", "0", token=True)
+    assert re.fullmatch(r"mine: http://127\.0\.0\.1:\d+/\?token=[\w-]{32} \(Ctrl-C ends it\)\n", line)
+    page, token = address.split("?token=")
+    assert get(page + "api/collection").status_code == 401
+    assert get(page + "api/collection", headers={"Authorization": f"Bearer {token}"}).json()["name"] == "array"
+    with httpx.Client() as browser:
+        assert browser.get(address).headers["content-type"].startswith("text/html")
+        assert browser.get(page).headers["content-type"].startswith("text/html")
+        assert browser.get(page + "api/collection").json()["writable"] is True
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
     assert process.stderr.read() == ""
+
+
+BUSY = """
+import sys, time
+import dinoscope.server.app, dinoscope.server.decoding
+dinoscope.server.decoding._PROGRAM = "import sys, time; sys.stdout.write('!'); sys.stdout.flush(); time.sleep(600)"
+dinoscope.server.decoding.Decoders.__init__.__defaults__ = (600,)
+explorer_answers = dinoscope.server.app.explorer_answers
+explorer_answers.numbers = lambda *_: print("computing", file=sys.stderr, flush=True) or time.sleep(600)
+from dinoscope.cli.main import main
+main()
+"""
+
+
+def test_the_end_waits_for_nobody(start):
+    process, address, _ = start("--port", "0", program=("-c", BUSY))
+    model = get(f"{address}api/collection").json()["model"]
+    port = int(re.findall(r":(\d+)/", address)[0])
+    asked = []
+    for head in (f"GET /api/models/{model}/maps/umap/numbers", f"POST /api/models/{model}/search"):
+        asked.append(socket.create_connection(("127.0.0.1", port)))
+        asked[-1].sendall(f"{head} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx".encode())
+    assert process.stderr.readline()  # what --no-token means
+    assert process.stderr.readline() == "computing\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert process.stderr.read() == ""
+    for each in asked:
+        assert each.recv(12) in (b"HTTP/1.1 409", b"")
+        each.close()
 
 
 def test_a_short_answer_does_not_wait_to_be_joined():
@@ -79,7 +116,7 @@ def test_a_short_answer_does_not_wait_to_be_joined():
 
 
 def test_another_address_needs_a_token(start):
-    _, address, _ = start("--host", "0.0.0.0", "--port", "0")
+    _, address, _ = start("--host", "0.0.0.0", "--port", "0", token=True)
     ((port, token),) = re.findall(r":(\d+)/\?token=([\w-]{32})$", address)
     here = f"http://127.0.0.1:{port}/api/collection"
     assert get(here).status_code == 401
@@ -89,9 +126,35 @@ def test_another_address_needs_a_token(start):
 
 def test_a_token_of_ones_own(start):
     own = "my-own-token-of-20-letters"
-    _, address, _ = start("--port", "0", DINOSCOPE_TOKEN=own)
+    _, address, _ = start("--port", "0", token=True, DINOSCOPE_TOKEN=own)
     assert address.endswith(f"?token={own}")
     assert get(address.split("?")[0] + "api/collection").status_code == 401
+
+
+def test_without_a_token_and_to_look_at_alone(start):
+    process, address, _ = start("--port", "0", "--read-only")
+    assert get(address + "api/collection").json()["writable"] is False
+    assert "every user of this machine" in process.stderr.readline()
+
+
+def test_a_browser_is_not_shown_the_token(folder, monkeypatch):
+    """Other users can read its command line."""
+    opened: list[str] = []
+    monkeypatch.setattr("dinoscope.cli.explore._has_display", lambda: True)
+    monkeypatch.setattr("webbrowser.open", opened.append)
+
+    def run(server, sockets):
+        server.started = True
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and thread.daemon and "_open_browser" in thread.name:
+                thread.join()
+        sockets[0].close()
+
+    monkeypatch.setattr("uvicorn.Server.run", run)
+    own = "my-own-token-of-20-letters"
+    explore(folder, port=0, token=own)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}", opened[0])
+    assert own not in opened[0]
 
 
 def test_mistakes_are_one_line(run, folder, tmp_path):
@@ -102,6 +165,8 @@ def test_mistakes_are_one_line(run, folder, tmp_path):
             ([folder, "--host", "no such host"], "is no address"),
             ([folder, "--host", "192.0.2.1"], "cannot serve on 192.0.2.1"),
             ([folder, "--token", "short"], "16 to 200 characters"),
+            ([folder, "--token", "a" * 16, "--no-token"], "leave one of them out"),
+            ([folder, "--host", "0.0.0.0", "--no-token"], "this machine alone"),
             ([tmp_path], "is no collection"),
             ([folder, "--model", "dinov2-small"], "has no vectors of 'dinov2-small'"),
             ([folder, "--images", tmp_path / "nothing"], "nothing is called"),

@@ -138,11 +138,28 @@ def test_a_sheet_without_its_pictures_is_not_kept(folder, tmp_path):
 def test_a_stored_sheet_that_was_cut_is_drawn_again(folder, kept):
     with client(folder) as server:
         base, _, _ = opened(server)
-        whole = server.get(f"{base}/sheets/0").content
+        drawn = server.get(f"{base}/sheets/0").content
         (stored,) = (folder / "results").glob("sheets/*.webp")
+        whole = stored.read_bytes()
         stored.write_bytes(whole[:kept])
-        assert server.get(f"{base}/sheets/0").content == whole
+        assert server.get(f"{base}/sheets/0").content == drawn
         assert stored.read_bytes() == whole
+
+
+def test_a_wrecked_sheet_is_never_shown(folder):
+    """Of the right length, so that only its checksum can tell; a browser would keep it for ever."""
+    with client(folder) as server:
+        base, view, _ = opened(server)
+        state = {"v": view["state"]}
+        drawn = server.get(f"{base}/sheets/0", params=state)
+        (stored,) = (folder / "results").glob("sheets/*.webp")
+        whole = stored.read_bytes()
+        for wrecked in (bytes([*whole[:200], whole[200] ^ 1, *whole[201:]]), drawn.content, bytes(len(whole))):
+            stored.write_bytes(wrecked)
+            answer = server.get(f"{base}/sheets/0", params=state)
+            assert answer.content == drawn.content
+            assert "immutable" in answer.headers["cache-control"]
+            assert stored.read_bytes() == whole
 
 
 def test_codes_do_not_depend_on_the_process():

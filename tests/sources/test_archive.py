@@ -5,6 +5,8 @@ import json
 import os
 import pickle
 import tarfile
+import time
+import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -105,7 +107,8 @@ def test_names_are_harmless_and_nothing_is_written(tmp_path):
 
 
 def test_backslashes_in_a_zip_from_windows(tmp_path):
-    assert open_source(make_zip(tmp_path / "a.zip", [("cats\\1.png", picture(1))])).items[0].label == "cats"
+    members = [("cats\\1.png", picture(1)), ("dogs\\1.png", picture(2))]
+    assert [item.label for item in open_source(make_zip(tmp_path / "a.zip", members)).items] == ["cats", "dogs"]
 
 
 def test_odd_names(tmp_path):
@@ -167,8 +170,8 @@ def test_links_and_other_files_inside(tmp_path):
     make_tar(tmp_path / "b.tar", members)
     with pytest.raises(SourceError, match=r"no images in 'a\.tar'"):
         open_source(tmp_path / "a.tar")
-    with pytest.raises(SourceError, match=r"no images in 'c\.zip' \(2 \.heic\)"):
-        open_source(make_zip(tmp_path / "c.zip", [("1.heic", b""), ("2.HEIC", b"")]))
+    with pytest.raises(SourceError, match=r"no images in 'c\.zip' \(2 \.nef\)"):
+        open_source(make_zip(tmp_path / "c.zip", [("1.nef", b""), ("2.NEF", b"")]))
     source = open_source(tmp_path / "b.tar")
     assert source.ignored_endings == {".md": 1}
     with pytest.raises(ImageError, match="is empty"):
@@ -229,6 +232,53 @@ def test_a_zip_bomb_ends_at_the_size_that_it_states(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ImageError, match="damaged: it is not what the archive says"):
         open_source(path).load(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "reason"),
+    [
+        ("a.png", b"", "^is not a JPEG, PNG"),
+        ("a.bmp", encoded(Image.new("RGB", (8, 6)), "BMP"), "^has 143 MB for 8 x 6 pixels, expected at most 64$"),
+        (
+            "a.tif",
+            encoded(Image.new("RGB", (8, 6)), "TIFF"),
+            "^unpacks to 286 MB from .* kB, expected at most 100 times as much$",
+        ),
+    ],
+)
+def test_a_zip_bomb_is_not_unpacked(tmp_path, name, head, reason):
+    size = 150_000_000 if name != "a.tif" else 300_000_000
+    path, packing = tmp_path / "a.zip", zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(path, "w", packing, compresslevel=1) as archive, archive.open(name, "w") as file:
+        file.write(head)
+        for _ in range(size // 10_000_000):
+            file.write(bytes(10_000_000))
+    source = open_source(tmp_path / "a.zip")
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=reason):
+        source.load(0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+def test_large_members_are_unpacked_one_at_a_time(tmp_path, monkeypatch):
+    large = picture(1) + bytes(40_000_000)
+    source = open_source(make_zip(tmp_path / "a.zip", [(f"{at}.png", large) for at in range(4)]))
+    running, most = 0, 0
+
+    def read(*_):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.01)
+        running -= 1
+        return picture(1)
+
+    monkeypatch.setattr(source, "picture", read)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(source.load, range(4)))
+    assert most == 1
 
 
 @pytest.mark.parametrize(
@@ -373,3 +423,42 @@ def test_an_archive_written_again_elsewhere_embeds_nothing_again(tmp_path):
     make_tar(path, [*MEMBERS[1:], ("train/cow/9.png", picture(90))])
     summary = embed_source(open_source(path), tmp_path / "c", encoder)
     assert (summary.embedded, summary.reused, summary.removed) == (1, 3, 1)
+
+
+def _sample(name, label=None, caption=None):
+    return [(f"{name}.png", picture(1))] + [
+        (f"{name}.{suffix}", text.encode()) for suffix, text in (("cls", label), ("txt", caption)) if text is not None
+    ]
+
+
+def _said(path, members):
+    source = open_source(make_tar(path, members))
+    return [(item.label, item.caption) for item in source.items], " ".join(source.notes)
+
+
+def test_a_dot_in_a_key_is_a_part_of_it_where_the_label_files_say_so(tmp_path):
+    members = [*_sample("clip_0.05", "cat"), *_sample("clip_0.15", "dog"), *_sample("clip_0.25")]
+    labels, notes = _said(tmp_path / "dots.tar", members)
+    assert (labels, notes) == ([("cat", None), ("dog", None), (None, None)], "")
+    pair = [("s0.left.png", picture(1)), ("s0.right.png", picture(2))]
+    labels, notes = _said(tmp_path / "pair.tar", [*pair, ("s0.cls", b"cat")])
+    assert labels == [("cat", None)] * 2
+    assert "share a .cls file, as WebDataset has it" in notes
+    assert _said(tmp_path / "field.tar", [*pair, ("s0.class.cls", b"cat")])[0] == [("cat", None)] * 2
+    own = [("s0.left.cls", b"left"), ("s0.cls", b"both")]
+    assert _said(tmp_path / "own.tar", [*pair, *own])[0] == [("left", None), ("both", None)]
+    assert _said(tmp_path / "longer.tar", [*_sample("a"), ("a.class.cls", b"x")])[0] == [("x", None)]
+
+
+def test_captions_are_no_labels(tmp_path):
+    captions = [f"a photo of thing number {number} on a table" for number in range(3)]
+    members = [each for number, text in enumerate(captions) for each in _sample(f"{number}", caption=f"{text}\n")]
+    labels, notes = _said(tmp_path / "captions.tar", members)
+    assert labels == [(None, text) for text in captions]
+    assert "are captions (3 different ones for 3 images, 36 letters on average)" in notes
+    short = [each for number in range(3) for each in _sample(f"{number}", caption=f"class {number}")]
+    assert _said(tmp_path / "short.tar", short)[0] == [(f"class {number}", None) for number in range(3)]
+    same = [each for number in range(3) for each in _sample(f"{number}", caption=captions[0])]
+    assert _said(tmp_path / "same.tar", same)[0] == [(captions[0], None)] * 3  # one label of many images
+    both = [each for number in range(3) for each in _sample(f"{number}", "cat", captions[number])]
+    assert _said(tmp_path / "both.tar", both)[0] == [("cat", text) for text in captions]

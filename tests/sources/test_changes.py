@@ -124,6 +124,26 @@ def test_a_collection_inside_its_source_is_no_part_of_it(tmp_path, folder, encod
         open_source(inside.as_uri() if uri else inside)
 
 
+@pytest.mark.parametrize(
+    "lost", [["images.parquet"], ["collection.json"], ["images.parquet", "collection.json"], ["images.parquet.bak"]]
+)
+def test_a_damaged_collection_inside_its_source_is_no_part_of_it_either(tmp_path, folder, encoder, lost):
+    inside = folder / "a" / "c"
+    counts(folder, inside, encoder)
+    sheets = inside / "results" / "sheets"
+    sheets.mkdir(parents=True)
+    (sheets / "0123456789abcdef.png").write_bytes(picture(1))
+    (folder / "b" / "details").mkdir()  # a class of that name
+    (folder / "b" / "details" / "x.png").write_bytes(picture(2))
+    (folder / "b" / "vectors").mkdir()
+    (folder / "b" / "vectors" / "x.png").write_bytes(picture(3))
+    for name in lost:
+        (inside / name).unlink()
+    ids = [item.id for item in open_source(folder).items]
+    assert len(ids) == 8
+    assert not any("sheets" in name for name in ids)
+
+
 def test_a_sample_of_renamed_files(tmp_path, folder, encoder):
     embed_source(open_source(folder, limit=3), tmp_path / "c", encoder)
     for path in folder.rglob("*.png"):

@@ -9,11 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline as embedding
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, SourceError
@@ -24,6 +26,7 @@ from dinoscope.sources.base import ImageSource
 from dinoscope.sources.filesystems import LocalStorage
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.table_columns import texts
+from dinoscope.sources.table_files import ParquetTable
 from tests.pictures import encoded
 from tests.sources.test_archive import described, picture
 
@@ -323,3 +326,64 @@ def test_encoded_pictures_of_every_kind(tmp_path):
     ]
     source = open_source(write(tmp_path / "a.parquet", {"picture": images}))
     assert {source.load(index).shape for index in range(6)} == {(9, 9, 3)}
+
+
+def test_captions_in_a_table(tmp_path, run):
+    captions = [f"a photo of thing number {number} on a table" for number in range(3)]
+    path = write(tmp_path / "a.parquet", {"image": pictures(3), "label": captions})
+    source = open_source(path)
+    assert [(item.label, item.caption) for item in source.items] == [(None, text) for text in captions]
+    assert "the texts of column label are captions (3 different ones for 3 images" in notes(source)[1]
+    assert [item.label for item in open_source(path, label_column="label").items] == captions  # as it was asked for
+    path = write(tmp_path / "b.parquet", {"image": pictures(3), "label": ["a", "b", "a"], "caption": captions})
+    source = open_source(path)
+    assert [(item.label, item.caption) for item in source.items] == list(zip("aba", captions, strict=True))
+    assert notes(source) == ["image column: image; label column: label; split column: none; caption column: caption"]
+    _, _, err = run("embed", path, "-o", tmp_path / "b.dino")
+    assert "2 labels: a 2, b 1; no splits; 3 captions" in err
+    collection = Collection(tmp_path / "b.dino")
+    assert collection.captions.tolist() == captions
+    write(path, {"image": pictures(3), "label": ["a", "b", "a"]})  # they go where the source has none any more
+    Collection.from_images(path, tmp_path / "b.dino")
+    assert Collection(tmp_path / "b.dino").captions.tolist() == [None] * 3
+
+
+def test_a_preview_reads_no_column_that_is_no_image(tmp_path, monkeypatch):
+    huge = pa.array([bytes(30_000_000)] * 10, pa.large_binary())
+    listed = pa.array([[bytes(3_000_000)]] * 10, pa.list_(pa.large_binary()))
+    path = write(
+        tmp_path / "a.parquet",
+        {"image": pictures(10), "notes": huge, "more": listed},
+        compression="zstd",
+        use_dictionary=False,
+    )
+    asked: list[str] = []
+    read = pq.ParquetFile.iter_batches
+
+    def watched(file: pq.ParquetFile, *arguments: Any, columns: list[str], **options: Any) -> Any:
+        asked.extend(columns)
+        return read(file, *arguments, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    assert len(open_source(path).items) == 10
+    assert asked == ["image"]
+
+
+def test_a_column_that_is_packed_as_no_picture_is_is_refused(tmp_path):
+    huge = pa.array([pictures(1)[0] + bytes(30_000_000)] * 10, pa.large_binary())
+    path = write(tmp_path / "a.parquet", {"image": huge}, compression="zstd", use_dictionary=False)
+    source = open_source(path, image_column="image")
+    with pytest.raises(
+        ImageError, match=r"column 'image' of a\.parquet unpacks to 286 MB from .* kB, expected at most"
+    ):
+        source.load(0)
+
+
+def test_values_that_many_rows_share_are_read_row_by_row(tmp_path):
+    value = pictures(1)[0] + np.random.default_rng(0).bytes(20_000_000)
+    path = write(tmp_path / "a.parquet", {"image": pa.array([value] * 12, pa.large_binary())})
+    table = ParquetTable(pa.OSFile(str(path)), "a.parquet")
+    assert table.bytes_read("image", 3) >= 20_000_000
+    for row in range(12):
+        assert len(table.value("image", row)) == len(value)  # type: ignore[arg-type]
+    assert sum(held.nbytes for _, held in table._kept) < 8 * 2**24

@@ -22,9 +22,13 @@ from dinoscope.analysis.labels.classifier import Classifier
 from dinoscope.analysis.maps.projection import transform
 from dinoscope.analysis.maps.quality import map_quality
 from dinoscope.errors import InputError
+from dinoscope.models import encoder as encoder_module
+from dinoscope.models.encoder import Encoder
+from dinoscope.models.loading import load_model
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import write_table
+from tests.checkpoints import save_vit
 
 N = 120
 WRONG = 7  # has the label of another class
@@ -222,6 +226,16 @@ def test_new_images_get_a_place_on_the_map(collection):
     np.testing.assert_array_equal(collection.transform(new), transform(new, collection.vectors, collection.map()))
 
 
+def test_the_axes_of_a_map_are_found_once(collection, monkeypatch):
+    collection.map(method="pca")
+    collection.transform(collection.vectors[:2], method="pca")
+    monkeypatch.setattr("dinoscope.analysis.maps.projection._principal_axes", None)
+    places = collection.transform(collection.vectors[4:6], method="pca")
+    np.testing.assert_allclose(places, collection.map(method="pca")[4:6], atol=1e-5)
+    with pytest.raises(InputError, match="new vectors must have the map's width, expected 256, got 3"):
+        collection.transform(np.eye(3), method="pca")
+
+
 # --- clusters --------------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +299,25 @@ def test_how_far_out_a_left_out_image_lies_is_told_without_itself():
     ranks = [100 * float((distance < each - 1e-12).mean()) for each in distance]
     found = judge.left_out(vectors, np.arange(30))
     np.testing.assert_allclose([each.percentile for each in found], ranks, atol=1e-6)
+
+
+def test_weights_that_are_named_are_loaded_once(tmp_path, monkeypatch):
+    weights = save_vit(tmp_path / "vit")
+    pixels = load_dataset("fashion-mnist-test").pixels[:12]
+    model = Encoder(str(weights), resolution=32, device="cpu")
+    Collection.from_images(pixels, tmp_path / "c", model=model, labels=["a", "b"] * 6)
+    loaded = []
+
+    def count(*args, **more):
+        loaded.append(args)
+        return load_model(*args, **more)
+
+    monkeypatch.setattr(encoder_module, "load_model", count)
+    opened = Collection(tmp_path / "c")
+    assert len(opened.classify(list(pixels[:5]), weights=str(weights))) == 5
+    opened.search(pixels[0], weights=str(weights))
+    opened.search(pixels[0])
+    assert len(loaded) == 1
 
 
 def test_a_classifier_is_made_once(collection):

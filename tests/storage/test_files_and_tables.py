@@ -12,9 +12,17 @@ import numpy as np
 import pytest
 
 from dinoscope.base.digests import digest_json
-from dinoscope.errors import CollectionError, DamagedError
-from dinoscope.storage.files import read_json, remove_leftovers, write_csv, write_json
-from dinoscope.storage.tables import check_table, read_rows, read_table, write_table
+from dinoscope.errors import CollectionError, DamagedError, WriteError
+from dinoscope.storage.files import (
+    read_json,
+    remove_leftover_folders,
+    remove_leftovers,
+    write_bytes,
+    write_csv,
+    write_json,
+)
+from dinoscope.storage.parts import read_rows
+from dinoscope.storage.tables import check_table, read_table, write_table
 
 
 def test_table_comes_back_as_it_was(tmp_path):
@@ -55,6 +63,19 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 def test_a_folder_in_the_way_asks_for_another_name(tmp_path):
     with pytest.raises(OSError, match="Is a directory; name another one"):
         write_json(tmp_path, {})
+
+
+def test_a_link_in_the_place_of_a_temporary_file_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr("dinoscope.storage.files.secrets.token_hex", lambda _: "guessed")
+    victim, path = tmp_path / "victim", tmp_path / "value.json"
+    victim.write_text("mine")
+    part = tmp_path / f".value.json.part-{os.getpid()}-guessed@{socket.gethostname()}"
+    part.symlink_to(victim)
+    for write in (lambda: write_json(path, {}), lambda: write_table(tmp_path / "value.json", {"row": [1]})):
+        with pytest.raises(WriteError, match="cannot write"):
+            write()
+        assert victim.read_text() == "mine"
+        assert part.is_symlink()
 
 
 def test_leftovers_of_a_killed_process_are_removed(tmp_path):
@@ -114,10 +135,10 @@ def test_trouble_of_the_system_is_no_damage(tmp_path, monkeypatch):
     path = tmp_path / "t.parquet"
     write_table(path, {"row": np.arange(3)})
 
-    def refuse(name):
-        raise OSError(errno.EMFILE, f"[Errno 24] Failed to open local file {name}")
+    def refuse(self, *_mode, **_options):
+        raise OSError(errno.EMFILE, "Too many open files", str(self))
 
-    monkeypatch.setattr("pyarrow.memory_map", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(OSError, match="Errno 24") as found:
         check_table(path)
     assert not isinstance(found.value, DamagedError)
@@ -133,6 +154,42 @@ def test_a_column_is_read_without_the_others_being_checked(tmp_path):
     for columns in (None, ["text"]):
         with pytest.raises(DamagedError, match="the checksum of its column 'text' does not fit"):
             read_table(path, columns)
+
+
+_OVERWRITE = """
+import sys
+from pathlib import Path
+from dinoscope.errors import DamagedError
+from dinoscope.storage import checksums
+from dinoscope.storage.tables import check_table, read_table
+
+path = Path(sys.argv[1])
+whole, read = path.read_bytes(), checksums.footer_checks
+
+def shortened(content):
+    found = read(content)
+    with path.open("r+b") as file:
+        file.truncate(0)
+    return found
+
+for action in (read_table, check_table):
+    path.write_bytes(whole)
+    checksums.footer_checks = shortened
+    try:
+        action(path)
+    except DamagedError as error:
+        print(error.reason)
+"""
+
+
+def test_a_table_that_is_overwritten_in_place_while_it_is_read(tmp_path):
+    """A map of a file that shrinks ends the process with a signal."""
+    path = tmp_path / "t.parquet"
+    write_table(path, {"row": np.arange(200_000), "noise": np.random.default_rng(0).random(200_000)})
+    command = [sys.executable, "-c", _OVERWRITE, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == ["it became shorter while it was read"] * 2
 
 
 def test_tables_from_before_checksums_are_read(tmp_path):
@@ -152,8 +209,10 @@ def test_some_rows_of_a_part(tmp_path):
     order = np.random.default_rng(0).permutation(1000)
     texts = [None if row % 10 == 3 else f"text {row}" for row in order]
     write_table(path, {"row": order, "text": texts}, group=64)
-    assert read_rows(path, np.array([5, 13, 998, 2000]), "text") == {5: "text 5", 998: "text 998"}
-    assert read_rows(tmp_path / "gone.parquet", np.array([5]), "text") == {}
+    images = {"removed": np.zeros(1000, bool)}
+    assert read_rows(path, np.array([5, 13, 998, 2000]), "text", images) == {5: "text 5", 998: "text 998"}
+    assert read_rows(path, np.array([5, 998]), "text", {"removed": np.zeros(900, bool)}) == {5: "text 5"}
+    assert read_rows(tmp_path / "gone.parquet", np.array([5]), "text", images) == {}
 
 
 def test_digest_depends_on_the_values_and_not_on_their_order_in_a_dict():
@@ -175,3 +234,37 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path):
         ["'-rf", "", "a=b"],
         ["plain", "7", ""],
     ]
+
+
+def test_folders_that_killed_processes_left(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    names = {
+        "ended": f".best.part-{int(ended.stdout)}-0@{socket.gethostname()}",
+        "living": f".best.part-{os.getpid()}-7@{socket.gethostname()}",
+        "elsewhere": ".best.part-123-0@another.machine",
+        "theirs": ".best.part-of-a-book",
+    }
+    for name in names.values():
+        (tmp_path / name / "details").mkdir(parents=True)
+        (tmp_path / name / "details" / "file").write_bytes(b"x")
+    remove_leftover_folders(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {names[name] for name in ("living", "elsewhere", "theirs")}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot flush a folder")
+def test_names_reach_the_disk_as_files_do(tmp_path, monkeypatch):
+    flushed, flush = [], os.fsync
+
+    def record(number):
+        flushed.append(Path(os.readlink(f"/proc/self/fd/{number}")).name)
+        flush(number)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
+    monkeypatch.setattr(os, "fsync", record)
+    write_bytes(tmp_path / "vectors" / "key" / "file", b"x", within=tmp_path)
+    part = next(name for name in flushed if name.startswith(".file.part-"))
+    assert flushed == [tmp_path.name, "vectors", part, "key"]  # new folders, the file, its new name
+    flushed.clear()
+    write_bytes(tmp_path / "vectors" / "key" / "file", b"y", durable=False, within=tmp_path)
+    assert flushed == []

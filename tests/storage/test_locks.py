@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -9,8 +10,8 @@ import time
 
 import pytest
 
-from dinoscope.errors import CollectionError
-from dinoscope.storage.locks import holder, is_held, locked
+from dinoscope.errors import CollectionError, WriteError
+from dinoscope.storage.locks import deciding, holder, is_held, locked
 from dinoscope.storage.progress import PROGRESS_FILE, ProgressRecord, RunningEmbedding, read_progress
 
 _HOLD = """
@@ -83,6 +84,30 @@ def test_a_killed_holder_frees_the_lock(tmp_path):
             assert is_held(tmp_path)
         assert holder(tmp_path) is None
     assert not is_held(tmp_path)
+
+
+@pytest.mark.parametrize("lock", [locked, deciding])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, lock):
+    """As some network file systems are, which say so in several ways."""
+    refusals = [OSError(number, os.strerror(number)) for number in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)]
+    for refusal in (*refusals, NotImplementedError("flock is not there")):
+
+        def refuse(*_, refusal=refusal, **__):
+            raise refusal
+
+        monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+        with pytest.raises(WriteError) as told, lock(tmp_path):
+            pass
+        assert "its file system has no locks" in str(told.value)
+        assert "make it on a local disk and copy it there" in str(told.value)
+
+
+@pytest.mark.parametrize("lock", [locked, deciding])
+def test_a_lock_makes_no_folder(tmp_path, lock):
+    with pytest.raises(CollectionError, match="gone is gone: it was deleted or moved"), lock(tmp_path / "gone"):
+        pass
+    assert not is_held(tmp_path / "gone")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_card_is_no_obstacle(tmp_path):

@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dinoscope import Collection
@@ -45,11 +45,9 @@ def read_all(folder):
 
 
 def rewrite(file, **changes: Any) -> None:
-    columns, meta = read_table(file)
-    columns = {name: values for name, values in {**columns, **changes}.items() if values is not None}
-    if "thumbnail" in columns:
-        columns["error"] = pa.array(columns["error"], pa.string())
-        columns["content"] = pa.array(columns["content"], pa.string())
+    table, meta = pq.read_table(file), read_table(file)[1]
+    stored = {name: table.column(name) for name in table.column_names}
+    columns = {name: values for name, values in {**stored, **changes}.items() if values is not None}
     write_table(file, columns, meta)
 
 
@@ -61,6 +59,11 @@ ODD: list[tuple[str, str, Any, str]] = [
     ("images.parquet", "label", ["x" * 40_000] * N, "its column 'label' holds a text of more than 32,768 letters"),
     ("images.parquet", "row", ROWS[::-1], "its rows are not 0, 1, 2, ..."),
     ("images.parquet", "removed", ROWS, "its column 'removed' holds int64, expected bool"),
+    ("images.parquet", "caption", ROWS, "its column 'caption' holds int64, expected string"),
+    ("images.parquet", "labels", [["a", None]] * N, "its column 'labels' holds a list with null, or with a text of"),
+    ("images.parquet", "generation", np.zeros(N), "its column 'generation' holds double, expected int64"),
+    ("details", "quality", np.full(N, np.inf, np.float32), "its column 'quality' holds an infinite number"),
+    ("details", "bytes", ["x"] * N, "its column 'bytes' holds string, expected int64"),
     ("details", "row", ROWS - 1, "its column 'row' holds a number below 0"),
     ("details", "width", np.zeros(N, np.int32), "an image that could be read has no size"),
     ("details", "height", ROWS.astype(float), "its column 'height' holds double, expected int32"),
@@ -75,7 +78,7 @@ def test_it_is_named_and_embedding_mends_it(folder, source, encoder, kind, colum
     vectors = Collection(folder).vectors
     rewrite(the_file(folder, kind), **{column: values})
     with pytest.raises(DamagedError) as caught:
-        _ = Collection(folder).sizes
+        _ = Collection(folder).sizes, Collection(folder).qualities
     assert said in str(caught.value)
     assert any(said in each for each in verify_collection(folder).damage)
     embed_source(source, folder, encoder)

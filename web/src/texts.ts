@@ -7,7 +7,7 @@ const images = (count: number): string => (count === 1 ? "1 image" : `${counted(
 
 type Shares = [number, number, number];
 const between = ([low, middle, high]: Shares): string =>
-  `${Math.round(100 * middle)} % (${Math.round(100 * low)} to ${Math.round(100 * high)} %)`;
+  `${Math.round(100 * middle)}% (${Math.round(100 * low)} to ${Math.round(100 * high)}%)`;
 
 export const panelTexts = {
   counted,
@@ -17,15 +17,15 @@ export const panelTexts = {
   noLabel: "no label",
   noValue: "none",
   loading: "Loading …",
-  nearlyAll: "over 99 %",
-  nearlyNone: "under 1 %",
+  nearlyAll: "over 99%",
+  nearlyNone: "under 1%",
   retry: "Try again",
   close: "Close",
 
   search: {
     label: "Search: a class, a file name, #row, or an image",
-    placeholder: "Search a class, file name, #row, or drop an image",
-    placeholderStill: "Search a class, a file name, or #row",
+    placeholder: "Search labels, files, or drop a photo",
+    placeholderStill: "Search labels or files",
     suggestions: "Suggestions",
     choose: "Search by an image from your disk",
     stillImage: "Searching by a new image needs the server: this page is a report.",
@@ -52,6 +52,8 @@ export const panelTexts = {
     label: "Label",
     file: "File",
     split: "Split",
+    caption: "Caption",
+    labels: "Labels",
     cluster: "Cluster",
     size: "Size",
     pixels: (width: number, height: number) => `${width} × ${height} px`,
@@ -76,7 +78,7 @@ export const panelTexts = {
     part: "Search by a part",
     partMore: "Drag over the picture, or move the frame with the arrow keys, larger and smaller with Shift.",
     partFrame: (left: number, top: number, width: number, height: number) =>
-      `The part: ${width} % by ${height} % of the picture, ${left} % from the left, ${top} % from the top`,
+      `The part: ${width}% by ${height}% of the picture, ${left}% from the left, ${top}% from the top`,
     partSearch: "Search",
     partCancel: "Cancel",
   },
@@ -112,6 +114,7 @@ export const panelTexts = {
     // the level is that of all lists together: it promises nothing of a single one
     set: (labels: string, level: string) => `Candidates: ${labels}. Over all images, such lists hold the right label in ${level} of cases.`,
     contradicts: (label: string) => `but it is labelled ${label}`,
+    how: "How they voted",
     votes: (votes: readonly { label: string; count: number }[]) =>
       `${votes.map(({ label, count }) => `${count}\u00a0×\u00a0${label}`).join(", ")}. ` +
       "The more alike, the more a vote counts; the share of the votes is then calibrated to a probability.",
@@ -130,7 +133,7 @@ export const panelTexts = {
   selection: {
     title: "Selection",
     emptyTitle: "Nothing selected",
-    empty: "Draw a lasso on the map (hold Shift and drag), click a class in the legend, or search.",
+    empty: "Hold Shift and drag to draw around images on the map, or search for a label.",
     none: "No image of this model is among them.",
     clear: "Clear the selection",
     allAgain: "Show all",
@@ -158,6 +161,7 @@ export const panelTexts = {
     collection: "New collection",
     collectionMore: "images and vectors, ready to open",
     collectionStill: "A report cannot write collections; open the collection with dinoscope explore.",
+    collectionShown: "This explorer only shows the collection: start it without --read-only to write one.",
     collectionName: "Name of the new collection",
     create: "Create",
     created: (name: string) => `Collection ${name} is ready: dinoscope explore ${name.includes(" ") ? `"${name}"` : name}`,
@@ -182,6 +186,8 @@ export const panelTexts = {
       label_error: "Labels that the neighbours contradict, the surest first.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
     },
+    needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
+    needsSplits: "This needs splits. Put the images into folders such as train and test, and run dinoscope embed again.",
     none: {
       duplicate: "No near-duplicates were found.",
       outlier: "No outliers were found.",
@@ -190,6 +196,14 @@ export const panelTexts = {
     },
     allDismissed: "Everything here is marked as not a problem.",
     showDismissed: (count: number) => `Show dismissed (${counted(count)})`,
+    current: (place: number, count: number) => `${counted(place)} of ${counted(count)}`,
+    previous: "Previous finding (P)",
+    next: "Next finding (N)",
+    open: "Open",
+    openKey: "Show this image and its neighbors (O)",
+    dismissKey: "Mark as not a problem, and go on (X)",
+    keys: "Keys: N next, P previous, X not a problem, O open.",
+    nearest: "its nearest",
     dismiss: "Not a problem",
     restore: "It is one",
     dismissed: "Marked as not a problem.",
@@ -322,7 +336,8 @@ export const problemTexts = {
 
 export const mapTexts = {
   label: (title: string, count: number) => `Map ${title} of ${images(count)}`,
-  keys: "Arrow keys move the map, or travel between neighbours while an image is open; + and - zoom, 0 shows everything.",
+  keys: "Arrow keys move the map, or go from neighbor to neighbor while an image is open. + and - zoom, 0 shows everything, Enter opens the image in the middle.",
+  empty: "No image is here.",
   noLabel: "no label",
   row: (row: number) => `row ${row}`,
   noWebGL: "This browser has no WebGL: the map is drawn plainly, with a sample of the points. All else works.",
@@ -330,6 +345,7 @@ export const mapTexts = {
   zoomOut: "Zoom out",
   everything: "Show everything",
   lasso: "Lasso: draw around images to select them (or hold Shift and drag)",
+  size: "Size of the pictures",
   tools: "Map tools",
 };
 
@@ -352,6 +368,29 @@ export const frameTexts = {
   finished: "The embedding has finished.",
   refresh: "Show new images",
   shown: (visible: number, total: number) => `${counted(visible)} of ${images(total)} in colour`,
+};
+
+export const welcomeTexts = {
+  click: "Click",
+  clickMore: "an image to see its look-alikes",
+  drag: "Shift-drag",
+  dragMore: "to select an area",
+  drop: "Drop a photo",
+  dropMore: "to find similar ones",
+  keys: "All keys",
+  dismiss: "Got it",
+  close: "Close",
+  list: [
+    ["/", "Search"],
+    ["Arrow keys", "Move the map; with an image open, go to a neighbor and back"],
+    ["+ and -", "Zoom"],
+    ["0", "Show everything"],
+    ["Enter", "Open the image in the middle of the map"],
+    ["Shift-drag", "Select an area"],
+    ["N, P, X, O", "In Findings: next, previous, not a problem, open"],
+    ["Escape", "Close what is open, or clear the selection"],
+    ["?", "Show these keys"],
+  ] as const,
 };
 
 export const legendTexts = {

@@ -22,6 +22,32 @@ describe("the explorer", () => {
     expect([other.explorer.scene.view?.key, other.explorer.scene.mapId]).toEqual(["one", "umap"]);
   });
 
+  it("lets the map come back once what it was moved for is gone", async () => {
+    const { explorer } = await open();
+    const before = { x: 0.1, y: 0.2, zoom: 3 };
+    explorer.map.camera = before;
+    await explorer.searchRow(4);
+    expect(explorer.map.wish.to).toBeInstanceOf(Uint32Array);
+    explorer.escape();
+    expect(explorer.map.wish.to).toEqual(before);
+  });
+
+  it("leaves the map where a person moved it", async () => {
+    const { explorer } = await open();
+    await explorer.searchRow(4);
+    explorer.map.stay();
+    const { wish } = explorer.map;
+    explorer.escape();
+    expect(explorer.map.wish).toBe(wish);
+  });
+
+  it("opens the only image that a name finds", async () => {
+    const source = { ...makeSource(), find: () => Promise.resolve([8]) };
+    const { explorer } = await open("", source);
+    await explorer.findText("8.png");
+    expect([explorer.image.row, explorer.panel]).toEqual([8, "image"]);
+  });
+
   it("lets a late answer overwrite nothing", async () => {
     const { held, release } = hold();
     const { explorer } = await open("", makeSource({ "image 4": held }));

@@ -16,7 +16,7 @@ const QUESTION: PairQuestion = {
 };
 const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({
-  row, id: `${row}.png`, label: null, split: null, cluster: null, width: 1, height: 1, verdict: null,
+  row, id: `${row}.png`, label: null, split: null, caption: null, labels: [], cluster: null, width: 1, height: 1, verdict: null,
   neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
 });
 
@@ -28,7 +28,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
   };
   return {
     collection: () => wait("collection", {
-      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false,
+      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, writable: true,
       models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
     }),
     model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),

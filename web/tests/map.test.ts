@@ -103,7 +103,7 @@ describe("the camera", () => {
 
   it("shows all images beside what stands above the map", () => {
     const points = somePoints(500);
-    const insets = { left: 210, right: 60 };
+    const insets = { left: 210, top: 0, right: 60, bottom: 0 };
     const view = new View(1200, 700, cameraFor(boundsOf(points), 1200, 700, undefined, insets));
     for (let p = 0; p < 500; p++) {
       const [left, top] = view.toScreen(points[2 * p]!, points[2 * p + 1]!);

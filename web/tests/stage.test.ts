@@ -19,7 +19,7 @@ class FakeCanvas extends EventTarget {
 }
 
 const events: StageEvents = {
-  hover: () => undefined, press: () => undefined, lasso: () => undefined, camera: () => undefined, tool: () => "pan",
+  hover: () => undefined, press: () => undefined, lasso: () => undefined, camera: () => undefined, move: () => undefined, tool: () => "pan",
 };
 
 function makeStage(): { stage: Stage; canvas: FakeCanvas } {
@@ -28,7 +28,7 @@ function makeStage(): { stage: Stage; canvas: FakeCanvas } {
   const stage = new Stage(host, points, overlay, events, () => null);
   stage.setPoints(new Float32Array(6), null);
   stage.setColours({ colours: new Uint32Array(3), hidden: new Uint8Array(3) }, null, "light", "#fff");
-  stage.resize(100, 80, { left: 0, right: 0 });
+  stage.resize(100, 80, []);
   return { stage, canvas };
 }
 
@@ -37,7 +37,7 @@ describe("a lost WebGL context", () => {
 
   beforeEach(() => {
     frames = [];
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
     vi.stubGlobal("cancelAnimationFrame", () => undefined);
   });
@@ -80,7 +80,7 @@ describe("what is drawn", () => {
 
   beforeEach(() => {
     frames = [];
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
   });
 
@@ -101,7 +101,7 @@ describe("what is drawn", () => {
     expect(drawn(() => stage.setHovered(1))).toBe(false);
     expect(drawn(() => stage.refresh())).toBe(false);
     expect(drawn(() => stage.setStar({ position: 0, place: [0, 0], picture: null, neighbors: Uint32Array.of(1) }))).toBe(false);
-    expect(drawn(() => stage.resize(90, 80, { left: 0, right: 0 }))).toBe(true);
+    expect(drawn(() => stage.resize(90, 80, []))).toBe(true);
     expect(drawn(() => stage.zoomBy(2))).toBe(true);
     expect(drawn(() => stage.setColours({ colours: new Uint32Array(3), hidden: new Uint8Array(3) }, null, "dark", "#000"))).toBe(true);
     expect(drawn(() => stage.setPoints(new Float32Array(6).fill(0.5), null))).toBe(true);

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
+from dinoscope.base.splits import held_out_split, training_split
 
 if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality
@@ -54,7 +55,7 @@ def compute_scores(
         coordinates: The map (N, 2).
         clusters: Cluster of each image (N,).
         labels: Labels (N,), None where there is none; without two labels the scores against labels are left out.
-        splits: Splits (N,); where both "train" and "test" occur, test images are also named by training images.
+        splits: Splits (N,); where training and test (else validation) occur, training images also name the others.
         quality: What ``map_quality`` says of the map, where it is at hand; else it is computed.
     """
     from dinoscope.analysis import metrics
@@ -162,11 +163,14 @@ def _knn_scores(
             "labels: k-NN accuracy", knn_accuracy(graph, names, k=k), meaning.format(k, ", each image left out in turn")
         )
     ]
-    train, test = splits == "train", splits == "test"
-    if train.any() and test.any():
+    learnt, held = training_split(splits.tolist()), held_out_split(splits.tolist())
+    if learnt is not None and held is not None:
+        train, test = splits == learnt, splits == held
         chosen, k = train | test, min(k, int(train.sum()))
         accuracy = knn_accuracy_split(vectors[chosen], names[chosen], train[chosen], k=k)
         out.append(
-            Score("labels: k-NN accuracy, train to test", accuracy, meaning.format(k, " among the training images"))
+            Score(
+                f"labels: k-NN accuracy, {learnt} to {held}", accuracy, meaning.format(k, " among the training images")
+            )
         )
     return out

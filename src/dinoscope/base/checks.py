@@ -224,7 +224,7 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
     "None": (lambda value: value is None, "None"),
     "Sequence[int]": (_list_of(_is_whole), "a list of whole numbers"),
     "Sequence[float]": (_list_of(_is_number), "a list of finite numbers"),
-    **{name: (_is_text, "a text") for name in ("Method", "ClusterMethod", "Space", "Metric", "Engine")},
+    **dict.fromkeys(("Method", "ClusterMethod", "Space", "Metric", "Engine"), (_is_text, "a text")),
     "Sequence[Method]": (_list_of(_is_text), "a list of texts"),
 }
 

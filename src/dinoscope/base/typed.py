@@ -13,7 +13,7 @@ __all__ = ["Within", "mismatch"]
 
 @dataclass(frozen=True)
 class Within:
-    """The range of a number, or of a text's length: ``Annotated[int, Within(1, 10)]``."""
+    """The range of a number, or of the length of a text or a list: ``Annotated[int, Within(1, 10)]``."""
 
     least: float
     most: float
@@ -42,7 +42,7 @@ def _mismatches(value: Any, kind: Any, where: str, nan: bool) -> Iterator[str]:
         yield from _mismatches(value, inner[0], where, nan)
     elif origin is Annotated:
         wrong = list(_mismatches(value, inner[0], where, nan))
-        size = len(value) if isinstance(value, str) else value
+        size = len(value) if isinstance(value, str | list) else value
         limits = () if wrong else [each for each in inner[1:] if not each.least <= size <= each.most]
         yield from (*wrong, *(_said(value, str(each), where) for each in limits))
     elif origin in (Union, UnionType):

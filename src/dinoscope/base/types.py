@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from dinoscope.base.typed import Within
 
@@ -12,6 +12,7 @@ __all__ = [
     "Answers",
     "Columns",
     "Dismissed",
+    "FolderNames",
     "JsonObject",
     "Machine",
     "Manifest",
@@ -31,12 +32,29 @@ class SourceDescription(TypedDict):
     name: str
 
 
+class FolderNames(TypedDict):
+    """How the names of folders become labels and splits; see ``FolderRule``."""
+
+    root: NotRequired[str]
+    labels: NotRequired[Literal["auto", "folder", "parent", "none"]]
+    splits: NotRequired[dict[str, str]]
+
+
 class Manifest(TypedDict):
-    """What ``collection.json`` says; ``vectors`` is the key of those that are shown."""
+    """What ``collection.json`` says.
+
+    ``vectors`` is the key of those that are shown. ``range`` is what is black and what is white in pictures of more
+    than 8 bits; None where there were none, and missing where each type had its own. ``left_out`` says how many files
+    of the source were passed over, by how their names end. ``folders`` says how the names of folders become labels and
+    splits, where a person chose.
+    """
 
     format: Annotated[int, Within(1, 2**31)]
     source: SourceDescription
     vectors: NotRequired[str]
+    range: NotRequired[Annotated[list[float], Within(2, 2)] | None]
+    left_out: NotRequired[dict[str, int]]
+    folders: NotRequired[FolderNames]
 
 
 class ModelDescription(TypedDict):
@@ -53,6 +71,12 @@ class ModelDescription(TypedDict):
     preprocessing: NotRequired[str]
     precision: NotRequired[str]
     local: NotRequired[bool]
+    mean: NotRequired[Annotated[list[float], Within(3, 3)]]
+    std: NotRequired[Annotated[list[float], Within(3, 3)]]
+    assumed: NotRequired[str]
+    geometry: NotRequired[str]
+    repo: NotRequired[str]
+    revision: NotRequired[str]
 
 
 class Dismissed(TypedDict):

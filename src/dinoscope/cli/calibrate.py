@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def calibrate(
     ] = None,
     pairs: Annotated[int, typer.Option(min=1, max=200, help="Pairs on the sheet.")] = 20,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The sheet; by default COLLECTION/pairs.png.")
+        Path | None, output_option(metavar="FILE", help="The sheet; by default COLLECTION/pairs.png.")
     ] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Forget all answers first.")] = False,
     model: ModelOption = None,

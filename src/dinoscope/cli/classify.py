@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation, LabelScore
+    from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.collection import Collection
 
 __all__ = ["classify", "evaluate"]
@@ -75,10 +76,14 @@ def classify(
 def evaluate(
     collection: CollectionPath,
     split: Annotated[
-        str, typer.Option(help="test (named by the training images), leave-one-out, or auto: test where there is one.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="A split, named by the training images; leave-one-out; or auto: test, else val, where there is one.",
+        ),
     ] = "auto",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the pictures; else 'evaluation' in the collection.")
+        Path | None, output_option(help="Folder of the pictures; else 'evaluation' in the collection.")
     ] = None,
     k: KOption = 20,
     set_level: LevelOption = 0.9,
@@ -93,6 +98,9 @@ def evaluate(
     from dinoscope.storage.files import write_bytes
 
     opened = open_collection(collection, model)
+    if any(opened.label_sets):
+        _evaluate_sets(opened.evaluate_sets(split, k=k), as_json)
+        return
     found = opened.evaluate(split, k=k, coverage=set_level, abstain=refuse)
     paths = []
     for name, picture in evaluation_figures(found).items():
@@ -111,6 +119,26 @@ def evaluate(
     _print_evaluation(opened, found)
     for path in paths:
         say(f"picture: {path}")
+
+
+def _evaluate_sets(found: MultiLabelEvaluation, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from dinoscope.cli.terminal import print_json, print_table, say
+
+    if as_json:
+        print_json(asdict(found))
+        return
+    say("images may have several labels: the measures of one label (accuracy, calibration, confusions) are left out")
+    meaning = (
+        f"average precision of a label, mean of {len(found.labels):,} labels, of {found.images:,} images, "
+        f"{found.method}; by chance {found.chance:.3f}"
+    )
+    print_table(("measure", "value", "meaning"), [("mAP", f"{found.mean:.3f}", meaning)], right=(1,))
+    rows = [(each.label, f"{each.images:,}", f"{each.average_precision:.3f}") for each in found.labels[:_LABELS]]
+    print_table(("label", "images", "average precision"), rows, right=(1, 2))
+    if len(rows) < len(found.labels):
+        typer.echo(f"the {len(rows)} most frequent labels, of {len(found.labels):,}; --json has all of them")
 
 
 def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:

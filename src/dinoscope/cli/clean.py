@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    open_collection,
+    output_option,
+    spare_collections,
+)
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Duplicates
@@ -53,9 +60,10 @@ def clean(
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 20,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write CSV and PNG.")] = None,
+    output: Annotated[Path | None, output_option(metavar="FOLDER", help="Write CSV and PNG.")] = None,
     write_plan: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write proposed moves as JSON, for you to edit.")
+        Path | None,
+        typer.Option(callback=spare_collections, metavar="FILE", help="Write proposed moves as JSON, for you to edit."),
     ] = None,
     dismiss: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")
@@ -132,6 +140,7 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
 
 def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
+    from dinoscope.stages.copies import keep_first
 
     limit = f"{found.threshold:.2f}"
     how = "asked for"
@@ -140,9 +149,9 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
         how = f"by {fit.answers} answers" if fit.enough else "suggested by the collection"
     part = _Part(
         "duplicates",
-        ("score", "keep", "and the same picture"),
+        ("score", "keep", "because it is", "and the same picture"),
         "",
-        note="green: the image to keep, the largest; score: how far the pair least alike stands out from what else "
+        note="green: the image to keep; score: how far the pair least alike stands out from what else "
         "looks like it, 1 is an exact copy",
     )
     left = _open(opened, part, "duplicates", found.groups)
@@ -154,7 +163,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
     for number, chosen in enumerate(left, 1):
         group, score = found.groups[chosen], found.scores[chosen]
-        keeper = group[0]
+        keeper, (_, why) = group[0], keep_first(opened, group)
         exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
         for at in group:
             action = "keep" if at == keeper else "remove"
@@ -168,13 +177,15 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
                     "score": round(score, 4),
                     "width": width,
                     "height": height,
+                    "reason": why if at == keeper else None,
                     **_key(opened, "duplicates", group),
                 }
             )
             if at != keeper:
-                reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f})"
+                reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f}); the one kept is {why}"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
-        part.lines.append((f"{score:.3f}", _name(opened, keeper), _some([_name(opened, at) for at in group[1:]])))
+        others = _some([_name(opened, at) for at in group[1:]])
+        part.lines.append((f"{score:.3f}", _name(opened, keeper), why, others))
         tiles = tuple(
             Tile(
                 at,
@@ -186,11 +197,12 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
             )
             for at in group
         )
-        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))}", tiles))
+        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))} · kept: {why}", tiles))
     return part
 
 
 def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
+    from dinoscope.base.splits import split_role
     from dinoscope.plots.sheets import Block, Tile
 
     part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
@@ -202,7 +214,7 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
     part.note = "the same picture in several splits; red: in train, the one to take out"
     for number, chosen in enumerate(left, 1):
         leak = leaks[chosen]
-        keeper = next((at for at in leak.positions if opened.splits[at] != "train"), leak.positions[0])
+        keeper = next((at for at in leak.positions if split_role(opened.splits[at]) != "train"), leak.positions[0])
         for at in leak.positions:
             key = _key(opened, "leaks", leak.positions)
             part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4), **key})
@@ -212,7 +224,9 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
         names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
         part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), _some(names)))
         tiles = tuple(
-            Tile(at, (opened.ids[at], opened.splits[at]), "doubt" if opened.splits[at] == "train" else "none")
+            Tile(
+                at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"
+            )
             for at in leak.positions
         )
         part.blocks.append(Block(f"{number} · score {leak.score:.3f}{_and_more(len(tiles))}", tiles))
@@ -259,21 +273,25 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import tell_self_test
+    from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
+    few = tell_few(opened.labels)
     part = _Part(
         "label errors",
         ("share", "image", "label", "suggested", "labels of its nearest"),
-        "left out: fewer than two labels with images",
+        f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
+    if any(opened.label_sets):
+        part.remark = "left out: images may have several labels, and this list is for one label an image"
     if found is None:
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
     part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
     if test is not None:
-        classes = len({str(label) for label in opened.labels if label is not None})
+        classes = judged_labels(opened.labels)
         part.facts = {"self_test": vars(test)}
         part.remark += "\nself-test: " + tell_self_test(test, classes).replace(". ", ".\n")
+    part.remark += f"\n{few}" if few else ""
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):
         at, share = int(found.positions[chosen]), float(found.probabilities[chosen])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,8 +64,7 @@ def cluster(
         typer.Option("--nulls", help="Tell which are no better than in shuffled features, and which pixels show too."),
     ] = False,
     output: Annotated[
-        list[Path] | None,
-        typer.Option("-o", "--output", help="A .csv table of the images, or a .png: curve of k, clusters by labels."),
+        list[Path] | None, output_option(help="A .csv table of the images, or a .png: curve of k, clusters by labels.")
     ] = None,
     model: ModelOption = None,
     as_json: JsonOption = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import JsonOption, ModelOption, open_collection
+from dinoscope.cli.options import JsonOption, ModelOption, open_collection, output_option
 
 if TYPE_CHECKING:
     from dinoscope.analysis.difference import ShareChange
@@ -27,7 +27,7 @@ def diff(
         float, typer.Option(min=0.0, max=1.0, help="Share of the images listed as new, or gone, that may be neither.")
     ] = 0.1,
     limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 10,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FOLDER", help="Write CSV and PNG.")] = None,
+    output: Annotated[Path | None, output_option(metavar="FOLDER", help="Write CSV and PNG.")] = None,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -31,7 +31,7 @@ _TOKEN = r"[A-Za-z0-9_.~-]{16,200}"  # what an address and a cookie take as it i
 def explore(
     collection: CollectionPath,
     host: Annotated[
-        str, typer.Option(help="Address to serve on; any but this machine's own needs the token that is printed.")
+        str, typer.Option(help="Address to serve on; by default this machine alone can reach the page.")
     ] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help=f"Port; by default {_PORT}, or the next that is free.")
@@ -43,8 +43,16 @@ def explore(
     ] = None,
     token: Annotated[
         str | None,
-        typer.Option(envvar="DINOSCOPE_TOKEN", help="What every request must show; else made up where one is needed."),
+        typer.Option(
+            envvar="DINOSCOPE_TOKEN", help="What every request must show; by default made anew, and in the address."
+        ),
     ] = None,
+    no_token: Annotated[
+        bool, typer.Option("--no-token", help="Let every user of this machine see the page and use it.")
+    ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="Show the collection, and write nothing into it or beside it.")
+    ] = False,
     allow_host: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name the page may be reached by, as through a proxy; repeatable."),
@@ -60,56 +68,47 @@ def explore(
 
     if token is not None and not re.fullmatch(_TOKEN, token):
         raise InputError("--token needs 16 to 200 characters of A-Z, a-z, 0-9, '-', '_', '.' and '~'")
-    listening = _listen(host, port)
     open_to_others = not is_loopback(host)
-    if open_to_others and token is None:
+    if no_token and token is not None:
+        raise InputError("--no-token contradicts --token (or DINOSCOPE_TOKEN): leave one of them out")
+    if no_token and open_to_others:
+        raise InputError(f"--no-token is for this machine alone, got --host {host}: leave one of them out")
+    if not no_token and token is None:
         token = secrets.token_urlsafe(24)
+    listening = _listen(host, port)
+    number = listening.getsockname()[1]
+    access = Access.of(host, token, allow_host or (), number)
     try:
-        server = _server(collection, model, weights, images, Access.of(host, token, allow_host or ()))
+        server = _server(collection, model, weights, images, access, read_only)
     except BaseException:
         listening.close()
         raise
     workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
     say_missing(collection, workspace.data(workspace.shown).collection)
-    address = _address(host, listening.getsockname()[1], token)
+    address = _address(host, number, token)
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:
         say("whoever knows this address sees the images; what is sent is not encrypted")
+    elif no_token:
+        say("every user of this machine can open it: leave --no-token out to ask for a token")
     if not no_browser and not open_to_others and _has_display():
-        threading.Thread(target=_open_browser, args=(server, address), daemon=True).start()
+        opened = _address(host, number, token and access.ticket)
+        threading.Thread(target=_open_browser, args=(server, opened), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the server has ended in order before it is raised
         server.run(sockets=[listening])
-    if server.config.app.state.explorer.busy:  # type: ignore[union-attr]
-        # What is being computed cannot be stopped and would hold the process for minutes; files are written whole.
-        sys.stderr.flush()
-        os._exit(0)
 
 
-def _server(collection: Path, model: str | None, weights: str | None, images: str | None, access: Access) -> Server:
-    import logging
-
-    import uvicorn
-
+def _server(
+    collection: Path, model: str | None, weights: str | None, images: str | None, access: Access, read_only: bool
+) -> Server:
     from dinoscope.explorer.sheets import Originals
     from dinoscope.server.app import create_app
+    from dinoscope.server.connections import ExplorerServer
     from dinoscope.sources.opening import open_source
 
     originals = None if images is None else Originals(open_source(images))
-    # that an answer is not waited for when somebody ends the server is no error
-    logging.getLogger("uvicorn.error").addFilter(lambda record: "graceful shutdown" not in record.getMessage())
-    app = create_app(collection, model=model, originals=originals, weights=weights, access=access)
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-            timeout_keep_alive=30,
-            ws="none",
-            proxy_headers=False,
-        )
-    )
+    app = create_app(collection, model=model, originals=originals, weights=weights, access=access, read_only=read_only)
+    return ExplorerServer(app, is_alone=True)
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

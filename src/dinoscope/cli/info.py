@@ -45,10 +45,11 @@ def info(
 
 
 def _facts(opened: Collection) -> dict[str, Any]:
-    from dinoscope.storage.manifest import list_models
+    from dinoscope.storage.manifest import list_models, read_manifest
     from dinoscope.storage.progress import read_progress
 
     running = read_progress(opened.path)
+    labels = zip(opened.labels, opened.label_sets, strict=True)
     return {
         "source": f"{opened.name} ({opened.kind})",
         "images": len(opened),
@@ -62,9 +63,13 @@ def _facts(opened: Collection) -> dict[str, Any]:
         "pooling": opened.model.get("pooling", "cls"),
         "precision": opened.model.get("precision", "fp32"),
         "devices": _devices(opened.path, opened.key),
-        "labels": dict(Counter(label for label in opened.labels if label is not None).most_common()),
+        "range": opened.decoding.value_range and list(opened.decoding.value_range),
+        "range_stored": "range" in read_manifest(opened.path),
+        "labels": dict(Counter(each for label, held in labels for each in held or (label,) if each).most_common()),
         "splits": dict(Counter(split for split in opened.splits if split is not None)),
+        "folders": read_manifest(opened.path).get("folders"),
         "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
+        "left_out": opened.left_out,
         "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in opened.failures],
         "megabytes": round(_bytes(opened.path) / 1e6, 1),
     }
@@ -72,9 +77,19 @@ def _facts(opened: Collection) -> dict[str, Any]:
 
 def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
     """Return the lines of the table: what is as always is left out."""
+    from dinoscope.sources.names import describe_endings
+
     told = ("source", "images", "model", "models", "vector", "resolution", "labels", "splits", "results")
+    from dinoscope.sources.folders import FolderRule
+
     texts = {name: str(facts[name]) for name in (*told, "failures", "megabytes")}
     texts["images"] = f"{facts['images']:,}"
+    if facts["range"]:
+        texts["range"] = "{:g} is black, {:g} is white in pictures of more than 8 bits".format(*facts["range"])
+    elif not facts["range_stored"]:
+        texts["range"] = "none stored: pictures of more than 8 bits go from 0 to 65535, floats from 0 to 1"
+    if facts["left_out"]:
+        texts["left out"] = describe_endings(Counter(facts["left_out"]))
     if facts["missing"]:
         rest = "a process is at it" if facts["running"] else "'dinoscope embed' again embeds them"
         texts["images"] += f" ({facts['missing']:,} more are not embedded yet: {rest})"
@@ -86,6 +101,8 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
         pairs = list(facts[name].items())
         more = f", and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         texts[name] = (", ".join(f"{key} {count:,}" for key, count in pairs[:_SHOWN]) + more) or "none"
+    if facts["folders"]:
+        texts["folders"] = f"chosen: {FolderRule.from_json(facts['folders']).described}"
     texts["failures"] = "\n".join(f"{f['id']}: {f['reason']}" for f in facts["failures"]) or "none"
     return texts
 

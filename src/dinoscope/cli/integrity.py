@@ -15,6 +15,7 @@ from dinoscope.cli.options import (
     check_data_dir,
     check_output,
     open_collection,
+    output_option,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def print_verification(path: Path, as_json: bool) -> None:
 
 def receipt(
     collection: CollectionPath,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .json file; by default printed.")] = None,
+    output: Annotated[Path | None, output_option(help="A .json file; by default printed.")] = None,
     model: ModelOption = None,
 ) -> None:
     """State what made a collection and what came out, so that another machine can check it; no paths, no pictures."""

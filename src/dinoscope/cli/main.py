@@ -19,9 +19,11 @@ from dinoscope.cli.compare import compare
 from dinoscope.cli.diff import diff
 from dinoscope.cli.explain import explain
 from dinoscope.cli.explore import explore
+from dinoscope.cli.folders import LabelsOption, RootOption, SplitsOption, chosen_rule, say_labels
 from dinoscope.cli.info import info
 from dinoscope.cli.integrity import receipt, verify
 from dinoscope.cli.maps import map_, tune
+from dinoscope.cli.models import RevisionOption
 from dinoscope.cli.models import app as models
 from dinoscope.cli.options import (
     INTERRUPTED,
@@ -34,6 +36,8 @@ from dinoscope.cli.options import (
     check_data_dir,
     check_output,
     open_collection,
+    output_option,
+    parse_range,
 )
 from dinoscope.cli.publish import publish
 from dinoscope.cli.search import search
@@ -43,7 +47,9 @@ from dinoscope.errors import DinoscopeError
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import Batches
+    from dinoscope.models.catalogue import Model
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.decode import Decoding
 
 __all__ = ["app", "main"]
 
@@ -153,6 +159,7 @@ def embed(
     model: Annotated[
         str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
     ] = "mini",
+    revision: RevisionOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
     image_column: Annotated[
@@ -164,6 +171,9 @@ def embed(
     split_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
     ] = None,
+    root: RootOption = None,
+    labels: LabelsOption = None,
+    splits: SplitsOption = None,
     resolution: Annotated[
         int | None, typer.Option(min=1, help="Pixels a side that the model sees: a multiple of its patch.")
     ] = None,
@@ -175,6 +185,17 @@ def embed(
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
     ] = False,
     device: DeviceOption = "auto",
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="LOW,HIGH",
+            help="What is black and what is white in pictures of more than 8 bits; else a sample of them says it.",
+        ),
+    ] = None,
+    max_megapixels: Annotated[
+        float, typer.Option(min=1, help="Of the largest picture that is decoded whole; most JPEGs are decoded at 1/8.")
+    ] = 100,
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
     as_json: JsonOption = False,
@@ -182,10 +203,15 @@ def embed(
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import print_json, say, summarise
+    from dinoscope.models.catalogue import get_model
+    from dinoscope.sources.decode import Decoding
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
-    columns = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
-    collection = _embed(source, output, model, limit, data_dir, settings, columns, _batches(on, workers))
+    columns: dict[str, Any] = {"image_column": image_column, "label_column": label_column, "split_column": split_column}
+    columns["folders"] = chosen_rule(root, labels, splits, output)
+    chosen = get_model(model, revision)
+    decoding = Decoding(parse_range(value_range), round(max_megapixels * 1e6))
+    collection = _embed(source, output, chosen, limit, data_dir, settings, columns, _batches(on, workers), decoding)
     summary = collection.embedded
     if summary is None:
         return
@@ -197,7 +223,11 @@ def embed(
                 "embedded": summary.embedded,
                 "reused": summary.reused,
                 "removed": summary.removed,
+                "relabelled": summary.relabelled,
                 "failures": [{"row": f.row, "id": f.id, "reason": f.reason} for f in summary.failures],
+                "left_out": collection.left_out,
+                "notes": [{"row": n.row, "id": n.id, "note": n.reason} for n in summary.notes],
+                "range": summary.value_range and list(summary.value_range),
                 "seconds": round(summary.seconds, 3),
                 "model": summary.model,
                 "device": summary.device,
@@ -224,9 +254,12 @@ def score(
     collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
-    from dinoscope.cli.terminal import print_json, print_table, score_rows
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows
 
-    scores = open_collection(collection, model).scores(k)
+    opened = open_collection(collection, model)
+    scores = opened.scores(k)
+    if any(opened.label_sets):
+        say("images may have several labels: scores of labels are left out; 'dinoscope evaluate' gives their precision")
     if as_json:
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return
@@ -243,9 +276,7 @@ app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(e
 @app.command(epilog="Example:  dinoscope report photos.dino -o photos.html")
 def report(
     collection: CollectionPath,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="By default report.html in the collection.")
-    ] = None,
+    output: Annotated[Path | None, output_option(help="By default report.html in the collection.")] = None,
     k: KOption = None,
     max_mb: Annotated[
         float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")
@@ -277,25 +308,30 @@ app.command(epilog="Examples:  dinoscope info photos.dino      dinoscope info ph
 def _embed(
     source: str,
     output: Path,
-    model: str,
+    model: str | Model,
     limit: int | None,
     data_dir: Path | None,
     settings: dict[str, Any],
     columns: dict[str, Any] | None = None,
     batches: Batches | None = None,
+    decoding: Decoding | None = None,
 ) -> Collection:
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import embedding_progress, say
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
     from dinoscope.models.encoder import Encoder
+    from dinoscope.sources.names import describe_endings
     from dinoscope.sources.opening import open_source
+    from dinoscope.storage.manifest import weights_text
 
     # before a download: the source may be mistyped
     images = open_source(source, limit=limit, data_dir=data_dir, **(columns or {}))
+    images.decoding = decoding or images.decoding
     check_data_dir(source, data_dir)
-    if images.ignored:  # HEIC and raw photographs would vanish silently
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images that dinoscope reads")
+    if images.ignored:  # raw photographs would vanish silently
+        endings = describe_endings(images.ignored_endings)
+        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images: {endings}")
     for note in images.notes:
         say(note)
     encoder = Encoder(model, say=say, **settings)
@@ -304,7 +340,15 @@ def _embed(
             f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
             f"{encoder.reason}"
         )
+    if encoder.model.repo is not None:
+        say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
+    if encoder.assumed:
+        say(
+            f"nothing beside the weights says how images are prepared for {encoder.model.name}; assumed: "
+            f"{encoder.assumed}; put its preprocessor_config.json beside the weights if that is wrong"
+        )
     _say_if_in_vain(encoder, settings)
+    say_labels(images)
     try:
         with embedding_progress(images.name) as show:
             collection = Collection.from_images(
@@ -333,7 +377,7 @@ def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
     from dinoscope.models.preprocess import preprocessing_of
 
     if settings.get("upstream"):
-        usual = preprocessing_of(encoder.model.family, pad=settings["pad"])
+        usual = preprocessing_of(encoder.model.family, pad=settings["pad"], published=encoder.published)
         if encoder.preprocessing == usual:
             say(f"--upstream has no effect on {encoder.model.name}, which prepares images in one way only")
 

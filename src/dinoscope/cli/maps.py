@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, TableOption, open_collection, output_suffix
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    TableOption,
+    open_collection,
+    output_option,
+    output_suffix,
+)
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,9 +48,7 @@ def map_(
     ] = 30.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same map.")] = 42,
     dims: Annotated[int, typer.Option(min=2, max=3, help="Axes of the map.")] = 2,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A .png picture, a .csv table, or .npz arrays.")
-    ] = None,
+    output: Annotated[Path | None, output_option(help="A .png picture, a .csv table, or .npz arrays.")] = None,
     images: Annotated[bool, typer.Option("--images", help="Draw the images at their places, not points.")] = False,
     compare: Annotated[
         str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import INTERRUPTED, JsonOption
+from dinoscope.cli.options import INTERRUPTED, JsonOption, output_option
 
 if TYPE_CHECKING:
     from dinoscope.models.catalogue import Model
 
-__all__ = ["app"]
+__all__ = ["RevisionOption", "app"]
 
 _WIDE, _WIDER = 100, 120  # columns from which there is room for speeds, and for descriptions
 app = typer.Typer(
@@ -24,6 +24,11 @@ app = typer.Typer(
 )
 Names = Annotated[
     list[str], typer.Argument(metavar="NAME", help="Names of models, or hub ids of repositories (OWNER/NAME).")
+]
+
+
+RevisionOption = Annotated[
+    str | None, typer.Option(metavar="COMMIT", help="Commit, tag or branch of the repository; by default main.")
 ]
 
 
@@ -46,17 +51,17 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
 
 
 @app.command(epilog="Example:  dinoscope models fetch dinov2-small dinov2-base")
-def fetch(names: Names, as_json: JsonOption = False) -> None:
+def fetch(names: Names, revision: RevisionOption = None, as_json: JsonOption = False) -> None:
     """Download weights ahead of time, each once. A cut download goes on where it stopped."""
     from dinoscope.cli.terminal import print_json, say
     from dinoscope.models.catalogue import get_model
     from dinoscope.models.hub import fetch_weights
 
-    wanted = [get_model(name) for name in names]  # a wrong name is told before anything is downloaded
+    wanted = [get_model(name, revision) for name in names]  # a wrong name is told before anything is downloaded
     found = []
     try:
         for model in wanted:
-            path = fetch_weights(model, say=say) if model.repo else None
+            path = fetch_weights(model, complete=True, say=say) if model.repo else None
             found.append({"name": model.name, "path": path and str(path)})
             if not as_json:
                 typer.echo(f"{model.name}: {path or 'needs no download'}")
@@ -70,7 +75,8 @@ def fetch(names: Names, as_json: JsonOption = False) -> None:
 @app.command(epilog="Example:  dinoscope models pack dinov2-small -o weights.tar")
 def pack(
     names: Names,
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="ARCHIVE", help="The archive, a plain .tar.")],
+    output: Annotated[Path, output_option(metavar="ARCHIVE", help="The archive, a plain .tar.")],
+    revision: RevisionOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write weights into one archive, for a machine without a network; what is not here is downloaded first."""
@@ -78,9 +84,9 @@ def pack(
 
     from dinoscope.cli.terminal import print_json, say
     from dinoscope.models.catalogue import get_model
-    from dinoscope.models.offline import pack as write
+    from dinoscope.models.hub.offline import pack as write
 
-    packed = write([get_model(name) for name in names], output, say=say)
+    packed = write([get_model(name, revision) for name in names], output, say=say)
     licences = ", ".join(f"{each.name} {each.licence or 'unknown'} {each.licence_link}".strip() for each in packed)
     say(f"pass it on only where the licence of the weights allows it: {licences}")
     say(f"next, on the other machine: dinoscope models unpack {output.name}")
@@ -97,7 +103,7 @@ def unpack(
 ) -> None:
     """Put the weights of an archive in place, after checking all of it; needs no network."""
     from dinoscope.cli.terminal import print_json, say
-    from dinoscope.models.offline import unpack as read
+    from dinoscope.models.hub.offline import unpack as read
 
     names = read(archive)
     if as_json:

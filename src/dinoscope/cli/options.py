@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -26,11 +27,34 @@ __all__ = [
     "check_data_dir",
     "check_output",
     "open_collection",
+    "output_option",
     "output_suffix",
+    "parse_range",
     "say_missing",
+    "spare_collections",
 ]
 
+_Written: TypeAlias = Path | list[Path] | None
+
 INTERRUPTED = 130  # exit code of a command that Ctrl-C stopped
+
+
+def spare_collections(output: _Written) -> _Written:
+    """Refuse an output that would take the place of a collection's own files.
+
+    Raises:
+        InputError: If it would.
+    """
+    from dinoscope.storage.manifest import owner_of
+
+    for path in output if isinstance(output, list) else [output]:
+        owner = None if path is None else owner_of(path)
+        if owner is not None:
+            raise InputError(f"cannot write {path}: it belongs to the collection {owner}; name another place with -o")
+    return output
+
+
+output_option = partial(typer.Option, "-o", "--output", callback=spare_collections)
 CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Folder that 'dinoscope embed' made.")]
 ModelOption = Annotated[
     str | None,
@@ -38,7 +62,7 @@ ModelOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")]
-TableOption = Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture or a .csv table.")]
+TableOption = Annotated[Path | None, output_option(help="A .png picture or a .csv table.")]
 ClusterOption = Annotated[
     str | None,
     typer.Option(  # without the backslash the brackets are markup
@@ -75,6 +99,23 @@ def say_missing(path: Path, opened: Collection | PartedVectors) -> None:
     rest = "an embedding that runs now adds the rest" if at_it else "'dinoscope embed' again embeds the rest"
     of = f" of {opened.key}" if len(list_models(path)) > 1 else ""
     say(f"{len(opened):,} of {counted(len(opened) + missing)} have vectors{of}; {rest}")
+
+
+def parse_range(text: str | None) -> tuple[float, float] | None:
+    """Return the two numbers of ``--range``.
+
+    Raises:
+        InputError: They are no range.
+    """
+    from dinoscope.sources.pixels.levels import check_range
+
+    if text is None:
+        return None
+    try:
+        numbers = [float(each) for each in text.split(",")]
+    except ValueError:
+        raise InputError(f"--range must be two numbers, black before white, such as 0,4095; got {text!r}") from None
+    return check_range(numbers)
 
 
 def check_cluster(on: str | None, workers: int | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, check_output, open_collection
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, check_output, open_collection, output_option
 from dinoscope.cli.publish import LabelOption, NameOption, OnOption, SplitOption
 from dinoscope.errors import ImageError, InputError
 
@@ -45,7 +45,7 @@ def search(
         bool, typer.Option("--inside", help="Also find it where it fills only a part; the first time takes longer.")
     ] = False,
     why: Annotated[bool, typer.Option("--why", help="Also show what in each answer makes it like the query.")] = False,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="A .png picture of the answers.")] = None,
+    output: Annotated[Path | None, output_option(help="A .png picture of the answers.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the images most like one image, in the collection or, with --on, where 'dinoscope publish' put it.

@@ -17,6 +17,7 @@ from dinoscope.cli.options import (
     JsonOption,
     ModelOption,
     check_cluster,
+    output_option,
     output_suffix,
     say_missing,
 )
@@ -47,8 +48,7 @@ def survey(
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each core.")] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="A .png picture, a .csv or .parquet table of all images, or .npz arrays."),
+        Path | None, output_option(help="A .png picture, a .csv or .parquet table of all images, or .npz arrays.")
     ] = None,
     model: ModelOption = None,
     as_json: JsonOption = False,

@@ -22,6 +22,9 @@ _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its o
 # A file's name may hold what a terminal takes for orders.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
+# JSON itself writes those below 32 so; outside of its texts no other stands
+_JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
+
 
 def say(text: str) -> None:
     """Print a line for people (stderr)."""
@@ -31,7 +34,8 @@ def say(text: str) -> None:
 def print_json(value: object) -> None:
     """Print a result for programs (stdout); what is not a number becomes null, which every parser reads."""
     escape = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
-    sys.stdout.write(json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False) + "\n")
+    text = json.dumps(_without_nan(value), indent=2, ensure_ascii=escape, allow_nan=False)
+    sys.stdout.write(text.translate(_JSON_CONTROLS) + "\n")
 
 
 def _without_nan(value: object) -> object:
@@ -111,6 +115,9 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
 
 def summarise(summary: EmbedSummary, limit: int | None = None) -> None:
     """Say what an embedding did, and name the files that could not be read; ``limit`` is that of the command."""
+    if summary.value_range is not None:
+        low, high = summary.value_range
+        say(f"pictures of more than 8 bits: {low:g} is black, {high:g} is white (--range chooses for a new collection)")
     if summary.embedded:
         rate = summary.embedded / max(summary.seconds, 1e-9)
         took = f"in {duration(summary.seconds)} ({rate:,.0f} images/s)"
@@ -124,6 +131,12 @@ def summarise(summary: EmbedSummary, limit: int | None = None) -> None:
     if summary.removed:
         beyond = f"not among the {limit:,} of --limit, or " if limit is not None else ""
         say(f"{counted(summary.removed)} {beyond}no longer in the source, left out")
+    if summary.notes:
+        say(f"{counted(len(summary.notes))} could be read, though something is wrong with the files:")
+        for note in summary.notes:
+            say(f"  {note.id}: {note.reason}")
+    if summary.relabelled:
+        say(f"{counted(summary.relabelled)} have another label or split than before; their vectors are kept")
     if summary.failures:
         say(f"{counted(len(summary.failures))} could not be read:")
         for failure in summary.failures:

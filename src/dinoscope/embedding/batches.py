@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -14,6 +14,7 @@ from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.pixels.quality import Quality
 
 if TYPE_CHECKING:
     from dinoscope.models.base import ImageEncoder
@@ -42,6 +43,8 @@ class Decoded:
     error: str | None = None
     transient: bool = False
     content: str | None = None
+    note: str | None = None
+    quality: Quality | None = None
 
 
 class Finished(NamedTuple):
@@ -64,25 +67,32 @@ class Batches(Protocol):
 def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
     """Decode and embed the images of these jobs on this machine, in order.
 
+    Unreadable ones do not wait for a batch to fill: where a batch's worth of them has gathered, they are finished.
+
     Args:
         source: The images.
         encoder: The model.
         jobs: Read lazily, no more than a few batches ahead of the model.
     """
-    decoded: list[Decoded] = []
+    failed: list[Decoded] = []
     batch: list[tuple[Job, Decoded]] = []
     for job, each in in_order(partial(_decode, source, encoder), jobs, ahead=3 * encoder.batch_size):
-        decoded.append(each)
         if each.error is None:
             batch.append((job, each))
+        else:
+            failed.append(each)
         if len(batch) == encoder.batch_size:
-            yield _finish(encoder, decoded, batch)
-            decoded, batch = [], []
-    if decoded:
-        yield _finish(encoder, decoded, batch)
+            yield _finish(encoder, failed, batch)
+            failed, batch = [], []
+        elif len(failed) == encoder.batch_size:
+            yield _finish(encoder, failed, [])
+            failed = []
+    if failed or batch:
+        yield _finish(encoder, failed, batch)
 
 
-def _finish(encoder: ImageEncoder, decoded: list[Decoded], batch: list[tuple[Job, Decoded]]) -> Finished:
+def _finish(encoder: ImageEncoder, failed: list[Decoded], batch: list[tuple[Job, Decoded]]) -> Finished:
+    decoded = [*failed, *(each for _, each in batch)]
     new = [each for job, each in batch if not job.has_vector]
     pixels = [each.pixels for each in new if each.pixels is not None]
     vectors = encoder.run(np.stack(pixels)) if pixels else np.empty((0, encoder.dim), np.float32)
@@ -100,6 +110,7 @@ def _decoded(source: ImageSource, encoder: ImageEncoder, job: Job) -> Decoded:
         image = source.load_reduced(job.source_index, encoder.preprocessing.least(encoder.resolution))
         small = None if job.has_details else thumbnail(image.pixels)
         pixels = encoder.preprocess(image.pixels, image.size)
-        return Decoded(job.row, pixels, *image.size, small, content=image.content)
+        found = Decoded(job.row, pixels, *image.size, small)
+        return replace(found, content=image.content, note=image.note, quality=image.quality)
     except ImageError as error:
         return Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +22,23 @@ from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
 from dinoscope.base.types import Columns, ModelDescription
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
-from dinoscope.embedding.rows import check_folder, synchronise
+from dinoscope.embedding.ranges import settle_range
+from dinoscope.embedding.rows import Synchronised, check_folder, synchronise
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.pixels.levels import ValueRange
+from dinoscope.storage.details import QUALITY
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
-from dinoscope.storage.manifest import set_shown
+from dinoscope.storage.manifest import (
+    list_models,
+    other_weights,
+    read_manifest,
+    read_model,
+    set_folders,
+    update_manifest,
+)
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
@@ -40,6 +50,8 @@ _PART_SECONDS = 20.0  # and no more than this much work is lost to a kill
 _FIRST_ROWS = 512  # enough for a first map
 _GROUP_ROWS = 256  # thumbnails that are read at once for one of them
 _SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
+# of the details, all but the pictures: a part of which one is damaged is deleted
+_READ = ["row", "generation", "width", "height", "error", "transient", "content", "note", *QUALITY]
 ORDER_SEED = 7
 
 
@@ -65,6 +77,9 @@ class EmbedSummary:
         model: Name of the model.
         device: What it ran on.
         precision: What its products were computed in.
+        value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
+        notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
+        relabelled: Images that were there already and have another label or split than before.
     """
 
     embedded: int
@@ -75,6 +90,9 @@ class EmbedSummary:
     model: str
     device: str = "cpu"
     precision: str = "fp32"
+    value_range: ValueRange | None = None
+    notes: tuple[Failure, ...] = ()
+    relabelled: int = 0
 
 
 @dataclass
@@ -85,7 +103,7 @@ class _Buffer:
     rows: list[int] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
-    most: int = _PART_ROWS
+    most: int = field(default_factory=lambda: _PART_ROWS)
     parts: dict[Path, Path] = field(default_factory=dict)
 
     def part(self, folder: Path) -> Path:
@@ -95,7 +113,7 @@ class _Buffer:
         return self.parts[folder]
 
     def full(self) -> bool:
-        return len(self.rows) >= self.most or time.monotonic() - self.since > _PART_SECONDS
+        return max(len(self.rows), len(self.details)) >= self.most or time.monotonic() - self.since > _PART_SECONDS
 
 
 class _Known:
@@ -103,16 +121,20 @@ class _Known:
 
     Attributes:
         rows: The rows that the source has (N,), sorted.
+        generations: The generation of each row, for the parts.
         seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
         embedded: Whether a row had its vector before this run (R,).
         errors: Reasons of rows that cannot be read, and whether another try may succeed.
+        notes: What is wrong with rows that this run could read all the same.
     """
 
-    def __init__(self, rows: NDArray[np.int64]) -> None:
+    def __init__(self, rows: NDArray[np.int64], generations: NDArray[np.int64]) -> None:
+        self.generations = generations
         self.rows, self._indices = np.unique(rows, return_index=True)
         count = int(self.rows[-1]) + 1 if len(rows) else 0
         self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
         self.errors: dict[int, tuple[str, bool]] = {}
+        self.notes: dict[int, str] = {}
 
     def index(self, row: int) -> int:
         """Return where the source has the image of a row."""
@@ -163,7 +185,8 @@ def embed_source(
     is a random sample; a source whose ``random_access`` is False keeps its order.
 
     Args:
-        source: The images.
+        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; else the
+            collection says it, or for a new one a sample of its pictures.
         path: Folder of the collection; made if there is none.
         encoder: The model.
         on_progress: Called after every batch.
@@ -177,13 +200,16 @@ def embed_source(
     """
     began = time.monotonic()
     check_folder(path, source)
-    make_folder(path)
+    make_folder(path, private=True)
     with locked(path, wait):
         remove_leftovers(path)
-        rows, removed, changed = synchronise(path, source)
+        table = synchronise(path, source)
+        source.decoding = replace(source.decoding, value_range=settle_range(path, source))
+        if source.folder_rule is not None:
+            set_folders(path, source.folder_rule.to_json())
         folder = path / "vectors" / encoder.key
-        _describe_model(folder, encoder)
-        known = _read_known(path, folder, rows, encoder.dim)
+        _describe_model(path, encoder)
+        known = _read_known(path, folder, table, encoder.dim)
         pending = known.pending(_order(source, known.rows))
         embedded = 0
         if len(pending):
@@ -199,13 +225,23 @@ def embed_source(
                 f"none of the {len(failures)} images in {source.name!r} could be read; "
                 f"the first, {first.id}: {first.reason}"
             )
-        set_shown(path, encoder.key)
-        if embedded or changed:
+        update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
+        if embedded or table.changed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
-        embedded, reused, removed, failures, seconds, encoder.model.name, encoder.device, encoder.precision
+        embedded,
+        reused,
+        table.removed,
+        failures,
+        seconds,
+        encoder.model.name,
+        encoder.device,
+        encoder.precision,
+        source.decoding.value_range,
+        tuple(Failure(row, source.items[known.index(row)].id, note) for row, note in sorted(known.notes.items())),
+        table.relabelled,
     )
 
 
@@ -232,8 +268,8 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows[np.argsort(ranks, kind="stable")]
 
 
-def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
-    file = folder / "model.json"
+def _describe_model(path: Path, encoder: ImageEncoder) -> None:
+    file = path / "vectors" / encoder.key / "model.json"
     try:
         if read_json(file, ModelDescription)["dim"] == encoder.dim:
             return
@@ -242,7 +278,12 @@ def _describe_model(folder: Path, encoder: ImageEncoder) -> None:
         pass
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
-    write_json(file, encoder.describe(), checked=True)
+    described = encoder.describe()
+    for key in list_models(path):
+        with suppress(DamagedError):  # mended when that model embeds
+            if key != encoder.key and (told := other_weights(read_model(path, key), described)):
+                remark(f"{path} has vectors of {key} and now gets those of {encoder.key}: {told}")
+    write_json(file, described, checked=True, within=path)
 
 
 def _next_part(folder: Path) -> Path:
@@ -277,14 +318,14 @@ def _whole_parts(folder: Path, columns: list[str], dim: int | None = None) -> It
                 yield found
 
 
-def _read_known(path: Path, folder: Path, rows: NDArray[np.int64], dim: int) -> _Known:
+def _read_known(path: Path, folder: Path, table: Synchronised, dim: int) -> _Known:
     """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
-    known = _Known(rows)
-    for columns in _whole_parts(path / "details", ["row", "width", "height", "error", "transient"]):
+    known = _Known(table.rows, table.generations)
+    for columns in _whole_parts(path / "details", _READ):
         for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
             if row < len(known.seen):
                 known.note(row, error, bool(transient))
-    for columns in _whole_parts(folder, ["row", "vector"], dim):
+    for columns in _whole_parts(folder, ["row", "generation", "vector"], dim):
         known.embedded[columns["row"][columns["row"] < len(known.embedded)]] = True
     return known
 
@@ -311,42 +352,55 @@ def _embed_rows(
                     if known.is_news(each.row, each.error):
                         buffer.details.append(each)
                     known.note(each.row, each.error, each.transient)
+                    if each.note is not None:
+                        known.notes[each.row] = each.note
                 if rows:
                     buffer.rows += rows
                     buffer.vectors.append(vectors)
                     embedded += len(rows)
                 if buffer.full():
-                    _write(path, encoder, buffer)
+                    _write(path, encoder, buffer, known.generations)
                     buffer = _Buffer()
                     record.record(embedded)
                 record.advance(done, embedded - len(buffer.rows))
     finally:  # also when the user stops the run: whole batches are kept
         record.remove()
-        _write(path, encoder, buffer)
+        _write(path, encoder, buffer, known.generations)
     return embedded
 
 
-def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer) -> None:
+def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64]) -> None:
     """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
     import pyarrow as pa
 
     if buffer.details:
         each = buffer.details
+        rows = np.asarray([d.row for d in each], np.int64)
         write_table(
             buffer.part(path / "details"),
             {
-                "row": np.asarray([d.row for d in each], np.int64),
+                "row": rows,
+                "generation": generations[rows],
                 "width": np.asarray([d.width for d in each], np.int32),
                 "height": np.asarray([d.height for d in each], np.int32),
                 "thumbnail": pa.array([d.thumbnail for d in each], pa.binary()),
                 "error": pa.array([d.error for d in each], pa.string()),
                 "transient": np.asarray([d.transient for d in each], bool),
                 "content": pa.array([d.content for d in each], pa.string()),
+                "note": pa.array([d.note for d in each], pa.string()),
+                **{
+                    name: pa.array([getattr(d.quality, name, None) for d in each], pa.from_numpy_dtype(kind))
+                    for name, kind in QUALITY.items()
+                },
             },
+            {name: value for name, value in read_manifest(path).items() if name == "range"},
             group=_GROUP_ROWS,
+            within=path,
         )
         buffer.details = []
     if buffer.rows:
-        columns = {"row": np.asarray(buffer.rows, np.int64), "vector": np.concatenate(buffer.vectors)}
-        write_table(buffer.part(path / "vectors" / encoder.key), columns, {"made_by": provenance(encoder)})
+        rows = np.asarray(buffer.rows, np.int64)
+        columns = {"row": rows, "generation": generations[rows], "vector": np.concatenate(buffer.vectors)}
+        made_by = {"made_by": provenance(encoder)}
+        write_table(buffer.part(path / "vectors" / encoder.key), columns, made_by, within=path)
         buffer.rows, buffer.vectors = [], []

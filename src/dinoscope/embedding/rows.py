@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +14,38 @@ from dinoscope.base.typed import mismatch
 from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
+from dinoscope.sources.folders import FolderRule
+from dinoscope.sources.items import Item
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
-from dinoscope.storage.manifest import FORMAT, JSON_FILES, _backup, _is_foreign, read_manifest
-from dinoscope.storage.tables import check_table, read_table, write_table
+from dinoscope.storage.manifest import FORMAT, JSON_FILES, _backup, _is_foreign, is_range, read_manifest
+from dinoscope.storage.parts import draw_generation, is_known
+from dinoscope.storage.tables import check_table, keep_lines, list_parts, read_table, write_table
 
-__all__ = ["check_folder", "synchronise"]
+__all__ = ["Synchronised", "check_folder", "stored_rule", "synchronise"]
 
-_Table: TypeAlias = dict[str, list[Any]]  # images.parquet: numbers, texts, bits
+_Table: TypeAlias = dict[str, Any]  # images.parquet: lists of numbers, texts and bits; an array of generations
 _COLUMNS = ("row", "id", "key", "label", "split", "removed")
+_OPTIONAL = ("caption", "labels")  # stored where any image has one
+_SAID = ("label", "split", *_OPTIONAL)  # may change while an image stays the same
+
+
+class Synchronised(NamedTuple):
+    """What a table of images is now.
+
+    Attributes:
+        rows: The row of each image of the source (N,).
+        generations: The generation of each row (R,).
+        removed: How many rows are newly marked as removed.
+        relabelled: How many rows have another label or split than before.
+        changed: Whether anything of the table changed.
+    """
+
+    rows: NDArray[np.int64]
+    generations: NDArray[np.int64]
+    removed: int
+    relabelled: int
+    changed: bool
 
 
 def check_folder(path: Path, source: ImageSource) -> None:
@@ -40,15 +64,21 @@ def check_folder(path: Path, source: ImageSource) -> None:
         raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
 
 
-def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int, bool]:
+def stored_rule(path: Path) -> FolderRule | None:
+    """Return what a collection keeps of how the names of folders become labels and splits; None without a choice."""
+    try:
+        held = read_manifest(path).get("folders")
+    except (FileNotFoundError, NotADirectoryError, DamagedError):
+        return None
+    return None if held is None else FolderRule.from_json(held)
+
+
+def synchronise(path: Path, source: ImageSource) -> Synchronised:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
     A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
-    or only touched, and keeps its row.
-
-    Returns:
-        The row of each image of the source (N,), how many rows are newly marked as removed, and whether anything of
-        the table changed.
+    or only touched, and keeps its row. What the table does not know leaves the parts first, so that a new row is
+    beyond all that any part holds.
 
     Raises:
         CollectionError: If the table and its copy are both lost.
@@ -56,9 +86,12 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
     _mend_manifest(path, source)
     _set_aside_notes(path)
     table = _read_images(path)
+    _drop_unknown(path, table)
     rows = _known_rows(table, source)
     changed = _recognise(path, table, source, rows)
-    changed |= _assign(table, source, rows)
+    new = int(np.count_nonzero(rows < 0))
+    relabelled, other = _assign(table, source, rows)
+    changed |= bool(new or relabelled or other)
     gone = np.ones(len(table["row"]), bool)
     gone[rows] = False
     before = np.asarray(table["removed"], bool)
@@ -68,7 +101,29 @@ def synchronise(path: Path, source: ImageSource) -> tuple[NDArray[np.int64], int
         _write_images(path, table, source)
     elif not _backup(path).exists() or _backup(path).read_bytes() != (path / "images.parquet").read_bytes():
         _copy(path)  # a kill between the two, or a collection from before there was a copy
-    return rows, int(np.count_nonzero(gone & ~before)), changed
+    return Synchronised(rows, table["generation"], int(np.count_nonzero(gone & ~before)), relabelled, changed)
+
+
+def _drop_unknown(path: Path, table: _Table) -> None:
+    """Take out of the parts what is not of the images of the table, and vectors that stand there twice.
+
+    That is so in a folder that was copied while it was written, restored, or put together of two copies.
+    """
+    for folder in (path / "details", *(path / "vectors").glob("*")):
+        seen = np.zeros(len(table["removed"]), bool)
+        for part in list_parts(folder):
+            try:
+                lines = read_table(part, ["row", "generation"])[0]
+                keep = is_known(lines, table)
+                if folder.parent.name == "vectors":  # of details, a later part overrides an earlier one
+                    keep[keep] = ~seen[lines["row"][keep]]
+                seen[lines["row"][keep]] = True
+                if not keep.all():
+                    keep_lines(part, keep)
+                    count = int((~keep).sum())
+                    remark(f"{part} had {count:,} lines of another copy or collection: they are dropped")
+            except DamagedError:  # made anew when it is needed, and until then never believed
+                continue
 
 
 def _held_source(path: Path) -> SourceDescription | None:
@@ -96,8 +151,17 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
         pass
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
-    described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}}
-    write_json(file, described, checked=True)
+    described = {"format": FORMAT, "source": {"kind": source.kind, "name": source.name}, **_said_in_parts(path)}
+    write_json(file, described, checked=True, within=path)
+
+
+def _said_in_parts(path: Path) -> dict[str, Any]:
+    """Return what the parts of details repeat of a manifest that was lost: how their pictures were decoded."""
+    for part in list_parts(path / "details"):
+        with suppress(DamagedError):
+            meta = read_table(part, ["row"])[1]
+            return {"range": meta["range"]} if "range" in meta and is_range(meta["range"]) else {}
+    return {}
 
 
 def _set_aside_notes(path: Path) -> None:
@@ -139,7 +203,7 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
     if not unknown or not lost.any():
         return False
     rows_of: dict[str, list[int]] = {}
-    for row, content in stored_contents(path, lost):
+    for row, content in stored_contents(path, table, lost):
         rows_of.setdefault(content, []).append(row)
     found = False
     for index in unknown if rows_of else ():
@@ -153,24 +217,43 @@ def _recognise(path: Path, table: _Table, source: ImageSource, rows: NDArray[np.
     return found
 
 
-def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> bool:
-    """Bring the table to the state of the source, with new rows for new images; return whether it changes."""
-    changed = False
+def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tuple[int, bool]:
+    """Bring the table to the state of the source, with new rows for new images.
+
+    Returns:
+        How many images have another label or split, and whether anything else is said of one.
+    """
+    relabelled, other = 0, False
+    before = len(table["row"])
     for index, item in enumerate(source.items):
         row = int(rows[index])
         if row < 0:
             rows[index] = row = len(table["row"])
             for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
                 table[name].append(value)
-            changed = True
-        elif (table["label"][row], table["split"][row]) != (item.label, item.split):
-            table["label"][row], table["split"][row] = item.label, item.split
-            changed = True
-    return changed
+            for name in _OPTIONAL:
+                table[name].append(_said(item, name))
+            continue
+        said = [item.label, item.split, *(_said(item, name) for name in _OPTIONAL)]
+        was = [table[name][row] for name in _SAID]
+        if said != was:
+            differ = {name for name, new, old in zip(_SAID, said, was, strict=True) if new != old}
+            relabelled += differ != {"caption"}
+            other = True
+            for name, new in zip(_SAID, said, strict=True):
+                table[name][row] = new
+    new_rows = np.full(len(table["row"]) - before, draw_generation(), np.int64)
+    table["generation"] = np.concatenate([table["generation"], new_rows])
+    return relabelled, other
+
+
+def _said(item: Item, name: str) -> str | list[str] | None:
+    said = getattr(item, name, None)
+    return (list(said) or None) if isinstance(said, tuple) else said
 
 
 def _copy(path: Path) -> None:
-    write_bytes(_backup(path), (path / "images.parquet").read_bytes())
+    write_bytes(_backup(path), (path / "images.parquet").read_bytes(), within=path)
 
 
 def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
@@ -178,8 +261,11 @@ def _write_images(path: Path, table: _Table, source: ImageSource) -> None:
 
     columns: Columns = {"row": np.asarray(table["row"], np.int64), "removed": np.asarray(table["removed"], bool)}
     columns |= {name: pa.array(table[name], pa.string()) for name in ("id", "key", "label", "split")}
+    columns["generation"] = table["generation"]
+    kinds = {"caption": pa.string(), "labels": pa.list_(pa.string())}
+    columns |= {name: pa.array(table[name], kinds[name]) for name in _OPTIONAL if any(table[name])}
     meta = {"source": {"kind": source.kind, "name": source.name}}
-    write_table(path / "images.parquet", columns, meta)
+    write_table(path / "images.parquet", columns, meta, within=path)
     _copy(path)
 
 
@@ -189,7 +275,7 @@ def _read_images(path: Path) -> _Table:
     for candidate in (file, _backup(path)):
         try:
             check_table(candidate)
-            columns = {name: list(values) for name, values in read_table(candidate)[0].items()}
+            columns = read_table(candidate)[0]
         except FileNotFoundError:
             continue
         except DamagedError as error:
@@ -197,11 +283,14 @@ def _read_images(path: Path) -> _Table:
             continue
         if candidate != file:
             remark(f"{file} was {'damaged' if reasons else 'gone'} and is restored from its copy")
-            write_bytes(file, candidate.read_bytes())
-        return {name: columns[name] for name in _COLUMNS}
+            write_bytes(file, candidate.read_bytes(), within=path)
+        count = len(columns["row"])
+        generations = columns.get("generation", np.zeros(count, np.int64))
+        known = {name: list(columns[name]) for name in _COLUMNS} | {"generation": generations}
+        return known | {name: list(columns.get(name, [None] * count)) for name in _OPTIONAL}
     if reasons or any(path.glob("vectors/*/part-*.parquet")):
         raise CollectionError(
             f"{path} has lost its table of images and the copy ({'; '.join(reasons) or 'both are gone'}), and with it "
             "which vector belongs to which image: embed the images again into a new folder"
         )
-    return {name: [] for name in _COLUMNS}
+    return {name: [] for name in (*_COLUMNS, *_OPTIONAL)} | {"generation": np.zeros(0, np.int64)}

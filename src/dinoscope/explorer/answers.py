@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ from dinoscope.explorer.types import (
 )
 from dinoscope.stages.clusters import all_scores, judge_clusters
 from dinoscope.stages.labels import evaluate_labels
-from dinoscope.stages.maps import map_quality
+from dinoscope.stages.maps import map_quality, principal_axes
 from dinoscope.stages.properties import explain_map
 from dinoscope.stages.reasons import find_reasons
 from dinoscope.stages.windows import search_inside
@@ -73,6 +73,8 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         id=collection.ids[at],
         label=_text(collection.labels[at]),
         split=_text(collection.splits[at]),
+        caption=_text(collection.captions[at]),
+        labels=list(collection.label_sets[at]),
         cluster=cluster,
         width=width,
         height=height,
@@ -153,7 +155,13 @@ def search(
     )
 
 
-def reasons(data: ModelData, query: int | NDArray[np.float32], rows: Sequence[int], encoder: Encoder) -> Reasons:
+def reasons(
+    data: ModelData,
+    query: int | NDArray[np.float32],
+    rows: Sequence[int],
+    encoder: Encoder,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Reasons:
     """Return what makes some images like one, a row or the vector of an image from outside.
 
     Raises:
@@ -164,7 +172,8 @@ def reasons(data: ModelData, query: int | NDArray[np.float32], rows: Sequence[in
         position_of(collection, query)  # or there is no such image
     positions = [position_of(collection, each) for each in rows]
     listed = []
-    for at, found in zip(positions, find_reasons(collection, query, rows, encoder=encoder), strict=True):
+    found_reasons = find_reasons(collection, query, rows, encoder=encoder, on_progress=on_progress)
+    for at, found in zip(positions, found_reasons, strict=True):
         width, height = collection.sizes[at].tolist()
         heat = np.maximum(found.heat, 0)
         share = np.rint(255 * heat / max(float(heat.max()), 1e-9)).astype(int).ravel()
@@ -354,9 +363,10 @@ def _place(
         return None
     coordinates = data.coordinates(map_name)
     method = data.method(map_name)
-    # Only the nearest have a say in the other methods' maps.
-    near = slice(None) if method == "pca" else nearest
-    found = transform(vector[None], data.collection.vectors[near], coordinates[near], method=method)
+    if method == "pca":
+        found = principal_axes(data.collection, coordinates).place(vector[None])
+    else:  # only the nearest have a say
+        found = transform(vector[None], data.collection.vectors[nearest], coordinates[nearest], method=method)
     x, y = MapScale.of(coordinates).apply(found)[0].tolist()
     return x, y
 

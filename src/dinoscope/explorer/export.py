@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ import numpy as np
 
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.explorer.model_view import NO_CODE, ModelData, position_of
-from dinoscope.storage.files import csv_text, write_json
+from dinoscope.storage.files import csv_text, remove_leftover_folders, temporary, write_json
 from dinoscope.storage.manifest import FORMAT
+from dinoscope.storage.parts import draw_generation
 from dinoscope.storage.tables import write_table
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     names = {column.name: column.values for column in known if column.kind == "category"}
     lines = []
     for row, at in zip(rows, positions, strict=True):
-        cells = [collection.ids[at], collection.labels[at], collection.splits[at]]
+        label = " | ".join(collection.label_sets[at]) or collection.labels[at]
+        cells = [collection.ids[at], label, collection.splits[at]]
         for name, column in values.items():
             if name in names:
                 cells.append(None if column[at] == NO_CODE else names[name][column[at]])
@@ -97,9 +98,10 @@ def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int]
     place = collection.path.resolve().parent
     if (place / name).exists():
         raise CollectionError(f"there is something called {name!r} already: choose another name")
-    part = place / f".{name}-{secrets.token_hex(4)}"  # it gets its name when it is whole
+    remove_leftover_folders(place)
+    part = temporary(place / name)
     try:
-        part.mkdir()
+        part.mkdir(0o700)
         _write(collection, key, positions, name, part)
         os.rename(part, place / name)
     except OSError as error:
@@ -118,14 +120,25 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     source = {"kind": collection.kind, "name": name}
     keys = [collection.content_keys[at] for at in positions]
     texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
-    columns: dict[str, object] = {"row": rows, "removed": np.zeros(len(rows), bool), "key": pa.array(keys, pa.string())}
+    if any(collection.captions[positions]):
+        texts["caption"] = collection.captions
+    sets = [list(held) or None for held in collection.label_sets[positions]]
+    generation = np.full(len(rows), draw_generation(), np.int64)
+    columns: dict[str, object] = {
+        "row": rows,
+        "generation": generation,
+        "removed": np.zeros(len(rows), bool),
+        "key": pa.array(keys, pa.string()),
+    }
     columns |= {column: pa.array(values[positions].tolist(), pa.string()) for column, values in texts.items()}
+    columns |= {"labels": pa.array(sets, pa.list_(pa.string()))} if any(sets) else {}
     write_table(folder / "images.parquet", columns, {"source": source})
     shutil.copyfile(folder / "images.parquet", folder / "images.parquet.bak")
     write_table(
         folder / "details" / "part-00000.parquet",
         {
             "row": rows,
+            "generation": generation,
             "width": sizes[:, 0],
             "height": sizes[:, 1],
             "thumbnail": pa.array(collection.thumbnails(positions), pa.binary()),
@@ -135,7 +148,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
         group=_GROUP,
     )
     write_json(folder / "vectors" / key / "model.json", collection.model, checked=True)
-    vectors = {"row": rows, "vector": collection.vectors[positions]}
+    vectors = {"row": rows, "generation": generation, "vector": collection.vectors[positions]}
     write_table(folder / "vectors" / key / "part-00000.parquet", vectors)
     write_json(folder / "collection.json", {"format": FORMAT, "source": source, "vectors": key}, checked=True)
 

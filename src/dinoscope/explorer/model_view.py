@@ -6,7 +6,7 @@ Plain functions and values; the server sends them, a report holds them in itself
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -42,7 +42,7 @@ from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import measured_properties
 from dinoscope.storage.manifest import list_models, read_manifest, read_model
-from dinoscope.storage.tables import active_rows, list_parts, read_table
+from dinoscope.storage.parts import active_rows, read_images, read_parts
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -51,6 +51,7 @@ __all__ = ["NO_CODE", "MapScale", "ModelData", "Unknown", "can_judge", "collecti
 
 NO_CODE = 65535  # of an image without a value
 _BLOCK_ROWS = 8192
+_MOST_SETS = 30  # labels of images with several that can be filtered by
 _WARMED = 200  # labels whose spread is measured before anybody asks
 _MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
 _MOST_CLUSTERS = 200  # that are looked for because there are so many labels
@@ -130,6 +131,7 @@ class ModelData:
             collection.results.state,
             collection.results.label_state,
             digest_json(collection.ids.tolist()),
+            digest_json(collection.label_sets.tolist()) if any(collection.label_sets) else "",
             self.clusters,
             self.predicted,
             self.measured,
@@ -332,6 +334,10 @@ class ModelData:
         columns: dict[str, _Category] = {}
         if any(label is not None for label in collection.labels):
             columns["label"] = _category("Label", "the group that people gave the image", collection.labels)
+        for name in _frequent(collection.label_sets):
+            has = np.asarray(["yes" if name in held else "no" for held in collection.label_sets], object)
+            told = "whether the image has this label; it may have several"
+            columns[f"has_{len(columns)}"] = _category(f"Label {name}", told, has, ("yes", "no"))
         if self.clusters is not None:
             found, _ = self.stored_clusters()
             codes = np.where(found < 0, NO_CODE, np.minimum(found, NO_CODE)).astype("<u2")
@@ -358,7 +364,9 @@ class ModelData:
         }
 
 
-def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool) -> CollectionInfo:
+def collection_info(
+    path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool, writable: bool
+) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
     source = read_manifest(path)["source"]
     return CollectionInfo(
@@ -369,6 +377,7 @@ def collection_info(path: Path, shown: str, models: Sequence[ModelInfo], *, orig
         models=list(models),
         live=True,
         originals=originals,
+        writable=writable,
     )
 
 
@@ -378,12 +387,11 @@ def model_infos(path: Path) -> list[ModelInfo]:
     Raises:
         CollectionError: If it has none.
     """
-    removed = read_table(path / "images.parquet", ["removed"])[0]["removed"]
+    table = read_images(path, ["removed", "generation"])
     models = []
     for key in list_models(path):
-        rows = [read_table(part, ["row"])[0]["row"] for part in list_parts(path / "vectors" / key)]
-        held = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-        images = len(active_rows(held, removed)[0])
+        parts = read_parts(path / "vectors" / key, ["row"], table).values()
+        images = len(active_rows([part["row"] for part in parts], table)[0])
         if images:
             told = read_model(path, key)
             models.append(
@@ -443,3 +451,9 @@ def _map_title(name: str, settings: MethodSettings) -> str:
     usual = _MAPS[settings["method"]][1]
     changed = [f"{names.get(key, key)} {value:g}" for key, value in settings.items() if usual.get(key) != value]
     return ", ".join([_MAPS[settings["method"]][0], *changed])
+
+
+def _frequent(sets: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return the labels that most images have, of images with several."""
+    counts = Counter(label for held in sets for label in held)
+    return [label for label, _ in counts.most_common(_MOST_SETS)]

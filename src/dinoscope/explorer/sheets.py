@@ -11,10 +11,12 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, ImageError
+from dinoscope.storage.checksums import seal_bytes, unseal_bytes
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
+    from dinoscope.sources.decode import Decoding
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
@@ -44,15 +46,15 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     key = digest_json("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
     path = collection.path / "results" / "sheets" / f"{key}.webp"
     with suppress(OSError):
-        stored = path.read_bytes()
-        if _is_whole(stored):
+        stored = unseal_bytes(path.read_bytes())
+        if stored is not None:
             return stored, True
     pictures = _thumbnails(collection, at)
     drawn = draw_sheet(pictures, tile)
     is_complete = None not in pictures
-    if is_complete:
+    if is_complete and not collection.results.read_only:
         with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
-            write_bytes(path, drawn, durable=False)
+            write_bytes(path, seal_bytes(drawn), durable=False, within=collection.path)
     return drawn, is_complete
 
 
@@ -99,8 +101,8 @@ class Originals:
         self._source = source
         self._index = {(item.id, item.key): index for index, item in enumerate(source.items)}
 
-    def read(self, image_id: str, key: str) -> bytes | None:
-        """Return a picture with nothing but its pixels; None if the source has no such image.
+    def read(self, image_id: str, key: str, how: Decoding) -> bytes | None:
+        """Return a picture with nothing but its pixels, decoded as its collection's; None if there is no such image.
 
         Raises:
             ImageError: If it cannot be read any more.
@@ -108,6 +110,7 @@ class Originals:
         index = self._index.get((image_id, key))
         if index is None:
             return None
+        self._source.decoding = how
         picture = Image.fromarray(self._source.load_reduced(index, (1, _PICTURE)).pixels)
         picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         out = io.BytesIO()
@@ -126,7 +129,7 @@ def large_picture(collection: OpenedCollection, position: int, originals: Origin
     """
     if originals is not None:
         with suppress(ImageError):  # it was there when it was embedded; the thumbnail still is
-            found = originals.read(collection.ids[position], collection.content_keys[position])
+            found = originals.read(collection.ids[position], collection.content_keys[position], collection.decoding)
             if found is not None:
                 return found
     return collection.thumbnails([position])[0]
@@ -135,11 +138,6 @@ def large_picture(collection: OpenedCollection, position: int, originals: Origin
 def media_type(picture: bytes) -> str:
     """Return the media type of a PNG or JPEG; nothing else is ever sent as a picture."""
     return "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
-
-
-def _is_whole(sheet: bytes) -> bool:
-    """Tell whether a WebP is as long as it says: sheets are not flushed to the disk, and a power cut may cut one."""
-    return sheet[:4] == b"RIFF" and int.from_bytes(sheet[4:8], "little") + 8 == len(sheet)
 
 
 def _thumbnails(collection: OpenedCollection, positions: Sequence[int]) -> list[bytes | None]:

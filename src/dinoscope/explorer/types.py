@@ -78,9 +78,11 @@ class CollectionInfo(Answer):
     """Key of the model that is shown first."""
     models: list[ModelInfo]
     live: bool
-    """False in a report: nothing can be uploaded, dismissed or written."""
+    """False in a report: nothing can be uploaded or computed."""
     originals: bool
     """Whether pictures larger than the thumbnails are at hand."""
+    writable: bool
+    """Whether findings can be dismissed, pairs answered and collections written."""
 
 
 class CategoryColumn(Answer):
@@ -215,6 +217,9 @@ class ImageInfo(Answer):
     id: str
     label: str | None
     split: str | None
+    caption: str | None
+    labels: list[str]
+    """All labels, of an image that may have several; its `label` is then null."""
     cluster: int | None
     width: int
     height: int

@@ -8,15 +8,36 @@ from dataclasses import dataclass, replace
 
 from dinoscope.base.package import PACKAGE
 from dinoscope.base.text import did_you_mean
-from dinoscope.errors import ModelError
+from dinoscope.errors import InputError, ModelError
 
-__all__ = ["DEFAULT_MODEL", "LICENCE_LINKS", "MODELS", "Model", "get_model", "read_weights"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "IMAGENET",
+    "LICENCE_LINKS",
+    "MODELS",
+    "Model",
+    "Normalization",
+    "get_model",
+    "get_published",
+    "read_weights",
+]
 
 DEFAULT_MODEL = "mini"
 LICENCE_LINKS = {
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
     "DINOv3": "https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
 }
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How pixels are centred and scaled: mean and standard deviation of red, green and blue, in 0..1."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # of every DINO that saw photographs
 
 
 @dataclass(frozen=True)
@@ -39,6 +60,7 @@ class Model:
         path: A file or folder on this machine that holds the weights.
         gated: Whether the weights must be asked for upstream.
         open_model: For a gated model: the nearest one that is open.
+        normalization: How pixels are scaled before the weights see them; None where the graph does it itself.
         images_per_second: What ONNX Runtime made of it on two cores in fp32, where it was measured; see
             docs/benchmarks.md.
     """
@@ -57,6 +79,7 @@ class Model:
     path: str | None = None
     gated: bool = False
     open_model: str | None = None
+    normalization: Normalization | None = IMAGENET
     images_per_second: float | None = None
 
 
@@ -70,6 +93,7 @@ def _bundled(name: str, resolution: int, megabytes: float, description: str) -> 
         dim=256,
         licence="Apache-2.0",
         megabytes=megabytes,
+        normalization=None,
     )
 
 
@@ -159,7 +183,8 @@ MODELS: dict[str, Model] = {
     )
 }
 # What the hub allows: an owner and a name, of letters, digits, dots, dashes and underscores.
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _MEASURED = {
     "mini": 1270,
     "mini-fashion": 2320,
@@ -171,22 +196,31 @@ _MEASURED = {
 MODELS.update({name: replace(MODELS[name], images_per_second=rate) for name, rate in _MEASURED.items()})
 
 
-def get_model(name: str | os.PathLike[str]) -> Model:
+def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Model:
     """Return what is known of the model that a person names.
 
     Args:
         name: A name of the table; a folder or file with weights (``./dinov2-small``, ``weights.safetensors``,
             ``model.onnx``); or the hub id of a repository with the weights of a DINO model (``timm/...``).
+        revision: Commit, tag or branch of its repository; by default the main branch.
 
     Raises:
         ModelError: If there is no model of that name.
+        InputError: If it comes from no repository, and so has no revisions; or that is no name of one.
     """
-    name = os.fspath(name)  # also a pathlib.Path
-    if name in MODELS:
-        return MODELS[name]
-    for row in MODELS.values():
-        if row.repo == name:
-            return row
+    model = _named(os.fspath(name))  # also a pathlib.Path
+    if revision is None:
+        return model
+    if model.repo is None:
+        raise InputError(f"--revision is for models that come from a hub, and {model.name} does not: leave it out")
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise InputError(f"a revision is a commit, a tag or a branch of {model.repo}, got {revision[:100]!r}")
+    return replace(model, revision=revision)
+
+
+def _named(name: str) -> Model:
+    if (row := _row(name)) is not None:
+        return row
     path = os.path.abspath(os.path.expanduser(name))
     if name and os.path.exists(path):
         from dinoscope.base.text import printable
@@ -199,6 +233,30 @@ def get_model(name: str | os.PathLike[str]) -> Model:
     if looks_local or os.sep in name:
         raise ModelError(f"no weights at {name!r}: expected a .safetensors or .onnx file, or a folder that holds one")
     raise ModelError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; 'dinoscope models' lists them")
+
+
+def get_published(name: str) -> Model:
+    """Return what is known of a model by a name that a file holds: whoever wrote that file may name no path.
+
+    Args:
+        name: A name of the table, or the hub id of a repository.
+
+    Raises:
+        ModelError: If it is neither.
+    """
+    if (row := _row(name)) is not None:
+        return row
+    if _HUB_ID.fullmatch(name):
+        return Model(name, "from the hub", "", repo=name)
+    raise ModelError(
+        f"{name[:100]!r} is neither a model of 'dinoscope models' nor the id of a repository (OWNER/NAME): say where "
+        "its weights are (--weights)"
+    )
+
+
+def _row(name: str) -> Model | None:
+    """Return the row of a model by its name or its repository's."""
+    return MODELS.get(name) or next((row for row in MODELS.values() if row.repo == name), None)
 
 
 def read_weights(model: Model) -> bytes:

@@ -6,7 +6,6 @@ N.norm1.*  N.q.* N.k.* N.v.* N.proj.*  N.scale1  N.norm2.*  N.up.* N.gate.* N.do
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -14,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from dinoscope.errors import ModelError
+from dinoscope.models.processor import read_beside
 from dinoscope.models.safetensors import Tensor, read_tensors
 
 __all__ = ["Checkpoint", "Geometry", "read_checkpoint"]
 
+_ROPE_BASE = 100.0
+_LARGEST_EPS = 1e-5  # of a DINO; below it, vectors do not depend on it
 # Wrappers around the model itself, in the names of its tensors.
 _PREFIX = re.compile(r"^(?:(?:module|model|backbone|encoder|vit|dinov2|dinov2_with_registers|dinov3_vit)\.)+")
 _BLOCK = re.compile(r"^(?:blocks|layers?)\.(\d+)\.(.+)$")
@@ -110,13 +112,20 @@ class Geometry:
     gated: bool
     layer_scale: bool
     eps: float
-    rope_base: float = 100.0
+    rope_base: float = _ROPE_BASE
     antialias: bool = False
 
     @property
     def family(self) -> str:
         """``dino``, ``dinov2`` or ``dinov3``, told by what only it has."""
         return "dinov3" if not self.grid else "dinov2" if self.layer_scale else "dino"
+
+    @property
+    def told(self) -> str:
+        """What config.json says of the computation and the tensors do not, where it is not usual: ``4heads``."""
+        heads = f"{self.heads}heads" if self.heads != self.dim // 64 else ""
+        rope = f"rope{self.rope_base:g}" if not self.grid and self.rope_base != _ROPE_BASE else ""
+        return "-".join(filter(None, (heads, rope, f"eps{self.eps:g}" if self.eps > _LARGEST_EPS else "")))
 
 
 @dataclass(frozen=True)
@@ -212,14 +221,11 @@ def _split_fused(tensors: dict[str, Tensor], block: int) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     """Read the config.json of transformers beside the weights; timm's says nothing that is needed here."""
-    try:
-        config = json.loads((path.parent / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(config, dict) or "hidden_size" not in config:
+    config = read_beside(path, "config.json")
+    if "hidden_size" not in config:
         return {}
     for name in ("hidden_size", "num_attention_heads", "layer_norm_eps", "rope_theta"):
-        if not isinstance(config.get(name, 0), int | float):
+        if not isinstance(config.get(name, 0), int | float) or not abs(config.get(name, 0)) < 1e9:
             raise ModelError(f"config.json beside {path.name}: {name} must be a number, got {config[name]!r}")
     return config
 
@@ -258,7 +264,7 @@ def _geometry(path: Path, tensors: dict[str, Tensor], depth: int, config: dict[s
         gated=gated,
         layer_scale=any(".scale" in name for name in tensors),
         eps=float(config.get("layer_norm_eps", 1e-6 if grid else 1e-5)),
-        rope_base=float(config.get("rope_theta", 100.0)),
+        rope_base=float(config.get("rope_theta", _ROPE_BASE)),
         # as upstream: the models with registers were published with the antialiased interpolation
         antialias=bool(grid and registers),
     )

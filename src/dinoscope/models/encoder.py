@@ -18,11 +18,11 @@ from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import DEFAULT_MODEL
-from dinoscope.models.loading import load_model
+from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
+from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
-from dinoscope.sources.decode import Picture, read_reduced
+from dinoscope.sources.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
 
@@ -46,6 +46,8 @@ class Encoder:
         resolution: Side of the square that the model sees, in pixels.
         pooling: What a vector is made of: ``cls``, or ``cls+mean``.
         preprocessing: How an image becomes that square.
+        published: How the model's authors prepare images, without ``pad`` and ``upstream``.
+        assumed: What of that stands nowhere and was assumed, for people; mostly empty.
         batch_size: Images in one run of the model.
         asked_device: The device that was asked for, maybe ``auto``.
         device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
@@ -55,9 +57,11 @@ class Encoder:
         weights_sha256: SHA-256 of the weights, for the record.
     """
 
+    decoding: Decoding = Decoding()  # of the collection whose pictures they are
+
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str | Model = DEFAULT_MODEL,
         *,
         resolution: int | None = None,
         pooling: str = "cls",
@@ -66,12 +70,14 @@ class Encoder:
         device: str = "auto",
         batch_size: int | None = None,
         threads: int | None = None,
+        fetch: bool = True,
+        sha256: str | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
         """Load a model.
 
         Args:
-            model: A name of the model table, a hub id, or a path of weights; see ``catalogue.get_model``.
+            model: A name of the model table, a hub id, or a path of weights; or what ``catalogue.get_model`` gives.
             resolution: Side of the square that the model sees, in pixels: a multiple of its patch. By default the
                 model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
             pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
@@ -82,20 +88,25 @@ class Encoder:
             batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
                 it.
             threads: Threads of the runtime, by default one for each core.
+            fetch: Download weights that are not on this machine.
+            sha256: SHA-256 that the weights must have; others are refused before anything of them is run.
             say: Called with what is about to be downloaded, if anything is.
 
         Raises:
-            ModelError: If the model is unknown or does not load.
-            DownloadError: If its weights cannot be fetched.
+            ModelError: If the model is unknown, does not load, or has other weights than those of ``sha256``.
+            DownloadError: If its weights cannot be fetched, or are not here and ``fetch`` is False.
             InputError: If an argument cannot work.
         """
         if (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
             raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
         check_pooling(pooling)
-        loaded = load_model(model, resolution=resolution, say=say)
+        loaded = load_model(model, resolution=resolution, fetch=fetch, sha256=sha256, say=say)
         self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
         self.pooling, self._pad, self._upstream = pooling, pad, upstream
-        self.preprocessing: Preprocessing = preprocessing_of(self.model.family, upstream=upstream, pad=pad)
+        self.published, self.assumed, self._told = loaded.published, loaded.assumed, loaded.told
+        self.preprocessing: Preprocessing = preprocessing_of(
+            self.model.family, upstream=upstream, pad=pad, published=loaded.published
+        )
         self.asked_device = device
         self._runtime = open_runtime(loaded.graph, device, threads)
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
@@ -115,49 +126,60 @@ class Encoder:
         weights: str | None = None,
         device: str = "auto",
         threads: int | None = None,
+        fetch: bool = False,
+        decoding: Decoding | None = None,
     ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
+
+        The description may be a stranger's: a path in it is never opened, and nothing is downloaded because of it.
 
         Args:
             description: What ``describe`` gave.
             weights: Path of the weights, where they are neither bundled nor on the hub.
             device: See ``__init__``.
             threads: See ``__init__``.
+            fetch: Download weights that are not on this machine: for a model that a person named.
+            decoding: How the collection's pictures were decoded; new ones are decoded so, too.
 
         Raises:
+            DownloadError: If the weights are not on this machine.
             ModelError: If these are other weights than the ones that made the vectors, or prepare images otherwise.
         """
         name = weights or str(description["model"])
         if weights is None and description.get("local"):
             raise ModelError(
-                f"the vectors were made with weights from a file called {name!r}: say where it is (--weights)"
+                f"the vectors were made with weights from a file called {name[:100]!r}: say where it is (--weights)"
             )
         encoder = cls(
-            name,
+            described_model(description, fetch) if weights is None else get_model(weights),
             resolution=description["resolution"],
             pooling=description.get("pooling", "cls"),
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
             device=device,
             threads=threads,
+            fetch=fetch,
+            sha256=str(description["weights_sha256"]),
         )
-        if encoder.weights_sha256 != description["weights_sha256"]:
-            raise ModelError(
-                f"these weights of {name!r} are not the ones that made the vectors (SHA-256 "
-                f"{encoder.weights_sha256[:12]}..., expected {description['weights_sha256'][:12]}...): name the right "
-                "ones (--weights), or embed the images again"
-            )
+        encoder.decoding = decoding or encoder.decoding
         made, found = description.get("preprocessing"), encoder.preprocessing.key
-        if made not in (None, found):  # of an ONNX file, the config.json beside it decides
+        if made not in (None, found):  # what stands beside the weights decides
             raise ModelError(
                 f"the vectors were made of images prepared as {made}, with these weights of {name!r} they would be "
-                f"{found}: put the config.json of the weights beside them, or embed the images again"
+                f"{found}: put the config.json and preprocessor_config.json of the weights beside them, or embed the "
+                "images again"
+            )
+        if description.get("geometry", encoder._told) != encoder._told:
+            raise ModelError(
+                f"config.json beside these weights of {name!r} is not the one that made the vectors (expected "
+                f"{description['geometry'] or 'nothing unusual'}, got {encoder._told or 'nothing unusual'}): put the "
+                "right one there, or embed the images again"
             )
         return encoder
 
     def describe(self) -> ModelDescription:
         """Return what is stored beside the vectors: enough to make more of the same; no path."""
-        return {
+        described: ModelDescription = {
             "model": self.model.name,
             "dim": self.dim,
             "resolution": self.resolution,
@@ -169,7 +191,17 @@ class Encoder:
             "weights_sha256": self.weights_sha256,
             "licence": self.model.licence,
             "local": self.model.path is not None,
+            "geometry": self._told,
         }
+        if self.model.normalization is not None:
+            described["mean"], described["std"] = map(
+                list, (self.model.normalization.mean, self.model.normalization.std)
+            )
+        if self.assumed:
+            described["assumed"] = self.assumed
+        if self.model.repo is not None:
+            described["repo"], described["revision"] = self.model.repo, str(self.model.revision)
+        return described
 
     def preprocess(self, image: NDArray[np.uint8], size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Bring one image to the square that the model sees; see ``dinoscope.models.preprocess``.
@@ -204,7 +236,7 @@ class Encoder:
         Raises:
             ImageError, InputError: See ``read_image``.
         """
-        found = read_reduced(image, self.preprocessing.least(self.resolution))
+        found = read_reduced(image, self.preprocessing.least(self.resolution), self.decoding)
         return self.preprocess(found.pixels, found.size)
 
     def encode(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
@@ -275,7 +307,8 @@ class Encoder:
         if self.pooling != "cls" and not self._runtime.has_patches:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
         try:
-            vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
+            with np.errstate(all="ignore"):  # numbers beyond a float32 are told below
+                vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
             dim = len(vector)
         except Exception as error:  # each runtime has errors of its own
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
@@ -296,6 +329,8 @@ class Encoder:
             parts.append(self.pooling)
         if self.preprocessing != preprocessing_of(own_family):  # what the weights' digest does not tell
             parts.append(self.preprocessing.key)
+        if self._told:
+            parts.append(self._told)
         if self.precision != "fp32":
             parts.append(self.precision)
         return "-".join(parts)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dinoscope.base.digests import sha256
+import numpy as np
+
+from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import Model, get_model, read_weights
+from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, get_published, read_weights
+from dinoscope.models.digests import digest_weights
+from dinoscope.models.preprocess import Preprocessing, preprocessing_of
+from dinoscope.models.processor import Processor, read_beside, read_processor
 from dinoscope.models.runtime import Graph
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "described_model", "load_model"]
 
 # config.json's model_type -> family
 _FAMILIES = {"vit": "dino", "dinov2": "dinov2", "dinov2_with_registers": "dinov2", "dinov3_vit": "dinov3"}
@@ -28,8 +31,11 @@ class LoadedModel:
         model: Its row, completed with what the weights tell: family, patch, size.
         graph: The graph.
         resolution: Side of the images that the graph takes, in pixels.
-        weights_sha256: SHA-256 of the weights' file.
+        weights_sha256: SHA-256 of the weights; see ``digest_weights``.
         own_family: The family that name or weights tell; empty for an ONNX file, whose family stands beside it.
+        published: How the authors prepare images: by its row, else by what stands beside the weights.
+        assumed: What of that stands nowhere, for people; empty if all of it does.
+        told: What config.json alone says of the computation; see ``Geometry.told``.
     """
 
     model: Model
@@ -37,54 +43,120 @@ class LoadedModel:
     resolution: int
     weights_sha256: str
     own_family: str
+    published: Preprocessing
+    assumed: str = ""
+    told: str = ""
 
 
-def load_model(name: str, *, resolution: int | None = None, say: Callable[[str], None] | None = None) -> LoadedModel:
+def load_model(
+    name: str | Model,
+    *,
+    resolution: int | None = None,
+    fetch: bool = True,
+    sha256: str | None = None,
+    say: Callable[[str], None] | None = None,
+) -> LoadedModel:
     """Load a model by its name, its hub id, or the path of its weights.
 
     Args:
-        name: See ``get_model``.
+        name: See ``get_model``; or what that gave.
         resolution: Side of the images, in pixels; a multiple of the patch. By default the model's own.
+        fetch: Download weights that are not on this machine.
+        sha256: SHA-256 that the weights must have; others are refused before anything is made of them.
         say: Called with what is about to be downloaded, if anything is.
 
     Raises:
-        ModelError: If the model is unknown, or its weights are damaged or of another kind.
-        DownloadError: If the weights cannot be fetched.
+        ModelError: If the model is unknown, or its weights are damaged, of another kind, or not those of ``sha256``.
+        DownloadError: If the weights cannot be fetched, or are not here and ``fetch`` is False.
         InputError: If the model does not take that resolution.
     """
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution must be at least 1, got {resolution}")
-    row = get_model(name)
+    row = get_model(name) if isinstance(name, str) else name
     if row.family == "bundled":
         if resolution not in (None, row.resolution):
             raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
         weights = read_weights(row)
+        digest = _expected(row, hashlib.sha256(weights).hexdigest(), sha256)
         graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
-        return LoadedModel(row, graph, row.resolution, hashlib.sha256(weights).hexdigest(), row.family)
+        return LoadedModel(row, graph, row.resolution, digest, row.family, preprocessing_of(row.family))
+    told = ""
     if row.path is not None:
         file = _find_file(Path(row.path))
     else:
-        from dinoscope.models.hub import fetch_weights
+        from dinoscope.models.hub import fetch_weights, require_weights
 
-        file = fetch_weights(row, say=say)
+        file = fetch_weights(row, say=say) if fetch else require_weights(row)
+        row = replace(row, revision=file.parent.name)  # the commit, in the cache as among what was unpacked
     if file.suffix == ".onnx":
         from dinoscope.models.onnx_import import read_onnx
 
-        graph, side = read_onnx(file, resolution)
         own, row = row.family, replace(row, family=row.family or _family(file))
+        processor = _processor(row, file)
+        graph, side, scales = read_onnx(file, resolution, processor.normalization)
+        if scales:
+            row, processor = replace(row, normalization=None), replace(processor, normalization=IMAGENET, assumed="")
     else:
         from dinoscope.models.checkpoint import read_checkpoint
         from dinoscope.models.vit import build_graph
 
         checkpoint = read_checkpoint(file)
-        shape = checkpoint.geometry
+        shape, told = checkpoint.geometry, checkpoint.geometry.told
         side = resolution or row.resolution or round(224 / shape.patch) * shape.patch
-        graph = Graph(row.name, build_graph(checkpoint, side), checkpoint.file)
-        own = row.family or shape.family
-        row = replace(row, family=own, patch=shape.patch)
+        own, processor = row.family or shape.family, _processor(row, file, shape.family)
+        with np.errstate(all="ignore"):  # of damaged weights; what they compute is looked at before it is used
+            graph = Graph(row.name, build_graph(checkpoint, side, processor.normalization), checkpoint.file)
+        row = replace(row, family=own, patch=shape.patch, normalization=processor.normalization)
     holder = graph.weights or file
+    digest = _expected(row, digest_weights(file, graph.weights), sha256, holder)
     row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
-    return LoadedModel(row, graph, side, _sha256(holder), own)
+    published = replace(processor.preprocessing, normalization=processor.normalization)
+    return LoadedModel(row, graph, side, digest, own, published, processor.assumed, told)
+
+
+def _processor(row: Model, file: Path, family: str = "") -> Processor:
+    """Return how images are prepared: a row of the table says it, of other weights what stands beside them."""
+    usual = preprocessing_of(row.family or family)
+    if row.name in MODELS and row.path is None:
+        return Processor(row.normalization or IMAGENET, usual)
+    return read_processor(file, usual)
+
+
+def described_model(description: ModelDescription, fetch: bool) -> Model:
+    """Return the model of a description: in the revision that made the vectors, unless another holds the same weights.
+
+    Raises:
+        DownloadError: If neither is on this machine, and nothing may be fetched.
+    """
+    row, commit = get_published(str(description["model"])), description.get("revision")
+    if row.repo is None or not isinstance(commit, str):
+        return row
+    from dinoscope.models.hub import COMMIT, find_weights, require_weights
+
+    if not COMMIT.fullmatch(commit):
+        return row
+    pinned = replace(row, revision=commit)
+    if fetch or find_weights(pinned) is not None:
+        return pinned
+    here = find_weights(row)
+    if here is None or digest_weights(here) != description["weights_sha256"]:
+        require_weights(pinned)
+    return row
+
+
+def _expected(row: Model, found: str, wanted: str | None, holder: Path | None = None) -> str:
+    """Return the digest of weights, if it is the one that is wanted; ``holder`` is the file with their values."""
+    if wanted in (None, found):
+        return found
+    if holder is not None and digest_weights(holder) == wanted:
+        raise ModelError(
+            f"{row.name!r} is a graph with its weights in a second file, and the vectors were made by a version of "
+            "dinoscope that did not tell graphs with the same weights apart: embed the images again"
+        )
+    raise ModelError(
+        f"these weights of {row.name!r} are not the ones that made the vectors (SHA-256 {found[:12]}..., expected "
+        f"{str(wanted)[:12]}...): name the right ones (--weights), or embed the images again"
+    )
 
 
 def _find_file(path: Path) -> Path:
@@ -111,16 +183,4 @@ def _find_file(path: Path) -> Path:
 
 def _family(file: Path) -> str:
     """Tell the family of an ONNX file from the config.json of the export, where there is one."""
-    for folder in (file.parent, file.parent.parent):
-        try:
-            return _FAMILIES.get(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"], "")
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return ""
-
-
-def _sha256(file: Path) -> str:
-    real = file.resolve()
-    if re.fullmatch("[0-9a-f]{64}", real.name):  # the hub's cache names a file by it
-        return real.name
-    return sha256(real)
+    return _FAMILIES.get(str(read_beside(file, "config.json").get("model_type")), "")

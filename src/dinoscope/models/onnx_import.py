@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from dinoscope.errors import ModelError
+from dinoscope.errors import DinoscopeError, ModelError
+from dinoscope.models.catalogue import IMAGENET, Normalization
+from dinoscope.models.onnx_length import check_length
 from dinoscope.models.runtime import Graph
-from dinoscope.models.vit import MEAN, STD
 
 __all__ = ["read_onnx"]
 
@@ -22,7 +23,9 @@ _TOKENS = "last_hidden_state"  # what transformers calls the tokens behind the f
 _OURS = ("pixels", "cls", "patches")  # input and outputs of every graph here
 
 
-def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
+def read_onnx(
+    path: Path, resolution: int | None = None, normalization: Normalization = IMAGENET
+) -> tuple[Graph, int, bool]:
     """Read an ONNX file with an image input.
 
     Either it has dinoscope's own contract (``pixels`` uint8 (B, R, R, 3), ``cls``), or it takes centred and scaled
@@ -32,12 +35,14 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
     Args:
         path: The file; its external data, if any, lies beside it, symbolic links allowed.
         resolution: Side of the images, for a file that takes any; by default 224.
+        normalization: How an export expects pixels to be scaled and centred.
 
     Returns:
-        The graph, and the resolution.
+        The graph, the resolution, and whether it has dinoscope's own contract, and so scales pixels itself.
 
     Raises:
-        ModelError: If the file is no such model, is quantised dynamically, or has another fixed resolution.
+        ModelError: If the file is no such model, is quantised dynamically, has another fixed resolution, or may run
+            without end.
     """
     try:
         model = onnx.load(path, load_external_data=False)
@@ -45,7 +50,20 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
         raise ModelError(f"cannot read {path.name}: {error.strerror}") from None
     except Exception:  # protobuf's errors share no base
         raise ModelError(f"{path.name} is no ONNX file, or is cut short: fetch it again") from None
+    try:
+        return _read_model(path, model, resolution, normalization)
+    except (ValueError, TypeError, RecursionError) as error:  # what protobuf says of fields that make no sense
+        if isinstance(error, DinoscopeError):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path.name} is damaged ({reason}): fetch it again") from None
+
+
+def _read_model(
+    path: Path, model: onnx.ModelProto, resolution: int | None, normalization: Normalization
+) -> tuple[Graph, int, bool]:
     graph = model.graph
+    check_length(path.name, model)
     if _DYNAMIC & {node.op_type for node in graph.node}:
         raise ModelError(
             f"{path.name} is quantised dynamically: its vectors would depend on which images share a batch; take the "
@@ -70,20 +88,23 @@ def read_onnx(path: Path, resolution: int | None = None) -> tuple[Graph, int]:
         raise ModelError(f"{path.name} takes {fixed} pixels only, got {resolution}: leave --resolution out")
     side = fixed or resolution or 224
     if not own:
-        _adapt(path, model, inputs[0], side)
+        _adapt(path, model, inputs[0], side, normalization)
     remedy = "a ready-made file often holds the positions of 224 pixels only: try --resolution 224"
-    return Graph(path.stem, model.SerializeToString(), weights, single=shape[0] == 1, remedy=remedy), side
+    return Graph(path.stem, model.SerializeToString(), weights, single=shape[0] == 1, remedy=remedy), side, own
 
 
-def _adapt(path: Path, model: onnx.ModelProto, image: onnx.ValueInfoProto, side: int) -> None:
+def _adapt(
+    path: Path, model: onnx.ModelProto, image: onnx.ValueInfoProto, side: int, normalization: Normalization
+) -> None:
     """Put what centres and scales uint8 pixels before the graph, and what takes the features apart behind it."""
     graph = model.graph
     _give_way(graph)
     if max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=0) < 13:
         raise ModelError(f"{path.name} is of an ONNX version that is too old: expected opset 13 or later")
+    mean, std = np.array(normalization.mean), np.array(normalization.std)
     constants = {
-        "dinoscope_scale": (1 / (255 * STD)).astype(np.float32),
-        "dinoscope_offset": (-MEAN / STD).astype(np.float32),
+        "dinoscope_scale": (1 / (255 * std)).astype(np.float32),
+        "dinoscope_offset": (-mean / std).astype(np.float32),
         "dinoscope_first": np.array(0, np.int64),
         "dinoscope_start": np.array([1], np.int64),
         "dinoscope_end": np.array([np.iinfo(np.int64).max], np.int64),

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.digests import digest_json
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
+from dinoscope.models.catalogue import IMAGENET, Normalization
 
-__all__ = ["CropLoss", "Preprocessing", "kept_fraction", "lost_to_crop", "prepare", "preprocessing_of"]
+__all__ = [
+    "FILTERS",
+    "CropLoss",
+    "Filter",
+    "Preprocessing",
+    "kept_fraction",
+    "lost_to_crop",
+    "prepare",
+    "preprocessing_of",
+]
 
 Box = tuple[float, float, float, float]
-_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-_MEAN_COLOUR = (124, 116, 104)  # ImageNet's mean: zero once the graph has centred it
+Filter = Literal["bicubic", "bilinear", "nearest", "lanczos", "box", "hamming"]
+FILTERS: dict[Filter, Image.Resampling] = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 _EVALUATION = 256 / 224  # the shortest side to 256, the middle 224 of it
 # Where no processor is to be equalled, large images are first shrunk by whole factors, to 3 times the result.
 _GAP = 3.0
@@ -44,21 +55,24 @@ class Preprocessing:
         resize: ``crop``: the shortest side to ``resolution * scale``, then the middle. ``squash``: both sides to
             ``resolution``, whatever the aspect. ``pad``: the longest side to ``resolution``, the rest in the mean
             colour.
-        scale: Of ``crop`` alone: the scaled shortest side, in resolutions.
+        scale: The side that the image is scaled to before its middle is kept, in resolutions; 1 with ``pad``.
         filter: Filter of the scaling, antialiased.
         floats: Scale in floats and round once, instead of once a direction.
+        normalization: How pixels are scaled and centred, which the graph does; bars are of its mean colour.
     """
 
     resize: Literal["crop", "squash", "pad"]
     scale: float = 1.0
-    filter: Literal["bicubic", "bilinear"] = "bicubic"
+    filter: Filter = "bicubic"
     floats: bool = False
+    normalization: Normalization = IMAGENET
 
     @property
     def key(self) -> str:
         """Short name of the settings, for names of stored vectors: ``crop1.14-bicubic``."""
         scale = "" if self.scale == 1 else f"{self.scale:.3g}"
-        return f"{self.resize}{scale}-{self.filter}{'-float' if self.floats else ''}"
+        how = f"{self.resize}{scale}-{self.filter}{'-float' if self.floats else ''}"
+        return how if self.normalization == IMAGENET else f"{how}-{digest_json(asdict(self.normalization), length=8)}"
 
     def least(self, resolution: int) -> tuple[int, int]:
         """Return how small an image may be decoded for ``prepare``: its shortest and its longest side in pixels."""
@@ -91,7 +105,9 @@ class CropLoss:
     worst: float
 
 
-def preprocessing_of(family: str, *, upstream: bool = False, pad: bool = False) -> Preprocessing:
+def preprocessing_of(
+    family: str, *, upstream: bool = False, pad: bool = False, published: Preprocessing | None = None
+) -> Preprocessing:
     """Return the preprocessing of a model family.
 
     Args:
@@ -100,6 +116,7 @@ def preprocessing_of(family: str, *, upstream: bool = False, pad: bool = False) 
         upstream: Take the transform of the papers' evaluations (shortest side to 256, middle 224, bicubic) in place of
             the published image processor's. The bundled models have only one.
         pad: Show the whole image, with bars of the mean colour, in place of cropping or squashing it.
+        published: What stands beside the weights, in place of what is usual for the family.
 
     Raises:
         InputError: If there is no such family.
@@ -108,7 +125,9 @@ def preprocessing_of(family: str, *, upstream: bool = False, pad: bool = False) 
         raise InputError(
             f"family must be one of {', '.join(_ROWS)}, or empty; got {family!r}{did_you_mean(family, _ROWS)}"
         )
-    how = _ROWS["dinov2" if not family or (upstream and family != "bundled") else family]
+    how = published or _ROWS[family or "dinov2"]
+    if upstream and family != "bundled":
+        how = replace(_ROWS["dinov2"], normalization=how.normalization)
     return replace(how, resize="pad", scale=1.0) if pad else how
 
 
@@ -132,7 +151,9 @@ def prepare(
     width, height = size or picture.size
     factor = round(max(width, height) / max(picture.size))
     if how.resize == "squash":
-        return _scale(picture, how, (resolution, resolution), (0, 0, width / factor, height / factor))
+        across, down = width / factor, height / factor
+        left, top = (side * (1 - 1 / how.scale) / 2 for side in (across, down))
+        return _scale(picture, how, (resolution, resolution), (left, top, across - left, down - top))
     if how.resize == "pad":
         return _pad(picture, how, resolution, (width / factor, height / factor))
     if how.scale == 1:  # in one step: what lies outside the square is never scaled
@@ -142,7 +163,8 @@ def prepare(
 
 def kept_fraction(width: int, height: int, how: Preprocessing) -> float:
     """Return the share of an image's area that the model sees, 0..1, but for rounding to whole pixels."""
-    return min(width, height) / max(width, height) / how.scale**2 if how.resize == "crop" else 1.0
+    shape = min(width, height) / max(width, height) if how.resize == "crop" else 1.0
+    return shape / how.scale**2
 
 
 def lost_to_crop(sizes: Iterable[tuple[int, int]], how: Preprocessing) -> CropLoss:
@@ -157,7 +179,7 @@ def lost_to_crop(sizes: Iterable[tuple[int, int]], how: Preprocessing) -> CropLo
 def _scale(
     picture: Image.Image, how: Preprocessing, size: tuple[int, int], box: Box, gap: float | None = None
 ) -> NDArray[np.uint8]:
-    resample = _FILTERS[how.filter]
+    resample = FILTERS[how.filter]
     if not how.floats:
         return np.asarray(picture.resize(size, resample, box, gap))
     # one channel after another: as floats, an image takes four times its memory
@@ -174,7 +196,8 @@ def _middle(width: int, height: int, factor: int) -> Box:
 
 def _pad(picture: Image.Image, how: Preprocessing, side: int, size: tuple[float, float]) -> NDArray[np.uint8]:
     width, height = (max(1, round(side * each / max(size))) for each in size)
-    square = np.full((side, side, 3), _MEAN_COLOUR, np.uint8)
+    colour = [min(max(round(255 * each), 0), 255) for each in how.normalization.mean]  # 0 once the graph has centred it
+    square = np.full((side, side, 3), colour, np.uint8)
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = _scale(picture, how, (width, height), (0, 0, *size), _GAP)
     return square

@@ -120,13 +120,14 @@ class _OnnxRuntime:
             )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what is an error there is raised, too
         if graph.weights is not None:
             folder = str(graph.weights.parent)
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
         providers = [_GPU, "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"]
         try:
-            self._session = ort.InferenceSession(graph.proto, options, providers=providers)
+            # its own second try would print to stdout
+            self._session = ort.InferenceSession(graph.proto, options, providers=providers, enable_fallback=0)
         except Exception as error:  # onnxruntime raises types of its own that share no base but Exception
             raise _no_cuda() if gpu else _does_not_load(graph, error) from None
         if gpu and self._session.get_providers()[0] != _GPU:  # it goes on without, by itself

@@ -19,14 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from dinoscope.errors import InputError, ModelError
+from dinoscope.models.catalogue import IMAGENET, Normalization
 from dinoscope.models.checkpoint import Checkpoint, Geometry
 from dinoscope.models.safetensors import Tensor
 
-__all__ = ["MEAN", "STD", "build_graph", "interpolate_position", "rotary_tables"]
+__all__ = ["build_graph", "interpolate_position", "rotary_tables"]
 
-# Mean and standard deviation of ImageNet's colours, in 0..1: how every DINO centres and scales pixels.
-MEAN = np.array([0.485, 0.456, 0.406])
-STD = np.array([0.229, 0.224, 0.225])
 _FUSED = "com.microsoft"
 # ONNX Runtime 1.17 and later read these.
 _OPSET, _IR_VERSION = 17, 8
@@ -34,7 +32,7 @@ _LARGEST_GRAPH = 2_000_000_000  # bytes; protobuf's limit is 2 GiB
 Array = NDArray[np.float32]
 
 
-def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
+def build_graph(checkpoint: Checkpoint, resolution: int, normalization: Normalization = IMAGENET) -> bytes:
     """Build the graph of a ViT for square images of one resolution.
 
     Input ``pixels`` uint8 (B, R, R, 3); outputs float32 ``cls`` (B, D) and ``patches`` (B, T, D), both behind the
@@ -43,6 +41,7 @@ def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
     Args:
         checkpoint: The weights.
         resolution: Side R of the images, in pixels.
+        normalization: How the weights expect pixels to be scaled and centred.
 
     Returns:
         A serialised ONNX model; its external data lies in the folder of ``checkpoint.file``.
@@ -63,7 +62,7 @@ def build_graph(checkpoint: Checkpoint, resolution: int) -> bytes:
         most = math.isqrt(_LARGEST_GRAPH // (4 * shape.dim)) * shape.patch
         raise InputError(f"the resolution must be at most {most} for this model, got {resolution}")
     graph = _Graph(checkpoint)
-    x = _embed_patches(graph, shape, side)
+    x = _embed_patches(graph, shape, side, normalization)
     graph.tokens = 1 + shape.registers + side * side
     rotary = (
         [graph.repeat([range(graph.tokens)], np.int64)]
@@ -215,14 +214,15 @@ class _Graph:
         return normed, f"{normed}_3"
 
 
-def _embed_patches(graph: _Graph, shape: Geometry, side: int) -> str:
+def _embed_patches(graph: _Graph, shape: Geometry, side: int, normalization: Normalization) -> str:
     """Turn pixels into tokens. A convolution whose stride is its kernel is a matrix product of the cut-up image."""
     patch, pixels = shape.patch, shape.patch * shape.patch * 3
     tensors = graph.checkpoint.tensors
     kernel = tensors["patch.weight"].read().astype(np.float64)
+    mean, std = np.array(normalization.mean), np.array(normalization.std)
     # (x / 255 - mean) / std goes through the kernel, so that it takes 0..255 as they come
-    bias = tensors["patch.bias"].read() - (kernel * (MEAN / STD)[:, None, None]).sum((1, 2, 3))
-    kernel = (kernel / (255 * STD)[:, None, None]).transpose(2, 3, 1, 0).reshape(pixels, shape.dim)
+    bias = tensors["patch.bias"].read() - (kernel * (mean / std)[:, None, None]).sum((1, 2, 3))
+    kernel = (kernel / (255 * std)[:, None, None]).transpose(2, 3, 1, 0).reshape(pixels, shape.dim)
     cut = graph.add("Reshape", "pixels", graph.constant([-1, side, patch, side, patch * 3], np.int64))
     cut = graph.add("Transpose", cut, perm=[0, 1, 3, 2, 4])
     cut = graph.add("Reshape", cut, graph.constant([-1, pixels], np.int64))

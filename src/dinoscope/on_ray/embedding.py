@@ -112,7 +112,9 @@ class Recipe(NamedTuple):
         """
         from dinoscope.models.encoder import Encoder
 
-        encoder = Encoder.from_description(self.description, weights=self.weights, device=self.device, threads=1)
+        encoder = Encoder.from_description(
+            self.description, weights=self.weights, device=self.device, threads=1, fetch=True
+        )
         if encoder.key != self.key:
             raise ModelError(
                 f"a worker makes vectors of {encoder.key!r}, expected {self.key!r} as on this machine: give all nodes "

@@ -159,7 +159,7 @@ class _Writer:
         """Return everything but pictures, neighbours and verdicts."""
         data, collection, at = self.data, self.collection, self.at
         models = [each for each in model_infos(collection.path) if each.key == collection.key]
-        info = collection_info(collection.path, collection.key, models, originals=False)
+        info = collection_info(collection.path, collection.key, models, originals=False, writable=False)
         parts = [self._model("collection", info.model_copy(update={"live": False})), _bytes(f"{at}/rows", data.rows())]
         for name in self.maps:
             parts += [
@@ -176,6 +176,10 @@ class _Writer:
             if column.kind == "category" or not column.per_map:
                 parts.append(_bytes(f"{at}/columns/{column.name}", data.column(column.name)))
         images = {"ids": collection.ids.tolist(), "sizes": collection.sizes.tolist()}
+        if any(collection.captions):
+            images["captions"] = collection.captions.tolist()
+        if any(collection.label_sets):
+            images["labels"] = collection.label_sets.tolist()
         parts.append(_json(f"{at}/images", json.dumps(images, ensure_ascii=False, separators=(",", ":"))))
         if self.findings is not None:
             parts.append(self._model(f"{at}/findings", self.findings))

@@ -20,6 +20,7 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from dinoscope._version import __version__
 from dinoscope.errors import DinoscopeError
@@ -41,7 +42,9 @@ from dinoscope.explorer.types import (
     Running,
     SearchAnswer,
 )
+from dinoscope.server.decoding import Decoders
 from dinoscope.server.findings import add_findings
+from dinoscope.server.jobs import Jobs, while_wanted
 from dinoscope.server.page import add_page
 from dinoscope.server.responses import (
     LookAlikes,
@@ -55,14 +58,18 @@ from dinoscope.server.responses import (
     json_answer,
 )
 from dinoscope.server.security import Access, Guard
-from dinoscope.server.state import Jobs, Workspace
-from dinoscope.server.uploads import Uploads, decode_upload
+from dinoscope.server.state import Workspace, check_writable
+from dinoscope.server.uploads import Uploads
 from dinoscope.stages.labels import has_classifier
 from dinoscope.stages.windows import windows
 from dinoscope.storage.progress import read_progress
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dinoscope.analysis.labels.classifier import Classifier
+    from dinoscope.models.encoder import Encoder
 
 __all__ = ["create_app"]
 
@@ -77,6 +84,7 @@ def create_app(
     originals: Originals | None = None,
     weights: str | None = None,
     access: Access | None = None,
+    read_only: bool = False,
     warm: bool = True,
 ) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
@@ -87,13 +95,14 @@ def create_app(
         originals: Where pictures larger than the thumbnails come from.
         weights: Path of the model's weights, for a model that was named by such a path.
         access: Who may ask; by default this machine alone.
+        read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
         warm: Whether to prepare, once it runs, what is likely to be asked for.
 
     Raises:
         CollectionError: If there is no such collection, or it has no vectors of that model.
     """
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
-    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights), originals)
+    explorer = _Explorer(Workspace(Path(collection).absolute(), model, weights, read_only=read_only), originals)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -136,13 +145,9 @@ class _Explorer:
         self.heavy = Jobs(1, "compute")
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
-        self.uploads = Uploads()
+        self.decoding = Jobs(2, "decode")
+        self.uploads, self.decoders = Uploads(), Decoders()
         self._asked: float | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being computed."""
-        return self.heavy.busy
 
     async def data(self, model: str, state: str | None = None) -> ModelData:
         """Return a model; see ``Workspace.data``."""
@@ -164,6 +169,25 @@ class _Explorer:
             return None
         return await self.heavy.run(key, work)
 
+    async def uploaded(self, request: Request, data: ModelData) -> tuple[NDArray[np.float32], Encoder]:
+        """Return the vector (D,) of the image that a request brings, and the model that made it.
+
+        The image's bytes are held until it is decoded and no longer, whatever is asked of it then.
+
+        Raises:
+            ImageError: If it is no image, too large, or not decoded in time.
+        """
+        async with self.uploads.one(request) as content:
+            encoder = await self.asking.run(("encoder", data.key), partial(self.workspace.encoder, data), request)
+            work = partial(self.decoders.square, content, encoder)
+            try:
+                square = await self.decoding.run(object(), work, request)
+            except ClientDisconnect:
+                self.decoders.give_up(content)
+                raise
+        vectors = await self.asking.run(object(), lambda: encoder.run(square[None]), request)
+        return vectors[0], encoder
+
     async def note(self) -> None:
         """Remember when something was asked for last."""
         self._asked = time.monotonic()
@@ -184,6 +208,8 @@ class _Explorer:
             await run_in_threadpool(data.view)
             await self._calm()
             self.asking.start(("encoder", key), lambda: self.workspace.encoder(data))
+            if self.workspace.read_only:
+                return  # a column appears once it is stored
             if await run_in_threadpool(read_progress, self.workspace.path):
                 return  # it would be another collection in a moment
             for name, work in data.preparations().items():
@@ -192,9 +218,10 @@ class _Explorer:
             _log.debug("not prepared: %s", error)
 
     def stop(self) -> None:
-        """Begin nothing more."""
-        for jobs in (self.heavy, self.asking, self.drawing):
+        """Begin nothing more, and wait for nobody."""
+        for jobs in (self.heavy, self.asking, self.drawing, self.decoding):
             jobs.stop()
+        self.decoders.stop()
 
 
 def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
@@ -204,7 +231,10 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
     def collection(request: Request) -> Response:
         """Return what the collection is."""
         models, have = workspace.models(), explorer.originals is not None
-        return json_answer(request, collection_info(workspace.path, workspace.shown, models, originals=have))
+        told = collection_info(
+            workspace.path, workspace.shown, models, originals=have, writable=not workspace.read_only
+        )
+        return json_answer(request, told)
 
     @app.get("/api/progress", response_model=Running | None)
     def progress(request: Request) -> Response:
@@ -250,14 +280,14 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
         """Return a map, computed if it is not stored."""
         data = await explorer.data(model, v)
         if not await run_in_threadpool(data.is_ready, map_id):
-            await explorer.heavy.run(("map", data.state, map_id), lambda: data.coordinates(map_id))
+            await explorer.heavy.run(("map", data.state, map_id), lambda: data.coordinates(map_id), request)
         return await run_in_threadpool(lambda: bytes_answer(request, data.points(map_id).tobytes(), v))
 
     @app.get("/api/models/{model}/maps/{map_id}/trust", **binary("float32 (N)"))
     async def trust(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
         """Return how far to trust each image's place on a map, computed if it is not stored."""
         data = await explorer.data(model, v)
-        values = await explorer.heavy.run(("trust", data.state, map_id), lambda: data.trust(map_id))
+        values = await explorer.heavy.run(("trust", data.state, map_id), lambda: data.trust(map_id), request)
         return await run_in_threadpool(lambda: bytes_answer(request, values.tobytes(), v))
 
     @app.get("/api/models/{model}/sheets/{index}", **binary("A sheet of thumbnails", "image/webp"))
@@ -269,7 +299,7 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
         if index * COLUMNS**2 >= len(data.collection):
             raise Unknown(f"there is no sheet {index}: there are {-(-len(data.collection) // COLUMNS**2)}")
         work = lambda: sheet(data.collection, index, data.tile)  # noqa: E731
-        drawn, is_complete = await explorer.drawing.run(("sheet", data.state, index), work)
+        drawn, is_complete = await explorer.drawing.run(("sheet", data.state, index), work, request)
         return bytes_answer(request, drawn, v if is_complete else None, "image/webp")
 
 
@@ -284,7 +314,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         data = await explorer.data(model, v)
         position_of(data.collection, row)
         classifier = await explorer.classifier(data)
-        info = await explorer.asking.run(object(), lambda: explorer_answers.image_info(data, row, classifier))
+        info = await explorer.asking.run(object(), lambda: explorer_answers.image_info(data, row, classifier), request)
         return json_answer(request, info)
 
     @app.get("/api/models/{model}/images/{row}/reasons", response_model=Reasons)
@@ -292,20 +322,16 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         """Return what in each look-alike makes it like an image."""
         data = await explorer.data(model, v)
         encoder = explorer.workspace.encoder
-        work = lambda: explorer_answers.reasons(data, row, of, encoder(data))  # noqa: E731
-        return json_answer(request, await explorer.heavy.run(("reasons", data.state, row, *of), work))
+        work = lambda: explorer_answers.reasons(data, row, of, encoder(data), while_wanted)  # noqa: E731
+        return json_answer(request, await explorer.heavy.run(("reasons", data.state, row, *of), work, request))
 
     @app.post("/api/models/{model}/reasons", response_model=Reasons, openapi_extra=an_image)
     async def reasons_from_outside(request: Request, model: ModelKey, of: LookAlikes, v: State = None) -> Response:
         """Return what in each look-alike makes it like an image that is sent as for a search."""
-        async with explorer.uploads.one(request) as content:
-            data = await explorer.data(model, v)
-
-        def work() -> Reasons:  # takes seconds, in which the same client may search
-            encoder = explorer.workspace.encoder(data)
-            return explorer_answers.reasons(data, decode_upload(content, encoder), of, encoder)
-
-        return json_answer(request, await explorer.heavy.run(object(), work))
+        data = await explorer.data(model, v)
+        vector, encoder = await explorer.uploaded(request, data)
+        work = lambda: explorer_answers.reasons(data, vector, of, encoder, while_wanted)  # noqa: E731
+        return json_answer(request, await explorer.heavy.run(object(), work, request))
 
     @app.get(
         "/api/models/{model}/images/{row}/picture",
@@ -317,7 +343,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         data = await explorer.data(model, v)
         position = position_of(data.collection, row)
         work = lambda: large_picture(data.collection, position, explorer.originals)  # noqa: E731
-        content = await explorer.drawing.run(("picture", data.state, row), work)
+        content = await explorer.drawing.run(("picture", data.state, row), work, request)
         return bytes_answer(request, content, None, media_type(content))  # not for ever: originals come and go
 
     @app.post("/api/models/{model}/search", response_model=SearchAnswer, openapi_extra=an_image)
@@ -330,23 +356,16 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         v: State = None,
     ) -> Response:
         """Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels."""
-        async with explorer.uploads.one(request) as content:
-            data = await explorer.data(model, v)
-            if map_id is not None:
-                await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
-            classifier = await explorer.classifier(data)
-
-            encoder = explorer.workspace.encoder
-
-            def answer() -> SearchAnswer:
-                vector = decode_upload(content, encoder(data))
-                return explorer_answers.search(data, vector, k, map_id, classifier, inside=inside)
-
-            if inside:
-                work = lambda: windows(data.collection, encoder=encoder(data))  # noqa: E731
-                await explorer.heavy.run(("windows", data.state), work)
-
-            return json_answer(request, await explorer.asking.run(object(), answer))
+        data = await explorer.data(model, v)
+        if map_id is not None:
+            await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
+        vector, encoder = await explorer.uploaded(request, data)
+        classifier = await explorer.classifier(data)
+        if inside:
+            look = lambda: windows(data.collection, encoder=encoder, on_progress=while_wanted)  # noqa: E731
+            await explorer.heavy.run(("windows", data.state), look, request)
+        work = partial(explorer_answers.search, data, vector, k, map_id, classifier, inside=inside)
+        return json_answer(request, await explorer.asking.run(object(), work, request))
 
 
 def _add_results(app: FastAPI, explorer: _Explorer) -> None:
@@ -355,7 +374,7 @@ def _add_results(app: FastAPI, explorer: _Explorer) -> None:
         """Return how far to trust a map, the clusters and the labels, computed if it is not stored."""
         data = await explorer.data(model, v)
         work = lambda: explorer_answers.numbers(data, map_id)  # noqa: E731
-        return json_answer(request, await explorer.heavy.run(("numbers", data.state, map_id), work))
+        return json_answer(request, await explorer.heavy.run(("numbers", data.state, map_id), work, request))
 
 
 def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
@@ -370,7 +389,7 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
             vector, positions = explorer_answers.mean_vector(data.collection, body.rows)
             return Matches(matches=explorer_answers.look_alikes(data.collection, vector, body.k, without=positions))
 
-        return json_answer(request, await explorer.asking.run(object(), answer))
+        return json_answer(request, await explorer.asking.run(object(), answer, request))
 
     @app.get("/api/models/{model}/find", response_model=Rows)
     def find(
@@ -399,6 +418,7 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
         """
         data = workspace.data(model, v)
         if body.format == "collection":
+            check_writable(workspace)
             name = explorer_export.write_collection(data.collection, data.key, body.rows, body.name)
             return JSONResponse({"name": name})
         name = explorer_export.safe_name(body.name)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
@@ -12,8 +13,9 @@ from dinoscope.errors import InputError
 from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.model_view import Unknown
 from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuestion
+from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, json_answer
-from dinoscope.server.state import Jobs, Workspace
+from dinoscope.server.state import Workspace, check_writable
 from dinoscope.stages.answers import answer_pair, forget_answers
 from dinoscope.stages.findings import dismiss_finding
 
@@ -27,10 +29,12 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     async def findings(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return what to look at, computed if it is not stored."""
         data = await run_in_threadpool(workspace.data, model, v)
-        found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection))
+        found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection), request)
         return await run_in_threadpool(json_answer, request, found)
 
-    @app.put("/api/models/{model}/findings/{key}", status_code=204)
+    writes = [Depends(partial(check_writable, workspace))]
+
+    @app.put("/api/models/{model}/findings/{key}", status_code=204, dependencies=writes)
     def dismiss(
         model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal, v: State = None
     ) -> Response:
@@ -46,10 +50,10 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     async def pair(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return the pair of images that should be answered next, and what the answers so far say."""
         data = await run_in_threadpool(workspace.data, model, v)
-        found = await heavy.run(object(), lambda: explorer_findings.pair_question(data.collection))
+        found = await heavy.run(object(), lambda: explorer_findings.pair_question(data.collection), request)
         return json_answer(request, found)
 
-    @app.put("/api/models/{model}/pairs", response_model=PairQuestion)
+    @app.put("/api/models/{model}/pairs", response_model=PairQuestion, dependencies=writes)
     async def answer(request: Request, model: ModelKey, body: PairAnswer, v: State = None) -> Response:
         """Remember in the collection whether two images show the same picture; return the next pair."""
         data = await run_in_threadpool(workspace.data, model, v)
@@ -64,7 +68,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
 
         return json_answer(request, await heavy.run(object(), remember))
 
-    @app.delete("/api/models/{model}/pairs", response_model=PairQuestion)
+    @app.delete("/api/models/{model}/pairs", response_model=PairQuestion, dependencies=writes)
     async def forget(request: Request, model: ModelKey, v: State = None) -> Response:
         """Forget all answers; return the first pair."""
         data = await run_in_threadpool(workspace.data, model, v)

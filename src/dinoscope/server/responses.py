@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from dinoscope.errors import DinoscopeError, ImageError, InputError
 from dinoscope.explorer.model_view import Unknown
+from dinoscope.storage.manifest import is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,6 +91,8 @@ def add_error_answers(app: FastAPI, path: Path) -> None:
 
     @app.exception_handler(OSError)
     async def unreadable(_: Request, error: OSError) -> Response:
+        if not path.is_dir():
+            return await expected(_, is_gone(path))
         _log.warning("%s", error)
         return _refuse(409, "the collection could not be read or written: the terminal of the server says why")
 

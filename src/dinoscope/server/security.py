@@ -2,13 +2,13 @@
 
 The page is reached from this machine alone unless somebody asks for more. Three things could still reach it: another
 page in the same browser (requests from elsewhere are refused, and no answer may be read or framed from elsewhere), a
-name that an attacker points at 127.0.0.1 (the Host header must be one that was meant), and, once another address is
-served, anybody in the network (a token).
+name that an attacker points at 127.0.0.1 (the Host header must be one that was meant), and other users of this machine
+or, once another address is served, anybody in the network (a token).
 """
 
 from __future__ import annotations
 
-import hashlib
+import asyncio
 import hmac
 import html
 import ipaddress
@@ -16,7 +16,7 @@ import re
 import secrets
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CLIENT_COOKIE", "MAX_UPLOAD", "Access", "Guard", "host_name", "is_loopback"]
 
 MAX_UPLOAD = 20_000_000  # bytes of a request's body
+_SECONDS = 60.0  # in which it must be here
 _COOKIE = "Path=/; HttpOnly; SameSite=Strict"
 CLIENT_COOKIE = "dinoscope-client"  # tells the pages of one machine apart
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -55,21 +56,29 @@ class Access:
         any_address: Whether it may also be any IP address: for a server that listens on all of them. An address cannot
             be pointed elsewhere as a name can.
         token: What a request must show; None asks for nothing.
+        port: Where the server listens: it is part of the cookie's name.
+        ticket: Opens the page once, in place of the token: other users can read the command line of a browser.
+        session: What the cookie holds. A browser sends a cookie to every port of a machine, so it is not the token,
+            and means nothing to another server.
     """
 
     hosts: frozenset[str] = _LOOPBACK
     any_address: bool = False
     token: str | None = None
+    port: int = 0
+    ticket: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    session: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    _mark: str = field(default_factory=lambda: secrets.token_hex(4), repr=False)
 
     @classmethod
-    def of(cls, host: str, token: str | None = None, allowed: Iterable[str] = ()) -> Access:
-        """Return what suits a server that listens on ``host``."""
+    def of(cls, host: str, token: str | None = None, allowed: Iterable[str] = (), port: int = 0) -> Access:
+        """Return what suits a server that listens on ``host`` and ``port``."""
         chosen = host_name(host)
         everywhere = _is_address(chosen) and ipaddress.ip_address(chosen).is_unspecified
         names = {chosen, *(host_name(each) for each in allowed)} - {"0.0.0.0", "::"}
         if everywhere:
             names.add(socket.gethostname().lower())
-        return cls(_LOOPBACK | names, everywhere, token)
+        return cls(_LOOPBACK | names, everywhere, token, port)
 
     def knows(self, host: str) -> bool:
         """Tell whether a Host header is one that was meant."""
@@ -78,12 +87,17 @@ class Access:
 
     def accepts(self, token: str | None) -> bool:
         """Tell whether this is the token, in a time that says nothing about it."""
-        return self.token is None or hmac.compare_digest((token or "").encode(), self.token.encode())
+        return self.token is None or _same(token, self.token)
+
+    @property
+    def cookies(self) -> str:
+        """What the names of this port's cookies begin with, also those of servers that have ended."""
+        return f"dinoscope-{self.port}-"
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie that carries the token: cookies of two servers on one machine must not mix."""
-        return f"dinoscope-{hashlib.sha256((self.token or '').encode()).hexdigest()[:8]}"
+        """Name of the cookie that lets a browser in: cookies of two servers on one machine must not mix."""
+        return self.cookies + self._mark
 
 
 class _Refusal(Exception):
@@ -97,6 +111,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
+        self._ticket: str | None = access.ticket
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -115,18 +130,20 @@ class Guard:
         scope.setdefault("state", {})["client"] = f"{(scope.get('client') or ('?',))[0]} {client}"
         send = _with_headers(send, extra)
         try:
-            token = self._check(scope, headers, cookies)
+            is_welcome = self._check(scope, headers, cookies)
         except _Refusal as refusal:
             await _answer(scope, send, refusal.status, refusal.reason)
             return
-        if token is not None:
-            extra.append(("Set-Cookie", f"{self._access.cookie}={token}; {_COOKIE}"))
+        if is_welcome:
+            extra.append(("Set-Cookie", f"{self._access.cookie}={self._access.session}; {_COOKIE}"))
+            old = [name for name in cookies if name.startswith(self._access.cookies) and name != self._access.cookie]
+            extra += [("Set-Cookie", f"{name}=; Max-Age=0; {_COOKIE}") for name in old if re.fullmatch(r"[\w-]+", name)]
             await _welcome(scope, send)
             return
         await self._app(scope, _limited(receive), send)
 
-    def _check(self, scope: Scope, headers: dict[str, str], cookies: dict[str, str]) -> str | None:
-        """Refuse a request, let it through (None), or return the token that an address brought."""
+    def _check(self, scope: Scope, headers: dict[str, str], cookies: dict[str, str]) -> bool:
+        """Refuse a request, or tell whether its address brought the token: then a cookie takes the token's place."""
         host = headers.get("host", "")
         if not self._access.knows(host):
             raise _Refusal(403, "this address is not served here: start dinoscope explore with --allow-host to add it")
@@ -134,14 +151,20 @@ class Guard:
         if _length(headers) > MAX_UPLOAD:
             raise _Refusal(413, f"a request may bring at most {MAX_UPLOAD // 1_000_000} MB")
         if self._access.token is None:
-            return None
+            return False
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         if scope["method"] == "GET" and scope["path"] == "/" and "token" in query:
-            if self._access.accepts(query["token"]):
-                return self._access.token
-        elif self._access.accepts(_bearer(headers)) or self._access.accepts(cookies.get(self._access.cookie)):
-            return None
+            if self._access.accepts(query["token"]) or self._takes(query["token"]):
+                return True
+        elif self._access.accepts(_bearer(headers)) or _same(cookies.get(self._access.cookie), self._access.session):
+            return False
         raise _Refusal(401, "a token is needed: open the address that dinoscope explore printed, token included")
+
+    def _takes(self, ticket: str) -> bool:
+        if self._ticket is None or not _same(ticket, self._ticket):
+            return False
+        self._ticket = None
+        return True
 
 
 def host_name(host: str) -> str:
@@ -168,6 +191,10 @@ def _check_origin(scope: Scope, headers: dict[str, str], host: str) -> None:
         foreign = foreign or origin.partition("://")[2].lower() != host.strip().lower()
     if foreign:
         raise _Refusal(403, "requests from other pages are refused")
+
+
+def _same(told: str | None, secret: str) -> bool:
+    return hmac.compare_digest((told or "").encode(), secret.encode())
 
 
 def _is_address(name: str) -> bool:
@@ -200,14 +227,20 @@ def _length(headers: dict[str, str]) -> int:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Count a body while it comes in: its length need not be announced."""
+    """Count and time a body while it comes in: its length need not be announced."""
     from starlette.exceptions import HTTPException
 
-    seen = 0
+    seen, is_whole, end = 0, False, 0.0
 
     async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, is_whole, end
+        end = end or asyncio.get_running_loop().time() + _SECONDS  # not before it is asked for
+        try:
+            async with asyncio.timeout_at(None if is_whole else end):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, "the request took too long to arrive: try again") from None
+        is_whole = not message.get("more_body", False)
         seen += len(message.get("body", b""))
         if seen > MAX_UPLOAD:
             raise HTTPException(413, f"a request may bring at most {MAX_UPLOAD // 1_000_000} MB")

@@ -1,17 +1,17 @@
-"""What a server holds: the opened models of a collection in their last states, and work that is done once for all."""
+"""What a server holds: the opened models of a collection in their last states."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
-from dinoscope.errors import DinoscopeError, ModelError
+from starlette.exceptions import HTTPException
+
+from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
 from dinoscope.stages.opened import OpenedCollection
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier
     from dinoscope.models.encoder import Encoder
 
-__all__ = ["Ending", "Gone", "Jobs", "Workspace"]
+__all__ = ["Gone", "Workspace", "check_writable"]
 
 _STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
 _RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
-Value = TypeVar("Value")
 _Signature: TypeAlias = tuple[tuple[int, int], list[tuple[str, int, int]], list[int]]  # images, vectors, results
 
 
@@ -35,65 +34,19 @@ class Gone(DinoscopeError):
     """A state that is not kept any more."""
 
 
-class Ending(DinoscopeError):
-    """The server ends before an answer is there."""
-
-
-class Jobs:
-    """Runs work in a few threads, the same work once however many ask for it meanwhile."""
-
-    def __init__(self, threads: int, name: str) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._running: dict[Hashable, Future[Any]] = {}
-        self._lock = threading.Lock()
-
-    def start(self, key: Hashable, work: Callable[[], Value]) -> Future[Value]:
-        """Begin work, or return the same work that is under way."""
-        with self._lock:
-            future = self._running.get(key)
-            if future is None:
-                future = self._pool.submit(work)
-                self._running[key] = future
-                future.add_done_callback(lambda _: self._running.pop(key, None))
-            return future
-
-    async def run(self, key: Hashable, work: Callable[[], Value]) -> Value:
-        """Wait for work without blocking the server; one who goes away does not stop it for the others.
-
-        Raises:
-            Ending: If the server ends before the work does.
-        """
-        try:
-            return await asyncio.shield(asyncio.wrap_future(self.start(key, work)))
-        except (asyncio.CancelledError, CancelledError):
-            raise Ending("the server is ending: start dinoscope explore again") from None
-
-    @property
-    def busy(self) -> bool:
-        """Whether any work is under way."""
-        return bool(self._running)
-
-    def has_begun(self, key: Hashable) -> bool:
-        """Tell whether this work is under way and no longer waits for its turn."""
-        future = self._running.get(key)
-        return future is not None and future.running()
-
-    def stop(self) -> None:
-        """Begin nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
 class Workspace:
     """A collection on disk, which another process may be adding to."""
 
-    def __init__(self, path: Path, model: str | None = None, weights: str | None = None) -> None:
+    def __init__(
+        self, path: Path, model: str | None = None, weights: str | None = None, *, read_only: bool = False
+    ) -> None:
         """Open the collection; ``model`` is a name or key, by default the one embedded last.
 
         Raises:
             CollectionError: If there is no such collection, or it has no vectors of that model.
         """
-        self.path, self._weights = path, weights
-        first = OpenedCollection(path, model)
+        self.path, self._weights, self.read_only = path, weights, read_only
+        first = OpenedCollection(path, model, read_only=read_only)
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -140,14 +93,17 @@ class Workspace:
         from dinoscope.models.encoder import Encoder
 
         with self._loading:
-            known = self._encoders.get(data.key)
-            if known is None:
+            if data.key not in self._encoders:
                 try:
-                    known = Encoder.from_description(data.collection.model, weights=self._weights)
+                    self._encoders[data.key] = Encoder.from_description(
+                        data.collection.model, weights=self._weights, decoding=data.collection.decoding
+                    )
+                except DownloadError as error:  # not remembered: the weights may be fetched meanwhile
+                    raise ModelError(f"search by image is not possible yet: {error}") from None
                 except DinoscopeError as error:
                     _log.warning("search by image: %s", error)
-                    known = error
-                self._encoders[data.key] = known
+                    self._encoders[data.key] = error
+            known = self._encoders[data.key]
         if isinstance(known, DinoscopeError):
             raise ModelError(
                 f"search by image is not possible: the model {data.collection.model['model']!r} is not at hand on the "
@@ -169,7 +125,7 @@ class Workspace:
             signature = self._signature(model)
             known = self._newest.get(model)
             if known is None or known[0][:2] != signature[:2]:
-                collection = OpenedCollection(self.path, model)
+                collection = OpenedCollection(self.path, model, read_only=self.read_only)
             elif known[0] == signature:
                 return known[1]
             else:
@@ -197,3 +153,13 @@ class Workspace:
             folder = self.path / "results" / name
             results.append(folder.stat().st_mtime_ns if folder.exists() else 0)
         return (images.st_mtime_ns, images.st_size), parts, results
+
+
+def check_writable(workspace: Workspace) -> None:
+    """Refuse what would write.
+
+    Raises:
+        HTTPException: 403, of a collection that is only shown.
+    """
+    if workspace.read_only:
+        raise HTTPException(403, "this collection is only shown: start dinoscope explore without --read-only to write")

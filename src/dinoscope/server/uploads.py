@@ -1,87 +1,53 @@
-"""Images that a page sends: received within limits, one at a time from each, decoded as carefully as files are."""
+"""Images that a page sends: received within limits, one at a time from each client."""
 
 from __future__ import annotations
 
 import asyncio
-import io
+import mmap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-import numpy as np
-from numpy.typing import NDArray
-from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from dinoscope.errors import ImageError
-from dinoscope.sources.decode import identify
+from dinoscope.server.security import MAX_UPLOAD
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from dinoscope.models.encoder import Encoder
+__all__ = ["Uploads"]
 
-__all__ = ["MAX_PIXELS", "Uploads", "decode_upload"]
-
-MAX_PIXELS = 50_000_000
-_SECONDS = 60.0  # in which an image must be here
-_AT_ONCE = 8  # bodies held at a time, of all clients together
+_MOMENT = 0.01  # seconds, in which it is noticed that a client left as soon as it had sent all
+_AT_ONCE = 3  # bodies held at a time, of all clients together
 
 
 class Uploads:
-    """Lets each client send one image at a time; the others are told to wait, or wait for room."""
+    """Lets each client send one image at a time; the others wait for their turn, and then for room."""
 
     def __init__(self) -> None:
-        self._clients: set[str] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     @asynccontextmanager
-    async def one(self, request: Request) -> AsyncIterator[bytes]:
-        """Receive the body of a request; the client counts as busy until it is answered.
+    async def one(self, request: Request) -> AsyncIterator[memoryview]:
+        """Receive the body of a request; it is the client's turn until the image is decoded.
 
         Raises:
-            HTTPException: 429 while the same client's last image is not answered, 408 if it takes too long.
+            ClientDisconnect: If the client has left.
+            HTTPException: 408 or 413, see ``Guard``.
         """
-        client: str = request.state.client
-        if client in self._clients:
-            raise HTTPException(429, "one image at a time: wait for the answer to the last one")
-        self._clients.add(client)
-        try:
-            async with self._room:
-                content = bytearray()
-                try:
-                    async with asyncio.timeout(_SECONDS):
-                        async for piece in request.stream():
-                            content += piece
-                except TimeoutError:
-                    raise HTTPException(408, "the image took too long to arrive: try again") from None
-                yield bytes(content)
-        finally:
-            self._clients.discard(client)
+        turn = self._turns.setdefault(request.state.client, asyncio.Lock())
+        async with turn, self._room:
+            yield await _receive(request)
 
 
-def decode_upload(content: bytes, encoder: Encoder) -> NDArray[np.float32]:
-    """Return the vector (D,) of an image in its file's bytes.
-
-    Raises:
-        ImageError: If it is no image, or too large.
-    """
-    _check_pixels(content)
-    try:
-        vector: NDArray[np.float32] = encoder.encode(content)[0]
-    except ImageError as error:
-        raise ImageError(f"this image cannot be searched for: it {_as_clause(str(error))}") from None
-    return vector
-
-
-def _check_pixels(content: bytes) -> None:
-    try:
-        width, height = identify(io.BytesIO(content)).size
-    except Exception:  # decoding says what is wrong
-        return
-    if width * height > MAX_PIXELS:
-        limit = MAX_PIXELS // 1_000_000
-        raise ImageError(f"this image has {width} x {height} pixels: at most {limit} million can be searched for")
-
-
-def _as_clause(reason: str) -> str:
-    return reason if reason.split()[0] in ("is", "has", "needs", "cannot") else f"is {reason}"
+async def _receive(request: Request) -> memoryview:
+    # a mapping of its own: its memory goes back to the system as soon as nobody holds it
+    held = mmap.mmap(-1, MAX_UPLOAD)
+    async for piece in request.stream():
+        held.write(piece)
+    await asyncio.sleep(_MOMENT)
+    if await request.is_disconnected():
+        raise ClientDisconnect
+    return memoryview(held)[: held.tell()]

@@ -8,7 +8,8 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,9 +30,10 @@ _LABEL_FILES = (".cls", ".json", ".txt")
 _BUFFER = 1 << 18  # bytes read at once while looking for headers: far fewer requests to a server
 _LABEL_FIELDS = ("label", "cls", "class", "class_name")
 _LABEL_BYTES = 1 << 16  # of a file that holds a label, at most
-_LABEL_LETTERS = 100  # a longer text is a caption
+_CAPTION = "caption"  # field of a .json
 _UNREADABLE = 255  # a method that no zip file has
 _UNIX, _UTF8 = 3, 0x800  # who made a zip; the flag of a name in UTF-8
+_SHARED = "images with one name up to the first dot share a {suffix} file, as WebDataset has it"
 _LINK = "a link inside the archive is left out"
 _LARGEST = (1 << 63) - 1  # size or offset that a file can have
 
@@ -51,7 +53,9 @@ class Member:
         method: A zip's compression method; -1 in a tar.
         crc: A zip's CRC-32 of the file.
         content: Of a small file that may hold a label.
-        label: From the files beside it; also of the file that it comes from.
+        label: From the .cls or .json file beside it.
+        text: From the .txt file beside it, or the caption in its .json.
+        used: Whether an image's label or text comes from this file.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Member:
     crc: int = 0
     content: bytes = b""
     label: str | None = None
+    text: str | None = None
+    used: bool = False
 
 
 def read_index(file: pa.NativeFile, name: str) -> Iterator[Member]:
@@ -164,7 +170,10 @@ def _member(name: str) -> Member:
 
 
 def _labelled(members: Iterator[Member]) -> Iterator[Member]:
-    """Give images the label that stands in the files beside them: WebDataset keeps what belongs together in a row."""
+    """Give images the label that stands in the files beside them: WebDataset keeps what belongs together in a row.
+
+    There, a sample is all that has the same name up to the first dot.
+    """
     group: list[Member] = []
     key = ""
     for member in members:
@@ -178,28 +187,59 @@ def _labelled(members: Iterator[Member]) -> Iterator[Member]:
 
 
 def _with_label(group: list[Member]) -> Iterator[Member]:
-    if len(group) > 1 and any(member.image for member in group):
-        beside = {member.name.rpartition(".")[2].lower(): member for member in group if not member.image}
-        for suffix in ("cls", "json", "txt"):
-            at = beside.get(suffix)
-            if at is None or (suffix == "txt" and "/" in at.name):  # a folder's name is the better label
-                continue
-            label = _parse_label(suffix, at.content.decode("utf-8", "replace"))
-            if label is not None:
-                for member in group:
-                    member.label = label if member.image or member is at else None
-                break
+    images = [member for member in group if member.image]
+    for suffix in _LABEL_FILES if images and len(group) > 1 else ():
+        files = [member for member in group if not member.image and member.name.lower().endswith(suffix)]
+        read = {file.name: _parse(suffix, file.content.decode("utf-8", "replace")) for file in files}
+        owners = Counter[str]()
+        for image, file in _belonging(images, files):
+            owners[file.name] += 1
+            label, text = read[file.name]
+            file.used |= label is not None or text is not None
+            image.label = image.label or label
+            image.text = image.text or text
+        if any(count > 1 for count in owners.values()):
+            yield Member("", remark=_SHARED.format(suffix=suffix))
     yield from group
 
 
-def _parse_label(suffix: str, text: str) -> str | None:
-    if suffix != "json":
+def _belonging(images: Sequence[Member], files: Sequence[Member]) -> Iterator[tuple[Member, Member]]:
+    """Yield images and the file of each, where its name says so: "a.left.jpg" has "a.left.cls", else "a.cls".
+
+    A file that is no image's by its name is that of all, if it is the only one, as WebDataset has it.
+    """
+    exact = {_stem(file): file for file in files}
+    longer = {stem[:depth]: file for stem, file in exact.items() for depth in range(1, len(stem))}
+    alone = len(files) == 1 and not any(_stem(image)[:depth] in exact for image in images for depth in _depths(image))
+    for image in images:
+        found = next((exact[_stem(image)[:depth]] for depth in _depths(image) if _stem(image)[:depth] in exact), None)
+        found = found or longer.get(_stem(image)) or (files[0] if alone else None)
+        if found is not None:
+            yield image, found
+
+
+def _stem(member: Member) -> tuple[str, ...]:
+    return tuple(member.name.rpartition("/")[2].split(".")[:-1])
+
+
+def _depths(member: Member) -> range:
+    return range(len(_stem(member)), 0, -1)
+
+
+def _parse(suffix: str, text: str) -> tuple[str | None, str | None]:
+    """Return the label and the text that a file holds."""
+    if suffix == ".txt":
+        return None, " ".join(text.split()) or None
+    if suffix == ".cls":
         lines = text.strip().splitlines()
-        return lines[0] if len(lines) == 1 and len(lines[0]) <= _LABEL_LETTERS else None
+        return (lines[0] if len(lines) == 1 else None), None
     try:
         held = json.loads(text)
     except ValueError:
-        return None
+        return None, None
+    caption = None
     if isinstance(held, dict):
+        caption = held.get(_CAPTION)
         held = next((held[field] for field in _LABEL_FIELDS if field in held), None)
-    return str(held) if isinstance(held, str | int) and not isinstance(held, bool) else None
+    label = str(held) if isinstance(held, str | int) and not isinstance(held, bool) else None
+    return label, " ".join(caption.split()) or None if isinstance(caption, str) else None

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.checks import shown
 from dinoscope.base.digests import digest_bytes
-from dinoscope.errors import InputError, SourceError
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import check_images, read_image
+from dinoscope.errors import InputError, SourceError, UnreadableError
+from dinoscope.sources.base import PictureSource
+from dinoscope.sources.decode import ReducedImage
 from dinoscope.sources.items import Item, Items
+from dinoscope.sources.pixels.levels import check_shape
 
 __all__ = ["ArraySource", "load_array_file"]
 
@@ -26,17 +28,18 @@ Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
 _MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have in place of a label, as text
 
 
-class ArraySource(ImageSource):
+class ArraySource(PictureSource):
     """Images in one NumPy array.
 
     Args:
-        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, uint16 (65535 is white), bool
-            or floats in 0..1. Other ranges are refused, since guessing one turns half of the greys upside down.
-        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown.
+        images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, bool, or other whole numbers
+            and floats, which are scaled by one range: the collection's, or else uint16 with 65535 as white and floats
+            in 0..1, and no others.
+        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown; or a list of them each.
         name: Short name for people.
 
     Raises:
-        InputError: Shape, type, range or number of labels do not fit.
+        InputError: Shape, type or number of labels do not fit.
     """
 
     kind = "array"
@@ -44,7 +47,7 @@ class ArraySource(ImageSource):
     def __init__(self, images: NDArray[np.generic], labels: Labels | None = None, *, name: str = "array") -> None:
         if images.ndim == 3 and images.shape[2] in (3, 4):
             raise InputError(f"images must have shape (N, H, W[, C]), got one image {images.shape}? pass images[None]")
-        check_images(images)
+        check_shape(images)
         if labels is not None and not isinstance(labels, Sized):
             raise InputError(f"labels must be a list of texts or numbers (N,), got {shown(labels)}")
         if getattr(labels, "ndim", 1) != 1:
@@ -54,15 +57,26 @@ class ArraySource(ImageSource):
         if labels is not None and len(labels) != len(images):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
-        known = [None] * len(images) if labels is None else [_label(each) for each in labels]
+        given = [None] * len(images) if labels is None else list(labels)
+        several = [isinstance(each, list | tuple | set | frozenset | np.ndarray) for each in given]
+        sets = [_several(each) if more else () for each, more in zip(given, several, strict=True)]
+        known = [None if more else _label(each) for each, more in zip(given, several, strict=True)]
+        if any(sets):  # a text among lists is a list of one
+            sets = [held or ((label,) if label is not None else ()) for held, label in zip(sets, known, strict=True)]
+            known = [None] * len(images)
         self.items: Sequence[Item] = Items(
-            Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label)
-            for row, (image, label) in enumerate(zip(images, known, strict=True))
+            Item(f"{row:05d}", digest_bytes(images.dtype.str, str(image.shape), image.tobytes()), label, labels=held)
+            for row, (image, label, held) in enumerate(zip(images, known, sets, strict=True))
         )
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Convert one image; see `ImageSource.load`."""
-        return read_image(self._images[index])
+    def picture(self, index: int) -> NDArray[np.generic]:
+        """Return one image as it is in the array; see `ImageSource.picture`."""
+        image: NDArray[np.generic] = self._images[index]
+        return image
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Return what `load` gives, also that of a class made from this one; see `ImageSource.load_reduced`."""
+        return ReducedImage.whole(self.load(index))
 
 
 def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) -> ArraySource:
@@ -80,7 +94,9 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     images: NDArray[np.generic]
     try:
         if path.suffix == ".npy":
-            images = np.lib.format.open_memmap(path, mode="r")
+            mapped = np.lib.format.open_memmap(path, mode="r")
+            plain = mapped.flags.c_contiguous and mapped.ndim > 0
+            images = cast(NDArray[np.generic], _NpyFile(path, mapped)) if plain else np.array(mapped)
         else:
             with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
                 if "images" not in archive:
@@ -93,8 +109,50 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     return ArraySource(images, labels, name=path.stem)
 
 
+class _NpyFile:
+    """The images of a `.npy` file, each read when it is asked for: a file that shrinks while it is mapped ends us.
+
+    Of an array it has what `ArraySource` needs.
+    """
+
+    def __init__(self, path: Path, mapped: np.memmap[Any, np.dtype[Any]]) -> None:
+        self._path, self._offset = path, mapped.offset
+        self.shape: tuple[int, ...] = mapped.shape
+        self.dtype, self.ndim = mapped.dtype, mapped.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> NDArray[np.generic]:
+        count = math.prod(self.shape[1:])
+        offset = self._offset + index * count * self.dtype.itemsize
+        try:
+            pixels = np.fromfile(self._path, self.dtype, count, offset=offset)
+        except OSError as error:
+            raise UnreadableError(error.strerror or str(error)) from None
+        if len(pixels) < count:
+            raise UnreadableError(f"{self._path.name} has become shorter")
+        return pixels.reshape(self.shape[1:])
+
+    def __iter__(self) -> Iterator[NDArray[np.generic]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __reduce__(self) -> tuple[object, ...]:  # on another machine there is no such file
+        return np.stack, (list(self),)
+
+    def min(self) -> float:
+        return float(np.min([each.min() for each in self]))
+
+    def max(self) -> float:
+        return float(np.max([each.max() for each in self]))
+
+
 def _label(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     text = str(value)
     return None if value is None or (text in _MISSING and not isinstance(value, str)) else text
+
+
+def _several(values: Any) -> tuple[str, ...]:
+    return tuple(label for each in values if (label := _label(each)) is not None)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage
+from dinoscope.sources.decode import Decoding, Picture, ReducedImage
 
 __all__ = ["AugmentedSource", "augment"]
 
@@ -53,6 +53,19 @@ class AugmentedSource(ImageSource):
         """Wrap a source; the seed draws the changes."""
         self._source, self._seed = source, seed
         self.name, self.kind, self.items = source.name, source.kind, source.items
+
+    @property
+    def decoding(self) -> Decoding:
+        """How the pictures are decoded before they are changed."""
+        return self._source.decoding
+
+    @decoding.setter
+    def decoding(self, how: Decoding) -> None:
+        self._source.decoding = how
+
+    def picture(self, index: int) -> Picture | None:
+        """Return one image before it is decoded and changed; see ``ImageSource.picture``."""
+        return self._source.picture(index)
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode and change one image; see ``ImageSource.load``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -10,10 +11,14 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.sources.decode import ReducedImage
+from dinoscope.base.digests import digest_bytes
+from dinoscope.errors import ImageError
+from dinoscope.sources.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
+from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
+from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
 
-__all__ = ["ImageSource", "as_source"]
+__all__ = ["ImageSource", "PictureSource", "as_source"]
 
 
 class ImageSource(ABC):
@@ -26,6 +31,8 @@ class ImageSource(ABC):
         random_access: Whether the order of loading is free; False keeps the source's order.
         ignored_endings: How many files were left out because of what their names end with, by that ending.
         notes: Sentences about the source that a person should read.
+        decoding: How its pictures are decoded.
+        folder_rule: What a person wants of the names of folders; None: nothing was said, or it has no folders.
     """
 
     name: str
@@ -34,6 +41,8 @@ class ImageSource(ABC):
     random_access: bool = True
     ignored_endings: Counter[str] = Counter()  # noqa: RUF012  replaced, never changed
     notes: Sequence[str] = ()
+    decoding: Decoding = Decoding()
+    folder_rule: FolderRule | None = None
 
     @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:
@@ -55,6 +64,14 @@ class ImageSource(ABC):
         """
         return ReducedImage.whole(self.load(index))
 
+    def picture(self, index: int) -> Picture | None:
+        """Return one image before it is decoded: a path, a file's bytes or an array; None if there is no such thing.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return None
+
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
 
@@ -66,6 +83,41 @@ class ImageSource(ABC):
     def ignored(self) -> int:
         """How many files were left out because of what their names end with."""
         return sum(self.ignored_endings.values())
+
+
+class PictureSource(ImageSource):
+    """A source that says where each picture is; what is done with it is the same for all."""
+
+    @abstractmethod
+    def picture(self, index: int) -> Picture:
+        """Return one image as it is before decoding; see `ImageSource.picture`."""
+
+    def bytes_read(self, index: int) -> int:
+        """Return how many bytes `picture` reads into memory, so that large ones are read one at a time."""
+        return 0
+
+    def load(self, index: int) -> NDArray[np.uint8]:
+        """Decode one image; see `ImageSource.load`."""
+        return self._load(index, None).pixels
+
+    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
+        """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
+        return self._load(index, least)
+
+    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
+        with decoders.alone(self.bytes_read(index) > LARGE_BYTES):
+            return read_reduced(self.picture(index), least, self.decoding)
+
+    def content(self, index: int) -> str | None:
+        """Return the digest of the bytes of an image's file; see `ImageSource.content`."""
+        try:
+            held = self.picture(index)
+            if isinstance(held, str) and os.path.isfile(held) and os.path.getsize(held) <= WHOLE_BYTES:
+                with open(held, "rb") as file:
+                    held = file.read()
+        except (ImageError, OSError):  # `load` will tell
+            return None
+        return digest_bytes(held) if isinstance(held, bytes) else None
 
 
 @runtime_checkable

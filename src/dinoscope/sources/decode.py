@@ -6,27 +6,30 @@ import io
 import os
 import re
 import stat
-import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin  # noqa: F401  the plugins register their formats
+from PIL import Image, JpegImagePlugin
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, UnreadableError
+from dinoscope.sources.pixels.formats import check_scans, held_whole, identify, mend_end
+from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images, is_deep, sample_values, to_uint8
+from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
+from dinoscope.sources.pixels.profiles import to_srgb
+from dinoscope.sources.pixels.quality import Quality, describe_quality
 
 __all__ = [
     "MAX_PIXELS",
+    "Decoding",
     "Picture",
     "Queries",
     "Query",
     "ReducedImage",
-    "check_images",
-    "identify",
+    "deep_values",
     "read_image",
     "read_reduced",
     "thumbnail",
@@ -37,16 +40,29 @@ Query: TypeAlias = int | Picture  # the row of an image, an image, or a vector
 Queries: TypeAlias = Query | Sequence[Query]
 MAX_PIXELS = 100_000_000
 WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
-_LARGE_PIXELS = 20_000_000
 _THUMBNAIL = 128
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF")
 _T = Image.Transpose
 _UPRIGHT = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.FLIP_TOP_BOTTOM)
 _TURNED = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
 _TURNS = dict(enumerate(_UPRIGHT + _TURNED, start=2))  # what undoes each EXIF orientation
-Image.preinit()  # registers JPEG, PNG, GIF and BMP
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # a path makes one slash of two; a drive of Windows has one letter
-_large_image = threading.Lock()  # one huge image at a time, however many threads decode
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How the pictures of one collection are decoded.
+
+    Attributes:
+        value_range: What is black and what is white in pictures of more than 8 bits; None: 0 and 65535, or 0 and 1 of
+            floats, and no other values are accepted.
+        max_pixels: How many pixels may be decoded at once, at most. A JPEG that can be decoded at 1/8 has fewer.
+    """
+
+    value_range: ValueRange | None = None
+    max_pixels: int = MAX_PIXELS
+
+
+_USUAL = Decoding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +73,15 @@ class ReducedImage:
         pixels: (H, W, 3) RGB.
         size: Width and height of the original, upright.
         content: Digest of the file's bytes, where there is a file and it was read whole.
+        note: What is wrong with the file, though it could be read.
+        quality: What tells the better of two copies.
     """
 
     pixels: NDArray[np.uint8]
     size: tuple[int, int]
     content: str | None = None
+    note: str | None = None
+    quality: Quality | None = None
 
     @classmethod
     def whole(cls, pixels: NDArray[np.uint8]) -> ReducedImage:
@@ -69,22 +89,23 @@ class ReducedImage:
         return cls(pixels, (pixels.shape[1], pixels.shape[0]))
 
 
-def read_image(source: Picture) -> NDArray[np.uint8]:
-    """Decode one image to (H, W, 3) RGB, perhaps read-only: first frame, upright, alpha on white, 16 bits scaled to 8.
+def read_image(source: Picture, how: Decoding = _USUAL) -> NDArray[np.uint8]:
+    """Decode one image to (H, W, 3) RGB, perhaps read-only: first frame, upright, sRGB, alpha on white, 16 bits as 8.
 
     Args:
-        source: A path, a file's bytes (JPEG, PNG, GIF, WebP, BMP or TIFF), a Pillow image, or an array as `ArraySource`
-            takes them, without N.
+        source: A path, a file's bytes (JPEG, PNG, GIF, WebP, AVIF, BMP or TIFF; HEIC with `dinoscope[heic]`), a Pillow
+            image, or an array as `ArraySource` takes them, without N.
+        how: What the collection says that the image is for, such as the range of its values.
 
     Raises:
         UnreadableError: The file cannot be read.
-        ImageError: The image is damaged, cut short, too large (`MAX_PIXELS`) or no image.
+        ImageError: The image is damaged, cut short, too large (`Decoding.max_pixels`) or no image.
         InputError: `source` is of another type.
     """
-    return read_reduced(source).pixels
+    return read_reduced(source, how=how).pixels
 
 
-def read_reduced(source: Picture, least: tuple[int, int] | None = None) -> ReducedImage:
+def read_reduced(source: Picture, least: tuple[int, int] | None = None, how: Decoding = _USUAL) -> ReducedImage:
     """Decode one image as `read_image` does, but a JPEG file at 1/2, 1/4 or 1/8 where that leaves enough of it.
 
     Most of the time that a large JPEG takes goes into pixels that scaling throws away; its blocks of 8 x 8 can be
@@ -94,6 +115,7 @@ def read_reduced(source: Picture, least: tuple[int, int] | None = None) -> Reduc
         source: See `read_image`.
         least: What must be left of the shortest and of the longest side, in pixels; None reduces nothing. Enough for a
             `thumbnail` is always left.
+        how: See `read_image`.
 
     Raises:
         ImageError, InputError: See `read_image`.
@@ -103,7 +125,7 @@ def read_reduced(source: Picture, least: tuple[int, int] | None = None) -> Reduc
     if _is_address(source):
         raise UnreadableError("is an address, and images are read from files: download it first, and name the file")
     try:
-        return _read(source, least)
+        return _read(source, least, how)
     except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on a damaged file
@@ -119,6 +141,22 @@ def _is_address(source: object) -> bool:
     )
 
 
+def deep_values(source: Picture) -> DeepValues | None:
+    """Return a sample of the values (V,) of a picture of more than 8 bits, and whether they are whole numbers.
+
+    None of any other picture, which is not decoded, and of one that cannot be read.
+    """
+    if isinstance(source, np.ndarray):
+        return (sample_values(source), source.dtype.kind in "iu") if is_deep(source) else None
+    try:
+        if isinstance(source, Image.Image):
+            return _deep_values(source)
+        with io.BytesIO(source) if isinstance(source, bytes) else _open_regular(source) as file:
+            return _deep_values(identify(file))
+    except Exception:  # reading it in earnest will tell
+        return None
+
+
 def thumbnail(image: NDArray[np.uint8], max_side: int = _THUMBNAIL) -> bytes:
     """Encode a small picture of an image (H, W, 3): PNG as it is up to 64 pixels a side, else a JPEG of `max_side`."""
     picture, buffer = Image.fromarray(image), io.BytesIO()
@@ -130,61 +168,51 @@ def thumbnail(image: NDArray[np.uint8], max_side: int = _THUMBNAIL) -> bytes:
     return buffer.getvalue()
 
 
-def check_images(images: NDArray[np.generic]) -> None:
-    """Refuse an array (N, H, W[, C]) that is not one of images, or whose range of values is not certain."""
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3, 4)):
-        last = "; move the channels last" if images.ndim == 4 and images.shape[1] in (1, 3, 4) else ""
-        raise InputError(f"images must have shape (N, H, W) or (N, H, W, 1 | 3 | 4), got {images.shape}{last}")
-    if 0 in images.shape:
-        raise InputError(f"images must have pixels, got shape {images.shape}")
-    if images.dtype.kind == "f":
-        low, high = float(images.min()), float(images.max())
-        if not (low >= 0 and high <= 1):  # also true of NaN
-            raise InputError(f"float pixels must lie in 0..1, got {low:g}..{high:g}; scale them, or pass uint8")
-    elif images.dtype.kind != "b" and images.dtype.str[1:] not in ("u1", "u2"):
-        raise InputError(f"pixels must be uint8, uint16, bool or floats in 0..1, got {images.dtype}")
-
-
-def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale checked pixels of any accepted type to 0..255."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    white = 65535 if pixels.dtype.kind == "u" else 1
-    return np.rint(pixels * np.float32(255 / white)).astype(np.uint8)
-
-
 def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Copy (H, W[, 1 | 3 | 4]) to (H, W, 3), alpha laid on white."""
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     channels = pixels.shape[2]
-    return _decode(Image.fromarray(pixels)).pixels if channels == 4 else np.repeat(pixels, 3 // channels, axis=2)
+    return (
+        _decode(Image.fromarray(pixels), _USUAL).pixels if channels == 4 else np.repeat(pixels, 3 // channels, axis=2)
+    )
 
 
-def _read(source: Picture, least: tuple[int, int] | None) -> ReducedImage:
+def _read(source: Picture, least: tuple[int, int] | None, how: Decoding) -> ReducedImage:
     if isinstance(source, np.ndarray):
         if source.shape[2:] not in ((), (1,), (3,), (4,)) or source.ndim < 2:
             last = "; move the channels last" if source.ndim == 3 and source.shape[0] in (1, 3, 4) else ""
             raise InputError(f"an image must have shape (H, W) or (H, W, 1 | 3 | 4), got {source.shape}{last}")
-        check_images(source[None])
-        return ReducedImage.whole(to_rgb(to_uint8(source)))
+        check_images(source[None], how.value_range)
+        return ReducedImage.whole(to_rgb(to_uint8(source, how.value_range)))
     if isinstance(source, Image.Image):
-        return _decode(source)
+        return _decode(source, how)
     if isinstance(source, bytes):
-        return replace(_decode(identify(io.BytesIO(source)), least), content=digest_bytes(source))
-    mode = os.stat(source).st_mode
+        found = _decode(identify(io.BytesIO(source)), how, least)
+        return replace(found, content=digest_bytes(source), quality=_of_file(found.quality, len(source)))
+    with _open_regular(source) as file:
+        size, modified = os.fstat(file.fileno()).st_size, os.fstat(file.fileno()).st_mtime_ns
+        with decoders.alone(size > LARGE_BYTES):
+            whole = size <= WHOLE_BYTES
+            found = _read(file.read(), least, how) if whole else _decode(identify(file), how, least)
+        return replace(found, quality=_of_file(found.quality, size, modified))
+
+
+def _of_file(quality: Quality | None, size: int, modified: int | None = None) -> Quality | None:
+    return None if quality is None else replace(quality, bytes=size, modified=modified)
+
+
+def _open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
+    mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         raise ImageError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
-    with open(source, "rb") as file:
-        if os.fstat(file.fileno()).st_size <= WHOLE_BYTES:
-            return _read(file.read(), least)
-        return _decode(identify(file), least)
+    return open(path, "rb")
 
 
 def _image_error(error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.errno is not None:
         return UnreadableError(f"cannot be read: {error.strerror}")
     if isinstance(error, MemoryError):
-        return ImageError("needs more memory than there is")
+        return UnreadableError("needs more memory than there was: the next run tries it again")
     if isinstance(error, InputError):
         return ImageError(str(error))
     reason = (str(error) or type(error).__name__).splitlines()[0][:120]
@@ -193,41 +221,56 @@ def _image_error(error: Exception) -> ImageError:
     return ImageError(f"damaged: {reason}")
 
 
-def identify(file: IO[bytes]) -> Image.Image:
-    """Read a header: size and format, no pixels.
-
-    `Image.open` would do, but warns of large images, by filters that all threads share.
-
-    Raises:
-        ImageError: If it is no image of a kind that dinoscope reads.
-    """
-    prefix = file.read(16)
-    if not prefix:
-        raise ImageError("is empty")
-    for name in _FORMATS:
-        factory, accept = Image.OPEN[name]
-        if accept is not None and accept(prefix) is True:
-            file.seek(0)
-            return factory(file, "")
-    raise ImageError("is not a JPEG, PNG, GIF, WebP, BMP or TIFF image")
+def _deep_values(image: Image.Image) -> DeepValues | None:
+    if not is_deep(image):
+        return None
+    _check_size(image.size, image.width * image.height, _USUAL)
+    with decoders.take(image.width * image.height):
+        return sample_values(np.asarray(image)), image.mode != "F"
 
 
-def _decode(image: Image.Image, least: tuple[int, int] | None = None) -> ReducedImage:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"has {width} x {height} pixels, expected at most {MAX_PIXELS // 1_000_000} million")
+def _check_size(size: tuple[int, int], held: int, how: Decoding) -> None:
+    """Refuse an image of which more pixels would be held at once than may be."""
+    width, height = size
+    if held > how.max_pixels:
+        raise UnreadableError(
+            f"has {width} x {height} pixels, expected at most {how.max_pixels / 1e6:g} million (--max-megapixels)"
+        )
     if width * height == 0:
         raise ImageError("has no pixels")
+
+
+def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = None) -> ReducedImage:
+    width, height = image.size
+    check_scans(image, how.max_pixels)
+    whole = held_whole(image)
     if least and isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce(image, least)
     # the coefficients of a progressive JPEG are held whole, at whatever size it is decoded
-    held = width * height if image.info.get("progressive") else image.width * image.height
-    with _large_image if held > _LARGE_PIXELS else nullcontext():
-        image.load()
-        turn = _turn(image)
-        image = _as_rgb(image)
+    held = width * height if whole else image.width * image.height
+    _check_size((width, height), held, how)
+    with decoders.take(held):
+        opened, note = _load(image)
+        turn = _turn(opened)
+        image = _as_rgb(opened, how)
         pixels = np.asarray(image if turn is None else image.transpose(turn))
-    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height))
+    quality = describe_quality(opened, opened.format, pixels, round(max(width, height) / max(pixels.shape)))
+    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height), note=note, quality=quality)
+
+
+def _load(image: Image.Image) -> tuple[Image.Image, str | None]:
+    """Decode an image, also a JPEG that only lacks the mark of its end; return what is wrong with it, too."""
+    try:
+        image.load()
+    except OSError:
+        draft, whole = image.size, mend_end(image)
+        if whole is None:
+            raise
+        mended = JpegImagePlugin.JpegImageFile(whole, "")
+        mended.draft(None, draft)
+        mended.load()
+        return mended, "its last bytes are missing; the picture is whole"
+    return image, None
 
 
 def _reduce(image: JpegImagePlugin.JpegImageFile, least: tuple[int, int]) -> None:
@@ -242,20 +285,26 @@ def _reduce(image: JpegImagePlugin.JpegImageFile, least: tuple[int, int]) -> Non
             return
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F" or image.mode.startswith("I"):
+def _as_rgb(image: Image.Image, how: Decoding) -> Image.Image:
+    if is_deep(image):
         greys = np.asarray(image)
         if image.mode == "I" and greys.min() >= 0 and greys.max() <= 65535:  # 32 bits wide for a 16-bit file
             greys = greys.astype(np.uint16)
-        check_images(greys[None])
-        levels = to_uint8(greys)
+        check_images(greys[None], how.value_range)
+        levels = to_uint8(greys, how.value_range)
         if isinstance(clear := image.info.get("transparency"), int):  # of a 16-bit PNG: one grey that is none
             levels[greys == clear] = 255
         image = Image.fromarray(levels)
+    profile = image.info.get("icc_profile")
     if image.has_transparency_data:
-        picture = image.convert("RGBA")
+        # of 100 million pixels each copy has 400 MB
+        picture = to_srgb(image if image.mode == "RGBA" else image.convert("RGBA"), profile)
         image = Image.new("RGB", picture.size, "white")
         image.paste(picture, mask=picture)
+        return image
+    if image.mode not in ("L", "LA", "1", "CMYK"):  # greys mean the same in all profiles, or nearly so
+        image = image if image.mode == "RGB" else image.convert("RGB")
+    image = to_srgb(image, profile)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -11,10 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
-from dinoscope.sources.decode import WHOLE_BYTES, ReducedImage, read_reduced
 from dinoscope.sources.names import ending_of, sort_naturally
 
 if TYPE_CHECKING:
@@ -36,7 +34,9 @@ __all__ = [
     "split_pattern",
 ]
 
-COLLECTION = frozenset({"collection.json", "images.parquet"})  # one alone may be anybody's
+COLLECTION = frozenset({"collection.json", "images.parquet"})
+_MARKS = COLLECTION | {"images.parquet.bak"}  # one alone may be anybody's, and a damaged collection may lack some
+_FOLDERS = frozenset({"details", "vectors"})
 MAX_BYTES = 5 << 27  # of one image file that is read whole, 640 MiB: 100 million pixels of 16-bit RGB take 572
 _SCHEMES = ("s3", "gs", "gcs", "hdfs", "viewfs", "file", "abfs", "abfss")
 _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
@@ -68,11 +68,12 @@ class Storage(Protocol):
     def stamps(self, names: Sequence[str]) -> Iterator[str]:
         """Yield size and time of each file, as a text that changes when it is written again; "" if it is gone."""
 
-    def load(self, name: str, least: tuple[int, int] | None) -> ReducedImage:
-        """Decode one file; see `dinoscope.sources.decode.read_reduced`."""
+    def picture(self, name: str) -> str | bytes:
+        """Return the path of a file of this machine, the bytes of any other.
 
-    def content(self, name: str) -> str | None:
-        """Return the digest of a file's bytes; None if it cannot be had cheaply."""
+        Raises:
+            ImageError: It cannot be read.
+        """
 
     def open(self, name: str) -> pa.NativeFile:
         """Open a file for reading anywhere (`read_at(nbytes, offset)`, from several threads) as pyarrow's NativeFile.
@@ -105,20 +106,9 @@ class LocalStorage:
             else:
                 yield f"{status.st_size} {status.st_mtime_ns}"
 
-    def load(self, name: str, least: tuple[int, int] | None) -> ReducedImage:
-        """See `Storage.load`."""
-        return read_reduced(os.path.join(self._root, name), least)
-
-    def content(self, name: str) -> str | None:
-        """See `Storage.content`."""
-        path = os.path.join(self._root, name)
-        try:
-            if os.path.isfile(path) and os.path.getsize(path) <= WHOLE_BYTES:
-                with open(path, "rb") as file:
-                    return digest_bytes(file.read())
-        except OSError:  # `load` will tell
-            pass
-        return None
+    def picture(self, name: str) -> str:
+        """See `Storage.picture`."""
+        return os.path.join(self._root, name)
 
     def open(self, name: str) -> pa.NativeFile:
         """See `Storage.open`."""
@@ -155,7 +145,7 @@ class RemoteStorage:
         names: list[str] = []
         sizes, times = array("q"), array("q")
         ignored: Counter[str] = Counter()
-        marks = [info.path[len(self._root) :].lstrip("/") for info in infos if info.base_name in COLLECTION]
+        marks = [info.path[len(self._root) :].lstrip("/") for info in infos if info.base_name in _MARKS]
         collections = _collections(marks)
         infos.reverse()
         while infos:  # each is freed once it is taken
@@ -187,18 +177,8 @@ class RemoteStorage:
             for info in infos:
                 yield "" if info.size is None else f"{info.size} {info.mtime_ns or 0}"
 
-    def load(self, name: str, least: tuple[int, int] | None) -> ReducedImage:
-        """See `Storage.load`."""
-        return read_reduced(self._read(name), least)
-
-    def content(self, name: str) -> str | None:
-        """See `Storage.content`."""
-        try:
-            return digest_bytes(self._read(name))
-        except ImageError:
-            return None
-
-    def _read(self, name: str) -> bytes:
+    def picture(self, name: str) -> bytes:
+        """See `Storage.picture`."""
         try:
             with self._system.open_input_file(f"{self._root}/{name}") as file:
                 if file.size() > MAX_BYTES:
@@ -331,7 +311,7 @@ def is_hidden(name: str) -> bool:
 def _collections(marks: Iterable[str]) -> tuple[str, ...]:
     """Return how the names of all files in collections begin, from the files that mark one."""
     held = Counter(name[: name.rfind("/") + 1] for name in marks)
-    return tuple(folder for folder, count in held.items() if count == len(COLLECTION))
+    return tuple(folder for folder, count in held.items() if count > 1)
 
 
 def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]]:
@@ -350,14 +330,15 @@ def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]
         below: list[str] = []
         linked: list[str] = []
         others: Counter[str] = Counter()
-        begin, marks = len(found), 0
+        begin, marks, folders_of_one = len(found), 0, 0
         try:
             with os.scandir(place) as listing:
                 for entry in listing:
                     if is_hidden(entry.name):
                         continue
                     path = folder + entry.name
-                    marks += entry.name in COLLECTION
+                    marks += entry.name in _MARKS
+                    folders_of_one += entry.name in _FOLDERS
                     if entry.name.lower().endswith(suffixes):
                         found.append(path)
                     elif entry.is_dir(follow_symlinks=False):
@@ -368,7 +349,7 @@ def _walk(root: str, suffixes: tuple[str, ...]) -> tuple[list[str], Counter[str]
                         others[ending_of(entry.name)] += 1
         except OSError as error:
             raise SourceError(f"cannot list the folder {printable(folder) or root!r}: {error.strerror}") from error
-        if marks == len(COLLECTION):  # known only now: the order of a folder is anybody's guess
+        if marks and marks + folders_of_one > 1:  # known only now: the order of a folder is anybody's guess
             del found[begin:]
             continue
         ignored.update(others)

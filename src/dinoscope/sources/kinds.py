@@ -21,6 +21,7 @@ from dinoscope.sources.filesystems import (
     open_storage,
     split_pattern,
 )
+from dinoscope.sources.folders import BY_NAMES, FolderRule
 from dinoscope.sources.names import SUFFIXES
 from dinoscope.sources.table import TableSource
 from dinoscope.sources.table_columns import TableColumns
@@ -34,19 +35,20 @@ __all__ = ["open_files"]
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
 
-def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
+def open_files(source: str, wanted: TableColumns, rule: FolderRule | None = None) -> ImageSource | None:
     """Open a folder, an archive, a table, a pattern of either, or a URI of any of them.
 
     Args:
         source: What a person names.
         wanted: Columns of a table that a person names.
+        rule: What a person wants of the names of folders.
 
     Returns:
         The source; None for a file whose name says that it is something else.
 
     Raises:
         SourceError: It cannot be opened, or holds no images.
-        InputError: Columns are named, and it is no table.
+        InputError: Columns are named, and it is no table; or a rule for folders, and it is one.
     """
     storage: Storage
     file: str | None = None
@@ -61,26 +63,33 @@ def open_files(source: str, wanted: TableColumns) -> ImageSource | None:
         folder, pattern = split_pattern(source.replace(os.sep, "/"))
         storage = LocalStorage(folder)
     if pattern is not None:
-        opened = _open_named(storage, _match(storage, pattern), False, wanted)
+        opened = _open_named(storage, _match(storage, pattern), False, wanted, rule)
     elif file is not None:
-        opened = _open_named(storage, [file], True, wanted)
+        opened = _open_named(storage, [file], True, wanted, rule)
     else:
-        opened = _open_folder(storage, wanted)
+        opened = _open_folder(storage, wanted, rule)
     if wanted != TableColumns() and opened is not None and opened.kind != "table":
         raise InputError(f"columns are those of a table: {opened.name} is of kind {opened.kind}, which has none")
+    if rule is not None and opened is not None:
+        if opened.kind == "table":
+            raise InputError(
+                f"--root, --labels and --splits are for folders and archives: {opened.name} is a table; name its "
+                "columns with --label-column and --split-column"
+            )
+        opened.folder_rule = rule
     return opened
 
 
-def _open_folder(storage: Storage, wanted: TableColumns) -> ImageSource:
+def _open_folder(storage: Storage, wanted: TableColumns, rule: FolderRule | None) -> ImageSource:
     from dinoscope.sources.folder import FolderSource
 
     listed = storage.list(SUFFIXES)
     if listed[0]:
-        return FolderSource(storage, listed)
+        return FolderSource(storage, listed, rule or BY_NAMES)
     for suffixes in (ARCHIVES, (".parquet",)):
         files = storage.list(suffixes)[0]
         if files:
-            return _open_all(storage, files, False, wanted)
+            return _open_all(storage, files, False, wanted, rule)
     for packed in storage.list(PACKED_TARS)[0]:
         raise _packed(packed)
     if all(storage.stamps(sorted(COLLECTION))):
@@ -90,19 +99,23 @@ def _open_folder(storage: Storage, wanted: TableColumns) -> ImageSource:
     return FolderSource(storage, listed)  # which says that there is none
 
 
-def _open_named(storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns) -> ImageSource | None:
+def _open_named(
+    storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns, rule: FolderRule | None
+) -> ImageSource | None:
     for file in files:
         if file.lower().endswith(PACKED_TARS):
             raise _packed(file)
     if not all(file.lower().endswith((*ARCHIVES, *TABLES)) for file in files):
         return None
-    return _open_all(storage, files, named, wanted)
+    return _open_all(storage, files, named, wanted, rule)
 
 
-def _open_all(storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns) -> ImageSource:
+def _open_all(
+    storage: Storage, files: Sequence[str], named: bool, wanted: TableColumns, rule: FolderRule | None
+) -> ImageSource:
     """Open one file that was named, or all that a folder or a pattern has at the moment."""
     if all(file.lower().endswith(ARCHIVES) for file in files):
-        return ArchiveSource(storage, files, named=named)
+        return ArchiveSource(storage, files, named=named, rule=rule or BY_NAMES)
     if all(file.lower().endswith(TABLES) for file in files):
         return TableSource(storage, files, wanted, named=named)
     raise SourceError(f"{storage.name} has both archives and tables: name those of one kind")

@@ -1,27 +1,19 @@
-"""What the names of files say: labels, splits, endings, and their natural order."""
+"""What the names of files say: endings, and their natural order."""
 
 from __future__ import annotations
 
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Iterable
 
 from dinoscope.base.text import printable
+from dinoscope.sources.pixels.formats import HEIC
 
-__all__ = [
-    "SPLITS",
-    "SUFFIXES",
-    "describe_endings",
-    "ending_of",
-    "has_split_folders",
-    "place_in_folders",
-    "sort_naturally",
-    "split_in_name",
-]
+__all__ = ["SUFFIXES", "describe_endings", "ending_of", "sort_naturally"]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
+_READ_BY_PILLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
+_HEIC = (".heic", ".heif", ".hif")
+SUFFIXES = _READ_BY_PILLOW + (_HEIC if HEIC else ())
 _ENDING_LETTERS = 12  # a longer one is a part of the name
 _ENDINGS = 5  # that are told
 
@@ -38,7 +30,9 @@ def describe_endings(endings: Counter[str]) -> str:
     ordered = sorted(endings.items(), key=lambda each: (-each[1], each[0]))
     told = [f"{count:,} {ending or 'without an ending'}" for ending, count in ordered[:_ENDINGS]]
     rest = sum(count for _, count in ordered[_ENDINGS:])
-    return ", ".join([*told, f"{rest:,} with other endings"] if rest else told)
+    text = ", ".join([*told, f"{rest:,} with other endings"] if rest else told)
+    missing = not HEIC and any(ending in endings for ending in _HEIC)
+    return f"{text}; pip install 'dinoscope[heic]' reads HEIC" if missing else text
 
 
 def sort_naturally(paths: list[str]) -> None:
@@ -56,20 +50,3 @@ def _natural(path: str) -> str:
 def _by_value(digits: re.Match[str]) -> str:
     value = digits[0].lstrip("0")
     return f"\1{chr(len(value))}{value}"
-
-
-def has_split_folders(names: Iterable[str]) -> bool:
-    """Tell whether all first-level folders of some relative paths are called as splits are."""
-    return {name.split("/")[0].lower() for name in names if "/" in name} <= SPLITS
-
-
-def place_in_folders(name: str, has_splits: bool) -> tuple[str | None, str | None]:
-    """Return the label and the split that an image's folders give it: the first level each, a split before a label."""
-    folders = name.split("/")[:-1]
-    split = folders.pop(0).lower() if has_splits and folders else None
-    return folders[0] if folders else None, split
-
-
-def split_in_name(name: str) -> str | None:
-    """Return the split that the name of an archive or a table tells: "train-00000-of-00002.parquet" is of train."""
-    return next((word for word in re.split(r"[^a-z]+", name.lower()) if word in SPLITS), None)

@@ -16,6 +16,7 @@ from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.array import ArraySource, Labels
 from dinoscope.sources.base import ImageSource, as_source
 from dinoscope.sources.filesystems import is_remote
+from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.selection import select
 from dinoscope.sources.table_columns import TableColumns
 
@@ -35,6 +36,7 @@ def open_source(
     image_column: str | None = None,
     label_column: str | None = None,
     split_column: str | None = None,
+    folders: FolderRule | None = None,
 ) -> ImageSource:
     """Open what a person names as a source of images.
 
@@ -51,15 +53,16 @@ def open_source(
         image_column: Column of a table that holds the images; by default the one that looks like it.
         label_column: Column of a table that holds the labels; "none" for none.
         split_column: Column of a table that holds the splits; "none" for none.
+        folders: How the names of folders become labels and splits, other than by ``read_folders`` alone.
 
     Raises:
         SourceError: Nothing is there, or it holds no images.
-        InputError: An array, `labels` or `limit` does not fit.
+        InputError: An array, `labels`, `limit` or `folders` does not fit.
         DownloadError: A data set's files are neither here nor to be had.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, got {limit}")
-    opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column))
+    opened = _open(source, labels, data_dir, TableColumns(image_column, label_column, split_column), folders)
     if limit is None or limit >= len(opened.items):
         return opened
     ranks = np.fromiter(
@@ -69,12 +72,19 @@ def open_source(
 
 
 def _open(
-    source: Source, labels: Labels | None, data_dir: str | os.PathLike[str] | None, columns: TableColumns
+    source: Source,
+    labels: Labels | None,
+    data_dir: str | os.PathLike[str] | None,
+    columns: TableColumns,
+    folders: FolderRule | None,
 ) -> ImageSource:
     from dinoscope.sources.array import load_array_file
     from dinoscope.sources.datasets import DATASETS, load_dataset
 
     path = os.path.expanduser(source) if isinstance(source, str | os.PathLike) else None
+    by_path = path is not None and not path.endswith((".npy", ".npz")) and source not in DATASETS
+    if folders is not None and not by_path:
+        raise InputError("--root, --labels and --splits are for folders and archives, whose folders have names")
     if isinstance(source, np.ndarray):
         return ArraySource(source, labels)
     if path is not None and path.endswith((".npy", ".npz")) and os.path.isfile(path):
@@ -87,16 +97,16 @@ def _open(
         raise InputError(f"expected a path, a data set's name, an array or a source, got {type(source).__name__}")
     if isinstance(source, str) and source in DATASETS:
         return load_dataset(source, data_dir)
-    return _open_path(path, columns, DATASETS)
+    return _open_path(path, columns, folders, DATASETS)
 
 
-def _open_path(path: str, columns: TableColumns, datasets: Iterable[str]) -> ImageSource:
+def _open_path(path: str, columns: TableColumns, folders: FolderRule | None, datasets: Iterable[str]) -> ImageSource:
     from dinoscope.sources.filesystems import is_pattern
     from dinoscope.sources.kinds import open_files
 
     exists = os.path.exists(path)
     if exists or is_remote(path) or is_pattern(path):
-        opened = open_files(path, columns)
+        opened = open_files(path, columns, folders)
         if opened is not None:
             return opened
     possible = (

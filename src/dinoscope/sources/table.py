@@ -6,23 +6,29 @@ import os
 import posixpath
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, SourceError, UnreadableError
-from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import ReducedImage, read_reduced
+from dinoscope.sources.base import PictureSource
+from dinoscope.sources.captions import describe_captions, look_like_captions
+from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import OpenFiles, Storage
+from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import split_in_name
-from dinoscope.sources.table_columns import TableColumns, check_names, choose_columns, texts
+from dinoscope.sources.table_columns import (
+    TableColumns,
+    check_names,
+    choose_columns,
+    is_list,
+    sets_of_hot,
+    sets_of_texts,
+    texts,
+)
 from dinoscope.sources.table_files import CsvTable, ParquetTable, Table, open_table
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["TableSource"]
 
 
-class TableSource(ImageSource):
+class TableSource(PictureSource):
     """The images of one table, or of several with the same columns, in the order of their rows.
 
     A row's image is the bytes of a file (also in Hugging Face's layout, a struct of bytes and path) or a path relative
@@ -61,42 +67,33 @@ class TableSource(ImageSource):
         if first is None:
             raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
         self._chosen = choose_columns(first, wanted, self.name)
-        self.notes = [self._chosen.described]
+        self.notes: list[str] = [self._chosen.described]
         self.random_access = self._chosen.form == "path"
         self._rows: list[int] = []  # of each table
+        self._captions: bool | None = None  # whether the labels are none; the first table tells
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
         self.items = self._items = self._named_apart(Items(self._list(list(storage.stamps(files)))))
         self._ends = list(accumulate(self._rows))
 
-    def load(self, index: int) -> NDArray[np.uint8]:
-        """Decode one image; see `ImageSource.load`."""
-        return self._load(index, None).pixels
-
-    def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
-        """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
-        return self._load(index, least)
-
-    def content(self, index: int) -> str | None:
-        """Return the digest of one image's bytes; see `ImageSource.content`."""
-        try:
-            held = self._picture(index)
-        except ImageError:
-            return None
-        return digest_bytes(held) if isinstance(held, bytes) else self._storage.content(held)
-
-    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
-        held = self._picture(index)
-        return read_reduced(held, least) if isinstance(held, bytes) else self._storage.load(held, least)
-
-    def _picture(self, index: int) -> bytes | str:
-        """Return the bytes of one image's file, or its path."""
+    def bytes_read(self, index: int) -> int:
+        """Return how large the values are that are read with one; see `PictureSource.bytes_read`."""
         if self._chosen.form == "path":
-            return self._renamed.get(index) or self._items.name(index)
+            return 0
+        number = bisect_right(self._ends, index)
+        try:
+            return self._open(self._files[number]).bytes_read(self._chosen.image, index - ([0, *self._ends][number]))
+        except SourceError:  # reading it will tell
+            return 0
+
+    def picture(self, index: int) -> Picture:
+        """Return the bytes of one image's file, or its path; see `ImageSource.picture`."""
+        if self._chosen.form == "path":
+            return self._storage.picture(self._renamed.get(index) or self._items.name(index))
         number = bisect_right(self._ends, index)
         value = self._value(self._files[number], index - ([0, *self._ends][number]))
         if isinstance(value, dict):
             if not value["bytes"] and value["path"]:
-                return _inside(self._files[number], value["path"])
+                return self._storage.picture(_inside(self._files[number], value["path"]))
             value = value["bytes"]
         if value is None:
             raise ImageError("is missing: the table has none in this row")
@@ -112,23 +109,49 @@ class TableSource(ImageSource):
             raise UnreadableError(f"cannot be read: {' '.join(str(error).split())[:120]}") from None
 
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp in zip(map(self._open, self._files), stamps, strict=True):
+        for table, stamp, split in zip(map(self._open, self._files), stamps, splits_of_files(self._files), strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = table.rows if isinstance(table, ParquetTable) else held.num_rows
             self._rows.append(rows)
-            labels = texts(held.column(chosen.label), chosen.classes) if chosen.label else repeat(None, rows)
-            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split_in_name(table.name), rows)
+            labels, sets = self._labels(held, rows)
+            splits = texts(held.column(chosen.split)) if chosen.split else repeat(split, rows)
+            captions = texts(held.column(chosen.caption)) if chosen.caption else [None] * rows
+            if chosen.label is not None and isinstance(labels, list) and self._are_captions(labels):
+                labels, captions = [None] * rows, labels
             names = self._names(table, held, rows)
             marks = self._storage.stamps(names) if chosen.form == "path" else (f"{stamp} {row}" for row in range(rows))
-            for name, mark, label, split in zip(names, marks, labels, splits, strict=True):
-                yield Item(name, digest_bytes(name, mark), label, split)
+            said = zip(names, marks, labels, splits, captions, sets, strict=True)
+            for name, mark, label, split, caption, several in said:
+                yield Item(name, digest_bytes(name, mark), label, split, caption, several)
+
+    def _labels(self, held: pa.Table, rows: int) -> tuple[Iterable[str | None], Iterable[tuple[str, ...]]]:
+        """Return the label of each row, or its labels."""
+        chosen = self._chosen
+        none: Iterable[str | None] = repeat(None, rows)
+        if chosen.hot:
+            return none, sets_of_hot([held.column(name) for name in chosen.hot], chosen.hot)
+        if chosen.label is None:
+            return none, repeat((), rows)
+        column = held.column(chosen.label)
+        if is_list(column.type):
+            return none, sets_of_texts(column, chosen.classes)
+        return texts(column, chosen.classes), repeat((), rows)
+
+    def _are_captions(self, labels: Iterable[str | None]) -> bool:
+        if self._captions is None:
+            self._captions = not self._chosen.told and look_like_captions(labels)
+            if self._captions:
+                where = f"the texts of column {self._chosen.label}"
+                self.notes = [*self.notes, f"{describe_captions(where, labels)}; --label-column takes them for labels"]
+        return self._captions
 
     def _read(self, table: Table) -> pa.Table:
         """Read all columns but the bytes."""
         chosen = self._chosen
         path = {"path": [chosen.image], "struct": [f"{chosen.image}.path"], "bytes": []}[chosen.form]
         try:
-            held = table.columns([*path, *(each for each in (chosen.label, chosen.split) if each is not None)])
+            told = (chosen.label, *chosen.hot, chosen.split, chosen.caption)
+            held = table.columns([*path, *(each for each in told if each is not None)])
         except KeyError:
             raise SourceError(f"{table.name} has other columns than {self._files[0]}") from None
         check_names(held.column_names, table.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,23 @@ from dinoscope.sources.names import SUFFIXES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["NO_COLUMN", "ChosenColumns", "TableColumns", "check_names", "choose_columns", "texts"]
+__all__ = [
+    "NO_COLUMN",
+    "ChosenColumns",
+    "TableColumns",
+    "check_names",
+    "choose_columns",
+    "is_list",
+    "sets_of_hot",
+    "sets_of_texts",
+    "texts",
+]
 
 NO_COLUMN = "none"
 _LABELS = ("label", "labels", "class", "class_name", "classname", "category", "target", "fine_label", "coarse_label")
 _SPLIT = "split"
+_ONES = (1, "1", "1.0", "True", True)
+_CAPTIONS = ("caption", "text", "txt", "prompt")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _PREVIEW = 20  # first rows that tell what a column holds
 
@@ -45,6 +57,9 @@ class ChosenColumns:
         classes: Names of the label numbers, where the table has them.
         split: Name of the column of splits, if any.
         others: Further columns that look like images.
+        caption: Name of the column of captions, if any.
+        hot: Names of columns that say with 1 or 0 whether an image has the label of their name.
+        told: Whether a person named the column of labels.
     """
 
     image: str
@@ -53,13 +68,19 @@ class ChosenColumns:
     classes: tuple[str, ...] | None
     split: str | None
     others: tuple[str, ...] = ()
+    caption: str | None = None
+    told: bool = False
+    hot: tuple[str, ...] = ()
 
     @property
     def described(self) -> str:
         """One line that says what was chosen."""
         also = f" ({', '.join(self.others)} would do, too: --image-column)" if self.others else ""
         label, split = self.label or "none", self.split or "none"
-        return f"image column: {self.image}{also}; label column: {label}; split column: {split}"
+        if self.hot:
+            label = f"those of 0 and 1 ({', '.join(self.hot)})"
+        caption = f"; caption column: {self.caption}" if self.caption else ""
+        return f"image column: {self.image}{also}; label column: {label}; split column: {split}{caption}"
 
 
 def check_names(names: Iterable[str], table: str) -> None:
@@ -88,7 +109,8 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
     check_names(schema.names, table)
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
     for option, name in (("image", wanted.image), ("label", wanted.label), ("split", wanted.split)):
-        if name is not None and name not in schema.names and (name != NO_COLUMN or option == "image"):
+        several = option == "label" and name is not None and set(name.split(",")) <= set(schema.names)
+        if name is not None and not several and name not in schema.names and (name != NO_COLUMN or option == "image"):
             near = did_you_mean(name, schema.names)
             raise SourceError(f"{table} has no column {name!r} for --{option}-column; it has {listed}{near}")
     forms = {name: form for name in schema.names if (form := _image_form(preview.column(name))) is not None}
@@ -100,9 +122,12 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
     label = _label_column([name for name in schema.names if name != image], features, wanted.label, table)
     split = wanted.split or next((name for name in schema.names if name.lower() == _SPLIT), None)
     split = None if split == NO_COLUMN and NO_COLUMN not in schema.names else split
-    names = features.get(label, {}).get("names") if label else None
+    hot = _hot_columns(preview, wanted.label, (image, label, split)) if label is None else ()
+    names = _class_names(features.get(label, {})) if label else None
     classes = tuple(map(str, names)) if names and isinstance(names, list) else None
-    return ChosenColumns(image, form, label, classes, split, others)
+    free = [name for name in schema.names if name not in (image, label, split) and _is_text(schema.field(name).type)]
+    caption = next((name for name in free if name.lower() in _CAPTIONS and name not in others), None)
+    return ChosenColumns(image, form, label, classes, split, others, caption, wanted.label is not None, hot)
 
 
 def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[str | None]:
@@ -129,6 +154,51 @@ def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list
     return [known.get(value) for value in column.to_pylist()]
 
 
+def sets_of_texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[tuple[str, ...]]:
+    """Return the lists of a column of labels (N,), as texts."""
+    import pyarrow as pa
+
+    lists = column.to_pylist()
+    flat = pa.chunked_array([pa.array([each for held in lists for each in held or ()], column.type.value_type)])
+    names = iter(texts(flat, classes))
+    return [tuple(name for _ in held or () if (name := next(names)) is not None) for held in lists]
+
+
+def sets_of_hot(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the names of the columns that hold 1 in each row (N,)."""
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return [tuple(name for name, value in zip(names, row, strict=True) if value in _ONES) for row in rows]
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Tell whether a column holds lists."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _hot_columns(preview: pa.Table, wanted: str | None, taken: Sequence[str | None]) -> tuple[str, ...]:
+    """Return the columns of 0 and 1: those that a person names, else all where there are two or more."""
+    if wanted is not None and wanted != NO_COLUMN:
+        return tuple(wanted.split(","))
+    found = [
+        name
+        for name in preview.column_names
+        if name not in taken and not is_list(preview.schema.field(name).type) and _is_hot(preview.column(name))
+    ]
+    return tuple(found) if wanted is None and len(found) > 1 else ()
+
+
+def _is_hot(column: pa.ChunkedArray) -> bool:
+    values = set(map(str, column.unique().to_pylist()))
+    return values <= {"0", "1", "True", "False", "0.0", "1.0"} and len(column) > 1
+
+
+def _class_names(feature: Mapping[str, object]) -> object:
+    inner = feature.get("feature")
+    return feature.get("names") or (inner.get("names") if isinstance(inner, Mapping) else None)
+
+
 def _image_column(forms: dict[str, str], wanted: str | None, table: str, listed: str) -> tuple[str, tuple[str, ...]]:
     if wanted is not None:
         return wanted, ()
@@ -150,7 +220,7 @@ def _label_column(
     names: Sequence[str], features: dict[str, dict[str, object]], wanted: str | None, table: str
 ) -> str | None:
     if wanted is not None:
-        return None if wanted == NO_COLUMN and NO_COLUMN not in names else wanted
+        return None if wanted not in names else wanted  # none, or several
     found = [name for name in names if features.get(name, {}).get("_type") == "ClassLabel" and name != _SPLIT]
     found = found or [name for name in names if name.lower() in _LABELS]
     named = [name for name in found if name.lower() == "label"]
@@ -180,7 +250,7 @@ def _image_form(column: pa.ChunkedArray) -> str | None:
         return "struct" if fields >= {"bytes", "path"} and _is_binary(kind.field("bytes").type) else None
     first = [value for value in column.slice(0, _PREVIEW).to_pylist() if value]
     if _is_binary(kind):
-        return "bytes" if any(value.startswith(_MAGIC) for value in first) else None
+        return "bytes" if any(value.startswith(_MAGIC) or value[4:8] == b"ftyp" for value in first) else None
     if _is_text(kind) and any(str(value).lower().endswith(SUFFIXES) for value in first):
         return "path"
     return None

@@ -6,10 +6,12 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Protocol
 
 from dinoscope.errors import SourceError
+from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +22,7 @@ TABLES = (".parquet", ".csv", ".tsv")
 _PREVIEW_ROWS = 20
 _BATCH_BYTES = 1 << 24  # of images that are read at once
 _BATCHES = 8  # and so many of them are kept, for threads that are not quite in step
+_MOST_REPEATED = 1 << 24  # bytes of values that many rows may share
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
 
 
@@ -29,7 +32,10 @@ class Table(Protocol):
     name: str
 
     def preview(self) -> pa.Table:
-        """Return the first rows of all columns."""
+        """Return the first rows, of columns that may hold images or their paths; the others have their types alone."""
+
+    def bytes_read(self, column: str, row: int) -> int:
+        """Return how many bytes are read into memory with one value."""
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Return some columns, whole; a field of a struct is "image.path".
@@ -59,6 +65,10 @@ class CsvTable:
     def columns(self, names: Sequence[str]) -> pa.Table:
         """See `Table.columns`."""
         return self._read(names)
+
+    def bytes_read(self, column: str, row: int) -> int:
+        """See `Table.bytes_read`."""
+        return int(self._file.size())
 
     def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
@@ -101,8 +111,9 @@ class ParquetTable:
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
         self.rows: int = meta.num_rows
         self._starts = [0, *accumulate(groups)]
+        self._sizes: dict[tuple[str, int], tuple[int, bool]] = {}
         self._lock = threading.Lock()
-        self._kept: deque[tuple[int, pa.Array]] = deque(maxlen=_BATCHES)  # first row, values
+        self._kept: deque[tuple[int, pa.Array]] = deque()  # first row, values
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._group, self._next = -1, 0  # of the batches, and the row with which the next one begins
 
@@ -110,19 +121,34 @@ class ParquetTable:
         """See `Table.preview`."""
         import pyarrow as pa
 
-        failure: Exception | None = None
+        schema, failure = self._parquet.schema_arrow, None
         for group in range(len(self._starts) - 1):
+            rows = min(_PREVIEW_ROWS, self._starts[group + 1] - self._starts[group])
             try:
-                batches = self._parquet.iter_batches(_PREVIEW_ROWS, row_groups=[group], use_threads=False)
-                first = pa.Table.from_batches(islice(batches, 1), self._parquet.schema_arrow)
+                columns = [self._first(field, group, rows) for field in schema]
             except (pa.ArrowException, OSError) as error:  # damaged there; the next may be whole
                 failure = error
                 continue
-            if first.num_rows:
-                return first
+            if rows:
+                return pa.Table.from_arrays(columns, schema=schema)
         if failure is not None:
             raise _unreadable(self.name, "Parquet", failure)
-        return self._parquet.schema_arrow.empty_table()
+        return schema.empty_table()
+
+    def _first(self, field: pa.Field, group: int, rows: int) -> pa.ChunkedArray:
+        """Return the first values of a column, of which those that are too much to look at are none."""
+        import pyarrow as pa
+
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        may_be = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
+        pieces: list[pa.Array] = []
+        if rows and any(tell(kind) for tell in may_be):
+            with suppress(SourceError):
+                most = min(rows, self._batch_rows(field.name, group))
+                batches = self._parquet.iter_batches(most, row_groups=[group], columns=[field.name], use_threads=False)
+                pieces = [batch.column(0) for batch in islice(batches, 1)]
+        found = sum(map(len, pieces))
+        return pa.chunked_array([*pieces, pa.nulls(rows - found, field.type)], field.type)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """See `Table.columns`."""
@@ -131,6 +157,9 @@ class ParquetTable:
         known = set(self._parquet.schema_arrow.names)  # with dots of their own, some of them
         if not all(name in known or name.rpartition(".")[0] in known for name in names):
             raise KeyError(names)
+        for group in range(len(self._starts) - 1):
+            for name in names:
+                self._size(name, group)
         try:
             return self._parquet.read(columns=list(names), use_threads=False)
         except (pa.ArrowException, OSError) as error:
@@ -152,19 +181,55 @@ class ParquetTable:
             try:
                 while row >= self._next:
                     values = next(self._batches).column(0)
-                    self._kept.append((self._next, values))
+                    self._keep(self._next, values)
                     self._next += len(values)
             except BaseException:
                 self._group = -1
                 raise
             return values[row - self._kept[-1][0]].as_py()
 
+    def _keep(self, first: int, values: pa.Array) -> None:
+        self._kept.append((first, values))
+        while len(self._kept) > 1 and sum(held.nbytes for _, held in self._kept) > _BATCHES * _BATCH_BYTES:
+            self._kept.popleft()
+        if len(self._kept) > _BATCHES:
+            self._kept.popleft()
+
+    def bytes_read(self, column: str, row: int) -> int:
+        """See `Table.bytes_read`."""
+        group = bisect_right(self._starts, row) - 1
+        rows = max(1, self._starts[group + 1] - self._starts[group])
+        size, repeats = self._size(column, group)
+        if repeats and size > _MOST_REPEATED:
+            return size
+        return int(size * self._batch_rows(column, group) // rows)
+
     def _batch_rows(self, column: str, group: int) -> int:
-        held = self._parquet.metadata.row_group(group)
-        parts = [held.column(number) for number in range(held.num_columns)]
-        own = [part for part in parts if f"{part.path_in_schema}.".startswith(f"{column}.")]
-        size = sum(part.total_uncompressed_size for part in own)
-        return min(256, max(8, int(_BATCH_BYTES * held.num_rows / max(size, 1))))
+        size, repeats = self._size(column, group)
+        rows = self._starts[group + 1] - self._starts[group]
+        if repeats and size > _MOST_REPEATED:  # any row may hold the largest value
+            return 1
+        return min(256, max(1, int(_BATCH_BYTES * rows / max(size, 1))))
+
+    def _size(self, column: str, group: int) -> tuple[int, bool]:
+        """Return how many bytes a column of a group has, and whether a value may be there once for many rows.
+
+        Raises:
+            SourceError: It is packed so small that unpacking it would only fill the memory.
+        """
+        if (column, group) not in self._sizes:
+            held = self._parquet.metadata.row_group(group)
+            parts = [held.column(number) for number in range(held.num_columns)]
+            own = [part for part in parts if f"{part.path_in_schema}.".startswith(f"{column}.")]
+            size = int(sum(part.total_uncompressed_size for part in own))
+            packed = int(sum(part.total_compressed_size for part in own))
+            if packed_too_small(size, packed):
+                raise SourceError(
+                    f"column {column!r} of {self.name} unpacks to {size >> 20:,} MB from {packed >> 10:,} kB, expected "
+                    f"at most {MOST_PACKED} times as much: write it again with another compression"
+                )
+            self._sizes[column, group] = size, any(part.has_dictionary_page for part in own)
+        return self._sizes[column, group]
 
 
 def open_table(file: pa.NativeFile, name: str) -> CsvTable | ParquetTable:

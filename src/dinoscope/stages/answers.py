@@ -68,7 +68,7 @@ def answer_pair(collection: OpenedCollection, first: int, second: int, same: boo
     with deciding(collection.path):
         known = {**_stored(collection), pair: same}
         listed = [{"images": list(images), "same": each} for images, each in sorted(known.items())]
-        write_json(collection.path / _FILE, {"answers": listed}, checked=True)
+        write_json(collection.path / _FILE, {"answers": listed}, checked=True, within=collection.path)
 
 
 def forget_answers(collection: OpenedCollection) -> int:
@@ -111,8 +111,7 @@ def answered(collection: OpenedCollection, found: Candidates) -> NDArray[np.floa
 def candidates(collection: OpenedCollection, least: float | None = None) -> Candidates:
     """Return the pairs that may show the same picture, compared by vectors and stored thumbnails; stored.
 
-    Of a group the largest picture is kept, then the one whose thumbnail has more bytes. Pairs that score less than
-    ``LEAST`` are there only if ``least`` is lower.
+    Pairs that score less than ``LEAST`` are there only if ``least`` is lower.
     """
     from dinoscope.analysis.cleaning.duplicates import LEAST, Candidates, score_pairs
 
@@ -120,14 +119,13 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
 
     def compute() -> Candidates:
         pictures = collection.thumbnails(np.arange(len(collection)))
-        sizes = [len(picture) for picture in pictures]
         return score_pairs(
             collection.vectors,
             graph=neighbor_graph(collection) if len(collection) > 1 else None,
             keys=picture_keys(pictures, collection.sizes, collection.vectors),
             prints=all_prints(collection),
             aspects=collection.sizes[:, 0] / collection.sizes[:, 1],
-            preference=np.column_stack([collection.sizes.prod(axis=1), sizes]),
+            preference=collection.sizes.prod(axis=1),
             least=lowest,
         )
 

@@ -10,6 +10,7 @@ from dinoscope.base.checks import shown
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import load_index, neighbor_graph
 from dinoscope.stages.opened import OpenedCollection
+from dinoscope.storage.manifest import other_weights
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.leaks import Leak
@@ -93,6 +94,10 @@ def _check_one_model(collection: OpenedCollection, other: OpenedCollection) -> N
     if not isinstance(other, OpenedCollection):
         raise InputError(f"the other side must be an opened collection, got {shown(other)}: open it with Collection")
     if collection.key != other.key:
+        if told := other_weights(collection.model, other.model):
+            raise InputError(
+                f"{told}; embed both with the same --revision, or choose another model that both have with --model"
+            )
         first, second = (f"{each.model['model']} ({each.key})" for each in (collection, other))
         raise InputError(
             f"the two collections must have vectors of one model, got {first} and {second}: embed both with the same "

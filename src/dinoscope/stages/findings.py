@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from dinoscope.base.digests import digest_json
 from dinoscope.base.types import Dismissed
 from dinoscope.errors import InputError
 from dinoscope.stages.answers import answered, candidates
+from dinoscope.stages.copies import keep_first
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
@@ -51,7 +53,7 @@ class Findings:
         duplicates: Groups of images that show the same picture.
         leaks: Those of them in more than one split.
         outliers: Images that stand alone.
-        label_errors: Labels that neighbours contradict; None where there are fewer than two labels.
+        label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
         self_test: What to expect of the first of that list; None where there is no list, or nothing in it.
         keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
             kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
@@ -84,7 +86,10 @@ def all_findings(collection: OpenedCollection, *, threshold: float | None = None
 
 
 def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
-    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one."""
+    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one.
+
+    The copy to keep is the first of its group; ``keep_first`` says why.
+    """
     from dinoscope.analysis.cleaning.duplicates import group_pairs
     from dinoscope.analysis.cleaning.threshold import fit_threshold
 
@@ -94,7 +99,8 @@ def duplicates(collection: OpenedCollection, threshold: float | None = None) -> 
         threshold = fit_threshold(pairs.scores, given, found.suggested).used
     told = np.flatnonzero((given == 0) | (given == 1)).tolist()
     answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
-    return group_pairs(found, threshold, answers)
+    grouped = group_pairs(found, threshold, answers)
+    return replace(grouped, groups=tuple(keep_first(collection, group)[0] for group in grouped.groups))
 
 
 def leaks(collection: OpenedCollection, found: Duplicates) -> tuple[Leak, ...]:
@@ -117,20 +123,20 @@ def outliers(collection: OpenedCollection) -> Outliers:
 
 
 def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, SelfTest | None]:
-    """Return the doubtful labels and the self-test of their list, None without two labels, or without any."""
-    from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest, find_label_errors, self_test
+    """Return the doubtful labels and the self-test of their list, None without two labels of some images, or any."""
+    from dinoscope.analysis.labels.label_errors import FEWEST, LabelErrors, SelfTest, find_label_errors, self_test
     from dinoscope.analysis.neighbors import neighbors
 
     known = np.flatnonzero([label is not None for label in collection.labels])
     labels = [str(collection.labels[at]) for at in known]
-    if len(set(labels)) < 2:
+    if sum(count >= FEWEST for count in Counter(labels).values()) < 2:
         return None, None
 
     def compute() -> tuple[LabelErrors, SelfTest | None]:
         whole = len(known) == len(collection)  # an image without a label has no vote
         graph = neighbor_graph(collection) if whole else neighbors(collection.vectors[known])
-        found = find_label_errors(graph, labels)
-        test = self_test(graph, labels, listed=_JUDGED) if len(found) else None
+        found = find_label_errors(graph, labels, fewest=FEWEST)
+        test = self_test(graph, labels, listed=_JUDGED, fewest=FEWEST) if len(found) else None
         placed = replace(found, positions=known[found.positions], neighbors=known[found.neighbors])
         return placed, test
 
@@ -156,7 +162,7 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
     with deciding(collection.path):
         keys = dismissed_keys(collection)
         (keys.add if dismissed else keys.discard)(key)
-        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True)
+        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True, within=collection.path)
 
 
 def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:

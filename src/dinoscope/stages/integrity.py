@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
+from dinoscope.base.types import Columns
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import has_checksum, read_json
 from dinoscope.storage.manifest import JSON_FILES, no_collection, read_model
+from dinoscope.storage.parts import is_known
 from dinoscope.storage.progress import read_progress
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.schema import schema_of
@@ -146,59 +148,68 @@ def _with_stale(path: Path, results: _Files) -> Check:
 
 
 def _check_rows(path: Path, details: list[Path], vectors: dict[str, list[Path]], running: bool) -> list[Check]:
-    images, _ = read_table(path / "images.parquet", ["row", "removed"])
+    images, _ = read_table(path / "images.parquet", ["row", "removed", "generation"])
     number = len(images["row"])
     active = ~np.asarray(images["removed"], bool)
     checks = [Check("rows of images", f"{number:,}, {int(active.sum()):,} of them in the source")]
     if not np.array_equal(images["row"], np.arange(number)):
         checks = [Check("rows of images", f"{number:,}", ("images.parquet: its rows are not 0, 1, 2, ...",))]
-    read, failed, wrong = _details(details, number)
+    read, failed, wrong = _details(details, images)
     checks.append(Check("rows of details", f"{int(read.sum()):,} read, {int(failed.sum()):,} unreadable", wrong))
     for key, parts in vectors.items():
-        checks.append(_vectors(path, key, parts, active, read, failed, running))
+        checks.append(_vectors(path, key, parts, images, read, failed, running))
     return checks
 
 
-def _details(parts: Iterable[Path], number: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...]]:
+def _details(parts: Iterable[Path], images: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_], tuple[str, ...]]:
     """Return which rows were decoded, which are failures, and what is wrong."""
+    number = len(images["row"])
     times, failed = np.zeros(number, np.int64), np.zeros(number, bool)
     read, twice = np.zeros(number, bool), np.zeros(number, bool)
-    strangers = 0
+    strangers = foreign = 0
     for part in parts:
-        columns, _ = read_table(part, ["row", "error"])
+        columns, _ = read_table(part, ["row", "error", "generation"])
         rows, bad = columns["row"], np.asarray([error is not None for error in columns["error"]], bool)
-        known = (rows >= 0) & (rows < number)
-        strangers += int((~known).sum())
+        known = is_known(columns, images)
+        strangers += int(((rows < 0) | (rows >= number)).sum())
+        foreign += int((~known).sum())
         np.add.at(times, rows[known & ~bad], 1)
         read |= times > 0
         twice |= times > 1
         times[rows[known & bad]] = 0  # once it cannot be read, for another model, it may be read again
         failed[rows[known]] = bad[known]  # a later part overrides an earlier one
-    return read, failed, _texts("details", twice=int(twice.sum()), strangers=strangers)
+    return read, failed, _texts("details", twice=int(twice.sum()), strangers=strangers, foreign=foreign - strangers)
 
 
 def _vectors(
     path: Path,
     key: str,
     parts: list[Path],
-    active: NDArray[np.bool_],
+    images: Columns,
     read: NDArray[np.bool_],
     failed: NDArray[np.bool_],
     running: bool,
 ) -> Check:
+    active = ~np.asarray(images["removed"], bool)
     times = np.zeros(len(active), np.int64)
-    strangers = other = 0
+    strangers = foreign = other = 0
     dim = _dim(path / "vectors" / key)
     for part in parts:
         columns, _ = read_table(part)
         rows, values = columns["row"], columns["vector"]
-        known = (rows >= 0) & (rows < len(active))
-        strangers += int((~known).sum())
+        known = is_known(columns, images)
+        strangers += int(((rows < 0) | (rows >= len(active))).sum())
+        foreign += int((~known).sum())
         np.add.at(times, rows[known], 1)
         other += values.shape[1] != (dim or values.shape[1])
     have = times > 0
     damage = _texts(
-        f"vectors/{key}", twice=int((times > 1).sum()), strangers=strangers, other=other, lost=int((have & ~read).sum())
+        f"vectors/{key}",
+        twice=int((times > 1).sum()),
+        strangers=strangers,
+        foreign=foreign - strangers,
+        other=other,
+        lost=int((have & ~read & active).sum()),
     )
     missing = int((active & ~have & ~failed).sum())
     note = ""
@@ -218,6 +229,7 @@ def _texts(where: str, **counts: int) -> tuple[str, ...]:
     meanings = {
         "twice": "rows stand there twice",
         "strangers": "rows are not in images.parquet",
+        "foreign": "rows are of other images than images.parquet says",
         "other": "parts hold vectors of another length than model.json says",
         "lost": "vectors belong to images that have no details",
     }

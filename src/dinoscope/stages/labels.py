@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
+from dinoscope.base.splits import held_out_split, split_role, training_split, voting_split
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import neighbor_graph
@@ -18,13 +19,24 @@ from dinoscope.stages.search import query_vector
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Predictions", "classify", "evaluate_labels", "has_classifier", "load_classifier", "predict_labels"]
+__all__ = [
+    "Predictions",
+    "check_single_labels",
+    "classify",
+    "evaluate_label_sets",
+    "evaluate_labels",
+    "has_classifier",
+    "load_classifier",
+    "predict_labels",
+]
 
 _STORED_NEIGHBORS = 30  # of the graph that every collection has
 _WIDEST = 100  # voters that an evaluation tries
 _BLOCK_ROWS = 4096
+_AUTO, _LEAVE_ONE_OUT = "auto", "leave-one-out"
 _VOTERS, _COVERAGE, _ABSTAIN = 20, 0.9, 0.05
 
 
@@ -55,6 +67,8 @@ def load_classifier(
     See ``Collection.classifier``.
     """
     from dinoscope.analysis.labels.classifier import Classifier
+
+    check_single_labels(collection, "naming images")
 
     def make() -> Classifier:
         # The stored graph also holds the images that have no vote.
@@ -145,36 +159,117 @@ def evaluate_labels(
 
     See ``Collection.evaluate``.
     """
-    from dinoscope.analysis.labels.evaluation import SPLITS, Evaluation
+    from dinoscope.analysis.labels.evaluation import Evaluation
 
-    if split not in SPLITS:
-        raise InputError(f"unknown split {split!r}{did_you_mean(split, SPLITS)} (known: {', '.join(SPLITS)})")
-    known = np.asarray([label is not None for label in collection.labels])  # test images often come without labels
-    train, test = (int((known & (collection.splits == name)).sum()) for name in ("train", "test"))
-    both = train >= 2 and test >= 1
-    if split == "test" and not both:
+    check_single_labels(collection, "this evaluation")
+    held = _split_to_name(collection, split)
+    labels = {label for label in collection.labels if label is not None}
+    if len(labels) == 1:
         raise InputError(
-            f"{collection.path} has no train and test images with labels (2 and 1 are needed, got {train:,} and "
-            f"{test:,}): evaluate with --split leave-one-out"
+            f"all labelled images of {collection.path} have one label ({labels.pop()!r}), expected two or more: with "
+            "one, nothing can be named wrong"
         )
-    method = "test" if both and split != "leave-one-out" else "leave-one-out"
     stored = {"k": k, "set_level": float(coverage), "refuse": float(abstain)}
-    settings = {"split": method, **stored, "labels": collection.results.label_state}
+    settings = {"split": held or _LEAVE_ONE_OUT, **stored, "labels": collection.results.label_state}
     return collection.results.keep(
-        "evaluation", settings, Evaluation, lambda: _evaluate(collection, method, k, coverage, abstain)
+        "evaluation", settings, Evaluation, lambda: _evaluate(collection, held, k, coverage, abstain)
     )
 
 
-def _evaluate(collection: OpenedCollection, method: str, k: int, coverage: float, abstain: float) -> Evaluation:
+def check_single_labels(collection: OpenedCollection, what: str) -> None:
+    """Check that images have one label each.
+
+    Raises:
+        InputError: They have several.
+    """
+    if any(collection.label_sets):
+        raise InputError(
+            f"the images of {collection.path} may have several labels each, and {what} needs one: "
+            "'dinoscope evaluate' gives the average precision of each label"
+        )
+
+
+def evaluate_label_sets(collection: OpenedCollection, split: str = "auto", *, k: int = _VOTERS) -> MultiLabelEvaluation:
+    """Say how well neighbours find the labels of images that may have several.
+
+    See ``Collection.evaluate_sets``.
+    """
+    from dinoscope.analysis.labels.multilabel import evaluate_sets
+    from dinoscope.analysis.neighbors import neighbors, query_neighbors
+
+    if not any(collection.label_sets):
+        raise InputError(f"no image of {collection.path} has several labels: use evaluate")
+    held = _split_to_name(collection, split)
+    known, vectors = _has_label(collection), collection.vectors
+    if held is None:
+        asked = np.flatnonzero(known)
+        graph = neighbors(vectors[asked], k)
+        sets = collection.label_sets[asked].tolist()
+        return evaluate_sets(graph, sets, sets, k=k)
+    voters = np.flatnonzero(known & _voters(collection, held))
+    asked = np.flatnonzero(known & (collection.splits == held))
+    graph = query_neighbors(vectors[voters], vectors[asked], k)
+    sets = collection.label_sets
+    return evaluate_sets(graph, sets[voters].tolist(), sets[asked].tolist(), k=k, method=held)
+
+
+def _has_label(collection: OpenedCollection) -> NDArray[np.bool_]:
+    pairs = zip(collection.labels, collection.label_sets, strict=True)
+    return np.asarray([label is not None or bool(held) for label, held in pairs], bool)
+
+
+def _split_to_name(collection: OpenedCollection, split: str) -> str | None:
+    """Return the split whose images are to be named, None for leave-one-out.
+
+    Raises:
+        InputError: There is no such split, or there are too few images with labels in it or outside.
+    """
+    if split == _LEAVE_ONE_OUT:
+        return None
+    if split == _AUTO:  # of those with labels: test images often come without
+        held = held_out_split(collection.splits[_has_label(collection)])
+        return held if held is not None and _labelled(collection, held)[0] > 1 else None
+    splits = [each for each in dict.fromkeys(collection.splits) if each is not None]
+    role = split_role(split)
+    held = split if split in splits else next((each for each in splits if role and split_role(each) == role), None)
+    if held is None and split != "test":
+        names = list(dict.fromkeys((_AUTO, "test", _LEAVE_ONE_OUT, *splits)))
+        raise InputError(f"unknown split {split!r}{did_you_mean(split, names)} (known: {', '.join(names)})")
+    voters, named = _labelled(collection, held)
+    if voters < 2 or not named:
+        by = voting_split(splits, held) or ("train" if held is None else "other")
+        raise InputError(
+            f"{collection.path} has no {by} and {held or split} images with labels (2 and 1 are needed, got {voters:,} "
+            f"and {named:,}): evaluate with --split {_LEAVE_ONE_OUT}"
+        )
+    return held
+
+
+def _labelled(collection: OpenedCollection, held: str | None) -> tuple[int, int]:
+    """Return how many images with labels may vote, and how many are in the split."""
+    known = _has_label(collection)
+    if held is None:
+        return int((known & (collection.splits == training_split(collection.splits))).sum()), 0
+    return int((known & _voters(collection, held)).sum()), int((known & (collection.splits == held)).sum())
+
+
+def _voters(collection: OpenedCollection, held: str) -> NDArray[np.bool_]:
+    """Tell which images name those of a split: the training images, or all others where there are none."""
+    by = voting_split(collection.splits, held)
+    voters: NDArray[np.bool_] = (collection.splits == by) if by is not None else (collection.splits != held)
+    return voters
+
+
+def _evaluate(collection: OpenedCollection, held: str | None, k: int, coverage: float, abstain: float) -> Evaluation:
     from dinoscope.analysis.labels.evaluation import evaluate as judge
 
     vectors, labels = collection.vectors, collection.labels
-    if method == "leave-one-out":
+    if held is None:
         whole = len(collection) > 1 and all(label is not None for label in labels)
         graph = neighbor_graph(collection, max(_WIDEST, k)) if whole else None
         return judge(vectors, labels, graph=graph, k=k, coverage=coverage, abstain=abstain)
-    train = collection.splits == "train"
-    named = np.flatnonzero(train | (collection.splits == "test"))
-    found = judge(vectors[named], labels[named], train[named], k=k, coverage=coverage, abstain=abstain)
+    voters = _voters(collection, held)
+    named = np.flatnonzero(voters | (collection.splits == held))
+    found = judge(vectors[named], labels[named], voters[named], k=k, coverage=coverage, abstain=abstain)
     pairs = tuple(replace(pair, examples=tuple(named[list(pair.examples)].tolist())) for pair in found.confusions)
-    return replace(found, positions=named[found.positions], confusions=pairs)
+    return replace(found, method=held, positions=named[found.positions], confusions=pairs)

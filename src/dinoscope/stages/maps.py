@@ -13,12 +13,21 @@ from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.maps.projection import Method
+    from dinoscope.analysis.maps.projection import Method, PrincipalAxes
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["MapSettings", "MethodSettings", "compare_maps", "make_map", "map_quality", "transform", "tuning"]
+__all__ = [
+    "MapSettings",
+    "MethodSettings",
+    "compare_maps",
+    "make_map",
+    "map_quality",
+    "principal_axes",
+    "transform",
+    "tuning",
+]
 
 
 class MapSettings(TypedDict, total=False):
@@ -78,7 +87,21 @@ def transform(
     from dinoscope.analysis.maps.projection import transform as transform_vectors
 
     coordinates = make_map(collection, method=method, **settings)
+    if method == "pca":
+        return principal_axes(collection, coordinates).place(vectors)
     return transform_vectors(vectors, collection.vectors, coordinates, method=method)
+
+
+def principal_axes(collection: OpenedCollection, coordinates: NDArray[np.float32]) -> PrincipalAxes:
+    """Return the axes of a collection's map (N, dims) by ``pca``, found once while the collection is open.
+
+    Raises:
+        InputError: It is no such map.
+    """
+    from dinoscope.analysis.maps.projection import PrincipalAxes
+
+    dims = coordinates.shape[1]
+    return collection.held(("principal axes", dims), lambda: PrincipalAxes.of(collection.vectors, coordinates))
 
 
 @check_arguments

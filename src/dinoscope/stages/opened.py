@@ -16,11 +16,20 @@ from dinoscope.base.checks import check_positions, shown
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, DamagedError, InputError
+from dinoscope.sources.decode import Decoding
 from dinoscope.stages.results import Results
-from dinoscope.storage.details import count_missing, stored_contents
-from dinoscope.storage.manifest import choose_model, no_collection, no_vectors, read_manifest, read_model
+from dinoscope.storage.details import count_missing, stored_contents, stored_qualities
+from dinoscope.storage.manifest import (
+    choose_model,
+    is_gone,
+    no_collection,
+    no_vectors,
+    read_manifest,
+    read_model,
+    stored_range,
+)
+from dinoscope.storage.parts import active_rows, read_images, read_parts, read_rows
 from dinoscope.storage.result_files import label_state_of, state_of
-from dinoscope.storage.tables import active_rows, list_parts, read_parts, read_rows, read_table
 from dinoscope.storage.thumbnails import trusted_thumbnail
 
 __all__ = ["OpenedCollection"]
@@ -44,17 +53,22 @@ class OpenedCollection:
         ids: The images' ids (N,).
         labels: Labels (N,), None where an image has none.
         splits: Splits (N,) such as "train", None where an image has none.
+        captions: Captions (N,), None where an image has none.
+        label_sets: Labels (N,) of images that may have several: tuples, and their ``labels`` are None; () elsewhere.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
+        left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
+        decoding: How its pictures were decoded, and new ones that are compared with them are.
         embedded: What the embedding did, of a collection that was opened by one; None otherwise.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], model: str | None = None, *, read_only: bool = False) -> None:
         """Open a collection.
 
         Args:
             path: The folder.
             model: Which model's vectors to use, where there are several; by default those embedded last.
+            read_only: Whether to hold results in memory alone.
 
         Raises:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
@@ -65,9 +79,12 @@ class OpenedCollection:
         manifest = read_manifest(self.path)
         self.name: str = manifest["source"]["name"]
         self.kind: str = manifest["source"]["kind"]
+        self.decoding = Decoding(stored_range(self.path))
+        self.left_out: dict[str, int] = manifest.get("left_out", {})
         self.key = choose_model(self.path, manifest.get("vectors"), model)
         self.model = read_model(self.path, self.key)
         self.embedded: EmbedSummary | None = None
+        self._read_only = read_only
         self._held: dict[Hashable, Any] = {}
         self._turns: dict[Hashable, threading.RLock] = {}  # a lock each: to wait for an index is to wait for no model
         self._holding = threading.Lock()
@@ -107,8 +124,10 @@ class OpenedCollection:
         found: dict[int, bytes] = {}
         for part in np.unique(holder[needed]):
             if part >= 0:
-                found |= read_rows(parts[part], needed[holder[needed] == part], "thumbnail")
+                found |= read_rows(parts[part], needed[holder[needed] == part], "thumbnail", self._images)
         lost = len(needed) - len(found)
+        if lost and not self.path.is_dir():
+            raise is_gone(self.path)
         if lost:
             raise CollectionError(
                 f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"
@@ -139,16 +158,20 @@ class OpenedCollection:
         """What each image holds (N,): digests of the bytes, which a new name or time of a file does not change."""
         wanted = np.zeros(len(self._images["row"]), bool)
         wanted[self.rows] = True
-        known = dict(stored_contents(self.path, wanted))
+        known = dict(stored_contents(self.path, self._images, wanted))
         return [known.get(row, key) for row, key in zip(self.rows.tolist(), self.content_keys, strict=True)]
+
+    @cached_property
+    def qualities(self) -> dict[str, NDArray[np.float64]]:
+        """What tells the better of two copies: name -> (N,), NaN where an earlier version stored nothing."""
+        return stored_qualities(self.path, self._images, self.rows)
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """Width and height (N, 2) of the images, in pixels, upright."""
         sizes = np.zeros((len(self._images["row"]), 2), np.int64)
-        for columns in self._details:
-            # of later rows a process that embeds meanwhile has just written; without a size: could not be read again
-            known = (columns["row"] < len(sizes)) & (columns["width"] > 0)
+        for columns in self._details.values():
+            known = columns["width"] > 0  # without a size: could not be read again
             sizes[columns["row"][known]] = np.stack([columns["width"], columns["height"]], axis=1)[known]
         return sizes[self.rows]
 
@@ -156,39 +179,35 @@ class OpenedCollection:
     def failures(self) -> tuple[Failure, ...]:
         """Images that could not be read, have no vector and are still in the source."""
         failed: dict[int, str | None] = {}
-        for columns in self._details:
+        for columns in self._details.values():
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
         left_out = self._removed.copy()
         left_out[self.rows] = True  # one that another model could not be given
         return tuple(
             Failure(row, self._images["id"][row], reason)
             for row, reason in sorted(failed.items())
-            if reason is not None and row < len(left_out) and not left_out[row]
+            if reason is not None and not left_out[row]
         )
 
     @cached_property
     def missing(self) -> int:
         """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
-        return count_missing(self.path, self._removed, self.rows)
+        return count_missing(self.path, self._images, self.rows)
 
     @cached_property
-    def _details(self) -> list[Columns]:
+    def _details(self) -> dict[Path, Columns]:
         """What decoding gave, but for the pictures, by part."""
-        return read_parts(self.path / "details", ["row", "width", "height", "error"], self._detail_parts)
-
-    @cached_property
-    def _detail_parts(self) -> list[Path]:
-        return list_parts(self.path / "details")
+        return read_parts(self.path / "details", ["row", "width", "height", "error"], self._images)
 
     @cached_property
     def _pictures(self) -> tuple[list[Path], NDArray[np.int32]]:
         """Parts of the details, and for each row the number of the part that holds its thumbnail (-1: none)."""
         holder = np.full(len(self._images["row"]), -1, np.int32)
-        for number, columns in enumerate(self._details):
+        for number, columns in enumerate(self._details.values()):
             rows = columns["row"]
-            has = np.asarray([error is None for error in columns["error"]], bool) & (rows < len(holder))
+            has = np.asarray([error is None for error in columns["error"]], bool)
             holder[rows[has]] = number
-        return self._detail_parts, holder
+        return list(self._details), holder
 
     def _why_not(self, row: int) -> str:
         """Return why a row has no position."""
@@ -202,30 +221,32 @@ class OpenedCollection:
         return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
 
     def _load(self) -> None:
-        # the parts first: a process that embeds meanwhile lists an image before it stores its vector
-        parts = read_parts(self.path / "vectors" / self.key, ["row", "vector"])
-        images, _ = read_table(self.path / "images.parquet")
+        images = read_images(self.path)
+        parts = read_parts(self.path / "vectors" / self.key, ["row", "vector"], images).values()
         if not parts:
             raise no_vectors(self.path)
         dims = {part["vector"].shape[1] for part in parts} | {self.model["dim"]}
         if len(dims) > 1:
             file = self.path / "vectors" / self.key / "model.json"
             raise DamagedError(file, f"vectors of length {' and '.join(map(str, sorted(dims)))} are under one key")
-        rows = np.concatenate([part["row"] for part in parts])
         vectors = np.concatenate([part["vector"] for part in parts])
         self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
-        self.rows, places = active_rows(rows, self._removed)
+        self.rows, places = active_rows([part["row"] for part in parts], images)
         if not len(self.rows):  # all are removed
             raise no_vectors(self.path)
         self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[places])
         self.ids = _texts(images["id"], self.rows)
         self.labels = _texts(images["label"], self.rows)
         self.splits = _texts(images["split"], self.rows)
+        self.captions = _texts(images.get("caption", [None] * len(images["row"])), self.rows)
+        self.label_sets: NDArray[np.object_] = np.empty(len(self.rows), object)
+        several = images.get("labels", [None] * len(images["row"]))
+        self.label_sets[:] = [tuple(several[row] or ()) for row in self.rows.tolist()]
         self._images = images
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)
-        labels = label_state_of(self.labels.tolist(), self.splits.tolist())
-        self.results = Results(self.path, state, labels, len(self.rows))
+        label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
+        self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -21,6 +21,7 @@ from dinoscope.base.typed import mismatch
 from dinoscope.base.types import JsonObject, Machine, ModelDescription, Provenance, SourceDescription
 from dinoscope.embedding.pipeline import ORDER_SEED
 from dinoscope.errors import DamagedError, ImageError, InputError
+from dinoscope.sources.pixels.levels import check_range
 from dinoscope.storage.files import read_json
 from dinoscope.storage.tables import list_parts, read_table
 
@@ -56,7 +57,11 @@ class _Digests(TypedDict):
     content: JsonObject
 
 
-class Receipt(_Digests):
+class _Scaled(TypedDict, total=False):
+    range: list[float]
+
+
+class Receipt(_Digests, _Scaled):
     """What a receipt says."""
 
     receipt: int
@@ -106,11 +111,14 @@ def make_receipt(collection: OpenedCollection) -> Receipt:
     """
     chosen = np.sort(np.random.default_rng(SAMPLE_SEED).permutation(len(collection))[:SAMPLE])
     thumbnails = collection.thumbnails(chosen)
+    held = collection.decoding.value_range
+    scaled: _Scaled = {} if held is None else {"range": list(held)}
     return {
         "receipt": RECEIPT,
         "dinoscope": __version__,
         "source": {"name": collection.name, "kind": collection.kind},
         **_digests(collection),
+        **scaled,
         "model": collection.model,
         "made_by": makers(collection.path, collection.key),
         "written_by": this_machine(),
@@ -172,6 +180,8 @@ def embed_again(receipt: Receipt, source: ImageSource, encoder: Encoder, toleran
     from dinoscope.sources.decode import thumbnail
 
     index_of = {digest_json(item.id): index for index, item in enumerate(source.items)}
+    held = receipt.get("range")
+    source.decoding = replace(source.decoding, value_range=None if held is None else check_range(held))
     squares, expected, same = [], [], 0
     for each in receipt["sample"]:
         index = index_of.get(each["image"])

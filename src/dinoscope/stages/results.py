@@ -49,10 +49,12 @@ class Results:
         state: A digest of the images and their vectors.
         label_state: A digest of all labels and splits, for the settings of stages that read them.
         stages: How the result that was given last came to be, of each stage.
+        read_only: Whether nothing is stored: results are held in memory alone.
     """
 
-    def __init__(self, folder: Path, state: str, label_state: str, count: int) -> None:
+    def __init__(self, folder: Path, state: str, label_state: str, count: int, *, read_only: bool = False) -> None:
         self._folder, self.state, self.label_state, self._count = folder, state, label_state, count
+        self.read_only = read_only
         self.stages: dict[str, Stage] = {}
         self._held: OrderedDict[Path, Computed] = OrderedDict()  # the one used last comes last
         self._computed: set[Path] = set()  # by this object
@@ -169,7 +171,8 @@ class Results:
             own = max(0.0, took - self._nested.seconds)  # the time of stages that this one asked for is theirs
             self._nested.seconds = before + took
         meta = {**meta, "seconds": round(own, 3), "settings": settings}
-        _store(path, columns, meta)
+        if not self.read_only:
+            _store(path, columns, meta, self._folder)
         with self._changing:
             self._seconds += meta["seconds"]
             self._computed.add(path)
@@ -197,10 +200,10 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, bytes | str) else 64
 
 
-def _store(path: Path, columns: Columns, meta: JsonObject) -> None:
+def _store(path: Path, columns: Columns, meta: JsonObject, collection: Path) -> None:
     """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
     remove_leftovers(path.parent)
     try:
-        write_table(path, columns, meta)
+        write_table(path, columns, meta, within=collection)
     except WriteError as error:
         remark(f"{error}; the result is used, and computed again next time")

@@ -74,10 +74,11 @@ def load_encoder(collection: OpenedCollection, weights: str | None = None) -> En
 
     if weights is not None:
         made = collection.held(
-            ("encoder", weights), lambda: Encoder.from_description(collection.model, weights=weights)
+            ("encoder", weights),
+            lambda: Encoder.from_description(collection.model, weights=weights, decoding=collection.decoding),
         )
         return collection.held("encoder", lambda: made)  # whoever asks later need not name the weights
-    return collection.held("encoder", lambda: Encoder.from_description(collection.model))
+    return collection.held("encoder", lambda: Encoder.from_description(collection.model, decoding=collection.decoding))
 
 
 def query_vector(collection: OpenedCollection, query: Picture, weights: str | None = None) -> NDArray[np.float32]:

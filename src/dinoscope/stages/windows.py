@@ -75,7 +75,7 @@ def crop_vector(
     See ``Collection.crop_vector``.
     """
     if not isinstance(query, int | np.integer):
-        picture = read_image(query)
+        picture = read_image(query, collection.decoding)
         return query_vector(collection, _cut(picture, check_box(box, picture.shape[1], picture.shape[0])), weights)
     at = collection.position(int(query))
     picture = read_image(collection.thumbnails([at])[0])

@@ -8,42 +8,60 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.types import Columns
 from dinoscope.errors import DamagedError
-from dinoscope.storage.tables import list_parts, read_parts, read_table
+from dinoscope.storage.parts import known_lines, read_parts
+from dinoscope.storage.tables import list_parts, read_table
 
-__all__ = ["count_missing", "stored_contents"]
+__all__ = ["QUALITY", "count_missing", "stored_contents", "stored_qualities"]
+
+# what tells the better of two copies; parts of earlier versions have none of it
+QUALITY = {"quality": "f4", "noise": "f4", "detail": "f4", "reduced": "i4", "bytes": "i8", "modified": "i8"}
 
 
-def count_missing(path: Path, removed: NDArray[np.bool_], rows: NDArray[np.int64]) -> int:
+def count_missing(path: Path, images: Columns, rows: NDArray[np.int64]) -> int:
     """Count the images of the source that are neither embedded nor known to be unreadable.
 
     Args:
         path: The collection.
-        removed: Whether each row is no longer in the source (R,).
+        images: Columns of images.parquet, removed and generation among them.
         rows: The rows that have a vector.
 
     Raises:
         DamagedError: If what decoding gave is damaged.
     """
-    missing = ~removed
+    missing = ~np.asarray(images["removed"], bool)
     missing[rows] = False
     if not missing.any():
         return 0
     failed = np.zeros(len(missing), bool)
-    for columns in read_parts(path / "details", ["row", "error"]):
-        bad = np.asarray([error is not None for error in columns["error"]], bool)
-        known = columns["row"] < len(failed)  # a process that embeds meanwhile may have just written more
-        failed[columns["row"][known]] = bad[known]  # a later part overrides an earlier one
+    for columns in read_parts(path / "details", ["row", "error"], images).values():
+        # a later part overrides an earlier one
+        failed[columns["row"]] = np.asarray([error is not None for error in columns["error"]], bool)
     return int((missing & ~failed).sum())
 
 
-def stored_contents(path: Path, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
+def stored_contents(path: Path, images: Columns, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, str]]:
     """Yield the rows wanted (a bit for each) with the digest of their files, where it was stored."""
     for part in list_parts(path / "details"):
         try:
-            columns = read_table(part, ["row", "content"])[0]
-        except DamagedError:  # it is made anew later
+            columns = known_lines(read_table(part, ["row", "content", "generation"])[0], images)
+        except (DamagedError, FileNotFoundError):  # it is made anew later
             continue
         for row, content in zip(columns["row"].tolist(), columns.get("content", ()), strict=False):
-            if content is not None and row < len(wanted) and wanted[row]:
+            if content is not None and wanted[row]:
                 yield row, content
+
+
+def stored_qualities(path: Path, images: Columns, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of ``QUALITY`` of some rows (N,), NaN where nothing was stored."""
+    wanted = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
+    wanted[rows] = np.arange(len(rows))
+    found = {name: np.full(len(rows), np.nan) for name in QUALITY}
+    for columns in read_parts(path / "details", ["row", *QUALITY], images).values():
+        place = np.where(columns["row"] < len(wanted), wanted[np.minimum(columns["row"], len(wanted) - 1)], -1)
+        for name in QUALITY:
+            if name in columns:
+                values = np.asarray(columns[name], np.float64)
+                found[name][place[place >= 0]] = values[place >= 0]
+    return found

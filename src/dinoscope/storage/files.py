@@ -10,9 +10,11 @@ from __future__ import annotations
 import csv
 import errno
 import io
-import itertools
 import json
 import os
+import re
+import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,24 +34,33 @@ __all__ = [
     "parse_json",
     "process_ended",
     "read_json",
+    "remove_leftover_folders",
     "remove_leftovers",
+    "replacing",
+    "temporary",
     "write_bytes",
     "write_csv",
     "write_json",
 ]
 
 _LEFTOVER = ".part-"
+_WRITER = re.compile(r"\.part-(?P<pid>[0-9]{1,10})-[0-9a-f]+@(?P<host>.+)$")
 _DAY = 86400.0
-_NUMBERS = itertools.count()  # two threads may write the same result
 
 
-def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
-    """Write a file whole or not at all; without ``durable`` a power cut may still lose it.
+def write_bytes(path: Path, content: bytes, *, durable: bool = True, within: Path | None = None) -> None:
+    """Write a file whole or not at all.
+
+    Args:
+        path: The file.
+        content: What it holds.
+        durable: Flush it to the disk; without, a power cut may still lose it.
+        within: See ``make_folder``; for a file of a collection, the collection.
 
     Raises:
         WriteError: If it cannot be written.
     """
-    with _replacing(path, durable) as part:
+    with replacing(path, durable=durable, within=within) as part:
         part.write_bytes(content)
 
 
@@ -69,7 +80,9 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def write_json(path: Path, value: object, *, checked: bool = False, durable: bool = True) -> None:
+def write_json(
+    path: Path, value: object, *, checked: bool = False, durable: bool = True, within: Path | None = None
+) -> None:
     """Write a JSON file whole or not at all.
 
     Args:
@@ -77,10 +90,11 @@ def write_json(path: Path, value: object, *, checked: bool = False, durable: boo
         value: What it holds.
         checked: Close it with a checksum: for an object that people do not edit.
         durable: See ``write_bytes``.
+        within: See ``write_bytes``.
     """
     content = {**value, checksums.MARK: checksums.blank(1)} if checked and isinstance(value, Mapping) else value
     text = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
-    write_bytes(path, checksums.seal_json(text) if checked else text, durable=durable)
+    write_bytes(path, checksums.seal_json(text) if checked else text, durable=durable, within=within)
 
 
 def read_json(path: Path, kind: Any = Any) -> Any:
@@ -124,16 +138,21 @@ def has_checksum(path: Path) -> bool:
     return checksums.unseal_json(path.read_bytes())
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, within: Path | None = None, *, private: bool = False) -> None:
     """Make a folder, and those that it lies in.
+
+    Args:
+        path: The folder; one that is there stays as it is.
+        within: A folder that must be there already, so that one that somebody deleted does not come back in pieces.
+        private: Whether it is for its owner alone: a collection holds small copies of the pictures.
 
     Raises:
         WriteError: If it cannot be made.
     """
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        _make_folders(path, within, private)
     except OSError as error:
-        raise WriteError(f"cannot make the folder {path}: {error.strerror}; {_advice(error.errno)}") from None
+        raise WriteError(f"cannot make the folder {path}: {_told(error, within)}") from None
 
 
 def is_leftover(path: Path) -> bool:
@@ -144,12 +163,33 @@ def is_leftover(path: Path) -> bool:
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes left, and none that a living one is writing."""
     for path in folder.rglob(f".*{_LEFTOVER}*"):
-        writer, _, host = path.name.rpartition(_LEFTOVER)[2].partition("@")
-        pid = writer.partition("-")[0]
         with suppress(OSError):  # it may be gone meanwhile; on Windows one that is open stays
-            # on another machine a process cannot be asked for: a day is longer than any write
-            if process_ended(int(pid)) if host == socket.gethostname() else time.time() - path.stat().st_mtime > _DAY:
+            if _is_abandoned(path):
                 path.unlink(missing_ok=True)
+
+
+def remove_leftover_folders(folder: Path) -> None:
+    """Delete the temporary folders that killed processes left right below a folder; see ``temporary``."""
+    for path in folder.glob(f".*{_LEFTOVER}*"):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink() and _is_abandoned(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def temporary(path: Path) -> Path:
+    """Return a name beside a path, of this process alone, for what gets the path's name when it is whole."""
+    return path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}")
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Tell whether nobody writes a temporary file or folder any more."""
+    found = _WRITER.search(path.name)
+    if found is None:  # somebody else's
+        return False
+    if found["host"] == socket.gethostname() and (os.name != "nt" or path.is_file()):
+        return process_ended(int(found["pid"]))
+    # on another machine a process cannot be asked for: a day is longer than any write
+    return time.time() - path.stat().st_mtime > _DAY
 
 
 def process_ended(pid: int) -> bool:
@@ -166,22 +206,57 @@ def process_ended(pid: int) -> bool:
 
 
 @contextmanager
-def _replacing(path: Path, durable: bool = True) -> Iterator[Path]:
-    part = path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{next(_NUMBERS)}@{socket.gethostname()}")
+def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -> Iterator[Path]:
+    """Give a temporary file to write, which then takes the place of another; see ``write_bytes``.
+
+    Raises:
+        WriteError: If it cannot be written.
+    """
+    part = temporary(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folders(path.parent, within)
+        part.touch(exist_ok=False)  # a link that somebody has laid there is not followed
         try:
             yield part
             if durable:
                 with part.open("rb+") as file:
                     os.fsync(file.fileno())
             os.replace(part, path)
+            if durable:
+                _flush_folder(path.parent)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise WriteError(f"cannot write {path}: {reason}; {_advice(error.errno)}") from None
+        raise WriteError(f"cannot write {path}: {_told(error, within)}") from None
+
+
+def _make_folders(path: Path, within: Path | None, private: bool = False) -> None:
+    missing, wanted = [], path
+    while path != within and not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(0o700 if private and folder == wanted else 0o777, exist_ok=True)
+        _flush_folder(folder.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk; where the system cannot do that, it does so in its own time."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _told(error: OSError, within: Path | None) -> str:
+    """Return why a file cannot be written, and what to do about it."""
+    if within is not None and not within.is_dir():
+        return f"{within} is gone; it was deleted or moved meanwhile, and is not made again"
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"{reason}; {_advice(error.errno)}"
 
 
 def _advice(number: int | None) -> str:

@@ -6,6 +6,7 @@ beside it, which is believed only while the lock is taken.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -26,6 +27,7 @@ from dinoscope.storage.files import process_ended, read_json, write_bytes
 __all__ = ["LOCK_FILES", "Holder", "deciding", "holder", "is_held", "locked"]
 
 _LOCK, _HOLDER, _DECISIONS = ".lock", ".lock-holder.json", ".decisions.lock"
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 LOCK_FILES = (_LOCK, _HOLDER, _DECISIONS)
 
 
@@ -64,6 +66,7 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    _check_there(folder)
     lock = FileLock(folder / _LOCK)
     try:
         try:
@@ -102,6 +105,7 @@ def deciding(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    _check_there(folder)
     try:
         lock = FileLock(folder / _DECISIONS).acquire(timeout=10, poll_interval=0.02)
     except Timeout:
@@ -112,9 +116,21 @@ def deciding(folder: Path) -> Iterator[None]:
         yield
 
 
+def _check_there(folder: Path) -> None:
+    """Refuse to lock a folder that is gone, which filelock would make again."""
+    if not folder.is_dir():
+        raise CollectionError(f"{folder} is gone: it was deleted or moved meanwhile")
+
+
 def _may_not_lock(folder: Path, error: Exception) -> WriteError:
+    reason = getattr(error, "strerror", None) or error
+    if isinstance(error, NotImplementedError) or getattr(error, "errno", None) in _NO_LOCKS:
+        return WriteError(
+            f"cannot lock {folder}: its file system has no locks ({reason}), and two writers would mix up a "
+            "collection; make it on a local disk and copy it there"
+        )
     return WriteError(
-        f"cannot lock {folder} ({getattr(error, 'strerror', None) or error}): "
+        f"cannot lock {folder} ({reason}): "
         "dinoscope must be allowed to write there; if it may not, work on a copy of the folder"
     )
 
@@ -146,7 +162,7 @@ def holder(folder: Path) -> Holder | None:
 def _introduce(folder: Path) -> None:
     me = Holder(os.getpid(), socket.gethostname(), time.time(), _command())
     with suppress(OSError):  # on a full disk the lock holds as well
-        write_bytes(folder / _HOLDER, json.dumps(asdict(me)).encode(), durable=False)
+        write_bytes(folder / _HOLDER, json.dumps(asdict(me)).encode(), durable=False, within=folder)
 
 
 def _command() -> str:

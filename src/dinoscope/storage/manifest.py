@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
-from dinoscope.base.types import Answers, Dismissed, Manifest, ModelDescription
+from dinoscope.base.typed import mismatch
+from dinoscope.base.types import Answers, Dismissed, JsonObject, Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
@@ -18,15 +19,24 @@ __all__ = [
     "FORMAT",
     "JSON_FILES",
     "choose_model",
+    "is_gone",
+    "is_range",
     "list_models",
     "no_collection",
     "no_vectors",
+    "other_weights",
+    "owner_of",
     "read_manifest",
     "read_model",
-    "set_shown",
+    "set_folders",
+    "stored_range",
+    "update_manifest",
+    "weights_text",
 ]
 
 FORMAT = 1
+_FOLDERS = ("details", "vectors", "results")
+_FILES = ("collection.json", "images.parquet", "images.parquet.bak", "dismissed.json", "answers.json", "progress.json")
 
 
 JSON_FILES: dict[str, type] = {
@@ -57,6 +67,8 @@ def read_manifest(path: Path) -> Manifest:
             "that wrote it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
         )
     manifest: Manifest = read_json(file, Manifest)
+    if not is_range(manifest.get("range")):
+        raise DamagedError(file, "its range is not two numbers, black before white")
     return manifest
 
 
@@ -107,9 +119,28 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
     return shown if shown in keys else keys[-1]
 
 
+def other_weights(one: ModelDescription, other: ModelDescription) -> str:
+    """Return what is told of vectors by one model's name with other weights; empty if that is not so."""
+    if one["model"] != other["model"] or one["weights_sha256"] == other["weights_sha256"]:
+        return ""
+    first, second = (weights_text(each) for each in (one, other))
+    return f"{one['model']} has other weights in each ({first}; {second}): their vectors cannot be compared"
+
+
+def weights_text(model: ModelDescription) -> str:
+    """Return which weights a model has, for people: the commit, where they come from a hub, and their digest."""
+    commit = f"commit {str(model['revision'])[:12]}, " if model.get("revision") else ""
+    return f"{commit}SHA-256 {str(model['weights_sha256'])[:12]}"
+
+
 def no_vectors(path: Path) -> CollectionError:
     """Return the error of a collection that was begun only."""
     return CollectionError(f"{path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped")
+
+
+def is_gone(path: Path) -> CollectionError:
+    """Return the error of a collection that was there when it was opened."""
+    return CollectionError(f"{path} is gone: it was deleted or moved since it was opened")
 
 
 def no_collection(path: Path) -> CollectionError:
@@ -124,11 +155,40 @@ def no_collection(path: Path) -> CollectionError:
     )
 
 
-def set_shown(path: Path, key: str) -> None:
-    """Make the vectors of this key the ones that a collection shows."""
+def owner_of(path: Path) -> Path | None:
+    """Return the collection that a file belongs to by its name and place; None for what merely lies in one."""
+    place = path.parent.resolve() / path.name
+    for folder in place.parents:
+        if (folder / "collection.json").exists() and ((folder / "images.parquet").exists() or _backup(folder).exists()):
+            first, *below = place.relative_to(folder).parts
+            return folder if first in _FOLDERS or (not below and first in _FILES) else None
+    return None
+
+
+def stored_range(path: Path) -> tuple[float, float] | None:
+    """Return what is black and what is white in pictures of more than 8 bits; None where no range is stored."""
+    held = read_manifest(path).get("range")
+    return None if held is None else (float(held[0]), float(held[1]))
+
+
+def is_range(held: Any) -> bool:
+    """Tell whether what a file says is a range of values, or that there is none."""
+    return held is None or (mismatch(held, tuple[float, float]) is None and held[0] < held[1])
+
+
+def update_manifest(path: Path, **said: Any) -> None:
+    """Bring what ``collection.json`` says up to date; a collection that says so already is not written."""
     manifest = read_manifest(path)
-    if manifest.get("vectors") != key:
-        write_json(path / "collection.json", {**manifest, "vectors": key}, checked=True)
+    if manifest != (changed := {**manifest, **said}):
+        write_json(path / "collection.json", changed, checked=True, within=path)
+
+
+def set_folders(path: Path, rule: JsonObject) -> None:
+    """Keep what a person wants of the names of folders, so that later embeddings do the same; {} is nothing."""
+    manifest = read_manifest(path)
+    if manifest.get("folders", {}) != rule:
+        held = {name: value for name, value in manifest.items() if name != "folders"}
+        write_json(path / "collection.json", held | ({"folders": rule} if rule else {}), checked=True, within=path)
 
 
 def _is_foreign(path: Path) -> bool:

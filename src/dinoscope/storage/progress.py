@@ -87,7 +87,7 @@ class ProgressRecord:
             updated=time.time(),
         )
         with suppress(OSError):
-            write_json(self._file, asdict(running), durable=False)
+            write_json(self._file, asdict(running), durable=False, within=self._file.parent)
 
     def remove(self) -> None:
         """Delete the file."""

@@ -13,7 +13,8 @@ from dinoscope.base.digests import digest_json
 from dinoscope.base.types import JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage.manifest import list_models
-from dinoscope.storage.tables import active_rows, read_parts, read_table
+from dinoscope.storage.parts import active_rows, read_images, read_parts
+from dinoscope.storage.tables import read_table
 
 __all__ = ["belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
 
@@ -28,12 +29,12 @@ _VERSIONS = {
     "cluster_quality": 1,
     "stability": 2,
     "nulls": 2,
-    "scores": 1,
+    "scores": 2,
     "predictions": 1,
     "evaluation": 1,
     "duplicates": 3,
     "outliers": 2,
-    "label_errors": 1,
+    "label_errors": 2,
     "index": 1,
     "verdicts": 1,
     "properties": 1,
@@ -99,12 +100,11 @@ def stale_results(folder: Path) -> list[Path]:
     results = _own_results(folder)
     if not results:
         return []
-    rows = {key: [part["row"] for part in read_parts(folder / "vectors" / key, ["row"])] for key in list_models(folder)}
-    images, _ = read_table(folder / "images.parquet", ["key", "label", "split", "removed"])  # the parts first
-    removed = np.asarray(images["removed"], bool)
+    images = read_images(folder, ["key", "label", "split", "removed", "generation"])
     states = []
-    for key, parts in rows.items():
-        held, _ = active_rows(np.concatenate(parts) if parts else np.empty(0, np.int64), removed)
+    for key in list_models(folder):
+        parts = read_parts(folder / "vectors" / key, ["row"], images).values()
+        held, _ = active_rows([part["row"] for part in parts], images)
         labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
         states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
     stale = []

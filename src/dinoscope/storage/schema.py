@@ -35,12 +35,18 @@ class Column:
 
 Schema: TypeAlias = Mapping[str, Column]
 _WHOLE, _PIXELS, _FLAG = Column(("int64",)), Column(("int32",)), Column(("bool",))
+_DRAWN, _REAL = Column(("int64",), late=True), Column(("float",), null=True, late=True)
 _BYTES, _VECTOR = Column(("binary",), null=True), Column(("fixed_size_list<float>",))
 _TEXT, _MAYBE = Column(("string", "large_string")), Column(("string", "large_string", "null"), null=True)
+_LATE, _TEXTS = Column(_MAYBE.types, null=True, late=True), Column(("list<string>",), null=True, late=True)
 _IMAGES = {"row": _WHOLE, "id": _TEXT, "key": _TEXT, "label": _MAYBE, "split": _MAYBE, "removed": _FLAG}
+_IMAGES |= {"generation": _DRAWN, "caption": _LATE, "labels": _TEXTS}
 _DETAILS = {"row": _WHOLE, "width": _PIXELS, "height": _PIXELS, "thumbnail": _BYTES, "error": _MAYBE}
-_DETAILS |= {"transient": _FLAG, "content": Column(_MAYBE.types, null=True, late=True)}
-_VECTORS = {"row": _WHOLE, "vector": _VECTOR}
+_DETAILS |= {"transient": _FLAG, "content": _LATE, "note": _LATE, "generation": _DRAWN}
+_DETAILS |= dict.fromkeys(("quality", "noise", "detail"), _REAL)
+_DETAILS |= {"reduced": Column(("int32",), null=True, late=True)}
+_DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("bytes", "modified")}
+_VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}
 
 
 def schema_of(path: Path) -> Schema | None:
@@ -85,13 +91,11 @@ def check_values(table: pa.Table, values: Mapping[str, Any], schema: Schema, *, 
         ValueError: If something is out of its range.
     """
     for name in table.column_names:
-        column = table.column(name)
-        if column.null_count and not schema[name].null:
+        if table.column(name).null_count and not schema[name].null:
             raise ValueError(f"its column {name!r} lacks a value")
-        if schema[name] in (_TEXT, _MAYBE) and any(len(each) > _LONGEST for each in _held(values[name])):
-            raise ValueError(f"its column {name!r} holds a text of more than {_LONGEST:,} letters")
-        if schema[name] in (_WHOLE, _PIXELS) and values[name].min(initial=0) < 0:
-            raise ValueError(f"its column {name!r} holds a number below 0")
+        wrong = _out_of_range(values[name], schema[name])
+        if wrong:
+            raise ValueError(f"its column {name!r} holds {wrong}")
     if schema is _IMAGES and whole and "row" in values and not _counts_up(values["row"]):
         raise ValueError("its rows are not 0, 1, 2, ...")
     if "vector" in values:
@@ -109,11 +113,28 @@ def _kind(kind: pa.DataType) -> str:
     text = str(kind)
     if text.startswith("fixed_size_list<") and kind.list_size > 0:
         return f"fixed_size_list<{kind.value_type}>"
+    if text.startswith("list<"):
+        return f"list<{kind.value_type}>"
     return text
 
 
 def _held(texts: Iterable[str | None]) -> Iterable[str]:
     return (each for each in texts if each is not None)
+
+
+def _out_of_range(values: Any, column: Column) -> str:
+    """Return what a column holds and may not; empty if there is nothing."""
+    if column in (_TEXT, _MAYBE, _LATE) and any(len(each) > _LONGEST for each in _held(values)):
+        return f"a text of more than {_LONGEST:,} letters"
+    if column == _TEXTS and any(each is None or len(each) > _LONGEST for each in _inside(values)):
+        return f"a list with null, or with a text of more than {_LONGEST:,} letters"
+    if column in (_WHOLE, _PIXELS) and values.min(initial=0) < 0:
+        return "a number below 0"
+    return "an infinite number" if column == _REAL and np.isinf(values).any() else ""
+
+
+def _inside(lists: Iterable[Sequence[str | None] | None]) -> Iterable[str | None]:
+    return (each for held in lists for each in held or ())
 
 
 def _counts_up(rows: NDArray[np.int64]) -> bool:

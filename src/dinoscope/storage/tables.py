@@ -13,23 +13,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
-from dinoscope.storage.files import _replacing, parse_json
-from dinoscope.storage.schema import check_types, check_values, schema_of
+from dinoscope.storage.files import parse_json, replacing
+from dinoscope.storage.schema import Schema, check_types, check_values, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["active_rows", "check_table", "list_parts", "read_parts", "read_rows", "read_table", "write_table"]
+__all__ = ["check_table", "group_sizes", "keep_lines", "list_parts", "read_table", "write_table"]
 
 _META = b"dinoscope"
 
 
 def write_table(
-    path: Path, columns: Mapping[str, object], meta: JsonObject | None = None, *, group: int = 1 << 20
+    path: Path,
+    columns: Mapping[str, object],
+    meta: JsonObject | None = None,
+    *,
+    group: int = 1 << 20,
+    within: Path | None = None,
 ) -> None:
     """Write columns of equal length as one Parquet file, whole or not at all.
 
@@ -38,18 +42,42 @@ def write_table(
         columns: Lists, arrays (N,), or arrays (N, D), which become lists of fixed length D.
         meta: JSON values kept in the file's metadata.
         group: Rows that can be read without the others.
+        within: See ``write_bytes``.
 
     Raises:
         WriteError: If it cannot be written.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table = pa.table({name: _column(values) for name, values in columns.items()})
     if meta is not None:
         table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+    _write(path, table, group, within)
+
+
+def keep_lines(path: Path, keep: NDArray[np.bool_]) -> None:
+    """Write a table again with some of its lines (n,), or delete it if there are none.
+
+    Raises:
+        DamagedError: If what is read is not what was written.
+        WriteError: If it cannot be written.
+    """
+    import pyarrow as pa
+
+    if not keep.any():
+        path.unlink(missing_ok=True)
+        return
+    with _checking(path) as content:
+        table = _table(content).filter(pa.array(keep))
+    meta = {key: value for key, value in (table.schema.metadata or {}).items() if key == _META}
+    _write(path, table.replace_schema_metadata(meta), group_sizes(path)[0], path.parent)
+
+
+def _write(path: Path, table: pa.Table, group: int, within: Path | None) -> None:
+    import pyarrow.parquet as pq
+
     chunks = max(1, math.ceil(table.num_rows / group)) * table.num_columns  # an empty table has one group, too
-    with _replacing(path) as part:
+    with replacing(path, within=within) as part:
         # Dictionaries and statistics cost time and gain nothing on vectors and on compressed pictures.
         options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
         with pq.ParquetWriter(part, table.schema, **options) as writer:
@@ -74,20 +102,9 @@ def read_table(
     Raises:
         DamagedError: If what is read is not what was written, or not what a table at this place holds.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     schema = schema_of(path)
     with _checking(path) as content:
-        data = memoryview(content)
-        sums = checksums.footer_checks(data)
-        with pq.ParquetFile(pa.BufferReader(content)) as file:
-            if schema is not None:
-                columns = check_types(file.schema_arrow, file.metadata.num_rows, schema, columns)
-            if sums is not None:
-                checksums.chunk_checks(data, file.metadata, sums, columns, groups)
-            chosen = range(file.num_row_groups) if groups is None else groups
-            table = file.read_row_groups(list(chosen), columns=columns, use_threads=False)
+        table = _table(content, columns, groups, schema)
         meta = parse_json((table.schema.metadata or {}).get(_META, b"{}"))
         if not isinstance(meta, dict):
             raise ValueError("its metadata is no object")
@@ -97,40 +114,30 @@ def read_table(
         return values, meta
 
 
-def read_parts(folder: Path, columns: list[str], parts: Sequence[Path] | None = None) -> list[Columns]:
-    """Read columns of the parts of a folder, in their order, as many at once as there are cores.
+def _table(
+    content: checksums.FileContent,
+    columns: list[str] | None = None,
+    groups: Sequence[int] | None = None,
+    schema: Schema | None = None,
+) -> pa.Table:
+    """Check what is about to be read of a Parquet file, and read it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    Raises:
-        DamagedError: If one of them is damaged.
-    """
-    from concurrent.futures import ThreadPoolExecutor
-
-    chosen = list_parts(folder) if parts is None else parts
-    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="read") as pool:
-        return list(pool.map(lambda part: read_table(part, columns)[0], chosen))
-
-
-def read_rows(path: Path, rows: NDArray[np.int64], column: str) -> dict[int, Any]:
-    """Read one column of some rows of a part, and of the part no more than holds them.
-
-    Returns:
-        Row number -> value, of the rows that are there and have one; none if the part is gone.
-
-    Raises:
-        DamagedError: If what is read is not what was written.
-    """
-    try:
-        held, ends = read_table(path, ["row"])[0]["row"], np.cumsum(_group_sizes(path))
-        groups = np.unique(np.searchsorted(ends, np.flatnonzero(np.isin(held, rows)), side="right")).tolist()
-        found, _ = read_table(path, ["row", column], groups)
-    except FileNotFoundError:
-        return {}
-    values = zip(found["row"].tolist(), found[column], strict=True)
-    wanted = set(rows.tolist())
-    return {row: value for row, value in values if row in wanted and value is not None}
+    sums = checksums.footer_checks(content)
+    with pq.ParquetFile(pa.BufferReader(pa.py_buffer(content.data))) as file:
+        if schema is not None:
+            columns = check_types(file.schema_arrow, file.metadata.num_rows, schema, columns)
+        if sums is None:
+            content.read(0, len(content.data))
+        else:
+            checksums.chunk_checks(content, file.metadata, sums, columns, groups)
+        chosen = range(file.num_row_groups) if groups is None else groups
+        return file.read_row_groups(list(chosen), columns=columns, use_threads=False)
 
 
-def _group_sizes(path: Path) -> list[int]:
+def group_sizes(path: Path) -> list[int]:
+    """Return how many lines each row group of a table has."""
     import pyarrow.parquet as pq
 
     metadata = pq.read_metadata(path)
@@ -150,23 +157,23 @@ def check_table(path: Path) -> bool:
     import pyarrow.parquet as pq
 
     with _checking(path) as content:
-        data = memoryview(content)
-        sums = checksums.footer_checks(data)
+        sums = checksums.footer_checks(content)
         if sums is None:
-            pq.read_table(pa.BufferReader(content), use_threads=False)
+            _table(content)
         else:
-            checksums.chunk_checks(data, pq.read_metadata(pa.BufferReader(content)), sums, None, None)
+            metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(content.data)))
+            checksums.chunk_checks(content, metadata, sums, None, None)
     return sums is not None
 
 
 @contextmanager
-def _checking(path: Path) -> Iterator[pa.Buffer]:
-    """Map a Parquet file into memory; what goes wrong in reading it is damage, unless the system says otherwise."""
+def _checking(path: Path) -> Iterator[checksums.FileContent]:
+    """Open a Parquet file; what goes wrong in reading it is damage, unless the system says otherwise."""
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(path)) as mapped:
-            yield mapped.read_buffer()
+        with path.open("rb") as file:
+            yield checksums.FileContent(file)
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -178,22 +185,6 @@ def _checking(path: Path) -> Iterator[pa.Buffer]:
 def list_parts(folder: Path) -> list[Path]:
     """Return the part files of a folder in the order in which they were written."""
     return sorted(folder.glob("part-*.parquet"), key=lambda part: (len(part.name), part.name))  # 99999 before 100000
-
-
-def active_rows(rows: NDArray[np.int64], removed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return which rows of vectors count, ascending, and where each stands among them.
-
-    A row counts once. One that the table of images does not know is left out: the parts may be newer than it.
-
-    Args:
-        rows: The rows of the parts, in their order (V,).
-        removed: Whether each row of the table is no longer in the source (R,).
-    """
-    held, places = np.unique(rows, return_index=True)
-    known = held < len(removed)
-    held, places = held[known], places[known]
-    active = ~removed[held]
-    return held[active], places[active]
 
 
 def _column(values: object) -> pa.Array:

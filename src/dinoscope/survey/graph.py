@@ -91,7 +91,9 @@ def write_graph(
     finally:
         scratch.unlink(missing_ok=True)
     recall = _recall(folder, vectors, *sample, k, tell)
-    write_table(folder / "recall.parquet", {"recall": np.asarray([recall]), "parts": np.asarray([parts])})
+    write_table(
+        folder / "recall.parquet", {"recall": np.asarray([recall]), "parts": np.asarray([parts])}, within=folder
+    )
     return recall
 
 
@@ -100,7 +102,7 @@ def _finished(folder: Path) -> float | None:
     if not is_whole(folder / "recall.parquet"):
         return None
     columns, _ = read_table(folder / "recall.parquet")
-    whole = all([is_whole(_part(folder, number)) for number in range(columns["parts"][0])])
+    whole = all(is_whole(_part(folder, number)) for number in range(columns["parts"][0]))
     return float(columns["recall"][0]) if whole else None
 
 
@@ -120,7 +122,8 @@ def _order_by_cell(
     tell("ordering vectors", 0, len(vectors.parts))
     done = 0
     try:
-        with scratch.open("wb") as file:
+        scratch.unlink(missing_ok=True)
+        with scratch.open("xb") as file:  # never through a link
             for number, (_, values) in enumerate(vectors):
                 _scatter(file, values, places[done : done + len(values)])
                 done += len(values)
@@ -143,7 +146,7 @@ def _centers(file: Path, count: int, sample: NDArray[np.float32], seed: int) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # of copies: some cells are then empty
             means = KMeans(number, init="random", n_init=1, max_iter=_ROUNDS, random_state=seed).fit(sample)
-        write_table(file, {"center": means.cluster_centers_.astype(np.float32)})
+        write_table(file, {"center": means.cluster_centers_.astype(np.float32)}, within=file.parent)
     centers: NDArray[np.float32] = read_table(file)[0]["center"]
     return centers
 
@@ -158,7 +161,7 @@ def _cells(
             rows.append(some)
             cells.append(nearest_centers(values, centers))
             tell("finding cells", number + 1, len(vectors.parts))
-        write_table(file, {"row": np.concatenate(rows), "cell": np.concatenate(cells)})
+        write_table(file, {"row": np.concatenate(rows), "cell": np.concatenate(cells)}, within=file.parent)
     columns, _ = read_table(file)
     return columns["row"], columns["cell"]
 
@@ -190,7 +193,7 @@ def _search_all(folder: Path, ordered: _Ordered, k: int, run: Run, tell: Progres
             yield _Search(number, ordered.rows[slice(*stretch)], ordered.read(stretch), rows, near)
 
     for number, columns in run(_search, k, items()) if missing else ():
-        write_table(files[number], columns)
+        write_table(files[number], columns, within=folder)
         done += 1
         tell("searching neighbours", done, len(files))
     return len(files)

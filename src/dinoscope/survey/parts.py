@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
+from dinoscope.base.types import Columns
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.details import count_missing
 from dinoscope.storage.manifest import choose_model, no_collection, read_manifest
-from dinoscope.storage.tables import check_table, list_parts, read_table
+from dinoscope.storage.parts import known_lines, read_images
+from dinoscope.storage.tables import check_table, group_sizes, list_parts, read_table
 
 __all__ = ["PartedVectors", "is_whole", "open_vectors"]
 
@@ -34,7 +36,7 @@ class PartedVectors:
     parts: tuple[Path, ...]
     counts: NDArray[np.int64]
     state: str
-    _removed: NDArray[np.bool_]
+    _images: Columns
 
     def __len__(self) -> int:
         return int(self.counts.sum())
@@ -42,8 +44,8 @@ class PartedVectors:
     @property
     def missing(self) -> int:
         """How many images of the source are not embedded yet; see ``Collection.missing``."""
-        rows = np.concatenate([read_table(part, ["row"])[0]["row"] for part in self.parts])
-        return count_missing(self.parts[0].parents[2], self._removed, rows)
+        rows = np.concatenate([_shown(part, ["row"], self._images)["row"] for part in self.parts])
+        return count_missing(self.parts[0].parents[2], self._images, rows)
 
     def read(self, part: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Return rows (n,) and unit vectors (n, D) of a part, in its order, without removed images.
@@ -51,9 +53,8 @@ class PartedVectors:
         Raises:
             DamagedError: If it is damaged.
         """
-        columns, _ = read_table(part, ["row", "vector"])
-        keep = _active(columns["row"], self._removed)
-        return columns["row"][keep], columns["vector"][keep]
+        columns = _shown(part, ["row", "vector"], self._images)
+        return columns["row"], columns["vector"]
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         return map(self.read, self.parts)
@@ -86,33 +87,29 @@ def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
     Raises:
         CollectionError: If the folder is no collection, is damaged, or has fewer than two vectors of that model.
     """
-    import pyarrow.parquet as pq
-
     if not (path / "collection.json").exists():
         raise no_collection(path)
     key = choose_model(path, read_manifest(path).get("vectors"), model)
-    parts = list_parts(path / "vectors" / key)  # before the images: see Collection
-    images = path / "images.parquet"
+    file = path / "images.parquet"
+    images = read_images(path, ["removed", "generation"])
+    parts = list_parts(path / "vectors" / key)
     state = hashlib.blake2b(key.encode(), digest_size=16)
-    removed = np.asarray(read_table(images, ["removed"])[0]["removed"], bool)
-    for group in range(pq.read_metadata(images).num_row_groups):
-        state.update("".join(read_table(images, ["key"], [group])[0]["key"]).encode())
+    for group in range(len(group_sizes(file))):
+        state.update("".join(read_table(file, ["key"], [group])[0]["key"]).encode())
     counts = []
     for part in parts:
-        rows = read_table(part, ["row"])[0]["row"]
-        active = rows[_active(rows, removed)]
+        active = _shown(part, ["row"], images)["row"]
         state.update(active.tobytes() + part.name.encode())
         counts.append(len(active))
     if sum(counts) < 2:
         raise CollectionError(f"{path} has {sum(counts)} vectors of {key}, expected 2 or more: embed more images")
-    return PartedVectors(key, tuple(parts), np.asarray(counts, np.int64), state.hexdigest(), removed)
+    return PartedVectors(key, tuple(parts), np.asarray(counts, np.int64), state.hexdigest(), images)
 
 
-def _active(rows: NDArray[np.int64], removed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which rows of a part are images of the source: a part may be newer than the table, and is kept in order."""
-    known = rows < len(removed)
-    known[known] = ~removed[rows[known]]
-    return known
+def _shown(part: Path, columns: list[str], images: Columns) -> Columns:
+    """Return columns of a part without removed images, and without what the table does not know."""
+    lines = read_table(part, [*columns, "generation"])[0]
+    return known_lines(lines, images, shown=True)
 
 
 def is_whole(file: Path) -> bool:

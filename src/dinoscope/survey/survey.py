@@ -165,7 +165,7 @@ def survey(
     }
     folder = Path(path) / "results" / "survey" / digest_json("survey", _VERSION, vectors.state, settings)
     tell = on_progress or (lambda step, done, total: None)
-    make_folder(folder)
+    make_folder(folder, Path(path))
     with locked(folder, wait=_WAIT):
         remove_leftovers(folder)
         fitted = _fit(folder / "fit.parquet", vectors, settings, tell)
@@ -174,7 +174,7 @@ def survey(
         if neighbors:
             count = min(neighbors, len(vectors) - 1)
             graph = folder / f"neighbors-{count}"
-            make_folder(graph)
+            make_folder(graph, folder)
             some = read_table(folder / "fit.parquet", ["row"])[0]["row"], fitted.vectors
             recall = write_graph(graph, vectors, some, count, seed, run, tell)
     return Survey(
@@ -205,6 +205,7 @@ def _fit(file: Path, vectors: PartedVectors, settings: SurveySettings, tell: Pro
         file,
         {"row": rows, "vector": fitted.vectors, "coordinates": fitted.coordinates, "cluster": fitted.clusters},
         {"settings": settings, "silhouette": fitted.silhouette, "seconds": seconds, "vectors": vectors.key},
+        within=file.parent,
     )
     tell("fitting to a sample", 1, 1)
     return _read_fit(file)  # the centres to the last digit as the next run computes them
@@ -227,7 +228,7 @@ def _place_parts(folder: Path, vectors: PartedVectors, fitted: Fit, run: Run, te
     items = ((at, *vectors.read(vectors.parts[at])) for at in missing)
     for at, placed in run(_place, fitted, items) if missing else ():
         columns = {"row": placed.rows, "coordinates": placed.coordinates, "cluster": placed.clusters}
-        write_table(folder / vectors.parts[at].name, columns)
+        write_table(folder / vectors.parts[at].name, columns, within=folder)
         done += 1
         tell("placing parts", done, len(held))
     sizes = np.zeros(len(fitted.centers), np.int64)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 
-from dinoscope.analysis.labels.label_errors import SelfTest
+from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
+from dinoscope.base.text import counted
 
-__all__ = ["tell_self_test"]
+__all__ = ["judged_labels", "tell_few", "tell_self_test"]
 
 
 def tell_self_test(test: SelfTest, labels: int) -> str:
@@ -20,3 +23,20 @@ def tell_self_test(test: SelfTest, labels: int) -> str:
         f"{changed} Of the first {test.listed:,}, {about} {test.precision:.0%} ({low:.0%} to {high:.0%}) are random "
         "errors. The others are of classes that look alike: see for yourself."
     )
+
+
+def tell_few(labels: Iterable[str | None]) -> str:
+    """Say how many labels have too few images for the list of label errors; "" if none has."""
+    few = [count for label, count in Counter(labels).items() if label is not None and count < FEWEST]
+    if not few:
+        return ""
+    have = "has" if len(few) == 1 else "have"
+    return (
+        f"{counted(len(few), 'label')} with one or two images ({counted(sum(few))}) {have} too few to judge by, and "
+        f"{'is' if len(few) == 1 else 'are'} left out."
+    )
+
+
+def judged_labels(labels: Iterable[str | None]) -> int:
+    """Return how many labels have enough images for the list of label errors."""
+    return sum(label is not None and count >= FEWEST for label, count in Counter(labels).items())

@@ -494,7 +494,7 @@ export interface components {
             models: components["schemas"]["ModelInfo"][];
             /**
              * Live
-             * @description False in a report: nothing can be uploaded, dismissed or written.
+             * @description False in a report: nothing can be uploaded or computed.
              */
             live: boolean;
             /**
@@ -502,6 +502,11 @@ export interface components {
              * @description Whether pictures larger than the thumbnails are at hand.
              */
             originals: boolean;
+            /**
+             * Writable
+             * @description Whether findings can be dismissed, pairs answered and collections written.
+             */
+            writable: boolean;
         };
         /**
          * Dismissal
@@ -653,6 +658,13 @@ export interface components {
             label: string | null;
             /** Split */
             split: string | null;
+            /** Caption */
+            caption: string | null;
+            /**
+             * Labels
+             * @description All labels, of an image that may have several; its `label` is then null.
+             */
+            labels: string[];
             /** Cluster */
             cluster: number | null;
             /** Width */

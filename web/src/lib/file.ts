@@ -15,7 +15,7 @@ import {
  *   <script type="application/octet-stream;base64" id="…">  bytes, little endian; white space is skipped
  *
  *   id                                        holds
- *   collection                                CollectionInfo with live: false
+ *   collection                                CollectionInfo with live and writable: false
  *   model/KEY                                 ModelView; sheets.positions is null, or is replaced by the next but one
  *   model/KEY/rows                            uint32 (N)
  *   model/KEY/positions                       uint32: position of every tile, where not every image has a thumbnail (optional)
@@ -105,7 +105,7 @@ export class FileSource implements Source {
     return answer(() => {
       const position = this.#positions(model).get(row);
       if (position === undefined) throw new SourceError(problemTexts.noRowHere(row));
-      const { ids, sizes } = this.#images(model);
+      const { ids, sizes, captions, labels } = this.#images(model);
       const [width, height] = sizes[position] ?? [0, 0];
       const verdicts = this.#kept(`model/${model.key}/verdicts`, (id) => this.#optional<(Verdict | null)[]>(id));
       const verdict = verdicts?.[position] ?? null;
@@ -114,6 +114,8 @@ export class FileSource implements Source {
         row, id: ids[position] ?? "", width, height,
         label: this.#value(model, "label", position),
         split: this.#value(model, "split", position),
+        caption: captions?.[position] ?? null,
+        labels: labels?.[position] ?? [],
         cluster: cluster !== null && /^\d+$/.test(cluster) ? Number(cluster) : null,
         verdict: verdict && { ...verdict, voters: [] },
         neighbors: this.#neighbors(model, position),
@@ -233,7 +235,7 @@ export class FileSource implements Source {
     }));
   }
 
-  #images(model: ModelView): { ids: string[]; sizes: [number, number][] } {
+  #images(model: ModelView): { ids: string[]; sizes: [number, number][]; captions?: (string | null)[]; labels?: string[][] } {
     return this.#kept(`model/${model.key}/images`, (id) => this.#json(id));
   }
 

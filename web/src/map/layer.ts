@@ -39,7 +39,7 @@ export class SteadyLayer implements PointLayer {
 
   draw(view: View, progress: number, most: number): void {
     const { x, y, zoom } = view.camera;
-    const wanted = [x, y, zoom, progress, most].join(" ");
+    const wanted = [x, y, zoom, view.turned, progress, most].join(" ");
     if (wanted === this.#drawn) return;
     this.layer.draw(view, progress, most);
     this.#drawn = wanted;

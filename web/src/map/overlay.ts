@@ -32,6 +32,13 @@ export interface Star {
   neighbors: Uint32Array;
 }
 
+/** A word on the map. */
+export interface MapName {
+  text: string;
+  /** In units of the map. */
+  place: [number, number];
+}
+
 /** What the overlay reads while it draws. */
 export interface OverlayScene {
   view: View;
@@ -44,6 +51,10 @@ export interface OverlayScene {
   /** Side of a thumbnail in pixels. */
   side: number;
   thumbnails: readonly number[];
+  /** The most important first. */
+  names: readonly MapName[];
+  /** How often the map is enlarged, 1 where all of it is in view. */
+  closer: number;
   star: Star | null;
   hovered: number | null;
   lasso: readonly [number, number][];
@@ -54,6 +65,10 @@ export interface OverlayScene {
 /** Milliseconds that a thumbnail takes to come or to go. */
 const COMING = 200;
 const MOST_LINES = 24;
+/** Pixels of a thumbnail's frame. */
+const RIM = 3;
+/** From this enlargement on, names fade. */
+const FADING = 1.6;
 /** The image in the middle of a star against its neighbours. */
 const LARGER = 1.5;
 /** Pictures up to this many pixels are enlarged without smoothing. */
@@ -71,10 +86,13 @@ interface Arranged {
 export class Overlay {
   readonly #shown = new Map<number, Shown>();
   readonly #still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  readonly #font: string;
   #ratio = 1;
   #last = 0;
 
-  constructor(readonly canvas: HTMLCanvasElement) {}
+  constructor(readonly canvas: HTMLCanvasElement, font = "sans-serif") {
+    this.#font = font;
+  }
 
   resize(width: number, height: number): void {
     this.#ratio = Math.min(2, window.devicePixelRatio);
@@ -93,6 +111,7 @@ export class Overlay {
     const star = scene.star && this.#arrange(scene, scene.star);
     const isMoving = this.#thumbnails(brush, scene, step, star);
     if (star) this.#drawStar(brush, scene, star);
+    else this.#names(brush, scene);
     if (scene.hovered !== null) this.#ring(brush, scene, scene.hovered);
     if (scene.lasso.length > 1) this.#lasso(brush, scene);
     return isMoving;
@@ -106,7 +125,7 @@ export class Overlay {
       if (leaving || presence < 0.5) continue;
       const [across, down] = scene.view.toScreen(...scene.place(position));
       const away = Math.max(Math.abs(across - left), Math.abs(down - top));
-      if (away > scene.side / 2 || away >= least) continue;
+      if (away > scene.side / 2 + RIM || away >= least) continue;
       least = away;
       best = position;
     }
@@ -144,16 +163,26 @@ export class Overlay {
       const eased = 1 - (1 - shown.presence) ** 3;
       const at = scene.view.toScreen(...scene.place(position));
       if (isCovered(at)) continue;
-      brush.globalAlpha = Math.min(1, shown.presence * 1.6) * (scene.isDim(position) ? 0.28 : star ? 0.4 : 1);
-      this.#picture(brush, picture, ...at, scene.side * (0.25 + 0.75 * eased), cssColour(scene.colour(position)));
+      const veil = scene.isDim(position) ? 0.28 : star ? 0.4 : 1;
+      const size = scene.side * (0.25 + 0.75 * eased);
+      brush.globalAlpha = Math.min(1, shown.presence * 1.6);
+      if (veil < 1) this.#blank(brush, picture, ...at, size, scene.ground); // no point shines through
+      brush.globalAlpha *= veil;
+      this.#picture(brush, picture, ...at, size, cssColour(scene.colour(position)));
     }
     brush.globalAlpha = 1;
     return isMoving;
   }
 
+  #blank(brush: CanvasRenderingContext2D, { width, height }: Picture, across: number, down: number, size: number, ground: string): void {
+    const scale = size / Math.max(width, height);
+    brush.fillStyle = ground;
+    brush.fillRect(across - (width * scale) / 2, down - (height * scale) / 2, width * scale, height * scale);
+  }
+
   #picture(
     brush: CanvasRenderingContext2D, picture: Picture, across: number, down: number, size: number, frame: string,
-    rim = size < 34 ? 2 : 3,
+    rim = size < 34 ? 2 : RIM,
   ): void {
     const scale = size / Math.max(picture.width, picture.height);
     const width = Math.round(picture.width * scale);
@@ -224,6 +253,32 @@ export class Overlay {
     brush.fill();
     brush.imageSmoothingEnabled = true;
     brush.drawImage(picture, x - w / 2, y - h / 2, w, h);
+  }
+
+  /** Names fade as one comes closer, and the less important ones give way. */
+  #names(brush: CanvasRenderingContext2D, scene: OverlayScene): void {
+    const alpha = Math.min(1, Math.max(0, 1 - Math.log2(scene.closer / FADING) / 1.5));
+    if (alpha === 0) return;
+    brush.font = `600 13px ${this.#font}`;
+    brush.textAlign = "center";
+    brush.textBaseline = "middle";
+    brush.lineJoin = "round";
+    const taken: [number, number, number][] = [];
+    for (const { text, place } of scene.names) {
+      const [x, y] = scene.view.toScreen(...place);
+      const half = brush.measureText(text).width / 2 + 4;
+      if (taken.some(([left, top, wide]) => Math.abs(left - x) < half + wide && Math.abs(top - y) < 18)) continue;
+      taken.push([x, y, half]);
+      brush.globalAlpha = 0.85 * alpha;
+      brush.fillStyle = scene.ground;
+      brush.beginPath();
+      brush.roundRect(x - half - 2, y - 11, 2 * half + 4, 22, 6);
+      brush.fill();
+      brush.globalAlpha = alpha;
+      brush.fillStyle = scene.accent;
+      brush.fillText(text, x, y + 0.5);
+    }
+    brush.globalAlpha = 1;
   }
 
   #dot(brush: CanvasRenderingContext2D, scene: OverlayScene, x: number, y: number): void {

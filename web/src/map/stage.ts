@@ -3,10 +3,12 @@ import { accentColour, type Ground, type PointColours } from "./colours";
 import { followGestures } from "./gestures";
 import { PointGrid } from "./grid";
 import { Pace, SteadyLayer, type Look, type PointLayer } from "./layer";
-import { Overlay, type OverlayScene, type Picture, type Star } from "./overlay";
+import { fit, isClear, type Obstacle } from "./fit";
+import { Overlay, type MapName, type OverlayScene, type Picture, type Star } from "./overlay";
 import { PlainLayer } from "./plain";
+import { LEAST_SIDE, overviewSide, roomOf, SPACING, thumbnailSide } from "./size";
 import { coprimeStep, Thinning, thinningOrder } from "./thinning";
-import { boundsOf, cameraFor, View, type Insets } from "./view";
+import { turn, turnBack, View } from "./view";
 import { WebGLLayer } from "./webgl";
 
 /** What a map tells the page. */
@@ -15,7 +17,10 @@ export interface StageEvents {
   /** An image was clicked, or the ground (null). */
   press(position: number | null): void;
   lasso(polygon: number[]): void;
-  camera(camera: Camera | null): void;
+  /** Where the map is looked at now, and whether no image is in view there. */
+  camera(camera: Camera | null, isEmpty: boolean): void;
+  /** A person moves the map. */
+  move(): void;
   tool(): "pan" | "lasso";
 }
 
@@ -37,7 +42,12 @@ export class Stage {
   readonly #pace = new Pace();
   #width = 1;
   #height = 1;
-  #insets: Insets = { left: 0, right: 0 };
+  #obstacles: readonly Obstacle[] = [];
+  #turned = false;
+  /** Side of thumbnails where all is in view, and the distance on the map that most images have to themselves. */
+  #sizes: { overview: number; room: number } | null = null;
+  #larger = 1;
+  #names: readonly MapName[] = [];
   #points: Float32Array = new Float32Array();
   #before: Float32Array | null = null;
   #movingSince = 0;
@@ -76,7 +86,7 @@ export class Stage {
     this.hasWebGL = layer instanceof WebGLLayer;
     this.#layer = new SteadyLayer(layer);
     this.#stopWatching = layer instanceof WebGLLayer ? this.#watchContext(layer.canvas) : () => undefined;
-    this.#overlay = new Overlay(overlayCanvas);
+    this.#overlay = new Overlay(overlayCanvas, font(element));
     this.#stopGestures = followGestures(element, {
       view: () => this.view,
       tool: () => events.tool(),
@@ -110,21 +120,30 @@ export class Stage {
   }
 
   get view(): View {
-    return new View(this.#width, this.#height, this.#camera ?? this.#home);
+    // where one image has the canvas to itself, all that lies further in is empty
+    const mostZoom = this.#home.zoom * Math.max(8, 1.5 * Math.sqrt(this.#points.length / 2));
+    return new View(this.#width, this.#height, this.#camera ?? this.#home, this.#turned, mostZoom);
   }
 
-  /** `insets`: what stands above the map and would hide images. */
-  resize(width: number, height: number, insets: Insets): void {
+  /** `obstacles`: what stands above the map and would hide images. */
+  resize(width: number, height: number, obstacles: readonly Obstacle[]): void {
     const isFirst = this.#width === 1;
     const before = this.view;
     const corner = before.toMap(0, 0);
+    const isHome = this.#camera === null && this.#flight === null;
+    const isSameSize = width === this.#width && height === this.#height;
     this.#width = Math.max(1, width);
     this.#height = Math.max(1, height);
-    this.#insets = insets;
-    this.#layer.resize(width, height);
-    this.#overlay.resize(width, height);
-    this.#home = this.#fit();
-    if (!isFirst && this.#points.length > 0) this.#settle(before, corner);
+    this.#obstacles = obstacles;
+    if (isSameSize) {
+      if (isClear(this.#points, new View(width, height, this.#home, this.#turned), obstacles)) return;
+    } else {
+      this.#layer.resize(width, height);
+      this.#overlay.resize(width, height);
+    }
+    this.#fit(isHome ? undefined : this.#turned);
+    if (before.turned !== this.#turned) this.#ask(); // no way leads from the one to the other
+    else if (!isFirst && this.#points.length > 0) this.#settle(before, corner);
     this.#draw(); // at once: a canvas that was resized is empty
   }
 
@@ -151,25 +170,32 @@ export class Stage {
     return left > margin && top > margin && left < this.#width - margin && top < this.#height - margin;
   }
 
-  #fit(): Camera {
-    return cameraFor(boundsOf(this.#points), this.#width, this.#height, undefined, this.#insets);
+  /** Find out from where all of the map is seen, and which way it is turned unless that is given. */
+  #fit(turned?: boolean): void {
+    const found = fit(this.#points, this.#width, this.#height, this.#obstacles, turned === undefined ? {} : { turned });
+    this.#home = found.camera;
+    this.#turned = found.turned;
+    this.#sizes = null;
   }
 
   /** Show these places; images move there from `before`, where each was. */
   setPoints(points: Float32Array, before: Float32Array | null): void {
-    const start = this.view.camera;
+    const start = this.view;
     this.#points = points;
-    this.#before = before;
+    this.#fit();
+    const isSameWay = start.turned === this.#turned;
+    this.#before = before && (isSameWay ? before : turned(before, this.#turned));
     this.#movingSince = performance.now();
-    this.#layer.setPoints(points, before);
+    this.#layer.setPoints(points, this.#before);
     this.#layer.resize(this.#width, this.#height);
     this.#grid = null;
     this.#thinning = null;
     if (!before) this.#overlay.forget();
-    this.#home = this.#fit();
     this.#camera = null;
-    this.events.camera(null);
-    if (before) this.#fly(start, this.#home, null);
+    this.events.camera(null, false);
+    const { x, y, zoom } = start.camera;
+    const [left, bottom] = isSameWay ? [x, y] : turned(Float32Array.of(x, y), this.#turned);
+    if (before) this.#fly({ x: left!, y: bottom!, zoom }, this.#home, null);
     this.#ask();
   }
 
@@ -181,6 +207,7 @@ export class Stage {
     if (!sameRoom || !this.#look) {
       this.#chosen = chosen && new Set(chosen);
       this.#thinning = null;
+      this.#sizes = null;
       this.#look = this.#order(colours, this.#chosen);
     }
     this.#look = { ...this.#look, colours: colours.colours };
@@ -192,6 +219,18 @@ export class Stage {
   setSheets(perSheet: number): void {
     this.#perSheet = Math.max(1, perSheet);
     this.#thinning = null;
+    this.#ask();
+  }
+
+  /** Words on the map, the most important first. */
+  setNames(names: readonly MapName[]): void {
+    this.#names = names;
+    this.#ask();
+  }
+
+  /** `larger`: how much larger thumbnails are than there is room for; 1 for just that. */
+  setLarger(larger: number): void {
+    this.#larger = larger;
     this.#ask();
   }
 
@@ -212,13 +251,14 @@ export class Stage {
   }
 
   look(camera: Camera): void {
+    this.events.move();
     this.#camera = camera;
     this.#flight = null;
     this.#hurry = true;
     window.clearTimeout(this.#restTimer);
     this.#restTimer = window.setTimeout(() => {
       this.#hurry = false;
-      this.events.camera(this.#camera);
+      this.events.camera(this.#camera, this.#isEmpty());
       this.#ask();
     }, 160);
     this.#ask();
@@ -228,8 +268,9 @@ export class Stage {
   flyTo(to: Camera | Uint32Array | null): void {
     if (to instanceof Uint32Array) {
       if (to.length === 0) return;
-      const target = cameraFor(boundsOf(this.#points, to), this.#width, this.#height, this.#home.zoom * 9, this.#insets);
-      this.#fly(this.view.camera, target, target);
+      const around = { turned: this.#turned, chosen: to, mostZoom: this.#home.zoom * 9 };
+      const { camera } = fit(this.#points, this.#width, this.#height, this.#obstacles, around);
+      this.#fly(this.view.camera, camera, camera);
     } else this.#fly(this.view.camera, to ?? this.#home, to);
   }
 
@@ -240,11 +281,13 @@ export class Stage {
 
   /** Side of a thumbnail in pixels. */
   get side(): number {
-    const closer = this.view.camera.zoom / this.#home.zoom;
-    return Math.min(72, Math.max(24, 25 * closer ** 0.4));
+    const { camera, scale } = this.view;
+    const { overview, room } = this.#sizes ?? { overview: LEAST_SIDE, room: 0 };
+    return thumbnailSide(overview, room, scale, camera.zoom / this.#home.zoom) * this.#larger;
   }
 
   zoomBy(factor: number): void {
+    this.events.move();
     const camera = this.view.zoomed(factor);
     this.#fly(this.view.camera, camera, camera, 220);
   }
@@ -333,7 +376,22 @@ export class Stage {
     }
     this.#camera = land ?? null;
     this.#flight = null;
-    this.events.camera(this.#camera);
+    this.events.camera(this.#camera, this.#isEmpty());
+  }
+
+  #isEmpty(): boolean {
+    if (this.#points.length === 0) return false;
+    let isEmpty = true;
+    this.#grid ??= new PointGrid(this.#points);
+    this.#grid.within(...this.view.bounds(), () => (isEmpty = false));
+    return isEmpty;
+  }
+
+  /** The image nearest to the middle of the canvas. */
+  middle(): number | null {
+    const { x, y } = this.view.camera;
+    const { hidden } = this.#colours;
+    return this.#grid?.nearest(x, y, this.#width / this.view.scale, (p) => hidden[p] !== 1) ?? null;
   }
 
   /** Choose what has room; false if there was not time enough. */
@@ -341,10 +399,12 @@ export class Stage {
     if (this.#before || this.#points.length === 0 || !this.#look) return true; // while images move, those that are shown move along
     this.#grid ??= new PointGrid(this.#points);
     this.#thinning ??= new Thinning(this.#points, this.#thinningOrder());
+    this.#sizes ??= {
+      overview: this.#overviewSide(this.#thinning),
+      room: roomOf(this.#points, this.#grid, (position) => this.#colours.hidden[position] !== 1),
+    };
     const { view, side } = this;
-    // in an overview thumbnails stand apart and leave the points in sight; further in they fill what room there is
-    const overview = Math.max(0, Math.min(1, 1 - Math.log2(view.camera.zoom / this.#home.zoom) / 2.5));
-    const level = Thinning.levelFor((side * (1.1 + 0.14 * overview)) / view.scale);
+    const level = Thinning.levelFor((side * SPACING) / view.scale);
     const ready = this.#thinning.prepare(level, THINNING);
     const [left, bottom, right, top] = view.bounds(side);
     const { shown } = this.#thinning;
@@ -366,6 +426,11 @@ export class Stage {
     return ready === level;
   }
 
+  #overviewSide(thinning: Thinning): number {
+    const [width, height] = [this.#width, this.#height];
+    return overviewSide(thinning, this.#points.length / 2, new View(width, height, this.#home).scale, width * height);
+  }
+
   #thinningOrder(): Uint32Array {
     const { hidden } = this.#colours;
     return thinningOrder(this.#points.length / 2, this.#perSheet, (p) => hidden[p] !== 1, this.#chosen ?? undefined);
@@ -381,6 +446,8 @@ export class Stage {
       colour: (position) => this.#colours.colours[position] ?? 0,
       isDim: (position) => chosen !== null && !chosen.has(position),
       thumbnails: this.#thumbnails,
+      names: this.#before ? [] : this.#names,
+      closer: view.camera.zoom / this.#home.zoom,
       star: this.#star,
       hovered: this.#hovered,
       lasso: this.#lasso,
@@ -416,6 +483,18 @@ function between(from: Camera, to: Camera, t: number): Camera {
   const isFlat = Math.abs(to.zoom - from.zoom) < 1e-3 * from.zoom;
   const share = isFlat ? t : (1 / zoom - 1 / from.zoom) / (1 / to.zoom - 1 / from.zoom);
   return { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share, zoom };
+}
+
+function font(element: HTMLElement): string {
+  return window.getComputedStyle(element).fontFamily;
+}
+
+/** Places as they have to be stored to stay where they are on the screen when the map is turned, or is no more. */
+function turned(places: Float32Array, isTurned: boolean): Float32Array {
+  const moved = new Float32Array(places.length);
+  const way = isTurned ? turnBack : turn;
+  for (let i = 0; i < places.length; i += 2) moved.set(way(places[i]!, places[i + 1]!, true), i);
+  return moved;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

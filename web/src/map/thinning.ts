@@ -22,6 +22,11 @@ export class Thinning {
     return Math.max(0, Math.min(MOST_LEVELS, Math.floor(4 * Math.log2(WIDEST / side))));
   }
 
+  /** The side of these squares at a level. */
+  static sideOf(level: number): number {
+    return WIDEST * 2 ** (-level / 4);
+  }
+
   /** Whether an image has room at a level that `prepare` has reached. */
   has(position: number, level: number): boolean {
     return this.#levels[position]! <= level;
@@ -47,7 +52,7 @@ export class Thinning {
   }
 
   #compute(level: number): void {
-    const side = WIDEST * 2 ** (-level / 4);
+    const side = Thinning.sideOf(level);
     const { points } = this;
     // at most one shown image in a cell, so the nine cells around a place hold all that could be too near
     const cells = new Cells(side, points.length / 2);

@@ -5,33 +5,38 @@ export class View {
   /** Pixels that one unit of the map takes. */
   readonly scale: number;
 
-  constructor(readonly width: number, readonly height: number, readonly camera: Camera) {
+  /** `turned`: the map is shown turned by 90 degrees, as its axes mean nothing. */
+  constructor(
+    readonly width: number, readonly height: number, readonly camera: Camera, readonly turned = false, readonly mostZoom = MOST_ZOOM,
+  ) {
     this.scale = camera.zoom * unitPixels(width, height);
   }
 
   toScreen(x: number, y: number): [number, number] {
-    return [this.width / 2 + (x - this.camera.x) * this.scale, this.height / 2 - (y - this.camera.y) * this.scale];
+    const [across, up] = turn(x - this.camera.x, y - this.camera.y, this.turned);
+    return [this.width / 2 + across * this.scale, this.height / 2 - up * this.scale];
   }
 
   toMap(left: number, top: number): [number, number] {
-    return [this.camera.x + (left - this.width / 2) / this.scale, this.camera.y - (top - this.height / 2) / this.scale];
+    const [x, y] = turnBack((left - this.width / 2) / this.scale, (this.height / 2 - top) / this.scale, this.turned);
+    return [this.camera.x + x, this.camera.y + y];
   }
 
   /** left, bottom, right, top of what is in view, and `margin` pixels around it. */
   bounds(margin = 0): [number, number, number, number] {
-    const [left, top] = this.toMap(-margin, -margin);
-    const [right, bottom] = this.toMap(this.width + margin, this.height + margin);
-    return [left, bottom, right, top];
+    const [x, y] = this.toMap(-margin, -margin);
+    const [otherX, otherY] = this.toMap(this.width + margin, this.height + margin);
+    return [Math.min(x, otherX), Math.min(y, otherY), Math.max(x, otherX), Math.max(y, otherY)];
   }
 
   moved(dx: number, dy: number): Camera {
-    const { x, y, zoom } = this.camera;
-    return { x: x - dx / this.scale, y: y + dy / this.scale, zoom };
+    const [x, y] = turnBack(-dx / this.scale, dy / this.scale, this.turned);
+    return { x: this.camera.x + x, y: this.camera.y + y, zoom: this.camera.zoom };
   }
 
   /** Enlarged by a factor; the place under the pixel stays where it is. */
   zoomed(factor: number, left = this.width / 2, top = this.height / 2): Camera {
-    const zoom = Math.min(MOST_ZOOM, Math.max(LEAST_ZOOM, this.camera.zoom * factor));
+    const zoom = Math.min(this.mostZoom, Math.max(LEAST_ZOOM, this.camera.zoom * factor));
     const [x, y] = this.toMap(left, top);
     const kept = this.camera.zoom / zoom;
     return { x: x + (this.camera.x - x) * kept, y: y + (this.camera.y - y) * kept, zoom };
@@ -41,24 +46,40 @@ export class View {
 const LEAST_ZOOM = 0.3;
 const MOST_ZOOM = 3000;
 
-/** What stands above the rims of a map, in pixels. */
+/** Where a place lies after a turn by 90 degrees, if there is one. */
+export function turn(x: number, y: number, turned: boolean): [number, number] {
+  return turned ? [y, -x] : [x, y];
+}
+
+/** Where a place lay before `turn`. */
+export function turnBack(across: number, up: number, turned: boolean): [number, number] {
+  return turned ? [-up, across] : [across, up];
+}
+
+/** What is kept free along the rims of a map, in pixels. */
 export interface Insets {
   left: number;
+  top: number;
   right: number;
+  bottom: number;
 }
+
+const NO_INSETS: Insets = { left: 0, top: 0, right: 0, bottom: 0 };
 
 /** The camera under which these places fill a canvas; places are left, bottom, right, top. */
 export function cameraFor(
-  bounds: readonly number[], width: number, height: number, mostZoom = MOST_ZOOM, insets: Insets = { left: 0, right: 0 },
+  bounds: readonly number[], width: number, height: number, mostZoom = MOST_ZOOM, insets = NO_INSETS, turned = false,
 ): Camera {
   const [left, bottom, right, top] = bounds as [number, number, number, number];
+  const [wide, high] = turned ? [top - bottom, right - left] : [right - left, top - bottom];
   const room = 0.89; // thumbnails at the rim need some
-  const across = ((width - insets.left - insets.right) * room) / Math.max(right - left, 1e-6);
-  const down = (height * room) / Math.max(top - bottom, 1e-6);
+  const across = ((width - insets.left - insets.right) * room) / Math.max(wide, 1e-6);
+  const down = ((height - insets.top - insets.bottom) * room) / Math.max(high, 1e-6);
   const unit = unitPixels(width, height);
   const zoom = Math.min(mostZoom, Math.max(LEAST_ZOOM, Math.min(across, down) / unit));
-  const shift = (insets.left - insets.right) / 2 / (zoom * unit);
-  return { x: (left + right) / 2 - shift, y: (bottom + top) / 2, zoom };
+  const pixel = 1 / (zoom * unit);
+  const [x, y] = turnBack(((insets.left - insets.right) / 2) * pixel, ((insets.bottom - insets.top) / 2) * pixel, turned);
+  return { x: (left + right) / 2 - x, y: (bottom + top) / 2 - y, zoom };
 }
 
 /** left, bottom, right, top of places x0, y0, x1, y1, …; of `chosen` ones only where given. */

@@ -8,11 +8,13 @@ in vec4 colour;
 uniform float progress;
 uniform vec2 middle;
 uniform vec2 scale;
+uniform bool turned;
 uniform mediump float size;
 uniform float alpha;
 out vec4 ink;
 void main() {
-  gl_Position = vec4((mix(before, place, progress) - middle) * scale, 0.0, 1.0);
+  vec2 away = mix(before, place, progress) - middle;
+  gl_Position = vec4((turned ? vec2(away.y, -away.x) : away) * scale, 0.0, 1.0);
   gl_PointSize = size;
   ink = vec4(colour.rgb * alpha, alpha);
 }`;
@@ -32,7 +34,7 @@ void main() {
 export class WebGLLayer implements PointLayer {
   readonly #gl: WebGL2RenderingContext;
   readonly #program: WebGLProgram;
-  readonly #uniforms: Record<"progress" | "middle" | "scale" | "size" | "alpha", WebGLUniformLocation | null>;
+  readonly #uniforms: Record<"progress" | "middle" | "scale" | "turned" | "size" | "alpha", WebGLUniformLocation | null>;
   readonly #buffers: Record<"before" | "place" | "colour" | "order", WebGLBuffer>;
   #look: Look | null = null;
   #count = 0;
@@ -46,7 +48,8 @@ export class WebGLLayer implements PointLayer {
     this.#program = link(gl);
     const uniform = (name: string): WebGLUniformLocation | null => gl.getUniformLocation(this.#program, name);
     this.#uniforms = {
-      progress: uniform("progress"), middle: uniform("middle"), scale: uniform("scale"), size: uniform("size"), alpha: uniform("alpha"),
+      progress: uniform("progress"), middle: uniform("middle"), scale: uniform("scale"), turned: uniform("turned"),
+      size: uniform("size"), alpha: uniform("alpha"),
     };
     this.#buffers = { before: gl.createBuffer(), place: gl.createBuffer(), colour: gl.createBuffer(), order: gl.createBuffer() };
     gl.useProgram(this.#program);
@@ -81,6 +84,7 @@ export class WebGLLayer implements PointLayer {
     gl.uniform1f(this.#uniforms.progress, progress);
     gl.uniform2f(this.#uniforms.middle, view.camera.x, view.camera.y);
     gl.uniform2f(this.#uniforms.scale, (2 * view.scale) / view.width, (2 * view.scale) / view.height);
+    gl.uniform1i(this.#uniforms.turned, Number(view.turned));
     for (const { start, count, alpha, size } of batches(this.#look, view.camera.zoom, most)) {
       gl.uniform1f(this.#uniforms.size, size * this.#ratio);
       gl.uniform1f(this.#uniforms.alpha, alpha);

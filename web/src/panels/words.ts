@@ -6,7 +6,7 @@ import { panelTexts } from "../texts";
 export function percent(share: number): string {
   if (share > 0.995 && share < 1) return panelTexts.nearlyAll;
   if (share > 0 && share < 0.005) return panelTexts.nearlyNone;
-  return `${Math.round(share * 100)} %`;
+  return `${Math.round(share * 100)}%`;
 }
 
 /** A similarity with two digits, three where near-duplicates differ; only the same picture gets a full 1. */
@@ -69,7 +69,7 @@ export function trustWords(kept: number): TrustWords {
   if (Number.isNaN(kept)) return { text: texts.unknown, level: "unknown", share: 0 };
   const share = Math.min(1, Math.max(0, kept));
   if (share === 0) return { text: texts.none, level: "low", share };
-  // a good map of real photos keeps 30 to 50 % on average, so half counts as well placed
+  // a good map of real photos keeps 30 to 50% on average, so half counts as well placed
   if (share >= 0.5) return { text: texts.high(percent(share)), level: "high", share };
   if (share >= 0.25) return { text: texts.middling(percent(share)), level: "middling", share };
   return { text: texts.low(percent(share)), level: "low", share };

@@ -102,7 +102,7 @@ export class Explorer {
     if (isLate()) return;
     if (!this.selection.isFrom(origin)) {
       if (origin) await this.#pick(origin, panel);
-      else this.clearSelection();
+      else this.selection.clear();
       if (isLate()) return;
       this.panel = panel;
     }
@@ -161,12 +161,15 @@ export class Explorer {
 
   clearSelection(): void {
     this.selection.clear();
+    this.map.comeBack();
     if (this.panel === "selection") this.panel = this.image.row === null ? null : "image";
   }
 
-  /** Images whose file name holds a text. */
+  /** Images whose file name holds a text; a single one is opened. */
   async findText(text: string): Promise<void> {
     await this.#pick({ by: "text", text });
+    const [only, ...others] = this.selection.current?.positions ?? [];
+    if (only !== undefined && others.length === 0) await this.searchRow(this.scene.rows[only] as Row);
   }
 
   /** Images with this value of a column. */
@@ -229,6 +232,12 @@ export class Explorer {
     this.panel = "image";
   }
 
+  /** Put the image from outside away. */
+  dropAnswer(): void {
+    this.answer.drop();
+    this.map.comeBack();
+  }
+
   // ---- panels
 
   get panel(): Panel | null {
@@ -259,9 +268,10 @@ export class Explorer {
   escape(): boolean {
     if (this.tasks.error !== null) this.tasks.error = null;
     else if (this.map.tool === "lasso") this.map.tool = "pan";
-    else if (this.answer.current || this.answer.picture) this.answer.drop();
+    else if (this.answer.current || this.answer.picture) this.dropAnswer();
     else if (this.panel === "image" && this.image.row !== null) {
       void this.image.look(null);
+      this.map.comeBack();
       this.panel = this.selection.current ? "selection" : null;
     } else if (this.selection.current) this.clearSelection();
     else if (this.panel !== null) this.panel = null;

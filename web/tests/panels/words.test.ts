@@ -15,11 +15,11 @@ function verdict(change: Partial<Verdict> = {}): Verdict {
 
 describe("percent", () => {
   it("claims no certainty that is not there", () => {
-    expect(percent(1)).toBe("100 %");
-    expect(percent(0.9999)).toBe("over 99 %");
-    expect(percent(0.0001)).toBe("under 1 %");
-    expect(percent(0)).toBe("0 %");
-    expect(percent(0.955)).toBe("96 %");
+    expect(percent(1)).toBe("100%");
+    expect(percent(0.9999)).toBe("over 99%");
+    expect(percent(0.0001)).toBe("under 1%");
+    expect(percent(0)).toBe("0%");
+    expect(percent(0.955)).toBe("96%");
   });
 });
 
@@ -64,7 +64,7 @@ describe("texts", () => {
 describe("verdictWords", () => {
   it("says what the neighbours say", () => {
     expect(verdictWords(verdict(), "Sandal")).toEqual({
-      headline: "The 20 nearest say: Sandal, 96 %", details: [], tone: "sure", contradicts: false,
+      headline: "The 20 nearest say: Sandal, 96%", details: [], tone: "sure", contradicts: false,
     });
   });
 
@@ -77,7 +77,7 @@ describe("verdictWords", () => {
   it("names the set where one label does not hold the truth", () => {
     const words = verdictWords(verdict({ probability: 0.5, set: ["Shirt", "Coat", "Dress"] }), null);
     expect(words.details).toEqual([
-      "Candidates: Shirt, Coat or Dress. Over all images, such lists hold the right label in 90 % of cases.",
+      "Candidates: Shirt, Coat or Dress. Over all images, such lists hold the right label in 90% of cases.",
     ]);
     expect(words.tone).toBe("doubtful");
   });
@@ -85,13 +85,13 @@ describe("verdictWords", () => {
   it("names nothing that is unknown", () => {
     const words = verdictWords(verdict({ unknown: true, percentile: 99.9 }), null);
     expect(words.headline).toBe("Unknown: too far from everything here to be named");
-    expect(words.details).toEqual(["The nearest are called Sandal.", "It lies further out than over 99 % of Sandal."]);
+    expect(words.details).toEqual(["The nearest are called Sandal.", "It lies further out than over 99% of Sandal."]);
     expect(words.tone).toBe("unknown");
   });
 
   it("is silent on how far out an ordinary image lies", () => {
     expect(verdictWords(verdict({ percentile: null }), null).details).toEqual([]);
-    expect(verdictWords(verdict({ percentile: 97 }), null).details).toEqual(["It lies further out than 97 % of Sandal."]);
+    expect(verdictWords(verdict({ percentile: 97 }), null).details).toEqual(["It lies further out than 97% of Sandal."]);
   });
 });
 
@@ -116,7 +116,7 @@ describe("trustWords", () => {
     expect(trustWords(0.5).level).toBe("high");
     expect(trustWords(0.4).level).toBe("middling");
     expect(trustWords(0.2)).toMatchObject({ level: "low", share: 0.2 });
-    expect(trustWords(0.2).text).toContain("20 %");
+    expect(trustWords(0.2).text).toContain("20%");
     expect(trustWords(0).text).toContain("none");
     expect(trustWords(Number.NaN).level).toBe("unknown");
   });

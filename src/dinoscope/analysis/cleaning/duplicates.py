@@ -152,8 +152,8 @@ def score_pairs(
 
     Args:
         vectors: Array (N, D).
-        graph: Their neighbour graph, where it is at hand. Where there are exact copies, an exact graph is made anew,
-            and of an approximate one the lists that held copies.
+        graph: Their neighbour graph, where it is at hand. Where there are exact copies, the lists that held some are
+            searched anew.
         keys: Content of each image (N,): equal keys are exact copies. By default equal vectors are.
         prints: What ``fingerprints`` made, (N, 32, 32, C).
         aspects: Width by height of each image (N,), which fingerprints do not show; by default all are alike.
@@ -179,7 +179,7 @@ def score_pairs(
     copy_of = _first_with_same(unit, keys)
     own = np.flatnonzero(copy_of == np.arange(len(unit)))
     if len(own) < len(unit):
-        graph = None if graph is None or graph.recall == 1 else _among(graph, unit, own)
+        graph = None if graph is None else _among(graph, unit, own)
     pairs = _score_pairs(unit[own], graph, None if prints is None else prints[own])
     if shapes is not None:
         shape = np.log(shapes[own])

@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 MOST_COUNTED = 1_000  # labels up to which every pair of them is counted: a million numbers
-SPLITS = ("auto", "test", "leave-one-out")
 _KS, _TEMPERATURES = (1, 5, 10, 20, 50, 100), (0.02, 0.07, 0.2, float("inf"))
 _BINS = 15
 _EXAMPLES = 3
@@ -110,7 +109,7 @@ class Evaluation:
     """How well neighbours name images whose label is known.
 
     Attributes:
-        method: "test": the training images name the test images; or "leave-one-out".
+        method: The split whose images the training images name, such as "test"; or "leave-one-out".
         positions: Positions of the images named (M,).
         names: The C labels, sorted.
         counts: Images (C, C) with the true label of the row, given the label of the column; (0, 0) beyond
@@ -335,7 +334,7 @@ def _of_truth(values: NDArray[np.float64], truth: NDArray[np.intp]) -> NDArray[n
 
 
 def _mean_loss(own: NDArray[np.float64]) -> float:
-    return float(-np.log(np.maximum(own, 1e-15)).mean())
+    return float(-np.log(np.maximum(own, 1e-15)).mean()) + 0.0  # no -0
 
 
 def _blocks(count: int, labels: int) -> list[slice]:

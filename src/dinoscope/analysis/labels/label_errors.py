@@ -17,8 +17,9 @@ from dinoscope.base.checks import check_count, check_labels
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["LabelErrors", "SelfTest", "find_label_errors", "self_test", "vote_shares"]
+__all__ = ["FEWEST", "LabelErrors", "SelfTest", "find_label_errors", "self_test", "vote_shares"]
 
+FEWEST = 3  # images of a label of which something can be told: two others that may vote for one
 _TEMPERATURE = 0.07
 _CELLS = 1_000_000  # shares of votes held at once, of images times classes
 _COPIES = 10  # of the self-test
@@ -93,7 +94,7 @@ def vote_shares(
     return row, named, share
 
 
-def find_label_errors(graph: NeighborGraph, labels: ArrayLike, *, k: int = 30) -> LabelErrors:
+def find_label_errors(graph: NeighborGraph, labels: ArrayLike, *, k: int = 30, fewest: int = 1) -> LabelErrors:
     """List the images whose label their ``k`` nearest neighbours contradict.
 
     An image is listed when a class other than its own gets at least the share of the votes that images of that class
@@ -105,19 +106,27 @@ def find_label_errors(graph: NeighborGraph, labels: ArrayLike, *, k: int = 30) -
         graph: Neighbours of the labelled images among themselves, (N, k or more); where there are fewer, fewer vote.
         labels: Integers or strings (N,).
         k: Voters.
+        fewest: Images that a class must have; images of the others vote, and are neither listed nor suggested.
 
     Raises:
-        InputError: See ``check_labels``; or there are fewer than two classes.
+        InputError: See ``check_labels``; or fewer than two classes have so many images.
     """
     check_count(k, "k")
-    names, codes = _classes(graph, labels)
-    positions, suggested, probabilities, scores = _suspects(graph, codes, len(names), k)
+    names, codes, told = _classes(graph, labels, fewest)
+    positions, suggested, probabilities, scores = _suspects(graph, codes, told, k)
     voters = graph.indices[positions, : min(k, graph.k)].astype(np.int64)
     return LabelErrors(positions, names[codes[positions]], names[suggested], probabilities, scores, voters)
 
 
 def self_test(
-    graph: NeighborGraph, labels: ArrayLike, *, listed: int = 200, k: int = 30, share: float = 0.02, seed: int = 0
+    graph: NeighborGraph,
+    labels: ArrayLike,
+    *,
+    listed: int = 200,
+    k: int = 30,
+    share: float = 0.02,
+    seed: int = 0,
+    fewest: int = 1,
 ) -> SelfTest:
     """Change some labels of ten copies, look for them, and say how much of the real list is likely to be wrong.
 
@@ -136,6 +145,7 @@ def self_test(
         k: Voters.
         share: Share of the labels changed in a copy, above 0 and below 1.
         seed: Seed of the choice.
+        fewest: See ``find_label_errors``; labels of smaller classes are not changed.
 
     Raises:
         InputError: See ``find_label_errors``; or an argument is out of range.
@@ -144,25 +154,26 @@ def self_test(
     check_count(seed, "seed", at_least=0)
     if not 0 < share < 1:
         raise InputError(f"share must be above 0 and below 1, got {share!r}; 0.02 is usual")
-    names, codes = _classes(graph, labels)
-    classes = len(names)
-    positions, suggested, _, scores = _suspects(graph, codes, classes, check_count(k, "k"))
+    _, codes, told = _classes(graph, labels, fewest)
+    usual, at = np.flatnonzero(told), np.cumsum(told) - 1
+    positions, suggested, _, scores = _suspects(graph, codes, told, check_count(k, "k"))
     listed = min(listed, len(positions))
     cut = float(scores[listed - 1]) if listed else math.inf
     draw = np.random.default_rng(seed)
-    flips = max(1, round(share * len(codes)))
+    eligible = np.flatnonzero(told[codes])
+    flips = max(1, round(share * len(eligible)))
     planted, recovered = np.empty((2, 0), np.int64), 0.0
     for _ in range(_COPIES):
-        flipped = draw.choice(len(codes), flips, replace=False)
+        flipped = draw.choice(eligible, flips, replace=False)
         changed = codes.copy()
-        changed[flipped] = (codes[flipped] + draw.integers(1, classes, flips)) % classes
-        again, named, _, reached = _suspects(graph, changed, classes, k)
+        changed[flipped] = usual[(at[codes[flipped]] + draw.integers(1, len(usual), flips)) % len(usual)]
+        again, named, _, reached = _suspects(graph, changed, told, k)
         hit = np.isin(again, flipped)
         recovered += hit[:listed].sum() / flips / _COPIES
         hit &= reached >= cut
         planted = np.hstack([planted, [changed[again[hit]], named[hit]]])
     seen = np.stack([codes[positions[:listed]], suggested[:listed]])
-    clear = _clear_pairs(graph, codes, classes, positions, k, np.hstack([planted, seen]))
+    clear = _clear_pairs(graph, codes, len(told), positions, k, np.hstack([planted, seen]), told)
     known, likely = (int(part.sum()) for part in np.split(clear, [planted.shape[1]]))
     precision = error = math.nan
     if known:
@@ -179,19 +190,22 @@ def _clear_pairs(
     doubtful: NDArray[np.int64],
     k: int,
     pairs: NDArray[np.int64],
+    told: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Tell which pairs of classes (2, M), given and suggested, are of those whose first hardly votes for the second.
 
     Votes among images that are not doubtful: so an error of a pair does not decide whether its own pair is clear.
     """
+    told = np.ones(classes, bool) if told is None else told
+    count = int(told.sum())
     sound = np.ones(len(codes), bool)
     sound[doubtful] = False
     row, named, share = vote_shares(graph, codes, k=k)
-    counted = sound[row] & (named != codes[row])
+    counted = sound[row] & (named != codes[row]) & told[named] & told[codes[row]]
     mixed, at = np.unique(codes[row[counted]] * classes + named[counted], return_inverse=True)  # all others: not at all
     voters = np.bincount(codes[sound], minlength=classes)
     mixing = np.bincount(at, share[counted], len(mixed)) / voters[mixed // classes]
-    total = classes * (classes - 1)
+    total = count * (count - 1)
     place = math.floor(_CLEAR * (total - 1)) - (total - len(mixed))  # of the last clear pair among these
     limit = np.partition(mixing, place)[place] if place >= 0 else 0.0
     given, suggested = pairs
@@ -199,24 +213,34 @@ def _clear_pairs(
     return clear
 
 
-def _classes(graph: NeighborGraph, labels: ArrayLike) -> tuple[NDArray[np.generic], NDArray[np.intp]]:
+def _classes(
+    graph: NeighborGraph, labels: ArrayLike, fewest: int
+) -> tuple[NDArray[np.generic], NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the classes, the number of each image's class, and which classes have enough images."""
     check_graph(graph, len(graph))
     names, codes = np.unique(check_labels(labels, len(graph)), return_inverse=True)
     if len(names) < 2:
         raise InputError(f"labels must be of two classes or more, got {len(names)}; with one none can be wrong")
-    return names, codes
+    told = np.bincount(codes) >= check_count(fewest, "fewest")
+    if told.sum() < 2:
+        raise InputError(
+            f"two classes or more must have at least {fewest} images each, got {told.sum()}: of fewer nothing can be "
+            "told"
+        )
+    return names, codes, told
 
 
 def _suspects(
-    graph: NeighborGraph, codes: NDArray[np.intp], classes: int, k: int
+    graph: NeighborGraph, codes: NDArray[np.intp], told: NDArray[np.bool_], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return positions, suggested classes, their shares and scores of the doubtful, most doubtful first."""
     row, named, share = vote_shares(graph, codes, k=k)
-    given = named == codes[row]
+    classes, given = len(told), named == codes[row]
     own = np.zeros(len(codes))
     own[row[given]] = share[given]
     usual = np.bincount(codes, own, classes) / np.maximum(np.bincount(codes, minlength=classes), 1)
-    against = np.flatnonzero(~given & (share >= usual[named]) & (share > own[row]))
+    known = told[named] & told[codes[row]]
+    against = np.flatnonzero(known & ~given & (share >= usual[named]) & (share > own[row]))
     against = against[np.lexsort((-share[against], row[against]))]  # of each row the best first
     best = against[np.unique(row[against], return_index=True)[1]]
     half = 0.5 / min(k, graph.k)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -21,7 +22,7 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
-__all__ = ["Engine", "Method", "check_method", "pca", "transform", "tsne", "umap"]
+__all__ = ["Engine", "Method", "PrincipalAxes", "check_method", "pca", "transform", "tsne", "umap"]
 
 Engine = Literal["fastumap", "umap-learn"]
 Method = Literal["umap", "tsne", "pca"]
@@ -183,9 +184,9 @@ def transform(
     if len(points) != len(unit):
         raise InputError(f"coordinates must have one row a vector, expected {len(unit)}, got {len(points)}; map anew")
     check_method(method)
-    graph = query_neighbors(unit, new, k)
     if method == "pca":
-        return _project(l2_normalize(new), unit, points)
+        return PrincipalAxes.of(unit, points).place(new)
+    graph = query_neighbors(unit, new, k)
     weights = 1 / np.maximum(graph.distances.astype(np.float64), _ROUNDING) ** 2
     near = points[graph.indices]
     order = np.argsort(near, axis=1, kind="stable")
@@ -193,6 +194,51 @@ def transform(
     middle = (passed >= passed[:, -1:] / 2).argmax(axis=1)[:, None]
     chosen = np.take_along_axis(order, middle, axis=1)
     return np.ascontiguousarray(np.take_along_axis(near, chosen, axis=1)[:, 0], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class PrincipalAxes:
+    """The axes of a map by ``pca``, found once for many new vectors.
+
+    Attributes:
+        mean: Mean (D,) of the unit vectors that the map shows.
+        axes: Axes (D, C).
+    """
+
+    mean: NDArray[np.float64]
+    axes: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, vectors: ArrayLike, coordinates: ArrayLike) -> PrincipalAxes:
+        """Find the axes of a map, after making sure that it is one by ``pca``.
+
+        Args:
+            vectors: Array (N, D) that the map shows.
+            coordinates: The map (N, C).
+
+        Raises:
+            InputError: See ``transform``.
+        """
+        unit, points = l2_normalize(vectors), check_vectors(coordinates, "coordinates")
+        mean, axes = _principal_axes(unit, min(points.shape[1], unit.shape[1]))
+        if axes.shape[1] < points.shape[1] or not all(
+            np.allclose((unit[rows] - mean) @ axes, points[rows], atol=1e-5) for rows in row_blocks(len(unit), _BLOCK)
+        ):
+            raise InputError(
+                "coordinates must be the map of these vectors by pca; make it with pca, or name its method"
+            )
+        return cls(mean, axes)
+
+    def place(self, new: ArrayLike) -> NDArray[np.float32]:
+        """Return the places (M, C) of new vectors (M, D).
+
+        Raises:
+            InputError: They have another width.
+        """
+        unit = l2_normalize(new)
+        if unit.shape[1] != len(self.mean):
+            raise InputError(f"new vectors must have the map's width, expected {len(self.mean)}, got {unit.shape[1]}")
+        return ((unit - self.mean) @ self.axes).astype(np.float32)
 
 
 def check_method(method: str) -> Method:
@@ -328,13 +374,3 @@ def _principal_axes(unit: NDArray[np.float32], n_components: int) -> tuple[NDArr
     layout = np.concatenate([(unit[rows] - mean) @ axes for rows in row_blocks(len(unit), _BLOCK)])
     largest = layout[np.abs(layout).argmax(axis=0), np.arange(n_components)]
     return mean, axes * np.where(largest < 0, -1.0, 1.0)
-
-
-def _project(new: NDArray[np.float32], unit: NDArray[np.float32], points: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return new unit vectors on the axes of a map by ``pca``, after making sure that it is one."""
-    mean, axes = _principal_axes(unit, min(points.shape[1], unit.shape[1]))
-    if axes.shape[1] < points.shape[1] or not all(
-        np.allclose((unit[rows] - mean) @ axes, points[rows], atol=1e-5) for rows in row_blocks(len(unit), _BLOCK)
-    ):
-        raise InputError("coordinates must be the map of these vectors by pca; make it with pca, or name its method")
-    return ((new - mean) @ axes).astype(np.float32)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.splits import voting_split
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
-from dinoscope.wording.findings import tell_self_test
+from dinoscope.stages.copies import keep_first
+from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -57,7 +59,10 @@ def evaluation(facts: Facts) -> str:
     if found is None:
         return ""
     low, high = found.interval
-    how = "by the training images" if found.method == "test" else "each left out in turn"
+    how = "each left out in turn"
+    if found.method != "leave-one-out":
+        by = voting_split(facts.collection.splits, found.method)
+        how = f"those of {found.method} by {'the training images' if by else 'all others'}"
     why = (
         f"{html.counted(len(found.positions), 'image')} named by {'their' if len(found.positions) > 1 else 'its'} "
         f"nearest neighbours, {how}: what a new image may expect."
@@ -168,7 +173,8 @@ def _duplicates(facts: Facts) -> str:
             for position in group[:EVIDENCE]
         ]
         more = f", {len(group)} images" if len(group) > EVIDENCE else ""
-        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}", items))
+        _, why = keep_first(facts.collection, group)
+        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}", items))
     return _part(facts, "Near-duplicates", "duplicates", text, blocks)
 
 
@@ -217,7 +223,8 @@ def _label_errors(facts: Facts) -> str:
     count = len(facts.kept["label_errors"])
     text = f"{html.counted(count, 'label')} contradicted by the nearest neighbours." if count else "None found."
     if test is not None:
-        text += f" Self-test: {tell_self_test(test, len(facts.names))}"
+        text += f" Self-test: {tell_self_test(test, judged_labels(facts.collection.labels))}"
+    text += f" {tell_few(facts.collection.labels)}"
     return _part(facts, "Label errors", "label_errors", text, blocks)
 
 

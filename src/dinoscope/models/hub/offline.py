@@ -17,7 +17,8 @@ from typing import IO, BinaryIO
 from dinoscope.base.digests import sha256
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import LICENCE_LINKS, Model
-from dinoscope.models.hub import COMMIT, CONFIG, FILE_NAME, SHA256, Say, fetch_weights, repository, unpacked_store
+from dinoscope.models.hub.download import Say, fetch_weights
+from dinoscope.models.hub.local import COMMIT, CONFIGS, FILE_NAME, SHA256, repository, unpacked_store
 
 __all__ = ["PackedFile", "PackedModel", "pack", "unpack"]
 
@@ -46,7 +47,7 @@ class PackedModel:
         revision: Commit of that repository.
         licence: Licence of the weights; empty where unknown.
         licence_link: Where its text is.
-        files: The weights, and config.json if there is one.
+        files: The weights, and what says how they are used, if there is anything.
     """
 
     name: str
@@ -91,7 +92,7 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
     part = target.with_name(f".{target.name}.part-{os.getpid()}")
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with part.open("wb") as out:
+        with part.open("xb") as out:  # never through a link
             with tarfile.open(fileobj=out, mode="w") as tar:
                 _add(tar, _MANIFEST, io.BytesIO(manifest.encode()), len(manifest.encode()))
                 for each in packed:
@@ -107,7 +108,7 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
 
 
 def _describe(model: Model, repo: str, weights: Path) -> PackedModel:
-    paths = [path for path in (weights, weights.with_name(CONFIG)) if path.is_file()]
+    paths = [path for path in (weights, *map(weights.with_name, CONFIGS)) if path.is_file()]
     return PackedModel(
         model.name,
         repo,

@@ -1,4 +1,4 @@
-"""Official weights: where they are on this machine, and how they get here from a hub.
+"""Official weights: how they get here from a hub.
 
 Downloads go through huggingface_hub into its cache, which other programs share. It does three things less than a file
 of gigabytes asks for, so they are done here, on its own building blocks: a cut download goes on in the next run, too;
@@ -11,69 +11,34 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock
-from platformdirs import user_data_path
 
 from dinoscope.base.digests import sha256
-from dinoscope.base.telemetry import switched_off
-from dinoscope.errors import DinoscopeError, DownloadError, ModelError
+from dinoscope.errors import DinoscopeError, DownloadError
 from dinoscope.models.catalogue import LICENCE_LINKS, Model
-from dinoscope.models.hub_errors import explain
+from dinoscope.models.hub.errors import explain
+from dinoscope.models.hub.local import COMMIT, CONFIGS, FILE_NAME, SHA256, find_weights, repository
 
-__all__ = [
-    "COMMIT",
-    "CONFIG",
-    "FILE_NAME",
-    "SHA256",
-    "Say",
-    "fetch_weights",
-    "find_weights",
-    "repository",
-    "unpacked_store",
-]
+__all__ = ["Say", "fetch_weights"]
 
-CONFIG = "config.json"
-COMMIT = re.compile(r"[0-9a-f]{40,64}")
-SHA256 = re.compile(r"[0-9a-f]{64}")
-FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 Say = Callable[[str], None]
 
 
-def find_weights(model: Model) -> Path | None:
-    """Return where a model's weights are on this machine, without any network call.
-
-    Looked for in huggingface's cache (`HF_HOME`, `HF_HUB_CACHE`), then among what `archive.unpack` has put
-    on this machine. The repository's config.json, if it has one, lies in the same folder.
-
-    Returns:
-        The file; None if it is not here, or if the model comes from no repository.
-    """
-    if model.repo is None:
-        return None
-    _prepare_hub()
-    from huggingface_hub import try_to_load_from_cache
-
-    try:
-        cached = try_to_load_from_cache(model.repo, model.file, revision=model.revision)
-    except ValueError:  # a name that no hub has; `fetch_weights` says so
-        return None
-    return Path(cached) if isinstance(cached, str) else _find_unpacked(model, model.repo)
-
-
-def fetch_weights(model: Model, *, say: Say | None = None) -> Path:
+def fetch_weights(model: Model, *, complete: bool = False, say: Say | None = None) -> Path:
     """Return where a model's weights are, after downloading them if they are not on this machine.
 
     A download that was cut goes on where it stopped. A bar shows the progress on a terminal.
 
     Args:
         model: A model that comes from a repository.
+        complete: Ask for the configuration that is missing beside weights which are here, too: another program may
+            have fetched them alone.
         say: Called once, before a download, with a paragraph: what, how large, from where, its licence, where to.
 
     Raises:
@@ -81,11 +46,15 @@ def fetch_weights(model: Model, *, say: Say | None = None) -> Path:
         DownloadError: The weights are not here and cannot be fetched whole; the message says what to do.
     """
     repo = repository(model)
-    if (found := find_weights(model)) is not None:
+    found = find_weights(model)
+    if found is not None and not (complete and _is_incomplete(found, model)):
         return found
     try:
         with _quiet():
-            return _download(model, repo, say or (lambda _: None))
+            if found is None:
+                return _download(model, repo, say or (lambda _: None))
+            _bring_configs(replace(model, revision=found.parent.name), repo)
+            return found
     except DinoscopeError:
         raise
     except Exception as error:  # httpx's or httpx2's, by the hub's version: neither is a dependency of ours
@@ -95,22 +64,12 @@ def fetch_weights(model: Model, *, say: Say | None = None) -> Path:
     raise reason  # outside of the handler: what the hub raised may hold a token or a signed address
 
 
-def repository(model: Model) -> str:
-    """Return the hub id of a model's repository.
+def _is_incomplete(weights: Path, model: Model) -> bool:
+    """Tell whether weights in the hub's cache lack what their repository may have."""
+    from huggingface_hub import constants
 
-    Raises:
-        ModelError: If it comes from none.
-    """
-    if model.repo is None:
-        where = "ships with dinoscope" if model.family == "bundled" else "is named by its path"
-        raise ModelError(f"{model.name} {where}: expected a model that comes from a hub; see 'dinoscope models'")
-    return model.repo
-
-
-def _prepare_hub() -> None:
-    """Import what reads huggingface_hub's variables: nothing but file requests leaves this machine."""
-    with switched_off():
-        import huggingface_hub.constants  # noqa: F401
+    missing = not model.family and any(not weights.with_name(name).exists() for name in CONFIGS)
+    return missing and weights.is_relative_to(constants.HF_HUB_CACHE)
 
 
 @contextmanager
@@ -137,16 +96,22 @@ class _Remote:
 
 def _download(model: Model, repo: str, say: Say) -> Path:
     from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError
 
     weights = _ask(model, repo, model.file)
     say(_announcement(model, f"{constants.ENDPOINT}/{repo}", constants.HF_HUB_CACHE, weights.bytes))
-    try:  # the configuration first, so that weights which are found have theirs beside them
-        _bring(_ask(model, repo, CONFIG), model, repo)
-    except HfHubHTTPError as error:
-        if error.response.status_code != 404:  # a repository may do without
-            raise
+    _bring_configs(model, repo)  # first, so that weights which are found have theirs beside them
     return _bring(weights, model, repo)
+
+
+def _bring_configs(model: Model, repo: str) -> None:
+    from huggingface_hub.errors import HfHubHTTPError
+
+    for name in CONFIGS[: 1 if model.family else 2]:
+        try:
+            _bring(_ask(model, repo, name), model, repo)
+        except HfHubHTTPError as error:
+            if error.response.status_code != 404:  # a repository may do without
+                raise
 
 
 def _ask(model: Model, repo: str, name: str) -> _Remote:
@@ -259,15 +224,3 @@ def _check(part: Path, remote: _Remote, model: Model) -> None:
         f"what came as {remote.name} of {model.name} is not what the hub announced: expected {wrong}; it is deleted: "
         "run the same command again, and if that repeats, another network or HF_ENDPOINT"
     )
-
-
-def unpacked_store() -> Path:
-    """Return where weights are unpacked: no cache, because a machine without a network cannot fetch them again."""
-    return user_data_path("dinoscope") / "models"
-
-
-def _find_unpacked(model: Model, repo: str) -> Path | None:
-    """Look for the revision that is asked for, or else for the last that was unpacked."""
-    folder = unpacked_store() / repo.replace("/", "--")
-    found = [path for path in folder.glob(f"{model.revision or '*'}/{model.file}") if path.is_file()]
-    return max(found, key=lambda path: path.parent.stat().st_mtime_ns, default=None)

@@ -108,7 +108,8 @@ def _explain_answer(response: Any, model: Model, holds: Callable[[str], bool]) -
         )
     if code == "RevisionNotFound":
         return ModelError(
-            f"{model.repo} on {host} has no revision {model.revision or 'main'}: upgrade dinoscope, or check the hub"
+            f"{model.repo} on {host} has no revision {model.revision or 'main'}: see which there are at "
+            f"https://huggingface.co/{model.repo}/commits/main, or leave --revision out"
         )
     if status in (401, 404) and not response.history:
         hidden = ", or it is private and HF_TOKEN must be set" if status == 401 else ""

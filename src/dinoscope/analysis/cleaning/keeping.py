@@ -1,0 +1,129 @@
+"""Which of several copies of a picture is worth keeping: by size, by what its file says, by its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+__all__ = ["LOSSLESS", "THUMBNAIL", "FileFacts", "choose_keeper"]
+
+LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
+THUMBNAIL = 0  # in place of a part of the size: it was measured on the thumbnail, where little is left of noise
+_NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
+_ALIKE = 2.0  # qualities that are no further apart say nothing
+_TRUSTED = 90.0  # quality from which compression takes no noise away, so that less of it is a merit
+_NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside another
+_SHARPER = 1.04  # factor of detail over noise that is no chance
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of the file of an image; None where nothing is.
+
+    Attributes:
+        pixels: Width times height.
+        quality: From 1 to 100 as JPEG has it, ``LOSSLESS`` for a file without loss.
+        noise: Grey levels, by a Laplacian in most places.
+        detail: Grey levels, by a Laplacian at the strongest edges, without the noise.
+        reduced: At which part of its size it was measured: 1, 8 for an eighth, or ``THUMBNAIL``. Others cannot be
+            compared with it.
+        bytes: Size of the file.
+        modified: When it was written, in nanoseconds.
+    """
+
+    pixels: int
+    quality: float | None = None
+    noise: float | None = None
+    detail: float | None = None
+    reduced: float | None = None
+    bytes: float | None = None
+    modified: float | None = None
+
+
+def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
+    """Return the place of the copy to keep, and why.
+
+    The largest; among these the least compressed, unless it is noisy where another one is neither noisy nor much
+    compressed; then the one with most detail against noise, most bytes, the oldest, the first.
+    """
+    left = list(range(len(copies)))
+    most = max(copy.pixels for copy in copies)
+    larger = [at for at in left if copies[at].pixels == most]
+    if len(larger) == 1:
+        return larger[0], "the largest"
+    if len(larger) < len(left):
+        left = larger
+    for rule in (_without_noise, _by_quality, _by_sharpness, _by_bytes, _by_age):
+        chosen, reason = rule([copies[at] for at in left])
+        if len(chosen) < len(left):
+            left = [left[at] for at in chosen]
+            if len(left) == 1:
+                return left[0], reason
+    return left[0], "the first of equals"
+
+
+_Chosen = tuple[list[int], str]
+
+
+def _known(copies: Sequence[FileFacts], value: Callable[[FileFacts], float | None]) -> list[float] | None:
+    """Return a value of all copies; None unless all have it."""
+    found = [value(copy) for copy in copies]
+    return None if None in found else [float(each) for each in found if each is not None]
+
+
+def _measured(copies: Sequence[FileFacts]) -> tuple[list[float], list[float]] | None:
+    """Return noise and detail of copies that were measured at the same size."""
+    noise, detail = _known(copies, lambda copy: copy.noise), _known(copies, lambda copy: copy.detail)
+    alike = len({copy.reduced for copy in copies}) == 1
+    return (noise, detail) if noise is not None and detail is not None and alike else None
+
+
+def _without_noise(copies: Sequence[FileFacts]) -> _Chosen:
+    everything = list(range(len(copies)))
+    measured = _measured(copies)
+    clean = [at for at in everything if (copies[at].quality or 0) >= _TRUSTED]
+    if measured is None or not clean:
+        return everything, ""
+    noise, detail = measured
+    least = min(clean, key=lambda at: noise[at])
+    limit = max(noise[least] + _NOISE[0], noise[least] * _NOISE[1])
+    kept = [at for at in everything if noise[at] <= limit or detail[at] > _SHARPER * detail[least]]
+    worst = max(noise[at] for at in everything)
+    return kept, f"less noise ({noise[least]:.1f} grey levels against {worst:.1f})"
+
+
+def _by_quality(copies: Sequence[FileFacts]) -> _Chosen:
+    quality = _known(copies, lambda copy: copy.quality)
+    if quality is None:
+        return list(range(len(copies))), ""
+    best = max(quality)
+    kept = [at for at, each in enumerate(quality) if each >= best - _ALIKE and (best < LOSSLESS or each == best)]
+    rest = max((each for at, each in enumerate(quality) if at not in kept), default=0)
+    told = "without loss" if best == LOSSLESS else f"quality {best:.0f}"
+    return kept, f"the least compressed ({told} against {rest:.0f})"
+
+
+def _by_sharpness(copies: Sequence[FileFacts]) -> _Chosen:
+    measured = _measured(copies)
+    if measured is None:
+        return list(range(len(copies))), ""
+    small = copies[0].reduced == THUMBNAIL
+    score = [detail - _NOISE_WEIGHT[small] * noise for noise, detail in zip(*measured, strict=True)]
+    best = max(score)
+    margin = 0 if small else (_SHARPER - 1) * max(abs(best), 1.0)
+    reason = "the most detail against noise" + (", by the thumbnails" if small else "")
+    return [at for at, each in enumerate(score) if each >= best - margin], reason
+
+
+def _by_bytes(copies: Sequence[FileFacts]) -> _Chosen:
+    size = _known(copies, lambda copy: copy.bytes)
+    if size is None:
+        return list(range(len(copies))), ""
+    return [at for at, each in enumerate(size) if each == max(size)], "the most bytes for as many pixels"
+
+
+def _by_age(copies: Sequence[FileFacts]) -> _Chosen:
+    written = _known(copies, lambda copy: copy.modified)
+    if written is None:
+        return list(range(len(copies))), ""
+    return [at for at, each in enumerate(written) if each == min(written)], "the oldest file"

@@ -1,0 +1,75 @@
+"""The process that decodes uploads, which can be ended at any moment; see ``decoding``."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import signal
+import struct
+import sys
+from contextlib import suppress
+
+from dinoscope.errors import ImageError
+from dinoscope.models.preprocess import Preprocessing, prepare
+from dinoscope.sources.decode import Decoding, read_reduced
+from dinoscope.sources.pixels.formats import identify, pixels_at_once
+
+__all__ = ["ANSWER", "QUESTION", "READY", "SECONDS", "main"]
+
+QUESTION = struct.Struct("!II")  # lengths of the settings and of the file that follow
+ANSWER = struct.Struct("!?I")  # whether it is a picture, and the length of that or of the reason
+READY = b"!"
+SECONDS = 8  # in which a file must be decoded
+MAX_PIXELS = 50_000_000
+_BYTES = 3 << 30  # of address space
+
+
+def main() -> None:
+    """Answer until nobody asks any more: then the pipe is closed."""
+    _limit()
+    asked, answers = sys.stdin.buffer, sys.stdout.buffer
+    answers.write(READY)
+    answers.flush()
+    while head := asked.read(QUESTION.size):
+        settings, length = QUESTION.unpack(head)
+        preprocessing, resolution, how = pickle.loads(asked.read(settings))  # the server's own
+        _alarm(2 * SECONDS)  # should the server be killed meanwhile
+        is_picture, answer = _square(asked.read(length), preprocessing, resolution, how)
+        _alarm(0)
+        answers.write(ANSWER.pack(is_picture, len(answer)) + answer)
+        answers.flush()
+
+
+def _square(content: bytes, preprocessing: Preprocessing, resolution: int, how: Decoding) -> tuple[bool, bytes]:
+    try:
+        _check_pixels(content)
+        found = read_reduced(content, preprocessing.least(resolution), how)
+        return True, prepare(found.pixels, preprocessing, resolution, found.size).tobytes()
+    except ImageError as error:
+        return False, str(error).encode()
+    except MemoryError:
+        return False, b"needs more memory than there is"
+
+
+def _check_pixels(content: bytes) -> None:
+    try:
+        image = identify(io.BytesIO(content))
+    except Exception:  # decoding says what is wrong
+        return
+    if pixels_at_once(image) > MAX_PIXELS:
+        limit = MAX_PIXELS // 1_000_000
+        raise ImageError(f"has {image.width} x {image.height} pixels: at most {limit} million can be searched for")
+
+
+def _limit() -> None:
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits, and not every system keeps them
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _alarm(seconds: int) -> None:
+    if os.name != "nt":
+        signal.alarm(seconds)

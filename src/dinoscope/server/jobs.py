@@ -1,0 +1,177 @@
+"""Work that is done once for all who ask for it, and dropped when nobody waits for it any more."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from starlette.requests import ClientDisconnect
+
+from dinoscope.errors import DinoscopeError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["Ending", "Jobs", "while_wanted"]
+
+Value = TypeVar("Value")
+_thread = threading.local()  # the check of the job that it works at
+
+
+class Ending(DinoscopeError):
+    """The server ends before an answer is there."""
+
+
+class _Unwanted(Exception):
+    """Nobody waits for this work any more."""
+
+
+class _Job:
+    def __init__(self) -> None:
+        self.answer: Future[Any] = Future()
+        self.waiting = 0
+        self.is_kept = False  # it is done even if nobody waits
+
+    @property
+    def is_unwanted(self) -> bool:
+        return not self.is_kept and self.waiting == 0
+
+
+class Jobs:
+    """Runs work in a few threads, the same work once however many ask for it meanwhile."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._running: dict[Hashable, _Job] = {}
+        self._lock = threading.Lock()
+
+    def start(self, key: Hashable, work: Callable[[], Value]) -> Future[Value]:
+        """Begin work, or return the same work that is under way; it is done even if nobody waits for it."""
+        with self._lock:
+            job = self._join(key, work)
+            job.is_kept = True
+            return job.answer
+
+    async def run(self, key: Hashable, work: Callable[[], Value], request: Request | None = None) -> Value:
+        """Wait for work without blocking the server.
+
+        Args:
+            key: Names the work: who asks for the same waits for the same.
+            work: What is done, in a thread. It may call ``while_wanted`` now and then.
+            request: Who waits, if the work is for nobody else. When all have left who wait for it, work that has not
+                begun is dropped, and work that calls ``while_wanted`` is stopped there.
+
+        Raises:
+            Ending: If the server ends before the work does.
+            ClientDisconnect: If the one who waits has left.
+        """
+        with self._lock:
+            job = self._join(key, work)
+            job.is_kept |= request is None
+            job.waiting += 1
+        try:
+            answer: Value = await _wait(job.answer, request)
+            return answer
+        finally:
+            with self._lock:
+                job.waiting -= 1
+                if job.is_unwanted and job.answer.cancel():  # it has not begun
+                    self._forget(key, job)
+
+    @property
+    def busy(self) -> bool:
+        """Whether any work is under way."""
+        return bool(self._running)
+
+    def has_begun(self, key: Hashable) -> bool:
+        """Tell whether this work is under way and no longer waits for its turn."""
+        job = self._running.get(key)
+        return job is not None and job.answer.running()
+
+    def stop(self) -> None:
+        """Begin nothing more, and tell those who wait: what is being computed cannot be stopped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            jobs = list(self._running.values())
+        for job in jobs:
+            with suppress(InvalidStateError):  # it has just ended
+                job.answer.set_exception(_ending())
+
+    def _join(self, key: Hashable, work: Callable[[], Any]) -> _Job:
+        job = self._running.get(key)
+        if job is None:
+            job = _Job()
+            try:
+                self._pool.submit(self._do, key, job, work)
+            except RuntimeError:  # the pool has been shut down
+                raise _ending() from None
+            self._running[key] = job
+        return job
+
+    def _do(self, key: Hashable, job: _Job, work: Callable[[], Any]) -> None:
+        with self._lock:
+            if job.answer.done() or not job.answer.set_running_or_notify_cancel():
+                return
+        _thread.check = partial(self._check, key, job)
+        try:
+            value = work()
+        except BaseException as error:
+            with suppress(InvalidStateError):  # those who waited know already that the server ends
+                job.answer.set_exception(error)
+        else:
+            with suppress(InvalidStateError):
+                job.answer.set_result(value)
+        finally:
+            del _thread.check
+            with self._lock:
+                self._forget(key, job)
+
+    def _check(self, key: Hashable, job: _Job) -> None:
+        with self._lock:
+            if job.is_unwanted:
+                self._forget(key, job)  # who asks from now on begins anew
+                raise _Unwanted
+
+    def _forget(self, key: Hashable, job: _Job) -> None:
+        if self._running.get(key) is job:
+            del self._running[key]
+
+
+def while_wanted(*_: object) -> None:
+    """End the work that this thread does for ``Jobs`` if nobody waits for it any more; fits where progress is told."""
+    check: Callable[[], None] | None = getattr(_thread, "check", None)
+    if check is not None:
+        check()
+
+
+def _ending() -> Ending:
+    return Ending("the server is ending: start dinoscope explore again")
+
+
+async def _wait(answer: Future[Any], request: Request | None) -> Any:
+    waiting = asyncio.wrap_future(answer)
+    leaving = None if request is None else asyncio.ensure_future(_left(request))
+    both: list[asyncio.Future[Any]] = [each for each in (waiting, leaving) if each is not None]
+    for each in both:
+        each.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio reports it as lost
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise ClientDisconnect
+        return waiting.result()
+    except (asyncio.CancelledError, CancelledError):
+        raise _ending() from None
+    finally:
+        if leaving is not None:
+            leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Wait until a client has left, whose body is here."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

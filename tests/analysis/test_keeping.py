@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from dinoscope.analysis.cleaning.keeping import LOSSLESS, FileFacts, choose_keeper
+
+GOOD = FileFacts(1000, quality=95, noise=2, detail=28, reduced=1, bytes=900, modified=5)
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (replace(GOOD, pixels=999, quality=LOSSLESS, modified=1), "the largest"),
+        (replace(GOOD, quality=60, noise=0.7, detail=22), "the least compressed (quality 95 against 60)"),
+        (replace(GOOD, quality=LOSSLESS, noise=6, detail=24), "less noise (2.0 grey levels against 6.0)"),
+        (replace(GOOD, noise=0.6, detail=4, bytes=2000), "the most detail against noise"),
+        (replace(GOOD, noise=3.5, bytes=2000), "the most detail against noise"),
+        (replace(GOOD, quality=94, bytes=800), "the most bytes for as many pixels"),
+        (replace(GOOD, modified=6), "the oldest file"),
+    ],
+)
+def test_the_better_copy_is_kept_and_why(other, reason):
+    assert choose_keeper([GOOD, other]) == (0, reason)
+    assert choose_keeper([other, GOOD]) == (1, reason)
+
+
+def test_a_file_without_loss_is_better_than_a_jpeg_of_it():
+    whole = replace(GOOD, quality=LOSSLESS, bytes=5000)
+    kept = choose_keeper([GOOD, replace(GOOD, quality=80), whole])
+    assert kept == (2, "the least compressed (without loss against 95)")
+
+
+def test_noise_that_compression_took_away_is_no_merit():
+    grainy = replace(GOOD, quality=LOSSLESS, noise=8, detail=20)
+    assert choose_keeper([replace(GOOD, quality=75, noise=2, detail=18), grainy])[0] == 1
+
+
+def test_what_was_measured_at_other_sizes_is_not_compared():
+    blurred = replace(GOOD, noise=0.6, detail=4, reduced=8)
+    assert choose_keeper([replace(blurred, modified=4), GOOD])[1] == "the oldest file"
+
+
+def test_equals_and_what_nothing_is_known_of():
+    assert choose_keeper([GOOD, GOOD]) == (0, "the first of equals")
+    assert choose_keeper([FileFacts(10), FileFacts(10), GOOD]) == (2, "the largest")
+    assert choose_keeper([FileFacts(10), FileFacts(10)]) == (0, "the first of equals")

@@ -1,0 +1,81 @@
+"""More clients than are good for the server, and clients that are slow on purpose."""
+
+import logging
+import socket
+import time
+
+import httpx
+import pytest
+
+from dinoscope.server import connections
+from tests.served import images, live, make_collection
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_collection(tmp_path_factory.mktemp("served") / "c", images(20))
+
+
+def is_closed(connection):
+    connection.settimeout(30)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_idle_connections_make_room_for_those_that_ask(folder, monkeypatch, caplog):
+    monkeypatch.setattr(connections, "_MOST", 20)
+    with live(folder) as (port, _), caplog.at_level(logging.WARNING):
+        uvicorn_log = logging.getLogger("uvicorn.error")
+        uvicorn_log.addHandler(caplog.handler)
+        try:
+            idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(80)]
+            assert httpx.get(f"http://127.0.0.1:{port}/api/collection", timeout=30).status_code == 200
+            assert all(is_closed(each) for each in idle[:60])
+        finally:
+            uvicorn_log.removeHandler(caplog.handler)
+        for each in idle:
+            each.close()
+    told = [record.getMessage() for record in caplog.records if "more than 20 connections" in record.getMessage()]
+    assert len(told) == 1
+
+
+def test_a_request_that_does_not_come_is_not_waited_for(folder, monkeypatch):
+    monkeypatch.setattr(connections, "_HEAD", 0.5)
+    with live(folder) as (port, _):
+        silent, slow = (socket.create_connection(("127.0.0.1", port)) for _ in range(2))
+        slow.sendall(b"GET / HTTP/1.1\r\nHost:")
+        with socket.create_connection(("127.0.0.1", port)) as good:
+            good.sendall(b"GET /api/collection HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert good.recv(15) == b"HTTP/1.1 200 OK"
+            assert is_closed(silent)
+            assert is_closed(slow)
+            good.sendall(b"GET /api/collection HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")  # an answered one is kept
+            assert b"HTTP/1.1 200 OK" in good.recv(65536) + good.recv(65536)
+        silent.close()
+        slow.close()
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(folder, monkeypatch):
+    monkeypatch.setattr("dinoscope.server.security._SECONDS", 0.5)
+    with live(folder) as (port, _):
+        model = httpx.get(f"http://127.0.0.1:{port}/api/collection").json()["model"]
+        for place in ("search", "query"):
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+                head = f"POST /api/models/{model}/{place} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
+                slow.sendall(head.encode() + b"{")
+                assert slow.recv(12) == b"HTTP/1.1 408"
+
+
+def test_the_same_message_is_logged_once_in_a_while(monkeypatch):
+    seldom = connections._Seldom()
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def record(text):
+        return logging.LogRecord("x", logging.WARNING, "", 0, text, (), None)
+
+    assert [seldom.filter(record(text)) for text in ("a", "a", "b\n1", "b\n2")] == [True, False, True, False]
+    now[0] = 61.0
+    assert seldom.filter(record("a"))

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter, JpegImagePlugin
+
+from dinoscope.sources.decode import read_reduced
+from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_sharpness
+from tests.pictures import encoded, photo
+
+
+def scene() -> Image.Image:
+    return photo(16).resize((240, 240), Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize("quality", [25, 50, 75, 90, 95])
+def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality):
+    opened = Image.open(io.BytesIO(encoded(photo(), "JPEG", quality=quality)))
+    assert isinstance(opened, JpegImagePlugin.JpegImageFile)
+    assert jpeg_quality(opened.quantization[0]) == pytest.approx(quality, abs=1)
+
+
+def test_noise_and_blur_are_told_apart():
+    sharp = np.asarray(scene())
+    rough = sharp + np.random.default_rng(0).normal(0, 8, sharp.shape)
+    noisy = measure_sharpness(rough.clip(0, 255).astype(np.uint8))
+    blurred = measure_sharpness(np.asarray(scene().filter(ImageFilter.GaussianBlur(2))))
+    clean = measure_sharpness(sharp)
+    assert clean[0] < 1 < noisy[0]
+    assert blurred[1] < 0.5 * clean[1]
+    assert measure_sharpness(np.zeros((2, 2, 3), np.uint8)) == (0, 0)
+
+
+def test_what_is_told_of_a_file(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(encoded(scene().resize((2000, 2000)), "JPEG", quality=80))
+    of_jpeg = read_reduced(tmp_path / "a.jpg", (10, 10)).quality
+    assert of_jpeg is not None
+    status = (tmp_path / "a.jpg").stat()
+    assert (of_jpeg.bytes, of_jpeg.modified, of_jpeg.reduced) == (status.st_size, status.st_mtime_ns, 4)
+    assert of_jpeg.quality == pytest.approx(80, abs=1)
+    for form, quality in (("PNG", LOSSLESS), ("BMP", LOSSLESS), ("TIFF", LOSSLESS), ("GIF", 50), ("WEBP", 75)):
+        told = read_reduced(encoded(scene(), form)).quality
+        assert told is not None
+        assert (told.quality, told.modified, told.reduced) == (quality, None, 1)
+    handed = read_reduced(scene()).quality
+    assert handed is not None
+    assert (handed.quality, handed.bytes) == (None, None)

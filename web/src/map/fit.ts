@@ -1,0 +1,91 @@
+import type { Camera } from "../lib/address";
+import { boundsOf, cameraFor, View, type Insets } from "./view";
+
+/** What stands above a map and hides images: the legend, the tools. In pixels of the canvas. */
+export interface Obstacle {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
+export interface Fit {
+  camera: Camera;
+  turned: boolean;
+}
+
+/** A turn has to gain this much, since a map that is known by its shape should keep it. */
+const WORTH_TURNING = 1.12;
+/** Share of the images that may lie behind what stands above the map. */
+const HIDDEN = 0.01;
+const SAMPLE = 2000;
+/** Pixels between an image and what stands above the map. */
+const APART = 16;
+
+/**
+ * The camera under which images are largest, with next to none of them behind an obstacle: the map takes all of the canvas
+ * where its corners are empty, else what lies beside or above the obstacles. `turned` fixes whether it is turned.
+ */
+export function fit(
+  points: Float32Array, width: number, height: number, obstacles: readonly Obstacle[],
+  { turned, chosen, mostZoom }: { turned?: boolean; chosen?: Uint32Array; mostZoom?: number } = {},
+): Fit {
+  const bounds = boundsOf(points, chosen);
+  const sample = sampleOf(points, chosen);
+  let best: Fit | null = null;
+  let most = 0;
+  for (const isTurned of turned === undefined ? [false, true] : [turned]) {
+    for (const insets of waysAround(obstacles, width, height)) {
+      const camera = cameraFor(bounds, width, height, mostZoom, insets, isTurned);
+      const gain = camera.zoom / (isTurned && turned === undefined ? WORTH_TURNING : 1);
+      if (gain <= most * 1.001) continue;
+      if (!isFree(sample, new View(width, height, camera, isTurned), obstacles)) continue;
+      best = { camera, turned: isTurned };
+      most = gain;
+    }
+  }
+  return best ?? { camera: cameraFor(bounds, width, height, mostZoom, undefined, turned), turned: turned ?? false };
+}
+
+/** Nothing kept free, and each obstacle gone around by its column or by its row. */
+function waysAround(obstacles: readonly Obstacle[], width: number, height: number): Insets[] {
+  let ways: Insets[] = [{ left: 0, top: 0, right: 0, bottom: 0 }];
+  for (const { left, top, right, bottom } of obstacles) {
+    const isLeft = left + right < width;
+    const isTop = top + bottom < height;
+    ways = ways.flatMap((way) => [
+      way,
+      isLeft ? { ...way, left: Math.max(way.left, right + APART) } : { ...way, right: Math.max(way.right, width - left + APART) },
+      isTop ? { ...way, top: Math.max(way.top, bottom + APART) } : { ...way, bottom: Math.max(way.bottom, height - top + APART) },
+    ]);
+  }
+  return ways.filter((way) => way.left + way.right < width / 2 && way.top + way.bottom < height / 2);
+}
+
+/** Whether next to no image of the map lies behind an obstacle. */
+export function isClear(points: Float32Array, view: View, obstacles: readonly Obstacle[]): boolean {
+  return isFree(sampleOf(points), view, obstacles);
+}
+
+function isFree(sample: Float32Array, view: View, obstacles: readonly Obstacle[]): boolean {
+  let count = 0;
+  for (let i = 0; i < sample.length; i += 2) {
+    const [x, y] = view.toScreen(sample[i]!, sample[i + 1]!);
+    const isHidden = obstacles.some(
+      ({ left, top, right, bottom }) => x > left - APART && x < right + APART && y > top - APART && y < bottom + APART,
+    );
+    if (isHidden) count++;
+  }
+  return count <= (HIDDEN * sample.length) / 2;
+}
+
+function sampleOf(points: Float32Array, chosen?: Uint32Array): Float32Array {
+  const count = chosen ? chosen.length : points.length / 2;
+  const step = Math.max(1, Math.floor(count / SAMPLE));
+  const sample: number[] = [];
+  for (let i = 0; i < count; i += step) {
+    const position = chosen ? chosen[i]! : i;
+    sample.push(points[2 * position]!, points[2 * position + 1]!);
+  }
+  return Float32Array.from(sample);
+}

@@ -1,0 +1,146 @@
+import { describe, expect, it } from "vitest";
+import { fit, isClear, type Obstacle } from "../src/map/fit";
+import { PointGrid } from "../src/map/grid";
+import { namesOn } from "../src/map/names";
+import { LEAST_SIDE, MOST_SIDE, overviewSide, roomOf, SPACING, thumbnailSide } from "../src/map/size";
+import { Thinning } from "../src/map/thinning";
+import { View } from "../src/map/view";
+import type { CategoryColumn } from "../src/lib/types";
+
+/** An even grid of places in a rectangle. */
+function rectangle(wide: number, high: number, step = 0.05): Float32Array {
+  const places: number[] = [];
+  for (let x = -wide; x <= wide + 1e-6; x += step) for (let y = -high; y <= high + 1e-6; y += step) places.push(x, y);
+  return Float32Array.from(places);
+}
+
+/** What the places take of the canvas, in pixels. */
+function taken(points: Float32Array, view: View): [number, number] {
+  const at = Array.from({ length: points.length / 2 }, (_, i) => view.toScreen(points[2 * i]!, points[2 * i + 1]!));
+  const [across, down] = [at.map(([x]) => x), at.map(([, y]) => y)];
+  return [Math.max(...across) - Math.min(...across), Math.max(...down) - Math.min(...down)];
+}
+
+const legend = (height: number, wide: number, high: number): Obstacle => ({
+  left: 12, top: height - 12 - high, right: 12 + wide, bottom: height - 12,
+});
+
+describe("a turned view", () => {
+  const view = new View(1200, 700, { x: 0.3, y: -0.2, zoom: 5 }, true);
+
+  it("turns places into pixels and back", () => {
+    const [left, top] = view.toScreen(0.35, -0.1);
+    expect(view.toMap(left, top)[0]).toBeCloseTo(0.35);
+    expect(view.toMap(left, top)[1]).toBeCloseTo(-0.1);
+    expect(left).toBeGreaterThan(600); // what lies above lies to the right now
+    expect(top).toBeGreaterThan(350); // and what lies to the right, below
+  });
+
+  it("follows the pointer", () => {
+    const moved = new View(1200, 700, view.moved(30, -40), true);
+    const [left, top] = view.toScreen(0.35, -0.1);
+    expect(moved.toScreen(0.35, -0.1)[0]).toBeCloseTo(left + 30);
+    expect(moved.toScreen(0.35, -0.1)[1]).toBeCloseTo(top - 40);
+  });
+
+  it("knows what is in view", () => {
+    const [left, bottom, right, top] = view.bounds();
+    expect([left < right, bottom < top]).toEqual([true, true]);
+    expect((top - bottom) / (right - left)).toBeCloseTo(1200 / 700);
+  });
+});
+
+describe("fitting a map", () => {
+  it.each([
+    ["wide", 1300, 850, 0.4, 1, true], ["wide", 1300, 850, 1, 0.4, false], ["upright", 390, 650, 1, 0.4, true],
+    ["upright", 390, 650, 0.9, 1, false], ["square", 800, 800, 1, 0.9, false],
+  ])("turns a map that lies across a %s canvas", (_, width, height, wide, high, turned) => {
+    const points = rectangle(wide, high);
+    const found = fit(points, width, height, []);
+    expect(found.turned).toBe(turned);
+    const [across, down] = taken(points, new View(width, height, found.camera, found.turned));
+    expect(Math.max(across / width, down / height)).toBeCloseTo(0.89);
+  });
+
+  it.each([[1300, 850, 196, 300], [760, 1000, 196, 310], [390, 650, 110, 40]])(
+    "keeps images from behind the legend, and fills what is free, on %i x %i", (width, height, wide, high) => {
+      const points = rectangle(1, 1);
+      const obstacles = [legend(height, wide, high), { left: width - 54, top: height - 260, right: width - 12, bottom: height - 12 }];
+      const found = fit(points, width, height, obstacles);
+      const view = new View(width, height, found.camera, found.turned);
+      expect(isClear(points, view, obstacles)).toBe(true);
+      const [across, down] = taken(points, view);
+      const free = [width - wide - 12 - 54, Math.max(height - high - 12, height * 0.6)];
+      expect(Math.max(across / free[0]!, down / free[1]!)).toBeGreaterThan(0.8);
+    },
+  );
+
+  it("uses a corner that is empty", () => {
+    const points = rectangle(1, 1).filter((_, i, all) => all[i - (i % 2)]! > -0.4 || all[i - (i % 2) + 1]! > -0.2);
+    const found = fit(points, 900, 850, [legend(850, 196, 250)], { turned: false });
+    expect(taken(points, new View(900, 850, found.camera))[1]).toBeCloseTo(850 * 0.89, -1);
+  });
+
+  it("leaves the way round as it is where that is asked", () => {
+    expect(fit(rectangle(0.3, 1), 1300, 700, [], { turned: false }).turned).toBe(false);
+  });
+});
+
+describe("the size of thumbnails", () => {
+  const sideFor = (points: Float32Array, scale: number, area: number): number =>
+    overviewSide(new Thinning(points, Uint32Array.from({ length: points.length / 2 }, (_, p) => p)), points.length / 2, scale, area);
+
+  it("lets pictures cover a sixth of the canvas, with as many of them as that allows", () => {
+    const points = rectangle(1, 1, 0.02);
+    const side = sideFor(points, 400, 800 * 800);
+    expect(side).toBeLessThan(40);
+    const thinning = new Thinning(points, Uint32Array.from({ length: points.length / 2 }, (_, p) => p));
+    const shown = thinning.count(thinning.prepare(Thinning.levelFor((side * SPACING) / 400), Infinity));
+    expect((shown * side ** 2) / 800 ** 2).toBeGreaterThan(0.2);
+  });
+
+  it("is large where images are few", () => {
+    expect(sideFor(rectangle(1, 1, 0.5), 400, 800 * 800)).toBeGreaterThan(60);
+    expect(sideFor(Float32Array.of(0, 0), 400, 800 * 800)).toBe(96);
+  });
+
+  it("follows the room that images have as one comes closer", () => {
+    const points = rectangle(1, 1, 0.2);
+    const room = roomOf(points, new PointGrid(points), () => true);
+    expect(room).toBeCloseTo(0.2);
+    expect(thumbnailSide(30, room, 600, 2)).toBeCloseTo(120 / SPACING);
+    expect(thumbnailSide(30, 0, 600, 1)).toBe(30);
+    expect(thumbnailSide(30, 1, 4000, 9)).toBe(MOST_SIDE);
+    expect(thumbnailSide(30, 0, 400, 0.01)).toBe(LEAST_SIDE);
+  });
+
+  it("counts only images that may be shown", () => {
+    const points = rectangle(1, 1, 0.2);
+    const side = Math.round(Math.sqrt(points.length / 2));
+    expect(roomOf(points, new PointGrid(points), (p) => Math.floor(p / side) % 2 === 0 && p % 2 === 0)).toBeCloseTo(0.4);
+  });
+
+  it("copes with copies at one place", () => {
+    expect(roomOf(new Float32Array(20), new PointGrid(new Float32Array(20)), () => true)).toBe(0);
+  });
+});
+
+describe("names on the map", () => {
+  const points = Float32Array.from({ length: 400 }, (_, i) => (i < 200 ? -0.5 : 0.5) + 0.02 * Math.sin(i));
+  const codes = Uint16Array.from({ length: 200 }, (_, i) => (i < 100 ? 0 : 1));
+  const column: CategoryColumn = { kind: "category", name: "label", title: "Label", description: "", values: ["cat", "dog"], counts: [100, 100] };
+
+  it("stand where most of their images are", () => {
+    const names = namesOn(points, codes, column, new Set());
+    expect(names.map(({ text }) => text)).toEqual(["cat", "dog"]);
+    expect(names[0]!.place[0]).toBeCloseTo(-0.5, 1);
+    expect(names[1]!.place[1]).toBeCloseTo(0.5, 1);
+  });
+
+  it("leave out what is switched off, and what lies together nowhere", () => {
+    expect(namesOn(points, codes, column, new Set([0])).map(({ text }) => text)).toEqual(["dog"]);
+    const spread = rectangle(1, 1, 0.1);
+    const one = { ...column, values: ["all"], counts: [spread.length / 2] };
+    expect(namesOn(spread, new Uint16Array(spread.length / 2), one, new Set())).toEqual([]);
+  });
+});
