@@ -34,9 +34,9 @@ def make_collection(path: Path, source: Any = None, model: str = "mini-fashion")
     return path
 
 
-def client(path: Path, **settings: Any) -> TestClient:
+def client(path: Path, *, raising: bool = False, **settings: Any) -> TestClient:
     app = create_app(path, **{"warm": False, **settings})
-    return TestClient(app, base_url=ADDRESS, raise_server_exceptions=False)
+    return TestClient(app, base_url=ADDRESS, raise_server_exceptions=raising)
 
 
 @contextmanager

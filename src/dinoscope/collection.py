@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import check_methods
 from dinoscope.base.paths import named_path
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
 __all__ = ["Collection"]
 
 
+@check_methods
 class Collection(OpenedCollection):
     """Images with vectors of one model, and everything computed from them, opened from a folder.
 

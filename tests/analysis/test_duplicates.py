@@ -292,3 +292,10 @@ def test_planted_copies_are_found_among_real_pictures():
     assert len(set(found.groups) - planted) <= 2
     again = find_duplicates(vectors, prints=fingerprints([*images, *copies]))
     assert (again.groups, again.scores) == (found.groups, found.scores)
+
+
+@pytest.mark.parametrize("odd", [0, -1, np.nan, np.inf])
+def test_an_aspect_that_no_picture_has_is_refused(odd):
+    vectors = np.random.default_rng(0).standard_normal((6, 4))
+    with pytest.raises(InputError, match=f"aspects must be finite and above 0, got {float(odd)} for image 2"):
+        find_duplicates(vectors, aspects=[1, 1, odd, 1, 1, 1])

@@ -3,7 +3,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dinoscope.analysis.cleaning.duplicates import score_pairs
+from dinoscope.analysis.cleaning.outliers import find_outliers
+from dinoscope.analysis.explain.explanation import explain
+from dinoscope.analysis.labels.classifier import Classifier
+from dinoscope.analysis.labels.evaluation import evaluate
+from dinoscope.analysis.labels.label_errors import find_label_errors
+from dinoscope.analysis.maps.projection import umap
+from dinoscope.analysis.maps.quality import map_quality
+from dinoscope.analysis.metrics import hubness
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.analysis.scores import compute_scores
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -123,3 +133,46 @@ def test_bad_arguments_are_named():
         query_neighbors(np.eye(3), np.eye(2))
     with pytest.raises(InputError, match=r"queries must have shape \(N, D\), got \(3,\)"):
         query_neighbors(np.eye(3), np.ones(3))
+
+
+LABELS = np.arange(24, dtype=np.int32) % 3
+READERS: dict[str, Any] = {
+    "verdicts": lambda vectors, graph: Classifier(vectors, LABELS, k=5, graph=graph),
+    "evaluation": lambda vectors, graph: evaluate(vectors, LABELS, k=5, graph=graph),
+    "scores": lambda vectors, graph: compute_scores(vectors, graph, vectors[:, :2], LABELS, LABELS, LABELS),
+    "map": lambda vectors, graph: umap(vectors, graph=graph),
+    "map quality": lambda vectors, graph: map_quality(vectors, vectors[:, :2], graph=graph),
+    "duplicates": lambda vectors, graph: score_pairs(vectors, graph=graph),
+    "explanation": lambda vectors, graph: explain(vectors, {"a": vectors[:, 0]}, vectors[:, :2], graph=graph),
+}
+AMONG_THEMSELVES: dict[str, Any] = {
+    "outliers": find_outliers,
+    "label errors": lambda graph: find_label_errors(graph, LABELS[: len(graph)]),
+    "hubness": hubness,
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("rows", [20, 30])
+def test_a_graph_of_other_vectors_is_refused(name, rows):
+    vectors = random_vectors(24)
+    with pytest.raises(InputError, match=f"graph must have one row a vector, expected 24, got {rows}"):
+        READERS[name](vectors, neighbors(random_vectors(rows), 20))
+
+
+@pytest.mark.parametrize("name", AMONG_THEMSELVES)
+def test_a_graph_that_points_beyond_its_rows_is_refused(name):
+    graph = neighbors(random_vectors(30), 20)
+    with pytest.raises(InputError, match="graph must hold row numbers from 0 to 23, got 0 to 29"):
+        AMONG_THEMSELVES[name](NeighborGraph(graph.indices[:24], graph.similarities[:24]))
+
+
+def test_what_the_scores_say_of_the_sample_is_what_was_judged():
+    vectors = random_vectors(40)
+    graph, points = neighbors(vectors, 20), vectors[:, :2]
+    none = np.full(40, None)
+    for sample, said in ((12, "nearest, of 12 random images"), (None, "nearest")):
+        quality = map_quality(vectors, points, graph=graph, sample=sample)
+        told = compute_scores(vectors, graph, points, np.arange(40, dtype=np.int32) % 3, none, none, quality)[0].meaning
+        assert f"15 {said}" in told
+        assert ("random" in told) == (sample is not None)

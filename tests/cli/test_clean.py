@@ -165,7 +165,9 @@ def test_a_result_that_cannot_be_written_is_still_printed(collection, tmp_path, 
     with pytest.raises(WriteError, match=r"cannot make the folder .*file"):
         clean(collection, leaks=True, threshold=0.99, limit=20, output=tmp_path / "file", write_plan=None)
     assert capsys.readouterr().out.startswith("leaks: ")
-    run(collection, "--leaks", "--dismiss", "leaks-0", "-o", tmp_path / "new")  # a folder, also where there is nothing
+    run(
+        collection, "--leaks", "--dismiss", f"leaks-{0:016}", "-o", tmp_path / "new"
+    )  # a folder, also where there is nothing
     assert (tmp_path / "new").is_dir()
 
 

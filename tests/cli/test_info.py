@@ -66,15 +66,45 @@ def test_info_says_how_many_images_are_not_embedded_yet(run, partial, whole):
 
 
 @pytest.mark.parametrize(
-    "command", [("score", "-k", 2), ("search", 1), ("receipt",), ("survey", "-k", 2, "-o", "survey.csv")]
+    "command",
+    [
+        *(("score", "-k", 2), ("search", 1), ("receipt",), ("survey", "-k", 2, "-o", "survey.csv")),
+        *(("map", "--method", "pca", "-o", "map.csv"), ("cluster", "-k", 2), ("clean", "-o", "findings")),
+        *(("calibrate",), ("classify", "photos/1.png"), ("evaluate",)),
+    ],
 )
 def test_every_command_says_that_it_has_a_part_only(run, partial, whole, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     name, *options = command
     code, _, err = run(name, shutil.copytree(partial, tmp_path / "c"), *options)
-    assert code == 0
+    assert code == (1 if name in ("classify", "evaluate") else 0)  # there are no labels
     assert err.startswith(STOPPED)
     assert "have vectors" not in run(name, shutil.copytree(whole, tmp_path / "w"), *options)[2]
+
+
+def test_of_one_image_nothing_is_compared(run, photos, tmp_path):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(photos / "01.png", tmp_path / "photos")
+    path = tmp_path / "c"
+    Collection.from_images(tmp_path / "photos", path, model="mini-fashion")
+    for command in (("score",), ("map", "-o", tmp_path / "map.csv")):
+        assert run(command[0], path, *command[1:])[2] == (
+            f"dinoscope: {path} has one image with a vector, and this compares images: embed more of them\n"
+        )
+
+
+def test_what_the_limit_leaves_out_is_not_called_gone(run, photos, tmp_path):
+    path = tmp_path / "c"
+    run("embed", photos, "-o", path, "--model", "mini-fashion", "--limit", 20)
+    err = run("embed", photos, "-o", path, "--model", "mini-fashion", "--limit", 10)[2]
+    assert "10 images not among the 10 of --limit, or no longer in the source, left out" in err
+
+
+def test_an_address_is_no_file(run, whole, tmp_path):
+    err = run("search", whole, "https://example.org/cat.png")[2]
+    assert "is an address, and images are read from files: download it first, and name the file" in err
+    err = run("embed", "https://example.org/cats.zip", "-o", tmp_path / "c")[2]
+    assert "or a path; download it first, and name the file or folder" in err
 
 
 def test_a_row_without_a_vector_yet_is_told_from_one_that_is_none(run, partial, whole, tmp_path):

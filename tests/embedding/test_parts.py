@@ -40,7 +40,10 @@ def folder(tmp_path_factory):
 
     path = tmp_path_factory.mktemp("collection") / "c"
     write_json(path / "collection.json", {"format": 1, "source": {"kind": "array", "name": "made"}, "vectors": "m"})
-    write_json(path / "vectors" / "m" / "model.json", {"model": "made", "dim": WIDTH, "resolution": 32})
+    write_json(
+        path / "vectors" / "m" / "model.json",
+        {"model": "made", "dim": WIDTH, "resolution": 32, "weights_sha256": "0", "licence": "MIT"},
+    )
     texts = pa.array([str(row) for row in range(IMAGES)])
     nothing = pa.array([None] * IMAGES, pa.string())
     columns = {"row": np.arange(IMAGES), "id": texts, "key": texts, "label": nothing, "split": nothing}
@@ -199,6 +202,12 @@ def test_a_finished_survey_is_there_at_once(copy, monkeypatch):
     first = survey(copy, **SETTINGS)
     replace_everywhere(monkeypatch, write_table, lambda *_, **__: pytest.fail("something was computed again"))
     check_same(survey(copy, **SETTINGS), first)
+
+
+def test_a_whole_number_is_the_same_setting(copy):
+    first = survey(copy, sample=300, k=3, min_dist=0.0)
+    assert survey(copy, sample=300, k=3, min_dist=0).path == first.path
+    assert len(list(first.path.parent.iterdir())) == 1
 
 
 def test_damaged_parts_are_made_again(copy, made, caplog):

@@ -399,13 +399,13 @@ def test_second_model_keeps_the_first_and_the_details(tmp_path, encoder, pixels)
         key, preprocessing, device, precision = "other", encoder.preprocessing, "cpu", "fp32"
 
         def describe(self):
-            return {"model": "other"}
+            return {"model": "other", "dim": 3, "resolution": 28, "weights_sha256": "0", "licence": "MIT"}
 
         def preprocess(self, image, size):
             return image
 
         def run(self, batch):
-            return np.ones((len(batch), 3), np.float32)
+            return np.full((len(batch), 3), 3**-0.5, np.float32)
 
     source = ArraySource(pixels[:20])
     embed_source(source, tmp_path / "c", encoder)

@@ -12,7 +12,7 @@ from dinoscope.explorer.export import as_csv, as_list
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.report import embedded as report_explorer
 from dinoscope.sources.datasets import load_dataset
-from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE
+from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -209,3 +209,12 @@ def test_without_scripts_the_sections_are_the_page(chromium, collection, address
         assert {url for url in asked if not url.startswith("data:")} == {address}
     finally:
         context.close()
+
+
+def test_long_labels_do_not_widen_the_page(chromium, tmp_path):
+    dataset = load_dataset("fashion-mnist-test")
+    labels = [f"{item.label} {'W' * 120}" for item in dataset.items[:40]]
+    made = Collection.from_images(dataset.pixels[:40], tmp_path / "c", model="mini-fashion", labels=labels)
+    see = Visit(chromium, made.report(tmp_path / "report.html", k=4).as_uri(), PHONE, False, True).go("")
+    assert see.page.evaluate(MEASURE)["overflow"] == 0
+    see.close()

@@ -27,6 +27,20 @@ def test_damaged_images_are_outcomes(count, seed):
     assert outcome["megabytes"] < 400
 
 
+@pytest.mark.parametrize(
+    ("count", "seed"), [(40, 0), *(pytest.param(500, at, marks=pytest.mark.stress) for at in range(1000, 3000, 500))]
+)
+def test_crafted_collections_are_read_or_refused(tmp_path, count, seed):
+    """Whatever a whole collection holds, a command ends well or with one line, and memory stays small."""
+    command = [sys.executable, "-m", "tests.crafted", str(count), str(seed), str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    outcome = json.loads(ended.stdout)
+    assert outcome["faults"] == []
+    assert min(outcome["succeeded"], outcome["refused"]) > count / 5
+    assert outcome["megabytes"] < 1500
+
+
 @pytest.mark.parametrize(("count", "seed"), [(30, 0), pytest.param(500, 1, marks=pytest.mark.stress)])
 def test_damaged_weights_are_one_error(count, seed):
     """ONNX, safetensors and what stands beside them: no traceback, none takes ten seconds, memory stays small."""

@@ -48,6 +48,7 @@ def ids(source: ImageSource) -> list[str]:
 def test_folder_lists_in_natural_order_and_ignores_junk(folder):
     root = folder("10.png", "2.PNG", "b/1.jpg", "a/x10.png", "a/x9.png", "a/X9b.png", "notes.txt", "a/data.csv")
     folder(".hidden.png", ".cache/1.png", "__MACOSX/1.png", "Thumbs.db", ".DS_Store", "a/._x9.png")
+    folder("$RECYCLE.BIN/1.png", "a/@eaDir/1.png", "desktop.ini", "System Volume Information/1.png")
     source = FolderSource(root)
     assert ids(source) == ["2.PNG", "10.png", "a/x9.png", "a/X9b.png", "a/x10.png", "b/1.jpg"]
     assert [item.label for item in source.items] == [None, None, "a", "a", "a", "b"]

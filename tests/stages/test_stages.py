@@ -384,7 +384,7 @@ def test_what_is_dismissed_is_remembered(folder, collection):
     collection.dismiss(key, dismissed=False)
     collection.dismiss(keys["duplicates"][0], dismissed=False)
     assert Collection(folder).dismissed() == set()
-    for wrong in ("", "duplicates", "nothing-0123", "outliers-../x"):
+    for wrong in ("", "duplicates", "nothing-0123", "outliers-../x", "outliers-zz", f"x{key}", f"{key}0"):
         with pytest.raises(InputError, match="is no key of a finding"):
             collection.dismiss(wrong)
 
@@ -396,7 +396,7 @@ collection = Collection(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(25):
-    collection.dismiss(f"outliers-{sys.argv[2]}{number}")
+    collection.dismiss(f"outliers-{sys.argv[2]}{number:015}")
 """
 
 
@@ -418,7 +418,7 @@ def test_what_two_processes_dismiss_at_once_is_remembered(folder, tmp_path):
             process.stdin.write("go\n")
             process.stdin.close()
     assert [process.returncode for process in running] == [0, 0]
-    assert Collection(path).dismissed() == {f"outliers-{name}{number}" for name in "ab" for number in range(25)}
+    assert Collection(path).dismissed() == {f"outliers-{name}{number:015}" for name in "ab" for number in range(25)}
 
 
 def test_what_is_dismissed_stays_so_when_files_are_touched_and_renamed(tmp_path):

@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,6 +112,7 @@ def test_damaged_files_are_named(tmp_path, name):
 @pytest.mark.parametrize("name", ["t.parquet", "t.json"])
 def test_every_flipped_bit_is_found(tmp_path, name):
     path = tmp_path / name
+    check: Callable[[Path], Any]
     if name == "t.json":
         write_json(path, {"name": "größe", "rows": [1, 2]}, checked=True)
         assert read_json(path) == {"name": "größe", "rows": [1, 2]}

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.clusters.clustering import kmeans
 from dinoscope.analysis.labels.conformal import nonconformity, p_values
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
@@ -154,6 +154,13 @@ def find_difference(
         query_neighbors(first, second, _K),
         query_neighbors(second, first, _K),
     )
+    for graph, mine, theirs in (
+        (found.before, first, first),
+        (found.after, second, second),
+        (found.after_in_before, second, first),
+        (found.before_in_after, first, second),
+    ):
+        check_graph(graph, len(mine), len(theirs))
     everything = np.concatenate([first, second])
     sides = np.repeat([False, True], [len(first), len(second)])
     graph = join_graphs(found)
@@ -219,6 +226,7 @@ def separation(graph: NeighborGraph, sides: ArrayLike, *, k: int = _MIXED, seed:
     """
     mine = np.asarray(sides, bool)
     count, second = len(mine), int(mine.sum())
+    check_graph(graph, len(graph))
     if mine.shape != (len(graph),) or not 0 < second < count:
         raise InputError(
             f"sides must say of each of {len(graph)} images on which of two sides it is, both with images, got shape "

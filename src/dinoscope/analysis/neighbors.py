@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.base.checks import check_count, check_vectors, shown
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
-__all__ = ["NeighborGraph", "neighbors", "query_neighbors"]
+__all__ = ["NeighborGraph", "check_graph", "neighbors", "query_neighbors"]
 
 _BLOCK_BYTES = 1 << 28  # similarities held at once; large enough for full-speed matrix products
 _SLICE_ROWS = 32  # rows one thread selects from at a time
@@ -63,6 +63,25 @@ class NeighborGraph:
         if check_count(k, "k") > self.k:
             raise InputError(f"the graph holds {self.k} neighbours a row, {k} are needed; make it with k={k} or more")
         return NeighborGraph(self.indices[:, :k], self.similarities[:, :k], self.recall)
+
+
+def check_graph(graph: NeighborGraph, count: int, known: int | None = None) -> NeighborGraph:
+    """Check that a graph is of ``count`` vectors among themselves, or among ``known`` others, and return it.
+
+    Raises:
+        InputError: If it has another number of rows, or points beyond them.
+    """
+    if not isinstance(graph, NeighborGraph):
+        raise InputError(f"graph must be what neighbors() returns, got {shown(graph)}")
+    if len(graph) != count:
+        raise InputError(f"graph must have one row a vector, expected {count}, got {len(graph)}; compute it anew")
+    searched = count if known is None else known
+    if graph.indices.size and not 0 <= graph.indices.min() <= graph.indices.max() < searched:
+        least, most = graph.indices.min(), graph.indices.max()
+        raise InputError(
+            f"graph must hold row numbers from 0 to {searched - 1}, got {least} to {most}; compute it anew"
+        )
+    return graph
 
 
 def neighbors(vectors: ArrayLike, k: int = 30) -> NeighborGraph:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.splits import held_out_split, training_split
 
 if TYPE_CHECKING:
@@ -61,11 +61,13 @@ def compute_scores(
     from dinoscope.analysis import metrics
     from dinoscope.analysis.maps.quality import map_quality
 
+    check_graph(graph, len(vectors))
     scores = []
     if len(vectors) > 2:
         if quality is None:
             quality = map_quality(vectors, coordinates, graph=graph, labels=labels, sample=_SAMPLE)
-        drawn = f", of {_SAMPLE:,} random images" if len(vectors) > _SAMPLE else ""
+        judged = int(np.isfinite(quality.images.torn).sum())
+        drawn = f", of {judged:,} random images" if judged < len(vectors) else ""
         k = quality.k
         scores += [
             Score(

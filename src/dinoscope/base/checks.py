@@ -1,15 +1,33 @@
-"""What every step that takes arrays asks of them; each check returns the array ready for use."""
+"""What every step asks of its arguments; a check of an array returns it ready for use."""
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.errors import InputError
 
-__all__ = ["check_count", "check_labels", "check_vectors"]
+__all__ = [
+    "check_arguments",
+    "check_count",
+    "check_labels",
+    "check_methods",
+    "check_positions",
+    "check_settings",
+    "check_vectors",
+    "is_list_of_whole",
+    "shown",
+]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Class = TypeVar("Class", bound=type)
 
 
 def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 1) -> NDArray[np.floating]:
@@ -75,6 +93,20 @@ def check_labels(labels: ArrayLike, count: int | None = None, name: str = "label
     return array
 
 
+def check_positions(positions: ArrayLike, count: int) -> NDArray[np.int64]:
+    """Check that ``positions`` are places in an array of ``count`` items; one of them is a list of one.
+
+    Raises:
+        InputError: They are no whole numbers, or outside the range.
+    """
+    array = np.atleast_1d(_as_array(positions, "positions", "(M,)"))
+    if array.size == 0 and array.ndim == 1:
+        return np.empty(0, np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= count:
+        raise InputError(f"positions must be whole numbers from 0 to {count - 1}, got {shown(positions)}")
+    return array.astype(np.int64)
+
+
 def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | None = None, why: str = "") -> int:
     """Check that ``value`` is a whole number in a range.
 
@@ -98,7 +130,103 @@ def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | N
     limit = (
         f"{at_least} or more" if at_most is None else f"between {at_least} and {at_most}{f' ({why})' if why else ''}"
     )
-    raise InputError(f"{name} must be a whole number, {limit}; got {value!r}")
+    raise InputError(f"{name} must be a whole number, {limit}; got {shown(value)}")
+
+
+def check_arguments(function: Function) -> Function:
+    """Let a function check the types of its arguments, by its annotations as they are written.
+
+    Whole numbers, numbers, texts, ``bool``, lists of these, and ``None`` beside them are known; NumPy's numbers are
+    numbers. An argument with any other annotation is the function's to check, and so is what range a number has.
+    """
+    signature = inspect.signature(function)
+    known = {name: kinds for name, each in signature.parameters.items() if (kinds := _kinds(each.annotation))}
+
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        for name in known.keys() & given.keys():
+            if not any(_TYPES[kind][0](given[name]) for kind in known[name]):
+                expected = " or ".join(_TYPES[kind][1] for kind in known[name])
+                raise InputError(f"{name} must be {expected}, got {shown(given[name])}")
+        return function(*args, **kwargs)
+
+    return checked  # type: ignore[return-value]
+
+
+def check_methods(kind: Class) -> Class:
+    """Let all public methods of a class check their arguments; see ``check_arguments``."""
+    for name, member in list(vars(kind).items()):
+        if inspect.isfunction(member) and not name.startswith("_"):
+            setattr(kind, name, check_arguments(member))
+    return kind
+
+
+def check_settings(settings: object, name: str, kind: type) -> None:
+    """Check that ``settings``, where they are given, are a dictionary with no other names than a typed one has.
+
+    Raises:
+        InputError: They are something else.
+    """
+    known = sorted(kind.__annotations__)
+    if settings is not None and (not isinstance(settings, dict) or not settings.keys() <= set(known)):
+        raise InputError(f"{name} must be a dictionary of {', '.join(known)}, got {shown(settings)}")
+
+
+def is_list_of_whole(value: object) -> TypeGuard[Sequence[int]]:
+    """Tell whether a value is a list or an array (N,) of whole numbers."""
+    return _list_of(_is_whole)(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as a message shows it: in one line, not all of a long one."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return f"an array {value.shape}"
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _kinds(annotation: object) -> list[str]:
+    """Return the names of the types that an annotation, which is a text, allows; none where it names an unknown one."""
+    names = str(annotation).split(" | ")
+    return names if all(name in _TYPES for name in names) else []
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return is_real and abs(value) < _LARGEST and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def _list_of(check: Callable[[object], bool]) -> Callable[[object], bool]:
+    def is_list(value: object) -> bool:
+        if isinstance(value, np.ndarray):
+            return value.ndim == 1 and all(map(check, value))
+        return isinstance(value, Sequence) and not isinstance(value, str | bytes) and all(map(check, value))
+
+    return is_list
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_SHOWN = 60  # letters of a value in a message
+_LARGEST = 1e300
+_TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
+    "int": (_is_whole, "a whole number"),
+    "float": (_is_number, "a finite number"),
+    "bool": (lambda value: isinstance(value, bool | np.bool_), "True or False"),
+    "str": (_is_text, "a text"),
+    "None": (lambda value: value is None, "None"),
+    "Sequence[int]": (_list_of(_is_whole), "a list of whole numbers"),
+    "Sequence[float]": (_list_of(_is_number), "a list of finite numbers"),
+    **dict.fromkeys(("Method", "ClusterMethod", "Space", "Metric", "Engine"), (_is_text, "a text")),
+    "Sequence[Method]": (_list_of(_is_text), "a list of texts"),
+}
 
 
 def _as_array(values: ArrayLike, name: str, shape: str) -> NDArray[Any]:

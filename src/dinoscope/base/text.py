@@ -11,14 +11,16 @@ __all__ = ["counted", "did_you_mean", "duration", "printable", "remark"]
 
 def duration(seconds: float) -> str:
     """Return seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    tenths, whole = round(seconds, 1), round(seconds)  # rounded first: 59.7 seconds are a minute
+    if tenths < 10:
+        return f"{tenths:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min"
 
 
 def counted(count: int, noun: str = "image") -> str:

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
-__all__ = ["Columns", "JsonObject", "Machine", "Manifest", "ModelDescription", "Provenance", "SourceDescription"]
+from dinoscope.base.typed import Within
+
+__all__ = [
+    "Answer",
+    "Answers",
+    "Columns",
+    "Dismissed",
+    "FolderNames",
+    "JsonObject",
+    "Machine",
+    "Manifest",
+    "ModelDescription",
+    "Provenance",
+    "SourceDescription",
+]
 
 JsonObject: TypeAlias = Mapping[str, object]  # of JSON values that are written or compared, never looked into
 Columns: TypeAlias = dict[str, Any]  # as a table's file has them: an array of numbers, a list of texts or bytes
@@ -18,6 +32,14 @@ class SourceDescription(TypedDict):
     name: str
 
 
+class FolderNames(TypedDict):
+    """How the names of folders become labels and splits; see ``FolderRule``."""
+
+    root: NotRequired[str]
+    labels: NotRequired[Literal["auto", "folder", "parent", "none"]]
+    splits: NotRequired[dict[str, str]]
+
+
 class Manifest(TypedDict):
     """What ``collection.json`` says.
 
@@ -27,20 +49,20 @@ class Manifest(TypedDict):
     splits, where a person chose.
     """
 
-    format: int
+    format: Annotated[int, Within(1, 2**31)]
     source: SourceDescription
     vectors: NotRequired[str]
-    range: NotRequired[list[float] | None]
+    range: NotRequired[Annotated[list[float], Within(2, 2)] | None]
     left_out: NotRequired[dict[str, int]]
-    folders: NotRequired[JsonObject]
+    folders: NotRequired[FolderNames]
 
 
 class ModelDescription(TypedDict):
     """What ``Encoder.describe`` says and ``model.json`` holds; a baseline, or an older version, said less."""
 
     model: str
-    dim: int
-    resolution: int
+    dim: Annotated[int, Within(1, 1 << 16)]
+    resolution: Annotated[int, Within(1, 1 << 14)]
     weights_sha256: str
     licence: str
     pooling: NotRequired[str]
@@ -50,12 +72,31 @@ class ModelDescription(TypedDict):
     precision: NotRequired[str]
     local: NotRequired[bool]
     own: NotRequired[bool]
-    mean: NotRequired[list[float]]
-    std: NotRequired[list[float]]
+    mean: NotRequired[Annotated[list[float], Within(3, 3)]]
+    std: NotRequired[Annotated[list[float], Within(3, 3)]]
     assumed: NotRequired[str]
     geometry: NotRequired[str]
     repo: NotRequired[str]
     revision: NotRequired[str]
+
+
+class Dismissed(TypedDict):
+    """What ``dismissed.json`` holds: keys of findings that a person called no problem."""
+
+    keys: list[str]
+
+
+class Answer(TypedDict):
+    """Whether two images, by what they hold, show the same picture; null if a person could not tell."""
+
+    images: tuple[str, str]
+    same: bool | None
+
+
+class Answers(TypedDict):
+    """What ``answers.json`` holds."""
+
+    answers: list[Answer]
 
 
 class Machine(TypedDict):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ def calibrate(
     """Set the threshold of duplicates by answering, for twenty pairs of images, whether they show the same picture."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
-    from dinoscope.collection import Collection
     from dinoscope.storage.files import write_bytes
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     if forget:
         say(f"forgot {counted(opened.forget_answers(), 'answer')}")
     asked = opened.pairs_to_answer(pairs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option, write_picture
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option, write_picture
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Verdict
@@ -40,10 +40,9 @@ def classify(
     import numpy as np
 
     from dinoscope.cli.terminal import print_json, print_table, say
-    from dinoscope.collection import Collection
     from dinoscope.errors import ImageError
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     opened.classifier(k=k, coverage=set_level, abstain=refuse)  # before a model is loaded: there may be no labels
     vectors, failures = {}, {}
     for image in images:
@@ -94,10 +93,9 @@ def evaluate(
 ) -> None:
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
     from dinoscope.cli.terminal import print_json, say, suggest
-    from dinoscope.collection import Collection
     from dinoscope.plots.evaluation import evaluation_figures
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     if any(opened.label_sets):
         _evaluate_sets(opened.evaluate_sets(split, k=k), as_json)
         return

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option, spare_collections
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    open_collection,
+    output_option,
+    spare_collections,
+)
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Duplicates
@@ -66,9 +73,8 @@ def clean(
 ) -> None:
     """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
     from dinoscope.cli.terminal import print_json, say, suggest
-    from dinoscope.collection import Collection
 
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}

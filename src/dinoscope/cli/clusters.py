@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, output_option
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,13 +72,12 @@ def cluster(
     """Find clusters, by default with k-means, without -k as many as give the best silhouette; say how good each is."""
     from dinoscope.analysis.clusters.clustering import resolve_space
     from dinoscope.cli.terminal import print_json, suggest
-    from dinoscope.collection import Collection
     from dinoscope.errors import InputError
 
     for path in output or []:
         if path.suffix not in (".csv", ".png"):
             raise InputError(f"cannot write {path.name!r}: expected a name that ends with .csv or .png")
-    opened = Collection(collection, model)
+    opened = open_collection(collection, model)
     where = resolve_space(method.value, space.value if space else None, k)
     found = opened.clusters(k, method=method.value, space=where)
     for path in output or []:

@@ -187,7 +187,7 @@ def embed(
             }
         )
         return
-    summarise(summary)
+    summarise(summary, limit)
     say(f"{counted(len(collection))} in {path}")
     suggest("explore", path)
 

@@ -14,6 +14,7 @@ from dinoscope.cli.options import (
     JsonOption,
     ModelOption,
     TableOption,
+    open_collection,
     output_option,
     output_suffix,
     write_picture,
@@ -65,7 +66,7 @@ def map_(
     if images and (compare is not None or dims == 3):
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
     suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
-    opened = _open(collection, model)
+    opened = open_collection(collection, model)
     settings: MapSettings = {
         "n_neighbors": n_neighbors,
         "min_dist": min_dist,
@@ -140,7 +141,7 @@ def tune(
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
     if max(sizes) > _MOST_NEIGHBORS:
         raise InputError(f"--n-neighbors must be at most {_MOST_NEIGHBORS}, as for 'dinoscope map', got {max(sizes)}")
-    opened = _open(collection, model)
+    opened = open_collection(collection, model)
     with counting("maps") as show:
         found = opened.tuning(
             n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed, on_progress=show
@@ -279,9 +280,3 @@ def _values(text: str, kind: Callable[[str], Number], option: str) -> list[Numbe
     except ValueError:
         what = "whole numbers" if kind is int else "numbers"
         raise InputError(f"--{option} must be {what} with commas between, got {text!r}") from None
-
-
-def _open(path: Path, model: str | None) -> Collection:
-    from dinoscope.collection import Collection
-
-    return Collection(path, model)

@@ -63,7 +63,7 @@ def search(
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
     part = None if crop is None else _box(crop)
     opened = open_collection(collection, model)
-    what: Query = int(query) if is_row else Path(query)
+    what: Query = int(query) if is_row else query
     own = what if is_row and part is not None else None  # a part of an image is most like the image itself
     published = {"uri": on, "name": name, "labels": label or (), "splits": split or ()} if on is not None else None
     try:

@@ -212,8 +212,8 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def summarise(summary: EmbedSummary) -> None:
-    """Say what an embedding did, and name the files that could not be read."""
+def summarise(summary: EmbedSummary, limit: int | None = None) -> None:
+    """Say what an embedding did, and name the files that could not be read; ``limit`` is that of the command."""
     if summary.value_range is not None:
         low, high = summary.value_range
         say(f"pictures of more than 8 bits: {low:g} is black, {high:g} is white (--range chooses for a new collection)")
@@ -228,7 +228,8 @@ def summarise(summary: EmbedSummary) -> None:
     else:
         say(f"nothing to embed: {counted(summary.reused)} with vectors already")
     if summary.removed:
-        say(f"{counted(summary.removed)} no longer in the source, left out")
+        beyond = f"not among the {limit:,} of --limit, or " if limit is not None else ""
+        say(f"{counted(summary.removed)} {beyond}no longer in the source, left out")
     if summary.notes:
         say(f"{counted(len(summary.notes))} could be read, though something is wrong with the files:")
         for note in summary.notes:

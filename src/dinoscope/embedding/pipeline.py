@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
-from dinoscope.base.types import Columns
+from dinoscope.base.types import Columns, ModelDescription
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import Synchronised, check_folder, synchronise
@@ -51,6 +51,8 @@ _PART_SECONDS = 20.0  # and no more than this much work is lost to a kill
 _FIRST_ROWS = 512  # enough for a first map
 _GROUP_ROWS = 256  # thumbnails that are read at once for one of them
 _SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
+# of the details, all but the pictures: a part of which one is damaged is deleted
+_READ = ["row", "generation", "width", "height", "error", "transient", "content", "note", *QUALITY]
 ORDER_SEED = 7
 
 
@@ -212,7 +214,7 @@ def embed_source(
             set_folders(path, source.folder_rule.to_json())
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
-        known = _read_known(path, folder, table)
+        known = _read_known(path, folder, table, encoder.dim)
         pending = known.pending(_order(source, known.rows))
         embedded = 0
         if len(pending):
@@ -274,13 +276,13 @@ def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def _describe_model(path: Path, encoder: ImageEncoder) -> None:
     file = path / "vectors" / encoder.key / "model.json"
     try:
-        read_json(file)
+        if read_json(file, ModelDescription)["dim"] == encoder.dim:
+            return
+        remark(f"{file} was damaged (it names another length of the vectors) and is written anew")
     except FileNotFoundError:
         pass
     except DamagedError as error:
         remark(f"{file} was damaged ({error.reason}) and is written anew")
-    else:
-        return
     described = encoder.describe()
     for key in list_models(path):
         with suppress(DamagedError):  # mended when that model embeds
@@ -295,13 +297,19 @@ def _next_part(folder: Path) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
-def _whole_parts(folder: Path, columns: list[str]) -> Iterator[Columns]:
-    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted."""
+def _whole_parts(folder: Path, columns: list[str], dim: int | None = None) -> Iterator[Columns]:
+    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted.
+
+    So are parts with vectors of another length than ``dim``.
+    """
 
     def read(part: Path) -> Columns | DamagedError:
         try:
             check_table(part)
-            return read_table(part, columns)[0]
+            found = read_table(part, columns)[0]
+            if dim is not None and found["vector"].shape[1] != dim:
+                raise DamagedError(part, f"its vectors have length {found['vector'].shape[1]}, the model's {dim}")
+            return found
         except DamagedError as error:
             return error
 
@@ -315,14 +323,14 @@ def _whole_parts(folder: Path, columns: list[str]) -> Iterator[Columns]:
                 yield found
 
 
-def _read_known(path: Path, folder: Path, table: Synchronised) -> _Known:
+def _read_known(path: Path, folder: Path, table: Synchronised, dim: int) -> _Known:
     """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
     known = _Known(table.rows, table.generations)
-    for columns in _whole_parts(path / "details", ["row", "error", "transient"]):
+    for columns in _whole_parts(path / "details", _READ):
         for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
             if row < len(known.seen):
                 known.note(row, error, bool(transient))
-    for columns in _whole_parts(folder, ["row"]):
+    for columns in _whole_parts(folder, ["row", "generation", "vector"], dim):
         known.embedded[columns["row"][columns["row"] < len(known.embedded)]] = True
     return known
 

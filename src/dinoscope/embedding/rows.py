@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.text import counted, remark
+from dinoscope.base.typed import mismatch
 from dinoscope.base.types import Columns, SourceDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
@@ -18,10 +19,16 @@ from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
-from dinoscope.storage.locks import LOCK_FILES
-from dinoscope.storage.manifest import FORMAT, _backup, _is_foreign, read_manifest, update_manifest
+from dinoscope.storage.manifest import (
+    FORMAT,
+    JSON_FILES,
+    _backup,
+    _is_foreign,
+    is_range,
+    read_manifest,
+    update_manifest,
+)
 from dinoscope.storage.parts import draw_generation, is_known
-from dinoscope.storage.progress import PROGRESS_FILE
 from dinoscope.storage.tables import check_table, keep_lines, list_parts, read_table, write_table
 
 __all__ = ["Synchronised", "check_folder", "stored_rule", "synchronise"]
@@ -193,8 +200,9 @@ def _held_source(path: Path) -> SourceDescription | None:
         pass
     for file in (path / "images.parquet", _backup(path)):
         try:
-            known: SourceDescription | None = read_table(file, ["row"])[1].get("source")
-            return known
+            known = read_table(file, ["row"])[1].get("source")
+            if mismatch(known, SourceDescription) is None:
+                return cast(SourceDescription, known)
         except (FileNotFoundError, NotADirectoryError, DamagedError):
             continue
     return None
@@ -219,17 +227,20 @@ def _said_in_parts(path: Path) -> dict[str, Any]:
     for part in list_parts(path / "details"):
         with suppress(DamagedError):
             meta = read_table(part, ["row"])[1]
-            return {"range": meta["range"]} if "range" in meta else {}
+            return {"range": meta["range"]} if "range" in meta and is_range(meta["range"]) else {}
     return {}
 
 
 def _set_aside_notes(path: Path) -> None:
-    """Rename what people decided, such as dismissed.json, where it is damaged: nobody can make it anew."""
-    for file in path.glob("*.json"):
-        if file.name in ("collection.json", PROGRESS_FILE, *LOCK_FILES):
-            continue
+    """Rename what people decided, dismissed.json and answers.json, where it is damaged: nobody can make it anew.
+
+    Other files in the folder are a person's own, such as a plan that was edited.
+    """
+    for file in (path / "dismissed.json", path / "answers.json"):
         try:
-            read_json(file)
+            read_json(file, JSON_FILES[file.name])
+        except FileNotFoundError:
+            continue
         except DamagedError as error:
             aside = file.with_name(f"{file.name}.damaged")
             file.replace(aside)

@@ -41,9 +41,8 @@ from dinoscope.stages.labels import predict_labels
 from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import measured_properties
-from dinoscope.storage.files import read_json
-from dinoscope.storage.manifest import list_models, read_model
-from dinoscope.storage.parts import read_images, read_parts
+from dinoscope.storage.manifest import list_models, read_manifest, read_model
+from dinoscope.storage.parts import active_rows, read_images, read_parts
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -369,7 +368,7 @@ def collection_info(
     path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool, writable: bool
 ) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
-    source = read_json(path / "collection.json")["source"]
+    source = read_manifest(path)["source"]
     return CollectionInfo(
         name=source["name"],
         kind=source["kind"],
@@ -392,7 +391,7 @@ def model_infos(path: Path) -> list[ModelInfo]:
     models = []
     for key in list_models(path):
         parts = read_parts(path / "vectors" / key, ["row"], table).values()
-        images = sum(int((~table["removed"][part["row"]]).sum()) for part in parts)
+        images = len(active_rows([part["row"] for part in parts], table)[0])
         if images:
             told = read_model(path, key)
             models.append(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.checks import is_list_of_whole, shown
 from dinoscope.base.parallel import in_order
 from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
@@ -225,6 +226,8 @@ class Encoder:
         if not known or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
             got = f"{image.dtype} {image.shape}" if known else type(image).__name__
             raise InputError(f"an image must be uint8 of shape (H, W, 3), got {got}: use dinoscope.read_image")
+        if size is not None and not _is_size(size):
+            raise InputError(f"size must be width and height in whole pixels, got {shown(size)}")
         return prepare(image, self.preprocessing, self.resolution, size)
 
     def square(self, image: Picture) -> NDArray[np.uint8]:
@@ -285,15 +288,22 @@ class Encoder:
         vectors: NDArray[np.float32] = features / np.maximum(norms, np.float32(1e-12))
         return vectors
 
-    def patches(self, images: Iterable[Picture]) -> NDArray[np.float32]:
-        """Embed the patches of decoded images: float32 (N, T, D), row by row from the top left, not normalised.
+    def patches(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
+        """Embed the patches of images: float32 (N, T, D), row by row from the top left, not normalised.
+
+        Args:
+            images: See ``encode``.
 
         Raises:
+            ImageError, InputError: See ``read_image``.
             ModelError: If the model gives no patches.
         """
         if not self._runtime.has_patches:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches")
-        pixels = np.stack([self.square(image) for image in images])
+        squares = [self.square(image) for image in _many(images)]
+        if not squares:  # one grey image tells how many patches there are, and how long they are
+            return self.patches([np.full((8, 8, 3), 128, np.uint8)])[:0]
+        pixels = np.stack(squares)
         starts = range(0, len(pixels), self.batch_size)
         tokens = [self._runtime.run(["patches"], pixels[at : at + self.batch_size])[0] for at in starts]
         return _without_registers(np.concatenate(tokens))
@@ -334,10 +344,22 @@ class Encoder:
 
 def _many(images: Picture | Iterable[Picture]) -> Iterable[Picture]:
     """Return one image as many; an array (H, W, 3) is one, an array (N, H, W) holds N grey ones."""
-    if isinstance(images, np.ndarray):
+    if isinstance(images, np.ndarray) and images.ndim:
         is_one = images.ndim == 2 or (images.ndim == 3 and images.shape[2] in (1, 3, 4))
         return [images] if is_one else images
-    return [images] if isinstance(images, str | os.PathLike | bytes | Image.Image) else images
+    if isinstance(images, str | os.PathLike | bytes | Image.Image):
+        return [images]
+    if not _is_many(images):
+        raise InputError(f"expected an image or several, got {shown(images)}: pass a path, bytes, an array or a list")
+    return images
+
+
+def _is_many(images: object) -> bool:
+    return isinstance(images, Iterable) and not isinstance(images, np.ndarray)  # only one without axes gets here
+
+
+def _is_size(size: object) -> bool:
+    return is_list_of_whole(size) and len(size) == 2 and min(size) > 0
 
 
 def _without_registers(tokens: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,13 +6,14 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import shown
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError, SourceError, UnreadableError
@@ -48,6 +49,8 @@ class ArraySource(PictureSource):
         if images.ndim == 3 and images.shape[2] in (3, 4):
             raise InputError(f"images must have shape (N, H, W[, C]), got one image {images.shape}? pass images[None]")
         check_shape(images)
+        if labels is not None and not isinstance(labels, Sized):
+            raise InputError(f"labels must be a list of texts or numbers (N,), got {shown(labels)}")
         if getattr(labels, "ndim", 1) != 1:
             raise InputError(
                 f"labels must have shape (N,), got {getattr(labels, 'shape', ())}; of one-hot rows, pass argmax(1)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +46,7 @@ _T = Image.Transpose
 _UPRIGHT = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.FLIP_TOP_BOTTOM)
 _TURNED = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
 _TURNS = dict(enumerate(_UPRIGHT + _TURNED, start=2))  # what undoes each EXIF orientation
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # a path makes one slash of two; a drive of Windows has one letter
 
 
 @dataclass(frozen=True)
@@ -121,12 +123,23 @@ def read_reduced(source: Picture, least: tuple[int, int] | None = None, how: Dec
     """
     if not isinstance(source, str | os.PathLike | bytes | Image.Image | np.ndarray):
         raise InputError(f"expected a path, bytes, a Pillow image or an array, got {type(source).__name__}")
+    if _is_address(source):
+        raise UnreadableError("is an address, and images are read from files: download it first, and name the file")
     try:
         return _read(source, least, how)
     except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on a damaged file
         raise _image_error(error) from error
+
+
+def _is_address(source: object) -> bool:
+    """Tell whether a path that leads nowhere is an address on the web."""
+    return (
+        isinstance(source, str | os.PathLike)
+        and _ADDRESS.match(os.fsdecode(source)) is not None
+        and not os.path.exists(source)
+    )
 
 
 def deep_values(source: Picture) -> DeepValues | None:

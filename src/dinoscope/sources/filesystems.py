@@ -279,7 +279,8 @@ def open_storage(uri: str) -> tuple[RemoteStorage, str | None, str | None]:
     path = unquote(parts.path) + (f"#{parts.fragment}" if parts.fragment else "")
     shown = f"{scheme}://{host}{path}"
     if scheme not in _SCHEMES:
-        raise SourceError(f"cannot open {shown!r}: expected s3://, gs://, hdfs:// or file://, or a path")
+        way = "; download it first, and name the file or folder" if scheme in ("http", "https", "ftp") else ""
+        raise SourceError(f"cannot open {shown!r}: expected s3://, gs://, hdfs:// or file://, or a path{way}")
     if not host and scheme not in ("file", "hdfs", "viewfs"):
         raise SourceError(f"{shown!r} names no bucket: expected {scheme}://BUCKET/PREFIX")
     user = parts.netloc.rpartition("@")[0]
@@ -338,9 +339,18 @@ def _is_secret(text: str) -> bool:
     return len(text) > 3  # shorter ones are parts of ordinary words
 
 
+# What macOS, Windows, Synology, QNAP and Linux put beside a person's files: no images, or copies of them.
+_SYSTEM = frozenset(
+    {
+        *("__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin"),
+        *("recycler", "system volume information", "@eadir", "#recycle", "@recycle", "#snapshot", "lost+found"),
+    }
+)
+
+
 def is_hidden(name: str) -> bool:
     """Tell whether a file or folder of this name does not exist for a source."""
-    return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db")
+    return name.startswith(".") or name.lower() in _SYSTEM
 
 
 def _collections(marks: Iterable[str]) -> tuple[str, ...]:

@@ -21,9 +21,10 @@ __all__ = ["FolderSource"]
 class FolderSource(PictureSource):
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
-    Hidden files and folders, `__MACOSX`, `Thumbs.db` and dinoscope's own collections do not exist for it. Whatever has
-    an image's suffix is an item, also when it turns out to be none. `read_folders` says which folders are labels and
-    splits. `ignored` counts the files left out because of their suffix, `ignored_endings` says how many have which.
+    Hidden files and folders, what systems put beside a person's files (`__MACOSX`, `Thumbs.db`, `$RECYCLE.BIN`,
+    `@eaDir`...) and dinoscope's own collections do not exist for it. Whatever has an image's suffix is an item, also
+    when it turns out to be none. `read_folders` says which folders are labels and splits. `ignored` counts the files
+    left out because of their suffix, `ignored_endings` says how many have which.
 
     Raises:
         SourceError: The folder cannot be listed or holds no images.

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import check_arguments
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, SourceError
@@ -33,6 +34,7 @@ class Indexed(Protocol):
 Source: TypeAlias = str | os.PathLike[str] | NDArray[np.generic] | ImageSource | Indexed
 
 
+@check_arguments
 def open_source(
     source: Source,
     *,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.types import Answers
 from dinoscope.errors import InputError
 from dinoscope.stages.fingerprints import all_prints
 from dinoscope.stages.neighbors import neighbor_graph
@@ -114,7 +115,7 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
     """
     from dinoscope.analysis.cleaning.duplicates import LEAST, Candidates, score_pairs
 
-    lowest = LEAST if least is None else min(least, LEAST)
+    lowest = LEAST if least is None else float(min(least, LEAST))
 
     def compute() -> Candidates:
         pictures = collection.thumbnails(np.arange(len(collection)))
@@ -147,7 +148,7 @@ def picture_keys(pictures: Sequence[bytes], sizes: NDArray[np.int64], vectors: N
 def _stored(collection: OpenedCollection) -> dict[Contents, bool | None]:
     """Return the answers, by the contents of both images."""
     path = collection.path / _FILE
-    listed = read_json(path)["answers"] if path.exists() else []
+    listed = read_json(path, Answers)["answers"] if path.exists() else []
     return {(each["images"][0], each["images"][1]): each["same"] for each in listed}
 
 

@@ -120,13 +120,16 @@ def judge_clusters(
         labelled,
         tuple[quality.ClusterQuality, dict[str, float]],
         lambda: (quality.judge(vectors, found.labels, labels), quality.agreement(found.labels, labels)),
+        C=len(found.medoids),
     )
     if stability:
 
-        def resample() -> tuple[NDArray[np.float64], ...]:
+        def resample() -> tuple[NDArray[np.float64]]:
             return (quality.stability(vectors, found.labels, find, resamples=_RESAMPLES),)
 
-        steady = collection.results.keep("stability", {"clusters": asked}, tuple[NDArray[np.float64], ...], resample)[0]
+        steady = collection.results.keep(
+            "stability", {"clusters": asked}, tuple[NDArray[np.float64]], resample, C=len(found.medoids)
+        )[0]
         judged = replace(judged, stability=steady)
     if not nulls:
         return ClusterJudgement(judged, agreement, (), None, ())

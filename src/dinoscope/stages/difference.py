@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dinoscope.base.checks import shown
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import load_index, neighbor_graph
+from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.manifest import other_weights
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.leaks import Leak
     from dinoscope.analysis.difference import Difference, ShareChange
     from dinoscope.analysis.neighbors import NeighborGraph
-    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["difference", "label_changes", "same_pictures"]
 
@@ -90,6 +91,8 @@ def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:
 
 
 def _check_one_model(collection: OpenedCollection, other: OpenedCollection) -> None:
+    if not isinstance(other, OpenedCollection):
+        raise InputError(f"the other side must be an opened collection, got {shown(other)}: open it with Collection")
     made = [(each.model["model"], each.model["dim"]) for each in (collection, other) if each.model.get("own")]
     if collection.key != other.key and (len(made) < 2 or made[0] != made[1]):
         if told := other_weights(collection.model, other.model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dinoscope.base.digests import digest_json
+from dinoscope.base.types import Dismissed
 from dinoscope.errors import InputError
 from dinoscope.stages.answers import answered, candidates
 from dinoscope.stages.copies import keep_first
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
+_KEY = re.compile(rf"({'|'.join(KINDS)})-[0-9a-f]{{16}}")
 _JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
 
 
@@ -144,7 +147,7 @@ def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, Self
 def dismissed_keys(collection: OpenedCollection) -> set[str]:
     """Return the keys of the findings that a person has called no problem."""
     path = collection.path / "dismissed.json"
-    return set(read_json(path)["keys"]) if path.exists() else set()
+    return set(read_json(path, Dismissed)["keys"]) if path.exists() else set()
 
 
 def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = True) -> None:
@@ -152,8 +155,7 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
 
     See ``Collection.dismiss``.
     """
-    kind, _, rest = key.partition("-")
-    if kind not in KINDS or not rest.isalnum():
+    if not _KEY.fullmatch(key):
         raise InputError(
             f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
         )

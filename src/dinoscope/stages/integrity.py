@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,14 @@ from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import has_checksum, read_json
-from dinoscope.storage.locks import LOCK_FILES
-from dinoscope.storage.manifest import no_collection
+from dinoscope.storage.manifest import JSON_FILES, no_collection, read_model
 from dinoscope.storage.parts import is_known
-from dinoscope.storage.progress import PROGRESS_FILE, read_progress
+from dinoscope.storage.progress import read_progress
 from dinoscope.storage.result_files import stale_results
+from dinoscope.storage.schema import schema_of
 from dinoscope.storage.tables import check_table, list_parts, read_table
 
 __all__ = ["Check", "Verification", "verify_collection"]
-
-_UNIT = 1e-3  # how far the length of a vector may be from 1
-_PASSING = (*LOCK_FILES, PROGRESS_FILE)
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def verify_collection(path: Path) -> Verification:
     images = _check_files(path, "images.parquet", [path / "images.parquet", *copies])
     models = [folder / "model.json" for folder in folders]
     results = sorted((path / "results").glob("*/*.parquet"))
-    notes = [each for each in sorted(path.rglob("*.json")) if each.name not in _PASSING and each not in models]
+    notes = [each for each in (path / "answers.json", path / "dismissed.json") if each.exists()]
     manifest = _manifest(path, notes)
     checks = [manifest.check, images.check, details.check]
     checks += [_check_files(path, "model.json", models).check, *(each.check for each in vectors.values())]
@@ -113,8 +111,11 @@ def _check_file(file: Path) -> bool | str:
     """Return whether a file has a checksum, or what is wrong with it."""
     try:
         if file.suffix != ".json":
-            return check_table(file)
-        read_json(file)
+            checked = check_table(file)
+            if schema_of(file) is not None:
+                read_table(file)
+            return checked
+        read_json(file, JSON_FILES.get(file.name, Any))
         return has_checksum(file)
     except DamagedError as error:
         return error.reason
@@ -191,8 +192,8 @@ def _vectors(
 ) -> Check:
     active = ~np.asarray(images["removed"], bool)
     times = np.zeros(len(active), np.int64)
-    strangers = foreign = odd = other = 0
-    dim = _dim(path / "vectors" / key / "model.json")
+    strangers = foreign = other = 0
+    dim = _dim(path / "vectors" / key)
     for part in parts:
         columns, _ = read_table(part)
         rows, values = columns["row"], columns["vector"]
@@ -201,15 +202,12 @@ def _vectors(
         foreign += int((~known).sum())
         np.add.at(times, rows[known], 1)
         other += values.shape[1] != (dim or values.shape[1])
-        lengths = np.linalg.norm(values.astype(np.float64), axis=1)
-        odd += int((~(np.abs(lengths - 1) <= _UNIT)).sum())  # NaN and infinity fail this as well
     have = times > 0
     damage = _texts(
         f"vectors/{key}",
         twice=int((times > 1).sum()),
         strangers=strangers,
         foreign=foreign - strangers,
-        odd=odd,
         other=other,
         lost=int((have & ~read & active).sum()),
     )
@@ -220,12 +218,11 @@ def _vectors(
     return Check(f"rows of vectors {key}", f"{int(have.sum()):,}", damage, note)
 
 
-def _dim(file: Path) -> int | None:
+def _dim(folder: Path) -> int | None:
     try:
-        described = read_json(file)
+        return read_model(folder.parents[1], folder.name)["dim"]
     except (CollectionError, OSError):
         return None
-    return int(described["dim"]) if "dim" in described else None
 
 
 def _texts(where: str, **counts: int) -> tuple[str, ...]:
@@ -233,7 +230,6 @@ def _texts(where: str, **counts: int) -> tuple[str, ...]:
         "twice": "rows stand there twice",
         "strangers": "rows are not in images.parquet",
         "foreign": "rows are of other images than images.parquet says",
-        "odd": "vectors are not finite and of length 1",
         "other": "parts hold vectors of another length than model.json says",
         "lost": "vectors belong to images that have no details",
     }

@@ -138,7 +138,12 @@ def predict_labels(
             own[at[labelled]] = judgement.probabilities[labelled, codes[at[labelled]]]
         return Predictions(np.asarray([str(name) for name in judge.names])[winners], sure, own, known, unknown)
 
-    settings = {"k": k, "set_level": coverage, "refuse": abstain, "labels": collection.results.label_state}
+    settings = {
+        "k": k,
+        "set_level": float(coverage),
+        "refuse": float(abstain),
+        "labels": collection.results.label_state,
+    }
     return collection.results.keep("predictions", settings, Predictions, compute)
 
 
@@ -164,7 +169,7 @@ def evaluate_labels(
             f"all labelled images of {collection.path} have one label ({labels.pop()!r}), expected two or more: with "
             "one, nothing can be named wrong"
         )
-    stored = {"k": k, "set_level": coverage, "refuse": abstain}
+    stored = {"k": k, "set_level": float(coverage), "refuse": float(abstain)}
     settings = {"split": held or _LEAVE_ONE_OUT, **stored, "labels": collection.results.label_state}
     return collection.results.keep(
         "evaluation", settings, Evaluation, lambda: _evaluate(collection, held, k, coverage, abstain)

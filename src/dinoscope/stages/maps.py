@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import check_arguments
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
 
@@ -45,6 +46,7 @@ class MethodSettings(MapSettings, total=False):
     method: Method
 
 
+@check_arguments
 def make_map(
     collection: OpenedCollection,
     *,
@@ -102,6 +104,7 @@ def principal_axes(collection: OpenedCollection, coordinates: NDArray[np.float32
     return collection.held(("principal axes", dims), lambda: PrincipalAxes.of(collection.vectors, coordinates))
 
 
+@check_arguments
 def map_quality(
     collection: OpenedCollection,
     method: Method = "umap",

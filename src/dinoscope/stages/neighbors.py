@@ -27,6 +27,9 @@ def neighbor_graph(collection: OpenedCollection, k: int = 30) -> NeighborGraph:
     """
     from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 
+    if len(collection) < 2:
+        raise InputError(f"{collection.path} has one image with a vector, and this compares images: embed more of them")
+
     def compute() -> Computed:
         graph = (
             load_index(collection).neighbors(k)

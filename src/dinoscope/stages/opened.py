@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import check_positions, shown
 from dinoscope.base.paths import named_path
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
-from dinoscope.errors import CollectionError, InputError
+from dinoscope.errors import CollectionError, DamagedError, InputError
 from dinoscope.sources.decode import Decoding
 from dinoscope.stages.results import Results
 from dinoscope.storage.details import count_missing, stored_contents, stored_qualities
@@ -28,7 +29,7 @@ from dinoscope.storage.manifest import (
     read_model,
     stored_range,
 )
-from dinoscope.storage.parts import read_images, read_parts, read_rows
+from dinoscope.storage.parts import active_rows, read_images, read_parts, read_rows
 from dinoscope.storage.result_files import label_state_of, state_of
 from dinoscope.storage.thumbnails import trusted_thumbnail
 
@@ -102,6 +103,10 @@ class OpenedCollection:
         Raises:
             InputError: If no image with vectors has this row number.
         """
+        if isinstance(row, bool) or not isinstance(row, int | np.integer):
+            raise InputError(f"a row is a whole number, got {shown(row)}")
+        if not 0 <= row < len(self._removed):  # a number that no array holds, too
+            raise InputError(f"row {row} {self._why_not(row)}")
         position = int(np.searchsorted(self.rows, row))
         if position == len(self.rows) or self.rows[position] != row:
             raise InputError(f"row {row} {self._why_not(row)}")
@@ -111,9 +116,10 @@ class OpenedCollection:
         """Return the stored small pictures (PNG or JPEG) of the images at these positions.
 
         Raises:
+            InputError: If there are no such positions.
             CollectionError: If a part of the collection was deleted.
         """
-        wanted = [int(self.rows[i]) for i in np.atleast_1d(np.asarray(positions, np.int64))]
+        wanted = self.rows[check_positions(positions, len(self))].tolist()
         needed = np.unique(np.asarray(wanted, np.int64))
         parts, holder = self._pictures
         found: dict[int, bytes] = {}
@@ -212,7 +218,7 @@ class OpenedCollection:
         if not 0 <= row < len(self._removed):
             return f"is not in this collection: rows go from {self.rows[0]} to {self.rows[-1]}"
         if self._removed[row]:
-            return "is no longer in the source: choose another"
+            return "is no longer in the source, or was left out by --limit: choose another"
         return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
 
     def _load(self) -> None:
@@ -220,15 +226,16 @@ class OpenedCollection:
         parts = read_parts(self.path / "vectors" / self.key, ["row", "vector"], images).values()
         if not parts:
             raise no_vectors(self.path)
-        rows = np.concatenate([part["row"] for part in parts])
+        dims = {part["vector"].shape[1] for part in parts} | {self.model["dim"]}
+        if len(dims) > 1:
+            file = self.path / "vectors" / self.key / "model.json"
+            raise DamagedError(file, f"vectors of length {' and '.join(map(str, sorted(dims)))} are under one key")
         vectors = np.concatenate([part["vector"] for part in parts])
-        held, order = np.unique(rows, return_index=True)  # two copies of a folder put together hold some rows twice
         self._removed: NDArray[np.bool_] = np.asarray(images["removed"], bool)
-        keep = order[~self._removed[held]]
-        if not len(keep):  # all are removed
+        self.rows, places = active_rows([part["row"] for part in parts], images)
+        if not len(self.rows):  # all are removed
             raise no_vectors(self.path)
-        self.rows: NDArray[np.int64] = rows[keep]
-        self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[keep])
+        self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[places])
         self.ids = _texts(images["id"], self.rows)
         self.labels = _texts(images["label"], self.rows)
         self.splits = _texts(images["split"], self.rows)
@@ -240,7 +247,7 @@ class OpenedCollection:
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)
         label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
-        self.results = Results(self.path, state, label_state, read_only=self._read_only)
+        self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

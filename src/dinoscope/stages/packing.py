@@ -11,12 +11,14 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.typed import mismatch
 from dinoscope.base.types import Columns
 
-__all__ = ["Packed", "pack", "plain", "unpack"]
+__all__ = ["Packed", "pack", "plain", "unpack", "unpack_arrays"]
 
 Result = TypeVar("Result")
 Packed = tuple[Columns, dict[str, Any]]  # columns of equal length, and JSON values
+_LONGEST = 1 << 18  # bytes of one value of an array
 
 
 def pack(result: object) -> Packed:
@@ -57,10 +59,31 @@ def pack(result: object) -> Packed:
 
 
 def unpack(kind: type[Result], packed: Packed) -> Result:
-    """Return what ``pack`` packed, of the type that was packed."""
-    columns, meta = packed
-    result: Result = _Reader(meta["result"], columns).build(kind, meta["result"]["tree"])
+    """Return what ``pack`` packed, of the type that was packed.
+
+    Raises:
+        ValueError: If it is no such thing.
+    """
+    result: Result = _read(kind, packed)[0]
     return result
+
+
+def unpack_arrays(kind: type[Result], packed: Packed) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of what ``pack`` packed, by their places in it.
+
+    Raises:
+        ValueError: If it is no such thing.
+    """
+    return _read(kind, packed)[1]
+
+
+def _read(kind: Any, packed: Packed) -> tuple[Any, dict[str, NDArray[np.generic]]]:
+    columns, meta = packed
+    try:
+        reader = _Reader(meta["result"], columns)
+        return reader.build(kind, meta["result"]["tree"]), reader.arrays
+    except (AttributeError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"it is no {getattr(kind, '__name__', kind)} ({error})") from None
 
 
 def plain(value: object) -> Any:
@@ -80,12 +103,13 @@ class _Reader:
     def __init__(self, packed: dict[str, Any], columns: Columns) -> None:
         self._listed, self._columns = packed["arrays"], columns
         self._built: dict[str, Any] = {}  # dataclasses by their path
+        self.arrays: dict[str, NDArray[np.generic]] = {}
 
     def build(self, kind: Any, value: Any, path: str = "") -> Any:
         """Return a value of the type that is annotated."""
-        if value is None:
-            return None
         if get_origin(kind) in (Union, UnionType):
+            if value is None and NoneType in get_args(kind):
+                return None
             kind = next(each for each in get_args(kind) if each is not NoneType)
         if isinstance(value, dict):
             return self._from_dict(kind, value, path)
@@ -94,12 +118,15 @@ class _Reader:
             kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
             pairs = zip(kinds, value, strict=True)
             return tuple(self.build(each, one, f"{path}.{at}") for at, (each, one) in enumerate(pairs))
+        wrong = mismatch(value, kind, path[1:], nan=True)
+        if wrong is not None:
+            raise ValueError(wrong)
         return value
 
     def _from_dict(self, kind: Any, value: dict[str, Any], path: str) -> Any:
         if value.keys() == {"array"}:
-            return self._array(value["array"])
-        if value.keys() == {"same"}:
+            return self._array(kind, value["array"], path)
+        if value.keys() == {"same"} and isinstance(self._built[value["same"]], kind):
             return self._built[value["same"]]
         if is_dataclass(kind):
             kinds = get_type_hints(kind)
@@ -108,9 +135,25 @@ class _Reader:
             return self._built[path]
         return {name: self.build(get_args(kind)[1], each, f"{path}.{name}") for name, each in value.items()}
 
-    def _array(self, path: str) -> NDArray[np.generic]:
-        if path in self._columns:
-            return np.asarray(self._columns[path])
-        listed = self._listed[path]
-        dtype = object if listed["dtype"] == "|O" else np.dtype(listed["dtype"])
-        return np.asarray(listed["values"], dtype).reshape(listed["shape"])
+    def _array(self, kind: Any, name: str, path: str) -> NDArray[np.generic]:
+        if get_origin(kind) is not np.ndarray:
+            raise TypeError(f"{path[1:]} is an array")
+        if name in self._columns:
+            array = np.asarray(self._columns[name])
+        else:
+            listed = self._listed[name]
+            dtype = np.dtype(object if listed["dtype"] == "|O" else listed["dtype"])
+            if dtype.kind not in "biufUO" or dtype.itemsize > _LONGEST:
+                raise TypeError(f"{path[1:]} is of type {dtype}")
+            array = np.asarray(listed["values"], dtype).reshape(listed["shape"])
+        (expected,) = get_args(get_args(kind)[1])
+        if not _is_kind(array.dtype, expected):
+            raise TypeError(f"{path[1:]} holds {array.dtype}")
+        self.arrays[path[1:]] = array
+        return array
+
+
+def _is_kind(dtype: np.dtype[Any], expected: type[np.generic]) -> bool:
+    """Tell whether an array is as annotated, but for the number of its bits."""
+    kinds = {np.bool_: "b", np.integer: "iu", np.floating: "f", np.str_: "U"}
+    return dtype.kind in next((kinds[each] for each in kinds if issubclass(expected, each)), "biufUO")

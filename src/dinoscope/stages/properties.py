@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import check_settings
 from dinoscope.errors import InputError
-from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.clusters import ClusterSettings, find_clusters
 from dinoscope.stages.fingerprints import print_blocks
-from dinoscope.stages.maps import make_map
+from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
-    from dinoscope.stages.clusters import ClusterSettings
-    from dinoscope.stages.maps import MethodSettings
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["explain_map", "measured_properties"]
@@ -54,6 +53,8 @@ def explain_map(
 
     if len(collection) < FEWEST:
         raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
+    check_settings(cluster_settings, "cluster_settings", ClusterSettings)
+    check_settings(map_settings, "map_settings", MethodSettings)
     found, coordinates = (
         find_clusters(collection, **(cluster_settings or {})),
         make_map(collection, **(map_settings or {})),

@@ -9,7 +9,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dinoscope._version import __version__
 from dinoscope.base.digests import digest_json
 from dinoscope.base.machine import this_machine
+from dinoscope.base.typed import mismatch
 from dinoscope.base.types import JsonObject, Machine, ModelDescription, Provenance, SourceDescription
 from dinoscope.embedding.pipeline import ORDER_SEED
 from dinoscope.errors import DamagedError, ImageError, InputError
@@ -279,8 +280,8 @@ def makers(path: Path, key: str) -> list[Provenance]:
     """Return what computed the vectors of a collection under a key, as their parts say; each once."""
     found: list[Provenance] = []
     for part in list_parts(path / "vectors" / key):
-        maker = read_table(part, [])[1].get("made_by")
-        if maker is not None and maker not in found:
+        maker: Any = read_table(part, [])[1].get("made_by")
+        if mismatch(maker, Provenance) is None and maker not in found:
             found.append(maker)
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,8 @@ import numpy as np
 from dinoscope.base.text import remark
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError, WriteError
-from dinoscope.stages.packing import Packed, pack, plain, unpack
+from dinoscope.stages.packing import Packed, pack, plain, unpack, unpack_arrays
+from dinoscope.stages.stored import check_arrays, check_stored
 from dinoscope.storage.files import remove_leftovers
 from dinoscope.storage.result_files import belongs, result_file, settings_of
 from dinoscope.storage.tables import read_table, write_table
@@ -52,8 +53,8 @@ class Results:
         unstored: How many results are in memory alone, because of that, or because the folder cannot be written.
     """
 
-    def __init__(self, folder: Path, state: str, label_state: str, *, read_only: bool = False) -> None:
-        self._folder, self.state, self.label_state = folder, state, label_state
+    def __init__(self, folder: Path, state: str, label_state: str, count: int, *, read_only: bool = False) -> None:
+        self._folder, self.state, self.label_state, self._count = folder, state, label_state, count
         self.read_only = read_only
         self.stages: dict[str, Stage] = {}
         self._held: OrderedDict[Path, Computed] = OrderedDict()  # the one used last comes last
@@ -73,7 +74,15 @@ class Results:
     def unstored(self) -> int:  # noqa: D102
         return len(self._unstored)
 
-    def run(self, name: str, settings: JsonObject, compute: Callable[[], Computed]) -> Computed:
+    def run(
+        self,
+        name: str,
+        settings: JsonObject,
+        compute: Callable[[], Computed],
+        *,
+        check: Callable[[Computed], object] | None = None,
+        **sizes: int,
+    ) -> Computed:
         """Return a result, or compute and store it.
 
         Args:
@@ -81,6 +90,8 @@ class Results:
             settings: JSON values; with the images and the model they decide which result is meant. Labels may be
                 read only if ``label_state`` is among them.
             compute: Gives columns of equal length, and JSON values.
+            check: Raises a ValueError for what was stored and is no such result: it is computed again.
+            sizes: What is known of its shapes; see ``check_stored``.
 
         Returns:
             The columns, which nobody may change, and the values, those with "settings" and "seconds".
@@ -90,7 +101,7 @@ class Results:
         with self._changing:
             turn = self._running[path]
         with turn:
-            found = self._find(path)
+            found = self._find(path, name, settings, {"N": self._count, **sizes}, check)
             if found is None:
                 found = self._compute(path, settings, compute)
         seconds = found[1]["seconds"]
@@ -99,9 +110,15 @@ class Results:
             self.stages[name] = Stage(name, settings, seconds, path not in self._computed)
         return found
 
-    def keep(self, name: str, settings: JsonObject, kind: type[Result], compute: Callable[[], Result]) -> Result:
+    def keep(
+        self, name: str, settings: JsonObject, kind: type[Result], compute: Callable[[], Result], **sizes: int
+    ) -> Result:
         """Return a result, a dataclass or a tuple of some, as ``run`` does."""
-        return unpack(kind, self.run(name, settings, lambda: pack(compute())))
+
+        def check(found: Computed) -> None:
+            check_arrays(name, unpack_arrays(kind, found), {"N": self._count, **sizes})
+
+        return unpack(kind, self.run(name, settings, lambda: pack(compute()), check=check, **sizes))
 
     def stored(self, name: str) -> list[JsonObject]:
         """Return the settings of the results that a stage has given, of the collection as it is, the newest first.
@@ -131,16 +148,32 @@ class Results:
         """
         return belongs(path, settings_of(path), self.state, self.label_state)
 
-    def _find(self, path: Path) -> Computed | None:
+    def _find(
+        self,
+        path: Path,
+        name: str,
+        settings: JsonObject,
+        sizes: Mapping[str, int],
+        check: Callable[[Computed], object] | None,
+    ) -> Computed | None:
         with self._changing:
             if path in self._unstored:
                 return self._unstored[path][1]
             if path in self._held:
                 self._held.move_to_end(path)
                 return self._held[path]
-        found = _read(path)
-        if found is not None:
-            self._hold(path, found)
+        try:
+            found = read_table(path)
+            check_stored(name, *found, settings, sizes)
+            if check is not None:
+                check(found)
+        except FileNotFoundError:
+            return None
+        except (DamagedError, ValueError) as error:
+            reason = error.reason if isinstance(error, DamagedError) else error
+            remark(f"{path} was damaged ({reason}) and is computed again")
+            return None
+        self._hold(path, found)
         return found
 
     def _compute(self, path: Path, settings: JsonObject, compute: Callable[[], Computed]) -> Computed:
@@ -196,14 +229,3 @@ def _size(found: Computed) -> int:
 
 def _length(value: object) -> int:
     return len(value) if isinstance(value, bytes | str) else 64
-
-
-def _read(path: Path) -> Computed | None:
-    """Return a stored result; one that is damaged is made anew."""
-    try:
-        return read_table(path)
-    except FileNotFoundError:
-        return None
-    except DamagedError as error:
-        remark(f"{path} was damaged ({error.reason}) and is computed again")
-        return None

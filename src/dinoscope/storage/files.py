@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from dinoscope.base.typed import mismatch
 from dinoscope.errors import DamagedError, WriteError
 from dinoscope.storage import checksums
 
@@ -30,6 +31,7 @@ __all__ = [
     "has_checksum",
     "is_leftover",
     "make_folder",
+    "parse_json",
     "process_ended",
     "read_json",
     "remove_leftover_folders",
@@ -97,21 +99,40 @@ def write_json(
     write_bytes(path, checksums.seal_json(text) if checked else text, durable=durable, within=within)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, kind: Any = Any) -> Any:
     """Read a JSON file; if it has a checksum, that is checked and left out.
 
+    Args:
+        path: The file.
+        kind: The type that it must have; see ``mismatch``.
+
     Raises:
-        DamagedError: If it is not JSON, or not what was written.
+        DamagedError: If it is not JSON, not what was written, or of another type.
     """
     text = path.read_bytes()
     try:
         checked = checksums.unseal_json(text)
-        value = json.loads(text)
+        value = parse_json(text)
     except ValueError as error:
         raise DamagedError(path, str(error)) from None
-    if checked:
-        del value[checksums.MARK]
+    if checked and isinstance(value, dict):
+        value.pop(checksums.MARK, None)
+    wrong = mismatch(value, kind)
+    if wrong is not None:
+        raise DamagedError(path, wrong)
     return value
+
+
+def parse_json(text: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ValueError: If it is none, or is nested so deep that it cannot be meant.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def has_checksum(path: Path) -> bool:

@@ -17,10 +17,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated
 
 from dinoscope.base.text import remark
+from dinoscope.base.typed import Within
 from dinoscope.errors import CollectionError, WriteError
-from dinoscope.storage.files import process_ended, write_bytes
+from dinoscope.storage.files import process_ended, read_json, write_bytes
 
 __all__ = ["LOCK_FILES", "Holder", "deciding", "holder", "is_held", "locked"]
 
@@ -42,7 +44,7 @@ class Holder:
 
     pid: int
     host: str
-    since: float
+    since: Annotated[float, Within(0, 4e9)]
     command: str
 
     def __str__(self) -> str:
@@ -152,8 +154,8 @@ def is_held(folder: Path) -> bool:
 def holder(folder: Path) -> Holder | None:
     """Return who took the lock last, if that process said so and did not free it: it may have been killed since."""
     try:
-        return Holder(**json.loads((folder / _HOLDER).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return Holder(**read_json(folder / _HOLDER, Holder))
+    except (OSError, CollectionError, TypeError):
         return None
 
 

@@ -7,17 +7,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from dinoscope.base.types import JsonObject, Manifest, ModelDescription
+from dinoscope.base.typed import mismatch
+from dinoscope.base.types import Answers, Dismissed, JsonObject, Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.files import is_leftover, read_json, write_json
 from dinoscope.storage.locks import LOCK_FILES
 
 __all__ = [
     "FORMAT",
+    "JSON_FILES",
     "choose_model",
     "is_gone",
+    "is_range",
     "list_models",
     "no_collection",
     "no_vectors",
@@ -36,6 +39,20 @@ _FOLDERS = ("details", "vectors", "results")
 _FILES = ("collection.json", "images.parquet", "images.parquet.bak", "dismissed.json", "answers.json", "progress.json")
 
 
+JSON_FILES: dict[str, type] = {
+    "collection.json": Manifest,
+    "model.json": ModelDescription,
+    "dismissed.json": Dismissed,
+    "answers.json": Answers,
+}
+
+
+class _Format(TypedDict):
+    """What is the same in every format."""
+
+    format: int
+
+
 def read_manifest(path: Path) -> Manifest:
     """Read collection.json.
 
@@ -43,16 +60,15 @@ def read_manifest(path: Path) -> Manifest:
         CollectionError: If it is damaged, or of a format that this version of dinoscope does not know.
     """
     file = path / "collection.json"
-    held = read_json(file)
-    form = held.get("format") if isinstance(held, dict) else None
-    if not isinstance(form, int) or not isinstance(held.get("source"), dict):
-        raise DamagedError(file, "it does not say what the collection is")
-    if form > FORMAT:
+    held = read_json(file, _Format)
+    if held["format"] > FORMAT:
         raise CollectionError(
-            f"{path} has format {form}, this version of dinoscope reads {FORMAT}: install the newer version that wrote "
-            "it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
+            f"{path} has format {held['format']}, this version of dinoscope reads {FORMAT}: install the newer version "
+            "that wrote it ('pip install --upgrade dinoscope'), or embed the images again into a new folder"
         )
-    manifest: Manifest = held
+    manifest: Manifest = read_json(file, Manifest)
+    if not is_range(manifest.get("range")):
+        raise DamagedError(file, "its range is not two numbers, black before white")
     return manifest
 
 
@@ -67,7 +83,7 @@ def read_model(path: Path, key: str) -> ModelDescription:
     Raises:
         DamagedError: If the file is damaged.
     """
-    model: ModelDescription = read_json(path / "vectors" / key / "model.json")
+    model: ModelDescription = read_json(path / "vectors" / key / "model.json", ModelDescription)
     return model
 
 
@@ -87,7 +103,7 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
         names, damage = {}, None
         for key in keys:
             try:
-                names[key] = str(read_model(path, key)["model"])
+                names[key] = read_model(path, key)["model"]
             except DamagedError as error:  # of another model, if this one is found
                 damage = error
         keys = [key for key in keys if model in (names.get(key), key)]
@@ -153,6 +169,11 @@ def stored_range(path: Path) -> tuple[float, float] | None:
     """Return what is black and what is white in pictures of more than 8 bits; None where no range is stored."""
     held = read_manifest(path).get("range")
     return None if held is None else (float(held[0]), float(held[1]))
+
+
+def is_range(held: Any) -> bool:
+    """Tell whether what a file says is a range of values, or that there is none."""
+    return held is None or (mismatch(held, tuple[float, float]) is None and held[0] < held[1])
 
 
 def update_manifest(path: Path, **said: Any) -> None:

@@ -8,6 +8,7 @@ beside the row, so that a line whose image the table does not know is told from 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from dinoscope.errors import DamagedError
 from dinoscope.storage.manifest import is_gone
 from dinoscope.storage.tables import group_sizes, list_parts, read_table
 
-__all__ = ["draw_generation", "is_known", "known_lines", "read_images", "read_parts", "read_rows"]
+__all__ = ["active_rows", "draw_generation", "is_known", "known_lines", "read_images", "read_parts", "read_rows"]
 
 
 def draw_generation() -> int:
@@ -117,6 +118,18 @@ def read_rows(part: Path, rows: NDArray[np.int64], column: str, images: Columns)
     values = zip(found["row"].tolist(), found[column], strict=True)
     wanted = set(rows.tolist())
     return {row: value for row, value in values if row in wanted and value is not None}
+
+
+def active_rows(rows: Sequence[NDArray[np.int64]], images: Columns) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return which rows of parts count, ascending and once each, and where each stands among them.
+
+    Args:
+        rows: The rows of each part, in their order, of images that the table knows.
+        images: Columns of images.parquet, removed among them.
+    """
+    held, places = np.unique(np.concatenate([np.empty(0, np.int64), *rows]), return_index=True)
+    active = ~images["removed"][held]
+    return held[active], places[active]
 
 
 def _choose(values: Any, known: NDArray[np.bool_]) -> Any:

@@ -107,7 +107,7 @@ def read_progress(path: str | os.PathLike[str]) -> RunningEmbedding | None:
     """
     folder = named_path(path)
     try:
-        running = RunningEmbedding(**read_json(folder / PROGRESS_FILE))
+        running = RunningEmbedding(**read_json(folder / PROGRESS_FILE, RunningEmbedding))
     except (OSError, CollectionError, TypeError):
         return None
     return running if is_held(folder) else None

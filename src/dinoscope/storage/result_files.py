@@ -13,7 +13,7 @@ from dinoscope.base.digests import digest_json
 from dinoscope.base.types import JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage.manifest import list_models
-from dinoscope.storage.parts import read_images, read_parts
+from dinoscope.storage.parts import active_rows, read_images, read_parts
 from dinoscope.storage.tables import read_table
 
 __all__ = ["belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
@@ -101,12 +101,10 @@ def stale_results(folder: Path) -> list[Path]:
     if not results:
         return []
     images = read_images(folder, ["key", "label", "split", "removed", "generation"])
-    removed = np.asarray(images["removed"], bool)
     states = []
     for key in list_models(folder):
-        parts = [part["row"] for part in read_parts(folder / "vectors" / key, ["row"], images).values()]
-        held = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
-        held = held[~removed[held]]
+        parts = read_parts(folder / "vectors" / key, ["row"], images).values()
+        held, _ = active_rows([part["row"] for part in parts], images)
         labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
         states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
     stale = []

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
-from dinoscope.storage.files import replacing
+from dinoscope.storage.files import parse_json, replacing
+from dinoscope.storage.schema import Schema, check_types, check_values, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -99,16 +100,25 @@ def read_table(
         The columns (arrays for numbers, lists for texts and bytes) and the metadata.
 
     Raises:
-        DamagedError: If what is read is not what was written.
+        DamagedError: If what is read is not what was written, or not what a table at this place holds.
     """
+    schema = schema_of(path)
     with _checking(path) as content:
-        table = _table(content, columns, groups)
-        meta = json.loads((table.schema.metadata or {}).get(_META, b"{}"))
-        return {name: _values(table.column(name)) for name in table.column_names}, meta
+        table = _table(content, columns, groups, schema)
+        meta = parse_json((table.schema.metadata or {}).get(_META, b"{}"))
+        if not isinstance(meta, dict):
+            raise ValueError("its metadata is no object")
+        values = {name: _values(table.column(name)) for name in table.column_names}
+        if schema is not None:
+            check_values(table, values, schema, whole=groups is None)
+        return values, meta
 
 
 def _table(
-    content: checksums.FileContent, columns: list[str] | None = None, groups: Sequence[int] | None = None
+    content: checksums.FileContent,
+    columns: list[str] | None = None,
+    groups: Sequence[int] | None = None,
+    schema: Schema | None = None,
 ) -> pa.Table:
     """Check what is about to be read of a Parquet file, and read it."""
     import pyarrow as pa
@@ -116,6 +126,8 @@ def _table(
 
     sums = checksums.footer_checks(content)
     with pq.ParquetFile(pa.BufferReader(pa.py_buffer(content.data))) as file:
+        if schema is not None:
+            columns = check_types(file.schema_arrow, file.metadata.num_rows, schema, columns)
         if sums is None:
             content.read(0, len(content.data))
         else:

@@ -162,7 +162,7 @@ def survey(
         "sample": min(sample, len(vectors)),
         "k": k,
         "n_neighbors": n_neighbors,
-        "min_dist": min_dist,
+        "min_dist": float(min_dist),  # 0 and 0.0 are one survey
         "seed": seed,
     }
     folder = path / "results" / "survey" / digest_json("survey", _VERSION, vectors.state, settings)

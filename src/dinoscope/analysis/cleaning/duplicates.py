@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.cleaning.fingerprints import picture_agreement
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_labels
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
@@ -166,18 +166,23 @@ def score_pairs(
     """
     unit = l2_normalize(vectors)
     liking = np.zeros((len(unit), 1)) if preference is None else np.asarray(preference, np.float64)
-    shapes = None if aspects is None else np.log(np.asarray(aspects, np.float64))
-    given: dict[str, Sized | None] = {"graph": graph, "prints": prints, "aspects": shapes, "preference": liking}
+    shapes = None if aspects is None else np.asarray(aspects, np.float64)
+    given: dict[str, Sized | None] = {"prints": prints, "aspects": shapes, "preference": liking}
     for name, count in {name: len(each) for name, each in given.items() if each is not None}.items():
         if count != len(unit):
             raise InputError(f"{name} must have one entry an image, expected {len(unit)}, got {count}")
+    if graph is not None:
+        check_graph(graph, len(unit))
+    if shapes is not None and not (np.isfinite(shapes) & (shapes > 0)).all():
+        odd = int(np.flatnonzero(~(np.isfinite(shapes) & (shapes > 0)))[0])
+        raise InputError(f"aspects must be finite and above 0, got {shapes[odd]} for image {odd}; measure it again")
     copy_of = _first_with_same(unit, keys)
     own = np.flatnonzero(copy_of == np.arange(len(unit)))
     if len(own) < len(unit):
         graph = None if graph is None else _among(graph, unit, own)
     pairs = _score_pairs(unit[own], graph, None if prints is None else prints[own])
     if shapes is not None:
-        shape = shapes[own]
+        shape = np.log(shapes[own])
         pairs = pairs.where(np.abs(shape[pairs.first] - shape[pairs.second]) <= math.log(_ASPECT))
     suggested = _suggest(pairs)
     pairs = pairs.where(pairs.scores >= least)

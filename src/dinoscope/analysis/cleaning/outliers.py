@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph
 from dinoscope.base.checks import check_count
 
 __all__ = ["Outliers", "find_outliers"]
@@ -55,6 +55,7 @@ def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICA
     Raises:
         InputError: The graph holds too few neighbours, or ``k`` is not positive.
     """
+    check_graph(graph, len(graph))
     everyone = graph.k >= len(graph) - 1
     graph = graph.top(min(check_count(k, "k"), graph.k) if everyone else k)
     distances = np.maximum(graph.distances.astype(np.float64), 0)

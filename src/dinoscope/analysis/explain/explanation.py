@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.labels.voting import knn_accuracy
 from dinoscope.analysis.metrics.maps import draw_rows, map_neighbors
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.errors import InputError
 
@@ -136,9 +136,7 @@ def explain(
     k = min(check_count(k, "k"), (count - 1) // 4)
     values = {name: _check_values(name, each, count) for name, each in properties.items()}
     points = _check_values("coordinates", coordinates, count, 2)
-    near = (graph or neighbors(array, k)).indices[:, :k]
-    if near.shape != (count, k):
-        raise InputError(f"graph must hold {k} neighbours of each of {count} vectors, got {near.shape}")
+    near = (neighbors(array, k) if graph is None else check_graph(graph, count)).top(k).indices
     nearby = map_neighbors(points, k)
     codes, names = _label_codes(labels, count)
     varied = {name: _rank_scores(each) for name, each in values.items() if np.ptp(each) > 0}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import is_list_of_whole, shown
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
@@ -47,15 +48,13 @@ def check_box(box: ArrayLike, width: int, height: int) -> Box:
     Raises:
         InputError: If it is no part of the image.
     """
-    values = np.asarray(box)
-    whole = values.shape == (4,) and values.dtype.kind in "iu"
-    if whole:
-        left, top, across, down = values.tolist()
+    if is_list_of_whole(box) and len(box) == 4:
+        left, top, across, down = (int(each) for each in box)
         if left >= 0 and top >= 0 and across >= 1 and down >= 1 and left + across <= width and top + down <= height:
             return left, top, across, down
     raise InputError(
         f"a part must be left, top, width and height in whole pixels, inside an image of {width} x {height}, got "
-        f"{','.join(map(str, values.ravel().tolist()))}"
+        f"{','.join(map(str, box)) if is_list_of_whole(box) else shown(box)}"
     )
 
 

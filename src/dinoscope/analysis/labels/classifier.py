@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.labels.conformal import _ROUNDING, Judgement, fit_rules, nonconformity
 from dinoscope.analysis.labels.voting import Votes, label_votes
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
@@ -119,7 +119,7 @@ class Classifier:
             )
         self.k, self.temperature, self.coverage = check_count(k, "k"), temperature, coverage
         self._vectors = array[self.positions]
-        self.graph = graph if graph is not None else neighbors(self._vectors, k)
+        self.graph = neighbors(self._vectors, k) if graph is None else check_graph(graph, len(self.positions))
         self.names, self._codes = np.unique(self.labels, return_inverse=True)
         # Of a label with few images, the 20th neighbour is another label's, and says nothing of what is unknown.
         self._near = max(1, min(k, int(np.median(np.bincount(self._codes))) // 2))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph
 from dinoscope.base.checks import check_count, check_labels
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
@@ -217,6 +217,7 @@ def _classes(
     graph: NeighborGraph, labels: ArrayLike, fewest: int
 ) -> tuple[NDArray[np.generic], NDArray[np.intp], NDArray[np.bool_]]:
     """Return the classes, the number of each image's class, and which classes have enough images."""
+    check_graph(graph, len(graph))
     names, codes = np.unique(check_labels(labels, len(graph)), return_inverse=True)
     if len(names) < 2:
         raise InputError(f"labels must be of two classes or more, got {len(names)}; with one none can be wrong")

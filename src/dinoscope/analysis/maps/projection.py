@@ -14,8 +14,8 @@ from typing import Literal, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
-from dinoscope.base.checks import check_count, check_vectors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
+from dinoscope.base.checks import check_arguments, check_count, check_vectors
 from dinoscope.base.machine import cores
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.text import did_you_mean
@@ -32,6 +32,7 @@ _SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the 
 _BLOCK = 1 << 16  # rows computed with in float64 at once
 
 
+@check_arguments
 def umap(
     vectors: ArrayLike,
     *,
@@ -79,7 +80,7 @@ def umap(
         known = get_args(Engine)
         raise InputError(f"engine must be one of {', '.join(known)}, got {engine!r}{did_you_mean(str(engine), known)}")
     if epochs is not None:
-        check_count(epochs, "epochs")
+        check_count(epochs, "epochs", at_most=1_000_000)
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
     graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
@@ -257,8 +258,8 @@ def _check(vectors: ArrayLike, graph: NeighborGraph | None, n_components: int, s
     array = check_vectors(vectors, at_least=2)
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     check_count(n_components, "n_components", at_most=array.shape[1], why="the width of the vectors")
-    if graph is not None and len(graph) != len(array):
-        raise InputError(f"graph must have one row a vector, expected {len(array)}, got {len(graph)}; compute it anew")
+    if graph is not None:
+        check_graph(graph, len(array))
     return l2_normalize(array)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.metrics.maps import continuity_samples, draw_rows, map_neighbors, trustworthiness_samples
 from dinoscope.analysis.metrics.silhouette import Metric, silhouette
-from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.vectors import l2_normalize
@@ -117,10 +117,11 @@ def map_quality(
     unit = l2_normalize(check_vectors(vectors, at_least=3))
     points = check_vectors(coordinates, "coordinates")
     count = len(unit)
-    for name, length in (("coordinates", len(points)), ("graph", count if graph is None else len(graph))):
-        if length != count:
-            raise InputError(f"{name} must have one row a vector, expected {count}, got {length}; compute it anew")
-    k = min(check_count(k, "k"), (count - 1) // 2, count if graph is None else graph.k)
+    if len(points) != count:
+        raise InputError(
+            f"coordinates must have one row a vector, expected {count}, got {len(points)}; compute it anew"
+        )
+    k = min(check_count(k, "k"), (count - 1) // 2, count if graph is None else check_graph(graph, count).k)
     top = neighbors(unit, k) if graph is None else graph.top(k)
     images = _judge(unit, points, top, draw_rows(count, sample, seed))
     return MapQuality(

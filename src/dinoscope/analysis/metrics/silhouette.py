@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_labels, check_vectors
+from dinoscope.base.checks import check_arguments, check_labels, check_vectors
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.text import did_you_mean
 from dinoscope.base.vectors import row_lengths
@@ -21,6 +21,7 @@ _TILE = (32, 4096)  # distances computed at once: two float32 tiles stay in a 2 
 _BLOCK_BYTES = 1 << 26  # one thread's share
 
 
+@check_arguments
 def silhouette(vectors: ArrayLike, labels: ArrayLike, metric: Metric = "cosine") -> float:
     """Return the mean silhouette, from -1 to 1; see ``silhouette_samples``."""
     return float(silhouette_samples(vectors, labels, metric).mean())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dinoscope.analysis.neighbors import NeighborGraph
+from dinoscope.analysis.neighbors import NeighborGraph, check_graph
 from dinoscope.base.checks import check_vectors
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
@@ -43,8 +43,11 @@ def hubness(graph: NeighborGraph) -> float:
     """Return the skewness of how often a point is among the neighbours of others (Radovanovic et al. 2010).
 
     Near 0 no point is favoured; above about 2 a few hubs turn up in everybody's list. 0 where all are equal.
+
+    Raises:
+        InputError: See ``check_graph``.
     """
-    occurrences = np.bincount(graph.indices.ravel(), minlength=len(graph)).astype(np.float64)
+    occurrences = np.bincount(check_graph(graph, len(graph)).indices.ravel(), minlength=len(graph)).astype(np.float64)
     deviations = occurrences - occurrences.mean()
     spread = deviations.std()
     return float((deviations**3).mean() / spread**3) if spread > 0 else 0.0
