@@ -13,6 +13,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets import load_dataset
 from dinoscope.stages.integrity import verify_collection
+from dinoscope.storage.details import QUALITY
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.tables import read_table, write_table
 
@@ -193,7 +194,8 @@ def test_files_from_before_there_were_checksums(collection, undisturbed):
 
 def rewrite(file, change):
     columns, meta = read_table(file)
-    write_table(file, change(columns), meta)
+    stored = {name: values for name, values in columns.items() if name not in QUALITY}  # nulls were read as NaN
+    write_table(file, change(stored), meta)
 
 
 @pytest.mark.parametrize(
