@@ -499,3 +499,10 @@ def test_a_run_of_unreadable_images_is_kept_as_it_goes(tmp_path, encoder, pixels
 
 def pixels_of(pixels, index):
     return ArraySource(pixels[index : index + 1]).load(0)
+
+
+def test_a_label_without_end_is_cut_and_the_collection_opens(tmp_path, encoder, pixels):
+    labels = ["a" * 40_000, *("b" for _ in range(len(pixels) - 1))]
+    embed_source(ArraySource(pixels, labels), tmp_path / "c", encoder)
+    assert {len(label) for label in Collection(tmp_path / "c").labels} == {1, 32_768}
+    assert embed_source(ArraySource(pixels, labels), tmp_path / "c", encoder).relabelled == 0

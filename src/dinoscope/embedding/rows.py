@@ -29,6 +29,7 @@ from dinoscope.storage.manifest import (
     update_manifest,
 )
 from dinoscope.storage.parts import draw_generation, is_known
+from dinoscope.storage.schema import MOST_LETTERS
 from dinoscope.storage.tables import check_table, keep_lines, list_parts, read_table, write_table
 
 __all__ = ["Synchronised", "check_folder", "stored_rule", "synchronise"]
@@ -298,9 +299,9 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tupl
         row = int(rows[index])
         if row < 0:
             rows[index] = row = len(table["row"])
-            for name, value in zip(_COLUMNS, (row, item.id, item.key, item.label, item.split, False), strict=True):
+            for name, value in (("row", row), ("id", item.id), ("key", item.key), ("removed", False)):
                 table[name].append(value)
-            for name in _OPTIONAL:
+            for name in _SAID:
                 table[name].append(_said(item, name))
             continue
         said = [_said(item, name) for name in told]
@@ -318,7 +319,9 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tupl
 
 def _said(item: Item, name: str) -> str | list[str] | None:
     said = getattr(item, name, None)
-    return (list(said) or None) if isinstance(said, tuple) else said
+    if isinstance(said, tuple):
+        return [each[:MOST_LETTERS] for each in said] or None
+    return said and said[:MOST_LETTERS]  # of a longer one, such as a story, the rest is left out
 
 
 def _copy(path: Path) -> None:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Schema", "check_types", "check_values", "schema_of"]
+__all__ = ["MOST_LETTERS", "Schema", "check_types", "check_values", "schema_of"]
 
 _UNIT = 1e-3  # how far the length of a vector may be from 1
-_LONGEST = 1 << 15  # letters of an id, a label, a reason
+MOST_LETTERS = 1 << 15  # letters of an id, a label, a reason
 _MOST_ROWS = 100_000_000  # of a table, far more than one machine can show: a few bytes can stand for any number of rows
 
 
@@ -124,10 +124,10 @@ def _held(texts: Iterable[str | None]) -> Iterable[str]:
 
 def _out_of_range(values: Any, column: Column) -> str:
     """Return what a column holds and may not; empty if there is nothing."""
-    if column in (_TEXT, _MAYBE, _LATE) and any(len(each) > _LONGEST for each in _held(values)):
-        return f"a text of more than {_LONGEST:,} letters"
-    if column == _TEXTS and any(each is None or len(each) > _LONGEST for each in _inside(values)):
-        return f"a list with null, or with a text of more than {_LONGEST:,} letters"
+    if column in (_TEXT, _MAYBE, _LATE) and any(len(each) > MOST_LETTERS for each in _held(values)):
+        return f"a text of more than {MOST_LETTERS:,} letters"
+    if column == _TEXTS and any(each is None or len(each) > MOST_LETTERS for each in _inside(values)):
+        return f"a list with null, or with a text of more than {MOST_LETTERS:,} letters"
     if column in (_WHOLE, _PIXELS) and values.min(initial=0) < 0:
         return "a number below 0"
     return "an infinite number" if column == _REAL and np.isinf(values).any() else ""
