@@ -64,7 +64,12 @@ def collection(photos):
 def test_all_that_applies_is_printed_and_written(collection, tmp_path):
     result = run(collection, "-o", tmp_path / "out", "--write-plan", tmp_path / "plan.json", "--limit", 3)
     assert result.exit_code == 0
-    for part in ("duplicates: 10 images of 10 groups could go", "leaks: 10 pictures", "outliers: ", "label errors: "):
+    for part in (
+        "duplicates: 10 images of 10 groups could go",
+        "leaks: 10 pictures",
+        "outliers: ",
+        "labels to check: ",
+    ):
         assert part in result.stdout
     assert "and 7 more" in result.stdout
     for name in ("duplicates", "leaks", "label_errors"):
@@ -114,7 +119,7 @@ def test_one_kind_alone_as_json(collection):
     strict = json.loads(run(collection, "--leaks", "--threshold", 1, "--json").stdout)
     assert strict["leaks"]["groups"] == 9  # the enlarged one is no exact copy
     errors = json.loads(run(collection, "--label-errors", "--json").stdout)["label_errors"]
-    assert {"listed", "flipped", "found", "precision"} <= set(errors["self_test"])
+    assert set(errors["self_test"]) == {"listed", "flipped", "found", "recovered"}
     lonely = json.loads(run(collection, "--outliers", "--json").stdout)["outliers"]["found"]
     assert [each["rank"] for each in lonely] == list(range(1, len(lonely) + 1))
     assert all(each["z_score"] >= 3.5 for each in lonely)
@@ -128,7 +133,7 @@ def test_what_does_not_apply_is_left_out_with_a_remark(tmp_path):
     (tmp_path / "out" / "leaks.csv").write_text("of an earlier run")
     out = run(tmp_path / "plain", "-o", tmp_path / "out").stdout
     assert "leaks: left out: the images are not in two splits or more" in out
-    assert "label errors: left out: fewer than two labels with images" in out
+    assert "labels to check: left out: fewer than two labels with images" in out
     assert "duplicates: none found" in out
     assert not (tmp_path / "out" / "leaks.csv").exists()
 

@@ -171,19 +171,19 @@ export const panelTexts = {
 
   findings: {
     title: "Findings",
-    loading: "Looking for near-duplicates, outliers, label errors and leaks …",
+    loading: "Looking for near-duplicates, outliers, labels to check and leaks …",
     failed: "The findings could not be loaded.",
     kinds: {
       duplicate: "Near-duplicates",
       outlier: "Outliers",
-      label_error: "Label errors",
+      label_error: "Labels to check",
       leak: "Leaks",
     },
-    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Label errors", leak: "Leaks" },
+    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks" },
     about: {
       duplicate: "The same picture, saved, scaled, moved or lit otherwise.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
-      label_error: "Labels that the neighbours contradict, the surest first.",
+      label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
     },
     needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
@@ -191,7 +191,7 @@ export const panelTexts = {
     none: {
       duplicate: "No near-duplicates were found.",
       outlier: "No outliers were found.",
-      label_error: "No doubtful labels were found.",
+      label_error: "No labels to check were found.",
       leak: "No leaks between splits were found.",
     },
     allDismissed: "Everything here is marked as not a problem.",

@@ -64,7 +64,7 @@ def clean(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
+    """Find duplicates, outliers, labels to check and leaks between splits: some, or all. No image is touched."""
     from dinoscope.cli.terminal import print_json, say
     from dinoscope.collection import Collection
 
@@ -267,11 +267,11 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+    from dinoscope.wording.findings import tell_few, tell_self_test
 
     few = tell_few(opened.labels)
     part = _Part(
-        "label errors",
+        "labels to check",
         ("share", "image", "label", "suggested", "labels of its nearest"),
         f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
@@ -282,9 +282,8 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
     part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
     if test is not None:
-        classes = judged_labels(opened.labels)
         part.facts = {"self_test": vars(test)}
-        part.remark += "\nself-test: " + tell_self_test(test, classes).replace(". ", ".\n")
+        part.remark += "\nself-test: " + tell_self_test(test).replace(". ", ".\n")
     part.remark += f"\n{few}" if few else ""
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):

@@ -10,7 +10,7 @@ from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestio
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.copies import keep_first
 from dinoscope.stages.findings import all_findings, dismissed_keys
-from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+from dinoscope.wording.findings import tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
@@ -73,7 +73,7 @@ def _add_label_errors(collection: OpenedCollection, found: Found, add: Callable[
 
 
 def _explain(test: SelfTest | None, collection: OpenedCollection) -> str | None:
-    told = "" if test is None else tell_self_test(test, judged_labels(collection.labels))
+    told = "" if test is None else tell_self_test(test)
     return f"{told} {tell_few(collection.labels)}".strip() or None
 
 

@@ -269,7 +269,7 @@ class Findings(Answer):
 
     findings: list[Finding]
     self_test: str | None
-    """What the self-test expects of the list of label errors, in one sentence; null without labels."""
+    """What the self-test of the labels to check found; null without labels."""
     threshold: float
     """Score from which pairs are near-duplicates."""
     suggested: float

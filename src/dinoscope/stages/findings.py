@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
-_JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
+_JUDGED = 200  # beginning of the list of labels to check that the self-test speaks of
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Findings:
         leaks: Those of them in more than one split.
         outliers: Images that stand alone.
         label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
-        self_test: What to expect of the first of that list; None where there is no list, or nothing in it.
+        self_test: How many labels changed on purpose that list finds; None where there is no list, or nothing in it.
         keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
             kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
             models or settings change.

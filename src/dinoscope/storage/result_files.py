@@ -34,7 +34,7 @@ _VERSIONS = {
     "evaluation": 1,
     "duplicates": 3,
     "outliers": 2,
-    "label_errors": 2,
+    "label_errors": 3,
     "index": 1,
     "verdicts": 1,
     "properties": 1,

@@ -623,7 +623,7 @@ export interface components {
             findings: components["schemas"]["Finding"][];
             /**
              * Selftest
-             * @description What the self-test expects of the list of label errors, in one sentence; null without labels.
+             * @description What the self-test of the labels to check found; null without labels.
              */
             selfTest: string | null;
             /**

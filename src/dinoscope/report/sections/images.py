@@ -13,7 +13,7 @@ from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
 from dinoscope.stages.copies import keep_first
-from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+from dinoscope.wording.findings import tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -148,7 +148,7 @@ def _mixed_up(facts: Facts, found: Evaluation) -> str:
 
 
 def cleaning(facts: Facts) -> str:
-    """Return near-duplicates, leaks, outliers and doubtful labels, as pictures with their evidence."""
+    """Return near-duplicates, leaks, outliers and labels to check, as pictures with their evidence."""
     if facts.findings is None:
         return ""
     why = "What to look at before the images are used. Nothing was touched; dinoscope clean writes lists and a plan."
@@ -223,9 +223,9 @@ def _label_errors(facts: Facts) -> str:
     count = len(facts.kept["label_errors"])
     text = f"{html.counted(count, 'label')} contradicted by the nearest neighbours." if count else "None found."
     if test is not None:
-        text += f" Self-test: {tell_self_test(test, judged_labels(facts.collection.labels))}"
+        text += f" Self-test: {tell_self_test(test)}"
     text += f" {tell_few(facts.collection.labels)}"
-    return _part(facts, "Label errors", "label_errors", text, blocks)
+    return _part(facts, "Labels to check", "label_errors", text, blocks)
 
 
 def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> str:
