@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 from dinoscope import Collection
 from dinoscope.cli.clean import clean
 from dinoscope.errors import InputError, WriteError
+from dinoscope.explorer.findings import findings
 from dinoscope.plots.sheets import Block, Tile, draw_sheet
 from dinoscope.sources.datasets import load_dataset
+from dinoscope.wording.findings import tell_labels
 
 app = typer.Typer()
 app.command("clean")(clean)
@@ -236,3 +238,20 @@ def test_labels_with_one_or_two_images_are_no_label_errors(tmp_path):
     told = run(tmp_path / "d", "--label-errors").stdout
     assert "left out: fewer than two labels with three images or more" in told
     assert "60 labels with one or two images (60 images)" in told
+
+
+def test_a_picture_with_two_labels_leads(tmp_path):
+    dataset = load_dataset("fashion-mnist-test")
+    pixels = dataset.pixels[[*range(40), 1, 2]]
+    labels = [str(dataset.items[at].label) for at in range(40)] + [str(dataset.items[1].label), "odd"]
+    opened = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=labels)
+    told = f"Same picture, two labels: {labels[2]}, odd"
+    assert [set(group) for group in opened.findings().duplicates.groups[:2]] == [{2, 41}, {1, 40}]
+    out = " ".join(run(opened.path, "--duplicates").stdout.split())
+    assert "1 group with two labels or more: check these first" in out
+    assert out.count(told) == 1
+    first = [each for each in findings(opened).findings if each.kind == "duplicate"][:2]
+    assert [set(each.rows) for each in first] == [{2, 41}, {1, 40}]
+    assert first[0].text.startswith(f"labelled {labels[2]} and odd; 2 images show the same picture")
+    assert first[1].text.startswith("2 images")
+    assert tell_labels(["a", "b", "c"]) == "Same picture, 3 labels: a, b, c"

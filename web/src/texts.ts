@@ -181,7 +181,7 @@ export const panelTexts = {
     },
     tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks" },
     about: {
-      duplicate: "The same picture, saved, scaled, moved or lit otherwise.",
+      duplicate: "The same picture, saved, scaled, moved or lit otherwise. Copies with two labels come first.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
@@ -209,6 +209,7 @@ export const panelTexts = {
     dismissed: "Marked as not a problem.",
     undo: "Undo",
     renamed: (label: string, suggested: string) => `${label} → ${suggested}?`,
+    twoLabels: "Same picture, two labels",
     suggestionKeep: (file: string) => `Keep ${file}`,
     selectAll: "Select all",
     selfTest: "Self-test",

@@ -135,6 +135,8 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
 def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages.copies import keep_first
+    from dinoscope.stages.findings import labels_of
+    from dinoscope.wording.findings import tell_labels
 
     limit = f"{found.threshold:.2f}"
     how = "asked for"
@@ -155,8 +157,12 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     if how.startswith("suggested"):
         part.remark += "; 'dinoscope calibrate' asks you what is the same"
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
+    mixed = sum(len(labels_of(opened, found.groups[at])) > 1 for at in left)
+    if mixed:
+        part.remark += f"\n{_count(mixed, 'group')} with two labels or more: check these first"
     for number, chosen in enumerate(left, 1):
         group, score = found.groups[chosen], found.scores[chosen]
+        contradiction = tell_labels(labels_of(opened, group))
         keeper, (_, why) = group[0], keep_first(opened, group)
         exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
         for at in group:
@@ -179,6 +185,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
                 reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f}); the one kept is {why}"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
         others = _some([_name(opened, at) for at in group[1:]])
+        others += f". {contradiction}" if contradiction else ""
         part.lines.append((f"{score:.3f}", _name(opened, keeper), why, others))
         tiles = tuple(
             Tile(
@@ -191,13 +198,16 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
             )
             for at in group
         )
-        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))} · kept: {why}", tiles))
+        head = f"{number} · {contradiction or f'score {score:.3f}'}{_and_more(len(group))} · kept: {why}"
+        part.blocks.append(Block(head, tiles))
     return part
 
 
 def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
     from dinoscope.base.splits import split_role
     from dinoscope.plots.sheets import Block, Tile
+    from dinoscope.stages.findings import labels_of
+    from dinoscope.wording.findings import tell_labels
 
     part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
     if len({split for split in opened.splits if split is not None}) < 2:
@@ -216,7 +226,9 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
                 reason = f"also in {opened.splits[keeper]} (score {leak.score:.3f})"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
         names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
-        part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), _some(names)))
+        contradiction = tell_labels(labels_of(opened, leak.positions))
+        told = _some(names) + (f". {contradiction}" if contradiction else "")
+        part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), told))
         tiles = tuple(
             Tile(
                 at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"

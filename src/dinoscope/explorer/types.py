@@ -260,12 +260,12 @@ class Finding(Answer):
     suggestion: str | None
     """Suggested label, or file to keep."""
     score: float
-    """Larger is surer; the list is sorted by it."""
+    """Larger is surer."""
     dismissed: bool
 
 
 class Findings(Answer):
-    """The list of findings, the surest of each kind first."""
+    """The list of findings, the surest of each kind first; a picture with two labels before all other copies."""
 
     findings: list[Finding]
     self_test: str | None

@@ -33,6 +33,7 @@ __all__ = [
     "duplicates",
     "finding_key",
     "label_errors",
+    "labels_of",
     "leaks",
     "not_dismissed",
     "outliers",
@@ -47,7 +48,7 @@ class Findings:
     """What was found in a collection; positions are the collection's.
 
     Attributes:
-        duplicates: Groups of images that show the same picture.
+        duplicates: Groups of images that show the same picture, those with two labels or more first.
         leaks: Those of them in more than one split.
         outliers: Images that stand alone.
         label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
@@ -85,7 +86,7 @@ def all_findings(collection: OpenedCollection, *, threshold: float | None = None
 def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
     """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one.
 
-    The copy to keep is the first of its group; ``keep_first`` says why.
+    The copy to keep is the first of its group; ``keep_first`` says why. Groups with two labels or more come first.
     """
     from dinoscope.analysis.cleaning.duplicates import group_pairs
     from dinoscope.analysis.cleaning.threshold import fit_threshold
@@ -97,7 +98,16 @@ def duplicates(collection: OpenedCollection, threshold: float | None = None) -> 
     told = np.flatnonzero((given == 0) | (given == 1)).tolist()
     answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
     grouped = group_pairs(found, threshold, answers)
-    return replace(grouped, groups=tuple(keep_first(collection, group)[0] for group in grouped.groups))
+    groups = [keep_first(collection, group)[0] for group in grouped.groups]
+    # A picture with two labels is the surest wrong label that there is.
+    order = sorted(range(len(groups)), key=lambda at: len(labels_of(collection, groups[at])) < 2)
+    return replace(grouped, groups=tuple(groups[at] for at in order), scores=tuple(grouped.scores[at] for at in order))
+
+
+def labels_of(collection: OpenedCollection, positions: Sequence[int]) -> tuple[str, ...]:
+    """Return the different labels of the images at these positions, in their order."""
+    labels = dict.fromkeys(collection.labels[at] for at in positions)
+    return tuple(str(label) for label in labels if label is not None)
 
 
 def leaks(collection: OpenedCollection, found: Duplicates) -> tuple[Leak, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
 
-__all__ = ["tell_few", "tell_self_test"]
+__all__ = ["tell_few", "tell_labels", "tell_self_test"]
 
 
 def tell_self_test(test: SelfTest) -> str:
@@ -17,6 +17,13 @@ def tell_self_test(test: SelfTest) -> str:
         f"Of labels changed on purpose, the first {test.listed:,} of the list find {test.found / test.flipped:.0%}. "
         "How many of the listed labels are wrong, only looking at them can tell."
     )
+
+
+def tell_labels(labels: Sequence[str]) -> str:
+    """Say that copies of one picture have these different labels; "" if there are not two."""
+    if len(labels) < 2:
+        return ""
+    return f"Same picture, {'two' if len(labels) == 2 else f'{len(labels):,}'} labels: {', '.join(labels)}"
 
 
 def tell_few(labels: Iterable[str | None]) -> str:

@@ -608,7 +608,7 @@ export interface components {
             suggestion: string | null;
             /**
              * Score
-             * @description Larger is surer; the list is sorted by it.
+             * @description Larger is surer.
              */
             score: number;
             /** Dismissed */
@@ -616,7 +616,7 @@ export interface components {
         };
         /**
          * Findings
-         * @description The list of findings, the surest of each kind first.
+         * @description The list of findings, the surest of each kind first; a picture with two labels before all other copies.
          */
         Findings: {
             /** Findings */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
 from dinoscope.stages.copies import keep_first
-from dinoscope.wording.findings import tell_few, tell_self_test
+from dinoscope.stages.findings import labels_of
+from dinoscope.wording.findings import tell_few, tell_labels, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -174,7 +176,8 @@ def _duplicates(facts: Facts) -> str:
         ]
         more = f", {len(group)} images" if len(group) > EVIDENCE else ""
         _, why = keep_first(facts.collection, group)
-        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}", items))
+        head = f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}"
+        blocks.append(_finding(_contradiction(facts, group) + head, items))
     return _part(facts, "Near-duplicates", "duplicates", text, blocks)
 
 
@@ -187,7 +190,8 @@ def _leaks(facts: Facts) -> str:
             ("", html.image(facts, position), html.named(facts.collection.splits[position]))
             for position in leaks[at].positions[:EVIDENCE]
         ]
-        blocks.append(_finding(f"in {escape(', '.join(leaks[at].splits))}", items))
+        head = f"in {escape(', '.join(leaks[at].splits))}"
+        blocks.append(_finding(_contradiction(facts, leaks[at].positions) + head, items))
     if not blocks:
         return ""
     text = f"{html.counted(len(facts.kept['leaks']), 'picture')} in more than one split."
@@ -243,6 +247,12 @@ def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> 
 
 def _finding(head: str, items: list[tuple[str, str, str]]) -> str:
     return f'<article class="finding"><p>{head}</p>{html.tiles(items)}</article>\n'
+
+
+def _contradiction(facts: Facts, positions: Sequence[int]) -> str:
+    """Return a badge for copies of one picture that have different labels."""
+    told = tell_labels(labels_of(facts.collection, positions))
+    return f"<b>{escape(told)}</b><br>" if told else ""
 
 
 def _name_of(facts: Facts, position: int) -> str:
