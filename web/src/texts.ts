@@ -105,19 +105,22 @@ export const panelTexts = {
 
   verdict: {
     says: (count: number, label: string, percent: string) =>
-      count === 0 ? `Its neighbours say: ${label}, ${percent}` // a report does not keep which they are
-        : count === 1 ? `The nearest says: ${label}, ${percent}`
-        : `The ${count} nearest say: ${label}, ${percent}`,
+      count === 0 ? `Its neighbours say: ${label}, probability ${percent}` // a report does not keep which they are
+        : count === 1 ? `The nearest says: ${label}, probability ${percent}`
+        : `The ${count} nearest say: ${label}, probability ${percent}`,
     unknown: "Unknown: too far from everything here to be named",
     nearest: (label: string) => `The nearest are called ${label}.`,
     farOut: (percent: string, label: string) => `It lies further out than ${percent} of ${label}.`,
     // the level is that of all lists together: it promises nothing of a single one
-    set: (labels: string, level: string) => `Candidates: ${labels}. Over all images, such lists hold the right label in ${level} of cases.`,
+    set: (labels: string, level: string, measured: string | null, on: string) =>
+      `Candidates: ${labels}. ` + (measured === null ? `Such lists should hold the right label in ${level} of cases.`
+        : `Such lists held the right label in ${measured} of cases, measured ` +
+          `${on === "leave-one-out" ? "with each image left out" : `on the ${on} images`} (asked for: ${level}).`),
     contradicts: (label: string) => `but it is labelled ${label}`,
     how: "How they voted",
     votes: (votes: readonly { label: string; count: number }[]) =>
       `${votes.map(({ label, count }) => `${count}\u00a0×\u00a0${label}`).join(", ")}. ` +
-      "The more alike, the more a vote counts; the share of the votes is then calibrated to a probability.",
+      "The more alike, the more a vote counts. The share of the votes is calibrated to a probability where that helps.",
     or: " or ",
   },
 

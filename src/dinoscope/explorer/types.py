@@ -201,8 +201,12 @@ class VerdictInfo(Answer):
     label: str
     probability: float
     set: list[str]
-    """Labels of which one is the truth in ``set_level`` of the cases."""
+    """Labels of which one should be the truth in ``set_level`` of the cases."""
     set_level: float
+    set_measured: float | None
+    """Share of the cases in which one was; null where there are too few images to measure it."""
+    measured_on: str
+    """"leave-one-out", or the split on which that was measured."""
     unknown: bool
     percentile: float | None
     """How far out the image lies: further than this many percent of its class; null where that is not known."""

@@ -1058,11 +1058,21 @@ export interface components {
             probability: number;
             /**
              * Set
-             * @description Labels of which one is the truth in ``set_level`` of the cases.
+             * @description Labels of which one should be the truth in ``set_level`` of the cases.
              */
             set: string[];
             /** Setlevel */
             setLevel: number;
+            /**
+             * Setmeasured
+             * @description Share of the cases in which one was; null where there are too few images to measure it.
+             */
+            setMeasured: number | null;
+            /**
+             * Measuredon
+             * @description "leave-one-out", or the split on which that was measured.
+             */
+            measuredOn: string;
             /** Unknown */
             unknown: boolean;
             /**

@@ -16,6 +16,7 @@ from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
 from dinoscope.stages.copies import keep_first
 from dinoscope.stages.findings import labels_of
 from dinoscope.wording.findings import tell_few, tell_labels, tell_self_test
+from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -71,15 +72,11 @@ def evaluation(facts: Facts) -> str:
     )
     lines = [
         ("accuracy", html.bar(found.accuracy), f"share named right; 95 % interval {low:.3f} to {high:.3f}"),
-        (
-            "calibration error",
-            html.bar(found.calibrated.error),
-            f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are",
-        ),
+        ("calibration error", html.bar(found.calibrated.error), tell_calibration(found)),
         (
             "sets that hold the truth",
             html.bar(found.coverage),
-            f"asked for: {found.set_level:g}; a set has {found.set_size:.2f} labels on average",
+            f"measured on these images; asked for: {found.set_level:g}; {found.set_size:.2f} labels a set on average",
         ),
         ("called unknown", html.bar(found.refused), "share of these images, all of the known kind"),
     ]
