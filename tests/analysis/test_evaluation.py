@@ -20,6 +20,7 @@ from dinoscope.analysis.labels.voting import knn_accuracy, knn_accuracy_split, l
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError
 from dinoscope.plots.evaluation import confusion_figure, evaluation_figures, reliability_figure
+from dinoscope.wording.labels import tell_calibration, tell_coverage
 
 
 def blobs(count: int = 600, seed: int = 0, width: int = 6, groups: int = 4) -> tuple[Any, Any]:
@@ -251,3 +252,36 @@ def test_pictures_of_odd_collections():
     assert size(reliability_figure(one, one)) == size(reliability_figure(reliability([0.2], [False]), one))
     with pytest.raises(InputError, match=r"counts must have shape \(C, C\) for C names, got \(2, 2\) for 1 names"):
         confusion_figure(np.eye(2), ["a"])
+
+
+def test_probabilities_are_calibrated_only_where_that_helps():
+    draw = np.random.default_rng(5)
+    centres = draw.standard_normal((3, 8))
+    labels = draw.integers(0, 3, 600)
+    vectors = centres[labels] + draw.standard_normal((600, 8))
+    is_reference = np.arange(600) < 300
+    given = labels.copy()
+    noisy = np.flatnonzero(is_reference)[::2]
+    given[noisy] = draw.integers(0, 3, len(noisy))  # the references teach doubt, and the others deserve none
+    found = evaluate(vectors, given, is_reference)
+    assert found.calibrated.error == found.votes.error
+    assert found.log_loss == found.log_loss_votes
+    assert "did not make better" in tell_calibration(found)
+    other = evaluate(vectors, given)  # of the same kind
+    assert other.calibrated.error <= other.votes.error
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0, 2.0])
+def test_a_classifier_knows_how_often_its_sets_held_the_truth(spread):
+    draw = np.random.default_rng(1)
+    labels = draw.integers(0, 4, 400)
+    vectors = draw.standard_normal((4, 8))[labels] + spread * draw.standard_normal((400, 8))
+    judge, found = Classifier(vectors, labels), evaluate(vectors, labels)
+    assert (judge.measured, judge.measured_on) == (found.coverage, found.method)
+    assert judge.rules.calibrated == (found.calibrated.error < found.votes.error)
+    verdict = judge.left_out(vectors, [0])[0]
+    if not judge.rules.calibrated:
+        share = judge.ask(judge.left_out_graph(vectors, [0]))[0].shares.max()
+        assert verdict.probability == pytest.approx(share)
+    assert f"{found.coverage:.0%} of cases" in tell_coverage(judge)
+    assert tell_coverage(Classifier(vectors[:3], labels[:3])) == ""

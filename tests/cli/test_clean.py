@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 from dinoscope import Collection
 from dinoscope.cli.clean import clean
 from dinoscope.errors import InputError, WriteError
+from dinoscope.explorer.findings import findings
 from dinoscope.plots.sheets import Block, Tile, draw_sheet
 from dinoscope.sources.datasets import load_dataset
+from dinoscope.wording.findings import tell_labels
 
 app = typer.Typer()
 app.command("clean")(clean)
@@ -64,7 +66,12 @@ def collection(photos):
 def test_all_that_applies_is_printed_and_written(collection, tmp_path):
     result = run(collection, "-o", tmp_path / "out", "--write-plan", tmp_path / "plan.json", "--limit", 3)
     assert result.exit_code == 0
-    for part in ("duplicates: 10 images of 10 groups could go", "leaks: 10 pictures", "outliers: ", "label errors: "):
+    for part in (
+        "duplicates: 10 images of 10 groups could go",
+        "leaks: 10 pictures",
+        "outliers: ",
+        "labels to check: ",
+    ):
         assert part in result.stdout
     assert "and 7 more" in result.stdout
     for name in ("duplicates", "leaks", "label_errors"):
@@ -114,7 +121,7 @@ def test_one_kind_alone_as_json(collection):
     strict = json.loads(run(collection, "--leaks", "--threshold", 1, "--json").stdout)
     assert strict["leaks"]["groups"] == 9  # the enlarged one is no exact copy
     errors = json.loads(run(collection, "--label-errors", "--json").stdout)["label_errors"]
-    assert {"listed", "flipped", "found", "precision"} <= set(errors["self_test"])
+    assert set(errors["self_test"]) == {"listed", "flipped", "found", "recovered"}
     lonely = json.loads(run(collection, "--outliers", "--json").stdout)["outliers"]["found"]
     assert [each["rank"] for each in lonely] == list(range(1, len(lonely) + 1))
     assert all(each["z_score"] >= 3.5 for each in lonely)
@@ -128,7 +135,7 @@ def test_what_does_not_apply_is_left_out_with_a_remark(tmp_path):
     (tmp_path / "out" / "leaks.csv").write_text("of an earlier run")
     out = run(tmp_path / "plain", "-o", tmp_path / "out").stdout
     assert "leaks: left out: the images are not in two splits or more" in out
-    assert "label errors: left out: fewer than two labels with images" in out
+    assert "labels to check: left out: fewer than two labels with images" in out
     assert "duplicates: none found" in out
     assert not (tmp_path / "out" / "leaks.csv").exists()
 
@@ -233,3 +240,20 @@ def test_labels_with_one_or_two_images_are_no_label_errors(tmp_path):
     told = run(tmp_path / "d", "--label-errors").stdout
     assert "left out: fewer than two labels with three images or more" in told
     assert "60 labels with one or two images (60 images)" in told
+
+
+def test_a_picture_with_two_labels_leads(tmp_path):
+    dataset = load_dataset("fashion-mnist-test")
+    pixels = dataset.pixels[[*range(40), 1, 2]]
+    labels = [str(dataset.items[at].label) for at in range(40)] + [str(dataset.items[1].label), "odd"]
+    opened = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=labels)
+    told = f"Same picture, two labels: {labels[2]}, odd"
+    assert [set(group) for group in opened.findings().duplicates.groups[:2]] == [{2, 41}, {1, 40}]
+    out = " ".join(run(opened.path, "--duplicates").stdout.split())
+    assert "1 group with two labels or more: check these first" in out
+    assert out.count(told) == 1
+    first = [each for each in findings(opened).findings if each.kind == "duplicate"][:2]
+    assert [set(each.rows) for each in first] == [{2, 41}, {1, 40}]
+    assert first[0].text.startswith(f"labelled {labels[2]} and odd; 2 images show the same picture")
+    assert first[1].text.startswith("2 images")
+    assert tell_labels(["a", "b", "c"]) == "Same picture, 3 labels: a, b, c"

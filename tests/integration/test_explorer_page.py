@@ -503,7 +503,7 @@ def test_pairs_are_answered(visit):
 
 def test_label_errors_say_what_to_expect_of_them(visit):
     panel = (see := visit()).open_panel("Findings")
-    panel.get_by_role("tab", name=re.compile("Label errors")).click()
+    panel.get_by_role("tab", name=re.compile("Labels to check")).click()
     assert "Self-test" in panel.inner_text()
     assert re.search(r"\S+ → \S+\?", panel.get_by_role("list", name="List of findings").inner_text())
     see.keep("label-errors")

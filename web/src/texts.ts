@@ -105,19 +105,22 @@ export const panelTexts = {
 
   verdict: {
     says: (count: number, label: string, percent: string) =>
-      count === 0 ? `Its neighbours say: ${label}, ${percent}` // a report does not keep which they are
-        : count === 1 ? `The nearest says: ${label}, ${percent}`
-        : `The ${count} nearest say: ${label}, ${percent}`,
+      count === 0 ? `Its neighbours say: ${label}, probability ${percent}` // a report does not keep which they are
+        : count === 1 ? `The nearest says: ${label}, probability ${percent}`
+        : `The ${count} nearest say: ${label}, probability ${percent}`,
     unknown: "Unknown: too far from everything here to be named",
     nearest: (label: string) => `The nearest are called ${label}.`,
     farOut: (percent: string, label: string) => `It lies further out than ${percent} of ${label}.`,
     // the level is that of all lists together: it promises nothing of a single one
-    set: (labels: string, level: string) => `Candidates: ${labels}. Over all images, such lists hold the right label in ${level} of cases.`,
+    set: (labels: string, level: string, measured: string | null, on: string) =>
+      `Candidates: ${labels}. ` + (measured === null ? `Such lists should hold the right label in ${level} of cases.`
+        : `Such lists held the right label in ${measured} of cases, measured ` +
+          `${on === "leave-one-out" ? "with each image left out" : `on the ${on} images`} (asked for: ${level}).`),
     contradicts: (label: string) => `but it is labelled ${label}`,
     how: "How they voted",
     votes: (votes: readonly { label: string; count: number }[]) =>
       `${votes.map(({ label, count }) => `${count}\u00a0×\u00a0${label}`).join(", ")}. ` +
-      "The more alike, the more a vote counts; the share of the votes is then calibrated to a probability.",
+      "The more alike, the more a vote counts. The share of the votes is calibrated to a probability where that helps.",
     or: " or ",
   },
 
@@ -171,19 +174,19 @@ export const panelTexts = {
 
   findings: {
     title: "Findings",
-    loading: "Looking for near-duplicates, outliers, label errors and leaks …",
+    loading: "Looking for near-duplicates, outliers, labels to check and leaks …",
     failed: "The findings could not be loaded.",
     kinds: {
       duplicate: "Near-duplicates",
       outlier: "Outliers",
-      label_error: "Label errors",
+      label_error: "Labels to check",
       leak: "Leaks",
     },
-    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Label errors", leak: "Leaks" },
+    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks" },
     about: {
-      duplicate: "The same picture, saved, scaled, moved or lit otherwise.",
+      duplicate: "The same picture, saved, scaled, moved or lit otherwise. Copies with two labels come first.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
-      label_error: "Labels that the neighbours contradict, the surest first.",
+      label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
     },
     needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
@@ -191,7 +194,7 @@ export const panelTexts = {
     none: {
       duplicate: "No near-duplicates were found.",
       outlier: "No outliers were found.",
-      label_error: "No doubtful labels were found.",
+      label_error: "No labels to check were found.",
       leak: "No leaks between splits were found.",
     },
     allDismissed: "Everything here is marked as not a problem.",
@@ -209,6 +212,7 @@ export const panelTexts = {
     dismissed: "Marked as not a problem.",
     undo: "Undo",
     renamed: (label: string, suggested: string) => `${label} → ${suggested}?`,
+    twoLabels: "Same picture, two labels",
     suggestionKeep: (file: string) => `Keep ${file}`,
     selectAll: "Select all",
     selfTest: "Self-test",

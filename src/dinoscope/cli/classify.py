@@ -11,7 +11,7 @@ import typer
 from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option, write_picture
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.labels.classifier import Verdict
+    from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation, LabelScore
     from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
     from dinoscope.collection import Collection
@@ -41,9 +41,11 @@ def classify(
 
     from dinoscope.cli.terminal import print_json, print_table, say
     from dinoscope.errors import ImageError
+    from dinoscope.wording.labels import tell_coverage
 
     opened = open_collection(collection, model)
-    opened.classifier(k=k, coverage=set_level, abstain=refuse)  # before a model is loaded: there may be no labels
+    # before a model is loaded: there may be no labels
+    judge = opened.classifier(k=k, coverage=set_level, abstain=refuse)
     vectors, failures = {}, {}
     for image in images:
         try:
@@ -57,7 +59,7 @@ def classify(
     if as_json:
         print_json(
             [
-                {"image": str(image), **_as_json(opened, found[image], set_level)}
+                {"image": str(image), **_as_json(opened, found[image], judge)}
                 if image in found
                 else {"image": str(image), "error": str(failures[image])}
                 for image in images
@@ -69,6 +71,8 @@ def classify(
         [(image.name, *_cells(opened, verdict)) for image, verdict in found.items()],
         right=(2, 4),
     )
+    if told := tell_coverage(judge):
+        typer.echo(told)
     for failure in failures.values():
         say(f"could not be read: {failure}")
 
@@ -147,7 +151,7 @@ def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
     return str(verdict.label), f"{verdict.probability:.0%}", ", ".join(map(str, verdict.prediction_set)), outer, nearest
 
 
-def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict[str, object]:
+def _as_json(collection: Collection, verdict: Verdict, judge: Classifier) -> dict[str, object]:
     neighbors = [
         {
             "row": int(collection.rows[each.position]),
@@ -164,13 +168,16 @@ def _as_json(collection: Collection, verdict: Verdict, set_level: float) -> dict
         "familiarity": verdict.p_value,
         "percentile": verdict.percentile,
         "set": list(verdict.prediction_set),
-        "set_level": set_level,
+        "set_level": judge.coverage,
+        "set_measured": None if judge.measured != judge.measured else judge.measured,
+        "measured_on": judge.measured_on,
         "neighbors": neighbors,
     }
 
 
 def _print_evaluation(collection: Collection, found: Evaluation) -> None:
     from dinoscope.cli.terminal import print_table, tell
+    from dinoscope.wording.labels import tell_calibration
 
     low, high = found.interval
     print_table(
@@ -182,17 +189,17 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
                 f"share of {len(found.positions):,} images named right, {found.method}; 95 % interval {low:.3f} to "
                 f"{high:.3f}",
             ),
-            (
-                "calibration error",
-                f"{found.calibrated.error:.3f}",
-                f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are",
-            ),
+            ("calibration error", f"{found.calibrated.error:.3f}", tell_calibration(found)),
             (
                 "logarithmic loss",
                 f"{found.log_loss:.3f}",
                 f"price of all probabilities, 0 is best; {found.log_loss_votes:.3f} for the votes as they are",
             ),
-            ("sets that hold the truth", f"{found.coverage:.3f}", f"asked for: {found.set_level:g}"),
+            (
+                "sets that hold the truth",
+                f"{found.coverage:.3f}",
+                f"measured on these images; asked for: {found.set_level:g}",
+            ),
             ("labels in a set", f"{found.set_size:.2f}", "mean"),
             ("called unknown", f"{found.refused:.3f}", "share of these images, all of the known kind"),
         ],

@@ -71,7 +71,7 @@ def clean(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find duplicates, outliers, wrong labels and leaks between splits: some, or all. No image is touched."""
+    """Find duplicates, outliers, labels to check and leaks between splits: some, or all. No image is touched."""
     from dinoscope.cli.terminal import print_json, say, suggest
 
     opened = open_collection(collection, model)
@@ -142,6 +142,8 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
 def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages.copies import keep_first
+    from dinoscope.stages.findings import labels_of
+    from dinoscope.wording.findings import tell_labels
 
     limit = f"{found.threshold:.2f}"
     how = "asked for"
@@ -162,8 +164,12 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     if how.startswith("suggested"):
         part.remark += "; 'dinoscope calibrate' asks you what is the same"
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
+    mixed = sum(len(labels_of(opened, found.groups[at])) > 1 for at in left)
+    if mixed:
+        part.remark += f"\n{_count(mixed, 'group')} with two labels or more: check these first"
     for number, chosen in enumerate(left, 1):
         group, score = found.groups[chosen], found.scores[chosen]
+        contradiction = tell_labels(labels_of(opened, group))
         keeper, (_, why) = group[0], keep_first(opened, group)
         exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
         for at in group:
@@ -186,6 +192,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
                 reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f}); the one kept is {why}"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
         others = _some([_name(opened, at) for at in group[1:]])
+        others += f". {contradiction}" if contradiction else ""
         part.lines.append((f"{score:.3f}", _name(opened, keeper), why, others))
         tiles = tuple(
             Tile(
@@ -198,13 +205,16 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
             )
             for at in group
         )
-        part.blocks.append(Block(f"{number} · score {score:.3f}{_and_more(len(group))} · kept: {why}", tiles))
+        head = f"{number} · {contradiction or f'score {score:.3f}'}{_and_more(len(group))} · kept: {why}"
+        part.blocks.append(Block(head, tiles))
     return part
 
 
 def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
     from dinoscope.base.splits import split_role
     from dinoscope.plots.sheets import Block, Tile
+    from dinoscope.stages.findings import labels_of
+    from dinoscope.wording.findings import tell_labels
 
     part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
     if len({split for split in opened.splits if split is not None}) < 2:
@@ -223,7 +233,9 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Pa
                 reason = f"also in {opened.splits[keeper]} (score {leak.score:.3f})"
                 part.moves.append(_move(opened, "remove", at, reason, keeper))
         names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
-        part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), _some(names)))
+        contradiction = tell_labels(labels_of(opened, leak.positions))
+        told = _some(names) + (f". {contradiction}" if contradiction else "")
+        part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), told))
         tiles = tuple(
             Tile(
                 at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"
@@ -274,11 +286,11 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+    from dinoscope.wording.findings import tell_few, tell_self_test
 
     few = tell_few(opened.labels)
     part = _Part(
-        "label errors",
+        "labels to check",
         ("share", "image", "label", "suggested", "labels of its nearest"),
         f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
@@ -289,9 +301,8 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
     part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
     if test is not None:
-        classes = judged_labels(opened.labels)
         part.facts = {"self_test": vars(test)}
-        part.remark += "\nself-test: " + tell_self_test(test, classes).replace(". ", ".\n")
+        part.remark += "\nself-test: " + tell_self_test(test).replace(". ", ".\n")
     part.remark += f"\n{few}" if few else ""
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):

@@ -67,7 +67,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         cluster = code if code != 65535 else None
     verdict = None
     if classifier is not None:
-        verdict = _verdict(collection, classifier.left_out(collection.vectors, [at])[0], classifier.coverage)
+        verdict = _verdict(collection, classifier.left_out(collection.vectors, [at])[0], classifier)
     return ImageInfo(
         row=row,
         id=collection.ids[at],
@@ -136,7 +136,7 @@ def search(
             voters[None].astype(np.int32), np.minimum(similarity[classifier.positions[voters]], 1)[None]
         )
         said = classifier.verdicts(graph, vector[None])[0]
-        verdict = _verdict(collection, said, classifier.coverage)
+        verdict = _verdict(collection, said, classifier)
     matches, parts = _matches(collection, nearest[:k], similarity[nearest[:k]]), None
     if inside:
         spots = search_inside(collection, vector, k)
@@ -339,14 +339,16 @@ def _matches(
     ]
 
 
-def _verdict(collection: OpenedCollection, verdict: Verdict, set_level: float) -> VerdictInfo:
+def _verdict(collection: OpenedCollection, verdict: Verdict, classifier: Classifier) -> VerdictInfo:
     at = np.asarray([voter.position for voter in verdict.voters], np.intp)
     similarities = np.asarray([voter.similarity for voter in verdict.voters], np.float32)
     return VerdictInfo(
         label=str(verdict.label),
         probability=verdict.probability,
         set=[str(each) for each in verdict.prediction_set],
-        set_level=set_level,
+        set_level=classifier.coverage,
+        set_measured=_finite(classifier.measured),
+        measured_on=classifier.measured_on,
         unknown=verdict.unknown,
         percentile=_finite(verdict.percentile),
         voters=_matches(collection, at, similarities),

@@ -9,8 +9,8 @@ from dinoscope.base.splits import split_role
 from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.copies import keep_first
-from dinoscope.stages.findings import all_findings, dismissed_keys
-from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+from dinoscope.stages.findings import all_findings, dismissed_keys, labels_of
+from dinoscope.wording.findings import tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
@@ -36,11 +36,15 @@ def findings(collection: OpenedCollection) -> Findings:
     copies, keys = found.duplicates, found.keys
     for key, group, score in zip(keys["duplicates"], copies.groups, copies.scores, strict=True):
         exact = all(copies.copy_of[at] == copies.copy_of[group[0]] for at in group)
-        text = f"{len(group)} images show the same picture" + (", bit for bit" if exact else "")
+        text = (
+            _labelled(collection, group)
+            + f"{len(group)} images show the same picture"
+            + (", bit for bit" if exact else "")
+        )
         text += f"; the first is {keep_first(collection, group)[1]}"
         add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
     for key, leak in zip(keys["leaks"], found.leaks, strict=True):
-        text = f"the same picture in {' and '.join(leak.splits)}"
+        text = _labelled(collection, leak.positions) + f"the same picture in {' and '.join(leak.splits)}"
         kept = next((at for at in leak.positions if split_role(collection.splits[at]) != "train"), leak.positions[0])
         ordered = [kept, *(at for at in leak.positions if at != kept)]
         add("leak", key, ordered, (), text=text, suggestion=collection.ids[kept], score=float(leak.score))
@@ -72,8 +76,14 @@ def _add_label_errors(collection: OpenedCollection, found: Found, add: Callable[
         add("label_error", key, [at], near, text=text, suggestion=suggested, score=float(errors.scores[number]))
 
 
+def _labelled(collection: OpenedCollection, positions: Sequence[int]) -> str:
+    """Return which labels copies of one picture have; "" where it is one, or none."""
+    labels = labels_of(collection, positions)
+    return f"labelled {' and '.join(labels)}; " if len(labels) > 1 else ""
+
+
 def _explain(test: SelfTest | None, collection: OpenedCollection) -> str | None:
-    told = "" if test is None else tell_self_test(test, judged_labels(collection.labels))
+    told = "" if test is None else tell_self_test(test)
     return f"{told} {tell_few(collection.labels)}".strip() or None
 
 

@@ -61,7 +61,7 @@ _MAPS: dict[str, tuple[str, MethodSettings]] = {
     "pca": ("PCA", {"method": "pca"}),
 }
 _NUMBERS = {
-    "probability": ("Probability", "how sure the neighbours are of the label that they give, calibrated"),
+    "probability": ("Probability", "how sure the neighbours are of the label that they give"),
     "own": ("Probability of its label", "how likely the neighbours find the image's own label"),
     "familiarity": ("Familiarity", "share of the labelled images that lie at least as far from all others"),
 }

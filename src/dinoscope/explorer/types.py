@@ -201,8 +201,12 @@ class VerdictInfo(Answer):
     label: str
     probability: float
     set: list[str]
-    """Labels of which one is the truth in ``set_level`` of the cases."""
+    """Labels of which one should be the truth in ``set_level`` of the cases."""
     set_level: float
+    set_measured: float | None
+    """Share of the cases in which one was; null where there are too few images to measure it."""
+    measured_on: str
+    """"leave-one-out", or the split on which that was measured."""
     unknown: bool
     percentile: float | None
     """How far out the image lies: further than this many percent of its class; null where that is not known."""
@@ -260,16 +264,16 @@ class Finding(Answer):
     suggestion: str | None
     """Suggested label, or file to keep."""
     score: float
-    """Larger is surer; the list is sorted by it."""
+    """Larger is surer."""
     dismissed: bool
 
 
 class Findings(Answer):
-    """The list of findings, the surest of each kind first."""
+    """The list of findings, the surest of each kind first; a picture with two labels before all other copies."""
 
     findings: list[Finding]
     self_test: str | None
-    """What the self-test expects of the list of label errors, in one sentence; null without labels."""
+    """What the self-test of the labels to check found; null without labels."""
     threshold: float
     """Score from which pairs are near-duplicates."""
     suggested: float

@@ -252,6 +252,8 @@ class _Writer:
                     "probability": round(each.probability, 4),
                     "set": [str(label) for label in each.prediction_set],
                     "setLevel": classifier.coverage,
+                    "setMeasured": classifier.measured if math.isfinite(classifier.measured) else None,
+                    "measuredOn": classifier.measured_on,
                     "unknown": bool(each.unknown),
                     "percentile": round(each.percentile, 2) if math.isfinite(each.percentile) else None,
                 }

@@ -35,6 +35,7 @@ __all__ = [
     "duplicates",
     "finding_key",
     "label_errors",
+    "labels_of",
     "leaks",
     "not_dismissed",
     "outliers",
@@ -42,7 +43,7 @@ __all__ = [
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
 _KEY = re.compile(rf"({'|'.join(KINDS)})-[0-9a-f]{{16}}")
-_JUDGED = 200  # beginning of the list of label errors that the self-test speaks of
+_JUDGED = 200  # beginning of the list of labels to check that the self-test speaks of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +51,11 @@ class Findings:
     """What was found in a collection; positions are the collection's.
 
     Attributes:
-        duplicates: Groups of images that show the same picture.
+        duplicates: Groups of images that show the same picture, those with two labels or more first.
         leaks: Those of them in more than one split.
         outliers: Images that stand alone.
         label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
-        self_test: What to expect of the first of that list; None where there is no list, or nothing in it.
+        self_test: How many labels changed on purpose that list finds; None where there is no list, or nothing in it.
         keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
             kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
             models or settings change.
@@ -88,7 +89,7 @@ def all_findings(collection: OpenedCollection, *, threshold: float | None = None
 def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
     """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one.
 
-    The copy to keep is the first of its group; ``keep_first`` says why.
+    The copy to keep is the first of its group; ``keep_first`` says why. Groups with two labels or more come first.
     """
     from dinoscope.analysis.cleaning.duplicates import group_pairs
     from dinoscope.analysis.cleaning.threshold import fit_threshold
@@ -100,7 +101,16 @@ def duplicates(collection: OpenedCollection, threshold: float | None = None) -> 
     told = np.flatnonzero((given == 0) | (given == 1)).tolist()
     answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
     grouped = group_pairs(found, threshold, answers)
-    return replace(grouped, groups=tuple(keep_first(collection, group)[0] for group in grouped.groups))
+    groups = [keep_first(collection, group)[0] for group in grouped.groups]
+    # A picture with two labels is the surest wrong label that there is.
+    order = sorted(range(len(groups)), key=lambda at: len(labels_of(collection, groups[at])) < 2)
+    return replace(grouped, groups=tuple(groups[at] for at in order), scores=tuple(grouped.scores[at] for at in order))
+
+
+def labels_of(collection: OpenedCollection, positions: Sequence[int]) -> tuple[str, ...]:
+    """Return the different labels of the images at these positions, in their order."""
+    labels = dict.fromkeys(collection.labels[at] for at in positions)
+    return tuple(str(label) for label in labels if label is not None)
 
 
 def leaks(collection: OpenedCollection, found: Duplicates) -> tuple[Leak, ...]:

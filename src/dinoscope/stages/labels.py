@@ -46,7 +46,7 @@ class Predictions:
 
     Attributes:
         labels: The label with the most votes (N,), strings.
-        probabilities: Its calibrated probability (N,), 0 to 1.
+        probabilities: Its probability (N,), 0 to 1; see ``Verdict``.
         own: Probability of the image's own label (N,); NaN where it has none.
         familiarity: Share of the labelled images that lie at least as far out (N,), above 0 to 1.
         unknown: Whether it lies too far from everything to be named (N,).
@@ -74,7 +74,13 @@ def load_classifier(
         # The stored graph also holds the images that have no vote.
         whole = len(collection) > 1 and all(label is not None for label in collection.labels)
         graph = neighbor_graph(collection) if whole and k <= _STORED_NEIGHBORS else None
-        return Classifier(collection.vectors, collection.labels, k=k, coverage=coverage, abstain=abstain, graph=graph)
+        made = Classifier(collection.vectors, collection.labels, k=k, coverage=coverage, abstain=abstain, graph=graph)
+        if len(made.names) > 1 and _split_to_name(collection, _AUTO) is not None:
+            # A held-out split tells more than leaving out: its images may be of another kind.
+            found = evaluate_labels(collection, k=k, coverage=coverage, abstain=abstain)
+            made.measured, made.measured_on = found.coverage, found.method
+            made.rules = replace(made.rules, calibrated=found.calibrated.error < found.votes.error)
+        return made
 
     return collection.held(("classifier", k, coverage, abstain), make)
 

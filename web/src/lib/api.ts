@@ -608,7 +608,7 @@ export interface components {
             suggestion: string | null;
             /**
              * Score
-             * @description Larger is surer; the list is sorted by it.
+             * @description Larger is surer.
              */
             score: number;
             /** Dismissed */
@@ -616,14 +616,14 @@ export interface components {
         };
         /**
          * Findings
-         * @description The list of findings, the surest of each kind first.
+         * @description The list of findings, the surest of each kind first; a picture with two labels before all other copies.
          */
         Findings: {
             /** Findings */
             findings: components["schemas"]["Finding"][];
             /**
              * Selftest
-             * @description What the self-test expects of the list of label errors, in one sentence; null without labels.
+             * @description What the self-test of the labels to check found; null without labels.
              */
             selfTest: string | null;
             /**
@@ -1058,11 +1058,21 @@ export interface components {
             probability: number;
             /**
              * Set
-             * @description Labels of which one is the truth in ``set_level`` of the cases.
+             * @description Labels of which one should be the truth in ``set_level`` of the cases.
              */
             set: string[];
             /** Setlevel */
             setLevel: number;
+            /**
+             * Setmeasured
+             * @description Share of the cases in which one was; null where there are too few images to measure it.
+             */
+            setMeasured: number | null;
+            /**
+             * Measuredon
+             * @description "leave-one-out", or the split on which that was measured.
+             */
+            measuredOn: string;
             /** Unknown */
             unknown: boolean;
             /**

@@ -35,13 +35,14 @@ export interface VerdictWords {
 export function verdictWords(verdict: Verdict, label: string | null): VerdictWords {
   const texts = panelTexts.verdict;
   const level = percent(verdict.setLevel);
+  const measured = verdict.setMeasured === null ? null : percent(verdict.setMeasured);
   const far = verdict.percentile === null || verdict.percentile < 95
     ? [] : [texts.farOut(percent(verdict.percentile / 100), verdict.label)];
   if (verdict.unknown) {
     return { headline: texts.unknown, details: [texts.nearest(verdict.label), ...far], tone: "unknown", contradicts: false };
   }
   const contradicts = label !== null && label !== verdict.label;
-  const set = verdict.set.length > 1 ? [texts.set(listed(verdict.set, texts.or), level)] : [];
+  const set = verdict.set.length > 1 ? [texts.set(listed(verdict.set, texts.or), level, measured, verdict.measuredOn)] : [];
   return {
     headline: texts.says(verdict.voters.length, verdict.label, percent(verdict.probability)),
     details: [...(contradicts ? [texts.contradicts(label)] : []), ...set, ...far],

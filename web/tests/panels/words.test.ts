@@ -8,7 +8,7 @@ const voter = (row: number, label: string): Match => ({ row, id: `${row}.png`, l
 function verdict(change: Partial<Verdict> = {}): Verdict {
   const voters = [...Array(19).keys()].map((row) => voter(row, "Sandal"));
   return {
-    label: "Sandal", probability: 0.96, set: ["Sandal"], setLevel: 0.9, unknown: false, percentile: 50,
+    label: "Sandal", probability: 0.96, set: ["Sandal"], setLevel: 0.9, setMeasured: 0.825, measuredOn: "test", unknown: false, percentile: 50,
     voters: [...voters, voter(19, "Sneaker")], ...change,
   };
 }
@@ -64,7 +64,7 @@ describe("texts", () => {
 describe("verdictWords", () => {
   it("says what the neighbours say", () => {
     expect(verdictWords(verdict(), "Sandal")).toEqual({
-      headline: "The 20 nearest say: Sandal, 96%", details: [], tone: "sure", contradicts: false,
+      headline: "The 20 nearest say: Sandal, probability 96%", details: [], tone: "sure", contradicts: false,
     });
   });
 
@@ -77,7 +77,7 @@ describe("verdictWords", () => {
   it("names the set where one label does not hold the truth", () => {
     const words = verdictWords(verdict({ probability: 0.5, set: ["Shirt", "Coat", "Dress"] }), null);
     expect(words.details).toEqual([
-      "Candidates: Shirt, Coat or Dress. Over all images, such lists hold the right label in 90% of cases.",
+      "Candidates: Shirt, Coat or Dress. Such lists held the right label in 83% of cases, measured on the test images (asked for: 90%).",
     ]);
     expect(words.tone).toBe("doubtful");
   });

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.checks import check_count
 from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["Calibration", "fit_calibration"]
+__all__ = ["Calibration", "Reliability", "fit_calibration", "reliability"]
 
 _BOUNDS = ((1e-7, 1.0), (0.05, 20.0))  # of floor and power
+_BINS = 15
 _CELLS = 2_000_000  # shares looked at at once
 
 
@@ -83,3 +85,44 @@ def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Cal
     )
     floor, power = np.exp(found.x).tolist()
     return Calibration(floor, power)
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Probability claimed against share right, in bins of equal width.
+
+    Attributes:
+        images: Images in each bin (B,).
+        claimed: Their mean probability (B,), NaN in an empty bin.
+        right: Share of them named right (B,), NaN in an empty bin.
+        error: Expected calibration error: mean of |claimed - right|, weighted by images (Guo et al. 2017), 0 to 1.
+    """
+
+    images: NDArray[np.int64]
+    claimed: NDArray[np.float64]
+    right: NDArray[np.float64]
+    error: float
+
+
+def reliability(probabilities: ArrayLike, right: ArrayLike, bins: int = _BINS) -> Reliability:
+    """Compare what was claimed with what came true.
+
+    Args:
+        probabilities: Probability of each image's answer (M,), 0 to 1.
+        right: Whether the answer was right (M,).
+        bins: Number of bins; a probability on a border belongs to the upper one.
+
+    Raises:
+        InputError: The arrays do not fit each other, or a probability is out of range.
+    """
+    claims, hits = np.asarray(probabilities, np.float64), np.asarray(right, bool)
+    if claims.ndim != 1 or claims.shape != hits.shape or not len(claims):
+        raise InputError(f"probabilities and right must have one shape (M,), got {claims.shape} and {hits.shape}")
+    if not ((claims >= 0) & (claims <= 1)).all():
+        raise InputError("probabilities must lie between 0 and 1, got others; pass shares or probabilities")
+    place = np.minimum((claims * check_count(bins, "bins")).astype(np.intp), bins - 1)
+    images = np.bincount(place, minlength=bins)
+    filled = np.where(images > 0, images, np.nan)
+    claimed = np.bincount(place, claims, bins) / filled
+    came = np.bincount(place, hits, bins) / filled
+    return Reliability(images, claimed, came, float(np.nansum(images * np.abs(claimed - came)) / len(claims)))

@@ -8,13 +8,15 @@ of Vovk 2015 and Barber et al. 2021 on cross-conformal prediction and the jackkn
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.labels.conformal import _ROUNDING, Judgement, fit_rules, nonconformity
+from dinoscope.analysis.labels.calibration import reliability
+from dinoscope.analysis.labels.conformal import _ROUNDING, Judgement, fit_rules, judge_by_halves, nonconformity
 from dinoscope.analysis.labels.voting import Votes, label_votes
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
@@ -43,12 +45,14 @@ class Verdict:
 
     Attributes:
         label: The label with the most votes; where ``unknown``, merely the nearest one.
-        probability: Calibrated probability of that label, for an image of the known kind.
+        probability: Probability of that label, for an image of the known kind: calibrated, or the share of the votes
+            where calibration did not make the error on held-out images smaller.
         unknown: Whether the image lies too far from everything to be named.
         p_value: Share of the labelled images that lie at least as far out, above 0 to 1; see ``p_values``.
         percentile: Share of the label's own images that lie nearer to the others of it than this one does, 0 to 100;
             NaN where the label has one image.
-        prediction_set: The labels that hold the truth with the coverage asked for, the most probable first.
+        prediction_set: The labels made to hold the truth with the coverage asked for, the most probable first; how
+            often they do, ``Classifier.measured`` says.
         voters: The neighbours that decided, nearest first.
     """
 
@@ -83,6 +87,8 @@ class Classifier:
         graph: Their neighbour graph.
         rules: What they taught by leave-one-out.
         coverage: Share of prediction sets that are to hold the truth.
+        measured: Share of them that did, of left-out images or of a held-out split; NaN with fewer than 4 images.
+        measured_on: "leave-one-out", or the name of that split.
     """
 
     def __init__(
@@ -127,7 +133,21 @@ class Classifier:
         left_out = sample_rows(len(self.labels), len(self.names))
         votes, scores = self.ask(NeighborGraph(self.graph.indices[left_out], self.graph.similarities[left_out]))
         self.rules = fit_rules(votes, self._codes[left_out], scores, coverage=coverage, abstain=abstain)
+        self.measured, self.measured_on = math.nan, "leave-one-out"
+        if len(left_out) >= 4:
+            self._measure(votes, self._codes[left_out], scores, abstain)
         self._members: dict[int, tuple[NDArray[np.float32], NDArray[np.float64]]] = {}
+
+    def _measure(self, votes: Votes, truth: NDArray[np.intp], scores: NDArray[np.float64], abstain: float) -> None:
+        """Measure sets and calibration on images that did not teach them; keep a calibration that makes it better."""
+        judgement = judge_by_halves(votes, truth, scores, coverage=self.coverage, abstain=abstain)
+        rows, right = np.arange(len(truth)), truth == votes.winners
+        self.measured = float(judgement.sets[rows, truth].mean())
+        as_they_are, calibrated = (
+            reliability(np.minimum(chances[rows, votes.winners], 1), right).error
+            for chances in (votes.shares, judgement.probabilities)
+        )
+        self.rules = replace(self.rules, calibrated=calibrated < as_they_are)
 
     def ask(self, graph: NeighborGraph) -> tuple[Votes, NDArray[np.float64]]:
         """Return the votes on rows with these labelled neighbours, and the rows' nonconformity (M,)."""

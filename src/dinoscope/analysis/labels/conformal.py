@@ -12,7 +12,7 @@ from dinoscope.analysis.labels.voting import Votes
 from dinoscope.analysis.neighbors import NeighborGraph
 from dinoscope.errors import InputError
 
-__all__ = ["Judgement", "Rules", "conformal_quantile", "fit_rules", "nonconformity", "p_values"]
+__all__ = ["Judgement", "Rules", "conformal_quantile", "fit_rules", "judge_by_halves", "nonconformity", "p_values"]
 
 _ROUNDING = 1e-6  # cosine distances below it are rounding errors
 _DENSITY = 0.25  # how far the crowding around the neighbours counts
@@ -98,20 +98,25 @@ class Rules:
         least: A label belongs to the set from this probability on; minus infinity where all do.
         known: Nonconformity of the left-out images (N,), ascending.
         abstain: Share of images of the known kind that may be called unknown.
+        calibrated: Whether probabilities are calibrated, or the shares of the votes as they are. Sets always use the
+            calibrated ones.
     """
 
     calibration: Calibration
     least: float
     known: NDArray[np.float64] = field(repr=False)
     abstain: float
+    calibrated: bool = True
 
     def judge(self, votes: Votes, scores: NDArray[np.float64]) -> Judgement:
         """Judge images by their votes and their nonconformity (M,)."""
-        probabilities = self.calibration.probabilities(votes.shares)
-        sets = probabilities >= self.least
+        chances = self.calibration.probabilities(votes.shares)
+        sets = chances >= self.least
         sets[np.arange(len(sets)), votes.winners] = True
         likely = p_values(self.known, scores)
-        return Judgement(probabilities, sets, likely, likely <= self.abstain)
+        return Judgement(
+            chances if self.calibrated else np.minimum(votes.shares, 1), sets, likely, likely <= self.abstain
+        )
 
 
 def fit_rules(
@@ -142,3 +147,18 @@ def fit_rules(
     # Half a rounding error to the safe side: the label that sets the limit is itself in.
     least = 1 - conformal_quantile(of_truth, coverage) - 1e-12
     return Rules(calibration, least, np.sort(scores), abstain)
+
+
+def judge_by_halves(
+    votes: Votes, truth: NDArray[np.intp], scores: NDArray[np.float64], *, coverage: float, abstain: float
+) -> Judgement:
+    """Judge each half of left-out images, drawn at random, by the rules that the other half taught."""
+    first = np.random.default_rng(0).permutation(len(votes)) % 2 == 0
+    parts = []
+    for half in (first, ~first):
+        rules = fit_rules(votes.take(~half), truth[~half], scores[~half], coverage=coverage, abstain=abstain)
+        parts.append(rules.judge(votes.take(half), scores[half]))
+    back = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
+    return Judgement(
+        *(np.concatenate([getattr(part, name) for part in parts])[back] for name in Judgement.__dataclass_fields__)
+    )

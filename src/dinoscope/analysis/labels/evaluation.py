@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.analysis.labels.calibration import Reliability, reliability
 from dinoscope.analysis.labels.classifier import Classifier, known_labels, sample_rows
-from dinoscope.analysis.labels.conformal import Judgement, fit_rules
+from dinoscope.analysis.labels.conformal import Judgement, judge_by_halves
 from dinoscope.analysis.labels.voting import Votes, label_votes
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.checks import check_count, check_vectors
@@ -37,7 +38,6 @@ __all__ = [
 
 MOST_COUNTED = 1_000  # labels up to which every pair of them is counted: a million numbers
 _KS, _TEMPERATURES = (1, 5, 10, 20, 50, 100), (0.02, 0.07, 0.2, float("inf"))
-_BINS = 15
 _EXAMPLES = 3
 _CELLS = 5_000_000  # shares of votes held at once, of images times labels
 
@@ -88,23 +88,6 @@ class Setting:
 
 
 @dataclass(frozen=True, eq=False)
-class Reliability:
-    """Probability claimed against share right, in bins of equal width.
-
-    Attributes:
-        images: Images in each bin (B,).
-        claimed: Their mean probability (B,), NaN in an empty bin.
-        right: Share of them named right (B,), NaN in an empty bin.
-        error: Expected calibration error: mean of |claimed - right|, weighted by images (Guo et al. 2017), 0 to 1.
-    """
-
-    images: NDArray[np.int64]
-    claimed: NDArray[np.float64]
-    right: NDArray[np.float64]
-    error: float
-
-
-@dataclass(frozen=True, eq=False)
 class Evaluation:
     """How well neighbours name images whose label is known.
 
@@ -119,9 +102,9 @@ class Evaluation:
         labels: Precision and recall of each label.
         confusions: The pairs mixed up, the most frequent first.
         votes: Reliability of the shares of the votes as they are.
-        calibrated: Reliability of the calibrated probabilities.
+        calibrated: Reliability of the probabilities: calibrated, or ``votes`` again where these had no larger error.
         log_loss_votes: Logarithmic loss of the votes, natural logarithm, probabilities below 1e-15 counted as that.
-        log_loss: The same of the calibrated probabilities.
+        log_loss: The same of the probabilities.
         set_level: Share of prediction sets that was to hold the truth.
         coverage: Share that does.
         set_size: Mean number of labels in a prediction set.
@@ -159,30 +142,6 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
     middle = (hits + z * z / 2) / (count + z * z)
     reach = z / (count + z * z) * (hits * (count - hits) / count + z * z / 4) ** 0.5
     return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
-def reliability(probabilities: ArrayLike, right: ArrayLike, bins: int = _BINS) -> Reliability:
-    """Compare what was claimed with what came true.
-
-    Args:
-        probabilities: Probability of each image's answer (M,), 0 to 1.
-        right: Whether the answer was right (M,).
-        bins: Number of bins; a probability on a border belongs to the upper one.
-
-    Raises:
-        InputError: The arrays do not fit each other, or a probability is out of range.
-    """
-    claims, hits = np.asarray(probabilities, np.float64), np.asarray(right, bool)
-    if claims.ndim != 1 or claims.shape != hits.shape or not len(claims):
-        raise InputError(f"probabilities and right must have one shape (M,), got {claims.shape} and {hits.shape}")
-    if not ((claims >= 0) & (claims <= 1)).all():
-        raise InputError("probabilities must lie between 0 and 1, got others; pass shares or probabilities")
-    place = np.minimum((claims * check_count(bins, "bins")).astype(np.intp), bins - 1)
-    images = np.bincount(place, minlength=bins)
-    filled = np.where(images > 0, images, np.nan)
-    claimed = np.bincount(place, claims, bins) / filled
-    came = np.bincount(place, hits, bins) / filled
-    return Reliability(images, claimed, came, float(np.nansum(images * np.abs(claimed - came)) / len(claims)))
 
 
 def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
@@ -274,7 +233,7 @@ def evaluate(
         nearest = NeighborGraph(wide.indices[asked], wide.similarities[asked])
         votes, scores = classifier.ask(nearest)
         truth = _numbers(names[asked], classifier.names)
-        judgement = _judge_by_halves(votes, truth, scores, coverage, abstain)
+        judgement = judge_by_halves(votes, truth, scores, coverage=coverage, abstain=abstain)
         outcome = _outcome(votes, judgement, truth)
         return _summarise("leave-one-out", positions[asked], names[asked], classifier, nearest, outcome)
     mask = np.asarray(is_reference)
@@ -290,10 +249,10 @@ def evaluate(
     classifier = make(array[votes_for], own)
     nearest = query_neighbors(array[votes_for], array[named], max(*_KS, k))
     truth = _numbers(names[~mask[positions]], classifier.names)
-    parts = []
+    rules, parts = replace(classifier.rules, calibrated=True), []  # which is better is judged below
     for rows in _blocks(len(named), len(classifier.names)):
         votes, scores = classifier.ask(NeighborGraph(nearest.indices[rows], nearest.similarities[rows]))
-        parts.append(_outcome(votes, classifier.rules.judge(votes, scores), truth[rows]))
+        parts.append(_outcome(votes, rules.judge(votes, scores), truth[rows]))
     outcome = _Outcome(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Outcome)))
     return _summarise("test", named, names[~mask[positions]], classifier, nearest, outcome)
 
@@ -347,21 +306,6 @@ def _numbers(labels: NDArray[np.generic], names: NDArray[np.generic]) -> NDArray
     return np.where(names[place] == labels, place, -1)
 
 
-def _judge_by_halves(
-    votes: Votes, truth: NDArray[np.intp], scores: NDArray[np.float64], coverage: float, abstain: float
-) -> Judgement:
-    """Judge each half of left-out images, drawn at random, by the rules that the other half taught."""
-    first = np.random.default_rng(0).permutation(len(votes)) % 2 == 0
-    parts = []
-    for half in (first, ~first):
-        rules = fit_rules(votes.take(~half), truth[~half], scores[~half], coverage=coverage, abstain=abstain)
-        parts.append(rules.judge(votes.take(half), scores[half]))
-    back = np.argsort(np.concatenate([np.flatnonzero(first), np.flatnonzero(~first)]))
-    return Judgement(
-        *(np.concatenate([getattr(part, name) for part in parts])[back] for name in Judgement.__dataclass_fields__)
-    )
-
-
 def _summarise(
     method: str,
     positions: NDArray[np.intp],
@@ -373,6 +317,10 @@ def _summarise(
     from scipy.sparse import csr_array
 
     right = outcome.truth == outcome.winners
+    votes = reliability(np.minimum(outcome.share, 1), right)
+    calibrated = reliability(np.minimum(outcome.sure, 1), right)
+    if calibrated.error >= votes.error:
+        calibrated, outcome = votes, replace(outcome, sure=outcome.share, own=outcome.own_share)
     given = classifier.names[outcome.winners]
     names = np.union1d(labels, classifier.names)
     cells = _numbers(labels, names), _numbers(classifier.names, names)[outcome.winners]
@@ -386,8 +334,8 @@ def _summarise(
         interval=wilson_interval(int(right.sum()), len(right)),
         labels=label_scores(counts, names),
         confusions=confusions(labels, given, outcome.sure, positions),
-        votes=reliability(np.minimum(outcome.share, 1), right),
-        calibrated=reliability(np.minimum(outcome.sure, 1), right),
+        votes=votes,
+        calibrated=calibrated,
         log_loss_votes=_mean_loss(outcome.own_share),
         log_loss=_mean_loss(outcome.own),
         set_level=classifier.coverage,

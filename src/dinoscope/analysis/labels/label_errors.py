@@ -1,4 +1,4 @@
-"""Labels that an image's neighbours contradict, and how many of them are likely to be wrong.
+"""Labels that an image's neighbours contradict, and how many labels changed on purpose the list finds.
 
 Confident learning (Northcutt et al. 2021, arXiv:1911.00068) with the votes of the nearest neighbours in the place of a
 trained classifier: nothing is fitted, each image is judged by the others, and the evidence can be shown.
@@ -23,7 +23,6 @@ FEWEST = 3  # images of a label of which something can be told: two others that 
 _TEMPERATURE = 0.07
 _CELLS = 1_000_000  # shares of votes held at once, of images times classes
 _COPIES = 10  # of the self-test
-_CLEAR = 0.6  # share of the pairs of classes that hardly mix
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,23 +51,19 @@ class LabelErrors:
 
 @dataclass(frozen=True)
 class SelfTest:
-    """What became of labels that were changed on purpose, and what follows for the first of the list.
+    """What became of labels that were changed on purpose: the recall of the list, and nothing of its precision.
 
     Attributes:
-        listed: Length of the beginning of the list that is judged.
+        listed: Length of the beginning of the list that is meant.
         flipped: Labels changed, in all copies together.
-        found: Those whose score reaches that of the last image judged.
+        found: Those whose score puts them among these images; of ties with the last, the share that is listed.
         recovered: Mean share of the changed labels among the first ``listed`` of a copy's own list.
-        precision: Share of those judged that are likely to be random errors, 0 to 1; NaN where nothing can be told.
-        error: Standard error of ``precision``, from the number of images that it rests on.
     """
 
     listed: int
     flipped: int
     found: int
     recovered: float
-    precision: float
-    error: float
 
 
 def vote_shares(
@@ -128,20 +123,16 @@ def self_test(
     seed: int = 0,
     fewest: int = 1,
 ) -> SelfTest:
-    """Change some labels of ten copies, look for them, and say how much of the real list is likely to be wrong.
+    """Change some labels of ten copies, look for them, and count how many are found.
 
-    Each label changed becomes any of the other classes with equal chance, so this speaks of random errors alone; what
-    people confuse is neither planted nor counted. How many errors the real labels hold is not known. It is read off
-    the pairs of classes (label, suggested label) that hardly mix: where images labelled with the one get next to no
-    votes for the other, an image of the list is an error and not a borderline case. With S images of the list in the
-    pairs that mix least (six in ten), P planted errors found in those pairs, and F found in all, the list holds S F / P
-    random errors. Borderline images in those pairs count as errors too, so where all classes overlap, or there are but
-    two, the figure is an upper bound.
+    Each label changed becomes any of the other classes with equal chance, so this speaks of random errors alone, and
+    not of what people confuse. It says nothing of how many images on the real list are wrong: classes that look the
+    same are listed too, and only a person can tell them from errors.
 
     Args:
         graph: See ``find_label_errors``.
         labels: Integers or strings (N,).
-        listed: How many of the list, from its beginning, are judged.
+        listed: How many of the list, from its beginning, are meant.
         k: Voters.
         share: Share of the labels changed in a copy, above 0 and below 1.
         seed: Seed of the choice.
@@ -156,61 +147,23 @@ def self_test(
         raise InputError(f"share must be above 0 and below 1, got {share!r}; 0.02 is usual")
     _, codes, told = _classes(graph, labels, fewest)
     usual, at = np.flatnonzero(told), np.cumsum(told) - 1
-    positions, suggested, _, scores = _suspects(graph, codes, told, check_count(k, "k"))
+    positions, _, _, scores = _suspects(graph, codes, told, check_count(k, "k"))
     listed = min(listed, len(positions))
     cut = float(scores[listed - 1]) if listed else math.inf
+    tied = float((scores[:listed] == cut).sum() / max(1, (scores == cut).sum()))  # share of them that is listed
     draw = np.random.default_rng(seed)
     eligible = np.flatnonzero(told[codes])
     flips = max(1, round(share * len(eligible)))
-    planted, recovered = np.empty((2, 0), np.int64), 0.0
+    found = recovered = 0.0
     for _ in range(_COPIES):
         flipped = draw.choice(eligible, flips, replace=False)
         changed = codes.copy()
         changed[flipped] = usual[(at[codes[flipped]] + draw.integers(1, len(usual), flips)) % len(usual)]
-        again, named, _, reached = _suspects(graph, changed, told, k)
+        again, _, _, reached = _suspects(graph, changed, told, k)
         hit = np.isin(again, flipped)
         recovered += hit[:listed].sum() / flips / _COPIES
-        hit &= reached >= cut
-        planted = np.hstack([planted, [changed[again[hit]], named[hit]]])
-    seen = np.stack([codes[positions[:listed]], suggested[:listed]])
-    clear = _clear_pairs(graph, codes, len(told), positions, k, np.hstack([planted, seen]), told)
-    known, likely = (int(part.sum()) for part in np.split(clear, [planted.shape[1]]))
-    precision = error = math.nan
-    if known:
-        each = planted.shape[1] / known / listed  # what one image in a clear pair stands for
-        precision = float(min(1.0, likely * each))
-        error = float(min(1.0, math.sqrt(max(likely, 1)) * each))
-    return SelfTest(listed, _COPIES * flips, planted.shape[1], float(recovered), precision, error)
-
-
-def _clear_pairs(
-    graph: NeighborGraph,
-    codes: NDArray[np.intp],
-    classes: int,
-    doubtful: NDArray[np.int64],
-    k: int,
-    pairs: NDArray[np.int64],
-    told: NDArray[np.bool_] | None = None,
-) -> NDArray[np.bool_]:
-    """Tell which pairs of classes (2, M), given and suggested, are of those whose first hardly votes for the second.
-
-    Votes among images that are not doubtful: so an error of a pair does not decide whether its own pair is clear.
-    """
-    told = np.ones(classes, bool) if told is None else told
-    count = int(told.sum())
-    sound = np.ones(len(codes), bool)
-    sound[doubtful] = False
-    row, named, share = vote_shares(graph, codes, k=k)
-    counted = sound[row] & (named != codes[row]) & told[named] & told[codes[row]]
-    mixed, at = np.unique(codes[row[counted]] * classes + named[counted], return_inverse=True)  # all others: not at all
-    voters = np.bincount(codes[sound], minlength=classes)
-    mixing = np.bincount(at, share[counted], len(mixed)) / voters[mixed // classes]
-    total = count * (count - 1)
-    place = math.floor(_CLEAR * (total - 1)) - (total - len(mixed))  # of the last clear pair among these
-    limit = np.partition(mixing, place)[place] if place >= 0 else 0.0
-    given, suggested = pairs
-    clear: NDArray[np.bool_] = ~np.isin(given * classes + suggested, mixed[mixing > limit])
-    return clear
+        found += (reached[hit] > cut).sum() + tied * (reached[hit] == cut).sum()
+    return SelfTest(listed, _COPIES * flips, round(found), float(recovered))
 
 
 def _classes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
 from dinoscope.stages.copies import keep_first
-from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+from dinoscope.stages.findings import labels_of
+from dinoscope.wording.findings import tell_few, tell_labels, tell_self_test
+from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -69,15 +72,11 @@ def evaluation(facts: Facts) -> str:
     )
     lines = [
         ("accuracy", html.bar(found.accuracy), f"share named right; 95 % interval {low:.3f} to {high:.3f}"),
-        (
-            "calibration error",
-            html.bar(found.calibrated.error),
-            f"mean gap between probability and share right; {found.votes.error:.3f} for the votes as they are",
-        ),
+        ("calibration error", html.bar(found.calibrated.error), tell_calibration(found)),
         (
             "sets that hold the truth",
             html.bar(found.coverage),
-            f"asked for: {found.set_level:g}; a set has {found.set_size:.2f} labels on average",
+            f"measured on these images; asked for: {found.set_level:g}; {found.set_size:.2f} labels a set on average",
         ),
         ("called unknown", html.bar(found.refused), "share of these images, all of the known kind"),
     ]
@@ -148,7 +147,7 @@ def _mixed_up(facts: Facts, found: Evaluation) -> str:
 
 
 def cleaning(facts: Facts) -> str:
-    """Return near-duplicates, leaks, outliers and doubtful labels, as pictures with their evidence."""
+    """Return near-duplicates, leaks, outliers and labels to check, as pictures with their evidence."""
     if facts.findings is None:
         return ""
     why = "What to look at before the images are used. Nothing was touched; dinoscope clean writes lists and a plan."
@@ -174,7 +173,8 @@ def _duplicates(facts: Facts) -> str:
         ]
         more = f", {len(group)} images" if len(group) > EVIDENCE else ""
         _, why = keep_first(facts.collection, group)
-        blocks.append(_finding(f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}", items))
+        head = f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}"
+        blocks.append(_finding(_contradiction(facts, group) + head, items))
     return _part(facts, "Near-duplicates", "duplicates", text, blocks)
 
 
@@ -187,7 +187,8 @@ def _leaks(facts: Facts) -> str:
             ("", html.image(facts, position), html.named(facts.collection.splits[position]))
             for position in leaks[at].positions[:EVIDENCE]
         ]
-        blocks.append(_finding(f"in {escape(', '.join(leaks[at].splits))}", items))
+        head = f"in {escape(', '.join(leaks[at].splits))}"
+        blocks.append(_finding(_contradiction(facts, leaks[at].positions) + head, items))
     if not blocks:
         return ""
     text = f"{html.counted(len(facts.kept['leaks']), 'picture')} in more than one split."
@@ -223,9 +224,9 @@ def _label_errors(facts: Facts) -> str:
     count = len(facts.kept["label_errors"])
     text = f"{html.counted(count, 'label')} contradicted by the nearest neighbours." if count else "None found."
     if test is not None:
-        text += f" Self-test: {tell_self_test(test, judged_labels(facts.collection.labels))}"
+        text += f" Self-test: {tell_self_test(test)}"
     text += f" {tell_few(facts.collection.labels)}"
-    return _part(facts, "Label errors", "label_errors", text, blocks)
+    return _part(facts, "Labels to check", "label_errors", text, blocks)
 
 
 def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> str:
@@ -243,6 +244,12 @@ def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> 
 
 def _finding(head: str, items: list[tuple[str, str, str]]) -> str:
     return f'<article class="finding"><p>{head}</p>{html.tiles(items)}</article>\n'
+
+
+def _contradiction(facts: Facts, positions: Sequence[int]) -> str:
+    """Return a badge for copies of one picture that have different labels."""
+    told = tell_labels(labels_of(facts.collection, positions))
+    return f"<b>{escape(told)}</b><br>" if told else ""
 
 
 def _name_of(facts: Facts, position: int) -> str:
