@@ -477,7 +477,7 @@ class Collection(OpenedCollection):
     # --- what to look at ---------------------------------------------------------------------------------------------
 
     def findings(self, *, threshold: float | None = None) -> Findings:
-        """Return near-duplicates, leaks between splits, outliers and doubtful labels; no image is touched.
+        """Return near-duplicates, leaks between splits, outliers and labels to check; no image is touched.
 
         Args:
             threshold: How far duplicates must stand out, 0 to 1; by default what a person's answers say (see

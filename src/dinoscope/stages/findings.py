@@ -70,7 +70,7 @@ class Findings:
 
 
 def all_findings(collection: OpenedCollection, *, threshold: float | None = None) -> Findings:
-    """Return near-duplicates, leaks between splits, outliers and doubtful labels; no image is touched.
+    """Return near-duplicates, leaks between splits, outliers and labels to check; no image is touched.
 
     See ``Collection.findings``.
     """
