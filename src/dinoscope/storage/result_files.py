@@ -32,7 +32,7 @@ _VERSIONS = {
     "scores": 2,
     "predictions": 1,
     "evaluation": 1,
-    "duplicates": 3,
+    "duplicates": 4,
     "outliers": 2,
     "label_errors": 2,
     "index": 1,
