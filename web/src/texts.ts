@@ -181,7 +181,8 @@ export const panelTexts = {
     },
     tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Label errors", leak: "Leaks" },
     about: {
-      duplicate: "The same picture, saved, scaled, moved or lit otherwise.",
+      duplicate:
+        "The same picture, saved, scaled, moved or lit otherwise, turned, mirrored, without colour or framed. Crops of 15% and more and heavy edits are not looked for: to find crops, open an image and choose Look inside the images.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",

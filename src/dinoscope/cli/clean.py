@@ -113,7 +113,8 @@ def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> d
         parts["label_errors"] = _label_errors(opened, *analysis_findings.label_errors(opened))
     for part in parts.values():
         if part.dismissed:
-            part.remark += f"; {_count(part.dismissed, 'other')} dismissed"
+            summary, line, more = part.remark.partition("\n")
+            part.remark = f"{summary}; {_count(part.dismissed, 'other')} dismissed{line}{more}"
     return parts
 
 
@@ -135,6 +136,7 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
 def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages.copies import keep_first
+    from dinoscope.wording.findings import NO_CROPS
 
     limit = f"{found.threshold:.2f}"
     how = "asked for"
@@ -154,6 +156,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     part.remark += f" (threshold {limit}, {how})"
     if how.startswith("suggested"):
         part.remark += "; 'dinoscope calibrate' asks you what is the same"
+    part.remark += f"\n{NO_CROPS}"
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
     for number, chosen in enumerate(left, 1):
         group, score = found.groups[chosen], found.scores[chosen]

@@ -1,4 +1,4 @@
-"""What is told of the findings: the self-test of the doubtful labels."""
+"""What is told of the findings: what is not looked for, and the self-test of the doubtful labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from collections.abc import Iterable
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
 
-__all__ = ["judged_labels", "tell_few", "tell_self_test"]
+__all__ = ["NO_CROPS", "judged_labels", "tell_few", "tell_self_test"]
+
+NO_CROPS = "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops."
 
 
 def tell_self_test(test: SelfTest, labels: int) -> str:

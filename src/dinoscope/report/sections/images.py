@@ -13,7 +13,7 @@ from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
 from dinoscope.stages.copies import keep_first
-from dinoscope.wording.findings import judged_labels, tell_few, tell_self_test
+from dinoscope.wording.findings import NO_CROPS, judged_labels, tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -164,7 +164,7 @@ def _duplicates(facts: Facts) -> str:
         f"{html.counted(extra, 'image')} could go: each group shows one picture, the one to keep first"
         if extra
         else "None found"
-    ) + f" (threshold {found.threshold:.2f})."
+    ) + f" (threshold {found.threshold:.2f}). {NO_CROPS}"
     blocks = []
     for at in groups[:SHOWN]:
         group = found.groups[at]
