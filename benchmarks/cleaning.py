@@ -4,6 +4,9 @@ Copies: 200 of the 10,000 Fashion-MNIST test images, 50 saved as JPEG of quality
 shifted by a pixel, 50 made brighter, are embedded beside the originals. A pair is right when it was planted.
 Fashion-MNIST holds copies of its own; pairs found between two originals count as wrong here, and are told apart.
 
+Altered copies: 30 each, turned by quarters, mirrored, or in a frame of 5 % and 15 % of a side, all saved as
+JPEG of quality 85.
+
 Labels to check: 2% of the labels are changed to any other class. The self-test does not know these. What it says is
 the recall: how many labels changed on purpose are among the first 200 of the list.
 """
@@ -12,12 +15,14 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
+from dinoscope.analysis.cleaning.altered import inside_frames
 from dinoscope.analysis.cleaning.duplicates import find_duplicates
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.analysis.labels.label_errors import find_label_errors, self_test
@@ -28,7 +33,17 @@ from dinoscope.sources.datasets import load_dataset
 Pixels = NDArray[np.uint8]
 
 _EACH = 50  # copies of a kind
+_ALTERED = 30
 _LISTED = 200
+
+ALTERATIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    "turned by 90": lambda image: np.rot90(image),
+    "turned by 180": lambda image: np.rot90(image, 2),
+    "turned by 270": lambda image: np.rot90(image, 3),
+    "mirrored": lambda image: image[:, ::-1],
+    "white frame, 5 %": lambda image: framed(image, 0.05, 255),
+    "grey frame, 15 %": lambda image: framed(image, 0.15, 200),
+}
 
 
 def main() -> None:
@@ -50,6 +65,7 @@ def main() -> None:
     for name, rows in vectors.items():
         print_copies(f"`{name}`, vectors and pictures", rows, chosen, prints)
         print_copies(f"`{name}`, vectors alone", rows, chosen, None)
+    print_altered(images, arguments.models[0])
     print("\n| planted wrong labels, seed | precision of the first 200 | recall | recall by the self-test | must |")
     print("| --- | --- | --- | --- | --- |")
     for name, rows in vectors.items():
@@ -65,10 +81,10 @@ def plant_copies(images: list[Pixels]) -> tuple[NDArray[np.int64], list[Pixels]]
     return chosen, [kinds[number // _EACH](images[at]) for number, at in enumerate(chosen.tolist())]
 
 
-def saved(image: Pixels) -> Pixels:
-    """Save as JPEG of quality 60 and open again."""
+def saved(image: Pixels, quality: int = 60) -> Pixels:
+    """Save as JPEG and open again."""
     file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=60)
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
 
 
@@ -86,6 +102,30 @@ def brightened(image: Pixels) -> Pixels:
     """Raise the contrast by a fifth and the brightness by ten levels."""
     bright: Pixels = np.clip(image * 1.2 + 10, 0, 255).round().astype(np.uint8)
     return bright
+
+
+def framed(image: Pixels, share: float, level: int) -> Pixels:
+    """Put a frame around an image, its width a share of the side."""
+    return np.asarray(ImageOps.expand(Image.fromarray(image), max(1, round(share * len(image))), level))
+
+
+def print_altered(images: list[Pixels], name: str) -> None:
+    """Print how many altered copies of each kind are found, and the pairs that nobody planted."""
+    chosen = np.random.default_rng(5).choice(len(images), _ALTERED * len(ALTERATIONS), replace=False).tolist()
+    kinds = [kind for kind in ALTERATIONS for _ in range(_ALTERED)]
+    copies = [
+        saved(np.ascontiguousarray(ALTERATIONS[kind](images[at])), 85) for kind, at in zip(kinds, chosen, strict=True)
+    ]
+    everything = images + copies
+    prints = fingerprints(everything)
+    found = find_duplicates(embed(everything, name), prints=prints, inside=inside_frames(everything, prints))
+    pairs = {(a, b) for group in found.groups for a in group for b in group if a < b}
+    planted = {(at, len(images) + number): kind for number, (at, kind) in enumerate(zip(chosen, kinds, strict=True))}
+    print("\n| altered copies | found |\n| --- | --- |")
+    for kind in ALTERATIONS:
+        right = sum(pair in pairs for pair, each in planted.items() if each == kind)
+        print(f"| {kind} | {right} of {_ALTERED} |", flush=True)
+    print(f"| pairs that nobody planted | {len(pairs - planted.keys())} |", flush=True)
 
 
 def embed(images: list[Pixels], name: str) -> NDArray[np.float32]:

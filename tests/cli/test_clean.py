@@ -137,6 +137,7 @@ def test_what_does_not_apply_is_left_out_with_a_remark(tmp_path):
     assert "leaks: left out: the images are not in two splits or more" in out
     assert "labels to check: left out: fewer than two labels with images" in out
     assert "duplicates: none found" in out
+    assert "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops." in out
     assert not (tmp_path / "out" / "leaks.csv").exists()
 
 

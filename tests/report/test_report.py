@@ -259,6 +259,7 @@ def test_findings_are_shown_until_they_are_dismissed(tmp_path):
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
     shown = [each["text"] for each in page.all("article", "finding", inside=page.section("cleaning"))]
     assert "1 image could go" in page.section("cleaning")["text"]
+    assert "Crops of 15% and more" in page.section("cleaning")["text"]
     assert f"(threshold {collection.findings().duplicates.threshold:.2f})" in page.section("cleaning")["text"]
     assert any(text.startswith(f"{LABELS[0]}? ") for text in shown)
     assert "self-test" in page.section("cleaning")["text"].lower()

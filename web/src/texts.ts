@@ -184,7 +184,8 @@ export const panelTexts = {
     },
     tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks" },
     about: {
-      duplicate: "The same picture, saved, scaled, moved or lit otherwise. Copies with two labels come first.",
+      duplicate:
+        "The same picture: saved again, resized, shifted, re-lit, turned, mirrored, without colour or framed. Copies with two labels come first. Crops of 15% and more and heavy edits are not looked for: to find crops, open an image and choose Look inside the images.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",

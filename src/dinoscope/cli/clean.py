@@ -120,7 +120,8 @@ def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> d
         parts["label_errors"] = _label_errors(opened, *analysis_findings.label_errors(opened))
     for part in parts.values():
         if part.dismissed:
-            part.remark += f"; {_count(part.dismissed, 'other')} dismissed"
+            summary, line, more = part.remark.partition("\n")
+            part.remark = f"{summary}; {_count(part.dismissed, 'other')} dismissed{line}{more}"
     return parts
 
 
@@ -143,7 +144,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages.copies import keep_first
     from dinoscope.stages.findings import labels_of
-    from dinoscope.wording.findings import tell_labels
+    from dinoscope.wording.findings import NO_CROPS, tell_labels
 
     limit = f"{found.threshold:.2f}"
     how = "asked for"
@@ -163,6 +164,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
     part.remark += f" (threshold {limit}, {how})"
     if how.startswith("suggested"):
         part.remark += "; 'dinoscope calibrate' asks you what is the same"
+    part.remark += f"\n{NO_CROPS}"
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
     mixed = sum(len(labels_of(opened, found.groups[at])) > 1 for at in left)
     if mixed:

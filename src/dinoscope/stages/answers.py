@@ -113,17 +113,19 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
 
     Pairs that score less than ``LEAST`` are there only if ``least`` is lower.
     """
+    from dinoscope.analysis.cleaning.altered import inside_frames
     from dinoscope.analysis.cleaning.duplicates import LEAST, Candidates, score_pairs
 
     lowest = LEAST if least is None else float(min(least, LEAST))
 
     def compute() -> Candidates:
-        pictures = collection.thumbnails(np.arange(len(collection)))
+        pictures, prints = collection.thumbnails(np.arange(len(collection))), all_prints(collection)
         return score_pairs(
             collection.vectors,
             graph=neighbor_graph(collection) if len(collection) > 1 else None,
             keys=picture_keys(pictures, collection.sizes, collection.vectors),
-            prints=all_prints(collection),
+            prints=prints,
+            inside=inside_frames(pictures, prints),
             aspects=collection.sizes[:, 0] / collection.sizes[:, 1],
             preference=collection.sizes.prod(axis=1),
             least=lowest,

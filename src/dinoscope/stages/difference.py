@@ -48,6 +48,7 @@ def same_pictures(collection: OpenedCollection, other: OpenedCollection, graph: 
     Returns:
         Groups whose positions count through both collections, and whose splits are "after" and "before".
     """
+    from dinoscope.analysis.cleaning.altered import inside_frames
     from dinoscope.analysis.cleaning.duplicates import find_duplicates
     from dinoscope.analysis.cleaning.fingerprints import fingerprints
     from dinoscope.analysis.cleaning.leaks import find_leaks
@@ -58,11 +59,13 @@ def same_pictures(collection: OpenedCollection, other: OpenedCollection, graph: 
     pictures = [picture for each in both for picture in each.thumbnails(np.arange(len(each)))]
     sizes = np.concatenate([each.sizes for each in both])
     vectors = np.concatenate([each.vectors for each in both])
+    prints = fingerprints(pictures)
     found = find_duplicates(
         vectors,
         graph=graph,
         keys=picture_keys(pictures, sizes, vectors),
-        prints=fingerprints(pictures),
+        prints=prints,
+        inside=inside_frames(pictures, prints),
         aspects=sizes[:, 0] / sizes[:, 1],
     )
     return find_leaks(found, np.repeat(["before", "after"], [len(each) for each in both]))

@@ -32,7 +32,7 @@ _VERSIONS = {
     "scores": 2,
     "predictions": 2,
     "evaluation": 2,
-    "duplicates": 3,
+    "duplicates": 4,
     "outliers": 2,
     "label_errors": 3,
     "index": 1,

@@ -1,4 +1,4 @@
-"""What is told of the findings: the self-test of the labels to check."""
+"""What is told of the findings: what is not looked for, and the self-test of the labels to check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
 
-__all__ = ["tell_few", "tell_labels", "tell_self_test"]
+__all__ = ["NO_CROPS", "tell_few", "tell_labels", "tell_self_test"]
+
+NO_CROPS = "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops."
 
 
 def tell_self_test(test: SelfTest) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.analysis.cleaning.altered import altered_pairs
 from dinoscope.analysis.cleaning.fingerprints import picture_agreement
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_labels
@@ -37,6 +38,7 @@ _CERTAIN_PICTURES = 0.995  # agreement that only saving an image again leaves, w
 _CERTAIN_VECTORS = 1 - 1e-5
 _FEW = 0.1  # background distance where there are too few images to tell
 _FALSE_SHARE = 0.01  # of the pairs above the suggested threshold
+_ALTERED = 0.8  # score of pairs that agree only once turned, mirrored and so on: eight tries find more by chance
 _LOWEST, _USUAL, _HIGHEST = 0.7, 0.9, 0.95  # suggested thresholds
 _ASPECT = 1.25  # factor between the ratios of width to height of one picture: it is never squeezed by more
 
@@ -108,6 +110,7 @@ def find_duplicates(
     graph: NeighborGraph | None = None,
     keys: ArrayLike | None = None,
     prints: NDArray[np.uint8] | None = None,
+    inside: tuple[NDArray[np.int64], NDArray[np.uint8]] | None = None,
     aspects: ArrayLike | None = None,
     threshold: float | None = None,
     preference: ArrayLike | None = None,
@@ -116,9 +119,10 @@ def find_duplicates(
 
     Args:
         vectors: Array (N, D).
-        graph: See ``score_pairs``, as for the next four.
+        graph: See ``score_pairs``, as for the next five.
         keys: Content of each image (N,).
         prints: Fingerprints (N, 32, 32, C).
+        inside: Fingerprints of what frames surround.
         aspects: Width by height of each image (N,).
         threshold: Lowest score of a pair, from 0 to 1; by default the suggested one.
         preference: By which the image to keep is chosen (N, Q).
@@ -129,7 +133,14 @@ def find_duplicates(
     _check(threshold)
     least = LEAST if threshold is None else min(threshold, LEAST)
     found = score_pairs(
-        vectors, graph=graph, keys=keys, prints=prints, aspects=aspects, preference=preference, least=least
+        vectors,
+        graph=graph,
+        keys=keys,
+        prints=prints,
+        inside=inside,
+        aspects=aspects,
+        preference=preference,
+        least=least,
     )
     return group_pairs(found, threshold)
 
@@ -140,6 +151,7 @@ def score_pairs(
     graph: NeighborGraph | None = None,
     keys: ArrayLike | None = None,
     prints: NDArray[np.uint8] | None = None,
+    inside: tuple[NDArray[np.int64], NDArray[np.uint8]] | None = None,
     aspects: ArrayLike | None = None,
     preference: ArrayLike | None = None,
     least: float = LEAST,
@@ -155,7 +167,9 @@ def score_pairs(
         graph: Their neighbour graph, where it is at hand. Where there are exact copies, the lists that held some are
             searched anew.
         keys: Content of each image (N,): equal keys are exact copies. By default equal vectors are.
-        prints: What ``fingerprints`` made, (N, 32, 32, C).
+        prints: What ``fingerprints`` made, (N, 32, 32, C). With them copies that are turned by quarters, mirrored or
+            without colour are found too.
+        inside: What ``inside_frames`` returned: with it framed copies are found too.
         aspects: Width by height of each image (N,), which fingerprints do not show; by default all are alike.
         preference: Numbers (N, Q), those of the first column before those of the second: the image with the largest
             is kept, among equals the one that comes first.
@@ -180,11 +194,19 @@ def score_pairs(
     own = np.flatnonzero(copy_of == np.arange(len(unit)))
     if len(own) < len(unit):
         graph = None if graph is None else _among(graph, unit, own)
-    pairs = _score_pairs(unit[own], graph, None if prints is None else prints[own])
+    pairs, background = _score_pairs(unit[own], graph, None if prints is None else prints[own])
     if shapes is not None:
         shape = np.log(shapes[own])
         pairs = pairs.where(np.abs(shape[pairs.first] - shape[pairs.second]) <= math.log(_ASPECT))
     suggested = _suggest(pairs)
+    if prints is not None:
+        place = np.full(len(unit), -1)
+        place[own] = np.arange(len(own))
+        if inside is not None:
+            framed = place[inside[0]]
+            inside = framed[framed >= 0], inside[1][framed >= 0]
+        found = altered_pairs(prints[own], inside, None if shapes is None else shapes[own], math.log(_ASPECT))
+        pairs = _with_altered(pairs, unit[own], background, *found)
     pairs = pairs.where(pairs.scores >= least)
     pairs = replace(pairs, first=own[pairs.first], second=own[pairs.second])
     return Candidates(pairs, copy_of, liking.reshape(len(unit), -1), suggested)
@@ -290,11 +312,13 @@ def _among(graph: NeighborGraph, unit: NDArray[np.float32], own: NDArray[np.int6
     return NeighborGraph(indices, similarities, graph.recall)
 
 
-def _score_pairs(unit: NDArray[np.float32], graph: NeighborGraph | None, prints: NDArray[np.uint8] | None) -> Pairs:
-    """Return every pair of neighbours once, with its score."""
+def _score_pairs(
+    unit: NDArray[np.float32], graph: NeighborGraph | None, prints: NDArray[np.uint8] | None
+) -> tuple[Pairs, NDArray[np.float64]]:
+    """Return every pair of neighbours once, with its score, and the distance that each image's must stand out from."""
     nothing = np.empty(0)
     if len(unit) < 2:
-        return Pairs(nothing.astype(np.int64), nothing.astype(np.int64), nothing, nothing, nothing)
+        return Pairs(nothing.astype(np.int64), nothing.astype(np.int64), nothing, nothing, nothing), nothing
     graph = graph or neighbors(unit)
     count, k = graph.indices.shape
     others = graph.indices.astype(np.int64)
@@ -304,23 +328,59 @@ def _score_pairs(unit: NDArray[np.float32], graph: NeighborGraph | None, prints:
     background = np.full(count, _FEW)
     if k > _BACKGROUND:
         background = np.partition(distances, _BACKGROUND, axis=1)[:, _BACKGROUND]
-    ceiling = np.maximum(np.minimum(background[:, None], background[others]), 1e-9)
-    scores = 1 - distances / ceiling
-    certain = nearness >= (_CERTAIN_VECTORS if prints is None else _CERTAIN_PICTURES)
-    scores = np.where(certain, np.maximum(scores, nearness), scores)
+    ceiling = np.minimum(background[:, None], background[others])
+    scores = _stand_out(nearness, ceiling, _CERTAIN_VECTORS if prints is None else _CERTAIN_PICTURES)
     first = np.repeat(np.arange(count), k)
     low, high = np.minimum(first, others.ravel()), np.maximum(first, others.ravel())
     # the better of both directions first: which of the two is shifted makes a small difference
     order = np.lexsort((-scores.ravel(), low * count + high))
     _, once = np.unique((low * count + high)[order], return_index=True)
     kept = order[once]
-    kept = kept[np.argsort(-scores.ravel()[kept], kind="stable")]
+    return _descending(
+        low[kept], high[kept], graph.similarities.ravel()[kept], agreements.ravel()[kept], scores.ravel()[kept]
+    ), background
+
+
+def _with_altered(
+    pairs: Pairs,
+    unit: NDArray[np.float32],
+    background: NDArray[np.float64],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    agreements: NDArray[np.float64],
+) -> Pairs:
+    """Add pairs that agree once turned and the like, where they stand out; each pair has its better score."""
+    scores = _stand_out(agreements, np.minimum(background[first], background[second]), _CERTAIN_PICTURES)
+    clear = scores >= _ALTERED
+    first, second = first[clear], second[clear]
+    similarities = np.einsum("nd,nd->n", unit[first], unit[second])
+    more = (first, second, similarities, agreements[clear], scores[clear])
+    both = [np.concatenate([getattr(pairs, each.name), new]) for each, new in zip(fields(pairs), more, strict=True)]
+    order = np.lexsort((-both[4], both[1], both[0]))
+    _, once = np.unique(np.stack(both[:2])[:, order], axis=1, return_index=True)
+    return _descending(*(column[order[once]] for column in both))
+
+
+def _stand_out(nearness: NDArray[np.float64], ceiling: NDArray[np.float64], certain: float) -> NDArray[np.float64]:
+    """Return the score of pairs: how much nearer they are than other look-alikes, or their nearness if that decides."""
+    scores = 1 - np.maximum(1 - nearness, 0) / np.maximum(ceiling, 1e-9)
+    return np.where(nearness >= certain, np.maximum(scores, nearness), scores)
+
+
+def _descending(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    similarities: NDArray[np.floating],
+    agreements: NDArray[np.floating],
+    scores: NDArray[np.float64],
+) -> Pairs:
+    order = np.argsort(-scores, kind="stable")
     return Pairs(
-        low[kept],
-        high[kept],
-        graph.similarities.ravel()[kept].astype(np.float64),
-        agreements.ravel()[kept].astype(np.float64),
-        scores.ravel()[kept],
+        first[order],
+        second[order],
+        similarities[order].astype(np.float64),
+        agreements[order].astype(np.float64),
+        scores[order],
     )
 
 

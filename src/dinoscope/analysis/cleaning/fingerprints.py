@@ -12,7 +12,7 @@ from PIL import Image
 
 from dinoscope.base.parallel import in_threads, row_blocks
 
-__all__ = ["fingerprints", "picture_agreement"]
+__all__ = ["centred", "fingerprints", "flatness", "picture_agreement"]
 
 _SIDE = 32  # of a fingerprint, in pixels
 _CELL = 4  # pixels of a fingerprint averaged for a first look
@@ -57,15 +57,16 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
 
     Args:
         prints: What ``fingerprints`` made, (N, 32, 32, C).
-        indices: Whom to compare with (N, k).
+        indices: Whom to compare the first M with (M, k).
 
     Returns:
-        The agreements (N, k), float32, -1 to 1; 1 is the same.
+        The agreements (M, k), float32, -1 to 1; 1 is the same.
     """
     cells = prints.reshape(len(prints), _SIDE // _CELL, _CELL, _SIDE // _CELL, _CELL, -1)
-    coarse = _centred(cells.mean(axis=(2, 4), dtype=np.float32))
+    coarse = centred(cells.mean(axis=(2, 4), dtype=np.float32))
     detail = _detail(prints)
-    colours, flatness = _flatness(prints)
+    colours = prints.mean(axis=(1, 2), dtype=np.float32)
+    flat = flatness(prints)
     agreement = np.full(indices.shape, -1, np.float32)
     fine = min(_FINE, indices.shape[1])
     shifts = [(y, x) for y in range(3) for x in range(3)]
@@ -77,31 +78,30 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
         others = np.take_along_axis(indices[rows], best, axis=1)
         apart = np.abs(colours[rows, None] - colours[others]).max(axis=2)
         apart = np.clip((apart - _COLOUR[0]) / (_COLOUR[1] - _COLOUR[0]), 0, 1)
-        one, other = flatness[rows, None], flatness[others]
+        one, other = flat[rows, None], flat[others]
         result = (1 - np.abs(one - other)) * (1 - one * other * apart)
         for part in (prints, detail):
-            middle = _centred(part[rows, 1:-1, 1:-1].astype(np.float32))
+            middle = centred(part[rows, 1:-1, 1:-1].astype(np.float32))
             candidates = part[others.ravel()].astype(np.float32)
             found = np.full(others.shape, -1, np.float32)
             for y, x in shifts:
-                moved = _centred(candidates[:, y : y + _SIDE - 2, x : x + _SIDE - 2])
+                moved = centred(candidates[:, y : y + _SIDE - 2, x : x + _SIDE - 2])
                 found = np.maximum(found, np.einsum("nd,nkd->nk", middle, moved.reshape(*others.shape, -1)))
             result *= np.maximum(found, 0)
         block = agreement[rows]
         np.put_along_axis(block, best, np.minimum(result, 1), axis=1)
 
-    in_threads(compare, row_blocks(len(prints), 64))
+    in_threads(compare, row_blocks(len(indices), 64))
     return agreement
 
 
-def _flatness(prints: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the mean of each colour (N, C), and how flat each picture is (N,): 1 without structure, 0 with much."""
-    colours = prints.mean(axis=(1, 2), dtype=np.float32)
-    flatness = np.empty(len(prints), np.float32)
+def flatness(prints: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return how flat each picture is (N,): 1 without structure, 0 with much."""
+    flat = np.empty(len(prints), np.float32)
     for rows in row_blocks(len(prints), 1024):
-        spread = (prints[rows] - colours[rows, None, None]) ** 2
-        flatness[rows] = _NOISE**2 / (_NOISE**2 + spread.mean(axis=(1, 2, 3)))
-    return colours, flatness
+        spread = (prints[rows] - prints[rows].mean(axis=(1, 2), keepdims=True, dtype=np.float32)) ** 2
+        flat[rows] = _NOISE**2 / (_NOISE**2 + spread.mean(axis=(1, 2, 3)))
+    return flat
 
 
 def _detail(prints: NDArray[np.uint8]) -> NDArray[np.float16]:
@@ -119,7 +119,7 @@ def _detail(prints: NDArray[np.uint8]) -> NDArray[np.float16]:
     return detail
 
 
-def _centred(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+def centred(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """Take each picture's mean away and scale to length 1, with one more coordinate that flat pictures share."""
     flat = pictures.reshape(len(pictures), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)

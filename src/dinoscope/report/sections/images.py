@@ -15,7 +15,7 @@ from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
 from dinoscope.stages.copies import keep_first
 from dinoscope.stages.findings import labels_of
-from dinoscope.wording.findings import tell_few, tell_labels, tell_self_test
+from dinoscope.wording.findings import NO_CROPS, tell_few, tell_labels, tell_self_test
 from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _duplicates(facts: Facts) -> str:
         f"{html.counted(extra, 'image')} could go: each group shows one picture, the one to keep first"
         if extra
         else "None found"
-    ) + f" (threshold {found.threshold:.2f})."
+    ) + f" (threshold {found.threshold:.2f}). {NO_CROPS}"
     blocks = []
     for at in groups[:SHOWN]:
         group = found.groups[at]
