@@ -133,6 +133,8 @@ class Visit:
     def _opened(self, load: Callable[[], object]) -> Visit:
         if self.address.startswith("file:"):  # which holds its thumbnails
             load()
+            if "=" not in self.page.url.partition("#")[2]:  # the report opens with its document
+                self.page.get_by_role("button", name="Explore", exact=True).click()
         else:
             with self.page.expect_response(lambda response: "/sheets/" in response.url):
                 load()
@@ -218,7 +220,7 @@ class Visit:
         near = (same if frames else binary_erosion(same, np.ones((3, 3)))).nonzero()
         box = self.map.bounding_box()
         places = np.stack([near[1] + box["x"], near[0] + box["y"]], axis=1).astype(float)
-        for other in self.page.locator(".legend, .tools").all():
+        for other in self.page.locator("#app .legend, #app .tools").all():
             over = other.bounding_box()
             inside = (places >= [over["x"], over["y"]]) & (
                 places < [over["x"] + over["width"], over["y"] + over["height"]]

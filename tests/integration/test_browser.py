@@ -1,4 +1,4 @@
-"""The report opened from disk in a real browser: the explorer, the sections below it, and the sections alone."""
+"""The report opened from disk in a real browser: the document, the explorer as a tab, and the document alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ MEASURE = """() => {
     images: images.length > 2,
     broken: whole.filter((each) => !each).length,
     overflow: root.scrollWidth - root.clientWidth,
-    dead: [...document.querySelectorAll("a[href^='#']")].filter((link) => !ids.has(link.hash.slice(1))).length,
+    dead: [...document.querySelectorAll("a[href^='#']:not(.open)")]
+      .filter((link) => !ids.has(link.hash.slice(1))).length,
   }));
 }"""
 SOUND = {"images": True, "broken": 0, "overflow": 0, "dead": 0}
@@ -48,17 +49,38 @@ def address(collection):
     return collection.report(collection.path.parent / "report.html", k=5).as_uri()
 
 
-def test_the_map_is_the_first_screen(visit):
+def read(see):
+    see.page.get_by_role("button", name="Report", exact=True).click()
+    see.page.locator("#report h1").wait_for()
+
+
+def test_the_explorer_is_a_tab(visit):
     see = visit()
     assert see.map.get_attribute("aria-label") == f"Map UMAP of {N} images"
     assert all(len(see.places_of(value)) > 0 for value in ("Bag", "Trouser", "Sneaker"))
     assert (see.settled().max(axis=2) < 8).sum() > 2000  # thumbnails: their ground is black
-    line = see.page.locator("#more").bounding_box()
-    assert line["y"] + line["height"] == pytest.approx(720, abs=1)
+    box = see.page.locator("#app").bounding_box()
+    assert box["y"] + box["height"] == pytest.approx(720, abs=1)
     see.page.mouse.move(*see.heart_of("Bag"))
     see.tip.wait_for()
     assert re.fullmatch(r"Bag\s+row \d+", see.tip.inner_text())
     see.keep("report")
+
+
+def test_the_wheel_scrolls_the_document_and_a_picture_opens_the_explorer(visit):
+    see = visit()
+    read(see)
+    see.page.mouse.move(600, 400)
+    see.page.mouse.wheel(0, 700)
+    see.until(lambda: see.page.evaluate("scrollY") > 300, "the wheel does not scroll the document")
+    picture = see.page.locator("#queries a.open").first
+    row = int(picture.get_attribute("href").removeprefix("#row="))
+    picture.click()
+    see.map.wait_for()
+    see.until(lambda: see.row == row, "a picture opens another image")
+    see.page.go_back()
+    see.page.locator("#report h1").wait_for(state="visible")
+    see.until(lambda: see.page.evaluate("scrollY") > 300, "the place in the document is lost")
 
 
 def test_an_image_and_its_neighbours(visit, collection):
@@ -126,24 +148,19 @@ def test_findings_and_numbers(visit, collection):
 
 @pytest.mark.parametrize("size", [WIDE, TABLET, PHONE])
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_sections_are_below_and_nothing_sticks_out(visit, size, dark):
+def test_in_the_document_nothing_sticks_out(visit, size, dark):
     see = visit(size=size, dark=dark)
     assert see.page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+    read(see)
     assert see.page.evaluate(MEASURE) == SOUND
-    state = see.page.url
-    see.page.locator("#more").click()
-    see.until(lambda: see.page.evaluate("scrollY") >= size[1] - 1, "the line leads nowhere")
     ground = see.page.evaluate("getComputedStyle(document.getElementById('report')).backgroundColor")
     assert ground == ("rgb(21, 23, 28)" if dark else "rgb(255, 255, 255)")
-    assert see.page.locator("#report h1").is_visible()
-    see.page.wait_for_timeout(300)
-    see.page.screenshot(path=ARTEFACTS / "explorer" / f"report-below-{size[0]}-{'dark' if dark else 'light'}.png")
+    see.page.screenshot(path=ARTEFACTS / "explorer" / f"report-{size[0]}-{'dark' if dark else 'light'}.png")
     see.page.locator("#report nav a", has_text="Clusters").first.click()
     top = "document.getElementById('clusters').getBoundingClientRect().top"
-    see.until(lambda: abs(see.page.evaluate(top)) < 2, "a link of the sections leads nowhere")
-    assert see.page.url == state  # the explorer keeps what it showed
-    see.page.get_by_role("link", name="The map to explore").click()
-    see.until(lambda: see.page.evaluate("scrollY") == 0, "the way back is closed")
+    see.until(lambda: 0 <= see.page.evaluate(top) < 80, "a link of the sections leads nowhere")
+    see.page.get_by_role("button", name="Explore", exact=True).click()
+    see.map.wait_for()
 
 
 def test_on_a_phone(visit):
@@ -158,6 +175,8 @@ def test_on_a_phone(visit):
     tools = see.page.locator(".tools").bounding_box()
     places = np.concatenate([see.places_of(value) for value in names])
     assert places[:, 0].max() < tools["x"]
+    read(see)
+    see.page.evaluate("for (const fold of document.querySelectorAll('#report details')) fold.open = true")
     widths = see.page.locator("#report .meanings td:last-child").evaluate_all("all => all.map((td) => td.offsetWidth)")
     assert len(widths) > 10
     assert min(widths) > 300
@@ -171,23 +190,29 @@ def test_on_paper(visit):
     ) == ([0] * see.page.locator("#report .scroll").count())
     assert see.page.locator("#report .dot").first.evaluate("dot => getComputedStyle(dot).printColorAdjust") == "exact"
     assert not see.map.is_visible()
-    legend = see.page.locator("#report .legend").first.bounding_box()
-    assert legend["y"] + legend["height"] < 1047  # the first map has its place on the first page
+    short = see.page.locator("#in-short").bounding_box()
+    assert 0 < short["y"] < short["y"] + short["height"] < 1047  # on the first page
 
 
 def test_the_sections_follow_the_theme_that_was_chosen(visit):
     see = visit()
+    read(see)
     picture = "document.querySelector('#report picture img').currentSrc"
     light = see.page.evaluate(picture)
+    see.page.get_by_role("button", name="Explore", exact=True).click()
     for _ in range(2):  # from the system's over light to dark
         see.page.get_by_role("button", name="Theme: ").click()
     see.until(lambda: see.page.evaluate(picture) != light, "the pictures stay light")
+    read(see)
     ground = see.page.evaluate("getComputedStyle(document.getElementById('report')).backgroundColor")
     assert ground == "rgb(21, 23, 28)"
 
 
 def test_everybody_can_read_it(visit):
-    assert visit().hindrances() == []
+    see = visit()
+    assert see.hindrances() == []
+    read(see)
+    assert see.hindrances() == []
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -203,7 +228,7 @@ def test_without_scripts_the_sections_are_the_page(chromium, collection, address
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         assert page.locator("#report h1").bounding_box()["y"] < 100
-        assert not page.locator("#more").is_visible()
+        assert not page.locator("#views").is_visible()
         if scripts:
             assert page.evaluate(MEASURE) == SOUND
         assert {url for url in asked if not url.startswith("data:")} == {address}

@@ -146,6 +146,7 @@ def page(text):
 
 def test_every_section_is_there_in_order(page):
     assert page.sections() == [
+        "in-short",
         "map",
         "map-quality",
         "made-of",
@@ -346,9 +347,9 @@ def test_the_record_is_of_the_map_that_is_shown(folder, tmp_path):
 
 
 def test_the_same_collection_gives_the_same_report(folder, tmp_path, text):
-    shutil.copytree(folder, tmp_path / "elsewhere")  # another place on the disk, and everything is computed anew
-    shutil.rmtree(tmp_path / "elsewhere" / "results")
-    again = write_report(Collection(tmp_path / "elsewhere"), tmp_path / "r.html").read_text("utf-8")
+    shutil.copytree(folder, tmp_path / folder.name)  # another place on the disk, and everything is computed anew
+    shutil.rmtree(tmp_path / folder.name / "results")
+    again = write_report(Collection(tmp_path / folder.name), tmp_path / "r.html").read_text("utf-8")
     seconds = re.compile(r'(<td class="num">)[\d.,]+')
     cut = text.index('id="run"'), again.index('id="run"')
     assert text[: cut[0]] == again[: cut[1]]
@@ -391,6 +392,7 @@ def test_without_labels(tmp_path):
     collection = make(tmp_path / "c", pictures(40))
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
     assert page.sections() == [
+        "in-short",
         "map",
         "map-quality",
         "made-of",

@@ -89,6 +89,7 @@ class Facts:
     label_colors: list[str] = field(default_factory=list)
     cluster_colors: list[str] = field(default_factory=list)
     small: int | None = None  # longest side in pixels, where all pictures are tiny
+    explorer: bool = False  # whether the file holds the explorer, which pictures can open
 
     @property
     def few(self) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bar",
     "counted",
+    "fold",
     "heat_cells",
     "image",
     "named",
@@ -45,13 +46,22 @@ def section(name: str, title: str, why: str, content: str) -> str:
     return f"{head}{intro}{content}\n</section>"
 
 
+def fold(summary: str, content: str, *, opened: bool = False) -> str:
+    """Return what is shown once a person asks for it."""
+    return f"<details{' open' if opened else ''}>\n<summary>{summary}</summary>\n{content}\n</details>\n"
+
+
 def image(facts: Facts, position: int) -> str:
-    """Return the small picture of an image, with its id and label for those who cannot see it."""
+    """Return the small picture of an image, with its id and label for those who cannot see it.
+
+    Where the file holds the explorer, a click opens it at this image.
+    """
     collection = facts.collection
     name, label = str(collection.ids[position]), collection.labels[position]
     text = escape(shorten(name, 80) + (f", {shorten(str(label))}" if label is not None else ""))
     style = "tile px" if facts.small else "tile"
-    return f'<img class="{style}" src="{uri(facts.pictures[position])}" alt="{text}" title="{text}" loading="lazy">'
+    picture = f'<img class="{style}" src="{uri(facts.pictures[position])}" alt="{text}" title="{text}" loading="lazy">'
+    return f'<a class="open" href="#row={int(collection.rows[position])}">{picture}</a>' if facts.explorer else picture
 
 
 def themed(light: bytes, dark: bytes, alt: str) -> str:

@@ -1,6 +1,6 @@
 """The report: one HTML file that opens from disk, without a network or a path of this machine in it.
 
-Its first screen is the explorer, where the front end is built; below are the sections, which need no script.
+It is a document, which needs no script. Where the front end is built, a second tab holds the explorer.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dinoscope.report.facts import Facts, gather
 from dinoscope.report.sections import clusters as about_clusters
 from dinoscope.report.sections import images as about_images
 from dinoscope.report.sections import maps as about_map
+from dinoscope.report.sections.in_short import in_short
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["SECTIONS", "fragments", "write_report"]
 
 _MAX_FAILURES = 20
+_VIEWS = """<nav id="views" aria-label="Views" hidden>
+<button value="report" aria-pressed="true">Report</button><button value="explore" aria-pressed="false">Explore</button>
+</nav>
+"""
 _PACKAGES = ("dinoscope", "numpy", "onnxruntime", "fastumap", "scikit-learn")
 
 
@@ -41,7 +46,7 @@ def write_report(
     max_mb: float = 25,
     on_note: Callable[[str], None] | None = None,
 ) -> Path:
-    """Write the report of a collection as one self-contained HTML file: the explorer, and sections below it.
+    """Write the report of a collection as one self-contained HTML file: a document, and the explorer as a tab.
 
     What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
     gives the same bytes, apart from times.
@@ -65,9 +70,10 @@ def write_report(
     if not max_mb > 0:
         raise InputError(f"max_mb must be positive, got {max_mb:g}")
     facts = gather(collection, k)
+    bundle = report_explorer.find_bundle() if facts.coordinates is not None else None
+    facts.explorer = bundle is not None
     body = "\n".join(fragments(facts).values())
     most = int(max_mb * report_explorer.MEGABYTE)
-    bundle = report_explorer.find_bundle() if facts.coordinates is not None else None
     note = ""
     if bundle is not None:
         empty = report_explorer.Embedded("", "")
@@ -120,29 +126,23 @@ def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embed
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
 """
-    made = f"Made with dinoscope {html.version_of('dinoscope')}. This file holds all it shows; it loads nothing."
+    made = f"Made with dinoscope {html.version_of('dinoscope')}. This file loads nothing from the network."
+    if embedded is not None and embedded.choice:
+        made += f" The explorer holds {escape(embedded.choice)}."
     css = (PACKAGE / "report" / "report.css").read_text("utf-8")
     if facts.small:
         css += f"#report {{ --tile: {max(56, 2 * facts.small)}px; }}\n"
-    if bundle is None or embedded is None:
-        content = f"""<div id="report">
+    content = f"""<div id="report">
 {header}<main class="content">
 {body}
 </main>
 <footer>{made}</footer>
 </div>"""
+    if bundle is None or embedded is None:
         return _document(collection.name, css, "", content)
-    # the explorer has the document's header and main part: the report is a region of its own
-    content = f"""<div id="app"></div>
-<a id="more" href="#report"><span>{_below(body)}</span> ↓</a>
-{embedded.elements}<script>{bundle.script}</script>
-<article id="report" role="region" aria-label="Report">
-<a class="up" href="#app">↑ The map to explore</a>
-{header}<div class="content">
-{body}
-</div>
-<footer>{made} The explorer holds {escape(embedded.choice)}.</footer>
-</article>"""
+    content = f"""{_VIEWS}{content}
+<div id="app"></div>
+{embedded.elements}<script>{bundle.script}</script>"""
     return _document(collection.name, f"{css}{bundle.style}\n", f"script-src '{bundle.digest}'; ", content)
 
 
@@ -163,13 +163,6 @@ img-src data: blob:; connect-src blob:; base-uri 'none'; form-action 'none'">
 </body>
 </html>
 """
-
-
-def _below(body: str) -> str:
-    """Return what the line between the explorer and the sections says."""
-    known = {"scores": "scores", "clusters": "clusters", "queries": "look-alikes", "cleaning": "findings"}
-    there = [text for name, text in known.items() if f'<section id="{name}"' in body]
-    return f"The report: {', '.join(there)}, and how they were made"
 
 
 def _scores(facts: Facts) -> str:
@@ -236,6 +229,7 @@ def _run(facts: Facts) -> str:
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Facts], str]]] = {
+    "in-short": ("In short", in_short),
     "map": ("Map", about_map.maps),
     "map-quality": ("How far to trust it", about_map.map_quality),
     "made-of": ("What it is made of", about_map.made_of),

@@ -1,0 +1,208 @@
+"""A collection in five points: what it is, the map, duplicates, labels, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from dinoscope.base.text import counted
+from dinoscope.models.catalogue import MODELS, get_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dinoscope.analysis.explain.explanation import Explanation
+    from dinoscope.analysis.maps.quality import MapQuality
+    from dinoscope.stages.opened import OpenedCollection
+
+__all__ = [
+    "Point",
+    "about_duplicates",
+    "about_labels",
+    "about_map",
+    "in_short",
+    "is_too_weak",
+    "next_step",
+    "what_it_is",
+]
+
+FEW = 20  # images below which neither a map nor a list of findings means much
+_THUMBNAIL = 96  # longest side in pixels up to which the bundled models see what there is
+_STRONGER = "dinov2-small"
+_FAITHFUL, _ROUGH = 0.95, 0.85  # trustworthiness from which a map can be believed, and in part
+Tone = Literal["good", "look", "bad", "plain"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One of the five: a verdict of a few words, what stands behind it, and a command that follows from it."""
+
+    verdict: str
+    text: str
+    tone: Tone = "plain"
+    command: str = ""
+
+
+def in_short(
+    collection: OpenedCollection,
+    *,
+    quality: MapQuality | None,
+    explanation: Explanation | None,
+    kept: Mapping[str, Sequence[int]] | None,
+    copies: int,
+) -> list[Point]:
+    """Return the five points of a collection.
+
+    Args:
+        collection: The collection.
+        quality: How far to trust its map; None where there is no map that can be judged.
+        explanation: What the map is made of; None where that was not asked.
+        kept: Kind of finding -> those that were not dismissed; None where nothing was searched.
+        copies: Images that show the same picture as another one, without the one to keep.
+    """
+    model = str(collection.model["model"])
+    weak = is_too_weak(model, np.asarray(collection.sizes).max(axis=1, initial=0))
+    labels = [str(label) for label in collection.labels if label is not None]
+    count = len(collection)
+    doubtful = None if kept is None else len(kept["label_errors"])
+    leaked = 0 if kept is None else len(kept["leaks"])
+    listed = 0 if kept is None else sum(len(each) for each in kept.values())
+    return [
+        what_it_is(collection.name, count, labels, model, len(collection.failures)),
+        about_map(count, quality, explanation, weak=weak),
+        about_duplicates(None if kept is None else copies, leaked),
+        about_labels(labels, count, doubtful, weak=weak),
+        next_step(collection.path.name, count, listed=listed, searched=kept is not None, weak=weak),
+    ]
+
+
+def is_too_weak(model: str, sides: Iterable[int]) -> bool:
+    """Return whether a bundled model, which sees thumbnails, was given photographs with these longest ``sides``."""
+    known = np.asarray([side for side in sides if side > 0])
+    bundled = model in MODELS and MODELS[model].family == "bundled"
+    return bundled and len(known) > 0 and float(np.median(known)) > _THUMBNAIL
+
+
+def what_it_is(name: str, count: int, labels: Sequence[str], model: str, failed: int = 0) -> Point:
+    """Say what the collection holds."""
+    kinds = Counter(labels)
+    if not kinds:
+        text = "They have no labels."
+    elif len(kinds) == 1:
+        text = f"{'All' if len(labels) == count else f'{len(labels):,}'} of them have the label “{next(iter(kinds))}”."
+    else:
+        text = f"They have {len(kinds):,} labels"
+        (most, largest), (least, smallest) = kinds.most_common()[0], kinds.most_common()[-1]
+        alike = largest == smallest
+        text += (
+            f", {counted(largest)} each."
+            if alike and len(labels) == count
+            else f", from {smallest:,} (“{least}”) to {counted(largest)} (“{most}”)."
+        )
+        if len(labels) < count:
+            text += f" {counted(count - len(labels))} {'has' if count - len(labels) == 1 else 'have'} none."
+    text += f" The model {model} looked at them."
+    if failed:
+        text += f" {counted(failed, 'file')} could not be read."
+    return Point(f"{name}: {counted(count)}.", text)
+
+
+def about_map(count: int, quality: MapQuality | None, explanation: Explanation | None, *, weak: bool) -> Point:
+    """Say whether the map can be trusted, and what it follows where that is not the labels."""
+    if quality is None or count < FEW:
+        return Point(
+            "The map says little.", f"{counted(count)} {'is' if count == 1 else 'are'} too few for one.", "look"
+        )
+    near = round(quality.neighbors_kept * quality.k)
+    text = (
+        f"Of the {quality.k} images most similar to an image, {near} are also among its {quality.k} nearest on the map "
+        f"(trustworthiness {quality.trustworthiness:.2f}, where 1 is best)."
+    )
+    sorted_by = _sorted_by(explanation)
+    if weak:
+        text += f" But the model sees only thumbnails of these photographs.{sorted_by}"
+        return Point("Don't trust the map much.", text, "bad")
+    text += sorted_by
+    if quality.trustworthiness >= _FAITHFUL and not sorted_by:
+        return Point("You can trust the groups on the map.", text, "good")
+    if quality.trustworthiness >= _ROUGH:
+        return Point("You can trust the map in part.", text, "look")
+    return Point("Don't trust the map much.", text, "bad")
+
+
+def _sorted_by(explanation: Explanation | None) -> str:
+    """Say which property the map follows at least twice as closely as the labels, "" where none."""
+    if explanation is None or explanation.labels is None or not explanation.properties:
+        return ""
+    first, labels = max(explanation.properties, key=lambda each: each.map), max(0.0, explanation.labels.map)
+    if first.map < 2 * labels or first.map <= explanation.chance:
+        return ""
+    return f" The map is sorted by {first.name} ({first.map:.2f}) more than by your labels ({labels:.2f})."
+
+
+def about_duplicates(copies: int | None, leaked: int = 0) -> Point:
+    """Say how many images could go; ``copies`` is None where nobody searched."""
+    if copies is None:
+        return Point("Duplicates were not searched.", "On this many images, the search takes minutes.")
+    if not copies:
+        return Point("No duplicates found.", "No two images were found to show the same picture.", "good")
+    text = f"{counted(copies)} {'shows' if copies == 1 else 'show'} the same picture as another one and could go."
+    if leaked:
+        text += (
+            f" {counted(leaked, 'picture')} {'is' if leaked == 1 else 'are'} in more than one split, which makes test "
+            "scores look too good."
+        )
+    return Point(f"{counted(copies, 'duplicate')}.", text, "bad" if leaked else "look")
+
+
+def about_labels(labels: Sequence[str], count: int, doubtful: int | None, *, weak: bool) -> Point:
+    """Say how many labels disagree with the nearest images; ``doubtful`` is None where nobody searched."""
+    kinds = Counter(labels)
+    if not kinds:
+        return Point(
+            "No labels to check.", f"None of the {counted(count)} has a label." if count > 1 else "It has none."
+        )
+    if len(kinds) == 1:
+        return Point(
+            "No labels to check.", f"There is only one, “{next(iter(kinds))}”, so nothing can disagree with it."
+        )
+    if sum(number > 2 for number in kinds.values()) < 2:
+        return Point("No labels to check.", "Labels can be compared once two of them have three images or more.")
+    if doubtful is None:
+        return Point("Labels were not checked.", "On this many images, that takes minutes.")
+    if not doubtful:
+        return Point("No labels to check.", "Every label agrees with its nearest images.", "good")
+    verb = "disagrees with its" if doubtful == 1 else "disagree with their"
+    text = f"{doubtful:,} of {len(labels):,} {verb} nearest images ({doubtful / len(labels):.1%})."
+    text += (
+        " Most of them may be right, because the model cannot see enough."
+        if weak
+        else " They may be right: look before you change one."
+    )
+    return Point(f"{counted(doubtful, 'label')} to check.", text, "look")
+
+
+def next_step(folder: str, count: int, *, listed: int, searched: bool, weak: bool) -> Point:
+    """Say what to do next with the collection of this folder, with the command."""
+    where = shlex.quote(folder)
+    if weak:
+        size = get_model(_STRONGER).megabytes
+        text = f"It sorts photographs by what they show. The weights ({size:.0f} MB) are downloaded once."
+        command = f"dinoscope embed YOUR-PHOTOS -o {where} --model {_STRONGER}"
+        return Point("Next: use a stronger model.", text, command=command)
+    if count < FEW:
+        text = f"From about {FEW} images on, the map and the lists begin to mean something."
+        return Point("Next: add images.", text, command=f"dinoscope embed YOUR-PHOTOS -o {where}")
+    if not searched:
+        text = "It lists duplicates, outliers and labels to check. No image is touched."
+        return Point("Next: search for problems.", text, command=f"dinoscope clean {where}")
+    if listed:
+        text = f"Go through {'it' if listed == 1 else 'them'} in the explorer. What is no problem stays away."
+        return Point(f"Next: look at {counted(listed, 'finding')}.", text, command=f"dinoscope explore {where}")
+    text = "Click an image to see the images most similar to it."
+    return Point("Next: explore the map.", text, command=f"dinoscope explore {where}")

@@ -1,0 +1,93 @@
+"""The five points of a collection are true for labelled, unlabelled, tiny, one-class and photograph collections."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dinoscope.wording import in_short as short
+
+NONE: dict[str, list[int]] = {"duplicates": [], "leaks": [], "outliers": [], "label_errors": []}
+GOOD = SimpleNamespace(k=15, neighbors_kept=0.4, trustworthiness=0.97)
+
+
+def points(count: int, labels: list[Any], *, quality: Any = GOOD, model: str = "dinov2-small", **told: Any) -> Any:
+    collection: Any = SimpleNamespace(
+        name="shoes",
+        path=SimpleNamespace(name="my shoes.dino"),
+        model={"model": model},
+        labels=np.asarray(labels or [None] * count, dtype=object),
+        sizes=np.full((count, 2), told.pop("side", 500)),
+        failures=[],
+    )
+    told = {"explanation": None, "kept": NONE, "copies": 0, **told}
+    return short.in_short(type("C", (), {**vars(collection), "__len__": lambda _: count})(), quality=quality, **told)
+
+
+def test_labelled():
+    kept = {**NONE, "duplicates": [0, 1], "leaks": [1], "label_errors": [4, 5, 6]}
+    what, map_, copies, labels, step = points(100, ["boot"] * 60 + ["hat"] * 40, kept=kept, copies=3)
+    assert what.verdict == "shoes: 100 images."
+    assert (
+        what.text == "They have 2 labels, from 40 (“hat”) to 60 images (“boot”). The model dinov2-small looked at them."
+    )
+    assert map_.verdict == "You can trust the groups on the map."
+    assert map_.text.startswith("Of the 15 images most similar to an image, 6 are also among its 15 nearest on the map")
+    assert copies.verdict == "3 duplicates."
+    assert copies.text.startswith("3 images show the same picture as another one and could go. 1 picture is in more")
+    assert (labels.verdict, labels.tone) == ("3 labels to check.", "look")
+    assert "3 of 100 disagree with their nearest images (3.0%)" in labels.text
+    assert (step.verdict, step.command) == ("Next: look at 6 findings.", "dinoscope explore 'my shoes.dino'")
+
+
+def test_unlabelled():
+    what, _, copies, labels, step = points(100, [])
+    assert "no labels" in what.text
+    assert (copies.verdict, copies.tone) == ("No duplicates found.", "good")
+    assert labels.verdict == "No labels to check."
+    assert labels.text == "None of the 100 images has a label."
+    assert step.verdict == "Next: explore the map."
+
+
+def test_tiny():
+    what, map_, _, labels, step = points(2, ["boot", "hat"], quality=None)
+    assert "2 labels, 1 image each" in what.text
+    assert (map_.verdict, map_.text) == ("The map says little.", "2 images are too few for one.")
+    assert labels.text == "Labels can be compared once two of them have three images or more."
+    assert step.command == "dinoscope embed YOUR-PHOTOS -o 'my shoes.dino'"
+
+
+def test_one_class():
+    what, *_, labels, _ = points(30, ["boot"] * 30)
+    assert "All of them have the label “boot”." in what.text
+    assert labels.text == "There is only one, “boot”, so nothing can disagree with it."
+    assert "29 of them have the label" in points(30, ["boot"] * 29 + [None])[0].text
+
+
+def test_a_model_too_weak_for_photographs():
+    found: Any = SimpleNamespace(
+        labels=SimpleNamespace(map=0.2), properties=[SimpleNamespace(name="contrast", map=0.64)], chance=0.02
+    )
+    kept = {**NONE, "label_errors": [1]}
+    _, map_, _, labels, step = points(30, ["a", "b"] * 15, model="mini", kept=kept, explanation=found)
+    assert (map_.verdict, map_.tone) == ("Don't trust the map much.", "bad")
+    assert map_.text.endswith("sorted by contrast (0.64) more than by your labels (0.20).")
+    assert "may be right, because the model cannot see enough" in labels.text
+    assert step.command == "dinoscope embed YOUR-PHOTOS -o 'my shoes.dino' --model dinov2-small"
+    small = points(30, ["a", "b"] * 15, model="mini", side=32)  # the model sees all of these
+    assert small[1].tone == "good"
+    assert "stronger" not in small[4].verdict
+
+
+@pytest.mark.parametrize(("trust", "tone"), [(0.96, "good"), (0.9, "look"), (0.6, "bad")])
+def test_the_verdict_on_a_map_follows_its_trustworthiness(trust, tone):
+    quality: Any = SimpleNamespace(k=15, neighbors_kept=0.4, trustworthiness=trust)
+    assert short.about_map(100, quality, None, weak=False).tone == tone
+
+
+def test_what_was_not_searched_is_not_called_clean():
+    _, _, copies, labels, step = points(30_000, ["a", "b"] * 15_000, kept=None)
+    assert copies.verdict == "Duplicates were not searched."
+    assert labels.verdict == "Labels were not checked."
+    assert step.command == "dinoscope clean 'my shoes.dino'"
