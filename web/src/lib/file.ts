@@ -180,6 +180,10 @@ export class FileSource implements Source {
     return Promise.reject(unwritable());
   }
 
+  insideProgress(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   progress(): Promise<Running | null> {
     return Promise.resolve(null);
   }
