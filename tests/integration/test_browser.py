@@ -63,7 +63,7 @@ def test_the_explorer_is_a_tab(visit):
     assert box["y"] + box["height"] == pytest.approx(720, abs=1)
     see.page.mouse.move(*see.heart_of("Bag"))
     see.tip.wait_for()
-    assert re.fullmatch(r"Bag\s+row \d+", see.tip.inner_text())
+    assert re.fullmatch(r"Bag( → \w[\w /-]*\?)?\s*(Cluster \d+)?", see.tip.inner_text())
     see.keep("report")
 
 
@@ -143,6 +143,7 @@ def test_findings_and_numbers(visit, collection):
     see.until(lambda: "Loading" not in see.panel.inner_text(), "no findings")
     assert any(str(len(listed)) in see.panel.inner_text() for listed in collection.findings().keys.values() if listed)
     see.open_panel("Numbers")
+    see.panel.get_by_text("Details", exact=True).click()
     see.panel.get_by_text("trustworthiness").first.wait_for()
 
 

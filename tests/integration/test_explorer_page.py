@@ -89,7 +89,10 @@ def test_hover(visit):
     before = see.settled()
     see.page.mouse.move(*see.heart_of("Bag"))
     see.tip.wait_for()
-    assert re.fullmatch(r"Bag\s+row \d+", see.tip.inner_text())
+    see.until(
+        lambda: re.fullmatch(r"Bag( → \w[\w /-]*\?)?\s+Cluster \d+", see.tip.inner_text()),
+        "the card says neither label nor cluster",
+    )
     assert differing(before, see.settled()) > 0.005
     see.keep("hover")
     see.page.mouse.move(640, 20)
@@ -121,14 +124,21 @@ def test_why_neighbours_are_alike(visit):
     neighbours.wait_for()
     assert neighbours.locator(".tile > canvas").count() == 24
     see.panel.get_by_role("button", name="Why?").click()
-    see.panel.get_by_text("What is clear makes the first 12 alike").wait_for()
+    see.panel.get_by_text("Bright areas make the first 12 similar").wait_for()
     veiled = neighbours.locator("li").filter(has=see.page.locator("canvas[aria-hidden]"))
     assert veiled.count() == 12
-    densest = veiled.first.locator("canvas[aria-hidden]").evaluate(
-        "each => Array.from(each.getContext('2d').getImageData(0, 0, 16, 16).data).filter((_, at) => at % 4 === 3)"
+    pair = see.panel.get_by_role("group", name="The image and its look-alike")
+    boxes = [each.bounding_box() for each in pair.locator("img").all()]
+    assert len(boxes) == 2
+    assert all(box["width"] >= 160 and box["height"] >= 160 for box in boxes)
+    draws = "each => Array.from(each.getContext('2d').getImageData(0, 0, 16, 16).data)"
+    first = np.reshape(pair.locator("canvas").evaluate(draws), (256, 4))
+    assert len(np.unique(first, axis=0)) > 20  # in colour
+    neighbours.get_by_role("button").nth(3).hover()
+    see.until(
+        lambda: not np.array_equal(np.reshape(pair.locator("canvas").evaluate(draws), (256, 4)), first),
+        "pointing at a neighbour does not show it large",
     )
-    assert len(densest) == 256
-    assert max(densest) > 100 > min(densest) == 0
     assert "without the part that matters most" in veiled.first.get_by_role("button").get_attribute("title")
     see.keep("why")
     see.panel.get_by_role("button", name="Why?").click()
@@ -293,6 +303,9 @@ def test_search_by_a_part_and_inside_the_images(visit):
     see.page.keyboard.press("Enter")
     found = see.panel.get_by_role("list", name="Look-alikes in the collection")
     found.wait_for()
+    assert see.panel.get_by_role("heading", level=2).inner_text() == "Part of #7"
+    assert see.panel.get_by_text("The mark on the map").count() == 0
+    see.panel.get_by_text("What its neighbours say").wait_for()
     assert see.panel.locator(".part").count() == 0
     asked = see.panel.locator("img").first
     assert asked.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [14, 14]
@@ -305,7 +318,10 @@ def test_search_by_a_part_and_inside_the_images(visit):
     tile, part = first.locator(".tile").bounding_box(), first.locator(".part").bounding_box()
     assert part["x"] - tile["x"] == pytest.approx(tile["width"] / 2, abs=2)
     assert part["width"] == pytest.approx(tile["width"] * 14 / 32, abs=3)
+    assert see.panel.get_by_text("What its neighbours say").count() == 0  # it spoke of whole images
     see.keep("inside")
+    see.panel.get_by_role("button", name="#7", exact=True).click()
+    see.until(lambda: see.row == 7, "the part does not lead back to its image")
 
 
 def differing_in_common(one: Any, other: Any) -> float:
@@ -375,8 +391,23 @@ def test_colour_by_another_column(visit):
     see.choose("Colour by", "Trust")
     legend = see.page.get_by_role("region", name="Legend: Trust")
     legend.wait_for()
-    assert legend.locator(".ends").inner_text().split()[-1] == "1"
+    least, most = (float(end) for end in legend.locator(".ends").inner_text().split())
+    assert 0 <= least < most <= 1
+    assert "What the model thinks" in see.page.locator("optgroup").evaluate_all("all => all.map(each => each.label)")
     see.keep("colour-trust")
+    bars = legend.locator(".bars").bounding_box()
+    middle = bars["y"] + bars["height"] / 2
+    see.page.mouse.move(bars["x"] + bars["width"] / 2, middle)
+    see.page.mouse.down()
+    see.page.mouse.move(bars["x"] + bars["width"] - 1, middle, steps=4)
+    see.page.mouse.up()
+    shown = legend.get_by_text(f"of {N + 1} images in colour")
+    shown.wait_for()
+    assert 0 < int(shown.inner_text().split()[0]) < N
+    assert float(legend.locator(".ends").inner_text().split()[0]) > least
+    see.keep("range")
+    legend.get_by_role("button", name="Show all").click()
+    shown.wait_for(state="detached")
 
 
 def test_findings(visit):
@@ -513,6 +544,11 @@ def test_numbers(visit):
     see = visit()
     panel = see.open_panel("Numbers")
     panel.get_by_role("heading", name="UMAP, mini-fashion").wait_for()
+    judged = panel.locator(".judged li").all_inner_texts()
+    assert len(judged) == 3
+    assert "map" in judged[0]
+    assert re.search(r"neighbors name \d+% of the images", judged[2].replace("only ", ""))
+    panel.get_by_text("Details", exact=True).click()
     row = panel.get_by_role("row").filter(has_text="Trustworthiness")
     assert 0.8 < float(row.get_by_role("cell").inner_text()) <= 1
     see.keep("numbers")

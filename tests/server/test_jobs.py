@@ -48,6 +48,21 @@ async def until(event: threading.Event) -> None:
     assert await asyncio.to_thread(event.wait, 30)
 
 
+def test_work_says_how_far_it_is(jobs):
+    async def ask() -> None:
+        begun, ended = threading.Event(), threading.Event()
+        assert jobs.progress("work") is None
+        waiting = asyncio.create_task(jobs.run("work", endless(begun, ended), Client()))
+        await until(begun)
+        while jobs.progress("work") is None:
+            await asyncio.sleep(0.001)
+        assert jobs.progress("work") == (1, 2)
+        waiting.cancel()
+        await until(ended)
+
+    asyncio.run(ask())
+
+
 def test_the_same_work_is_done_once(jobs):
     async def ask() -> list[int]:
         calls: list[int] = []

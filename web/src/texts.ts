@@ -64,8 +64,14 @@ export const panelTexts = {
     place: "Its place on this map",
     neighbors: "Nearest neighbours",
     why: "Why?",
-    whyTitle: "Show what in each neighbour makes it like this image",
-    whyMore: (most: number) => `What is clear makes the first ${most} alike: hidden, the similarity falls. What is veiled hardly matters.`,
+    whyTitle: "Show which parts of each neighbour make it similar to this image",
+    whyMore: (most: number) => `Bright areas make the first ${most} similar to it: without them the similarity falls. Point at one to see it large.`,
+    whyPair: "The image and its look-alike",
+    whyAsked: "The image that was asked about",
+    whySimilarity: (whole: string, without: string) => `Similarity ${whole}, ${without} without the brightest part.`,
+    whyLittle: "little",
+    whyMuch: "much",
+    whyOpacity: "How strongly the colours cover the picture",
     whyWithout: (without: string) => `${without} without the part that matters most`,
     neighborsMore: "By similarity of their vectors, whatever the map shows.",
     similarity: "similarity",
@@ -86,6 +92,7 @@ export const panelTexts = {
   answer: {
     title: "Answer",
     yours: "Your image",
+    part: "Part of",
     seconds: (seconds: number) =>
       `Answered in ${seconds < 0.01 ? "under 0.01" : seconds < 0.1 ? seconds.toFixed(2) : seconds.toFixed(1)} s.`,
     matches: "Look-alikes in the collection",
@@ -98,9 +105,9 @@ export const panelTexts = {
     show: "Show the answer for your image",
     clear: "Put this image away",
     inside: "Look inside the images",
-    insideMore: "Finds what fills only a part of an image. The first time, nine parts of every image are embedded.",
+    insideMore: "Finds what fills only a part of an image. The first time takes a while: nine parts of every image are embedded.",
     looked: "A frame marks the part that is like it.",
-    whyTitle: "Show what in each look-alike makes it like your image",
+    whyTitle: "Show which parts of each look-alike make it similar to your image",
   },
 
   verdict: {
@@ -264,6 +271,30 @@ export const panelTexts = {
       embedding: "Embedding",
       other: "More",
     },
+    details: "Details",
+    detailsMore: "Bars reach from chance (left) to the best there can be (right).",
+    judged: {
+      map: {
+        good: (kept: string) => `You can trust this map: it keeps ${kept} of each image's nearest neighbors close.`,
+        middling: (kept: string) => `Trust this map roughly: it keeps ${kept} of each image's nearest neighbors close.`,
+        bad: (kept: string) => `Do not rely on this map: it keeps only ${kept} of each image's nearest neighbors close. Click an image to see them all.`,
+      },
+      clusters: {
+        good: "The clusters are clearly apart from each other.",
+        middling: "The clusters overlap, but they mean something.",
+        bad: "The clusters mean little: images are hardly closer to their own cluster than to the next one.",
+      },
+      labels: {
+        good: (share: string) => `Your labels agree with what the model sees: neighbors name ${share} of the images correctly.`,
+        middling: (share: string) => `Your labels agree partly with what the model sees: neighbors name ${share} of the images correctly.`,
+        bad: (share: string) => `The model hardly sees your labels: neighbors name only ${share} of the images correctly. Try a stronger model.`,
+      },
+      unknown: {
+        map: "There are too few images to judge this map.",
+        clusters: "The clusters have not been judged.",
+        labels: "There are no labels to compare with.",
+      },
+    },
     madeOf: "What this map is made of",
     madeOfNote: "How alike neighbours on the map are in what anybody can name: 0 is chance, 1 the same. Click to colour the map by it.",
     madeOfLabels: "The labels",
@@ -309,7 +340,7 @@ export const waitTexts = {
   image: "Loading the image",
   lookAlikes: "Searching look-alikes",
   reasons: "Looking for what they have in common",
-  inside: "Looking inside the images; the first time nine parts of each are embedded",
+  inside: "Looking inside the images",
   names: "Searching file names",
   searching: "Searching",
   findings: "Looking for findings",
@@ -344,7 +375,7 @@ export const mapTexts = {
   keys: "Arrow keys move the map, or go from neighbor to neighbor while an image is open. + and - zoom, 0 shows everything, Enter opens the image in the middle.",
   empty: "No image is here.",
   noLabel: "no label",
-  row: (row: number) => `row ${row}`,
+  predicted: (label: string, predicted: string) => `${label} → ${predicted}?`,
   noWebGL: "This browser has no WebGL: the map is drawn plainly, with a sample of the points. All else works.",
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
@@ -370,6 +401,9 @@ export const frameTexts = {
   dismiss: "Close this message",
   running: (done: number, total: number, perSecond: number, left: number) =>
     `Embedding: ${counted(done)} of ${images(total)}, ${perSecond.toFixed(0)} a second, ${duration(left)} left`,
+  inside: (done: number, total: number, left: number | null) =>
+    `Looking inside: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
+  cancel: "Cancel",
   finished: "The embedding has finished.",
   refresh: "Show new images",
   shown: (visible: number, total: number) => `${counted(visible)} of ${images(total)} in colour`,
@@ -398,6 +432,13 @@ export const welcomeTexts = {
   ] as const,
 };
 
+export const columnGroups = {
+  data: "Your data",
+  groups: "Groups",
+  model: "What the model thinks",
+  picture: "Picture",
+};
+
 export const legendTexts = {
   title: (column: string) => `Legend: ${column}`,
   toggle: (value: string, count: number) => `${value}: ${images(count)}`,
@@ -406,6 +447,9 @@ export const legendTexts = {
   more: (count: number) => `${counted(count)} more`,
   fewer: "Fewer",
   none: "no value",
+  brush: "Drag over the bars to leave only these images in colour; click to show all",
+  from: "From",
+  to: "To",
   collapse: "Hide the legend",
   expand: "Legend",
 };

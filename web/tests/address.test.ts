@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { decodeAddress, encodeAddress, type ViewState } from "../src/lib/address";
 
 const state: ViewState = {
-  model: "dinov2-small 224/px", map: "t-SNE: fine", beside: "pca", column: "label, of people", hidden: [0, 3],
+  model: "dinov2-small 224/px", map: "t-SNE: fine", beside: "pca", column: "label, of people", hidden: [0, 3], range: [0.123456791, 2],
   camera: { x: -0.25, y: 0.5, zoom: 12 }, row: 7, panel: null, origin: { by: "text", text: "a:b,c&d=é" }, theme: "dark",
 };
 
@@ -30,7 +30,7 @@ describe("the address", () => {
 
   it.each([
     "", "#", "#&&&=", "#row=-1", "#row=1.5", "#row=1e400", "#at=1,2", "#at=0,0,-4", "#at=0,0,1e99", "#at=NaN,0,1", "#panel=secret",
-    "#theme=red", "#hide=1,x", "#pick=lasso:umap:1,2,3", "#pick=lasso", "#pick=column:label:x", "#pick=answer:1,-2", "#pick=what:1",
+    "#theme=red", "#hide=1,x", "#range=2,1", "#range=1", "#pick=lasso:umap:1,2,3", "#pick=lasso", "#pick=column:label:x", "#pick=answer:1,-2", "#pick=what:1",
     "#model=%E0%A4%A", "#__proto__=1",
   ])("ignores what makes no sense: %s", (hash) => {
     expect(decodeAddress(hash)).toEqual({});

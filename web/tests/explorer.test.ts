@@ -1,5 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { flushSync } from "svelte";
+import { asSentence } from "../src/lib/http";
 import { SourceError } from "../src/lib/source";
 import { hold, makeSource, open, settle } from "./explorers";
 
@@ -46,6 +47,58 @@ describe("the explorer", () => {
     const { explorer } = await open("", source);
     await explorer.findText("8.png");
     expect([explorer.image.row, explorer.panel]).toEqual([8, "image"]);
+  });
+
+  it("leaves in colour what lies within a range of numbers, and all again with another column", async () => {
+    const source = makeSource();
+    const { explorer } = await open("#by=trust&range=0.2,0.5", {
+      ...source,
+      model: async (key) => {
+        const view = await source.model(key);
+        return { ...view, columns: [...view.columns, { kind: "number", name: "trust", title: "Trust", description: "", min: 0, max: 1, perMap: false }] };
+      },
+      values: () => Promise.resolve(Float32Array.from([0.1, 0.3, 0.4, Number.NaN])),
+    });
+    expect([explorer.legend.visible, explorer.legend.isFiltered]).toEqual([2, true]);
+    expect(explorer.scene.domain?.map((value) => Number(value.toFixed(3)))).toEqual([0.1, 0.4]);
+    await explorer.show({ column: "label" });
+    expect([explorer.legend.visible, explorer.legend.isFiltered]).toEqual([4, false]);
+  });
+
+  it("looks inside with progress, and keeps the answer before when that is cancelled", async () => {
+    const { held, release } = hold();
+    const source = makeSource();
+    const search: typeof source.search = async (...asked) => {
+      if (asked[3]) await held;
+      return source.search(...asked);
+    };
+    const { explorer } = await open("", { ...source, search });
+    await explorer.searchImage(new Blob(), 4);
+    const { current } = explorer.answer;
+    expect([current?.parts, explorer.answer.partOf]).toEqual([null, 4]);
+    vi.useFakeTimers();
+    const looking = explorer.answer.lookInside();
+    await vi.advanceTimersByTimeAsync(1100);
+    expect([explorer.answer.progress, explorer.tasks.isWaitingFor("answer")]).toEqual([{ done: 1, total: 4, secondsLeft: null }, true]);
+    vi.useRealTimers();
+    explorer.answer.cancel();
+    release();
+    await looking;
+    expect([explorer.answer.current === current, explorer.answer.progress, explorer.tasks.busy]).toEqual([true, null, null]);
+  });
+
+  it("closes with Escape no message that is not shown any more", async () => {
+    const { explorer } = await open("#panel=numbers");
+    explorer.tasks.error = "Something";
+    explorer.tasks.isErrorRead = true; // panels still know it
+    expect([explorer.escape(), explorer.panel, explorer.tasks.error]).toEqual([true, null, "Something"]);
+    explorer.tasks.error = "Something else";
+    expect(explorer.tasks.isErrorRead).toBe(false);
+  });
+
+  it("shows what the server says as a sentence", () => {
+    expect(asSentence("this image is too large")).toBe("This image is too large.");
+    expect(asSentence("photos.dino has no vectors: wait!")).toBe("photos.dino has no vectors: wait!");
   });
 
   it("lets a late answer overwrite nothing", async () => {

@@ -50,6 +50,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),
     export: () => wait("export", new Blob()),
+    insideProgress: () => wait("insideProgress", { done: 1, total: 4 }),
     progress: () => wait("progress", null),
   };
 }

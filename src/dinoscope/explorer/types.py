@@ -32,6 +32,7 @@ __all__ = [
     "Numbers",
     "PairAnswer",
     "PairQuestion",
+    "ProgressInfo",
     "PropertyInfo",
     "ReasonInfo",
     "Reasons",
@@ -389,6 +390,13 @@ class Running(Answer):
     total: int
     images_per_second: float
     seconds_left: float
+
+
+class ProgressInfo(Answer):
+    """How far the work is that somebody waits for."""
+
+    done: int
+    total: int
 
 
 class ErrorAnswer(Answer):

@@ -36,6 +36,7 @@ from dinoscope.explorer.types import (
     Matches,
     ModelView,
     Numbers,
+    ProgressInfo,
     Reasons,
     Rows,
     RowsQuery,
@@ -366,6 +367,13 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
             await explorer.heavy.run(("windows", data.state), look, request)
         work = partial(explorer_answers.search, data, vector, k, map_id, classifier, inside=inside)
         return json_answer(request, await explorer.asking.run(object(), work, request))
+
+    @app.get("/api/models/{model}/inside", response_model=ProgressInfo | None)
+    async def inside_progress(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return how many images have been looked into by a search that runs at this moment, or null."""
+        data = await explorer.data(model, v)
+        found = explorer.heavy.progress(("windows", data.state))
+        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
 
 
 def _add_results(app: FastAPI, explorer: _Explorer) -> None:

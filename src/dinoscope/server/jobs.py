@@ -36,6 +36,7 @@ class _Job:
         self.answer: Future[Any] = Future()
         self.waiting = 0
         self.is_kept = False  # it is done even if nobody waits
+        self.progress: tuple[int, int] | None = None
 
     @property
     def is_unwanted(self) -> bool:
@@ -93,6 +94,11 @@ class Jobs:
         job = self._running.get(key)
         return job is not None and job.answer.running()
 
+    def progress(self, key: Hashable) -> tuple[int, int] | None:
+        """Return how much of how much is done of work that calls ``while_wanted``; None if it has not begun."""
+        job = self._running.get(key)
+        return job.progress if job is not None else None
+
     def stop(self) -> None:
         """Begin nothing more, and tell those who wait: what is being computed cannot be stopped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -131,8 +137,9 @@ class Jobs:
             with self._lock:
                 self._forget(key, job)
 
-    def _check(self, key: Hashable, job: _Job) -> None:
+    def _check(self, key: Hashable, job: _Job, progress: tuple[int, int] | None) -> None:
         with self._lock:
+            job.progress = progress
             if job.is_unwanted:
                 self._forget(key, job)  # who asks from now on begins anew
                 raise _Unwanted
@@ -142,11 +149,11 @@ class Jobs:
             del self._running[key]
 
 
-def while_wanted(*_: object) -> None:
-    """End the work that this thread does for ``Jobs`` if nobody waits for it any more; fits where progress is told."""
-    check: Callable[[], None] | None = getattr(_thread, "check", None)
+def while_wanted(done: int = 0, total: int = 0) -> None:
+    """End the work that this thread does for ``Jobs`` if nobody waits for it any more; else note how far it is."""
+    check: Callable[[tuple[int, int] | None], None] | None = getattr(_thread, "check", None)
     if check is not None:
-        check()
+        check((done, total) if total else None)
 
 
 def _ending() -> Ending:

@@ -1,3 +1,4 @@
+import type { Range } from "../map/range";
 import type { Row } from "./types";
 
 /** What picked a selection, short enough for the address. */
@@ -22,6 +23,7 @@ export interface ViewState {
   beside: string | null;
   column: string;
   hidden: number[];
+  range: Range | null;
   camera: Camera | null;
   row: Row | null;
   panel: Panel | null;
@@ -47,6 +49,7 @@ export function encodeAddress(state: ViewState): string {
     ["beside", state.beside],
     ["by", state.column],
     ["hide", state.hidden.length > 0 ? state.hidden.join() : null],
+    ["range", state.range && state.range.map((value) => Number(value.toPrecision(9))).join() /* exact for 32 bits */],
     ["at", state.camera && [state.camera.x, state.camera.y, state.camera.zoom].map(short).join()],
     ["row", state.row === null ? null : String(state.row)],
     ["pick", state.origin && encodeOrigin(state.origin)],
@@ -75,6 +78,8 @@ export function decodeAddress(hash: string): Partial<ViewState> {
   if (column) state.column = column;
   const hidden = wholeNumbers(fields.get("hide"));
   if (hidden) state.hidden = hidden;
+  const range = numbers(fields.get("range"));
+  if (range?.length === 2 && range[0]! <= range[1]!) state.range = [range[0]!, range[1]!];
   const camera = numbers(fields.get("at"));
   if (camera?.length === 3) {
     const [x, y, zoom] = camera as [number, number, number];

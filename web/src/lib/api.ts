@@ -264,6 +264,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/inside": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Inside Progress
+         * @description Return how many images have been looked into by a search that runs at this moment, or null.
+         */
+        get: operations["inside_progress_api_models__model__inside_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/maps/{map_id}/numbers": {
         parameters: {
             query?: never;
@@ -877,6 +897,16 @@ export interface components {
             recall: number[] | null;
         };
         /**
+         * ProgressInfo
+         * @description How far the work is that somebody waits for.
+         */
+        ProgressInfo: {
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+        };
+        /**
          * PropertyInfo
          * @description How far a property, or the labels, goes along with neighbours: 0 is chance, 1 the same.
          */
@@ -1114,6 +1144,7 @@ export type NumberColumn = components['schemas']['NumberColumn'];
 export type Numbers = components['schemas']['Numbers'];
 export type PairAnswer = components['schemas']['PairAnswer'];
 export type PairQuestion = components['schemas']['PairQuestion'];
+export type ProgressInfo = components['schemas']['ProgressInfo'];
 export type PropertyInfo = components['schemas']['PropertyInfo'];
 export type ReasonInfo = components['schemas']['ReasonInfo'];
 export type Reasons = components['schemas']['Reasons'];
@@ -1591,6 +1622,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SearchAnswer"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    inside_progress_api_models__model__inside_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
                 };
             };
             /** @description What is wrong, in one sentence. */

@@ -180,6 +180,10 @@ export class FileSource implements Source {
     });
   }
 
+  insideProgress(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   progress(): Promise<Running | null> {
     return Promise.resolve(null);
   }

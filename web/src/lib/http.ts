@@ -3,7 +3,7 @@ import type { Dismissal, ErrorAnswer, ExportQuery, Matches, PairAnswer, Rows, Ro
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type Reasons, type Row, type Running, type SearchAnswer,
+  type ModelView, type Numbers, type PairQuestion, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -86,6 +86,10 @@ export class HttpSource implements Source {
     return this.#json(path, { ...asImage(image), signal });
   }
 
+  insideProgress(model: ModelView): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, "/inside"));
+  }
+
   async query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]> {
     const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k } satisfies RowsQuery), signal });
     return ((await answer.json()) as Matches).matches;
@@ -153,9 +157,15 @@ function asJson(body: unknown): Asked {
 async function reason(answer: Response): Promise<string> {
   try {
     const body = (await answer.json()) as Partial<ErrorAnswer>;
-    if (typeof body.error === "string") return body.error;
+    if (typeof body.error === "string") return asSentence(body.error);
   } catch {
     // not the server's own words: a proxy's page, or a cut answer
   }
   return problemTexts.status(answer.status);
+}
+
+/** The server's words with a capital letter, unless they begin with a name, and a full stop. */
+export function asSentence(words: string): string {
+  const begun = words.replace(/^[a-z]+(?=[ ,:])/, (first) => first.charAt(0).toUpperCase() + first.slice(1));
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,5 +1,5 @@
 import type {
-  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, Position, Reasons, Row, Running,
+  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, Position, ProgressInfo, Reasons, Row, Running,
   SearchAnswer,
 } from "./types";
 
@@ -38,6 +38,8 @@ export interface Source {
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
   search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;
+  /** How many images a search inside them has looked into; null where none is under way. */
+  insideProgress(model: ModelView): Promise<ProgressInfo | null>;
   /** Look-alikes of one or several images of the collection together. */
   query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]>;
   /** Rows of images whose id (name of the file) holds this text, at most 1,000. */

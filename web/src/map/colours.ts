@@ -1,4 +1,5 @@
 import type { CategoryColumn, Column } from "../lib/types";
+import { isOutside, rangeOf, type Range } from "./range";
 
 /** The palette of the still pictures (plots.py says how it was chosen): a label has one colour, wherever it is drawn. */
 const CATEGORIES = [
@@ -36,23 +37,17 @@ export function rampColour(share: number): Rgb {
   return fromOklab(lightness, chroma * Math.cos(hue), chroma * Math.sin(hue));
 }
 
-/** A CSS gradient of the ramp, from left to right. */
-export function rampGradient(): string {
-  const stops = Array.from({ length: 9 }, (_, i) => `rgb(${rampColour(i / 8).join(" ")})`);
-  return `linear-gradient(to right, ${stops.join(", ")})`;
-}
-
 export interface PointColours {
   /** 0xAABBGGRR of each point, as a canvas and WebGL read bytes on every machine that browsers run on. */
   colours: Uint32Array;
-  /** Grey context: switched off in the legend. */
+  /** Grey context: switched off in the legend, or outside its range. */
   hidden: Uint8Array;
 }
 
-/** Colour every point by its code or its value. */
+/** Colour every point by its code or its value: the colours of values reach from the least to the largest that there is. */
 export function colourPoints(
   column: Column | null, codes: Uint16Array | null, values: Float32Array | null, count: number,
-  off: ReadonlySet<number>, ground: Ground,
+  off: ReadonlySet<number>, ground: Ground, range: Range | null = null,
 ): PointColours {
   const colours = new Uint32Array(count).fill(pack(OTHER[ground]));
   const hidden = new Uint8Array(count);
@@ -66,10 +61,14 @@ export function colourPoints(
     }
   } else if (column?.kind === "number" && values) {
     const table = Uint32Array.from({ length: 256 }, (_, i) => packRgb(rampColour(i / 255)));
-    const span = column.max - column.min || 1;
+    const [least, most] = rangeOf(values) ?? [0, 1];
     for (let i = 0; i < count; i++) {
-      const share = (values[i]! - column.min) / span;
-      if (!Number.isNaN(share)) colours[i] = table[Math.round(Math.max(0, Math.min(1, share)) * 255)]!;
+      const value = values[i]!;
+      if (!Number.isNaN(value)) colours[i] = table[Math.round((255 * (value - least)) / (most - least || 1))]!;
+      if (range && isOutside(value, range)) {
+        colours[i] = context;
+        hidden[i] = 1;
+      }
     }
   }
   return { colours, hidden };

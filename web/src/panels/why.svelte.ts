@@ -10,6 +10,17 @@ export class Why {
   shown = $state(false);
   #found = $state.raw<{ matches: Match[]; reasons: ReasonInfo[] } | null>(null);
 
+  /** The row of the look-alike that somebody points at. */
+  row = $state<Row | null>(null);
+
+  /** The look-alike that is shown large, with what is known of it: the one pointed at, else the nearest. */
+  pair(matches: Match[]): { match: Match; reason: ReasonInfo } | null {
+    const reasons = this.of(matches);
+    const reason = reasons?.find(({ row }) => row === this.row) ?? reasons?.[0];
+    const match = matches.find(({ row }) => row === reason?.row);
+    return reason && match ? { match, reason } : null;
+  }
+
   /** What is known of these matches; null unless it is asked for. */
   of(matches: Match[]): ReasonInfo[] | null {
     return this.shown && this.#found?.matches === matches ? this.#found.reasons : null;

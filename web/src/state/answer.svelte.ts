@@ -1,8 +1,11 @@
 import type { Source } from "../lib/source";
-import type { ModelView, SearchAnswer } from "../lib/types";
+import type { ModelView, ProgressInfo, Row, SearchAnswer } from "../lib/types";
 import { waitTexts } from "../texts";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
+
+/** Milliseconds between questions for how far it is. */
+const EVERY = 1000;
 
 /** The search by an image from outside. */
 export class AnswerState {
@@ -11,6 +14,10 @@ export class AnswerState {
   picture = $state<string | null>(null);
   /** The image itself. */
   asked: Blob | null = null;
+  /** The image of the collection that it is a part of. */
+  partOf = $state<Row | null>(null);
+  /** How far a search inside the images is, and for how many seconds it will go on. */
+  progress = $state.raw<(ProgressInfo & { secondsLeft: number | null }) | null>(null);
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
@@ -22,31 +29,60 @@ export class AnswerState {
   }
 
   /** Look-alikes of an image. */
-  async search(blob: Blob): Promise<void> {
+  async search(blob: Blob, partOf: Row | null = null): Promise<void> {
     const { view, mapId } = this.#scene;
     if (!view) return;
     this.drop();
     this.picture = URL.createObjectURL(blob);
     this.asked = blob;
+    this.partOf = partOf;
     await this.#ask(view, blob, mapId, false);
   }
 
   /** The same image once more, also where it fills only a part of another. */
   async lookInside(): Promise<void> {
     const { view, mapId } = this.#scene;
-    if (view && this.asked) await this.#ask(view, this.asked, mapId, true);
+    if (!view || !this.asked) return;
+    const stop = this.#follow(view);
+    await this.#ask(view, this.asked, mapId, true).finally(stop);
+  }
+
+  /** Wait no longer for a search inside the images; the answer before stays. */
+  cancel(): void {
+    this.#tasks.drop("answer");
   }
 
   /** Forget the image and its answer. */
   drop(): void {
     this.#tasks.drop("answer");
     if (this.picture) URL.revokeObjectURL(this.picture);
-    this.picture = this.current = this.asked = null;
+    this.picture = this.current = this.asked = this.partOf = null;
   }
 
   /** The place of the image was one on another map. */
   forgetPlace(): void {
     if (this.current) this.current = { ...this.current, place: null };
+  }
+
+  /** Ask every second how far a search is; the time left is told from what was done since the first answer. */
+  #follow(view: ModelView): () => void {
+    let first: { done: number; at: number } | null = null;
+    let isOver = false;
+    const look = async (): Promise<void> => {
+      const found = await this.#source.insideProgress(view).catch(() => null);
+      if (isOver || !found) return;
+      const now = performance.now();
+      first ??= { done: found.done, at: now };
+      const gained = found.done - first.done;
+      const secondsLeft = gained > 0 ? ((now - first.at) / 1000 / gained) * (found.total - found.done) : null;
+      this.progress = { ...found, secondsLeft };
+    };
+    const timer = setInterval(() => void look(), EVERY);
+    return () => {
+      isOver = true;
+      clearInterval(timer);
+      this.progress = null;
+    };
   }
 
   async #ask(view: ModelView, blob: Blob, mapId: string, inside: boolean): Promise<void> {

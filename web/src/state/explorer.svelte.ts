@@ -73,6 +73,7 @@ export class Explorer {
     beside: this.scene.secondMapId,
     column: this.scene.columnName,
     hidden: [...this.legend.hidden],
+    range: this.legend.range,
     camera: this.map.camera,
     row: this.image.row,
     panel: this.panel,
@@ -96,6 +97,7 @@ export class Explorer {
     if (!this.scene.shows({ model, map, beside, column })) await this.show({ model, map, beside, column });
     if (isLate() || !this.scene.view) return;
     this.legend.hide(state.hidden ?? []);
+    this.legend.range = this.scene.values && (state.range ?? null);
     if (state.camera) this.map.lookFrom(state.camera);
     this.panel = panel;
     if (row !== this.image.row) await this.image.look(row);
@@ -219,11 +221,14 @@ export class Explorer {
     this.map.flyTo(this.scene.index.findAll([row, ...(this.image.current?.neighbors ?? []).map((match) => match.row)]));
   }
 
-  /** Look-alikes of an image from outside. */
-  async searchImage(blob: Blob): Promise<void> {
+  /** Look-alikes of an image from outside, or of a part of one of the collection. */
+  async searchImage(blob: Blob, partOf: Row | null = null): Promise<void> {
     if (!this.scene.view) return;
     this.showAnswer();
-    await this.answer.search(blob);
+    await this.answer.search(blob, partOf);
+    const { current, asked } = this.answer;
+    // its mark and its look-alikes may be out of view
+    if (current && asked === blob && this.map.camera) this.map.flyTo(this.scene.index.findAll(current.matches.map(({ row }) => row)));
   }
 
   /** Return from an image to the answer that it was found in. */
@@ -266,7 +271,7 @@ export class Explorer {
 
   /** Close the innermost thing that is open; false if nothing was. */
   escape(): boolean {
-    if (this.tasks.error !== null) this.tasks.error = null;
+    if (this.tasks.error !== null && !this.tasks.isErrorRead) this.tasks.error = null;
     else if (this.map.tool === "lasso") this.map.tool = "pan";
     else if (this.answer.current || this.answer.picture) this.dropAnswer();
     else if (this.panel === "image" && this.image.row !== null) {

@@ -1,10 +1,15 @@
 import { SvelteSet } from "svelte/reactivity";
+import { isOutside, type Range } from "../map/range";
 import type { SceneState } from "./scene.svelte";
 
 /** Which values of the colouring column are in colour. */
 export class LegendState {
   /** Codes that are switched off: their points are grey. */
   readonly hidden = new SvelteSet<number>();
+  /** Only images whose value lies within are in colour; null for all. */
+  range = $state.raw<Range | null>(null);
+  /** Whether some images may be grey. */
+  readonly isFiltered = $derived(this.hidden.size > 0 || this.range !== null);
   /** How many images are left in colour. */
   readonly visible = $derived.by(() => this.#countVisible());
   readonly #scene: SceneState;
@@ -26,14 +31,17 @@ export class LegendState {
     this.hide(already ? [] : others);
   }
 
-  /** Switch off these values and no others. */
+  /** Switch off these values and no others; all numbers are in colour again. */
   hide(codes: number[]): void {
+    this.range = null;
     this.hidden.clear();
     for (const code of codes) this.hidden.add(code);
   }
 
   #countVisible(): number {
-    const { rows, column } = this.#scene;
+    const { rows, column, values } = this.#scene;
+    const { range } = this;
+    if (range && values) return values.reduce((sum, value) => sum + (isOutside(value, range) ? 0 : 1), 0);
     if (this.hidden.size === 0 || column?.kind !== "category") return rows.length;
     return rows.length - [...this.hidden].reduce((sum, code) => sum + (column.counts[code] ?? 0), 0);
   }

@@ -1,6 +1,7 @@
 import { findColumn, RowIndex, SceneLoader, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
 import { NO_CODE, type Column, type ModelView, type Position, type Row } from "../lib/types";
+import { rangeOf } from "../map/range";
 import { problemTexts, waitTexts } from "../texts";
 import type { Tasks } from "./tasks.svelte";
 
@@ -39,6 +40,8 @@ export class SceneState implements Omit<Scene, "view"> {
   labels = $state.raw<Uint16Array | null>(null);
 
   readonly column: Column | null = $derived(this.view && this.columnName ? findColumn(this.view, this.columnName) : null);
+  /** From where to where the values reach. */
+  readonly domain = $derived(this.values && rangeOf(this.values));
   readonly index = $derived(new RowIndex(this.rows));
   readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
 

@@ -15,9 +15,26 @@ interface Running {
  */
 export class Tasks {
   #running = new SvelteMap<string, Running>();
-  error = $state<string | null>(null);
+  #error = $state<string | null>(null);
+  /** Whether what went wrong has been on the page long enough: it is still known, but no longer shown. */
+  isErrorRead = $state(false);
   /** What is waited for, in words. */
   busy = $derived([...this.#running.values()].at(-1)?.words ?? null);
+
+  /** What went wrong. */
+  get error(): string | null {
+    return this.#error;
+  }
+
+  set error(words: string | null) {
+    this.#error = words;
+    this.isErrorRead = false;
+  }
+
+  /** Whether a task of this kind is under way. */
+  isWaitingFor(kind: string): boolean {
+    return this.#running.has(kind);
+  }
 
   /** Do `work`, then hand its answer to `use`, unless a newer task of this kind has begun. Tells whether it was used. */
   run<T>(kind: string, words: string, work: (signal: AbortSignal) => Promise<T>, use: (answer: T) => void): Promise<boolean> {
