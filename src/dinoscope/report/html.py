@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = [
     "bar",
     "counted",
-    "fold",
     "heat_cells",
     "image",
     "named",
@@ -44,11 +43,6 @@ def section(name: str, title: str, why: str, content: str) -> str:
     intro = f'<p class="why">{why}</p>\n' if why else ""
     head = f'<section id="{name}" aria-labelledby="{name}-title">\n<h2 id="{name}-title">{title}</h2>\n'
     return f"{head}{intro}{content}\n</section>"
-
-
-def fold(summary: str, content: str, *, opened: bool = False) -> str:
-    """Return what is shown once a person asks for it."""
-    return f"<details{' open' if opened else ''}>\n<summary>{summary}</summary>\n{content}\n</details>\n"
 
 
 def image(facts: Facts, position: int) -> str:
