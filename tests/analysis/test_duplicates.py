@@ -156,7 +156,7 @@ def test_bad_arguments_are_named():
     for bad in (-0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="threshold must be from 0 to 1, got"):
             find_duplicates(vectors, threshold=bad)
-    with pytest.raises(InputError, match="graph must have one entry an image, expected 20, got 19"):
+    with pytest.raises(InputError, match="graph must have one row a vector, expected 20, got 19"):
         find_duplicates(vectors, graph=neighbors(vectors[1:]))
     with pytest.raises(InputError, match="keys must have one entry an item, expected 20, got 2"):
         find_duplicates(vectors, keys=["a", "b"])

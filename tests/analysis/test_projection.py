@@ -223,7 +223,7 @@ def test_epochs_reach_the_layout():
     vectors, _ = blobs(100)
     np.testing.assert_array_equal(umap(vectors, epochs=500), umap(vectors))
     assert not np.array_equal(umap(vectors, epochs=100), umap(vectors))
-    with pytest.raises(InputError, match="epochs must be a whole number, 1 or more; got 0"):
+    with pytest.raises(InputError, match="epochs must be a whole number, between 1 and 1000000; got 0"):
         umap(vectors, epochs=0)
 
 

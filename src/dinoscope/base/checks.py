@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeGuard, TypeVar
@@ -221,6 +222,7 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
     "float": (_is_number, "a finite number"),
     "bool": (lambda value: isinstance(value, bool | np.bool_), "True or False"),
     "str": (_is_text, "a text"),
+    "os.PathLike[str]": (lambda value: isinstance(value, os.PathLike), "a path"),
     "None": (lambda value: value is None, "None"),
     "Sequence[int]": (_list_of(_is_whole), "a list of whole numbers"),
     "Sequence[float]": (_list_of(_is_number), "a list of finite numbers"),

@@ -62,7 +62,7 @@ class ModelDescription(TypedDict):
 
     model: str
     dim: Annotated[int, Within(1, 1 << 16)]
-    resolution: Annotated[int, Within(1, 1 << 14)]
+    resolution: Annotated[int, Within(0, 1 << 14)]
     weights_sha256: str
     licence: str
     pooling: NotRequired[str]

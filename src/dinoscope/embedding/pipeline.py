@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
-from dinoscope.base.types import Columns, ModelDescription
+from dinoscope.base.types import Columns, JsonObject, ModelDescription
 from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
 from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import Synchronised, check_folder, synchronise
@@ -374,6 +374,13 @@ def _embed_rows(
     return embedded
 
 
+def _said_of_decoding(path: Path) -> JsonObject:
+    """Return what the parts of details repeat of the manifest, should it be lost."""
+    with suppress(FileNotFoundError):  # the collection was deleted: writing says so
+        return {name: value for name, value in read_manifest(path).items() if name == "range"}
+    return {}
+
+
 def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64]) -> None:
     """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
     import pyarrow as pa
@@ -398,7 +405,7 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDAr
                     for name, kind in QUALITY.items()
                 },
             },
-            {name: value for name, value in read_manifest(path).items() if name == "range"},
+            _said_of_decoding(path),
             group=_GROUP_ROWS,
             within=path,
         )

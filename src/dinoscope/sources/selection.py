@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import shown
 from dinoscope.errors import InputError
 from dinoscope.sources.array import Labels, label_text, read_labels
 from dinoscope.sources.base import ImageSource
@@ -62,14 +63,8 @@ def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | Non
         InputError: They are not as many as the images.
     """
     for name, values in (("label", labels), ("split", splits)):
-        if values is None:
-            continue
-        if isinstance(values, str) or getattr(values, "ndim", 1) != 1 or len(values) != len(source.items):
-            got = repr(values) if isinstance(values, str) else getattr(values, "shape", (len(values),))
-            raise InputError(
-                f"{name}s must be as many as the images: expected {len(source.items)}, got {got}; a column of a table "
-                f"is named by {name}_column"
-            )
+        if values is not None:
+            _check_count(name, values, len(source.items))
     given = select(source, range(len(source.items)))
     items: Iterable[Item] = source.items
     if labels is not None:
@@ -83,3 +78,16 @@ def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | Non
         source.has_splits or splits is not None,
     )
     return given
+
+
+def _check_count(name: str, values: object, count: int) -> None:
+    if isinstance(values, Sized) and not isinstance(values, str):
+        shape = getattr(values, "shape", None)
+        got: object = (len(values),) if shape is None else shape
+    else:
+        got = shown(values)
+    if got != (count,):
+        raise InputError(
+            f"{name}s must be as many as the images: expected {count}, got {got}; a column of a table is named by "
+            f"{name}_column"
+        )

@@ -83,7 +83,10 @@ def read_model(path: Path, key: str) -> ModelDescription:
     Raises:
         DamagedError: If the file is damaged.
     """
-    model: ModelDescription = read_json(path / "vectors" / key / "model.json", ModelDescription)
+    file = path / "vectors" / key / "model.json"
+    model: ModelDescription = read_json(file, ModelDescription)
+    if (model["resolution"] == 0) != model.get("own", False):  # vectors that were made elsewhere have none
+        raise DamagedError(file, f"resolution should be from 1 to {1 << 14:,}, got {model['resolution']}")
     return model
 
 
