@@ -547,7 +547,7 @@ def test_numbers(visit):
     judged = panel.locator(".judged li").all_inner_texts()
     assert len(judged) == 3
     assert "map" in judged[0]
-    assert re.search(r"neighbors name \d+% of the images", judged[2].replace("only ", ""))
+    assert re.search(r"neighbours name \d+% of the images", judged[2].replace("only ", ""))
     panel.get_by_text("Details", exact=True).click()
     row = panel.get_by_role("row").filter(has_text="Trustworthiness")
     assert 0.8 < float(row.get_by_role("cell").inner_text()) <= 1

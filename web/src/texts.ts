@@ -211,7 +211,7 @@ export const panelTexts = {
     previous: "Previous finding (P)",
     next: "Next finding (N)",
     open: "Open",
-    openKey: "Show this image and its neighbors (O)",
+    openKey: "Show this image and its neighbours (O)",
     dismissKey: "Mark as not a problem, and go on (X)",
     keys: "Keys: N next, P previous, X not a problem, O open.",
     nearest: "its nearest",
@@ -275,19 +275,19 @@ export const panelTexts = {
     detailsMore: "Bars reach from chance (left) to the best there can be (right).",
     judged: {
       map: {
-        good: (kept: string) => `You can trust this map: it keeps ${kept} of each image's nearest neighbors close.`,
-        middling: (kept: string) => `Trust this map roughly: it keeps ${kept} of each image's nearest neighbors close.`,
-        bad: (kept: string) => `Do not rely on this map: it keeps only ${kept} of each image's nearest neighbors close. Click an image to see them all.`,
+        good: (kept: string) => `You can trust the groups on this map: it keeps ${kept} of each image's nearest neighbours close.`,
+        middling: (kept: string) => `Trust this map in part: it keeps ${kept} of each image's nearest neighbours close.`,
+        bad: (kept: string) => `Do not rely on this map: it keeps only ${kept} of each image's nearest neighbours close. Click an image to see them all.`,
       },
       clusters: {
         good: "The clusters are clearly apart from each other.",
-        middling: "The clusters overlap, but they mean something.",
+        middling: "The clusters overlap: take them as tendencies, not as groups with a border.",
         bad: "The clusters mean little: images are hardly closer to their own cluster than to the next one.",
       },
       labels: {
-        good: (share: string) => `Your labels agree with what the model sees: neighbors name ${share} of the images correctly.`,
-        middling: (share: string) => `Your labels agree partly with what the model sees: neighbors name ${share} of the images correctly.`,
-        bad: (share: string) => `The model hardly sees your labels: neighbors name only ${share} of the images correctly. Try a stronger model.`,
+        good: (share: string) => `Your labels agree with what the model sees: neighbours name ${share} of the images correctly.`,
+        middling: (share: string) => `Your labels agree partly with what the model sees: neighbours name ${share} of the images correctly.`,
+        bad: (share: string) => `The model hardly sees your labels: neighbours name only ${share} of the images correctly. Try a stronger model.`,
       },
       unknown: {
         map: "There are too few images to judge this map.",
@@ -372,7 +372,7 @@ export const problemTexts = {
 
 export const mapTexts = {
   label: (title: string, count: number) => `Map ${title} of ${images(count)}`,
-  keys: "Arrow keys move the map, or go from neighbor to neighbor while an image is open. + and - zoom, 0 shows everything, Enter opens the image in the middle.",
+  keys: "Arrow keys move the map, or go from neighbour to neighbour while an image is open. + and - zoom, 0 shows everything, Enter opens the image in the middle.",
   empty: "No image is here.",
   noLabel: "no label",
   predicted: (label: string, predicted: string) => `${label} → ${predicted}?`,
@@ -421,7 +421,7 @@ export const welcomeTexts = {
   close: "Close",
   list: [
     ["/", "Search"],
-    ["Arrow keys", "Move the map; with an image open, go to a neighbor and back"],
+    ["Arrow keys", "Move the map; with an image open, go to a neighbour and back"],
     ["+ and -", "Zoom"],
     ["0", "Show everything"],
     ["Enter", "Open the image in the middle of the map"],

@@ -22,8 +22,8 @@ export function judgements(scores: readonly Score[]): Judgement[] {
   const tell = (about: Judgement["about"], tone: Tone | null, text: (tone: Tone) => string): Judgement =>
     tone === null ? { about, tone: "unknown", text: texts.unknown[about] } : { about, tone, text: text(tone) };
   return [
-    // a good map of photographs keeps a third to a half of the neighbours
-    tell("map", kept === undefined || right === undefined ? null : least(toneOf(kept, 0.3, 0.15), toneOf(right, 0.9, 0.8)),
+    // a map of photographs keeps a third to a half of the neighbours: no reason to call it faithful
+    tell("map", kept === undefined || right === undefined ? null : least(toneOf(kept, 0.5, 0.2), toneOf(right, 0.95, 0.8)),
       (tone) => texts.map[tone](percent(kept ?? 0))),
     tell("clusters", apart === undefined ? null : toneOf(apart, 0.25, 0.08), (tone) => texts.clusters[tone]),
     tell("labels", named === undefined ? null : toneOf(named, 0.8, 0.5), (tone) => texts.labels[tone](percent(named ?? 0))),

@@ -6,11 +6,11 @@ const score = (name: string, value: number): { name: string; value: number; mean
 describe("what the figures come to", () => {
   it("is one sentence each for map, clusters and labels", () => {
     const said = judgements([
-      score("map: neighbours kept", 0.35), score("map: trustworthiness", 0.95), score("clusters: silhouette in the embedding", 0.05),
+      score("map: neighbours kept", 0.55), score("map: trustworthiness", 0.96), score("clusters: silhouette in the embedding", 0.05),
       score("labels: k-NN accuracy", 0.6),
     ]);
     expect(said.map(({ about, tone }) => [about, tone])).toEqual([["map", "good"], ["clusters", "bad"], ["labels", "middling"]]);
-    expect(said[0]?.text).toContain("35%");
+    expect(said[0]?.text).toContain("55%");
     expect(said[2]?.text).toContain("60%");
   });
 
