@@ -232,7 +232,7 @@ def test_search_by_upload(visit, tmp_path):
     assert differing_in_common(before, see.settled()) > 0.002
     see.keep("search-upload")
     see.panel.get_by_role("button", name="Why?").click()
-    see.panel.get_by_text("What is clear makes the first 12 alike").wait_for()
+    see.panel.get_by_text("Bright areas make the first 12 similar").wait_for()
     assert matches.locator("canvas[aria-hidden]").count() == 12
     see.keep("why-upload")
     see.panel.get_by_role("button", name="Why?").click()
@@ -555,7 +555,7 @@ def test_numbers(visit):
     panel.get_by_role("heading", name="Which labels are mistaken").scroll_into_view_if_needed()
     see.keep("numbers-confusion")
     before = see.settled()
-    brightness = panel.get_by_role("button", name=re.compile("^Colour by brightness: 0"))
+    brightness = panel.get_by_role("button", name=re.compile("^brightness 0"))
     brightness.click()
     see.page.get_by_role("region", name=re.compile("Brightness")).get_by_text("mean lightness").wait_for()
     assert brightness.get_attribute("aria-pressed") == "true"

@@ -300,7 +300,7 @@ export const panelTexts = {
     madeOfLabels: "The labels",
     madeOfMore: (embedding: string, within: string | null, rises: string) =>
       `${embedding} in the embedding${within === null ? "" : `, ${within} within labels`}${rises && `; ${rises}`}`,
-    madeOfRow: (name: string, value: string, more: string) => `Colour by ${name}: ${value}; ${more}`,
+    madeOfRow: (name: string, value: string, more: string) => `${name} ${value}: colour the map by it. ${more}`,
     sizes: "Cluster sizes",
     sizesMore: "Length: images; strong part: share of the most common label. Click to select.",
     sizesPlain: "Length: images. Click to select.",

@@ -195,8 +195,8 @@ def score_pairs(
     if len(own) < len(unit):
         graph = None if graph is None else _among(graph, unit, own)
     pairs, background = _score_pairs(unit[own], graph, None if prints is None else prints[own])
-    if shapes is not None:
-        shape = np.log(shapes[own])
+    shape = None if shapes is None else np.log(shapes[own])
+    if shape is not None:
         pairs = pairs.where(np.abs(shape[pairs.first] - shape[pairs.second]) <= math.log(_ASPECT))
     suggested = _suggest(pairs)
     if prints is not None:
@@ -205,7 +205,7 @@ def score_pairs(
         if inside is not None:
             framed = place[inside[0]]
             inside = framed[framed >= 0], inside[1][framed >= 0]
-        found = altered_pairs(prints[own], inside, None if shapes is None else shapes[own], math.log(_ASPECT))
+        found = altered_pairs(prints[own], inside, shape, math.log(_ASPECT))
         pairs = _with_altered(pairs, unit[own], background, *found)
     pairs = pairs.where(pairs.scores >= least)
     pairs = replace(pairs, first=own[pairs.first], second=own[pairs.second])
