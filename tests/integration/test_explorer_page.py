@@ -265,6 +265,7 @@ def test_a_collection_that_is_only_shown(chromium, tmp_path):
         try:
             see.page.goto(address)
             see.page.wait_for_url(lambda url: "token" not in url)
+            see.page.get_by_role("region", name="Legend").wait_for()  # all is loaded before it is opened again
             see.go()
             findings = see.open_panel("Findings")
             findings.get_by_role("list", name="List of findings").get_by_role("listitem").first.wait_for()
