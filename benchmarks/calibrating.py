@@ -21,7 +21,7 @@ from dinoscope.analysis.cleaning.duplicates import score_pairs
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.analysis.cleaning.threshold import ThresholdFit, choose_pairs, fit_threshold
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 Images = list[NDArray[np.uint8]]
 Scored = tuple[NDArray[np.float64], NDArray[np.int64], float]

@@ -25,7 +25,7 @@ from dinoscope.analysis.labels.classifier import Classifier
 from dinoscope.analysis.labels.conformal import conformal_quantile, nonconformity
 from dinoscope.analysis.labels.evaluation import Reliability, evaluate
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 __all__ = ["main"]
 

@@ -28,7 +28,7 @@ from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.analysis.labels.label_errors import find_label_errors, self_test
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 Pixels = NDArray[np.uint8]
 

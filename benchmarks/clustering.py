@@ -80,7 +80,7 @@ def main() -> None:
 def load(path: str | None) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Return the vectors and labels of the 10,000 test images."""
     from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.datasets import load_dataset
+    from dinoscope.sources.datasets.named import load_dataset
 
     dataset = load_dataset("fashion-mnist-test")
     labels = np.asarray([item.label for item in dataset.items])

@@ -22,7 +22,7 @@ from PIL import Image
 from dinoscope.collection import Collection
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
-from dinoscope.sources.decode import read_image, read_reduced, thumbnail
+from dinoscope.sources.pixels.decode import read_image, read_reduced, thumbnail
 from tests.checkpoints import save_vit
 
 __all__ = ["main", "make_photos"]

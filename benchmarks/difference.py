@@ -24,7 +24,7 @@ from sklearn.neighbors import LocalOutlierFactor
 from dinoscope.analysis.difference import Difference, find_difference
 from dinoscope.analysis.neighbors import query_neighbors
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 Vectors = NDArray[np.float32]
 

@@ -23,7 +23,7 @@ from dinoscope.analysis.explain.properties import image_properties
 from dinoscope.analysis.maps.projection import umap
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 Images = NDArray[np.uint8]
 

@@ -37,7 +37,7 @@ _SAMPLE = 1_000  # rows that recall is measured on, and searches
 def _images(data: Path | None) -> Iterator[NDArray[np.uint8]]:
     """Give decoded images."""
     from dinoscope.errors import DinoscopeError
-    from dinoscope.sources.datasets import load_dataset
+    from dinoscope.sources.datasets.named import load_dataset
 
     try:
         pixels = load_dataset("fashion-mnist").pixels

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 import dinoscope
-import dinoscope.sources.datasets
+import dinoscope.sources.datasets.named
 from benchmarks.explored import explored
 
 __all__ = ["main"]
@@ -94,7 +94,7 @@ def _search(address: str) -> float:
     """Upload images and wait for what the page says of each and for all its look-alikes; the median, in seconds."""
     from playwright.sync_api import sync_playwright
 
-    pixels, seconds = dinoscope.sources.datasets.load_dataset("fashion-mnist-test").pixels[:21], []
+    pixels, seconds = dinoscope.sources.datasets.named.load_dataset("fashion-mnist-test").pixels[:21], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_chromium(), args=_BROWSER)
         page = browser.new_page(viewport={"width": 1280, "height": 720})

@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 __all__ = ["broken_folder", "kill_runs", "main", "make_broken_folder"]
 

@@ -186,14 +186,14 @@ def _import_torch() -> tuple[Any, Any]:
 
 
 def _images(count: int) -> list[Any]:
-    from dinoscope.sources.datasets import load_dataset
+    from dinoscope.sources.datasets.named import load_dataset
 
     source = load_dataset("fashion-mnist-test")
     return [source.load(index) for index in range(count)]
 
 
 def _labels(count: int) -> list[str | None]:
-    from dinoscope.sources.datasets import load_dataset
+    from dinoscope.sources.datasets.named import load_dataset
 
     return [item.label for item in load_dataset("fashion-mnist-test").items[:count]]
 

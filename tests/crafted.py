@@ -32,7 +32,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.cli import main as cli
 from dinoscope.errors import DinoscopeError
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.storage.checksums import MARK, blank, seal_json
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.tables import write_table

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from dinoscope.errors import ImageError
-from dinoscope.sources.decode import read_reduced, thumbnail
+from dinoscope.sources.pixels.decode import read_reduced, thumbnail
 from tests.pictures import encoded
 
 _SECONDS = 5

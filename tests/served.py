@@ -17,7 +17,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.server.app import create_app
 from dinoscope.server.connections import ExplorerServer
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 N = 130
 ADDRESS = "http://127.0.0.1:8347"

@@ -10,8 +10,8 @@ from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.datasets import load_dataset
-from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.sources.pixels.decode import thumbnail
 from dinoscope.storage.files import write_json
 
 N = 240

@@ -7,7 +7,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from dinoscope.cli.compare import compare
+from dinoscope.cli.collect.compare import compare
 from dinoscope.collection import Collection
 from dinoscope.comparison import _find_again, compare_models
 from dinoscope.errors import DinoscopeError, InputError

@@ -17,7 +17,7 @@ from dinoscope.analysis.neighbors import query_neighbors
 from dinoscope.errors import ImageError, InputError
 from dinoscope.estimators import Embedder, KNNClassifier
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 EXPECTED_FAILURES = {
     "check_estimators_dtypes": "cuts its numbers to integers, and a row becomes zero: that has no direction, no cosine"

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from dinoscope.errors import DinoscopeError, InputError
     from dinoscope.models.encoder import Encoder
     from dinoscope.report.write import write_report
-    from dinoscope.sources.decode import read_image
     from dinoscope.sources.opening import open_source
-    from dinoscope.stages.search import Match
+    from dinoscope.sources.pixels.decode import read_image
+    from dinoscope.stages.queries.search import Match
 
 # name -> module; loaded on first use, so that `import dinoscope` and `dinoscope --help` stay fast.
 _HOME = {
@@ -36,12 +36,12 @@ _HOME = {
     "DinoscopeError": "errors",
     "Encoder": "models.encoder",
     "InputError": "errors",
-    "Match": "stages.search",
+    "Match": "stages.queries.search",
     "NeighborGraph": "analysis.neighbors",
     "kmeans": "analysis.clusters.clustering",
     "neighbors": "analysis.neighbors",
     "open_source": "sources.opening",
-    "read_image": "sources.decode",
+    "read_image": "sources.pixels.decode",
     "silhouette": "analysis.metrics.silhouette",
     "trustworthiness": "analysis.metrics.maps",
     "umap": "analysis.maps.projection",

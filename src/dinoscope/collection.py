@@ -22,21 +22,11 @@ from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
-from dinoscope.stages import (
-    answers,
-    clusters,
-    difference,
-    findings,
-    labels,
-    maps,
-    neighbors,
-    properties,
-    reasons,
-    search,
-    windows,
-)
+from dinoscope.stages import clusters, difference, labels, maps, neighbors, properties
+from dinoscope.stages.cleaning import answers, findings
 from dinoscope.stages.opened import OpenedCollection
-from dinoscope.stages.results import Stage
+from dinoscope.stages.queries import reasons, search, windows
+from dinoscope.stages.results.kept import Stage
 from dinoscope.storage.progress import Progress
 
 if TYPE_CHECKING:
@@ -56,17 +46,17 @@ if TYPE_CHECKING:
     from dinoscope.embedding.own_vectors import NamedVectors
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.array import Labels
-    from dinoscope.sources.decode import Picture, Queries, Query
     from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
-    from dinoscope.stages.answers import PairToAnswer
+    from dinoscope.sources.pixels.decode import Picture, Queries, Query
+    from dinoscope.stages.cleaning.answers import PairToAnswer
+    from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
-    from dinoscope.stages.findings import Findings
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
-    from dinoscope.stages.reasons import Reason
-    from dinoscope.stages.search import Match
-    from dinoscope.stages.windows import Spot
+    from dinoscope.stages.queries.reasons import Reason
+    from dinoscope.stages.queries.search import Match
+    from dinoscope.stages.queries.windows import Spot
 
 __all__ = ["Collection"]
 

@@ -24,7 +24,7 @@ from dinoscope.models.catalogue import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.decode import Picture
+    from dinoscope.sources.pixels.decode import Picture
 
 __all__ = ["Embedder", "KNNClassifier"]
 

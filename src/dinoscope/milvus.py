@@ -25,8 +25,8 @@ from dinoscope.base.checks import check_count
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.text import remark
 from dinoscope.errors import InputError, PublishError
-from dinoscope.sources.decode import Query
-from dinoscope.stages.search import Match, resolve_query
+from dinoscope.sources.pixels.decode import Query
+from dinoscope.stages.queries.search import Match, resolve_query
 from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:

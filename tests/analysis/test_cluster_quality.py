@@ -23,7 +23,7 @@ from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 from dinoscope.models.baselines import pixel_vectors, redraw_weights, untrained_vectors
 from dinoscope.models.catalogue import get_model, read_weights
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 
 def blobs(sizes=(60, 100, 80), width=12, seed=0):

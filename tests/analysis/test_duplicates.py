@@ -12,7 +12,7 @@ from dinoscope.analysis.cleaning.duplicates import Pairs, complete_linkage, find
 from dinoscope.analysis.cleaning.fingerprints import fingerprints, picture_agreement
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.errors import InputError
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 
 def pairs_of(scores: Any) -> Pairs:

@@ -10,7 +10,7 @@ from dinoscope.analysis.hnsw import SearchIndex
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages import neighbors as analysis_neighbors
 
 

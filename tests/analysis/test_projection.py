@@ -16,7 +16,7 @@ from dinoscope.analysis.metrics.silhouette import silhouette
 from dinoscope.analysis.neighbors import neighbors, query_neighbors
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 METHODS = [umap, tsne, pca]
 

@@ -16,13 +16,14 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope._version import __version__
 from dinoscope.cli import main as cli
-from dinoscope.cli.embed import embed
+from dinoscope.cli.collect.embed import embed
 from dinoscope.cli.terminal import embedding_progress, print_table, say
 from dinoscope.errors import ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources import datasets, download
-from dinoscope.sources.datasets import DATASETS, load_dataset
+from dinoscope.sources.datasets import download
+from dinoscope.sources.datasets import named as datasets
+from dinoscope.sources.datasets.named import DATASETS, load_dataset
 from dinoscope.storage.progress import Progress
 
 
@@ -135,7 +136,7 @@ def test_demo_takes_the_model_that_fits(run, monkeypatch, args, expected):
         seen.append((source, str(output), request.model))
         raise SystemExit(0)
 
-    monkeypatch.setattr("dinoscope.cli.start.embed_images", record)
+    monkeypatch.setattr("dinoscope.cli.collect.start.embed_images", record)
     run("demo", *args)
     assert seen == [expected]
 

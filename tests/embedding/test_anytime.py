@@ -10,7 +10,7 @@ from dinoscope.embedding.pipeline import ORDER_SEED, embed_source
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.storage.progress import read_progress
 from dinoscope.storage.tables import list_parts, read_table
 

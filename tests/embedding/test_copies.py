@@ -14,9 +14,9 @@ from dinoscope.errors import CollectionError
 from dinoscope.explorer.model_view import model_infos
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.items import Item
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import read_table, write_table
 from dinoscope.survey.parts import open_vectors

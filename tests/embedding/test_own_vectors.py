@@ -12,10 +12,10 @@ from dinoscope.collection import Collection
 from dinoscope.embedding.own_vectors import read_vectors
 from dinoscope.errors import InputError, ModelError
 from dinoscope.sources.opening import open_source
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.manifest import list_models
 from tests.served import client
-from tests.sources.test_archive import picture
+from tests.sources.archives.test_archive import picture
 
 COUNT = 24
 LABELS = [f"{'cat' if row % 2 else 'dog'}" for row in range(COUNT)]

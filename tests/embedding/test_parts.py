@@ -14,7 +14,7 @@ from dinoscope.base.checks import check_count
 from dinoscope.base.parallel import run_here
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import CollectionError, InputError
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.files import write_json
 from dinoscope.storage.tables import list_parts, read_table, write_table
 from dinoscope.survey import graph as survey_graph

@@ -16,12 +16,12 @@ from dinoscope.errors import CollectionError, ImageError, SourceError, Unreadabl
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.base import ImageSource, as_source
-from dinoscope.sources.datasets import load_dataset
-from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.items import Item
 from dinoscope.sources.opening import open_source
+from dinoscope.sources.pixels.decode import thumbnail
 from dinoscope.sources.selection import select
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.progress import Progress
 from dinoscope.storage.tables import read_table, write_table
 from tests.patching import replace_everywhere

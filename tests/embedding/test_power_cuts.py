@@ -14,9 +14,9 @@ from dinoscope.embedding import pipeline
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
-from dinoscope.stages.findings import dismiss_finding, dismissed_keys, finding_key
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.checking.integrity import verify_collection
+from dinoscope.stages.cleaning.findings import dismiss_finding, dismissed_keys, finding_key
 from dinoscope.storage.tables import read_table
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads what is flushed from /proc")

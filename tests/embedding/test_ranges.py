@@ -11,8 +11,8 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.errors import CollectionError
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.decode import read_image
 from dinoscope.sources.folder import FolderSource
+from dinoscope.sources.pixels.decode import read_image
 from dinoscope.storage.files import write_json
 from dinoscope.storage.manifest import read_manifest
 

@@ -9,7 +9,7 @@ import pytest
 import dinoscope
 from dinoscope import Collection, Encoder
 from dinoscope.errors import DinoscopeError
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 N = 24
 ODD: tuple[Any, ...] = (

@@ -11,7 +11,7 @@ from dinoscope.collection import Collection
 from dinoscope.explorer.export import as_csv, as_list
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.report import embedded as report_explorer
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE, Visit
 
 pytestmark = pytest.mark.browser

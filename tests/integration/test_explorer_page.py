@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from tests import ROOT
 from tests.served import images, make_collection
 from tests.watched import TABLET, WIDE, Visit, served

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dinoscope.sources.decode import read_image
+from dinoscope.sources.pixels.decode import read_image
 from tests.fuzzing import mutated, pictures
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")

@@ -13,7 +13,7 @@ from dinoscope import Collection
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError, PublishError
 from dinoscope.milvus import publish, published_name, search_published
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")

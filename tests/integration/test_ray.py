@@ -15,11 +15,11 @@ from dinoscope.errors import ModelError, RayError
 from dinoscope.models.encoder import Encoder
 from dinoscope.on_ray.embedding import OnRay, Recipe
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.selection import select
 from tests.ray_cluster import PATIENCE
-from tests.sources.test_archive import MEMBERS, make_tar
+from tests.sources.archives.test_archive import MEMBERS, make_tar
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.timeout(2 * PATIENCE)

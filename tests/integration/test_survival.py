@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from dinoscope.collection import Collection
-from dinoscope.sources.datasets import load_dataset
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.progress import read_progress
 
 resource = pytest.importorskip("resource")  # not on Windows

@@ -7,7 +7,7 @@ from dinoscope import Collection
 from dinoscope.errors import ImageError, InputError, ModelError
 from dinoscope.models.catalogue import MODELS, get_model, read_weights
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 
 BUNDLED = [name for name, row in MODELS.items() if row.family == "bundled"]
 

@@ -36,7 +36,7 @@ from dinoscope.models.hub import offline as archive_module
 from dinoscope.models.hub.offline import pack, unpack
 from dinoscope.models.processor import PROCESSOR
 from dinoscope.sources.opening import open_source
-from dinoscope.stages.receipt import make_receipt
+from dinoscope.stages.checking.receipt import make_receipt
 from tests.checkpoints import random_vit, write_tensors
 
 COMMIT, NEWER = "ab" * 20, "cd" * 20

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dinoscope.errors import InputError
 from dinoscope.models.preprocess import CropLoss, Preprocessing, kept_fraction, lost_to_crop, prepare, preprocessing_of
-from dinoscope.sources.decode import read_image, read_reduced
+from dinoscope.sources.pixels.decode import read_image, read_reduced
 from tests.pictures import encoded
 from tests.reference.preprocess import DATA, PANORAMAS, RESOLUTION, SIZES, picture, sampled
 

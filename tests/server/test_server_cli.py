@@ -15,7 +15,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from dinoscope.cli.explore import _listen, explore
+from dinoscope.cli.look.explore import _listen, explore
 from tests import ROOT
 from tests.served import images, make_collection
 
@@ -147,7 +147,7 @@ def test_without_a_token_and_to_look_at_alone(start):
 def test_a_browser_is_not_shown_the_token(folder, monkeypatch):
     """Other users can read its command line."""
     opened: list[str] = []
-    monkeypatch.setattr("dinoscope.cli.explore.has_display", lambda: True)
+    monkeypatch.setattr("dinoscope.cli.look.explore.has_display", lambda: True)
     monkeypatch.setattr("webbrowser.open", opened.append)
 
     def run(server, sockets):

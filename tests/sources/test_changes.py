@@ -15,11 +15,11 @@ from dinoscope.errors import CollectionError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.opening import open_source
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.manifest import list_models
 from dinoscope.storage.progress import Progress
 from dinoscope.storage.tables import list_parts, read_table, write_table
-from tests.sources.test_archive import make_tar, picture
+from tests.sources.archives.test_archive import make_tar, picture
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from dinoscope.sources.filesystems import open_storage
 from dinoscope.sources.opening import open_source
 from dinoscope.storage.tables import read_table
 from tests import ROOT
-from tests.sources.test_archive import MEMBERS, described, make_tar, make_zip, picture
+from tests.sources.archives.test_archive import MEMBERS, described, make_tar, make_zip, picture
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+key"
 

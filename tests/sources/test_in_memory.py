@@ -19,7 +19,7 @@ from dinoscope.collection import Collection
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.opening import open_source
-from tests.sources.test_archive import described, picture
+from tests.sources.archives.test_archive import described, picture
 
 pd = pytest.importorskip("pandas")
 ARRAYS = [np.full((6 + number, 8, 3), 40 * number, np.uint8) for number in range(4)]

@@ -9,8 +9,8 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, WriteError
 from dinoscope.explorer.sheets import sheet
 from dinoscope.models.encoder import Encoder
-from dinoscope.stages.answers import forget_answers
-from dinoscope.stages.findings import dismiss_finding, finding_key
+from dinoscope.stages.cleaning.answers import forget_answers
+from dinoscope.stages.cleaning.findings import dismiss_finding, finding_key
 from dinoscope.storage.files import make_folder, write_bytes
 from dinoscope.storage.locks import is_held, locked
 from dinoscope.storage.progress import ProgressRecord

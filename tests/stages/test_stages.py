@@ -25,7 +25,7 @@ from dinoscope.errors import InputError
 from dinoscope.models import encoder as encoder_module
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import write_table
 from tests.checkpoints import save_vit
@@ -110,7 +110,7 @@ def test_what_cannot_be_stored_is_held(folder, tmp_path, monkeypatch, caplog):
     """A colleague's collection: what was computed once is there for what comes next."""
     path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
     make_read_only(monkeypatch, path)
-    monkeypatch.setattr("dinoscope.stages.results._HELD_BYTES", 0)
+    monkeypatch.setattr("dinoscope.stages.results.kept._HELD_BYTES", 0)
     collection = Collection(path)
     first, stage = collection.clusters(4), collection.results.stages["clusters"]
     collection.map(method="pca")

@@ -13,7 +13,7 @@ from dinoscope.collection import Collection
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
+from dinoscope.sources.datasets.named import load_dataset
 from tests import ROOT
 
 TEXT = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets import load_dataset
-from dinoscope.stages.integrity import verify_collection
+from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.files import write_json
 from dinoscope.storage.tables import read_table, write_table
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.pixels.decode import thumbnail
 from dinoscope.storage.tables import read_table, write_table
 from dinoscope.storage.thumbnails import trusted_thumbnail
 from tests.pictures import encoded

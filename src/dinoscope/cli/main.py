@@ -12,20 +12,22 @@ from typing import Annotated, Any
 import typer
 
 from dinoscope._version import __version__
-from dinoscope.cli.calibrate import calibrate
-from dinoscope.cli.classify import classify, evaluate
-from dinoscope.cli.clean import clean
-from dinoscope.cli.clusters import cluster
-from dinoscope.cli.compare import compare
-from dinoscope.cli.diff import diff
-from dinoscope.cli.embed import embed
-from dinoscope.cli.explain import explain
-from dinoscope.cli.explore import explore
+from dinoscope.cli.collect.compare import compare
+from dinoscope.cli.collect.embed import embed
+from dinoscope.cli.collect.models import app as models
+from dinoscope.cli.collect.start import demo, open_
+from dinoscope.cli.collect.survey import survey
 from dinoscope.cli.help import arrange
-from dinoscope.cli.info import info
-from dinoscope.cli.integrity import receipt, verify
-from dinoscope.cli.maps import map_, tune
-from dinoscope.cli.models import app as models
+from dinoscope.cli.improve.calibrate import calibrate
+from dinoscope.cli.improve.classify import classify, evaluate
+from dinoscope.cli.improve.clean import clean
+from dinoscope.cli.look.clusters import cluster
+from dinoscope.cli.look.diff import diff
+from dinoscope.cli.look.explain import explain
+from dinoscope.cli.look.explore import explore
+from dinoscope.cli.look.info import info
+from dinoscope.cli.look.maps import map_, tune
+from dinoscope.cli.look.search import search
 from dinoscope.cli.options import (
     INTERRUPTED,
     CollectionPath,
@@ -35,10 +37,8 @@ from dinoscope.cli.options import (
     open_collection,
     output_option,
 )
-from dinoscope.cli.publish import publish
-from dinoscope.cli.search import search
-from dinoscope.cli.start import demo, open_
-from dinoscope.cli.survey import survey
+from dinoscope.cli.share.integrity import receipt, verify
+from dinoscope.cli.share.publish import publish
 from dinoscope.errors import DinoscopeError
 
 __all__ = ["app", "main"]

@@ -137,7 +137,7 @@ def check_data_dir(source: str, data_dir: Path | None) -> None:
     Raises:
         InputError: If the source is no data set.
     """
-    from dinoscope.sources.datasets import DATASETS
+    from dinoscope.sources.datasets.named import DATASETS
 
     if data_dir is not None and source not in DATASETS:
         raise InputError(f"--data-dir is for data sets ({', '.join(DATASETS)}), got {source!r}: leave it out")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.pixels.decode import thumbnail
 from dinoscope.sources.pixels.quality import Quality
 
 if TYPE_CHECKING:

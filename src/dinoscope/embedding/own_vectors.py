@@ -28,7 +28,7 @@ from dinoscope.models.base import ImageEncoder
 from dinoscope.models.catalogue import Model
 from dinoscope.models.preprocess import Preprocessing, preprocessing_of
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import thumbnail
+from dinoscope.sources.pixels.decode import thumbnail
 from dinoscope.storage.locks import locked
 from dinoscope.storage.manifest import list_models, read_model
 from dinoscope.storage.progress import Progress

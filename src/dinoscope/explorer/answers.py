@@ -34,8 +34,8 @@ from dinoscope.stages.clusters import all_scores, judge_clusters
 from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import map_quality, principal_axes
 from dinoscope.stages.properties import explain_map
-from dinoscope.stages.reasons import find_reasons
-from dinoscope.stages.windows import search_inside
+from dinoscope.stages.queries.reasons import find_reasons
+from dinoscope.stages.queries.windows import search_inside
 from dinoscope.wording.scores import map_figures
 
 if TYPE_CHECKING:

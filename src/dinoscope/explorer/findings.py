@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from dinoscope.base.splits import split_role
 from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
-from dinoscope.stages.answers import pairs_to_answer, threshold_fit
-from dinoscope.stages.copies import keep_first
-from dinoscope.stages.findings import all_findings, dismissed_keys, labels_of
+from dinoscope.stages.cleaning.answers import pairs_to_answer, threshold_fit
+from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys, labels_of
 from dinoscope.wording.findings import tell_few, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
-    from dinoscope.stages.findings import Findings as Found
+    from dinoscope.stages.cleaning.findings import Findings as Found
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["findings", "pair_question"]

@@ -17,7 +17,7 @@ from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
-    from dinoscope.sources.decode import Decoding
+    from dinoscope.sources.pixels.decode import Decoding
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]

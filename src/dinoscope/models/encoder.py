@@ -22,7 +22,7 @@ from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
 from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
-from dinoscope.sources.decode import Decoding, Picture, read_reduced
+from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
 

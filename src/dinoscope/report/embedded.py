@@ -31,7 +31,7 @@ from dinoscope.explorer.types import Sheets
 from dinoscope.stages.clusters import ClusterSettings
 from dinoscope.stages.labels import load_classifier, predict_labels
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.results import Computed
+from dinoscope.stages.results.kept import Computed
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

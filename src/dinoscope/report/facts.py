@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from dinoscope.errors import InputError
 from dinoscope.plots.image_map import Tiles, pick_tiles
 from dinoscope.plots.palette import OTHER, PALETTE, group_colors, label_groups
+from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys
 from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
-from dinoscope.stages.findings import all_findings, dismissed_keys
 from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import explain_map
-from dinoscope.stages.search import search
+from dinoscope.stages.queries.search import search
 
 if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.scores import Score
+    from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement
-    from dinoscope.stages.findings import Findings
     from dinoscope.stages.opened import OpenedCollection
-    from dinoscope.stages.search import Match
+    from dinoscope.stages.queries.search import Match
 
 __all__ = [
     "EVIDENCE",

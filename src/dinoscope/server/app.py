@@ -62,7 +62,7 @@ from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
 from dinoscope.stages.labels import has_classifier
-from dinoscope.stages.windows import windows
+from dinoscope.stages.queries.windows import windows
 from dinoscope.storage.progress import read_progress
 
 if TYPE_CHECKING:

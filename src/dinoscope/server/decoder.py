@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from dinoscope.errors import ImageError
 from dinoscope.models.preprocess import Preprocessing, prepare
-from dinoscope.sources.decode import Decoding, read_reduced
+from dinoscope.sources.pixels.decode import Decoding, read_reduced
 from dinoscope.sources.pixels.formats import identify, pixels_at_once
 
 __all__ = ["ANSWER", "QUESTION", "READY", "SECONDS", "main"]

@@ -16,8 +16,8 @@ from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuesti
 from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, json_answer
 from dinoscope.server.state import Workspace, check_writable
-from dinoscope.stages.answers import answer_pair, forget_answers
-from dinoscope.stages.findings import dismiss_finding
+from dinoscope.stages.cleaning.answers import answer_pair, forget_answers
+from dinoscope.stages.cleaning.findings import dismiss_finding
 
 __all__ = ["add_findings"]
 

@@ -18,8 +18,8 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
-from dinoscope.sources.decode import ReducedImage
 from dinoscope.sources.items import Item, Items
+from dinoscope.sources.pixels.decode import ReducedImage
 from dinoscope.sources.pixels.levels import check_shape
 
 __all__ = ["ArraySource", "Labels", "has_several", "label_text", "load_array_file", "read_labels"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import Decoding, Picture, ReducedImage
+from dinoscope.sources.pixels.decode import Decoding, Picture, ReducedImage
 
 __all__ = ["AugmentedSource", "augment"]
 

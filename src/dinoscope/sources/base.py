@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError
-from dinoscope.sources.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
+from dinoscope.sources.pixels.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
 from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
 
 __all__ = ["ImageSource", "PictureSource", "as_source"]

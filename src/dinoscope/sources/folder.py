@@ -9,11 +9,11 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.base.text import printable
 from dinoscope.errors import SourceError
 from dinoscope.sources.base import PictureSource
-from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import Listing, LocalStorage, Storage
 from dinoscope.sources.folders import BY_NAMES, FolderLabels, FolderRule, read_folders
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import SUFFIXES, describe_endings
+from dinoscope.sources.pixels.decode import Picture
 
 __all__ = ["FolderSource"]
 

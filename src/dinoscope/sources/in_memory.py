@@ -19,13 +19,13 @@ from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.sources.array import has_several, label_text
 from dinoscope.sources.base import ImageSource, PictureSource
-from dinoscope.sources.decode import Picture
 from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
 from dinoscope.sources.items import Item, Items
+from dinoscope.sources.pixels.decode import Picture
 from dinoscope.sources.pixels.levels import check_images, check_shape
-from dinoscope.sources.table import TableSource
-from dinoscope.sources.table_columns import TableColumns, choose_columns
-from dinoscope.sources.table_files import MemoryTable, column_of
+from dinoscope.sources.tables.columns import TableColumns, choose_columns
+from dinoscope.sources.tables.files import MemoryTable, column_of
+from dinoscope.sources.tables.source import TableSource
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from dinoscope.base.text import counted, printable
 from dinoscope.errors import InputError, SourceError
-from dinoscope.sources.archive import ArchiveSource
-from dinoscope.sources.archive_index import ARCHIVES, PACKED_TARS
+from dinoscope.sources.archives.index import ARCHIVES, PACKED_TARS
+from dinoscope.sources.archives.source import ArchiveSource
 from dinoscope.sources.filesystems import (
     COLLECTION,
     Listing,
@@ -24,11 +24,11 @@ from dinoscope.sources.filesystems import (
     split_pattern,
 )
 from dinoscope.sources.folders import BY_NAMES, FolderRule
-from dinoscope.sources.metadata import METADATA, add_metadata
 from dinoscope.sources.names import SUFFIXES
-from dinoscope.sources.table import TableSource
-from dinoscope.sources.table_columns import TableColumns
-from dinoscope.sources.table_files import TABLES
+from dinoscope.sources.tables.columns import TableColumns
+from dinoscope.sources.tables.files import TABLES
+from dinoscope.sources.tables.metadata import METADATA, add_metadata
+from dinoscope.sources.tables.source import TableSource
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource

@@ -19,7 +19,7 @@ from dinoscope.sources.filesystems import is_remote
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.in_memory import open_in_memory
 from dinoscope.sources.selection import give_labels, select
-from dinoscope.sources.table_columns import TableColumns
+from dinoscope.sources.tables.columns import TableColumns
 
 __all__ = ["Source", "open_source"]
 
@@ -101,7 +101,7 @@ def _open(
     folders: FolderRule | None,
 ) -> ImageSource:
     from dinoscope.sources.array import load_array_file
-    from dinoscope.sources.datasets import DATASETS, load_dataset
+    from dinoscope.sources.datasets.named import DATASETS, load_dataset
 
     path = os.path.expanduser(source) if isinstance(source, str | os.PathLike) else None
     by_path = path is not None and not path.endswith((".npy", ".npz")) and source not in DATASETS

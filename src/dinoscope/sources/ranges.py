@@ -11,8 +11,8 @@ import numpy as np
 from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import deep_values
 from dinoscope.sources.names import ending_of
+from dinoscope.sources.pixels.decode import deep_values
 from dinoscope.sources.pixels.levels import DeepValues, ValueRange, fit_range
 
 __all__ = ["find_range"]

@@ -12,8 +12,8 @@ from dinoscope.base.checks import shown
 from dinoscope.errors import InputError
 from dinoscope.sources.array import Labels, label_text, read_labels
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.decode import Decoding, Picture, ReducedImage
 from dinoscope.sources.items import Item, Items
+from dinoscope.sources.pixels.decode import Decoding, Picture, ReducedImage
 
 __all__ = ["give_labels", "select"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dinoscope.base.types import JsonObject
 from dinoscope.stages.maps import make_map, map_quality
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.results import Computed
+from dinoscope.stages.results.kept import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering, Space
@@ -213,7 +213,7 @@ def _find_in_nulls(collection: OpenedCollection, found: Clustering, find: Finder
     """Run the recipe on a sample's shuffled features, pixels, and vectors of an untrained network."""
     from dinoscope.analysis.clusters.quality import find_in_nulls
     from dinoscope.models.baselines import pixel_vectors, untrained_vectors
-    from dinoscope.sources.decode import read_image
+    from dinoscope.sources.pixels.decode import read_image
 
     positions = np.arange(len(collection))
     if len(positions) > _NULL_IMAGES:

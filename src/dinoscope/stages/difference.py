@@ -52,7 +52,7 @@ def same_pictures(collection: OpenedCollection, other: OpenedCollection, graph: 
     from dinoscope.analysis.cleaning.duplicates import find_duplicates
     from dinoscope.analysis.cleaning.fingerprints import fingerprints
     from dinoscope.analysis.cleaning.leaks import find_leaks
-    from dinoscope.stages.answers import picture_keys
+    from dinoscope.stages.cleaning.answers import picture_keys
 
     _check_one_model(collection, other)
     both = (collection, other)

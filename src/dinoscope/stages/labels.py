@@ -14,7 +14,7 @@ from dinoscope.base.splits import held_out_split, split_role, training_split, vo
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.search import query_vector
+from dinoscope.stages.queries.search import query_vector
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier, Verdict

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_arguments
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.results import Computed
+from dinoscope.stages.results.kept import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.maps.projection import Method, PrincipalAxes

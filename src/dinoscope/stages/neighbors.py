@@ -13,7 +13,7 @@ from dinoscope.errors import InputError
 if TYPE_CHECKING:
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.stages.opened import OpenedCollection
-    from dinoscope.stages.results import Computed
+    from dinoscope.stages.results.kept import Computed
 
 __all__ = ["load_index", "nearest", "neighbor_graph"]
 

@@ -17,8 +17,8 @@ from dinoscope.base.paths import named_path
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, DamagedError, InputError
-from dinoscope.sources.decode import Decoding
-from dinoscope.stages.results import Results
+from dinoscope.sources.pixels.decode import Decoding
+from dinoscope.stages.results.kept import Results
 from dinoscope.storage.details import count_missing, stored_contents, stored_qualities
 from dinoscope.storage.manifest import (
     choose_model,

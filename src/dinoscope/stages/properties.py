@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from dinoscope.base.checks import check_settings
 from dinoscope.errors import InputError
+from dinoscope.stages.cleaning.fingerprints import print_blocks
 from dinoscope.stages.clusters import ClusterSettings, find_clusters
-from dinoscope.stages.fingerprints import print_blocks
 from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.results import Computed
+from dinoscope.stages.results.kept import Computed
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation

@@ -10,9 +10,9 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.errors import ImageError
-from dinoscope.sources.decode import Decoding, read_image, read_reduced
 from dinoscope.sources.folder import FolderSource
 from dinoscope.sources.names import describe_endings
+from dinoscope.sources.pixels.decode import Decoding, read_image, read_reduced
 from dinoscope.sources.pixels.formats import HEIC, READ, held_whole, identify, pixels_at_once
 from tests.pictures import corners, encoded, photo
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from dinoscope.sources.decode import read_image
+from dinoscope.sources.pixels.decode import read_image
 from tests.pictures import ADOBE_RGB, DISPLAY_P3, GREYS, PROPHOTO, SRGB, encoded, icc_profile, photo, repeated
 
 RGB = np.random.default_rng(3).integers(60, 200, (16, 16, 3), dtype=np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, JpegImagePlugin
 
-from dinoscope.sources.decode import read_reduced
+from dinoscope.sources.pixels.decode import read_reduced
 from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_sharpness
 from tests.pictures import encoded, photo
 

@@ -13,14 +13,14 @@ from dinoscope.base.splits import voting_split
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
-from dinoscope.stages.copies import keep_first
-from dinoscope.stages.findings import labels_of
+from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.stages.cleaning.findings import labels_of
 from dinoscope.wording.findings import NO_CROPS, tell_few, tell_labels, tell_self_test
 from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
-    from dinoscope.stages.search import Match
+    from dinoscope.stages.queries.search import Match
 
 __all__ = ["cleaning", "evaluation", "queries"]
 

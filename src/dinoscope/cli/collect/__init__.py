@@ -1,0 +1,1 @@
+"""Commands that bring images into a collection, and choose the model that does it."""

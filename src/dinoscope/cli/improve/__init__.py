@@ -1,0 +1,1 @@
+"""Commands that clean a collection and name images."""

@@ -1,0 +1,166 @@
+"""The command line's `calibrate`: the threshold of duplicates by a person's answers to pairs on a sheet."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
+from dinoscope.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dinoscope.analysis.cleaning.threshold import ThresholdFit
+    from dinoscope.collection import Collection
+    from dinoscope.stages.cleaning.answers import PairToAnswer
+
+__all__ = ["calibrate"]
+
+_HOW = "numbers such as 1 3 5-8; none; all; a number with ? where you cannot tell"
+
+
+def calibrate(
+    collection: CollectionPath,
+    same: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help=f"Which pairs of the sheet show the same picture: {_HOW}.")
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, max=200, help="Pairs on the sheet.")] = 20,
+    output: Annotated[
+        Path | None, output_option(metavar="FILE", help="The sheet; by default COLLECTION/pairs.png.")
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Forget all answers first.")] = False,
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the threshold of duplicates by answering, for twenty pairs of images, whether they show the same picture."""
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+    from dinoscope.storage.files import write_bytes
+
+    opened = open_collection(collection, model)
+    if forget:
+        say(f"forgot {counted(opened.forget_answers(), 'answer')}")
+    asked = opened.pairs_to_answer(pairs)
+    if same is not None:
+        _answer(opened, asked, _parse(same, len(asked)))
+    elif asked:
+        sheet = output or collection / "pairs.png"
+        write_bytes(sheet, _draw(opened, asked))
+        say(f"{counted(len(asked), 'pair')} to answer: {sheet}")
+        if sys.stdin.isatty() and not as_json:
+            _answer(opened, asked, _prompt(len(asked)))
+        else:
+            say(f"look at them; then: dinoscope calibrate {collection} --pairs {pairs} --same NUMBERS ({_HOW})")
+    else:
+        say("no pair is left that could be taken for the same picture")
+    _tell(opened, asked, collection, as_json)
+
+
+def _answer(opened: Collection, asked: Sequence[PairToAnswer], answers: Sequence[bool | None]) -> None:
+    for pair, answer in zip(asked, answers, strict=True):
+        opened.answer_pair(*pair.rows, answer)
+
+
+def _prompt(count: int) -> list[bool | None]:
+    """Ask until the answer can be understood."""
+    while True:
+        said = typer.prompt(f"Which of them show the same picture? ({_HOW})", err=True)
+        try:
+            return _parse(said, count)
+        except InputError as error:
+            typer.echo(str(error), err=True)
+
+
+def _parse(said: str, count: int) -> list[bool | None]:
+    """Return the answer to each pair of the sheet."""
+    words = said.replace(",", " ").split()
+    if words in (["all"], ["none"]):
+        return [words == ["all"]] * count
+    answers: list[bool | None] = [False] * count
+    for word in words:
+        found = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?(\?)?", word)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not found or not 1 <= first <= last <= count:
+            raise InputError(f"--same takes numbers from 1 to {count} ({_HOW}), got {word!r}")
+        answers[first - 1 : last] = [None if found[3] else True] * (last - first + 1)
+    if not words:
+        raise InputError(f"--same is empty: expected {_HOW}")
+    return answers
+
+
+def _draw(opened: Collection, asked: Sequence[PairToAnswer]) -> bytes:
+    """Draw the pairs with their numbers; not their scores, which would answer for the person."""
+    from dinoscope.plots.sheets import Block, Tile, draw_sheet
+
+    blocks = []
+    for number, pair in enumerate(asked, 1):
+        places = [opened.position(row) for row in pair.rows]
+        tiles = tuple(Tile(at, (opened.ids[at], "x".join(map(str, opened.sizes[at].tolist())))) for at in places)
+        blocks.append(Block(f"pair {number}", tiles))
+    return draw_sheet(f"{opened.name}: which of these pairs show the same picture?", _HOW, blocks, opened.thumbnails)
+
+
+def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json: bool) -> None:
+    """Print what the answers make of the threshold."""
+    from dinoscope.analysis.cleaning.threshold import ENOUGH
+    from dinoscope.cli.terminal import print_json, print_table, say, tell
+
+    fit = opened.threshold_fit()
+    if as_json:
+        print_json(
+            {
+                "answers": {"same": fit.same, "different": fit.different, "unsure": fit.unsure},
+                "suggested": fit.suggested,
+                "threshold": fit.threshold,
+                "used": fit.used,
+                "thresholds": [_record(fit, at) for at in range(len(fit.thresholds))] if fit.answers else [],
+                "pairs": [
+                    {"number": number, "rows": each.rows, "score": round(each.score, 4)}
+                    for number, each in enumerate(asked, 1)
+                ],
+            }
+        )
+        return
+    if not fit.answers:
+        return
+    rest = f", {fit.unsure} that could not be told" if fit.unsure else ""
+    tell(f"{fit.answers} answers: {fit.same} the same picture, {fit.different} not{rest}")
+    tell(
+        f"threshold {fit.threshold:.2f} (the collection suggests {fit.suggested:.2f}): from there on a pair is more "
+        "likely the same picture than not"
+    )
+    around = {fit.threshold + step for step in (-0.2, -0.1, 0, 0.1, 0.2)} | {fit.suggested}
+    places = sorted({fit.at(each) for each in around if fit.thresholds[0] <= each <= 1}, reverse=True)
+    places = [at for at in places if fit.pairs[at] or fit.thresholds[at] == fit.threshold]
+    columns = ("threshold", "pairs from there on", "are the same picture", "of all that are, there")
+    print_table(columns, [_row(fit, at) for at in places], right=(0, 1))
+    if not fit.enough:
+        say(f"used from {ENOUGH} answers on: dinoscope calibrate {path}")
+    else:
+        say(f"next: dinoscope clean {path} --duplicates; more answers make it surer: dinoscope calibrate {path}")
+
+
+def _record(fit: ThresholdFit, at: int) -> dict[str, object]:
+    return {
+        "threshold": float(fit.thresholds[at]),
+        "pairs": int(fit.pairs[at]),
+        "precision": [None if math.isnan(each) else round(each, 4) for each in fit.precision[at].tolist()],
+        "recall": [round(each, 4) for each in fit.recall[at].tolist()],
+    }
+
+
+def _row(fit: ThresholdFit, at: int) -> tuple[str, ...]:
+    def share(values: NDArray[np.float64]) -> str:
+        low, middle, high = values[at].tolist()
+        return f"{middle:.0%} ({low:.0%} to {high:.0%})" if fit.pairs[at] else ""
+
+    mark = " *" if fit.thresholds[at] == fit.threshold else ""
+    return f"{fit.thresholds[at]:.2f}{mark}", f"{fit.pairs[at]:,}", share(fit.precision), share(fit.recall)

@@ -1,0 +1,1 @@
+"""Commands that show a collection: as a map, as groups, as look-alikes, in the browser."""

@@ -1,0 +1,1 @@
+"""Commands that take a collection elsewhere, and check what arrived."""

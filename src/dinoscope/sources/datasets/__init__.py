@@ -1,0 +1,1 @@
+"""Named data sets: their files, where they are kept, how they are fetched."""

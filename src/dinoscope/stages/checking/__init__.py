@@ -1,0 +1,1 @@
+"""Whether a collection is whole, and what made it."""

@@ -1,0 +1,1 @@
+"""What to look at before a collection is used: findings, copies, answers about pairs."""

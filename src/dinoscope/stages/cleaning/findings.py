@@ -1,0 +1,188 @@
+"""What to look at before a collection is used, and what a person has looked at already."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dinoscope.base.digests import digest_json
+from dinoscope.base.types import Dismissed
+from dinoscope.errors import InputError
+from dinoscope.stages.cleaning.answers import answered, candidates
+from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.storage.files import read_json, write_json
+from dinoscope.storage.locks import deciding
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.cleaning.duplicates import Duplicates
+    from dinoscope.analysis.cleaning.leaks import Leak
+    from dinoscope.analysis.cleaning.outliers import Outliers
+    from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest
+    from dinoscope.stages.opened import OpenedCollection
+
+__all__ = [
+    "KINDS",
+    "Findings",
+    "all_findings",
+    "dismiss_finding",
+    "dismissed_keys",
+    "duplicates",
+    "finding_key",
+    "label_errors",
+    "labels_of",
+    "leaks",
+    "not_dismissed",
+    "outliers",
+]
+
+KINDS = ("duplicates", "leaks", "outliers", "label_errors")
+_KEY = re.compile(rf"({'|'.join(KINDS)})-[0-9a-f]{{16}}")
+_JUDGED = 200  # beginning of the list of labels to check that the self-test speaks of
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What was found in a collection; positions are the collection's.
+
+    Attributes:
+        duplicates: Groups of images that show the same picture, those with two labels or more first.
+        leaks: Those of them in more than one split.
+        outliers: Images that stand alone.
+        label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
+        self_test: How many labels changed on purpose that list finds; None where there is no list, or nothing in it.
+        keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
+            kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
+            models or settings change.
+    """
+
+    duplicates: Duplicates
+    leaks: tuple[Leak, ...]
+    outliers: Outliers
+    label_errors: LabelErrors | None
+    self_test: SelfTest | None
+    keys: Mapping[str, tuple[str, ...]]
+
+
+def all_findings(collection: OpenedCollection, *, threshold: float | None = None) -> Findings:
+    """Return near-duplicates, leaks between splits, outliers and labels to check; no image is touched.
+
+    See ``Collection.findings``.
+    """
+    copies, alone, (errors, test) = duplicates(collection, threshold), outliers(collection), label_errors(collection)
+    leaked = leaks(collection, copies)
+    found: dict[str, Sequence[Sequence[int]]] = {
+        "duplicates": copies.groups,
+        "leaks": [leak.positions for leak in leaked],
+        "outliers": alone.positions[:, None].tolist(),
+        "label_errors": [] if errors is None else errors.positions[:, None].tolist(),
+    }
+    keys = {kind: tuple(finding_key(collection, kind, each) for each in listed) for kind, listed in found.items()}
+    return Findings(copies, leaked, alone, errors, test, keys)
+
+
+def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
+    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one.
+
+    The copy to keep is the first of its group; ``keep_first`` says why. Groups with two labels or more come first.
+    """
+    from dinoscope.analysis.cleaning.duplicates import group_pairs
+    from dinoscope.analysis.cleaning.threshold import fit_threshold
+
+    found = candidates(collection, threshold)
+    pairs, given = found.pairs, answered(collection, found)
+    if threshold is None:
+        threshold = fit_threshold(pairs.scores, given, found.suggested).used
+    told = np.flatnonzero((given == 0) | (given == 1)).tolist()
+    answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
+    grouped = group_pairs(found, threshold, answers)
+    groups = [keep_first(collection, group)[0] for group in grouped.groups]
+    # A picture with two labels is the surest wrong label that there is.
+    order = sorted(range(len(groups)), key=lambda at: len(labels_of(collection, groups[at])) < 2)
+    return replace(grouped, groups=tuple(groups[at] for at in order), scores=tuple(grouped.scores[at] for at in order))
+
+
+def labels_of(collection: OpenedCollection, positions: Sequence[int]) -> tuple[str, ...]:
+    """Return the different labels of the images at these positions, in their order."""
+    labels = dict.fromkeys(collection.labels[at] for at in positions)
+    return tuple(str(label) for label in labels if label is not None)
+
+
+def leaks(collection: OpenedCollection, found: Duplicates) -> tuple[Leak, ...]:
+    """Return which of the near-duplicates that ``duplicates`` found are in more than one split."""
+    from dinoscope.analysis.cleaning.leaks import find_leaks
+
+    if len({split for split in collection.splits if split is not None}) < 2:
+        return ()
+    return find_leaks(found, collection.splits)
+
+
+def outliers(collection: OpenedCollection) -> Outliers:
+    """Return the images that stand alone; none among fewer than three."""
+    from dinoscope.analysis.cleaning.outliers import Outliers, find_outliers
+
+    if len(collection) < 3:
+        count = len(collection)
+        return Outliers(np.empty(0, np.int64), np.ones(count), np.zeros(count), np.empty((0, 0), np.int64))
+    return collection.results.keep("outliers", {}, Outliers, lambda: find_outliers(neighbor_graph(collection)))
+
+
+def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, SelfTest | None]:
+    """Return the doubtful labels and the self-test of their list, None without two labels of some images, or any."""
+    from dinoscope.analysis.labels.label_errors import FEWEST, LabelErrors, SelfTest, find_label_errors, self_test
+    from dinoscope.analysis.neighbors import neighbors
+
+    known = np.flatnonzero([label is not None for label in collection.labels])
+    labels = [str(collection.labels[at]) for at in known]
+    if sum(count >= FEWEST for count in Counter(labels).values()) < 2:
+        return None, None
+
+    def compute() -> tuple[LabelErrors, SelfTest | None]:
+        whole = len(known) == len(collection)  # an image without a label has no vote
+        graph = neighbor_graph(collection) if whole else neighbors(collection.vectors[known])
+        found = find_label_errors(graph, labels, fewest=FEWEST)
+        test = self_test(graph, labels, listed=_JUDGED, fewest=FEWEST) if len(found) else None
+        placed = replace(found, positions=known[found.positions], neighbors=known[found.neighbors])
+        return placed, test
+
+    settings = {"labels": collection.results.label_state}
+    return collection.results.keep("label_errors", settings, tuple[LabelErrors, SelfTest | None], compute)
+
+
+def dismissed_keys(collection: OpenedCollection) -> set[str]:
+    """Return the keys of the findings that a person has called no problem."""
+    path = collection.path / "dismissed.json"
+    return set(read_json(path, Dismissed)["keys"]) if path.exists() else set()
+
+
+def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = True) -> None:
+    """Remember in the collection that a finding is no problem, or forget that.
+
+    See ``Collection.dismiss``.
+    """
+    if not _KEY.fullmatch(key):
+        raise InputError(
+            f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
+        )
+    with deciding(collection.path):
+        keys = dismissed_keys(collection)
+        (keys.add if dismissed else keys.discard)(key)
+        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True, within=collection.path)
+
+
+def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:
+    """Return the key of a finding of a kind (see ``KINDS``) in the images at these positions."""
+    contents = sorted(collection.contents[at] for at in positions)
+    label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # another label is another doubt
+    return f"{kind}-{digest_json(contents, label)}"
+
+
+def not_dismissed(collection: OpenedCollection, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
+    """Return the numbers of the findings, given by their positions, that nobody has called no problem."""
+    settled = dismissed_keys(collection)
+    return [at for at, positions in enumerate(found) if finding_key(collection, kind, positions) not in settled]

@@ -1,0 +1,1 @@
+"""Questions about one image: what it looks like, why, and what it looks like in part."""

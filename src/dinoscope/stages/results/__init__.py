@@ -1,0 +1,1 @@
+"""Results of stages: run once, stored, checked when they are read."""

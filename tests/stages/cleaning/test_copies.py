@@ -1,0 +1,86 @@
+"""Which of two copies is kept."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from dinoscope import Collection
+from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.storage.details import QUALITY
+from dinoscope.storage.tables import list_parts, read_table, write_table
+
+PICTURES = 6
+
+
+@cache
+def photographs() -> tuple[Image.Image, ...]:
+    return tuple(map(Image.fromarray, load_sample_images().images))
+
+
+def scene(seed: int) -> Image.Image:
+    """A part of a photograph."""
+    random, whole = np.random.default_rng(seed), photographs()[seed % 2]
+    left, top = int(random.integers(0, whole.width - 300)), int(random.integers(0, whole.height - 225))
+    return whole.crop((left, top, left + 300, top + 225))
+
+
+def noisy(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture) + np.random.default_rng(9).normal(0, 9, (picture.height, picture.width, 3))
+    return Image.fromarray(values.clip(0, 255).astype(np.uint8))
+
+
+def embedded(tmp_path, worse, **options):
+    """Originals and worse copies of the same size, the copies first by name."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for at in range(PICTURES):
+        scene(at).save(folder / f"{at} original.jpg", quality=95)
+        worse(scene(at)).save(folder / f"{at} a copy.jpg", **options)
+    return Collection.from_images(folder, tmp_path / "made")
+
+
+@pytest.mark.parametrize(
+    ("worse", "options"),
+    [(lambda each: each, {"quality": 60}), (noisy, {"quality": 95}), (noisy, {"quality": 92})],
+    ids=["JPEG 60", "noisy", "noisy and compressed"],
+)
+def test_the_original_is_kept(tmp_path, run, worse, options):
+    collection = embedded(tmp_path, worse, **options)
+    code, out, _ = run("clean", collection.path, "--duplicates", "--threshold", "0.5", "--json")
+    kept = [each for each in json.loads(out)["duplicates"]["found"] if each["action"] == "keep"]
+    assert code == 0
+    assert sorted(each["id"] for each in kept) == [f"{at} original.jpg" for at in range(PICTURES)]
+    assert all(each["reason"] for each in kept)
+
+
+def test_the_reason_is_printed_planned_and_shown(tmp_path, run):
+    collection = embedded(tmp_path, lambda each: each, quality=60)
+    plan = tmp_path / "plan.json"
+    out = run("clean", collection.path, "--duplicates", "--threshold", "0.5", "--write-plan", plan)[1]
+    assert "the least compressed (quality 95 against 60)" in " ".join(out.split())
+    moves = json.loads(plan.read_text())["moves"]
+    assert {move["id"] for move in moves} == {f"{at} a copy.jpg" for at in range(PICTURES)}
+    assert all("the one kept is the least compressed" in move["reason"] for move in moves)
+
+
+def test_collections_from_before_are_judged_by_their_thumbnails(tmp_path):
+    collection = embedded(tmp_path, noisy, quality=92)
+    for part in list_parts(collection.path / "details"):
+        columns, _ = read_table(part)
+        write_table(part, {name: values for name, values in columns.items() if name not in QUALITY})
+        assert not set(QUALITY) & set(pq.read_schema(part).names)
+    opened = Collection(collection.path)
+    names, kept = opened.ids.tolist(), []
+    for at in range(PICTURES):
+        pair = [names.index(f"{at} a copy.jpg"), names.index(f"{at} original.jpg")]
+        (first, _), reason = keep_first(opened, pair)
+        assert reason == "the most detail against noise, by the thumbnails"
+        kept.append(names[first].endswith("original.jpg"))
+    assert sum(kept) >= PICTURES - 1  # little is left of noise in a thumbnail
