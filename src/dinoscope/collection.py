@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -22,6 +22,8 @@ from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
+from dinoscope.notebook.images import Answers, Image
+from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
 from dinoscope.stages import clusters, difference, labels, maps, neighbors, properties
 from dinoscope.stages.cleaning import answers, findings
 from dinoscope.stages.opened import OpenedCollection
@@ -30,6 +32,8 @@ from dinoscope.stages.results.kept import Stage
 from dinoscope.storage.progress import Progress
 
 if TYPE_CHECKING:
+    import pandas
+
     from dinoscope.analysis.cleaning.threshold import ThresholdFit
     from dinoscope.analysis.clusters.clustering import Clustering, Space
     from dinoscope.analysis.clusters.methods import Method as ClusterMethod
@@ -42,9 +46,10 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
-    from dinoscope.analysis.scores import Score
     from dinoscope.embedding.own_vectors import NamedVectors
     from dinoscope.models.encoder import Encoder
+    from dinoscope.notebook.widget import ExplorerWidget
+    from dinoscope.plots.canvas import Picture as PictureFile
     from dinoscope.sources.array import Labels
     from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
@@ -194,6 +199,79 @@ class Collection(OpenedCollection):
         collection = cls(path, own.key)
         collection.embedded = summary
         return collection
+
+    # --- in a notebook -----------------------------------------------------------------------------------------------
+
+    def __getitem__(self, row: int) -> Image:
+        """Return the image of a row number, as ``search`` takes it; a notebook shows its picture.
+
+        Raises:
+            InputError: If there is no such row.
+        """
+        return Image.of(self, row)
+
+    def __iter__(self) -> Iterator[Image]:
+        """Go through the images, in the order of their rows."""
+        return (Image.of(self, row) for row in self.rows.tolist())
+
+    def _repr_html_(self) -> str:
+        from dinoscope.notebook.card import card
+
+        return card(self)
+
+    def show(
+        self, *, method: Method = "umap", images: bool = False, dark: bool = False, **settings: Unpack[MapSettings]
+    ) -> PictureFile:
+        """Return the map as a PNG, which a notebook shows.
+
+        Args:
+            method: As in ``map``.
+            images: Draw the images themselves, where points would stand.
+            dark: For a dark page.
+            settings: As in ``map``.
+
+        Raises:
+            InputError: See ``map``.
+        """
+        from dinoscope.plots.collection import collection_image_map, collection_map
+
+        coordinates = maps.make_map(self, method=method, **settings)
+        return (collection_image_map if images else collection_map)(self, coordinates, dark=dark)
+
+    def explore(self, *, height: int = 640, max_mb: float = 10) -> ExplorerWidget:
+        """Return the explorer for a cell of a notebook, without a server; needs ``pip install 'dinoscope[notebook]'``.
+
+        The first call computes what a report needs.
+
+        Args:
+            height: Of the frame, in pixels.
+            max_mb: Size that the frame's page never exceeds; it decides how large the thumbnails are.
+
+        Returns:
+            A widget. Its ``selection`` holds the row numbers of the images that are selected in it.
+
+        Raises:
+            InputError: If the package is not installed, or there are too few images for a map.
+        """
+        from dinoscope.notebook.widget import ExplorerWidget
+
+        return ExplorerWidget.of(self, height=height, max_mb=max_mb)
+
+    def to_pandas(self, *, computed: bool = False) -> pandas.DataFrame:
+        """Return a table of pandas with a line for each image, by row number.
+
+        Args:
+            computed: Add the places on the map (``x``, ``y``) and the clusters, computed on the first call.
+
+        Returns:
+            Columns id, label, split, width, height, and labels or caption where images have several labels or captions.
+
+        Raises:
+            InputError: If pandas is not installed.
+        """
+        from dinoscope.notebook.frames import to_pandas
+
+        return to_pandas(self, computed=computed)
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -358,7 +436,8 @@ class Collection(OpenedCollection):
 
         Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
         """
-        return clusters.find_clusters(self, k, method=method, space=space, dims=dims, seed=seed)
+        found = clusters.find_clusters(self, k, method=method, space=space, dims=dims, seed=seed)
+        return shown(ShownClustering, found, self)
 
     def judge(
         self,
@@ -391,9 +470,9 @@ class Collection(OpenedCollection):
             self, k, method=method, space=space, dims=dims, seed=seed, stability=stability, nulls=nulls
         )
 
-    def scores(self, k: int | None = None) -> list[Score]:
+    def scores(self, k: int | None = None) -> Scores:
         """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
-        return clusters.all_scores(self, k)
+        return Scores(clusters.all_scores(self, k))
 
     # --- labels ------------------------------------------------------------------------------------------------------
 
@@ -462,7 +541,8 @@ class Collection(OpenedCollection):
         Raises:
             InputError: The split is unknown or has no labels, or too few images have a label.
         """
-        return labels.evaluate_labels(self, split, k=k, coverage=coverage, abstain=abstain)
+        found = labels.evaluate_labels(self, split, k=k, coverage=coverage, abstain=abstain)
+        return shown(ShownEvaluation, found, self)
 
     # --- what to look at ---------------------------------------------------------------------------------------------
 
@@ -476,7 +556,7 @@ class Collection(OpenedCollection):
         Raises:
             InputError: The threshold is out of range.
         """
-        return findings.all_findings(self, threshold=threshold)
+        return shown(ShownFindings, findings.all_findings(self, threshold=threshold), self)
 
     def dismiss(self, key: str, dismissed: bool = True) -> None:
         """Remember in the collection that a finding is no problem, or forget that.
@@ -581,7 +661,7 @@ class Collection(OpenedCollection):
         """
         return search.query_vector(self, query, weights)
 
-    def search(self, query: Query, k: int = 10, *, weights: str | None = None) -> list[Match]:
+    def search(self, query: Query, k: int = 10, *, weights: str | None = None) -> Answers[Match]:
         """Find the images most like one image, by cosine similarity, the best first.
 
         Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
@@ -597,7 +677,7 @@ class Collection(OpenedCollection):
             ImageError: If the file is no image.
             ModelError: If the model that made the vectors is not to be had.
         """
-        return search.search(self, query, k, weights=weights)
+        return Answers(search.search(self, query, k, weights=weights), self, query)
 
     def search_inside(
         self,
@@ -606,7 +686,7 @@ class Collection(OpenedCollection):
         *,
         weights: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
-    ) -> list[Spot]:
+    ) -> Answers[Spot]:
         """Find the images that hold something like an image, the most similar first.
 
         Each image counts by the best of itself and nine overlapping windows of half its size. The windows are cut out
@@ -625,7 +705,8 @@ class Collection(OpenedCollection):
             ImageError: If the file is no image.
             ModelError: If the model that made the vectors is not to be had.
         """
-        return windows.search_inside(self, query, k, weights=weights, on_progress=on_progress)
+        found = windows.search_inside(self, query, k, weights=weights, on_progress=on_progress)
+        return Answers(found, self, query)
 
     def crop_vector(self, query: Query, box: ArrayLike, weights: str | None = None) -> NDArray[np.float32]:
         """Return the vector (D,) of a part of an image, to search by.

@@ -1,11 +1,12 @@
 import { mount } from "svelte";
 import App from "./App.svelte";
+import { mountFramed } from "./framed.svelte";
 import { browserAddress, type AddressBar } from "./lib/history";
 import { Explorer } from "./state/explorer.svelte";
 import { FileSource } from "./lib/file";
 
 // The file is a document with the explorer as its second tab. The part of the address after # tells which is shown: the
-// explorer's own has a "=" in it.
+// explorer's own has a "=" in it. In a notebook there is no document, and the explorer is all there is.
 
 const views = document.getElementById("views");
 const target = document.getElementById("app");
@@ -43,6 +44,7 @@ function show(exploring: boolean): void {
 }
 
 if (views) views.hidden = false;
+else if (target) mountFramed(target);
 let left = ""; // what the explorer showed last
 views?.addEventListener("click", (event) => {
   const value = event.target instanceof Element ? event.target.closest("button")?.value : undefined;

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dinoscope.report.embedded import Bundle, Embedded
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["SECTIONS", "fragments", "write_report"]
+__all__ = ["SECTIONS", "explorer_page", "fragments", "write_report"]
 
 _MAX_FAILURES = 20
 _VIEWS = """<nav id="views" aria-label="Views" hidden>
@@ -93,6 +93,29 @@ def write_report(
     if on_note is not None and note:
         on_note(note)
     return path
+
+
+def explorer_page(collection: OpenedCollection, *, max_mb: float) -> str:
+    """Return the explorer alone as one HTML page, for a frame.
+
+    Args:
+        collection: The collection; results that it has not stored yet are computed.
+        max_mb: As in ``write_report``.
+
+    Raises:
+        InputError: If so few images have no map, the page was never built, or it would be larger than ``max_mb``.
+    """
+    facts = gather(collection, None)
+    bundle = report_explorer.find_bundle()
+    if facts.coordinates is None:
+        raise InputError(f"{collection.name} has no map to explore: {facts.missing.get('map', 'too few images')}")
+    if bundle is None:
+        raise InputError("this checkout has no built page: run 'make web' first")
+    embedded = report_explorer.embed(facts, int(max_mb * report_explorer.MEGABYTE), len(bundle.script + bundle.style))
+    content = f'<div id="app"></div>\n{embedded.elements}<script>{bundle.script}</script>'
+    style = f"{bundle.style}\nhtml, body {{ height: 100%; margin: 0; }}\n"
+    page = _document(collection.name, style, f"script-src '{bundle.digest}'; ", content)
+    return page.replace("<body>", '<body class="exploring">', 1)
 
 
 def _encode(page: str) -> bytes:
