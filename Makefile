@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo web test coverage stress check check-python check-page parity audit bench format wheel test-pretraining docs clean
+.PHONY: demo web test coverage stress check check-python check-page parity audit bench format wheel test-pretraining docs site clean
 
 demo: .venv/node  ## the main job on images that ship with dinoscope; it ends in your browser
 	@$(BIN)/python hatch_build.py || echo "The page could not be built (npm says why above): the report comes without the explorer."
@@ -57,6 +57,9 @@ docs: .venv/developing .venv/node  ## the generated pages of docs/, and the page
 	$(BIN)/python -m docs.generate
 	$(BIN)/python hatch_build.py types
 
+site: .venv/developing  ## the docs as a site, in site/; it loads nothing from elsewhere, its search included
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 wheel: .venv/developing  ## build the wheel, install it in an empty environment, run it there
 	rm -rf dist
 	$(BIN)/python -m build --wheel
@@ -76,7 +79,7 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 	touch $@
 
 .venv/developing: .venv/installed
-	$(PIP) --group check --group reference
+	$(PIP) --group check --group reference --group site
 	touch $@
 
 # The machine's node, if it is recent enough, else PyPI's.
@@ -92,5 +95,5 @@ test-pretraining: .venv/developing  ## the tests of pretraining/, which need tor
 	touch $@
 
 clean:
-	rm -rf .venv build dist dinoscope-demo* runs .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist site dinoscope-demo* runs .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,9 +1,12 @@
 """The documentation says what is true: its code runs, its links lead somewhere, its generated pages are current."""
 
 import re
+import shlex
 
 import pytest
+from PIL import Image
 
+from dinoscope.sources.datasets.named import load_dataset
 from docs.generate import DOCS, PAGES
 from tests import ROOT
 
@@ -54,3 +57,83 @@ def test_make_targets_named_in_the_texts_exist():
 @pytest.mark.parametrize("name", PAGES)
 def test_pages_made_from_the_code_are_up_to_date(name):
     assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), f"docs/{name} is out of date: run 'make docs'"
+
+
+GUIDES = ("index", "cleaning", "trust", "choosing-a-model", "sharing", "troubleshooting")
+# What cannot run here, by a part of the command: it needs a network, a person, or a browser, or is tested elsewhere.
+ELSEWHERE = ("dinov2", "dinoscope open", "dinoscope demo", "dinoscope explore", "KEY", "NAME", "weights.tar", "survey")
+
+
+def commands_of(page):
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    inline = re.findall(r"`(dinoscope [^`]+)`", text)
+    lines = [line for line in blocks.splitlines() if line.startswith("dinoscope ")]
+    return list(dict.fromkeys(re.sub(r"\s+#.*", "", line) for line in [*lines, *inline]))
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """Make a folder as the guides have it: photos/ in two splits with two labels, two versions of it, and an image."""
+    place = tmp_path_factory.mktemp("guides")
+    dataset = load_dataset("fashion-mnist-test")
+    for number, (item, pixels) in enumerate(zip(dataset.items[:120], dataset.pixels[:120], strict=True)):
+        split = "train" if number % 3 else "test"
+        path = place / "photos" / split / str(item.label).replace("/", "-") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    Image.fromarray(dataset.pixels[200]).save(place / "cat.jpg")
+    Image.fromarray(dataset.pixels[201]).save(place / "new.jpg")
+    (place / "scans").symlink_to(place / "photos")
+    return place
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_commands_of_the_guides_run(page, workplace, monkeypatch, run):
+    monkeypatch.chdir(workplace)
+    for season in ("photos.dino", "spring.dino", "autumn.dino"):
+        if not (workplace / season).exists():
+            assert run("embed", "photos", "-o", season)[0] == 0
+    ran = 0
+    for command in commands_of(page):
+        if any(part in command for part in ELSEWHERE):
+            continue
+        code, _, remarks = run(*shlex.split(command)[1:])
+        assert code == 0, f"{command}: {remarks}"
+        ran += 1
+    assert ran > 0
+
+
+@pytest.mark.parametrize("page", [path.stem for path in sorted(DOCS.glob("*.md")) if path.stem != "cli"])
+def test_options_in_the_docs_exist(page):
+    pages = (DOCS / "cli.md").read_text(encoding="utf-8").split("\n## dinoscope ")
+    known = {part.split("\n")[0]: set(re.findall(r"`(--?[\w-]+)`", part)) for part in pages[1:]}
+    for command in commands_of(page):
+        words = shlex.split(command)[1:]
+        name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+        if name.startswith("-") or name == "COMMAND":
+            continue
+        assert name in known, command
+        used = {word.split("=")[0] for word in words if re.match(r"-[a-z-]", word)}
+        assert used <= known[name] | {"--help"}, command
+
+
+def test_every_page_is_in_the_site():
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r": ([\w-]+\.md)$", config, re.MULTILINE))
+    assert listed - {"tutorial.md"} == {path.name for path in DOCS.glob("*.md")}
+
+
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("look around", "photos.md"),
+        ("duplicates", "cleaning.md"),
+        ("trust the map", "trust.md"),
+        ("send the result", "sharing.md"),
+        ("choose a model", "choosing-a-model.md"),
+    ],
+)
+def test_the_first_page_leads_to_the_answer(question, page):
+    lines = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
+    assert any(question in line and f"({page}" in line for line in lines)
