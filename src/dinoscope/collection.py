@@ -25,7 +25,7 @@ from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
 from dinoscope.stages import clusters, difference, labels, maps, neighbors, properties
-from dinoscope.stages.cleaning import answers, findings
+from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.stages.queries import reasons, search, windows
 from dinoscope.stages.results.kept import Stage
@@ -34,6 +34,7 @@ from dinoscope.storage.progress import Progress
 if TYPE_CHECKING:
     import pandas
 
+    from dinoscope.analysis.cleaning.checked import Checked
     from dinoscope.analysis.cleaning.threshold import ThresholdFit
     from dinoscope.analysis.clusters.clustering import Clustering, Space
     from dinoscope.analysis.clusters.methods import Method as ClusterMethod
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from dinoscope.sources.opening import Source
     from dinoscope.sources.pixels.decode import Picture, Queries, Query
     from dinoscope.stages.cleaning.answers import PairToAnswer
+    from dinoscope.stages.cleaning.checks import Checkable
     from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
     from dinoscope.stages.labels import Predictions
@@ -574,6 +576,47 @@ class Collection(OpenedCollection):
     def dismissed(self) -> set[str]:
         """Return the keys of the findings that a person has called no problem."""
         return findings.dismissed_keys(self)
+
+    def findings_to_check(self, kind: Checkable, count: int = 20) -> list[tuple[str, int]]:
+        """Return findings to check, drawn at random from the list: the key and the row of each.
+
+        The same ones until they are answered. Those among the first ``count`` that were answered are left out.
+
+        Args:
+            kind: "label_errors" or "outliers".
+            count: How many to check in all.
+
+        Raises:
+            InputError: There is no such kind.
+        """
+        return checks.findings_to_check(self, kind, count)
+
+    def answer_finding(self, key: str, right: bool | None) -> None:
+        """Remember in the collection whether a finding is right: the label is wrong, the image does not belong.
+
+        Args:
+            key: One of ``Findings.keys``.
+            right: False is what ``dismiss`` says: no problem. None forgets the answer.
+
+        Raises:
+            InputError: The key is none of a finding.
+            WriteError: The folder may not be written.
+        """
+        findings.answer_finding(self, key, right)
+
+    def findings_checked(self, kind: Checkable) -> Checked:
+        """Return how many findings were checked at random and are right, and how many of the others may be.
+
+        The interval holds the truth in 90 of 100 cases at least; see ``dinoscope.analysis.cleaning.checked``. Only
+        findings that ``findings_to_check`` gave count, and not what you looked at by choice.
+
+        Args:
+            kind: "label_errors" or "outliers".
+
+        Raises:
+            InputError: There is no such kind.
+        """
+        return checks.findings_checked(self, kind)
 
     def pairs_to_answer(self, count: int = 20) -> tuple[PairToAnswer, ...]:
         """Return the pairs whose answers would tell most about the threshold of duplicates; see ``choose_pairs``.

@@ -21,11 +21,14 @@ GRAPH = dinoscope.neighbors(VECTORS, 10)
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 # What a call needs besides the argument that is odd.
 GIVEN: dict[str, dict[str, Any]] = {
+    "answer_finding": {"key": "outliers-0123456789abcdef", "right": None},
     "answer_pair": {"first": 0, "second": 1, "same": True},
     "classify": {"queries": [0]},
     "crop_vector": {"query": 0, "box": (0, 0, 8, 8)},
     "difference": {"other": None},
     "dismiss": {"key": "outliers-0123456789abcdef"},
+    "findings_checked": {"kind": "outliers"},
+    "findings_to_check": {"kind": "outliers"},
     "query_vector": {"query": IMAGE},
     "reasons": {"query": 0, "rows": [1]},
     "search": {"query": 0},

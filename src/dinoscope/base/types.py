@@ -81,9 +81,10 @@ class ModelDescription(TypedDict):
 
 
 class Dismissed(TypedDict):
-    """What ``dismissed.json`` holds: keys of findings that a person called no problem."""
+    """What ``dismissed.json`` holds: keys of findings that a person called no problem, and of those called right."""
 
     keys: list[str]
+    confirmed: NotRequired[list[str]]
 
 
 class Answer(TypedDict):

@@ -1,14 +1,19 @@
-"""What is told of the findings: what is not looked for, and the self-test of the labels to check."""
+"""What is told of the findings: what is not looked for, the self-test of the labels to check, what a person checked."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
 
-__all__ = ["NO_CROPS", "tell_few", "tell_labels", "tell_self_test"]
+if TYPE_CHECKING:
+    from dinoscope.analysis.cleaning.checked import Checked
+    from dinoscope.stages.cleaning.checks import Checkable
+
+__all__ = ["NO_CROPS", "tell_checked", "tell_few", "tell_labels", "tell_self_test"]
 
 NO_CROPS = "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops."
 
@@ -19,6 +24,17 @@ def tell_self_test(test: SelfTest) -> str:
         f"Of labels changed on purpose, the first {test.listed:,} of the list find {test.found / test.flipped:.0%}. "
         "How many of the listed labels are wrong, only looking at them can tell."
     )
+
+
+def tell_checked(kind: Checkable, found: Checked) -> str:
+    """Say what checking some findings at random tells of the others."""
+    name, right = {"label_errors": ("labels", "wrong"), "outliers": ("outliers", "not where they belong")}[kind]
+    if not found.checked:
+        return f"nobody has checked the {found.rest:,} {name} of the list yet"
+    told = f"of {found.checked:,} {name} drawn at random, {found.right:,} are {right}"
+    if not found.rest:
+        return f"{told}; these are all"
+    return f"{told}; so of the other {found.rest:,}, {found.low:,} to {found.high:,} are (90% certain)"
 
 
 def tell_labels(labels: Sequence[str]) -> str:

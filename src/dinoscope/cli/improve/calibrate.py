@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dinoscope.cli.improve.checking import check_findings
+from dinoscope.cli.improve.numbers import HOW, ask_numbers, read_numbers
 from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 from dinoscope.errors import InputError
 
@@ -24,15 +25,23 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate"]
 
-_HOW = "numbers such as 1 3 5-8; none; all; a number with ? where you cannot tell"
+_QUESTION = "Which of them show the same picture?"
 
 
 def calibrate(
     collection: CollectionPath,
     same: Annotated[
-        str | None, typer.Option(metavar="NUMBERS", help=f"Which pairs of the sheet show the same picture: {_HOW}.")
+        str | None, typer.Option(metavar="NUMBERS", help=f"Which pairs of the sheet show the same picture: {HOW}.")
     ] = None,
-    pairs: Annotated[int, typer.Option(min=1, max=200, help="Pairs on the sheet.")] = 20,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Check labels that neighbours contradict, drawn at random, not pairs.")
+    ] = False,
+    outliers: Annotated[bool, typer.Option("--outliers", help="Check outliers, drawn at random, not pairs.")] = False,
+    wrong: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBERS", help="Which labels of that sheet are wrong, or images do not belong."),
+    ] = None,
+    pairs: Annotated[int, typer.Option(min=1, max=200, help="Pairs or findings on the sheet.")] = 20,
     output: Annotated[
         Path | None, output_option(metavar="FILE", help="The sheet; by default COLLECTION/pairs.png.")
     ] = None,
@@ -40,25 +49,35 @@ def calibrate(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set the threshold of duplicates by answering, for twenty pairs of images, whether they show the same picture."""
+    """Set the threshold of duplicates by answering, for twenty pairs of images, whether they show the same picture.
+
+    With --labels or --outliers: say which of twenty findings are right, and learn how many of the others may be.
+    """
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.storage.files import write_bytes
 
+    if labels and outliers:
+        raise InputError("--labels and --outliers are two lists: choose one of them")
+    if (wrong is not None) > (labels or outliers) or (same is not None) > (not labels and not outliers):
+        raise InputError("--same answers pairs, and --wrong answers --labels or --outliers")
     opened = open_collection(collection, model)
+    if labels or outliers:
+        check_findings(opened, "label_errors" if labels else "outliers", pairs, wrong, output, as_json=as_json)
+        return
     if forget:
         say(f"forgot {counted(opened.forget_answers(), 'answer')}")
     asked = opened.pairs_to_answer(pairs)
     if same is not None:
-        _answer(opened, asked, _parse(same, len(asked)))
+        _answer(opened, asked, read_numbers(same, len(asked), "--same"))
     elif asked:
         sheet = output or collection / "pairs.png"
         write_bytes(sheet, _draw(opened, asked))
         say(f"{counted(len(asked), 'pair')} to answer: {sheet}")
         if sys.stdin.isatty() and not as_json:
-            _answer(opened, asked, _prompt(len(asked)))
+            _answer(opened, asked, ask_numbers(_QUESTION, len(asked), "--same"))
         else:
-            say(f"look at them; then: dinoscope calibrate {collection} --pairs {pairs} --same NUMBERS ({_HOW})")
+            say(f"look at them; then: dinoscope calibrate {collection} --pairs {pairs} --same NUMBERS ({HOW})")
     else:
         say("no pair is left that could be taken for the same picture")
     _tell(opened, asked, collection, as_json)
@@ -67,33 +86,6 @@ def calibrate(
 def _answer(opened: Collection, asked: Sequence[PairToAnswer], answers: Sequence[bool | None]) -> None:
     for pair, answer in zip(asked, answers, strict=True):
         opened.answer_pair(*pair.rows, answer)
-
-
-def _prompt(count: int) -> list[bool | None]:
-    """Ask until the answer can be understood."""
-    while True:
-        said = typer.prompt(f"Which of them show the same picture? ({_HOW})", err=True)
-        try:
-            return _parse(said, count)
-        except InputError as error:
-            typer.echo(str(error), err=True)
-
-
-def _parse(said: str, count: int) -> list[bool | None]:
-    """Return the answer to each pair of the sheet."""
-    words = said.replace(",", " ").split()
-    if words in (["all"], ["none"]):
-        return [words == ["all"]] * count
-    answers: list[bool | None] = [False] * count
-    for word in words:
-        found = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?(\?)?", word)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
-        if not found or not 1 <= first <= last <= count:
-            raise InputError(f"--same takes numbers from 1 to {count} ({_HOW}), got {word!r}")
-        answers[first - 1 : last] = [None if found[3] else True] * (last - first + 1)
-    if not words:
-        raise InputError(f"--same is empty: expected {_HOW}")
-    return answers
 
 
 def _draw(opened: Collection, asked: Sequence[PairToAnswer]) -> bytes:
@@ -105,7 +97,7 @@ def _draw(opened: Collection, asked: Sequence[PairToAnswer]) -> bytes:
         places = [opened.position(row) for row in pair.rows]
         tiles = tuple(Tile(at, (opened.ids[at], "x".join(map(str, opened.sizes[at].tolist())))) for at in places)
         blocks.append(Block(f"pair {number}", tiles))
-    return draw_sheet(f"{opened.name}: which of these pairs show the same picture?", _HOW, blocks, opened.thumbnails)
+    return draw_sheet(f"{opened.name}: which of these pairs show the same picture?", HOW, blocks, opened.thumbnails)
 
 
 def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json: bool) -> None:

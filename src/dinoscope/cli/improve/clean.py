@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest
     from dinoscope.collection import Collection
     from dinoscope.plots.sheets import Block
+    from dinoscope.stages.cleaning.checks import Checkable
 
 __all__ = ["clean"]
 
@@ -138,6 +139,14 @@ def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, s
     from dinoscope.stages.cleaning.findings import finding_key
 
     return {"key": finding_key(opened, kind, positions)}
+
+
+def _checked(opened: Collection, kind: Checkable) -> str:
+    """Return a line on how many of a list a person's answers show to be right; "" before there are any."""
+    from dinoscope.wording.findings import tell_checked
+
+    found = opened.findings_checked(kind)
+    return f"\nchecked: {tell_checked(kind, found)}" if found.checked else ""
 
 
 def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
@@ -257,6 +266,7 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
     left = _open(opened, part, "outliers", found.positions[:, None].tolist())
     far = "far from all others (local outlier factor, 1 is typical)"
     part.remark = f"{_count(len(left), 'image')} {far}" if left else "none found"
+    part.remark += _checked(opened, "outliers")
     part.note = "red: the image; beside it its nearest; factor: how much thinner it lies than they do, 1 is typical"
     for number, chosen in enumerate(left, 1):
         at, near = int(found.positions[chosen]), found.neighbors[chosen, :_EVIDENCE].tolist()
@@ -306,6 +316,7 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
         part.facts = {"self_test": vars(test)}
         part.remark += "\nself-test: " + tell_self_test(test).replace(". ", ".\n")
     part.remark += f"\n{few}" if few else ""
+    part.remark += _checked(opened, "label_errors")
     part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
     for number, chosen in enumerate(left):
         at, share = int(found.positions[chosen]), float(found.probabilities[chosen])

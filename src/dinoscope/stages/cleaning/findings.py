@@ -30,6 +30,8 @@ __all__ = [
     "KINDS",
     "Findings",
     "all_findings",
+    "answer_finding",
+    "confirmed_keys",
     "dismiss_finding",
     "dismissed_keys",
     "duplicates",
@@ -165,14 +167,27 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
 
     See ``Collection.dismiss``.
     """
-    if not _KEY.fullmatch(key):
+    answer_finding(collection, key, False if dismissed else None)
+
+
+def answer_finding(collection: OpenedCollection, key: str, right: bool | None) -> None:
+    """Remember in the collection whether a finding is right; see ``Collection.answer_finding``."""
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
         raise InputError(
             f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
         )
     with deciding(collection.path):
-        keys = dismissed_keys(collection)
-        (keys.add if dismissed else keys.discard)(key)
-        write_json(collection.path / "dismissed.json", {"keys": sorted(keys)}, checked=True, within=collection.path)
+        dismissed, confirmed = dismissed_keys(collection) - {key}, confirmed_keys(collection) - {key}
+        if right is not None:
+            (confirmed if right else dismissed).add(key)
+        content = {"keys": sorted(dismissed), "confirmed": sorted(confirmed)}
+        write_json(collection.path / "dismissed.json", content, checked=True, within=collection.path)
+
+
+def confirmed_keys(collection: OpenedCollection) -> set[str]:
+    """Return the keys of the findings that a person has called right."""
+    path = collection.path / "dismissed.json"
+    return set(read_json(path, Dismissed).get("confirmed", ())) if path.exists() else set()
 
 
 def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:

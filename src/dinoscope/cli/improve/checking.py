@@ -1,0 +1,73 @@
+"""How many findings of a list are right, by a person's answers to some that are drawn on a sheet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dinoscope.base.text import counted
+from dinoscope.cli.improve.numbers import HOW, ask_numbers, read_numbers
+
+if TYPE_CHECKING:
+    from dinoscope.collection import Collection
+    from dinoscope.stages.cleaning.checks import Checkable
+
+__all__ = ["check_findings"]
+
+_QUESTIONS: dict[Checkable, str] = {
+    "label_errors": "Which of these labels are wrong?",
+    "outliers": "Which of these images do not belong here?",
+}
+_NEAREST = 3
+
+
+def check_findings(
+    opened: Collection, kind: Checkable, count: int, wrong: str | None, sheet: Path | None, *, as_json: bool
+) -> None:
+    """Draw findings on a sheet, take the answers, and say how many of the others may be right.
+
+    Raises:
+        InputError: The answers cannot be understood.
+    """
+    from dinoscope.cli.terminal import print_json, say, tell
+    from dinoscope.storage.files import write_bytes
+    from dinoscope.wording.findings import tell_checked
+
+    asked = opened.findings_to_check(kind, count)
+    if wrong is not None:
+        _answer(opened, asked, read_numbers(wrong, len(asked), "--wrong"))
+    elif asked:
+        place = sheet or opened.path / f"{kind.replace('_', '-')}.png"
+        write_bytes(place, _draw(opened, kind, [row for _, row in asked]))
+        say(f"{counted(len(asked), 'finding')} to check, drawn at random: {place}")
+        if sys.stdin.isatty() and not as_json:
+            _answer(opened, asked, ask_numbers(_QUESTIONS[kind], len(asked), "--wrong"))
+        else:
+            option = "--labels" if kind == "label_errors" else "--outliers"
+            say(f"look at them; then: dinoscope calibrate {opened.path} {option} --wrong NUMBERS ({HOW})")
+    found = opened.findings_checked(kind)
+    if as_json:
+        print_json({**vars(found), "asked": [{"key": key, "row": row} for key, row in asked]})
+        return
+    tell(tell_checked(kind, found))
+
+
+def _answer(opened: Collection, asked: Sequence[tuple[str, int]], answers: Sequence[bool | None]) -> None:
+    for (key, _), answer in zip(asked, answers, strict=True):
+        opened.answer_finding(key, bool(answer))  # where nobody can tell, it is no certain mistake
+
+
+def _draw(opened: Collection, kind: Checkable, rows: Sequence[int]) -> bytes:
+    """Draw each finding with its number and the images nearest to it."""
+    from dinoscope.plots.sheets import Block, Tile, draw_sheet
+
+    blocks = []
+    for number, row in enumerate(rows, 1):
+        at = opened.position(row)
+        near = [opened.position(each.row) for each in opened.search(row, k=min(_NEAREST, len(opened) - 1))]
+        tiles = [Tile(each, (opened.labels[each] or "", opened.ids[each])) for each in near]
+        blocks.append(Block(str(number), (Tile(at, (opened.labels[at] or "", opened.ids[at]), "doubt"), *tiles)))
+    note = "red: the image with its label; beside it the images nearest to it"
+    return draw_sheet(f"{opened.name}: {_QUESTIONS[kind]}", note, blocks, opened.thumbnails)

@@ -1,0 +1,49 @@
+"""Answers to the numbered pictures of a sheet, as a person types them."""
+
+from __future__ import annotations
+
+import re
+
+import typer
+
+from dinoscope.errors import InputError
+
+__all__ = ["HOW", "ask_numbers", "read_numbers"]
+
+HOW = "numbers such as 1 3 5-8; none; all; a number with ? where you cannot tell"
+
+
+def ask_numbers(question: str, count: int, option: str) -> list[bool | None]:
+    """Ask until the answer can be understood."""
+    while True:
+        said = typer.prompt(f"{question} ({HOW})", err=True)
+        try:
+            return read_numbers(said, count, option)
+        except InputError as error:
+            typer.echo(str(error), err=True)
+
+
+def read_numbers(said: str, count: int, option: str) -> list[bool | None]:
+    """Return the answer to each picture of a sheet: yes for the numbers that were given, None for those with "?".
+
+    Args:
+        said: What was typed.
+        count: Pictures on the sheet.
+        option: Option that the numbers were given with, for the error.
+
+    Raises:
+        InputError: It cannot be understood.
+    """
+    words = said.replace(",", " ").split()
+    if words in (["all"], ["none"]):
+        return [words == ["all"]] * count
+    answers: list[bool | None] = [False] * count
+    for word in words:
+        found = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?(\?)?", word)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not found or not 1 <= first <= last <= count:
+            raise InputError(f"{option} takes numbers from 1 to {count} ({HOW}), got {word!r}")
+        answers[first - 1 : last] = [None if found[3] else True] * (last - first + 1)
+    if not words:
+        raise InputError(f"{option} is empty: expected {HOW}")
+    return answers
