@@ -118,7 +118,7 @@ def map_quality(facts: Facts) -> str:
         if name in FIGURES
     ]
     light, dark = (
-        map_plots.trust_map_figure(facts.coordinates, quality.images.kept, dark=shade, width=5.6, format="webp")
+        map_plots.trust_map_figure(facts.coordinates, quality.images.kept, dark=shade, width=4.2, format="webp")
         for shade in (False, True)
     )
     few = int((quality.images.kept < 1 / 3).sum())
