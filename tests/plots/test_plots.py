@@ -260,7 +260,7 @@ def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups, monkeypat
     for each, first in ((labelled, 0), (bare, 10)):  # no cluster seems to be a label
         pixels = decode(collection_map(each, points))  # type: ignore[arg-type]
         assert nearest(pixels, PALETTE[first]) < 12
-        assert nearest(pixels, PALETTE[1]) < 12
+        assert nearest(pixels, PALETTE[first + 1]) < 12
 
 
 def test_curve_marks_the_chosen_k():
