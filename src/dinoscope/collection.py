@@ -286,6 +286,8 @@ class Collection(OpenedCollection):
         *,
         k: int | None = None,
         max_mb: float = 25,
+        title: str = "",
+        author: str = "",
         on_note: Callable[[str], None] | None = None,
     ) -> Path:
         """Write the report, one self-contained HTML file, by default ``report.html`` in the collection.
@@ -295,7 +297,7 @@ class Collection(OpenedCollection):
         from dinoscope.report.write import write_report
 
         target = named_path(path) if path is not None else self.path / "report.html"
-        return write_report(self, target, k=k, max_mb=max_mb, on_note=on_note)
+        return write_report(self, target, k=k, max_mb=max_mb, title=title, author=author, on_note=on_note)
 
     # --- what was computed from the vectors --------------------------------------------------------------------------
 

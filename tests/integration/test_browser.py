@@ -183,6 +183,68 @@ def test_on_a_phone(visit):
     assert min(widths) > 300
 
 
+@pytest.mark.parametrize(("size", "screens"), [((1440, 900), 8), ((390, 844), 16)])
+def test_the_document_is_short_until_something_is_unfolded(visit, size, screens):
+    see = visit(size=size)
+    read(see)
+    height = see.page.evaluate("document.documentElement.scrollHeight")
+    assert height <= screens * size[1]
+    see.page.evaluate("for (const fold of document.querySelectorAll('#report details')) fold.open = true")
+    assert see.page.evaluate("document.documentElement.scrollHeight") > 1.2 * height
+    assert see.page.evaluate(MEASURE) == SOUND
+
+
+def test_on_a_phone_what_is_wider_says_so_and_figures_lie_above_their_bars(visit):
+    see = visit(size=PHONE)
+    read(see)
+    see.page.evaluate("for (const fold of document.querySelectorAll('#report details')) fold.open = true")
+    see.page.wait_for_selector(".wider")
+    boxes = see.page.locator("#report .scroll").evaluate_all(
+        """all => all.map((box) => [
+          box.scrollWidth > box.clientWidth + 1, getComputedStyle(box, "::before").content, box.tabIndex,
+        ])"""
+    )
+    assert {wide for wide, _, _ in boxes} == {True, False}
+    for wide, hint, tab in boxes:
+        assert ("Scroll sideways" in hint) == wide
+        assert tab == 0 or not wide
+    lines = see.page.locator("#report td.bar").evaluate_all(
+        """all => all.map((cell) => {
+          const text = document.createRange();
+          text.selectNodeContents(cell);
+          const top = parseFloat(getComputedStyle(cell).backgroundPositionY);
+          return [text.getBoundingClientRect().bottom - cell.getBoundingClientRect().top, top];
+        })"""
+    )
+    assert len(lines) > 10
+    assert all(bottom <= top + 6 for bottom, top in lines)  # a line of text is higher than its digits
+
+
+def test_a_dark_system_gets_a_dark_document(chromium, address):
+    context = chromium.new_context(color_scheme="dark")
+    try:
+        page = context.new_page()
+        page.goto(address)
+        ground = page.evaluate("getComputedStyle(document.getElementById('report')).backgroundColor")
+        assert ground == "rgb(21, 23, 28)"
+    finally:
+        context.close()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_what_is_folded_is_printed(chromium, address, scripts):
+    context = chromium.new_context(java_script_enabled=scripts, viewport={"width": 718, "height": 1047})
+    try:
+        page = context.new_page()
+        page.goto(address)
+        assert not page.locator("#scores table").is_visible()
+        page.emulate_media(media="print")
+        assert page.locator("#scores table").is_visible()
+        assert page.locator("#scores table").bounding_box()["height"] > 200
+    finally:
+        context.close()
+
+
 def test_on_paper(visit):
     see = visit(size=(718, 1047))  # A4 without its margins
     see.page.emulate_media(media="print")

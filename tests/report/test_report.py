@@ -1,8 +1,10 @@
 """The report: whole, self-contained, safe, true to the collection, and written for tiny and odd collections too."""
 
 import re
+import shlex
 import shutil
 from collections import Counter
+from datetime import date, timedelta
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -150,14 +152,11 @@ def test_every_section_is_there_in_order(page):
         "map",
         "map-quality",
         "made-of",
-        "scores",
-        "clusters",
-        "cluster-quality",
-        "curve",
-        "queries",
-        "confusion",
-        "evaluation",
         "cleaning",
+        "clusters",
+        "queries",
+        "evaluation",
+        "scores",
         "run",
     ]
     assert [name for name in SECTIONS if name in page.sections()] == page.sections()
@@ -210,21 +209,34 @@ def test_counts_are_those_of_the_collection(page, collection):
     assert sum(int(each) for each in cells if each.isdigit()) == 90
 
 
-def test_queries_are_answers_of_search(page, collection):
-    queries = page.all("article", "query")
-    assert len(queries) == 8
-    clusters = collection.clusters().labels
-    asked = [collection.position(int(query["data-row"])) for query in queries]
-    assert len(set(asked)) == 8
-    assert len(set(clusters[asked].tolist())) == min(8, len(set(clusters.tolist())))
-    for query in queries:
-        found = collection.search(int(query["data-row"]), 10)
-        shown = page.all("li", inside=query)
+def test_queries_are_the_best_a_typical_and_the_worst_of_each_label(page, collection):
+    section = page.section("queries")
+    assert sorted(each["text"] for each in page.all("h3", inside=section)) == sorted(LABELS)
+    near = collection.neighbors().indices[:, :10]
+    same = (collection.labels[near] == collection.labels[:, None]).mean(axis=1)
+    asked = [collection.position(int(query["data-row"])) for query in page.all("article", "query", inside=section)]
+    for title, at in zip(page.all("h3", inside=section), range(0, 9, 3), strict=True):
+        best, typical, worst = asked[at : at + 3]
+        of = same[collection.labels == title["text"]]
+        assert {*collection.labels[asked[at : at + 3]]} == {title["text"]}
+        assert (same[best], same[worst]) == (of.max(), of.min())
+        assert of.min() <= same[typical] <= of.max()
+
+
+def test_queries_show_the_answers_of_search_with_names(page, collection):
+    for query in page.all("article", "query"):
+        row = int(query["data-row"])
+        position = collection.position(row)
+        found = collection.search(row, 4)
+        shown = [each for each in page.all("li", inside=query) if "data-row" in each]
         assert [int(each["data-row"]) for each in shown] == [match.row for match in found]
-        own = collection.labels[collection.position(int(query["data-row"]))]
+        own = collection.labels[position]
+        assert f"{sum(match.label == own for match in found)} of 4" in query["text"]
+        assert collection.ids[position] in query["text"]
         for each, match in zip(shown, found, strict=True):
-            assert each["text"].split(maxsplit=1) == [f"{match.similarity:.3f}", match.label]
-            assert ("differs" in each.get("class", "")) == (match.label != own)
+            other = [match.label] if match.label != own else []
+            assert each["text"].split(maxsplit=1) == [f"{match.similarity:.2f}", *other]
+            assert ("differs" in each.get("class", "")) == bool(other)
 
 
 def test_clusters_show_medoid_first_and_how_alike_they_are(page, collection):
@@ -237,7 +249,7 @@ def test_clusters_show_medoid_first_and_how_alike_they_are(page, collection):
         assert len({each["alt"] for each in images}) == len(images)
         center = found.centers[number] / np.linalg.norm(found.centers[number])
         alike = float((collection.vectors[found.labels == number] @ center).mean())
-        assert f"mean similarity to the centre {alike:.3f}" in card["text"]
+        assert f"similarity to the centre {alike:.3f}" in card["text"]
 
 
 def test_evaluation_counts_what_neighbours_name_right(page, collection):
@@ -259,9 +271,11 @@ def test_findings_are_shown_until_they_are_dismissed(tmp_path):
     collection = make(tmp_path / "c", images, labels)
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
     shown = [each["text"] for each in page.all("article", "finding", inside=page.section("cleaning"))]
-    assert "1 image could go" in page.section("cleaning")["text"]
+    assert "1 image may show the same picture as another one and could go" in page.section("cleaning")["text"]
     assert "Crops of 15% and more" in page.section("cleaning")["text"]
-    assert f"(threshold {collection.findings().duplicates.threshold:.2f})" in page.section("cleaning")["text"]
+    assert (
+        f"(similarity of {collection.findings().duplicates.threshold:.2f} or more)" in page.section("cleaning")["text"]
+    )
     assert any(text.startswith(f"{LABELS[0]}? ") for text in shown)
     assert "self-test" in page.section("cleaning")["text"].lower()
     doubtful = [each["alt"] for each in page.all("img", inside=page.section("cleaning"))]
@@ -270,7 +284,7 @@ def test_findings_are_shown_until_they_are_dismissed(tmp_path):
         for key in keys:
             collection.dismiss(key)
     again = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8")).section("cleaning")["text"]
-    assert "1 other was found to be no problem" in again
+    assert "You called 1 other no problem" in again
     assert "could go" not in again
 
 
@@ -282,12 +296,12 @@ def test_what_is_stored_is_shown_too(folder, tmp_path):
     page = Page(write_report(Collection(path), tmp_path / "r.html").read_text("utf-8"))
     assert found.verdict in page.section("tuning")["text"]
     assert page.all("figure", "scroll", inside=page.section("tuning"))  # on a narrow page too it can be read
-    text = page.section("cluster-quality")["text"]
+    text = page.section("clusters")["text"]
     for part in ("stability", "shuffled features", "pixels", "untrained network"):
         assert part in text
     judged = collection.judge(nulls=True, stability=True)
     assert judged.weak is not None
-    weak = [each for each in page.all("b", inside=page.section("cluster-quality")) if each["text"] == "weak"]
+    weak = [each for each in page.all("b", inside=page.section("clusters")) if each["text"] == "weak"]
     assert len(weak) == judged.weak.sum()
 
 
@@ -295,7 +309,13 @@ def test_scores_are_all_there_grouped(page, collection):
     body = page.all("table", "scores")[0]
     names = [each["text"] for each in page.all("th", inside=body) if each.get("scope") == "row"]
     heads = [each["text"] for each in page.all("th", inside=body) if each.get("scope") == "rowgroup"]
-    scores = collection.scores()
+    beside = {"map: trustworthiness", "map: neighbours kept"}  # which stand beside the map
+    assert all(
+        f"{each.value:.3f}" in page.section("map-quality")["text"]
+        for each in collection.scores()
+        if each.name in beside
+    )
+    scores = [each for each in collection.scores() if each.name not in beside]
     assert sorted(names) == sorted(score.name.partition(": ")[2] for score in scores)
     assert heads == list(dict.fromkeys(score.name.partition(": ")[0] for score in scores))
     values = [each["text"] for each in page.all("td", "num", inside=body)]
@@ -312,8 +332,7 @@ def test_what_the_map_is_made_of(page, collection):
     assert all(f"{max(0.0, each.map):.3f}" in section["text"] for each in found.properties)
     assert conclusions(found)[0] in section["text"]
     pictures = [each["alt"] for each in page.all("img", inside=section)]
-    times = min(6, len(found.properties))
-    assert pictures == [f"The map {times} times, each time in the colours of one property"]
+    assert pictures == [f"The map in the colours of {each.name}" for each in found.properties[:6]]
 
 
 def test_the_record_says_what_was_run(page, collection):
@@ -337,6 +356,59 @@ def test_the_record_says_what_was_run(page, collection):
     ]
 
 
+def test_title_author_date_and_the_command_that_writes_it_again(collection, tmp_path, run):
+    out = tmp_path / "r.html"
+    code, _, _ = run(
+        *("report", collection.path, "-o", out, "-k", "4", "--title", "<b>My</b> squares", "--author", "Ada & Co")
+    )
+    assert code == 0
+    page = Page(out.read_text("utf-8"))
+    assert page.all("h1")[0]["text"] == "<b>My</b> squares"
+    assert page.all("title")[0]["text"].startswith("<b>My</b> squares")
+    header = page.all("header")[0]
+    assert "Ada & Co" in header["text"]
+    (day,) = {each["datetime"] for each in page.all("time")}
+    assert abs(date.fromisoformat(day) - date.today()) <= timedelta(days=1)
+    (command,) = (each["text"] for each in page.all("code", inside=page.section("run")))
+    assert shlex.split(command) == [
+        *("dinoscope", "report", collection.path.name, "-o", "r.html", "-k", "4"),
+        *("--title", "<b>My</b> squares", "--author", "Ada & Co"),
+    ]
+
+
+def test_without_options_the_name_is_the_title_and_the_command_is_short(page, collection):
+    assert page.all("h1")[0]["text"] == collection.name
+    assert (
+        page.all("code", inside=page.section("run"))[0]["text"] == f"dinoscope report {collection.path.name} -o r.html"
+    )
+
+
+def test_details_are_folded_and_the_summary_is_not(page):
+    for name in ("scores", "clusters", "evaluation", "made-of", "run"):
+        assert page.all("details", inside=page.section(name)), name
+    for name in ("in-short", "map"):
+        assert not page.all("details", inside=page.section(name)), name
+    folds = page.all("details")
+    assert not any("open" in each for each in folds)
+    for each in folds:
+        assert page.all("summary", inside=each)[0]["text"].strip()
+    for style in ("scores", "wrong", "heat"):
+        (table,) = (each for each in page.all("table", style) if style != "heat" or "wrong" not in each["class"])
+        assert any(parent["tag"] == "details" for parent in table["parents"]), style
+
+
+def test_labels_and_clusters_have_different_colours(page):
+    first, second = page.all("ul", "legend")
+    labels, clusters = (
+        {each["style"] for each in page.all("span", "dot", inside=legend)} for legend in (first, second)
+    )
+    assert len(labels) == 3
+    assert len(clusters) > 1
+    assert not labels & clusters
+    cards = {each["style"] for card in page.all("article", "cluster") for each in page.all("span", "dot", inside=card)}
+    assert cards == clusters
+
+
 def test_the_record_is_of_the_map_that_is_shown(folder, tmp_path):
     collection = Collection(folder)
     collection.map(n_neighbors=7)
@@ -351,6 +423,7 @@ def test_the_same_collection_gives_the_same_report(folder, tmp_path, text):
     shutil.rmtree(tmp_path / folder.name / "results")
     again = write_report(Collection(tmp_path / folder.name), tmp_path / "r.html").read_text("utf-8")
     seconds = re.compile(r'(<td class="num">)[\d.,]+')
+    text, again = (re.sub("<time.*?</time>", "", each) for each in (text, again))
     cut = text.index('id="run"'), again.index('id="run"')
     assert text[: cut[0]] == again[: cut[1]]
     assert seconds.sub(r"\1", text[cut[0] :]) == seconds.sub(r"\1", again[cut[1] :])
@@ -396,12 +469,10 @@ def test_without_labels(tmp_path):
         "map",
         "map-quality",
         "made-of",
-        "scores",
-        "clusters",
-        "cluster-quality",
-        "curve",
-        "queries",
         "cleaning",
+        "clusters",
+        "queries",
+        "scores",
         "run",
     ]
     assert page.all("h3", inside=page.section("map"))[0]["text"] == "By cluster"
@@ -413,7 +484,7 @@ def test_some_without_labels(tmp_path):
     labels = [None if i % 4 == 0 else LABELS[i % 3] for i in range(40)]
     page = Page(write_report(make(tmp_path / "c", pictures(40), labels), tmp_path / "r.html").read_text("utf-8"))
     assert "no label 10" in page.all("ul", "legend")[0]["text"]
-    assert "the most common label among the images that have one" in page.section("cluster-quality")["text"]
+    assert "the most common label among the images that have one" in page.section("clusters")["text"]
     assert "None" not in page.section("queries")["text"]
 
 
@@ -425,7 +496,8 @@ def test_tiny_collections(tmp_path, count, labelled):
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
     assert page.all("p", "facts")[0]["text"].startswith(f"{count} image")
     assert {"map", "scores", "clusters", "run"} <= set(page.sections())
-    assert len(page.all("article", "query")) == (count if count > 1 else 0)
+    asked = [each["data-row"] for each in page.all("article", "query")]
+    assert (len(asked) == len(set(asked)) > 0) == (count > 1)
 
 
 def test_equal_images(tmp_path):
@@ -444,7 +516,7 @@ def test_a_k_that_cannot_be_had_is_an_error(tmp_path):
 
 def test_a_chosen_k_has_no_curve(collection, tmp_path):
     page = Page(write_report(collection, tmp_path / "r.html", k=5).read_text("utf-8"))
-    assert "curve" not in page.sections()
+    assert "was chosen" not in page.section("clusters")["text"]
     assert len(page.all("article", "cluster")) == 5
 
 
@@ -468,7 +540,8 @@ def test_many_labels(tmp_path):
     page = Page(write_report(make(tmp_path / "c", pictures(230), labels), tmp_path / "r.html").read_text("utf-8"))
     assert "180 other" in page.all("ul", "legend")[0]["text"]
     assert not page.all("table", "heat")
-    assert "200 labels" in page.section("confusion")["text"]
+    assert "200 labels" in page.section("clusters")["text"]
+    assert len(page.all("h3", inside=page.section("queries"))) == 10
 
 
 def test_images_that_could_not_be_read_are_listed(tmp_path):

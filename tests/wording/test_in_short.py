@@ -33,9 +33,9 @@ def test_labelled():
         what.text == "They have 2 labels, from 40 (“hat”) to 60 images (“boot”). The model dinov2-small looked at them."
     )
     assert map_.verdict == "You can trust the groups on the map."
-    assert map_.text.startswith("Of the 15 images most similar to an image, 6 are also among its 15 nearest on the map")
-    assert copies.verdict == "3 duplicates."
-    assert copies.text.startswith("3 images show the same picture as another one and could go. 1 picture is in more")
+    assert map_.text.startswith("On average, 6 of the 15 images most similar to an image are also among its 15 nearest")
+    assert copies.verdict == "3 possible duplicates."
+    assert copies.text.startswith("3 images are so similar to another one that they may show the same picture. Look")
     assert (labels.verdict, labels.tone) == ("3 labels to check.", "look")
     assert "3 of 100 disagree with their nearest images (3.0%)" in labels.text
     assert (step.verdict, step.command) == ("Next: look at 6 findings.", "dinoscope explore 'my shoes.dino'")

@@ -79,6 +79,28 @@ document.addEventListener("click", (event) => {
   aim.focus({ preventScroll: true });
 });
 
+// What is wider than the page says so, and can be scrolled by keys.
+const widths = new ResizeObserver((entries) => {
+  for (const { target: box } of entries) {
+    const isWider = box.scrollWidth > box.clientWidth + 1;
+    box.classList.toggle("wider", isWider);
+    if (isWider) box.setAttribute("tabindex", "0");
+  }
+});
+document.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll("#report .scroll")) widths.observe(box);
+});
+
+// Browsers that do not know the style's rule for it print what is folded, too.
+let opened: HTMLDetailsElement[] = [];
+window.addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll<HTMLDetailsElement>("#report details:not([open])")];
+  for (const fold of opened) fold.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const fold of opened) fold.open = false;
+});
+
 /** The sections' pictures, light or dark, follow what the explorer was set to. */
 function matchPictures(): void {
   const theme = document.documentElement.dataset["theme"];

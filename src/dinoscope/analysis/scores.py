@@ -18,10 +18,10 @@ __all__ = ["MAP_MEANINGS", "Score", "compute_scores"]
 
 # What each figure of a map says, wherever it is shown; ``wording.scores`` fills in the number of neighbours.
 MAP_MEANINGS = {
-    "trustworthiness": "are neighbours on the map true ones, by rank, {k}; 1 is best, 0.5 is chance",
-    "continuity": "are true neighbours neighbours on the map, by rank, {k}; 1 is best, 0.5 is chance",
-    "neighbours kept": "share of the {k} true nearest neighbours that are among the {k} nearest on the map",
-    "rank correlation": "do far images lie far apart on the map: its large picture; 1 is best",
+    "trustworthiness": "how often images close together on the map really are similar (1 is always, 0.5 random; {k})",
+    "continuity": "how often similar images are also close together on the map (1 is always, 0.5 random; {k})",
+    "neighbours kept": "share of an image's {k} most similar images that are among its {k} nearest on the map",
+    "rank correlation": "whether images that are unlike each other lie far apart on the map (1 is best)",
     "silhouette on the map": "how well the labels are separated on the map, euclidean; -1 to 1",
     "silhouette in the embedding": "how well the labels are separated in the embedding, cosine; -1 to 1",
 }

@@ -114,13 +114,17 @@ def report(
     max_mb: Annotated[
         float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")
     ] = 25,
+    title: Annotated[str, typer.Option(help="Heading of the report; by default the collection's name.")] = "",
+    author: Annotated[str, typer.Option(help="Name that is written below the heading.")] = "",
     model: ModelOption = None,
 ) -> None:
-    """Write the explorer, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
+    """Write one HTML file with the findings, the map and the explorer. It opens anywhere, without a network."""
     from dinoscope.cli.terminal import say, suggest
 
     check_output(output, ".html", ".htm")
-    typer.echo(str(open_collection(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
+    opened = open_collection(collection, model)
+    path = opened.report(output, k=k, max_mb=max_mb, title=title, author=author, on_note=say)
+    typer.echo(str(path))
     suggest("explore", collection)
 
 

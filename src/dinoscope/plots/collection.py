@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from dinoscope.plots.canvas import PAPER, Picture
 from dinoscope.plots.image_map import image_map_figure, pick_tiles
 from dinoscope.plots.map import map_figure
-from dinoscope.plots.palette import group_colors, image_colors, label_groups
+from dinoscope.plots.palette import cluster_colors, group_colors, image_colors, label_groups
 from dinoscope.stages.clusters import find_clusters
 
 if TYPE_CHECKING:
@@ -22,15 +22,17 @@ __all__ = ["collection_image_map", "collection_map"]
 def collection_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark: bool = False) -> Picture:
     """Draw a collection's map as PNG, coloured by label, or by cluster where no image has a label."""
     members, names = label_groups(collection.labels)
+    colors = None
     if not names:
         members = find_clusters(collection).labels.astype(np.int64)
+        colors = cluster_colors(np.bincount(members))
         names = [f"cluster {number}" for number in range(int(members.max()) + 1)]
     title = f"{collection.name}: {len(collection):,} images through {collection.model['model']}"
     if np.asarray(coordinates).shape[1:] == (3,):
         from dinoscope.plots.maps import solid_map_figure
 
-        return solid_map_figure(coordinates, members, names, title=title, dark=dark)
-    return map_figure(coordinates, members, names, title=title, dark=dark, background=PAPER[dark])
+        return solid_map_figure(coordinates, members, names, colors=colors, title=title, dark=dark)
+    return map_figure(coordinates, members, names, colors=colors, title=title, dark=dark, background=PAPER[dark])
 
 
 def collection_image_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark: bool = True) -> Picture:

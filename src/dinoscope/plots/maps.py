@@ -25,7 +25,7 @@ from dinoscope.plots.canvas import (
     write_names,
 )
 from dinoscope.plots.map import check_map
-from dinoscope.plots.palette import OTHER, group_colors
+from dinoscope.plots.palette import OTHER, group_colors, ramp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["figures_of", "flat_view", "maps_figure", "solid_map_figure", "trust_map_figure", "tuning_figure"]
 
-_TRUST = ("#c03054", "#e8952a", "#3fa0c8", "#2f5fc4")  # from torn to whole; told apart also without red or green
 _TURN, _TILT = 35.0, 25.0  # degrees from which a map of three axes is looked at
 
 
@@ -201,6 +200,7 @@ def solid_map_figure(
     names: Sequence[str],
     *,
     title: str,
+    colors: Sequence[str] | None = None,
     dark: bool = False,
     side: float = 4.2,
     format: str = "png",
@@ -214,6 +214,7 @@ def solid_map_figure(
         groups: Group of each image (N,), an index into ``names``; -1 for none.
         names: Name of each group.
         title: Written above all.
+        colors: Colour of each group, by default ``group_colors``.
         dark: Draw for a dark page.
         side: Side of a view in inches, 200 pixels each.
         format: "png", "webp" or "svg".
@@ -222,7 +223,7 @@ def solid_map_figure(
         InputError: The arrays do not fit each other, or the map has not three axes.
     """
     solid = _principal(coordinates)
-    counts, members, paints, rgba = _paint(solid[:, :2], groups, names)
+    counts, members, paints, rgba = _paint(solid[:, :2], groups, names, colors)
     gap, top, legend = 0.25, 0.9, (2.3 if len(names) else 0.2)
     figure = new_figure(0.2 + 2 * (side + gap) + legend, top + 2 * (side + gap + 0.15), PAPER[dark])
     width, height = figure.get_figwidth(), figure.get_figheight()
@@ -252,7 +253,7 @@ def solid_map_figure(
 def trust_map_figure(
     coordinates: ArrayLike, kept: ArrayLike, *, dark: bool = False, width: float = 6.4, format: str = "png"
 ) -> Picture:
-    """Draw a map whose points have the colour of how far to believe their place.
+    """Draw a map whose points have the colour of how far to believe their place, as the explorer colours it.
 
     Args:
         coordinates: The map (N, 2).
@@ -265,7 +266,7 @@ def trust_map_figure(
         InputError: The arrays do not fit each other.
     """
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
+    from matplotlib.colors import Normalize
 
     shares = np.asarray(kept, np.float64)
     points, _ = check_map(coordinates, np.zeros(len(shares)), 1)
@@ -275,14 +276,16 @@ def trust_map_figure(
     axes = figure.add_axes((0.01, below / figure.get_figheight(), 0.98, 0.99 - below / figure.get_figheight()))
     axes.set_axis_off()
     frame(figure, axes, points)
-    colors = LinearSegmentedColormap.from_list("trust", _TRUST)
-    _scatter(axes, points, colors(shares), width)
+    least, most = float(np.nanmin(shares)), float(np.nanmax(shares))
+    end = max(most, least + 1e-9)
+    scale = Normalize(least, end)
+    _scatter(axes, points, ramp()(scale(shares)), width)
     bar = figure.add_axes((0.03, 0.4 / figure.get_figheight(), 0.5, 0.12 / figure.get_figheight()))
-    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), colors), cax=bar, orientation="horizontal")
-    scale.outline.set_visible(False)
-    scale.set_ticks([0, 0.5, 1], labels=["none kept", "half", "all"])
+    legend = figure.colorbar(ScalarMappable(scale, ramp()), cax=bar, orientation="horizontal")
+    legend.outline.set_visible(False)
+    legend.set_ticks([least, end], labels=[f"{least:.0%} kept", f"{most:.0%}"])
     bar.tick_params(colors=INK[dark], labelsize=9, length=0)
-    first, _, last = bar.get_xticklabels()
+    first, last = bar.get_xticklabels()
     first.set_horizontalalignment("left")
     last.set_horizontalalignment("right")
     return render(figure, format)
@@ -303,14 +306,14 @@ def _write_title(figure: Figure, title: str, ink: str) -> None:
 
 
 def _paint(
-    coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str]
+    coordinates: ArrayLike, groups: ArrayLike, names: Sequence[str], colors: Sequence[str] | None = None
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], list[str], NDArray[np.float64]]:
     """Return the size of each group, the group of each image, the groups' colours and the images' (N, 4)."""
     from matplotlib.colors import to_rgba_array
 
     _, members = check_map(coordinates, groups, len(names))
     counts = np.bincount(members[members >= 0], minlength=len(names))
-    paints = group_colors(counts)
+    paints = group_colors(counts) if colors is None else list(colors)
     return counts, members, paints, np.asarray(to_rgba_array([*paints, OTHER]))[members]
 
 

@@ -10,20 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.plots.canvas import INK, Picture, fit, frame, new_figure, printable, render
 from dinoscope.plots.map import check_map
+from dinoscope.plots.palette import ramp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     from dinoscope.analysis.explain.explanation import Explained, Explanation
 
-__all__ = ["property_maps"]
+__all__ = ["property_map", "property_maps"]
 
 _COLUMNS = 4
 _SIDE, _HEAD, _TOP, _FOOT = 2.5, 0.36, 0.5, 0.34  # inches
-# From violet over green to amber, as in the explorer: evenly in OKLab, seen on light and on dark ground.
-_RAMP = ("#59479a", "#3c61ae", "#007bb3", "#0092a8", "#00a593", "#4ab177", "#8fb75a", "#c7b84b", "#f5b75b")
 
 
 def property_maps(
@@ -88,11 +86,34 @@ def property_maps(
     return render(figure, format)
 
 
+def property_map(coordinates: ArrayLike, values: ArrayLike, *, side: float = _SIDE, format: str = "png") -> Picture:
+    """Draw one map without words, see-through, in the colours of a property, by rank.
+
+    Args:
+        coordinates: The map (N, 2).
+        values: A number of each image (N,).
+        side: Side in inches, 200 pixels each.
+        format: "png", "webp" or "svg".
+
+    Raises:
+        InputError: If the arrays do not fit each other.
+    """
+    from scipy.stats import rankdata
+
+    points, _ = check_map(coordinates, np.zeros(len(np.asarray(values))), 1)
+    figure = new_figure(side, side)
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    axes.set_axis_off()
+    frame(figure, axes, points)
+    _draw(axes, points, rankdata(values) / len(points))
+    return render(figure, format)
+
+
 def _draw(axes: Axes, points: NDArray[np.float64], ranks: NDArray[np.float64]) -> None:
     order = np.random.default_rng(0).permutation(len(points))  # none hides another only because it is drawn last
     size = min(max(150 / len(points) ** 0.5, 0.5), 18)
     x, y = points[order].T
-    axes.scatter(x, y, s=size, c=ranks[order], cmap=_ramp(), vmin=0, vmax=1, alpha=0.85, linewidths=0, rasterized=True)
+    axes.scatter(x, y, s=size, c=ranks[order], cmap=ramp(), vmin=0, vmax=1, alpha=0.85, linewidths=0, rasterized=True)
 
 
 def _arrow(axes: Axes, told: Explained, ink: str) -> None:
@@ -112,23 +133,15 @@ def _arrow(axes: Axes, told: Explained, ink: str) -> None:
     )
 
 
-def _ramp() -> LinearSegmentedColormap:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("ramp", _RAMP)
-
-
 def _scale(figure: Figure, foot: float, ink: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     width, height = figure.get_figwidth(), figure.get_figheight()
     bar = figure.add_axes((0.1 / width, (foot - 0.2) / height, 1.1 / width, 0.11 / height))
-    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), _ramp()), cax=bar, orientation="horizontal")
+    scale = figure.colorbar(ScalarMappable(Normalize(0, 1), ramp()), cax=bar, orientation="horizontal")
     scale.outline.set_visible(False)
     scale.set_ticks([])
-    what = (
-        "least to most, by rank; beside the name, how alike neighbours on the map are in it; the arrow: where it rises"
-    )
+    what = "least to most, by rank; the number: how closely the map follows it (1 is best); the arrow: where it rises"
     note = figure.text(1.3 / width, (foot - 0.145) / height, what, va="center", fontsize=8.5, color=ink)
     fit(figure, note, width - 1.4)

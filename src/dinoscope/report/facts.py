@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
 from dinoscope.plots.image_map import Tiles, pick_tiles
-from dinoscope.plots.palette import OTHER, PALETTE, group_colors, label_groups
+from dinoscope.plots.palette import cluster_colors, group_colors, label_groups
 from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys
 from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
 from dinoscope.stages.labels import evaluate_labels
@@ -39,6 +39,8 @@ __all__ = [
     "MAX_CLUSTERS",
     "SHOWN",
     "Facts",
+    "Query",
+    "QueryGroup",
     "Sample",
     "best_labels",
     "cluster_label_table",
@@ -46,8 +48,10 @@ __all__ = [
 ]
 
 MAX_CLUSTERS = 60  # shown with pictures; more are counted
-SHOWN, EVIDENCE, EXAMPLES = 8, 6, 6  # findings of a kind; images of one; pairs of labels that are mixed up
-_QUERIES, _ANSWERS = 8, 10
+SHOWN, EVIDENCE, EXAMPLES = 9, 4, 6  # findings of a kind; images of one; pairs of labels that are mixed up
+_TYPICAL, _UNUSUAL = 5, 4  # members of a cluster that are shown
+_ANSWERS = 4  # images shown beside one that is asked with
+_GROUPS, _JUDGED = 10, 10  # labels that are asked with; nearest images by which a good one is told
 _MANY = 20_000  # images from which findings and evaluation, of minutes, are shown only where they are stored
 Value = TypeVar("Value")
 
@@ -63,6 +67,22 @@ class Sample:
     edge: list[int]
 
 
+@dataclass(frozen=True)
+class Query:
+    """An image, by its position, and those most similar to it."""
+
+    position: int
+    found: list[Match]
+
+
+@dataclass(frozen=True)
+class QueryGroup:
+    """The images of a label, or of a cluster, that are asked with: the best first, the worst last."""
+
+    name: str
+    queries: list[Query]
+
+
 @dataclass
 class Facts:
     """Everything that the sections read."""
@@ -76,7 +96,7 @@ class Facts:
     missing: dict[str, str]  # result -> why there is none
     chose_k: bool
     samples: list[Sample] = field(default_factory=list)
-    queries: list[tuple[int, list[Match]]] = field(default_factory=list)
+    queries: list[QueryGroup] = field(default_factory=list)
     quality: MapQuality | None = None
     judged: ClusterJudgement | None = None
     explanation: Explanation | None = None
@@ -89,6 +109,9 @@ class Facts:
     label_colors: list[str] = field(default_factory=list)
     cluster_colors: list[str] = field(default_factory=list)
     small: int | None = None  # longest side in pixels, where all pictures are tiny
+    title: str = ""
+    author: str = ""
+    command: str = ""  # that writes this report again
     explorer: bool = False  # whether the file holds the explorer, which pictures can open
 
     @property
@@ -123,7 +146,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     facts = Facts(collection, members, names, coordinates, clusters, scores, missing, k is None)
     facts.label_colors = group_colors(np.bincount(members[members >= 0], minlength=len(names)))
     if clusters is not None:
-        facts.cluster_colors = _cluster_colors(facts, clusters)
+        facts.cluster_colors = cluster_colors(np.bincount(clusters.labels, minlength=len(clusters.medoids)))
         facts.samples = [_sample(collection, clusters, number) for number in range(len(clusters.medoids))]
         facts.judged = attempt("cluster quality", lambda: judge_as_stored(collection, k))
     if coordinates is not None and len(collection) > 2:
@@ -133,8 +156,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     _examine(facts, attempt)
     if coordinates is not None:
         facts.tiles = pick_tiles(coordinates)
-    answers = [(each, search(collection, int(collection.rows[each]), _ANSWERS)) for each in _query_positions(facts)]
-    facts.queries = [(position, found) for position, found in answers if found]
+    facts.queries = _queries(facts)
     _load_pictures(facts)
     return facts
 
@@ -154,18 +176,6 @@ def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> 
     if tried:
         settings: dict[str, Any] = {name: value for name, value in tried[0].items() if name != "labels"}
         facts.tuning = tuning(collection, **settings)
-
-
-def _cluster_colors(facts: Facts, clusters: Clustering) -> list[str]:
-    """Give each cluster the colour of the label that it matches best, one to one; the others get free colours."""
-    sizes = np.bincount(clusters.labels, minlength=len(clusters.medoids))
-    if not facts.names:
-        return group_colors(sizes)
-    colors = [""] * len(sizes)
-    for number, label in best_labels(facts, clusters):
-        colors[number] = facts.label_colors[label]
-    free = iter([color for color in PALETTE if color not in facts.label_colors])
-    return [color or next(free, OTHER) for color in colors]
 
 
 def cluster_label_table(facts: Facts, clusters: Clustering) -> NDArray[np.int64]:
@@ -192,31 +202,49 @@ def _sample(collection: OpenedCollection, clusters: Clustering, number: int) -> 
     similarity = collection.vectors[members] @ center
     medoid = int(clusters.medoids[number])
     order = [int(i) for i in members[np.argsort(-similarity, kind="stable")] if i != medoid]
-    width = 1.0 if len(clusters.medoids) <= 20 else 0.5
-    near = order[: int(10 * width)]
+    near = order[:_TYPICAL]
     outer = order[max(len(near), (3 * len(order)) // 4) :]
-    chosen = np.random.default_rng(number).permutation(len(outer))[: int(4 * width)]
+    chosen = np.random.default_rng(number).permutation(len(outer))[:_UNUSUAL]
     edge = [outer[i] for i in sorted(chosen.tolist())]
     return Sample(members, float(similarity.mean()), medoid, near, edge)
 
 
-def _query_positions(facts: Facts) -> list[int]:
-    """Pick positions at random with a fixed seed, in turn from clusters spread over all sizes."""
-    rng = np.random.default_rng(0)
-    pools = [sample.members for sample in facts.samples] or [np.arange(len(facts.collection))]
-    if len(pools) > _QUERIES:
-        pools = [pools[i] for i in np.linspace(0, len(pools) - 1, _QUERIES).astype(int)]
-    queues = [rng.permutation(pool).tolist() for pool in pools]
-    turns = [queue[turn] for turn in range(_QUERIES) for queue in queues if turn < len(queue)]
-    return turns[:_QUERIES]
+def _queries(facts: Facts) -> list[QueryGroup]:
+    """Choose of each label, or of each cluster where there are no labels, a good, a typical and a failing image.
+
+    The better one has more of its nearest images with its label; where there are no labels, nearer ones.
+    """
+    collection = facts.collection
+    if len(collection) < 2:
+        return []
+    graph = neighbor_graph(collection)
+    near, similarities = graph.indices[:, :_JUDGED], graph.similarities[:, :_JUDGED].mean(axis=1)
+    if facts.names:
+        members, names = facts.members, facts.names
+        alike = (members[near] == members[:, None]).mean(axis=1)
+    else:
+        members = np.zeros(len(collection), np.int64)
+        if facts.clusters is not None:
+            members = facts.clusters.labels.astype(np.int64)
+        names = ["all images"] if facts.clusters is None else [f"Cluster {at}" for at in range(len(facts.samples))]
+        alike = np.zeros(len(collection))
+    groups = []
+    for group in np.argsort(-np.bincount(members[members >= 0], minlength=len(names)), kind="stable")[:_GROUPS]:
+        of = np.flatnonzero(members == group)
+        ranked = of[np.lexsort((-similarities[of], -alike[of]))].tolist()
+        chosen = dict.fromkeys((ranked[0], ranked[len(ranked) // 2], ranked[-1]))
+        answers = [(each, search(collection, int(collection.rows[each]), _ANSWERS)) for each in chosen]
+        groups.append(QueryGroup(names[group], [Query(*each) for each in answers]))
+    return groups
 
 
 def _load_pictures(facts: Facts) -> None:
     from PIL import Image
 
     collection = facts.collection
-    wanted = {position for position, _ in facts.queries}
-    wanted |= {collection.position(match.row) for _, found in facts.queries for match in found}
+    asked = [query for group in facts.queries for query in group.queries]
+    wanted = {query.position for query in asked}
+    wanted |= {collection.position(match.row) for query in asked for match in query.found}
     for sample in facts.samples[:MAX_CLUSTERS]:
         wanted |= {sample.medoid, *sample.near, *sample.edge}
     wanted |= _pictures_of_findings(facts)

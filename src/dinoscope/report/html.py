@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bar",
     "counted",
+    "fold",
     "heat_cells",
     "image",
     "named",
@@ -27,6 +28,7 @@ __all__ = [
     "plural",
     "section",
     "settings_text",
+    "short_id",
     "shorten",
     "table",
     "themed",
@@ -43,6 +45,11 @@ def section(name: str, title: str, why: str, content: str) -> str:
     intro = f'<p class="why">{why}</p>\n' if why else ""
     head = f'<section id="{name}" aria-labelledby="{name}-title">\n<h2 id="{name}-title">{title}</h2>\n'
     return f"{head}{intro}{content}\n</section>"
+
+
+def fold(title: str, content: str) -> str:
+    """Return what most readers need not see: a line that opens it. It is printed opened."""
+    return f"<details><summary>{title}</summary>\n{content}\n</details>\n" if content else ""
 
 
 def image(facts: Facts, position: int) -> str:
@@ -104,6 +111,12 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "none"
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+def short_id(text: str, length: int = 28) -> str:
+    """Cut an id in its middle to a length: its end tells most."""
+    half = length // 3
+    return text if len(text) <= length else f"{text[:half]}…{text[half + 1 - length :]}"
 
 
 def settings_text(settings: Mapping[str, object]) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import platform
+import shlex
 from collections.abc import Callable
+from datetime import date
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ from dinoscope.report.sections import images as about_images
 from dinoscope.report.sections import maps as about_map
 from dinoscope.report.sections.in_short import in_short
 from dinoscope.storage.files import write_bytes
+from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:
     from dinoscope.report.embedded import Bundle, Embedded
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECTIONS", "explorer_page", "fragments", "write_report"]
 
-_MAX_FAILURES = 20
+_MAX_FAILURES, _OPEN_FAILURES = 20, 5  # listed, and not folded
 _VIEWS = """<nav id="views" aria-label="Views" hidden>
 <button value="report" aria-pressed="true">Report</button><button value="explore" aria-pressed="false">Explore</button>
 </nav>
@@ -44,18 +47,22 @@ def write_report(
     *,
     k: int | None = None,
     max_mb: float = 25,
+    title: str = "",
+    author: str = "",
     on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the report of a collection as one self-contained HTML file: a document, and the explorer as a tab.
 
     What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
-    gives the same bytes, apart from times.
+    gives the same bytes, apart from times and the date.
 
     Args:
         collection: The collection; results that it has not stored yet are computed.
         path: The file.
         k: Number of clusters, by default the one with the best silhouette.
         max_mb: Size that the file never exceeds, in million bytes; it decides how many thumbnails there are, how large.
+        title: Heading, by default the name of the collection.
+        author: Who is named below it; nobody by default.
         on_note: Called with a sentence about what was chosen to fit, or what is missing.
 
     Returns:
@@ -72,6 +79,8 @@ def write_report(
     facts = gather(collection, k)
     bundle = report_explorer.find_bundle() if facts.coordinates is not None else None
     facts.explorer = bundle is not None
+    facts.title, facts.author = title.strip() or collection.name, author.strip()
+    facts.command = _command(collection, path, k, max_mb, facts)
     body = "\n".join(fragments(facts).values())
     most = int(max_mb * report_explorer.MEGABYTE)
     note = ""
@@ -118,6 +127,20 @@ def explorer_page(collection: OpenedCollection, *, max_mb: float) -> str:
     return page.replace("<body>", '<body class="exploring">', 1)
 
 
+def _command(collection: OpenedCollection, path: Path, k: int | None, max_mb: float, facts: Facts) -> str:
+    """Return the command that writes this report again; it names no folder but the collection's own."""
+    options = {
+        "-o": "" if path == collection.path / "report.html" else path.name,
+        "-k": "" if k is None else str(k),
+        "--max-mb": "" if max_mb == 25 else f"{max_mb:g}",
+        "--title": "" if facts.title == collection.name else facts.title,
+        "--author": facts.author,
+        "--model": collection.key if len(list_models(collection.path)) > 1 else "",
+    }
+    given = [part for name, value in options.items() if value for part in (name, value)]
+    return shlex.join(["dinoscope", "report", collection.path.name, *given])
+
+
 def _encode(page: str) -> bytes:
     return page.encode("utf-8", "replace")
 
@@ -143,8 +166,10 @@ def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embed
         for name, (title, _) in SECTIONS.items()
         if f'<section id="{name}"' in body
     )
+    author = f'<span class="text">{escape(facts.author)}</span> · ' if facts.author else ""
     header = f"""<header>
-<h1 class="text">{escape(collection.name)}</h1>
+<h1 class="text">{escape(facts.title)}</h1>
+<p class="soft">{author}{_today()}</p>
 <p class="facts">{" · ".join(counts)}</p>
 <nav aria-label="Sections"><ul>{links}</ul></nav>
 </header>
@@ -162,11 +187,16 @@ def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embed
 <footer>{made}</footer>
 </div>"""
     if bundle is None or embedded is None:
-        return _document(collection.name, css, "", content)
+        return _document(facts.title, css, "", content)
     content = f"""{_VIEWS}{content}
 <div id="app"></div>
 {embedded.elements}<script>{bundle.script}</script>"""
-    return _document(collection.name, f"{css}{bundle.style}\n", f"script-src '{bundle.digest}'; ", content)
+    return _document(facts.title, f"{css}{bundle.style}\n", f"script-src '{bundle.digest}'; ", content)
+
+
+def _today() -> str:
+    today = date.today()
+    return f'<time datetime="{today.isoformat()}">{today.day} {today:%B %Y}</time>'
 
 
 def _document(name: str, css: str, script: str, content: str) -> str:
@@ -194,6 +224,8 @@ def _scores(facts: Facts) -> str:
     groups: dict[str, list[str]] = {}  # in the order of their first lines
     for score in facts.scores:
         head, _, name = score.name.rpartition(": ")
+        if facts.quality is not None and head == "map" and name in about_map.FIGURES:
+            continue  # shown beside the map
         groups.setdefault(head, []).append(
             f'<tr><th scope="row">{escape(name)}</th><td class="num">{html.number(score.value)}</td>'
             f'<td class="soft">{escape(score.meaning)}</td></tr>\n'
@@ -204,32 +236,39 @@ def _scores(facts: Facts) -> str:
     )
     heads = '<tr><th scope="col">score</th><th scope="col" class="num">value</th><th scope="col">meaning</th></tr>'
     table = f'<table class="scores meanings">\n<thead>{heads}</thead>\n{bodies}</table>'
-    return html.section("scores", "Scores", "How far to trust the map and the clusters, in numbers.", table)
+    count = html.counted(sum(len(rows) for rows in groups.values()), "score")
+    return html.section("scores", "Scores", "", html.fold(f"{count} of clusters, vectors and labels", table))
 
 
 def _failures(facts: Facts) -> str:
     failures = facts.collection.failures
     if not failures:
         return ""
-    items = "".join(
+    items = [
         f'<li><span class="text">{escape(html.shorten(each.id, 120))}</span> '
         f'<span class="soft">{escape(html.shorten(each.reason, 200))}</span></li>\n'
         for each in failures[:_MAX_FAILURES]
-    )
+    ]
     verb = "is" if len(failures) == 1 else "are"
     why = f"{html.counted(len(failures), 'image')} could not be read and {verb} left out."
     if len(failures) > _MAX_FAILURES:
         why += f" The first {_MAX_FAILURES}:"
-    return html.section("failures", "Not readable", why, f'<ul class="failures">\n{items}</ul>')
+    shown, more = ("".join(each) for each in (items[:_OPEN_FAILURES], items[_OPEN_FAILURES:]))
+    content = f'<ul class="failures">\n{shown}</ul>\n'
+    if more:
+        content += html.fold(f"{len(items) - _OPEN_FAILURES} more", f'<ul class="failures">\n{more}</ul>')
+    return html.section("failures", "Not readable", why, content)
 
 
 def _run(facts: Facts) -> str:
     collection, model = facts.collection, facts.collection.model
     side = model.get("resolution")
     terms = {
-        "Model": str(model["model"]),
-        "Licence": str(model.get("licence", "unknown")),
-        "Weights": f"sha256 {str(model.get('weights_sha256', ''))[:16]}",
+        "Command": f"<code>{escape(facts.command)}</code>",
+        "Date": _today(),
+        "Model": escape(str(model["model"])),
+        "Licence": escape(str(model.get("licence", "unknown"))),
+        "Weights": f"sha256 {escape(str(model.get('weights_sha256', ''))[:16])}",
         "Vectors": f"length {model.get('dim')}, "
         + ("made elsewhere" if model.get("own") else f"{model.get('pooling')} pooling, from {side} by {side} pixels"),
         "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
@@ -247,24 +286,22 @@ def _run(facts: Facts) -> str:
     )
     heads = '<th scope="col">step</th><th scope="col">settings</th><th scope="col" class="num">seconds</th>'
     table = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table>"
-    list_ = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>\n" for name, text in terms.items())
-    return html.section("run", "What was run", "", f'<dl class="run">\n{list_}</dl>\n<div class="scroll">{table}</div>')
+    list_ = "".join(f"<dt>{name}</dt><dd>{text}</dd>\n" for name, text in terms.items())
+    folded = html.fold("Steps, settings and seconds", f'<div class="scroll">{table}</div>')
+    return html.section("run", "What was run", "", f'<dl class="run">\n{list_}</dl>\n{folded}')
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Facts], str]]] = {
     "in-short": ("In short", in_short),
     "map": ("Map", about_map.maps),
     "map-quality": ("How far to trust it", about_map.map_quality),
-    "made-of": ("What it is made of", about_map.made_of),
+    "made-of": ("What it is sorted by", about_map.made_of),
     "tuning": ("Settings", about_map.tuning),
-    "scores": ("Scores", _scores),
-    "clusters": ("Clusters", about_clusters.clusters),
-    "cluster-quality": ("How good they are", about_clusters.cluster_quality),
-    "curve": ("How many", about_clusters.curve),
-    "queries": ("Look-alikes", about_images.queries),
-    "confusion": ("Clusters and labels", about_clusters.confusion),
-    "evaluation": ("How labels are found", about_images.evaluation),
     "cleaning": ("Cleaning", about_images.cleaning),
+    "clusters": ("Clusters", about_clusters.clusters),
+    "queries": ("Look-alikes", about_images.queries),
+    "evaluation": ("How labels are found", about_images.evaluation),
+    "scores": ("Scores", _scores),
     "failures": ("Not readable", _failures),
     "run": ("What was run", _run),
 }

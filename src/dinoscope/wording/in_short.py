@@ -120,8 +120,8 @@ def about_map(count: int, quality: MapQuality | None, explanation: Explanation |
         )
     near = round(quality.neighbors_kept * quality.k)
     text = (
-        f"Of the {quality.k} images most similar to an image, {near} are also among its {quality.k} nearest on the map "
-        f"(trustworthiness {quality.trustworthiness:.2f}, where 1 is best)."
+        f"On average, {near} of the {quality.k} images most similar to an image are also among its {quality.k} nearest "
+        f"on the map (trustworthiness {quality.trustworthiness:.2f}, where 1 is best)."
     )
     sorted_by = _sorted_by(explanation)
     if weak:
@@ -151,13 +151,17 @@ def about_duplicates(copies: int | None, leaked: int = 0) -> Point:
         return Point("Duplicates were not searched.", "On this many images, the search takes minutes.")
     if not copies:
         return Point("No duplicates found.", "No two images were found to show the same picture.", "good")
-    text = f"{counted(copies)} {'shows' if copies == 1 else 'show'} the same picture as another one and could go."
+    one = copies == 1
+    text = (
+        f"{counted(copies)} {'is' if one else 'are'} so similar to another one that {'it' if one else 'they'} may show "
+        "the same picture. Look before you delete one."
+    )
     if leaked:
         text += (
-            f" {counted(leaked, 'picture')} {'is' if leaked == 1 else 'are'} in more than one split, which makes test "
-            "scores look too good."
+            f" {counted(leaked, 'picture')} {'seems' if leaked == 1 else 'seem'} to be in more than one split, which "
+            "makes test scores look too good."
         )
-    return Point(f"{counted(copies, 'duplicate')}.", text, "bad" if leaked else "look")
+    return Point(f"{counted(copies, 'possible duplicate')}.", text, "bad" if leaked else "look")
 
 
 def about_labels(labels: Sequence[str], count: int, doubtful: int | None, *, weak: bool) -> Point:
@@ -202,7 +206,7 @@ def next_step(folder: str, count: int, *, listed: int, searched: bool, weak: boo
         text = "It lists duplicates, outliers and labels to check. No image is touched."
         return Point("Next: search for problems.", text, command=f"dinoscope clean {where}")
     if listed:
-        text = f"Go through {'it' if listed == 1 else 'them'} in the explorer. What is no problem stays away."
+        text = f"Go through {'it' if listed == 1 else 'them'} in the explorer, and dismiss what is no problem."
         return Point(f"Next: look at {counted(listed, 'finding')}.", text, command=f"dinoscope explore {where}")
     text = "Click an image to see the images most similar to it."
     return Point("Next: explore the map.", text, command=f"dinoscope explore {where}")

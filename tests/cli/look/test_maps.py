@@ -264,15 +264,20 @@ def test_a_solid_is_seen_with_its_longest_axis_first():
         solid_map_figure(points[:, :2], np.zeros(200), ["a"], title="Title")
 
 
-def test_trust_is_drawn_from_red_to_blue():
+def test_trust_is_drawn_from_violet_to_amber_over_the_range_that_there_is():
+    """As the explorer colours it: the least that any image kept is violet, the most amber."""
     points = np.random.default_rng(0).normal(size=(300, 2))
-    torn, whole = (
-        np.asarray(Image.open(io.BytesIO(trust_map_figure(points, np.full(300, share))))) for share in (0, 1)
-    )
-    middle = (slice(0, torn.shape[0] * 3 // 4), slice(None))
-    for picture, more, less in ((torn[middle], 0, 2), (whole[middle], 2, 0)):
-        drawn = picture[picture[..., 3] > 200]
-        assert len(drawn) > 100
-        assert (drawn[:, more].astype(int) > drawn[:, less]).all()
+    points[150:, 0] += 20
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(trust_map_figure(points, np.repeat(ends, 150)))))
+        for ends in ((0, 1), (0.4, 0.6))
+    ]
+    for picture in pictures:
+        across = picture.shape[1] // 2
+        above = slice(0, picture.shape[0] * 3 // 4)
+        for half, more, less in ((picture[above, :across], 2, 0), (picture[above, across:], 0, 2)):
+            drawn = half[half[..., 3] > 200]
+            assert len(drawn) > 100
+            assert (drawn[:, more].astype(int) > drawn[:, less]).all()
     with pytest.raises(InputError, match="groups must have shape"):
         trust_map_figure(points, np.zeros(5))

@@ -1,11 +1,13 @@
 import type { CategoryColumn, Column } from "../lib/types";
 import { isOutside, rangeOf, type Range } from "./range";
 
-/** The palette of the still pictures (plots.py says how it was chosen): a label has one colour, wherever it is drawn. */
+/** The palette of the still pictures (palette.py says how it was chosen): a label has one colour, wherever it is drawn. */
 const CATEGORIES = [
   "#3078cc", "#f09018", "#c03054", "#189c90", "#a884fc", "#844890", "#78cc84", "#30c0f0", "#908400", "#2f7010",
-  "#f06060", "#fc90d8", "#7890cc", "#5454b4", "#e460a8", "#00786c", "#b454a8", "#009c54", "#6c78f0", "#48b484",
+  "#5454b4", "#48b484", "#00786c", "#7890cc", "#6c78f0", "#009c54", "#fc90d8", "#b454a8", "#f06060", "#e460a8",
 ];
+/** Clusters begin with the eleventh, so that none seems to be one of the first ten labels. */
+const CLUSTERS = [...CATEGORIES.slice(10), ...CATEGORIES.slice(0, 10)];
 const OTHER = { light: "#9aa1ae", dark: "#7b8496" };
 const CONTEXT = { light: "#c9cedb", dark: "#363d4d" };
 const ACCENT = { light: "#171b26", dark: "#ffffff" };
@@ -18,8 +20,9 @@ export function categoryColours(column: CategoryColumn, ground: Ground): string[
   const colours = column.values.map(() => OTHER[ground]);
   const byCount = column.values.map((_, code) => code).sort((a, b) => column.counts[b]! - column.counts[a]!);
   // in the order of the codes, as in the still pictures: a filter or another model changes no colour
-  const own = byCount.slice(0, CATEGORIES.length).sort((a, b) => a - b);
-  own.forEach((code, place) => (colours[code] = CATEGORIES[place]!));
+  const palette = column.name === "cluster" ? CLUSTERS : CATEGORIES;
+  const own = byCount.slice(0, palette.length).sort((a, b) => a - b);
+  own.forEach((code, place) => (colours[code] = palette[place]!));
   return colours;
 }
 

@@ -9,21 +9,31 @@ from dinoscope.plots.map import curve_figure
 from dinoscope.report import html
 from dinoscope.report.facts import MAX_CLUSTERS, Facts, best_labels, cluster_label_table
 
-__all__ = ["cluster_quality", "clusters", "confusion", "curve"]
+__all__ = ["clusters"]
 
 _MAX_LABELS = 30  # columns of the confusion table
+_OPEN = 3  # clusters that are not folded
 
 
 def clusters(facts: Facts) -> str:
-    """Return each cluster with some of its images."""
+    """Return each cluster with some of its images; folded, how good they are, why so many, and their labels."""
     if facts.clusters is None:
         text = f"<p>There are no clusters: {escape(facts.missing['clusters'])}.</p>"
         return html.section("clusters", "Clusters", "", text)
-    why = "Found by k-means on the vectors, the largest first."
+    why = f"Groups found without labels, by k-means on the vectors, the largest first. {_weak(facts)}"
     cards = [_cluster(facts, number) for number in range(min(len(facts.samples), MAX_CLUSTERS))]
+    more = cards[_OPEN:]
     if len(facts.samples) > MAX_CLUSTERS:
-        cards.append(f"<p>The {len(facts.samples) - MAX_CLUSTERS} smallest clusters are not shown.</p>")
-    return html.section("clusters", "Clusters", why, "\n".join(cards))
+        more.append(f"<p>The {len(facts.samples) - MAX_CLUSTERS} smallest clusters are not shown.</p>")
+    rest = html.counted(len(facts.samples) - _OPEN, "more cluster")
+    content = (
+        "\n".join(cards[:_OPEN])
+        + html.fold(rest, "\n".join(more))
+        + html.fold("How good each cluster is", _quality(facts))
+        + html.fold("How the number of clusters was chosen", _curve(facts))
+        + html.fold("Clusters and labels", _labels(facts))
+    )
+    return html.section("clusters", "Clusters", why.strip(), content)
 
 
 def _cluster(facts: Facts, number: int) -> str:
@@ -31,7 +41,7 @@ def _cluster(facts: Facts, number: int) -> str:
     size = len(sample.members)
     texts = [
         f"<b>{size:,}</b> {html.plural('image', size)}, {html.percent(size, len(facts.collection))}",
-        f"mean similarity to the centre {sample.similarity:.3f}",
+        f"similarity to the centre {sample.similarity:.3f}",
     ]
     labels = Counter(facts.members[sample.members].tolist())
     common = [(label, count) for label, count in labels.most_common(6) if label >= 0][:5]
@@ -39,8 +49,8 @@ def _cluster(facts: Facts, number: int) -> str:
         f'<span class="text">{escape(html.shorten(facts.names[label]))}</span> {html.percent(count, size)}'
         for label, count in common
     ]
-    strips = _strip(facts, "medoid", [sample.medoid], "main")
-    strips += _strip(facts, "nearest to the centre", sample.near) + _strip(facts, "from the edge", sample.edge)
+    strips = _strip(facts, "typical, the one in the middle first", [sample.medoid, *sample.near])
+    strips += _strip(facts, "unusual", sample.edge)
     dot = f'<span class="dot" style="background:{facts.cluster_colors[number]}"></span>'
     return (
         f'<article class="cluster">\n<h3>{dot}Cluster {number}</h3>\n<p class="soft">{" · ".join(texts)}</p>\n'
@@ -48,32 +58,30 @@ def _cluster(facts: Facts, number: int) -> str:
     )
 
 
-def _strip(facts: Facts, title: str, positions: list[int], style: str = "") -> str:
+def _strip(facts: Facts, title: str, positions: list[int]) -> str:
     if not positions:
         return ""
     items = "".join(f"<li>{html.image(facts, position)}</li>" for position in positions)
-    return f'<div class="strip {style}"><p>{title}</p><ul class="tiles">{items}</ul></div>\n'
+    return f'<div class="strip"><p>{title}</p><ul class="tiles">{items}</ul></div>\n'
 
 
-def curve(facts: Facts) -> str:
+def _curve(facts: Facts) -> str:
     """Return how the number of clusters was chosen."""
     if facts.clusters is None or not facts.chose_k or len(facts.clusters.curve) < 2:
         return ""
     k = len(facts.clusters.medoids)
     light, dark = (curve_figure(facts.clusters.curve, chosen=k, dark=dark) for dark in (False, True))
     alt = "; ".join(f"k {number}: {value:.3f}" for number, value in facts.clusters.curve)
-    why = f"k = {k} was chosen: of the numbers tried it has the best silhouette. On a flat curve others do as well."
-    figure = f'<figure class="curve">{html.themed(light, dark, alt)}</figure>'
-    return html.section("curve", "How many clusters", why, figure)
+    why = f"Of the numbers tried, {k} clusters have the best silhouette. On a flat curve, other numbers do as well."
+    return f'<p>{why}</p>\n<figure class="curve">{html.themed(light, dark, alt)}</figure>'
 
 
-def confusion(facts: Facts) -> str:
+def _labels(facts: Facts) -> str:
     """Return how many images of each label are in each cluster."""
     if facts.clusters is None or not facts.names:
         return ""
     if len(facts.names) > _MAX_LABELS:
-        text = f"<p>With {len(facts.names):,} labels the table is left out (it is drawn up to {_MAX_LABELS}).</p>"
-        return html.section("confusion", "Clusters and labels", "", text)
+        return f"<p>With {len(facts.names):,} labels the table is left out (it is drawn up to {_MAX_LABELS}).</p>"
     table = cluster_label_table(facts, facts.clusters)
     columns = [label for _, label in sorted(best_labels(facts, facts.clusters))]
     columns += [label for label in range(len(facts.names)) if label not in columns]
@@ -82,16 +90,15 @@ def confusion(facts: Facts) -> str:
         f'<tr><th scope="row">cluster {number}</th>{html.heat_cells(table[number, columns])}</tr>\n'
         for number in range(min(len(table), MAX_CLUSTERS))
     )
-    why = "Images of each cluster and label; the stronger the colour, the larger its share of the cluster."
-    content = (
+    return (
+        "<p>Images of each cluster and label. The stronger the colour, the larger its share of the cluster.</p>\n"
         '<div class="scroll" tabindex="0" role="region" aria-label="Counts of clusters and labels">\n'
         '<table class="heat">\n'
         f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>"
     )
-    return html.section("confusion", "Clusters and labels", why, content)
 
 
-def cluster_quality(facts: Facts) -> str:
+def _quality(facts: Facts) -> str:
     """Return how good each cluster is, and beside what would be found without meaning, where that was asked for."""
     judged, found = facts.judged, facts.clusters
     if judged is None or found is None or len(found.medoids) < 2:
@@ -118,27 +125,25 @@ def cluster_quality(facts: Facts) -> str:
         if judged.weak is not None:
             cells += ["<td><b>weak</b></td>" if judged.weak[at] else "", ", ".join(judged.also_in[at])]
         lines.append(cells)
-    why = (
-        "Cohesion is the mean silhouette of the members, cosine: above 0 they are nearer to each other than to the "
-        "next cluster. "
-    )
+    why = "Cohesion (mean silhouette): above 0, images are closer to their own cluster than to the next one. "
     if labelled:
         missing = bool((facts.members[found.labels >= 0] < 0).any())
         of = " among the images that have one" if missing else ""  # the list of clusters above counts all images
         why += f"Purity is the share of the most common label{of}. "
-    why += _weak(facts)
-    content = html.table(heads, lines, right=(1,), style="bars")
-    return html.section("cluster-quality", "How good the clusters are", why, content + _nulls(facts))
+    if judged.weak is None:
+        why += "To compare with clusters of shuffled vectors, run dinoscope cluster --nulls."
+    return f"<p>{why.strip()}</p>\n{html.table(heads, lines, right=(1,), style='bars')}{_nulls(facts)}"
 
 
 def _weak(facts: Facts) -> str:
-    assert facts.judged is not None
-    if facts.judged.weak is None:
-        return "What a cluster is worth shows beside clusters of shuffled vectors: dinoscope cluster --nulls."
+    """Say how many clusters mean nothing; "" where they were not compared with clusters of shuffled vectors."""
+    if facts.judged is None or facts.judged.weak is None:
+        return ""
     weak = int(facts.judged.weak.sum())
     total = len(facts.judged.weak)
     return (
-        f"{weak} of {total} clusters are weak: no more cohesive than those of shuffled features, or not stable."
+        f"{weak} of {total} clusters {'is' if weak == 1 else 'are'} weak: no more cohesive than clusters of shuffled "
+        "features, or not stable."
         if weak
         else f"All {total} clusters are more cohesive than those that the same recipe finds in shuffled features."
     )
@@ -157,4 +162,4 @@ def _nulls(facts: Facts) -> str:
         lines.append([f"{title} with the labels", *(html.number(agreed[name]) for _, _, agreed in columns)])
     heads = ["", *(name for name, _, _ in columns)]
     table = html.table(heads, lines, right=range(1, len(heads)))
-    return f"<h3>Beside what has no meaning</h3>\n{table}"
+    return f"<h3>Compared with clusters that mean nothing</h3>\n{table}"

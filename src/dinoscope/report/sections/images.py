@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dinoscope.base.splits import voting_split
 from dinoscope.plots.evaluation import reliability_figure
 from dinoscope.report import html
-from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts
+from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts, Query, QueryGroup
 from dinoscope.stages.cleaning.copies import keep_first
 from dinoscope.stages.cleaning.findings import labels_of
 from dinoscope.wording.findings import NO_CROPS, tell_few, tell_labels, tell_self_test
@@ -20,40 +20,58 @@ from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
-    from dinoscope.stages.queries.search import Match
 
 __all__ = ["cleaning", "evaluation", "queries"]
 
 _MAX_LABELS = 30  # lines of the confusion table
+_OPEN, _OPEN_LABELS, _OPEN_GROUPS = 3, 4, 3  # findings of a kind, labels to check, look-alikes that are not folded
 
 
 def queries(facts: Facts) -> str:
-    """Return some images with those most like them."""
+    """Return of each label, or of each cluster, the images whose look-alikes are best, typical and worst."""
     if not facts.queries:
         return ""
-    why = "Images picked at random, and those most like them by cosine similarity (1 is the same)."
     if facts.names:
-        why += " ≠ marks another label than the query's."
-    return html.section("queries", "Look-alikes", why, "\n".join(_query(facts, *each) for each in facts.queries))
+        by = "by how many of its nearest images have its label"
+        why = "For each label, the image whose look-alikes are best, a typical one and the worst, " + by
+        why += ". Another label is named below its image."
+    else:
+        why = "For each cluster, the image with the closest look-alikes, a typical one and the one with the farthest."
+    why += " The number is the similarity (cosine, 1 is the same)."
+    groups = [_query_group(facts, each) for each in facts.queries]
+    rest = f"{html.counted(len(groups) - _OPEN_GROUPS, 'more label' if facts.names else 'more cluster')}"
+    more = html.fold(rest, "\n".join(groups[_OPEN_GROUPS:]))
+    return html.section("queries", "Look-alikes", why, "\n".join(groups[:_OPEN_GROUPS]) + more)
 
 
-def _query(facts: Facts, position: int, found: list[Match]) -> str:
+def _query_group(facts: Facts, group: QueryGroup) -> str:
+    titles = {1: ("",), 2: ("Best", "Worst"), 3: ("Best", "Typical", "Worst")}[len(group.queries)]
+    articles = "".join(_query(facts, title, query) for title, query in zip(titles, group.queries, strict=True))
+    return f'<h3>{html.named(group.name)}</h3>\n<div class="queries">\n{articles}</div>\n'
+
+
+def _query(facts: Facts, title: str, query: Query) -> str:
     collection = facts.collection
-    own = collection.labels[position]
-    items = ""
-    for match in found:
+    own = collection.labels[query.position]
+    items, same = "", 0
+    for match in query.found:
+        same += match.label == own
         differs = own is not None and match.label is not None and match.label != own
         style = ' class="differs"' if differs else ""
         picture = html.image(facts, collection.position(match.row))
-        name = html.named(match.label if facts.names else match.id)
+        name = html.named(match.label) if differs else ""
         items += (
             f'<li data-row="{match.row}"{style}>{picture}'
-            f'<span class="name"><b>{match.similarity:.3f}</b> {name}</span></li>\n'
+            f'<span class="name"><b>{match.similarity:.2f}</b> {name}</span></li>\n'
         )
-    row = int(collection.rows[position])
-    name = html.named(own if facts.names else collection.ids[position])
-    head = f'<div class="main">{html.image(facts, position)}<span class="name"><b>row {row}</b> {name}</span></div>'
-    return f'<article class="query" data-row="{row}">{head}\n<ol class="tiles">{items}</ol></article>'
+    row, name = int(collection.rows[query.position]), str(collection.ids[query.position])
+    told = [*([f"<b>{title}</b>"] if title else []), *([f"{same} of {len(query.found)}"] if own is not None else [])]
+    told.append(f'<span class="text" title="{escape(name)}">{escape(html.short_id(name))}</span>')
+    main = f'<li class="main">{html.image(facts, query.position)}</li>'
+    return (
+        f'<article class="query" data-row="{row}"><p class="soft">{" · ".join(told)}</p>\n'
+        f'<ol class="tiles">{main}{items}</ol></article>\n'
+    )
 
 
 def evaluation(facts: Facts) -> str:
@@ -62,23 +80,23 @@ def evaluation(facts: Facts) -> str:
     if found is None:
         return ""
     low, high = found.interval
-    how = "each left out in turn"
+    how = "Each image was left out in turn"
     if found.method != "leave-one-out":
         by = voting_split(facts.collection.splits, found.method)
-        how = f"those of {found.method} by {'the training images' if by else 'all others'}"
+        how = f"The images of {found.method} were named by {'the training images' if by else 'all others'}"
     why = (
-        f"{html.counted(len(found.positions), 'image')} named by {'their' if len(found.positions) > 1 else 'its'} "
-        f"nearest neighbours, {how}: what a new image may expect."
+        f"How often the nearest neighbours name an image right. {how} ({html.counted(len(found.positions), 'image')}), "
+        "so you can expect the same of new images."
     )
     lines = [
-        ("accuracy", html.bar(found.accuracy), f"share named right; 95 % interval {low:.3f} to {high:.3f}"),
+        ("accuracy", html.bar(found.accuracy), f"share named right (95% interval {low:.3f} to {high:.3f})"),
         ("calibration error", html.bar(found.calibrated.error), tell_calibration(found)),
         (
-            "sets that hold the truth",
+            "sets with the right label",
             html.bar(found.coverage),
-            f"measured on these images; asked for: {found.set_level:g}; {found.set_size:.2f} labels a set on average",
+            f"measured on these images; asked for {found.set_level:g}; {found.set_size:.2f} labels a set on average",
         ),
-        ("called unknown", html.bar(found.refused), "share of these images, all of the known kind"),
+        ("called unknown", html.bar(found.refused), "share of these images, though all have a known label"),
     ]
     labels = [
         (
@@ -89,17 +107,22 @@ def evaluation(facts: Facts) -> str:
         )
         for each in sorted(found.labels, key=lambda each: each.recall)[:_MAX_LABELS]
     ]
-    per_label = html.table(("label", "images", "precision", "recall"), labels, right=(1, 2, 3), style="bars")
+    left_out = len(found.labels) - len(labels)
+    rest = f"<p>The {left_out:,} labels found best are not shown.</p>" if left_out else ""
+    per_label = html.table(("label", "images", "precision", "recall"), labels, right=(1, 2, 3), style="bars") + rest
     light, dark = (
         reliability_figure(found.votes, found.calibrated, dark=shade, format="webp") for shade in (False, True)
     )
     alt = f"Probability claimed against share named right; calibration error {found.calibrated.error:.3f}"
-    left_out = len(found.labels) - len(labels)
-    rest = f"<p>The {left_out:,} labels found best are not shown.</p>" if left_out else ""
     content = (
         html.table(("", "value", "meaning"), lines, right=(1,), style="bars meanings")
-        + f'<div class="maps">\n<div><h3>By label, the worst first</h3>\n{per_label}{rest}</div>\n'
-        f"<figure>{html.themed(light, dark, alt)}</figure>\n</div>\n" + _named_as(found) + _mixed_up(facts, found)
+        + _mixed_up(facts, found)
+        + html.fold("Each label, the worst first", per_label)
+        + html.fold("Which label is named as which", _named_as(found))
+        + html.fold(
+            "How far the probabilities can be trusted",
+            f'<figure class="curve">{html.themed(light, dark, alt)}</figure>',
+        )
     )
     return html.section("evaluation", "How well labels are found", why, content)
 
@@ -115,7 +138,7 @@ def _named_as(found: Evaluation) -> str:
         for at, name in enumerate(names)
     )
     return (
-        "<h3>True label by line, label given by column</h3>\n"
+        "<p>The lines are the true labels, the columns the labels that the neighbours give.</p>\n"
         '<div class="scroll" tabindex="0" role="region" aria-label="True and given labels">\n'
         '<table class="heat wrong">\n'
         f"<thead><tr><td></td>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n"
@@ -136,21 +159,21 @@ def _mixed_up(facts: Facts, found: Evaluation) -> str:
     """Return the labels that are mixed up most, with the mistakes about which the neighbours are surest."""
     if not found.confusions:
         return ""
-    items = "".join(
+    items = [
         f'<article class="finding"><p>{html.named(pair.true)} named {html.named(pair.predicted)}: '
-        f"<b>{pair.images:,}</b>, {pair.share:.1%} of the label</p>"
+        f"<b>{html.counted(pair.images, 'time')}</b> ({pair.share:.0%})</p>"
         + html.tiles([("", html.image(facts, at), "") for at in pair.examples])
         + "</article>\n"
         for pair in found.confusions[:EXAMPLES]
-    )
-    return f'<h3>Mixed up most, with the surest mistakes</h3>\n<div class="findings">\n{items}</div>\n'
+    ]
+    return f"<h3>Labels mixed up most</h3>\n{_folded(items, _OPEN)}"
 
 
 def cleaning(facts: Facts) -> str:
     """Return near-duplicates, leaks, outliers and labels to check, as pictures with their evidence."""
     if facts.findings is None:
         return ""
-    why = "What to look at before the images are used. Nothing was touched; dinoscope clean writes lists and a plan."
+    why = "Look at these before you use the images. Nothing was changed: 'dinoscope clean' writes lists and a plan."
     parts = (_duplicates(facts), _leaks(facts), _outliers(facts), _label_errors(facts))
     return html.section("cleaning", "Cleaning", why, "\n".join(part for part in parts if part))
 
@@ -160,10 +183,12 @@ def _duplicates(facts: Facts) -> str:
     found, groups = facts.findings.duplicates, facts.kept["duplicates"]
     extra = sum(len(found.groups[at]) - 1 for at in groups)
     text = (
-        f"{html.counted(extra, 'image')} could go: each group shows one picture, the one to keep first"
+        f"{html.counted(extra, 'image')} may show the same picture as another one and could go (similarity of "
+        f"{found.threshold:.2f} or more). The first of a group is the one to keep."
         if extra
-        else "None found"
-    ) + f" (threshold {found.threshold:.2f}). {NO_CROPS}"
+        else f"None found (similarity of {found.threshold:.2f} or more)."
+    )
+    text += f" {NO_CROPS}"
     blocks = []
     for at in groups[:SHOWN]:
         group = found.groups[at]
@@ -173,7 +198,7 @@ def _duplicates(facts: Facts) -> str:
         ]
         more = f", {len(group)} images" if len(group) > EVIDENCE else ""
         _, why = keep_first(facts.collection, group)
-        head = f"score <b>{found.scores[at]:.3f}</b>{more}; kept: {why}"
+        head = f"similarity <b>{found.scores[at]:.3f}</b>{more}, keep the first: {why}"
         blocks.append(_finding(_contradiction(facts, group) + head, items))
     return _part(facts, "Near-duplicates", "duplicates", text, blocks)
 
@@ -191,7 +216,8 @@ def _leaks(facts: Facts) -> str:
         blocks.append(_finding(_contradiction(facts, leaks[at].positions) + head, items))
     if not blocks:
         return ""
-    text = f"{html.counted(len(facts.kept['leaks']), 'picture')} in more than one split."
+    count = len(facts.kept["leaks"])
+    text = f"{html.counted(count, 'picture')} {'seems' if count == 1 else 'seem'} to be in more than one split."
     return _part(facts, "Leaks between splits", "leaks", text, blocks)
 
 
@@ -203,9 +229,11 @@ def _outliers(facts: Facts) -> str:
         position = int(found.positions[at])
         items = [("doubt", html.image(facts, position), _name_of(facts, position))]
         items += [("", html.image(facts, each), _name_of(facts, each)) for each in found.neighbors[at, :3].tolist()]
-        blocks.append(_finding(f"<b>{found.factors[position]:.2f}</b> times as thin as its nearest, beside it", items))
+        head = f"<b>{found.factors[position]:.2f}</b> times as far from its nearest images as they are from theirs"
+        blocks.append(_finding(head, items))
     count = len(facts.kept["outliers"])
-    text = f"{html.counted(count, 'image')} far from all others." if count else "None found."
+    stands, its = ("stands", "its") if count == 1 else ("stand", "their")
+    text = f"{html.counted(count, 'image')} {stands} out, with {its} nearest beside." if count else "None found."
     return _part(facts, "Outliers", "outliers", text, blocks)
 
 
@@ -219,10 +247,13 @@ def _label_errors(facts: Facts) -> str:
         position = int(found.positions[at])
         items = [("doubt", html.image(facts, position), _name_of(facts, position))]
         items += [("", html.image(facts, each), _name_of(facts, each)) for each in found.neighbors[at, :3].tolist()]
-        head = f"{html.named(str(found.suggested[at]))}? <b>{found.probabilities[at]:.0%}</b> of its neighbours' votes"
+        head = f"{html.named(str(found.suggested[at]))}? <b>{found.probabilities[at]:.0%}</b> of the neighbours' votes"
         blocks.append(_finding(head, items))
     count = len(facts.kept["label_errors"])
-    text = f"{html.counted(count, 'label')} contradicted by the nearest neighbours." if count else "None found."
+    disagree = "disagrees with its" if count == 1 else "disagree with their"
+    text = (
+        f"{html.counted(count, 'label')} {disagree} nearest images, which are shown beside." if count else "None found."
+    )
     if test is not None:
         text += f" Self-test: {tell_self_test(test)}"
     text += f" {tell_few(facts.collection.labels)}"
@@ -237,9 +268,18 @@ def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> 
     assert facts.findings is not None
     settled = len(facts.findings.keys[kind]) - total
     if settled:
-        text += f" {html.counted(settled, 'other')} {'was' if settled == 1 else 'were'} found to be no problem."
-    shown = f'\n<div class="findings">\n{"".join(blocks)}</div>' if blocks else ""
-    return f"<h3>{title}</h3>\n<p>{text}</p>{shown}"
+        text += f" You called {html.counted(settled, 'other')} no problem."
+    large = kind == "label_errors"
+    blocks_shown = _folded(blocks, _OPEN_LABELS if large else _OPEN, "findings large" if large else "findings")
+    return f"<h3>{title}</h3>\n<p>{text}</p>\n{blocks_shown}"
+
+
+def _folded(blocks: list[str], first: int, style: str = "findings") -> str:
+    """Return the first findings, and the others below a line that opens them."""
+    shown, more = (
+        f'<div class="{style}">\n{"".join(each)}</div>\n' if each else "" for each in (blocks[:first], blocks[first:])
+    )
+    return shown + html.fold(f"{len(blocks) - first} more", more)
 
 
 def _finding(head: str, items: list[tuple[str, str, str]]) -> str:

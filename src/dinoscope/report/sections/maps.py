@@ -11,14 +11,18 @@ from dinoscope.plots import maps as map_plots
 from dinoscope.plots.image_map import image_map_figure
 from dinoscope.plots.map import map_figure
 from dinoscope.plots.palette import OTHER, image_colors
-from dinoscope.plots.properties import property_maps
+from dinoscope.plots.properties import property_map
 from dinoscope.report import html
 from dinoscope.report.facts import Facts
 from dinoscope.stages.properties import measured_properties
 from dinoscope.wording.explanation import MEANINGS, conclusions, direction_in_words
 from dinoscope.wording.scores import map_figures
 
-__all__ = ["made_of", "map_quality", "maps", "tuning"]
+__all__ = ["FIGURES", "made_of", "map_quality", "maps", "tuning"]
+
+FIGURES = ("trustworthiness", "continuity", "neighbours kept", "rank correlation")
+"""The figures of the map that are shown beside it; the others are among the scores."""
+_PROPERTIES = 6  # drawn, of those that the map follows most closely
 
 
 def maps(facts: Facts) -> str:
@@ -32,9 +36,12 @@ def maps(facts: Facts) -> str:
         numbers = [str(number) for number in range(len(facts.samples))]
         names = [f"cluster {number}" for number in numbers]
         figures.append(_map(facts, "cluster", facts.clusters.labels, numbers, names, facts.cluster_colors))
-    why = "Images that the model finds alike lie near each other (UMAP). Distances between far groups mean little."
+    why = (
+        "The map puts similar images close together (UMAP). Look at which images share a group: how far apart two "
+        "groups are means little."
+    )
     if len(figures) == 2:
-        why += " Clusters are paired with labels one to one as well as they fit; a pair has one colour."
+        why += " The colours of clusters have nothing to do with those of labels."
     content = f'<div class="maps">\n{"".join(figures)}</div>\n{_image_map(facts)}'
     return html.section("map", "Map", why, content)
 
@@ -89,13 +96,13 @@ def _image_map(facts: Facts) -> str:
     pictures = [facts.pictures[i] for i in tiles.positions.tolist()]
     picture = image_map_figure(tiles, pictures, tile=side, colors=colors, format="webp")
     by = "label" if facts.names else "cluster"
-    alt = f"The same map drawn with {len(pictures):,} of the images at their places"
+    alt = f"The same map, drawn with {len(pictures):,} of the images"
     caption = (
-        f"{len(pictures):,} of {html.counted(len(members), 'image')}, one for each cell of a grid; "
-        f"the line below each has the colour of its {by}."
+        f"{len(pictures):,} of {html.counted(len(members), 'image')}, one for each cell of a grid. The line below an "
+        f"image has the colour of its {by}."
     )
     return (
-        f'<figure class="wide">\n<h3>The images at their places</h3>\n<img src="{html.uri(picture)}" alt="{alt}">\n'
+        f'<figure class="wide places">\n<h3>The images on the map</h3>\n<img src="{html.uri(picture)}" alt="{alt}">\n'
         f"<figcaption>{caption}</figcaption>\n</figure>"
     )
 
@@ -105,36 +112,40 @@ def map_quality(facts: Facts) -> str:
     quality = facts.quality
     if quality is None or facts.coordinates is None:
         return ""
-    told = map_figures(quality)
-    lines = [(name, html.bar(value), f'<td class="soft">{meaning}</td>') for name, value, meaning in told]
+    lines = [
+        (name, html.bar(value), f'<td class="soft">{meaning}</td>')
+        for name, value, meaning in map_figures(quality)
+        if name in FIGURES
+    ]
     light, dark = (
-        map_plots.trust_map_figure(facts.coordinates, quality.images.kept, dark=shade, width=5.6, format="webp")
+        map_plots.trust_map_figure(facts.coordinates, quality.images.kept, dark=shade, width=4.2, format="webp")
         for shade in (False, True)
     )
-    few = float((quality.images.kept < 1 / 3).mean())
-    caption = f"{few:.0%} of the images kept fewer than a third of their neighbours: do not read much into their place."
+    few = int((quality.images.kept < 1 / 3).sum())
+    caption = (
+        f"{html.percent(few, len(quality.images.kept))} of the images kept fewer than a third of their {quality.k} "
+        "nearest images. Don't read much into exactly where these are."
+        if few
+        else f"Every image kept a third or more of its {quality.k} nearest images."
+    )
     picture = html.themed(
         light, dark, f"The map, points coloured by the share of their {quality.k} nearest neighbours kept"
     )
     table = html.table(("", "value", "meaning"), lines, right=(1,), style="bars meanings")
     content = (
-        f'<div class="maps">\n<div>{table}</div>\n'
+        f'<div class="maps beside">\n<div>{table}</div>\n'
         f"<figure>\n<h3>By neighbours kept</h3>\n{picture}\n<figcaption>{caption}</figcaption>\n</figure>\n</div>"
     )
-    why = "No flat map shows every neighbourhood as it is. These figures say what this one lost; 1 is best, 0 is none."
+    why = "A flat map cannot keep every image beside all of its neighbours. These figures say how much this one lost."
     return html.section("map-quality", "How far to trust the map", why, content)
 
 
 def made_of(facts: Facts) -> str:
-    """Return how far properties of the images go along with the map, and the map in the colours of each."""
+    """Return which properties of the images the map is sorted by, and the map in the colours of each."""
     found = facts.explanation
     if found is None or facts.coordinates is None or not found.properties:
         return ""
     values = measured_properties(facts.collection)
-    light, dark = (
-        property_maps(facts.coordinates, values, found, most=6, columns=3, dark=shade, format="webp")
-        for shade in (False, True)
-    )
     labelled = found.labels is not None
     heads = ["", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
     lines = []
@@ -143,24 +154,32 @@ def made_of(facts: Facts) -> str:
         cells = ["" if value is None else html.bar(max(0.0, value)) for value in told]
         name = "(labels)" if each is found.labels else each.name
         lines.append((name, *cells, f'<td class="soft line">{direction_in_words(each)}</td>'))
-    meanings = "; ".join(
-        f"<b>{field.replace('_', ' ')}</b>: {meaning}"
+    meanings = "".join(
+        f"<dt>{field.replace('_', ' ')}</dt><dd>{meaning}</dd>\n"
         for field, meaning in MEANINGS.items()
         if labelled or not field.endswith("labels")
     )
-    shown = min(6, len(found.properties))
-    alt = f"The map {html.counted(shown, 'time')}, each time in the colours of one property"
+    figures = "".join(
+        f"<figure>\n<h3>{escape(each.name)} <b>{max(0.0, each.map):.2f}</b></h3>\n"
+        f'<img src="{html.uri(property_map(facts.coordinates, values[each.name], format="webp"))}" '
+        f'alt="The map in the colours of {escape(each.name)}">\n'
+        f"<figcaption>{direction_in_words(each)}</figcaption>\n</figure>\n"
+        for each in found.properties[:_PROPERTIES]
+    )
     content = (
-        f"{html.table(heads, lines, right=tuple(range(1, len(heads) - 1)), style='bars')}\n"
-        f'<p class="soft">{meanings}.</p>\n<p>{" ".join(conclusions(found))}</p>\n'
-        f'<figure class="wide sheet scroll" tabindex="0" role="region" aria-label="The map by property">'
-        f"{html.themed(light, dark, alt)}</figure>"
+        f'<div class="small-maps">\n{figures}</div>\n'
+        + html.fold("What this says of the model", f"<p>{' '.join(conclusions(found))}</p>")
+        + html.fold(
+            "All properties in numbers",
+            html.table(heads, lines, right=tuple(range(1, len(heads) - 1)), style="bars")
+            + f'<dl class="run">\n{meanings}</dl>',
+        )
     )
-    why = (
-        "How far things that anybody can name go along with it. What neighbours are alike in may be what the model "
-        "sees, or only go along with that."
-    )
-    return html.section("made-of", "What the map is made of", why, content)
+    why = "The visible properties that the map follows most closely: 0 is not at all, 1 is entirely."
+    if found.labels is not None:
+        why += f" For your labels, the figure is {max(0.0, found.labels.map):.2f}."
+    why += ' The colours go from the least <span class="ramp"></span> to the most, by rank.'
+    return html.section("made-of", "What the map is sorted by", why, content)
 
 
 def tuning(facts: Facts) -> str:
@@ -191,9 +210,10 @@ def tuning(facts: Facts) -> str:
         )
     heads = ("setting", "neighbours kept", "trustworthiness", found.aim, "seeds differ by", "")
     alt = f"{len(found.settings)} small maps, a row for each n_neighbors and a column for each min_dist"
-    content = (
+    figure = (
         '<figure class="wide sheet scroll" tabindex="0" role="region" aria-label="Maps by setting">'
         f"{html.themed(light, dark, alt)}</figure>\n"
-        f"<details><summary>The table</summary>\n{html.table(heads, lines, right=(1, 2, 3, 4), style='bars')}</details>"
     )
+    table = html.table(heads, lines, right=(1, 2, 3, 4), style="bars")
+    content = html.fold("A map for each setting", figure) + html.fold("All settings in numbers", table)
     return html.section("tuning", "Settings of the map", escape(found.verdict), content)
