@@ -99,7 +99,7 @@ def write_json(
     write_bytes(path, checksums.seal_json(text) if checked else text, durable=durable, within=within)
 
 
-def read_json(path: Path, kind: Any = Any) -> Any:
+def read_json(path: Path, kind: object = object) -> Any:
     """Read a JSON file; if it has a checksum, that is checked and left out.
 
     Args:

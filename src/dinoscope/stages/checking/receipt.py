@@ -9,7 +9,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -280,8 +280,8 @@ def makers(path: Path, key: str) -> list[Provenance]:
     """Return what computed the vectors of a collection under a key, as their parts say; each once."""
     found: list[Provenance] = []
     for part in list_parts(path / "vectors" / key):
-        maker: Any = read_table(part, [])[1].get("made_by")
-        if mismatch(maker, Provenance) is None and maker not in found:
+        maker: Provenance | None = read_table(part, [])[1].get("made_by")
+        if maker is not None and mismatch(maker, Provenance) is None and maker not in found:
             found.append(maker)
     return found
 
