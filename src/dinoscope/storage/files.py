@@ -223,7 +223,7 @@ def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -
             if durable:
                 with part.open("rb+") as file:
                     os.fsync(file.fileno())
-            os.replace(part, path)
+            part.replace(path)
             if durable:
                 _flush_folder(path.parent)
         finally:
