@@ -24,10 +24,10 @@ from dinoscope.embedding.batches import Batches, Decoded, finish_batches
 from dinoscope.embedding.known import Known, read_known
 from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import check_folder, synchronise
+from dinoscope.embedding.summary import EmbedSummary, Failure
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.pixels.levels import ValueRange
 from dinoscope.storage.details import QUALITY
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
@@ -51,46 +51,6 @@ _FIRST_ROWS = 512  # enough for a first map
 _GROUP_ROWS = 256  # thumbnails that are read at once for one of them
 _SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
 ORDER_SEED = 7
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An image that could not be read: its row, its id and the reason."""
-
-    row: int
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class EmbedSummary:
-    """What a run did.
-
-    Attributes:
-        embedded: Images embedded by this run.
-        reused: Images that had their vectors already.
-        removed: Images that were in the collection and are no longer in the source; their vectors stay on disk.
-        failures: Images without vectors that could not be read, by this run or an earlier one.
-        seconds: Time that this run took.
-        model: Name of the model.
-        device: What it ran on.
-        precision: What its products were computed in.
-        value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
-        notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
-        relabelled: Images that were there already and have another label or split than before.
-    """
-
-    embedded: int
-    reused: int
-    removed: int
-    failures: tuple[Failure, ...]
-    seconds: float
-    model: str
-    device: str = "cpu"
-    precision: str = "fp32"
-    value_range: ValueRange | None = None
-    notes: tuple[Failure, ...] = ()
-    relabelled: int = 0
 
 
 @dataclass
