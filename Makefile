@@ -67,7 +67,7 @@ wheel: .venv/developing  ## build the wheel, install it in an empty environment,
 
 test-pretraining: .venv/developing  ## the tests of pretraining/, which need torch
 	$(PIP) -r pretraining/requirements.txt
-	$(BIN)/python -m pytest tests/test_pretraining.py
+	$(BIN)/python -m pytest tests/pretraining
 
 .venv/created:
 	$(PYTHON) -m venv .venv

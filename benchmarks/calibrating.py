@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.cleaning import brightened, enlarged, saved, shifted
-from dinoscope.analysis.cleaning.duplicates import score_pairs
+from dinoscope.analysis.cleaning.candidates import score_pairs
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.analysis.cleaning.threshold import ThresholdFit, choose_pairs, fit_threshold
 from dinoscope.models.encoder import Encoder

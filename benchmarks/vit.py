@@ -347,7 +347,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.worker:
         name, *rest = arguments.worker
-        paths = [Path(each) if os.path.isdir(each) else each for each in rest]
+        paths = [Path(each) if Path(each).is_dir() else each for each in rest]
         print(json.dumps(WORKERS[name](*paths) or {}))
         return
     with tempfile.TemporaryDirectory() as place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,17 @@ def make_collection(path: Path, source: Any = None, model: str = "mini-fashion")
 def client(path: Path, *, raising: bool = False, **settings: Any) -> TestClient:
     app = create_app(path, **{"warm": False, **settings})
     return TestClient(app, base_url=ADDRESS, raise_server_exceptions=raising)
+
+
+def until_stopped(check: Callable[[], object], begun: threading.Event, ended: threading.Event) -> None:
+    """Work that goes on until ``check`` raises; it says when it has begun and ended."""
+    begun.set()
+    try:
+        while True:
+            check()
+            ended.wait(0.01)
+    finally:
+        ended.set()
 
 
 @contextmanager

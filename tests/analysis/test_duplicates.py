@@ -7,9 +7,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.cluster import AgglomerativeClustering
 
-from dinoscope.analysis.cleaning import duplicates
-from dinoscope.analysis.cleaning.duplicates import Pairs, complete_linkage, find_duplicates, score_pairs
+from dinoscope.analysis.cleaning import candidates
+from dinoscope.analysis.cleaning.candidates import score_pairs
+from dinoscope.analysis.cleaning.duplicates import complete_linkage, find_duplicates
 from dinoscope.analysis.cleaning.fingerprints import fingerprints, picture_agreement
+from dinoscope.analysis.cleaning.pairs import Pairs
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset
@@ -122,7 +124,7 @@ def test_an_approximate_graph_is_searched_again_only_where_it_held_copies(monkey
     expected = find_duplicates(vectors)
     graph = neighbors(vectors)
     graph = NeighborGraph(graph.indices, graph.similarities, recall=0.99)
-    monkeypatch.setattr("dinoscope.analysis.cleaning.duplicates.neighbors", None)
+    monkeypatch.setattr("dinoscope.analysis.cleaning.candidates.neighbors", None)
     found = find_duplicates(vectors, graph=graph)
     assert found.groups == expected.groups
     assert (0, 200, 230, 232) in found.groups
@@ -266,8 +268,8 @@ def test_one_copy_does_not_search_the_whole_graph_again(monkeypatch):
         asked.append(len(queries))
         return query_neighbors(known, queries, k)
 
-    monkeypatch.setattr(duplicates, "query_neighbors", count)
-    monkeypatch.setattr(duplicates, "neighbors", None)
+    monkeypatch.setattr(candidates, "query_neighbors", count)
+    monkeypatch.setattr(candidates, "neighbors", None)
     found = score_pairs(vectors, graph=graph, least=0.0)
     assert asked == [int((graph.indices == 150).any(axis=1).sum() - (graph.indices[150] == 150).any())]
     assert 0 < asked[0] < 60

@@ -8,14 +8,8 @@ from PIL import Image
 from scipy.stats import binomtest
 
 from dinoscope.analysis.labels.classifier import Classifier
-from dinoscope.analysis.labels.evaluation import (
-    confusions,
-    evaluate,
-    label_scores,
-    log_loss,
-    reliability,
-    wilson_interval,
-)
+from dinoscope.analysis.labels.evaluation import evaluate, log_loss, reliability
+from dinoscope.analysis.labels.scoring import confusions, label_scores, wilson_interval
 from dinoscope.analysis.labels.voting import knn_accuracy, knn_accuracy_split, label_votes
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope.analysis.cleaning.duplicates import score_pairs
+from dinoscope.analysis.cleaning.candidates import score_pairs
 from dinoscope.analysis.cleaning.outliers import find_outliers
 from dinoscope.analysis.explain.explanation import explain
 from dinoscope.analysis.labels.classifier import Classifier

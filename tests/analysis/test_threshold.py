@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from dinoscope.analysis.cleaning.duplicates import LEAST
+from dinoscope.analysis.cleaning.candidates import LEAST
 from dinoscope.analysis.cleaning.threshold import ENOUGH, choose_pairs, fit_threshold
 from dinoscope.errors import InputError
 

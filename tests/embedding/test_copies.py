@@ -12,9 +12,7 @@ from dinoscope.embedding import pipeline
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError
 from dinoscope.explorer.model_view import model_infos
-from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.items import Item
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.result_files import stale_results
@@ -23,16 +21,6 @@ from dinoscope.survey.parts import open_vectors
 from tests.patching import replace_everywhere
 
 FIRST, ALL, PART = 40, 104, 16
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return load_dataset("fashion-mnist-test").pixels[:ALL]
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    return Encoder("mini-fashion", batch_size=8, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,7 @@ import pytest
 from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline
 from dinoscope.embedding.pipeline import embed_source
-from dinoscope.models.encoder import Encoder
 from dinoscope.sources.array import ArraySource
-from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.cleaning.findings import dismiss_finding, dismissed_keys, finding_key
 from dinoscope.storage.tables import read_table
@@ -79,16 +77,6 @@ class Disk:
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
         return {name.relative_to(self.root) for name in promised}
-
-
-@pytest.fixture(scope="module")
-def pixels():
-    return load_dataset("fashion-mnist-test").pixels[:ALL]
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    return Encoder("mini-fashion", batch_size=8, threads=1)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
+from dinoscope.embedding import pipeline
 from dinoscope.errors import ModelError, RayError
 from dinoscope.models.encoder import Encoder
 from dinoscope.on_ray.embedding import OnRay, Recipe
@@ -24,7 +25,7 @@ from tests.sources.archives.test_archive import MEMBERS, make_tar
 pytest.importorskip("ray")
 pytestmark = pytest.mark.timeout(2 * PATIENCE)
 
-IMAGES = 2200  # a random order from 2,000 on
+IMAGES, SAMPLED = 1100, 1000  # from so many on the order is a random one; units of 256 are given out
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,9 @@ def source():
 
 @pytest.fixture(scope="module")
 def local(source, tmp_path_factory):
-    return Collection.from_images(source, tmp_path_factory.mktemp("local") / "c", model="mini-fashion")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_SAMPLE_FROM", SAMPLED)
+        return Collection.from_images(source, tmp_path_factory.mktemp("local") / "c", model="mini-fashion")
 
 
 def ray_workers():
@@ -68,7 +71,8 @@ def check_same(found, expected):
 
 
 def embed(address, source, path, model="mini-fashion", workers=None, on_progress=None):
-    """Embed on Ray; returns how many images."""
+    """Embed on Ray, in the process of the cluster; returns how many images."""
+    pipeline._SAMPLE_FROM = SAMPLED
     found = Collection.from_images(
         source, path, model=model, batches=OnRay(address, workers=workers), on_progress=on_progress
     )

@@ -6,6 +6,7 @@ than its header, and the header that transformers or timm wrote is enough to hav
 
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -99,6 +100,7 @@ def _encode(array: np.ndarray, kind: str) -> bytes:
 def run(checkpoint: Checkpoint, images: np.ndarray) -> dict[str, np.ndarray]:
     """Run our graph of a checkpoint: ``cls`` and ``patches`` of images uint8 (N, R, R, 3)."""
     options = ort.SessionOptions()
+    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: as many as there are cores
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(checkpoint.file.parent)
     )

@@ -264,10 +264,20 @@ def photos(tmp_path_factory):
     return collection
 
 
-def test_less_room_gives_smaller_thumbnails_then_fewer(photos, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def sections(photos):
+    return report.fragments(gather(photos, 5))
+
+
+@pytest.fixture
+def drawn_once(sections, monkeypatch):
+    """The sections are the same in every size."""
+    monkeypatch.setattr(report, "fragments", lambda _: sections)
+
+
+@pytest.mark.usefixtures("drawn_once")
+def test_less_room_gives_smaller_thumbnails_then_fewer(photos, tmp_path):
     seen = []
-    sections = report.fragments(gather(photos, 5))
-    monkeypatch.setattr(report, "fragments", lambda _: sections)  # the same in every size
     for share in (0.02, 0.2, 0.5, 0.8, 1.1):
         size = room(photos, share)
         told: list[str] = []
@@ -310,6 +320,7 @@ def least_mb(collection, tmp_path):
     return int(str(caught.value).partition("needs ")[2].split()[0])
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_too_little_room_is_an_error_that_says_how_much_is_needed(photos, tmp_path, run):
     least = least_mb(photos, tmp_path)
     code, out, err = run("report", photos.path, "-o", tmp_path / "r.html", "-k", 5, "--max-mb", 0.1)

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from starlette.requests import ClientDisconnect
 
 from dinoscope.server.jobs import Ending, Jobs, while_wanted
+from tests.served import until_stopped
 
 
 class Client:
@@ -31,17 +32,8 @@ def jobs():
     made.stop()
 
 
-def endless(begun: threading.Event, ended: threading.Event) -> Any:
-    def work() -> None:
-        begun.set()
-        try:
-            while True:
-                while_wanted(1, 2)
-                ended.wait(0.01)
-        finally:
-            ended.set()
-
-    return work
+def endless(begun: threading.Event, ended: threading.Event) -> Callable[[], None]:
+    return lambda: until_stopped(lambda: while_wanted(1, 2), begun, ended)
 
 
 async def until(event: threading.Event) -> None:

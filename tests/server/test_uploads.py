@@ -16,7 +16,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.server import decoding
 from dinoscope.server.decoding import Decoders
 from tests.pictures import encoded, photo
-from tests.served import images, live, make_collection
+from tests.served import images, live, make_collection, until_stopped
 
 IMAGE = encoded(photo(), "PNG")
 SLOW = """
@@ -116,13 +116,7 @@ def test_looking_inside_ends_with_the_one_who_asked(folder, monkeypatch):
     begun, ended = threading.Event(), threading.Event()
 
     def windows(*_, on_progress, **__):
-        begun.set()
-        try:
-            while True:
-                on_progress(0, 1)
-                time.sleep(0.01)
-        finally:
-            ended.set()
+        until_stopped(lambda: on_progress(0, 1), begun, ended)
 
     monkeypatch.setattr("dinoscope.server.app.windows", windows)
     with live(folder) as (port, app):

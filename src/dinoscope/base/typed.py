@@ -22,7 +22,7 @@ class Within:
         return f"from {self.least:,} to {self.most:,}"
 
 
-def mismatch(value: object, kind: Any, where: str = "", *, nan: bool = False) -> str | None:
+def mismatch(value: object, kind: object, where: str = "", *, nan: bool = False) -> str | None:
     """Return in which way a JSON value is not of a type, None if it is.
 
     Members of an object that the type does not name are of a newer version, and are let through.
@@ -36,7 +36,7 @@ def mismatch(value: object, kind: Any, where: str = "", *, nan: bool = False) ->
     return next(_mismatches(value, kind, where, nan), None)
 
 
-def _mismatches(value: Any, kind: Any, where: str, nan: bool) -> Iterator[str]:
+def _mismatches(value: object, kind: object, where: str, nan: bool) -> Iterator[str]:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is NotRequired:
         yield from _mismatches(value, inner[0], where, nan)
@@ -50,27 +50,27 @@ def _mismatches(value: Any, kind: Any, where: str, nan: bool) -> Iterator[str]:
             yield _said(value, " or ".join(map(_name, inner)), where)
     elif is_typeddict(kind) or is_dataclass(kind):
         yield from _members(value, kind, where, nan)
-    elif (kinds := _inside(value, origin, inner)) is not None:
-        for name, each in kinds.items():
-            yield from _mismatches(value[name], each, f"{where}.{name}" if where else str(name), nan)
+    elif (parts := _inside(value, origin, inner)) is not None:
+        for name, held, each in parts:
+            yield from _mismatches(held, each, f"{where}.{name}" if where else str(name), nan)
     elif origin is tuple and isinstance(value, list):
         yield f"{where or 'it'} should be a list of {len(inner)}, got a list of {len(value)}"
     elif not _is(value, kind, nan):
         yield _said(value, _name(kind), where)
 
 
-def _inside(value: Any, origin: Any, inner: tuple[Any, ...]) -> dict[Any, Any] | None:
-    """Return the type of each member of a list or an object; None if it should be something else."""
+def _inside(value: object, origin: object, inner: tuple[object, ...]) -> list[tuple[object, object, object]] | None:
+    """Return name, value and type of each member of a list or an object; None if it should be something else."""
     if isinstance(value, dict) and origin in (dict, Mapping):
-        return dict.fromkeys(value, inner[1])
+        return [(name, held, inner[1]) for name, held in value.items()]
     if isinstance(value, list) and (origin is list or (origin is tuple and inner[-1] is Ellipsis)):
-        return dict.fromkeys(range(len(value)), inner[0])
+        return [(at, held, inner[0]) for at, held in enumerate(value)]
     if isinstance(value, list) and origin is tuple and len(value) == len(inner):
-        return dict(enumerate(inner))
+        return [(at, held, each) for at, (held, each) in enumerate(zip(value, inner, strict=True))]
     return None
 
 
-def _members(value: Any, kind: Any, where: str, nan: bool) -> Iterator[str]:
+def _members(value: object, kind: object, where: str, nan: bool) -> Iterator[str]:
     if not isinstance(value, dict):
         yield _said(value, "an object", where)
         return
@@ -83,7 +83,7 @@ def _members(value: Any, kind: Any, where: str, nan: bool) -> Iterator[str]:
             yield f"{place} is missing"
 
 
-def _is(value: object, kind: Any, nan: bool) -> bool:
+def _is(value: object, kind: object, nan: bool) -> bool:
     if kind in (Any, object):
         return True
     if get_origin(kind) is Literal:
@@ -104,9 +104,9 @@ def _said(value: object, expected: str, where: str) -> str:
     return f"{where or 'it'} should be {expected}, got {shown if len(shown) < 40 else shown[:36] + '...'}"
 
 
-def _name(kind: Any) -> str:
+def _name(kind: object) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(map(repr, get_args(kind)))
-    names: dict[Any, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    names: dict[object, str] = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     names |= {NoneType: "null", list: "a list", tuple: "a list", dict: "an object", Mapping: "an object"}
     return names.get(get_origin(kind) or kind, "an object")

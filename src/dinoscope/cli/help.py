@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from typer.models import CommandInfo
 
 __all__ = ["arrange"]
 
@@ -49,8 +52,8 @@ _ORDER = list(_PLACES)
 def arrange(app: typer.Typer) -> None:
     """Put commands into the panels of the help, in the order of these, and break their examples into lines."""
 
-    def name(command: Any) -> str:
-        return command.name or command.callback.__name__  # type: ignore[no-any-return]
+    def name(command: CommandInfo) -> str:
+        return command.name or str(getattr(command.callback, "__name__", ""))
 
     app.registered_commands.sort(key=lambda each: _ORDER.index(name(each)) if name(each) in _PLACES else len(_ORDER))
     for command in app.registered_commands:

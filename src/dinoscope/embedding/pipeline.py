@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +18,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.machine import cores
 from dinoscope.base.text import remark
-from dinoscope.base.types import Columns, JsonObject, ModelDescription
-from dinoscope.embedding.batches import Batches, Decoded, Job, finish_batches
+from dinoscope.base.types import JsonObject, ModelDescription
+from dinoscope.embedding.batches import Batches, Decoded, finish_batches
+from dinoscope.embedding.known import Known, read_known
 from dinoscope.embedding.ranges import settle_range
-from dinoscope.embedding.rows import Synchronised, check_folder, synchronise
+from dinoscope.embedding.rows import check_folder, synchronise
+from dinoscope.embedding.summary import EmbedSummary, Failure
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
-from dinoscope.sources.pixels.levels import ValueRange
 from dinoscope.storage.details import QUALITY
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
@@ -42,7 +41,7 @@ from dinoscope.storage.manifest import (
 )
 from dinoscope.storage.progress import Progress, ProgressRecord
 from dinoscope.storage.result_files import stale_results
-from dinoscope.storage.tables import check_table, list_parts, read_table, write_table
+from dinoscope.storage.tables import list_parts, write_table
 
 __all__ = ["ORDER_SEED", "EmbedSummary", "Failure", "embed_source"]
 
@@ -51,49 +50,7 @@ _PART_SECONDS = 20.0  # and no more than this much work is lost to a kill
 _FIRST_ROWS = 512  # enough for a first map
 _GROUP_ROWS = 256  # thumbnails that are read at once for one of them
 _SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
-# of the details, all but the pictures: a part of which one is damaged is deleted
-_READ = ["row", "generation", "width", "height", "error", "transient", "content", "note", *QUALITY]
 ORDER_SEED = 7
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An image that could not be read: its row, its id and the reason."""
-
-    row: int
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class EmbedSummary:
-    """What a run did.
-
-    Attributes:
-        embedded: Images embedded by this run.
-        reused: Images that had their vectors already.
-        removed: Images that were in the collection and are no longer in the source; their vectors stay on disk.
-        failures: Images without vectors that could not be read, by this run or an earlier one.
-        seconds: Time that this run took.
-        model: Name of the model.
-        device: What it ran on.
-        precision: What its products were computed in.
-        value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
-        notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
-        relabelled: Images that were there already and have another label or split than before.
-    """
-
-    embedded: int
-    reused: int
-    removed: int
-    failures: tuple[Failure, ...]
-    seconds: float
-    model: str
-    device: str = "cpu"
-    precision: str = "fp32"
-    value_range: ValueRange | None = None
-    notes: tuple[Failure, ...] = ()
-    relabelled: int = 0
 
 
 @dataclass
@@ -115,60 +72,6 @@ class _Buffer:
 
     def full(self) -> bool:
         return max(len(self.rows), len(self.details)) >= self.most or time.monotonic() - self.since > _PART_SECONDS
-
-
-class _Known:
-    """What is known of each row: bits and numbers, and texts only for images that cannot be read.
-
-    Attributes:
-        rows: The rows that the source has (N,), sorted.
-        generations: The generation of each row, for the parts.
-        seen: Whether a row was decoded, or found to be unreadable (R,), R rows up to the last that the source has.
-        embedded: Whether a row had its vector before this run (R,).
-        errors: Reasons of rows that cannot be read, and whether another try may succeed.
-        notes: What is wrong with rows that this run could read all the same.
-    """
-
-    def __init__(self, rows: NDArray[np.int64], generations: NDArray[np.int64]) -> None:
-        self.generations = generations
-        self.rows, self._indices = np.unique(rows, return_index=True)
-        count = int(self.rows[-1]) + 1 if len(rows) else 0
-        self.seen, self.embedded = np.zeros(count, bool), np.zeros(count, bool)
-        self.errors: dict[int, tuple[str, bool]] = {}
-        self.notes: dict[int, str] = {}
-
-    def index(self, row: int) -> int:
-        """Return where the source has the image of a row."""
-        return int(self._indices[np.searchsorted(self.rows, row)])
-
-    def is_active(self, row: int) -> bool:
-        """Tell whether the source has the image of a row."""
-        place = int(np.searchsorted(self.rows, row))
-        return place < len(self.rows) and int(self.rows[place]) == row
-
-    def note(self, row: int, error: str | None, transient: bool) -> None:
-        """Remember what decoding a row gave."""
-        self.seen[row] = True
-        if error:
-            self.errors[row] = error, transient
-        else:
-            self.errors.pop(row, None)
-
-    def is_news(self, row: int, error: str | None) -> bool:
-        """Tell whether a row is new, or fails or succeeds otherwise than last time."""
-        return not self.seen[row] or self.errors.get(row, (None, False))[0] != error
-
-    def jobs(self, rows: NDArray[np.int64]) -> Iterator[Job]:
-        """Yield what is to be done for some rows."""
-        for row in map(int, rows):
-            yield Job(row, self.index(row), bool(self.seen[row]) and row not in self.errors, bool(self.embedded[row]))
-
-    def pending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some rows that need work: a lost part, a missing vector, a failure that may pass."""
-        work = ~(self.seen & self.embedded)
-        for row, (_, transient) in self.errors.items():
-            work[row] = transient
-        return rows[work[rows]]
 
 
 def embed_source(
@@ -214,7 +117,7 @@ def embed_source(
             set_folders(path, source.folder_rule.to_json())
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
-        known = _read_known(path, folder, table, encoder.dim)
+        known = read_known(path, folder, table, encoder.dim)
         pending = known.pending(_order(source, known.rows))
         embedded = 0
         if len(pending):
@@ -297,50 +200,12 @@ def _next_part(folder: Path) -> Path:
     return folder / f"part-{number:05d}.parquet"
 
 
-def _whole_parts(folder: Path, columns: list[str], dim: int | None = None) -> Iterator[Columns]:
-    """Yield columns of the parts of a folder in order; parts that are damaged anywhere are deleted.
-
-    So are parts with vectors of another length than ``dim``.
-    """
-
-    def read(part: Path) -> Columns | DamagedError:
-        try:
-            check_table(part)
-            found = read_table(part, columns)[0]
-            if dim is not None and found["vector"].shape[1] != dim:
-                raise DamagedError(part, f"its vectors have length {found['vector'].shape[1]}, the model's {dim}")
-            return found
-        except DamagedError as error:
-            return error
-
-    parts = list_parts(folder)
-    with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="check") as pool:
-        for part, found in zip(parts, pool.map(read, parts), strict=True):
-            if isinstance(found, DamagedError):
-                remark(f"{part} was damaged ({found.reason}): it is deleted, and what it held is made anew")
-                part.unlink()
-            else:
-                yield found
-
-
-def _read_known(path: Path, folder: Path, table: Synchronised, dim: int) -> _Known:
-    """Read what is stored: what decoding gave (a later part overrides an earlier one), and which vectors there are."""
-    known = _Known(table.rows, table.generations)
-    for columns in _whole_parts(path / "details", _READ):
-        for row, error, transient in zip(columns["row"].tolist(), columns["error"], columns["transient"], strict=True):
-            if row < len(known.seen):
-                known.note(row, error, bool(transient))
-    for columns in _whole_parts(folder, ["row", "generation", "vector"], dim):
-        known.embedded[columns["row"][columns["row"] < len(known.embedded)]] = True
-    return known
-
-
 def _embed_rows(
     source: ImageSource,
     path: Path,
     encoder: ImageEncoder,
     pending: NDArray[np.int64],
-    known: _Known,
+    known: Known,
     batches: Batches,
     on_progress: Callable[[Progress], None] | None,
 ) -> int:

@@ -223,7 +223,7 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
     )
 
 
-def _said_in_parts(path: Path) -> dict[str, Any]:
+def _said_in_parts(path: Path) -> dict[str, object]:
     """Return what the parts of details repeat of a manifest that was lost: how their pictures were decoded."""
     for part in list_parts(path / "details"):
         with suppress(DamagedError):

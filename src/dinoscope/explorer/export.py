@@ -103,7 +103,7 @@ def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int]
     try:
         part.mkdir(0o700)
         _write(collection, key, positions, name, part)
-        os.rename(part, place / name)
+        part.rename(place / name)
     except OSError as error:
         _log.warning("%s", error)  # with the path, which is nothing for the page
         raise CollectionError(f"cannot write the collection {name!r}: {_reason(error)}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from dinoscope.base.package import PACKAGE
 from dinoscope.base.paths import named_path
@@ -226,7 +227,7 @@ def _named(name: str) -> Model:
     if name and os.path.exists(path):
         from dinoscope.base.text import printable
 
-        stem = os.path.basename(path).removesuffix(".safetensors").removesuffix(".onnx")
+        stem = Path(path).name.removesuffix(".safetensors").removesuffix(".onnx")
         return Model(printable(stem), "local", "", path=path)
     looks_local = name.startswith((".", "~", os.sep)) or name.endswith((".safetensors", ".onnx"))
     if _HUB_ID.fullmatch(name) and not looks_local:

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, replace
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
                 raise ModelError(f"{name} is no safetensors file, or is cut short: its header does not fit into it")
-            header: dict[str, Any] = json.loads(stream.read(length))
+            header: dict[str, _Entry] = json.loads(stream.read(length))
         header.pop("__metadata__", None)
         tensors = {key: _tensor(file, 8 + length, entry) for key, entry in header.items()}
     except OSError as error:
@@ -97,7 +97,13 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensor(file: Path, start: int, entry: dict[str, Any]) -> Tensor:
+class _Entry(TypedDict):
+    dtype: str
+    shape: list[int]
+    data_offsets: list[int]
+
+
+def _tensor(file: Path, start: int, entry: _Entry) -> Tensor:
     begin, end = map(index, entry["data_offsets"])
     tensor = Tensor(file, start + begin, entry["dtype"], tuple(map(index, entry["shape"])))
     if begin < 0 or min(tensor.shape, default=0) < 0 or tensor.bytes != end - begin:

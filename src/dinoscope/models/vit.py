@@ -246,8 +246,10 @@ def _block(graph: _Graph, shape: Geometry, block: int, y: str, x: str, rotary: l
     flat = graph.flat(y)
     q, k, v = (graph.by_image(graph.linear(flat, f"{block}.{name}")) for name in "qkv")
     if rotary:
-        settings: dict[str, Any] = {"domain": _FUSED, "num_heads": shape.heads, "interleaved": 0}
-        q, k = (graph.add("RotaryEmbedding", each, *rotary, **settings) for each in (q, k))
+        q, k = (
+            graph.add("RotaryEmbedding", each, *rotary, domain=_FUSED, num_heads=shape.heads, interleaved=0)
+            for each in (q, k)
+        )
     mixed = graph.add("MultiHeadAttention", q, k, v, domain=_FUSED, num_heads=shape.heads)
     y, x = graph.add_and_norm(x, graph.linear(graph.flat(mixed), f"{block}.proj"), f"{block}.scale1", f"{block}.norm2")
     flat = graph.flat(y)

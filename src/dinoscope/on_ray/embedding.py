@@ -83,7 +83,7 @@ class OnRay:
         )
         try:
             for unit in work.iter_rows():
-                finished = pickle.loads(unit["finished"])  # what our own workers made
+                finished = pickle.loads(unit["finished"])  # noqa: S301  # what our own workers made
                 if isinstance(finished, DinoscopeError):
                     raise finished
                 yield from finished

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.analysis.labels.evaluation import wilson_interval
+from dinoscope.analysis.labels.scoring import wilson_interval
 from dinoscope.errors import InputError
 from dinoscope.plots.canvas import ACCENT, PAPER, Picture, new_figure, printable, render
 from dinoscope.plots.canvas import INK as INKS

@@ -99,7 +99,7 @@ def _installed() -> Iterator[FontEntry]:
     for file in sorted(set(findSystemFonts()) - listed):
         try:
             fontManager.addfont(file)
-        except Exception:  # one that matplotlib cannot read, such as a font of bitmaps
+        except Exception:  # noqa: S112  # one that matplotlib cannot read, such as a font of bitmaps
             continue
     usual = [
         entry

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi import Path as InPath
@@ -253,10 +253,15 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
         return json_answer(request, workspace.data(model).view())
 
 
+class _Binary(TypedDict):
+    response_class: type[Response]
+    responses: dict[int | str, dict[str, object]]
+
+
 def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
     workspace = explorer.workspace
 
-    def binary(text: str, kind: str = "application/octet-stream") -> dict[str, Any]:
+    def binary(text: str, kind: str = "application/octet-stream") -> _Binary:
         return {
             "response_class": Response,
             "responses": {

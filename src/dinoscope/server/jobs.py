@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from starlette.requests import ClientDisconnect
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ending", "Jobs", "while_wanted"]
 
-Value = TypeVar("Value")
+Value = TypeVar("Value", covariant=True)
 _thread = threading.local()  # the check of the job that it works at
 
 
@@ -31,9 +31,9 @@ class _Unwanted(Exception):
     """Nobody waits for this work any more."""
 
 
-class _Job:
+class _Job(Generic[Value]):
     def __init__(self) -> None:
-        self.answer: Future[Any] = Future()
+        self.answer: Future[Value] = Future()
         self.waiting = 0
         self.is_kept = False  # it is done even if nobody waits
         self.progress: tuple[int, int] | None = None
@@ -48,7 +48,7 @@ class Jobs:
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._running: dict[Hashable, _Job] = {}
+        self._running: dict[Hashable, _Job[object]] = {}
         self._lock = threading.Lock()
 
     def start(self, key: Hashable, work: Callable[[], Value]) -> Future[Value]:
@@ -76,8 +76,7 @@ class Jobs:
             job.is_kept |= request is None
             job.waiting += 1
         try:
-            answer: Value = await _wait(job.answer, request)
-            return answer
+            return await _wait(job.answer, request)
         finally:
             with self._lock:
                 job.waiting -= 1
@@ -108,10 +107,10 @@ class Jobs:
             with suppress(InvalidStateError):  # it has just ended
                 job.answer.set_exception(_ending())
 
-    def _join(self, key: Hashable, work: Callable[[], Any]) -> _Job:
-        job = self._running.get(key)
+    def _join(self, key: Hashable, work: Callable[[], Value]) -> _Job[Value]:
+        job = cast("_Job[Value] | None", self._running.get(key))  # the same key is the same work
         if job is None:
-            job = _Job()
+            job = _Job[Value]()
             try:
                 self._pool.submit(self._do, key, job, work)
             except RuntimeError:  # the pool has been shut down
@@ -119,7 +118,7 @@ class Jobs:
             self._running[key] = job
         return job
 
-    def _do(self, key: Hashable, job: _Job, work: Callable[[], Any]) -> None:
+    def _do(self, key: Hashable, job: _Job[Value], work: Callable[[], Value]) -> None:
         with self._lock:
             if job.answer.done() or not job.answer.set_running_or_notify_cancel():
                 return
@@ -137,14 +136,14 @@ class Jobs:
             with self._lock:
                 self._forget(key, job)
 
-    def _check(self, key: Hashable, job: _Job, progress: tuple[int, int] | None) -> None:
+    def _check(self, key: Hashable, job: _Job[object], progress: tuple[int, int] | None) -> None:
         with self._lock:
             job.progress = progress
             if job.is_unwanted:
                 self._forget(key, job)  # who asks from now on begins anew
                 raise _Unwanted
 
-    def _forget(self, key: Hashable, job: _Job) -> None:
+    def _forget(self, key: Hashable, job: _Job[object]) -> None:
         if self._running.get(key) is job:
             del self._running[key]
 
@@ -160,10 +159,10 @@ def _ending() -> Ending:
     return Ending("the server is ending: start dinoscope explore again")
 
 
-async def _wait(answer: Future[Any], request: Request | None) -> Any:
+async def _wait(answer: Future[Value], request: Request | None) -> Value:
     waiting = asyncio.wrap_future(answer)
     leaving = None if request is None else asyncio.ensure_future(_left(request))
-    both: list[asyncio.Future[Any]] = [each for each in (waiting, leaving) if each is not None]
+    both = [each for each in (waiting, leaving) if each is not None]
     for each in both:
         each.add_done_callback(lambda done: done.cancelled() or done.exception())  # or asyncio reports it as lost
     try:

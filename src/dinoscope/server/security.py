@@ -75,7 +75,7 @@ class Access:
         """Return what suits a server that listens on ``host`` and ``port``."""
         chosen = host_name(host)
         everywhere = _is_address(chosen) and ipaddress.ip_address(chosen).is_unspecified
-        names = {chosen, *(host_name(each) for each in allowed)} - {"0.0.0.0", "::"}
+        names = {chosen, *(host_name(each) for each in allowed)} - {"0.0.0.0", "::"}  # noqa: S104  # compared, not listened on
         if everywhere:
             names.add(socket.gethostname().lower())
         return cls(_LOOPBACK | names, everywhere, token, port)

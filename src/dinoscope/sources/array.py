@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class _NpyFile:
     Of an array it has what `ArraySource` needs.
     """
 
-    def __init__(self, path: Path, mapped: np.memmap[Any, np.dtype[Any]]) -> None:
+    def __init__(self, path: Path, mapped: np.memmap[tuple[int, ...], np.dtype[np.generic]]) -> None:
         self._path, self._offset = path, mapped.offset
         self.shape: tuple[int, ...] = mapped.shape
         self.dtype, self.ndim = mapped.dtype, mapped.ndim
@@ -169,5 +169,5 @@ def read_labels(labels: Labels) -> tuple[list[str | None], list[tuple[str, ...]]
     return known, sets
 
 
-def _several(values: Any) -> tuple[str, ...]:
+def _several(values: Iterable[object]) -> tuple[str, ...]:
     return tuple(label for each in values if (label := label_text(each)) is not None)

@@ -57,7 +57,7 @@ class FolderRule:
         known = held or {}
         return cls(known.get("root"), known.get("labels", "auto"), known.get("splits"))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return what is not as it is by default, as JSON has it."""
         splits = None if self.splits is None else dict(self.splits)
         held = {"root": self.root, "labels": self.labels, "splits": splits}

@@ -99,10 +99,10 @@ class SequenceSource(PictureSource):
         """Return one image as the sequence has it; see `ImageSource.picture`."""
         return self._get(index)[0]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_turn": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._turn = threading.Lock()
 
@@ -156,7 +156,7 @@ def _picture(held: Any, index: int) -> Picture:
     )
 
 
-def _classes(source: Any) -> Sequence[str]:
+def _classes(source: object) -> Sequence[str]:
     """Return the names of a data set's classes: of torchvision, of a subset of one, or of Hugging Face's features."""
     features = getattr(source, "features", None)
     described = [features.get(name) for name in _LABELS] if isinstance(features, Mapping) else []
@@ -213,7 +213,7 @@ def _frame(source: Any) -> pa.Table:
     return table
 
 
-def _plain(value: Any) -> object:
+def _plain(value: object) -> object:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return None if isinstance(value, float) and value != value else value  # pandas has NaN for what is missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,10 +68,15 @@ def make_map(
     def compute() -> Computed:
         if method == "pca":
             return {"coordinates": projection.pca(collection.vectors, n_components=dims)}, {}
-        chosen: dict[str, Any] = {name: value for name, value in settings.items() if name not in ("method", "dims")}
-        layout, needed = (projection.tsne, int(3 * perplexity)) if method == "tsne" else (projection.umap, n_neighbors)
-        graph = neighbor_graph(collection, max(30, needed))
-        return {"coordinates": layout(collection.vectors, graph=graph, n_components=dims, **chosen)}, {}
+        vectors = collection.vectors
+        graph = neighbor_graph(collection, max(30, int(3 * perplexity) if method == "tsne" else n_neighbors))
+        if method == "tsne":
+            places = projection.tsne(vectors, graph=graph, perplexity=perplexity, n_components=dims, seed=seed)
+        else:
+            places = projection.umap(
+                vectors, graph=graph, n_neighbors=n_neighbors, min_dist=min_dist, n_components=dims, seed=seed
+            )
+        return {"coordinates": places}, {}
 
     coordinates: NDArray[np.float32] = collection.results.run("map", settings, compute)[0]["coordinates"]
     return coordinates

@@ -99,7 +99,7 @@ def write_json(
     write_bytes(path, checksums.seal_json(text) if checked else text, durable=durable, within=within)
 
 
-def read_json(path: Path, kind: Any = Any) -> Any:
+def read_json(path: Path, kind: object = object) -> Any:
     """Read a JSON file; if it has a checksum, that is checked and left out.
 
     Args:
@@ -223,7 +223,7 @@ def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -
             if durable:
                 with part.open("rb+") as file:
                     os.fsync(file.fileno())
-            os.replace(part, path)
+            part.replace(path)
             if durable:
                 _flush_folder(path.parent)
         finally:

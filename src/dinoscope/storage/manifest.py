@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from dinoscope.base.typed import mismatch
 from dinoscope.base.types import Answers, Dismissed, JsonObject, Manifest, ModelDescription
@@ -174,12 +174,12 @@ def stored_range(path: Path) -> tuple[float, float] | None:
     return None if held is None else (float(held[0]), float(held[1]))
 
 
-def is_range(held: Any) -> bool:
+def is_range(held: object) -> bool:
     """Tell whether what a file says is a range of values, or that there is none."""
-    return held is None or (mismatch(held, tuple[float, float]) is None and held[0] < held[1])
+    return held is None or (isinstance(held, list) and not mismatch(held, tuple[float, float]) and held[0] < held[1])
 
 
-def update_manifest(path: Path, **said: Any) -> None:
+def update_manifest(path: Path, **said: object) -> None:
     """Bring what ``collection.json`` says up to date; a collection that says so already is not written."""
     manifest = read_manifest(path)
     if manifest != (changed := {**manifest, **said}):

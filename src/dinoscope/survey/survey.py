@@ -166,7 +166,7 @@ def survey(
         "seed": seed,
     }
     folder = path / "results" / "survey" / digest_json("survey", _VERSION, vectors.state, settings)
-    tell = on_progress or (lambda step, done, total: None)
+    tell = on_progress or (lambda *_: None)
     make_folder(folder, Path(path))
     with locked(folder, wait=_WAIT):
         remove_leftovers(folder)

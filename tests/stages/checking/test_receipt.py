@@ -15,13 +15,8 @@ from dinoscope.errors import InputError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.opening import open_source
-from dinoscope.stages.checking.receipt import (
-    COARSE_TOLERANCE,
-    compare_collection,
-    embed_again,
-    make_receipt,
-    read_receipt,
-)
+from dinoscope.stages.checking.receipt import make_receipt, read_receipt
+from dinoscope.stages.checking.repeated import COARSE_TOLERANCE, compare_collection, embed_again
 
 N = 80
 

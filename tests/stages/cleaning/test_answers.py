@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.analysis.cleaning.duplicates import group_pairs, score_pairs
+from dinoscope.analysis.cleaning.candidates import score_pairs
+from dinoscope.analysis.cleaning.duplicates import group_pairs
 from dinoscope.analysis.cleaning.threshold import ENOUGH
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset

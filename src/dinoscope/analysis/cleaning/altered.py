@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dinoscope.analysis.cleaning.fingerprints import centred, fingerprints, flatness, picture_agreement
+from dinoscope.analysis.cleaning.pairs import each_once
 from dinoscope.base.parallel import row_blocks
 
 __all__ = ["altered_pairs", "inside_frames"]
@@ -118,11 +119,9 @@ def altered_pairs(
     agreements = np.empty(len(one))
     for rows in row_blocks(len(one), 4096):
         agreements[rows] = _compare(forms, one[rows], other[rows], best[rows], mixed[rows])
-    pairs = np.sort(np.stack([origin[one], origin[other]], axis=1), axis=1)
-    order = np.lexsort((-agreements, pairs[:, 1], pairs[:, 0]))
-    _, first = np.unique(pairs[order], axis=0, return_index=True)
-    once = order[first]
-    return pairs[once, 0], pairs[once, 1], agreements[once]
+    first, second = np.sort([origin[one], origin[other]], axis=0)
+    once = each_once(first, second, agreements)
+    return first[once], second[once], agreements[once]
 
 
 def _compare(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from dinoscope.analysis.cleaning.duplicates import LEAST
+from dinoscope.analysis.cleaning.candidates import LEAST
 from dinoscope.base.checks import check_count
 from dinoscope.errors import InputError
 

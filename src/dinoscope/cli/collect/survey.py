@@ -137,7 +137,7 @@ def _write_picture(path: Path, made: Survey, name: str) -> None:
     write_bytes(path, map_figure(placed.coordinates[shown], groups, names, title=title, background=PAPER[False]))
 
 
-def _write_csv(path: Path, made: Survey, name: str) -> None:
+def _write_csv(path: Path, made: Survey, _: str) -> None:
     from dinoscope.storage.files import write_csv
 
     placed = made.load()
@@ -146,7 +146,7 @@ def _write_csv(path: Path, made: Survey, name: str) -> None:
     write_csv(path, columns, zip(placed.rows.tolist(), x, y, placed.clusters.tolist(), strict=True))
 
 
-def _write_parquet(path: Path, made: Survey, name: str) -> None:
+def _write_parquet(path: Path, made: Survey, _: str) -> None:
     from dinoscope.storage.tables import write_table
 
     placed = made.load()
@@ -154,7 +154,7 @@ def _write_parquet(path: Path, made: Survey, name: str) -> None:
     write_table(path, {"row": placed.rows, "x": x.copy(), "y": y.copy(), "cluster": placed.clusters})
 
 
-def _write_arrays(path: Path, made: Survey, name: str) -> None:
+def _write_arrays(path: Path, made: Survey, _: str) -> None:
     import io
 
     import numpy as np

@@ -12,8 +12,9 @@ from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
-    from dinoscope.analysis.labels.evaluation import Evaluation, LabelScore
+    from dinoscope.analysis.labels.evaluation import Evaluation
     from dinoscope.analysis.labels.multilabel import MultiLabelEvaluation
+    from dinoscope.analysis.labels.scoring import LabelScore
     from dinoscope.collection import Collection
 
 __all__ = ["classify", "evaluate"]

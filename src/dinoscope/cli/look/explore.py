@@ -147,7 +147,7 @@ def _listen(host: str, port: int | None) -> socket.socket:
 def _address(host: str, port: int, token: str | None) -> str:
     """Return the address to open."""
     name = host.strip("[]")
-    if name in ("0.0.0.0", "::"):
+    if name in ("0.0.0.0", "::"):  # noqa: S104  # compared, not listened on
         name = socket.gethostname()
     if ":" in name:
         name = f"[{name}]"

@@ -151,5 +151,5 @@ def _bytes(path: Path) -> int:
     for folder, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):
-                total += os.stat(os.path.join(folder, name)).st_size
+                total += Path(folder, name).stat().st_size
     return total

@@ -20,7 +20,8 @@ from dinoscope.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dinoscope.stages.checking.receipt import Deviation, Receipt
+    from dinoscope.stages.checking.receipt import Receipt
+    from dinoscope.stages.checking.repeated import Deviation
 
 __all__ = ["print_verification", "receipt", "verify"]
 
@@ -118,7 +119,7 @@ def _deviation(
 ) -> Deviation:
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.opening import open_source
-    from dinoscope.stages.checking.receipt import compare_collection, embed_again
+    from dinoscope.stages.checking.repeated import compare_collection, embed_again
 
     if (Path(source) / "collection.json").exists():
         return compare_collection(stated, open_collection(Path(source), model), tolerance)

@@ -208,7 +208,7 @@ def _transfer(remote: _Remote, model: Model, blob: Path) -> None:
             error.add_note(f"{came:,.1f} of {(size or 0) / 1e6:,.1f} MB of {remote.name}")  # for the message
             raise
     _check(part, remote, model)
-    os.replace(part, blob)
+    part.replace(blob)
 
 
 def _check(part: Path, remote: _Remote, model: Model) -> None:

@@ -101,7 +101,7 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
                             _add(tar, f"{each.folder}/{file.name}", content, file.bytes)
             out.flush()
             os.fsync(out.fileno())
-        os.replace(part, target)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)
     return packed
@@ -150,7 +150,7 @@ def unpack(archive: Path) -> list[str]:
                 new = [each for each in models if not _is_there(each, store)]
                 for each in new:
                     (store / each.folder).parent.mkdir(exist_ok=True)
-                    os.rename(Path(folder) / each.folder, store / each.folder)
+                    Path(folder, each.folder).rename(store / each.folder)
     except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:
         reason = str(error) if isinstance(error, _Damaged) else "it is no plain tar, or was cut"
         raise ModelError(

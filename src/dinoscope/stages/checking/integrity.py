@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,7 +114,7 @@ def _check_file(file: Path) -> bool | str:
             if schema_of(file) is not None:
                 read_table(file)
             return checked
-        read_json(file, JSON_FILES.get(file.name, Any))
+        read_json(file, JSON_FILES.get(file.name, object))
         return has_checksum(file)
     except DamagedError as error:
         return error.reason

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dinoscope._version import __version__
 from dinoscope.base.digests import digest_json
@@ -20,24 +18,18 @@ from dinoscope.base.machine import this_machine
 from dinoscope.base.typed import mismatch
 from dinoscope.base.types import JsonObject, Machine, ModelDescription, Provenance, SourceDescription
 from dinoscope.embedding.pipeline import ORDER_SEED
-from dinoscope.errors import DamagedError, ImageError, InputError
-from dinoscope.sources.pixels.levels import check_range
+from dinoscope.errors import DamagedError, InputError
 from dinoscope.storage.files import read_json
 from dinoscope.storage.tables import list_parts, read_table
 
 if TYPE_CHECKING:
-    from dinoscope.models.encoder import Encoder
-    from dinoscope.sources.base import ImageSource
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Deviation", "Receipt", "compare_collection", "embed_again", "make_receipt", "makers", "read_receipt"]
+__all__ = ["Receipt", "Sampled", "digests", "make_receipt", "makers", "read_receipt"]
 
 RECEIPT = 1  # version of the format
 SAMPLE = 64
 SAMPLE_SEED = 0
-# Largest difference of any number of a vector of length 1. Sums in another order differ by about 1e-6 in float32;
-# bfloat16 has 8 bits, of which a deep model loses some more.
-TOLERANCE, COARSE_TOLERANCE = 1e-4, 2e-2
 
 
 class _Images(TypedDict):
@@ -45,7 +37,9 @@ class _Images(TypedDict):
     digest: str
 
 
-class _Sampled(TypedDict):
+class Sampled(TypedDict):
+    """An image of the sample: digests of its id and thumbnail, and its vector in base 64."""
+
     image: str
     thumbnail: str
     vector: str
@@ -72,35 +66,7 @@ class Receipt(_Digests, _Scaled):
     written_by: Machine
     seeds: dict[str, int]
     results: list[JsonObject]
-    sample: list[_Sampled]
-
-
-@dataclass(frozen=True)
-class Deviation:
-    """How far vectors made again are from those of a receipt.
-
-    Attributes:
-        images: Images compared.
-        missing: Images of the sample that the source has no more, or that cannot be read.
-        same_pictures: Images whose thumbnails are the same, byte for byte: so far, decoding gave the same.
-        largest: Largest absolute difference of any number of a vector.
-        similarity: Smallest cosine similarity of a vector to its like.
-        tolerance: What ``largest`` may be.
-        differing: What else is not as the receipt says.
-    """
-
-    images: int
-    missing: int
-    same_pictures: int
-    largest: float
-    similarity: float
-    tolerance: float
-    differing: tuple[str, ...] = ()
-
-    @property
-    def within(self) -> bool:
-        """Whether all is as it should be."""
-        return self.images > 0 and self.largest <= self.tolerance and not self.differing
+    sample: list[Sampled]
 
 
 def make_receipt(collection: OpenedCollection) -> Receipt:
@@ -117,7 +83,7 @@ def make_receipt(collection: OpenedCollection) -> Receipt:
         "receipt": RECEIPT,
         "dinoscope": __version__,
         "source": {"name": collection.name, "kind": collection.kind},
-        **_digests(collection),
+        **digests(collection),
         **scaled,
         "model": collection.model,
         "made_by": makers(collection.path, collection.key),
@@ -165,104 +131,7 @@ def read_receipt(path: Path) -> Receipt:
     return stated
 
 
-def embed_again(receipt: Receipt, source: ImageSource, encoder: Encoder, tolerance: float | None = None) -> Deviation:
-    """Embed the images of a receipt's sample on this machine and compare.
-
-    Args:
-        receipt: What ``read_receipt`` gave.
-        source: The images that the collection was made from.
-        encoder: The model; see ``Encoder.from_description``.
-        tolerance: What the largest deviation may be; by default 1e-4, and 2e-2 where precisions differ or are coarse.
-
-    Raises:
-        InputError: If no image of the sample is in the source.
-    """
-    from dinoscope.sources.pixels.decode import thumbnail
-
-    index_of = {digest_json(item.id): index for index, item in enumerate(source.items)}
-    held = receipt.get("range")
-    source.decoding = replace(source.decoding, value_range=None if held is None else check_range(held))
-    squares, expected, same = [], [], 0
-    for each in receipt["sample"]:
-        index = index_of.get(each["image"])
-        if index is None:
-            continue
-        try:
-            image = source.load_reduced(index, encoder.preprocessing.least(encoder.resolution))
-        except ImageError:
-            continue
-        same += hashlib.sha256(thumbnail(image.pixels)).hexdigest()[:16] == each["thumbnail"]
-        squares.append(encoder.preprocess(image.pixels, image.size))
-        expected.append(_vector(each))
-    if not squares:
-        raise InputError(
-            f"none of the {len(receipt['sample'])} images of the receipt is in {source.name!r}: expected the source "
-            f"{receipt['source']['name']!r} that the collection was made from"
-        )
-    got = [
-        encoder.run(np.stack(squares[at : at + encoder.batch_size]))
-        for at in range(0, len(squares), encoder.batch_size)
-    ]
-    allowed = _tolerance(receipt, encoder.precision) if tolerance is None else tolerance
-    return _compare(np.concatenate(got), np.stack(expected), len(receipt["sample"]), same, allowed, ())
-
-
-def compare_collection(receipt: Receipt, collection: OpenedCollection, tolerance: float | None = None) -> Deviation:
-    """Compare the vectors that a collection holds with those of a receipt, without a model.
-
-    Raises:
-        InputError: If no image of the sample is in the collection.
-    """
-    position_of = {digest_json(each): position for position, each in enumerate(collection.ids.tolist())}
-    found = [(position_of[each["image"]], each) for each in receipt["sample"] if each["image"] in position_of]
-    if not found:
-        raise InputError(f"none of the {len(receipt['sample'])} images of the receipt is in {collection.path}")
-    positions = [position for position, _ in found]
-    pictures = collection.thumbnails(positions)
-    same = sum(
-        hashlib.sha256(picture).hexdigest()[:16] == each["thumbnail"]
-        for picture, (_, each) in zip(pictures, found, strict=True)
-    )
-    allowed = _tolerance(receipt, collection.model.get("precision", "fp32")) if tolerance is None else tolerance
-    expected = np.stack([_vector(each) for _, each in found])
-    if expected.shape[1] != collection.vectors.shape[1]:
-        raise InputError(
-            f"the receipt's vectors have length {expected.shape[1]}, those of {collection.path} "
-            f"{collection.vectors.shape[1]}: name the model with --model"
-        )
-    held, told = _digests(collection)["images"], receipt["images"]
-    difference = (
-        f"images: {held['count']:,} with digest {held['digest'][:16]}, "
-        f"the receipt says {told['count']:,} with {told['digest'][:16]}"
-    )
-    differing = () if held == told else (difference,)
-    return _compare(collection.vectors[positions], expected, len(receipt["sample"]), same, allowed, differing)
-
-
-def _compare(
-    got: NDArray[np.float32],
-    expected: NDArray[np.float32],
-    sample: int,
-    same: int,
-    tolerance: float,
-    differing: tuple[str, ...],
-) -> Deviation:
-    if got.shape != expected.shape:
-        raise InputError(f"the receipt's vectors have length {expected.shape[1]}, this model's {got.shape[1]}")
-    largest = float(np.abs(got - expected).max())
-    similarity = float((got.astype(np.float64) * expected).sum(1).min())
-    return Deviation(len(got), sample - len(got), same, largest, similarity, tolerance, differing)
-
-
-def _tolerance(receipt: Receipt, precision: str) -> float:
-    return TOLERANCE if {precision, receipt["model"].get("precision", "fp32")} == {"fp32"} else COARSE_TOLERANCE
-
-
-def _vector(entry: _Sampled) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(entry["vector"]), "<f4").astype(np.float32)
-
-
-def _digests(collection: OpenedCollection) -> _Digests:
+def digests(collection: OpenedCollection) -> _Digests:
     """Return digests of the contents: the same wherever and in whatever parts they are stored."""
     images = hashlib.sha256()
     columns = (collection.ids, collection.labels, collection.splits)
@@ -280,8 +149,8 @@ def makers(path: Path, key: str) -> list[Provenance]:
     """Return what computed the vectors of a collection under a key, as their parts say; each once."""
     found: list[Provenance] = []
     for part in list_parts(path / "vectors" / key):
-        maker: Any = read_table(part, [])[1].get("made_by")
-        if mismatch(maker, Provenance) is None and maker not in found:
+        maker: Provenance | None = read_table(part, [])[1].get("made_by")
+        if maker is not None and mismatch(maker, Provenance) is None and maker not in found:
             found.append(maker)
     return found
 

@@ -17,7 +17,7 @@ from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.cleaning.duplicates import Candidates
+    from dinoscope.analysis.cleaning.candidates import Candidates
     from dinoscope.analysis.cleaning.threshold import ThresholdFit
     from dinoscope.stages.opened import OpenedCollection
 
@@ -114,7 +114,7 @@ def candidates(collection: OpenedCollection, least: float | None = None) -> Cand
     Pairs that score less than ``LEAST`` are there only if ``least`` is lower.
     """
     from dinoscope.analysis.cleaning.altered import inside_frames
-    from dinoscope.analysis.cleaning.duplicates import LEAST, Candidates, score_pairs
+    from dinoscope.analysis.cleaning.candidates import LEAST, Candidates, score_pairs
 
     lowest = LEAST if least is None else float(min(least, LEAST))
 

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.typed import mismatch
-from dinoscope.base.types import Columns
+from dinoscope.base.types import Columns, JsonObject
 
 __all__ = ["Packed", "pack", "plain", "unpack", "unpack_arrays"]
 
@@ -64,8 +64,7 @@ def unpack(kind: type[Result], packed: Packed) -> Result:
     Raises:
         ValueError: If it is no such thing.
     """
-    result: Result = _read(kind, packed)[0]
-    return result
+    return _read(kind, packed)[0]
 
 
 def unpack_arrays(kind: type[Result], packed: Packed) -> dict[str, NDArray[np.generic]]:
@@ -77,20 +76,21 @@ def unpack_arrays(kind: type[Result], packed: Packed) -> dict[str, NDArray[np.ge
     return _read(kind, packed)[1]
 
 
-def _read(kind: Any, packed: Packed) -> tuple[Any, dict[str, NDArray[np.generic]]]:
+def _read(kind: type[Result], packed: Packed) -> tuple[Result, dict[str, NDArray[np.generic]]]:
     columns, meta = packed
     try:
         reader = _Reader(meta["result"], columns)
-        return reader.build(kind, meta["result"]["tree"]), reader.arrays
+        return cast(Result, reader.build(kind, meta["result"]["tree"])), reader.arrays
     except (AttributeError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"it is no {getattr(kind, '__name__', kind)} ({error})") from None
 
 
-def plain(value: object) -> Any:
+def plain(settings: JsonObject) -> JsonObject:
     """Return settings as JSON has them: a number of NumPy is a number."""
-    if isinstance(value, dict):
-        return {name: plain(each) for name, each in value.items()}
-    return value.item() if isinstance(value, np.generic) else value
+    return {
+        name: plain(each) if isinstance(each, dict) else each.item() if isinstance(each, np.generic) else each
+        for name, each in settings.items()
+    }
 
 
 def _fits(array: NDArray[np.generic]) -> bool:
@@ -102,10 +102,10 @@ class _Reader:
 
     def __init__(self, packed: dict[str, Any], columns: Columns) -> None:
         self._listed, self._columns = packed["arrays"], columns
-        self._built: dict[str, Any] = {}  # dataclasses by their path
+        self._built: dict[str, object] = {}  # dataclasses by their path
         self.arrays: dict[str, NDArray[np.generic]] = {}
 
-    def build(self, kind: Any, value: Any, path: str = "") -> Any:
+    def build(self, kind: object, value: object, path: str = "") -> object:
         """Return a value of the type that is annotated."""
         if get_origin(kind) in (Union, UnionType):
             if value is None and NoneType in get_args(kind):
@@ -113,7 +113,7 @@ class _Reader:
             kind = next(each for each in get_args(kind) if each is not NoneType)
         if isinstance(value, dict):
             return self._from_dict(kind, value, path)
-        if get_origin(kind) is tuple:
+        if get_origin(kind) is tuple and isinstance(value, list):
             inner = get_args(kind)
             kinds = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
             pairs = zip(kinds, value, strict=True)
@@ -123,10 +123,10 @@ class _Reader:
             raise ValueError(wrong)
         return value
 
-    def _from_dict(self, kind: Any, value: dict[str, Any], path: str) -> Any:
+    def _from_dict(self, kind: object, value: dict[str, Any], path: str) -> object:
         if value.keys() == {"array"}:
             return self._array(kind, value["array"], path)
-        if value.keys() == {"same"} and isinstance(self._built[value["same"]], kind):
+        if value.keys() == {"same"} and isinstance(kind, type) and isinstance(self._built[value["same"]], kind):
             return self._built[value["same"]]
         if is_dataclass(kind):
             kinds = get_type_hints(kind)
@@ -135,7 +135,7 @@ class _Reader:
             return self._built[path]
         return {name: self.build(get_args(kind)[1], each, f"{path}.{name}") for name, each in value.items()}
 
-    def _array(self, kind: Any, name: str, path: str) -> NDArray[np.generic]:
+    def _array(self, kind: object, name: str, path: str) -> NDArray[np.generic]:
         if get_origin(kind) is not np.ndarray:
             raise TypeError(f"{path[1:]} is an array")
         if name in self._columns:
@@ -153,7 +153,7 @@ class _Reader:
         return array
 
 
-def _is_kind(dtype: np.dtype[Any], expected: type[np.generic]) -> bool:
+def _is_kind(dtype: np.dtype[np.generic], expected: type[np.generic]) -> bool:
     """Tell whether an array is as annotated, but for the number of its bits."""
     kinds = {np.bool_: "b", np.integer: "iu", np.floating: "f", np.str_: "U"}
     return dtype.kind in next((kinds[each] for each in kinds if issubclass(expected, each)), "biufUO")

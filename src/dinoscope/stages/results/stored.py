@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.typed import mismatch
-from dinoscope.base.types import Columns
+from dinoscope.base.types import Columns, JsonObject
 
 __all__ = ["check_arrays", "check_stored"]
 
@@ -44,9 +43,7 @@ _POSITIONS = {"indices", "positions", "neighbors", "first", "second", "copy_of",
 _FINITE = {"indices", "similarities", "coordinates", "windows", "preference", "scores"}
 
 
-def check_stored(
-    stage: str, columns: Columns, meta: Mapping[str, Any], settings: object, sizes: Mapping[str, int]
-) -> None:
+def check_stored(stage: str, columns: Columns, meta: JsonObject, settings: object, sizes: Mapping[str, int]) -> None:
     """Check columns and metadata of a stored result.
 
     Args:
@@ -79,7 +76,7 @@ def check_stored(
         raise ValueError("it holds no index")
 
 
-def check_arrays(stage: str, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+def check_arrays(stage: str, arrays: Mapping[str, object], sizes: Mapping[str, int]) -> None:
     """Check shapes and ranges of the arrays of a result, by the last part of their names.
 
     Raises:
@@ -92,21 +89,22 @@ def check_arrays(stage: str, arrays: Mapping[str, Any], sizes: Mapping[str, int]
         if letters is None:
             continue
         known = groups.setdefault(group, dict(sizes))
-        shape = np.shape(values)
+        array = np.asarray(values)
+        shape = array.shape
         if len(shape) != len(letters):
             raise ValueError(f"its {name} have shape {shape}, expected {len(letters)} axes")
         for letter, length in zip(letters, shape, strict=True):
             wanted = int(letter) if letter.isdigit() else known.setdefault(letter, length)
             if length != wanted:
                 raise ValueError(f"its {name} have shape {shape}, expected {wanted} in place of {length}")
-        _check_range(name, np.asarray(values), sizes["N"])
+        _check_range(name, array, sizes["N"])
 
 
-def _is_measured(column: Any, count: int) -> bool:
+def _is_measured(column: object, count: int) -> bool:
     return isinstance(column, np.ndarray) and column.shape == (count,) and column.dtype.kind == "f"
 
 
-def _check_range(name: str, values: NDArray[Any], count: int) -> None:
+def _check_range(name: str, values: NDArray[np.generic], count: int) -> None:
     if name in _POSITIONS and values.dtype.kind not in "iu":
         raise ValueError(f"its {name} are no whole numbers")
     if name in _FINITE and (values.dtype.kind not in "iuf" or not np.isfinite(values).all()):
@@ -117,11 +115,11 @@ def _check_range(name: str, values: NDArray[Any], count: int) -> None:
             raise ValueError(f"its {name} are not from {least} to {most:,}")
 
 
-def _check_clusters(labels: Any, meta: Mapping[str, Any], count: int) -> None:
+def _check_clusters(labels: NDArray[np.int64], meta: JsonObject, count: int) -> None:
     medoids, curve = meta.get("medoids"), meta.get("curve")
-    wrong = mismatch(medoids, list[int]) or mismatch(curve, list[tuple[int, float]], nan=True)
-    if wrong or mismatch(meta.get("silhouette"), float, nan=True):
+    wrong = mismatch(curve, list[tuple[int, float]], nan=True) or mismatch(meta.get("silhouette"), float, nan=True)
+    if wrong or not isinstance(medoids, list) or mismatch(medoids, list[int]):
         raise ValueError("it holds no clusters")
     found = np.unique(labels[labels >= 0]).tolist() if labels.dtype.kind == "i" else None
-    if any(not 0 <= each < count for each in medoids or ()) or found != list(range(len(medoids or ()))):
+    if any(not 0 <= each < count for each in medoids) or found != list(range(len(medoids))):
         raise ValueError("its clusters and their medoids do not fit")
