@@ -57,7 +57,7 @@ def test_a_graph_that_computes_for_minutes(tmp_path, monkeypatch):
     nodes.append(helper.make_node("MatMul", ["turned", "wide"], ["power0"]))
     nodes += [helper.make_node("MatMul", ["power0", f"power{at}"], [f"power{at + 1}"]) for at in range(400)]
     path = save(tmp_path / "model.onnx", nodes, "power400")
-    with pytest.raises(ModelError, match="does not embed one image within . seconds"):
+    with pytest.raises(ModelError, match=r"does not embed one image within . seconds"):
         Encoder(path, resolution=SIDE, device="cpu")
 
 
