@@ -45,7 +45,7 @@ COMMANDS = {
     "take": ["take", "c.dino"],
 }
 EXACT = (".csv", ".png", ".tar", ".txt", ".safetensors")
-CHANGING = ("milvus.db",)  # a data base of another program
+CHANGING = ("milvus.db", "home")  # a data base and caches of other programs
 COMMIT = "ab" * 20
 
 

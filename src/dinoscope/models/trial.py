@@ -34,7 +34,12 @@ def try_out(graph: Graph, side: int) -> None:
     most = _BYTES + _COPIES * size
     process = start("dinoscope.models.trial")
     is_late = threading.Event()
-    deadline = threading.Timer(seconds, lambda: (is_late.set(), process.kill()))
+
+    def expire() -> None:
+        is_late.set()
+        process.kill()
+
+    deadline = threading.Timer(seconds, expire)
     deadline.daemon = True
     deadline.start()
     asks, answers = pipes(process)

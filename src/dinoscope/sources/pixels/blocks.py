@@ -49,7 +49,7 @@ def _frequencies(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     grey = middle[: 8 * rows, : 8 * columns].astype(np.float32) @ _LUMINANCE
     across = grey.reshape(8 * rows, columns, 8) @ _COSINES.T
     both = _COSINES @ across.reshape(rows, 8, columns * _LOW)
-    return both.reshape(rows, _LOW, columns, _LOW).swapaxes(1, 2).reshape(-1, _LOW, _LOW)
+    return both.reshape(rows, _LOW, columns, _LOW).swapaxes(1, 2).reshape(-1, _LOW, _LOW).astype(np.float32, copy=False)
 
 
 def _steps(values: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -58,7 +58,8 @@ def _steps(values: NDArray[np.float32]) -> NDArray[np.int64]:
     counts = np.array([np.bincount(row, minlength=_BINS) for row in bins])
     of_step = counts @ _ABOVE_HALF
     periodic = (of_step >= _ENOUGH) & (counts @ _WAVES > _PERIODIC * of_step)
-    return np.where(periodic, _STEPS, 1).max(axis=1)
+    found: NDArray[np.int64] = np.where(periodic, _STEPS, 1).max(axis=1)
+    return found
 
 
 def _cosines() -> NDArray[np.float32]:
