@@ -10,7 +10,6 @@ from typing import Literal, TypedDict
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 TUTORIAL = ROOT / "notebooks" / "fashion_mnist.ipynb"
@@ -48,7 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, *, config: MkDocsConfig, **_: object) -> str:
     """Let links to files of the repository lead there, and those to the notebook to its page."""
     here = markdown.replace("](../notebooks/fashion_mnist.ipynb)", "](tutorial.md)")
     return _OUTSIDE.sub(rf"]({config.repo_url}/blob/main/\1", here)

@@ -46,3 +46,21 @@ def test_equals_and_what_nothing_is_known_of():
     assert choose_keeper([GOOD, GOOD]) == (0, "the first of equals")
     assert choose_keeper([FileFacts(10), FileFacts(10), GOOD]) == (2, "the largest")
     assert choose_keeper([FileFacts(10), FileFacts(10)]) == (0, "the first of equals")
+
+
+GRAINY = FileFacts(1000, quality=95, noise=6, detail=20, grain=6.0, reduced=1)
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        (FileFacts(1000, quality=85, noise=2, detail=20, grain=2.0, reduced=1), 1),  # grain was added to it
+        (FileFacts(1000, quality=85, noise=2, detail=20, grain=5.9, reduced=1), 0),  # it was compressed from the other
+        (FileFacts(1000, quality=50, noise=0.5, detail=20, grain=0.5, reduced=1), 0),  # compression takes so much away
+        (FileFacts(1000, quality=85, noise=0.5, detail=5, grain=2.0, reduced=1), 0),  # it is blurred
+        (FileFacts(1000, quality=85, noise=2, detail=20, reduced=1), 0),  # of an earlier version
+    ],
+)
+def test_grain_is_a_fault_unless_compression_or_blur_took_it_from_the_other(other, kept):
+    assert choose_keeper([GRAINY, other])[0] == kept
+    assert choose_keeper([other, GRAINY])[0] == 1 - kept

@@ -251,6 +251,17 @@ def test_find_looks_into_ids(server, base):
     assert server.get(f"{base}/find", params={"text": "nothing like it"}).json() == {"rows": []}
 
 
+def test_find_looks_into_sets_of_labels(tmp_path):
+    labels = [("Cat", "dog"), ("bird",), ("cat",)] * 10
+    pixels = np.stack([images().load(at) for at in range(30)])
+    with client(make_collection(tmp_path / "c", ArraySource(pixels, labels=labels))) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        assert server.get(f"{base}/find", params={"text": "cat"}).json()["rows"] == [
+            at for at in range(30) if at % 3 != 1
+        ]
+        assert server.get(f"{base}/find", params={"text": "DOG"}).json()["rows"] == list(range(0, 30, 3))
+
+
 def test_numbers_are_those_of_the_collection(server, base, collection):
     told = server.get(f"{base}/maps/umap/numbers").json()
     assert told.keys() == names_described("Numbers")

@@ -77,7 +77,7 @@ def test_it_says_which_originals_are_not_found(start, tmp_path):
 BUSY = """
 import sys, time
 import dinoscope.server.app, dinoscope.server.decoding
-dinoscope.server.decoding._PROGRAM = "import sys, time; sys.stdout.write('!'); sys.stdout.flush(); time.sleep(600)"
+dinoscope.base.processes._PROGRAM = "import sys, time; sys.stdout.write('!'); sys.stdout.flush(); time.sleep(600)"
 dinoscope.server.decoding.Decoders.__init__.__defaults__ = (600,)
 explorer_answers = dinoscope.server.app.explorer_answers
 explorer_answers.numbers = lambda *_: print("computing", file=sys.stderr, flush=True) or time.sleep(600)

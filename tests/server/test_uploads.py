@@ -11,9 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
+from dinoscope.base import processes
 from dinoscope.errors import ImageError
 from dinoscope.models.encoder import Encoder
-from dinoscope.server import decoding
 from dinoscope.server.decoding import Decoders
 from tests.pictures import encoded, photo
 from tests.served import images, live, make_collection, until_stopped
@@ -52,7 +52,7 @@ def decoders():
 
 
 def programmed(monkeypatch, text):
-    monkeypatch.setattr(decoding, "_PROGRAM", text)
+    monkeypatch.setattr(processes, "_PROGRAM", text)
 
 
 def test_an_upload_is_what_a_file_is(decoders, encoder):

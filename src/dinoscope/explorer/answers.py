@@ -183,11 +183,14 @@ def reasons(
 
 
 def find_rows(collection: OpenedCollection, text: str) -> list[int]:
-    """Return the rows of the images whose id holds a text, whatever its case; at most 1,000."""
+    """Return the rows of the images whose id holds a text, or one of whose several labels does; at most 1,000.
+
+    Upper and lower case are the same. What has one label is found by the column of labels.
+    """
     wanted = text.casefold()
     found: list[int] = []
-    for position, name in enumerate(collection.ids.tolist()):
-        if wanted in name.casefold():
+    for position, (name, labels) in enumerate(zip(collection.ids.tolist(), collection.label_sets, strict=True)):
+        if any(wanted in each.casefold() for each in (name, *labels)):
             found.append(int(collection.rows[position]))
             if len(found) == _FOUND:
                 break

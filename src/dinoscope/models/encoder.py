@@ -21,7 +21,8 @@ from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
 from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
-from dinoscope.models.runtime import open_runtime
+from dinoscope.models.runtime import does_not_run, open_runtime
+from dinoscope.models.trial import try_out
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
@@ -108,6 +109,8 @@ class Encoder:
             self.model.family, upstream=upstream, pad=pad, published=loaded.published
         )
         self.asked_device = device
+        if loaded.is_strange:
+            try_out(loaded.graph, self.resolution)
         self._runtime = open_runtime(loaded.graph, device, threads)
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
         self.batch_size = batch_size or self._runtime.batch_size
@@ -317,10 +320,7 @@ class Encoder:
                 vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
             dim = len(vector)
         except Exception as error:  # each runtime has errors of its own
-            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-            raise ModelError(
-                f"{self.model.name} does not run at {self.resolution} pixels ({reason}): {remedy}"
-            ) from None
+            raise ModelError(does_not_run(self.model.name, self.resolution, error, remedy)) from None
         if not np.isfinite(vector).all():  # else the run would end well, and every step after it refuse the vectors
             raise ModelError(
                 f"{self.model.name} gives NaN or infinity on {self.device} in {self.precision}: its weights are "

@@ -36,6 +36,7 @@ class LoadedModel:
         published: How the authors prepare images: by its row, else by what stands beside the weights.
         assumed: What of that stands nowhere, for people; empty if all of it does.
         told: What config.json alone says of the computation; see ``Geometry.told``.
+        is_strange: Whether the graph itself is somebody's, and no row of the table names it.
     """
 
     model: Model
@@ -46,6 +47,7 @@ class LoadedModel:
     published: Preprocessing
     assumed: str = ""
     told: str = ""
+    is_strange: bool = False
 
 
 def load_model(
@@ -111,15 +113,20 @@ def load_model(
     digest = _expected(row, digest_weights(file, graph.weights), sha256, holder)
     row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
     published = replace(processor.preprocessing, normalization=processor.normalization)
-    return LoadedModel(row, graph, side, digest, own, published, processor.assumed, told)
+    is_strange = file.suffix == ".onnx" and not _is_published(row)
+    return LoadedModel(row, graph, side, digest, own, published, processor.assumed, told, is_strange)
 
 
 def _processor(row: Model, file: Path, family: str = "") -> Processor:
     """Return how images are prepared: a row of the table says it, of other weights what stands beside them."""
     usual = preprocessing_of(row.family or family)
-    if row.name in MODELS and row.path is None:
+    if _is_published(row):
         return Processor(row.normalization or IMAGENET, usual)
     return read_processor(file, usual)
+
+
+def _is_published(row: Model) -> bool:
+    return row.name in MODELS and row.path is None
 
 
 def described_model(description: ModelDescription, fetch: bool) -> Model:

@@ -21,7 +21,7 @@ from dinoscope.base.telemetry import import_onnxruntime, import_openvino
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
 
-__all__ = ["DEVICES", "Graph", "Runtime", "open_runtime"]
+__all__ = ["DEVICES", "Graph", "Runtime", "does_not_run", "open_runtime"]
 
 DEVICES = ("auto", "cpu", "openvino", "openvino-fp32", "cuda")
 _GPU = "CUDAExecutionProvider"
@@ -222,6 +222,12 @@ def _has_bfloat16() -> bool:
 
 def _no_cuda() -> InputError:
     return InputError("the CUDA libraries do not load: see ONNX Runtime's notes on its versions of CUDA and cuDNN")
+
+
+def does_not_run(name: str, side: int, error: Exception, remedy: str) -> str:
+    """Return what is said of a model that loads, and does not run on images of so many pixels a side."""
+    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+    return f"{name} does not run at {side} pixels ({reason}): {remedy}"
 
 
 def _does_not_load(graph: Graph, error: Exception) -> ModelError:

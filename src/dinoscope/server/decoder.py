@@ -8,18 +8,17 @@ import pickle
 import signal
 import struct
 import sys
-from contextlib import suppress
 
+from dinoscope.base.processes import announce, limit_memory
 from dinoscope.errors import ImageError
 from dinoscope.models.preprocess import Preprocessing, prepare
 from dinoscope.sources.pixels.decode import Decoding, read_reduced
 from dinoscope.sources.pixels.formats import identify, pixels_at_once
 
-__all__ = ["ANSWER", "QUESTION", "READY", "SECONDS", "main"]
+__all__ = ["ANSWER", "QUESTION", "SECONDS", "main"]
 
 QUESTION = struct.Struct("!II")  # lengths of the settings and of the file that follow
 ANSWER = struct.Struct("!?I")  # whether it is a picture, and the length of that or of the reason
-READY = b"!"
 SECONDS = 8  # in which a file must be decoded
 MAX_PIXELS = 50_000_000
 _BYTES = 3 << 30  # of address space
@@ -27,10 +26,9 @@ _BYTES = 3 << 30  # of address space
 
 def main() -> None:
     """Answer until nobody asks any more: then the pipe is closed."""
-    _limit()
+    limit_memory(_BYTES)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
-    answers.write(READY)
-    answers.flush()
+    announce()
     while head := asked.read(QUESTION.size):
         settings, length = QUESTION.unpack(head)
         preprocessing, resolution, how = pickle.loads(asked.read(settings))  # noqa: S301  # the server's own
@@ -60,14 +58,6 @@ def _check_pixels(content: bytes) -> None:
     if pixels_at_once(image) > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
         raise ImageError(f"has {image.width} x {image.height} pixels: at most {limit} million can be searched for")
-
-
-def _limit() -> None:
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits, and not every system keeps them
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _alarm(seconds: int) -> None:

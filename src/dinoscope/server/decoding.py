@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import re
 import subprocess
-import sys
 import threading
 import weakref
 from contextlib import suppress
@@ -16,9 +13,9 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.package import PACKAGE
+from dinoscope.base.processes import pipes, start
 from dinoscope.errors import ImageError
-from dinoscope.server.decoder import ANSWER, QUESTION, READY, SECONDS
+from dinoscope.server.decoder import ANSWER, QUESTION, SECONDS
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
@@ -26,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Decoders"]
 
 _MOMENT = 1.0  # seconds: usually less than it takes to start another process
-_START = 60.0  # seconds in which a process must be there: machines may be busy
-_PROGRAM = "import sys; sys.path.append(sys.argv[1]); from dinoscope.server.decoder import main; main()"
+_DECODER = "dinoscope.server.decoder"
 _LONGEST = 1000  # bytes of a reason
 
 
@@ -106,7 +102,7 @@ class Decoders:
                 if process.poll() is None:
                     return process
                 self._all.discard(process)
-        process = _start()
+        process = start(_DECODER)
         self._all.add(process)
         if not self.stop.alive:  # the server has ended meanwhile
             self._end(process)
@@ -117,37 +113,8 @@ class Decoders:
         self._all.discard(process)
 
 
-def _start() -> subprocess.Popen[bytes]:
-    """Start a process and wait until it can be asked.
-
-    It takes nothing from the folder that one is in (-P), and Ctrl-C is not for it.
-    """
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-c", _PROGRAM, str(PACKAGE.parent)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**_harmless_environment(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        start_new_session=os.name != "nt",
-        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows alone has it
-    )
-    deadline = threading.Timer(_START, process.kill)
-    deadline.daemon = True
-    deadline.start()
-    _pipes(process)[1].read(len(READY))  # or it has ended, as asking it says
-    deadline.cancel()
-    return process
-
-
-def _harmless_environment() -> dict[str, str]:
-    """Return the environment without what is nothing for a process that reads strange files."""
-    return {
-        name: value for name, value in os.environ.items() if not re.search("TOKEN|KEY|SECRET|PASSWORD", name.upper())
-    }
-
-
 def _ask(process: subprocess.Popen[bytes], settings: bytes, content: memoryview, size: int) -> tuple[bool, bytes]:
-    asks, answers = _pipes(process)
+    asks, answers = pipes(process)
     asks.write(QUESTION.pack(len(settings), len(content)))
     asks.write(settings)
     asks.write(content)
@@ -165,17 +132,11 @@ def _read(answers: IO[bytes], length: int) -> bytes:
     return found
 
 
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    return process.stdin, process.stdout
-
-
 def _end_all(processes: set[subprocess.Popen[bytes]]) -> None:
     for process in list(processes):
         process.kill()
         process.wait()
-        for pipe in _pipes(process):
+        for pipe in pipes(process):
             with suppress(OSError, ValueError):  # what was still to be written has nobody to go to
                 pipe.close()
 

@@ -16,7 +16,15 @@ from dinoscope.storage.tables import list_parts, read_table
 __all__ = ["QUALITY", "count_missing", "stored_contents", "stored_qualities"]
 
 # what tells the better of two copies; parts of earlier versions have none of it
-QUALITY = {"quality": "f4", "noise": "f4", "detail": "f4", "reduced": "i4", "bytes": "i8", "modified": "i8"}
+QUALITY = {
+    "quality": "f4",
+    "noise": "f4",
+    "detail": "f4",
+    "grain": "f4",
+    "reduced": "i4",
+    "bytes": "i8",
+    "modified": "i8",
+}
 
 
 def count_missing(path: Path, images: Columns, rows: NDArray[np.int64]) -> int:

@@ -19,6 +19,7 @@ import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,11 @@ def is_leftover(path: Path) -> bool:
 
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that killed processes left, and none that a living one is writing."""
-    for path in folder.rglob(f".*{_LEFTOVER}*"):
+    _sweep(folder, f"**/.*{_LEFTOVER}*")
+
+
+def _sweep(folder: Path, pattern: str) -> None:
+    for path in folder.glob(pattern):
         with suppress(OSError):  # it may be gone meanwhile; on Windows one that is open stays
             if _is_abandoned(path):
                 path.unlink(missing_ok=True)
@@ -211,12 +216,15 @@ def process_ended(pid: int) -> bool:
 def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -> Iterator[Path]:
     """Give a temporary file to write, which then takes the place of another; see ``write_bytes``.
 
+    What a killed process left of an earlier write of the same file is deleted.
+
     Raises:
         WriteError: If it cannot be written.
     """
     part = temporary(path)
     try:
         _make_folders(path.parent, within)
+        _sweep(path.parent, f".{escape(path.name)}{_LEFTOVER}*")
         part.touch(exist_ok=False)  # a link that somebody has laid there is not followed
         try:
             yield part

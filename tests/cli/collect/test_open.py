@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,6 +44,34 @@ def test_the_collection_there_remembers_what_it_was_told(run, photos):
     again = run("embed", "photos")[2]
     assert "no labels; no splits; as chosen: --labels none" in again
     assert "another label" not in again
+
+
+def test_a_table_takes_over_from_a_folder_with_a_rule(run, photos):
+    assert run("embed", "photos", "--labels", "none", "-o", "kept.dino")[0] == 0
+    lines = ["image,label", *(f"photos/{name}.png,{name[-1]}" for name in ("a", "b", "more/c"))]
+    (photos.parent / "table.csv").write_text("\n".join(lines))
+    code, out, _ = run("embed", "table.csv", "-o", "kept.dino", "--moved", "--json")
+    assert code == 0
+    assert (json.loads(out)["embedded"], json.loads(out)["reused"]) == (0, 3)
+    code, _, err = run("embed", "table.csv", "-o", "kept.dino", "--labels", "none")
+    assert code != 0
+    assert "--root, --labels and --splits are for folders and archives" in err
+
+
+def test_an_array_and_a_folder_of_one_name_have_a_collection_each(run, photos):
+    photos.rename(photos.with_name("images"))
+    np.save("images.npy", np.arange(2 * 400, dtype=np.uint16).astype(np.uint8).reshape(2, 20, 20))
+    for source, place, count in (("images", "images", 3), ("images.npy", "images.npy", 2)):
+        for embedded in (count, 0):  # and it is found again
+            result = json.loads(run("embed", source, "--json")[1])
+            assert (result["collection"], result["embedded"]) == (f"{place}.dino", embedded)
+
+
+def test_a_folder_gives_way_to_an_array_that_was_first(run, photos):
+    photos.rename(photos.with_name("images"))
+    np.save("images.npy", np.arange(2 * 400, dtype=np.uint16).astype(np.uint8).reshape(2, 20, 20))
+    places = [json.loads(run("embed", source, "--json")[1])["collection"] for source in ("images.npy", "images")]
+    assert places == ["images.dino", "images.folder.dino"]
 
 
 @pytest.mark.parametrize(

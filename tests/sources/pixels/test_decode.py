@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dinoscope.errors import ImageError, InputError, UnreadableError
-from dinoscope.sources.pixels import decode
+from dinoscope.sources.pixels import decode, rgb
 from dinoscope.sources.pixels.decode import Decoding, ReducedImage, read_image, read_reduced, thumbnail
 from dinoscope.sources.pixels.formats import READ
 from dinoscope.sources.pixels.memory import Memory
@@ -237,6 +239,48 @@ def test_a_bomb_costs_no_memory_and_pillows_own_limit_stays():
 def test_90_to_100_million_pixels_are_read_without_a_warning():
     data = encoded(Image.new("1", (9_500, 9_500), 1), "PNG")
     assert read_image(data).shape == (9_500, 9_500, 3)
+
+
+def test_a_webp_may_have_three_quarters_of_the_pixels():
+    """Its decoder holds three pictures beside the one that it gives."""
+    data, how = encoded(photo(), "WEBP"), Decoding(max_pixels=4096)
+    with pytest.raises(UnreadableError, match=r"has 64 x 64 pixels, expected at most 0.003072 million of a WebP image"):
+        read_image(data, how)
+    assert read_image(encoded(photo(), "PNG"), how).shape == (64, 64, 3)
+    assert read_image(encoded(photo().crop((0, 0, 64, 48)), "WEBP"), how).shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "I;16", "F", "CMYK"])
+def test_a_large_picture_is_converted_in_strips_and_looks_the_same(monkeypatch, mode, orientation):
+    grey = np.arange(64 * 48).reshape(48, 64)
+    of_mode = {"I;16": grey.astype(np.uint16) * 20, "F": (grey / grey.max()).astype(np.float32)}
+    picture = Image.fromarray(of_mode[mode]) if mode in of_mode else photo().crop((0, 0, 64, 48)).convert(mode)
+    if mode in ("RGBA", "LA"):
+        picture.putalpha(Image.fromarray((grey % 256).astype(np.uint8)))
+    picture.getexif()[0x0112] = orientation
+    whole = read_image(picture)
+    monkeypatch.setattr(rgb, "_STRIP", 64 * 7)
+    np.testing.assert_array_equal(read_image(picture), whole)
+    assert whole.std() > 20
+
+
+@pytest.mark.stress
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+@pytest.mark.parametrize(("form", "mode"), [("PNG", "I;16"), ("TIFF", "F"), ("PNG", "RGBA"), ("WEBP", "RGBA")])
+def test_the_largest_pictures_take_less_than_1500_megabytes(tmp_path, form, mode):
+    side = 8_600 if form == "WEBP" else 10_000
+    fast = {"lossless": True, "method": 0, "quality": 0} if form == "WEBP" else {"compress_level": 1}
+    path, alpha = tmp_path / "large", Image.linear_gradient("L").resize((side, side))
+    deep = {"I;16": np.uint16, "F": np.float32}
+    picture = Image.fromarray(np.asarray(alpha, deep[mode])) if mode in deep else Image.merge("RGBA", [alpha] * 4)
+    picture.save(path, form, **fast)
+    code = (
+        "import sys; from tests.fuzzing import peak; from dinoscope.sources.pixels.decode import Decoding, read_image"
+    )
+    code += "; assert read_image(sys.argv[1], Decoding((0, 255))).ndim == 3; print(peak())"
+    told = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+    assert int(told) < 1500
 
 
 def test_only_one_large_image_is_decoded_at_a_time(monkeypatch):

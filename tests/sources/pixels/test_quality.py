@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter, JpegImagePlugin
 
+from dinoscope.sources.pixels.blocks import measure_blocks
 from dinoscope.sources.pixels.decode import read_reduced
 from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_sharpness
 from tests.pictures import encoded, photo
@@ -47,3 +48,28 @@ def test_what_is_told_of_a_file(tmp_path):
     handed = read_reduced(scene()).quality
     assert handed is not None
     assert (handed.quality, handed.bytes) == (None, None)
+
+
+@pytest.mark.parametrize(("quality", "form"), [(50, "PNG"), (60, "BMP"), (75, "PNG"), (85, "TIFF"), (60, "JPEG")])
+def test_a_poor_jpeg_is_known_in_any_file(quality, form):
+    scenery = Image.effect_noise((320, 240), 60).filter(ImageFilter.GaussianBlur(2)).convert("RGB")
+    poor = Image.open(io.BytesIO(encoded(scenery, "JPEG", quality=quality)))
+    options = {"quality": 95} if form == "JPEG" else {}
+    hidden, whole = (read_reduced(encoded(each, form, **options)).quality for each in (poor, scenery))
+    assert hidden is not None
+    assert whole is not None
+    assert hidden.quality == pytest.approx(quality, abs=6)
+    assert whole.quality == (pytest.approx(95, abs=1) if form == "JPEG" else LOSSLESS)
+
+
+def test_grain_is_that_of_flat_places():
+    chance = np.random.default_rng(0)
+    slope = np.broadcast_to(np.linspace(60, 180, 240)[:, None, None], (240, 240, 3)).copy()
+    slope[:, 120:] = chance.integers(0, 256, (240, 120, 3))
+    grain = [
+        measure_blocks((slope + chance.normal(0, sigma, slope.shape)).clip(0, 255).astype(np.uint8))[0]
+        for sigma in (0, 4, 8)
+    ]
+    assert grain[0] < 0.5
+    assert 1.5 < grain[1] < 2.6 < grain[2] < 7
+    assert measure_blocks(np.zeros((7, 7, 3), np.uint8)) == (0, None)

@@ -16,6 +16,7 @@ from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.details import QUALITY
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.tables import read_table, write_table
+from tests.served import images, make_collection
 
 N = 40
 
@@ -283,3 +284,21 @@ def test_a_damaged_file_of_every_kind_is_one_line(collection, run):
         assert len(err.splitlines()) == 1
     with pytest.raises(DinoscopeError):
         Collection(collection)
+
+
+def test_an_empty_folder_of_vectors_is_a_run_that_was_killed(tmp_path):
+    path = make_collection(tmp_path / "c", images(20))
+    (path / "vectors" / "mini-28px").mkdir()
+    assert verify_collection(path).damage == ()
+    (path / "vectors" / "mini-28px" / "part-00000.parquet").write_bytes(b"")
+    assert any("model.json: is gone" in each for each in verify_collection(path).damage)
+
+
+def test_measured_properties_that_lack_one_are_measured_again(tmp_path):
+    path = make_collection(tmp_path / "c", images(20))
+    expected = Collection(path).properties()
+    (file,) = (path / "results" / "properties").glob("*.parquet")
+    columns, meta = read_table(file)
+    del columns["detail"]
+    write_table(file, columns, meta)
+    assert Collection(path).properties().keys() == expected.keys()

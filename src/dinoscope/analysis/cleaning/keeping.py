@@ -13,6 +13,9 @@ _NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
 _ALIKE = 2.0  # qualities that are no further apart say nothing
 _TRUSTED = 90.0  # quality from which compression takes no noise away, so that less of it is a merit
 _NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside another
+_GRAINIER, _GRAIN = 1.2, 0.3  # factor and grey levels by which a picture is grainy beside another
+_DEAD_ZONE = 6.5  # grey levels of half a low-frequency step at quality 50
+_BLURRED = 3.0  # factor of detail over what a blur, and no noise, explains
 _SHARPER = 1.04  # factor of detail over noise that is no chance
 
 
@@ -25,6 +28,7 @@ class FileFacts:
         quality: From 1 to 100 as JPEG has it, ``LOSSLESS`` for a file without loss.
         noise: Grey levels, by a Laplacian in most places.
         detail: Grey levels, by a Laplacian at the strongest edges, without the noise.
+        grain: Grey levels, by low frequencies in the flattest places, which compression keeps.
         reduced: At which part of its size it was measured: 1, 8 for an eighth, or ``THUMBNAIL``. Others cannot be
             compared with it.
         bytes: Size of the file.
@@ -35,6 +39,7 @@ class FileFacts:
     quality: float | None = None
     noise: float | None = None
     detail: float | None = None
+    grain: float | None = None
     reduced: float | None = None
     bytes: float | None = None
     modified: float | None = None
@@ -79,6 +84,31 @@ def _measured(copies: Sequence[FileFacts]) -> tuple[list[float], list[float]] | 
 
 
 def _without_noise(copies: Sequence[FileFacts]) -> _Chosen:
+    """Leave out copies with more grain than another one that compression cannot have smoothed, nor a blur."""
+    everything = list(range(len(copies)))
+    measured, grain = _measured(copies), _known(copies, lambda copy: copy.grain)
+    if measured is None or grain is None:
+        return _without_noise_at_edges(copies)
+    _, detail = measured
+
+    def is_noisy(at: int, beside: int) -> bool:
+        most = max(_GRAINIER * grain[beside] + _GRAIN, _smoothed(copies[beside]))
+        return grain[at] > most and detail[at] <= _BLURRED * detail[beside] + 1
+
+    kept = [at for at in everything if not any(is_noisy(at, beside) for beside in everything)]
+    least, worst = min(grain), max(grain)
+    return kept or everything, f"less noise (a grain of {least:.1f} grey levels against {worst:.1f})"
+
+
+def _smoothed(copy: FileFacts) -> float:
+    """Return the grain that compression may have taken away: half of a step of the low frequencies, and a bit."""
+    quality = copy.quality or LOSSLESS
+    scale = max(0.0, 2 - quality / 50) if quality >= 50 else 50 / quality
+    return _DEAD_ZONE * scale / (copy.reduced or 1)
+
+
+def _without_noise_at_edges(copies: Sequence[FileFacts]) -> _Chosen:
+    """Do so for what an earlier version measured: without grain, beside copies that are hardly compressed."""
     everything = list(range(len(copies)))
     measured = _measured(copies)
     clean = [at for at in everything if (copies[at].quality or 0) >= _TRUSTED]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dinoscope.models.catalogue import Model
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.base import ImageSource
+    from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.pixels.decode import Decoding
 
 __all__ = ["CollectionOption", "Request", "SourceArgument", "embed", "embed_images"]
@@ -211,17 +212,16 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     from dinoscope.embedding.rows import check_folder, stored_rule
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.names import describe_endings
-    from dinoscope.sources.opening import open_source
     from dinoscope.storage.manifest import weights_text
 
     # before a download: the source may be mistyped
     opening = dict(request.opening)
     asked = opening.pop("folders", None)
     rule = stored_rule(output) if asked is None and output is not None else asked
-    images = open_source(source, folders=rule, **opening)
+    images = _open(source, asked, rule, opening)
     place = output or default_collection(source, images)
     if rule is None and (kept := stored_rule(place)) is not None:  # which place it is shows only when it is open
-        images = open_source(source, folders=kept, **opening)
+        images = _open(source, None, kept, opening)
     images.decoding = request.decoding or images.decoding
     check_data_dir(source, request.opening.get("data_dir"))
     if images.ignored:  # raw photographs would vanish silently
@@ -263,6 +263,18 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
         raise SystemExit(INTERRUPTED) from None
     _say_what_is_cropped(collection, encoder)
     return place, collection
+
+
+def _open(source: str, asked: FolderRule | None, rule: FolderRule | None, opening: dict[str, Any]) -> ImageSource:
+    """Open a source by a rule for folders; one that the collection keeps is not meant for a table, which has none."""
+    from dinoscope.sources.opening import open_source
+
+    try:
+        return open_source(source, folders=rule, **opening)
+    except InputError:
+        if asked is not None or rule is None:
+            raise
+        return open_source(source, **opening)
 
 
 def _embed_own(images: ImageSource, output: Path, request: Request, vectors: Path) -> Collection:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dinoscope.errors import InputError
+from dinoscope.errors import DamagedError, InputError
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
@@ -19,7 +19,8 @@ def default_collection(source: str, images: ImageSource) -> Path:
     """Return the folder of a source's collection: photos.dino beside photos/, and here for what is elsewhere.
 
     The same source has the same folder each time, so a second run finds what the first one made. It is never inside a
-    folder of images.
+    folder of images. Where images.dino is the collection of images/, that of images.npy is images.npy.dino; the other
+    way round, that of images/ is images.folder.dino.
 
     Args:
         source: What the person named.
@@ -42,4 +43,17 @@ def default_collection(source: str, images: ImageSource) -> Path:
     if not stem or (is_path and path.is_dir() and place.resolve().is_relative_to(path.resolve())):
         raise InputError(f"there is no place for a collection beside {source}: name a folder outside it with -o")
     found = place / f"{stem}.dino"
+    if is_path and _is_of_another(found, images):  # images.npy beside images/
+        found = place / f"{path.name if path.is_file() else f'{stem}.folder'}.dino"
     return found.relative_to(here) if found.is_relative_to(here) else found
+
+
+def _is_of_another(place: Path, images: ImageSource) -> bool:
+    """Tell whether a folder is a collection of a source of another kind."""
+    from dinoscope.storage.manifest import read_manifest
+
+    try:
+        held = read_manifest(place)["source"]
+    except (OSError, DamagedError):
+        return False
+    return held["kind"] != images.kind

@@ -11,7 +11,6 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import IO, BinaryIO
 
 from dinoscope.base.digests import sha256
@@ -19,6 +18,7 @@ from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import LICENCE_LINKS, Model
 from dinoscope.models.hub.download import Say, fetch_weights
 from dinoscope.models.hub.local import COMMIT, CONFIGS, FILE_NAME, SHA256, repository, unpacked_store
+from dinoscope.storage.files import remove_leftover_folders, replacing, temporary
 
 __all__ = ["PackedFile", "PackedModel", "pack", "unpack"]
 
@@ -77,7 +77,7 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
     Raises:
         InputError: There is no model to pack, or the archive's name is a folder's.
         ModelError, DownloadError: See `fetch_weights`.
-        OSError: The archive cannot be written.
+        WriteError: The archive cannot be written.
     """
     if not models:
         raise InputError("nothing to pack: expected one model or more; see 'dinoscope models'")
@@ -89,21 +89,12 @@ def pack(models: Sequence[Model], target: Path, *, say: Say | None = None) -> li
     manifest = json.dumps(
         {"format": _FORMAT, "version": _VERSION, "models": [asdict(each) for each in packed]}, indent=2
     )
-    part = target.with_name(f".{target.name}.part-{os.getpid()}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with part.open("xb") as out:  # never through a link
-            with tarfile.open(fileobj=out, mode="w") as tar:
-                _add(tar, _MANIFEST, io.BytesIO(manifest.encode()), len(manifest.encode()))
-                for each in packed:
-                    for file in each.files:
-                        with (paths[each.repo].parent / file.name).open("rb") as content:
-                            _add(tar, f"{each.folder}/{file.name}", content, file.bytes)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target) as part, tarfile.open(part, mode="w") as tar:
+        _add(tar, _MANIFEST, io.BytesIO(manifest.encode()), len(manifest.encode()))
+        for each in packed:
+            for file in each.files:
+                with (paths[each.repo].parent / file.name).open("rb") as content:
+                    _add(tar, f"{each.folder}/{file.name}", content, file.bytes)
     return packed
 
 
@@ -145,12 +136,16 @@ def unpack(archive: Path) -> list[str]:
         with tarfile.open(archive, "r:") as tar:
             models = _read_manifest(tar)
             store.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=store, prefix=".unpack-") as folder:
-                _extract(tar, models, Path(folder))
+            remove_leftover_folders(store)
+            folder = temporary(store / "unpack")
+            try:
+                _extract(tar, models, folder)
                 new = [each for each in models if not _is_there(each, store)]
                 for each in new:
                     (store / each.folder).parent.mkdir(exist_ok=True)
-                    Path(folder, each.folder).rename(store / each.folder)
+                    (folder / each.folder).rename(store / each.folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:
         reason = str(error) if isinstance(error, _Damaged) else "it is no plain tar, or was cut"
         raise ModelError(

@@ -20,8 +20,8 @@ from dinoscope.errors import ImageError, InputError, UnreadableError
 from dinoscope.sources.pixels.formats import check_scans, held_whole, identify, mend_end
 from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images, is_deep, sample_values, to_uint8
 from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
-from dinoscope.sources.pixels.profiles import to_srgb
 from dinoscope.sources.pixels.quality import Quality, describe_quality
+from dinoscope.sources.pixels.rgb import as_rgb, is_turned, is_upright
 
 __all__ = [
     "MAX_PIXELS",
@@ -42,10 +42,7 @@ Queries: TypeAlias = Query | Sequence[Query]
 MAX_PIXELS = 100_000_000
 WHOLE_BYTES = 1 << 26  # a file up to 64 MiB is read at once
 _THUMBNAIL = 128
-_T = Image.Transpose
-_UPRIGHT = (_T.FLIP_LEFT_RIGHT, _T.ROTATE_180, _T.FLIP_TOP_BOTTOM)
-_TURNED = (_T.TRANSPOSE, _T.ROTATE_270, _T.TRANSVERSE, _T.ROTATE_90)
-_TURNS = dict(enumerate(_UPRIGHT + _TURNED, start=2))  # what undoes each EXIF orientation
+_WEBP_SHARE = 0.75  # of the pixels of other formats: its decoder holds three pictures beside the one that it gives
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")  # a path makes one slash of two; a drive of Windows has one letter
 
 
@@ -226,17 +223,19 @@ def _image_error(error: Exception) -> ImageError:
 def _deep_values(image: Image.Image) -> DeepValues | None:
     if not is_deep(image):
         return None
-    _check_size(image.size, image.width * image.height, _USUAL)
+    _check_size(image.size, image.format, image.width * image.height, _USUAL)
     with decoders.take(image.width * image.height):
         return sample_values(np.asarray(image)), image.mode != "F"
 
 
-def _check_size(size: tuple[int, int], held: int, how: Decoding) -> None:
+def _check_size(size: tuple[int, int], form: str | None, held: int, how: Decoding) -> None:
     """Refuse an image of which more pixels would be held at once than may be."""
     width, height = size
-    if held > how.max_pixels:
+    most = how.max_pixels * (_WEBP_SHARE if form == "WEBP" else 1)
+    if held > most:
+        of = " of a WebP image" if form == "WEBP" else ""
         raise UnreadableError(
-            f"has {width} x {height} pixels, expected at most {how.max_pixels / 1e6:g} million (--max-megapixels)"
+            f"has {width} x {height} pixels, expected at most {most / 1e6:g} million{of} (--max-megapixels)"
         )
     if width * height == 0:
         raise ImageError("has no pixels")
@@ -250,14 +249,12 @@ def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = N
         _reduce(image, least)
     # the coefficients of a progressive JPEG are held whole, at whatever size it is decoded
     held = width * height if whole else image.width * image.height
-    _check_size((width, height), held, how)
+    _check_size((width, height), image.format, held, how)
     with decoders.take(held):
         opened, note = _load(image)
-        turn = _turn(opened)
-        image = _as_rgb(opened, how)
-        pixels = np.asarray(image if turn is None else image.transpose(turn))
+        pixels = as_rgb(opened, how.value_range)
     quality = describe_quality(opened, opened.format, pixels, round(max(width, height) / max(pixels.shape)))
-    return ReducedImage(pixels, (height, width) if turn in _TURNED else (width, height), note=note, quality=quality)
+    return ReducedImage(pixels, (height, width) if is_turned(opened) else (width, height), note=note, quality=quality)
 
 
 def _load(image: Image.Image) -> tuple[Image.Image, str | None]:
@@ -281,37 +278,7 @@ def _reduce(image: JpegImagePlugin.JpegImageFile, least: tuple[int, int]) -> Non
     short, long = max(least[0], 1), max(least[1], 2 * _THUMBNAIL)
     for factor in (8, 4, 2):
         # Pixels that stand for less than `factor` of the original come last; turning the image would put them first.
-        whole = width % factor == height % factor == 0 or _turn(image) is None
+        whole = width % factor == height % factor == 0 or is_upright(image)
         if whole and min(width, height) >= factor * short and max(width, height) >= factor * long:
             image.draft(None, (width // factor, height // factor))
             return
-
-
-def _as_rgb(image: Image.Image, how: Decoding) -> Image.Image:
-    if is_deep(image):
-        greys = np.asarray(image)
-        if image.mode == "I" and greys.min() >= 0 and greys.max() <= 65535:  # 32 bits wide for a 16-bit file
-            greys = greys.astype(np.uint16)
-        check_images(greys[None], how.value_range)
-        levels = to_uint8(greys, how.value_range)
-        if isinstance(clear := image.info.get("transparency"), int):  # of a 16-bit PNG: one grey that is none
-            levels[greys == clear] = 255
-        image = Image.fromarray(levels)
-    profile = image.info.get("icc_profile")
-    if image.has_transparency_data:
-        # of 100 million pixels each copy has 400 MB
-        picture = to_srgb(image if image.mode == "RGBA" else image.convert("RGBA"), profile)
-        image = Image.new("RGB", picture.size, "white")
-        image.paste(picture, mask=picture)
-        return image
-    if image.mode not in ("L", "LA", "1", "CMYK"):  # greys mean the same in all profiles, or nearly so
-        image = image if image.mode == "RGB" else image.convert("RGB")
-    image = to_srgb(image, profile)
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    try:
-        return _TURNS.get(image.getexif().get(0x0112, 1))
-    except Exception:  # damaged notes about a photograph do not spoil the photograph
-        return None

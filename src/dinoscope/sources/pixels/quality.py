@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
+from dinoscope.sources.pixels.blocks import measure_blocks
+
 __all__ = ["LOSSLESS", "Quality", "describe_quality", "jpeg_quality", "measure_sharpness"]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
 _UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
 _FEW_COLOURS = 50.0  # of a palette
+_SURE = 5.0  # qualities by which an earlier file must have been worse
 _SIDE = 384  # pixels of the middle that are measured
 _LAPLACIAN_GAIN = 6.0  # of independent noise
 _MEDIAN_TO_SIGMA = 0.6745
@@ -34,6 +37,7 @@ class Quality:
         quality: From 1 to 100 as JPEG has it, `LOSSLESS` for a file without loss; None for a picture without a file.
         noise: Grey levels, see `measure_sharpness`.
         detail: Grey levels, see `measure_sharpness`.
+        grain: Grey levels, see `measure_blocks`.
         reduced: At which part of its size it was measured: 1, or 8 for an eighth.
         bytes: Size of the file.
         modified: When it was written, in nanoseconds, where it lies on this machine.
@@ -42,13 +46,17 @@ class Quality:
     quality: float | None
     noise: float
     detail: float
+    grain: float
     reduced: int
     bytes: int | None = None
     modified: int | None = None
 
 
 def describe_quality(image: Image.Image, form: str | None, pixels: NDArray[np.uint8], reduced: int) -> Quality:
-    """Return what an image and its pixels (H, W, 3), decoded at a part of its size, say."""
+    """Return what an image and its pixels (H, W, 3), decoded at a part of its size, say.
+
+    A picture that was a JPEG of lower quality before it was saved in its file has that one's quality.
+    """
     quality: float | None = None
     if isinstance(image, JpegImagePlugin.JpegImageFile) and image.quantization:
         quality = jpeg_quality(next(iter(image.quantization.values())))
@@ -57,12 +65,20 @@ def describe_quality(image: Image.Image, form: str | None, pixels: NDArray[np.ui
         quality = _UNKNOWN_LOSS if lossy else _FEW_COLOURS if image.mode in ("P", "PA") else LOSSLESS
     elif form is not None:
         quality = _UNKNOWN_LOSS
-    return Quality(quality, *measure_sharpness(pixels), reduced)
+    grain, steps = measure_blocks(pixels)
+    if quality is not None and steps is not None and reduced == 1:
+        before = _quality(100 * steps)
+        quality = before if before < quality - _SURE else quality
+    return Quality(quality, *measure_sharpness(pixels), grain, reduced)
 
 
 def jpeg_quality(table: Sequence[int]) -> float:
     """Return the quality, 1 to 100, whose quantisation of luminance is about that of a table (64)."""
-    scale = 100 * sum(table) / sum(_STANDARD)
+    return _quality(100 * sum(table) / sum(_STANDARD))
+
+
+def _quality(scale: float) -> float:
+    """Return the quality whose steps are so many percent of the standard ones."""
     return float(np.clip((200 - scale) / 2 if scale <= 100 else 5000 / scale, 1, 100))
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns
 from dinoscope.errors import CollectionError, DamagedError
-from dinoscope.storage.files import has_checksum, read_json
+from dinoscope.storage.files import has_checksum, is_leftover, read_json
 from dinoscope.storage.manifest import JSON_FILES, no_collection, read_model
 from dinoscope.storage.parts import is_known
 from dinoscope.storage.progress import read_progress
@@ -74,7 +74,8 @@ def verify_collection(path: Path) -> Verification:
     details = _check_files(path, "details", list_parts(path / "details"))
     copies = [each for each in [path / "images.parquet.bak"] if each.exists()]
     images = _check_files(path, "images.parquet", [path / "images.parquet", *copies])
-    models = [folder / "model.json" for folder in folders]
+    begun = [folder for folder in folders if any(each.suffix for each in folder.iterdir() if not is_leftover(each))]
+    models = [folder / "model.json" for folder in begun]  # of a run that was killed, there may be an empty folder
     results = sorted((path / "results").glob("*/*.parquet"))
     notes = [each for each in (path / "answers.json", path / "dismissed.json") if each.exists()]
     manifest = _manifest(path, notes)

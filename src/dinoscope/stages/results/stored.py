@@ -63,8 +63,12 @@ def check_stored(stage: str, columns: Columns, meta: JsonObject, settings: objec
         missing = [name for name in _SHAPES[stage] if not isinstance(columns.get(name), np.ndarray)]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-    if stage == "properties" and not all(_is_measured(column, sizes["N"]) for column in columns.values()):
-        raise ValueError("it is not of these images")
+    if stage == "properties":
+        from dinoscope.analysis.explain.properties import PROPERTIES
+
+        measured = all(_is_measured(column, sizes["N"]) for column in columns.values())
+        if not measured or columns.keys() != PROPERTIES.keys():
+            raise ValueError("it is not of these images, or lacks a property")
     check_arrays(stage, columns, sizes)
     if stage == "clusters":
         _check_clusters(columns["labels"], meta, sizes["N"])
