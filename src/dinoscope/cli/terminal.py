@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from dinoscope.analysis.scores import Score
     from dinoscope.embedding.pipeline import EmbedSummary
     from dinoscope.storage.progress import Progress
+    from dinoscope.wording.in_short import Point
 
 __all__ = [
+    "advise",
     "counting",
     "embedding_progress",
     "print_json",
@@ -55,6 +57,12 @@ def suggest(*words: object) -> None:
     """Say which command comes next, where somebody watches (stderr); its words are quoted where a shell needs it."""
     if sys.stderr.isatty():
         say(f"next: dinoscope {shlex.join(map(str, words))}")
+
+
+def advise(point: Point | None) -> None:
+    """Say what a model cannot see, with the command that helps on a line of its own (stderr); None says nothing."""
+    if point is not None:
+        say(f"{point.verdict} {point.text}\n{point.command}")
 
 
 def _wrapped(text: str, stream: TextIO) -> str:

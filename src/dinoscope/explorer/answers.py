@@ -36,6 +36,7 @@ from dinoscope.stages.maps import map_quality, principal_axes
 from dinoscope.stages.properties import explain_map
 from dinoscope.stages.queries.reasons import find_reasons
 from dinoscope.stages.queries.windows import search_inside
+from dinoscope.wording.in_short import advice
 from dinoscope.wording.scores import map_figures
 
 if TYPE_CHECKING:
@@ -214,7 +215,9 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: b
         ]
     found = _explanation(data, settings) if explain else None
     clusters, confusion = _cluster_infos(data, found)
+    helpful = advice(collection, found)
     return Numbers(
+        advice=None if helpful is None else f"{helpful.verdict} {helpful.text} {helpful.command}",
         scores=[each for each in scores if math.isfinite(each.value)],
         clusters=clusters,
         confusion=confusion,

@@ -367,6 +367,8 @@ class Explained(Answer):
 class Numbers(Answer):
     """How far to trust what is seen."""
 
+    advice: str | None
+    """What the model cannot see in these images, with the command that helps; null where nothing speaks against it."""
     scores: list[ScoreInfo]
     clusters: list[ClusterInfo]
     confusion: Table | None

@@ -843,6 +843,11 @@ export interface components {
          * @description How far to trust what is seen.
          */
         Numbers: {
+            /**
+             * Advice
+             * @description What the model cannot see in these images, with the command that helps; null where nothing speaks against it.
+             */
+            advice: string | null;
             /** Scores */
             scores: components["schemas"]["ScoreInfo"][];
             /** Clusters */

@@ -3,9 +3,12 @@ import { fromChance, judgements } from "../../src/panels/judgement";
 
 const score = (name: string, value: number): { name: string; value: number; meaning: string } => ({ name, value, meaning: "" });
 
+const told = (scores: ReturnType<typeof score>[], advice: string | null = null): ReturnType<typeof judgements> =>
+  judgements({ advice, scores });
+
 describe("what the figures come to", () => {
   it("is one sentence each for map, clusters and labels", () => {
-    const said = judgements([
+    const said = told([
       score("map: neighbours kept", 0.55), score("map: trustworthiness", 0.96), score("clusters: silhouette in the embedding", 0.05),
       score("labels: k-NN accuracy", 0.6),
     ]);
@@ -15,11 +18,15 @@ describe("what the figures come to", () => {
   });
 
   it("trusts no map that has one good figure only", () => {
-    expect(judgements([score("map: neighbours kept", 0.4), score("map: trustworthiness", 0.7)])[0]?.tone).toBe("bad");
+    expect(told([score("map: neighbours kept", 0.4), score("map: trustworthiness", 0.7)])[0]?.tone).toBe("bad");
   });
 
   it("says what it does not know", () => {
-    expect(judgements([]).map(({ tone }) => tone)).toEqual(["unknown", "unknown", "unknown"]);
+    expect(told([]).map(({ tone }) => tone)).toEqual(["unknown", "unknown", "unknown"]);
+  });
+
+  it("says first what the model cannot see", () => {
+    expect(told([], "mini sees too little.")[0]).toEqual({ about: "model", tone: "bad", text: "mini sees too little." });
   });
 
   it("places a figure between chance and the best", () => {

@@ -46,7 +46,8 @@ def explain(
     measured of each image instead. All is measured on thumbnails, and compared by rank.
     """
     from dinoscope.analysis.maps.projection import check_method
-    from dinoscope.cli.terminal import print_json, suggest
+    from dinoscope.cli.terminal import advise, print_json, suggest
+    from dinoscope.wording.in_short import advice
 
     suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model)
@@ -63,6 +64,7 @@ def explain(
     if written:
         typer.echo(str(target))
     suggest("explore", collection)
+    advise(advice(opened, found, folder=str(collection)))
 
 
 def _record(found: Explanation) -> dict[str, object]:
