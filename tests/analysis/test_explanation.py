@@ -198,14 +198,14 @@ def test_few_images_have_few_neighbours(planted):
     small = {name: value[:20] for name, value in planted.items() if name != "properties"}
     found = found_for(small, properties={"height": planted["properties"]["height"][:20]})
     assert found.k == 4
-    assert "Dealt out at random" in " ".join(conclusions(found))
+    assert "more than chance" in " ".join(conclusions(found))
 
 
 def test_sentences(planted):
     told = conclusions(found_for(planted))
-    assert told[0].startswith("All that the images show together tells ")
-    assert "of the variance of the vectors, the labels " in told[0]
-    assert "of the labels are guessed right" in told[1]
+    assert told[0].startswith("Simple properties such as brightness explain ")
+    assert "of what the model sees; your labels explain " in told[0]
+    assert "of the labels right, the vectors " in told[1]
     assert told[-1] == "The same in all images: flat."
 
 

@@ -127,8 +127,6 @@ def _scale(figure: Figure, foot: float, ink: str) -> None:
     scale = figure.colorbar(ScalarMappable(Normalize(0, 1), _ramp()), cax=bar, orientation="horizontal")
     scale.outline.set_visible(False)
     scale.set_ticks([])
-    what = (
-        "least to most, by rank; beside the name, how alike neighbours on the map are in it; the arrow: where it rises"
-    )
+    what = "least to most, by rank; beside the name, how similar neighbours are in it; the arrow: where it rises"
     note = figure.text(1.3 / width, (foot - 0.145) / height, what, va="center", fontsize=8.5, color=ink)
     fit(figure, note, width - 1.4)

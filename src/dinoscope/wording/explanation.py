@@ -10,11 +10,11 @@ from dinoscope.analysis.explain.properties import in_words
 __all__ = ["MEANINGS", "conclusions", "direction_in_words", "traits_in_words"]
 
 MEANINGS = {
-    "embedding": "how alike neighbours in the embedding are in it (Moran's I, by rank): 0 is chance, 1 the same",
+    "embedding": "how similar neighbours in the embedding are in it (Moran's I, by rank): 0 is chance, 1 the same",
     "map": "the same for neighbours on the map",
-    "variance": "share of the variance of the vectors that it tells",
-    "within_labels": "how alike neighbours are in what is left of it within labels",
-    "by_labels": "share of its own variance that the labels tell",
+    "variance": "share of what the vectors differ in that it explains",
+    "within_labels": "how similar neighbours are in what is left of it within labels",
+    "by_labels": "share of its own variance that the labels explain",
 }
 """Field of ``Explained`` -> what it says."""
 _SIDES = ("right", "upper right", "top", "upper left", "left", "lower left", "bottom", "lower right")
@@ -33,18 +33,18 @@ def conclusions(found: Explanation) -> list[str]:
     """Return in sentences what all properties together tell."""
     told = []
     if found.variance is not None:
-        share = f"{max(0.0, found.variance):.0%} of the variance of the vectors"
-        labels = "" if found.labels is None else f", the labels {max(0.0, found.labels.variance):.0%}"
-        told.append(f"All that the images show together tells {share}{labels}.")
+        labels = "" if found.labels is None else f"; your labels explain {max(0.0, found.labels.variance):.0%}"
+        share = f"{max(0.0, found.variance):.0%}"
+        told.append(f"Simple properties such as brightness explain {share} of what the model sees{labels}.")
     if found.named_by_properties is not None:
         told.append(
-            f"From the properties alone {found.named_by_properties:.0%} of the labels are guessed right, from the "
-            f"vectors {found.named_by_vectors:.0%}; {found.most_common:.0%} of the images have the most common one."
+            f"The properties alone guess {found.named_by_properties:.0%} of the labels right, the vectors "
+            f"{found.named_by_vectors:.0%}. The most common label belongs to {found.most_common:.0%} of the images."
         )
     if found.properties:
         told.append(
-            f"Dealt out at random, neighbours are alike by {found.chance:.3f} at most. Alike need not mean that the "
-            "model looks at it."
+            f"Anything above {found.chance:.3f} is more than chance. A match does not prove that the model uses the "
+            "property."
         )
     if found.constant:
         told.append(f"The same in all images: {', '.join(found.constant)}.")

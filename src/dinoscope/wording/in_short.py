@@ -136,10 +136,10 @@ def what_it_is(name: str, count: int, labels: Sequence[str], model: str, failed:
     else:
         text = f"They have {len(kinds):,} labels"
         (most, largest), (least, smallest) = kinds.most_common()[0], kinds.most_common()[-1]
-        alike = largest == smallest
+        same = largest == smallest
         text += (
             f", {counted(largest)} each."
-            if alike and len(labels) == count
+            if same and len(labels) == count
             else f", from {smallest:,} (“{least}”) to {counted(largest)} (“{most}”)."
         )
         if len(labels) < count:

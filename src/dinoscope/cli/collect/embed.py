@@ -354,6 +354,7 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
     """Tell of pictures so far from square that the centre crop shows the model only a part of them."""
     from dataclasses import replace
 
+    from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.models.preprocess import lost_to_crop
 
@@ -361,6 +362,6 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
     loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
     if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
         say(
-            f"the centre crop leaves out {loss.mean:.0%} of the picture on average in {loss.cropped:,} of "
-            f"{loss.images:,} images (worst: {loss.worst:.0%}); --pad shows the model whole pictures"
+            f"in {loss.cropped:,} of {counted(loss.images)} the model does not see {loss.mean:.0%} on average, because "
+            f"the centre crop leaves it out (worst: {loss.worst:.0%}); --pad shows it whole pictures"
         )

@@ -50,7 +50,7 @@ def demo(
     import time
 
     from dinoscope.base.text import counted, duration
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest, watch, working
     from dinoscope.models.catalogue import DEFAULT_MODEL
     from dinoscope.sources.datasets.named import DATASETS
 
@@ -59,11 +59,14 @@ def demo(
     folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
     _, collection = embed_images(dataset, output or Path(folder), Request(model or fitting))
     embedded = time.perf_counter() - began
+    watch(collection)
     labels = {label for label in collection.labels if label is not None}
     k = len(labels) if len(labels) > 1 else None
-    scores = collection.scores(k)
+    with working("analysing"):
+        scores = collection.scores(k)
     scored, computing = time.perf_counter(), collection.results.seconds_computing
-    path = collection.report(k=k, on_note=say)
+    with working("writing the report"):
+        path = collection.report(k=k, on_note=say)
     reported = (
         time.perf_counter() - scored - (collection.results.seconds_computing - computing)
     )  # stages stand by themselves

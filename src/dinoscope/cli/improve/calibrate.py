@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dinoscope.cli.look.explore import NoBrowserOption, has_display
 from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 from dinoscope.errors import InputError
 
@@ -36,6 +37,7 @@ def calibrate(
     output: Annotated[
         Path | None, output_option(metavar="FILE", help="The sheet; by default COLLECTION/pairs.png.")
     ] = None,
+    no_browser: NoBrowserOption = False,
     forget: Annotated[bool, typer.Option("--forget", help="Forget all answers first.")] = False,
     model: ModelOption = None,
     as_json: JsonOption = False,
@@ -56,6 +58,8 @@ def calibrate(
         write_bytes(sheet, _draw(opened, asked))
         say(f"{counted(len(asked), 'pair')} to answer: {sheet}")
         if sys.stdin.isatty() and not as_json:
+            if has_display() and not no_browser:
+                typer.launch(str(sheet))
             _answer(opened, asked, _prompt(len(asked)))
         else:
             say(f"look at them; then: dinoscope calibrate {collection} --pairs {pairs} --same NUMBERS ({_HOW})")

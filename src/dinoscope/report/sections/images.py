@@ -71,7 +71,7 @@ def evaluation(facts: Facts) -> str:
         f"nearest neighbours, {how}: what a new image may expect."
     )
     lines = [
-        ("accuracy", html.bar(found.accuracy), f"share named right; 95 % interval {low:.3f} to {high:.3f}"),
+        ("accuracy", html.bar(found.accuracy), f"share named right; 95% interval {low:.3f} to {high:.3f}"),
         ("calibration error", html.bar(found.calibrated.error), tell_calibration(found)),
         (
             "sets that hold the truth",

@@ -32,7 +32,7 @@ def maps(facts: Facts) -> str:
         numbers = [str(number) for number in range(len(facts.samples))]
         names = [f"cluster {number}" for number in numbers]
         figures.append(_map(facts, "cluster", facts.clusters.labels, numbers, names, facts.cluster_colors))
-    why = "Images that the model finds alike lie near each other (UMAP). Distances between far groups mean little."
+    why = "Images that the model finds similar are close together (UMAP). Distances between far groups mean little."
     if len(figures) == 2:
         why += " Clusters are paired with labels one to one as well as they fit; a pair has one colour."
     content = f'<div class="maps">\n{"".join(figures)}</div>\n{_image_map(facts)}'
@@ -157,7 +157,7 @@ def made_of(facts: Facts) -> str:
         f"{html.themed(light, dark, alt)}</figure>"
     )
     why = (
-        "How far things that anybody can name go along with it. What neighbours are alike in may be what the model "
+        "How far things that anybody can name go along with it. What neighbours share may be what the model "
         "sees, or only go along with that."
     )
     return html.section("made-of", "What the map is made of", why, content)
