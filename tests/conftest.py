@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import os
 import sys
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from dinoscope.cli import main as cli
 from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
+
+# read when huggingface_hub is imported: models that a developer has fetched are not there
+os.environ["HF_HUB_CACHE"] = os.path.join(os.devnull, "no-cache")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from dinoscope.cli import main as cli
 from dinoscope.cli.collect.embed import embed
 from dinoscope.cli.terminal import embedding_progress, print_table, say
 from dinoscope.errors import ModelError
-from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS
+from dinoscope.models.catalogue import AUTO, DEFAULT_MODEL, MODELS
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets import download
 from dinoscope.sources.datasets import named as datasets
@@ -52,10 +52,10 @@ def collection(photos):
     return target
 
 
-def test_default_model_is_that_of_the_table():
-    default = inspect.signature(embed).parameters["model"].default
-    assert default == DEFAULT_MODEL
-    assert default in MODELS
+def test_the_command_line_chooses_a_model_and_the_library_has_one():
+    assert inspect.signature(embed).parameters["model"].default == AUTO
+    assert inspect.signature(Collection.from_images).parameters["model"].default == DEFAULT_MODEL
+    assert DEFAULT_MODEL in MODELS
 
 
 COMMANDS = (

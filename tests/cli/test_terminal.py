@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dinoscope.cli.terminal import print_table, say, suggest, tell
+from dinoscope.cli.terminal import advise, counting, print_table, say, suggest, tell, working
+from dinoscope.wording.in_short import Point
 
 
 class Terminal(io.StringIO):
@@ -74,7 +75,7 @@ def test_a_pipe_gets_whole_lines(capsys):
 
 
 def test_remarks_are_broken_between_words(narrow):
-    text = "the centre crop leaves out 25% of the picture on average in 3,781 of 3,781 images (worst: 55%); --pad"
+    text = "the centre crop leaves out 25% of every image on average in 3,781 of 3,781 images (worst: 55%); --pad"
     say(text)
     tell(f"  {text}\nshort")
     assert " ".join(lines_of(narrow.stderr)) == text
@@ -90,3 +91,41 @@ def test_the_next_command_is_for_people_and_quoted_where_a_shell_needs_it(narrow
 def test_no_program_is_told_the_next_command(capsys):
     suggest("explore", "photos.dino")
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_goes_on_is_shown_and_nothing_of_it_stays(narrow, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    with working("laying out the map"):
+        with working("finding the nearest images"):
+            pass
+        say("a remark")
+    shown = narrow.stderr.getvalue()
+    assert "laying out the map" in shown
+    assert shown.endswith("\x1b[2K")  # the line is wiped away
+
+
+def test_beside_a_bar_no_second_line_is_shown(narrow, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    with counting("maps") as show, working("finding the nearest images"):
+        show(1, 2)
+    assert "finding" not in narrow.stderr.getvalue()
+
+
+def test_no_program_is_told_what_goes_on(capsys):
+    with working("laying out the map"):
+        pass
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_path_without_room_beside_its_name_is_below_it(narrow):
+    path = f"{'x' * 70}.jpg"
+    print_table(("labels of its nearest", "image", "more"), [("a", path, "word " * 30)])
+    found = lines_of(narrow.stdout)
+    assert found[0] == " labels of its nearest  a"
+    assert found[1:3] == [" image", f"   {path}"]
+
+
+def test_advice_has_its_command_on_a_line_of_its_own(capsys):
+    advise(Point("Too small.", "It sees little.", command="dinoscope embed photos --model dinov2-small"))
+    advise(None)
+    assert capsys.readouterr().err == "Too small. It sees little.\ndinoscope embed photos --model dinov2-small\n"

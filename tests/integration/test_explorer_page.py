@@ -495,7 +495,7 @@ def test_an_empty_place_leads_back(visit):
 def test_pairs_are_answered(visit):
     panel = (see := visit()).open_panel("Findings")
     panel.get_by_role("tab", name=re.compile("Duplicates")).click()
-    panel.get_by_text("as the collection suggests").wait_for()
+    panel.get_by_text("chosen automatically").wait_for()
     panel.get_by_role("button", name="Answer pairs").click()
     pictures = panel.get_by_role("img", name="of the pair")
     pictures.nth(1).wait_for()
@@ -530,7 +530,7 @@ def test_pairs_are_answered(visit):
     panel.get_by_role("button", name="Forget all answers").click()  # as it was, for whoever comes next
     panel.get_by_text("0 the same, 0 different").wait_for()
     panel.get_by_role("button", name="Done").click()
-    panel.get_by_text("as the collection suggests").wait_for()
+    panel.get_by_text("chosen automatically").wait_for()
 
 
 def test_label_errors_say_what_to_expect_of_them(visit):
@@ -553,7 +553,7 @@ def test_numbers(visit):
     row = panel.get_by_role("row").filter(has_text="Trustworthiness")
     assert 0.8 < float(row.get_by_role("cell").inner_text()) <= 1
     see.keep("numbers")
-    panel.get_by_role("heading", name="Which labels are mistaken").scroll_into_view_if_needed()
+    panel.get_by_role("heading", name="Which labels are mixed up").scroll_into_view_if_needed()
     see.keep("numbers-confusion")
     before = see.settled()
     brightness = panel.get_by_role("button", name=re.compile("^brightness 0"))

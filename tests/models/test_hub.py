@@ -399,7 +399,7 @@ def test_embed_says_what_was_fetched_and_takes_a_revision(hub, cache, tmp_path, 
     code, _, told = run(*command, "--revision", "../x")
     assert (code, "a revision is a commit, a tag or a branch of somebody/something, got '../x'" in told) == (1, True)
     code, _, told = run("embed", tmp_path / "a.npy", "-o", tmp_path / "c", "--revision", COMMIT)
-    assert (code, "--revision is for models that come from a hub, and mini does not" in told) == (1, True)
+    assert (code, "--revision is for a model that comes from a hub: name it with --model" in told) == (1, True)
 
 
 # --- cut and resumed --------------------------------------------------------------------------------------------------

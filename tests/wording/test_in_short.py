@@ -80,6 +80,39 @@ def test_a_model_too_weak_for_photographs():
     assert "stronger" not in small[4].verdict
 
 
+def collection_of(side: int, model: str) -> Any:
+    return SimpleNamespace(
+        path=SimpleNamespace(name="my shoes.dino"),
+        model={"model": model, "resolution": 32},
+        sizes=np.full((30, 2), side),
+    )
+
+
+def test_advice_says_what_a_small_model_cannot_see_and_what_helps():
+    told = short.advice(collection_of(500, "mini"), source="my photos", folder="a/b.dino")
+    assert told is not None
+    assert told.verdict == "mini sees too little of these photographs."
+    assert "shrinks each one to 32 pixels" in told.text
+    assert told.text.endswith("dinov2-small sees what they show (88 MB, downloaded once).")
+    assert told.command == "dinoscope embed 'my photos' -o a/b.dino --model dinov2-small"
+    assert short.advice(collection_of(32, "mini")) is None
+    assert short.advice(collection_of(500, "dinov2-small")) is None
+
+
+def test_advice_says_what_the_map_follows_more_than_the_labels():
+    found: Any = SimpleNamespace(
+        labels=SimpleNamespace(map=0.2), properties=[SimpleNamespace(name="contrast", map=0.64)], chance=0.02
+    )
+    told = short.advice(collection_of(500, "dinov2-small"), found)
+    assert told is not None
+    assert told.verdict == "The map is sorted by contrast (0.64) more than by your labels (0.20)."
+    assert told.command == "dinoscope compare YOUR-PHOTOS"
+    weak = short.advice(collection_of(500, "mini"), found)
+    assert weak is not None
+    assert told.verdict in weak.text
+    assert "--model dinov2-small" in weak.command
+
+
 @pytest.mark.parametrize(("trust", "tone"), [(0.96, "good"), (0.9, "look"), (0.6, "bad")])
 def test_the_verdict_on_a_map_follows_its_trustworthiness(trust, tone):
     quality: Any = SimpleNamespace(k=15, neighbors_kept=0.4, trustworthiness=trust)

@@ -65,7 +65,7 @@ export const panelTexts = {
     neighbors: "Nearest neighbours",
     why: "Why?",
     whyTitle: "Show which parts of each neighbour make it similar to this image",
-    whyMore: (most: number) => `Bright areas make the first ${most} similar to it: without them the similarity falls. Point at one to see it large.`,
+    whyMore: (most: number) => `Bright areas make the first ${most} similar to it. Without them the similarity falls. Point at one to see it large.`,
     whyPair: "The image and its look-alike",
     whyAsked: "The image that was asked about",
     whySimilarity: (whole: string, without: string) => `Similarity ${whole}, ${without} without the brightest part.`,
@@ -84,7 +84,7 @@ export const panelTexts = {
     part: "Search by a part",
     partMore: "Drag over the picture, or move the frame with the arrow keys, larger and smaller with Shift.",
     partFrame: (left: number, top: number, width: number, height: number) =>
-      `The part: ${width}% by ${height}% of the picture, ${left}% from the left, ${top}% from the top`,
+      `The part: ${width}% by ${height}% of it, ${left}% from the left, ${top}% from the top`,
     partSearch: "Search",
     partCancel: "Cancel",
   },
@@ -127,7 +127,7 @@ export const panelTexts = {
     how: "How they voted",
     votes: (votes: readonly { label: string; count: number }[]) =>
       `${votes.map(({ label, count }) => `${count}\u00a0×\u00a0${label}`).join(", ")}. ` +
-      "The more alike, the more a vote counts. The share of the votes is calibrated to a probability where that helps.",
+      "The more similar an image, the more its vote counts. The share of the votes is calibrated to a probability where that helps.",
     or: " or ",
   },
 
@@ -227,7 +227,7 @@ export const panelTexts = {
     list: "List of findings",
     more: (count: number) => `+${counted(count)}`,
     threshold: (threshold: number, answers: number) =>
-      `Pairs that score ${threshold.toFixed(2)} or more, ${answers > 0 ? `by ${answers} answers` : "as the collection suggests"}; 1 is a copy.`,
+      `Pairs that score ${threshold.toFixed(2)} or more, ${answers > 0 ? `by ${answers} answers` : "chosen automatically"}. 1 is a copy.`,
     answerPairs: "Answer pairs",
     answerPairsTitle: "Set the threshold by answering, for twenty pairs, whether they show the same picture",
   },
@@ -250,7 +250,7 @@ export const panelTexts = {
     threshold: (threshold: number, suggested: number) =>
       `Threshold ${threshold.toFixed(2)}, where same and different are equally likely; the collection suggests ${suggested.toFixed(2)}.`,
     quality: (pairs: number, precision: Shares, recall: Shares) =>
-      `${counted(pairs)} ${pairs === 1 ? "pair reaches" : "pairs reach"} it: of these ${between(precision)} are the same picture, and they are ${between(recall)} of all that are.`,
+      `${counted(pairs)} ${pairs === 1 ? "pair reaches" : "pairs reach"} it: ${between(precision)} of them are the same picture. They are ${between(recall)} of all such pairs.`,
     back: "Back",
     forget: "Forget all answers",
     done: "Done",
@@ -273,30 +273,8 @@ export const panelTexts = {
     },
     details: "Details",
     detailsMore: "Bars reach from chance (left) to the best there can be (right).",
-    judged: {
-      map: {
-        good: (kept: string) => `You can trust the groups on this map: it keeps ${kept} of each image's nearest neighbours close.`,
-        middling: (kept: string) => `Trust this map in part: it keeps ${kept} of each image's nearest neighbours close.`,
-        bad: (kept: string) => `Do not rely on this map: it keeps only ${kept} of each image's nearest neighbours close. Click an image to see them all.`,
-      },
-      clusters: {
-        good: "The clusters are clearly apart from each other.",
-        middling: "The clusters overlap: take them as tendencies, not as groups with a border.",
-        bad: "The clusters mean little: images are hardly closer to their own cluster than to the next one.",
-      },
-      labels: {
-        good: (share: string) => `Your labels agree with what the model sees: neighbours name ${share} of the images correctly.`,
-        middling: (share: string) => `Your labels agree partly with what the model sees: neighbours name ${share} of the images correctly.`,
-        bad: (share: string) => `The model hardly sees your labels: neighbours name only ${share} of the images correctly. Try a stronger model.`,
-      },
-      unknown: {
-        map: "There are too few images to judge this map.",
-        clusters: "The clusters have not been judged.",
-        labels: "There are no labels to compare with.",
-      },
-    },
     madeOf: "What this map is made of",
-    madeOfNote: "How alike neighbours on the map are in what anybody can name: 0 is chance, 1 the same. Click to colour the map by it.",
+    madeOfNote: "Which visible properties the map is sorted by (0: not at all, 1: entirely). Click one to colour the map by it.",
     madeOfLabels: "The labels",
     madeOfMore: (embedding: string, within: string | null, rises: string) =>
       `${embedding} in the embedding${within === null ? "" : `, ${within} within labels`}${rises && `; ${rises}`}`,
@@ -311,14 +289,14 @@ export const panelTexts = {
     confusion: "Clusters × labels",
     confusionMore: "Share of each cluster that has each label. Click a cell to select its images.",
     evaluation: "Named by their neighbours",
-    evaluationMore: "Each image left out and named by the others; test images by the training images, where there are both.",
+    evaluationMore: "Each image is left out and named by the others. Where there is a test split, the training images name it.",
     accuracy: "named right",
     perLabel: "Precision and recall",
     perLabelMore: "Precision: how often that name is right. Recall: how often that label is found.",
     precision: "Precision",
     recall: "Recall",
     label: "Label",
-    labelConfusion: "Which labels are mistaken",
+    labelConfusion: "Which labels are mixed up",
     labelConfusionMore: "Row: the label; column: what its neighbours say. Click a cell to select its images.",
     cell: (count: number, row: string, column: string, percent: string) => `${row} → ${column}: ${images(count)} (${percent})`,
     cellTitle: (row: string, column: string) => `${row} → ${column}`,

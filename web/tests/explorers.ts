@@ -45,7 +45,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     answerPair: () => wait("answerPair", QUESTION),
     forgetPairs: () => wait("forgetPairs", QUESTION),
     dismiss: () => wait("dismiss", undefined),
-    numbers: () => wait("numbers", { scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
+    numbers: () => wait("numbers", { judged: [], scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
     search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),

@@ -86,17 +86,23 @@ def score(
     collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
+    from dinoscope.cli.terminal import advise, print_json, print_table, say, score_rows, suggest, tell, working
+    from dinoscope.wording.in_short import advice
+    from dinoscope.wording.scores import judge
 
     opened = open_collection(collection, model)
-    scores = opened.scores(k)
+    with working("computing the scores"):
+        scores = opened.scores(k)
     if any(opened.label_sets):
         say("images may have several labels: scores of labels are left out; 'dinoscope evaluate' gives their precision")
     if as_json:
         print_json([{"name": each.name, "value": each.value, "meaning": each.meaning} for each in scores])
         return
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
+    for each in judge({each.name: each.value for each in scores}):
+        tell(each.text)
     suggest("explain", collection)
+    advise(advice(opened, folder=str(collection)))
 
 
 app.command(epilog="Example:  dinoscope explain photos.dino -o properties.png")(explain)
@@ -119,11 +125,12 @@ def report(
     model: ModelOption = None,
 ) -> None:
     """Write one HTML file with the findings, the map and the explorer. It opens anywhere, without a network."""
-    from dinoscope.cli.terminal import say, suggest
+    from dinoscope.cli.terminal import say, suggest, working
 
     check_output(output, ".html", ".htm")
     opened = open_collection(collection, model)
-    path = opened.report(output, k=k, max_mb=max_mb, title=title, author=author, on_note=say)
+    with working("writing the report"):
+        path = opened.report(output, k=k, max_mb=max_mb, title=title, author=author, on_note=say)
     typer.echo(str(path))
     suggest("explore", collection)
 

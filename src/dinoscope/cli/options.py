@@ -73,10 +73,14 @@ ClusterOption = Annotated[
 
 
 def open_collection(path: Path, model: str | None) -> Collection:
-    """Open a collection, and say if it is a part of its source only."""
-    from dinoscope.collection import Collection
+    """Open a collection, show its stages while they are computed, and say if it is a part of its source only."""
+    from dinoscope.cli.terminal import watch, working
 
-    opened = Collection(path, model)
+    with working(f"opening {path}"):
+        from dinoscope.collection import Collection
+
+        opened = Collection(path, model)
+    watch(opened)
     say_missing(path, opened)
     return opened
 

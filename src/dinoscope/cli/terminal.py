@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING, TextIO
 from dinoscope.base.text import counted, duration
 
 if TYPE_CHECKING:
+    from rich.progress import Task
     from rich.text import Text
 
     from dinoscope.analysis.scores import Score
     from dinoscope.embedding.pipeline import EmbedSummary
+    from dinoscope.stages.opened import OpenedCollection
     from dinoscope.storage.progress import Progress
+    from dinoscope.wording.in_short import Point
 
 __all__ = [
+    "advise",
     "counting",
     "embedding_progress",
     "print_json",
@@ -31,6 +35,8 @@ __all__ = [
     "suggest",
     "summarise",
     "tell",
+    "watch",
+    "working",
 ]
 
 _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its own
@@ -55,6 +61,12 @@ def suggest(*words: object) -> None:
     """Say which command comes next, where somebody watches (stderr); its words are quoted where a shell needs it."""
     if sys.stderr.isatty():
         say(f"next: dinoscope {shlex.join(map(str, words))}")
+
+
+def advise(point: Point | None) -> None:
+    """Say what a model cannot see, with the command that helps on a line of its own (stderr); None says nothing."""
+    if point is not None:
+        say(f"{point.verdict} {point.text}\n{point.command}")
 
 
 def _wrapped(text: str, stream: TextIO) -> str:
@@ -148,17 +160,22 @@ def _print_records(columns: Sequence[str], cells: Sequence[Sequence[Text]], room
     wide = max(map(len, columns))
     for row in cells:
         for name, cell in zip(columns, row, strict=True):
-            if cell.plain:
-                head, rest = f" {name:<{wide}}  ", " " * (wide + 3)
-                text = textwrap.fill(
-                    " ".join(cell.plain.split()),
-                    max(room, wide + 24),
-                    initial_indent=head,
-                    subsequent_indent=rest,
-                    break_long_words=False,
-                    break_on_hyphens=False,
-                )
-                sys.stdout.write(text.rstrip() + "\n")
+            words = cell.plain.split()
+            if not words:
+                continue
+            head, rest = f" {name:<{wide}}  ", " " * (wide + 3)
+            if max(map(len, words)) > room - len(rest):  # a path that has no room beside the name stands below it
+                sys.stdout.write(f" {name}\n")
+                head = rest = "   "
+            text = textwrap.fill(
+                " ".join(words),
+                max(room, 24),
+                initial_indent=head,
+                subsequent_indent=rest,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            sys.stdout.write(text.rstrip() + "\n")
         sys.stdout.write("\n")
 
 
@@ -168,6 +185,71 @@ def score_rows(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
         (each.name, f"{each.value:.3f}" if abs(each.value) < 10 else f"{each.value:.1f}", each.meaning)
         for each in scores
     ]
+
+
+_STAGES = {
+    "neighbors": "finding the nearest images",
+    "map": "laying out the map",
+    "map_quality": "measuring the map",
+    "layout": "placing the pictures",
+    "tuning": "trying settings of the map",
+    "clusters": "finding clusters",
+    "cluster_quality": "judging the clusters",
+    "stability": "clustering resamples",
+    "nulls": "clustering shuffled features",
+    "scores": "computing the scores",
+    "predictions": "predicting labels",
+    "evaluation": "evaluating the labels",
+    "duplicates": "looking for duplicates",
+    "outliers": "looking for outliers",
+    "label_errors": "checking the labels",
+    "index": "building the index",
+    "verdicts": "asking the neighbours of each image",
+    "properties": "measuring brightness, colour and shape",
+    "explanation": "comparing the map with what is measured",
+    "windows": "looking inside the images",
+}
+_doing: list[str] = []  # what is shown now, the innermost last; "" beside a bar
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show what is being done and for how long (stderr), where somebody watches; nothing stays on the screen.
+
+    Inside another one, that one's line says it. Beside a bar it shows nothing.
+    """
+    from rich.console import Console
+    from rich.progress import Progress, ProgressColumn, SpinnerColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    class Innermost(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(_doing[-1] if _doing else "")
+
+    if _doing:
+        with _bar(_doing[-1] and what):
+            yield
+        return
+    console = Console(file=sys.stderr)
+    columns = (SpinnerColumn("line"), Innermost(), TimeElapsedColumn())
+    with _bar(what), Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as line:
+        line.add_task("", total=None)
+        yield
+
+
+@contextmanager
+def _bar(what: str = "") -> Iterator[None]:
+    """Take the screen: for a bar, or for a line that says ``what``."""
+    _doing.append(what)
+    try:
+        yield
+    finally:
+        _doing.pop()
+
+
+def watch(collection: OpenedCollection) -> None:
+    """Show each stage of a collection while it is computed."""
+    collection.results.watch = lambda stage: working(_STAGES.get(stage, stage))
 
 
 @contextmanager
@@ -180,7 +262,7 @@ def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     console = Console(file=sys.stderr)
     plain = TextColumn("{task.description}", markup=False)  # a name in [brackets] is no markup
     columns = (plain, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Bar(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+    with _bar(), Bar(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"embedding {name.translate(_CONTROLS)}", total=None, rate="")
         estimated = False
 
@@ -207,7 +289,7 @@ def counting(name: str) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with _bar(), Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -19,6 +19,7 @@ from dinoscope.explorer.types import (
     ClusterInfo,
     Explained,
     ImageInfo,
+    JudgementInfo,
     LabelEvaluation,
     MatchInfo,
     Numbers,
@@ -36,7 +37,8 @@ from dinoscope.stages.maps import map_quality, principal_axes
 from dinoscope.stages.properties import explain_map
 from dinoscope.stages.queries.reasons import find_reasons
 from dinoscope.stages.queries.windows import search_inside
-from dinoscope.wording.scores import map_figures
+from dinoscope.wording.in_short import advice
+from dinoscope.wording.scores import Judgement, judge, map_figures
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
@@ -217,13 +219,28 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: b
         ]
     found = _explanation(data, settings) if explain else None
     clusters, confusion = _cluster_infos(data, found)
+    scores = [each for each in scores if math.isfinite(each.value)]
     return Numbers(
-        scores=[each for each in scores if math.isfinite(each.value)],
+        judged=_judged(collection, scores, found),
+        scores=scores,
         clusters=clusters,
         confusion=confusion,
         evaluation=_evaluation(collection) if evaluate else None,
         explained=None if found is None else _explained(found),
     )
+
+
+def _judged(
+    collection: OpenedCollection, scores: Sequence[ScoreInfo], found: Explanation | None
+) -> list[JudgementInfo]:
+    helpful = advice(collection, found)
+    told = (
+        []
+        if helpful is None
+        else [Judgement("model", "bad", " ".join((helpful.verdict, helpful.text, helpful.command)))]
+    )
+    told += judge({each.name: each.value for each in scores})
+    return [JudgementInfo(about=each.about, tone=each.tone, text=each.text) for each in told]
 
 
 def _map_scores(data: ModelData, settings: MethodSettings) -> list[ScoreInfo]:

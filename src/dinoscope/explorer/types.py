@@ -360,13 +360,23 @@ class Explained(Answer):
 
     labels: PropertyInfo | None
     properties: list[PropertyInfo]
-    """Those most alike among neighbours on the map first."""
+    """Those in which neighbours on the map are most similar first."""
     conclusions: list[str]
+
+
+class JudgementInfo(Answer):
+    """What the figures of one thing come to, in a sentence."""
+
+    about: Literal["model", "map", "clusters", "labels"]
+    tone: Literal["good", "middling", "bad", "unknown"]
+    text: str
 
 
 class Numbers(Answer):
     """How far to trust what is seen."""
 
+    judged: list[JudgementInfo]
+    """What the figures come to; first what the model cannot see in these images, if there is such a thing."""
     scores: list[ScoreInfo]
     clusters: list[ClusterInfo]
     confusion: Table | None

@@ -13,6 +13,8 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
 
 __all__ = [
+    "AUTO",
+    "AUTO_ORDER",
     "DEFAULT_MODEL",
     "IMAGENET",
     "LICENCE_LINKS",
@@ -22,9 +24,11 @@ __all__ = [
     "get_model",
     "get_published",
     "read_weights",
+    "stronger_model",
 ]
 
 DEFAULT_MODEL = "mini"
+AUTO = "auto"  # in place of a name: the best model on this machine, see ``choice``
 LICENCE_LINKS = {
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
     "DINOv3": "https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
@@ -196,6 +200,23 @@ _MEASURED = {
     "dino-vitb16": 4.9,
 }
 MODELS.update({name: replace(MODELS[name], images_per_second=rate) for name, rate in _MEASURED.items()})
+# Best first: DINOv3 and DINOv2 before DINO; then the larger size, the newer generation, registers, the smaller patch.
+# Models above 400 MB are left out: a processor needs hours for what these do in minutes, so they run for those who name
+# them.
+AUTO_ORDER = (
+    "dinov3-vitb16",
+    "dinov2-with-registers-base",
+    "dinov2-base",
+    "dinov3-vits16plus",
+    "dinov3-vits16",
+    "dinov2-with-registers-small",
+    "dinov2-small",
+    "dino-vitb8",
+    "dino-vitb16",
+    "dino-vits8",
+    "dino-vits16",
+)
+_STRONGER = "dinov2-small"
 
 
 def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Model:
@@ -235,6 +256,11 @@ def _named(name: str) -> Model:
     if looks_local or os.sep in name:
         raise ModelError(f"no weights at {name!r}: expected a .safetensors or .onnx file, or a folder that holds one")
     raise ModelError(f"unknown model {name!r}{did_you_mean(name, MODELS)}; 'dinoscope models' lists them")
+
+
+def stronger_model() -> Model:
+    """Return the model to fetch where the bundled ones see too little: open, small, quick enough for a processor."""
+    return MODELS[_STRONGER]
 
 
 def get_published(name: str) -> Model:

@@ -1,6 +1,6 @@
 """The explorer inside a report: the page's script and style, and all that the page asks for, in one HTML file.
 
-How the data stand in the file is described in web/src/lib/file.ts. What they are comes from the functions that the
+web/src/lib/file.ts describes where the data are in the file. What they are comes from the functions that the
 server answers with; here they are counted, so that the file stays below a size.
 """
 
@@ -74,7 +74,7 @@ def find_bundle(folder: Path | None = None) -> Bundle | None:
         script, style = (folder / "report.js").read_text("utf-8"), (folder / "report.css").read_text("utf-8")
     except FileNotFoundError:
         return None
-    # In a string of the script these would end or confuse the element that it stands in; \x3c is the same there.
+    # In a string of the script these would end or confuse its element; \x3c is the same there.
     return Bundle(re.sub(r"<(?=/script|script|!--)", r"\\x3c", script, flags=re.IGNORECASE), style)
 
 

@@ -44,7 +44,7 @@ class Both:
 
     @cached_property
     def names(self) -> tuple[str, str]:
-        """The folders' names, by the folders above them where they are alike."""
+        """The folders' names, by the folders above them where they are the same."""
         paths = [each.path.resolve() for each in self]
         parts = next((n for n in range(1, 9) if paths[0].parts[-n:] != paths[1].parts[-n:]), 1)
         first, second = ("/".join(path.parts[-parts:]) for path in paths)
@@ -223,13 +223,13 @@ class Told:
         """Say how far the two collections keep apart."""
         found = self.found
         if found.p_value > 0.05:
-            verdict = "no more apart than one collection dealt out at random"
+            verdict = "no more apart than one collection split at random"
         elif found.separation < 0.1:
             verdict = "largely mixed"
         else:
             verdict = "apart" if found.separation > 0.5 else "partly apart"
         return (
-            f"separation: {found.separation:.2f} (0: like one collection dealt out at random, 1: nothing in common; "
+            f"separation: {found.separation:.2f} (0: like one collection split at random, 1: nothing in common; "
             f"p {found.p_value:.3f}): {verdict}"
         )
 

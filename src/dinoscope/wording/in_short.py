@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from dinoscope.base.text import counted
-from dinoscope.models.catalogue import MODELS, get_model
+from dinoscope.models.catalogue import MODELS, stronger_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.maps.quality import MapQuality
     from dinoscope.stages.opened import OpenedCollection
@@ -25,6 +23,7 @@ __all__ = [
     "about_duplicates",
     "about_labels",
     "about_map",
+    "advice",
     "in_short",
     "is_too_weak",
     "next_step",
@@ -33,7 +32,6 @@ __all__ = [
 
 FEW = 20  # images below which neither a map nor a list of findings means much
 _THUMBNAIL = 96  # longest side in pixels up to which the bundled models see what there is
-_STRONGER = "dinov2-small"
 _FAITHFUL, _ROUGH = 0.95, 0.85  # trustworthiness from which a map can be believed, and in part
 Tone = Literal["good", "look", "bad", "plain"]
 
@@ -66,7 +64,7 @@ def in_short(
         copies: Images that show the same picture as another one, without the one to keep.
     """
     model = str(collection.model["model"])
-    weak = is_too_weak(model, np.asarray(collection.sizes).max(axis=1, initial=0))
+    weak = is_too_weak(collection)
     labels = [str(label) for label in collection.labels if label is not None]
     count = len(collection)
     doubtful = None if kept is None else len(kept["label_errors"])
@@ -81,11 +79,51 @@ def in_short(
     ]
 
 
-def is_too_weak(model: str, sides: Iterable[int]) -> bool:
-    """Return whether a bundled model, which sees thumbnails, was given photographs with these longest ``sides``."""
-    known = np.asarray([side for side in sides if side > 0])
+def is_too_weak(collection: OpenedCollection) -> bool:
+    """Return whether a bundled model, which sees thumbnails, was given larger photographs."""
+    model, sides = str(collection.model["model"]), np.asarray(collection.sizes).max(axis=1, initial=0)
+    known = sides[sides > 0]
     bundled = model in MODELS and MODELS[model].family == "bundled"
     return bundled and len(known) > 0 and float(np.median(known)) > _THUMBNAIL
+
+
+def advice(
+    collection: OpenedCollection,
+    explanation: Explanation | None = None,
+    *,
+    source: str = "YOUR-PHOTOS",
+    folder: str | None = None,
+) -> Point | None:
+    """Say what the model cannot see in these images, and which command helps; None where nothing speaks against it.
+
+    Args:
+        collection: The collection.
+        explanation: What its map is made of, where that is known.
+        source: Where the images are, for the command.
+        folder: The collection's path as the reader would type it; by default its name.
+    """
+    sorted_by = _sorted_by(explanation)
+    if is_too_weak(collection):
+        return Point(
+            f"{collection.model['model']} sees too little of these photographs.",
+            f"It shrinks each one to {collection.model['resolution']} pixels, and so sorts them by colour, contrast "
+            f"and background more than by what they show.{sorted_by} {_stronger_sees()}",
+            "bad",
+            shlex.join(_with_stronger(folder or collection.path.name, source)),
+        )
+    if sorted_by:
+        text = "Another model may see your labels better. This compares those on this machine."
+        return Point(sorted_by.strip(), text, "look", shlex.join(["dinoscope", "compare", source]))
+    return None
+
+
+def _stronger_sees() -> str:
+    stronger = stronger_model()
+    return f"{stronger.name} sees what they show ({stronger.megabytes:.0f} MB, downloaded once)."
+
+
+def _with_stronger(folder: str, source: str) -> list[str]:
+    return ["dinoscope", "embed", source, "-o", folder, "--model", stronger_model().name]
 
 
 def what_it_is(name: str, count: int, labels: Sequence[str], model: str, failed: int = 0) -> Point:
@@ -98,10 +136,10 @@ def what_it_is(name: str, count: int, labels: Sequence[str], model: str, failed:
     else:
         text = f"They have {len(kinds):,} labels"
         (most, largest), (least, smallest) = kinds.most_common()[0], kinds.most_common()[-1]
-        alike = largest == smallest
+        same = largest == smallest
         text += (
             f", {counted(largest)} each."
-            if alike and len(labels) == count
+            if same and len(labels) == count
             else f", from {smallest:,} (“{least}”) to {counted(largest)} (“{most}”)."
         )
         if len(labels) < count:
@@ -195,10 +233,8 @@ def next_step(folder: str, count: int, *, listed: int, searched: bool, weak: boo
     """Say what to do next with the collection of this folder, with the command."""
     where = shlex.quote(folder)
     if weak:
-        size = get_model(_STRONGER).megabytes
-        text = f"It sorts photographs by what they show. The weights ({size:.0f} MB) are downloaded once."
-        command = f"dinoscope embed YOUR-PHOTOS -o {where} --model {_STRONGER}"
-        return Point("Next: use a stronger model.", text, command=command)
+        command = shlex.join(_with_stronger(folder, "YOUR-PHOTOS"))
+        return Point("Next: use a stronger model.", _stronger_sees(), command=command)
     if count < FEW:
         text = f"From about {FEW} images on, the map and the lists begin to mean something."
         return Point("Next: add images.", text, command=f"dinoscope embed YOUR-PHOTOS -o {where}")

@@ -12,10 +12,10 @@ __all__ = ["tell_calibration", "tell_coverage"]
 
 def tell_calibration(found: Evaluation) -> str:
     """Say what the calibration error is, and which probabilities it is of."""
-    gap = "how far probabilities are from the share that is right, on average"
+    gap = "how far a probability is from the share that is right, on average"
     if found.calibrated.error < found.votes.error:
-        return f"{gap} ({found.votes.error:.3f} before calibration)"
-    return f"{gap}; a probability is the share of the votes, which calibration did not make better"
+        return f"{gap} ({found.votes.error:.3f} without calibration)"
+    return f"{gap} (a probability is the share of the votes, because calibration did not help)"
 
 
 def tell_coverage(judge: Classifier) -> str:

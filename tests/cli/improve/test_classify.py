@@ -102,7 +102,7 @@ def test_evaluate_leaves_one_out_and_draws(clothes, tmp_path):
         with Image.open(path) as picture:
             assert min(picture.size) > 500
     out, err = run("evaluate", clothes)
-    for text in ("accuracy", "calibration error", "sets that hold the truth", "recall", "for example rows", "k = 100"):
+    for text in ("images correctly (leave-one-out)", "Calibration error", "in its set of candidates", "recall", "-k "):
         assert text in out
     assert (clothes / "evaluation" / "confusion.png").exists()
     assert "reliability.png" in err

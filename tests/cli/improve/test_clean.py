@@ -155,6 +155,10 @@ def test_tiny_collections(tmp_path, count):
         if count > 2
         else "duplicates: 1 image of 1 group"
     ) in result.stdout
+    verdict = (
+        "That is good: nothing to look at was found." if count == 1 else "Begin with the duplicates: these pictures"
+    )
+    assert verdict in result.stdout
     assert len(json.loads((tmp_path / "plan.json").read_text())["moves"]) >= count - 1
 
 

@@ -113,7 +113,7 @@ def test_an_old_sheet_does_not_pass_for_a_new_one(run, sides, tmp_path):
     assert code == 0
     assert not (tmp_path / "out" / "new.png").exists()
     assert (tmp_path / "out" / "map.png").exists()
-    assert "no more apart than one collection dealt out at random" in out
+    assert "no more apart than one collection split at random" in out
     assert "new: of 600 images" in out
     assert "none is certain" in out
     assert "clusters: 0 of 20 changed their share" in out

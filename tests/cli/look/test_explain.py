@@ -36,7 +36,7 @@ def test_the_light_is_found(run, lit, tmp_path):
     code, out, _ = run("explain", lit.path, "-k", 6, "-o", picture)
     assert code == 0
     lines = out.splitlines()
-    assert re.match(r" alike in +embedding +map +variance +within labels +by labels", lines[1])
+    assert re.match(r" similar in +embedding +map +variance +within labels +by labels", lines[1])
     assert lines[3].startswith(" (labels)")
     told = dict(re.findall(r"^ ([a-z ]+?)  +(-?0\.\d\d) ", out, re.MULTILINE))
     assert float(told["border brightness"]) > 0.5

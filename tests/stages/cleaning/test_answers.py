@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -187,6 +188,20 @@ def test_the_sheet_is_answered_on_the_command_line(collection, run):
     assert "forgot 20 answers" in err
     assert "used from 10 answers on" in err
     assert "suggested by the collection" in run("clean", collection.path, "--duplicates")[1]
+
+
+def test_at_a_terminal_with_a_screen_the_sheet_is_opened(collection, run, monkeypatch):
+    from dinoscope.cli.improve import calibrate as module
+
+    opened: list[str] = []
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(module, "has_display", lambda: True)
+    monkeypatch.setattr("typer.launch", opened.append)
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: "none")
+    assert run("calibrate", collection.path)[0] == 0
+    assert opened == [str(collection.path / "pairs.png")]
+    assert run("calibrate", collection.path, "--no-browser", "--forget")[0] == 0
+    assert len(opened) == 1
 
 
 def test_thresholds_that_no_pair_reaches_are_not_listed(collection, run):

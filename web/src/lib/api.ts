@@ -697,6 +697,24 @@ export interface components {
             neighbors: components["schemas"]["MatchInfo"][];
         };
         /**
+         * JudgementInfo
+         * @description What the figures of one thing come to, in a sentence.
+         */
+        JudgementInfo: {
+            /**
+             * About
+             * @enum {string}
+             */
+            about: "model" | "map" | "clusters" | "labels";
+            /**
+             * Tone
+             * @enum {string}
+             */
+            tone: "good" | "middling" | "bad" | "unknown";
+            /** Text */
+            text: string;
+        };
+        /**
          * LabelEvaluation
          * @description How well neighbours name the images.
          */
@@ -843,6 +861,11 @@ export interface components {
          * @description How far to trust what is seen.
          */
         Numbers: {
+            /**
+             * Judged
+             * @description What the figures come to; first what the model cannot see in these images, if there is such a thing.
+             */
+            judged: components["schemas"]["JudgementInfo"][];
             /** Scores */
             scores: components["schemas"]["ScoreInfo"][];
             /** Clusters */
@@ -1134,6 +1157,7 @@ export type FailureInfo = components['schemas']['FailureInfo'];
 export type Finding = components['schemas']['Finding'];
 export type Findings = components['schemas']['Findings'];
 export type ImageInfo = components['schemas']['ImageInfo'];
+export type JudgementInfo = components['schemas']['JudgementInfo'];
 export type LabelEvaluation = components['schemas']['LabelEvaluation'];
 export type MapInfo = components['schemas']['MapInfo'];
 export type MatchInfo = components['schemas']['MatchInfo'];

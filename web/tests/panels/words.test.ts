@@ -46,7 +46,7 @@ describe("score", () => {
 describe("texts", () => {
   it("says how votes become a probability", () => {
     const text = panelTexts.verdict.votes([{ label: "a", count: 8 }, { label: "b", count: 4 }]);
-    expect(text).toMatch(/^8\u00a0×\u00a0a, 4\u00a0×\u00a0b\. The more alike, the more a vote counts/);
+    expect(text).toMatch(/^8\u00a0×\u00a0a, 4\u00a0×\u00a0b\. The more similar an image, the more its vote counts/);
   });
 
   it("claims no answer in no time", () => {

@@ -34,7 +34,7 @@ def compare(
 ) -> None:
     """Score models on a sample of your images: how much they see, how fast, and which one to take."""
     from dinoscope.analysis.ranking import advise, certainty, rank_agreement, rank_without_labels
-    from dinoscope.cli.terminal import embedding_progress, print_json, say
+    from dinoscope.cli.terminal import embedding_progress, print_json, say, suggest
     from dinoscope.comparison import compare_models
     from dinoscope.sources.opening import open_source
 
@@ -70,6 +70,7 @@ def compare(
         )
     else:
         _print(found, rows, advice)
+        suggest("embed", source, "--model", "NAME")
     if output is not None:  # at last: a folder that cannot be written costs no result
         _write(output, found.contenders, rows)
         if not as_json:

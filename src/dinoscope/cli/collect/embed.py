@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dinoscope.cli.collect.choice import choose_encoder
 from dinoscope.cli.collect.folders import LabelsOption, RootOption, SplitsOption, chosen_rule, say_labels
 from dinoscope.cli.collect.models import RevisionOption
 from dinoscope.cli.options import (
@@ -20,6 +21,7 @@ from dinoscope.cli.options import (
     parse_range,
 )
 from dinoscope.errors import InputError
+from dinoscope.models.catalogue import AUTO
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.pixels.decode import Decoding
 
-__all__ = ["CollectionOption", "Request", "SourceArgument", "embed", "embed_images"]
+__all__ = ["CollectionOption", "Request", "SourceArgument", "YesOption", "embed", "embed_images"]
 
 SourceArgument = Annotated[
     str,
@@ -48,13 +50,15 @@ CollectionOption = Annotated[
     ),
 ]
 
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Fetch a better model without asking, if there is none.")]
+
 
 @dataclass(frozen=True)
 class Request:
     """How images are to be embedded.
 
     Attributes:
-        model: The model, unless there are ``vectors``.
+        model: The model, unless there are ``vectors``; "auto" for the best one.
         opening: Arguments of ``open_source``.
         settings: Arguments of ``Encoder``.
         decoding: How the pictures are decoded; None: as usual.
@@ -62,9 +66,10 @@ class Request:
         moved: Whether a source that was renamed or moved is accepted.
         replace: Whether a source without any of the collection's images is accepted.
         vectors: A file with vectors in place of a model's.
+        yes: Whether the best model is fetched without a question.
     """
 
-    model: str | Model
+    model: str | Model = AUTO
     opening: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     decoding: Decoding | None = None
@@ -72,14 +77,20 @@ class Request:
     moved: bool = False
     replace: bool = False
     vectors: Path | None = None
+    yes: bool = False
 
 
 def embed(
     source: SourceArgument,
     output: CollectionOption = None,
     model: Annotated[
-        str, typer.Option(help="See 'dinoscope models'; or a hub id, or a file or folder with the weights.")
-    ] = "mini",
+        str,
+        typer.Option(
+            help="auto: the collection's own, else the best one on this machine. Or a name of 'dinoscope models', a "
+            "hub id, a file or folder with the weights."
+        ),
+    ] = AUTO,
+    yes: YesOption = False,
     revision: RevisionOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
@@ -136,16 +147,16 @@ def embed(
 ) -> None:
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say, suggest, summarise
-    from dinoscope.models.catalogue import get_model
+    from dinoscope.cli.terminal import advise, print_json, say, suggest, summarise
     from dinoscope.sources.pixels.decode import Decoding
+    from dinoscope.wording.in_short import advice
 
     settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream, "device": device}
     if vectors is not None:
         asked = {"model": model, "revision": revision, "limit": limit, "on": on, "workers": workers}
         _check_own(vectors, {**settings, **asked})
     request = Request(
-        model=get_model(model, revision),
+        model=_named_model(model, revision),
         opening={
             "limit": limit,
             "data_dir": data_dir,
@@ -161,6 +172,7 @@ def embed(
         moved=moved,
         replace=replace,
         vectors=vectors,
+        yes=yes,
     )
     path, collection = embed_images(source, output, request)
     summary = collection.embedded
@@ -191,6 +203,7 @@ def embed(
     summarise(summary, limit)
     say(f"{counted(len(collection))} in {path}")
     suggest("explore", path)
+    advise(advice(collection, source=source, folder=str(path)))
 
 
 def embed_images(source: str, output: Path | None, request: Request) -> tuple[Path, Collection]:
@@ -210,7 +223,6 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     from dinoscope.collection import Collection
     from dinoscope.embedding.batches import finish_batches
     from dinoscope.embedding.rows import check_folder, stored_rule
-    from dinoscope.models.encoder import Encoder
     from dinoscope.sources.names import describe_endings
     from dinoscope.storage.manifest import weights_text
 
@@ -232,7 +244,7 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     check_folder(place, images, request.moved)
     if request.vectors is not None:
         return place, _embed_own(images, place, request, request.vectors)
-    encoder = Encoder(request.model, say=say, **request.settings)
+    encoder = choose_encoder(request.model, place, request.settings, yes=request.yes, say=say)
     if encoder.model.family != "bundled":
         say(
             f"{encoder.model.name} at {encoder.resolution} pixels on {encoder.device} in {encoder.precision}: "
@@ -277,6 +289,22 @@ def _open(source: str, asked: FolderRule | None, rule: FolderRule | None, openin
         return open_source(source, **opening)
 
 
+def _named_model(name: str, revision: str | None = None) -> str | Model:
+    """Return the model of ``--model``; "auto" stays what it is.
+
+    Raises:
+        ModelError: If there is none of that name.
+        InputError: If it has no revisions.
+    """
+    from dinoscope.models.catalogue import get_model
+
+    if name != AUTO:
+        return get_model(name, revision)
+    if revision is not None:
+        raise InputError("--revision is for a model that comes from a hub: name it with --model")
+    return AUTO
+
+
 def _embed_own(images: ImageSource, output: Path, request: Request, vectors: Path) -> Collection:
     """Make a collection of vectors from a file."""
     from dinoscope.cli.terminal import embedding_progress, say
@@ -305,7 +333,7 @@ def _embed_own(images: ImageSource, output: Path, request: Request, vectors: Pat
 
 def _check_own(vectors: Path, settings: dict[str, Any]) -> None:
     """Check that nothing was asked of a model that does not run."""
-    usual = {"model": "mini", "pooling": "cls", "device": "auto"}
+    usual = {"model": AUTO, "pooling": "cls", "device": "auto"}
     for name, value in settings.items():
         if value not in (None, False) and value != usual.get(name):
             raise InputError(f"--{name} has no effect with --vectors, which are all there already: leave one out")
@@ -338,6 +366,7 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
     """Tell of pictures so far from square that the centre crop shows the model only a part of them."""
     from dataclasses import replace
 
+    from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.models.preprocess import lost_to_crop
 
@@ -345,6 +374,6 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
     loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
     if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
         say(
-            f"the centre crop leaves out {loss.mean:.0%} of the picture on average in {loss.cropped:,} of "
-            f"{loss.images:,} images (worst: {loss.worst:.0%}); --pad shows the model whole pictures"
+            f"in {loss.cropped:,} of {counted(loss.images)} the model does not see {loss.mean:.0%} on average, because "
+            f"the centre crop leaves it out (worst: {loss.worst:.0%}); --pad shows it whole pictures"
         )

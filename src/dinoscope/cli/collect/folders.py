@@ -62,7 +62,7 @@ def _splits(text: str) -> dict[str, str]:
 
 
 def say_labels(images: ImageSource) -> None:
-    """Say which labels and splits the images of a source have, and what was told by options."""
+    """Say which labels and splits the images of a source have, and what options asked for."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
 

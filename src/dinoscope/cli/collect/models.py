@@ -37,8 +37,8 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the models, and bring their weights to this machine."""
     from dataclasses import asdict
 
-    from dinoscope.cli.terminal import print_json
-    from dinoscope.models.catalogue import MODELS
+    from dinoscope.cli.terminal import print_json, suggest
+    from dinoscope.models.catalogue import MODELS, stronger_model
     from dinoscope.models.hub import find_weights
 
     if context.invoked_subcommand:
@@ -48,6 +48,7 @@ def models(context: typer.Context, as_json: JsonOption = False) -> None:
         print_json([{**asdict(row), "here": here[row.name]} for row in MODELS.values()])
     else:
         _print_models(list(MODELS.values()), here)
+        suggest("models", "fetch", stronger_model().name)
 
 
 @app.command(epilog="Example:  dinoscope models fetch dinov2-small dinov2-base")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dinoscope.cli.collect.embed import CollectionOption, Request, SourceArgument, embed_images
+from dinoscope.cli.collect.embed import CollectionOption, Request, SourceArgument, YesOption, embed_images
 from dinoscope.cli.look.explore import NoBrowserOption, explore, has_display
 from dinoscope.cli.options import JsonOption
 from dinoscope.errors import InputError
@@ -50,7 +50,7 @@ def demo(
     import time
 
     from dinoscope.base.text import counted, duration
-    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
+    from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest, watch, working
     from dinoscope.models.catalogue import DEFAULT_MODEL
     from dinoscope.sources.datasets.named import DATASETS
 
@@ -59,11 +59,14 @@ def demo(
     folder = "dinoscope-demo" if dataset == _SHIPPED else f"dinoscope-demo-{Path(dataset).resolve().name}"
     _, collection = embed_images(dataset, output or Path(folder), Request(model or fitting))
     embedded = time.perf_counter() - began
+    watch(collection)
     labels = {label for label in collection.labels if label is not None}
     k = len(labels) if len(labels) > 1 else None
-    scores = collection.scores(k)
+    with working("analysing"):
+        scores = collection.scores(k)
     scored, computing = time.perf_counter(), collection.results.seconds_computing
-    path = collection.report(k=k, on_note=say)
+    with working("writing the report"):
+        path = collection.report(k=k, on_note=say)
     reported = (
         time.perf_counter() - scored - (collection.results.seconds_computing - computing)
     )  # stages stand by themselves
@@ -100,16 +103,18 @@ def open_(
     source: SourceArgument,
     output: CollectionOption = None,
     model: Annotated[
-        str | None, typer.Option(help="See 'dinoscope models'; by default mini. Of a collection, which one to show.")
+        str | None, typer.Option(help="As for 'embed'; by default auto. Of a collection, which one to show.")
     ] = None,
+    yes: YesOption = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; by default one that is free.")] = None,
     no_browser: NoBrowserOption = False,
 ) -> None:
     """See images in your browser: embed what is new, then explore. A collection is opened as it is."""
     from dinoscope.base.paths import named_path
-    from dinoscope.cli.terminal import summarise
-    from dinoscope.models.catalogue import DEFAULT_MODEL
+    from dinoscope.cli.terminal import advise, summarise
+    from dinoscope.models.catalogue import AUTO
+    from dinoscope.wording.in_short import advice
 
     path = named_path(source)
     if (path / "collection.json").is_file():
@@ -117,8 +122,9 @@ def open_(
             raise InputError(f"{source} is a collection, which is opened as it is: leave out -o and --limit")
         explore(path, port=port, no_browser=no_browser, model=model)
         return
-    path, collection = embed_images(source, output, Request(model or DEFAULT_MODEL, {"limit": limit}))
+    path, collection = embed_images(source, output, Request(model or AUTO, {"limit": limit}, yes=yes))
     if collection.embedded is not None:
         summarise(collection.embedded)
+    advise(advice(collection, source=source, folder=str(path)))
     weights = model if collection.model.get("local") else None
     explore(path, port=port, no_browser=no_browser, images=source, model=collection.key, weights=weights)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
-_DRAWN = 200_000  # points of the picture; of more, so many are drawn at random
+_DRAWN = 200_000  # points drawn; of more, so many are drawn at random
 
 
 def survey(
@@ -58,7 +58,7 @@ def survey(
     Stop at any time: a second run continues. A picture goes to survey.png in the collection, or where -o says.
     """
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest
     from dinoscope.storage.manifest import read_manifest
     from dinoscope.survey.graph import MEASURED
     from dinoscope.survey.parts import open_vectors
@@ -105,6 +105,7 @@ def survey(
     say(f"{counted(made.images)} in {counted(len(made.sizes), 'cluster')}, fitted to {made.sample:,}{silhouette}")
     if made.recall is not None:
         say(f"neighbours: {made.recall:.1%} of the true ones, measured on {min(MEASURED, made.sample)} images")
+    suggest("publish", collection, "--to", "vectors.db")
 
 
 def _run(on: str | None, workers: int | None) -> Run:

@@ -12,6 +12,7 @@ import typer
 
 from dinoscope.cli.improve.checking import check_findings
 from dinoscope.cli.improve.numbers import HOW, ask_numbers, read_numbers
+from dinoscope.cli.look.explore import NoBrowserOption, has_display
 from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 from dinoscope.errors import InputError
 
@@ -45,6 +46,7 @@ def calibrate(
     output: Annotated[
         Path | None, output_option(metavar="FILE", help="The sheet; by default COLLECTION/pairs.png.")
     ] = None,
+    no_browser: NoBrowserOption = False,
     forget: Annotated[bool, typer.Option("--forget", help="Forget all answers first.")] = False,
     model: ModelOption = None,
     as_json: JsonOption = False,
@@ -62,8 +64,11 @@ def calibrate(
     if (wrong is not None) > (labels or outliers) or (same is not None) > (not labels and not outliers):
         raise InputError("--same answers pairs, and --wrong answers --labels or --outliers")
     opened = open_collection(collection, model)
+    is_shown = has_display() and not no_browser
     if labels or outliers:
-        check_findings(opened, "label_errors" if labels else "outliers", pairs, wrong, output, as_json=as_json)
+        check_findings(
+            opened, "label_errors" if labels else "outliers", pairs, wrong, output, as_json=as_json, is_shown=is_shown
+        )
         return
     if forget:
         say(f"forgot {counted(opened.forget_answers(), 'answer')}")
@@ -75,6 +80,8 @@ def calibrate(
         write_bytes(sheet, _draw(opened, asked))
         say(f"{counted(len(asked), 'pair')} to answer: {sheet}")
         if sys.stdin.isatty() and not as_json:
+            if is_shown:
+                typer.launch(str(sheet))
             _answer(opened, asked, ask_numbers(_QUESTION, len(asked), "--same"))
         else:
             say(f"look at them; then: dinoscope calibrate {collection} --pairs {pairs} --same NUMBERS ({HOW})")

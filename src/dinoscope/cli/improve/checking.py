@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from dinoscope.base.text import counted
 from dinoscope.cli.improve.numbers import HOW, ask_numbers, read_numbers
 
@@ -24,7 +26,14 @@ _NEAREST = 3
 
 
 def check_findings(
-    opened: Collection, kind: Checkable, count: int, wrong: str | None, sheet: Path | None, *, as_json: bool
+    opened: Collection,
+    kind: Checkable,
+    count: int,
+    wrong: str | None,
+    sheet: Path | None,
+    *,
+    as_json: bool,
+    is_shown: bool,
 ) -> None:
     """Draw findings on a sheet, take the answers, and say how many of the others may be right.
 
@@ -43,6 +52,8 @@ def check_findings(
         write_bytes(place, _draw(opened, kind, [row for _, row in asked]))
         say(f"{counted(len(asked), 'finding')} to check, drawn at random: {place}")
         if sys.stdin.isatty() and not as_json:
+            if is_shown:
+                typer.launch(str(place))
             _answer(opened, asked, ask_numbers(_QUESTIONS[kind], len(asked), "--wrong"))
         else:
             option = "--labels" if kind == "label_errors" else "--outliers"

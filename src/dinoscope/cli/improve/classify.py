@@ -40,7 +40,7 @@ def classify(
     """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown."""
     import numpy as np
 
-    from dinoscope.cli.terminal import print_json, print_table, say
+    from dinoscope.cli.terminal import print_json, print_table, say, suggest, tell
     from dinoscope.errors import ImageError
     from dinoscope.wording.labels import tell_coverage
 
@@ -73,9 +73,10 @@ def classify(
         right=(2, 4),
     )
     if told := tell_coverage(judge):
-        typer.echo(told)
+        tell(told)
     for failure in failures.values():
         say(f"could not be read: {failure}")
+    suggest("search", collection, next(iter(found)), "--why")
 
 
 def evaluate(
@@ -97,7 +98,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
-    from dinoscope.cli.terminal import print_json, say, suggest
+    from dinoscope.cli.terminal import print_json, say, suggest, working
     from dinoscope.plots.evaluation import evaluation_figures
 
     opened = open_collection(collection, model)
@@ -106,7 +107,9 @@ def evaluate(
         return
     found = opened.evaluate(split, k=k, coverage=set_level, abstain=refuse)
     paths = []
-    for name, picture in evaluation_figures(found).items():
+    with working("drawing the pictures"):
+        pictures = evaluation_figures(found)
+    for name, picture in pictures.items():
         path = (output or opened.path / "evaluation") / name
         if not write_picture(path, picture, asked=output is not None):
             break
@@ -181,31 +184,22 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
     from dinoscope.wording.labels import tell_calibration
 
     low, high = found.interval
-    print_table(
-        ("measure", "value", "meaning"),
-        [
-            (
-                "accuracy",
-                f"{found.accuracy:.3f}",
-                f"share of {len(found.positions):,} images named right, {found.method}; 95 % interval {low:.3f} to "
-                f"{high:.3f}",
-            ),
-            ("calibration error", f"{found.calibrated.error:.3f}", tell_calibration(found)),
-            (
-                "logarithmic loss",
-                f"{found.log_loss:.3f}",
-                f"price of all probabilities, 0 is best; {found.log_loss_votes:.3f} for the votes as they are",
-            ),
-            (
-                "sets that hold the truth",
-                f"{found.coverage:.3f}",
-                f"measured on these images; asked for: {found.set_level:g}",
-            ),
-            ("labels in a set", f"{found.set_size:.2f}", "mean"),
-            ("called unknown", f"{found.refused:.3f}", "share of these images, all of the known kind"),
-        ],
-        right=(1,),
+    common = max(each.images for each in found.labels) / max(1, len(found.positions))
+    tell(
+        f"Neighbours name {found.accuracy:.1%} of {len(found.positions):,} images correctly ({found.method}). With "
+        f"other images it would be {low:.1%} to {high:.1%}, in 95 of 100 cases. Always naming the most common label "
+        f"gives {common:.1%}."
     )
+    tell(f"Calibration error {found.calibrated.error:.3f}: {tell_calibration(found)}.")
+    tell(
+        f"Logarithmic loss {found.log_loss:.3f}, {found.log_loss_votes:.3f} without calibration. It says how wrong the "
+        "probabilities are, and 0 is best."
+    )
+    tell(
+        f"The right label is in its set of candidates for {found.coverage:.1%} of these images. You asked for "
+        f"{found.set_level:.0%}. A set has {found.set_size:.1f} labels on average."
+    )
+    tell(f"{found.refused:.1%} of these images are called unknown, though all are of a known kind.")
     labels = _most_mistaken(found)
     print_table(
         ("label", "images", "precision", "recall"),
@@ -228,12 +222,11 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
         ],
         right=(2, 3),
     )
-    temperatures = list(dict.fromkeys(each.temperature for each in found.sweep))
-    cells = {(each.k, each.temperature): f"{each.accuracy:.4f}" for each in found.sweep}
-    print_table(
-        ("accuracy", *("alike" if t == float("inf") else f"temperature {t:g}" for t in temperatures)),
-        [(f"k = {k}", *(cells[k, t] for t in temperatures)) for k in dict.fromkeys(each.k for each in found.sweep)],
-        right=range(1, len(temperatures) + 1),
+    best = max(found.sweep, key=lambda each: each.accuracy)
+    used = found.accuracy
+    tell(
+        f"Of all numbers of neighbours and weights tried, the best names {best.accuracy:.1%} correctly (-k {best.k}); "
+        f"these settings {used:.1%}. --json has all of them."
     )
 
 
@@ -243,7 +236,7 @@ def _most_mistaken(found: Evaluation) -> list[LabelScore]:
     for pair in found.confusions:
         mistakes[pair.true] += pair.images
         mistakes[pair.predicted] += pair.images
-    worst = sorted(found.labels, key=lambda each: -mistakes[each.label])[:_LABELS]
+    worst = sorted((each for each in found.labels if each.images), key=lambda each: -mistakes[each.label])[:_LABELS]
     shown = {each.label for each in worst}
     return [each for each in found.labels if each.label in shown]
 

@@ -73,7 +73,8 @@ def clean(
     as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, outliers, labels to check and leaks between splits: some, or all. No image is touched."""
-    from dinoscope.cli.terminal import print_json, say, suggest
+    from dinoscope.cli.terminal import advise, print_json, say, suggest, tell
+    from dinoscope.wording.in_short import advice, is_too_weak
 
     opened = open_collection(collection, model)
     for key in dismiss or []:
@@ -84,7 +85,9 @@ def clean(
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
     else:
         _print(parts, limit)
+        tell(_conclusion(parts, weak=is_too_weak(opened)))
         suggest("explore", collection)
+        advise(advice(opened, folder=str(collection)))
     if output:
         _write_files(opened, parts, output, limit)
         say(f"lists and sheets: {output}")
@@ -102,6 +105,24 @@ def _print(parts: dict[str, _Part], limit: int) -> None:
             print_table(part.columns, part.lines[:limit], right=(0,))
         if len(part.lines) > limit:
             tell(f"and {len(part.lines) - limit:,} more\n")
+
+
+def _conclusion(parts: dict[str, _Part], *, weak: bool) -> str:
+    """Say whether there is something to do, and with what to begin."""
+    found = {name: len({str(each["key"]) for each in part.records}) for name, part in parts.items()}
+    if not any(found.values()):
+        return "That is good: nothing to look at was found."
+    names = {"leaks": "leaks", "duplicates": "duplicates", "label_errors": "labels", "outliers": "outliers"}
+    first = next(name for name in names if found.get(name))  # the surest and the costliest first
+    text = {
+        "leaks": "The same pictures in train and test make test scores look too good: take them out of one.",
+        "duplicates": "Begin with the duplicates: these pictures are the same, and all but one of a group could go.",
+        "label_errors": "Begin with the labels at the top of the list: look before you change one.",
+        "outliers": "Most outliers are only unusual: look at the first few, and remove what does not belong.",
+    }[first]
+    if weak and found.get("label_errors"):
+        text += " Most labels on the list may be right, because the model cannot see enough."
+    return text
 
 
 def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> dict[str, _Part]:
@@ -164,7 +185,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
         "duplicates",
         ("score", "keep", "because it is", "and the same picture"),
         "",
-        note="green: the image to keep; score: how far the pair least alike stands out from what else "
+        note="green: the image to keep; score: how far the least similar pair stands out from what else "
         "looks like it, 1 is an exact copy",
     )
     left = _open(opened, part, "duplicates", found.groups)

@@ -32,14 +32,17 @@ def diff(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two collections: are they of one kind, what is new, what is gone, what grew and what shrank."""
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest, working
     from dinoscope.wording.difference import find
 
-    told = find(open_collection(before, model), open_collection(after, model), k=k, false_share=false_share)
+    opened = open_collection(before, model), open_collection(after, model)
+    with working("comparing the collections"):
+        told = find(*opened, k=k, false_share=false_share)
     if as_json:
         print_json(told.facts())
     else:
         _print(told, limit)
+        suggest("explore", after)
     if output:
         _write_files(told, output, limit)
         say(f"lists, sheets and map: {output}")

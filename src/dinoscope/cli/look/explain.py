@@ -46,7 +46,8 @@ def explain(
     measured of each image instead. All is measured on thumbnails, and compared by rank.
     """
     from dinoscope.analysis.maps.projection import check_method
-    from dinoscope.cli.terminal import print_json, suggest
+    from dinoscope.cli.terminal import advise, print_json, suggest, working
+    from dinoscope.wording.in_short import advice
 
     suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model)
@@ -55,7 +56,9 @@ def explain(
     if suffix == ".csv":
         _write_table(target, opened)
     elif output is not None or not as_json:
-        written = write_picture(target, _draw(opened, found, opened.map(method=which)), asked=output is not None)
+        with working("drawing the maps"):
+            picture = _draw(opened, found, opened.map(method=which))
+        written = write_picture(target, picture, asked=output is not None)
     if as_json:
         print_json(_record(found))
         return
@@ -63,6 +66,7 @@ def explain(
     if written:
         typer.echo(str(target))
     suggest("explore", collection)
+    advise(advice(opened, found, folder=str(collection)))
 
 
 def _record(found: Explanation) -> dict[str, object]:
@@ -98,7 +102,14 @@ def _print(found: Explanation) -> None:
     lines = [] if found.labels is None else [[*_cells("(labels)", found.labels, labelled), ""]]
     lines += [[*_cells(each.name, each, labelled), direction_in_words(each)] for each in found.properties]
     if lines:
-        heads = ["alike in", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
+        heads = [
+            "similar in",
+            "embedding",
+            "map",
+            "variance",
+            *(["within labels", "by labels"] if labelled else []),
+            "",
+        ]
         print_table(heads, lines, right=range(1, len(heads) - 1))
     tell("\n".join(conclusions(found)))
     told = sorted((at for at, traits in enumerate(found.traits) if traits), key=lambda at: -found.sizes[at])

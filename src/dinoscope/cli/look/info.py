@@ -30,7 +30,7 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a collection holds, or whether it is whole."""
-    from dinoscope.cli.terminal import print_json, print_table
+    from dinoscope.cli.terminal import print_json, print_table, suggest
     from dinoscope.collection import Collection
 
     if check:
@@ -42,6 +42,7 @@ def info(
         print_json(facts)
     else:
         print_table(("", ""), list(_texts(opened, facts).items()))
+        suggest("explore", collection)
 
 
 def _facts(opened: Collection) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _devices(path: Path, key: str) -> list[str]:
     from dinoscope.errors import DamagedError
     from dinoscope.stages.checking.receipt import makers
 
-    with suppress(DamagedError, FileNotFoundError):  # damage is told by --verify
+    with suppress(DamagedError, FileNotFoundError):  # --verify names damage
         return sorted({str(each["device"]) for each in makers(path, key) if "device" in each})
     return []
 

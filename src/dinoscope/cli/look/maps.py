@@ -61,7 +61,7 @@ def map_(
 
     With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
     """
-    from dinoscope.cli.terminal import print_json, suggest
+    from dinoscope.cli.terminal import print_json, suggest, working
 
     if images and (compare is not None or dims == 3):
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
@@ -100,7 +100,9 @@ def map_(
         from dinoscope.plots.collection import collection_image_map, collection_map
         from dinoscope.storage.files import write_bytes
 
-        write_bytes(target, (collection_image_map if images else collection_map)(opened, coordinates))
+        with working("drawing the map"):
+            picture = (collection_image_map if images else collection_map)(opened, coordinates)
+        write_bytes(target, picture)
     if not as_json:
         typer.echo(str(target))
         suggest("explore", collection)
@@ -135,7 +137,7 @@ def tune(
 
     A sheet of the maps goes to tune.png in the collection, or where -o says; -o table.csv writes the table instead.
     """
-    from dinoscope.cli.terminal import counting, print_json, print_table, say, suggest, tell
+    from dinoscope.cli.terminal import counting, print_json, print_table, say, suggest, tell, working
 
     suffix = output_suffix(output)
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
@@ -153,7 +155,9 @@ def tune(
 
         write_csv(target, tuple(lines[0]), [tuple(line.values()) for line in lines])
     elif output is not None or not as_json:
-        written = write_picture(target, _draw_sheet(opened, found), asked=output is not None)
+        with working("drawing the sheet"):
+            picture = _draw_sheet(opened, found)
+        written = write_picture(target, picture, asked=output is not None)
     if as_json:
         print_json(
             {
@@ -174,15 +178,14 @@ def tune(
     )
     tell(found.verdict)
     best = found.recommended
-    if best is not found.default:
-        suggest("map", collection, "--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
     if written:
         say(str(target))
+    suggest("map", collection, "--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
 
 
 def _compare(opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool) -> None:
     """Make the maps of several methods, measure them and write them as one picture or table."""
-    from dinoscope.cli.terminal import print_json, print_table
+    from dinoscope.cli.terminal import print_json, print_table, suggest, working
     from dinoscope.plots.maps import figures_of, maps_figure
     from dinoscope.plots.palette import label_groups
 
@@ -205,7 +208,8 @@ def _compare(opened: Collection, names: str, settings: MapSettings, output: Path
     elif output is not None or not as_json:
         members, groups = label_groups(opened.labels)
         title = f"{opened.name}: {len(opened):,} images through {opened.model['model']}"
-        picture = maps_figure(maps, members, groups, title=title)
+        with working("drawing the maps"):
+            picture = maps_figure(maps, members, groups, title=title)
         written = write_picture(target, picture, asked=output is not None)
     if as_json:
         print_json([{"method": each.method, "title": each.title, "figures": figures[each.method]} for each in maps])
@@ -215,6 +219,7 @@ def _compare(opened: Collection, names: str, settings: MapSettings, output: Path
         print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
     if written:
         typer.echo(str(target))
+    suggest("tune", opened.path)
 
 
 def _draw_sheet(opened: Collection, found: Tuning) -> bytes:

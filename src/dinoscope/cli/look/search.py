@@ -83,8 +83,7 @@ def search(
         print_json([{**vars(match), **more} for match, more in zip(matches, told, strict=True)])
     elif matches:
         _print(matches, inside, reasons)
-        if not (why or inside or on):
-            suggest("search", collection, query, "--why")
+        suggest(*(("explore", collection) if why or inside or on else ("search", collection, query, "--why")))
 
 
 def _search(

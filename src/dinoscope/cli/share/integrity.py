@@ -63,7 +63,7 @@ def receipt(
 ) -> None:
     """State what made a collection and what came out, so that another machine can check it; no paths, no pictures."""
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import print_json, say
+    from dinoscope.cli.terminal import print_json, say, suggest
     from dinoscope.stages.checking.receipt import make_receipt
     from dinoscope.storage.files import write_json
 
@@ -74,7 +74,8 @@ def receipt(
         return
     output = output or collection / "receipt.json"
     write_json(output, made, checked=True)
-    say(f"receipt of {counted(made['images']['count'])} in {output}; check it with: dinoscope verify {output} SOURCE")
+    say(f"receipt of {counted(made['images']['count'])} in {output}")
+    suggest("verify", output, "SOURCE")
 
 
 def verify(
@@ -134,7 +135,7 @@ def _print(found: Deviation) -> None:
 
     verdict = "within the tolerance" if found.largest <= found.tolerance else "BEYOND the tolerance"
     rows = [
-        ("images compared", f"{found.images}" + (f" ({found.missing} not to be had)" if found.missing else "")),
+        ("images compared", f"{found.images}" + (f" ({found.missing} missing here)" if found.missing else "")),
         ("same pictures", f"{found.same_pictures} of {found.images}"),
         ("largest deviation", f"{found.largest:.2g}, {verdict} of {found.tolerance:.2g}"),
         ("smallest similarity", f"{found.similarity:.6f}"),

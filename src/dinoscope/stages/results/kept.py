@@ -6,6 +6,7 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -51,12 +52,14 @@ class Results:
         stages: How the result that was given last came to be, of each stage.
         read_only: Whether nothing is to be stored.
         unstored: How many results are in memory alone, because of that, or because the folder cannot be written.
+        watch: Entered with the name of a stage while that is computed: for who shows people what takes time.
     """
 
     def __init__(self, folder: Path, state: str, label_state: str, count: int, *, read_only: bool = False) -> None:
         self._folder, self.state, self.label_state, self._count = folder, state, label_state, count
         self.read_only = read_only
         self.stages: dict[str, Stage] = {}
+        self.watch: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext()
         self._held: OrderedDict[Path, Computed] = OrderedDict()  # the one used last comes last
         self._unstored: dict[Path, tuple[int, Computed]] = {}  # with the time; these stay
         self._computed: set[Path] = set()  # by this object
@@ -181,7 +184,8 @@ class Results:
         self._nested.seconds = 0.0
         began = time.perf_counter()
         try:
-            columns, meta = compute()
+            with self.watch(path.parent.name):
+                columns, meta = compute()
         finally:
             took = time.perf_counter() - began
             own = max(0.0, took - self._nested.seconds)  # the time of stages that this one asked for is theirs

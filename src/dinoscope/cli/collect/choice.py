@@ -1,0 +1,120 @@
+"""Which model embeds: the one that is named, else that of the collection, else the best one there is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from dinoscope.errors import DamagedError, DownloadError, InputError, ModelError
+
+if TYPE_CHECKING:
+    from dinoscope.base.types import ModelDescription
+    from dinoscope.models.catalogue import Model
+    from dinoscope.models.encoder import Encoder
+
+__all__ = ["choose_encoder"]
+
+_USUAL = {"resolution": None, "pooling": "cls", "pad": False, "upstream": False}  # what nobody asked for
+
+
+def choose_encoder(
+    model: str | Model, place: Path, settings: dict[str, Any], *, yes: bool, say: Callable[[str], None]
+) -> Encoder:
+    """Load the model that embeds into a collection.
+
+    Args:
+        model: What a person named; or "auto". A collection that is there keeps its own then, with its settings, and
+            nothing is downloaded because of what it says. A new one gets the best model on this machine; where there
+            are only bundled ones, a person at a terminal is asked once whether to fetch one.
+        place: Folder of the collection.
+        settings: Arguments of ``Encoder``.
+        yes: Fetch it without a question.
+        say: Called with what a person should know.
+
+    Raises:
+        DownloadError, ModelError, InputError: See ``Encoder``.
+        DamagedError: If the collection does not tell which model it has.
+    """
+    from dinoscope.models.catalogue import AUTO, MODELS
+    from dinoscope.models.encoder import Encoder
+    from dinoscope.storage.manifest import read_model
+
+    if model != AUTO:
+        return Encoder(model, say=say, **settings)
+    key = _shown(place)
+    if key is None:
+        return Encoder(_best(yes, say), say=say, **settings)
+    try:
+        return _as_before(read_model(place, key), place, settings)
+    except DamagedError:  # embedding with the same model mends it; the key begins with the model's name
+        named = [name for name in MODELS if key.startswith(f"{name}-")]
+        if not named:
+            raise
+        return Encoder(max(named, key=len), fetch=False, **settings)
+
+
+def _shown(place: Path) -> str | None:
+    """Return the key of the model that a collection shows; None where there is none yet."""
+    from dinoscope.storage.manifest import choose_model, list_models, read_manifest
+
+    if not list_models(place):
+        return None
+    try:
+        shown = read_manifest(place).get("vectors")
+    except (FileNotFoundError, DamagedError):  # embedding writes it anew
+        shown = None
+    return choose_model(place, shown, None)
+
+
+def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any]) -> Encoder:
+    from dinoscope.models.encoder import Encoder
+
+    name = shown["model"]
+    if shown.get("own"):
+        raise InputError(
+            f"{place} has vectors of your own ({name}): name their file again (--vectors), or a model (--model mini)"
+        )
+    if shown.get("local"):
+        raise InputError(f"{place} was embedded with weights from a file called {name}: say where it is (--model)")
+    asked: Any = {key: value for key, value in settings.items() if value != _USUAL.get(key, value)}
+    if asked:  # another preprocessing than before is meant
+        shown = {**shown, **asked}
+        shown.pop("preprocessing", None)
+    return Encoder.from_description(shown, device=settings.get("device", "auto"))
+
+
+def _best(yes: bool, say: Callable[[str], None]) -> Model:
+    from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS, stronger_model
+    from dinoscope.models.choice import best_here, may_fetch
+    from dinoscope.models.hub import fetch_weights
+
+    here = best_here()
+    if here is not None:
+        say(f"model: {here.name}, the best one on this machine (--model names another)")
+        return here
+    stronger = stronger_model()
+    if may_fetch() and (yes or _wanted(stronger, say)):
+        try:
+            fetch_weights(stronger, say=say)
+            return stronger
+        except (DownloadError, ModelError) as error:
+            say(f"{error}\nuntil then: {DEFAULT_MODEL}")
+    return MODELS[DEFAULT_MODEL]
+
+
+def _wanted(model: Model, say: Callable[[str], None]) -> bool:
+    """Ask a person whether to fetch a model: at a terminal alone, and not once more after a no."""
+    from dinoscope.models.choice import decline, is_declined
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()) or is_declined(model):
+        return False
+    say(f"{model.name}, {model.megabytes:.0f} MB, {model.licence}, once; sorts photographs by what they show.")
+    if typer.confirm("Fetch it?", default=True, err=True):
+        return True
+    decline(model)
+    say(f"you are not asked again; 'dinoscope models fetch {model.name}' fetches it at any time")
+    return False

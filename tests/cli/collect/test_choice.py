@@ -1,0 +1,180 @@
+"""Which model embeds where nobody named one: what is here, one question at a terminal, a collection's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope.models import choice
+from dinoscope.models.catalogue import AUTO_ORDER, MODELS, get_model
+from dinoscope.models.hub import fetch_weights
+from dinoscope.storage.manifest import list_models
+from tests.models.test_hub import SMALL, Hub, cache, hub, settle, tiny_weights
+
+__all__ = ["cache", "hub", "settle"]  # fixtures
+
+QUESTION = "dinov2-small, 88 MB, Apache-2.0, once; sorts photographs by what they show."
+SMALLER = ("--resolution", 32, "--device", "cpu")  # tiny weights on few pixels
+
+
+@pytest.fixture
+def machine(hub: Hub, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A folder with three photographs, no weights, settings of its own, and a hub that has a tiny dinov2-small."""
+    hub.repos[str(SMALL.repo)] = {"model.safetensors": tiny_weights(tmp_path)}
+    monkeypatch.setattr(choice, "user_config_path", lambda _: tmp_path / "config" / "dinoscope")
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        pixels = np.random.default_rng(number).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    return hub
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sit at a terminal and give an answer; None where nobody sits there."""
+
+    def give(text: str | None) -> list[str]:
+        asked: list[str] = []
+
+        def confirm(question: str, **settings: Any) -> bool:
+            assert settings == {"default": True, "err": True}
+            asked.append(question)
+            return text in ("", "y")
+
+        monkeypatch.setattr("typer.confirm", confirm)
+        for stream in (sys.stdin, sys.stderr):
+            monkeypatch.setattr(stream, "isatty", lambda: text is not None, raising=False)
+        return asked
+
+    return give
+
+
+def model_of(run: Any, *more: object) -> str:
+    code, out, err = run("embed", "photos", *more, "--json")
+    assert code == 0, err
+    return str(json.loads(out)["model"])
+
+
+def test_every_model_of_the_hub_has_a_place_unless_it_is_large():
+    small = {row.name for row in MODELS.values() if row.repo and row.megabytes < 400}
+    assert set(AUTO_ORDER) == small
+    assert len(AUTO_ORDER) == len(small)
+
+
+def test_nobody_is_asked_without_a_terminal(run, machine, answer):
+    asked = answer(None)
+    code, _, err = run("embed", "photos")
+    assert code == 0
+    assert "with mini" in err
+    assert QUESTION not in err
+    assert (asked, machine.requests) == ([], [])
+    *_, last, command = err.splitlines()
+    assert last.startswith("mini sees too little of these photographs.")
+    assert command == "dinoscope embed photos -o photos.dino --model dinov2-small"
+
+
+def test_yes_fetches_and_embeds(run, machine, answer):
+    asked = answer("y")
+    code, _, err = run("embed", "photos", *SMALLER)
+    assert code == 0, err
+    assert " ".join(err.split()).count(QUESTION) == 1
+    assert asked == ["Fetch it?"]
+    assert "downloading dinov2-small" in err
+    assert "too little" not in err
+    assert [key.split("-32px")[0] for key in list_models(Path("photos.dino"))] == ["dinov2-small"]
+
+
+def test_no_is_remembered(run, machine, answer, tmp_path):
+    asked = answer("n")
+    assert model_of(run) == "mini"
+    assert model_of(run, "-o", "other.dino") == "mini"
+    assert asked == ["Fetch it?"]  # never twice
+    assert machine.requests == []
+    assert json.loads((tmp_path / "config" / "dinoscope" / "declined.json").read_text()) == ["dinov2-small"]
+    assert choice.is_declined(SMALL)
+
+
+def test_the_option_answers_without_a_question(run, machine, answer):
+    asked = answer(None)
+    choice.decline(SMALL)
+    assert model_of(run, "--yes", *SMALLER) == "dinov2-small"
+    assert asked == []
+
+
+def test_offline_means_neither_question_nor_download(run, machine, answer, monkeypatch):
+    from huggingface_hub import constants
+
+    asked = answer("y")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert model_of(run, "--yes") == "mini"
+    assert (asked, machine.requests) == ([], [])
+
+
+def test_a_failed_download_does_not_stop_the_embedding(run, machine, answer):
+    answer("y")
+    machine.repos.pop(str(SMALL.repo))
+    code, _, err = run("embed", "photos")
+    assert code == 0, err
+    assert "until then: mini" in err
+
+
+def test_the_best_model_here_is_taken(run, machine, answer):
+    asked = answer("y")
+    machine.repos["facebook/dinov2-base"] = machine.repos[str(SMALL.repo)]
+    for name in ("dinov2-small", "dinov2-base"):
+        fetch_weights(get_model(name))
+    code, _, err = run("embed", "photos", *SMALLER)
+    assert code == 0, err
+    assert "model: dinov2-base, the best one on this machine (--model names another)" in err
+    assert asked == []
+
+
+def test_a_collection_keeps_its_own_model_and_settings(run, machine, answer):
+    assert model_of(run, "--model", "mini") == "mini"
+    fetch_weights(SMALL)
+    answer("y")
+    assert model_of(run) == "mini"  # though a better one has come
+    assert model_of(run, "--model", "dinov2-small", *SMALLER, "--pooling", "cls+mean") == "dinov2-small"
+    held = list_models(Path("photos.dino"))
+    assert len(held) == 2
+    code, out, err = run("embed", "photos", "--json")
+    assert code == 0, err
+    assert (json.loads(out)["reused"], list_models(Path("photos.dino"))) == (3, held)
+
+
+def test_a_damaged_description_is_mended_by_the_same_model(run, machine, answer):
+    assert model_of(run, "--model", "mini") == "mini"
+    fetch_weights(SMALL)
+    answer("y")
+    held = list_models(Path("photos.dino"))
+    description = Path("photos.dino", "vectors", held[0], "model.json")
+    whole = description.read_bytes()
+    description.write_bytes(whole[:20])
+    assert model_of(run) == "mini"
+    assert (list_models(Path("photos.dino")), description.read_bytes()) == (held, whole)
+
+
+def test_a_collection_fetches_nothing(run, machine, answer, cache):
+    """Its model may be named by a stranger."""
+    assert model_of(run, "--yes", *SMALLER) == "dinov2-small"
+    shutil.rmtree(cache)
+    before = len(machine.requests)
+    code, _, err = run("embed", "photos", "--yes")
+    assert (code, len(machine.requests)) == (1, before)
+    assert "run 'dinoscope models fetch dinov2-small" in err
+
+
+def test_vectors_of_your_own_are_named_again(run, machine, answer, tmp_path):
+    np.save(tmp_path / "own.npy", np.eye(3, dtype=np.float32))
+    assert run("embed", "photos", "--vectors", tmp_path / "own.npy")[0] == 0
+    code, _, err = run("embed", "photos")
+    assert code == 1
+    assert "photos.dino has vectors of your own (own:own): name their file again (--vectors), or a model" in err

@@ -1,0 +1,125 @@
+"""Plain English where people read: no turn of the list below, no chains of semicolons, no long sentences.
+
+What it says to write instead stands beside each turn. Run as a program, it prints the median of every page.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MEDIAN = 16  # words of a sentence, of a page
+CHAIN = re.compile(r";[^;.!?:()|`]*;")  # three clauses in a row: a full stop is better
+TURNS = {
+    r"(?<!look )(?<!looks )(?<!look-)\balike\b": "similar; the same",
+    r"\btold by\b": "found by; known from",
+    r"\bstands? in\b": "is in; see",
+    r"\bnot to be had\b": "missing; not available",
+    r"\bas may\b": "can ... too",
+    r"\bread are\b": "... are read; supported: ...",
+    r"\bof the picture\b": "its ...; the image's ...",
+    r"\bpassed over\b": "skipped",
+    r"\bdealt out\b": "assigned",
+    r"\blest\b": "so that ... not",
+    r"\bwhat is new by\b": "the new ...",
+    r"\bbe it\b": "whether",
+    r"\bor there is none\b": "name it",
+    r"\d %": "93%",
+}
+PAGES = [
+    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+]
+CHANGES = ROOT / "CHANGELOG.md"
+CODE = [
+    path for room in ("cli", "wording", "explorer", "report") for path in (ROOT / "src/dinoscope" / room).rglob("*.py")
+]
+TEXTS = ROOT / "web/src/texts.ts"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def prose(text: str) -> list[str]:
+    """Return the paragraphs and items of a page: no code, no tables, no headings, no pictures."""
+    text = re.sub(
+        r"```.*?```|<!--.*?-->|`[^`\n]*`", lambda held: "" if held[0][:3] != "`" else "x", text, flags=re.DOTALL
+    )
+    parts = re.split(r"\n\s*\n|\n(?=\s*(?:[-*]|\d+\.) )", text)
+    return [
+        " ".join(part.split())
+        for part in parts
+        if part.strip() and not part.lstrip().startswith(("|", "#", "<", "!", "    "))
+    ]
+
+
+def sentences(text: str) -> Iterator[str]:
+    for part in prose(text):
+        yield from (
+            each for each in re.split(r"(?<=[.!?:])\s+", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", part)) if each.split()
+        )
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Return the texts of a file: strings of Python, what is in quotes in the page's texts, prose of a notebook."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(each.value) if isinstance(each, ast.Constant) else "x" for each in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
+                yield node.value
+    elif path.suffix == ".ts":
+        yield from ("".join(found) for found in re.findall(r"\"([^\"\n]+ [^\"\n]+)\"|`([^`]+ [^`]+)`", text))
+    elif path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        yield from ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    elif path.name == "benchmarks.md":  # its tables hold units and ranges
+        yield from prose(text)
+    else:
+        yield re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+
+
+def found_in(path: Path) -> list[str]:
+    hits = []
+    for text in strings(path):
+        for turn, better in TURNS.items():
+            for hit in re.finditer(turn, text, re.IGNORECASE):
+                around = " ".join(text[max(0, hit.start() - 40) : hit.end() + 40].split())
+                hits.append(f"{path.relative_to(ROOT)}: … {around} … Write: {better}")
+    if path.suffix == ".md":
+        for each in prose(path.read_text(encoding="utf-8")):
+            hits += [f"{path.relative_to(ROOT)}: … {hit[0]} … Write: a full stop" for hit in CHAIN.finditer(each)]
+    return hits
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, CHANGES, *CODE, TEXTS, *NOTEBOOKS], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_it_is_plain_english(path):
+    assert found_in(path) == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, CHANGES], ids=lambda path: path.name)
+def test_its_sentences_are_short(path):
+    assert median(len(each.split()) for each in sentences(path.read_text(encoding="utf-8"))) <= MEDIAN
+
+
+def test_the_check_finds_what_it_is_for():
+    for text in ("They are alike.", "Read are JPEG", "93 %"):
+        assert any(re.search(turn, text, re.IGNORECASE) for turn in TURNS), text
+    assert CHAIN.search("one thing; two things; three")
+    assert not any(re.search(turn, "Classes that look alike; look-alikes. 93%", re.IGNORECASE) for turn in TURNS)
+
+
+if __name__ == "__main__":
+    for page in [*PAGES, CHANGES]:
+        lengths = [len(each.split()) for each in sentences(page.read_text(encoding="utf-8"))]
+        print(f"{median(lengths):5.1f} words a sentence, {len(lengths):4d} sentences: {page.relative_to(ROOT)}")  # noqa: T201
+    for page in [*PAGES, CHANGES, *CODE, TEXTS, *NOTEBOOKS]:
+        print(*found_in(page), sep="\n", end="\n" if found_in(page) else "")  # noqa: T201
