@@ -46,7 +46,7 @@ def findings_checked(collection: OpenedCollection, kind: Checkable) -> Checked:
 
 def _listed(collection: OpenedCollection, kind: Checkable) -> dict[str, int]:
     """Return the findings of a kind: key -> position."""
-    if not isinstance(kind, str) or kind not in CHECKABLE:
+    if str(kind) not in CHECKABLE:  # an array has no truth
         raise InputError(f"findings to check are of {' or '.join(CHECKABLE)}, got {shown(kind)}")
     found = outliers(collection) if kind == "outliers" else label_errors(collection)[0]
     positions = [] if found is None else found.positions.tolist()

@@ -172,7 +172,7 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
 
 def answer_finding(collection: OpenedCollection, key: str, right: bool | None) -> None:
     """Remember in the collection whether a finding is right; see ``Collection.answer_finding``."""
-    if not isinstance(key, str) or not _KEY.fullmatch(key):
+    if not _KEY.fullmatch(key):
         raise InputError(
             f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
         )
