@@ -552,7 +552,7 @@ export interface components {
             labels: components["schemas"]["PropertyInfo"] | null;
             /**
              * Properties
-             * @description Those most alike among neighbours on the map first.
+             * @description Those in which neighbours on the map are most similar first.
              */
             properties: components["schemas"]["PropertyInfo"][];
             /** Conclusions */
