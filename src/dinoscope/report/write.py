@@ -54,7 +54,7 @@ def write_report(
     Args:
         collection: The collection; results that it has not stored yet are computed.
         path: The file.
-        k: Number of clusters, by default the one with the best silhouette.
+        k: Number of clusters, by default the one that ``choose_k`` chooses.
         max_mb: Size that the file never exceeds, in million bytes; it decides how many thumbnails there are, how large.
         on_note: Called with a sentence about what was chosen to fit, or what is missing.
 

@@ -1,11 +1,21 @@
 import type { CategoryColumn, Column } from "../lib/types";
 import { isOutside, rangeOf, type Range } from "./range";
 
-/** The palette of the still pictures (plots.py says how it was chosen): a label has one colour, wherever it is drawn. */
-const CATEGORIES = [
-  "#3078cc", "#f09018", "#c03054", "#189c90", "#a884fc", "#844890", "#78cc84", "#30c0f0", "#908400", "#2f7010",
-  "#f06060", "#fc90d8", "#7890cc", "#5454b4", "#e460a8", "#00786c", "#b454a8", "#009c54", "#6c78f0", "#48b484",
-];
+/**
+ * The hues of the still pictures' palette (plots/palette.py says how it was chosen), lighter or darker, so that each stands
+ * out from the ground by 3 to 1: a label has one hue, wherever it is drawn. Distances for those who see no green are no
+ * smaller than there.
+ */
+const CATEGORIES = {
+  light: [
+    "#276fe7", "#b06302", "#8b0e2a", "#039894", "#a870f6", "#491d54", "#699863", "#0484b1", "#6c6200", "#063a03",
+    "#ff4a3c", "#dd59c5", "#3c61a7", "#220795", "#d06d96", "#015551", "#804178", "#028e4b", "#3233ce", "#3b755b",
+  ],
+  dark: [
+    "#2263a9", "#ffa202", "#be4755", "#559996", "#b57fff", "#915998", "#abf6a2", "#95e5ff", "#a09600", "#177202",
+    "#ea7a6c", "#e69ed1", "#92a6d9", "#6879f3", "#ff59a7", "#276c65", "#c64ec9", "#13a859", "#5248e6", "#1ad793",
+  ],
+};
 const OTHER = { light: "#9aa1ae", dark: "#7b8496" };
 const CONTEXT = { light: "#c9cedb", dark: "#363d4d" };
 const ACCENT = { light: "#171b26", dark: "#ffffff" };
@@ -18,8 +28,8 @@ export function categoryColours(column: CategoryColumn, ground: Ground): string[
   const colours = column.values.map(() => OTHER[ground]);
   const byCount = column.values.map((_, code) => code).sort((a, b) => column.counts[b]! - column.counts[a]!);
   // in the order of the codes, as in the still pictures: a filter or another model changes no colour
-  const own = byCount.slice(0, CATEGORIES.length).sort((a, b) => a - b);
-  own.forEach((code, place) => (colours[code] = CATEGORIES[place]!));
+  const own = byCount.slice(0, CATEGORIES[ground].length).sort((a, b) => a - b);
+  own.forEach((code, place) => (colours[code] = CATEGORIES[ground][place]!));
   return colours;
 }
 

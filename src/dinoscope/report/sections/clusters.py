@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from html import escape
 
+from dinoscope.analysis.clusters.clustering import PLATEAU
 from dinoscope.plots.map import curve_figure
 from dinoscope.report import html
 from dinoscope.report.facts import MAX_CLUSTERS, Facts, best_labels, cluster_label_table
@@ -62,7 +63,7 @@ def curve(facts: Facts) -> str:
     k = len(facts.clusters.medoids)
     light, dark = (curve_figure(facts.clusters.curve, chosen=k, dark=dark) for dark in (False, True))
     alt = "; ".join(f"k {number}: {value:.3f}" for number, value in facts.clusters.curve)
-    why = f"k = {k} was chosen: of the numbers tried it has the best silhouette. On a flat curve others do as well."
+    why = f"k = {k} was chosen: the finest number on the plateau of the silhouette, within {PLATEAU:g} of the best."
     figure = f'<figure class="curve">{html.themed(light, dark, alt)}</figure>'
     return html.section("curve", "How many clusters", why, figure)
 
