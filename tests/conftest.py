@@ -43,8 +43,8 @@ def visit(chromium, address):
     """Open what lies at the file's ``address``; nothing may go wrong in it, and it may ask nobody else."""
     visits = []
 
-    def begin(state="", size=WIDE, dark=False, still=True, is_new=False):
-        visits.append(Visit(chromium, address, size, dark, still, is_new))
+    def begin(state="", size=WIDE, dark=False, still=True, is_new=False, touch=False):
+        visits.append(Visit(chromium, address, size, dark, still, is_new, touch))
         return visits[-1].go(state)
 
     yield begin

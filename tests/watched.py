@@ -94,12 +94,15 @@ class Visit:
         dark: bool = False,
         still: bool = True,
         is_new: bool = False,
+        touch: bool = False,
     ) -> None:
         self.address = address
         self.context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce" if still else "no-preference",
+            has_touch=touch,
+            is_mobile=touch,
         )
         self.context.set_default_timeout(PATIENCE)
         self.context.add_init_script(_COUNT)

@@ -438,7 +438,8 @@ class Collection(OpenedCollection):
     ) -> Clustering:
         """Return the clusters of the vectors; see ``dinoscope.analysis.clusters.cluster``.
 
-        Without ``k`` their number is the one with the best silhouette, and HDBSCAN finds it itself.
+        Without ``k`` their number is the finest on the plateau of the silhouette; see ``choose_k``. HDBSCAN finds it
+        itself.
         """
         found = clusters.find_clusters(self, k, method=method, space=space, dims=dims, seed=seed)
         return shown(ShownClustering, found, self)

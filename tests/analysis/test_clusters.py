@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.mixture import GaussianMixture
 
 from dinoscope.analysis.clusters import methods as cluster_methods
-from dinoscope.analysis.clusters.clustering import choose_k, cluster, find_medoids, kmeans, umap_space
+from dinoscope.analysis.clusters.clustering import choose_k, cluster, find_medoids, finest_k, kmeans, umap_space
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -60,6 +60,50 @@ def test_the_number_is_chosen_by_silhouette_and_the_curve_kept():
     assert choose_k(vectors).curve == found.curve
     choice = choose_k(vectors, [6, 3, 3])
     assert (choice.k, [k for k, _ in choice.curve]) == (3, [3, 6])
+
+
+# Thousandths of the silhouette from k = 2, as measured with mini: 713 photographs of clothes, 119 of them, and the
+# 10,000 test images of Fashion-MNIST.
+PHOTOGRAPHS = [186, 172, 120, 116, 121, 123, 125, 123, 124, 134, 128, 127, 117, 128, 113, 121, 116, 101, 120]
+FEW = [179, 108, 110, 115, 101, 126, 114, 122, 97]
+FASHION = [255, 283, 285, 277, 291, 314, 306, 323, 322, 311, 324, 327, 313, 311, 294, 297, 279, 288, 286]
+
+
+@pytest.mark.parametrize(
+    ("thousandths", "chosen"),
+    [
+        (PHOTOGRAPHS, 15),  # a peak 0.058 below the best
+        (PHOTOGRAPHS[:13], 11),  # nothing peaks after it
+        ([*PHOTOGRAPHS[:13], 125], 11),  # 0.061 below the best
+        ([*PHOTOGRAPHS, 127], 21),  # the last number is a peak where it rises
+        (FEW, 9),
+        (FASHION, 19),
+    ],
+)
+def test_where_no_number_stands_out_the_finest_peak_on_the_plateau_is_taken(thousandths, chosen):
+    assert finest_k([(k, each / 1000) for k, each in enumerate(thousandths, start=2)]) == chosen
+
+
+@pytest.mark.parametrize("groups", [2, 3, 5, 10])
+def test_groups_that_are_clearly_apart_stay_whole(groups):
+    vectors, truth = blobs((60,) * groups, width=32)
+    found = kmeans(vectors)
+    assert len(found.medoids) == groups
+    assert adjusted_rand_score(truth, found.labels) == 1
+
+
+def test_a_fine_division_within_groups_is_taken():
+    draw = np.random.default_rng(0)
+    centers = 3 * draw.standard_normal((3, 1, 32)) + 1.2 * draw.standard_normal((3, 4, 32))
+    vectors = centers[:, :, None] + 0.3 * draw.standard_normal((3, 4, 50, 32))
+    assert choose_k(vectors.reshape(-1, 32)).k == 12
+
+
+def test_noise_has_no_groups_and_any_division_is_as_good():
+    noise = np.random.default_rng(0).uniform(size=(400, 64)) - 0.5
+    choice = choose_k(noise)
+    assert choice.k >= 8
+    assert max(value for _, value in choice.curve) < 0.05  # which is what the scores say of it
 
 
 def test_a_large_collection_is_sampled_to_choose():

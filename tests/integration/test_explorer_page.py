@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dinoscope.collection import Collection
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets.named import load_dataset
 from tests import ROOT
 from tests.served import images, make_collection
-from tests.watched import TABLET, WIDE, Visit, served
+from tests.watched import PHONE, TABLET, WIDE, Visit, served
 
 pytestmark = pytest.mark.browser
 
@@ -90,7 +91,7 @@ def test_hover(visit):
     see.page.mouse.move(*see.heart_of("Bag"))
     see.tip.wait_for()
     see.until(
-        lambda: re.fullmatch(r"Bag( → \w[\w /-]*\?)?\s+Cluster \d+", see.tip.inner_text()),
+        lambda: re.fullmatch(r"Bag( → \w[\w /-]*\?)?\s+Cluster\b.+", see.tip.inner_text()),
         "the card says neither label nor cluster",
     )
     assert differing(before, see.settled()) > 0.005
@@ -409,6 +410,62 @@ def test_colour_by_another_column(visit):
     see.keep("range")
     legend.get_by_role("button", name="Show all").click()
     shown.wait_for(state="detached")
+
+
+def test_clusters_are_divided_more_finely(chromium, tmp_path):
+    path = make_collection(tmp_path / "c", images(60))
+    Collection(path).clusters(4)
+    with served(path) as address:
+        see = Visit(chromium, address).go("#by=cluster")
+        legend = see.page.get_by_role("region", name="Legend: Cluster")
+        assert legend.get_by_role("listitem").count() == 4
+        legend.get_by_role("slider", name="Number of clusters").fill("7")
+        see.until(lambda: legend.get_by_role("listitem").count() == 7, "there are as many clusters as before")
+        assert Collection(path).results.stored("clusters")[0]["k"] == 7
+        see.close()
+    assert see.mistakes == []
+
+
+def test_on_a_telephone_the_panel_is_a_sheet(visit):
+    see = visit("#row=7&panel=image", size=PHONE, touch=True)
+    see.panel.get_by_role("list", name="Nearest neighbours").wait_for()
+    window, header = PHONE[1], see.page.get_by_role("banner").bounding_box()
+    assert header["height"] < 70  # one row
+    assert see.page.locator(".keyed:visible").count() == 0
+    handle = see.panel.get_by_role("button", name="Height of the panel")
+
+    def height() -> float:
+        return float(see.panel.bounding_box()["height"] / window)
+
+    def draw(to: float) -> None:
+        box = handle.bounding_box()
+        middle = box["x"] + box["width"] / 2
+        see.page.mouse.move(middle, box["y"] + 10)
+        see.page.mouse.down()
+        see.page.mouse.move(middle, to * window, steps=4)
+        see.page.wait_for_timeout(400)  # rests, so that it is no flick
+        see.page.mouse.move(middle, to * window + 1)
+        see.page.mouse.up()
+
+    assert 0.35 < height() < 0.55
+    draw(0.1)
+    see.until(lambda: height() > 0.7, "the sheet is not drawn up")
+    handle.focus()
+    see.page.keyboard.press("Enter")
+    see.until(lambda: height() < 0.3, "a key does not go on to the next height")
+    see.page.get_by_role("button", name="Search", exact=True).click()
+    see.page.get_by_role("combobox", name="Search").wait_for()
+    see.page.keyboard.press("Escape")
+    see.page.get_by_role("button", name="What the map shows").click()
+    see.choose("Colour by", "Trust")
+    small = see.page.evaluate(
+        "() => [...document.querySelectorAll('.bar button, .rail button, .panel .button')]"
+        ".filter((each) => each.offsetParent && each.offsetHeight < 44).map((each) => each.outerHTML.slice(0, 90))"
+    )
+    assert small == []
+    draw(0.93)
+    see.panel.wait_for(state="detached")
+    see.keep("telephone")
 
 
 def test_findings(visit):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
+from scipy.spatial.distance import pdist
 
 from dinoscope.collection import Collection
 from dinoscope.errors import InputError
@@ -181,10 +182,44 @@ def test_every_image_has_its_thumbnail(folder, held, notes):
     assert notes == ["thumbnails of 24 px for all 90 images, 12 neighbours of each"]
 
 
-def test_the_page_and_the_pictures_have_one_palette():
+TO_CONES = [[0.4122214708, 0.5363325363, 0.0514459929], [0.2119034982, 0.6806995451, 0.1073969566]]
+TO_CONES += [[0.0883024619, 0.2817188376, 0.6299787005]]
+TO_LAB = [[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4285922050, 0.4505937099]]
+TO_LAB += [[0.0259040371, 0.7827717662, -0.8086757660]]
+WITHOUT_GREEN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+
+
+def linear(colors):
+    parts = np.asarray([ImageColor.getrgb(color)[:3] for color in colors]) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+
+
+def oklab(light):
+    """Ottosson 2020, of linear sRGB (N, 3)."""
+    return np.cbrt(np.clip(light @ np.transpose(TO_CONES), 0, None)) @ np.transpose(TO_LAB)
+
+
+def least_gap(colors):
+    """The least distance of any two colours as seen with deuteranopia (Machado et al. 2009)."""
+    seen = oklab(np.clip(linear(colors) @ np.transpose(WITHOUT_GREEN), 0, 1))
+    return pdist(seen).min()
+
+
+@pytest.mark.parametrize("ground", ["light", "dark"])
+def test_the_page_tunes_the_pictures_palette_to_its_ground(ground):
     source = (ROOT / "web" / "src" / "map" / "colours.ts").read_text("utf-8")
-    (palette,) = re.findall(r"CATEGORIES = \[(.*?)\]", source, re.DOTALL)
-    assert tuple(re.findall(r'"(#[0-9a-f]{6})"', palette)) == PALETTE
+    styles = (ROOT / "web" / "src" / "styles" / "tokens.css").read_text("utf-8")
+    (palette,) = re.findall(rf"\b{ground}: \[(.*?)\]", source, re.DOTALL)
+    colors = re.findall(r'"(#[0-9a-f]{6})"', palette)
+    grounds = dict(zip(("light", "dark"), re.findall(r"--ground: (#[0-9a-f]{6})", styles), strict=True))
+    luminance = (linear([grounds[ground], *colors]) @ [0.2126, 0.7152, 0.0722]) + 0.05
+    contrast = np.maximum(luminance[1:], luminance[0]) / np.minimum(luminance[1:], luminance[0])
+    assert contrast.min() >= 3
+    assert least_gap(colors) >= least_gap(PALETTE)
+    assert least_gap(colors[:10]) >= least_gap(PALETTE[:10])
+    one, other = (oklab(linear(each)) @ [0, 1, 1j] for each in (colors, PALETTE))
+    assert len(colors) == len(PALETTE)
+    assert np.abs(np.angle(one / other)).max() < 0.15  # radians: the same hue
 
 
 def test_the_document_comes_first(page):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,8 +203,22 @@ def test_search_finds_names_and_places_an_image(server, base, collection):
     assert told["verdict"]["label"] == verdict.label
     assert told["verdict"]["probability"] == pytest.approx(verdict.probability, abs=1e-5)
     assert told["seconds"] > 0
+    assert told["here"]["row"] == 11  # another file of the same picture
     assert server.post(f"{base}/search", content=content).json()["place"] is None
     assert server.post(f"{base}/search?map=nowhere", content=content).status_code == 404
+
+
+def test_a_file_of_the_collection_is_known_again(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        photo(ord(name)).save(tmp_path / "photos" / f"{name}.png")
+    path = make_collection(tmp_path / "c", FolderSource(tmp_path / "photos"), "mini")
+    with client(path) as server:
+        base = f"/api/models/{Collection(path).key}"
+        answer = server.post(f"{base}/search", content=(tmp_path / "photos" / "b.png").read_bytes())
+        assert answer.json()["here"]["id"] == "b.png"
+        other = server.post(f"{base}/search", content=encoded(photo(5), "PNG"))
+        assert other.json()["here"] is None
 
 
 def test_search_inside_tells_where(server, base, collection):
@@ -214,6 +229,7 @@ def test_search_inside_tells_where(server, base, collection):
     assert [each["row"] for each in told["matches"]] == [spot.row for spot in spots]
     assert (told["matches"][0]["row"], spots[0].box) == (21, (14, 0, 14, 14))
     # 28 pixels in the middle of a tile of 32
+    assert told["here"] is None
     assert told["parts"][0] == pytest.approx([(2 + 14) / 32, 2 / 32, 14 / 32, 14 / 32])
     assert server.post(f"{base}/search?k=5", content=encoded(quarter, "PNG")).json()["parts"] is None
 
@@ -307,6 +323,28 @@ def test_a_table_too_large_for_a_page_is_left_out(folder, monkeypatch):
     assert told.confusion is None
     assert len(told.clusters) == 4
     assert sum(count for each in told.clusters for _, count in each.labels) == N
+
+
+def test_the_number_of_clusters_is_chosen_on_the_page(tmp_path):
+    path = make_collection(tmp_path / "c")
+    with client(path, warm=False) as server:
+        base = f"/api/models/{Collection(path).key}"
+
+        def shown() -> dict[str, Any]:
+            columns = server.get(base).json()["columns"]
+            return next((column for column in columns if column["name"] == "cluster"), {})
+
+        assert shown() == {}
+        for k in (5, 7, 5):  # also one that is stored already
+            assert server.put(f"{base}/clusters", json={"k": k}).status_code == 204
+            assert len(shown()["values"]) == k
+        assert shown()["values"] != [str(number) for number in range(5)]
+        refused = server.put(f"{base}/clusters", json={"k": 199})
+        assert (refused.status_code, "k must be at most" in refused.json()["error"]) == (400, True)
+        assert server.put(f"{base}/clusters", json={"k": 1}).status_code == 422
+    with client(path, warm=False, read_only=True) as server:
+        assert server.put(f"{base}/clusters", json={"k": 6}).status_code == 403
+        assert len(shown()["values"]) == 5
 
 
 def test_numbers_leave_the_clusters_that_are_shown(tmp_path):

@@ -93,6 +93,7 @@ export const panelTexts = {
     title: "Answer",
     yours: "Your image",
     part: "Part of",
+    here: "Already here:",
     seconds: (seconds: number) =>
       `Answered in ${seconds < 0.01 ? "under 0.01" : seconds < 0.1 ? seconds.toFixed(2) : seconds.toFixed(1)} s.`,
     matches: "Look-alikes in the collection",
@@ -119,8 +120,9 @@ export const panelTexts = {
     nearest: (label: string) => `The nearest are called ${label}.`,
     farOut: (percent: string, label: string) => `It lies further out than ${percent} of ${label}.`,
     // the level is that of all lists together: it promises nothing of a single one
-    set: (labels: string, level: string, measured: string | null, on: string) =>
-      `Candidates: ${labels}. ` + (measured === null ? `Such lists should hold the right label in ${level} of cases.`
+    set: (labels: string) => `Candidates: ${labels}.`,
+    setMore: (level: string, measured: string | null, on: string) =>
+      (measured === null ? `Such lists should hold the right label in ${level} of cases.`
         : `Such lists held the right label in ${measured} of cases, measured ` +
           `${on === "leave-one-out" ? "with each image left out" : `on the ${on} images`} (asked for: ${level}).`),
     contradicts: (label: string) => `but it is labelled ${label}`,
@@ -161,7 +163,7 @@ export const panelTexts = {
     pickedTitle: (count: number) => `${images(count)} picked`,
     query: "Find look-alikes",
     queryHint: "Images that are like all of these together",
-    queryMost: (most: number) => `At most ${most} images make a query; pick some of these`,
+    queryMost: (most: number) => `Find look-alikes takes at most ${most} images. Pick some of these.`,
     grid: "Images of the selection",
     export: "Export",
     csv: "Table (CSV)",
@@ -314,6 +316,7 @@ export const panelTexts = {
 export const waitTexts = {
   opening: "Opening the collection",
   map: "Loading the map",
+  clusters: (count: number) => `Dividing the images into ${count} clusters`,
   newMap: (title: string) => `Computing the map “${title}” for the first time`,
   image: "Loading the image",
   lookAlikes: "Searching look-alikes",
@@ -354,11 +357,13 @@ export const mapTexts = {
   empty: "No image is here.",
   noLabel: "no label",
   predicted: (label: string, predicted: string) => `${label} → ${predicted}?`,
+  cluster: (name: string) => (/^Cluster \d+$/.test(name) ? name : `Cluster: ${name}`),
   noWebGL: "This browser has no WebGL: the map is drawn plainly, with a sample of the points. All else works.",
   zoomIn: "Zoom in",
   zoomOut: "Zoom out",
   everything: "Show everything",
-  lasso: "Lasso: draw around images to select them (or hold Shift and drag)",
+  lasso: "Lasso: draw around images to select them (or hold Shift and drag). Shift adds to a selection, Alt takes from it",
+  box: "Box: draw a box around images to select them. Shift adds to a selection, Alt takes from it",
   size: "Size of the pictures",
   tools: "Map tools",
 };
@@ -376,6 +381,8 @@ export const frameTexts = {
   panels: "Panels",
   panel: { image: "Image", selection: "Selection", findings: "Findings", numbers: "Numbers" },
   collapse: "Close the panel",
+  draw: "Height of the panel: draw, or press for the next of three",
+  search: "Search",
   dismiss: "Close this message",
   running: (done: number, total: number, perSecond: number, left: number) =>
     `Embedding: ${counted(done)} of ${images(total)}, ${perSecond.toFixed(0)} a second, ${duration(left)} left`,
@@ -403,7 +410,8 @@ export const welcomeTexts = {
     ["+ and -", "Zoom"],
     ["0", "Show everything"],
     ["Enter", "Open the image in the middle of the map"],
-    ["Shift-drag", "Select an area"],
+    ["Shift-drag", "Select an area, or add it to the selection"],
+    ["Alt-drag", "Take an area from the selection"],
     ["N, P, X, O", "In Findings: next, previous, not a problem, open"],
     ["Escape", "Close what is open, or clear the selection"],
     ["?", "Show these keys"],
@@ -428,6 +436,9 @@ export const legendTexts = {
   brush: "Drag over the bars to leave only these images in colour; click to show all",
   from: "From",
   to: "To",
+  coarse: "Coarse",
+  fine: "Fine",
+  clusters: "Number of clusters",
   collapse: "Hide the legend",
   expand: "Legend",
 };

@@ -27,6 +27,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     return value;
   };
   return {
+    divide: () => wait("divide", undefined),
     collection: () => wait("collection", {
       name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, writable: true,
       models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
@@ -46,7 +47,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     forgetPairs: () => wait("forgetPairs", QUESTION),
     dismiss: () => wait("dismiss", undefined),
     numbers: () => wait("numbers", { judged: [], scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
-    search: () => wait("search", { matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),
+    search: () => wait("search", { here: null, matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),
     export: () => wait("export", new Blob()),

@@ -120,7 +120,7 @@ describe("colours", () => {
     expect(new Set(colours.slice(10)).size).toBe(20);
     expect(colours.slice(10).some(isOther)).toBe(false);
     // as the still pictures give them: by the order of the values, however frequent each is
-    expect(colours.slice(10)).toEqual(categoryColours(category(Array.from({ length: 20 }, () => 1)), "dark"));
+    expect(colours.slice(10)).toEqual(categoryColours(category(Array.from({ length: 20 }, () => 1)), "light"));
   });
 
   it.each(["light", "dark"] as const)("keeps any two apart on %s ground", (ground) => {
@@ -167,13 +167,13 @@ describe("drawing points", () => {
   const look = { colours: new Uint32Array(1000), order: new Uint32Array(1000), contextCount: 100, chosenCount: 50 };
 
   it("draws context first, chosen ones last and strongest", () => {
-    const parts = batches(look, 1, Infinity);
+    const parts = batches(look, new View(1280, 720, { x: 0, y: 0, zoom: 1 }), Infinity);
     expect(parts.map(({ start, count }) => [start, count])).toEqual([[0, 100], [100, 850], [950, 50]]);
     expect(parts[2]!.alpha).toBeGreaterThan(parts[1]!.alpha);
   });
 
   it("draws a sample of every group while the map moves", () => {
-    expect(batches(look, 1, 100).map(({ start, count }) => [start, count])).toEqual([[0, 10], [100, 85], [950, 5]]);
+    expect(batches(look, new View(1280, 720, { x: 0, y: 0, zoom: 1 }), 100).map(({ start, count }) => [start, count])).toEqual([[0, 10], [100, 85], [950, 5]]);
   });
 
   it("learns how many points a machine draws smoothly", () => {

@@ -51,7 +51,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 KOption = Annotated[
-    int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
+    int | None,
+    typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
 ]
 EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["find_rows", "image_info", "look_alikes", "mean_vector", "numbers", "reasons", "search"]
 
 _NEIGHBORS = 24
+_SAME = 0.9999  # cosine of two vectors of one picture: other machines round otherwise
 _FOUND = 1000  # rows that a search for text gives, at most
 _MOST_CELLS = 1_000_000  # of a table that a page is sent
 
@@ -119,8 +120,11 @@ def search(
     classifier: Classifier | None,
     *,
     inside: bool = False,
+    digest: str = "",
 ) -> SearchAnswer:
     """Say what an image from outside looks like, where it lies on a map, and what its neighbours call it.
+
+    It is one of the collection's own if its file has the ``digest`` of one's, or if their vectors are the same.
 
     The similarities to all images are computed once, for all three; ``inside``, the look-alikes count by their parts.
 
@@ -148,7 +152,11 @@ def search(
             None if spot.box is None else part_of_tile(spot.box, size, data.tile)
             for spot, size in zip(spots, sizes, strict=True)
         ]
+    same = next((at for at, content in enumerate(collection.contents) if content == digest), None)
+    if same is None and similarity[nearest[0]] >= _SAME:
+        same = int(nearest[0])
     return SearchAnswer(
+        here=None if same is None else _matches(collection, np.asarray([same]), similarity[[same]])[0],
         matches=matches,
         parts=parts,
         verdict=verdict,

@@ -41,6 +41,7 @@ def as_csv(data: ModelData, rows: Sequence[int]) -> str:
     known = [column for column in data.view().columns if column.name in ("cluster", "predicted", "probability")]
     values = {column.name: data.column(column.name) for column in known}
     names = {column.name: column.values for column in known if column.kind == "category"}
+    names["cluster"] = [str(number) for number in range(len(names.get("cluster", ())))]  # as every command calls it
     lines = []
     for row, at in zip(rows, positions, strict=True):
         label = " | ".join(collection.label_sets[at]) or collection.labels[at]

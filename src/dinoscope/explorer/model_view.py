@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope._version import __version__
+from dinoscope.analysis.explain.explanation import find_traits
 from dinoscope.analysis.explain.properties import PROPERTIES
 from dinoscope.analysis.maps.projection import Method, check_method
 from dinoscope.base.digests import digest_json
@@ -43,6 +44,7 @@ from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import measured_properties
 from dinoscope.storage.manifest import list_models, read_manifest, read_model
 from dinoscope.storage.parts import active_rows, read_images, read_parts
+from dinoscope.wording.clusters import cluster_names
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -341,8 +343,9 @@ class ModelData:
         if self.clusters is not None:
             found, _ = self.stored_clusters()
             codes = np.where(found < 0, NO_CODE, np.minimum(found, NO_CODE)).astype("<u2")
-            names = [str(number) for number in range(min(int(found.max(initial=-1)) + 1, NO_CODE))]
-            columns["cluster"] = _Category("Cluster", "found without labels", names, codes)
+            seen = {name: values for name, values in self._properties.items() if name != "order"}
+            names = cluster_names(found.tolist(), collection.labels.tolist(), find_traits(seen, found))[:NO_CODE]
+            columns["cluster"] = _Category("Cluster", "groups of similar images, found without labels", names, codes)
         if self.predicted:
             columns |= self._predicted()
         if any(split is not None for split in collection.splits):

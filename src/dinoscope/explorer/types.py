@@ -11,6 +11,7 @@ __all__ = [
     "Answer",
     "CategoryColumn",
     "ClusterInfo",
+    "ClusterQuery",
     "CollectionInfo",
     "Column",
     "Dismissal",
@@ -236,6 +237,8 @@ class ImageInfo(Answer):
 class SearchAnswer(Answer):
     """What an image from outside looks like."""
 
+    here: MatchInfo | None
+    """The image of the collection that is the same file, or has the same vector."""
     matches: list[MatchInfo]
     verdict: VerdictInfo | None
     place: tuple[float, float] | None
@@ -440,6 +443,12 @@ class RowsQuery(_Asked):
 
     rows: _Rows
     k: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = 24
+
+
+class ClusterQuery(_Asked):
+    """How many clusters are to be shown."""
+
+    k: Annotated[int, Field(ge=2, le=200), BeforeValidator(_whole)]
 
 
 class ExportQuery(_Asked):

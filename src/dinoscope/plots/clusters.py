@@ -37,7 +37,7 @@ def cluster_picture(found: Clustering, labels: ArrayLike | Sequence[str | None],
     known = members >= 0
     pictures = []
     if len(found.curve) > 1:
-        pictures.append(curve_figure(found.curve, width=8.0))  # marks the best; a mixture may lose a cluster
+        pictures.append(curve_figure(found.curve, width=8.0))  # a mixture may lose a cluster of the chosen number
     if known.any():
         counts = np.zeros((len(found.medoids) + 1, len(names)), np.int64)
         np.add.at(counts, (found.labels[known], members[known]), 1)  # -1, no cluster, counts in the last row

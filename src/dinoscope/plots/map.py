@@ -102,7 +102,7 @@ def curve_figure(
 
     Args:
         curve: Pairs of k and silhouette.
-        chosen: The k to mark, by default the one with the best silhouette.
+        chosen: The k to mark, by default the one that ``finest_k`` takes.
         dark: Draw for a dark page.
         width: Width in inches, 200 pixels each.
         format: "png", "webp" or "svg".
@@ -112,8 +112,10 @@ def curve_figure(
     """
     from matplotlib.ticker import MaxNLocator
 
+    from dinoscope.analysis.clusters.clustering import finest_k
+
     ks, values = [int(k) for k, _ in curve], [float(value) for _, value in curve]
-    mark = chosen if chosen is not None or not ks else ks[int(np.argmax(values))]
+    mark = chosen if chosen is not None or not ks else finest_k(curve)
     if mark not in ks:
         raise InputError(f"chosen must be a k of the curve, got {mark} for a curve over {ks}")
     figure = new_figure(width, width * 0.46)

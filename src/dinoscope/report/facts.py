@@ -121,7 +121,7 @@ class Facts:
 
 
 def gather(collection: OpenedCollection, k: int | None) -> Facts:
-    """Compute, or read back, everything that the report of a collection shows; ``k`` clusters, or the best number.
+    """Compute, or read back, everything that the report of a collection shows; ``k`` as in ``clusters``.
 
     Raises:
         InputError: If ``k`` is given and cannot be had.

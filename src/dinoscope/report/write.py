@@ -59,7 +59,7 @@ def write_report(
     Args:
         collection: The collection; results that it has not stored yet are computed.
         path: The file.
-        k: Number of clusters, by default the one with the best silhouette.
+        k: Number of clusters, by default the one that ``choose_k`` chooses.
         max_mb: Size that the file never exceeds, in million bytes; it decides how many thumbnails there are, how large.
         title: Heading, by default the name of the collection.
         author: Who is named below it; nobody by default.

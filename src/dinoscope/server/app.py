@@ -22,13 +22,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from dinoscope._version import __version__
+from dinoscope.base.digests import digest_bytes
 from dinoscope.base.paths import named_path
-from dinoscope.errors import DinoscopeError
+from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import export as explorer_export
 from dinoscope.explorer.model_view import ModelData, Unknown, collection_info, position_of
 from dinoscope.explorer.sheets import COLUMNS, Originals, large_picture, media_type, sheet
 from dinoscope.explorer.types import (
+    ClusterQuery,
     CollectionInfo,
     ErrorAnswer,
     ExportQuery,
@@ -61,6 +63,7 @@ from dinoscope.server.responses import (
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
+from dinoscope.stages.clusters import show_clusters
 from dinoscope.stages.labels import has_classifier
 from dinoscope.stages.queries.windows import windows
 from dinoscope.storage.progress import read_progress
@@ -128,6 +131,7 @@ def create_app(
     app.state.explorer = explorer
     _add_collection(app, explorer)
     _add_arrays(app, explorer)
+    _add_clusters(app, explorer)
     _add_images(app, explorer)
     _add_results(app, explorer)
     add_findings(app, explorer.workspace, explorer.heavy)
@@ -170,8 +174,8 @@ class _Explorer:
             return None
         return await self.heavy.run(key, work)
 
-    async def uploaded(self, request: Request, data: ModelData) -> tuple[NDArray[np.float32], Encoder]:
-        """Return the vector (D,) of the image that a request brings, and the model that made it.
+    async def uploaded(self, request: Request, data: ModelData) -> tuple[NDArray[np.float32], Encoder, str]:
+        """Return the vector (D,) of the image that a request brings, the model that made it, and its file's digest.
 
         The image's bytes are held until it is decoded and no longer, whatever is asked of it then.
 
@@ -179,6 +183,7 @@ class _Explorer:
             ImageError: If it is no image, too large, or not decoded in time.
         """
         async with self.uploads.one(request) as content:
+            digest = digest_bytes(bytes(content))
             encoder = await self.asking.run(("encoder", data.key), partial(self.workspace.encoder, data), request)
             work = partial(self.decoders.square, content, encoder)
             try:
@@ -187,7 +192,7 @@ class _Explorer:
                 self.decoders.give_up(content)
                 raise
         vectors = await self.asking.run(object(), lambda: encoder.run(square[None]), request)
-        return vectors[0], encoder
+        return vectors[0], encoder, digest
 
     async def note(self) -> None:
         """Remember when something was asked for last."""
@@ -335,7 +340,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
     async def reasons_from_outside(request: Request, model: ModelKey, of: LookAlikes, v: State = None) -> Response:
         """Return what in each look-alike makes it like an image that is sent as for a search."""
         data = await explorer.data(model, v)
-        vector, encoder = await explorer.uploaded(request, data)
+        vector, encoder, _ = await explorer.uploaded(request, data)
         work = lambda: explorer_answers.reasons(data, vector, of, encoder, while_wanted)  # noqa: E731
         return json_answer(request, await explorer.heavy.run(object(), work, request))
 
@@ -365,12 +370,12 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         data = await explorer.data(model, v)
         if map_id is not None:
             await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
-        vector, encoder = await explorer.uploaded(request, data)
+        vector, encoder, digest = await explorer.uploaded(request, data)
         classifier = await explorer.classifier(data)
         if inside:
             look = lambda: windows(data.collection, encoder=encoder, on_progress=while_wanted)  # noqa: E731
             await explorer.heavy.run(("windows", data.state), look, request)
-        work = partial(explorer_answers.search, data, vector, k, map_id, classifier, inside=inside)
+        work = partial(explorer_answers.search, data, vector, k, map_id, classifier, inside=inside, digest=digest)
         return json_answer(request, await explorer.asking.run(object(), work, request))
 
     @app.get("/api/models/{model}/inside", response_model=ProgressInfo | None)
@@ -388,6 +393,23 @@ def _add_results(app: FastAPI, explorer: _Explorer) -> None:
         data = await explorer.data(model, v)
         work = lambda: explorer_answers.numbers(data, map_id)  # noqa: E731
         return json_answer(request, await explorer.heavy.run(("numbers", data.state, map_id), work, request))
+
+
+def _add_clusters(app: FastAPI, explorer: _Explorer) -> None:
+    @app.put(
+        "/api/models/{model}/clusters",
+        status_code=204,
+        dependencies=[Depends(partial(check_writable, explorer.workspace))],
+    )
+    async def clusters(request: Request, model: ModelKey, body: ClusterQuery, v: State = None) -> Response:
+        """Show k-means clusters of another number, computed if they are not stored."""
+        data = await explorer.data(model, v)
+        if body.k > len(data.collection):
+            raise InputError(f"k must be at most {len(data.collection)}, the number of images, got {body.k}")
+        await explorer.heavy.run(
+            ("clusters", data.state, body.k), lambda: show_clusters(data.collection, body.k), request
+        )
+        return Response(status_code=204)
 
 
 def _add_selections(app: FastAPI, explorer: _Explorer) -> None:

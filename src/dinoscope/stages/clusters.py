@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.scores import Score
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["ClusterJudgement", "all_scores", "find_clusters", "judge_as_stored", "judge_clusters"]
+__all__ = ["ClusterJudgement", "all_scores", "find_clusters", "judge_as_stored", "judge_clusters", "show_clusters"]
 
 _NULL_IMAGES = 3_000  # that the nulls are made of, drawn at random where there are more
 _RESAMPLES = 10
@@ -69,7 +69,7 @@ def find_clusters(
 
     See ``Collection.clusters``.
     """
-    from dinoscope.analysis.clusters.clustering import Clustering, cluster, resolve_space
+    from dinoscope.analysis.clusters.clustering import PLATEAU, Clustering, cluster, resolve_space
 
     space = resolve_space(method, space, k)
 
@@ -77,6 +77,8 @@ def find_clusters(
         layout = _layout(collection, dims, seed) if space == "umap" and len(collection) > 1 else None
         found = cluster(collection.vectors, k, method=method, space=space, layout=layout, seed=seed)
         meta = {"medoids": found.medoids.tolist(), "silhouette": found.silhouette, "curve": found.curve}
+        if found.curve:
+            meta["rule"] = f"finest k whose silhouette peaks within {PLATEAU:g} of the best"
         return {"labels": found.labels}, meta
 
     columns, meta = collection.results.run("clusters", _settings(k, method, space, dims, seed), compute)
@@ -87,6 +89,12 @@ def find_clusters(
         centers[number] = collection.vectors[labels == number].mean(axis=0, dtype=np.float64)
     curve = tuple((int(number), float(value)) for number, value in meta["curve"])
     return Clustering(labels, centers, medoids, meta["silhouette"], curve)
+
+
+def show_clusters(collection: OpenedCollection, k: int) -> None:
+    """Make k-means clusters of this number the newest, which are those that the explorer shows."""
+    find_clusters(collection, k)
+    collection.results.renew("clusters", _settings(k, "kmeans", "embedding", 10, 0))
 
 
 def judge_clusters(

@@ -44,7 +44,7 @@ def fit_sample(
 
     Args:
         vectors: Array (S, D), S >= 2.
-        k: Number of clusters; without it the one with the best silhouette.
+        k: Number of clusters; without it the one that ``choose_k`` chooses.
         n_neighbors: Of UMAP.
         min_dist: Of UMAP.
         seed: Of UMAP and k-means.

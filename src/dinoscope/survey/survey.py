@@ -137,7 +137,7 @@ def survey(
         path: The collection.
         model: Which model's vectors; by default those embedded last.
         sample: Most images to fit to, drawn at random.
-        k: Number of clusters; without it the one with the best silhouette.
+        k: Number of clusters; without it the one that ``choose_k`` chooses.
         n_neighbors: Of UMAP.
         min_dist: Of UMAP.
         seed: Of the draw, UMAP and k-means.

@@ -161,7 +161,7 @@ def test_stored_clusters_of_plain_k_means_stay_valid(collection):
     settings = {"method": "kmeans", "k": 5, "seed": 0}  # what keys were made of before there were other methods
     assert again.stages["clusters"].settings == settings
     assert (
-        collection / "results" / "clusters" / f"{digest_json('clusters', 1, again.results.state, settings)}.parquet"
+        collection / "results" / "clusters" / f"{digest_json('clusters', 2, again.results.state, settings)}.parquet"
     ).exists()
     assert again.stages["clusters"].stored
     np.testing.assert_allclose(again.clusters(5, method="ward").centers, ward.centers, atol=1e-6)

@@ -164,6 +164,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/clusters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Clusters
+         * @description Show k-means clusters of another number, computed if they are not stored.
+         */
+        put: operations["clusters_api_models__model__clusters_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/images/{row}": {
         parameters: {
             query?: never;
@@ -493,6 +513,14 @@ export interface components {
              * @description What sets it apart from all other images, in words; empty where nothing does.
              */
             traits: string;
+        };
+        /**
+         * ClusterQuery
+         * @description How many clusters are to be shown.
+         */
+        ClusterQuery: {
+            /** K */
+            k: number;
         };
         /**
          * CollectionInfo
@@ -1035,6 +1063,8 @@ export interface components {
          * @description What an image from outside looks like.
          */
         SearchAnswer: {
+            /** @description The image of the collection that is the same file, or has the same vector. */
+            here: components["schemas"]["MatchInfo"] | null;
             /** Matches */
             matches: components["schemas"]["MatchInfo"][];
             verdict: components["schemas"]["VerdictInfo"] | null;
@@ -1148,6 +1178,7 @@ export interface components {
 }
 export type CategoryColumn = components['schemas']['CategoryColumn'];
 export type ClusterInfo = components['schemas']['ClusterInfo'];
+export type ClusterQuery = components['schemas']['ClusterQuery'];
 export type CollectionInfo = components['schemas']['CollectionInfo'];
 export type Dismissal = components['schemas']['Dismissal'];
 export type ErrorAnswer = components['schemas']['ErrorAnswer'];
@@ -1441,6 +1472,43 @@ export interface operations {
                 content: {
                     "image/webp": string;
                 };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    clusters_api_models__model__clusters_put: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterQuery"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What is wrong, in one sentence. */
             "4XX": {

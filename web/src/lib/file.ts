@@ -4,7 +4,7 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Reasons, type Row,
+  isPerMap, NO_CODE, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -109,14 +109,13 @@ export class FileSource implements Source {
       const [width, height] = sizes[position] ?? [0, 0];
       const verdicts = this.#kept(`model/${model.key}/verdicts`, (id) => this.#optional<(Verdict | null)[]>(id));
       const verdict = verdicts?.[position] ?? null;
-      const cluster = this.#value(model, "cluster", position);
       return {
         row, id: ids[position] ?? "", width, height,
         label: this.#value(model, "label", position),
         split: this.#value(model, "split", position),
         caption: captions?.[position] ?? null,
         labels: labels?.[position] ?? [],
-        cluster: cluster !== null && /^\d+$/.test(cluster) ? Number(cluster) : null,
+        cluster: this.#code(model, "cluster", position),
         verdict: verdict && { ...verdict, voters: [] },
         neighbors: this.#neighbors(model, position),
       };
@@ -131,6 +130,7 @@ export class FileSource implements Source {
   readonly pair = unwritable;
   readonly answerPair = unwritable;
   readonly forgetPairs = unwritable;
+  readonly divide = unwritable;
 
   reasons(): Promise<Reasons> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
@@ -190,6 +190,7 @@ export class FileSource implements Source {
 
   /** The cells of a column that is a category or a number. */
   #cells(model: ModelView, column: string, positions: number[]): (string | null)[] {
+    if (column === "cluster") return positions.map((position) => this.#code(model, column, position)?.toString() ?? null);
     if (model.columns.find(({ name }) => name === column)?.kind !== "number") {
       return positions.map((position) => this.#value(model, column, position));
     }
@@ -228,9 +229,15 @@ export class FileSource implements Source {
 
   #value(model: ModelView, column: string, position: number): string | null {
     const found = model.columns.find(({ name }) => name === column);
-    if (found?.kind !== "category") return null;
+    const code = this.#code(model, column, position);
+    return found?.kind === "category" && code !== null ? (found.values[code] ?? null) : null;
+  }
+
+  #code(model: ModelView, column: string, position: number): number | null {
+    if (model.columns.find(({ name }) => name === column)?.kind !== "category") return null;
     const codes = this.#kept(`model/${model.key}/columns/${column}`, () => new Uint16Array(this.#needed(model, `columns/${column}`)));
-    return found.values[codes[position] ?? -1] ?? null;
+    const code = codes[position] ?? NO_CODE;
+    return code === NO_CODE ? null : code;
   }
 
   #rows(model: ModelView): Uint32Array {

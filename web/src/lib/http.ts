@@ -1,5 +1,5 @@
 import { problemTexts } from "../texts";
-import type { Dismissal, ErrorAnswer, ExportQuery, Matches, PairAnswer, Rows, RowsQuery } from "./api";
+import type { ClusterQuery, Dismissal, ErrorAnswer, ExportQuery, Matches, PairAnswer, Rows, RowsQuery } from "./api";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
@@ -75,6 +75,10 @@ export class HttpSource implements Source {
 
   forgetPairs(model: ModelView): Promise<PairQuestion> {
     return this.#json(this.#path(model, "/pairs"), { method: "DELETE" });
+  }
+
+  async divide(model: ModelView, clusters: number): Promise<void> {
+    await this.#ask(this.#path(model, "/clusters"), { method: "PUT", ...asJson({ k: clusters } satisfies ClusterQuery) });
   }
 
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers> {

@@ -35,6 +35,8 @@ export interface Source {
   answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion>;
   /** Forget all answers; the first pair. */
   forgetPairs(model: ModelView): Promise<PairQuestion>;
+  /** Show another number of clusters, which takes seconds the first time; the model has to be asked for again. */
+  divide(model: ModelView, clusters: number): Promise<void>;
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
   search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;

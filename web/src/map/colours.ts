@@ -1,13 +1,23 @@
 import type { CategoryColumn, Column } from "../lib/types";
 import { isOutside, rangeOf, type Range } from "./range";
 
-/** The palette of the still pictures (palette.py says how it was chosen): a label has one colour, wherever it is drawn. */
-const CATEGORIES = [
-  "#3078cc", "#f09018", "#c03054", "#189c90", "#a884fc", "#844890", "#78cc84", "#30c0f0", "#908400", "#2f7010",
-  "#5454b4", "#48b484", "#00786c", "#7890cc", "#6c78f0", "#009c54", "#fc90d8", "#b454a8", "#f06060", "#e460a8",
-];
+/**
+ * The hues of the still pictures' palette (plots/palette.py says how it was chosen), lighter or darker, so that each stands
+ * out from the ground by 3 to 1: a label has one hue, wherever it is drawn. Distances for those who see no green are no
+ * smaller than there.
+ */
+const CATEGORIES = {
+  light: [
+    "#276fe7", "#b06302", "#8b0e2a", "#039894", "#a870f6", "#491d54", "#699863", "#0484b1", "#6c6200", "#063a03",
+    "#220795", "#3b755b", "#015551", "#3c61a7", "#3233ce", "#028e4b", "#dd59c5", "#804178", "#ff4a3c", "#d06d96",
+  ],
+  dark: [
+    "#2263a9", "#ffa202", "#be4755", "#559996", "#b57fff", "#915998", "#abf6a2", "#95e5ff", "#a09600", "#177202",
+    "#6879f3", "#1ad793", "#276c65", "#92a6d9", "#5248e6", "#13a859", "#e69ed1", "#c64ec9", "#ea7a6c", "#ff59a7",
+  ],
+};
 /** Clusters begin with the eleventh, so that none seems to be one of the first ten labels. */
-const CLUSTERS = [...CATEGORIES.slice(10), ...CATEGORIES.slice(0, 10)];
+const FIRST_OF_CLUSTERS = 10;
 const OTHER = { light: "#9aa1ae", dark: "#7b8496" };
 const CONTEXT = { light: "#c9cedb", dark: "#363d4d" };
 const ACCENT = { light: "#171b26", dark: "#ffffff" };
@@ -20,7 +30,8 @@ export function categoryColours(column: CategoryColumn, ground: Ground): string[
   const colours = column.values.map(() => OTHER[ground]);
   const byCount = column.values.map((_, code) => code).sort((a, b) => column.counts[b]! - column.counts[a]!);
   // in the order of the codes, as in the still pictures: a filter or another model changes no colour
-  const palette = column.name === "cluster" ? CLUSTERS : CATEGORIES;
+  const all = CATEGORIES[ground];
+  const palette = column.name === "cluster" ? [...all.slice(FIRST_OF_CLUSTERS), ...all.slice(0, FIRST_OF_CLUSTERS)] : all;
   const own = byCount.slice(0, palette.length).sort((a, b) => a - b);
   own.forEach((code, place) => (colours[code] = palette[place]!));
   return colours;

@@ -1,26 +1,38 @@
 import type { View } from "./view";
 import type { Camera } from "../lib/address";
 
+/** What dragging does. */
+export type Tool = "pan" | "lasso" | "box";
+/** What an area does to the images that are selected: it takes their place, adds to them, or takes from them. */
+export type Effect = "new" | "add" | "subtract";
+
 /** What gestures need to know and may do. */
 export interface Handler {
   view(): View;
-  tool(): "pan" | "lasso";
+  tool(): Tool;
   look(camera: Camera): void;
   /** The pointer is over this pixel; null when it left. */
   point(at: [number, number] | null): void;
   press(at: [number, number]): void;
-  /** Corners of a lasso in pixels: while it is drawn, and once when it is done. */
-  lasso(corners: [number, number][], done: boolean): void;
+  /** Corners of an area in pixels: while it is drawn, and once when it is done. */
+  lasso(corners: [number, number][], done: boolean, effect: Effect): void;
 }
 
 /** Farther than this the pointer draws or drags; nearer it clicks. */
 const STILL = 4;
 const LEAST_CORNERS = 6;
 
+/** The corners of the box between two opposite ones. */
+export function boxOf([left, top]: [number, number], [right, bottom]: [number, number]): [number, number][] {
+  return [[left, top], [right, top], [right, bottom], [left, bottom]];
+}
+
 /** Follow mouse, pen and fingers on an element. Returns a function that stops it. */
 export function followGestures(element: HTMLElement, handler: Handler): () => void {
   const fingers = new Map<number, [number, number]>();
   let corners: [number, number][] | null = null;
+  let isBox = false;
+  let effect: Effect = "new";
   let start: [number, number] | null = null;
   let moved = false;
 
@@ -35,14 +47,17 @@ export function followGestures(element: HTMLElement, handler: Handler): () => vo
     element.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, at);
     if (fingers.size > 1) {
-      if (corners) handler.lasso([], false);
+      if (corners) handler.lasso([], false, effect);
       corners = null;
       moved = true;
       return;
     }
     start = at;
     moved = false;
-    corners = event.shiftKey || handler.tool() === "lasso" ? [at] : null;
+    const tool = handler.tool();
+    effect = event.altKey ? "subtract" : event.shiftKey ? "add" : "new";
+    corners = effect !== "new" || tool !== "pan" ? [at] : null;
+    isBox = tool === "box";
   };
 
   const move = (event: PointerEvent): void => {
@@ -56,8 +71,9 @@ export function followGestures(element: HTMLElement, handler: Handler): () => vo
     if (!moved) return;
     if (fingers.size === 2) pinch(event.pointerId, before, at);
     else if (corners) {
-      corners.push(at);
-      handler.lasso(corners, false);
+      if (isBox && start) corners = boxOf(start, at);
+      else corners.push(at);
+      handler.lasso(corners, false, effect);
     } else if (fingers.size === 1) {
       handler.point(null);
       handler.look(handler.view().moved(at[0] - before[0], at[1] - before[1]));
@@ -77,8 +93,8 @@ export function followGestures(element: HTMLElement, handler: Handler): () => vo
   const up = (event: PointerEvent): void => {
     if (!fingers.delete(event.pointerId) || fingers.size > 0) return;
     if (corners) {
-      const done = event.type === "pointerup" && corners.length >= LEAST_CORNERS;
-      handler.lasso(done ? corners : [], done);
+      const done = event.type === "pointerup" && corners.length >= (isBox ? 4 : LEAST_CORNERS);
+      handler.lasso(done ? corners : [], done, effect);
     }
     if (!moved && event.type === "pointerup") handler.press(place(event));
     corners = null;

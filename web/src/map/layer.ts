@@ -62,11 +62,15 @@ export interface Batch {
   size: number;
 }
 
-/** What to draw with which opacity and size (pixels), for a number of points under a zoom. */
-export function batches(look: Look, zoom: number, most: number): Batch[] {
+/** Pixels of the canvas for each point at which points have their usual size. */
+const ROOM = 90;
+
+/** What to draw with which opacity and size (pixels): by how many points share the canvas, and how far it is enlarged. */
+export function batches(look: Look, view: View, most: number): Batch[] {
+  const { zoom } = view.camera;
   const total = look.order.length;
   const ordinary = total - look.contextCount - look.chosenCount;
-  const crowd = 10_000 / Math.max(1, total);
+  const crowd = (view.width * view.height) / ROOM / Math.max(1, total);
   const size = Math.min(11, Math.max(1.6, Math.min(7, 4.4 * crowd ** 0.2) * Math.max(1, zoom) ** 0.22));
   const alpha = Math.min(0.92, Math.max(0.35, 0.8 * (crowd * Math.max(1, zoom) ** 1.6) ** 0.16));
   const share = Math.min(1, most / total);

@@ -14,7 +14,8 @@ export function namesOn(
   if (!codes || codes.length * 2 !== points.length) return [];
   const byCount = column.values.map((_, code) => code).filter((code) => !hidden.has(code) && column.counts[code]! > 0);
   byCount.sort((a, b) => column.counts[b]! - column.counts[a]!);
-  const wanted = byCount.slice(0, MOST_NAMES);
+  // a cluster without a name of its own says nothing where it lies
+  const wanted = byCount.filter((code) => !/^Cluster \d+$/.test(column.values[code]!)).slice(0, MOST_NAMES);
   const cells = new Map(wanted.map((code) => [code, new Uint32Array(CELLS ** 2)]));
   for (let i = 0; i < codes.length; i++) {
     const counts = cells.get(codes[i]!);

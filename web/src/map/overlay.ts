@@ -265,8 +265,11 @@ export class Overlay {
     brush.lineJoin = "round";
     const taken: [number, number, number][] = [];
     for (const { text, place } of scene.names) {
-      const [x, y] = scene.view.toScreen(...place);
+      const [middle, y] = scene.view.toScreen(...place);
       const half = brush.measureText(text).width / 2 + 4;
+      const { width } = scene.view;
+      if (middle < 0 || middle > width) continue;
+      const x = Math.max(half + 4, Math.min(width - half - 4, middle)); // whole, also at the rim
       if (taken.some(([left, top, wide]) => Math.abs(left - x) < half + wide && Math.abs(top - y) < 18)) continue;
       taken.push([x, y, half]);
       brush.globalAlpha = 0.85 * alpha;

@@ -28,7 +28,7 @@ export class PlainLayer implements PointLayer {
     brush.clearRect(0, 0, this.canvas.width, this.canvas.height);
     const [left, bottom, right, top] = view.bounds(4);
     const before = this.#before ?? this.#points;
-    for (const { start, count, alpha, size } of batches(look, view.camera.zoom, Math.min(most, MOST))) {
+    for (const { start, count, alpha, size } of batches(look, view, Math.min(most, MOST))) {
       brush.globalAlpha = alpha;
       for (let k = start; k < start + count; k++) {
         const position = look.order[k]!;

@@ -1,6 +1,6 @@
 import type { Camera } from "../lib/address";
 import { accentColour, type Ground, type PointColours } from "./colours";
-import { followGestures } from "./gestures";
+import { followGestures, type Effect, type Tool } from "./gestures";
 import { PointGrid } from "./grid";
 import { Pace, SteadyLayer, type Look, type PointLayer } from "./layer";
 import { fit, isClear, type Obstacle } from "./fit";
@@ -16,12 +16,13 @@ export interface StageEvents {
   hover(position: number | null): void;
   /** An image was clicked, or the ground (null). */
   press(position: number | null): void;
-  lasso(polygon: number[]): void;
+  /** An area was drawn. */
+  lasso(polygon: number[], effect: Effect): void;
   /** Where the map is looked at now, and whether no image is in view there. */
   camera(camera: Camera | null, isEmpty: boolean): void;
   /** A person moves the map. */
   move(): void;
-  tool(): "pan" | "lasso";
+  tool(): Tool;
 }
 
 const MOVING = 900;
@@ -93,7 +94,7 @@ export class Stage {
       look: (camera) => this.look(camera),
       point: (at) => events.hover(at && this.#under(at)),
       press: (at) => events.press(this.#under(at)),
-      lasso: (corners, done) => this.#drawLasso(corners, done),
+      lasso: (corners, done, effect) => this.#drawLasso(corners, done, effect),
     });
   }
 
@@ -464,10 +465,10 @@ export class Stage {
     return this.#grid.nearest(...view.toMap(left, top), REACH / view.scale, (p) => hidden[p] !== 1);
   }
 
-  #drawLasso(corners: [number, number][], done: boolean): void {
+  #drawLasso(corners: [number, number][], done: boolean, effect: Effect): void {
     this.#lasso = done ? [] : [...corners];
     const { view } = this;
-    if (done) this.events.lasso(corners.flatMap(([left, top]) => view.toMap(left, top)));
+    if (done) this.events.lasso(corners.flatMap(([left, top]) => view.toMap(left, top)), effect);
     this.#ask();
   }
 }

@@ -85,7 +85,7 @@ export class WebGLLayer implements PointLayer {
     gl.uniform2f(this.#uniforms.middle, view.camera.x, view.camera.y);
     gl.uniform2f(this.#uniforms.scale, (2 * view.scale) / view.width, (2 * view.scale) / view.height);
     gl.uniform1i(this.#uniforms.turned, Number(view.turned));
-    for (const { start, count, alpha, size } of batches(this.#look, view.camera.zoom, most)) {
+    for (const { start, count, alpha, size } of batches(this.#look, view, most)) {
       gl.uniform1f(this.#uniforms.size, size * this.#ratio);
       gl.uniform1f(this.#uniforms.alpha, alpha);
       gl.drawElements(gl.POINTS, count, gl.UNSIGNED_INT, start * 4);

@@ -24,6 +24,16 @@ export function withCode(codes: Uint16Array, positions: Uint32Array, code: numbe
   return positions.filter((position) => codes[position] === code);
 }
 
+/** Positions, ascending, once others were added to them or taken from them. */
+export function combined(positions: Iterable<Position>, others: Iterable<Position>, effect: "add" | "subtract"): Uint32Array {
+  const kept = new Set(positions);
+  for (const position of others) {
+    if (effect === "add") kept.add(position);
+    else kept.delete(position);
+  }
+  return Uint32Array.from(kept).sort();
+}
+
 /** Positions whose codes in every column are the ones asked for. */
 export function havingAll(asked: readonly { codes: Uint16Array; code: number }[]): Uint32Array {
   const found: number[] = [];

@@ -26,7 +26,9 @@ export interface VerdictWords {
   headline: string;
   /** Further sentences. */
   details: string[];
-  tone: "sure" | "doubtful" | "unknown";
+  /** How they come about, for those who ask. */
+  more: string[];
+  tone: "sure" | "open" | "doubtful" | "unknown";
   /** Whether the image's own label is another one. */
   contradicts: boolean;
 }
@@ -39,14 +41,15 @@ export function verdictWords(verdict: Verdict, label: string | null): VerdictWor
   const far = verdict.percentile === null || verdict.percentile < 95
     ? [] : [texts.farOut(percent(verdict.percentile / 100), verdict.label)];
   if (verdict.unknown) {
-    return { headline: texts.unknown, details: [texts.nearest(verdict.label), ...far], tone: "unknown", contradicts: false };
+    return { headline: texts.unknown, details: [texts.nearest(verdict.label), ...far], more: [], tone: "unknown", contradicts: false };
   }
   const contradicts = label !== null && label !== verdict.label;
-  const set = verdict.set.length > 1 ? [texts.set(listed(verdict.set, texts.or), level, measured, verdict.measuredOn)] : [];
+  const set = verdict.set.length > 1 ? [texts.set(listed(verdict.set, texts.or))] : [];
   return {
     headline: texts.says(verdict.voters.length, verdict.label, percent(verdict.probability)),
     details: [...(contradicts ? [texts.contradicts(label)] : []), ...set, ...far],
-    tone: contradicts || verdict.set.length > 1 || verdict.probability < 0.7 ? "doubtful" : "sure",
+    more: set.length > 0 ? [texts.setMore(level, measured, verdict.measuredOn)] : [],
+    tone: contradicts ? "doubtful" : set.length > 0 || verdict.probability < 0.7 ? "open" : "sure",
     contradicts,
   };
 }

@@ -3,6 +3,9 @@ import { browserAddress, type AddressBar } from "../lib/history";
 import type { Target } from "../lib/scene";
 import type { Source } from "../lib/source";
 import type { Position, Row } from "../lib/types";
+import type { Effect } from "../map/gestures";
+import { combined } from "../panels/tally";
+import { pickTexts, waitTexts } from "../texts";
 import { AnswerState } from "./answer.svelte";
 import { CollectionState } from "./collection.svelte";
 import { FindingsState } from "./findings.svelte";
@@ -118,6 +121,14 @@ export class Explorer {
     if (await this.scene.show(change, fresh)) await this.#fillPanel();
   }
 
+  /** Divide the images into another number of clusters. */
+  async divide(clusters: number): Promise<void> {
+    const { view } = this.scene;
+    if (!view) return;
+    const work = (): Promise<void> => this.source.divide(view, clusters);
+    if (await this.tasks.run("clusters", waitTexts.clusters(clusters), work, () => undefined)) await this.show({}, true);
+  }
+
   /** Ask for the collection again: a running embedding has added to it. */
   async refresh(): Promise<void> {
     await this.collection.load();
@@ -159,6 +170,14 @@ export class Explorer {
   select(positions: Iterable<Position>, by: Selection["by"], title: string, origin?: Origin): void {
     this.selection.take(positions, by, title, origin);
     this.panel = "selection";
+  }
+
+  /** Add images to those that are selected, or take them from these; what is left is a selection by hand. */
+  combine(positions: Iterable<Position>, effect: Exclude<Effect, "new">): void {
+    const { current } = this.selection;
+    const left = combined(current?.positions ?? [], positions, effect);
+    if (left.length > 0) this.select(left, "images", current?.title ?? pickTexts.area);
+    else if (current) this.clearSelection();
   }
 
   clearSelection(): void {
@@ -272,7 +291,7 @@ export class Explorer {
   /** Close the innermost thing that is open; false if nothing was. */
   escape(): boolean {
     if (this.tasks.error !== null && !this.tasks.isErrorRead) this.tasks.error = null;
-    else if (this.map.tool === "lasso") this.map.tool = "pan";
+    else if (this.map.tool !== "pan") this.map.tool = "pan";
     else if (this.answer.current || this.answer.picture) this.dropAnswer();
     else if (this.panel === "image" && this.image.row !== null) {
       void this.image.look(null);

@@ -1,13 +1,14 @@
 import type { Attachment } from "svelte/attachments";
 import { SvelteSet } from "svelte/reactivity";
 import type { Camera } from "../lib/address";
+import type { Tool } from "../map/gestures";
 import type { Position } from "../lib/types";
 
 /** What a person does with the map. */
 export class MapState {
   hovered = $state<Position | null>(null);
   /** What dragging does. */
-  tool = $state<"pan" | "lasso">("pan");
+  tool = $state<Tool>("pan");
   /** How much larger thumbnails are than there is room for. */
   larger = $state(1);
   /** What stands above the map and would hide images. */

@@ -112,7 +112,9 @@ export class SceneState implements Omit<Scene, "view"> {
     const { view, mapId, secondMapId, columnName } = scene;
     const change = this.#changeTo(scene);
     Object.assign(this, scene);
-    this.#target = { model: view.key, map: mapId, beside: secondMapId, column: columnName };
+    // nobody asked for this colour: a better one may be found meanwhile
+    const column = this.#target.column && columnName;
+    this.#target = { model: view.key, map: mapId, beside: secondMapId, column };
     this.view = { ...view, maps: view.maps.map((m) => (m.id === mapId || m.id === secondMapId ? { ...m, ready: true } : m)) };
     this.#tell(change);
   }

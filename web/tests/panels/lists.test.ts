@@ -1,8 +1,16 @@
 import { describe, expect, it } from "vitest";
 import { extended, noPicks, toggled } from "../../src/panels/picks";
 import { fileName, isCollectionName } from "../../src/panels/saving";
-import { havingAll, tally, withCode } from "../../src/panels/tally";
+import { combined, havingAll, tally, withCode } from "../../src/panels/tally";
 import { imageAmong, refusal } from "../../src/panels/uploads";
+
+describe("areas", () => {
+  it("add to a selection or take from it", () => {
+    expect([...combined([5, 1], [3, 5, 10], "add")]).toEqual([1, 3, 5, 10]);
+    expect([...combined([5, 1, 3], [3, 4], "subtract")]).toEqual([1, 5]);
+    expect([...combined([], [2], "subtract")]).toEqual([]);
+  });
+});
 
 describe("picks", () => {
   it("go in and out one by one", () => {

@@ -19,12 +19,14 @@ from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
 __all__ = [
+    "PLATEAU",
     "ClusterCount",
     "Clustering",
     "Space",
     "choose_k",
     "cluster",
     "find_medoids",
+    "finest_k",
     "kmeans",
     "resolve_space",
     "umap_space",
@@ -32,6 +34,8 @@ __all__ = [
 
 Space = Literal["embedding", "umap"]
 _MOST_CLUSTERS = 20
+PLATEAU = 0.06
+"""How far below the best silhouette a number of clusters is still as good; see ``choose_k``."""
 _SAMPLE = 5_000  # rows on which numbers of clusters are tried
 _ROUNDING = 1e-6  # by how much the numbers of float32 unit vectors of one direction may differ
 
@@ -62,7 +66,7 @@ class ClusterCount:
     """The chosen number of clusters.
 
     Attributes:
-        k: The number with the largest silhouette, the smallest among equals.
+        k: The finest number on the plateau of the silhouette; see ``choose_k``.
         curve: Pairs (k, silhouette) of the numbers tried.
     """
 
@@ -96,8 +100,8 @@ def cluster(
 
     Args:
         vectors: Array (N, D), of any scale.
-        k: Number of clusters, 1 to N; without it the one with the best silhouette in the space that is clustered.
-            Vectors that are all alike, and fewer than 3, are then one cluster.
+        k: Number of clusters, 1 to N; without it the rule of ``choose_k``, in the space that is clustered. Vectors
+            that are all the same, and fewer than 3, are then one cluster.
         method: "kmeans", "hdbscan", "ward" or "gmm".
         space: "embedding" or "umap"; by default the UMAP for HDBSCAN, to which distances in hundreds of dimensions say
             little and which takes minutes there, else the embedding.
@@ -197,7 +201,12 @@ def kmeans(vectors: ArrayLike, k: int | None = None, *, seed: int = 0) -> Cluste
 def choose_k(
     vectors: ArrayLike, candidates: Sequence[int] | None = None, *, seed: int = 0, sample: int = _SAMPLE
 ) -> ClusterCount:
-    """Choose the number of clusters with the largest cosine silhouette of its k-means clusters.
+    """Choose the finest number of k-means clusters on the plateau of the cosine silhouette.
+
+    Where groups are clearly apart, the silhouette has one sharp peak, and that number is chosen. In most collections of
+    photographs it is low and almost flat from 4 clusters on, with its best at 2, which tells a person nothing. So the
+    rule takes the largest number at which the silhouette peaks (no lower than at the numbers tried before and after)
+    within ``PLATEAU`` of the best.
 
     Args:
         vectors: Array (N, D), N >= 3.
@@ -261,7 +270,7 @@ def _choose(
     seed: int,
     sample: int,
 ) -> ClusterCount:
-    """Try numbers of clusters on a sample and take the one with the best silhouette."""
+    """Try numbers of clusters on a sample and take one by the rule of ``choose_k``."""
     check_count(seed, "seed", at_least=0, at_most=2**32 - 1)
     if len(points) > check_count(sample, "sample", at_least=3):
         drawn = points[np.sort(np.random.default_rng(seed).choice(len(points), sample, replace=False))]
@@ -283,8 +292,15 @@ def _choose(
                 raise
             break  # more clusters than distinct vectors, and every further number is larger
         curve.append((number, silhouette(points, labels, metric)))
-    best = max(curve, key=lambda point: point[1])  # the first, thus smallest, among equals
-    return ClusterCount(best[0], tuple(curve))
+    return ClusterCount(finest_k(curve), tuple(curve))
+
+
+def finest_k(curve: Sequence[tuple[int, float]]) -> int:
+    """Return the largest k of pairs (k, silhouette), k ascending, at which the silhouette peaks; see ``choose_k``."""
+    values = [-math.inf, *(value for _, value in curve), -math.inf]
+    least = max(values) - PLATEAU
+    peaks = zip(curve, values, values[2:], strict=False)
+    return max(k for (k, value), before, after in peaks if value >= max(least, before, after))
 
 
 def _largest_first(labels: NDArray[np.integer]) -> NDArray[np.int32]:

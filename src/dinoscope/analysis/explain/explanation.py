@@ -18,7 +18,7 @@ from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.errors import InputError
 
-__all__ = ["FEWEST", "Explained", "Explanation", "Trait", "explain", "morans_i", "variance_share"]
+__all__ = ["FEWEST", "Explained", "Explanation", "Trait", "explain", "find_traits", "morans_i", "variance_share"]
 
 FEWEST = 20  # images below which no figure would mean anything
 _STEPS = 10  # groups of equal size, by which a property may tell of the vectors
@@ -163,7 +163,7 @@ def explain(
         named_by_vectors=by_vectors,
         most_common=common,
         sizes=tuple(sizes.tolist()),
-        traits=_traits(varied, members, sizes),
+        traits=find_traits(varied, members),
     )
 
 
@@ -361,15 +361,23 @@ def _check_clusters(clusters: ArrayLike | None, count: int) -> NDArray[np.int64]
     return members.astype(np.int64)
 
 
-def _traits(
-    scores: Mapping[str, NDArray[np.float64]], members: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> tuple[tuple[Trait, ...], ...]:
-    """Return what sets each cluster apart, by Mann and Whitney's statistic as a share of all pairs."""
+def find_traits(properties: Mapping[str, ArrayLike], clusters: ArrayLike) -> tuple[tuple[Trait, ...], ...]:
+    """Return what sets each cluster apart from all other images, by Mann and Whitney's statistic.
+
+    Args:
+        properties: Name -> finite numbers (N,); only their order counts.
+        clusters: Cluster of each image (N,), counted from 0, -1 for none.
+
+    Returns:
+        The traits of each cluster, the strongest first.
+    """
     from scipy.stats import rankdata
 
-    traits: list[list[Trait]] = [[] for _ in sizes]
+    members = np.asarray(clusters)
     count, held = len(members), members >= 0
-    for name, each in scores.items():
+    sizes = np.bincount(members[held])
+    traits: list[list[Trait]] = [[] for _ in sizes]
+    for name, each in properties.items():
         sums = np.bincount(members[held], rankdata(each)[held])
         for at, (size, total) in enumerate(zip(sizes.tolist(), sums.tolist(), strict=True)):
             rest = count - size

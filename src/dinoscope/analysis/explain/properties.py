@@ -16,7 +16,7 @@ from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["PROPERTIES", "Property", "image_properties", "in_words", "print_properties"]
+__all__ = ["PROPERTIES", "Property", "image_properties", "in_a_word", "in_words", "print_properties"]
 
 _BORDER = 2  # pixels at every edge, of 32
 _FLAT = (2 / 255) ** 2  # variance of a picture without structure: two grey levels, as JPEG leaves them
@@ -26,11 +26,11 @@ _BLOCK_ROWS = 256
 
 @dataclass(frozen=True)
 class Property:
-    """What one number says of an image: its name, the words for little and for much of it, how it is measured."""
+    """What one number says of an image: its name, words for little and less, much and more, how it is measured."""
 
     name: str
-    low: str
-    high: str
+    low: tuple[str, str]
+    high: tuple[str, str]
     meaning: str
 
 
@@ -38,23 +38,53 @@ class Property:
 PROPERTIES = {
     each.name: each
     for each in (
-        Property("brightness", "darker", "brighter", "mean lightness (luma), 0 to 1"),
-        Property("contrast", "flatter", "higher in contrast", "standard deviation of the lightness"),
-        Property("colourfulness", "greyer", "more colourful", "spread and mean of the opponent colours"),
-        Property("warmth", "bluer", "redder", "mean red less mean blue, -1 to 1"),
-        Property("greenness", "less green", "greener", "mean green less the mean of red and blue, -1 to 1"),
-        Property("detail", "smoother", "more detailed", "share of the variance of the lightness in fine structure"),
-        Property("symmetry", "less symmetric", "more symmetric", "correlation with the mirror image, -1 to 1"),
-        Property("border brightness", "darker at the border", "brighter at the border", "mean lightness at the edges"),
+        Property("brightness", ("dark", "darker"), ("bright", "brighter"), "mean lightness (luma), 0 to 1"),
+        Property(
+            "contrast",
+            ("low contrast", "flatter"),
+            ("high contrast", "higher in contrast"),
+            "standard deviation of the lightness",
+        ),
+        Property(
+            "colourfulness",
+            ("grey", "greyer"),
+            ("colourful", "more colourful"),
+            "spread and mean of the opponent colours",
+        ),
+        Property("warmth", ("bluish", "bluer"), ("reddish", "redder"), "mean red less mean blue, -1 to 1"),
+        Property(
+            "greenness",
+            ("purplish", "less green"),
+            ("green", "greener"),
+            "mean green less the mean of red and blue, -1 to 1",
+        ),
+        Property(
+            "detail",
+            ("smooth", "smoother"),
+            ("detailed", "more detailed"),
+            "share of the variance of the lightness in fine structure",
+        ),
+        Property(
+            "symmetry",
+            ("not symmetric", "less symmetric"),
+            ("symmetric", "more symmetric"),
+            "correlation with the mirror image, -1 to 1",
+        ),
+        Property(
+            "border brightness",
+            ("dark border", "darker at the border"),
+            ("bright border", "brighter at the border"),
+            "mean lightness at the edges",
+        ),
         Property(
             "border contrast",
-            "plainer at the border",
-            "busier at the border",
+            ("plain border", "plainer at the border"),
+            ("busy border", "busier at the border"),
             "standard deviation of the lightness at the edges",
         ),
-        Property("aspect", "taller", "wider", "width by height"),
-        Property("size", "smaller", "larger", "pixels of the image"),
-        Property("order", "earlier", "later", "place in the source"),
+        Property("aspect", ("tall", "taller"), ("wide", "wider"), "width by height"),
+        Property("size", ("small", "smaller"), ("large", "larger"), "pixels of the image"),
+        Property("order", ("early", "earlier"), ("late", "later"), "place in the source"),
     )
 }
 
@@ -104,8 +134,16 @@ def print_properties(
 
 def in_words(name: str, superiority: float) -> str:
     """Say that images exceed a share of all others in a property: "brighter than 93%"."""
-    told = PROPERTIES[name]
-    return f"{told.high if superiority > 0.5 else told.low} than {max(superiority, 1 - superiority):.0%}"
+    return f"{_side(name, superiority)[1]} than {max(superiority, 1 - superiority):.0%}"
+
+
+def in_a_word(name: str, superiority: float) -> str:
+    """Say what images are that exceed a share of all others in a property: "bright"."""
+    return _side(name, superiority)[0]
+
+
+def _side(name: str, superiority: float) -> tuple[str, str]:
+    return PROPERTIES[name].high if superiority > 0.5 else PROPERTIES[name].low
 
 
 def _measure(pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:

@@ -45,7 +45,8 @@ class SpaceName(StrEnum):
 def cluster(
     collection: CollectionPath,
     k: Annotated[
-        int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
+        int | None,
+        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
     ] = None,
     method: Annotated[
         MethodName, typer.Option(help="hdbscan finds the number itself and leaves out what is between.")
@@ -69,7 +70,7 @@ def cluster(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find clusters, by default with k-means, without -k as many as give the best silhouette; say how good each is."""
+    """Find clusters, by default with k-means, without -k as many as the silhouette allows; say how good each is."""
     from dinoscope.analysis.clusters.clustering import resolve_space
     from dinoscope.cli.terminal import print_json, suggest
     from dinoscope.errors import InputError
@@ -143,6 +144,7 @@ def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> li
 
 
 def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], space: str) -> None:
+    from dinoscope.analysis.clusters.clustering import PLATEAU
     from dinoscope.cli.terminal import print_table, tell
 
     optional = [name for name in ("stability", "purity") if any(name in row for row in rows)]
@@ -175,6 +177,10 @@ def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], sp
     if len(rows) > 1:
         where = "embedding" if space == "embedding" else "embedding; found in its UMAP"
         tell(f"{len(rows)} clusters, silhouette {found.silhouette:.3f} (cosine, in the {where})")
+    if found.curve:
+        tell(
+            f"as many as the silhouette allows: the finest peak within {PLATEAU:g} of its best; -k takes another number"
+        )
 
 
 def _print_nulls(judged: ClusterJudgement) -> None:

@@ -33,7 +33,8 @@ _CLUSTERS = 20  # that are told about, the largest
 def explain(
     collection: CollectionPath,
     k: Annotated[
-        int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else the best silhouette.")
+        int | None,
+        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
     ] = None,
     method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
     output: TableOption = None,

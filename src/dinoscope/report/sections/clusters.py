@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from html import escape
 
+from dinoscope.analysis.clusters.clustering import PLATEAU
 from dinoscope.plots.map import curve_figure
 from dinoscope.report import html
 from dinoscope.report.facts import MAX_CLUSTERS, Facts, best_labels, cluster_label_table
@@ -72,7 +73,7 @@ def _curve(facts: Facts) -> str:
     k = len(facts.clusters.medoids)
     light, dark = (curve_figure(facts.clusters.curve, chosen=k, dark=dark) for dark in (False, True))
     alt = "; ".join(f"k {number}: {value:.3f}" for number, value in facts.clusters.curve)
-    why = f"Of the numbers tried, {k} clusters have the best silhouette. On a flat curve, other numbers do as well."
+    why = f"{k} is the finest number on the plateau of the silhouette: within {PLATEAU:g} of the best."
     return f'<p>{why}</p>\n<figure class="curve">{html.themed(light, dark, alt)}</figure>'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
@@ -142,6 +143,16 @@ class Results:
             if belongs(path, settings, self.state, self.label_state):
                 found.append((modified, settings))
         return [settings for _, settings in sorted(found, key=lambda each: -each[0])]
+
+    def renew(self, name: str, settings: JsonObject) -> None:
+        """Make a result that there is the newest of its stage."""
+        path = result_file(self._folder, self.state, name, plain(settings))
+        with self._changing:
+            if path in self._unstored:
+                self._unstored[path] = time.time_ns(), self._unstored[path][1]
+                return
+        os.utime(path)
+        os.utime(path.parent)  # by whose time others see that there is something new
 
     def is_current(self, path: Path) -> bool:
         """Tell whether a stored result is of the collection as it is now.
