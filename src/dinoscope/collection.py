@@ -22,7 +22,7 @@ from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
-from dinoscope.stages import clusters, difference, labels, maps, neighbors, properties
+from dinoscope.stages import clusters, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, findings
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.stages.queries import reasons, search, windows
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
+    from dinoscope.analysis.picking.curve import Picking
     from dinoscope.analysis.scores import Score
     from dinoscope.embedding.own_vectors import NamedVectors
     from dinoscope.models.encoder import Encoder
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
+    from dinoscope.stages.picking import Rule
     from dinoscope.stages.queries.reasons import Reason
     from dinoscope.stages.queries.search import Match
     from dinoscope.stages.queries.windows import Spot
@@ -553,6 +555,24 @@ class Collection(OpenedCollection):
             InputError: The vectors are of different models, or see ``find_difference``.
         """
         return difference.difference(self, other, k=k, false_share=false_share)
+
+    # --- what to do with it ------------------------------------------------------------------------------------------
+
+    def pick(self, count: int, by: Rule = "typical", *, beside: Sequence[int] = ()) -> Picking:
+        """Choose images to label or to keep; the first of the choice are the choice of fewer.
+
+        Args:
+            count: How many; with fewer left, all are picked.
+            by: "typical": images that together are most like all others. "coverage": images from which no other is
+                far. "uncertain": images whose labelled neighbours disagree; those of ``beside`` vote where any has a
+                label, else all that have one. "balanced": as many typical ones of each label, or of each cluster where
+                no image has a label. See ``dinoscope.analysis.picking``.
+            beside: Rows of images that you have already.
+
+        Raises:
+            InputError: The rule is unknown or needs labels, there is no such row, or no image is left to pick.
+        """
+        return picking.pick(self, count, by, beside=beside)
 
     # --- search ------------------------------------------------------------------------------------------------------
 

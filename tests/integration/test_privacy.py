@@ -38,6 +38,7 @@ COMMANDS = {
     "evaluate": ["evaluate", "c", "-o", "out/evaluation.png"],
     "clean": ["clean", "c", "-o", "out/clean.csv"],
     "calibrate": ["calibrate", "c", "-o", "out/pairs.png"],
+    "pick": ["pick", "c", "-n", "5", "-o", "out/picked.csv"],
     "compare": ["compare", "photos", "--models", "mini", "--sample", "20"],
     "diff": ["diff", "c", "d"],
     "info": ["info", "c", "--verify"],

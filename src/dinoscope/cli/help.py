@@ -34,6 +34,7 @@ _PANELS = {
         "calibrate": "Answer a few pairs: which images are duplicates?",
         "classify": "Name images by their labelled neighbours.",
     },
+    "Do something with it": {"pick": "Choose the few images to label or to keep."},
     "Large, shared, checked": {
         "survey": "Map a collection that is larger than memory.",
         "publish": "Put the vectors into Milvus.",

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dinoscope._version import __version__
+from dinoscope.cli.act.pick import pick
 from dinoscope.cli.collect.compare import compare
 from dinoscope.cli.collect.embed import embed
 from dinoscope.cli.collect.models import app as models
@@ -133,6 +134,9 @@ app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-pl
 app.command(epilog="Examples:  dinoscope calibrate photos.dino      dinoscope calibrate photos.dino --same '1 3 5-8'")(
     calibrate
 )
+app.command(
+    epilog="Examples:  dinoscope pick photos.dino -n 200 -o picked.csv      dinoscope pick photos.dino --by coverage"
+)(pick)
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models", rich_help_panel="Models", short_help="List the models, and fetch their weights.")

@@ -1,0 +1,1 @@
+"""Commands that do something with the images: pick some, move them, hand them on."""
