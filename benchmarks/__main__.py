@@ -27,6 +27,7 @@ TABLES = {
     "survey": "no",
     "comparison": "no",
     "ranking": "may",
+    "picking": "no",
     "page": "no",
     "serving": "no",
 }

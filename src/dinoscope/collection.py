@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.picking.curve import Picking
     from dinoscope.analysis.scores import Score
     from dinoscope.embedding.own_vectors import NamedVectors
+    from dinoscope.exporting.write import Form
     from dinoscope.models.encoder import Encoder
     from dinoscope.sources.array import Labels
     from dinoscope.sources.folders import FolderRule
@@ -573,6 +574,41 @@ class Collection(OpenedCollection):
             InputError: The rule is unknown or needs labels, there is no such row, or no image is left to pick.
         """
         return picking.pick(self, count, by, beside=beside)
+
+    def export(
+        self,
+        to: str | os.PathLike[str],
+        form: Form,
+        *,
+        images: Source | None = None,
+        vectors: bool = False,
+        clusters: bool = False,
+        predictions: bool = False,
+    ) -> list[str]:
+        """Write the images with their labels and splits for another tool; return remarks, such as what was left out.
+
+        Args:
+            to: A new or an empty folder; it is written whole or not at all.
+            form: "imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv" or "parquet".
+            images: What the collection was made of, for forms that hold pictures. Without it, pictures of up to 64
+                pixels are taken from the collection.
+            vectors: Write the vectors, too.
+            clusters: Write the cluster of each image, too.
+            predictions: Write what labelled neighbours say of each image, too.
+
+        Raises:
+            InputError: The form is unknown or does not fit, the folder is not empty, or there are no pictures.
+            CollectionError: A picture is not what was embedded.
+            WriteError: Something cannot be written.
+        """
+        from dinoscope.exporting.records import Records
+        from dinoscope.exporting.write import write_export
+        from dinoscope.sources.opening import open_source
+        from dinoscope.stages.originals import Originals
+
+        originals = None if images is None else Originals(open_source(images))
+        records = Records(self, originals, clusters, predictions, vectors)
+        return write_export(records, named_path(to), form)
 
     # --- search ------------------------------------------------------------------------------------------------------
 

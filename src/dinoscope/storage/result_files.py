@@ -41,6 +41,7 @@ _VERSIONS = {
     "explanation": 1,
     "windows": 1,
     "picking": 1,
+    "pictures": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")

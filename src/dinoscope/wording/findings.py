@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from dinoscope.analysis.cleaning.pictures import PictureKind
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
 
-__all__ = ["NO_CROPS", "tell_few", "tell_labels", "tell_self_test"]
+__all__ = ["NO_CROPS", "tell_few", "tell_labels", "tell_poor_picture", "tell_self_test"]
 
 NO_CROPS = "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops."
 
@@ -19,6 +20,20 @@ def tell_self_test(test: SelfTest) -> str:
         f"Of labels changed on purpose, the first {test.listed:,} of the list find {test.found / test.flipped:.0%}. "
         "How many of the listed labels are wrong, only looking at them can tell."
     )
+
+
+def tell_poor_picture(kind: PictureKind, value: float) -> str:
+    """Say what was measured of a picture that something is wrong with; see ``PoorPictures.values``."""
+    times = f"{value:.2g} times"
+    return {
+        "blurred": f"its edges have {value:.0%} of the usual sharpness",
+        "dark": f"99% of it is darker than {value / 255:.0%} of white",
+        "blown out": f"95% of it is lighter than {value / 255:.0%} of white",
+        "empty": f"its lightness varies by {value:.1f} of 255 levels",
+        "framed": f"a frame of one colour, {value:.0%} of the picture at each edge",
+        "odd size": f"its sides are {times} as long as usual",
+        "odd shape": f"it is {times} as wide as usual, for its height",
+    }[kind]
 
 
 def tell_labels(labels: Sequence[str]) -> str:

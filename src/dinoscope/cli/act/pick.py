@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["pick"]
 
 _DRAWN = 200  # images on a sheet
+_ACROSS = 8
 _PRINTED = 20
 
 
@@ -113,11 +114,11 @@ def _write(path: Path, opened: Collection, found: Picking, by: str) -> None:
         write_csv(path, list(records[0]), [list(each.values()) for each in records])
     else:
         shown = found.positions[:_DRAWN].tolist()
-        tiles = tuple(Tile(at, (opened.ids[at], opened.labels[at] or "")) for at in shown)
-        title = f"{opened.name}: {len(shown):,} of {len(found.positions):,} images, picked by {by}"
-        write_bytes(
-            path, draw_sheet(title, "in the order in which they were picked", [Block("", tiles)], opened.thumbnails)
-        )
+        tiles = [Tile(at, (opened.ids[at], opened.labels[at] or "")) for at in shown]
+        lines = [tiles[first : first + _ACROSS] for first in range(0, len(tiles), _ACROSS)]
+        blocks = [Block(f"{n * _ACROSS + 1} to {n * _ACROSS + len(line)}", tuple(line)) for n, line in enumerate(lines)]
+        title = f"{opened.name}: the first {len(shown):,} of {len(found.positions):,} images, picked by {by}"
+        write_bytes(path, draw_sheet(title, "in the order in which they were picked", blocks, opened.thumbnails))
 
 
 def _print_images(opened: Collection, found: Picking) -> None:
