@@ -17,6 +17,7 @@ TABLES = {
     "decoding": "no",
     "classification": "may",
     "cleaning": "no",
+    "quality": "may",
     "calibrating": "may",
     "difference": "may",
     "explaining": "may",

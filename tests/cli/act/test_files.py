@@ -110,6 +110,13 @@ def test_files_are_sorted_by_split_and_cluster(photos, collection, run, tmp_path
     assert made == (names or {f"cluster {number}" for number in range(clusters)})
 
 
+def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
+    Collection.from_images(load_dataset("fashion-mnist-test").pixels[:5], tmp_path / "a", model="mini-fashion")
+    code, _, err = run("sort", tmp_path / "a", "--images", photos, "--into", tmp_path / "q")
+    assert code == 1
+    assert "'dinoscope export' writes them as files" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

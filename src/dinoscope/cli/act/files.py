@@ -48,7 +48,7 @@ class GroupName(StrEnum):
 
 
 ImagesOption = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="The folder of the images, that the collection was made of.")
+    Path | None, typer.Option(metavar="FOLDER", help="The folder of images that the collection was made of.")
 ]
 DoOption = Annotated[bool, typer.Option("--do", help="Do it; without, it is only said what would be done.")]
 JournalOption = Annotated[
@@ -121,6 +121,10 @@ def sort(
     from dinoscope.stages.grouping import group_names
 
     opened = open_collection(collection, model)
+    if opened.kind not in ("folder", "table"):
+        raise InputError(
+            f"the pictures of {collection} are no files in a folder: 'dinoscope export' writes them as files"
+        )
     groups = group_names(opened, by.value)
     folders = folder_names(groups)
     files = zip(opened.ids.tolist(), opened.contents, groups, strict=True)
