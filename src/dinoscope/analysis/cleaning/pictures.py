@@ -68,6 +68,8 @@ def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLi
     if any(np.shape(values) != (len(size),) for values in looks.values()):
         raise InputError(f"looks must have one number a picture, expected {len(size)} each")
     empty = looks["contrast"] < _EMPTY
+    dark, light = ~empty & (looks["lightest"] < _DARK), ~empty & (looks["darkest"] > _LIGHT)
+    lit = ~(empty | dark | light)  # the edges of the others are of one colour by themselves
     sharpness = np.log2(np.maximum(looks["sharpness"], 1e-3))
     side, shape = np.log2(size.prod(axis=1)) / 2, np.log2(size[:, 0] / size[:, 1])
     usual = {name: np.median(values) if len(size) else 0.0 for name, values in (("side", side), ("shape", shape))}
@@ -80,11 +82,11 @@ def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLi
             2 ** (sharpness - sharp),
             -sharpness,
         ),
-        "dark": (~empty & (looks["lightest"] < _DARK), looks["lightest"], -looks["lightest"]),
-        "blown out": (~empty & (looks["darkest"] > _LIGHT), looks["darkest"], looks["darkest"]),
+        "dark": (dark, looks["lightest"], -looks["lightest"]),
+        "blown out": (light, looks["darkest"], looks["darkest"]),
         "empty": (empty, looks["contrast"], -looks["contrast"]),
         "framed": (
-            ~empty & (looks["frame"] >= np.maximum(_FRAMED, _FEWEST / size.min(axis=1))),
+            lit & (looks["frame"] >= np.maximum(_FRAMED, _FEWEST / size.min(axis=1))),
             looks["frame"],
             looks["frame"],
         ),
