@@ -17,6 +17,7 @@ TABLES = {
     "decoding": "no",
     "classification": "may",
     "cleaning": "no",
+    "quality": "may",
     "calibrating": "may",
     "difference": "may",
     "explaining": "may",
@@ -27,6 +28,7 @@ TABLES = {
     "survey": "no",
     "comparison": "no",
     "ranking": "may",
+    "picking": "no",
     "page": "no",
     "serving": "no",
 }

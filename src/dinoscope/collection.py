@@ -24,7 +24,7 @@ from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
-from dinoscope.stages import clusters, difference, labels, maps, neighbors, properties
+from dinoscope.stages import clusters, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.stages.queries import reasons, search, windows
@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.quality import MapQuality, MeasuredMap
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
+    from dinoscope.analysis.picking.curve import Picking
     from dinoscope.embedding.own_vectors import NamedVectors
+    from dinoscope.exporting.write import Form
     from dinoscope.models.encoder import Encoder
     from dinoscope.notebook.widget import ExplorerWidget
     from dinoscope.plots.canvas import Picture as PictureFile
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
+    from dinoscope.stages.picking import Rule
     from dinoscope.stages.queries.reasons import Reason
     from dinoscope.stages.queries.search import Match
     from dinoscope.stages.queries.windows import Spot
@@ -679,6 +682,59 @@ class Collection(OpenedCollection):
             InputError: The vectors are of different models, or see ``find_difference``.
         """
         return difference.difference(self, other, k=k, false_share=false_share)
+
+    # --- what to do with it ------------------------------------------------------------------------------------------
+
+    def pick(self, count: int, by: Rule = "typical", *, beside: Sequence[int] = ()) -> Picking:
+        """Choose images to label or to keep; the first of the choice are the choice of fewer.
+
+        Args:
+            count: How many; with fewer left, all are picked.
+            by: "typical": images that together are most like all others. "coverage": images from which no other is
+                far. "uncertain": images whose labelled neighbours disagree; those of ``beside`` vote where any has a
+                label, else all that have one. "balanced": as many typical ones of each label, or of each cluster where
+                no image has a label. See ``dinoscope.analysis.picking``.
+            beside: Rows of images that you have already.
+
+        Raises:
+            InputError: The rule is unknown or needs labels, there is no such row, or no image is left to pick.
+        """
+        return picking.pick(self, count, by, beside=beside)
+
+    def export(
+        self,
+        to: str | os.PathLike[str],
+        form: Form,
+        *,
+        images: Source | None = None,
+        vectors: bool = False,
+        clusters: bool = False,
+        predictions: bool = False,
+    ) -> list[str]:
+        """Write the images with their labels and splits for another tool; return remarks, such as what was left out.
+
+        Args:
+            to: A new or an empty folder; it is written whole or not at all.
+            form: "imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv" or "parquet".
+            images: What the collection was made of, for forms that hold pictures. Without it, pictures of up to 64
+                pixels are taken from the collection.
+            vectors: Write the vectors, too.
+            clusters: Write the cluster of each image, too.
+            predictions: Write what labelled neighbours say of each image, too.
+
+        Raises:
+            InputError: The form is unknown or does not fit, the folder is not empty, or there are no pictures.
+            CollectionError: A picture is not what was embedded.
+            WriteError: Something cannot be written.
+        """
+        from dinoscope.exporting.records import Records
+        from dinoscope.exporting.write import write_export
+        from dinoscope.sources.opening import open_source
+        from dinoscope.stages.originals import Originals
+
+        originals = None if images is None else Originals(open_source(images))
+        records = Records(self, originals, clusters, predictions, vectors)
+        return write_export(records, named_path(to), form)
 
     # --- search ------------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,10 @@ COMMANDS = {
     "evaluate": ["evaluate", "c", "-o", "out/evaluation.png"],
     "clean": ["clean", "c", "-o", "out/clean.csv"],
     "calibrate": ["calibrate", "c", "-o", "out/pairs.png"],
+    "pick": ["pick", "c", "-n", "5", "-o", "out/picked.csv"],
+    "apply": ["apply", "plan.json", "--images", "photos", "--to", "out/quarantine", "--do"],
+    "sort": ["sort", "c", "--images", "photos", "--into", "out/sorted", "--do"],
+    "export": ["export", "c", "--images", "photos", "--as", "webdataset", "--to", "out/shards"],
     "compare": ["compare", "photos", "--models", "mini", "--sample", "20"],
     "diff": ["diff", "c", "d"],
     "info": ["info", "c", "--verify"],
@@ -64,6 +68,7 @@ def home(tmp_path_factory):
         subprocess.run(command, cwd=home, check=True, capture_output=True)
     receipt = [sys.executable, "-m", "dinoscope", "receipt", "c", "-o", "receipt.json"]
     subprocess.run(receipt, cwd=home, check=True, capture_output=True)
+    (home / "plan.json").write_text('{"moves": []}')
     return home
 
 

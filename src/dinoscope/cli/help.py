@@ -37,6 +37,12 @@ _PANELS = {
         "calibrate": "Answer a few pairs: which images are duplicates?",
         "classify": "Name images by their labelled neighbours.",
     },
+    "Do something with it": {
+        "pick": "Choose the few images to label or to keep.",
+        "apply": "Move the files that a plan of 'clean' names.",
+        "sort": "Copy, link or move files into folders by label.",
+        "export": "Write images, labels and splits for other tools.",
+    },
     "Large, shared, checked": {
         "survey": "Map a collection that is larger than memory.",
         "publish": "Put the vectors into Milvus.",

@@ -12,6 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from dinoscope._version import __version__
+from dinoscope.cli.act.export import export
+from dinoscope.cli.act.files import apply, sort
+from dinoscope.cli.act.pick import pick
 from dinoscope.cli.collect.compare import compare
 from dinoscope.cli.collect.embed import embed
 from dinoscope.cli.collect.models import app as models
@@ -145,6 +148,12 @@ app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-pl
 app.command(epilog="Examples:  dinoscope calibrate photos.dino      dinoscope calibrate photos.dino --same '1 3 5-8'")(
     calibrate
 )
+app.command(
+    epilog="Examples:  dinoscope pick photos.dino -n 200 -o picked.csv      dinoscope pick photos.dino --by coverage"
+)(pick)
+app.command(epilog="Example:  dinoscope apply plan.json --images photos/ --to quarantine/")(apply)
+app.command(epilog="Example:  dinoscope sort photos.dino --images photos/ --by label --into sorted/")(sort)
+app.command(epilog="Example:  dinoscope export photos.dino --images photos/ --as coco --to coco/")(export)
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models", rich_help_panel="Models", short_help="List the models, and fetch their weights.")

@@ -15,13 +15,13 @@ from dinoscope.base.types import Columns
 from dinoscope.embedding.batches import Job
 from dinoscope.embedding.rows import Synchronised
 from dinoscope.errors import DamagedError
-from dinoscope.storage.details import QUALITY
+from dinoscope.storage.details import LOOK, QUALITY
 from dinoscope.storage.tables import check_table, list_parts, read_table
 
 __all__ = ["Known", "read_known"]
 
 # of the details, all but the pictures: a part of which one is damaged is deleted
-_READ = ["row", "generation", "width", "height", "error", "transient", "content", "note", *QUALITY]
+_READ = ["row", "generation", "width", "height", "error", "transient", "content", "note", *QUALITY, *LOOK]
 
 
 class Known:

@@ -28,7 +28,7 @@ from dinoscope.embedding.summary import EmbedSummary, Failure
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
-from dinoscope.storage.details import QUALITY
+from dinoscope.storage.details import LOOK, QUALITY
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
 from dinoscope.storage.manifest import (
@@ -267,7 +267,7 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDAr
                 "note": pa.array([d.note for d in each], pa.string()),
                 **{
                     name: pa.array([getattr(d.quality, name, None) for d in each], pa.from_numpy_dtype(kind))
-                    for name, kind in QUALITY.items()
+                    for name, kind in (QUALITY | LOOK).items()
                 },
             },
             _said_of_decoding(path),

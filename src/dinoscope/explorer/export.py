@@ -14,6 +14,7 @@ import numpy as np
 
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.explorer.model_view import NO_CODE, ModelData, position_of
+from dinoscope.filing.names import is_reserved
 from dinoscope.storage.files import csv_text, remove_leftover_folders, temporary, write_json
 from dinoscope.storage.manifest import FORMAT
 from dinoscope.storage.parts import draw_generation
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["as_csv", "as_list", "safe_name", "write_collection"]
 
 _LONGEST = 80  # characters of a name
-_RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
 _GROUP = 256  # details that are read together, as an embedding writes them
 _log = logging.getLogger("dinoscope")
 
@@ -74,7 +74,7 @@ def safe_name(name: str) -> str:
     kept = re.sub(r"[^\w .-]+", "-", name, flags=re.ASCII).strip(" .-")[:_LONGEST].rstrip(" .-")
     if not kept:
         raise InputError("a name needs letters or digits of the English alphabet")
-    return f"{kept}_" if kept.split(".")[0].strip().lower() in _RESERVED else kept
+    return f"{kept}_" if is_reserved(kept) else kept
 
 
 def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int], name: str) -> str:

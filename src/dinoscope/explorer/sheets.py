@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,12 +11,11 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_json
 from dinoscope.errors import CollectionError, ImageError
+from dinoscope.stages import originals as stages_originals
 from dinoscope.storage.checksums import seal_bytes, unseal_bytes
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
-    from dinoscope.sources.base import ImageSource
-    from dinoscope.sources.pixels.decode import Decoding
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
@@ -95,24 +93,8 @@ def part_of_tile(box: Sequence[int], size: Sequence[int], tile: int) -> tuple[fl
     return (left + shown * x) / tile, (top + shown * y) / tile, shown * across / tile, shown * down / tile
 
 
-class Originals:
-    """The images of a source, found for those of a collection by what they hold: files are copied, touched, renamed."""
-
-    def __init__(self, source: ImageSource) -> None:
-        self._source = source
-        self._by_key = {(item.id, item.key): index for index, item in enumerate(source.items)}
-        self._by_id = {item.id: index for index, item in enumerate(source.items)}
-        self._by_content: dict[str, int] = {}  # of the files that were read for it
-        self._compared: set[int] = set()
-        self._comparing = threading.Lock()
-
-    def count_lost(self, collection: OpenedCollection) -> int:
-        """Count the images that the source lacks. Files of names that the collection does not know are read for it."""
-        lost = [at for at, image_id in enumerate(collection.ids) if image_id not in self._by_id]
-        if lost:
-            known = set(collection.ids.tolist())
-            self._compare([index for image_id, index in self._by_id.items() if image_id not in known])
-        return sum(collection.contents[at] not in self._by_content for at in lost)
+class Originals(stages_originals.Originals):
+    """The images of a source, found for those of a collection by what they hold, and drawn for the page."""
 
     def read(self, collection: OpenedCollection, position: int) -> bytes | None:
         """Return a picture with nothing but its pixels; None if the source does not hold the image that was embedded.
@@ -120,31 +102,11 @@ class Originals:
         Raises:
             ImageError: If it cannot be read any more.
         """
-        image_id, key = collection.ids[position], collection.content_keys[position]
-        content = collection.contents[position]
-        if content == key:  # no digest of its file was stored
-            index = self._by_key.get((image_id, key))
-            return None if index is None else self._draw(index, collection.decoding)
-        index = self._by_id.get(image_id)
-        if index is not None and self._source.content(index) == content:
-            return self._draw(index, collection.decoding)
-        if content not in self._by_content:  # files may have changed their names among each other
-            self._compare(list(self._by_id.values()))
-        index = self._by_content.get(content)
-        return None if index is None else self._draw(index, collection.decoding)
-
-    def _compare(self, indices: Sequence[int]) -> None:
-        with self._comparing:
-            for index in indices:
-                if index not in self._compared:
-                    self._compared.add(index)
-                    content = self._source.content(index)
-                    if content is not None:
-                        self._by_content.setdefault(content, index)
-
-    def _draw(self, index: int, how: Decoding) -> bytes:
-        self._source.decoding = how
-        picture = Image.fromarray(self._source.load_reduced(index, (1, _PICTURE)).pixels)
+        index = self.index_of(collection, position)
+        if index is None:
+            return None
+        self.source.decoding = collection.decoding
+        picture = Image.fromarray(self.source.load_reduced(index, (1, _PICTURE)).pixels)
         picture.thumbnail((_PICTURE, _PICTURE), Image.Resampling.LANCZOS, reducing_gap=2.0)
         out = io.BytesIO()
         if max(picture.size) <= _SMALL:

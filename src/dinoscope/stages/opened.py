@@ -19,7 +19,7 @@ from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, DamagedError, InputError
 from dinoscope.sources.pixels.decode import Decoding
 from dinoscope.stages.results.kept import Results
-from dinoscope.storage.details import count_missing, stored_contents, stored_qualities
+from dinoscope.storage.details import LOOK, count_missing, stored_contents, stored_qualities
 from dinoscope.storage.manifest import (
     choose_model,
     is_gone,
@@ -166,6 +166,11 @@ class OpenedCollection:
     def qualities(self) -> dict[str, NDArray[np.float64]]:
         """What tells the better of two copies: name -> (N,), NaN where an earlier version stored nothing."""
         return stored_qualities(self.path, self._images, self.rows)
+
+    @cached_property
+    def looks(self) -> dict[str, NDArray[np.float64]]:
+        """What anybody sees of the pictures, as ``pixels.quality.Look``: name -> (N,), NaN where nothing was stored."""
+        return stored_qualities(self.path, self._images, self.rows, LOOK)
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:

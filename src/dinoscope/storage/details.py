@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from dinoscope.errors import DamagedError
 from dinoscope.storage.parts import known_lines, read_parts
 from dinoscope.storage.tables import list_parts, read_table
 
-__all__ = ["QUALITY", "count_missing", "stored_contents", "stored_qualities"]
+__all__ = ["LOOK", "QUALITY", "count_missing", "stored_contents", "stored_qualities"]
 
 # what tells the better of two copies; parts of earlier versions have none of it
 QUALITY = {
@@ -25,6 +25,7 @@ QUALITY = {
     "bytes": "i8",
     "modified": "i8",
 }
+LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # what anybody sees of a picture
 
 
 def count_missing(path: Path, images: Columns, rows: NDArray[np.int64]) -> int:
@@ -61,14 +62,17 @@ def stored_contents(path: Path, images: Columns, wanted: NDArray[np.bool_]) -> I
                 yield row, content
 
 
-def stored_qualities(path: Path, images: Columns, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    """Return the columns of ``QUALITY`` of some rows (N,), NaN where nothing was stored."""
+def stored_qualities(
+    path: Path, images: Columns, rows: NDArray[np.int64], names: Iterable[str] = tuple(QUALITY)
+) -> dict[str, NDArray[np.float64]]:
+    """Return columns of ``QUALITY`` or ``LOOK`` of some rows (N,), NaN where nothing was stored."""
+    names = list(names)
     wanted = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
     wanted[rows] = np.arange(len(rows))
-    found = {name: np.full(len(rows), np.nan) for name in QUALITY}
-    for columns in read_parts(path / "details", ["row", *QUALITY], images).values():
+    found = {name: np.full(len(rows), np.nan) for name in names}
+    for columns in read_parts(path / "details", ["row", *names], images).values():
         place = np.where(columns["row"] < len(wanted), wanted[np.minimum(columns["row"], len(wanted) - 1)], -1)
-        for name in QUALITY:
+        for name in names:
             if name in columns:
                 values = np.asarray(columns[name], np.float64)
                 found[name][place[place >= 0]] = values[place >= 0]

@@ -29,6 +29,7 @@ from dinoscope.storage import checksums
 
 __all__ = [
     "csv_text",
+    "flush_folder",
     "has_checksum",
     "is_leftover",
     "make_folder",
@@ -233,7 +234,7 @@ def replacing(path: Path, *, durable: bool = True, within: Path | None = None) -
                     os.fsync(file.fileno())
             part.replace(path)
             if durable:
-                _flush_folder(path.parent)
+                flush_folder(path.parent)
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -248,10 +249,10 @@ def _make_folders(path: Path, within: Path | None, private: bool = False) -> Non
         path = path.parent
     for folder in reversed(missing):
         folder.mkdir(0o700 if private and folder == wanted else 0o777, exist_ok=True)
-        _flush_folder(folder.parent)
+        flush_folder(folder.parent)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk; where the system cannot do that, it does so in its own time."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)

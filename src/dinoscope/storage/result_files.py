@@ -40,6 +40,8 @@ _VERSIONS = {
     "properties": 1,
     "explanation": 2,
     "windows": 1,
+    "picking": 1,
+    "pictures": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")

@@ -44,6 +44,7 @@ _IMAGES |= {"generation": _DRAWN, "caption": _LATE, "labels": _TEXTS}
 _DETAILS = {"row": _WHOLE, "width": _PIXELS, "height": _PIXELS, "thumbnail": _BYTES, "error": _MAYBE}
 _DETAILS |= {"transient": _FLAG, "content": _LATE, "note": _LATE, "generation": _DRAWN}
 _DETAILS |= dict.fromkeys(("quality", "noise", "detail", "grain"), _REAL)
+_DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), _REAL)
 _DETAILS |= {"reduced": Column(("int32",), null=True, late=True)}
 _DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("bytes", "modified")}
 _VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from dinoscope.analysis.cleaning.pictures import PictureKind
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.checked import Checked
     from dinoscope.stages.cleaning.checks import Checkable
 
-__all__ = ["NO_CROPS", "tell_checked", "tell_few", "tell_labels", "tell_self_test"]
+__all__ = ["NO_CROPS", "tell_checked", "tell_few", "tell_labels", "tell_poor_picture", "tell_self_test"]
 
 NO_CROPS = "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops."
 
@@ -35,6 +36,20 @@ def tell_checked(kind: Checkable, found: Checked) -> str:
     if not found.rest:
         return f"{told}; these are all"
     return f"{told}; so of the other {found.rest:,}, {found.low:,} to {found.high:,} are (90% certain)"
+
+
+def tell_poor_picture(kind: PictureKind, value: float) -> str:
+    """Say what was measured of a picture that something is wrong with; see ``PoorPictures.values``."""
+    times = f"{value:.2g} times"
+    return {
+        "blurred": f"its edges have {value:.0%} of the usual sharpness",
+        "dark": f"99% of it is darker than {value / 255:.0%} of white",
+        "blown out": f"95% of it is lighter than {value / 255:.0%} of white",
+        "empty": f"its lightness varies by {value:.1f} of 255 levels",
+        "framed": f"a frame of one colour, {value:.0%} of the picture at each edge",
+        "odd size": f"its sides are {times} as long as usual",
+        "odd shape": f"it is {times} as wide as usual, for its height",
+    }[kind]
 
 
 def tell_labels(labels: Sequence[str]) -> str:

@@ -262,3 +262,37 @@ def test_a_picture_with_two_labels_leads(tmp_path):
     assert first[0].text.startswith(f"labelled {labels[2]} and odd; 2 images show the same picture")
     assert first[1].text.startswith("2 images")
     assert tell_labels(["a", "b", "c"]) == "Same picture, 3 labels: a, b, c"
+
+
+def test_poor_pictures_are_listed_and_reviewed(tmp_path):
+    dataset = load_dataset("fashion-mnist-test")
+    pixels = [np.kron(each, np.ones((6, 6), np.uint8)) for each in dataset.pixels[:60]]
+    pixels[7] = pixels[7] // 10
+    pixels[12] = np.full_like(pixels[12], 120)
+    pixels[30] = np.kron(pixels[30], np.ones((4, 4), np.uint8))
+    root = tmp_path / "photos"
+    root.mkdir()
+    for index, each in enumerate(pixels):
+        Image.fromarray(each).save(root / f"{index:02d}.png")
+    Collection.from_images(root, tmp_path / "c", model="mini-fashion")
+    out = run(tmp_path / "c", "--pictures", "-o", tmp_path / "out", "--write-plan", tmp_path / "plan.json").stdout
+    assert "poor pictures: " in out
+    found = {(line["kind"], line["id"]) for line in read_csv(tmp_path / "out" / "pictures.csv")}
+    assert {("dark", "07.png"), ("empty", "12.png"), ("odd size", "30.png")} <= found
+    moves = json.loads((tmp_path / "plan.json").read_text())["moves"]
+    assert {move["action"] for move in moves} == {"review"}
+    assert "99% of it is darker than" in next(move["reason"] for move in moves if move["id"] == "07.png")
+    told = json.loads(run(tmp_path / "c", "--pictures", "--json").stdout)["pictures"]["found"]
+    key = next(each["key"] for each in told if each["id"] == "07.png")
+    left = json.loads(run(tmp_path / "c", "--pictures", "--json", "--dismiss", key).stdout)["pictures"]
+    assert "07.png" not in {each["id"] for each in left["found"]}
+    assert "dismissed" in left["remark"]
+
+
+def test_pictures_without_files_are_measured_on_their_small_copies(tmp_path):
+    pixels = np.kron(load_dataset("fashion-mnist-test").pixels[:40], np.ones((1, 5, 5), np.uint8))
+    pixels[3] = pixels[3] // 12
+    Collection.from_images(pixels, tmp_path / "c", model="mini-fashion")
+    out = run(tmp_path / "c", "--pictures").stdout
+    assert "dark" in out
+    assert "measured on small copies" in out

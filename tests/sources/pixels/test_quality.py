@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter, JpegImagePlugin
 
 from dinoscope.sources.pixels.blocks import measure_blocks
 from dinoscope.sources.pixels.decode import read_reduced
-from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_sharpness
+from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_look, measure_sharpness
 from tests.pictures import encoded, photo
 
 
@@ -73,3 +73,45 @@ def test_grain_is_that_of_flat_places():
     assert grain[0] < 0.5
     assert 1.5 < grain[1] < 2.6 < grain[2] < 7
     assert measure_blocks(np.zeros((7, 7, 3), np.uint8)) == (0, None)
+
+
+@pytest.fixture
+def blocks():
+    """240 x 320 pixels with sharp edges."""
+    generator = np.random.default_rng(1)
+    return np.kron(generator.integers(0, 256, (12, 16, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+
+
+def test_light_and_contrast_are_those_of_the_pixels(blocks):
+    look = measure_look(blocks)
+    light = blocks @ np.array([0.299, 0.587, 0.114])
+    assert look.darkest == pytest.approx(np.percentile(light, 5), abs=3)
+    assert look.lightest == pytest.approx(np.percentile(light, 99), abs=3)
+    assert look.contrast == pytest.approx(light.std(), rel=0.05)
+    assert measure_look(blocks // 8).lightest < 32
+
+
+def test_blur_takes_sharpness_away_and_light_does_not(blocks):
+    sharp = measure_look(blocks).sharpness
+    values = [
+        measure_look(np.asarray(Image.fromarray(blocks).filter(ImageFilter.GaussianBlur(radius)))).sharpness
+        for radius in (1, 2, 4)
+    ]
+    assert sorted([sharp, *values], reverse=True) == [sharp, *values]
+    assert values[-1] < sharp / 10
+    assert measure_look(blocks // 2).sharpness == pytest.approx(sharp, rel=0.1)
+
+
+@pytest.mark.parametrize(("sides", "frame"), [((24, 24, 32, 32), 0.1), ((24, 24, 0, 0), 0), ((48, 24, 32, 64), 0.1)])
+def test_a_frame_is_as_wide_as_its_thinnest_side(blocks, sides, frame):
+    top, bottom, left, right = sides
+    for part in (blocks[:top], blocks[240 - bottom :], blocks[:, :left], blocks[:, 320 - right :]):
+        part[:] = (30, 90, 200)
+    assert measure_look(blocks).frame == pytest.approx(frame, abs=0.01)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 50), (50, 1), (3, 3)])
+def test_the_smallest_pictures_can_be_measured(shape):
+    look = measure_look(np.full((*shape, 3), 77, np.uint8))
+    assert (look.contrast, look.sharpness, look.frame) == (0, 0, 1)
+    assert look.darkest == pytest.approx(77, abs=0.01)

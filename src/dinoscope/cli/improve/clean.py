@@ -54,6 +54,9 @@ def clean(
     outliers: Annotated[bool, typer.Option("--outliers", help="Images that stand alone.")] = False,
     label_errors: Annotated[bool, typer.Option("--label-errors", help="Labels that neighbours contradict.")] = False,
     leaks: Annotated[bool, typer.Option("--leaks", help="Duplicates across splits.")] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Blurred, dark, blown out, empty, framed, of an odd size or shape.")
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -72,7 +75,10 @@ def clean(
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find duplicates, outliers, labels to check and leaks between splits: some, or all. No image is touched."""
+    """Find duplicates, leaks between splits, outliers, labels to check and poor pictures: some, or all.
+
+    No image is touched.
+    """
     from dinoscope.cli.terminal import advise, print_json, say, suggest, tell
     from dinoscope.wording.in_short import advice, is_too_weak
 
@@ -80,6 +86,7 @@ def clean(
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}
+    chosen["pictures"] = pictures
     parts = _examine(opened, {name for name, yes in chosen.items() if yes} or set(chosen), threshold)
     if as_json:
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
@@ -93,7 +100,10 @@ def clean(
         say(f"lists and sheets: {output}")
     if write_plan:
         _write_plan(opened, parts, write_plan)
-        say(f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with)")
+        say(
+            f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with, then 'dinoscope "
+            "apply' moves the rest)"
+        )
 
 
 def _print(parts: dict[str, _Part], limit: int) -> None:
@@ -140,6 +150,8 @@ def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> d
         parts["outliers"] = _outliers(opened, analysis_findings.outliers(opened))
     if "label_errors" in wanted:
         parts["label_errors"] = _label_errors(opened, *analysis_findings.label_errors(opened))
+    if "pictures" in wanted:
+        parts["pictures"] = _pictures(opened)
     for part in parts.values():
         if part.dismissed:
             summary, line, more = part.remark.partition("\n")
@@ -364,6 +376,44 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
     return part
 
 
+def _pictures(opened: Collection) -> _Part:
+    from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
+    from dinoscope.plots.sheets import Block, Tile
+    from dinoscope.stages.cleaning.pictures import from_thumbnails, poor_pictures
+    from dinoscope.wording.findings import tell_poor_picture
+
+    found = poor_pictures(opened)
+    part = _Part("poor pictures", ("kind", "image", "what was measured"), "")
+    left = set(_open(opened, part, "pictures", found.positions[:, None].tolist()))
+    shown = [number for number in range(len(found.positions)) if number in left]
+    names = [PICTURE_KINDS[found.kinds[number]] for number in shown]
+    part.remark = ", ".join(f"{names.count(kind):,} {kind}" for kind in PICTURE_KINDS if kind in names) or "none found"
+    if found.common:
+        part.remark += f"\nmore than a quarter of the pictures are {' and '.join(found.common)}: that is their style"
+    if from_thumbnails(opened) and opened.sizes.max() > 64:
+        part.remark += (
+            "\nmeasured on small copies, where slight blur does not show: embed the images again to measure them"
+        )
+    part.note = "the worst of each kind first"
+    part.facts = {"common": list(found.common)}
+    for number, kind in zip(shown, names, strict=True):
+        at, value = int(found.positions[number]), float(found.values[number])
+        told = tell_poor_picture(kind, value)
+        key = _key(opened, "pictures", [at])
+        part.records.append({"kind": kind, **_who(opened, at), "value": round(value, 4), "told": told, **key})
+        part.moves.append(_move(opened, "review", at, f"{kind}: {told}"))
+        part.lines.append((kind, _name(opened, at), told))
+    for kind in PICTURE_KINDS:
+        tiles = [
+            Tile(int(found.positions[number]), (opened.ids[found.positions[number]], ""))
+            for number, name in zip(shown, names, strict=True)
+            if name == kind
+        ]
+        if tiles:
+            part.blocks.append(Block(f"{kind}: {len(tiles):,}", tuple(tiles)))
+    return part
+
+
 def _write_files(opened: Collection, parts: dict[str, _Part], folder: Path, limit: int) -> None:
     """Write NAME.csv with all findings of a kind and NAME.png with the first."""
     from dinoscope.plots.sheets import draw_sheet
@@ -397,8 +447,12 @@ def _write_plan(opened: Collection, parts: dict[str, _Part], path: Path) -> None
 
 
 def _move(opened: Collection, action: str, at: int, reason: str, keeper: int | None = None) -> dict[str, object]:
-    row = None if keeper is None else int(opened.rows[keeper])
-    return {"action": action, "row": int(opened.rows[at]), "id": opened.ids[at], "reason": reason, "keeper": row}
+    move = {"action": action, "row": int(opened.rows[at]), "id": opened.ids[at], "content": opened.contents[at]}
+    move |= {"reason": reason, "keeper": None}
+    if keeper is not None:
+        move |= {"keeper": int(opened.rows[keeper]), "keeper_id": opened.ids[keeper]}
+        move["keeper_content"] = opened.contents[keeper]
+    return move
 
 
 def _who(opened: Collection, at: int) -> dict[str, object]:

@@ -1,10 +1,10 @@
-"""What tells the better of two copies: how a file was compressed, and how sharp and how noisy its picture is."""
+"""What can be told of a picture while its pixels are at hand: compression, noise, sharpness, light, a frame."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from PIL import Image, JpegImagePlugin
 
 from dinoscope.sources.pixels.blocks import measure_blocks
 
-__all__ = ["LOSSLESS", "Quality", "describe_quality", "jpeg_quality", "measure_sharpness"]
+__all__ = ["LOSSLESS", "Look", "Quality", "describe_quality", "jpeg_quality", "measure_look", "measure_sharpness"]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
 _UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
@@ -22,11 +22,34 @@ _SIDE = 384  # pixels of the middle that are measured
 _LAPLACIAN_GAIN = 6.0  # of independent noise
 _MEDIAN_TO_SIGMA = 0.6745
 _EDGES, _NOISE_AT_EDGES = 0.99, 2.576  # quantile of the strongest edges, and what noise alone has there, in sigmas
+_SAMPLED = 60_000  # pixels that light and frame are measured on, about
+_DARKEST, _LIGHTEST = 5, 99  # percentiles of the lightness
+_LEAST_CONTRAST = 4.0  # grey levels: below it there is nothing whose edges could be sharp
+_SAME = 12  # grey levels by which a frame may differ from its own colour, as JPEG leaves it
 _STANDARD = (  # sum of the luminance table that JPEG's quality is a scale of
     *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29),
     *(51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121),
     *(120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What anybody sees of a picture.
+
+    Attributes:
+        darkest: Lightness that 5% of the pixels are below, 0 to 255.
+        lightest: Lightness that 1% of the pixels are above, 0 to 255.
+        contrast: Standard deviation of the lightness.
+        sharpness: Strength of the strongest edges by the contrast: the 99th percentile of the Laplacian's size.
+        frame: Width of a frame of one colour at each edge, as a share of the picture; the one that is thinnest.
+    """
+
+    darkest: float
+    lightest: float
+    contrast: float
+    sharpness: float
+    frame: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +64,11 @@ class Quality:
         reduced: At which part of its size it was measured: 1, or 8 for an eighth.
         bytes: Size of the file.
         modified: When it was written, in nanoseconds, where it lies on this machine.
+        darkest: See `Look`, and so are the four after it.
+        lightest: See `Look`.
+        contrast: See `Look`.
+        sharpness: See `Look`.
+        frame: See `Look`.
     """
 
     quality: float | None
@@ -50,6 +78,11 @@ class Quality:
     reduced: int
     bytes: int | None = None
     modified: int | None = None
+    darkest: float | None = None
+    lightest: float | None = None
+    contrast: float | None = None
+    sharpness: float | None = None
+    frame: float | None = None
 
 
 def describe_quality(image: Image.Image, form: str | None, pixels: NDArray[np.uint8], reduced: int) -> Quality:
@@ -69,7 +102,45 @@ def describe_quality(image: Image.Image, form: str | None, pixels: NDArray[np.ui
     if quality is not None and steps is not None and reduced == 1:
         before = _quality(100 * steps)
         quality = before if before < quality - _SURE else quality
-    return Quality(quality, *measure_sharpness(pixels), grain, reduced)
+    return Quality(quality, *measure_sharpness(pixels), grain, reduced, **asdict(measure_look(pixels)))
+
+
+def measure_look(pixels: NDArray[np.uint8]) -> Look:
+    """Return how light, contrasty, sharp and framed a picture (H, W, 3) is.
+
+    Light and frame are measured on every n-th pixel of every n-th line, sharpness in the middle at full size.
+    """
+    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _SAMPLED))
+    some = pixels[::step, ::step]
+    # ITU-R BT.601, as in Pillow
+    light = some[..., 0] * np.float32(0.299) + some[..., 1] * np.float32(0.587) + some[..., 2] * np.float32(0.114)
+    darkest, lightest = np.percentile(light, (_DARKEST, _LIGHTEST))
+    contrast, sharpness = float(light.std()), 0.0
+    grey = _middle(pixels)
+    if min(grey.shape) >= 3:
+        around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+        edges = np.percentile(np.abs(around - 4 * grey[1:-1, 1:-1]), 99)
+        sharpness = float(edges) / max(contrast, _LEAST_CONTRAST)
+    return Look(float(darkest), float(lightest), contrast, sharpness, _frame(some))
+
+
+def _frame(pixels: NDArray[np.uint8]) -> float:
+    """Return the width of the thinnest side of a frame, as a share of the height or width."""
+    sides = (pixels, pixels[::-1], pixels.transpose(1, 0, 2), pixels.transpose(1, 0, 2)[::-1])
+    colour = np.median(np.concatenate([side[0] for side in sides]), axis=0)
+    widths = []
+    for side in sides:
+        other = (np.abs(side - colour) > _SAME).any(axis=(1, 2))
+        widths.append(float(other.argmax() if other.any() else len(other)) / len(other))
+    return min(widths)
+
+
+def _middle(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Return the middle of a picture in grey."""
+    height, width = pixels.shape[:2]
+    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
+    # green is most of the luminance, and whole numbers take a tenth of the time
+    return pixels[top : top + _SIDE, left : left + _SIDE, 1].astype(np.int16)
 
 
 def jpeg_quality(table: Sequence[int]) -> float:
@@ -88,10 +159,7 @@ def measure_sharpness(pixels: NDArray[np.uint8]) -> tuple[float, float]:
     Noise is the usual size of a Laplacian, which has no edges in most places (Immerkaer 1996). Detail is its size at
     the strongest edges, less what noise alone would have there: blur takes it away.
     """
-    height, width = pixels.shape[:2]
-    top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
-    # green is most of the luminance, and whole numbers take a tenth of the time
-    grey = pixels[top : top + _SIDE, left : left + _SIDE, 1].astype(np.int16)
+    grey = _middle(pixels)
     if min(grey.shape) < 3:
         return 0.0, 0.0
     across = grey[:, :-2] - 2 * grey[:, 1:-1] + grey[:, 2:]

@@ -37,6 +37,12 @@ _SHAPES: dict[str, dict[str, str]] = {
     "tuning": {"coordinates": "S2", "positions": "S"},
     "cluster_quality": dict.fromkeys(("sizes", "cohesion", "stability", "purity"), "C"),
     "stability": {"0": "C"},
+    "pictures": {"positions": "M", "kinds": "M", "values": "M"},
+    "picking": {
+        "positions": "P",
+        **dict.fromkeys(("sizes", "radius", "distance", "accuracy"), "S"),
+        **dict.fromkeys(("random_radius", "random_distance", "random_accuracy"), "RS"),
+    },
     "evaluation": {"positions": "E", "names": "L", "counts": "LL", "images": "B", "claimed": "B", "right": "B"},
 }
 _POSITIONS = {"indices", "positions", "neighbors", "first", "second", "copy_of", "nearby"}  # of images

@@ -1,0 +1,3 @@
+"""Commands that do something with the images: pick some, move them, hand them on."""
+
+__all__: list[str] = []

@@ -1,0 +1,57 @@
+"""The command line's `export`: a collection for other tools."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dinoscope.cli.options import CollectionPath, ModelOption, open_collection, spare_collections
+
+__all__ = ["export"]
+
+
+class FormName(StrEnum):
+    """What ``--as`` takes."""
+
+    imagefolder = "imagefolder"
+    coco = "coco"
+    yolo_cls = "yolo-cls"
+    huggingface = "huggingface"
+    fiftyone = "fiftyone"
+    webdataset = "webdataset"
+    csv = "csv"
+    parquet = "parquet"
+
+
+def export(
+    collection: CollectionPath,
+    to: Annotated[
+        Path, typer.Option(callback=spare_collections, metavar="FOLDER", help="Where to; a new or an empty folder.")
+    ],
+    form: Annotated[FormName, typer.Option("--as", help="For which tool.")],
+    images: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="What the collection was made of, for forms that hold pictures."),
+    ] = None,
+    vectors: Annotated[bool, typer.Option("--vectors", help="Also write the vectors.")] = False,
+    clusters: Annotated[bool, typer.Option("--clusters", help="Also write the cluster of each image.")] = False,
+    predictions: Annotated[
+        bool, typer.Option("--predictions", help="Also write what labelled neighbours say of each image.")
+    ] = False,
+    model: ModelOption = None,
+) -> None:
+    """Write the images with their labels and splits for another tool. Files are copied as they are.
+
+    What a camera wrote into a file, such as a place, goes with it.
+    """
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+
+    opened = open_collection(collection, model)
+    remarks = opened.export(to, form.value, images=images, vectors=vectors, clusters=clusters, predictions=predictions)
+    for remark in remarks:
+        say(remark)
+    say(f"{counted(len(opened))} as {form.value}: {to}")

@@ -1,0 +1,3 @@
+"""Files put where a person wants them: planned, written down first, done, and undone."""
+
+__all__: list[str] = []
