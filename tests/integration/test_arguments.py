@@ -21,6 +21,7 @@ GRAPH = dinoscope.neighbors(VECTORS, 10)
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 # What a call needs besides the argument that is odd.
 GIVEN: dict[str, dict[str, Any]] = {
+    "annotate": {"rows": [0]},
     "answer_pair": {"first": 0, "second": 1, "same": True},
     "classify": {"queries": [0]},
     "crop_vector": {"query": 0, "box": (0, 0, 8, 8)},

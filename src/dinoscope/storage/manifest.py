@@ -37,7 +37,7 @@ __all__ = [
 FORMAT = 1
 _FOLDERS = ("details", "vectors", "results")
 _FILES = ("collection.json", "images.parquet", "images.parquet.bak", "dismissed.json", "answers.json", "progress.json")
-
+_FILES += ("annotations.parquet",)
 
 JSON_FILES: dict[str, type] = {
     "collection.json": Manifest,

@@ -1,0 +1,1 @@
+"""Labels and tags by hand, what dinoscope proposes for the rest, and how right that is."""
