@@ -18,6 +18,7 @@ TABLES = {
     "classification": "may",
     "cleaning": "no",
     "calibrating": "may",
+    "labelling": "no",
     "difference": "may",
     "explaining": "may",
     "inside": "must",

@@ -24,7 +24,7 @@ from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.stages import clusters, difference, labels, maps, neighbors, properties
 from dinoscope.stages.cleaning import answers, findings
-from dinoscope.stages.labelling import annotations, exchange
+from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.stages.queries import reasons, search, windows
 from dinoscope.stages.results.kept import Stage
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.cleaning.answers import PairToAnswer
     from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
-    from dinoscope.stages.labelling.annotations import Annotations
+    from dinoscope.stages.labelling.by_hand import Annotations
     from dinoscope.stages.labelling.exchange import Imported
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
@@ -500,13 +500,11 @@ class Collection(OpenedCollection):
             InputError: There is no such row, or a text is no label.
             WriteError: The folder may not be written, or the disk is full: what was said before is kept.
         """
-        return annotations.annotate(
-            self, rows, label=label, tags=tags, add_tags=add_tags, drop_tags=drop_tags, since=since
-        )
+        return by_hand.annotate(self, rows, label=label, tags=tags, add_tags=add_tags, drop_tags=drop_tags, since=since)
 
     def annotations(self) -> Annotations:
         """Return the labels and tags that people gave, with who and when."""
-        return annotations.annotations(self)
+        return by_hand.all_annotations(self)
 
     def undo(self, since: int | None = None) -> list[int]:
         """Undo the last act of ``annotate`` that still holds, whoever did it; as often as there are acts.
@@ -521,11 +519,11 @@ class Collection(OpenedCollection):
             ConflictError: There were.
             WriteError: The folder may not be written.
         """
-        return annotations.turn(self, "undo", since)
+        return by_hand.turn(self, "undo", since)
 
     def redo(self, since: int | None = None) -> list[int]:
         """Do again what was undone last; arguments and errors as in ``undo``."""
-        return annotations.turn(self, "redo", since)
+        return by_hand.turn(self, "redo", since)
 
     def export_annotations(self, path: str | os.PathLike[str]) -> int:
         """Write the labels and tags that people gave, one line an image; return how many.

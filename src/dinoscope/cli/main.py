@@ -21,6 +21,7 @@ from dinoscope.cli.help import arrange
 from dinoscope.cli.improve.calibrate import calibrate
 from dinoscope.cli.improve.classify import classify, evaluate
 from dinoscope.cli.improve.clean import clean
+from dinoscope.cli.improve.label import label
 from dinoscope.cli.look.clusters import cluster
 from dinoscope.cli.look.diff import diff
 from dinoscope.cli.look.explain import explain
@@ -32,6 +33,7 @@ from dinoscope.cli.options import (
     INTERRUPTED,
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     check_output,
     open_collection,
@@ -83,12 +85,16 @@ app.command(epilog="Example:  dinoscope survey photos.dino --sample 100000 -k 50
 
 @app.command(epilog="Example:  dinoscope score photos.dino --json")
 def score(
-    collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
+    collection: CollectionPath,
+    k: KOption = None,
+    model: ModelOption = None,
+    labels_from: LabelsOption = "source",
+    as_json: JsonOption = False,
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
     from dinoscope.cli.terminal import print_json, print_table, say, score_rows, suggest
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     scores = opened.scores(k)
     if any(opened.label_sets):
         say("images may have several labels: scores of labels are left out; 'dinoscope evaluate' gives their precision")
@@ -115,12 +121,13 @@ def report(
         float, typer.Option(metavar="MB", help="Size that the file never exceeds; decides the size of thumbnails.")
     ] = 25,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
 ) -> None:
     """Write the explorer, scores, clusters and look-alikes as one HTML file that opens anywhere, without a network."""
     from dinoscope.cli.terminal import say, suggest
 
     check_output(output, ".html", ".htm")
-    typer.echo(str(open_collection(collection, model).report(output, k=k, max_mb=max_mb, on_note=say)))
+    typer.echo(str(open_collection(collection, model, labels_from).report(output, k=k, max_mb=max_mb, on_note=say)))
     suggest("explore", collection)
 
 
@@ -133,6 +140,7 @@ app.command(epilog="Example:  dinoscope clean photos.dino -o findings --write-pl
 app.command(epilog="Examples:  dinoscope calibrate photos.dino      dinoscope calibrate photos.dino --same '1 3 5-8'")(
     calibrate
 )
+app.command(epilog="Examples:  dinoscope label photos.dino      dinoscope label photos.dino --export labels.csv")(label)
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models", rich_help_panel="Models", short_help="List the models, and fetch their weights.")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,10 +34,10 @@ from dinoscope.storage.parts import active_rows, read_images, read_parts, read_r
 from dinoscope.storage.result_files import label_state_of, state_of
 from dinoscope.storage.thumbnails import trusted_thumbnail
 
-__all__ = ["LabelsFrom", "OpenedCollection"]
+__all__ = ["OpenedCollection"]
 
 Held = TypeVar("Held")
-LabelsFrom = Literal["source", "mine", "merged"]
+_LABELS_FROM = ("source", "mine", "merged")
 
 
 class OpenedCollection:
@@ -69,12 +69,7 @@ class OpenedCollection:
     """
 
     def __init__(
-        self,
-        path: str | os.PathLike[str],
-        model: str | None = None,
-        *,
-        labels: LabelsFrom = "source",
-        read_only: bool = False,
+        self, path: str | os.PathLike[str], model: str | None = None, *, labels: str = "source", read_only: bool = False
     ) -> None:
         """Open a collection.
 
@@ -88,10 +83,10 @@ class OpenedCollection:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
             InputError: If there are no such labels.
         """
-        if labels not in get_args(LabelsFrom):
-            raise InputError(f"labels must be one of {', '.join(get_args(LabelsFrom))}, got {shown(labels)}")
+        if labels not in _LABELS_FROM:
+            raise InputError(f"labels must be one of {', '.join(_LABELS_FROM)}, got {shown(labels)}")
         self.path = named_path(path)
-        self.labels_from: LabelsFrom = labels
+        self.labels_from = labels
         if not (self.path / "collection.json").exists():
             raise no_collection(self.path)
         manifest = read_manifest(self.path)

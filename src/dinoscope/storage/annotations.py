@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,14 +32,14 @@ __all__ = [
     "append_act",
     "changed_on_disk",
     "given_labels",
-    "merge_tags",
     "read_history",
     "who_is_here",
 ]
 
 ANNOTATIONS = "annotations.parquet"
-How = Literal["hand", "asked", "batch", "audit", "import"]
-HOW: tuple[How, ...] = ("hand", "asked", "batch", "audit", "import")
+How = Literal["", "hand", "asked", "batch", "audit", "revealed", "import"]
+HOW: tuple[How, ...] = ("hand", "asked", "batch", "audit", "revealed", "import")
+_ANSWERS = ("asked", "batch", "audit")
 _COLUMNS = ("act", "kind", "content", "label", "tags", "how", "who", "when")
 _KINDS = ("set", "undo", "redo")
 Signature = tuple[int, int, int]
@@ -53,7 +53,8 @@ class Annotation:
         label: Its label; None for none.
         tags: Its tags, in the order in which they were given.
         how: "hand": chosen by the person; "asked": one image that dinoscope asked about; "batch": several at once;
-            "audit": one of the random part that nobody chose; "import": read from a file.
+            "audit": one of the random part that nobody chose; "revealed": one of these that was chosen later;
+            "import": read from a file.
         who: Who said it.
         when: When, in nanoseconds since 1970.
     """
@@ -91,6 +92,11 @@ class History:
     columns: Columns = field(default_factory=lambda: {name: [] for name in _COLUMNS})
     _acts: dict[int, dict[str, Annotation]] = field(default_factory=dict)
     _layers: dict[str, list[Annotation]] = field(default_factory=dict)
+
+    @property
+    def answers(self) -> int:
+        """How many acts that hold are answers to a question."""
+        return sum(any(said.how in _ANSWERS for said in self._acts[act].values()) for act in self.done)
 
     def changed_since(self, revision: int) -> list[str]:
         """Return the contents that acts after this one changed."""
@@ -263,9 +269,3 @@ def _play(columns: Columns) -> History:
         elif not (history.undo() if kind == "undo" else history.redo()):
             raise ValueError("it undoes an act that it does not have")
     return history
-
-
-def merge_tags(tags: Iterable[str], add: Iterable[str], drop: Iterable[str]) -> tuple[str, ...]:
-    """Return tags with some more and without others, each once."""
-    gone = set(drop)
-    return tuple(dict.fromkeys(tag for tag in (*tags, *add) if tag not in gone))

@@ -12,6 +12,7 @@ import typer
 from dinoscope.cli.options import (
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     open_collection,
     output_option,
@@ -69,12 +70,13 @@ def clean(
         list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")
     ] = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, outliers, labels to check and leaks between splits: some, or all. No image is touched."""
     from dinoscope.cli.terminal import print_json, say, suggest
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}

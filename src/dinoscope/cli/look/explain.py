@@ -11,6 +11,7 @@ import typer
 from dinoscope.cli.options import (
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     TableOption,
     open_collection,
@@ -38,6 +39,7 @@ def explain(
     method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
     output: TableOption = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Say what the map is made of: how far brightness, colour, detail, shape or order go along with it.
@@ -49,7 +51,7 @@ def explain(
     from dinoscope.cli.terminal import print_json, suggest
 
     suffix, which = output_suffix(output), check_method(method)
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
     target, written = output or opened.path / "explain.png", True
     if suffix == ".csv":

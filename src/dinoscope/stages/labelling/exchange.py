@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from dinoscope.errors import InputError
-from dinoscope.stages.labelling.annotations import annotations, check_text, write_annotations
-from dinoscope.storage.annotations import Annotation, who_is_here
+from dinoscope.stages.labelling.by_hand import all_annotations, check_text, say_of
+from dinoscope.storage.annotations import Annotation
 from dinoscope.storage.files import parse_json, plain_text, write_bytes, write_csv
 from dinoscope.storage.tables import write_table
 
@@ -24,6 +25,12 @@ __all__ = ["FORMATS", "Imported", "export_annotations", "import_annotations"]
 FORMATS = (".csv", ".parquet", ".jsonl")
 _COLUMNS = ("id", "content", "label", "tags", "how", "who", "when")
 _BETWEEN = "|"  # tags of a cell
+
+
+class _Said(TypedDict, total=False):
+    how: Literal["import"]
+    label: str | None
+    tags: tuple[str, ...]
 
 
 class Imported(TypedDict):
@@ -39,7 +46,7 @@ def export_annotations(collection: OpenedCollection, path: Path) -> int:
     See ``Collection.export_annotations``.
     """
     kind = _format(path)
-    said = annotations(collection)
+    said = all_annotations(collection)
     places = [at for at, how in enumerate(said.how.tolist()) if how]
     lines = [
         {
@@ -68,30 +75,35 @@ def import_annotations(collection: OpenedCollection, path: Path) -> Imported:
 
     See ``Collection.import_annotations``.
     """
-    lines = list(_read(path))
-    by_content = {content: content for content in collection.contents}
-    by_id = dict(zip(collection.ids.tolist(), collection.contents, strict=True))
-    history, found, unknown = collection.history(), dict[str, Annotation](), 0
-    who, when = who_is_here(), time.time_ns()
+    lines = _read(path)
+    by_content = {content: at for at, content in enumerate(collection.contents)}
+    by_id = {name: at for at, name in enumerate(collection.ids.tolist())}
+    found, unknown = dict[int, Callable[[Annotation], Annotation]](), 0
     for number, line in enumerate(lines, 1):
-        content = by_content.get(line.get("content") or "") or by_id.get(line.get("id") or "")
-        if content is None:
+        at = by_content.get(str(line.get("content") or ""), by_id.get(str(line.get("id") or "")))
+        if at is None:
             unknown += 1
             continue
-        before = found.get(content) or history.held.get(content) or Annotation(None)
+        said: _Said = {"how": "import"}
         try:
-            label = check_text(line["label"] or "", "label", empty=True) or None if "label" in line else before.label
-            tags = _tags(line["tags"]) if "tags" in line else before.tags
+            if "label" in line:
+                said["label"] = check_text(_text(line["label"]), "label", empty=True) or None
+            if "tags" in line:
+                said["tags"] = _tags(line["tags"])
         except InputError as error:
             raise InputError(f"line {number} of {path.name}: {error}") from None
-        found[content] = Annotation(label, tags, "import", who, when)
+        found[at] = partial(_take, said=said)
     if not found:
         raise InputError(
             f"none of the {len(lines):,} lines of {path.name} names an image of {collection.path}: expected a column "
             "id or content, as --export writes"
         )
-    write_annotations(collection, found)
+    say_of(collection, found)
     return {"images": len(found), "unknown": unknown}
+
+
+def _take(before: Annotation, said: _Said) -> Annotation:
+    return replace(before, **said)
 
 
 def _format(path: Path) -> str:
@@ -101,13 +113,14 @@ def _format(path: Path) -> str:
     return kind
 
 
-def _read(path: Path) -> Iterable[Mapping[str, object]]:
+def _read(path: Path) -> list[dict[str, object]]:
     """Return the lines of a file.
 
     Raises:
         InputError: It cannot be read, or is not what its name says.
     """
     kind = _format(path)
+    lines: list[dict[str, object]]
     try:
         if kind == ".parquet":
             import pyarrow.parquet as pq
@@ -134,8 +147,14 @@ def _read(path: Path) -> Iterable[Mapping[str, object]]:
     return lines
 
 
+def _text(told: object) -> str:
+    if not isinstance(told, str | int | None):
+        raise InputError(f"a label is a text, got {told!r}"[:200])
+    return "" if told is None else str(told)
+
+
 def _tags(told: object) -> tuple[str, ...]:
     parts = told.split(_BETWEEN) if isinstance(told, str) else told or ()
     if not isinstance(parts, list | tuple):
         raise InputError(f"tags are a list of texts, got {told!r}"[:200])
-    return tuple(dict.fromkeys(check_text(tag, "tag") for tag in parts if tag))
+    return tuple(dict.fromkeys(check_text(_text(tag), "tag") for tag in parts if tag))

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.errors import ConflictError, InputError
-from dinoscope.storage.annotations import (
-    HOW,
-    Annotation,
-    History,
-    How,
-    append_act,
-    merge_tags,
-    read_history,
-    who_is_here,
-)
+from dinoscope.storage.annotations import Annotation, How, append_act, read_history, who_is_here
 from dinoscope.storage.locks import deciding
 from dinoscope.storage.schema import MOST_LETTERS
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Annotations", "annotate", "annotations", "check_text", "turn", "write_annotations"]
+__all__ = ["Annotations", "all_annotations", "annotate", "check_text", "say_of", "turn"]
+
+_NOTHING = Annotation(None, how="")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +36,7 @@ class Annotations:
         revision: How many acts there were.
         undoable: How many acts can be undone.
         redoable: How many can be done again.
+        answers: How many acts that hold are answers to questions of dinoscope.
     """
 
     labels: NDArray[np.object_]
@@ -53,13 +47,14 @@ class Annotations:
     revision: int
     undoable: int
     redoable: int
+    answers: int
 
     def __len__(self) -> int:
         """Return how many images people said something of."""
         return int((self.how != "").sum())
 
 
-def annotations(collection: OpenedCollection) -> Annotations:
+def all_annotations(collection: OpenedCollection) -> Annotations:
     """Return what people said of the images.
 
     See ``Collection.annotations``.
@@ -72,7 +67,8 @@ def annotations(collection: OpenedCollection) -> Annotations:
         said = history.held.get(content)
         if said is not None:
             labels[at], tags[at], how[at], who[at], when[at] = said.label, said.tags, said.how, said.who, said.when
-    return Annotations(labels, tags, how, who, when, history.revision, len(history.done), len(history.undone))
+    acts = (history.revision, len(history.done), len(history.undone), history.answers)
+    return Annotations(labels, tags, how, who, when, *acts)
 
 
 def annotate(
@@ -90,39 +86,41 @@ def annotate(
 
     See ``Collection.annotate``.
     """
-    contents = [collection.contents[collection.position(row)] for row in rows]
+    places = [collection.position(row) for row in rows]
     name = None if label is None else check_text(label, "label", empty=True)
-    given, more, fewer = (
-        None if each is None else [check_text(tag, "tag") for tag in each] for each in (tags, add_tags, drop_tags)
-    )
+    given = None if tags is None else [check_text(tag, "tag") for tag in tags]
+    more, gone = [check_text(tag, "tag") for tag in add_tags], {check_text(tag, "tag") for tag in drop_tags}
+
+    def say(before: Annotation) -> Annotation:
+        held = [*(before.tags if given is None else given), *more]
+        kept = before.label if name is None else name or None
+        how_now = before.how if name is None and before.how else how
+        return replace(before, label=kept, tags=tuple(dict.fromkeys(t for t in held if t not in gone)), how=how_now)
+
+    return say_of(collection, dict.fromkeys(places, say), since=since)
+
+
+def say_of(
+    collection: OpenedCollection, said: Mapping[int, Callable[[Annotation], Annotation]], *, since: int | None = None
+) -> int:
+    """Write what is said of images as one act; return its revision.
+
+    Args:
+        collection: Where.
+        said: What is said of the image at a position, of what was said of it before (``how`` is "" where nothing was).
+        since: See ``Collection.annotate``.
+    """
     who, when = who_is_here(), time.time_ns()
-
-    def say(before: Annotation | None) -> Annotation:
-        known = before or Annotation(None)
-        held = known.tags if given is None else given
-        kept = known.label if name is None else name or None
-        return Annotation(kept, merge_tags(held, more or (), fewer or ()), how, who, when)
-
-    if how not in HOW:
-        raise InputError(f"how must be one of {', '.join(HOW)}, got {how!r}")
+    contents = {collection.contents[at]: say for at, say in said.items()}
     with deciding(collection.path):
         history = read_history(collection.path)
-        _check_since(history, contents, since)
-        append_act(
-            collection.path,
-            history,
-            "set",
-            {content: say(history.held.get(content)) for content in dict.fromkeys(contents)},
-        )
-    collection.history()  # analyses use it, if the labels are people's
-    return history.revision
-
-
-def write_annotations(collection: OpenedCollection, said: Mapping[str, Annotation]) -> int:
-    """Write what was said of several images, by content, as one act; return its revision."""
-    with deciding(collection.path):
-        history = read_history(collection.path)
-        append_act(collection.path, history, "set", said)
+        if since is not None and any(history.touched.get(content, 0) > since for content in contents):
+            raise _conflict()
+        lines = {
+            content: replace(say(history.held.get(content, _NOTHING)), who=who, when=when)
+            for content, say in contents.items()
+        }
+        append_act(collection.path, history, "set", lines)
     collection.history()  # analyses use it, if the labels are people's
     return history.revision
 
@@ -138,7 +136,8 @@ def turn(collection: OpenedCollection, back: Literal["undo", "redo"], since: int
             raise _conflict()
         changed = set(append_act(collection.path, history, back))
     collection.history()  # analyses use it, if the labels are people's
-    return collection.rows[[at for at, content in enumerate(collection.contents) if content in changed]].tolist()
+    rows = zip(collection.rows.tolist(), collection.contents, strict=True)
+    return [row for row, content in rows if content in changed]
 
 
 def check_text(text: str, what: str, *, empty: bool = False) -> str:
@@ -147,17 +146,12 @@ def check_text(text: str, what: str, *, empty: bool = False) -> str:
     Raises:
         InputError: It is no text of one line, empty, or longer than a collection holds.
     """
-    if not isinstance(text, str) or not text.isprintable():
+    if not text.isprintable():
         raise InputError(f"a {what} is a text of one line, got {text!r}"[:200])
     name = text.strip()
     if (not name and not empty) or len(name) > MOST_LETTERS:
         raise InputError(f"a {what} has 1 to {MOST_LETTERS:,} letters, got {len(name):,}")
     return name
-
-
-def _check_since(history: History, contents: Iterable[str], since: int | None) -> None:
-    if since is not None and any(history.touched.get(content, 0) > since for content in contents):
-        raise _conflict()
 
 
 def _conflict() -> ConflictError:
