@@ -1,4 +1,5 @@
 import { decodeAddress, encodeAddress, type Origin, type Panel, type Theme, type ViewState } from "../lib/address";
+import { MINE } from "../lib/given";
 import { browserAddress, type AddressBar } from "../lib/history";
 import type { Target } from "../lib/scene";
 import type { Source } from "../lib/source";
@@ -7,6 +8,7 @@ import { AnswerState } from "./answer.svelte";
 import { CollectionState } from "./collection.svelte";
 import { FindingsState } from "./findings.svelte";
 import { ImageState } from "./image.svelte";
+import { LabellingState } from "./labelling.svelte";
 import { LegendState } from "./legend.svelte";
 import { MapState } from "./map.svelte";
 import { NumbersState } from "./numbers.svelte";
@@ -31,6 +33,7 @@ export class Explorer {
   readonly image: ImageState;
   readonly answer: AnswerState;
   readonly findings: FindingsState;
+  readonly labelling: LabellingState;
   readonly numbers: NumbersState;
   theme = $state<Theme>("auto");
   #panel = $state<Panel | null>(null);
@@ -51,6 +54,7 @@ export class Explorer {
     this.image = new ImageState(source, scene, tasks);
     this.answer = new AnswerState(source, scene, tasks);
     this.findings = new FindingsState(source, scene, tasks);
+    this.labelling = new LabellingState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
   }
 
@@ -59,8 +63,12 @@ export class Explorer {
   /** Show what the address asks for, or the collection's defaults; follow the back button. Returns a function that stops that. */
   async open(): Promise<() => void> {
     await this.collection.load();
-    if (this.collection.info) {
-      await this.restore(decodeAddress(this.#bar.read()));
+    const { info } = this.collection;
+    if (info) {
+      const state = decodeAddress(this.#bar.read());
+      const labels = info.live ? this.labelling.load(info.model) : null;
+      if (state.column === MINE) await labels; // else nothing waits for them
+      await this.restore(state);
       await this.checkProgress();
     }
     return this.#bar.watch((hash) => void this.restore(decodeAddress(hash)));
@@ -158,7 +166,18 @@ export class Explorer {
 
   select(positions: Iterable<Position>, by: Selection["by"], title: string, origin?: Origin): void {
     this.selection.take(positions, by, title, origin);
-    this.panel = "selection";
+    if (this.panel === "label") this.labelling.chosen = this.selectedRows();
+    else this.panel = "selection";
+  }
+
+  selectedRows(): Row[] {
+    return Array.from(this.selection.current?.positions ?? [], (position) => this.scene.rows[position] as Row);
+  }
+
+  /** Let the keys of the panel "Label" be about these images. */
+  label(rows: Row[]): void {
+    this.labelling.chosen = rows;
+    this.showPanel("label");
   }
 
   clearSelection(): void {
@@ -266,6 +285,7 @@ export class Explorer {
 
   async #fillPanel(): Promise<void> {
     if (this.panel === "findings") await this.findings.load();
+    if (this.panel === "label") await this.labelling.ask();
     if (this.panel === "numbers") await this.loadNumbers();
   }
 

@@ -14,7 +14,8 @@ from dinoscope.analysis.labels.audit import EVERY, Rest, is_audit_turn, judge_re
 __all__ = ["Curve", "Rounds", "simulate"]
 
 _ROUND = 5  # single questions between two proposals
-_LEARN = 0.05  # how much one batch says of the next
+_CAUTION = 0.4  # at first: proposals are more often right than they say
+_LEARN = 0.2  # how much one batch says of the next
 
 
 class Rounds:
@@ -62,7 +63,7 @@ class Rounds:
         self._first = deque(first.tolist())
         self._coming: deque[Question] = deque()
         self._refused = np.zeros(len(known), np.intp)  # batches that an image was in and that were split
-        self._caution, self._turn = 1.0, 0
+        self._caution, self._turn = _CAUTION, 0
         self._chances: NDArray[np.float64] | None = None
         self._revealed: list[int] = []
 

@@ -60,7 +60,7 @@ def label(
         if as_json:
             raise InputError("--json is for --simulate, --export, --import and --undo: add one of them")
         serve(
-            collection, port=port, no_browser=no_browser, images=images, model=model, shown="#panel=label&colour=mine"
+            collection, port=port, no_browser=no_browser, images=images, model=model, shown="#panel=label&by=mine"
         )
         return
     opened = open_collection(collection, model)
