@@ -59,9 +59,7 @@ def label(
     if not (simulate or undo or export or import_):
         if as_json:
             raise InputError("--json is for --simulate, --export, --import and --undo: add one of them")
-        serve(
-            collection, port=port, no_browser=no_browser, images=images, model=model, shown="#panel=label&by=mine"
-        )
+        serve(collection, port=port, no_browser=no_browser, images=images, model=model, shown="#panel=label&by=mine")
         return
     opened = open_collection(collection, model)
     if simulate:

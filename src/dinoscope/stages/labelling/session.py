@@ -102,18 +102,18 @@ class Session:
             question = rounds.ask()
             if question is None:
                 return None
-            at = question.positions
-            chances = rounds.chances[at]
-            has = question.label >= 0 and bool(self._names)
-            ranked = np.argsort(-chances[0], kind="stable")
-            likely = ranked[: int((np.cumsum(chances[0][ranked]) < _SET_SHARE).sum()) + 1] if has else ranked[:0]
-            return Asked(
-                question.kind,
-                tuple(self._collection.rows[at].tolist()),
-                self._names[question.label] if has else None,
-                float(chances[:, question.label].min()) if has else 0.0,
-                tuple(self._names[code] for code in likely.tolist()),
-            )
+            at, label = question.positions, None
+            likely: tuple[str, ...] = ()
+            probability = 0.0
+            if self._names:
+                chances = rounds.chances[at]
+                ranked = np.argsort(-chances[0], kind="stable")
+                code = question.label if question.label >= 0 else int(ranked[0])
+                label, probability = self._names[code], float(chances[:, code].min())
+                needed = int((np.cumsum(chances[0][ranked]) < _SET_SHARE).sum()) + 1
+                likely = tuple(self._names[each] for each in ranked[:needed].tolist())
+            rows = tuple(self._collection.rows[at].tolist())
+            return Asked(question.kind, rows, label, probability, likely)
 
     def answer(self, kind: Kind, rows: tuple[int, ...], label: str, since: int | None = None) -> int:
         """Keep an answer in the collection, and with it what the machine came to know; return the revision.
