@@ -14,7 +14,7 @@ from dinoscope.analysis.labels.audit import EVERY, Rest, is_audit_turn, judge_re
 __all__ = ["Curve", "Rounds", "simulate"]
 
 _ROUND = 5  # single questions between two proposals
-_CAUTION = 0.4  # at first: proposals are more often right than they say
+_CAUTION = 1.0  # at first
 _LEARN = 0.2  # how much one batch says of the next
 
 
@@ -65,6 +65,7 @@ class Rounds:
         self._refused = np.zeros(len(known), np.intp)  # batches that an image was in and that were split
         self._caution, self._turn = _CAUTION, 0
         self._chances: NDArray[np.float64] | None = None
+        self._certain: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self._revealed: list[int] = []
 
     @property
@@ -77,6 +78,15 @@ class Rounds:
                 else np.full((len(self.known), max(1, self.labels)), 1 / max(1, self.labels))
             )
         return self._chances
+
+    @property
+    def certain(self) -> NDArray[np.float64]:
+        """The same (N, C), as sure as left-out images say that one may be."""
+        if self._certain is None or self._certain[0] is not self.chances:
+            power = self.proposer.sharpness(self.known, self.labels)
+            sure = self.chances**power
+            self._certain = self.chances, sure / sure.sum(axis=1, keepdims=True)
+        return self._certain[1]
 
     @property
     def proposals(self) -> NDArray[np.intp]:
@@ -172,7 +182,7 @@ class Rounds:
         free = (self.known < 0) & (self._refused < 2)
         for at in self._coming:
             free[at.positions] = False
-        found = look_alikes(self.proposer, self.chances, free, self._turn, caution=self._caution)
+        found = look_alikes(self.proposer, self.certain, free, self._turn, caution=self._caution)
         if found is None:
             return
         left = self._choose(found.positions.tolist())

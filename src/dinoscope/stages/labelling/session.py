@@ -106,7 +106,7 @@ class Session:
             likely: tuple[str, ...] = ()
             probability = 0.0
             if self._names:
-                chances = rounds.chances[at]
+                chances = rounds.certain[at]
                 ranked = np.argsort(-chances[0], kind="stable")
                 code = question.label if question.label >= 0 else int(ranked[0])
                 label, probability = self._names[code], float(chances[:, code].min())
@@ -168,7 +168,7 @@ class Session:
             rounds = self._now(self._batches)
             names = np.asarray([*self._names, None], object)
             codes = rounds.proposals if self._names else np.full(len(self._collection), -1)
-            return names[codes], rounds.chances.max(axis=1)
+            return names[codes], rounds.certain.max(axis=1)
 
     def _now(self, batches: bool) -> Rounds:
         """Return the rounds as what people said makes them."""
