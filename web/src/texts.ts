@@ -349,7 +349,6 @@ export const labelTexts = {
   columnMore: "the label that you gave the image",
   label: "Label",
   labelHint: "Give these images a label or tags",
-  relabel: "Relabel",
   asked: "What is asked",
   one: "What is this?",
   batch: (count: number, label: string) => `Are all ${counted(count)} of these ${label}?`,
@@ -367,6 +366,7 @@ export const labelTexts = {
     const told = tallied(labels.map((label) => label ?? panelTexts.noLabel));
     return `${told.charAt(0).toUpperCase()}${told.slice(1)}${tags.length > 0 ? `. Tags: ${tallied(tags)}` : ""}.`;
   },
+  source: (label: string) => `In the source: ${label}. From you:`,
   acceptAll: "Yes, all",
   refuse: "No, not all",
   toQuestions: "Back to the questions",

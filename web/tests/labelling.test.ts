@@ -86,5 +86,7 @@ describe("labels", () => {
     explorer.select([0, 1], "lasso", "two");
     expect(explorer.panel).toBe("label");
     expect(explorer.labelling.chosen).toEqual([explorer.scene.rows[0], explorer.scene.rows[1]]);
+    expect(explorer.escape()).toBe(true);
+    expect([explorer.panel, explorer.labelling.chosen]).toEqual(["label", null]);
   });
 });

@@ -1,7 +1,7 @@
 /** What the keys of the panel "Label" do. */
 export type LabelKey =
   | { does: "label"; label: string }
-  | { does: "accept" | "refuse" | "undo" | "redo" | "leave" | "type" };
+  | { does: "accept" | "refuse" | "undo" | "redo" | "type" };
 
 /** What a pressed key means; null for none of the panel's. */
 export function labelKey(
@@ -15,7 +15,6 @@ export function labelKey(
   if (key === "Backspace") return { does: shiftKey ? "redo" : "undo" };
   if (key === "Enter") return { does: "accept" };
   if (key === "0") return { does: "refuse" };
-  if (key === "Escape") return { does: "leave" };
   if (/^[1-9]$/.test(key)) {
     const label = labels[Number(key) - 1];
     return label === undefined ? null : { does: "label", label };

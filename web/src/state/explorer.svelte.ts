@@ -293,6 +293,7 @@ export class Explorer {
   escape(): boolean {
     if (this.tasks.error !== null && !this.tasks.isErrorRead) this.tasks.error = null;
     else if (this.map.tool === "lasso") this.map.tool = "pan";
+    else if (this.panel === "label" && this.labelling.chosen !== null) this.labelling.chosen = null;
     else if (this.answer.current || this.answer.picture) this.dropAnswer();
     else if (this.panel === "image" && this.image.row !== null) {
       void this.image.look(null);
