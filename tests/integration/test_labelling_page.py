@@ -27,8 +27,9 @@ def asked(page):
 
 def test_labels_are_given_by_keys_alone(visit, folder):
     truth = [item.label for item in images().items]
-    see = visit("panel=label&by=mine")
-    page, keys = see.page, []
+    see = visit("#panel=label&by=mine")
+    page = see.page
+    keys: list[str] = []
     page.get_by_role("heading", name="What is this?").wait_for()
     for _ in range(15):
         row = asked(page)

@@ -59,7 +59,9 @@ def test_a_second_window_sees_what_the_first_said(server, base):
 
 def test_questions_are_answered_until_no_image_is_left(server, base):
     truth = [item.label for item in images().items]
-    told, asked, kinds = server.get(f"{base}/labelling", params={"batches": True}).json(), [], set()
+    told = server.get(f"{base}/labelling", params={"batches": True}).json()
+    asked: list[int] = []
+    kinds: set[str] = set()
     assert told["question"]["label"] is None
     while (question := told["question"]) is not None:
         kinds.add(question["kind"])

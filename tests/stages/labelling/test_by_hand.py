@@ -209,6 +209,7 @@ def write_until(path, first, count, after=None):
     """Let a process label; kill it after some seconds. Return the answers that it reported as kept."""
     command = [sys.executable, "-c", _WRITER, str(path), str(first), str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         if after is not None:
             time.sleep(after)
