@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError
@@ -161,14 +160,6 @@ class Session:
             named = count - rest.count
             low, high = ((named + share * rest.count) / count for share in (rest.low, rest.high))
             return Progress(rounds.answers, named, rest, low, high, rounds.may_stop(TARGET))
-
-    def proposals(self) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
-        """Return the label that each image has or is proposed to have (N,), and how sure that is (N,)."""
-        with self._lock:
-            rounds = self._now(self._batches)
-            names = np.asarray([*self._names, None], object)
-            codes = rounds.proposals if self._names else np.full(len(self._collection), -1)
-            return names[codes], rounds.certain.max(axis=1)
 
     def _now(self, batches: bool) -> Rounds:
         """Return the rounds as what people said makes them."""
