@@ -19,6 +19,7 @@ TABLES = {
     "cleaning": "no",
     "quality": "may",
     "calibrating": "may",
+    "labelling": "no",
     "difference": "may",
     "explaining": "may",
     "inside": "must",

@@ -26,6 +26,7 @@ from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
 from dinoscope.stages import clusters, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
+from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.stages.queries import reasons, search, windows
 from dinoscope.stages.results.kept import Stage
@@ -61,6 +62,8 @@ if TYPE_CHECKING:
     from dinoscope.stages.cleaning.checks import Checkable
     from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
+    from dinoscope.stages.labelling.by_hand import Annotations
+    from dinoscope.stages.labelling.exchange import Imported
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
     from dinoscope.stages.picking import Rule
@@ -551,6 +554,92 @@ class Collection(OpenedCollection):
         """
         found = labels.evaluate_labels(self, split, k=k, coverage=coverage, abstain=abstain)
         return shown(ShownEvaluation, found, self)
+
+    # --- labels and tags by hand -------------------------------------------------------------------------------------
+
+    def annotate(
+        self,
+        rows: Sequence[int],
+        *,
+        label: str | None = None,
+        tags: Sequence[str] | None = None,
+        add_tags: Sequence[str] = (),
+        drop_tags: Sequence[str] = (),
+        since: int | None = None,
+    ) -> int:
+        """Give images a label, tags, or both, and remember that in the collection as one act.
+
+        Said of what the images hold, so it stays when names, rows or models change. The labels of the source stay as
+        they are; ``Collection(path, labels="merged")`` lets analyses use both.
+
+        Args:
+            rows: The images.
+            label: Their label; "" takes it away, None leaves it.
+            tags: All of their tags; None leaves them.
+            add_tags: Tags that are added.
+            drop_tags: Tags that are taken away.
+            since: Refuse, if somebody changed one of these images after this revision.
+
+        Returns:
+            The revision: the number of this act.
+
+        Raises:
+            ConflictError: Somebody did.
+            InputError: There is no such row, or a text is no label.
+            WriteError: The folder may not be written, or the disk is full: what was said before is kept.
+        """
+        return by_hand.annotate(self, rows, label=label, tags=tags, add_tags=add_tags, drop_tags=drop_tags, since=since)
+
+    def annotations(self) -> Annotations:
+        """Return the labels and tags that people gave, with who and when."""
+        return by_hand.all_annotations(self)
+
+    def undo(self, since: int | None = None) -> list[int]:
+        """Undo the last act of ``annotate`` that still holds, whoever did it; as often as there are acts.
+
+        Args:
+            since: Refuse, if there were acts after this revision.
+
+        Returns:
+            The rows that it concerned; none where there is nothing to undo.
+
+        Raises:
+            ConflictError: There were.
+            WriteError: The folder may not be written.
+        """
+        return by_hand.turn(self, "undo", since)
+
+    def redo(self, since: int | None = None) -> list[int]:
+        """Do again what was undone last; arguments and errors as in ``undo``."""
+        return by_hand.turn(self, "redo", since)
+
+    def export_annotations(self, path: str | os.PathLike[str]) -> int:
+        """Write the labels and tags that people gave, one line an image; return how many.
+
+        Args:
+            path: A .csv, .parquet or .jsonl file.
+
+        Raises:
+            InputError: It is none of these.
+            WriteError: It cannot be written.
+        """
+        return exchange.export_annotations(self, named_path(path))
+
+    def import_annotations(self, path: str | os.PathLike[str]) -> Imported:
+        """Read labels and tags from a file, as one act that can be undone.
+
+        Args:
+            path: A .csv, .parquet or .jsonl file with a column id or content, and label, tags or both; other columns
+                are passed over. A column that is missing leaves what is known.
+
+        Returns:
+            How many images it labelled or tagged, and how many lines name no image of the collection.
+
+        Raises:
+            InputError: It cannot be read, or names no image of the collection.
+            WriteError: The folder may not be written.
+        """
+        return exchange.import_annotations(self, named_path(path))
 
     # --- what to look at ---------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@
     ├── DownloadError     a file that could not be fetched whole
     ├── ModelError        a model that is unknown or cannot be loaded
     ├── CollectionError   a collection folder that is missing, damaged, in use or not ready for the step asked for
+    │   ├── ConflictError     somebody else has changed the same meanwhile
     │   └── DamagedError      one of its files is not what was written
     ├── PublishError      Milvus cannot be reached, refuses, or holds something else
     └── WriteError        a file that could not be written: a full disk, no permission (also an OSError)
@@ -22,6 +23,7 @@ from pathlib import Path
 
 __all__ = [
     "CollectionError",
+    "ConflictError",
     "DamagedError",
     "DinoscopeError",
     "DownloadError",
@@ -62,6 +64,10 @@ class ModelError(DinoscopeError):
 
 class CollectionError(DinoscopeError):
     """A collection is missing, damaged, in use by another process, or not ready for this step."""
+
+
+class ConflictError(CollectionError):
+    """Somebody else has changed the same meanwhile: nothing was written."""
 
 
 class RayError(DinoscopeError):

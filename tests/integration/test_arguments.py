@@ -22,6 +22,7 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
 # What a call needs besides the argument that is odd.
 GIVEN: dict[str, dict[str, Any]] = {
     "answer_finding": {"key": "outliers-0123456789abcdef", "right": None},
+    "annotate": {"rows": [0]},
     "answer_pair": {"first": 0, "second": 1, "same": True},
     "classify": {"queries": [0]},
     "crop_vector": {"query": 0, "box": (0, 0, 8, 8)},

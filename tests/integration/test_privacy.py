@@ -37,6 +37,7 @@ COMMANDS = {
     "classify": ["classify", "c", "photos/b/0.png"],
     "evaluate": ["evaluate", "c", "-o", "out/evaluation.png"],
     "clean": ["clean", "c", "-o", "out/clean.csv"],
+    "label": ["label", "c", "--export", "out/labels.csv"],
     "calibrate": ["calibrate", "c", "-o", "out/pairs.png"],
     "pick": ["pick", "c", "-n", "5", "-o", "out/picked.csv"],
     "apply": ["apply", "plan.json", "--images", "photos", "--to", "out/quarantine", "--do"],

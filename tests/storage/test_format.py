@@ -29,7 +29,9 @@ def folder(tmp_path_factory):
     encoder = Encoder("mini-fashion", batch_size=8)
     embed_source(ArraySource(pixels), path / "photos.dino", encoder)
     embed_source(ArraySource(pixels[:25]), path / "photos.dino", encoder)
-    Collection(path / "photos.dino").map(method="pca")
+    opened = Collection(path / "photos.dino")
+    opened.map(method="pca")
+    opened.annotate([1], label="shirt", tags=["good"])
     return path
 
 
@@ -65,13 +67,16 @@ def test_the_table_of_columns(folder):
         "images.parquet": collection / "images.parquet",
         "details/": collection / "details" / "part-00000.parquet",
         "vectors/KEY/": next(collection.glob("vectors/*/part-*.parquet")),
+        "annotations.parquet": collection / "annotations.parquet",
     }
     assert stated.keys() == files.keys()
     for name, path in files.items():
         types = {field.name: str(field.type) for field in pq.read_schema(path)}
-        types = {
-            key: "list of float32, fixed length" if "fixed_size_list" in kind else kind for key, kind in types.items()
-        }
+        for key, kind in types.items():
+            if kind.startswith("fixed_size_list"):
+                types[key] = "list of float32, fixed length"
+            elif kind.startswith("list"):
+                types[key] = f"list of {kind.split()[-1].rstrip('>')}"
         assert stated[name] == types, name
 
 

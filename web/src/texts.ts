@@ -313,7 +313,67 @@ export const panelTexts = {
 
 // ---- what is waited for, what is picked, what went wrong ----
 
+// ---- labels by hand ----
+
+const percents = (low: number, high: number): string => `${Math.floor(100 * low)}% to ${Math.ceil(100 * high)}%`;
+
+/** Each once, with how often where it is not once. */
+function tallied(texts: string[]): string {
+  const counts = new Map<string, number>();
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return [...counts].map(([text, count]) => (count === 1 ? text : `${counted(count)} ${text}`)).join(", ");
+}
+
+export const labelTexts = {
+  column: "My labels",
+  columnMore: "the label that you gave the image",
+  label: "Label",
+  labelHint: "Give these images a label or tags",
+  asked: "What is asked",
+  one: "What is this?",
+  batch: (count: number, label: string) => `Are all ${counted(count)} of these ${label}?`,
+  audit: "A random image: the answer shows how right the proposals are.",
+  done: "Every image has a label.",
+  waiting: "Choosing what to ask …",
+  chosen: (count: number) => `${images(count)} that you chose`,
+  picture: (row: number) => `Picture of row ${row}`,
+  images: "The images",
+  more: (count: number) => `and ${images(count)} more`,
+  noProposal: "Type a label. dinoscope proposes the next ones as soon as it has seen a few.",
+  proposal: (label: string, probability: number, likely: string[]) =>
+    `Likely ${label} (${Math.round(100 * probability)}%)${likely.length > 1 ? `, or ${likely.filter((each) => each !== label).join(", ")}` : ""}.`,
+  held: (labels: (string | null)[], tags: string[]) => {
+    const told = tallied(labels.map((label) => label ?? panelTexts.noLabel));
+    return `${told.charAt(0).toUpperCase()}${told.slice(1)}${tags.length > 0 ? `. Tags: ${tallied(tags)}` : ""}.`;
+  },
+  source: (label: string) => `In the source: ${label}. From you:`,
+  acceptAll: "Yes, all",
+  refuse: "No, not all",
+  toQuestions: "Back to the questions",
+  labels: "Labels",
+  field: "Label, or #tag",
+  placeholder: "Type a label, or #tag",
+  typeHint: "Just type: the field takes the keys.",
+  takes: (text: string) => `Enter gives “${text}”.`,
+  completes: (text: string, typed: string) => `Enter gives “${text}”, Shift+Enter gives “${typed}”.`,
+  undo: "Undo",
+  undoKey: "Undo the last step (Backspace or Ctrl+Z)",
+  redo: "Redo",
+  redoKey: "Do it again (Shift+Backspace or Ctrl+Shift+Z)",
+  colour: "Colour the map by my labels",
+  batches: "Ask about batches of look-alikes, too",
+  keys: "Keys: 1 to 9 for the labels, Enter for the proposal, 0 for “not all”, Backspace to undo. Draw around images on the map to label them yourself.",
+  progress: "How far you are",
+  named: (named: number, count: number) => `${counted(named)} of ${images(count)} have a label from you.`,
+  unknownRest: (left: number) =>
+    `How many of the other ${counted(left)} are proposed right is not known yet: from the 50th answer on, one question in ten is about a random image, which tells.`,
+  rest: (left: number, low: number, high: number, sample: number) =>
+    `Of the other ${counted(left)}, ${percents(low, high)} are proposed right: the interval holds in 90 of 100 cases, by ${counted(sample)} random ${sample === 1 ? "answer" : "answers"}.`,
+  stop: "You may stop: at least 95% of the others are proposed right.",
+};
+
 export const waitTexts = {
+  labelling: "Choosing what to ask",
   opening: "Opening the collection",
   map: "Loading the map",
   clusters: (count: number) => `Dividing the images into ${count} clusters`,
@@ -379,7 +439,7 @@ export const frameTexts = {
   notReady: (title: string) => `${title} (computed when chosen)`,
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
   panels: "Panels",
-  panel: { image: "Image", selection: "Selection", findings: "Findings", numbers: "Numbers" },
+  panel: { image: "Image", selection: "Selection", findings: "Findings", label: "Label", numbers: "Numbers" },
   collapse: "Close the panel",
   draw: "Height of the panel: draw, or press for the next of three",
   search: "Search",

@@ -1,4 +1,5 @@
 /** Explorers whose source and address are the test's own. */
+import type { GivenLabels, Labelling } from "../src/lib/api";
 import { Explorer } from "../src/state/explorer.svelte";
 import type { Source } from "../src/lib/source";
 import type { AddressBar } from "../src/lib/history";
@@ -19,6 +20,19 @@ const image = (row: number): ImageInfo => ({
   row, id: `${row}.png`, label: null, split: null, caption: null, labels: [], cluster: null, width: 1, height: 1, verdict: null,
   neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
 });
+
+const GIVEN: GivenLabels = { revision: 0, labels: [], counts: [], tags: [], rows: [], codes: [], tagged: [], undoable: 0, redoable: 0 };
+const LABELLING: Labelling = {
+  question: { kind: "one", rows: [2], label: "shirt", probability: 0.7, likely: ["shirt"] },
+  progress: { answers: 0, named: 0, count: 4, sample: 0, low: 0, high: 1, stop: false },
+  given: GIVEN,
+};
+
+/** What the server says after these images got a label. */
+export function given(rows: number[], label: string | null, revision = 1): GivenLabels {
+  const labels = label ? [label] : [];
+  return { ...GIVEN, revision, labels, counts: labels.map(() => rows.length), rows, codes: rows.map(() => (label ? 0 : -1)), tagged: rows.map(() => []), undoable: 1 };
+}
 
 /** A source whose answers wait for the test where `held` names them. */
 export function makeSource(held: Record<string, Promise<unknown>> = {}): Source {
@@ -45,6 +59,11 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     pair: () => wait("pair", QUESTION),
     answerPair: () => wait("answerPair", QUESTION),
     forgetPairs: () => wait("forgetPairs", QUESTION),
+    labels: () => wait("labels", GIVEN),
+    giveLabels: (_, { rows, label }) => wait("giveLabels", given(rows, label ?? null)),
+    stepLabels: () => wait("stepLabels", GIVEN),
+    labelling: () => wait("labelling", LABELLING),
+    answerLabel: (_, { rows, label }) => wait("answerLabel", { ...LABELLING, given: given(rows, label) }),
     dismiss: () => wait("dismiss", undefined),
     numbers: () => wait("numbers", { judged: [], scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
     search: () => wait("search", { here: null, matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),

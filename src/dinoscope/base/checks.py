@@ -227,6 +227,7 @@ _TYPES: dict[str, tuple[Callable[[object], bool], str]] = {
     "Sequence[int]": (_list_of(_is_whole), "a list of whole numbers"),
     "Sequence[float]": (_list_of(_is_number), "a list of finite numbers"),
     **dict.fromkeys(("Method", "ClusterMethod", "Space", "Metric", "Engine"), (_is_text, "a text")),
+    "Sequence[str]": (_list_of(_is_text), "a list of texts"),
     "Sequence[Method]": (_list_of(_is_text), "a list of texts"),
 }
 

@@ -34,6 +34,7 @@ _PANELS = {
     },
     "Clean and label": {
         "clean": "Find duplicates, outliers, wrong labels and leaks.",
+        "label": "Label images by hand; dinoscope proposes the rest.",
         "calibrate": "Answer a few pairs: which images are duplicates?",
         "classify": "Name images by their labelled neighbours.",
     },

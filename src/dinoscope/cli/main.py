@@ -24,6 +24,7 @@ from dinoscope.cli.help import arrange
 from dinoscope.cli.improve.calibrate import calibrate
 from dinoscope.cli.improve.classify import classify, evaluate
 from dinoscope.cli.improve.clean import clean
+from dinoscope.cli.improve.label import label
 from dinoscope.cli.look.clusters import cluster
 from dinoscope.cli.look.diff import diff
 from dinoscope.cli.look.explain import explain
@@ -35,6 +36,7 @@ from dinoscope.cli.options import (
     INTERRUPTED,
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     check_output,
     open_collection,
@@ -87,14 +89,18 @@ app.command(epilog="Example:  dinoscope survey photos.dino --sample 100000 -k 50
 
 @app.command(epilog="Example:  dinoscope score photos.dino --json")
 def score(
-    collection: CollectionPath, k: KOption = None, model: ModelOption = None, as_json: JsonOption = False
+    collection: CollectionPath,
+    k: KOption = None,
+    model: ModelOption = None,
+    labels_from: LabelsOption = "source",
+    as_json: JsonOption = False,
 ) -> None:
     """Say in numbers how far to trust the map, the clusters and the embedding."""
     from dinoscope.cli.terminal import advise, print_json, print_table, say, score_rows, suggest, tell, working
     from dinoscope.wording.in_short import advice
     from dinoscope.wording.scores import judge
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     with working("computing the scores"):
         scores = opened.scores(k)
     if any(opened.label_sets):
@@ -127,12 +133,13 @@ def report(
     title: Annotated[str, typer.Option(help="Heading of the report; by default the collection's name.")] = "",
     author: Annotated[str, typer.Option(help="Name that is written below the heading.")] = "",
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
 ) -> None:
     """Write one HTML file with the findings, the map and the explorer. It opens anywhere, without a network."""
     from dinoscope.cli.terminal import say, suggest, working
 
     check_output(output, ".html", ".htm")
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     with working("writing the report"):
         path = opened.report(output, k=k, max_mb=max_mb, title=title, author=author, on_note=say)
     typer.echo(str(path))
@@ -154,6 +161,7 @@ app.command(
 app.command(epilog="Example:  dinoscope apply plan.json --images photos/ --to quarantine/")(apply)
 app.command(epilog="Example:  dinoscope sort photos.dino --images photos/ --by label --into sorted/")(sort)
 app.command(epilog="Example:  dinoscope export photos.dino --images photos/ --as coco --to coco/")(export)
+app.command(epilog="Examples:  dinoscope label photos.dino      dinoscope label photos.dino --export labels.csv")(label)
 app.command(epilog="Example:  dinoscope compare photos/ --models mini,dinov2-small -o compare.png")(compare)
 app.command(epilog="Example:  dinoscope diff spring.dino autumn.dino -o changes")(diff)
 app.add_typer(models, name="models", rich_help_panel="Models", short_help="List the models, and fetch their weights.")

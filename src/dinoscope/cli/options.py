@@ -21,6 +21,7 @@ __all__ = [
     "CollectionPath",
     "DeviceOption",
     "JsonOption",
+    "LabelsOption",
     "ModelOption",
     "TableOption",
     "check_cluster",
@@ -61,6 +62,14 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Which model's vectors, where there are several: a name or key of 'dinoscope info'."),
 ]
+LabelsOption = Annotated[
+    str,
+    typer.Option(
+        "--labels-from",
+        metavar="source|mine|merged",
+        help="Labels of the images' source, those that you gave with 'dinoscope label', or yours where there are some.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")]
 TableOption = Annotated[Path | None, output_option(help="A .png picture or a .csv table.")]
@@ -72,14 +81,14 @@ ClusterOption = Annotated[
 ]
 
 
-def open_collection(path: Path, model: str | None) -> Collection:
+def open_collection(path: Path, model: str | None, labels: str = "source") -> Collection:
     """Open a collection, show its stages while they are computed, and say if it is a part of its source only."""
     from dinoscope.cli.terminal import watch, working
 
     with working(f"opening {path}"):
         from dinoscope.collection import Collection
 
-        opened = Collection(path, model)
+        opened = Collection(path, model, labels=labels)
     watch(opened)
     say_missing(path, opened)
     return opened

@@ -17,6 +17,7 @@ from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
+from dinoscope.storage.annotations import ANNOTATIONS, read_history
 from dinoscope.storage.details import stored_contents
 from dinoscope.storage.files import read_json, write_bytes, write_json
 from dinoscope.storage.manifest import (
@@ -233,13 +234,16 @@ def _said_in_parts(path: Path) -> dict[str, object]:
 
 
 def _set_aside_notes(path: Path) -> None:
-    """Rename what people decided, dismissed.json and answers.json, where it is damaged: nobody can make it anew.
+    """Rename what people decided where it is damaged: nobody can make it anew.
 
     Other files in the folder are a person's own, such as a plan that was edited.
     """
-    for file in (path / "dismissed.json", path / "answers.json"):
+    for file in (path / "dismissed.json", path / "answers.json", path / ANNOTATIONS):
         try:
-            read_json(file, JSON_FILES[file.name])
+            if file.name == ANNOTATIONS:
+                read_history(path)
+            else:
+                read_json(file, JSON_FILES[file.name])
         except FileNotFoundError:
             continue
         except DamagedError as error:

@@ -82,12 +82,16 @@ def load_classifier(
             made.rules = replace(made.rules, calibrated=found.calibrated.error < found.votes.error)
         return made
 
-    return collection.held(("classifier", k, coverage, abstain), make)
+    return collection.held(_held_as(collection, k, coverage, abstain), make)
 
 
 def has_classifier(collection: OpenedCollection) -> bool:
     """Tell whether ``load_classifier`` has made the usual one already."""
-    return collection.holds(("classifier", _VOTERS, _COVERAGE, _ABSTAIN))
+    return collection.holds(_held_as(collection, _VOTERS, _COVERAGE, _ABSTAIN))
+
+
+def _held_as(collection: OpenedCollection, k: int, coverage: float, abstain: float) -> tuple[object, ...]:
+    return "classifier", collection.results.label_state, k, coverage, abstain
 
 
 def classify(

@@ -19,6 +19,7 @@ from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, DamagedError, InputError
 from dinoscope.sources.pixels.decode import Decoding
 from dinoscope.stages.results.kept import Results
+from dinoscope.storage.annotations import History, changed_on_disk, read_history
 from dinoscope.storage.details import LOOK, count_missing, stored_contents, stored_qualities
 from dinoscope.storage.manifest import (
     choose_model,
@@ -36,6 +37,7 @@ from dinoscope.storage.thumbnails import trusted_thumbnail
 __all__ = ["OpenedCollection"]
 
 Held = TypeVar("Held")
+_LABELS_FROM = ("source", "mine", "merged")
 
 
 class OpenedCollection:
@@ -52,7 +54,10 @@ class OpenedCollection:
         key: Name of the vectors, made of model, resolution and weights.
         rows: Row numbers (N,).
         ids: The images' ids (N,).
-        labels: Labels (N,), None where an image has none.
+        labels: Labels (N,), None where an image has none: those that analyses use; see ``labels_from``.
+        labels_from: "source": as the source of the images has them; "mine": those that people gave in dinoscope;
+            "merged": those where they are, else the source's.
+        source_labels: Labels (N,) of the source, which stay as they are.
         splits: Splits (N,) such as "train", None where an image has none.
         captions: Captions (N,), None where an image has none.
         label_sets: Labels (N,) of images that may have several: tuples, and their ``labels`` are None; () elsewhere.
@@ -63,18 +68,25 @@ class OpenedCollection:
         embedded: What the embedding did, of a collection that was opened by one; None otherwise.
     """
 
-    def __init__(self, path: str | os.PathLike[str], model: str | None = None, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], model: str | None = None, *, labels: str = "source", read_only: bool = False
+    ) -> None:
         """Open a collection.
 
         Args:
             path: The folder.
             model: Which model's vectors to use, where there are several; by default those embedded last.
+            labels: Which labels analyses use: "source", "mine" or "merged"; see ``labels_from``.
             read_only: Whether to hold results in memory alone.
 
         Raises:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
+            InputError: If there are no such labels.
         """
+        if labels not in _LABELS_FROM:
+            raise InputError(f"labels must be one of {', '.join(_LABELS_FROM)}, got {shown(labels)}")
         self.path = named_path(path)
+        self.labels_from = labels
         if not (self.path / "collection.json").exists():
             raise no_collection(self.path)
         manifest = read_manifest(self.path)
@@ -89,6 +101,7 @@ class OpenedCollection:
         self._held: dict[Hashable, Any] = {}
         self._turns: dict[Hashable, threading.RLock] = {}  # a lock each: to wait for an index is to wait for no model
         self._holding = threading.Lock()
+        self._history: tuple[object, History] | None = None
         self._load()
 
     def __len__(self) -> int:
@@ -148,6 +161,17 @@ class OpenedCollection:
     def holds(self, name: Hashable) -> bool:
         """Tell whether something of this name was made already."""
         return name in self._held
+
+    def history(self) -> History:
+        """Return all that people have said of images, as it is on disk; nobody may change it."""
+        signature = changed_on_disk(self.path)
+        known = self._history
+        if known is None or known[0] != signature:
+            known = signature, read_history(self.path)
+            self._history = known
+            if self.labels_from != "source":
+                self._use_labels(known[1])
+        return known[1]
 
     @cached_property
     def content_keys(self) -> list[str]:
@@ -215,6 +239,12 @@ class OpenedCollection:
             holder[rows[has]] = number
         return list(self._details), holder
 
+    def _drop(self, kind: str) -> None:
+        """Drop what is held under names (tuples) that begin so, as it is of another state."""
+        with self._holding:
+            for name in [each for each in self._held if isinstance(each, tuple) and each[0] == kind]:
+                del self._held[name]
+
     def _why_not(self, row: int) -> str:
         """Return why a row has no position."""
         failed = next((each for each in self.failures if each.row == row), None)
@@ -242,17 +272,33 @@ class OpenedCollection:
             raise no_vectors(self.path)
         self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[places])
         self.ids = _texts(images["id"], self.rows)
-        self.labels = _texts(images["label"], self.rows)
+        self.source_labels = _texts(images["label"], self.rows)
+        self.labels = self.source_labels
         self.splits = _texts(images["split"], self.rows)
         self.captions = _texts(images.get("caption", [None] * len(images["row"])), self.rows)
         self.label_sets: NDArray[np.object_] = np.empty(len(self.rows), object)
         several = images.get("labels", [None] * len(images["row"]))
         self.label_sets[:] = [tuple(several[row] or ()) for row in self.rows.tolist()]
+        self._source_sets = self.label_sets
         self._images = images
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, images["key"], self.rows)
         label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
         self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
+        if self.labels_from != "source":
+            self.history()
+
+    def _use_labels(self, history: History) -> None:
+        """Let analyses use the labels that people gave; results of other labels have other keys."""
+        said = [history.held.get(content) for content in self.contents]
+        given = np.asarray([None if each is None else each.label for each in said], object)
+        has = np.asarray([label is not None for label in given], bool)
+        self.labels = np.where(has, given, self.source_labels) if self.labels_from == "merged" else given
+        self.label_sets = self._source_sets.copy()
+        for at in range(len(has)) if self.labels_from == "mine" else np.flatnonzero(has).tolist():
+            self.label_sets[at] = ()
+        self.results.label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
+        self._drop("classifier")
 
 
 def _texts(values: list[str | None], rows: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -34,6 +34,7 @@ __all__ = [
     "is_leftover",
     "make_folder",
     "parse_json",
+    "plain_text",
     "process_ended",
     "read_json",
     "remove_leftover_folders",
@@ -82,6 +83,11 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO(newline="")
     csv.writer(text).writerows([_harmless(cell) for cell in row] for row in (columns, *rows))
     return text.getvalue()
+
+
+def plain_text(cell: str) -> str:
+    """Return what a cell said before ``csv_text`` made it harmless."""
+    return cell[1:] if cell.startswith("'") and _harmless(cell[1:]) == cell else cell
 
 
 def write_json(

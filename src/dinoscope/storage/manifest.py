@@ -36,8 +36,8 @@ __all__ = [
 
 FORMAT = 1
 _FOLDERS = ("details", "vectors", "results")
-_FILES = ("collection.json", "images.parquet", "images.parquet.bak", "dismissed.json", "answers.json", "progress.json")
-
+_DECIDED = ("dismissed.json", "answers.json", "annotations.parquet")
+_FILES = ("collection.json", "images.parquet", "images.parquet.bak", "progress.json", *_DECIDED)
 
 JSON_FILES: dict[str, type] = {
     "collection.json": Manifest,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dinoscope.base.digests import digest_json
 from dinoscope.base.types import JsonObject
 from dinoscope.errors import DamagedError
+from dinoscope.storage.annotations import given_labels
 from dinoscope.storage.manifest import list_models
 from dinoscope.storage.parts import active_rows, read_images, read_parts
 from dinoscope.storage.tables import read_table
@@ -108,7 +109,10 @@ def stale_results(folder: Path) -> list[Path]:
         parts = read_parts(folder / "vectors" / key, ["row"], images).values()
         held, _ = active_rows([part["row"] for part in parts], images)
         labels, splits = ([images[column][row] for row in held.tolist()] for column in ("label", "split"))
-        states.append((state_of(key, images["key"], held), label_state_of(labels, splits)))
+        state = state_of(key, images["key"], held)
+        mine = given_labels(folder, images, held)
+        merged = [source if own is None else own for own, source in zip(mine, labels, strict=True)]
+        states += [(state, label_state_of(each, splits)) for each in (labels, mine, merged)]
     stale = []
     for path in results:
         try:

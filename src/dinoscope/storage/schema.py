@@ -48,12 +48,17 @@ _DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "fram
 _DETAILS |= {"reduced": Column(("int32",), null=True, late=True)}
 _DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("bytes", "modified")}
 _VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}
+_TAGS = Column(("list<string>", "null"), null=True)
+_ANNOTATIONS = {"act": _WHOLE, "kind": _TEXT, "content": _MAYBE, "label": _MAYBE, "tags": _TAGS}
+_ANNOTATIONS |= {"how": _TEXT, "who": _TEXT, "when": _WHOLE}
 
 
 def schema_of(path: Path) -> Schema | None:
     """Return what a table of a collection holds, by its place; None for results, which differ from stage to stage."""
     if path.name in ("images.parquet", "images.parquet.bak"):
         return _IMAGES
+    if path.name == "annotations.parquet":
+        return _ANNOTATIONS
     if path.parent.name == "details":
         return _DETAILS
     return _VECTORS if path.parent.parent.name == "vectors" else None
@@ -127,7 +132,7 @@ def _out_of_range(values: Any, column: Column) -> str:
     """Return what a column holds and may not; empty if there is nothing."""
     if column in (_TEXT, _MAYBE, _LATE) and any(len(each) > MOST_LETTERS for each in _held(values)):
         return f"a text of more than {MOST_LETTERS:,} letters"
-    if column == _TEXTS and any(each is None or len(each) > MOST_LETTERS for each in _inside(values)):
+    if "list<string>" in column.types and any(each is None or len(each) > MOST_LETTERS for each in _inside(values)):
         return f"a list with null, or with a text of more than {MOST_LETTERS:,} letters"
     if column in (_WHOLE, _PIXELS) and values.min(initial=0) < 0:
         return "a number below 0"

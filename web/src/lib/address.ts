@@ -31,7 +31,7 @@ export interface ViewState {
   theme: Theme;
 }
 
-const PANELS = ["image", "selection", "findings", "numbers"] as const;
+const PANELS = ["image", "selection", "findings", "label", "numbers"] as const;
 const THEMES = ["auto", "light", "dark"] as const;
 export type Panel = (typeof PANELS)[number];
 export type Theme = (typeof THEMES)[number];

@@ -392,6 +392,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Labels
+         * @description Return the labels and tags that people gave, of the images that changed after a revision.
+         */
+        get: operations["labels_api_models__model__labels_get"];
+        /**
+         * Change
+         * @description Give images a label, tags, or both; refused if somebody else changed one of them meanwhile.
+         */
+        put: operations["change_api_models__model__labels_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/labels/{back}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Step
+         * @description Undo the last act, or do it again; refused if somebody else did something meanwhile.
+         */
+        post: operations["step_api_models__model__labels__back__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/labelling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Question
+         * @description Return the next question, and how far labelling has come.
+         */
+        get: operations["question_api_models__model__labelling_get"];
+        /**
+         * Answer
+         * @description Keep the answer to a question; return the next one.
+         */
+        put: operations["answer_api_models__model__labelling_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/query": {
         parameters: {
             query?: never;
@@ -691,6 +759,48 @@ export interface components {
             answers: number;
         };
         /**
+         * GivenLabels
+         * @description Labels and tags that people gave: all, or those that changed after a revision.
+         */
+        GivenLabels: {
+            /** Revision */
+            revision: number;
+            /**
+             * Labels
+             * @description All labels that are given, sorted.
+             */
+            labels: string[];
+            /**
+             * Counts
+             * @description How many images have each.
+             */
+            counts: number[];
+            /**
+             * Tags
+             * @description All tags that are given, sorted.
+             */
+            tags: string[];
+            /**
+             * Rows
+             * @description Images that changed.
+             */
+            rows: number[];
+            /**
+             * Codes
+             * @description Number of the label of each of these, -1 for none.
+             */
+            codes: number[];
+            /**
+             * Tagged
+             * @description The tags of each of these.
+             */
+            tagged: string[][];
+            /** Undoable */
+            undoable: number;
+            /** Redoable */
+            redoable: number;
+        };
+        /**
          * ImageInfo
          * @description All that is known of one image.
          */
@@ -743,6 +853,56 @@ export interface components {
             text: string;
         };
         /**
+         * LabelAnswer
+         * @description What a person says to a question.
+         */
+        LabelAnswer: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "one" | "batch" | "audit";
+            /** Rows */
+            rows: number[];
+            /** Label */
+            label: string | null;
+            /**
+             * Seen
+             * @description The revision that the page has seen.
+             */
+            seen: number;
+            /**
+             * Batches
+             * @default false
+             */
+            batches: boolean;
+        };
+        /**
+         * LabelChange
+         * @description What a person says of some images.
+         */
+        LabelChange: {
+            /** Rows */
+            rows: number[];
+            /** Label */
+            label?: string | null;
+            /**
+             * Add Tags
+             * @default []
+             */
+            add_tags: string[];
+            /**
+             * Drop Tags
+             * @default []
+             */
+            drop_tags: string[];
+            /**
+             * Seen
+             * @description The revision that the page has seen.
+             */
+            seen: number;
+        };
+        /**
          * LabelEvaluation
          * @description How well neighbours name the images.
          */
@@ -764,6 +924,72 @@ export interface components {
                 number,
                 number
             ][];
+        };
+        /**
+         * LabelProgress
+         * @description How far labelling has come.
+         */
+        LabelProgress: {
+            /** Answers */
+            answers: number;
+            /** Named */
+            named: number;
+            /**
+             * Count
+             * @description Images of the collection.
+             */
+            count: number;
+            /**
+             * Sample
+             * @description Answers on the random part that the proposals do not know.
+             */
+            sample: number;
+            /**
+             * Low
+             * @description Share of the images without a label whose proposals are right, at least.
+             */
+            low: number;
+            /** High */
+            high: number;
+            /**
+             * Stop
+             * @description Whether 95% of them are right, as the rule for stopping has it.
+             */
+            stop: boolean;
+        };
+        /**
+         * LabelQuestion
+         * @description What is asked of a person.
+         */
+        LabelQuestion: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "one" | "batch" | "audit";
+            /** Rows */
+            rows: number[];
+            /**
+             * Label
+             * @description What is proposed.
+             */
+            label: string | null;
+            /** Probability */
+            probability: number;
+            /**
+             * Likely
+             * @description Labels that are likely, the likeliest first.
+             */
+            likely: string[];
+        };
+        /**
+         * Labelling
+         * @description The next question, null when every image has a label; how far it has come; and the labels, if they changed.
+         */
+        Labelling: {
+            question: components["schemas"]["LabelQuestion"] | null;
+            progress: components["schemas"]["LabelProgress"];
+            given: components["schemas"]["GivenLabels"];
         };
         /**
          * MapInfo
@@ -1187,9 +1413,15 @@ export type ExportQuery = components['schemas']['ExportQuery'];
 export type FailureInfo = components['schemas']['FailureInfo'];
 export type Finding = components['schemas']['Finding'];
 export type Findings = components['schemas']['Findings'];
+export type GivenLabels = components['schemas']['GivenLabels'];
 export type ImageInfo = components['schemas']['ImageInfo'];
 export type JudgementInfo = components['schemas']['JudgementInfo'];
+export type LabelAnswer = components['schemas']['LabelAnswer'];
+export type LabelChange = components['schemas']['LabelChange'];
 export type LabelEvaluation = components['schemas']['LabelEvaluation'];
+export type LabelProgress = components['schemas']['LabelProgress'];
+export type LabelQuestion = components['schemas']['LabelQuestion'];
+export type Labelling = components['schemas']['Labelling'];
 export type MapInfo = components['schemas']['MapInfo'];
 export type MatchInfo = components['schemas']['MatchInfo'];
 export type Matches = components['schemas']['Matches'];
@@ -1968,6 +2200,197 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PairQuestion"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    labels_api_models__model__labels_get: {
+        parameters: {
+            query?: {
+                /** @description The revision that the page has seen. */
+                seen?: number;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GivenLabels"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    change_api_models__model__labels_put: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GivenLabels"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    step_api_models__model__labels__back__post: {
+        parameters: {
+            query: {
+                /** @description The revision that the page has seen. */
+                seen: number;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                back: "undo" | "redo";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GivenLabels"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    question_api_models__model__labelling_get: {
+        parameters: {
+            query?: {
+                /** @description The revision that the page has seen. */
+                seen?: number;
+                batches?: boolean;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labelling"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    answer_api_models__model__labelling_put: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelAnswer"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labelling"];
                 };
             };
             /** @description What is wrong, in one sentence. */

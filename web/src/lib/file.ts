@@ -131,6 +131,11 @@ export class FileSource implements Source {
   readonly answerPair = unwritable;
   readonly forgetPairs = unwritable;
   readonly divide = unwritable;
+  readonly labels = unwritable;
+  readonly giveLabels = unwritable;
+  readonly stepLabels = unwritable;
+  readonly labelling = unwritable;
+  readonly answerLabel = unwritable;
 
   reasons(): Promise<Reasons> {
     return Promise.reject(new SourceError(problemTexts.needsServer));

@@ -1,5 +1,8 @@
 import { problemTexts } from "../texts";
-import type { ClusterQuery, Dismissal, ErrorAnswer, ExportQuery, Matches, PairAnswer, Rows, RowsQuery } from "./api";
+import type {
+  ClusterQuery, Dismissal, ErrorAnswer, ExportQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Rows,
+  RowsQuery,
+} from "./api";
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
@@ -81,6 +84,26 @@ export class HttpSource implements Source {
     await this.#ask(this.#path(model, "/clusters"), { method: "PUT", ...asJson({ k: clusters } satisfies ClusterQuery) });
   }
 
+  labels(model: string, seen: number): Promise<GivenLabels> {
+    return this.#json(`${modelPath(model)}/labels?seen=${seen}`);
+  }
+
+  giveLabels(model: string, change: LabelChange): Promise<GivenLabels> {
+    return this.#json(`${modelPath(model)}/labels`, { method: "PUT", ...asJson(change) });
+  }
+
+  stepLabels(model: string, back: "undo" | "redo", seen: number): Promise<GivenLabels> {
+    return this.#json(`${modelPath(model)}/labels/${back}?seen=${seen}`, { method: "POST" });
+  }
+
+  labelling(model: string, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling> {
+    return this.#json(`${modelPath(model)}/labelling?seen=${seen}&batches=${batches}`, { signal });
+  }
+
+  answerLabel(model: string, answer: LabelAnswer): Promise<Labelling> {
+    return this.#json(`${modelPath(model)}/labelling`, { method: "PUT", ...asJson(answer) });
+  }
+
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers> {
     return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`), { signal });
   }
@@ -143,6 +166,10 @@ export class HttpSource implements Source {
     if (!answer.ok) throw new SourceError(await reason(answer));
     return answer;
   }
+}
+
+function modelPath(model: string): string {
+  return `/api/models/${encodeURIComponent(model)}`;
 }
 
 /** 0..65535 stands for -1..1. */

@@ -1,6 +1,6 @@
 import { Shared } from "./shared";
 import type { Source } from "./source";
-import { isPerMap, type Column, type ModelView } from "./types";
+import { isPerMap, type CategoryColumn, type Column, type ModelView } from "./types";
 
 /** What should be shown; a name that the model does not have gives way to its default. */
 export interface Target {
@@ -27,19 +27,27 @@ export interface Scene {
 /** The model that is shown, and the one that is coming or was shown before. */
 const MOST_KEPT = 2;
 
+/** A column that the page itself makes, of every model. */
+export interface OwnColumn {
+  column: CategoryColumn;
+  codesOf: (rows: Uint32Array) => Uint16Array;
+}
+
 /** Fetches arrays of models and keeps those of the models that were asked for last. */
 export class SceneLoader {
   /** Arrays by name, of every model in each of its states; the one asked for last at the end. */
   readonly #kept = new Map<string, Map<string, Shared<unknown>>>();
   #view: ModelView | null = null;
+  own: OwnColumn | null = null;
 
   constructor(readonly source: Source) {}
 
   /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
   async load(target: Target, fresh: boolean, signal?: AbortSignal): Promise<Scene> {
-    const view = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model, signal);
+    const found = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model, signal);
     signal?.throwIfAborted();
-    this.#view = view;
+    this.#view = found;
+    const view = this.withOwn(found);
     const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
     const mapId = map?.id ?? "umap";
     const secondMapId = view.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
@@ -63,7 +71,14 @@ export class SceneLoader {
     return this.#once(view, `map ${map}`, signal, (all) => this.source.map(view, map, all));
   }
 
-  codes(view: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
+  /** A model with the column that the page makes. */
+  withOwn(view: ModelView): ModelView {
+    const { own } = this;
+    return own ? { ...view, columns: [...view.columns.filter(({ name }) => name !== own.column.name), own.column] } : view;
+  }
+
+  async codes(view: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
+    if (column === this.own?.column.name) return this.own.codesOf(await this.rows(view, signal));
     return this.#once(view, `codes ${column}`, signal, (all) => this.source.codes(view, column, all));
   }
 

@@ -1,4 +1,5 @@
 import { decodeAddress, encodeAddress, type Origin, type Panel, type Theme, type ViewState } from "../lib/address";
+import { MINE } from "../lib/given";
 import { browserAddress, type AddressBar } from "../lib/history";
 import type { Target } from "../lib/scene";
 import type { Source } from "../lib/source";
@@ -10,6 +11,7 @@ import { AnswerState } from "./answer.svelte";
 import { CollectionState } from "./collection.svelte";
 import { FindingsState } from "./findings.svelte";
 import { ImageState } from "./image.svelte";
+import { LabellingState } from "./labelling.svelte";
 import { LegendState } from "./legend.svelte";
 import { MapState } from "./map.svelte";
 import { NumbersState } from "./numbers.svelte";
@@ -34,6 +36,7 @@ export class Explorer {
   readonly image: ImageState;
   readonly answer: AnswerState;
   readonly findings: FindingsState;
+  readonly labelling: LabellingState;
   readonly numbers: NumbersState;
   theme = $state<Theme>("auto");
   #panel = $state<Panel | null>(null);
@@ -54,6 +57,7 @@ export class Explorer {
     this.image = new ImageState(source, scene, tasks);
     this.answer = new AnswerState(source, scene, tasks);
     this.findings = new FindingsState(source, scene, tasks);
+    this.labelling = new LabellingState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
   }
 
@@ -62,8 +66,12 @@ export class Explorer {
   /** Show what the address asks for, or the collection's defaults; follow the back button. Returns a function that stops that. */
   async open(): Promise<() => void> {
     await this.collection.load();
-    if (this.collection.info) {
-      await this.restore(decodeAddress(this.#bar.read()));
+    const { info } = this.collection;
+    if (info) {
+      const state = decodeAddress(this.#bar.read());
+      const labels = info.live ? this.labelling.load(info.model) : null;
+      if (state.column === MINE) await labels; // else nothing waits for them
+      await this.restore(state);
       await this.checkProgress();
     }
     return this.#bar.watch((hash) => void this.restore(decodeAddress(hash)));
@@ -169,7 +177,18 @@ export class Explorer {
 
   select(positions: Iterable<Position>, by: Selection["by"], title: string, origin?: Origin): void {
     this.selection.take(positions, by, title, origin);
-    this.panel = "selection";
+    if (this.panel === "label") this.labelling.chosen = this.selectedRows();
+    else this.panel = "selection";
+  }
+
+  selectedRows(): Row[] {
+    return Array.from(this.selection.current?.positions ?? [], (position) => this.scene.rows[position] as Row);
+  }
+
+  /** Let the keys of the panel "Label" be about these images. */
+  label(rows: Row[]): void {
+    this.labelling.chosen = rows;
+    this.showPanel("label");
   }
 
   /** Add images to those that are selected, or take them from these; what is left is a selection by hand. */
@@ -285,6 +304,7 @@ export class Explorer {
 
   async #fillPanel(): Promise<void> {
     if (this.panel === "findings") await this.findings.load();
+    if (this.panel === "label") await this.labelling.ask();
     if (this.panel === "numbers") await this.loadNumbers();
   }
 
@@ -292,6 +312,7 @@ export class Explorer {
   escape(): boolean {
     if (this.tasks.error !== null && !this.tasks.isErrorRead) this.tasks.error = null;
     else if (this.map.tool !== "pan") this.map.tool = "pan";
+    else if (this.panel === "label" && this.labelling.chosen !== null) this.labelling.chosen = null;
     else if (this.answer.current || this.answer.picture) this.dropAnswer();
     else if (this.panel === "image" && this.image.row !== null) {
       void this.image.look(null);

@@ -1,6 +1,6 @@
-import { findColumn, RowIndex, SceneLoader, type Scene, type Target } from "../lib/scene";
+import { findColumn, RowIndex, SceneLoader, type OwnColumn, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
-import { NO_CODE, type Column, type ModelView, type Position, type Row } from "../lib/types";
+import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row } from "../lib/types";
 import { rangeOf } from "../map/range";
 import { problemTexts, waitTexts } from "../texts";
 import type { Tasks } from "./tasks.svelte";
@@ -79,6 +79,14 @@ export class SceneState implements Omit<Scene, "view"> {
       this.#target = { model: this.view.key, map: this.mapId, beside: this.secondMapId, column: this.columnName };
     }
     return used;
+  }
+
+  /** Take a column that the page makes, or another state of it: its colours change at once. */
+  useOwn(column: CategoryColumn, codesOf: OwnColumn["codesOf"]): void {
+    this.loader.own = { column, codesOf };
+    if (!this.view) return;
+    this.view = this.loader.withOwn(this.view);
+    if (this.columnName === column.name) this.codes = codesOf(this.rows);
   }
 
   position(row: Row): Position | undefined {

@@ -1,1 +1,3 @@
 """Commands that bring images into a collection, and choose the model that does it."""
+
+__all__: list[str] = []

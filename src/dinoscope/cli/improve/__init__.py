@@ -1,1 +1,3 @@
 """Commands that clean a collection and name images."""
+
+__all__: list[str] = []

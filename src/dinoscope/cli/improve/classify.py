@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option, write_picture
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    LabelsOption,
+    ModelOption,
+    open_collection,
+    output_option,
+    write_picture,
+)
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
@@ -34,6 +42,7 @@ def classify(
     set_level: LevelOption = 0.9,
     refuse: RefuseOption = 0.05,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,7 +53,7 @@ def classify(
     from dinoscope.errors import ImageError
     from dinoscope.wording.labels import tell_coverage
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     # before a model is loaded: there may be no labels
     judge = opened.classifier(k=k, coverage=set_level, abstain=refuse)
     vectors, failures = {}, {}
@@ -95,13 +104,14 @@ def evaluate(
     set_level: LevelOption = 0.9,
     refuse: RefuseOption = 0.05,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Say how often neighbours name images right, which labels they mix up, and whether the probabilities are true."""
     from dinoscope.cli.terminal import print_json, say, suggest, working
     from dinoscope.plots.evaluation import evaluation_figures
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     if any(opened.label_sets):
         _evaluate_sets(opened.evaluate_sets(split, k=k), as_json)
         return

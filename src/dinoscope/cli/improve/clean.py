@@ -12,6 +12,7 @@ import typer
 from dinoscope.cli.options import (
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     open_collection,
     output_option,
@@ -73,6 +74,7 @@ def clean(
         list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")
     ] = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Find duplicates, leaks between splits, outliers, labels to check and poor pictures: some, or all.
@@ -82,7 +84,7 @@ def clean(
     from dinoscope.cli.terminal import advise, print_json, say, suggest, tell
     from dinoscope.wording.in_short import advice, is_too_weak
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}

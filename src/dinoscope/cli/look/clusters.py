@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
+from dinoscope.cli.options import CollectionPath, JsonOption, LabelsOption, ModelOption, open_collection, output_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +68,7 @@ def cluster(
         list[Path] | None, output_option(help="A .csv table of the images, or a .png: curve of k, clusters by labels.")
     ] = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Find clusters, by default with k-means, without -k as many as the silhouette allows; say how good each is."""
@@ -78,7 +79,7 @@ def cluster(
     for path in output or []:
         if path.suffix not in (".csv", ".png"):
             raise InputError(f"cannot write {path.name!r}: expected a name that ends with .csv or .png")
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     where = resolve_space(method.value, space.value if space else None, k)
     found = opened.clusters(k, method=method.value, space=where)
     for path in output or []:

@@ -11,6 +11,7 @@ import typer
 from dinoscope.cli.options import (
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     TableOption,
     open_collection,
@@ -39,6 +40,7 @@ def explain(
     method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
     output: TableOption = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Say what the map is made of: how far brightness, colour, detail, shape or order go along with it.
@@ -51,7 +53,7 @@ def explain(
     from dinoscope.wording.in_short import advice
 
     suffix, which = output_suffix(output), check_method(method)
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
     target, written = output or opened.path / "explain.png", True
     if suffix == ".csv":

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dinoscope.server.security import Access
 
-__all__ = ["NoBrowserOption", "explore", "has_display"]
+__all__ = ["NoBrowserOption", "explore", "has_display", "serve"]
 
 NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Open nothing on the screen.")]
 _PORT = 8347
@@ -62,6 +62,24 @@ def explore(
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
 ) -> None:
     """Open the collection in the browser: the map with its images, look-alikes, search, findings."""
+    serve(collection, host, port, no_browser, images, token, no_token, read_only, allow_host, model, weights)
+
+
+def serve(
+    collection: Path,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    no_browser: bool = False,
+    images: str | None = None,
+    token: str | None = None,
+    no_token: bool = False,
+    read_only: bool = False,
+    allow_host: list[str] | None = None,
+    model: str | None = None,
+    weights: str | None = None,
+    shown: str = "",
+) -> None:
+    """Serve the explorer until Ctrl-C; the options are those of ``explore``, ``shown`` is what the page opens with."""
     import secrets
 
     from dinoscope.base.text import counted
@@ -86,20 +104,20 @@ def explore(
         listening.close()
         raise
     workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
-    shown = workspace.data(workspace.shown).collection
-    say_missing(collection, shown)
+    opened = workspace.data(workspace.shown).collection
+    say_missing(collection, opened)
     originals = server.config.app.state.explorer.originals  # type: ignore[union-attr]
-    if originals is not None and (lost := originals.count_lost(shown)):
-        say(f"{lost:,} of {counted(len(shown))} are not in {images}: the page shows their thumbnails")
-    address = _address(host, number, token)
+    if originals is not None and (lost := originals.count_lost(opened)):
+        say(f"{lost:,} of {counted(len(opened))} are not in {images}: the page shows their thumbnails")
+    address = _address(host, number, token) + shown
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:
         say("whoever knows this address sees the images; what is sent is not encrypted")
     elif no_token:
         say("every user of this machine can open it: leave --no-token out to ask for a token")
     if not no_browser and not open_to_others and has_display():
-        opened = _address(host, number, token and access.ticket)
-        threading.Thread(target=_open_browser, args=(server, opened), daemon=True).start()
+        first = _address(host, number, token and access.ticket) + shown
+        threading.Thread(target=_open_browser, args=(server, first), daemon=True).start()
     with suppress(KeyboardInterrupt):  # the server has ended in order before it is raised
         server.run(sockets=[listening])
 

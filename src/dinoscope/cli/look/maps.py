@@ -12,6 +12,7 @@ import typer
 from dinoscope.cli.options import (
     CollectionPath,
     JsonOption,
+    LabelsOption,
     ModelOption,
     TableOption,
     open_collection,
@@ -55,6 +56,7 @@ def map_(
         str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")
     ] = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Lay the images out as a map, drawn as a picture (map.png in the collection) or written as a table.
@@ -66,7 +68,7 @@ def map_(
     if images and (compare is not None or dims == 3):
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
     suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     settings: MapSettings = {
         "n_neighbors": n_neighbors,
         "min_dist": min_dist,
@@ -131,6 +133,7 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
     output: TableOption = None,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Find settings of the UMAP map: a grid of maps from one neighbour graph, measured, and one recommendation.
@@ -143,7 +146,7 @@ def tune(
     sizes, dists = _values(n_neighbors, int, "n-neighbors"), _values(min_dist, float, "min-dist")
     if max(sizes) > _MOST_NEIGHBORS:
         raise InputError(f"--n-neighbors must be at most {_MOST_NEIGHBORS}, as for 'dinoscope map', got {max(sizes)}")
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     with counting("maps") as show:
         found = opened.tuning(
             n_neighbors=sizes, min_dist=dists, seeds=seeds, sample=sample, seed=seed, on_progress=show

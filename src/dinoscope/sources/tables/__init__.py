@@ -1,1 +1,3 @@
 """Tables that list images or hold them."""
+
+__all__: list[str] = []

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns
 from dinoscope.errors import CollectionError, DamagedError
+from dinoscope.storage.annotations import ANNOTATIONS, read_history
 from dinoscope.storage.files import has_checksum, is_leftover, read_json
 from dinoscope.storage.manifest import JSON_FILES, no_collection, read_model
 from dinoscope.storage.parts import is_known
@@ -80,6 +81,8 @@ def verify_collection(path: Path) -> Verification:
     notes = [each for each in (path / "answers.json", path / "dismissed.json") if each.exists()]
     manifest = _manifest(path, notes)
     checks = [manifest.check, images.check, details.check]
+    if (path / ANNOTATIONS).exists():
+        checks.append(_check_files(path, ANNOTATIONS, [path / ANNOTATIONS]).check)
     checks += [_check_files(path, "model.json", models).check, *(each.check for each in vectors.values())]
     stored = _check_files(path, "results", results)
     checks.append(stored.check)
@@ -112,6 +115,8 @@ def _check_file(file: Path) -> bool | str:
     try:
         if file.suffix != ".json":
             checked = check_table(file)
+            if file.name == ANNOTATIONS:
+                read_history(file.parent)
             if schema_of(file) is not None:
                 read_table(file)
             return checked

@@ -1,1 +1,3 @@
 """Results of stages: run once, stored, checked when they are read."""
+
+__all__: list[str] = []

@@ -1,0 +1,115 @@
+"""How right proposals are, by answers on a random part, as intervals that hold; and when one may stop.
+
+A random part of the images is asked about whatever the machine would like to know, and these answers are hidden from
+it. So they are a random sample of all that the machine has not chosen yet, and its proposals for them are as good as
+those for the rest. An image of the part that the machine comes to choose leaves the sample, for its answer is known.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from dinoscope.errors import InputError
+
+__all__ = ["EVERY", "LEVEL", "Rest", "is_audit_turn", "is_look", "judge_rest", "may_stop"]
+
+LEVEL = 0.9  # of the intervals
+EVERY = 10  # answers, of which one is on the random part
+_FROM = 50  # answers before the first of these: medoids teach more
+_TRUE = 0.95  # share of stops that keep their promise
+_FIRST_LOOK, _GROWTH = 100, 1.25  # answers on the random part at which the rule is asked
+
+
+@dataclass(frozen=True)
+class Rest:
+    """How right the proposals for the images without an answer are.
+
+    Attributes:
+        count: Images without an answer.
+        sample: Answers of the random part that the machine does not know.
+        right: Proposals for these that are right.
+        low: Share of ``count`` that is right, at least.
+        high: The same, at most.
+    """
+
+    count: int
+    sample: int
+    right: int
+    low: float
+    high: float
+
+
+def judge_rest(right: int, sample: int, count: int, level: float = LEVEL) -> Rest:
+    """Return the exact interval for the share of ``count`` images whose proposals are right.
+
+    The images were drawn without replacement, so the number that is right among those drawn is hypergeometric; the
+    interval holds all shares that two one-sided tests do not reject (Clopper and Pearson 1934, for a finite number).
+
+    Args:
+        right: Proposals for the sample that are right.
+        sample: Images drawn at random from ``sample + count``.
+        count: The other ones.
+        level: Probability that the interval holds the truth, or more.
+
+    Raises:
+        InputError: The numbers cannot be.
+    """
+    if not 0 <= right <= sample or count < 0 or not 0 < level < 1:
+        raise InputError(
+            f"expected 0 <= right <= sample, a count of 0 or more and a level between 0 and 1, got right={right!r}, "
+            f"sample={sample!r}, count={count!r}, level={level!r}"
+        )
+    if count == 0:
+        return Rest(count, sample, right, 1.0, 1.0)
+    doubt = (1 - level) / 2
+    low = _fewest(right, sample, count, doubt)
+    high = count - _fewest(sample - right, sample, count, doubt)
+    return Rest(count, sample, right, low / count, high / count)
+
+
+def may_stop(right: int, sample: int, count: int, asked: int, target: float) -> bool:
+    """Tell whether at least a share ``target`` of the rest is right, with a probability of 0.95 for the whole run.
+
+    Asked at each ``is_look``; the doubt that is allowed halves from one look to the next, so that all together stay
+    below 0.05.
+
+    Args:
+        right: See ``judge_rest``, and so are the next two.
+        sample: See above.
+        count: See above.
+        asked: Answers that were ever given on the random part.
+        target: Share of the rest that is to be right, such as 0.95.
+    """
+    if not is_look(asked):
+        return False
+    doubt = (1 - _TRUE) / 2 ** (_look(asked) / 2 + 1) / 1.71  # the sum over all looks is 1 - _TRUE
+    return judge_rest(right, sample, count, 1 - 2 * doubt).low >= target
+
+
+def is_look(asked: int) -> bool:
+    """Tell whether the rule for stopping is asked after so many answers on the random part."""
+    return asked >= _FIRST_LOOK and (asked == _FIRST_LOOK or _look(asked) > _look(asked - 1))
+
+
+def is_audit_turn(answers: int, every: int = EVERY) -> bool:
+    """Tell whether the next answer, after so many, is on the random part, as one of ``every`` is."""
+    return answers >= _FROM and answers % every == every - 1
+
+
+def _look(asked: int) -> int:
+    return int(math.log(max(asked, _FIRST_LOOK) / _FIRST_LOOK) / math.log(_GROWTH) + 1e-9)
+
+
+def _fewest(right: int, sample: int, count: int, doubt: float) -> int:
+    """Return the fewest of ``count`` that are right, so that ``right`` of the sample or more is no surprise."""
+    from scipy.stats import hypergeom
+
+    least, most = 0, count  # of the rest
+    while least < most:
+        middle = (least + most) // 2
+        if hypergeom.sf(right - 1, sample + count, right + middle, sample) > doubt:
+            most = middle
+        else:
+            least = middle + 1
+    return least

@@ -1,0 +1,77 @@
+"""The explorer's routes for labels that people give: what they are, changes, undo, and questions."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Path as InPath
+from starlette.concurrency import run_in_threadpool
+
+from dinoscope.explorer.labelling import GivenLabels, LabelAnswer, LabelChange, Labelling, given_labels, labelling
+from dinoscope.server.jobs import Jobs
+from dinoscope.server.responses import ModelKey, State, json_answer
+from dinoscope.server.state import Workspace, check_writable
+from dinoscope.stages.labelling.by_hand import annotate, turn
+from dinoscope.stages.labelling.session import labelling_session
+
+__all__ = ["add_labelling"]
+
+Seen = Annotated[int, Query(ge=0, description="The revision that the page has seen.")]
+
+
+def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
+    """Add the routes; what may take long runs among the ``heavy`` jobs."""
+    writes = [Depends(partial(check_writable, workspace))]
+
+    @app.get("/api/models/{model}/labels", response_model=GivenLabels)
+    def labels(request: Request, model: ModelKey, seen: Seen = 0, v: State = None) -> Response:
+        """Return the labels and tags that people gave, of the images that changed after a revision."""
+        return json_answer(request, given_labels(workspace.data(model, v).collection, seen))
+
+    @app.put("/api/models/{model}/labels", response_model=GivenLabels, dependencies=writes)
+    def change(request: Request, model: ModelKey, body: LabelChange, v: State = None) -> Response:
+        """Give images a label, tags, or both; refused if somebody else changed one of them meanwhile."""
+        collection = workspace.data(model, v).collection
+        annotate(
+            collection, body.rows, label=body.label, add_tags=body.add_tags, drop_tags=body.drop_tags, since=body.seen
+        )
+        return json_answer(request, given_labels(collection, body.seen))
+
+    @app.post("/api/models/{model}/labels/{back}", response_model=GivenLabels, dependencies=writes)
+    def step(
+        request: Request,
+        model: ModelKey,
+        back: Annotated[Literal["undo", "redo"], InPath()],
+        seen: Seen,
+        v: State = None,
+    ) -> Response:
+        """Undo the last act, or do it again; refused if somebody else did something meanwhile."""
+        collection = workspace.data(model, v).collection
+        turn(collection, back, since=seen)
+        return json_answer(request, given_labels(collection, seen))
+
+    @app.get("/api/models/{model}/labelling", response_model=Labelling)
+    async def question(
+        request: Request, model: ModelKey, seen: Seen = 0, batches: bool = False, v: State = None
+    ) -> Response:
+        """Return the next question, and how far labelling has come."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        found = await heavy.run(object(), lambda: labelling(data.collection, batches=batches, since=seen), request)
+        return json_answer(request, found)
+
+    @app.put("/api/models/{model}/labelling", response_model=Labelling, dependencies=writes)
+    async def answer(request: Request, model: ModelKey, body: LabelAnswer, v: State = None) -> Response:
+        """Keep the answer to a question; return the next one."""
+        data = await run_in_threadpool(workspace.data, model, v)
+
+        def remember() -> Labelling:
+            session, rows = labelling_session(data.collection), tuple(body.rows)
+            if body.label is None:
+                session.split(rows)
+            else:
+                session.answer(body.kind, rows, body.label, body.seen)
+            return labelling(data.collection, batches=body.batches, since=body.seen)
+
+        return json_answer(request, await heavy.run(object(), remember))

@@ -1,0 +1,194 @@
+"""A person labelling a collection with the machine's help: the next question, answers that are kept, progress."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dinoscope.base.digests import digest_bytes
+from dinoscope.errors import InputError
+from dinoscope.stages.labelling.by_hand import all_annotations, check_text, say_of
+from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.storage.annotations import Annotation, How
+
+if TYPE_CHECKING:
+    from dinoscope.analysis.labels.active import Kind
+    from dinoscope.analysis.labels.audit import Rest
+    from dinoscope.analysis.labels.rounds import Rounds
+    from dinoscope.stages.labelling.by_hand import Annotations
+    from dinoscope.stages.opened import OpenedCollection
+
+__all__ = ["Asked", "Progress", "Session", "labelling_session"]
+
+_SET_SHARE = 0.9  # of the probability that a prediction set holds
+TARGET = 0.95  # share of the rest that is to be right, for the rule for stopping
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question to a person.
+
+    Attributes:
+        kind: "one": which label has this image; "batch": have all of these the label proposed; "audit": as "one", of
+            the random part.
+        rows: The images.
+        label: The label that is proposed; None where there is none yet.
+        probability: How sure the machine is of it, 0 to 1: of the least sure image of a batch.
+        prediction_set: The labels that are likely, the likeliest first.
+    """
+
+    kind: Kind
+    rows: tuple[int, ...]
+    label: str | None
+    probability: float
+    prediction_set: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far labelling has come.
+
+    Attributes:
+        answers: Acts in which dinoscope asked and a person answered.
+        named: Images with a label that a person gave.
+        rest: How right the proposals for the others are: count, sample, right, low and high; see ``audit.Rest``.
+        low: Share of all images whose label, given or proposed, is right, at least.
+        high: The same, at most.
+        stop: Whether 95% of the rest are right, as the rule for stopping has it.
+    """
+
+    answers: int
+    named: int
+    rest: Rest
+    low: float
+    high: float
+    stop: bool
+
+
+def labelling_session(collection: OpenedCollection) -> Session:
+    """Return the labelling session of a collection, one while it is open."""
+    return collection.held("labelling", lambda: Session(collection))
+
+
+class Session:
+    """What is asked of a person who labels, made of what people said so far.
+
+    Everything it knows comes from the annotations, so it goes on where it was after a restart, an undo, or when
+    somebody else labels the same collection. Safe to use from several threads.
+    """
+
+    def __init__(self, collection: OpenedCollection) -> None:
+        self._collection = collection
+        self._lock = threading.RLock()
+        self._revision = -1
+        self._names: list[str] = []
+        self._rounds: Rounds | None = None
+        self._batches = False
+
+    def ask(self, *, batches: bool = False) -> Asked | None:
+        """Return the next question; None when every image has a label.
+
+        Args:
+            batches: Whether to ask about batches of look-alikes, too.
+        """
+        with self._lock:
+            rounds = self._now(batches)
+            question = rounds.ask()
+            if question is None:
+                return None
+            at, label = question.positions, None
+            likely: tuple[str, ...] = ()
+            probability = 0.0
+            if self._names:
+                chances = rounds.certain[at]
+                ranked = np.argsort(-chances[0], kind="stable")
+                code = question.label if question.label >= 0 else int(ranked[0])
+                label, probability = self._names[code], float(chances[:, code].min())
+                needed = int((np.cumsum(chances[0][ranked]) < _SET_SHARE).sum()) + 1
+                likely = tuple(self._names[each] for each in ranked[:needed].tolist())
+            rows = tuple(self._collection.rows[at].tolist())
+            return Asked(question.kind, rows, label, probability, likely)
+
+    def answer(self, kind: Kind, rows: tuple[int, ...], label: str, since: int | None = None) -> int:
+        """Keep an answer in the collection, and with it what the machine came to know; return the revision.
+
+        Args:
+            kind: Of the question.
+            rows: The images that have this label: those of the question, or some of them.
+            label: The label.
+            since: See ``Collection.annotate``.
+
+        Raises:
+            ConflictError: See ``Collection.annotate``.
+            InputError: There is no such row, or this is no label.
+            WriteError: It cannot be kept.
+        """
+        how: dict[Kind, How] = {"one": "asked", "batch": "batch", "audit": "audit"}
+        if kind not in how:
+            raise InputError(f"kind must be one of {', '.join(how)}, got {kind!r}")
+        with self._lock:
+            rounds = self._now(self._batches)
+            places = [self._collection.position(row) for row in rows]
+            seen = rounds.take_revealed()
+            name = check_text(label, "label")
+            said: dict[int, Callable[[Annotation], Annotation]] = dict.fromkeys(seen, partial(replace, how="revealed"))
+            said |= dict.fromkeys(places, partial(replace, label=name, how=how[kind]))
+            revision = say_of(self._collection, said, since=since)
+            if name in self._names and revision == self._revision + 1:
+                rounds.answer(np.asarray(places), self._names.index(name), kind)
+                self._revision = revision
+            return revision
+
+    def split(self, rows: tuple[int, ...]) -> None:
+        """Take note that a batch holds an image of another label: it is asked by itself."""
+        with self._lock:
+            rounds = self._now(self._batches)
+            question = rounds.ask()
+            if question is not None and self._collection.rows[question.positions].tolist() == list(rows):
+                rounds.split(question)
+
+    def progress(self) -> Progress:
+        """Return how far labelling has come."""
+        with self._lock:
+            rounds = self._now(self._batches)
+            rest, count = rounds.rest(), len(self._collection)
+            named = count - rest.count
+            low, high = ((named + share * rest.count) / count for share in (rest.low, rest.high))
+            return Progress(rounds.answers, named, rest, low, high, rounds.may_stop(TARGET))
+
+    def _now(self, batches: bool) -> Rounds:
+        """Return the rounds as what people said makes them."""
+        said = all_annotations(self._collection)
+        if self._rounds is None or said.revision != self._revision or batches != self._batches:
+            self._batches, self._revision = batches, said.revision
+            self._rounds = self._begin(said)
+        return self._rounds
+
+    def _begin(self, said: Annotations) -> Rounds:
+        from dinoscope.analysis.labels.active import Proposer, first_images
+        from dinoscope.analysis.labels.rounds import Rounds
+
+        collection = self._collection
+        proposer = collection.held("proposer", lambda: Proposer(collection.vectors, neighbor_graph(collection)))
+        self._names = sorted({label for label in said.labels.tolist() if label is not None})
+        numbers = {name: code for code, name in enumerate(self._names)}
+        codes = np.asarray([numbers.get(label, -1) for label in said.labels.tolist()], np.intp)
+        is_audit = said.how == "audit"
+        order = np.argsort([digest_bytes("audit", content) for content in collection.contents], kind="stable")
+        first = collection.held("first images", lambda: first_images(collection.vectors))
+        return Rounds(
+            proposer,
+            first,
+            np.where(is_audit, -1, codes),
+            np.where(is_audit, codes, -1),
+            len(self._names),
+            order,
+            answers=said.answers,
+            audited=int((is_audit | (said.how == "revealed")).sum()),
+            batches=self._batches,
+        )

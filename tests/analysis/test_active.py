@@ -1,0 +1,179 @@
+"""Labelling in turns: what is asked, what is proposed, and how right that is said to be."""
+
+import numpy as np
+import pytest
+
+from dinoscope.analysis.labels.active import Proposer, doubtful, first_images, look_alikes
+from dinoscope.analysis.labels.audit import is_audit_turn, is_look, judge_rest, may_stop
+from dinoscope.analysis.labels.rounds import Rounds, simulate
+from dinoscope.analysis.neighbors import neighbors
+from dinoscope.errors import InputError
+
+N, KINDS = 300, 5
+
+
+@pytest.fixture(scope="module")
+def groups():
+    """Vectors of five kinds that overlap a little."""
+    rng = np.random.default_rng(0)
+    truth = np.arange(N) % KINDS
+    vectors = np.eye(KINDS, 12)[truth] * 2.2 + rng.normal(0, 0.6, (N, 12))
+    return vectors.astype(np.float32), truth
+
+
+@pytest.fixture
+def proposer(groups):
+    return Proposer(groups[0], neighbors(groups[0]))
+
+
+def begin(proposer, groups, **options):
+    nobody = np.full(N, -1)
+    order = np.random.default_rng(1).permutation(N)
+    return Rounds(proposer, first_images(groups[0], 20), nobody, nobody.copy(), 0, order, **options)
+
+
+def answer(rounds, truth, question):
+    labels = truth[question.positions]
+    if question.kind == "batch" and (labels != question.label).any():
+        rounds.split(question)
+    else:
+        rounds.answer(question.positions, int(labels[0]), question.kind)
+
+
+def test_few_labels_name_the_rest(proposer, groups):
+    vectors, truth = groups
+    codes = np.full(N, -1)
+    chosen = first_images(vectors, 20)
+    assert len(set(chosen.tolist())) == 20
+    assert len(set(truth[chosen].tolist())) == KINDS
+    codes[chosen] = truth[chosen]
+    chances = proposer.propose(codes, KINDS)
+    np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-5)
+    assert (chances[chosen, truth[chosen]] == 1).all()
+    assert (chances.argmax(axis=1) == truth).mean() > 0.9
+    with pytest.raises(InputError, match="label an image"):
+        proposer.propose(np.full(N, -1), KINDS)
+
+
+def test_doubtful_images_are_asked_and_lie_apart(proposer, groups):
+    codes = np.full(N, -1)
+    chosen = first_images(groups[0], 20)
+    codes[chosen] = groups[1][chosen]
+    chances = proposer.propose(codes, KINDS)
+    for turn in (1, 2):
+        asked = doubtful(proposer, chances, codes < 0, turn, 6)
+        assert len(set(asked)) == 6
+        assert (codes[asked] < 0).all()
+        assert chances[asked].max(axis=1).mean() < np.median(chances.max(axis=1))
+        near = proposer.graph.indices[asked[0], :15]
+        assert not set(near.tolist()) & set(asked)
+
+
+def test_a_batch_has_one_proposal_and_is_likely_right(proposer, groups):
+    codes = np.full(N, -1)
+    chosen = first_images(groups[0], 80)
+    codes[chosen] = groups[1][chosen]
+    chances = proposer.propose(codes, KINDS)
+    batch = look_alikes(proposer, chances, codes < 0, 0)
+    assert batch is not None
+    assert 4 <= len(batch.positions) <= 24
+    assert (chances[batch.positions].argmax(axis=1) == batch.label).all()
+    assert np.prod(chances[batch.positions].max(axis=1)) >= 0.5
+    assert (np.diff(chances[batch.positions].max(axis=1)) >= 0).all()
+    assert look_alikes(proposer, chances, np.zeros(N, bool), 0) is None
+
+
+def test_the_machine_does_not_know_the_random_part(proposer, groups):
+    rounds = begin(proposer, groups, every=3)
+    others = begin(Proposer(groups[0], proposer.graph), groups, every=3)
+    wrong = (groups[1] + 1) % KINDS  # what another person says of the random part alone
+    for _ in range(90):
+        question, other = rounds.ask(), others.ask()
+        assert question.positions.tolist() == other.positions.tolist()
+        answer(rounds, groups[1], question)
+        answer(others, wrong if other.kind == "audit" else groups[1], other)
+        if rounds.take_revealed():
+            break  # from here on both know different labels
+    assert rounds.audited > 5
+    assert others.rest().right < rounds.rest().right
+
+
+def test_an_image_that_is_chosen_leaves_the_random_part_without_a_question(proposer, groups):
+    rounds, asked = begin(proposer, groups, every=2), []
+    while (question := rounds.ask()) is not None:
+        asked += question.positions.tolist()
+        answer(rounds, groups[1], question)
+    assert len(asked) == len(set(asked))
+    assert set(asked) == set(range(N))
+    assert (rounds.proposals == groups[1]).all()
+    assert rounds.rest().count == 0
+    assert rounds.rest().low == 1
+
+
+def test_a_refused_batch_is_one_answer_and_asked_singly(proposer, groups):
+    rounds = begin(proposer, groups, batches=True)
+    while (question := rounds.ask()).kind != "batch":
+        answer(rounds, groups[1], question)
+    before, named = rounds.answers, int((rounds.known >= 0).sum())
+    rounds.split(question)
+    assert rounds.answers == before + 1
+    assert int((rounds.known >= 0).sum()) == named
+    following = rounds.ask()
+    if following.kind == "one":
+        assert following.positions.tolist() == question.positions[:1].tolist()
+
+
+def test_a_simulated_person_beats_chance(groups):
+    vectors, truth = groups
+    curve = simulate(Proposer(vectors, neighbors(vectors)), truth, [50, 100, 250], batches=True)
+    assert curve.answers == [50, 100, 250] or curve.named[-1] == N
+    assert curve.right[1] >= curve.right[0] - 0.02
+    assert curve.right[-1] > 0.98
+    assert curve.named[-1] >= 200
+
+
+@pytest.mark.parametrize(("right", "sample", "count"), [(10, 10, 90), (0, 5, 20), (37, 40, 400), (0, 0, 50)])
+def test_the_interval_is_exact(right, sample, count):
+    """Reckoned from its meaning: the numbers that neither tail refuses."""
+    from scipy.stats import hypergeom
+
+    found = judge_rest(right, sample, count, level=0.9)
+    possible = [
+        rest
+        for rest in range(count + 1)
+        if hypergeom.sf(right - 1, sample + count, right + rest, sample) > 0.05
+        and hypergeom.cdf(right, sample + count, right + rest, sample) > 0.05
+    ]
+    assert (found.low * count, found.high * count) == (min(possible), max(possible))
+
+
+def test_intervals_hold_as_often_as_they_say():
+    rng, held = np.random.default_rng(0), []
+    for _ in range(400):
+        total, sample = 500, 40
+        hits = rng.random(total) < 0.85
+        drawn = rng.permutation(total) < sample
+        found = judge_rest(int(hits[drawn].sum()), sample, total - sample)
+        held.append(found.low <= hits[~drawn].mean() <= found.high)
+    assert np.mean(held) >= 0.9
+
+
+def test_the_rule_for_stopping_keeps_its_promise():
+    """Of images of which 93% are right one may not stop, however often one asks; of 99.5% one may."""
+    rng = np.random.default_rng(0)
+
+    def stops(share: float) -> bool:
+        hits = rng.random(5000) < share
+        looks = [n for n in range(1, 1000) if is_look(n)]
+        return any(may_stop(int(hits[:n].sum()), n, 5000 - n, n, 0.95) for n in looks)
+
+    assert np.mean([stops(0.945) for _ in range(200)]) <= 0.05
+    assert np.mean([stops(0.995) for _ in range(50)]) > 0.9
+    assert not may_stop(120, 120, 880, 110, 0.95)  # no look
+
+
+def test_one_of_ten_questions_is_about_the_random_part():
+    turns = [at for at in range(200) if is_audit_turn(at)]
+    assert turns == [*range(59, 200, 10)]
+    with pytest.raises(InputError, match="expected 0 <= right <= sample"):
+        judge_rest(3, 2, 10)

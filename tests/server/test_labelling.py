@@ -1,0 +1,117 @@
+"""The explorer's routes for labels by hand: changes, questions, undo, two windows, and a server that only shows."""
+
+import pytest
+
+from dinoscope.collection import Collection
+from tests.served import N, client, images, make_collection
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_collection(tmp_path / "c")
+
+
+@pytest.fixture
+def server(folder):
+    with client(folder) as opened:
+        yield opened
+
+
+@pytest.fixture
+def base(server):
+    return f"/api/models/{server.get('/api/collection').json()['model']}"
+
+
+def change(server, base, rows, seen, **said):
+    return server.put(f"{base}/labels", json={"rows": rows, "seen": seen, **said})
+
+
+def test_labels_and_tags_are_kept_and_told(server, base, folder):
+    assert server.get(f"{base}/labels").json()["rows"] == []
+    told = change(server, base, [3, 5], 0, label="shirt", add_tags=["good"]).json()
+    assert (told["revision"], told["labels"], told["counts"], told["tags"]) == (1, ["shirt"], [2], ["good"])
+    assert (told["rows"], told["codes"], told["tagged"]) == ([3, 5], [0, 0], [["good"], ["good"]])
+    told = change(server, base, [4], 1, label="coat").json()
+    assert (told["labels"], told["rows"], told["codes"]) == (["coat", "shirt"], [4], [0])
+    everything = server.get(f"{base}/labels").json()
+    assert dict(zip(everything["rows"], everything["codes"], strict=True)) == {3: 1, 4: 0, 5: 1}
+    assert Collection(folder).annotations().labels[3] == "shirt"
+
+
+def test_steps_are_undone_and_redone(server, base):
+    change(server, base, [3], 0, label="shirt")
+    undone = server.post(f"{base}/labels/undo", params={"seen": 1}).json()
+    assert (undone["rows"], undone["codes"], undone["undoable"], undone["redoable"]) == ([3], [-1], 0, 1)
+    redone = server.post(f"{base}/labels/redo", params={"seen": 2}).json()
+    assert (redone["rows"], redone["codes"], redone["revision"]) == ([3], [0], 3)
+    assert server.post(f"{base}/labels/undo", params={"seen": 1}).status_code == 409
+
+
+def test_a_second_window_sees_what_the_first_said(server, base):
+    change(server, base, [3, 4], 0, label="shirt")
+    refused = change(server, base, [4, 5], 0, label="coat")
+    assert refused.status_code == 409
+    assert "somebody else has labelled these images meanwhile" in refused.json()["error"]
+    told = change(server, base, [6], 0, label="coat").json()  # another image
+    assert told["rows"] == [3, 4, 6]  # with what the other window said
+    assert change(server, base, [4], told["revision"], label="coat").status_code == 200
+
+
+def test_questions_are_answered_until_no_image_is_left(server, base):
+    truth = [item.label for item in images().items]
+    told = server.get(f"{base}/labelling", params={"batches": True}).json()
+    asked: list[int] = []
+    kinds: set[str] = set()
+    assert told["question"]["label"] is None
+    while (question := told["question"]) is not None:
+        kinds.add(question["kind"])
+        labels = {truth[row] for row in question["rows"]}
+        fits = question["kind"] != "batch" or labels == {question["label"]}
+        answer = {"kind": question["kind"], "rows": question["rows"], "label": labels.pop() if fits else None}
+        asked += question["rows"] if fits else []
+        seen = told["given"]["revision"]
+        told = server.put(f"{base}/labelling", json={**answer, "seen": seen, "batches": True}).json()
+        progress = told["progress"]
+        assert 0 <= progress["low"] <= progress["high"] <= 1
+    assert sorted(asked) == list(range(N))
+    assert {"one", "audit"} <= kinds
+    assert told["progress"]["named"] == told["progress"]["count"] == N
+    given = server.get(f"{base}/labels").json()
+    assert [given["labels"][code] for code in given["codes"]] == truth
+
+
+def test_labelling_goes_on_where_it_was(folder):
+    truth = [item.label for item in images().items]
+    with client(folder) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        told = server.get(f"{base}/labelling").json()
+        for _ in range(25):
+            question, seen = told["question"], told["given"]["revision"]
+            answer = {"kind": question["kind"], "rows": question["rows"], "label": truth[question["rows"][0]]}
+            told = server.put(f"{base}/labelling", json={**answer, "seen": seen}).json()
+    with client(folder) as server:
+        again = server.get(f"{base}/labelling").json()
+        assert again["progress"]["answers"] == 25
+        assert again["progress"]["named"] == told["progress"]["named"]
+        assert again["question"]["rows"][0] not in told["given"]["rows"]
+
+
+def test_a_server_that_only_shows_refuses(folder):
+    with client(folder, read_only=True) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        assert change(server, base, [3], 0, label="shirt").status_code == 403
+        assert server.post(f"{base}/labels/undo", params={"seen": 0}).status_code == 403
+        answer = {"kind": "one", "rows": [3], "label": "shirt", "seen": 0}
+        assert server.put(f"{base}/labelling", json=answer).status_code == 403
+        assert server.get(f"{base}/labels").json()["revision"] == 0
+    assert not (folder / "annotations.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"rows": []}, {"rows": [99999], "label": "x"}, {"rows": [-1]}, {"rows": [1], "label": "x" * 300}, {"label": "x"}],
+)
+def test_odd_changes_are_refused(server, base, said):
+    answer = server.put(f"{base}/labels", json={"seen": 0, **said})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]

@@ -1,0 +1,131 @@
+import type { GivenLabels, LabelProgress, LabelQuestion, Labelling } from "../lib/api";
+import { after, asColumn, codesOf, inOrder, nothingSaid } from "../lib/given";
+import type { Source } from "../lib/source";
+import type { Row } from "../lib/types";
+import { labelTexts, waitTexts } from "../texts";
+import type { SceneState } from "./scene.svelte";
+import type { Tasks } from "./tasks.svelte";
+
+/** Labels and tags that people give, what is asked next, and how right the rest is. */
+export class LabellingState {
+  /** The labels in the order of the keys 1 to 9: as they came, so a key never changes its meaning. */
+  labels = $state.raw<string[]>([]);
+  tags = $state.raw<string[]>([]);
+  undoable = $state(0);
+  redoable = $state(0);
+  question = $state.raw<LabelQuestion | null>(null);
+  progress = $state.raw<LabelProgress | null>(null);
+  batches = $state(false);
+  /** Images that the keys are about in place of the question: chosen by hand. */
+  chosen = $state.raw<Row[] | null>(null);
+  /** What was said of each image. */
+  #said = $state.raw(nothingSaid);
+  #revision = 0;
+  #loaded = false;
+  readonly #source: Source;
+  readonly #scene: SceneState;
+  readonly #tasks: Tasks;
+
+  constructor(source: Source, scene: SceneState, tasks: Tasks) {
+    this.#source = source;
+    this.#scene = scene;
+    this.#tasks = tasks;
+  }
+
+  labelOf(row: Row): string | null {
+    return this.#said.get(row)?.label ?? null;
+  }
+
+  tagsOf(row: Row): string[] {
+    return this.#said.get(row)?.tags ?? [];
+  }
+
+  /** Ask for all labels of a model; the column must be there before a scene is shown in its colours. */
+  async load(model: string): Promise<void> {
+    if (this.#loaded) return;
+    this.#loaded = true;
+    try {
+      this.#take(await this.#source.labels(model, 0));
+    } catch {
+      this.#loaded = false; // an old server, or one that is busy: the panel asks again
+    }
+  }
+
+  /** Bring up the next question. */
+  async ask(): Promise<void> {
+    const { view } = this.#scene;
+    if (!view) return;
+    await this.#tasks.run(
+      "labelling", waitTexts.labelling, (signal) => this.#source.labelling(view.key, this.#revision, this.batches, signal),
+      (found) => { this.#takeAll(found); },
+    );
+  }
+
+  /** Answer the question, or with null say that a batch holds an image of another label. */
+  async answer(label: string | null): Promise<void> {
+    const { question } = this;
+    const { view } = this.#scene;
+    if (!view || !question) return;
+    this.question = null; // a second press of the key answers nothing
+    const { kind, rows } = question;
+    const kept = await this.#tasks.run(
+      "labelling", waitTexts.remembering,
+      () => this.#source.answerLabel(view.key, { kind, rows, label, seen: this.#revision, batches: this.batches }),
+      (found) => { this.#takeAll(found); },
+    );
+    if (!kept) await this.#again();
+  }
+
+  /** Give images a label ("" takes it away, null leaves it) and tags. */
+  async give(rows: Row[], label: string | null, addTags: string[] = [], dropTags: string[] = []): Promise<void> {
+    await this.#change((model) => this.#source.giveLabels(model, { rows, label, add_tags: addTags, drop_tags: dropTags, seen: this.#revision }));
+  }
+
+  undo(): Promise<void> {
+    return this.#change((model) => this.#source.stepLabels(model, "undo", this.#revision));
+  }
+
+  redo(): Promise<void> {
+    return this.#change((model) => this.#source.stepLabels(model, "redo", this.#revision));
+  }
+
+  async #change(work: (model: string) => Promise<GivenLabels>): Promise<void> {
+    const { view } = this.#scene;
+    if (!view) return;
+    const kept = await this.#tasks.run("giving labels", waitTexts.remembering, () => work(view.key), (found) => { this.#take(found); });
+    if (!kept) await this.#again();
+    else if (this.progress) await this.ask();
+  }
+
+  /** Something went wrong, perhaps because another window was earlier: see what it said, and keep the message. */
+  async #again(): Promise<void> {
+    const { view } = this.#scene;
+    const { error } = this.#tasks;
+    if (!view) return;
+    try {
+      this.#takeAll(await this.#source.labelling(view.key, this.#revision, this.batches));
+    } catch {
+      // the message says enough
+    }
+    if (error !== null) this.#tasks.error = error;
+  }
+
+  #takeAll(found: Labelling): void {
+    this.#take(found.given);
+    this.question = found.question;
+    this.progress = found.progress;
+  }
+
+  #take(found: GivenLabels): void {
+    const labels = inOrder(this.labels, found);
+    const said = after(this.#said, found);
+    this.labels = labels;
+    this.tags = found.tags;
+    this.undoable = found.undoable;
+    this.redoable = found.redoable;
+    this.#revision = found.revision;
+    this.#said = said;
+    // on the map at once
+    this.#scene.useOwn(asColumn(labels, found, labelTexts.column, labelTexts.columnMore), (rows) => codesOf(rows, labels, said));
+  }
+}

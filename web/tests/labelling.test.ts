@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { complete, labelKey } from "../src/panels/labels";
+import { SourceError } from "../src/lib/source";
+import { NO_CODE } from "../src/lib/types";
+import { given, makeSource, open } from "./explorers";
+
+const press = (key: string, held: Partial<KeyboardEvent> = {}): ReturnType<typeof labelKey> =>
+  labelKey({ key, ctrlKey: false, metaKey: false, altKey: false, shiftKey: false, ...held }, ["coat", "shirt"]);
+
+describe("keys", () => {
+  it("mean labels, answers and steps", () => {
+    expect(press("2")).toEqual({ does: "label", label: "shirt" });
+    expect(press("3")).toBeNull();
+    expect(press("Enter")).toEqual({ does: "accept" });
+    expect(press("0")).toEqual({ does: "refuse" });
+    expect(press("Backspace")).toEqual({ does: "undo" });
+    expect(press("Backspace", { shiftKey: true })).toEqual({ does: "redo" });
+    expect(press("z", { ctrlKey: true })).toEqual({ does: "undo" });
+    expect(press("Z", { metaKey: true, shiftKey: true })).toEqual({ does: "redo" });
+    expect(press("é")).toEqual({ does: "type" });
+    expect(press("#")).toEqual({ does: "type" });
+    for (const key of ["Tab", "ArrowDown", "F5", "Shift"]) expect(press(key)).toBeNull();
+    expect(press("1", { ctrlKey: true })).toBeNull();
+  });
+
+  it("complete what is known", () => {
+    expect(complete("SH", ["coat", "shirt"], ["good"])).toBe("shirt");
+    expect(complete("hat", ["coat"], [])).toBe("hat");
+    expect(complete("coat", ["coats", "coat"], [])).toBe("coat");
+    expect(complete("#g", ["green"], ["good"])).toBe("#good");
+    expect(complete(" # ", ["coat"], ["good"])).toBe("");
+  });
+});
+
+describe("labels", () => {
+  it("are on the map at once", async () => {
+    const { explorer } = await open("by=mine", makeSource());
+    expect(explorer.scene.columnName).toBe("mine");
+    const row = explorer.scene.rows[1] ?? 0;
+    await explorer.labelling.give([row], "coat");
+    expect(explorer.labelling.labelOf(row)).toBe("coat");
+    expect([...(explorer.scene.codes ?? [])]).toEqual([NO_CODE, 0, NO_CODE, NO_CODE]);
+    const { column } = explorer.scene;
+    expect(column?.kind === "category" && [column.values, column.counts]).toEqual([["coat"], [1]]);
+  });
+
+  it("keep their keys when others come", async () => {
+    const { explorer } = await open("", makeSource());
+    await explorer.labelling.give([0], "shirt");
+    await explorer.labelling.give([2], "coat");
+    expect(explorer.labelling.labels).toEqual(["shirt", "coat"]);
+  });
+
+  it("answer a question once", async () => {
+    const asked: (string | null)[] = [];
+    const source = makeSource();
+    const answerLabel = source.answerLabel.bind(source);
+    source.answerLabel = (model, answer) => {
+      asked.push(answer.label);
+      return answerLabel(model, answer);
+    };
+    const { explorer } = await open("panel=label", source);
+    expect(explorer.labelling.question?.rows).toEqual([2]);
+    const first = explorer.labelling.answer("shirt");
+    await explorer.labelling.answer("coat"); // pressed before the next question is there
+    await first;
+    expect(asked).toEqual(["shirt"]);
+    expect(explorer.labelling.question).not.toBeNull();
+  });
+
+  it("show what another window said when it was earlier", async () => {
+    const source = makeSource();
+    source.giveLabels = () => Promise.reject(new SourceError("Somebody else has labelled these images meanwhile."));
+    source.labelling = () =>
+      Promise.resolve({
+        question: null, progress: { answers: 1, named: 1, count: 4, sample: 0, low: 0, high: 1, stop: false }, given: given([2], "boot", 5),
+      });
+    const { explorer } = await open("", source);
+    await explorer.labelling.give([2], "coat");
+    expect(explorer.labelling.labelOf(2)).toBe("boot");
+    expect(explorer.tasks.error).toMatch(/somebody else/i);
+  });
+
+  it("are about a selection that is made while one labels", async () => {
+    const { explorer } = await open("panel=label", makeSource());
+    explorer.select([0, 1], "lasso", "two");
+    expect(explorer.panel).toBe("label");
+    expect(explorer.labelling.chosen).toEqual([explorer.scene.rows[0], explorer.scene.rows[1]]);
+    expect(explorer.escape()).toBe(true);
+    expect([explorer.panel, explorer.labelling.chosen]).toEqual(["label", null]);
+  });
+});
