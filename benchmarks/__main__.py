@@ -22,6 +22,7 @@ TABLES = {
     "explaining": "may",
     "inside": "must",
     "reasons": "must",
+    "patches": "must",
     "tuning": "no",
     "clustering": "no",
     "survey": "no",

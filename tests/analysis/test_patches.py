@@ -140,7 +140,7 @@ def test_the_ranking_from_the_border_is_its_definition(random, shape):
     tied = (np.abs(place[:, None] - place).max(axis=2) <= 1) | np.outer(edge, edge)
     np.fill_diagonal(tied, False)
     ties = np.where(tied, np.exp(-(1 - rows @ rows.T) / 0.15), 0)
-    inverse = np.linalg.inv(np.diag(ties.sum(axis=1)) - 0.99 * ties)
+    inverse = np.linalg.inv(np.diag(ties.sum(axis=1)) - 0.999 * ties)
     unreached = np.ones(len(rows))
     for axis, end in ((0, 0), (0, shape[0] - 1), (1, 0), (1, shape[1] - 1)):
         reached = inverse @ (place[:, axis] == end)

@@ -20,7 +20,7 @@ from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
 from dinoscope.models.loading import described_model, load_model
-from dinoscope.models.patches import Seen, see
+from dinoscope.models.patches import Seen, longest_needed, see
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import open_runtime
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
@@ -326,8 +326,7 @@ class Encoder:
             ImageError, InputError: See ``read_image``; or the model does not take that resolution.
             ModelError: If the model gives no patches.
         """
-        side = max(self.resolution, resolution or 0, 128 if self.model.family == "bundled" else 0)
-        found = read_reduced(image, (0, 3 * side), self.decoding)
+        found = read_reduced(image, (0, longest_needed(self.model, self.resolution, resolution)), self.decoding)
         return see(
             found, self.model, self.resolution, self.preprocessing, self._runtime.run, self._runtime.outputs, resolution
         )

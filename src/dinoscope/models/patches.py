@@ -15,12 +15,17 @@ from dinoscope.models.catalogue import Model
 from dinoscope.models.preprocess import FILTERS, Preprocessing
 from dinoscope.sources.pixels.decode import ReducedImage
 
-__all__ = ["Seen", "see"]
+__all__ = ["Seen", "longest_needed", "see"]
 
 _BUNDLED_PATCH = 8  # pixels between two tokens of the convolutional networks
 # Of 96, 128 and 160 pixels: see docs/benchmarks.md. They were trained at 32, and see single strokes beyond this.
 _BUNDLED_SIDE = 128
 _LARGEST_SIDE = 1024
+_DECODED = 3  # pixels a side of the decoded image for each pixel that the model sees
+# The picture goes on beyond its edges, mirrored: else the edges of the network show in its tokens. Convolutions with
+# stride 2 look at the first pixel, not between the first two. So the tokens that a pixel changes lie too far down and
+# right, by 1.6 pixels in mini and 2.3 in mini-fashion. A margin that is narrower by as much puts them right.
+_MARGIN, _OFF = 4 * _BUNDLED_PATCH, 2
 _LONGEST = 4  # times the side, of a bundled model: a panorama beyond that is squeezed
 Run = Callable[[Sequence[str], NDArray[np.uint8]], list[NDArray[np.float32]]]
 
@@ -39,6 +44,11 @@ class Seen:
     picture: NDArray[np.uint8]
     tokens: NDArray[np.float32]
     attention: NDArray[np.float32] | None
+
+
+def longest_needed(model: Model, side: int, resolution: int | None) -> int:
+    """Return how small an image may be decoded for ``see``: its longest side in pixels."""
+    return _DECODED * (resolution or (_BUNDLED_SIDE if model.family == "bundled" else side))
 
 
 def see(
@@ -88,8 +98,12 @@ def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, side: int) 
         max(3, round(side * math.sqrt(each) / _BUNDLED_PATCH)) * _BUNDLED_PATCH for each in (aspect, 1 / aspect)
     )
     picture = _scaled(image, (across, down), how)
-    tokens = run(["patches"], picture[None])[0][0]
-    return Seen(picture, tokens.reshape(down // _BUNDLED_PATCH, across // _BUNDLED_PATCH, -1), None)
+    margin = (_MARGIN - _OFF, _MARGIN + _OFF)
+    wider = np.pad(picture, (margin, margin, (0, 0)), mode="reflect")
+    tokens = run(["patches"], wider[None])[0][0]
+    rows, columns = ((each + 2 * _MARGIN) // _BUNDLED_PATCH for each in (down, across))
+    inside = slice(_MARGIN // _BUNDLED_PATCH, -_MARGIN // _BUNDLED_PATCH)
+    return Seen(picture, tokens.reshape(rows, columns, -1)[inside, inside], None)
 
 
 def _see_padded(

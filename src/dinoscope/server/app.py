@@ -47,6 +47,7 @@ from dinoscope.server.decoding import Decoders
 from dinoscope.server.findings import add_findings
 from dinoscope.server.jobs import Jobs, while_wanted
 from dinoscope.server.page import add_page
+from dinoscope.server.patches import add_patches
 from dinoscope.server.responses import (
     LookAlikes,
     MapId,
@@ -131,6 +132,7 @@ def create_app(
     _add_images(app, explorer)
     _add_results(app, explorer)
     add_findings(app, explorer.workspace, explorer.heavy)
+    add_patches(app, explorer.workspace, explorer.heavy)
     _add_selections(app, explorer)
     add_page(app)
     add_error_answers(app, explorer.workspace.path)

@@ -40,6 +40,7 @@ _VERSIONS = {
     "properties": 1,
     "explanation": 1,
     "windows": 1,
+    "patches": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")

@@ -4,7 +4,7 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Reasons, type Row,
+  isPerMap, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type PatchView, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -133,6 +133,10 @@ export class FileSource implements Source {
   readonly forgetPairs = unwritable;
 
   reasons(): Promise<Reasons> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  patches(): Promise<PatchView> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 

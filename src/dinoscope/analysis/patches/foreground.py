@@ -24,7 +24,7 @@ __all__ = [
 
 ForegroundMethod = Literal["border", "cut", "component"]
 FOREGROUND_METHODS: tuple[ForegroundMethod, ...] = ("border", "cut", "component")
-_REACH, _STAYS = 0.15, 0.99
+_REACH, _STAYS = 0.15, 0.999
 _ALIKE, _WEAKEST = 0.2, 1e-5  # TokenCut's: cosine from which two patches are tied, and the tie of all others
 
 
@@ -72,7 +72,7 @@ def border_ranking(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return how badly each patch is reached from the border (H, W): manifold ranking (Yang et al. 2013).
 
     Patches that touch are tied by exp(-(1 - cosine) / 0.15), those at the border all with each other. D holds the sums
-    of the ties W. From the patches y one reaches all others by (D - 0.99 W)^-1 y, scaled to at most 1. What no side of
+    of the ties W. From the patches y one reaches all others by (D - 0.999 W)^-1 y, scaled to at most 1. What no side of
     the border reaches is the product of 1 minus that, over the four sides. Where this is above its mean, the ranking
     starts a second time, and says how well each patch is reached from there.
     """

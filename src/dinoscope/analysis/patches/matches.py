@@ -50,7 +50,7 @@ def match_patches(
         raise InputError(f"tokens must be of one model, got lengths {first.shape[-1]} and {second.shape[-1]}")
     if not 0 < ratio <= 1 or cycle < 0:
         raise InputError(f"ratio must be above 0 and at most 1, cycle at least 0; got {ratio} and {cycle}")
-    similarity = first.reshape(-1, first.shape[-1]) @ second.reshape(-1, second.shape[-1]).T
+    similarity = similar_patches(second, first)
     places, others = _places(first), _places(second)
     there, back = similarity.argmax(axis=1), similarity.argmax(axis=0)
     own = np.arange(len(similarity))
@@ -64,9 +64,17 @@ def match_patches(
     return PatchMatches(places[kept], others[there[kept]], found[order])
 
 
-def similar_patches(tokens: NDArray[np.float32], patch: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the cosine similarity of each patch of an image to one patch (H, W)."""
-    found: NDArray[np.float32] = tokens @ patch
+def similar_patches(tokens: NDArray[np.float32], asked: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine similarity of patches to those that are asked about.
+
+    Args:
+        tokens: Unit tokens (H, W, D) of an image.
+        asked: Unit tokens (H', W', D) of the other.
+
+    Returns:
+        (H' W', H W): for each patch asked about, all patches of the image.
+    """
+    found: NDArray[np.float32] = asked.reshape(-1, asked.shape[-1]) @ tokens.reshape(-1, tokens.shape[-1]).T
     return found
 
 
