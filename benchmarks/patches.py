@@ -10,10 +10,12 @@ clothes, or its photograph. The null has the same network with random weights. N
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -60,11 +62,11 @@ def main() -> None:
     print("\n| matches: ratio | way back within | a picture | within a patch of the truth | random weights |")
     print("| --- | --- | --- | --- | --- |")
     scenes = [enlarged(each) for each in photos[-arguments.pictures :]]
-    grids = [matched_tokens(each, scenes) for each in (encoder, null)]
+    pairs = [matched_tokens(each, scenes) for each in (encoder, null)]
     for ratio, cycle in ((1.0, 36), (1.0, 1), (1.0, 0), (0.95, 0), (0.9, 0), (0.8, 0)):
-        cells = [matched(each, ratio, cycle) for each in grids]
+        shares = [matched(each, ratio, cycle) for each in pairs]
         back = "not asked" if cycle > 1 else f"{cycle}"
-        print(f"| {ratio} | {back} | {cells[0][1]:.0f} | {cells[0][0]:.2f} | {cells[1][0]:.2f} |", flush=True)
+        print(f"| {ratio} | {back} | {shares[0][1]:.0f} | {shares[0][0]:.2f} | {shares[1][0]:.2f} |", flush=True)
     print("\n| vectors | k-NN of the clothes | of the photograph |\n| --- | --- | --- |")
     kinds = np.unique([item.label for item in clothes.items], return_inverse=True)[1].astype(np.int64)
     crossed = compose(clothes.pixels, kinds, photos[:20], times=4)
@@ -83,7 +85,7 @@ def held_out(name: str, folder: Path) -> Pixels:
 
 def random_encoder(name: str) -> Encoder:
     """Return a bundled network with random weights of the usual size (He et al. 2015)."""
-    from dinoscope.models import encoder as module
+    module = importlib.import_module("dinoscope.models.encoder")
 
     def load(*values: object, **settings: object) -> LoadedModel:
         found: LoadedModel = original(*values, **settings)
@@ -98,11 +100,8 @@ def random_encoder(name: str) -> Encoder:
         return replace(found, graph=replace(found.graph, proto=model.SerializeToString()))
 
     original: Callable[..., LoadedModel] = load_model
-    module.load_model = load
-    try:
+    with patch.object(module, "load_model", load):
         return Encoder(name)
-    finally:
-        module.load_model = original
 
 
 def composed(clothes: Pixels, cuts: Pixels, photos: Pixels, count: int) -> tuple[list[Pixels], list[Mask]]:
@@ -169,8 +168,8 @@ def matched_tokens(encoder: Encoder, scenes: list[Pixels]) -> Grids:
     found = []
     for seed, scene in enumerate(scenes):
         copy, back = warped(scene, seed)
-        sides = (unit_tokens(encoder.look(each, len(each)).tokens)[0] for each in (scene, copy))
-        found.append((*sides, back))
+        first, second = (unit_tokens(encoder.look(each, len(each)).tokens)[0] for each in (scene, copy))
+        found.append((first, second, back))
     return found
 
 

@@ -96,12 +96,8 @@ def test_a_finer_look_by_the_same_weights(tmp_path):
     assert finer.key != encoder.key
 
 
-def test_a_model_of_vectors_alone_shows_nothing(mini):
-    class OnlyVectors:
-        outputs = frozenset({"cls"})
-        run = None
-
+def test_a_model_of_vectors_alone_shows_nothing():
     encoder = Encoder("mini")
-    encoder._runtime = OnlyVectors()
+    encoder._runtime.outputs = frozenset({"cls"})
     with pytest.raises(ModelError, match="gives one vector an image, no patches"):
         encoder.look(picture(64, 64))

@@ -58,4 +58,5 @@ def _image(row: int, found: Look, asked: Look) -> PatchImage:
 
 def _levels(values: NDArray[np.float32]) -> NDArray[np.int64]:
     low, high = float(values.min()), float(values.max())
-    return np.rint(255 * (values - low) / max(high - low, 1e-12)).astype(np.int64)
+    levels: NDArray[np.int64] = np.rint(255 * (values - low) / max(high - low, 1e-12)).astype(np.int64)
+    return levels

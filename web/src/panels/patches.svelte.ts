@@ -1,3 +1,4 @@
+import { SvelteMap } from "svelte/reactivity";
 import { waitTexts } from "../texts";
 import type { Explorer } from "../state/explorer.svelte";
 import type { PatchView, Row } from "../lib/types";
@@ -10,7 +11,7 @@ export class Seen {
   shown = $state(false);
   layer = $state<PatchLayer>("colours");
   opacity = $state(0.75);
-  #found = $state.raw<ReadonlyMap<string, PatchView>>(new Map());
+  #found = new SvelteMap<string, PatchView>();
   #model = $state("");
 
   /** What is known of an image; null unless it is to be seen. */
@@ -26,7 +27,8 @@ export class Seen {
     const key = `${this.#model}/${row}`;
     if (this.#found.has(key)) return undefined;
     void tasks.run("patches", waitTexts.patches, (signal) => source.patches(view, row, signal), (found) => {
-      this.#found = new Map([...[...this.#found].slice(1 - KEPT), [key, found]]);
+      for (const oldest of [...this.#found.keys()].slice(0, -KEPT)) this.#found.delete(oldest);
+      this.#found.set(key, found);
     });
     return () => tasks.drop("patches");
   }

@@ -45,7 +45,11 @@ def find_parts(tokens: Sequence[NDArray[np.float32]], count: int = 6, *, seed: i
     """
     from sklearn.cluster import KMeans
 
-    rows = np.concatenate([each.reshape(-1, each.shape[-1]) for each in tokens]) if len(tokens) else np.empty((0, 1))
+    rows = (
+        np.concatenate([each.reshape(-1, each.shape[-1]) for each in tokens])
+        if len(tokens)
+        else np.empty((0, 1), np.float32)
+    )
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _MOST)).round().astype(int)]
     if count < 1 or len(np.unique(some, axis=0)) < count:
         raise InputError(f"count must be at least 1 and at most the number of different patches, got {count}")

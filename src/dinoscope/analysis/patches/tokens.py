@@ -14,10 +14,9 @@ _FAR = 8.0  # robust standard deviations above the median from which a token's l
 _SHORTEST = 1e-12
 
 
-def check_tokens(tokens: Tokens) -> None:
+def check_tokens(tokens: object) -> None:
     """Raise an InputError unless these are the tokens of one image: finite numbers (H, W, D), none of them empty."""
-    known = isinstance(tokens, np.ndarray) and tokens.dtype.kind == "f"
-    if not known or tokens.ndim != 3 or 0 in tokens.shape:
+    if not isinstance(tokens, np.ndarray) or tokens.dtype.kind != "f" or tokens.ndim != 3 or 0 in tokens.shape:
         got = f"{tokens.dtype} {tokens.shape}" if isinstance(tokens, np.ndarray) else type(tokens).__name__
         raise InputError(f"tokens must be floats of shape (H, W, D), got {got}: use dinoscope's Encoder.look")
     if not np.isfinite(tokens).all():
