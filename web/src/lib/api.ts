@@ -963,8 +963,8 @@ export interface components {
             attention: number[] | null;
             /**
              * Similar
-             * @description Base64 of bytes: for each patch of the image that was asked about, the cosine similarity of every patch of this one,
-             *     0 to 255 for 0 to 1.
+             * @description Base64 of bytes: for each patch of the image that was asked about, the cosine similarity of every patch of this
+             *     one; 0 to 255 for 0 to 1.
              */
             similar: string;
         };
