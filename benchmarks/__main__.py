@@ -24,6 +24,7 @@ TABLES = {
     "explaining": "may",
     "inside": "must",
     "reasons": "must",
+    "patches": "must",
     "tuning": "no",
     "clustering": "no",
     "survey": "no",

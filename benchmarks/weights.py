@@ -178,18 +178,23 @@ def fashion_mnist(part: str, folder: Path) -> tuple[Pixels, Labels]:
 @cache
 def parquet(name: str, folder: Path) -> tuple[Pixels, Labels, int]:
     """Read a set of Parquet files: uint8 (N, H, W, 3), class indices, and how many of the last ones are held out."""
-    row = get_set(name)
-    parts = sorted(folder.glob(f"{row.prefix}*.parquet"))
-    if not parts:
-        raise FileNotFoundError(f"no file {row.prefix}*.parquet in {folder}: pass the folder that holds it with --data")
     images: list[Pixels] = []
     names: list[str] = []
-    for part in parts:
+    for part in parts_of(name, folder):
         table = pq.read_table(part)
         images += [np.asarray(Image.open(io.BytesIO(c.as_py())).convert("RGB")) for c in table["image"]]
         names += table["label"].to_pylist()
     labels = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    return np.stack(images), labels, row.held_out(len(images))
+    return np.stack(images), labels, get_set(name).held_out(len(images))
+
+
+def parts_of(name: str, folder: Path) -> list[Path]:
+    """Return the Parquet files of a set, in order."""
+    prefix = get_set(name).prefix
+    parts = sorted(folder.glob(f"{prefix}*.parquet"))
+    if not parts:
+        raise FileNotFoundError(f"no file {prefix}*.parquet in {folder}: pass the folder that holds it with --data")
+    return parts
 
 
 def knn_accuracy(references: Vectors, reference_labels: Labels, queries: Vectors, labels: Labels, k: int = 20) -> float:

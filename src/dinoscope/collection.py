@@ -28,7 +28,7 @@ from dinoscope.stages import clusters, difference, labels, maps, neighbors, pick
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
-from dinoscope.stages.queries import reasons, search, windows
+from dinoscope.stages.queries import patches, reasons, search, windows
 from dinoscope.stages.results.kept import Stage
 from dinoscope.storage.progress import Progress
 
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
     from dinoscope.stages.picking import Rule
+    from dinoscope.stages.queries.patches import Look, Scheme
     from dinoscope.stages.queries.reasons import Reason
     from dinoscope.stages.queries.search import Match
     from dinoscope.stages.queries.windows import Spot
@@ -963,6 +964,40 @@ class Collection(OpenedCollection):
             ModelError: If the model that made the vectors is not to be had.
         """
         return reasons.find_reasons(self, query, rows, weights=weights, encoder=encoder, on_progress=on_progress)
+
+    # --- what the model sees -----------------------------------------------------------------------------------------
+
+    def look(self, query: Query, *, resolution: int | None = None, weights: str | None = None) -> Look:
+        """Return what the model sees in an image, patch by patch: colours, foreground, parts, and its attention.
+
+        The colours and parts are those of the collection: they mean the same in every image. See docs/patches.md.
+
+        Args:
+            query: A row, whose thumbnail is looked at; or an image, as in ``search``.
+            resolution: Pixels a side; more make finer patches. A bundled model takes any multiple of 8, by default
+                128; any other a multiple of its patch, by default what the vectors were made with.
+            weights: See ``search``.
+
+        Raises:
+            ImageError: If the query's file is no image.
+            InputError: If there is no such row, or the model does not take that resolution.
+            ModelError: If the model that made the vectors is not to be had, or gives no patches.
+        """
+        return patches.look(self, [query], resolution=resolution, weights=weights)[0]
+
+    def patch_scheme(self, *, resolution: int | None = None, weights: str | None = None) -> Scheme:
+        """Return the colours and parts of the collection, found in the patches of 100 of its images and kept.
+
+        ``basis.digest`` names the colours: where it is the same, a colour means the same.
+
+        Args:
+            resolution: See ``look``.
+            weights: See ``search``.
+
+        Raises:
+            InputError, ModelError: See ``look``.
+        """
+        return patches.find_scheme(self, resolution=resolution, weights=weights)
 
     # --- what it is made of ------------------------------------------------------------------------------------------
 

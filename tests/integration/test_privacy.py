@@ -31,6 +31,7 @@ COMMANDS = {
     "score": ["score", "c"],
     "explain": ["explain", "c", "-o", "out/properties.png"],
     "search": ["search", "c", "photos/a/0.png", "-k", "3", "-o", "out/answer.png"],
+    "look": ["look", "c", "photos/a/0.png", "3", "-o", "out/look.png"],
     "report": ["report", "c", "-o", "out/report.html"],
     "receipt": ["receipt", "c"],
     "verify": ["verify", "receipt.json", "photos"],

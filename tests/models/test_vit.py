@@ -10,7 +10,18 @@ from onnx import TensorProto
 from dinoscope.errors import InputError
 from dinoscope.models.checkpoint import Geometry, read_checkpoint
 from dinoscope.models.vit import build_graph, interpolate_position, rotary_tables
-from tests.reference.common import COSINE, DATA, DIFFERENCE, STRIDE, antialiased, cosine, pixels, run, write_by_rule
+from tests.reference.common import (
+    ATTENTION,
+    COSINE,
+    DATA,
+    DIFFERENCE,
+    STRIDE,
+    antialiased,
+    cosine,
+    pixels,
+    run,
+    write_by_rule,
+)
 
 CASES = sorted(each.name for each in DATA.iterdir())
 SHRUNK = 56  # a resolution below the native one of the tiny DINOv2
@@ -63,6 +74,19 @@ def test_it_is_the_same_model(checkpoint_of, case):
         # it would be easy to be right if all tokens were alike
         assert expected[f"patches{resolution}"].std(axis=1).mean() > 0.1
         assert cosine(expected[f"cls{resolution}"][0], expected[f"cls{resolution}"][1]) < 0.99
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "transformers" in case])
+def test_it_looks_where_the_model_looks(checkpoint_of, case):
+    """The last block's attention of CLS and registers to the patches, as transformers' eager attention has it."""
+    expected = {name: values for name, values in expected_of(case).items() if name.startswith("attention")}
+    assert len(expected) == 3
+    for name, theirs in expected.items():
+        ours = run(checkpoint_of(case), pixels(int(name.removeprefix("attention"))))["attention"]
+        assert np.abs(ours[..., ::STRIDE] - theirs).max() <= ATTENTION
+        assert theirs.std(axis=3).max() > 10 * ATTENTION  # a model that looks everywhere would be easy to equal
+        assert ours.min() >= 0
+        assert ours.sum(axis=3).max() < 1  # what goes to CLS and registers is left out
 
 
 @pytest.mark.parametrize(("case", "rule"), [("dinov2", False), ("dinov2-swiglu", False), ("dinov2-registers", True)])
@@ -146,6 +170,7 @@ def test_the_graph_says_what_it_takes_and_gives(checkpoint_of):
     assert [sides(each) for each in graph.output] == [
         ("cls", TensorProto.FLOAT, ["batch", 128]),
         ("patches", TensorProto.FLOAT, ["batch", 16, 128]),
+        ("attention", TensorProto.FLOAT, ["batch", 2, 1, 16]),
     ]
 
 

@@ -145,12 +145,18 @@ def read_header(file: Path) -> bytes:
 
 
 def load(case: Case, file: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-    """Load a file into its library's model; return what gives ``cls`` and ``patches`` of images (N, R, R, 3)."""
+    """Load a file into its library's model; return what gives ``cls`` and ``patches`` of images.
+
+    Those are (N, R, R, 3). transformers also gives ``attention``, as our graph does.
+    """
     shape = case.architecture
     with _without_initialisation():
         model = _build(case) if case.naming != "transformers" else None
     if model is None:
-        model = _transformers_class(shape).from_pretrained(file.parent, dtype=torch.float32)
+        # eager: the one way of transformers that gives the attention away
+        model = _transformers_class(shape).from_pretrained(
+            file.parent, dtype=torch.float32, attn_implementation="eager"
+        )
     else:
         model.load_state_dict({name: each.float() for name, each in load_file(file).items()}, assign=True)
     model.eval()
@@ -159,12 +165,16 @@ def load(case: Case, file: Path) -> Callable[[np.ndarray], dict[str, np.ndarray]
     def features(images: np.ndarray) -> dict[str, np.ndarray]:
         scaled = (images / 255 - IMAGENET_DEFAULT_MEAN) / IMAGENET_DEFAULT_STD
         x = torch.from_numpy(scaled.astype(np.float32)).permute(0, 3, 1, 2)
+        front = 1 + shape.registers
+        found = {}
         with torch.inference_mode():
             if case.naming == "transformers":
-                tokens = model(pixel_values=x, **settings).last_hidden_state
+                output = model(pixel_values=x, output_attentions=True, **settings)
+                tokens = output.last_hidden_state
+                found["attention"] = output.attentions[-1][:, :, :front, front:].numpy()
             else:
                 tokens = model.forward_features(x)
-        return {"cls": tokens[:, 0].numpy(), "patches": tokens[:, 1 + shape.registers :].numpy()}
+        return {"cls": tokens[:, 0].numpy(), "patches": tokens[:, front:].numpy(), **found}
 
     return features
 

@@ -28,6 +28,7 @@ STRIDE = 5
 
 # What "the same model" means: least cosine of a token, largest difference of a value.
 COSINE, DIFFERENCE = 0.99999, 1e-3
+ATTENTION = 1e-4  # largest difference of a weight, each between 0 and 1
 
 
 def values(name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -98,7 +99,7 @@ def _encode(array: np.ndarray, kind: str) -> bytes:
 
 
 def run(checkpoint: Checkpoint, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Run our graph of a checkpoint: ``cls`` and ``patches`` of images uint8 (N, R, R, 3)."""
+    """Run our graph of a checkpoint: ``cls``, ``patches`` and ``attention`` of images uint8 (N, R, R, 3)."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", "0"))  # 0: as many as there are cores
     options.add_session_config_entry(
@@ -106,7 +107,8 @@ def run(checkpoint: Checkpoint, images: np.ndarray) -> dict[str, np.ndarray]:
     )
     graph = build_graph(checkpoint, images.shape[1])
     session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return dict(zip(("cls", "patches"), session.run(["cls", "patches"], {"pixels": images}), strict=True))
+    names = ["cls", "patches", "attention"]
+    return dict(zip(names, session.run(names, {"pixels": images}), strict=True))
 
 
 def antialiased(checkpoint: Checkpoint) -> Checkpoint:

@@ -1,7 +1,8 @@
 """Make tests/data/vit: ``python -m tests.reference.make``.
 
 A folder a case: ``header.json``, the header of the safetensors file that the library wrote, ``config.json``, if it
-wrote one, and ``expected.npz``: ``cls56`` and ``patches56`` (every STRIDE-th) for images of 56 pixels, and so on.
+wrote one, and ``expected.npz``: ``cls56`` and ``patches56`` (every STRIDE-th) for images of 56 pixels, and so on; of
+transformers also ``attention56``, to every STRIDE-th patch.
 """
 
 import shutil
@@ -28,6 +29,8 @@ def make(case: Case, folder: Path) -> Path:
     for resolution in case.architecture.resolutions:
         found = features(pixels(resolution))
         stored |= {f"cls{resolution}": found["cls"], f"patches{resolution}": found["patches"][:, ::STRIDE]}
+        if "attention" in found:
+            stored[f"attention{resolution}"] = found["attention"][..., ::STRIDE]
     np.savez(folder / "expected.npz", **stored)
     return file
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from dinoscope.models.checkpoint import read_checkpoint
 from dinoscope.models.safetensors import read_tensors
 from tests.reference.architectures import Case, load, real_cases, save, tiny_cases
-from tests.reference.common import COSINE, DATA, DIFFERENCE, antialiased, cosine, pixels, run
+from tests.reference.common import ATTENTION, COSINE, DATA, DIFFERENCE, antialiased, cosine, pixels, run
 from tests.reference.make import make
 
 
@@ -33,11 +33,13 @@ def compare(case: Case, file: Path, images: int) -> bool:
     for resolution, theirs in expected.items():
         ours = run(checkpoint, pixels(resolution, images))
         cls, patches = (cosine(ours[name], theirs[name]) for name in ("cls", "patches"))
-        difference = max(float(np.abs(ours[name] - theirs[name]).max()) for name in ours)
-        passed = min(cls, patches) >= COSINE and difference <= DIFFERENCE
+        difference = max(float(np.abs(ours[name] - theirs[name]).max()) for name in ("cls", "patches"))
+        seen = float(np.abs(ours["attention"] - theirs["attention"]).max()) if "attention" in theirs else 0.0
+        passed = min(cls, patches) >= COSINE and difference <= DIFFERENCE and seen <= ATTENTION
         same &= passed
+        told = f"{seen:.1e}" if "attention" in theirs else "not given"
         naming = case.naming if case.kind == "F32" else f"{case.naming} {case.kind}"
-        _print(shape.name, naming, resolution, f"{cls:.8f}", f"{patches:.8f}", f"{difference:.1e}", _word(passed))
+        _print(shape.name, naming, resolution, f"{cls:.8f}", f"{patches:.8f}", f"{difference:.1e}", told, _word(passed))
     return same
 
 
@@ -64,7 +66,7 @@ def compare_values(file: Path) -> bool:
 def main() -> int:
     """Compare everything."""
     large, same, began = "--large" in sys.argv, True, time.monotonic()
-    _print("architecture", "naming", "resolution", "CLS", "patches", "difference", "")
+    _print("architecture", "naming", "resolution", "CLS", "patches", "difference", "attention", "")
     with tempfile.TemporaryDirectory() as scratch:
         for case in [] if large else tiny_cases():
             folder = Path(scratch) / case.name
@@ -74,7 +76,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as scratch:
             same &= compare(case, save(case, Path(scratch)), images=1)
     sys.stdout.write(
-        f"least cosine of a token (at least {COSINE}) and largest difference of a value (at most {DIFFERENCE}): "
+        f"least cosine of a token (at least {COSINE}), largest difference of a value (at most {DIFFERENCE}) "
+        f"and of the last block's attention to a patch (at most {ATTENTION}, transformers with eager attention): "
         f"{_word(same)}, {time.monotonic() - began:.0f} s\n"
     )
     return 0 if same else 1
@@ -94,7 +97,7 @@ def _alike(one: Path, other: Path) -> bool:
 
 
 def _print(*columns: object) -> None:
-    widths = (28, 17, 10, 11, 11, 10, 0)
+    widths = (28, 17, 10, 11, 11, 10, 9, 0)
     sys.stdout.write("  ".join(str(each).ljust(width) for each, width in zip(columns, widths, strict=True)) + "\n")
     sys.stdout.flush()
 

@@ -31,6 +31,7 @@ from dinoscope.cli.look.explain import explain
 from dinoscope.cli.look.explore import explore
 from dinoscope.cli.look.info import info
 from dinoscope.cli.look.maps import map_, tune
+from dinoscope.cli.look.patches import look
 from dinoscope.cli.look.search import search
 from dinoscope.cli.options import (
     INTERRUPTED,
@@ -119,6 +120,10 @@ app.command(epilog="Example:  dinoscope explain photos.dino -o properties.png")(
 app.command(epilog="Examples:  dinoscope search photos.dino 17      dinoscope search photos.dino cat.jpg -k 5 --json")(
     search
 )
+app.command(
+    epilog="Examples:  dinoscope look cat.jpg dog.jpg -o look.png      dinoscope look photos.dino --sheet      "
+    "dinoscope look cat.jpg dog.jpg --matches"
+)(look)
 app.command(epilog="Example:  dinoscope explore photos.dino --images photos/")(explore)
 
 

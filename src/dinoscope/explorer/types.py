@@ -33,6 +33,8 @@ __all__ = [
     "Numbers",
     "PairAnswer",
     "PairQuestion",
+    "PatchImage",
+    "PatchView",
     "ProgressInfo",
     "PropertyInfo",
     "ReasonInfo",
@@ -189,6 +191,39 @@ class Reasons(Answer):
     """A reason for each look-alike that was asked for."""
 
     reasons: list[ReasonInfo]
+
+
+class PatchImage(Answer):
+    """What the model sees in one image, from the top left, row by row."""
+
+    row: Row
+    rows: int
+    """Patches from top to bottom."""
+    columns: int
+    """Patches from left to right; together they cover the whole image."""
+    colours: list[int]
+    """Red, green and blue of each patch, 0 to 255: similar patches have similar colours, in all images."""
+    foreground: list[int]
+    """1 where a patch stands out from the ground, else 0."""
+    sure: float
+    """How clearly the image falls into the two, 0 to 1."""
+    parts: list[int]
+    """Number of the part that each patch belongs to."""
+    attention: list[int] | None
+    """Where the model looks, 0 to 255; null where it does not tell."""
+    similar: str
+    """Base64 of bytes: for each patch of the image that was asked about, the cosine similarity of every patch of this
+    one; 0 to 255 for 0 to 1."""
+
+
+class PatchView(Answer):
+    """What the model sees in an image, which comes first, and in its nearest neighbours."""
+
+    images: list[PatchImage]
+    bundled: bool
+    """Whether the model is one of the small bundled ones, which see less than official weights."""
+    basis: str
+    """Names the colours: where it is the same, a colour means the same."""
 
 
 class Matches(Answer):

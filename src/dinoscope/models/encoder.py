@@ -20,6 +20,7 @@ from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
 from dinoscope.models.loading import described_model, load_model
+from dinoscope.models.patches import Seen, longest_needed, see
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import does_not_run, open_runtime
 from dinoscope.models.trial import try_out
@@ -131,6 +132,7 @@ class Encoder:
         threads: int | None = None,
         fetch: bool = False,
         decoding: Decoding | None = None,
+        resolution: int | None = None,
     ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
 
@@ -143,6 +145,7 @@ class Encoder:
             threads: See ``__init__``.
             fetch: Download weights that are not on this machine: for a model that a person named.
             decoding: How the collection's pictures were decoded; new ones are decoded so, too.
+            resolution: Another side of the square than the one the vectors were made with: for finer patches.
 
         Raises:
             DownloadError: If the weights are not on this machine.
@@ -161,7 +164,7 @@ class Encoder:
             )
         encoder = cls(
             described_model(description, fetch) if weights is None else get_model(weights),
-            resolution=description["resolution"],
+            resolution=resolution or description["resolution"],
             pooling=description.get("pooling", "cls"),
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
@@ -301,7 +304,7 @@ class Encoder:
             ImageError, InputError: See ``read_image``.
             ModelError: If the model gives no patches.
         """
-        if not self._runtime.has_patches:
+        if "patches" not in self._runtime.outputs:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches")
         squares = [self.square(image) for image in _many(images)]
         if not squares:  # one grey image tells how many patches there are, and how long they are
@@ -311,9 +314,29 @@ class Encoder:
         tokens = [self._runtime.run(["patches"], pixels[at : at + self.batch_size])[0] for at in starts]
         return _without_registers(np.concatenate(tokens))
 
+    def look(self, image: Picture, resolution: int | None = None) -> Seen:
+        """Show the model one whole image, and return what it sees of it, patch by patch.
+
+        Nothing is cropped. A bundled model sees the image in its own shape, every other one in a square with bars,
+        whose patches are left out.
+
+        Args:
+            image: See ``square``.
+            resolution: Side in pixels of the square, or of one with as many pixels. A bundled model takes any multiple
+                of 8, by default 128. Every other model was loaded for one resolution, which alone it takes.
+
+        Raises:
+            ImageError, InputError: See ``read_image``; or the model does not take that resolution.
+            ModelError: If the model gives no patches.
+        """
+        found = read_reduced(image, (0, longest_needed(self.model, self.resolution, resolution)), self.decoding)
+        return see(
+            found, self.model, self.resolution, self.preprocessing, self._runtime.run, self._runtime.outputs, resolution
+        )
+
     def _try(self, remedy: str) -> int:
         """Embed one grey image: tells the length of a vector, and whether the model runs, before any work is done."""
-        if self.pooling != "cls" and not self._runtime.has_patches:
+        if self.pooling != "cls" and "patches" not in self._runtime.outputs:
             raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
         try:
             with np.errstate(all="ignore"):  # numbers beyond a float32 are told below

@@ -57,14 +57,14 @@ class Runtime(Protocol):
         precision: What products are computed in: ``fp32``, ``tf32`` or ``bf16``.
         reason: Why this device, for people; with how to get a faster one where there is a way.
         batch_size: Images in one run that suit it.
-        has_patches: Whether the graph gives ``patches``.
+        outputs: Names of what the graph gives: ``cls``; mostly ``patches``; of a ViT built here ``attention``, too.
     """
 
     device: str
     precision: str
     reason: str
     batch_size: int
-    has_patches: bool
+    outputs: frozenset[str]
 
     def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the graph once: preprocessed uint8 (B, R, R, 3) to the outputs that are named."""
@@ -136,7 +136,7 @@ class _OnnxRuntime:
         self.reason = reason
         # of a ViT, 4 to 8 images are fastest on a processor: more no longer fit its caches
         self.batch_size = 1 if graph.single else 64 if gpu or graph.small else 8
-        self.has_patches = "patches" in (output.name for output in self._session.get_outputs())
+        self.outputs = frozenset(output.name for output in self._session.get_outputs())
 
     def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """See ``Runtime.run``."""
@@ -173,7 +173,7 @@ class _OpenVino:
         self._ports = {name: port for port, each in enumerate(names) for name in each}
         self._chunk = 1 if graph.single else _CHUNK
         self.batch_size = 2 * requests * self._chunk
-        self.has_patches = "patches" in self._ports
+        self.outputs = frozenset(self._ports)
 
     def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """See ``Runtime.run``."""

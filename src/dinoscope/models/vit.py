@@ -36,7 +36,9 @@ def build_graph(checkpoint: Checkpoint, resolution: int, normalization: Normaliz
     """Build the graph of a ViT for square images of one resolution.
 
     Input ``pixels`` uint8 (B, R, R, 3); outputs float32 ``cls`` (B, D) and ``patches`` (B, T, D), both behind the
-    final norm, patches row by row from the top left. The weights are external data, in the checkpoint's file.
+    final norm, patches row by row from the top left; and ``attention`` (B, heads, 1 + registers, T): how the last
+    block's CLS token, and then each register, spreads its attention over the patches. What it gives to CLS and to the
+    registers is left out, so a row adds up to less than 1. The weights are external data, in the checkpoint's file.
 
     Args:
         checkpoint: The weights.
@@ -73,11 +75,12 @@ def build_graph(checkpoint: Checkpoint, resolution: int, normalization: Normaliz
     norm = [graph.weight("0.norm1.weight"), graph.weight("0.norm1.bias")]
     y = graph.add("LayerNormalization", x, *norm, axis=-1, epsilon=shape.eps)
     for block in range(shape.depth):
-        y, x = _block(graph, shape, block, y, x, rotary)
+        y, x, attention = _block(graph, shape, block, y, x, rotary)
     cls = graph.add("Gather", y, graph.constant(0, np.int64), axis=1)
     bounds = (graph.constant([each], np.int64) for each in (1 + shape.registers, graph.tokens, 1))
     patches = graph.add("Slice", y, *bounds)
-    graph.nodes += [helper.make_node("Identity", [v], [o]) for v, o in ((cls, "cls"), (patches, "patches"))]
+    outputs = ((cls, "cls"), (patches, "patches"), (attention, "attention"))
+    graph.nodes += [helper.make_node("Identity", [value], [name]) for value, name in outputs]
     proto = helper.make_graph(
         graph.nodes,
         "vit",
@@ -85,6 +88,9 @@ def build_graph(checkpoint: Checkpoint, resolution: int, normalization: Normaliz
         [
             helper.make_tensor_value_info("cls", TensorProto.FLOAT, ["batch", shape.dim]),
             helper.make_tensor_value_info("patches", TensorProto.FLOAT, ["batch", side * side, shape.dim]),
+            helper.make_tensor_value_info(
+                "attention", TensorProto.FLOAT, ["batch", shape.heads, 1 + shape.registers, side * side]
+            ),
         ],
         graph.constants,
     )
@@ -241,8 +247,11 @@ def _embed_patches(graph: _Graph, shape: Geometry, side: int, normalization: Nor
     return graph.add("Concat", graph.repeat(front), x, axis=1)
 
 
-def _block(graph: _Graph, shape: Geometry, block: int, y: str, x: str, rotary: list[str]) -> tuple[str, str]:
-    """Add a block: from normed tokens and tokens to the next ones, normed for what comes next."""
+def _block(graph: _Graph, shape: Geometry, block: int, y: str, x: str, rotary: list[str]) -> tuple[str, str, str]:
+    """Add a block: from normed tokens and tokens to the next ones, normed for what comes next.
+
+    Also returned is the attention of CLS and registers to the patches, of the last block; empty for the others.
+    """
     flat = graph.flat(y)
     q, k, v = (graph.by_image(graph.linear(flat, f"{block}.{name}")) for name in "qkv")
     if rotary:
@@ -260,9 +269,26 @@ def _block(graph: _Graph, shape: Geometry, block: int, y: str, x: str, rotary: l
     else:
         inner = graph.add("Gelu", graph.linear(flat, f"{block}.up"), domain=_FUSED)
     last = block + 1 == shape.depth
-    return graph.add_and_norm(
+    y, x = graph.add_and_norm(
         x, graph.linear(inner, f"{block}.down"), f"{block}.scale2", "norm" if last else f"{block + 1}.norm1"
     )
+    return y, x, _front_attention(graph, shape, q, k) if last else ""
+
+
+def _front_attention(graph: _Graph, shape: Geometry, q: str, k: str) -> str:
+    """Return the attention of CLS and registers to the patches (B, heads, 1 + registers, T).
+
+    The fused operator keeps its weights to itself. These few rows of them cost next to nothing beside it.
+    """
+    front, each = 1 + shape.registers, shape.dim // shape.heads
+    zero, start, end, axis = (graph.constant([n], np.int64) for n in (0, front, graph.tokens, 1))
+    q = graph.add("Slice", q, zero, start, axis)
+    split = graph.constant([0, 0, shape.heads, each], np.int64)
+    q = graph.add("Transpose", graph.add("Reshape", q, split), perm=[0, 2, 1, 3])
+    k = graph.add("Transpose", graph.add("Reshape", k, split), perm=[0, 2, 3, 1])
+    scores = graph.add("Mul", graph.add("MatMul", q, k), graph.constant(1 / math.sqrt(each)))
+    weights = graph.add("Softmax", scores, axis=-1)
+    return graph.add("Slice", weights, start, end, graph.constant([3], np.int64))
 
 
 def _external(name: str, tensor: Tensor) -> onnx.TensorProto:

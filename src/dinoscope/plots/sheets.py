@@ -17,7 +17,7 @@ from dinoscope.errors import InputError
 from dinoscope.plots.canvas import Picture, encode
 from dinoscope.plots.fonts import drawable, font_files
 
-__all__ = ["Block", "Frame", "Tile", "draw_sheet", "light_up"]
+__all__ = ["Block", "Frame", "Tile", "draw_sheet", "light_up", "write_line"]
 
 Frame = Literal["keep", "doubt", "none"]
 _COLUMNS = 8  # tiles across a page
@@ -83,11 +83,11 @@ def draw_sheet(
     top = 2 * _GAP + _TITLE + 2 * _LINE
     page = Image.new("RGB", (width, top + (down + 1) * height), _PAPER)
     draw = ImageDraw.Draw(page)
-    _write(draw, (_GAP, _GAP), title, width - 2 * _GAP, _TITLE, _INK)
-    _write(draw, (_GAP, _GAP + _TITLE + 8), note, width - 2 * _GAP, _TEXT, _GREY)
+    write_line(draw, (_GAP, _GAP), title, width - 2 * _GAP, _TITLE, _INK)
+    write_line(draw, (_GAP, _GAP + _TITLE + 8), note, width - 2 * _GAP, _TEXT, _GREY)
     for block, (x, line) in zip(shown, places, strict=True):
         y = top + line * height
-        _write(draw, (x, y), block.heading, len(block.tiles) * (_TILE + _GAP) - _GAP, _TEXT, _INK)
+        write_line(draw, (x, y), block.heading, len(block.tiles) * (_TILE + _GAP) - _GAP, _TEXT, _INK)
         for number, tile in enumerate(block.tiles):
             _draw_tile(page, draw, tile, pictures[tile.position], (x + number * (_TILE + _GAP), y + _LINE + 6))
     return encode(page, "png")
@@ -130,10 +130,10 @@ def _draw_tile(page: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, picture
         draw.rectangle((mark[0] + 1, mark[1] + 1, mark[2] - 1, mark[3] - 1), outline=_FRAMES["doubt"], width=2)
     for number, line in enumerate(tile.caption):
         place = (at[0], at[1] + _TILE + 6 + number * _LINE)
-        _write(draw, place, line, _TILE, _TEXT, _GREY if number else _INK)
+        write_line(draw, place, line, _TILE, _TEXT, _GREY if number else _INK)
 
 
-def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: int, size: int, ink: str) -> None:
+def write_line(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: int, size: int, ink: str) -> None:
     """Write one line, its middle left out where it does not fit: the end of a path says most."""
     line = drawable(" ".join(text.split()))
     if _length(draw, line, size) > room:

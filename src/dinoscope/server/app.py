@@ -50,6 +50,7 @@ from dinoscope.server.findings import add_findings
 from dinoscope.server.jobs import Jobs, while_wanted
 from dinoscope.server.labelling import add_labelling
 from dinoscope.server.page import add_page
+from dinoscope.server.patches import add_patches
 from dinoscope.server.responses import (
     LookAlikes,
     MapId,
@@ -137,6 +138,7 @@ def create_app(
     _add_results(app, explorer)
     add_findings(app, explorer.workspace, explorer.heavy)
     add_labelling(app, explorer.workspace, explorer.heavy)
+    add_patches(app, explorer.workspace, explorer.heavy)
     _add_selections(app, explorer)
     add_page(app)
     add_error_answers(app, explorer.workspace.path)

@@ -43,6 +43,7 @@ _VERSIONS = {
     "windows": 1,
     "picking": 1,
     "pictures": 1,
+    "patches": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")

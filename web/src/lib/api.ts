@@ -460,6 +460,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/images/{row}/patches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Patches
+         * @description Return what the model sees in an image and its four nearest neighbours, from their thumbnails.
+         */
+        get: operations["patches_api_models__model__images__row__patches_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/query": {
         parameters: {
             query?: never;
@@ -1174,6 +1194,76 @@ export interface components {
             recall: number[] | null;
         };
         /**
+         * PatchImage
+         * @description What the model sees in one image, from the top left, row by row.
+         */
+        PatchImage: {
+            /**
+             * Row
+             * @description Number of an image, the same in every model, for ever.
+             */
+            row: number;
+            /**
+             * Rows
+             * @description Patches from top to bottom.
+             */
+            rows: number;
+            /**
+             * Columns
+             * @description Patches from left to right; together they cover the whole image.
+             */
+            columns: number;
+            /**
+             * Colours
+             * @description Red, green and blue of each patch, 0 to 255: similar patches have similar colours, in all images.
+             */
+            colours: number[];
+            /**
+             * Foreground
+             * @description 1 where a patch stands out from the ground, else 0.
+             */
+            foreground: number[];
+            /**
+             * Sure
+             * @description How clearly the image falls into the two, 0 to 1.
+             */
+            sure: number;
+            /**
+             * Parts
+             * @description Number of the part that each patch belongs to.
+             */
+            parts: number[];
+            /**
+             * Attention
+             * @description Where the model looks, 0 to 255; null where it does not tell.
+             */
+            attention: number[] | null;
+            /**
+             * Similar
+             * @description Base64 of bytes: for each patch of the image that was asked about, the cosine similarity of every patch of this
+             *     one; 0 to 255 for 0 to 1.
+             */
+            similar: string;
+        };
+        /**
+         * PatchView
+         * @description What the model sees in an image, which comes first, and in its nearest neighbours.
+         */
+        PatchView: {
+            /** Images */
+            images: components["schemas"]["PatchImage"][];
+            /**
+             * Bundled
+             * @description Whether the model is one of the small bundled ones, which see less than official weights.
+             */
+            bundled: boolean;
+            /**
+             * Basis
+             * @description Names the colours: where it is the same, a colour means the same.
+             */
+            basis: string;
+        };
+        /**
          * ProgressInfo
          * @description How far the work is that somebody waits for.
          */
@@ -1431,6 +1521,8 @@ export type NumberColumn = components['schemas']['NumberColumn'];
 export type Numbers = components['schemas']['Numbers'];
 export type PairAnswer = components['schemas']['PairAnswer'];
 export type PairQuestion = components['schemas']['PairQuestion'];
+export type PatchImage = components['schemas']['PatchImage'];
+export type PatchView = components['schemas']['PatchView'];
 export type ProgressInfo = components['schemas']['ProgressInfo'];
 export type PropertyInfo = components['schemas']['PropertyInfo'];
 export type ReasonInfo = components['schemas']['ReasonInfo'];
@@ -2391,6 +2483,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Labelling"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    patches_api_models__model__images__row__patches_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Number of an image. */
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatchView"];
                 };
             };
             /** @description What is wrong, in one sentence. */

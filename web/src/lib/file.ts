@@ -4,7 +4,8 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, NO_CODE, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView, type Numbers, type Reasons, type Row,
+  isPerMap, NO_CODE, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
+  type Numbers, type PatchView, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -138,6 +139,10 @@ export class FileSource implements Source {
   readonly answerLabel = unwritable;
 
   reasons(): Promise<Reasons> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  patches(): Promise<PatchView> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 

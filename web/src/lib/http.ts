@@ -6,7 +6,7 @@ import type {
 import { SourceError, type Source } from "./source";
 import {
   isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
+  type ModelView, type Numbers, type PairQuestion, type PatchView, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -57,6 +57,10 @@ export class HttpSource implements Source {
     const rows = of.map((each) => `&of=${each}`).join("");
     if (typeof query === "number") return this.#json(this.#path(model, `/images/${query}/reasons`) + rows, { signal });
     return this.#json(this.#path(model, "/reasons") + rows, { ...asImage(query), signal });
+  }
+
+  patches(model: ModelView, row: Row, signal?: AbortSignal): Promise<PatchView> {
+    return this.#json(this.#path(model, `/images/${row}/patches`), { signal });
   }
 
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings> {

@@ -1,7 +1,7 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, Position, ProgressInfo, Reasons, Row, Running,
-  SearchAnswer,
+  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Position, ProgressInfo, Reasons, Row,
+  Running, SearchAnswer,
 } from "./types";
 
 /**
@@ -28,6 +28,8 @@ export interface Source {
   image(model: ModelView, row: Row, signal?: AbortSignal): Promise<ImageInfo>;
   /** What in each of some look-alikes makes it like an image, of the collection or from outside; takes a second or more. */
   reasons(model: ModelView, query: Row | Blob, of: Row[], signal?: AbortSignal): Promise<Reasons>;
+  /** What the model sees in an image and its nearest neighbours, patch by patch. */
+  patches(model: ModelView, row: Row, signal?: AbortSignal): Promise<PatchView>;
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings>;
   dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
   /** Two images that may show the same picture. */

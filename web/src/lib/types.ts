@@ -7,7 +7,7 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, ProgressInfo, PropertyInfo, ReasonInfo,
+  CategoryColumn, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, ProgressInfo, PropertyInfo, ReasonInfo,
   Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict,
 } from "./api";
 

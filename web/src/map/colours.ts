@@ -22,6 +22,12 @@ const OTHER = { light: "#9aa1ae", dark: "#7b8496" };
 const CONTEXT = { light: "#c9cedb", dark: "#363d4d" };
 const ACCENT = { light: "#171b26", dark: "#ffffff" };
 
+/** Colour of a group by its number alone. */
+export function groupColour(group: number): Rgb {
+  const text = CATEGORIES.dark[group % CATEGORIES.dark.length]!;
+  return [parseInt(text.slice(1, 3), 16), parseInt(text.slice(3, 5), 16), parseInt(text.slice(5, 7), 16)];
+}
+
 export type Ground = "light" | "dark";
 export type Rgb = readonly [number, number, number];
 

@@ -19,6 +19,10 @@ _SHAPES: dict[str, dict[str, str]] = {
     "layout": {"coordinates": "Nd"},
     "clusters": {"labels": "N"},
     "windows": {"windows": "nw"},
+    "patches": {
+        **{"mean": "D", "axes": "3D", "low": "3", "high": "3", "variance": "3"},
+        **{"centres": "PD", "coverage": "P", "images": "P"},
+    },
     "predictions": dict.fromkeys(("labels", "probabilities", "own", "familiarity", "unknown"), "N"),
     "outliers": {"positions": "M", "factors": "N", "z_scores": "N", "neighbors": "Mk"},
     "label_errors": {
@@ -47,6 +51,7 @@ _SHAPES: dict[str, dict[str, str]] = {
 }
 _POSITIONS = {"indices", "positions", "neighbors", "first", "second", "copy_of", "nearby"}  # of images
 _FINITE = {"indices", "similarities", "coordinates", "windows", "preference", "scores"}
+_FINITE |= {"mean", "axes", "low", "high", "centres"}
 
 
 def check_stored(stage: str, columns: Columns, meta: JsonObject, settings: object, sizes: Mapping[str, int]) -> None:

@@ -1,0 +1,133 @@
+"""What a model sees of one image, patch by patch: tokens of the whole picture, and where its last block looks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dinoscope.errors import InputError, ModelError
+from dinoscope.models.catalogue import Model
+from dinoscope.models.preprocess import FILTERS, Preprocessing
+from dinoscope.sources.pixels.decode import ReducedImage
+
+__all__ = ["Seen", "longest_needed", "see"]
+
+_BUNDLED_PATCH = 8  # pixels between two tokens of the convolutional networks
+# Of 96, 128 and 160 pixels: see docs/benchmarks.md. They were trained at 32, and see single strokes beyond this.
+_BUNDLED_SIDE = 128
+_LARGEST_SIDE = 1024
+_DECODED = 3  # pixels a side of the decoded image for each pixel that the model sees
+# The picture goes on beyond its edges, mirrored: else the edges of the network show in its tokens. Convolutions with
+# stride 2 look at the first pixel, not between the first two. So the tokens that a pixel changes lie too far down and
+# right, by 1.6 pixels in mini and 2.3 in mini-fashion. A margin that is narrower by as much puts them right.
+_MARGIN, _OFF = 4 * _BUNDLED_PATCH, 2
+_LONGEST = 4  # times the side, of a bundled model: a panorama beyond that is squeezed
+Run = Callable[[Sequence[str], NDArray[np.uint8]], list[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One image as a model saw it.
+
+    Attributes:
+        picture: What the model saw of it, without bars: the whole image, uint8 (h, w, 3).
+        tokens: Its patch tokens float32 (H, W, D), from the top left, as the model gives them.
+        attention: How the last block's CLS token and then each register spreads its attention over these patches,
+            by head: float32 (heads, 1 + registers, H, W). None where the model tells none.
+    """
+
+    picture: NDArray[np.uint8]
+    tokens: NDArray[np.float32]
+    attention: NDArray[np.float32] | None
+
+
+def longest_needed(model: Model, side: int, resolution: int | None) -> int:
+    """Return how small an image may be decoded for ``see``: its longest side in pixels."""
+    return _DECODED * (resolution or (_BUNDLED_SIDE if model.family == "bundled" else side))
+
+
+def see(
+    image: ReducedImage,
+    model: Model,
+    side: int,
+    how: Preprocessing,
+    run: Run,
+    outputs: frozenset[str],
+    resolution: int | None = None,
+) -> Seen:
+    """Show a model one whole image; see ``Encoder.look``.
+
+    Args:
+        image: The image.
+        model: The model.
+        side: Side of the square that its graph takes.
+        how: How images are prepared for it.
+        run: Runs its graph.
+        outputs: What the graph gives.
+        resolution: See ``Encoder.look``.
+    """
+    if "patches" not in outputs:
+        raise ModelError(f"{model.name} gives one vector an image, no patches: take another model, such as mini")
+    if model.family == "bundled":
+        return _see_as_it_is(image, how, run, _checked(resolution or _BUNDLED_SIDE))
+    if resolution not in (None, side):
+        raise InputError(f"{model.name} was loaded for {side} pixels, got a resolution of {resolution}: load it again")
+    return _see_padded(image, model.patch, side, how, run, outputs)
+
+
+def _checked(resolution: int) -> int:
+    if resolution % _BUNDLED_PATCH or not 3 * _BUNDLED_PATCH <= resolution <= _LARGEST_SIDE:
+        near = min(max(round(resolution / _BUNDLED_PATCH), 3), _LARGEST_SIDE // _BUNDLED_PATCH) * _BUNDLED_PATCH
+        raise InputError(
+            f"the resolution must be a multiple of {_BUNDLED_PATCH} from {3 * _BUNDLED_PATCH} to {_LARGEST_SIDE}, "
+            f"got {resolution}: try {near}"
+        )
+    return resolution
+
+
+def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, side: int) -> Seen:
+    """Show the image in its own shape, about as many pixels as a square of this side has."""
+    width, height = image.size
+    aspect = min(max(width / height, 1 / _LONGEST**2), _LONGEST**2)
+    across, down = (
+        max(3, round(side * math.sqrt(each) / _BUNDLED_PATCH)) * _BUNDLED_PATCH for each in (aspect, 1 / aspect)
+    )
+    picture = _scaled(image, (across, down), how)
+    margin = (_MARGIN - _OFF, _MARGIN + _OFF)
+    wider = np.pad(picture, (margin, margin, (0, 0)), mode="reflect")
+    tokens = run(["patches"], wider[None])[0][0]
+    rows, columns = ((each + 2 * _MARGIN) // _BUNDLED_PATCH for each in (down, across))
+    inside = slice(_MARGIN // _BUNDLED_PATCH, -_MARGIN // _BUNDLED_PATCH)
+    return Seen(picture, tokens.reshape(rows, columns, -1)[inside, inside], None)
+
+
+def _see_padded(
+    image: ReducedImage, patch: int, side: int, how: Preprocessing, run: Run, outputs: frozenset[str]
+) -> Seen:
+    """Show the image with bars that are whole patches wide, and leave those out of what comes back."""
+    count = side // patch if patch else math.isqrt(run(["patches"], np.zeros((1, side, side, 3), np.uint8))[0].shape[1])
+    patch = side // count
+    width, height = (max(1, round(count * each / max(image.size))) for each in image.size)
+    left, top = (count - width) // 2, (count - height) // 2
+    edge = side - count * patch  # of an export whose square is no whole number of patches
+    picture = _scaled(image, (width * patch + edge * (width == count), height * patch + edge * (height == count)), how)
+    colour = [min(max(round(255 * each), 0), 255) for each in how.normalization.mean]
+    square = np.full((1, side, side, 3), colour, np.uint8)
+    square[0, top * patch : top * patch + picture.shape[0], left * patch : left * patch + picture.shape[1]] = picture
+    names = [name for name in ("patches", "attention") if name in outputs]
+    found = dict(zip(names, run(names, square), strict=True))
+    inside = slice(top, top + height), slice(left, left + width)
+    tokens = found["patches"][0, -count * count :].reshape(count, count, -1)[inside]
+    if "attention" not in found:
+        return Seen(picture, tokens, None)
+    attention = found["attention"][0]
+    return Seen(picture, tokens, attention.reshape(*attention.shape[:2], count, count)[:, :, *inside])
+
+
+def _scaled(image: ReducedImage, size: tuple[int, int], how: Preprocessing) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(image.pixels).resize(size, FILTERS[how.filter], reducing_gap=3.0))
