@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 TUTORIAL = ROOT / "notebooks" / "fashion_mnist.ipynb"
 _OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)")  # a link to a file of the repository that is no page
 
+_FRAME = re.compile(r"<style scoped>.*?</style>\s*<table[^>]*>", re.DOTALL)  # of pandas: the page's own style is better
+
 
 class Output(TypedDict, total=False):
     """An output of a cell: printed text, or a result in several formats."""
@@ -60,6 +62,6 @@ def _shown(output: Output, pictures: list[bytes]) -> str:
         pictures.append(base64.b64decode("".join(data["image/png"])))
         return f"![](tutorial/{len(pictures) - 1}.png)"
     if "text/html" in data:
-        return "".join(data["text/html"])
+        return _FRAME.sub("<table>", "".join(data["text/html"]))
     text = "".join(data.get("text/plain", output.get("text", [])))
     return f"```text\n{text.rstrip()}\n```" if text else ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_methods
+from dinoscope.base.checks import check_count, check_methods
 from dinoscope.base.paths import named_path
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
@@ -229,7 +229,13 @@ class Collection(OpenedCollection):
         return card(self)
 
     def show(
-        self, *, method: Method = "umap", images: bool = False, dark: bool = False, **settings: Unpack[MapSettings]
+        self,
+        *,
+        method: Method = "umap",
+        images: bool = False,
+        dark: bool = False,
+        width: int = 1000,
+        **settings: Unpack[MapSettings],
     ) -> PictureFile:
         """Return the map as a PNG, which a notebook shows.
 
@@ -237,15 +243,18 @@ class Collection(OpenedCollection):
             method: As in ``map``.
             images: Draw the images themselves, where points would stand.
             dark: For a dark page.
+            width: Of the picture, in pixels. One that is drawn smaller keeps its size.
             settings: As in ``map``.
 
         Raises:
-            InputError: See ``map``.
+            InputError: The width is not positive, or see ``map``.
         """
+        from dinoscope.plots.canvas import narrow
         from dinoscope.plots.collection import collection_image_map, collection_map
 
+        check_count(width, "width")
         coordinates = maps.make_map(self, method=method, **settings)
-        return (collection_image_map if images else collection_map)(self, coordinates, dark=dark)
+        return narrow((collection_image_map if images else collection_map)(self, coordinates, dark=dark), width)
 
     def explore(self, *, height: int = 640, max_mb: float = 10) -> ExplorerWidget:
         """Return the explorer for a cell of a notebook, without a server; needs ``pip install 'dinoscope[notebook]'``.

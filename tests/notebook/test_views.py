@@ -1,9 +1,11 @@
 """What a notebook shows of a collection and its results."""
 
+import io
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dinoscope.collection import Collection
 from dinoscope.errors import InputError
@@ -120,6 +122,21 @@ def test_the_map_is_a_picture(collection):
     assert collection.show(method="pca", images=True)._repr_png_() is not None
     with pytest.raises(InputError, match="method"):
         collection.show(method="nonsense")
+
+
+def test_the_map_has_the_width_of_a_page_or_the_one_asked_for(collection):
+    sizes = {}
+    for width in (400, 1000, 100_000):
+        with Image.open(io.BytesIO(collection.show(width=width))) as picture:
+            sizes[width] = picture.size
+    with Image.open(io.BytesIO(collection.show())) as picture:
+        assert picture.size == sizes[1000]
+    assert (sizes[400][0], sizes[1000][0]) == (400, 1000)
+    assert 1000 < sizes[100_000][0] < 100_000  # it is never drawn larger
+    for across, down in sizes.values():
+        assert across / down == pytest.approx(sizes[100_000][0] / sizes[100_000][1], rel=0.01)
+    with pytest.raises(InputError, match="width must be a whole number, 1 or more"):
+        collection.show(width=0)
 
 
 def test_a_table_of_pandas(collection):

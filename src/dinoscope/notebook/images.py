@@ -116,7 +116,7 @@ class Answers(list[Answer]):
 
     def _repr_html_(self) -> str:
         collection = self._collection
-        asked = {} if self._row is None else {collection.position(self._row): ("searched by this",)}
+        asked = {} if self._row is None else {collection.position(self._row): ("your image",)}
         found = {collection.position(each.row): each for each in self}
         tiles = [replace(tile, strong=True) for tile in tiles_of(collection, asked)]
         told = {at: (f"{each.similarity:.3f}", label_of(collection, at)) for at, each in found.items()}

@@ -100,13 +100,13 @@ def _mark(tile: Tile) -> str:
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> str:
     """Return a table; numbers stand on the right, floats with three decimals."""
-    head = "".join(f'<th style="text-align:left;padding:2px 10px 2px 0">{escape(each)}</th>' for each in heads)
+    head = "".join(f'<th style="text-align:left;padding:2px 8px">{escape(each)}</th>' for each in heads)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cell(value: str | float | int) -> str:
     if isinstance(value, str):
-        return f'<td style="text-align:left;padding:2px 10px 2px 0;white-space:normal">{escape(value)}</td>'
+        return f'<td style="text-align:left;padding:2px 8px;white-space:normal">{escape(value)}</td>'
     text = f"{value:,}" if isinstance(value, int) else "" if math.isnan(value) else f"{value:.3f}"
-    return f'<td style="text-align:right;padding:2px 10px 2px 0;font-variant-numeric:tabular-nums">{text}</td>'
+    return f'<td style="text-align:right;padding:2px 8px;font-variant-numeric:tabular-nums">{text}</td>'

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Scores", "ShownClustering", "ShownEvaluation", "ShownFindings", "shown"]
 
 _MOST = 30  # clusters or labels of a table
-_MEMBERS = 8  # pictures of a cluster
-_EACH = 8  # findings of a kind
+_MEMBERS = 7  # pictures of a cluster: a line of the docs page
+_EACH = 7  # findings of a kind
 Result = TypeVar("Result")
 
 
