@@ -625,3 +625,63 @@ def test_values_that_many_rows_share_are_read_row_by_row(tmp_path):
     for row in range(12):
         assert len(table.value("image", row)) == len(value)  # type: ignore[arg-type]
     assert sum(held.nbytes for _, held in table._kept) < 8 * 2**24
+
+
+def changed_footer(path: Path, *changes: tuple[int, int, int]) -> None:
+    """Write other numbers into a Parquet file's footer: for each the value, which of its places, and the new value."""
+
+    def number(value: int) -> bytes:
+        rest, found = (value << 1) ^ (value >> 63), bytearray()
+        while rest > 127:
+            found.append(rest & 127 | 128)
+            rest >>= 7
+        return bytes([*found, rest])
+
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    body, footer = content[: -8 - length], content[-8 - length : -8]
+    for old, place, new in changes:
+        marks = [at for at in range(len(footer)) if footer[at] & 15 == 6 and footer[at + 1 :].startswith(number(old))]
+        at = marks[place] + 1  # behind the mark of a field that is a number of 64 bits
+        footer = footer[:at] + number(new) + footer[at + len(number(old)) :]
+    path.write_bytes(body + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+
+
+_VAST = 10**12
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ("packed", "column 'image' lies beyond them"),
+        ("place", "column 'image' lies beyond them"),
+        ("below zero", "column 'image' lies beyond them"),
+        ("rows of the file", "its footer says that it has 1,000,000,000,000 rows"),
+        ("rows of the group", "its footer says that it has 7 rows"),
+        ("all rows", "its footer says that it has 1,000,000,000,000 rows"),
+    ],
+)
+def test_a_footer_that_lies_is_refused_before_anything_is_read(tmp_path, lie, message):
+    path = write(tmp_path / "a.parquet", {"image": pictures(7)}, compression="none", use_dictionary=False)
+    part = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    size, place = part.total_compressed_size, part.data_page_offset
+    changes = {
+        "packed": [(size, 1, _VAST)],
+        "place": [(place, 0, _VAST)],
+        "below zero": [(size, 1, -1)],
+        "rows of the file": [(7, 0, _VAST)],
+        "rows of the group": [(7, -1, _VAST)],
+        "all rows": [(7, 0, _VAST), (7, -1, _VAST)],
+    }
+    changed_footer(path, *changes[lie])
+    with pytest.raises(SourceError, match=message):
+        open_source(path)
+
+
+def test_a_footer_that_says_too_much_of_the_unpacked_is_refused_when_it_is_read(tmp_path):
+    path = write(tmp_path / "a.parquet", {"image": pictures(7)}, compression="zstd", use_dictionary=False)
+    size = pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    changed_footer(path, (size, 0, _VAST))
+    source = open_source(path, image_column="image")
+    with pytest.raises(ImageError, match="unpacks to 953,674 MB from"):
+        source.load(0)

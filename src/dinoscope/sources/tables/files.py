@@ -18,6 +18,7 @@ from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "column_of", "open_table"]
 
@@ -28,6 +29,7 @@ _BATCHES = 8  # and so many of them are kept, for threads that are not quite in 
 _MOST_REPEATED = 1 << 24  # bytes of values that many rows may share
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
 _HEAD_BYTES = 1 << 16  # in which a line of column names ends
+_FEW_ROWS, _MOST_ROWS = 1_000_000, 1_000  # that any file may have; that it may have for each of its bytes
 _LFS = b"version https://git-lfs"
 
 
@@ -162,6 +164,7 @@ class ParquetTable:
                 ) from None
             raise _unreadable(name, "Parquet", error) from None
         meta = self._parquet.metadata
+        _check_footer(meta, file.size(), name)
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
         self.rows: int = meta.num_rows
         self._starts = [0, *accumulate(groups)]
@@ -286,6 +289,33 @@ class ParquetTable:
                 )
             self._sizes[column, group] = size, any(part.has_dictionary_page for part in own)
         return self._sizes[column, group]
+
+
+def _check_footer(meta: pq.FileMetaData, size: int, name: str) -> None:
+    """Check that what a Parquet file says of its parts has room in so many bytes: memory is taken by what it says.
+
+    Raises:
+        SourceError: It says more than there can be.
+    """
+    held = rows = 0
+    for group in map(meta.row_group, range(meta.num_row_groups)):
+        rows += max(0, group.num_rows)
+        for part in map(group.column, range(group.num_columns)):
+            starts = [part.data_page_offset]
+            if part.has_dictionary_page:
+                starts.append(part.dictionary_page_offset)
+            packed, unpacked = part.total_compressed_size, part.total_uncompressed_size
+            held += packed
+            if min(*starts, packed, unpacked, group.num_rows) < 0 or min(starts) + packed > size or held > size:
+                raise SourceError(
+                    f"{name} has {size:,} bytes, and its footer says that column {part.path_in_schema!r} lies beyond "
+                    "them: it was cut or changed, so fetch or write it again"
+                )
+    if rows != meta.num_rows or rows > max(_FEW_ROWS, _MOST_ROWS * size):
+        raise SourceError(
+            f"{name} has {size:,} bytes, and its footer says that it has {meta.num_rows:,} rows: it was changed, so "
+            "fetch or write it again"
+        )
 
 
 def open_table(file: pa.NativeFile, name: str) -> Table:
