@@ -290,7 +290,7 @@ def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> b
     return True
 
 
-def _fields(client: MilvusClient, name: str) -> dict[str, dict[str, object]]:
+def _fields(client: MilvusClient, name: str) -> dict[str, dict[str, int]]:
     return {field["name"]: field["params"] for field in client.describe_collection(name)["fields"]}
 
 
