@@ -29,6 +29,7 @@ from dinoscope.sources.names import METADATA, SUFFIXES
 from dinoscope.sources.tables.columns import TableColumns
 from dinoscope.sources.tables.files import TABLES
 from dinoscope.sources.tables.metadata import add_metadata
+from dinoscope.sources.tables.saved import ARROW, arrow_files
 from dinoscope.sources.tables.source import TableSource
 
 if TYPE_CHECKING:
@@ -99,10 +100,9 @@ def _open_folder(storage: Storage, wanted: TableColumns, rule: FolderRule | None
         if not (has_tables and add_metadata(source, storage, wanted, rule or BY_NAMES)):
             _check_has_table(source, wanted)
         return source
-    for suffixes in (ARCHIVES, (".parquet",)):
-        files = storage.list(suffixes)[0]
-        if files:
-            return _open_all(storage, files, False, wanted, rule)
+    files = storage.list(ARCHIVES)[0] or storage.list((".parquet",))[0] or arrow_files(storage)
+    if files:
+        return _open_all(storage, files, False, wanted, rule)
     for packed in storage.list(PACKED_TARS)[0]:
         raise _packed(packed)
     if all(storage.stamps(sorted(COLLECTION))):
@@ -127,6 +127,8 @@ def _data_beside(
     groups: list[list[str]] = []
     if endings[".parquet"]:
         groups.append([name for name in storage.list((".parquet",))[0] if posixpath.basename(name) not in METADATA])
+    if endings[ARROW]:
+        groups.append(arrow_files(storage))
     if (endings[".tar"] or endings[".zip"]) and any(storage.stamps([_CLONED])):
         groups.append(storage.list(ARCHIVES)[0])
     notes = []

@@ -33,7 +33,7 @@ def table(form: str) -> bytes:
         return "\n".join(map(json.dumps, ROWS)).encode()
     out = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(ROWS), out)
-    return out.getvalue().to_pybytes()
+    return bytes(out.getvalue())
 
 
 def told(source: ImageSource) -> list[tuple[str, str | None, str | None, str | None, tuple[str, ...]]]:

@@ -427,13 +427,29 @@ def test_columns_of_one_name(tmp_path):
         open_source(tmp_path / "both")
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("name", [b"label", b"bytes"])
+def test_a_column_s_name_that_is_no_text_is_refused(tmp_path, kind, name):
+    path = tmp_path / f"a.{kind}"
+    image = pa.array([{"bytes": data, "path": "a.png"} for data in pictures(2)])
+    table = pa.table({"image": image, "label": [1, 2]})
+    if kind == "parquet":
+        pq.write_table(table, path, store_schema=False)
+    else:
+        with pa.OSFile(str(path), "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
+            stream.write_table(table)
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(SourceError, match=rf"a\.{kind} cannot be read as .*can't decode"):
+        open_source(path)
+
+
 def test_names_of_columns_with_dots(tmp_path, monkeypatch):
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     images = pa.array([{"bytes": data, "path": f"{n}.png"} for n, data in enumerate(pictures(50))], kind)
     path = write(tmp_path / "a.parquet", {"data.image": images, "annotation.label": ["a", "b"] * 25})
     source = open_source(path, label_column="annotation.label")
     assert described(source)[:2] == [("0.png", "a", None, 0), ("1.png", "b", None, 1)]
-    monkeypatch.setattr(table_files, "_BATCH_BYTES", 1000)  # fewer rows are read at once where images are large
+    monkeypatch.setattr(table_files, "BATCH_BYTES", 1000)  # fewer rows are read at once where images are large
     table = table_files.open_table(LocalStorage(tmp_path).open("a.parquet"), "a.parquet")
     assert isinstance(table, table_files.ParquetTable)
     assert table._batch_rows("data.image", 0) < 50
@@ -624,7 +640,7 @@ def test_values_that_many_rows_share_are_read_row_by_row(tmp_path):
     assert table.bytes_read("image", 3) >= 20_000_000
     for row in range(12):
         assert len(table.value("image", row)) == len(value)  # type: ignore[arg-type]
-    assert sum(held.nbytes for _, held in table._kept) < 8 * 2**24
+    assert table._kept.size < 8 * 2**24
 
 
 def changed_footer(path: Path, *changes: tuple[int, int, int]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import struct
 import threading
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate, islice
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from dinoscope.errors import SourceError
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
+from dinoscope.sources.tables.columns import read_names
+from dinoscope.sources.tables.kept import BATCH_BYTES, KeptValues
+from dinoscope.sources.tables.streams import ArrowTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,10 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "column_of", "open_table"]
 
-TABLES = (".parquet", ".csv", ".tsv", ".jsonl")
+TABLES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl")
 _PREVIEW_ROWS = 20
-_BATCH_BYTES = 1 << 24  # of images that are read at once
-_BATCHES = 8  # and so many of them are kept, for threads that are not quite in step
 _MOST_REPEATED = 1 << 24  # bytes of values that many rows may share
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
 _HEAD_BYTES = 1 << 16  # in which a line of column names ends
@@ -157,7 +158,8 @@ class ParquetTable:
         self.name = name
         try:
             self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_STREAM_BYTES)
-        except (pa.ArrowException, OSError) as error:
+            read_names(self._parquet.schema_arrow)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if file.read_at(len(_LFS), 0) == _LFS:
                 raise SourceError(
                     f"{name} is a pointer of Git LFS, not the table: 'git lfs pull' in its folder fetches it"
@@ -170,7 +172,7 @@ class ParquetTable:
         self._starts = [0, *accumulate(groups)]
         self._sizes: dict[tuple[str, int], tuple[int, bool]] = {}
         self._lock = threading.Lock()
-        self._kept: deque[tuple[int, pa.Array]] = deque()  # first row, values
+        self._kept = KeptValues()
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._group, self._next = -1, 0  # of the batches, and the row with which the next one begins
 
@@ -227,9 +229,9 @@ class ParquetTable:
     def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
         with self._lock:
-            for first, values in self._kept:
-                if first <= row < first + len(values):
-                    return values[row - first].as_py()
+            kept = self._kept.find(row)
+            if kept is not None:
+                return kept.as_py()
             group = bisect_right(self._starts, row) - 1
             if group != self._group or row < self._next:  # one group at a time: damage costs no more than that
                 rows = self._batch_rows(column, group)
@@ -240,19 +242,12 @@ class ParquetTable:
             try:
                 while row >= self._next:
                     values = next(self._batches).column(0)
-                    self._keep(self._next, values)
+                    self._kept.add(self._next, values, values.nbytes)
                     self._next += len(values)
             except BaseException:
                 self._group = -1
                 raise
-            return values[row - self._kept[-1][0]].as_py()
-
-    def _keep(self, first: int, values: pa.Array) -> None:
-        self._kept.append((first, values))
-        while len(self._kept) > 1 and sum(held.nbytes for _, held in self._kept) > _BATCHES * _BATCH_BYTES:
-            self._kept.popleft()
-        if len(self._kept) > _BATCHES:
-            self._kept.popleft()
+            return values[row - self._next].as_py()  # counted from its end
 
     def bytes_read(self, column: str, row: int) -> int:
         """See `Table.bytes_read`."""
@@ -268,7 +263,7 @@ class ParquetTable:
         rows = self._starts[group + 1] - self._starts[group]
         if repeats and size > _MOST_REPEATED:  # any row may hold the largest value
             return 1
-        return min(256, max(1, int(_BATCH_BYTES * rows / max(size, 1))))
+        return min(256, max(1, int(BATCH_BYTES * rows / max(size, 1))))
 
     def _size(self, column: str, group: int) -> tuple[int, bool]:
         """Return how many bytes a column of a group has, and whether a value may be there once for many rows.
@@ -318,18 +313,26 @@ def _check_footer(meta: pq.FileMetaData, size: int, name: str) -> None:
         )
 
 
-def open_table(file: pa.NativeFile, name: str) -> Table:
+def open_table(file: pa.NativeFile, name: str, info: object = None) -> Table:
     """Open a table by its name's ending.
 
     Args:
         file: pyarrow's NativeFile.
         name: Its name.
+        info: Hugging Face's description of the data set, where a file beside an Arrow file holds it.
 
     Raises:
         SourceError: It is no such table.
     """
     if name.lower().endswith(".jsonl"):
         return MemoryTable(_read_lines(file, name), name)
+    if name.lower().endswith(".arrow"):
+        import pyarrow as pa
+
+        try:
+            return ArrowTable(file, name, info)
+        except (ValueError, pa.ArrowException, OSError, struct.error) as error:
+            raise _unreadable(name, "a file of Arrow batches", error) from None
     return (ParquetTable if name.lower().endswith(".parquet") else CsvTable)(file, name)
 
 
