@@ -54,9 +54,9 @@ def open_source(
     Args:
         source: A data set's name (it wins over a folder of that name; write "./name" for the folder), a folder, a
             `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source; a tar or zip archive,
-            a Parquet, Arrow, CSV, TSV or JSON-lines table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or
-            a URI of any of these that pyarrow reaches ("s3://bucket/photos"); or what a program holds: a list of paths, of
-            arrays, of Pillow images; a table of pandas, polars or Arrow; a Hugging Face or torch data set.
+            a Parquet, Arrow, CSV, TSV or JSON-lines table, a folder or a pattern of them ("shards/{0000..0099}.tar"); a
+            URI of any of these that pyarrow reaches ("s3://bucket/photos"); or what a program holds: a list of paths,
+            of arrays, of Pillow images; a table of pandas, polars or Arrow; a Hugging Face or torch data set.
         labels: (N,) labels of what a program holds, or of an array file.
         splits: (N,) splits, such as "train", of the same.
         data_dir: Where a data set's files are looked for first.
