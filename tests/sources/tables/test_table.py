@@ -29,7 +29,7 @@ from dinoscope.sources.tables import source as sources_table
 from dinoscope.sources.tables.columns import texts
 from dinoscope.sources.tables.files import ParquetTable
 from tests.pictures import encoded
-from tests.sources.archives.test_archive import described, make_tar, picture
+from tests.sources.archives.test_archive import described, make_tar, picture, shade
 
 DATA = Path("../shared/data")
 
@@ -701,3 +701,46 @@ def test_a_footer_that_says_too_much_of_the_unpacked_is_refused_when_it_is_read(
     source = open_source(path, image_column="image")
     with pytest.raises(ImageError, match="unpacks to 953,674 MB from"):
         source.load(0)
+
+
+def test_pages_that_unpack_to_more_than_the_footer_says_are_refused(tmp_path):
+    huge = pa.array([pictures(1)[0] + bytes(30_000_000)] * 10, pa.large_binary())
+    path = write(tmp_path / "a.parquet", {"image": huge}, compression="zstd", use_dictionary=False)
+    size = pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    changed_footer(path, (size, 0, 1_000))
+    with pytest.raises(ImageError, match=r"column 'image' of a\.parquet unpacks to 286 MB from"):
+        open_source(path, image_column="image").load(0)
+
+
+def test_a_column_of_countless_pages_is_refused(tmp_path, monkeypatch):
+    path = write(
+        tmp_path / "a.parquet", {"image": pictures(50)}, compression="zstd", data_page_size=1, write_batch_size=1
+    )
+    assert shade(open_source(path), 40) == 40
+    monkeypatch.setattr("dinoscope.sources.tables.pages._MOST_PAGES", 20)
+    with pytest.raises(ImageError, match="more than 20 pages"):
+        open_source(path, image_column="image").load(0)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["zstd", "gzip", "brotli", "lz4"])
+@pytest.mark.parametrize("use_dictionary", [False, True])
+def test_what_pages_unpack_to_is_what_an_honest_footer_says(tmp_path, version, compression, use_dictionary):
+    columns = {"image": pictures(50), "number": list(range(50)), "none": [None, True] * 25, "few": ["a", "b"] * 25}
+    path = write(
+        tmp_path / "a.parquet",
+        columns,
+        compression=compression,
+        use_dictionary=use_dictionary,
+        data_page_version=version,
+        data_page_size=100,
+        write_batch_size=5,
+        write_page_checksum=True,
+    )
+    table = ParquetTable(pa.OSFile(str(path)), "a.parquet")
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for part in map(group.column, range(4)):
+        total = part.total_uncompressed_size  # with the headers, of 100 bytes at most
+        assert 0.2 * total - 100 <= table._unpacked(part) <= total
+        assert table._unpacked(part) > 0
+    assert len(open_source(path).items) == 50

@@ -17,6 +17,7 @@ from dinoscope.errors import SourceError
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 from dinoscope.sources.tables.columns import read_names
 from dinoscope.sources.tables.kept import BATCH_BYTES, KeptValues
+from dinoscope.sources.tables.pages import unpacked_bytes
 from dinoscope.sources.tables.streams import ArrowTable
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _MOST_REPEATED = 1 << 24  # bytes of values that many rows may share
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
 _HEAD_BYTES = 1 << 16  # in which a line of column names ends
 _FEW_ROWS, _MOST_ROWS = 1_000_000, 1_000  # that any file may have; that it may have for each of its bytes
+_BOUNDED = ("UNCOMPRESSED", "SNAPPY")  # what these unpack to is at most some twenty times as much
 _LFS = b"version https://git-lfs"
 
 
@@ -155,7 +157,7 @@ class ParquetTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.name = name
+        self.name, self._read_at = name, file.read_at
         try:
             self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_STREAM_BYTES)
             read_names(self._parquet.schema_arrow)
@@ -277,6 +279,7 @@ class ParquetTable:
             own = [part for part in parts if f"{part.path_in_schema}.".startswith(f"{column}.")]
             size = int(sum(part.total_uncompressed_size for part in own))
             packed = int(sum(part.total_compressed_size for part in own))
+            size = max(size, sum(map(self._unpacked, own)))
             if packed_too_small(size, packed):
                 raise SourceError(
                     f"column {column!r} of {self.name} unpacks to {size >> 20:,} MB from {packed >> 10:,} kB, expected "
@@ -284,6 +287,16 @@ class ParquetTable:
                 )
             self._sizes[column, group] = size, any(part.has_dictionary_page for part in own)
         return self._sizes[column, group]
+
+    def _unpacked(self, part: pq.ColumnChunkMetaData) -> int:
+        """Return how many bytes a part's pages say that they unpack to, where the packing may be any."""
+        if part.compression in _BOUNDED:
+            return 0
+        start = min(part.data_page_offset, part.dictionary_page_offset or part.data_page_offset)
+        try:
+            return unpacked_bytes(self._read_at, start, start + part.total_compressed_size)
+        except (ValueError, OSError) as error:
+            raise _unreadable(self.name, "Parquet", error) from None
 
 
 def _check_footer(meta: pq.FileMetaData, size: int, name: str) -> None:
