@@ -42,7 +42,9 @@ _BATCH_BYTES = 4 << 20  # of vectors in one request; Milvus takes up to 64 MB
 _LINKS, _BUILD_WIDTH, _SEARCH_WIDTH = 16, 200, 128  # of Milvus' HNSW index: recall at 10 above 0.98
 _LONGEST = 65_535  # bytes of a text in Milvus
 _MOST_ANSWERS = 1_000
-_FIELDS = {"row", "key", "digest", "id", "label", "split", "vector"}
+_MOST_LABELS = 4_096  # of one image; Milvus holds no longer array
+_SETS = "labels"  # the field of several labels an image, which collections of earlier versions lack
+_FIELDS = {"row", "key", "digest", "id", "label", _SETS, "split", "vector"}
 
 
 @dataclass(frozen=True)
@@ -74,8 +76,8 @@ def publish(
 ) -> PublishSummary:
     """Bring a collection in Milvus to the state of a collection on disk; a run that was stopped is continued.
 
-    Published are row, id, label, split and vector of every image. The token of a cluster is read from the environment
-    variable MILVUS_TOKEN.
+    Published are row, id, label or labels, split and vector of every image. The token of a cluster is read from the
+    environment variable MILVUS_TOKEN.
 
     Args:
         collection: What to publish.
@@ -86,7 +88,8 @@ def publish(
 
     Raises:
         InputError: The address is none, or the packages of ``dinoscope[milvus]`` are missing.
-        PublishError: Milvus cannot be reached or refuses, or the name is taken by other images.
+        PublishError: Milvus cannot be reached or refuses, the name is taken by other images, or an image has more than
+            4,096 labels.
     """
     began, uri = time.monotonic(), os.path.expanduser(uri)
     name = _checked_name(collection, name)
@@ -98,6 +101,9 @@ def publish(
                     f"{name!r} in Milvus holds other images or vectors than {collection.path}: publish under another "
                     "name with --name, or delete what is there with --replace"
                 )
+            client.drop_collection(name)
+        elif client.has_collection(name) and _SETS not in _fields(client, name):
+            remark(f"{name!r} in Milvus has no place for several labels an image: it is made again")
             client.drop_collection(name)
         for other in _of_other_weights(client.list_collections(), collection):
             remark(
@@ -140,7 +146,7 @@ def search_published(
         query: See ``Collection.search``; the image of a row is left out of the answer.
         k: Number of answers, at most 1,000.
         name: See ``publish``.
-        labels: Answer only with images that have one of these labels; empty for all.
+        labels: Answer only with images that have one of these labels, alone or among several; empty for all.
         splits: Answer only with images of one of these splits; empty for all.
         weights: See ``Collection.search``.
 
@@ -152,7 +158,9 @@ def search_published(
     uri = os.path.expanduser(uri)
     _check_uri(uri)  # before any advice that repeats it
     place = _checked_name(collection, name)
-    filters = [f"{field} in {_quoted(values)}" for field, values in (("label", labels), ("split", splits)) if values]
+    filters = [f"split in {_quoted(splits)}"] if splits else []
+    if labels:
+        filters.append(f"(label in {_quoted(labels)} or array_contains_any({_SETS}, {_quoted(labels)}))")
     vector, own = resolve_query(collection, query, k, weights)
     if own is not None:
         filters.append(f"row != {collection.rows[own]}")
@@ -161,6 +169,11 @@ def search_published(
     with _connected(uri) as client:
         if not client.has_collection(place):
             raise _not_published(collection, uri, name, client.list_collections())
+        if labels and _SETS not in _fields(client, place):
+            raise InputError(
+                f"{place!r} in Milvus was published by an earlier version, which knew one label an image: run "
+                f"{_command(collection, uri, name)} again"
+            )
         client.load_collection(place)
         hits = client.search(
             place,
@@ -176,14 +189,18 @@ def search_published(
 
 
 def _not_published(collection: OpenedCollection, uri: str, name: str | None, others: Sequence[str]) -> InputError:
-    chosen = f" --name {name}" if name else ""
-    if len(list_models(collection.path)) > 1:
-        chosen += f" --model {collection.key}"
     there = f"; there is: {', '.join(others)}" if others else ""
     return InputError(
         f"nothing is published there as {name or published_name(collection)!r}: run "
-        f"'dinoscope publish {collection.path} --to {uri}{chosen}'{there}"
+        f"{_command(collection, uri, name)}{there}"
     )
+
+
+def _command(collection: OpenedCollection, uri: str, name: str | None) -> str:
+    chosen = f" --name {name}" if name else ""
+    if len(list_models(collection.path)) > 1:
+        chosen += f" --model {collection.key}"
+    return f"'dinoscope publish {collection.path} --to {uri}{chosen}'"
 
 
 def published_name(collection: OpenedCollection) -> str:
@@ -261,8 +278,8 @@ def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> b
 
     A row number belongs to one image for ever: the same numbers with other images are another collection.
     """
-    fields = {field["name"]: field["params"] for field in client.describe_collection(name)["fields"]}
-    if fields.keys() != _FIELDS or int(fields["vector"]["dim"]) != collection.vectors.shape[1]:
+    fields = _fields(client, name)
+    if fields.keys() | {_SETS} != _FIELDS or int(fields["vector"]["dim"]) != collection.vectors.shape[1]:
         return False
     _ensure_index(client, name)
     for window in _windows(collection):
@@ -271,6 +288,10 @@ def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> b
             at_row = {int(collection.rows[at]): at for at in range(window.start, window.stop)}
             return all(row not in at_row or key in _keys(collection, at_row[row]) for row, (key, _) in held.items())
     return True
+
+
+def _fields(client: MilvusClient, name: str) -> dict[str, dict[str, int]]:
+    return {field["name"]: field["params"] for field in client.describe_collection(name)["fields"]}
 
 
 def _key_prefix(collection: OpenedCollection) -> str:
@@ -293,6 +314,8 @@ def _prepare(client: MilvusClient, name: str, collection: OpenedCollection) -> N
             schema.add_field(text, DataType.VARCHAR, max_length=_LONGEST)
         for text in ("label", "split"):
             schema.add_field(text, DataType.VARCHAR, max_length=_LONGEST, nullable=True)
+        texts = {"element_type": DataType.VARCHAR, "max_length": _LONGEST}
+        schema.add_field(_SETS, DataType.ARRAY, max_capacity=_MOST_LABELS, **texts)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=collection.vectors.shape[1])
         client.create_collection(name, schema=schema, consistency_level="Strong")
     _ensure_index(client, name)
@@ -344,6 +367,7 @@ def _synchronise(client: MilvusClient, name: str, collection: OpenedCollection, 
                     "digest": digests[row],
                     "id": collection.ids[ours[row]],
                     "label": collection.labels[ours[row]],
+                    _SETS: _label_set(collection, ours[row]),
                     "split": collection.splits[ours[row]],
                     "vector": collection.vectors[ours[row]],
                 }
@@ -362,8 +386,20 @@ def _remove_beyond(client: MilvusClient, name: str, last: int) -> int:
     return removed
 
 
+def _label_set(collection: OpenedCollection, at: int) -> list[str]:
+    """Return the labels of an image that may have several, in one order: as a set has none."""
+    held = sorted(collection.label_sets[at])
+    if len(held) > _MOST_LABELS:
+        raise PublishError(
+            f"{collection.ids[at]!r} has {len(held):,} labels, expected at most {_MOST_LABELS:,}, which is what Milvus "
+            "holds for an image"
+        )
+    return held
+
+
 def _digest(collection: OpenedCollection, at: int) -> str:
     """Return a digest of all that is published of an image."""
     texts = [_keys(collection, at)[0], collection.ids[at], collection.labels[at], collection.splits[at]]
+    texts += _label_set(collection, at)
     content = json.dumps(texts).encode() + np.ascontiguousarray(collection.vectors[at], "<f4").tobytes()
     return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -184,6 +184,72 @@ def test_labels_of_any_kind_and_splits(tmp_path):
     assert {match.row for match in found} == {1, 2, 3}
 
 
+def test_an_image_is_found_by_each_of_its_labels(run, tmp_path):
+    sets = [["cat", 'in "door"'], ["dog"], [], ["cat"], ["dog", "cat"], ["bird", "字"]]
+    pixels, _ = images(6)
+    collection = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=sets)
+    uri = str(tmp_path / "images.db")
+    assert publish(collection, uri).upserted == 6
+    assert publish(collection, uri).upserted == 0
+
+    def found(*labels):
+        return {match.row for match in search_published(collection, uri, collection.vectors[2], labels=labels)}
+
+    assert found("cat") == {0, 3, 4}
+    assert found('in "door"', "字") == {0, 5}
+    assert found("ca") == set()
+    options = ("--on", uri, "--label", "dog", "--json")
+    assert {each["row"] for each in json.loads(run("search", collection.path, 1, *options)[1])} == {4}
+    told = run("search", collection.path, 1, "--on", uri, "--label", "cow")[2]
+    assert told == "no image has the label 'cow'; there are: bird, cat, dog, in \"door\", 字\n"
+    sets[2] = ["cow", "cat"]
+    again = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=sets)
+    assert publish(again, uri).upserted == 1
+    assert found("cow") == {2}
+    assert {each["row"]: each["labels"] for each in held(uri, again, ("row", "labels"))}[2] == ["cat", "cow"]
+
+
+def test_an_image_of_too_many_labels_is_named(tmp_path):
+    pixels, _ = images(2)
+    labels = [["one"], [str(number) for number in range(4_097)]]
+    collection = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=labels)
+    with pytest.raises(PublishError, match=r"'00001' has 4,097 labels, expected at most 4,096"):
+        publish(collection, str(tmp_path / "images.db"))
+
+
+def test_what_was_published_before_there_were_sets_is_made_again(tmp_path, monkeypatch, caplog):
+    """Its form has no place for several labels: a search by label says what to do, and publishing does it."""
+    from pymilvus import MilvusClient
+
+    schema = MilvusClient.create_schema
+
+    def without_sets(_, **kwargs):
+        made = schema(**kwargs)
+        add = made.add_field
+        made.add_field = lambda name, *rest, **more: None if name == "labels" else add(name, *rest, **more)
+        return made
+
+    collection, uri = embedded(tmp_path / "c", 20), str(tmp_path / "images.db")
+    upsert = MilvusClient.upsert
+    with monkeypatch.context() as before:
+        before.setattr(MilvusClient, "create_schema", without_sets)
+        before.setattr(
+            MilvusClient,
+            "upsert",
+            lambda self, name, rows: upsert(
+                self, name, [{k: v for k, v in row.items() if k != "labels"} for row in rows]
+            ),
+        )
+        assert publish(collection, uri).upserted == 20
+    assert "labels" not in held(uri, collection, ("*",))[0]
+    assert len(search_published(collection, uri, 0)) == 10
+    with pytest.raises(InputError, match=r"by an earlier version, .*: run 'dinoscope publish .* again"):
+        search_published(collection, uri, 0, labels=["Bag"])
+    assert publish(collection, uri).upserted == 20
+    assert "has no place for several labels an image: it is made again" in caplog.text
+    assert {match.label for match in search_published(collection, uri, 0, labels=["Bag"])} == {"Bag"}
+
+
 def test_only_what_changed_is_sent_and_what_was_removed_goes(tmp_path):
     pixels, labels = images(60)
     uri = str(tmp_path / "images.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import os
 import random
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dinoscope.collection import Collection
 from dinoscope.embedding.pipeline import embed_source
@@ -19,6 +21,7 @@ from dinoscope.explorer import model_view as explorer_data
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.models.encoder import Encoder
 from dinoscope.stages.labels import has_classifier
+from dinoscope.storage.checksums import seal_bytes
 from tests.patching import make_read_only
 from tests.pictures import encoded, photo
 from tests.served import client, images, make_collection
@@ -176,6 +179,31 @@ def test_a_wrecked_sheet_is_never_shown(folder):
             assert answer.content == drawn.content
             assert "immutable" in answer.headers["cache-control"]
             assert stored.read_bytes() == whole
+
+
+@pytest.mark.parametrize("kind", ["HTML", "PNG", "large", "moving", "empty", "huge"])
+def test_a_stranger_s_sheet_is_drawn_again(folder, kind):
+    """Its checksum is right, as anybody can make one."""
+    with client(folder) as server:
+        base, _, _ = opened(server)
+        drawn = server.get(f"{base}/sheets/0").content
+        (stored,) = (folder / "results").glob("sheets/*.webp")
+        whole, out = stored.read_bytes(), io.BytesIO()
+        with Image.open(io.BytesIO(drawn)) as image:
+            page = image.convert("RGB")
+        if kind == "PNG":
+            page.save(out, "PNG")
+        elif kind == "large":
+            page.resize((page.width * 2, page.height * 2)).save(out, "WEBP")
+        elif kind == "moving":
+            page.save(out, "WEBP", save_all=True, append_images=[Image.new("RGB", page.size)])
+        elif kind == "HTML":
+            out.write(b"<script>alert(1)</script>")
+        elif kind == "huge":
+            out.write(drawn + bytes(9 * page.width * page.height))
+        stored.write_bytes(seal_bytes(out.getvalue()))
+        assert server.get(f"{base}/sheets/0").content == drawn
+        assert stored.read_bytes() == whole
 
 
 def test_codes_do_not_depend_on_the_process():

@@ -227,13 +227,15 @@ def test_the_examples_of_the_page_run(bucket, tmp_path, monkeypatch, run):
         bucket(f"photos/{name}", content)
     bucket("photos.tar", make_tar(tmp_path / "photos.tar", MEMBERS).read_bytes())
     make_zip(tmp_path / "photos.zip", MEMBERS)
-    for folder in ("shards", "food101"):
+    for folder in ("shards", "food101", "saved"):
         (tmp_path / folder).mkdir()
     for shard in range(2):
         make_tar(tmp_path / "shards" / f"{shard:04}.tar", [("7.png", picture(shard)), ("7.cls", b"3")])
     table = pa.table({"image": [picture(n) for n in range(3)], "label": [1, 2, 3]})
     pq.write_table(table, "table.parquet")
     pq.write_table(table, "food101/train-00000-of-00001.parquet")
+    with pa.OSFile("saved/data-00000-of-00001.arrow", "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
+        stream.write_table(table)
     (tmp_path / "1.png").write_bytes(picture(1))
     (tmp_path / "camera").mkdir()
     (tmp_path / "camera" / "1.png").write_bytes(picture(1))
@@ -244,7 +246,7 @@ def test_the_examples_of_the_page_run(bucket, tmp_path, monkeypatch, run):
     commands = [
         line.replace("my-bucket", "photos") for line in re.findall(r"^dinoscope (embed .*)$", text, re.MULTILINE)
     ]
-    assert len(commands) == 13
+    assert len(commands) == 14
     said = ""
     for command in commands:
         code, _, err = run(*shlex.split(command))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -26,6 +27,7 @@ _EXACT = 32  # up to this side tiles are stored without loss: there one sees sin
 _QUALITY = 80
 _SMALL = 256  # a picture up to this side is sent without loss; no thumbnail is larger
 _PICTURE = 1600  # longest side of a large picture
+_MOST_BYTES = 8  # of a sheet's file for each pixel: twice as many as there are without any packing
 _VERSION = 1  # raise it when the same thumbnails would give another sheet
 
 
@@ -39,15 +41,16 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     """Return a sheet as WebP, and whether it is complete: drawn when first asked for, then kept in the collection.
 
     Its key stays the same while its images do: one more image changes the last sheet alone, and models share them. A
-    sheet that lacks thumbnails is not kept: they may come back under the same key.
+    sheet that lacks thumbnails is not kept: they may come back under the same key. A kept file that is no such sheet is
+    drawn again.
     """
     at = range(index * COLUMNS**2, min((index + 1) * COLUMNS**2, len(collection)))
     key = digest_json("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
     path = collection.path / "results" / "sheets" / f"{key}.webp"
-    with suppress(OSError):
-        stored = unseal_bytes(path.read_bytes())
-        if stored is not None:
-            return stored, True
+    side = COLUMNS * tile, max(1, -(-len(at) // COLUMNS)) * tile
+    stored = _stored_sheet(path, side)
+    if stored is not None:
+        return stored, True
     pictures = _thumbnails(collection, at)
     drawn = draw_sheet(pictures, tile)
     is_complete = None not in pictures
@@ -55,6 +58,21 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
         with suppress(OSError):  # the disk is full, or the collection is somebody else's: it is drawn again next time
             write_bytes(path, seal_bytes(drawn), durable=False, within=collection.path)
     return drawn, is_complete
+
+
+def _stored_sheet(path: Path, size: tuple[int, int]) -> bytes | None:
+    """Return a kept sheet; None if the file is not one still WebP picture of this width and height.
+
+    A collection may come from a stranger, whose file has the right checksum, too.
+    """
+    with suppress(Exception):  # decoders raise nearly anything
+        if path.is_file() and path.stat().st_size <= _MOST_BYTES * size[0] * size[1]:
+            stored = unseal_bytes(path.read_bytes())
+            if stored is not None:
+                with Image.open(io.BytesIO(stored), formats=("WEBP",)) as image:
+                    if image.size == size and not getattr(image, "is_animated", False):
+                        return stored
+    return None
 
 
 def draw_sheet(

@@ -13,6 +13,7 @@ from dinoscope.base.text import counted, printable
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.archives.index import ARCHIVES, PACKED_TARS
 from dinoscope.sources.archives.source import ArchiveSource
+from dinoscope.sources.archives.storage import ArchiveStorage
 from dinoscope.sources.filesystems import (
     COLLECTION,
     Listing,
@@ -24,10 +25,11 @@ from dinoscope.sources.filesystems import (
     split_pattern,
 )
 from dinoscope.sources.folders import BY_NAMES, FolderRule
-from dinoscope.sources.names import SUFFIXES
+from dinoscope.sources.names import METADATA, SUFFIXES
 from dinoscope.sources.tables.columns import TableColumns
 from dinoscope.sources.tables.files import TABLES
-from dinoscope.sources.tables.metadata import METADATA, add_metadata
+from dinoscope.sources.tables.metadata import add_metadata
+from dinoscope.sources.tables.saved import ARROW, arrow_files
 from dinoscope.sources.tables.source import TableSource
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ def open_files(source: str, wanted: TableColumns, rule: FolderRule | None = None
         opened = _open_named(storage, [file], True, wanted, rule)
     else:
         opened = _open_folder(storage, wanted, rule)
-    if opened is not None and opened.kind not in ("table", "folder"):
+    if isinstance(opened, ArchiveSource) and not opened.tables:
         _check_has_table(opened, wanted)
     if rule is not None and opened is not None:
         if opened.kind == "table":
@@ -98,10 +100,9 @@ def _open_folder(storage: Storage, wanted: TableColumns, rule: FolderRule | None
         if not (has_tables and add_metadata(source, storage, wanted, rule or BY_NAMES)):
             _check_has_table(source, wanted)
         return source
-    for suffixes in (ARCHIVES, (".parquet",)):
-        files = storage.list(suffixes)[0]
-        if files:
-            return _open_all(storage, files, False, wanted, rule)
+    files = storage.list(ARCHIVES)[0] or storage.list((".parquet",))[0] or arrow_files(storage)
+    if files:
+        return _open_all(storage, files, False, wanted, rule)
     for packed in storage.list(PACKED_TARS)[0]:
         raise _packed(packed)
     if all(storage.stamps(sorted(COLLECTION))):
@@ -126,6 +127,8 @@ def _data_beside(
     groups: list[list[str]] = []
     if endings[".parquet"]:
         groups.append([name for name in storage.list((".parquet",))[0] if posixpath.basename(name) not in METADATA])
+    if endings[ARROW]:
+        groups.append(arrow_files(storage))
     if (endings[".tar"] or endings[".zip"]) and any(storage.stamps([_CLONED])):
         groups.append(storage.list(ARCHIVES)[0])
     notes = []
@@ -169,7 +172,10 @@ def _open_all(
 ) -> ImageSource:
     """Open one file that was named, or all that a folder or a pattern has at the moment."""
     if all(file.lower().endswith(ARCHIVES) for file in files):
-        return ArchiveSource(storage, files, named=named, rule=rule or BY_NAMES)
+        source = ArchiveSource(storage, files, named=named, rule=rule or BY_NAMES)
+        if source.tables:
+            add_metadata(source, ArchiveStorage(source), wanted, rule or BY_NAMES)
+        return source
     if all(file.lower().endswith(TABLES) for file in files):
         return TableSource(storage, files, wanted, named=named)
     raise SourceError(f"{storage.name} has both archives and tables: name those of one kind")

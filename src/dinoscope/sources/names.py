@@ -9,10 +9,11 @@ from collections import Counter
 from dinoscope.base.text import printable
 from dinoscope.sources.pixels.formats import HEIC
 
-__all__ = ["SUFFIXES", "describe_endings", "ending_of", "sort_naturally"]
+__all__ = ["METADATA", "SUFFIXES", "describe_endings", "ending_of", "sort_naturally"]
 
 _READ_BY_PILLOW = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff")
 _HEIC = (".heic", ".heif", ".hif")
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # tables that speak for the images beside them
 SUFFIXES = _READ_BY_PILLOW + (_HEIC if HEIC else ())
 _ENDING_LETTERS = 12  # a longer one is a part of the name
 _ENDINGS = 5  # that are told

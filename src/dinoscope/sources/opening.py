@@ -54,9 +54,9 @@ def open_source(
     Args:
         source: A data set's name (it wins over a folder of that name; write "./name" for the folder), a folder, a
             `.npy` file, a `.npz` file with `images` and perhaps `labels`, an array, or a source; a tar or zip archive,
-            a Parquet, CSV, TSV or JSON-lines table, a folder or a pattern of them ("shards/{0000..0099}.tar"); or a URI
-            of any of these that pyarrow reaches ("s3://bucket/photos"); or what a program holds: a list of paths, of
-            arrays, of Pillow images; a table of pandas, polars or Arrow; a Hugging Face or torch data set.
+            a Parquet, Arrow, CSV, TSV or JSON-lines table, a folder or a pattern of them ("shards/{0000..0099}.tar"); a
+            URI of any of these that pyarrow reaches ("s3://bucket/photos"); or what a program holds: a list of paths,
+            of arrays, of Pillow images; a table of pandas, polars or Arrow; a Hugging Face or torch data set.
         labels: (N,) labels of what a program holds, or of an array file.
         splits: (N,) splits, such as "train", of the same.
         data_dir: Where a data set's files are looked for first.
@@ -136,8 +136,8 @@ def _open_path(path: str, columns: TableColumns, folders: FolderRule | None, dat
         if opened is not None:
             return opened
     possible = (
-        "expected a folder of images, a .npy or .npz file, a tar or zip archive, a Parquet, CSV, TSV or JSON-lines "
-        f"table, s3://BUCKET/PREFIX, or a data set ({', '.join(datasets)})"
+        "expected a folder of images, a .npy or .npz file, a tar or zip archive, a Parquet, Arrow, CSV, TSV or "
+        f"JSON-lines table, s3://BUCKET/PREFIX, or a data set ({', '.join(datasets)})"
     )
     if is_remote(path):
         raise SourceError(f"{path.partition('?')[0].rpartition('/')[2]!r} is a single file; {possible}")

@@ -29,7 +29,7 @@ from dinoscope.sources.tables import source as sources_table
 from dinoscope.sources.tables.columns import texts
 from dinoscope.sources.tables.files import ParquetTable
 from tests.pictures import encoded
-from tests.sources.archives.test_archive import described, make_tar, picture
+from tests.sources.archives.test_archive import described, make_tar, picture, shade
 
 DATA = Path("../shared/data")
 
@@ -427,13 +427,29 @@ def test_columns_of_one_name(tmp_path):
         open_source(tmp_path / "both")
 
 
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+@pytest.mark.parametrize("name", [b"label", b"bytes"])
+def test_a_column_s_name_that_is_no_text_is_refused(tmp_path, kind, name):
+    path = tmp_path / f"a.{kind}"
+    image = pa.array([{"bytes": data, "path": "a.png"} for data in pictures(2)])
+    table = pa.table({"image": image, "label": [1, 2]})
+    if kind == "parquet":
+        pq.write_table(table, path, store_schema=False)
+    else:
+        with pa.OSFile(str(path), "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
+            stream.write_table(table)
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(SourceError, match=rf"a\.{kind} cannot be read as .*can't decode"):
+        open_source(path)
+
+
 def test_names_of_columns_with_dots(tmp_path, monkeypatch):
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     images = pa.array([{"bytes": data, "path": f"{n}.png"} for n, data in enumerate(pictures(50))], kind)
     path = write(tmp_path / "a.parquet", {"data.image": images, "annotation.label": ["a", "b"] * 25})
     source = open_source(path, label_column="annotation.label")
     assert described(source)[:2] == [("0.png", "a", None, 0), ("1.png", "b", None, 1)]
-    monkeypatch.setattr(table_files, "_BATCH_BYTES", 1000)  # fewer rows are read at once where images are large
+    monkeypatch.setattr(table_files, "BATCH_BYTES", 1000)  # fewer rows are read at once where images are large
     table = table_files.open_table(LocalStorage(tmp_path).open("a.parquet"), "a.parquet")
     assert isinstance(table, table_files.ParquetTable)
     assert table._batch_rows("data.image", 0) < 50
@@ -624,4 +640,107 @@ def test_values_that_many_rows_share_are_read_row_by_row(tmp_path):
     assert table.bytes_read("image", 3) >= 20_000_000
     for row in range(12):
         assert len(table.value("image", row)) == len(value)  # type: ignore[arg-type]
-    assert sum(held.nbytes for _, held in table._kept) < 8 * 2**24
+    assert table._kept.size < 8 * 2**24
+
+
+def changed_footer(path: Path, *changes: tuple[int, int, int]) -> None:
+    """Write other numbers into a Parquet file's footer: for each the value, which of its places, and the new value."""
+
+    def number(value: int) -> bytes:
+        rest, found = (value << 1) ^ (value >> 63), bytearray()
+        while rest > 127:
+            found.append(rest & 127 | 128)
+            rest >>= 7
+        return bytes([*found, rest])
+
+    content = path.read_bytes()
+    length = int.from_bytes(content[-8:-4], "little")
+    body, footer = content[: -8 - length], content[-8 - length : -8]
+    for old, place, new in changes:
+        marks = [at for at in range(len(footer)) if footer[at] & 15 == 6 and footer[at + 1 :].startswith(number(old))]
+        at = marks[place] + 1  # behind the mark of a field that is a number of 64 bits
+        footer = footer[:at] + number(new) + footer[at + len(number(old)) :]
+    path.write_bytes(body + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+
+
+_VAST = 10**12
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ("packed", "column 'image' lies beyond them"),
+        ("place", "column 'image' lies beyond them"),
+        ("below zero", "column 'image' lies beyond them"),
+        ("rows of the file", "its footer says that it has 1,000,000,000,000 rows"),
+        ("rows of the group", "its footer says that it has 7 rows"),
+        ("all rows", "its footer says that it has 1,000,000,000,000 rows"),
+    ],
+)
+def test_a_footer_that_lies_is_refused_before_anything_is_read(tmp_path, lie, message):
+    path = write(tmp_path / "a.parquet", {"image": pictures(7)}, compression="none", use_dictionary=False)
+    part = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    size, place = part.total_compressed_size, part.data_page_offset
+    changes = {
+        "packed": [(size, 1, _VAST)],
+        "place": [(place, 0, _VAST)],
+        "below zero": [(size, 1, -1)],
+        "rows of the file": [(7, 0, _VAST)],
+        "rows of the group": [(7, -1, _VAST)],
+        "all rows": [(7, 0, _VAST), (7, -1, _VAST)],
+    }
+    changed_footer(path, *changes[lie])
+    with pytest.raises(SourceError, match=message):
+        open_source(path)
+
+
+def test_a_footer_that_says_too_much_of_the_unpacked_is_refused_when_it_is_read(tmp_path):
+    path = write(tmp_path / "a.parquet", {"image": pictures(7)}, compression="zstd", use_dictionary=False)
+    size = pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    changed_footer(path, (size, 0, _VAST))
+    source = open_source(path, image_column="image")
+    with pytest.raises(ImageError, match="unpacks to 953,674 MB from"):
+        source.load(0)
+
+
+def test_pages_that_unpack_to_more_than_the_footer_says_are_refused(tmp_path):
+    huge = pa.array([pictures(1)[0] + bytes(30_000_000)] * 10, pa.large_binary())
+    path = write(tmp_path / "a.parquet", {"image": huge}, compression="zstd", use_dictionary=False)
+    size = pq.ParquetFile(path).metadata.row_group(0).column(0).total_uncompressed_size
+    changed_footer(path, (size, 0, 1_000))
+    with pytest.raises(ImageError, match=r"column 'image' of a\.parquet unpacks to 286 MB from"):
+        open_source(path, image_column="image").load(0)
+
+
+def test_a_column_of_countless_pages_is_refused(tmp_path, monkeypatch):
+    path = write(
+        tmp_path / "a.parquet", {"image": pictures(50)}, compression="zstd", data_page_size=1, write_batch_size=1
+    )
+    assert shade(open_source(path), 40) == 40
+    monkeypatch.setattr("dinoscope.sources.tables.pages._MOST_PAGES", 20)
+    with pytest.raises(ImageError, match="more than 20 pages"):
+        open_source(path, image_column="image").load(0)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["zstd", "gzip", "brotli", "lz4"])
+@pytest.mark.parametrize("use_dictionary", [False, True])
+def test_what_pages_unpack_to_is_what_an_honest_footer_says(tmp_path, version, compression, use_dictionary):
+    columns = {"image": pictures(50), "number": list(range(50)), "none": [None, True] * 25, "few": ["a", "b"] * 25}
+    path = write(
+        tmp_path / "a.parquet",
+        columns,
+        compression=compression,
+        use_dictionary=use_dictionary,
+        data_page_version=version,
+        data_page_size=100,
+        write_batch_size=5,
+        write_page_checksum=True,
+    )
+    table = ParquetTable(pa.OSFile(str(path)), "a.parquet")
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for part in map(group.column, range(4)):
+        total = part.total_uncompressed_size  # with the headers, of 100 bytes at most
+        assert 0.2 * total - 100 <= table._unpacked(part) <= total
+        assert table._unpacked(part) > 0
+    assert len(open_source(path).items) == 50

@@ -177,8 +177,10 @@ def _draw(
 
 def _why_none(opened: Collection, labels: Sequence[str], splits: Sequence[str]) -> str:
     """Return why a search of what is published found nothing."""
-    for kind, asked, held in (("label", labels, opened.labels), ("split", splits, opened.splits)):
-        known = sorted({each for each in held.tolist() if each is not None})
+    several = [each for held in opened.label_sets for each in held]
+    there = (("label", labels, [*opened.labels, *several]), ("split", splits, opened.splits.tolist()))
+    for kind, asked, held in there:
+        known = sorted({each for each in held if each is not None})
         strange = [each for each in asked if each not in known]
         if asked and len(strange) == len(asked):
             more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""

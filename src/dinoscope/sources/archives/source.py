@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import zlib
 from array import array
 from collections import Counter
@@ -17,7 +18,7 @@ from dinoscope.sources.captions import MOST_LETTERS, describe_captions, look_lik
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
 from dinoscope.sources.folders import BY_NAMES, FolderRule, read_folders, splits_of_files
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import describe_endings, ending_of
+from dinoscope.sources.names import METADATA, describe_endings, ending_of
 from dinoscope.sources.pixels.formats import check_head
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 
@@ -45,6 +46,7 @@ class ArchiveSource(PictureSource):
         ignored: Number of other files inside.
         ignored_endings: How many of them have which ending.
         notes: What a person should know: members left out, archives cut short.
+        tables: Ids of the tables inside that may speak for the images (see `add_metadata`).
 
     Raises:
         SourceError: An archive cannot be read, or they hold no images.
@@ -58,6 +60,7 @@ class ArchiveSource(PictureSource):
         self._columns = {key: array(code) for key, code in (("archive", "L"), *_NUMBERS)}
         self._ignored, self._remarks = Counter[str](), Counter[str]()
         self.ignored_endings = self._ignored
+        self.tables: dict[str, dict[str, int]] = {}
         listed = _Names(not named)
         for number, (archive, split) in enumerate(zip(self._archives, splits_of_files(self._archives), strict=True)):
             self._add(number, archive, listed, split if rule.splits is None else None)
@@ -79,6 +82,9 @@ class ArchiveSource(PictureSource):
             elif member.remark:
                 self._remarks[member.remark] += 1
             elif not member.used:
+                if posixpath.basename(member.name).lower() in METADATA:
+                    id = _member_id(archive, member.name, listed.several)
+                    self.tables[id] = {"archive": number, **{key: getattr(member, key) for key, _ in _NUMBERS}}
                 self._ignored[ending_of(member.name)] += 1
 
     def _drop_doubles(self) -> None:
@@ -100,7 +106,17 @@ class ArchiveSource(PictureSource):
 
     def picture(self, index: int) -> bytes:
         """Return the bytes of one member; see `ImageSource.picture`."""
-        member = {key: column[index] for key, column in self._columns.items()}
+        return self._content({key: column[index] for key, column in self._columns.items()})
+
+    def table(self, id: str) -> bytes:
+        """Return the bytes of one of `tables`.
+
+        Raises:
+            ImageError: As for `picture`.
+        """
+        return self._content(self.tables[id])
+
+    def _content(self, member: dict[str, int]) -> bytes:
         if (most := max(member["size"], member["stored"])) > MAX_BYTES:
             raise ImageError(f"has {most >> 20} MB, expected at most {MAX_BYTES >> 20}")
         try:
@@ -120,7 +136,7 @@ class _Names:
     """What is gathered of the members until all are known, and with them whether their folders are splits."""
 
     def __init__(self, several: bool) -> None:
-        self._several = several  # archives, whose names are then part of the ids
+        self.several = several  # archives, whose names are then part of the ids
         self.notes: list[str] = []
         self._names: list[str] = []
         self._archive_of: list[str] = []
@@ -138,12 +154,12 @@ class _Names:
         self._splits.append(split)
 
     def items(self, rule: FolderRule) -> Iterator[Item]:
-        in_folders = list(map(self._in_folders, range(len(self._names)))) if self._several else self._names
+        in_folders = list(map(self._in_folders, range(len(self._names)))) if self.several else self._names
         folders = read_folders(in_folders, rule)
         self.notes = folders.notes
         self._set_captions_apart(rule)
         for index, path in enumerate(in_folders):
-            id = f"{self._archive_of[index]}/{self._names[index]}" if self._several else path
+            id = _member_id(self._archive_of[index], self._names[index], self.several)
             label, split = folders[path]
             yield Item(
                 id,
@@ -170,6 +186,10 @@ class _Names:
     def _in_folders(self, index: int) -> str:
         folder, slash, _ = self._archive_of[index].rpartition("/")
         return folder + slash + self._names[index]
+
+
+def _member_id(archive: str, name: str, several: bool) -> str:
+    return f"{archive}/{name}" if several else name
 
 
 def _header_length(header: bytes) -> int:

@@ -23,6 +23,7 @@ __all__ = [
     "check_names",
     "choose_columns",
     "is_list",
+    "read_names",
     "sets_of_hot",
     "sets_of_texts",
     "texts",
@@ -96,6 +97,20 @@ def check_names(names: Iterable[str], table: str) -> None:
     doubled = [name for name, count in Counter(names).items() if count > 1]
     if doubled:
         raise SourceError(f"{table} has several columns called {', '.join(map(repr, doubled))}: give each its own name")
+
+
+def read_names(fields: pa.Schema | pa.DataType) -> None:
+    """Read the names of all columns and of what is in them, since pyarrow reads each only when it is asked for.
+
+    Raises:
+        UnicodeDecodeError: One is no UTF-8.
+    """
+    import pyarrow as pa
+
+    for index in range(len(fields) if isinstance(fields, pa.Schema) else fields.num_fields):
+        field = fields.field(index)
+        if field.name is not None:
+            read_names(field.type)
 
 
 def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> ChosenColumns:

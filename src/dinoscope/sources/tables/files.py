@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import struct
 import threading
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate, islice
@@ -15,19 +15,24 @@ from typing import TYPE_CHECKING, Protocol
 
 from dinoscope.errors import SourceError
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
+from dinoscope.sources.tables.columns import read_names
+from dinoscope.sources.tables.kept import BATCH_BYTES, KeptValues
+from dinoscope.sources.tables.pages import unpacked_bytes
+from dinoscope.sources.tables.streams import ArrowTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 __all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "column_of", "open_table"]
 
-TABLES = (".parquet", ".csv", ".tsv", ".jsonl")
+TABLES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl")
 _PREVIEW_ROWS = 20
-_BATCH_BYTES = 1 << 24  # of images that are read at once
-_BATCHES = 8  # and so many of them are kept, for threads that are not quite in step
 _MOST_REPEATED = 1 << 24  # bytes of values that many rows may share
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
 _HEAD_BYTES = 1 << 16  # in which a line of column names ends
+_FEW_ROWS, _MOST_ROWS = 1_000_000, 1_000  # that any file may have; that it may have for each of its bytes
+_BOUNDED = ("UNCOMPRESSED", "SNAPPY")  # what these unpack to is at most some twenty times as much
 _LFS = b"version https://git-lfs"
 
 
@@ -152,22 +157,24 @@ class ParquetTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.name = name
+        self.name, self._read_at = name, file.read_at
         try:
             self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_STREAM_BYTES)
-        except (pa.ArrowException, OSError) as error:
+            read_names(self._parquet.schema_arrow)
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             if file.read_at(len(_LFS), 0) == _LFS:
                 raise SourceError(
                     f"{name} is a pointer of Git LFS, not the table: 'git lfs pull' in its folder fetches it"
                 ) from None
             raise _unreadable(name, "Parquet", error) from None
         meta = self._parquet.metadata
+        _check_footer(meta, file.size(), name)
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
         self.rows: int = meta.num_rows
         self._starts = [0, *accumulate(groups)]
         self._sizes: dict[tuple[str, int], tuple[int, bool]] = {}
         self._lock = threading.Lock()
-        self._kept: deque[tuple[int, pa.Array]] = deque()  # first row, values
+        self._kept = KeptValues()
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._group, self._next = -1, 0  # of the batches, and the row with which the next one begins
 
@@ -224,9 +231,9 @@ class ParquetTable:
     def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
         with self._lock:
-            for first, values in self._kept:
-                if first <= row < first + len(values):
-                    return values[row - first].as_py()
+            kept = self._kept.find(row)
+            if kept is not None:
+                return kept.as_py()
             group = bisect_right(self._starts, row) - 1
             if group != self._group or row < self._next:  # one group at a time: damage costs no more than that
                 rows = self._batch_rows(column, group)
@@ -237,19 +244,12 @@ class ParquetTable:
             try:
                 while row >= self._next:
                     values = next(self._batches).column(0)
-                    self._keep(self._next, values)
+                    self._kept.add(self._next, values, values.nbytes)
                     self._next += len(values)
             except BaseException:
                 self._group = -1
                 raise
-            return values[row - self._kept[-1][0]].as_py()
-
-    def _keep(self, first: int, values: pa.Array) -> None:
-        self._kept.append((first, values))
-        while len(self._kept) > 1 and sum(held.nbytes for _, held in self._kept) > _BATCHES * _BATCH_BYTES:
-            self._kept.popleft()
-        if len(self._kept) > _BATCHES:
-            self._kept.popleft()
+            return values[row - self._next].as_py()  # counted from its end
 
     def bytes_read(self, column: str, row: int) -> int:
         """See `Table.bytes_read`."""
@@ -265,7 +265,7 @@ class ParquetTable:
         rows = self._starts[group + 1] - self._starts[group]
         if repeats and size > _MOST_REPEATED:  # any row may hold the largest value
             return 1
-        return min(256, max(1, int(_BATCH_BYTES * rows / max(size, 1))))
+        return min(256, max(1, int(BATCH_BYTES * rows / max(size, 1))))
 
     def _size(self, column: str, group: int) -> tuple[int, bool]:
         """Return how many bytes a column of a group has, and whether a value may be there once for many rows.
@@ -279,6 +279,7 @@ class ParquetTable:
             own = [part for part in parts if f"{part.path_in_schema}.".startswith(f"{column}.")]
             size = int(sum(part.total_uncompressed_size for part in own))
             packed = int(sum(part.total_compressed_size for part in own))
+            size = max(size, sum(map(self._unpacked, own)))
             if packed_too_small(size, packed):
                 raise SourceError(
                     f"column {column!r} of {self.name} unpacks to {size >> 20:,} MB from {packed >> 10:,} kB, expected "
@@ -287,19 +288,64 @@ class ParquetTable:
             self._sizes[column, group] = size, any(part.has_dictionary_page for part in own)
         return self._sizes[column, group]
 
+    def _unpacked(self, part: pq.ColumnChunkMetaData) -> int:
+        """Return how many bytes a part's pages say that they unpack to, where the packing may be any."""
+        if part.compression in _BOUNDED:
+            return 0
+        start = min(part.data_page_offset, part.dictionary_page_offset or part.data_page_offset)
+        try:
+            return unpacked_bytes(self._read_at, start, start + part.total_compressed_size)
+        except (ValueError, OSError) as error:
+            raise _unreadable(self.name, "Parquet", error) from None
 
-def open_table(file: pa.NativeFile, name: str) -> Table:
+
+def _check_footer(meta: pq.FileMetaData, size: int, name: str) -> None:
+    """Check that what a Parquet file says of its parts has room in so many bytes: memory is taken by what it says.
+
+    Raises:
+        SourceError: It says more than there can be.
+    """
+    held = rows = 0
+    for group in map(meta.row_group, range(meta.num_row_groups)):
+        rows += max(0, group.num_rows)
+        for part in map(group.column, range(group.num_columns)):
+            starts = [part.data_page_offset]
+            if part.has_dictionary_page:
+                starts.append(part.dictionary_page_offset)
+            packed, unpacked = part.total_compressed_size, part.total_uncompressed_size
+            held += packed
+            if min(*starts, packed, unpacked, group.num_rows) < 0 or min(starts) + packed > size or held > size:
+                raise SourceError(
+                    f"{name} has {size:,} bytes, and its footer says that column {part.path_in_schema!r} lies beyond "
+                    "them: it was cut or changed, so fetch or write it again"
+                )
+    if rows != meta.num_rows or rows > max(_FEW_ROWS, _MOST_ROWS * size):
+        raise SourceError(
+            f"{name} has {size:,} bytes, and its footer says that it has {meta.num_rows:,} rows: it was changed, so "
+            "fetch or write it again"
+        )
+
+
+def open_table(file: pa.NativeFile, name: str, info: object = None) -> Table:
     """Open a table by its name's ending.
 
     Args:
         file: pyarrow's NativeFile.
         name: Its name.
+        info: Hugging Face's description of the data set, where a file beside an Arrow file holds it.
 
     Raises:
         SourceError: It is no such table.
     """
     if name.lower().endswith(".jsonl"):
         return MemoryTable(_read_lines(file, name), name)
+    if name.lower().endswith(".arrow"):
+        import pyarrow as pa
+
+        try:
+            return ArrowTable(file, name, info)
+        except (ValueError, pa.ArrowException, OSError, struct.error) as error:
+            raise _unreadable(name, "a file of Arrow batches", error) from None
     return (ParquetTable if name.lower().endswith(".parquet") else CsvTable)(file, name)
 
 

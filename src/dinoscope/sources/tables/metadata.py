@@ -1,4 +1,4 @@
-"""Labels, splits and captions of a folder's images from tables in it, as Hugging Face lays out an image folder."""
+"""Labels, splits and captions of images from tables beside them, as Hugging Face lays out an image folder."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from dataclasses import replace
 
 from dinoscope.base.text import counted
 from dinoscope.errors import SourceError
+from dinoscope.sources.base import ImageSource
 from dinoscope.sources.filesystems import Storage
-from dinoscope.sources.folder import FolderSource
 from dinoscope.sources.folders import BY_NAMES, FolderRule
 from dinoscope.sources.items import Item, Items
-from dinoscope.sources.names import ending_of
+from dinoscope.sources.names import METADATA, ending_of
 from dinoscope.sources.tables.columns import TableColumns
 from dinoscope.sources.tables.source import TableSource
 
-__all__ = ["METADATA", "add_metadata"]
-
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+__all__ = ["add_metadata"]
 
 
-def add_metadata(source: FolderSource, storage: Storage, wanted: TableColumns, rule: FolderRule = BY_NAMES) -> bool:
-    """Take labels, splits and captions of a folder's images from the `metadata.csv`, `.jsonl` or `.parquet` in it.
+def add_metadata(source: ImageSource, storage: Storage, wanted: TableColumns, rule: FolderRule = BY_NAMES) -> bool:
+    """Take labels, splits and captions of images from the `metadata.csv`, `.jsonl` or `.parquet` beside them.
 
     A table speaks for the images of its own folder and of those below. One that has a label column gives all of these
     their labels, and those that it does not list have none; the same with splits. `source.notes` says what was taken.
     Where a person chose folders for labels or splits, and named no column, the table gives none.
 
     Args:
-        source: The folder's images, which are changed.
-        storage: The folder.
+        source: The images of a folder or of archives, which are changed.
+        storage: The folder, or what is in the archives.
         wanted: The columns that a person names.
         rule: What a person wants of the names of folders.
 
@@ -58,7 +56,7 @@ def add_metadata(source: FolderSource, storage: Storage, wanted: TableColumns, r
     return used
 
 
-def _apply(source: FolderSource, table: TableSource, file: str, labels: bool, splits: bool) -> None:
+def _apply(source: ImageSource, table: TableSource, file: str, labels: bool, splits: bool) -> None:
     folder = file[: file.rfind("/") + 1]
     told = {item.id: item for item in table.items}
     covered = [item.id for item in source.items if item.id.startswith(folder)]

@@ -32,6 +32,7 @@ from dinoscope.sources.tables.columns import (
     texts,
 )
 from dinoscope.sources.tables.files import Table, open_table
+from dinoscope.sources.tables.saved import ARROW, described
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +49,7 @@ class TableSource(PictureSource):
 
     Args:
         storage: The folder that holds the tables.
-        files: Their names: .parquet, .csv, .tsv or .jsonl.
+        files: Their names: .parquet, .arrow, .csv, .tsv or .jsonl.
         wanted: The columns that a person names, and the folder of the images.
         named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
         held: The tables, where they are in memory and no files.
@@ -284,7 +285,7 @@ class TableSource(PictureSource):
 
 
 def _open(storage: Storage, file: str) -> Table:
-    return open_table(storage.open(file), file)
+    return open_table(storage.open(file), file, described(storage, file) if file.lower().endswith(ARROW) else None)
 
 
 def _plain(name: str) -> str:
