@@ -28,6 +28,11 @@ def test_nothing_checked_says_nothing():
     assert (found.rest, found.low, found.high) == (50, 0, 50)
 
 
+def test_an_empty_list_has_nothing():
+    found = count_right(0, 0, 0)
+    assert (found.checked, found.rest, found.low, found.high) == (0, 0, 0, 0)
+
+
 def test_more_answers_narrow_it():
     widths = [found.high - found.low for found in (count_right(400, n, n // 2) for n in (10, 20, 50, 200))]
     assert widths == sorted(widths, reverse=True)

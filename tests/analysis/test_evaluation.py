@@ -260,7 +260,7 @@ def test_probabilities_are_calibrated_only_where_that_helps():
     found = evaluate(vectors, given, is_reference)
     assert found.calibrated.error == found.votes.error
     assert found.log_loss == found.log_loss_votes
-    assert "did not make better" in tell_calibration(found)
+    assert "calibration did not help" in tell_calibration(found)
     other = evaluate(vectors, given)  # of the same kind
     assert other.calibrated.error <= other.votes.error
 

@@ -108,7 +108,7 @@ def test_colouring_and_lasso(visit):
     see = visit()
     before = see.settled()
     see.choose("Colour by", "Cluster")
-    see.legend("4").wait_for()
+    see.page.get_by_role("region", name="Legend").get_by_role("heading", name="Cluster").wait_for()
     after = see.settled()
     assert (np.abs(before - after).max(axis=2) > 24).mean() > 0.005
     box = see.map.bounding_box()

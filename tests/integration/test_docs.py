@@ -137,3 +137,10 @@ def test_every_page_is_in_the_site():
 def test_the_first_page_leads_to_the_answer(question, page):
     lines = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
     assert any(question in line and f"({page}" in line for line in lines)
+
+
+def test_tests_that_the_page_on_security_names_exist():
+    named = re.findall(r"`([a-z_/]+/test_[a-z_]+\.py)`", (DOCS / "security.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    for path in named:
+        assert (ROOT / "tests" / path).exists(), path

@@ -286,11 +286,11 @@ def test_search_by_a_part_and_inside_the_images(visit):
     button.click()
     frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
     assert (
-        frame.get_attribute("aria-label") == "The part: 50% by 50% of the picture, 25% from the left, 25% from the top"
+        frame.get_attribute("aria-label") == "The part: 50% by 50% of it, 25% from the left, 25% from the top"
     )
     see.page.keyboard.press("ArrowUp")
     see.page.keyboard.press("Shift+ArrowRight")
-    assert "55% by 50% of the picture, 25% from the left, 20% from the top" in frame.get_attribute("aria-label")
+    assert "55% by 50% of it, 25% from the left, 20% from the top" in frame.get_attribute("aria-label")
     see.page.keyboard.press("Escape")
     assert frame.count() == 0
     assert see.row == 7  # no more than the frame was closed

@@ -21,8 +21,8 @@ from dinoscope.storage.files import is_leftover
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
 COMMANDS = {
-    "embed": ["embed", "photos", "-o", "new.dino"],
-    "embed more": ["embed", "more/photos", "-o", "c.dino", "--moved"],
+    "embed": ["embed", "photos", "-o", "new.dino", "--model", "mini"],
+    "embed more": ["embed", "more/photos", "-o", "c.dino", "--moved", "--model", "mini"],
     "embed another model": ["embed", "photos", "-o", "c.dino", "--model", "mini-fashion"],
     "map": ["map", "c.dino", "--images", "-o", "out/map.png", "-o", "out/map.csv"],
     "tune": ["tune", "c.dino", "--n-neighbors", "5", "--min-dist", "0", "--seeds", "1", "-o", "out/tune.png"],
@@ -75,7 +75,7 @@ def home(tmp_path_factory):
     weights.parent.mkdir(parents=True)
     weights.write_bytes(bytes(range(256)) * 4000)
     for name in ("c.dino", "d.dino"):
-        run(home, ["embed", "photos" if name == "c.dino" else "more/photos", "-o", name])
+        run(home, ["embed", "photos" if name == "c.dino" else "more/photos", "-o", name, "--model", "mini"])
         run(home, ["decide", name])
     run(home, ["models", "pack", "dinov2-small", "-o", "weights.tar"])
     shutil.rmtree(weights.parent)

@@ -72,7 +72,8 @@ def test_fonts_that_were_installed_later_are_found(gap, monkeypatch, tmp_path):
     """Matplotlib lists fonts once and keeps the list."""
     import matplotlib.font_manager as manager
 
-    file = next(entry.fname for entry in manager.fontManager.ttflist if entry.name == "DejaVu Sans")
+    regular = [each for each in manager.fontManager.ttflist if each.style == "normal" and each.weight == 400]
+    file = next(entry.fname for entry in regular if entry.name == "DejaVu Sans")
     later = tmp_path / "later.ttf"
     shutil.copyfile(file, later)
     monkeypatch.setattr(manager.fontManager, "ttflist", [])

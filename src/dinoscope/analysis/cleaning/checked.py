@@ -48,12 +48,14 @@ def count_right(listed: int, checked: int, right: int, *, level: float = LEVEL) 
     Raises:
         InputError: The numbers do not fit together.
     """
-    from scipy.stats import hypergeom  # loading scipy.stats takes a second
-
     if not 0 <= right <= checked <= listed:
         raise InputError(f"expected 0 <= right <= checked <= listed, got {right}, {checked} and {listed}")
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, got {level}")
+    if checked in (0, listed):  # nothing is known, or everything
+        return Checked(checked, right, listed - checked, 0, listed - checked)
+    from scipy.stats import hypergeom  # loading scipy.stats takes a second
+
     totals = np.arange(right, listed - (checked - right) + 1)
     tail = (1 - level) / 2
     few = hypergeom.cdf(right, listed, totals, checked) > tail
