@@ -61,7 +61,17 @@ def test_pages_made_from_the_code_are_up_to_date(name):
 
 GUIDES = ("index", "cleaning", "trust", "choosing-a-model", "sharing", "troubleshooting")
 # What cannot run here, by a part of the command: it needs a network, a person, or a browser, or is tested elsewhere.
-ELSEWHERE = ("dinov2", "dinoscope open", "dinoscope demo", "dinoscope explore", "KEY", "NAME", "weights.tar", "survey")
+ELSEWHERE = (
+    "dinov2",
+    "dinoscope label",
+    "dinoscope open",
+    "dinoscope demo",
+    "dinoscope explore",
+    "KEY",
+    "NAME",
+    "weights.tar",
+    "survey",
+)
 
 
 def commands_of(page):

@@ -285,9 +285,7 @@ def test_search_by_a_part_and_inside_the_images(visit):
     button = see.panel.get_by_role("button", name="Search by a part")
     button.click()
     frame = see.panel.get_by_role("button", name=re.compile("^The part: "))
-    assert (
-        frame.get_attribute("aria-label") == "The part: 50% by 50% of it, 25% from the left, 25% from the top"
-    )
+    assert frame.get_attribute("aria-label") == "The part: 50% by 50% of it, 25% from the left, 25% from the top"
     see.page.keyboard.press("ArrowUp")
     see.page.keyboard.press("Shift+ArrowRight")
     assert "55% by 50% of it, 25% from the left, 20% from the top" in frame.get_attribute("aria-label")

@@ -18,7 +18,7 @@ __all__ = ["MAP_MEANINGS", "Score", "compute_scores"]
 
 # What each figure of a map says, wherever it is shown; ``wording.scores`` fills in the number of neighbours.
 MAP_MEANINGS = {
-    "trustworthiness": "how often images close together on the map really are similar (1 is always, 0.5 is chance; {k})",
+    "trustworthiness": "how often images close on the map really are similar (1 is always, 0.5 is chance; {k})",
     "continuity": "how often similar images are also close together on the map (1 is always, 0.5 is chance; {k})",
     "neighbours kept": "share of an image's {k} most similar images that are among its {k} nearest on the map",
     "rank correlation": "whether images that are unlike each other lie far apart on the map (1 is best)",
