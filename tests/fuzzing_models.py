@@ -23,7 +23,7 @@ from dinoscope.errors import DinoscopeError
 from dinoscope.models.encoder import Encoder
 from tests.checkpoints import DIM, save_vit
 from tests.fuzzing import mutated, peak
-from tests.models.test_onnx_import import export, looped
+from tests.models.graphs.test_onnx_import import export, looped
 
 _SECONDS = 10
 

@@ -11,7 +11,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.models.preprocess import kept_fraction, prepare, preprocessing_of
 from dinoscope.models.processor import read_processor
 from tests.checkpoints import DIM, random_vit, save_vit, write_tensors
-from tests.models.test_onnx_import import expected_tokens, export
+from tests.models.graphs.test_onnx_import import expected_tokens, export
 from tests.pictures import photo
 
 SATELLITE = Normalization((0.430, 0.411, 0.296), (0.213, 0.156, 0.143))

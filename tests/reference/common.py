@@ -18,7 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from dinoscope.models.checkpoint import Checkpoint
-from dinoscope.models.vit import build_graph
+from dinoscope.models.graphs.vit import build_graph
 from tests import ROOT
 
 DATA = ROOT / "tests" / "data" / "vit"

@@ -19,11 +19,11 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
+from dinoscope.models.graphs.trial import try_out
 from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.patches import Seen, longest_needed, see
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import does_not_run, open_runtime
-from dinoscope.models.trial import try_out
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]

@@ -91,7 +91,7 @@ def load_model(
         file = fetch_weights(row, say=say) if fetch else require_weights(row)
         row = replace(row, revision=file.parent.name)  # the commit, in the cache as among what was unpacked
     if file.suffix == ".onnx":
-        from dinoscope.models.onnx_import import read_onnx
+        from dinoscope.models.graphs.onnx_import import read_onnx
 
         own, row = row.family, replace(row, family=row.family or _family(file))
         processor = _processor(row, file)
@@ -100,7 +100,7 @@ def load_model(
             row, processor = replace(row, normalization=None), replace(processor, normalization=IMAGENET, assumed="")
     else:
         from dinoscope.models.checkpoint import read_checkpoint
-        from dinoscope.models.vit import build_graph
+        from dinoscope.models.graphs.vit import build_graph
 
         checkpoint = read_checkpoint(file)
         shape, told = checkpoint.geometry, checkpoint.geometry.told

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dinoscope.errors import DinoscopeError, ModelError
 from dinoscope.models.catalogue import IMAGENET, Normalization
-from dinoscope.models.onnx_length import check_length
+from dinoscope.models.graphs.onnx_length import check_length
 from dinoscope.models.runtime import Graph
 
 __all__ = ["read_onnx"]

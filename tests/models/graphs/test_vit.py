@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from dinoscope.errors import InputError
 from dinoscope.models.checkpoint import Geometry, read_checkpoint
-from dinoscope.models.vit import build_graph, interpolate_position, rotary_tables
+from dinoscope.models.graphs.vit import build_graph, interpolate_position, rotary_tables
 from tests.reference.common import (
     ATTENTION,
     COSINE,

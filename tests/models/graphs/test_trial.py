@@ -8,9 +8,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from dinoscope.errors import ModelError
-from dinoscope.models import trial
 from dinoscope.models.encoder import Encoder
-from tests.models.test_onnx_import import SIDE, export
+from dinoscope.models.graphs import trial
+from tests.models.graphs.test_onnx_import import SIDE, export
 
 limited = pytest.mark.skipif(sys.platform != "linux", reason="the address space is limited on Linux alone")
 

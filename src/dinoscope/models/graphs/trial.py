@@ -32,7 +32,7 @@ def try_out(graph: Graph, side: int) -> None:
     size = len(graph.proto) + (graph.weights.stat().st_size if graph.weights is not None else 0)
     seconds = _SECONDS + _SECONDS_A_GB * size / 1e9
     most = _BYTES + _COPIES * size
-    process = start("dinoscope.models.trial")
+    process = start("dinoscope.models.graphs.trial")
     is_late = threading.Event()
 
     def expire() -> None:
