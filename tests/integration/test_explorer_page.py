@@ -298,7 +298,7 @@ def test_search_by_a_part_and_inside_the_images(visit):
     see.page.mouse.down()
     see.page.mouse.move(*other, steps=4)
     see.page.mouse.up()
-    assert "50% by 50% of the picture, 50% from the left, 50% from the top" in frame.get_attribute("aria-label")
+    assert "50% by 50% of it, 50% from the left, 50% from the top" in frame.get_attribute("aria-label")
     see.keep("part")
     see.page.keyboard.press("Enter")
     found = see.panel.get_by_role("list", name="Look-alikes in the collection")
@@ -359,7 +359,7 @@ def test_two_maps(visit):
     assert left["x"] + left["width"] <= right["x"] + 1
     assert abs(left["width"] - right["width"]) < 3
     assert see.overlaps() == []
-    see.page.get_by_role("button", name="Label", exact=True).click()
+    see.page.get_by_role("main").get_by_role("button", name="Label", exact=True).click()
     legend.wait_for()
     legend.get_by_role("button", name="Hide the legend").click()
     legend.wait_for(state="hidden")

@@ -289,7 +289,7 @@ def test_a_read_only_collection_is_read(public, undisturbed):
     for each in [path, *path.rglob("*")]:
         each.chmod(0o555 if each.is_dir() else 0o444)
     drop = (
-        "import os, pyarrow.parquet, sklearn.cluster\n"
+        "import getpass, os, pyarrow.parquet, sklearn.cluster\n"
         "import dinoscope.analysis.neighbors, dinoscope.analysis.clusters.clustering\n"
         "import dinoscope.analysis.clusters.quality\n"
     )

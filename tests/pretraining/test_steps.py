@@ -203,14 +203,21 @@ def test_the_gradient_by_columns_is_the_gradient(bfloat16, stride, kernel, shape
     layer = arithmetic.Convolution(5, 96, kernel, stride, 1, bias=False)
     x = torch.randn(3, 5, *shape, requires_grad=True)
     found = []
-    for columns in (False, True):
+    for columns, rounded in ((False, False), (False, bfloat16), (True, bfloat16)):
         layer.columns = columns
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
             out = layer(x)
         assert ("ByColumns" in out.grad_fn.name()) == columns
         found.append((out.float(), *torch.autograd.grad(out.float().square().sum(), [x, layer.weight])))
-    for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(one, other, rtol=2e-2 if bfloat16 else 1e-4, atol=2e-2 if bfloat16 else 1e-4)
+    for exact, usual, ours in zip(*found, strict=True):
+        if (
+            bfloat16
+        ):  # each processor rounds single numbers otherwise: what counts is how far all are from the exact ones
+            off, usually_off = (torch.linalg.norm(each - exact) / torch.linalg.norm(exact) for each in (ours, usual))
+            assert off < 1e-2
+            assert off < 1.5 * usually_off + 1e-4
+        else:
+            torch.testing.assert_close(ours, usual, rtol=1e-4, atol=1e-4)
 
 
 # Losses

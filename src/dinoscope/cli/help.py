@@ -20,6 +20,7 @@ _PANELS = {
         "embed": "Read images into a collection; again for what is new.",
         "explore": "Open a collection in the browser.",
         "search": "Find the images most like one image.",
+        "look": "Show what the model sees in images, patch by patch.",
         "map": "Draw the map as a picture, or write it as a table.",
         "cluster": "Find groups of images, and say how good each is.",
         "report": "Write the explorer and the results as one HTML file.",

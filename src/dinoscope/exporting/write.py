@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from dinoscope.base.checks import shown
 from dinoscope.base.splits import split_role
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, WriteError
@@ -44,8 +45,8 @@ def write_export(records: Records, folder: Path, form: Form) -> list[str]:
         CollectionError: If a picture is not what was embedded.
         WriteError: If something cannot be written.
     """
-    if form not in FORMS:
-        raise InputError(f"unknown form {form!r}{did_you_mean(str(form), FORMS)} (known: {', '.join(FORMS)})")
+    if str(form) not in FORMS:  # an array has no truth
+        raise InputError(f"unknown form {shown(form)}{did_you_mean(str(form), FORMS)} (known: {', '.join(FORMS)})")
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there and not empty: name a new folder, nothing is overwritten")
     make_folder(folder.parent)

@@ -46,7 +46,7 @@ def tell_poor_picture(kind: PictureKind, value: float) -> str:
         "dark": f"99% of it is darker than {value / 255:.0%} of white",
         "blown out": f"95% of it is lighter than {value / 255:.0%} of white",
         "empty": f"its lightness varies by {value:.1f} of 255 levels",
-        "framed": f"a frame of one colour, {value:.0%} of the picture at each edge",
+        "framed": f"a frame of one colour takes {value:.0%} at each edge",
         "odd size": f"its sides are {times} as long as usual",
         "odd shape": f"it is {times} as wide as usual, for its height",
     }[kind]

@@ -124,14 +124,14 @@ def _conclusion(parts: dict[str, _Part], *, weak: bool) -> str:
     found = {name: len({str(each["key"]) for each in part.records}) for name, part in parts.items()}
     if not any(found.values()):
         return "That is good: nothing to look at was found."
-    names = {"leaks": "leaks", "duplicates": "duplicates", "label_errors": "labels", "outliers": "outliers"}
-    first = next(name for name in names if found.get(name))  # the surest and the costliest first
-    text = {
+    first = {  # the surest and the costliest come first
         "leaks": "The same pictures in train and test make test scores look too good: take them out of one.",
         "duplicates": "Begin with the duplicates: these pictures are the same, and all but one of a group could go.",
         "label_errors": "Begin with the labels at the top of the list: look before you change one.",
         "outliers": "Most outliers are only unusual: look at the first few, and remove what does not belong.",
-    }[first]
+        "pictures": "Look at the worst pictures of each kind first, and keep those that only look odd.",
+    }
+    text = next(said for name, said in first.items() if found.get(name))
     if weak and found.get("label_errors"):
         text += " Most labels on the list may be right, because the model cannot see enough."
     return text

@@ -47,8 +47,9 @@ def look(
 ) -> None:
     """Show what a model sees in images: each beside its patch colours, foreground, parts and attention.
 
-    Patches that are alike to the model have similar colours, in all images shown; with a collection, in all images of
-    it, every time. The foreground is found without training. Only the vision transformers have attention.
+    Patches that look similar to the model have similar colours, in all images that are shown. With a collection, they
+    have them in all its images, every time. The foreground is found without training. Only the vision transformers have
+    attention.
     """
     from dinoscope.cli.terminal import print_json, print_table, say
     from dinoscope.storage.files import write_bytes
