@@ -10,6 +10,7 @@ from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
 from dinoscope.explorer.labelling import GivenLabels, LabelAnswer, LabelChange, Labelling, given_labels, labelling
+from dinoscope.explorer.model_view import position_of
 from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, json_answer
 from dinoscope.server.state import Workspace, check_writable
@@ -34,6 +35,8 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     def change(request: Request, model: ModelKey, body: LabelChange, v: State = None) -> Response:
         """Give images a label, tags, or both; refused if somebody else changed one of them meanwhile."""
         collection = workspace.data(model, v).collection
+        for row in body.rows:
+            position_of(collection, row)  # one that is not there is unknown, as everywhere
         annotate(
             collection, body.rows, label=body.label, add_tags=body.add_tags, drop_tags=body.drop_tags, since=body.seen
         )
@@ -68,6 +71,8 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
 
         def remember() -> Labelling:
             session, rows = labelling_session(data.collection), tuple(body.rows)
+            for row in rows:
+                position_of(data.collection, row)
             if body.label is None:
                 session.split(rows)
             else:
