@@ -123,8 +123,7 @@ def explorer_page(collection: OpenedCollection, *, max_mb: float) -> str:
     embedded = report_explorer.embed(facts, int(max_mb * report_explorer.MEGABYTE), len(bundle.script + bundle.style))
     content = f'<div id="app"></div>\n{embedded.elements}<script>{bundle.script}</script>'
     style = f"{bundle.style}\nhtml, body {{ height: 100%; margin: 0; }}\n"
-    page = _document(collection.name, style, f"script-src '{bundle.digest}'; ", content)
-    return page.replace("<body>", '<body class="exploring">', 1)
+    return _document(collection.name, style, f"script-src '{bundle.digest}'; ", content)
 
 
 def _command(collection: OpenedCollection, path: Path, k: int | None, max_mb: float, facts: Facts) -> str:

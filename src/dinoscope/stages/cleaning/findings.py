@@ -158,8 +158,7 @@ def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, Self
 
 def dismissed_keys(collection: OpenedCollection) -> set[str]:
     """Return the keys of the findings that a person has called no problem."""
-    path = collection.path / "dismissed.json"
-    return set(read_json(path, Dismissed)["keys"]) if path.exists() else set()
+    return set(_decided(collection)["keys"])
 
 
 def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = True) -> None:
@@ -177,7 +176,8 @@ def answer_finding(collection: OpenedCollection, key: str, right: bool | None) -
             f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
         )
     with deciding(collection.path):
-        dismissed, confirmed = dismissed_keys(collection) - {key}, confirmed_keys(collection) - {key}
+        decided = _decided(collection)
+        dismissed, confirmed = set(decided["keys"]) - {key}, set(decided.get("confirmed", ())) - {key}
         if right is not None:
             (confirmed if right else dismissed).add(key)
         content = {"keys": sorted(dismissed), "confirmed": sorted(confirmed)}
@@ -186,8 +186,12 @@ def answer_finding(collection: OpenedCollection, key: str, right: bool | None) -
 
 def confirmed_keys(collection: OpenedCollection) -> set[str]:
     """Return the keys of the findings that a person has called right."""
+    return set(_decided(collection).get("confirmed", ()))
+
+
+def _decided(collection: OpenedCollection) -> Dismissed:
     path = collection.path / "dismissed.json"
-    return set(read_json(path, Dismissed).get("confirmed", ())) if path.exists() else set()
+    return read_json(path, Dismissed) if path.exists() else {"keys": []}
 
 
 def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:
