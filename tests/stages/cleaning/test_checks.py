@@ -145,6 +145,12 @@ def test_the_terminal_draws_a_sheet_and_takes_the_numbers(collection, run):
     assert said in " ".join(run("clean", collection.path, "--label-errors")[1].split())
 
 
+def test_the_command_that_answers_is_about_the_sheet_that_was_drawn(collection, run):
+    said = " ".join(run("calibrate", collection.path, "--labels", "--pairs", 7)[2].split())
+    assert "7 findings to check" in said
+    assert "--labels --pairs 7 --wrong NUMBERS" in said
+
+
 @pytest.mark.parametrize("words", ["--wrong 1", "--labels --same 1", "--labels --outliers"])
 def test_options_that_do_not_go_together_are_refused(collection, run, words):
     code, _, err = run("calibrate", collection.path, *words.split())

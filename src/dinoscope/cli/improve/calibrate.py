@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dinoscope.cli.improve.checking import check_findings
-from dinoscope.cli.improve.numbers import HOW, ask_numbers, read_numbers
+from dinoscope.cli.improve.numbers import HOW, ask_about, read_numbers
 from dinoscope.cli.look.explore import NoBrowserOption, has_display
 from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
 from dinoscope.errors import InputError
@@ -79,12 +78,10 @@ def calibrate(
         sheet = output or collection / "pairs.png"
         write_bytes(sheet, _draw(opened, asked))
         say(f"{counted(len(asked), 'pair')} to answer: {sheet}")
-        if sys.stdin.isatty() and not as_json:
-            if is_shown:
-                typer.launch(str(sheet))
-            _answer(opened, asked, ask_numbers(_QUESTION, len(asked), "--same"))
-        else:
-            say(f"look at them; then: dinoscope calibrate {collection} --pairs {pairs} --same NUMBERS ({HOW})")
+        again = f"dinoscope calibrate {collection} --pairs {pairs}"
+        said = ask_about(sheet, _QUESTION, len(asked), "--same", again, as_json=as_json, is_shown=is_shown)
+        if said is not None:
+            _answer(opened, asked, said)
     else:
         say("no pair is left that could be taken for the same picture")
     _tell(opened, asked, collection, as_json)

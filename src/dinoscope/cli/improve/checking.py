@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dinoscope.base.text import counted
-from dinoscope.cli.improve.numbers import HOW, ask_numbers, read_numbers
+from dinoscope.cli.improve.numbers import ask_about, read_numbers
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
@@ -51,13 +48,11 @@ def check_findings(
         place = sheet or opened.path / f"{kind.replace('_', '-')}.png"
         write_bytes(place, _draw(opened, kind, [row for _, row in asked]))
         say(f"{counted(len(asked), 'finding')} to check, drawn at random: {place}")
-        if sys.stdin.isatty() and not as_json:
-            if is_shown:
-                typer.launch(str(place))
-            _answer(opened, asked, ask_numbers(_QUESTIONS[kind], len(asked), "--wrong"))
-        else:
-            option = "--labels" if kind == "label_errors" else "--outliers"
-            say(f"look at them; then: dinoscope calibrate {opened.path} {option} --wrong NUMBERS ({HOW})")
+        kinds = "--labels" if kind == "label_errors" else "--outliers"
+        again = f"dinoscope calibrate {opened.path} {kinds} --pairs {count}"  # the numbers are of so many
+        said = ask_about(place, _QUESTIONS[kind], len(asked), "--wrong", again, as_json=as_json, is_shown=is_shown)
+        if said is not None:
+            _answer(opened, asked, said)
     found = opened.findings_checked(kind)
     if as_json:
         print_json({**vars(found), "asked": [{"key": key, "row": row} for key, row in asked]})

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 import typer
 
 from dinoscope.errors import InputError
 
-__all__ = ["HOW", "ask_numbers", "read_numbers"]
+__all__ = ["HOW", "ask_about", "read_numbers"]
 
 HOW = "numbers such as 1 3 5-8; none; all; a number with ? where you cannot tell"
 
 
-def ask_numbers(question: str, count: int, option: str) -> list[bool | None]:
-    """Ask until the answer can be understood."""
+def ask_about(
+    sheet: Path, question: str, count: int, option: str, again: str, *, as_json: bool, is_shown: bool
+) -> list[bool | None] | None:
+    """Ask at a terminal about the pictures of a sheet; elsewhere say with which command to answer, and return None.
+
+    Args:
+        sheet: The file, opened first where there is a screen.
+        question: What is asked.
+        count: Pictures on the sheet.
+        option: Option that takes the answer.
+        again: The command that takes it, without that option.
+        as_json: Whether a program reads what is printed: it is not asked.
+        is_shown: Whether there is a screen.
+    """
+    from dinoscope.cli.terminal import say
+
+    if as_json or not sys.stdin.isatty():
+        say(f"look at them; then: {again} {option} NUMBERS ({HOW})")
+        return None
+    if is_shown:
+        typer.launch(str(sheet))
     while True:
         said = typer.prompt(f"{question} ({HOW})", err=True)
         try:
