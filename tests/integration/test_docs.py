@@ -8,7 +8,7 @@ from PIL import Image
 
 from dinoscope.sources.datasets.named import load_dataset
 from docs.generate import DOCS, PAGES
-from tests import ROOT
+from tests import ROOT, documented_options
 
 ROOT = ROOT
 TEXTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("pretraining/*.md")])
@@ -116,8 +116,7 @@ def test_commands_of_the_guides_run(page, workplace, monkeypatch, run):
 
 @pytest.mark.parametrize("page", [path.stem for path in sorted(DOCS.glob("*.md")) if path.stem != "cli"])
 def test_options_in_the_docs_exist(page):
-    pages = (DOCS / "cli.md").read_text(encoding="utf-8").split("\n## dinoscope ")
-    known = {part.split("\n")[0]: set(re.findall(r"`(--?[\w-]+)`", part)) for part in pages[1:]}
+    known = documented_options()
     for command in commands_of(page):
         words = shlex.split(command)[1:]
         name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import ROOT
+from tests import ROOT, documented_options
 
 PATH = ROOT / "notebooks" / "fashion_mnist.ipynb"
 FIGURES = 4
@@ -231,8 +231,7 @@ def test_it_teaches_what_is_public(committed):
 
 
 def test_commands_in_the_text_exist(committed):
-    pages = (PATH.parent.parent / "docs" / "cli.md").read_text(encoding="utf-8").split("\n## dinoscope ")
-    known = {page.split("\n")[0]: set(re.findall(r"`(--?[\w-]+)`", page)) for page in pages[1:]}
+    known = documented_options()
     lines = [line.split() for cell in cells(committed, "markdown") for line in cell.source.split("\n")]
     commands = [words for words in lines if words[:1] == ["dinoscope"]]
     assert len(commands) > 8
