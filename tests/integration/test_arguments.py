@@ -91,6 +91,12 @@ def odd_calls(call, given):
                 yield f"{name}={value!r}: {type(error).__name__}: {error}"
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """A name that is odd but possible becomes a folder: it must not stand in the checkout."""
+    monkeypatch.chdir(tmp_path)
+
+
 METHODS = [name for name in dir(Collection) if not name.startswith("_") and callable(getattr(Collection, name))]
 
 
