@@ -81,7 +81,7 @@ def test_what_cannot_be_is_told_before_anything_is_embedded(fashion, monkeypatch
     monkeypatch.setattr("dinoscope.comparison.embed_source", None)
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"resolutions": [0]}, "a resolution must be at least 1 pixel, got 0"),
-        ({"poolings": ["cls", "foo"]}, "unknown pooling 'foo'"),
+        ({"poolings": ["cls", "foo"]}, "pooling must be one of cls, cls"),
         ({"models": []}, "no model is named"),
         ({"models": ["nonsense", "nothing"]}, "unknown model 'nonsense'"),
     )

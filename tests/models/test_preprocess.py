@@ -181,7 +181,7 @@ def test_every_family_has_its_row():
     assert preprocessing_of("bundled", upstream=True) == BUNDLED
     assert preprocessing_of("dinov3", pad=True) == Preprocessing("pad", 1.0, "bilinear", floats=True)
     assert PAD == preprocessing_of("dino", upstream=True, pad=True) == Preprocessing("pad", 1.0, "bicubic")
-    with pytest.raises(InputError, match=r"family must be one of bundled, .*, or empty; got 'dinov4'; did you mean"):
+    with pytest.raises(InputError, match=r"family must be one of bundled, .* or empty, got 'dinov4'; did you mean"):
         preprocessing_of("dinov4")
 
 

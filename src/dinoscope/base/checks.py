@@ -6,17 +6,19 @@ import inspect
 import math
 import numbers
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
 
 __all__ = [
     "check_arguments",
+    "check_choice",
     "check_count",
     "check_labels",
     "check_methods",
@@ -132,6 +134,23 @@ def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | N
         f"{at_least} or more" if at_most is None else f"between {at_least} and {at_most}{f' ({why})' if why else ''}"
     )
     raise InputError(f"{name} must be a whole number, {limit}; got {shown(value)}")
+
+
+def check_choice(value: object, name: str, known: Collection[str], *, what: str = "") -> None:
+    """Check that ``value`` is one of the names that are known.
+
+    Args:
+        value: The name.
+        name: What the message calls it.
+        known: The names.
+        what: What may stand in place of a name, put behind them into the message.
+
+    Raises:
+        InputError: It is another name, or no text.
+    """
+    if not isinstance(value, str) or value not in known:
+        near = did_you_mean(str(value), known)
+        raise InputError(f"{name} must be one of {', '.join(known)}{what}, got {shown(value)}{near}")
 
 
 def check_arguments(function: Function) -> Function:

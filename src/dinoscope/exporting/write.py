@@ -13,9 +13,8 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from dinoscope.base.checks import shown
+from dinoscope.base.checks import check_choice
 from dinoscope.base.splits import split_role
-from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, WriteError
 from dinoscope.exporting.records import Records
 from dinoscope.filing.names import folder_names
@@ -45,8 +44,7 @@ def write_export(records: Records, folder: Path, form: Form) -> list[str]:
         CollectionError: If a picture is not what was embedded.
         WriteError: If something cannot be written.
     """
-    if str(form) not in FORMS:  # an array has no truth
-        raise InputError(f"unknown form {shown(form)}{did_you_mean(str(form), FORMS)} (known: {', '.join(FORMS)})")
+    check_choice(form, "form", FORMS)
     if folder.name in ("", ".."):  # what is put in a folder's place cannot be put in the place of one that is in use
         raise InputError(f"{folder} is no new folder: give a name that does not exist yet")
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dinoscope.base.checks import is_list_of_whole, shown
+from dinoscope.base.checks import check_choice, is_list_of_whole, shown
 from dinoscope.base.parallel import in_order
-from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
@@ -35,8 +34,7 @@ _VERSION = 2
 
 def check_pooling(pooling: str) -> None:
     """Raise an InputError if there is no such pooling."""
-    if pooling not in POOLINGS:
-        raise InputError(f"unknown pooling {pooling!r}{did_you_mean(pooling, POOLINGS)} (known: {', '.join(POOLINGS)})")
+    check_choice(pooling, "pooling", POOLINGS)
 
 
 class Encoder:

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dinoscope.base.checks import check_choice
 from dinoscope.base.digests import digest_json
-from dinoscope.base.text import did_you_mean
-from dinoscope.errors import InputError
 from dinoscope.models.catalogue import IMAGENET, Normalization
 
 __all__ = [
@@ -121,10 +120,8 @@ def preprocessing_of(
     Raises:
         InputError: If there is no such family.
     """
-    if family and family not in _ROWS:
-        raise InputError(
-            f"family must be one of {', '.join(_ROWS)}, or empty; got {family!r}{did_you_mean(family, _ROWS)}"
-        )
+    if family:
+        check_choice(family, "family", _ROWS, what=" or empty")
     how = published or _ROWS[family or "dinov2"]
     if upstream and family != "bundled":
         how = replace(_ROWS["dinov2"], normalization=how.normalization)

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.checks import check_choice
 from dinoscope.base.machine import cores
 from dinoscope.base.telemetry import import_onnxruntime, import_openvino
-from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, ModelError
 
 __all__ = ["DEVICES", "Graph", "Runtime", "does_not_run", "open_runtime"]
@@ -86,8 +86,7 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
         InputError: If there is no such device, or it is not to be had on this machine.
         ModelError: If the graph does not load.
     """
-    if device not in DEVICES:
-        raise InputError(f"unknown device {device!r}{did_you_mean(device, DEVICES)} (known: {', '.join(DEVICES)})")
+    check_choice(device, "device", DEVICES)
     count = threads or cores()
     if device == "cuda":
         return _OnnxRuntime(graph, count, gpu=True, reason="asked for")

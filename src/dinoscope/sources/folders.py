@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
 
+from dinoscope.base.checks import check_choice
 from dinoscope.base.splits import common_names, named_splits, split_role
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
@@ -47,9 +48,7 @@ class FolderRule:
     splits: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.labels not in LABELS:
-            near = did_you_mean(self.labels, LABELS)
-            raise InputError(f"labels must be one of {', '.join(LABELS)}, got {self.labels!r}{near}")
+        check_choice(self.labels, "labels", LABELS)
 
     @classmethod
     def from_json(cls, held: Mapping[str, Any] | None) -> FolderRule:

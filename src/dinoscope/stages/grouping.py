@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from dinoscope.base.text import did_you_mean
+from dinoscope.base.checks import check_choice
 from dinoscope.errors import InputError
 from dinoscope.stages.clusters import find_clusters
 from dinoscope.stages.labels import check_single_labels
@@ -24,8 +24,7 @@ def group_names(collection: OpenedCollection, by: Grouping) -> list[str]:
     Raises:
         InputError: If there is no such grouping, no image has a label or a split, or images have several labels.
     """
-    if by not in GROUPINGS:
-        raise InputError(f"unknown grouping {by!r}{did_you_mean(str(by), GROUPINGS)} (known: {', '.join(GROUPINGS)})")
+    check_choice(by, "grouping", GROUPINGS)
     if by == "cluster":
         found = find_clusters(collection).labels.tolist()
         return ["no cluster" if each < 0 else f"cluster {each}" for each in found]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_positions, shown
+from dinoscope.base.checks import check_choice, check_positions, shown
 from dinoscope.base.paths import named_path
 from dinoscope.base.types import Columns
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
@@ -83,8 +83,7 @@ class OpenedCollection:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
             InputError: If there are no such labels.
         """
-        if labels not in _LABELS_FROM:
-            raise InputError(f"labels must be one of {', '.join(_LABELS_FROM)}, got {shown(labels)}")
+        check_choice(labels, "labels", _LABELS_FROM)
         self.path = named_path(path)
         self.labels_from = labels
         if not (self.path / "collection.json").exists():

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.checks import check_count, shown
+from dinoscope.base.checks import check_choice, check_count
 from dinoscope.base.digests import digest_json
 from dinoscope.base.parallel import row_blocks
-from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
 from dinoscope.stages.clusters import find_clusters
 from dinoscope.stages.labels import check_single_labels
@@ -38,8 +37,7 @@ def pick(collection: OpenedCollection, count: int, by: Rule = "typical", *, besi
     from dinoscope.analysis.picking.greedy import pick_balanced, pick_farthest, pick_typical, pick_uncertain
 
     check_count(count, "count")
-    if str(by) not in RULES:  # an array has no truth
-        raise InputError(f"unknown rule {shown(by)}{did_you_mean(str(by), RULES)} (known: {', '.join(RULES)})")
+    check_choice(by, "rule", RULES)
     before = np.asarray([collection.position(row) for row in beside], np.int64)
     if len(np.unique(before)) == len(collection):
         raise InputError("beside names every image of the collection: there is none left to pick")

@@ -13,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from dinoscope.analysis.clusters.methods import NO_CLUSTER, Method, fit_hdbscan, fit_kmeans, fitter, group_means
 from dinoscope.analysis.metrics.silhouette import Metric, silhouette
 from dinoscope.analysis.neighbors import NeighborGraph
-from dinoscope.base.checks import check_count, check_labels, check_vectors
-from dinoscope.base.text import did_you_mean
+from dinoscope.base.checks import check_choice, check_count, check_labels, check_vectors
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -140,11 +139,7 @@ def cluster(
 def resolve_space(method: Method, space: Space | None, k: int | None) -> Space:
     """Return the space that ``cluster`` clusters in, after a check of the recipe; arguments and errors as there."""
     for name, value, kind in (("method", method, Method), ("space", space or "umap", Space)):
-        known = get_args(kind)
-        if value not in known:
-            raise InputError(
-                f"{name} must be one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), known)}"
-            )
+        check_choice(value, name, get_args(kind))
     if method == "hdbscan" and k is not None:
         raise InputError(f"hdbscan finds the number of clusters itself, got k={k}; leave k out, or take another method")
     return space or ("umap" if method == "hdbscan" else "embedding")

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
-from dinoscope.base.checks import check_arguments, check_count, check_vectors
+from dinoscope.base.checks import check_arguments, check_choice, check_count, check_vectors
 from dinoscope.base.machine import cores
 from dinoscope.base.parallel import row_blocks
-from dinoscope.base.text import did_you_mean
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -76,9 +75,7 @@ def umap(
     size = min(check_count(n_neighbors, "n_neighbors", at_least=2), count)
     if not 0 <= min_dist <= 1:
         raise InputError(f"min_dist must lie between 0 and 1, got {min_dist!r}")
-    if engine not in get_args(Engine):
-        known = get_args(Engine)
-        raise InputError(f"engine must be one of {', '.join(known)}, got {engine!r}{did_you_mean(str(engine), known)}")
+    check_choice(engine, "engine", get_args(Engine))
     if epochs is not None:
         check_count(epochs, "epochs", at_most=1_000_000)
     if count < n_components + 3:
@@ -247,9 +244,7 @@ def check_method(method: str) -> Method:
     Raises:
         InputError: The method is unknown.
     """
-    known = get_args(Method)
-    if method not in known:
-        raise InputError(f"method must be one of {', '.join(known)}, got {method!r}{did_you_mean(str(method), known)}")
+    check_choice(method, "method", get_args(Method))
     return cast(Method, method)
 
 

@@ -7,9 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_arguments, check_labels, check_vectors
+from dinoscope.base.checks import check_arguments, check_choice, check_labels, check_vectors
 from dinoscope.base.parallel import in_threads, row_blocks
-from dinoscope.base.text import did_you_mean
 from dinoscope.base.vectors import row_lengths
 from dinoscope.errors import InputError
 
@@ -59,12 +58,10 @@ def silhouette_samples(vectors: ArrayLike, labels: ArrayLike, metric: Metric = "
             f"labels must hold 2 to {len(array) - 1} distinct values for a silhouette of {len(array)} items, "
             f"got {len(sizes)}; group the items differently"
         )
+    check_choice(metric, "metric", get_args(Metric))
     if metric == "cosine":
         return _cosine_silhouette(array, codes, sizes)
-    if metric == "euclidean":
-        return _euclidean_silhouette(array, codes, sizes)
-    known = get_args(Metric)
-    raise InputError(f"metric must be one of {', '.join(known)}, got {metric!r}{did_you_mean(str(metric), known)}")
+    return _euclidean_silhouette(array, codes, sizes)
 
 
 def _cosine_silhouette(

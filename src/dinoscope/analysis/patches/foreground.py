@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.patches.tokens import border
+from dinoscope.base.checks import check_choice
 from dinoscope.errors import InputError
 
 __all__ = [
@@ -58,8 +59,7 @@ def find_foreground(tokens: NDArray[np.float32], method: ForegroundMethod = "bor
     """
     if min(tokens.shape[:2]) < 3:
         raise InputError(f"a foreground needs 3 x 3 patches or more, got {tokens.shape[0]} x {tokens.shape[1]}")
-    if method not in FOREGROUND_METHODS:
-        raise InputError(f"method must be one of {', '.join(FOREGROUND_METHODS)}, got {method!r}")
+    check_choice(method, "method", FOREGROUND_METHODS)
     edge = border(*tokens.shape[:2])
     strength = {"border": border_ranking, "cut": normalised_cut, "component": component}[method](tokens)
     if strength[edge].mean() > strength[~edge].mean():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from typing import TYPE_CHECKING, Literal
 
-from dinoscope.base.checks import check_count, shown
-from dinoscope.errors import InputError
+from dinoscope.base.checks import check_choice, check_count
 from dinoscope.stages.cleaning.findings import confirmed_keys, dismissed_keys, finding_key, label_errors, outliers
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ def findings_checked(collection: OpenedCollection, kind: Checkable) -> Checked:
 
 def _listed(collection: OpenedCollection, kind: Checkable) -> dict[str, int]:
     """Return the findings of a kind: key -> position."""
-    if str(kind) not in CHECKABLE:  # an array has no truth
-        raise InputError(f"findings to check are of {' or '.join(CHECKABLE)}, got {shown(kind)}")
+    check_choice(kind, "findings to check", CHECKABLE)
     found = outliers(collection) if kind == "outliers" else label_errors(collection)[0]
     positions = [] if found is None else found.positions.tolist()
     return {finding_key(collection, kind, [at]): at for at in positions}
