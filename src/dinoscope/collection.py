@@ -814,7 +814,8 @@ class Collection(OpenedCollection):
 
         Args:
             to: A new or an empty folder; it is written whole or not at all.
-            form: "imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv" or "parquet".
+            form: "imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv", "parquet" or
+                "annotations" (of objects: the COCO, YOLO or Pascal VOC files with the labels that they have here).
             images: What the collection was made of, for forms that hold pictures. Without it, pictures of up to 64
                 pixels are taken from the collection.
             vectors: Write the vectors, too.

@@ -129,7 +129,7 @@ def test_patterns_of_folders_and_names_with_marks(bucket, tmp_path):
     assert open_source("s3://photos/[1]/2.tar").items[0].id == "test/cat/1.png"
     copied = pickle.loads(pickle.dumps(source))
     assert described(copied) == described(source)
-    with pytest.raises(SourceError, match=r"no archive or table in 'photos' is called '\[xy\]/\*\.tar'"):
+    with pytest.raises(SourceError, match=r"no archive, table or annotations in 'photos' is called '\[xy\]/\*\.tar'"):
         open_source("s3://photos/[xy]/*.tar")
 
 

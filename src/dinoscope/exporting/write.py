@@ -16,13 +16,16 @@ import numpy as np
 from dinoscope.base.checks import check_choice
 from dinoscope.base.splits import split_role
 from dinoscope.errors import InputError, WriteError
+from dinoscope.exporting.annotations import relabelled
 from dinoscope.exporting.records import Records
 from dinoscope.filing.names import folder_names
 from dinoscope.storage.files import make_folder, remove_leftover_folders, temporary, write_bytes, write_csv, write_json
 
 __all__ = ["FORMS", "Form", "write_export"]
 
-Form: TypeAlias = Literal["imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv", "parquet"]
+Form: TypeAlias = Literal[
+    "imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv", "parquet", "annotations"
+]
 FORMS: tuple[Form, ...] = get_args(Form)
 _SHARD = 1_000  # images of a tar file or a Parquet file
 _NO_SPLIT = "no split"
@@ -216,6 +219,14 @@ def _parquet(records: Records, folder: Path) -> list[str]:
     return []
 
 
+def _annotations(records: Records, folder: Path) -> list[str]:
+    """Write the COCO, YOLO or Pascal VOC files that objects were marked in, with the labels of the collection."""
+    files, remarks = relabelled(records)
+    for name, content in files.items():
+        _put(folder / name, content)
+    return remarks
+
+
 _WRITERS: dict[Form, Callable[[Records, Path], list[str]]] = {
     "imagefolder": _imagefolder,
     "coco": _coco,
@@ -225,6 +236,7 @@ _WRITERS: dict[Form, Callable[[Records, Path], list[str]]] = {
     "webdataset": _webdataset,
     "csv": _csv,
     "parquet": _parquet,
+    "annotations": _annotations,
 }
 
 

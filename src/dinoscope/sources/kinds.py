@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.archives.index import ARCHIVES, PACKED_TARS
 from dinoscope.sources.archives.source import ArchiveSource
 from dinoscope.sources.archives.storage import ArchiveStorage
+from dinoscope.sources.boxes import ANNOTATIONS, FOLDERS_OF_ANNOTATIONS, open_boxes
 from dinoscope.sources.filesystems import (
     COLLECTION,
     Listing,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_files"]
 
+_MARKED = re.compile(r"^(data\.yaml|.*coco.*\.json|instances_.*\.json)$")  # COCO and YOLO, as tools call them
 _CLONED = ".gitattributes"  # every clone of a hub's repository has it
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
@@ -74,14 +78,16 @@ def open_files(source: str, wanted: TableColumns, rule: FolderRule | None = None
         opened = _open_named(storage, [file], True, wanted, rule)
     else:
         opened = _open_folder(storage, wanted, rule)
+    if opened is not None and opened.kind == "boxes":
+        wanted = replace(wanted, root=None)
+        _check_has_table(opened, wanted)
     if isinstance(opened, ArchiveSource) and not opened.tables:
         _check_has_table(opened, wanted)
     if rule is not None and opened is not None:
-        if opened.kind == "table":
-            raise InputError(
-                f"--root, --labels and --splits are for folders and archives: {opened.name} is a table; name its "
-                "columns with --label-column and --split-column"
-            )
+        if opened.kind in ("table", "boxes"):
+            is_table = opened.kind == "table"
+            what = "a table; name its columns with --label-column and --split-column" if is_table else "of annotations"
+            raise InputError(f"--root, --labels and --splits are for folders and archives: {opened.name} is {what}")
         opened.folder_rule = rule
     return opened
 
@@ -95,7 +101,7 @@ def _open_folder(storage: Storage, wanted: TableColumns, rule: FolderRule | None
         if data is not None:
             return data
         source = FolderSource(storage, listed, rule or BY_NAMES)
-        source.notes = [*source.notes, *note]
+        source.notes = [*source.notes, *note, *_annotations_beside(storage, source.ignored_endings)]
         has_tables = any(source.ignored_endings[posixpath.splitext(name)[1]] for name in METADATA)
         if not (has_tables and add_metadata(source, storage, wanted, rule or BY_NAMES)):
             _check_has_table(source, wanted)
@@ -105,11 +111,34 @@ def _open_folder(storage: Storage, wanted: TableColumns, rule: FolderRule | None
         return _open_all(storage, files, False, wanted, rule)
     for packed in storage.list(PACKED_TARS)[0]:
         raise _packed(packed)
+    if isinstance(storage, LocalStorage):
+        marked = _annotations(storage, listed[2], wanted.root)
+        if marked:
+            return open_boxes(storage, marked, wanted.root)
     if all(storage.stamps(sorted(COLLECTION))):
         raise SourceError(
             f"{storage.name!r} is a collection: expected the folder, archive or table of images that it was made of"
         )
     return FolderSource(storage, listed)  # which says that there is none
+
+
+def _annotations(storage: LocalStorage, endings: Counter[str], root: str | None) -> list[str]:
+    """Return the files of annotations in a folder without pictures; none where it may be about something else."""
+    if root is not None or storage.name.casefold() in FOLDERS_OF_ANNOTATIONS:
+        for ending in (".json", ".xml", ".txt"):
+            if endings[ending]:
+                return storage.list((ending,))[0]
+    return []
+
+
+def _annotations_beside(storage: Storage, endings: Counter[str]) -> list[str]:
+    """Say how the objects become images, where the name of a file says that objects are marked."""
+    known = tuple(ending for ending in ANNOTATIONS if endings[ending])
+    names = storage.list(known)[0] if known else []
+    found = next((name for name in names if _MARKED.search(posixpath.basename(name).lower())), None)
+    if found is None:
+        return []
+    return [f"{printable(found)} marks objects in the pictures: name it in place of the folder to embed each object"]
 
 
 def _data_beside(
@@ -162,6 +191,10 @@ def _open_named(
     for file in files:
         if file.lower().endswith(PACKED_TARS):
             raise _packed(file)
+    if all(file.lower().endswith(ANNOTATIONS) for file in files) and not (named and files[0].lower().endswith(".txt")):
+        if not isinstance(storage, LocalStorage):
+            raise SourceError("annotations are read on this machine: download them with their pictures first")
+        return open_boxes(storage, files, wanted.root)
     if not all(file.lower().endswith((*ARCHIVES, *TABLES)) for file in files):
         return None
     return _open_all(storage, files, named, wanted, rule)
@@ -202,10 +235,10 @@ def _match(storage: Storage, pattern: str) -> list[str]:
         if not is_pattern(each):
             found.append(each)
             continue
-        listed = storage.list((*ARCHIVES, *TABLES))[0] if listed is None else listed
+        listed = storage.list((*ARCHIVES, *TABLES, *ANNOTATIONS))[0] if listed is None else listed
         found += [name for name in listed if name.count("/") == each.count("/") and fnmatchcase(name, each)]
     if not found:
-        raise SourceError(f"no archive or table in {storage.name!r} is called {pattern!r}")
+        raise SourceError(f"no archive, table or annotations in {storage.name!r} is called {pattern!r}")
     missing = [name for name, stamp in zip(found, storage.stamps(found), strict=True) if not stamp]
     if missing:
         raise SourceError(

@@ -369,7 +369,7 @@ def test_shards_by_folder_pattern_and_braces(shards):
     assert open_source(shards / "000[1].tar").items[0].id == "0001.tar/0004.png"
     with pytest.raises(SourceError, match=r"2 of 5 files are missing in 'shards'; the first: 0003\.tar"):
         open_source(shards / "{0000..0004}.tar")
-    with pytest.raises(SourceError, match=r"no archive or table in 'shards' is called 'x\*\.tar'"):
+    with pytest.raises(SourceError, match=r"no archive, table or annotations in 'shards' is called 'x\*\.tar'"):
         open_source(shards / "x*.tar")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, ModelOption, open_collection, spare_collections
+from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, open_collection, spare_collections
 
 __all__ = ["export"]
 
@@ -24,6 +24,7 @@ class FormName(StrEnum):
     webdataset = "webdataset"
     csv = "csv"
     parquet = "parquet"
+    annotations = "annotations"
 
 
 def export(
@@ -42,6 +43,7 @@ def export(
         bool, typer.Option("--predictions", help="Also write what labelled neighbours say of each image.")
     ] = False,
     model: ModelOption = None,
+    labels_from: LabelsOption = "source",
 ) -> None:
     """Write the images with their labels and splits for another tool. Files are copied as they are.
 
@@ -50,7 +52,7 @@ def export(
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
 
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, labels_from)
     remarks = opened.export(to, form.value, images=images, vectors=vectors, clusters=clusters, predictions=predictions)
     for remark in remarks:
         say(remark)

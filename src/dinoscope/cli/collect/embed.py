@@ -39,7 +39,8 @@ SourceArgument = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="A folder of images; a tar or zip of them, or WebDataset's 'shards/{0000..0099}.tar'; a Parquet, "
-        "Arrow, CSV, TSV or JSON-lines table; s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set "
+        "Arrow, CSV, TSV or JSON-lines table; COCO, YOLO or VOC annotations, whose boxes become images; "
+        "s3://BUCKET/PREFIX or gs://...; a .npy file; or a data set "
         "(fashion-mnist, cifar10; with -test its test images).",
     ),
 ]

@@ -30,6 +30,11 @@ class LocalStorage:
         self.name = printable(os.path.basename(self._root)) or self._root
         self.place = printable(self._root)
 
+    @property
+    def above(self) -> str:
+        """The folder above it."""
+        return os.path.dirname(self._root)
+
     def below(self, path: str) -> str | None:
         """See `Storage.below`; a path may lead through links."""
         if not os.path.isabs(path):
