@@ -234,7 +234,7 @@ def test_pictures_that_are_elsewhere(tmp_path):
     draw(tmp_path / "marked" / "other.png")
     with pytest.raises(SourceError, match=r"such as 'train/street.png', and marked has none.*--image-root"):
         open_source(tmp_path / "marked" / "objects.json")
-    with pytest.raises(InputError, match="--root, --labels and --splits are for folders .*: objects.json is of annot"):
+    with pytest.raises(InputError, match=r"are for folders and archives: objects.json is of annotations"):
         open_source(tmp_path / "marked" / "objects.json", image_root=tmp_path / "pictures", folders=FolderRule())
     with pytest.raises(InputError, match="columns are those of a table"):
         open_source(tmp_path / "marked" / "objects.json", image_root=tmp_path / "pictures", label_column="x")
