@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering, Space
     from dinoscope.analysis.clusters.methods import Method as ClusterMethod
     from dinoscope.analysis.difference import Difference
+    from dinoscope.analysis.explain.columns import ExplainedColumn
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -339,6 +340,7 @@ class Collection(OpenedCollection):
         max_mb: float = 25,
         title: str = "",
         author: str = "",
+        private_columns: bool = False,
         on_note: Callable[[str], None] | None = None,
     ) -> Path:
         """Write the report, one self-contained HTML file, by default ``report.html`` in the collection.
@@ -348,7 +350,16 @@ class Collection(OpenedCollection):
         from dinoscope.report.write import write_report
 
         target = named_path(path) if path is not None else self.path / "report.html"
-        return write_report(self, target, k=k, max_mb=max_mb, title=title, author=author, on_note=on_note)
+        return write_report(
+            self,
+            target,
+            k=k,
+            max_mb=max_mb,
+            title=title,
+            author=author,
+            private_columns=private_columns,
+            on_note=on_note,
+        )
 
     # --- what was computed from the vectors --------------------------------------------------------------------------
 
@@ -627,6 +638,21 @@ class Collection(OpenedCollection):
         """
         return columns.add_columns(self, table)
 
+    def explain_columns(
+        self, *, cluster_settings: ClusterSettings | None = None, map_settings: MethodSettings | None = None
+    ) -> tuple[ExplainedColumn, ...]:
+        """Return how far each column goes along with the neighbours, the map and the clusters.
+
+        Args:
+            cluster_settings: Arguments of ``clusters``.
+            map_settings: Arguments of ``map``.
+
+        Returns:
+            The columns of numbers, dates and categories, those most alike among neighbours on the map first. Those of
+            which fewer than 20 images have a value, and those that are the same in all images, are left out.
+        """
+        return properties.explain_collection_columns(self, cluster_settings=cluster_settings, map_settings=map_settings)
+
     def matching(self, where: str) -> NDArray[np.bool_]:
         """Tell which images meet a condition (N,), such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md.
 
@@ -879,6 +905,7 @@ class Collection(OpenedCollection):
         vectors: bool = False,
         clusters: bool = False,
         predictions: bool = False,
+        private_columns: bool = False,
     ) -> list[str]:
         """Write the images with their labels and splits for another tool; return remarks, such as what was left out.
 
@@ -890,6 +917,7 @@ class Collection(OpenedCollection):
             vectors: Write the vectors, too.
             clusters: Write the cluster of each image, too.
             predictions: Write what labelled neighbours say of each image, too.
+            private_columns: Write latitude and longitude, too.
 
         Raises:
             InputError: The form is unknown or does not fit, the folder is not empty, or there are no pictures.
@@ -902,7 +930,7 @@ class Collection(OpenedCollection):
         from dinoscope.stages.originals import Originals
 
         originals = None if images is None else Originals(open_source(images))
-        records = Records(self, originals, clusters, predictions, vectors)
+        records = Records(self, originals, clusters, predictions, vectors, private_columns)
         return write_export(records, named_path(to), form)
 
     # --- search ------------------------------------------------------------------------------------------------------

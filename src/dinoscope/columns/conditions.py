@@ -7,7 +7,7 @@ image without a width. ``is missing`` asks for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, datetime
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -79,10 +79,10 @@ class Condition:
             return _Known(inner.no, inner.yes)
         if isinstance(node, And | Or):
             found = [self._evaluate(each, columns) for each in node.inner]
-            yes, no = np.stack([each.yes for each in found]), np.stack([each.no for each in found])
+            yes, no = [each.yes for each in found], [each.no for each in found]
             if isinstance(node, And):
-                return _Known(yes.all(axis=0), no.any(axis=0))
-            return _Known(yes.any(axis=0), no.all(axis=0))
+                return _Known(_every(yes), _some(no))
+            return _Known(_some(yes), _every(no))
         column = self._column(node.name, columns)
         gone: _Bits = column.missing
         if node.how == "missing":
@@ -114,7 +114,7 @@ class Condition:
             part = test.values[0].text.casefold()
             return np.asarray([each is not None and part in each.casefold() for each in column.values.tolist()], bool)
         if test.how == "in":
-            return np.stack([self._compare(test.name, column, "=", value) for value in test.values]).any(axis=0)
+            return _some([self._compare(test.name, column, "=", value) for value in test.values])
         return self._compare(test.name, column, test.how, test.values[0])
 
     def _compare(self, name: Name, column: Column, how: str, value: Value) -> _Bits:
@@ -191,6 +191,14 @@ def parse_condition(text: str) -> Condition:
     if not isinstance(text, str):
         raise InputError(f"a condition is a text, got {type(text).__name__}")
     return Condition(text)
+
+
+def _every(bits: Sequence[_Bits]) -> _Bits:
+    return np.asarray(np.logical_and.reduce(bits), bool)
+
+
+def _some(bits: Sequence[_Bits]) -> _Bits:
+    return np.asarray(np.logical_or.reduce(bits), bool)
 
 
 def _names(node: Node) -> list[Name]:

@@ -270,6 +270,11 @@ class OpenedCollection:
         with self._holding:
             self._held.clear()
 
+    @property
+    def embedded_images(self) -> int:
+        """How many images have a vector, those that do not meet a condition among them."""
+        return len(self._with_vectors)
+
     @cached_property
     def missing(self) -> int:
         """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
