@@ -57,7 +57,7 @@ def column_bytes(column: Column) -> NDArray[np.float32]:
 
 
 def find_in_column(column: Column, text: str) -> Positions:
-    """Return where a text stands in a column of texts, upper and lower case being the same; at most 100,000 places.
+    """Return the positions of the images whose text holds another one, at most 100,000; case does not count.
 
     Raises:
         InputError: It holds no texts.

@@ -60,8 +60,9 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
 
     try:
         held = pa.table(table)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise InputError(f"expected a table of pandas, polars or Arrow, or a dictionary of columns: {error}") from None
+    except Exception as error:  # whatever a program hands over
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"expected a table of pandas, polars or Arrow, or a dictionary of columns: {reason}") from None
     if "id" not in held.column_names:
         raise InputError(f"the table needs a column 'id' with the images' ids; it has {', '.join(held.column_names)}")
     places = {name: place for place, name in enumerate(map(str, held.column("id").to_pylist()))}
