@@ -1,4 +1,4 @@
-"""What columns cost: reading Exif, answering the page, conditions on 70,000 images: ``python -m benchmarks.columns``."""
+"""What columns cost: Exif, answers to the page, conditions on 70,000 images: ``python -m benchmarks.columns``."""
 
 from __future__ import annotations
 

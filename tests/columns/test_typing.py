@@ -9,7 +9,7 @@ import pytest
 
 from dinoscope.columns import Column
 from dinoscope.columns.names import ColumnChoice, free_name
-from dinoscope.columns.typing import as_column
+from dinoscope.columns.typing import as_column, as_columns
 from dinoscope.errors import InputError
 
 NAN = float("nan")
@@ -71,6 +71,11 @@ def test_places_are_private(name):
     found = as_column(name, pa.array([1.5]))
     assert found is not None
     assert found.private
+
+
+def test_columns_without_a_name_or_a_kind_are_left_out():
+    held = {"": pa.array([0]), " ": pa.array([0]), "x" * 201: pa.array([0]), "b": pa.array([b"x"]), "id": pa.array([1])}
+    assert list(as_columns(held.items(), "table")) == ["id (table)"]
 
 
 def test_values_as_people_read_them():

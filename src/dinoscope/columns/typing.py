@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.columns.kinds import Column
+from dinoscope.columns.names import free_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["as_column"]
+__all__ = ["as_column", "as_columns"]
 
 _NOTHING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "-"})
 _YES, _NO = frozenset({"true", "yes"}), frozenset({"false", "no"})
 _PHOTO_DATE = re.compile(r"(\d{4}):(\d\d):(\d\d)(?=$|[ T])")  # as cameras write it
 _PLACES = frozenset({"latitude", "longitude", "lat", "lon", "lng"})
 _MICROSECONDS = 1e6
+_MOST_LETTERS = 200  # of a name
+
+
+def as_columns(held: Iterable[tuple[str, pa.ChunkedArray | pa.Array]], origin: str) -> dict[str, Column]:
+    """Return columns of a table by the names that they have in a collection; see ``free_name``.
+
+    One without a name, as pandas calls an index, and one that is neither numbers nor texts are left out.
+    """
+    named = [(name, values) for name, values in held if 0 < len(name.strip()) <= _MOST_LETTERS]
+    found = ((free_name(name, origin), as_column(name, values)) for name, values in named)
+    return {name: column for name, column in found if column is not None}
 
 
 def as_column(name: str, values: pa.ChunkedArray | pa.Array) -> Column | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,15 @@ import numpy as np
 from dinoscope.base.text import remark
 from dinoscope.base.types import Columns
 from dinoscope.columns.kinds import Column
-from dinoscope.columns.names import FILE_COLUMNS, ColumnChoice, free_name
-from dinoscope.columns.typing import as_column
+from dinoscope.columns.names import FILE_COLUMNS, ColumnChoice
+from dinoscope.columns.typing import as_columns
 from dinoscope.embedding.rows import Synchronised
 from dinoscope.errors import DamagedError
 from dinoscope.sources.base import ImageSource
 from dinoscope.storage.columns import COLUMNS, StoredColumn, read_columns, write_columns
 from dinoscope.storage.manifest import read_manifest, set_columns
 
-__all__ = ["renew_columns", "stored_choice"]
+__all__ = ["renew_columns", "source_columns", "stored_choice"]
 
 
 def stored_choice(path: Path) -> ColumnChoice:
@@ -29,26 +30,40 @@ def stored_choice(path: Path) -> ColumnChoice:
     return ColumnChoice(None if held is None else tuple(held))
 
 
-def renew_columns(path: Path, source: ImageSource, table: Synchronised) -> bool:
+def source_columns(source: ImageSource) -> dict[str, Column]:
+    """Return the columns of a source's tables by the names that they have here, (N,) each.
+
+    Raises:
+        InputError: If a person wants columns that neither the source nor its files have.
+        SourceError: If they cannot be read.
+    """
+    found = as_columns(source.columns().items(), "table")
+    if source.column_choice is not None:
+        source.column_choice.check([*found, *FILE_COLUMNS])
+    return found
+
+
+def renew_columns(
+    path: Path, found: Mapping[str, Column], table: Synchronised, wanted: ColumnChoice | None = None
+) -> bool:
     """Bring the stored columns to the state of a source; the lock must be held.
 
     Images that left the source keep what was known of them, and columns that a person added stay.
+
+    Args:
+        path: The collection.
+        found: What ``source_columns`` returned.
+        table: The rows of the source's images.
+        wanted: Which columns a person wants from now on; None: as before.
 
     Returns:
         Whether anything changed.
 
     Raises:
-        InputError: If columns were named that the source does not have.
         WriteError: If it cannot be written.
     """
-    found = {
-        free_name(name, "table"): column
-        for name, values in source.columns().items()
-        if (column := as_column(name, values))
-    }
-    if source.column_choice is not None:
-        source.column_choice.check([*found, *FILE_COLUMNS])
-        set_columns(path, source.column_choice.names)
+    if wanted is not None:
+        set_columns(path, wanted.names)
     choice = stored_choice(path)
     images: Columns = {"removed": np.zeros(len(table.generations), bool), "generation": table.generations}
     known = _known(path, images)

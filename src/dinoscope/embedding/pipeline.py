@@ -22,7 +22,7 @@ from dinoscope.base.text import remark
 from dinoscope.base.types import JsonObject, ModelDescription
 from dinoscope.columns.names import ColumnChoice
 from dinoscope.embedding.batches import Batches, Decoded, finish_batches
-from dinoscope.embedding.columns import renew_columns, stored_choice
+from dinoscope.embedding.columns import renew_columns, source_columns, stored_choice
 from dinoscope.embedding.known import Known, read_known
 from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import check_folder, synchronise
@@ -110,6 +110,7 @@ def embed_source(
     """
     began = time.monotonic()
     check_folder(path, source, moved)
+    columns = source_columns(source)  # before anything is written: one that a person names may not be there
     make_folder(path, private=True)
     with locked(path, wait):
         remove_leftovers(path)
@@ -117,7 +118,8 @@ def embed_source(
         source.decoding = dataclasses.replace(source.decoding, value_range=settle_range(path, source))
         if source.folder_rule is not None:
             set_folders(path, source.folder_rule.to_json())
-        renewed = renew_columns(path, source, table)
+        renewed = renew_columns(path, columns, table, source.column_choice)
+        del columns
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
         known = read_known(path, folder, table, encoder.dim)

@@ -12,7 +12,7 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.columns.conditions import Sets, parse_condition
 from dinoscope.columns.kinds import Column
 from dinoscope.columns.names import FILE_COLUMNS, PRIVATE, free_name
-from dinoscope.columns.typing import as_column
+from dinoscope.columns.typing import as_columns
 from dinoscope.errors import InputError
 from dinoscope.storage.columns import StoredColumn, read_columns, write_columns
 from dinoscope.storage.locks import locked
@@ -71,11 +71,8 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
         first = next(iter(places), "")
         near = did_you_mean(first, collection.ids.tolist())
         raise InputError(f"no image of the collection is called {first!r}, and so with all ids of the table{near}")
-    found = {}
-    for name in held.column_names:
-        column = None if name == "id" else as_column(name, held.column(name).take(pa.array(taken, pa.int64())))
-        if column is not None:
-            found[free_name(name, "own")] = column
+    order = pa.array(taken, pa.int64())
+    found = as_columns(((name, held.column(name).take(order)) for name in held.column_names if name != "id"), "own")
     with locked(collection.path, 60.0):
         images = read_images(collection.path)
         known = read_columns(collection.path, images)

@@ -80,9 +80,6 @@ def read_columns(path: Path, images: Columns) -> dict[str, StoredColumn]:
     described = cast(_Meta, meta)["columns"] if wrong is None else []
     if wrong is None and [each["name"] for each in described] != [name for name in held if name not in _KEPT_APART]:
         wrong = "its columns are not those that it says"
-    for name in _KEPT_APART:
-        if wrong is None and getattr(held.get(name), "dtype", None) != np.int64:
-            wrong = f"its column {name!r} is missing or holds no whole numbers"
     if wrong is not None:
         raise DamagedError(file, wrong)
     known, rows, count = is_known(held, images), held["row"], len(images["removed"])

@@ -55,6 +55,9 @@ _VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}
 _TAGS = Column(("list<string>", "null"), null=True)
 _ANNOTATIONS = {"act": _WHOLE, "kind": _TEXT, "content": _MAYBE, "label": _MAYBE, "tags": _TAGS}
 _ANNOTATIONS |= {"how": _TEXT, "who": _TEXT, "when": _WHOLE}
+_ANY = "*"  # stands for each column that a schema does not name
+_COLUMNS = {"row": _WHOLE, "generation": _WHOLE}
+_COLUMNS |= {_ANY: Column(("double", "timestamp[us]", "bool", "string"), null=True)}
 
 
 def schema_of(path: Path) -> Schema | None:
@@ -63,6 +66,8 @@ def schema_of(path: Path) -> Schema | None:
         return _IMAGES
     if path.name == "annotations.parquet":
         return _ANNOTATIONS
+    if path.name == "columns.parquet":
+        return _COLUMNS
     if path.parent.name == "details":
         return _DETAILS
     return _VECTORS if path.parent.parent.name == "vectors" else None
@@ -80,8 +85,9 @@ def check_types(table: pa.Schema, rows: int, schema: Schema, wanted: Sequence[st
     if rows > _MOST_ROWS:
         raise ValueError(f"it has {rows:,} rows, expected at most {_MOST_ROWS:,}")
     chosen = []
-    for name in schema if wanted is None else [each for each in wanted if each in schema]:
-        column = schema[name]
+    known = [*(name for name in schema if name != _ANY), *(table.names if _ANY in schema else ())]
+    for name in dict.fromkeys(known) if wanted is None else [each for each in wanted if each in schema]:
+        column = _told(schema, name)
         places = table.get_all_field_indices(name)
         if not places and column.late:
             continue
@@ -101,9 +107,10 @@ def check_values(table: pa.Table, values: Mapping[str, Any], schema: Schema, *, 
         ValueError: If something is out of its range.
     """
     for name in table.column_names:
-        if table.column(name).null_count and not schema[name].null:
+        column = _told(schema, name)
+        if table.column(name).null_count and not column.null:
             raise ValueError(f"its column {name!r} lacks a value")
-        wrong = _out_of_range(values[name], schema[name])
+        wrong = _out_of_range(values[name], column)
         if wrong:
             raise ValueError(f"its column {name!r} holds {wrong}")
     if schema is _IMAGES and whole and "row" in values and not _counts_up(values["row"]):
@@ -117,6 +124,10 @@ def check_values(table: pa.Table, values: Mapping[str, Any], schema: Schema, *, 
         read = np.asarray([error is None for error in values["error"]], bool)
         if (read & ((values["width"] < 1) | (values["height"] < 1))).any():
             raise ValueError("an image that could be read has no size")
+
+
+def _told(schema: Schema, name: str) -> Column:
+    return schema[name] if name in schema else schema[_ANY]
 
 
 def _kind(kind: pa.DataType) -> str:
