@@ -15,6 +15,7 @@ TABLES = {
     "robustness": "no",
     "weights": "may",
     "decoding": "no",
+    "columns": "no",
     "classification": "may",
     "cleaning": "no",
     "quality": "may",

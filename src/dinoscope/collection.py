@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_count, check_methods
 from dinoscope.base.paths import named_path
+from dinoscope.columns.names import ColumnChoice
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
-from dinoscope.stages import clusters, difference, labels, maps, neighbors, picking, properties
+from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.clusters.clustering import Clustering, Space
     from dinoscope.analysis.clusters.methods import Method as ClusterMethod
     from dinoscope.analysis.difference import Difference
+    from dinoscope.analysis.explain.columns import ExplainedColumn
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.classifier import Classifier, Verdict
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.picking.curve import Picking
+    from dinoscope.columns.kinds import Column
     from dinoscope.embedding.own_vectors import NamedVectors
     from dinoscope.exporting.write import Form
     from dinoscope.models.encoder import Encoder
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.cleaning.checks import Checkable
     from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
+    from dinoscope.stages.columns import Frame
     from dinoscope.stages.labelling.by_hand import Annotations
     from dinoscope.stages.labelling.exchange import Imported
     from dinoscope.stages.labels import Predictions
@@ -84,6 +88,33 @@ class Collection(OpenedCollection):
     ``model``, ``rows``, ``ids``, ``labels``, ``splits``, ``vectors``, ``sizes``, ``failures`` and ``missing``.
     """
 
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: str | None = None,
+        *,
+        labels: str = "source",
+        read_only: bool = False,
+        where: str | None = None,
+    ) -> None:
+        """Open a collection, or the part of it whose images meet a condition.
+
+        Args:
+            path: The folder.
+            model: Which model's vectors to use, where there are several; by default those embedded last.
+            labels: Which labels analyses use: "source", "mine" or "merged".
+            read_only: Whether to hold results in memory alone.
+            where: What the images meet, such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md. Everything is
+                then computed of these images alone.
+
+        Raises:
+            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
+            InputError: If there are no such labels, the condition is none, or no image meets it.
+        """
+        super().__init__(path, model, labels=labels, read_only=read_only)
+        if where is not None:
+            columns.narrow(self, where)
+
     @classmethod
     def from_images(
         cls,
@@ -104,6 +135,7 @@ class Collection(OpenedCollection):
         value_range: tuple[float, float] | None = None,
         moved: bool = False,
         replace: bool = False,
+        keep_columns: str | Sequence[str] | None = None,
     ) -> Collection:
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
@@ -129,6 +161,8 @@ class Collection(OpenedCollection):
                 has, or what a sample of its pictures shows.
             moved: Accept a source that was renamed or moved; its images keep their rows and vectors.
             replace: Accept a source that has not one of the images that the collection holds.
+            keep_columns: "all", "none" or the names of the columns to keep of the images' table and files; None is as
+                in the run before, and at first all.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
@@ -153,6 +187,8 @@ class Collection(OpenedCollection):
         )
         if value_range is not None:
             opened.decoding = dataclasses.replace(opened.decoding, value_range=check_range(value_range))
+        if keep_columns is not None:
+            opened.column_choice = ColumnChoice.of(keep_columns)
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(
             opened, named_path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
@@ -304,6 +340,7 @@ class Collection(OpenedCollection):
         max_mb: float = 25,
         title: str = "",
         author: str = "",
+        private_columns: bool = False,
         on_note: Callable[[str], None] | None = None,
     ) -> Path:
         """Write the report, one self-contained HTML file, by default ``report.html`` in the collection.
@@ -313,7 +350,16 @@ class Collection(OpenedCollection):
         from dinoscope.report.write import write_report
 
         target = named_path(path) if path is not None else self.path / "report.html"
-        return write_report(self, target, k=k, max_mb=max_mb, title=title, author=author, on_note=on_note)
+        return write_report(
+            self,
+            target,
+            k=k,
+            max_mb=max_mb,
+            title=title,
+            author=author,
+            private_columns=private_columns,
+            on_note=on_note,
+        )
 
     # --- what was computed from the vectors --------------------------------------------------------------------------
 
@@ -565,6 +611,56 @@ class Collection(OpenedCollection):
         found = labels.evaluate_labels(self, split, k=k, coverage=coverage, abstain=abstain)
         return shown(ShownEvaluation, found, self)
 
+    # --- columns -----------------------------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, Column]:
+        """Return what is known of each image beside its label: name -> column (N,).
+
+        Columns of the table that the images came from or that lies beside them, what the files say (date, camera,
+        exposure, size...), and columns of your own. Latitude and longitude are marked as private.
+        """
+        return dict(columns.read_all(self))
+
+    def add_columns(self, table: Frame) -> list[str]:
+        """Add columns of your own, or bring them up to date; they stay when images are embedded again.
+
+        Args:
+            table: A table of pandas, polars or Arrow, or a dictionary of columns. Its column "id" names the images; one
+                that it does not name has no value.
+
+        Returns:
+            The names of the columns.
+
+        Raises:
+            InputError: It is no such table, names none of the images, or has a column that the source has.
+            CollectionError: Another process is writing the collection.
+            WriteError: The folder may not be written.
+        """
+        return columns.add_columns(self, table)
+
+    def explain_columns(
+        self, *, cluster_settings: ClusterSettings | None = None, map_settings: MethodSettings | None = None
+    ) -> tuple[ExplainedColumn, ...]:
+        """Return how far each column goes along with the neighbours, the map and the clusters.
+
+        Args:
+            cluster_settings: Arguments of ``clusters``.
+            map_settings: Arguments of ``map``.
+
+        Returns:
+            The columns of numbers, dates and categories, those most alike among neighbours on the map first. Those of
+            which fewer than 20 images have a value, and those that are the same in all images, are left out.
+        """
+        return properties.explain_collection_columns(self, cluster_settings=cluster_settings, map_settings=map_settings)
+
+    def matching(self, where: str) -> NDArray[np.bool_]:
+        """Tell which images meet a condition (N,), such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md.
+
+        Raises:
+            InputError: It is no condition, or names a column that is not there.
+        """
+        return columns.matching(self, where)
+
     # --- labels and tags by hand -------------------------------------------------------------------------------------
 
     def annotate(
@@ -809,6 +905,7 @@ class Collection(OpenedCollection):
         vectors: bool = False,
         clusters: bool = False,
         predictions: bool = False,
+        private_columns: bool = False,
     ) -> list[str]:
         """Write the images with their labels and splits for another tool; return remarks, such as what was left out.
 
@@ -821,6 +918,7 @@ class Collection(OpenedCollection):
             vectors: Write the vectors, too.
             clusters: Write the cluster of each image, too.
             predictions: Write what labelled neighbours say of each image, too.
+            private_columns: Write latitude and longitude, too.
 
         Raises:
             InputError: The form is unknown or does not fit, the folder is not empty, or there are no pictures.
@@ -833,7 +931,7 @@ class Collection(OpenedCollection):
         from dinoscope.stages.originals import Originals
 
         originals = None if images is None else Originals(open_source(images))
-        records = Records(self, originals, clusters, predictions, vectors)
+        records = Records(self, originals, clusters, predictions, vectors, private_columns)
         return write_export(records, named_path(to), form)
 
     # --- search ------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
 # What a call needs besides the argument that is odd.
 GIVEN: dict[str, dict[str, Any]] = {
     "answer_finding": {"key": "outliers-0123456789abcdef", "right": None},
+    "add_columns": {"table": {"id": ["0"], "x": [1]}},
     "annotate": {"rows": [0]},
     "answer_pair": {"first": 0, "second": 1, "same": True},
     "classify": {"queries": [0]},
@@ -36,6 +37,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "search_inside": {"query": 0},
     "export": {"to": "there", "form": "csv"},
     "look": {"query": 0},
+    "matching": {"where": "width > 3"},
     "pick": {"count": 3, "by": "coverage"},
     "position": {"row": 0},
     "thumbnails": {"positions": [0]},
@@ -57,7 +59,7 @@ ENCODER: dict[str, dict[str, Any]] = {
     "square": {"image": IMAGE},
 }
 SLOW = {"tuning", "window_vectors", "search_inside", "reasons", "report", "from_images", "from_vectors", "encoder"}
-SLOW |= {"held", "holds"}
+SLOW |= {"held", "holds", "narrow"}
 HANDED_ON = {"on_progress", "on_note", "encoder", "weights", "batches", "settings"}
 
 

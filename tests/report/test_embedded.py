@@ -377,3 +377,49 @@ def test_tiny_collections(tmp_path, count, labelled):
         assert array(held, "neighbors", "<u4").size == count * min(12, count - 1)
         assert len(tiles(held)) == count
         assert held["model/fake-v1"]["maps"]
+
+
+def test_it_holds_the_columns_that_others_may_see(tmp_path):
+    path, count = tmp_path / "c", 30
+    make(path, pictures(count), [LABELS[i % 3] for i in range(count)])
+    collection = Collection(path)
+    told = {"id": collection.ids.tolist(), "price": list(range(count)), "latitude": [1.5] * count}
+    collection.add_columns(told | {"sort": ["x", "y"] * (count // 2), "note": [f"secret {at}" for at in range(count)]})
+    public = write_report(collection, tmp_path / "r.html", k=5).read_text("utf-8")
+    held = elements(Page(public))
+    listed = held["model/fake-v1/table"]["columns"]
+    names = [each["name"] for each in listed]
+    assert {"price", "sort", "width"} <= set(names)
+    assert not {"latitude", "note"} & set(names)
+    assert "secret" not in public
+    assert [each for each in listed if each["private"]] == []
+    assert array(held, f"table/{names.index('price')}", "<f4").tolist() == list(range(count))
+    assert array(held, f"table/{names.index('sort')}", "<f4").tolist() == [0, 1] * (count // 2)
+    asked = write_report(collection, tmp_path / "r.html", k=5, private_columns=True).read_text("utf-8")
+    assert "latitude" in [each["name"] for each in elements(Page(asked))["model/fake-v1/table"]["columns"]]
+    assert "dinoscope report c -o r.html -k 5 --private-columns" in asked
+
+
+def test_a_report_of_a_part_says_so(tmp_path):
+    path, count = tmp_path / "c", 40
+    make(path, pictures(count), [LABELS[i % 2] for i in range(count)])
+    part = Collection(path, where=f"label = {LABELS[0]}")
+    text = write_report(part, tmp_path / "r.html", k=5).read_text("utf-8")
+    held = elements(Page(text))
+    assert array(held, "rows", "<u4").tolist() == list(range(0, count, 2))
+    assert f"--where 'label = {LABELS[0]}'".replace("'", "&#x27;") in text
+
+
+def test_columns_that_have_no_room_are_left_out(tmp_path):
+    path = tmp_path / "c"
+    make(path, pictures(MANY), [LABELS[i % 3] for i in range(MANY)])
+    collection = Collection(path)
+    collection.add_columns(
+        {"id": collection.ids.tolist()} | {f"c{n}": np.random.default_rng(n).random(MANY) for n in range(60)}
+    )
+    writer = report_explorer._Writer(gather(collection, 5))
+    for size in (100, 5_000, 20_000, 1_000_000):
+        parts = writer.columns(size)
+        assert sum(map(len, parts)) <= size
+        assert (len(parts) == 0) == (size == 100)
+    assert len(parts) > 60

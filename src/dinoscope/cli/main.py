@@ -39,6 +39,8 @@ from dinoscope.cli.options import (
     JsonOption,
     LabelsOption,
     ModelOption,
+    PrivateOption,
+    WhereOption,
     check_output,
     open_collection,
     output_option,
@@ -137,6 +139,8 @@ def report(
     ] = 25,
     title: Annotated[str, typer.Option(help="Heading of the report; by default the collection's name.")] = "",
     author: Annotated[str, typer.Option(help="Name that is written below the heading.")] = "",
+    where: WhereOption = None,
+    private_columns: PrivateOption = False,
     model: ModelOption = None,
     labels_from: LabelsOption = "source",
 ) -> None:
@@ -144,9 +148,11 @@ def report(
     from dinoscope.cli.terminal import say, suggest, working
 
     check_output(output, ".html", ".htm")
-    opened = open_collection(collection, model, labels_from)
+    opened = open_collection(collection, model, labels_from, where)
     with working("writing the report"):
-        path = opened.report(output, k=k, max_mb=max_mb, title=title, author=author, on_note=say)
+        path = opened.report(
+            output, k=k, max_mb=max_mb, title=title, author=author, private_columns=private_columns, on_note=say
+        )
     typer.echo(str(path))
     suggest("explore", collection)
 

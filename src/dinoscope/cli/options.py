@@ -23,7 +23,9 @@ __all__ = [
     "JsonOption",
     "LabelsOption",
     "ModelOption",
+    "PrivateOption",
     "TableOption",
+    "WhereOption",
     "check_cluster",
     "check_data_dir",
     "check_output",
@@ -70,6 +72,16 @@ LabelsOption = Annotated[
         help="Labels of the images' source, those that you gave with 'dinoscope label', or yours where there are some.",
     ),
 ]
+WhereOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CONDITION",
+        help="Only images that meet it, such as \"date >= 2024 and camera = 'X'\"; see docs/columns.md.",
+    ),
+]
+PrivateOption = Annotated[
+    bool, typer.Option("--private-columns", help="Also tell latitude and longitude, which are left out otherwise.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, openvino, openvino-fp32 or cuda.")]
 TableOption = Annotated[Path | None, output_option(help="A .png picture or a .csv table.")]
@@ -81,16 +93,23 @@ ClusterOption = Annotated[
 ]
 
 
-def open_collection(path: Path, model: str | None, labels: str = "source") -> Collection:
-    """Open a collection, show its stages while they are computed, and say if it is a part of its source only."""
-    from dinoscope.cli.terminal import watch, working
+def open_collection(path: Path, model: str | None, labels: str = "source", where: str | None = None) -> Collection:
+    """Open a collection, show its stages while they are computed, and say if it is a part of its source only.
+
+    With a condition, open the images that meet it, and say how many these are.
+    """
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say, watch, working
 
     with working(f"opening {path}"):
         from dinoscope.collection import Collection
 
-        opened = Collection(path, model, labels=labels)
+        opened = Collection(path, model, labels=labels, where=where)
     watch(opened)
-    say_missing(path, opened)
+    if where is None:
+        say_missing(path, opened)
+    else:
+        say(f"{counted(len(opened))} of {opened.embedded_images:,} where {where}")
     return opened
 
 

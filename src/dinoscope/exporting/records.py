@@ -13,10 +13,12 @@ import numpy as np
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.filing.names import folder_names
 from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.columns import public_columns
 from dinoscope.stages.labels import predict_labels
 from dinoscope.stages.originals import ending_of
 
 if TYPE_CHECKING:
+    from dinoscope.columns.kinds import Column
     from dinoscope.stages.opened import OpenedCollection
     from dinoscope.stages.originals import Originals
 
@@ -35,6 +37,7 @@ class Records:
         clusters: Whether to write the cluster of each image.
         predictions: Whether to write what its labelled neighbours say of it.
         vectors: Whether to write its vector.
+        private: Whether to write private columns.
     """
 
     collection: OpenedCollection
@@ -42,6 +45,7 @@ class Records:
     clusters: bool = False
     predictions: bool = False
     vectors: bool = False
+    private: bool = False
 
     @cached_property
     def classes(self) -> list[str]:
@@ -90,7 +94,8 @@ class Records:
             said = predict_labels(held)
             columns["predicted"] = said.labels.tolist()
             columns["probability"] = np.round(said.probabilities, 4).tolist()
-        return columns
+        told = public_columns(held, private=self.private)
+        return columns | {name: _plain_values(column) for name, column in told.items() if name not in columns}
 
     def lines(self) -> list[dict[str, object]]:
         """Return what is known of each image (N,), without what is not."""
@@ -134,6 +139,14 @@ class Records:
             # the name of an array's image is its number, and a thumbnail is a PNG whatever the file was
             ending = ".png" if self.originals is None else ending_of(picture, name)
             yield at, f"{held.rows[at]:06d}-{_plain(PurePosixPath(name).stem)}{ending}", picture
+
+
+def _plain_values(column: Column) -> list[object]:
+    """Return values as JSON and spreadsheets have them; a date is a text."""
+    if column.kind == "date":
+        return list(column.texts)
+    known = column.values.astype(bool) if column.kind == "boolean" else column.values
+    return [None if gone else value for gone, value in zip(column.missing, known.tolist(), strict=True)]
 
 
 def _plain(stem: str) -> str:

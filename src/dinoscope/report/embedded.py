@@ -25,10 +25,12 @@ from dinoscope.base.package import PACKAGE
 from dinoscope.errors import InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import findings as explorer_findings
+from dinoscope.explorer.columns import column_bytes, describe_columns
 from dinoscope.explorer.model_view import ModelData, can_judge, collection_info, model_infos
 from dinoscope.explorer.sheets import COLUMNS, draw_sheet, sheet
 from dinoscope.explorer.types import Sheets
 from dinoscope.stages.clusters import ClusterSettings
+from dinoscope.stages.columns import public_columns
 from dinoscope.stages.labels import load_classifier, predict_labels
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results.kept import Computed
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from dinoscope.analysis.neighbors import NeighborGraph
+    from dinoscope.columns.kinds import Column
     from dinoscope.explorer.types import Findings
     from dinoscope.report.facts import Facts
     from dinoscope.stages.opened import OpenedCollection
@@ -112,6 +115,7 @@ def embed(facts: Facts, most: int, taken: int) -> Embedded:
     verdicts = writer.verdicts()
     if _size(verdicts) <= left // 8:
         parts += verdicts
+    parts += writer.columns(left // 8)
     pictures = _draw(writer, most - taken - _size(parts))
     parts += [*writer.pictures(pictures), writer.view(pictures)]
     return Embedded("".join(parts), _choice(facts.collection, pictures, min(k, writer.graph_k)))
@@ -263,6 +267,23 @@ class _Writer:
 
         columns, _ = collection.results.run("verdicts", {"labels": collection.results.label_state}, compute)
         return [_json(f"{self.at}/verdicts", f"[{','.join(columns['verdict'])}]")]
+
+    def columns(self, room: int) -> list[str]:
+        """Return the columns that others may see, but for texts, as many as have room in so many bytes."""
+        shown = {
+            name: column
+            for name, column in public_columns(self.collection, private=self.facts.private).items()
+            if column.kind != "text"
+        }
+        kept: dict[str, Column] = {}
+        values: list[str] = []
+        for name, column in shown.items():
+            held = _bytes(f"{self.at}/table/{len(kept)}", column_bytes(column))
+            listed = self._model(f"{self.at}/table", describe_columns(kept | {name: column}))
+            if _size([*values, held, listed]) <= room:
+                kept[name] = column
+                values.append(held)
+        return [self._model(f"{self.at}/table", describe_columns(kept)), *values] if kept else []
 
     def pictures(self, pictures: _Pictures) -> list[str]:
         """Return the sheets of thumbnails and, where not every image has one, whose they are."""

@@ -112,6 +112,7 @@ class Facts:
     title: str = ""
     author: str = ""
     command: str = ""  # that writes this report again
+    private: bool = False  # whether private columns may be shown
     explorer: bool = False  # whether the file holds the explorer, which pictures can open
 
     @property

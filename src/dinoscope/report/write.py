@@ -49,6 +49,7 @@ def write_report(
     max_mb: float = 25,
     title: str = "",
     author: str = "",
+    private_columns: bool = False,
     on_note: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the report of a collection as one self-contained HTML file: a document, and the explorer as a tab.
@@ -63,6 +64,7 @@ def write_report(
         max_mb: Size that the file never exceeds, in million bytes; it decides how many thumbnails there are, how large.
         title: Heading, by default the name of the collection.
         author: Who is named below it; nobody by default.
+        private_columns: Whether the explorer in it may show latitude and longitude.
         on_note: Called with a sentence about what was chosen to fit, or what is missing.
 
     Returns:
@@ -79,6 +81,7 @@ def write_report(
     facts = gather(collection, k)
     bundle = report_explorer.find_bundle() if facts.coordinates is not None else None
     facts.explorer = bundle is not None
+    facts.private = private_columns
     facts.title, facts.author = title.strip() or collection.name, author.strip()
     facts.command = _command(collection, path, k, max_mb, facts)
     body = "\n".join(fragments(facts).values())
@@ -134,9 +137,11 @@ def _command(collection: OpenedCollection, path: Path, k: int | None, max_mb: fl
         "--max-mb": "" if max_mb == 25 else f"{max_mb:g}",
         "--title": "" if facts.title == collection.name else facts.title,
         "--author": facts.author,
+        "--where": collection.condition or "",
         "--model": collection.key if len(list_models(collection.path)) > 1 else "",
     }
     given = [part for name, value in options.items() if value for part in (name, value)]
+    given += ["--private-columns"] * facts.private
     return shlex.join(["dinoscope", "report", collection.path.name, *given])
 
 

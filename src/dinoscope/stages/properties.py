@@ -11,15 +11,19 @@ from dinoscope.base.checks import check_settings
 from dinoscope.errors import InputError
 from dinoscope.stages.cleaning.fingerprints import print_blocks
 from dinoscope.stages.clusters import ClusterSettings, find_clusters
+from dinoscope.stages.columns import read_all
 from dinoscope.stages.maps import MethodSettings, make_map
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results.kept import Computed
 
 if TYPE_CHECKING:
+    from dinoscope.analysis.explain.columns import ExplainedColumn
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["explain_map", "measured_properties"]
+__all__ = ["explain_collection_columns", "explain_map", "measured_properties"]
+
+_MEASURED = ("width", "height", "aspect")  # which are among the properties
 
 
 def measured_properties(collection: OpenedCollection) -> dict[str, NDArray[np.float32]]:
@@ -37,6 +41,33 @@ def measured_properties(collection: OpenedCollection) -> dict[str, NDArray[np.fl
         return {name: np.concatenate([each[name] for each in found]) for name in found[0]}, {}
 
     return collection.results.run("properties", {}, compute)[0]
+
+
+def explain_collection_columns(
+    collection: OpenedCollection,
+    *,
+    cluster_settings: ClusterSettings | None = None,
+    map_settings: MethodSettings | None = None,
+) -> tuple[ExplainedColumn, ...]:
+    """Return how far columns go along with map, vectors and clusters.
+
+    See ``Collection.explain_columns``.
+    """
+    from dinoscope.analysis.explain.columns import explain_columns
+    from dinoscope.analysis.explain.explanation import FEWEST
+
+    check_settings(cluster_settings, "cluster_settings", ClusterSettings)
+    check_settings(map_settings, "map_settings", MethodSettings)
+    columns = {
+        name: column.values
+        for name, column in read_all(collection).items()
+        if column.kind != "text" and name not in _MEASURED
+    }
+    if not columns or len(collection) < FEWEST:
+        return ()
+    found = find_clusters(collection, **(cluster_settings or {}))
+    coordinates = make_map(collection, **(map_settings or {}))
+    return explain_columns(columns, neighbor_graph(collection), coordinates, clusters=found.labels)
 
 
 def explain_map(

@@ -36,6 +36,7 @@ class Column:
 Schema: TypeAlias = Mapping[str, Column]
 _WHOLE, _PIXELS, _FLAG = Column(("int64",)), Column(("int32",)), Column(("bool",))
 _DRAWN, _REAL = Column(("int64",), late=True), Column(("float",), null=True, late=True)
+_PRECISE = Column(("double",), null=True, late=True)
 _BYTES, _VECTOR = Column(("binary",), null=True), Column(("fixed_size_list<float>",))
 _TEXT, _MAYBE = Column(("string", "large_string")), Column(("string", "large_string", "null"), null=True)
 _LATE, _TEXTS = Column(_MAYBE.types, null=True, late=True), Column(("list<string>",), null=True, late=True)
@@ -45,12 +46,18 @@ _DETAILS = {"row": _WHOLE, "width": _PIXELS, "height": _PIXELS, "thumbnail": _BY
 _DETAILS |= {"transient": _FLAG, "content": _LATE, "note": _LATE, "generation": _DRAWN}
 _DETAILS |= dict.fromkeys(("quality", "noise", "detail", "grain"), _REAL)
 _DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), _REAL)
+_DETAILS |= dict.fromkeys(("format", "camera", "lens"), _LATE)
+_DETAILS |= dict.fromkeys(("focal_length", "exposure", "f_number", "latitude", "longitude"), _PRECISE)
+_DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("date", "iso")}
 _DETAILS |= {"reduced": Column(("int32",), null=True, late=True)}
 _DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("bytes", "modified")}
 _VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}
 _TAGS = Column(("list<string>", "null"), null=True)
 _ANNOTATIONS = {"act": _WHOLE, "kind": _TEXT, "content": _MAYBE, "label": _MAYBE, "tags": _TAGS}
 _ANNOTATIONS |= {"how": _TEXT, "who": _TEXT, "when": _WHOLE}
+_ANY = "*"  # stands for each column that a schema does not name
+_COLUMNS = {"row": _WHOLE, "generation": _WHOLE}
+_COLUMNS |= {_ANY: Column(("double", "timestamp[us]", "bool", "string"), null=True)}
 
 
 def schema_of(path: Path) -> Schema | None:
@@ -59,6 +66,8 @@ def schema_of(path: Path) -> Schema | None:
         return _IMAGES
     if path.name == "annotations.parquet":
         return _ANNOTATIONS
+    if path.name == "columns.parquet":
+        return _COLUMNS
     if path.parent.name == "details":
         return _DETAILS
     return _VECTORS if path.parent.parent.name == "vectors" else None
@@ -76,8 +85,9 @@ def check_types(table: pa.Schema, rows: int, schema: Schema, wanted: Sequence[st
     if rows > _MOST_ROWS:
         raise ValueError(f"it has {rows:,} rows, expected at most {_MOST_ROWS:,}")
     chosen = []
-    for name in schema if wanted is None else [each for each in wanted if each in schema]:
-        column = schema[name]
+    known = [*(name for name in schema if name != _ANY), *(table.names if _ANY in schema else ())]
+    for name in dict.fromkeys(known) if wanted is None else [each for each in wanted if each in schema]:
+        column = _told(schema, name)
         places = table.get_all_field_indices(name)
         if not places and column.late:
             continue
@@ -97,9 +107,10 @@ def check_values(table: pa.Table, values: Mapping[str, Any], schema: Schema, *, 
         ValueError: If something is out of its range.
     """
     for name in table.column_names:
-        if table.column(name).null_count and not schema[name].null:
+        column = _told(schema, name)
+        if table.column(name).null_count and not column.null:
             raise ValueError(f"its column {name!r} lacks a value")
-        wrong = _out_of_range(values[name], schema[name])
+        wrong = _out_of_range(values[name], column)
         if wrong:
             raise ValueError(f"its column {name!r} holds {wrong}")
     if schema is _IMAGES and whole and "row" in values and not _counts_up(values["row"]):
@@ -113,6 +124,10 @@ def check_values(table: pa.Table, values: Mapping[str, Any], schema: Schema, *, 
         read = np.asarray([error is None for error in values["error"]], bool)
         if (read & ((values["width"] < 1) | (values["height"] < 1))).any():
             raise ValueError("an image that could be read has no size")
+
+
+def _told(schema: Schema, name: str) -> Column:
+    return schema[name] if name in schema else schema[_ANY]
 
 
 def _kind(kind: pa.DataType) -> str:
@@ -136,7 +151,7 @@ def _out_of_range(values: Any, column: Column) -> str:
         return f"a list with null, or with a text of more than {MOST_LETTERS:,} letters"
     if column in (_WHOLE, _PIXELS) and values.min(initial=0) < 0:
         return "a number below 0"
-    return "an infinite number" if column == _REAL and np.isinf(values).any() else ""
+    return "an infinite number" if column in (_REAL, _PRECISE) and np.isinf(values).any() else ""
 
 
 def _inside(lists: Iterable[Sequence[str | None] | None]) -> Iterable[str | None]:

@@ -29,6 +29,8 @@ import {
  *   model/KEY/neighbors                       uint32 (N, k): positions of the nearest neighbours, the nearest first
  *   model/KEY/similarities                    uint8 (N, k): their cosine, 0..255 stands for 0..1
  *   model/KEY/images                          JSON {"ids": [...], "sizes": [[width, height], ...]} of all N
+ *   model/KEY/table                           JSON, Columns: those that the file holds (optional)
+ *   model/KEY/table/I                         float32 (N): values of column I of it, as by the server
  *   model/KEY/verdicts                        JSON, Verdict or null of all N, without voters (optional)
  *   model/KEY/findings                        JSON, Findings (optional)
  *
@@ -119,6 +121,7 @@ export class FileSource implements Source {
         cluster: this.#code(model, "cluster", position),
         verdict: verdict && { ...verdict, voters: [] },
         neighbors: this.#neighbors(model, position),
+        columns: [],
       };
     });
   }

@@ -18,7 +18,18 @@ from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.errors import InputError
 
-__all__ = ["FEWEST", "Explained", "Explanation", "Trait", "explain", "find_traits", "morans_i", "variance_share"]
+__all__ = [
+    "FEWEST",
+    "Explained",
+    "Explanation",
+    "Trait",
+    "alike",
+    "explain",
+    "find_traits",
+    "morans_i",
+    "rank_scores",
+    "variance_share",
+]
 
 FEWEST = 20  # images below which no figure would mean anything
 _STEPS = 10  # groups of equal size, by which a property may tell of the vectors
@@ -139,14 +150,14 @@ def explain(
     near = (neighbors(array, k) if graph is None else check_graph(graph, count)).top(k).indices
     nearby = map_neighbors(points, k)
     codes, names = _label_codes(labels, count)
-    varied = {name: _rank_scores(each) for name, each in values.items() if np.ptp(each) > 0}
+    varied = {name: rank_scores(each) for name, each in values.items() if np.ptp(each) > 0}
     steps = {name: _tenths(each) for name, each in varied.items()}
     spread = _Spread(array)
     told = [
         _explained(name, scores, spread.share([steps[name]]), near, nearby, points, codes)
         for name, scores in varied.items()
     ]
-    draw, ranks = np.random.default_rng(seed), _rank_scores(np.arange(count))
+    draw, ranks = np.random.default_rng(seed), rank_scores(np.arange(count))
     dealt = (draw.permutation(ranks) for _ in range(_SHUFFLES))
     seen = [name for name in varied if name not in unseen]
     by_properties, by_vectors, common = _guessed(array, [varied[name] for name in seen], codes, k, seed)
@@ -252,7 +263,7 @@ def _label_codes(labels: ArrayLike | None, count: int) -> tuple[NDArray[np.int64
     return codes, names
 
 
-def _rank_scores(values: NDArray[np.number]) -> NDArray[np.float64]:
+def rank_scores(values: NDArray[np.number]) -> NDArray[np.float64]:
     """Return ranks, equal ones averaged, as numbers of mean 0 and variance 1."""
     from scipy.stats import rankdata
 
@@ -306,8 +317,8 @@ def _of_labels(
     known = codes >= 0
     return Explained(
         name="label",
-        embedding=_alike(codes, near),
-        map=_alike(codes, nearby),
+        embedding=alike(codes, near),
+        map=alike(codes, nearby),
         variance=variance_share(vectors[known], [codes[known]]) or 0.0,
         within_labels=None,
         by_labels=None,
@@ -316,7 +327,7 @@ def _of_labels(
     )
 
 
-def _alike(codes: NDArray[np.int64], near: NDArray[np.integer]) -> float:
+def alike(codes: NDArray[np.int64], near: NDArray[np.integer]) -> float:
     """Return Moran's I of indicators of the labels (N, C) without making them: there may be thousands."""
     known = codes >= 0
     shares = np.bincount(codes[known]) / known.sum()

@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, open_collection, spare_collections
+from dinoscope.cli.options import (
+    CollectionPath,
+    LabelsOption,
+    ModelOption,
+    PrivateOption,
+    WhereOption,
+    open_collection,
+    spare_collections,
+)
 
 __all__ = ["export"]
 
@@ -42,6 +50,8 @@ def export(
     predictions: Annotated[
         bool, typer.Option("--predictions", help="Also write what labelled neighbours say of each image.")
     ] = False,
+    where: WhereOption = None,
+    private_columns: PrivateOption = False,
     model: ModelOption = None,
     labels_from: LabelsOption = "source",
 ) -> None:
@@ -52,8 +62,16 @@ def export(
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
 
-    opened = open_collection(collection, model, labels_from)
-    remarks = opened.export(to, form.value, images=images, vectors=vectors, clusters=clusters, predictions=predictions)
+    opened = open_collection(collection, model, labels_from, where)
+    remarks = opened.export(
+        to,
+        form.value,
+        images=images,
+        vectors=vectors,
+        clusters=clusters,
+        predictions=predictions,
+        private_columns=private_columns,
+    )
     for remark in remarks:
         say(remark)
     say(f"{counted(len(opened))} as {form.value}: {to}")

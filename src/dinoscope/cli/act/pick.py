@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dinoscope.cli.act.listed import listed_rows
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, check_output, open_collection, output_option
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    WhereOption,
+    check_output,
+    open_collection,
+    output_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +64,7 @@ def pick(
     output: Annotated[
         list[Path] | None, output_option(help="A .txt list of names, a .csv table, or a .png of the first.")
     ] = None,
+    where: WhereOption = None,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,7 +80,7 @@ def pick(
 
     for path in output or []:
         check_output(path, ".txt", ".csv", ".png")
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, where=where)
     had = [] if beside is None else listed_rows(opened, beside)
     found = opened.pick(count, by.value, beside=had)
     if len(found.positions) < count:

@@ -20,6 +20,7 @@ from dinoscope.cli.options import (
     check_data_dir,
     parse_range,
 )
+from dinoscope.columns.names import ColumnChoice
 from dinoscope.errors import InputError
 from dinoscope.models.catalogue import AUTO
 
@@ -68,6 +69,7 @@ class Request:
         replace: Whether a source without any of the collection's images is accepted.
         vectors: A file with vectors in place of a model's.
         yes: Whether the best model is fetched without a question.
+        columns: Which columns to keep; None: as before.
     """
 
     model: str | Model = AUTO
@@ -79,6 +81,7 @@ class Request:
     replace: bool = False
     vectors: Path | None = None
     yes: bool = False
+    columns: ColumnChoice | None = None
 
 
 def embed(
@@ -106,6 +109,13 @@ def embed(
     ] = None,
     image_root: Annotated[
         str | None, typer.Option(metavar="DIR", help="Folder that paths in a table are below; else the table's own.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|none|A,B",
+            help="Columns of a table and of the files (date, camera, place) to keep; else as before, at first all.",
+        ),
     ] = None,
     root: RootOption = None,
     labels: LabelsOption = None,
@@ -174,6 +184,7 @@ def embed(
         replace=replace,
         vectors=vectors,
         yes=yes,
+        columns=None if columns is None else ColumnChoice.of(columns),
     )
     path, collection = embed_images(source, output, request)
     summary = collection.embedded
@@ -236,6 +247,7 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     if rule is None and (kept := stored_rule(place)) is not None:  # which place it is shows only when it is open
         images = _open(source, None, kept, opening)
     images.decoding = request.decoding or images.decoding
+    images.column_choice = request.columns
     check_data_dir(source, request.opening.get("data_dir"))
     if images.ignored:  # raw photographs would vanish silently
         endings = describe_endings(images.ignored_endings)

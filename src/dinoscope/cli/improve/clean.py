@@ -14,6 +14,7 @@ from dinoscope.cli.options import (
     JsonOption,
     LabelsOption,
     ModelOption,
+    WhereOption,
     open_collection,
     output_option,
     spare_collections,
@@ -73,6 +74,7 @@ def clean(
     dismiss: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Remember that a finding is no problem; keys: see --json.")
     ] = None,
+    where: WhereOption = None,
     model: ModelOption = None,
     labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
@@ -84,7 +86,7 @@ def clean(
     from dinoscope.cli.terminal import advise, print_json, say, suggest, tell
     from dinoscope.wording.in_short import advice, is_too_weak
 
-    opened = open_collection(collection, model, labels_from)
+    opened = open_collection(collection, model, labels_from, where)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}

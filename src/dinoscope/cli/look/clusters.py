@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, LabelsOption, ModelOption, open_collection, output_option
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    LabelsOption,
+    ModelOption,
+    WhereOption,
+    open_collection,
+    output_option,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +75,7 @@ def cluster(
     output: Annotated[
         list[Path] | None, output_option(help="A .csv table of the images, or a .png: curve of k, clusters by labels.")
     ] = None,
+    where: WhereOption = None,
     model: ModelOption = None,
     labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
@@ -79,19 +88,19 @@ def cluster(
     for path in output or []:
         if path.suffix not in (".csv", ".png"):
             raise InputError(f"cannot write {path.name!r}: expected a name that ends with .csv or .png")
-    opened = open_collection(collection, model, labels_from)
-    where = resolve_space(method.value, space.value if space else None, k)
-    found = opened.clusters(k, method=method.value, space=where)
+    opened = open_collection(collection, model, labels_from, where)
+    within = resolve_space(method.value, space.value if space else None, k)
+    found = opened.clusters(k, method=method.value, space=within)
     for path in output or []:
         _write(path, opened, found)
-    judged = opened.judge(k, method=method.value, space=where, stability=stability, nulls=nulls)
+    judged = opened.judge(k, method=method.value, space=within, stability=stability, nulls=nulls)
     rows = _rows(opened, found, judged)
     if as_json:
         agreed = judged.agreement if nulls else {}
         print_json(
             {
                 "method": method.value,
-                "space": where,
+                "space": within,
                 "silhouette": found.silhouette,
                 "curve": found.curve,
                 "no_cluster": int((found.labels < 0).sum()),
@@ -110,7 +119,7 @@ def cluster(
             }
         )
         return
-    _print(opened, found, rows, where)
+    _print(opened, found, rows, within)
     if judged.nulls:
         _print_nulls(judged)
     suggest("explore", collection)

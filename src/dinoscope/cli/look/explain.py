@@ -20,9 +20,12 @@ from dinoscope.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from dinoscope.analysis.explain.columns import ExplainedColumn
     from dinoscope.analysis.explain.explanation import Explained, Explanation
     from dinoscope.collection import Collection
 
@@ -55,6 +58,7 @@ def explain(
     suffix, which = output_suffix(output), check_method(method)
     opened = open_collection(collection, model, labels_from)
     found = opened.explanation(cluster_settings={"k": k}, map_settings={"method": which})
+    columns = opened.explain_columns(cluster_settings={"k": k}, map_settings={"method": which})
     target, written = output or opened.path / "explain.png", True
     if suffix == ".csv":
         _write_table(target, opened)
@@ -63,9 +67,10 @@ def explain(
             picture = _draw(opened, found, opened.map(method=which))
         written = write_picture(target, picture, asked=output is not None)
     if as_json:
-        print_json(_record(found))
+        print_json(_record(found) | {"columns": [asdict(each) for each in columns]})
         return
     _print(found)
+    _print_columns(columns)
     if written:
         typer.echo(str(target))
     suggest("explore", collection)
@@ -122,6 +127,25 @@ def _print(found: Explanation) -> None:
             [(str(at), f"{found.sizes[at]:,}", traits_in_words(found, at)) for at in sorted(told[:_CLUSTERS])],
             right=(0, 1),
         )
+
+
+def _print_columns(columns: Sequence[ExplainedColumn]) -> None:
+    """Tell how far columns go along with the map; those that do so no more than chance are marked."""
+    from dinoscope.cli.terminal import print_table
+
+    lines = [
+        (
+            each.name,
+            f"{each.images:,}",
+            _number(each.embedding),
+            _number(each.map),
+            "" if each.clusters is None else f"{max(0.0, each.clusters):.0%}",
+            "no more than chance" if max(each.embedding, each.map) <= each.chance else "",
+        )
+        for each in columns
+    ]
+    if lines:
+        print_table(("column", "images", "embedding", "map", "by clusters", ""), lines, right=range(1, 5))
 
 
 def _cells(name: str, told: Explained, labelled: bool) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, WhereOption
 from dinoscope.cli.share.integrity import print_verification
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _SHOWN = 12  # labels, splits, results in the table
 def info(
     collection: CollectionPath,
     model: ModelOption = None,
+    where: WhereOption = None,
     check: Annotated[
         bool, typer.Option("--verify", help="Check every checksum and row; exit with 1 if anything is damaged.")
     ] = False,
@@ -36,7 +37,7 @@ def info(
     if check:
         print_verification(collection, as_json)
         return
-    opened = Collection(collection, model)
+    opened = Collection(collection, model, where=where)
     facts = _facts(opened)
     if as_json:
         print_json(facts)
@@ -54,6 +55,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
     return {
         "source": f"{opened.name} ({opened.kind})",
         "images": len(opened),
+        "where": opened.condition,
         "missing": opened.missing,
         "running": running is not None and running.model == opened.model["model"],
         "model": opened.model["model"],
@@ -68,6 +70,7 @@ def _facts(opened: Collection) -> dict[str, Any]:
         "range_stored": "range" in read_manifest(opened.path),
         "labels": dict(Counter(each for label, held in labels for each in held or (label,) if each).most_common()),
         "splits": dict(Counter(split for split in opened.splits if split is not None)),
+        "columns": {name: column.kind for name, column in opened.columns().items()},
         "folders": read_manifest(opened.path).get("folders"),
         "results": dict(Counter(p.parent.name for p in (opened.path / "results").glob("*/*.parquet"))),
         "left_out": opened.left_out,
@@ -85,6 +88,7 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
 
     texts = {name: str(facts[name]) for name in (*told, "failures", "megabytes")}
     texts["images"] = f"{facts['images']:,}"
+    texts["images"] += "" if facts["where"] is None else f" of {opened.embedded_images:,} where {facts['where']}"
     if facts["range"]:
         texts["range"] = "{:g} is black, {:g} is white in pictures of more than 8 bits".format(*facts["range"])
     elif not facts["range_stored"]:
@@ -104,6 +108,7 @@ def _texts(opened: Collection, facts: dict[str, Any]) -> dict[str, str]:
         pairs = list(facts[name].items())
         more = f", and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
         texts[name] = (", ".join(f"{key} {count:,}" for key, count in pairs[:_SHOWN]) + more) or "none"
+    texts["columns"] = ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items()) or "none"
     if facts["folders"]:
         texts["folders"] = f"chosen: {FolderRule.from_json(facts['folders']).described}"
     texts["failures"] = "\n".join(f"{f['id']}: {f['reason']}" for f in facts["failures"]) or "none"

@@ -15,6 +15,7 @@ from dinoscope.cli.options import (
     LabelsOption,
     ModelOption,
     TableOption,
+    WhereOption,
     open_collection,
     output_option,
     output_suffix,
@@ -55,11 +56,14 @@ def map_(
     compare: Annotated[
         str | None, typer.Option(help="Methods with commas between: their maps beside each other, with figures.")
     ] = None,
+    where: WhereOption = None,
     model: ModelOption = None,
     labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
     """Lay the images out as a map, drawn as a picture (map.png in the collection) or written as a table.
+
+    The map is that of all images, also where --where draws a part of them.
 
     With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
     """
@@ -67,6 +71,8 @@ def map_(
 
     if images and (compare is not None or dims == 3):
         raise InputError("--images draws one map of two axes: leave it, or --compare and --dims, out")
+    if where is not None and compare is not None:
+        raise InputError("--where draws a part of one map: leave it or --compare out")
     suffix = output_suffix(output, *([] if compare is not None else [".npz"]))
     opened = open_collection(collection, model, labels_from)
     settings: MapSettings = {
@@ -80,6 +86,11 @@ def map_(
         _compare(opened, compare, settings, output, as_json)
         return
     coordinates = opened.map(method=_method(method), **settings)
+    if where is not None:
+        import numpy as np
+
+        whole, opened = opened, open_collection(collection, model, labels_from, where)
+        coordinates = coordinates[np.isin(whole.rows, opened.rows)]
     target = output or opened.path / "map.png"
     axes = _AXES[:dims]
     rows = [

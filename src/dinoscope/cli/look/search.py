@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, check_output, open_collection, output_option
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    WhereOption,
+    check_output,
+    open_collection,
+    output_option,
+)
 from dinoscope.cli.share.publish import LabelOption, NameOption, OnOption, SplitOption
 from dinoscope.errors import ImageError, InputError
 
@@ -45,6 +53,7 @@ def search(
         bool, typer.Option("--inside", help="Also find it where it fills only a part; the first time takes longer.")
     ] = False,
     why: Annotated[bool, typer.Option("--why", help="Also show what in each answer makes it like the query.")] = False,
+    where: WhereOption = None,
     output: Annotated[Path | None, output_option(help="A .png picture of the answers.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,17 +67,22 @@ def search(
 
     check_output(output, ".png")
     _check(on is not None, inside, why, output is not None, bool(name or label or split))
+    if on is not None and where is not None:
+        raise InputError("--where chooses among the images of the collection: leave it or --on out")
     is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
     if is_row and weights is not None:
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
     part = None if crop is None else _box(crop)
-    opened = open_collection(collection, model)
+    opened = open_collection(collection, model, where=where)
+    asked = opened if where is None else open_collection(collection, model)  # whose image may be none of the answers
     what: Query = int(query) if is_row else query
     own = what if is_row and part is not None else None  # a part of an image is most like the image itself
     published = {"uri": on, "name": name, "labels": label or (), "splits": split or ()} if on is not None else None
     try:
         if part is not None:
-            what = opened.crop_vector(what, part, weights)
+            what = asked.crop_vector(what, part, weights)
+        elif isinstance(what, int) and what not in opened.rows:
+            what = asked.vectors[asked.position(what)]
         found = _search(opened, what, k + (own is not None), weights, inside, published)
     except ImageError as error:
         raise ImageError(f"{error} (a query is a row number or an image file)") from None

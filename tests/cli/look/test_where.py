@@ -1,0 +1,141 @@
+"""Commands that act on the images that meet a condition, and what they say of columns."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope import Collection
+from dinoscope.sources.datasets.named import load_dataset
+from tests.pictures import photograph
+
+N = 40
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Photographs of two labels; a table says a price, which is the place in the source, and nothing of the first."""
+    place = tmp_path_factory.mktemp("where")
+    lines = ["file_name,price"]
+    dataset = load_dataset("fashion-mnist-test")
+    for index in range(N):
+        pixels = dataset.pixels[2 if index == 3 else index]  # two labels have the same picture
+        name = f"{'ab'[index % 2]}/{index:02d}.jpg"
+        (place / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        content = photograph(Image.fromarray(pixels).convert("RGB"), place=(10.5, 20.25), iso=100)
+        (place / "photos" / name).write_bytes(content)
+        lines.append(f"{name},{index or ''}")
+    (place / "photos" / "metadata.csv").write_text("\n".join(lines))
+    Collection.from_images(place / "photos", place / "c.dino", model="mini-fashion")
+    return place / "c.dino"
+
+
+def ids(rows):
+    return sorted(row["id"] for row in rows)
+
+
+def test_embed_takes_the_columns_that_were_named(run, folder, tmp_path):
+    photos = folder.parent / "photos"
+    code, _, _ = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion", "--columns", "price,iso")
+    assert code == 0
+    assert list(Collection(tmp_path / "c").columns()) == ["price", "iso"]
+    code, _, err = run("embed", photos, "-o", tmp_path / "c", "--model", "mini-fashion", "--columns", "prise")
+    assert code == 1
+    assert "there is no column 'prise'; did you mean 'price'?" in err
+
+
+def test_info_counts_and_lists_columns(run, folder):
+    code, out, _ = run("info", folder, "--where", "price < 10 and label = a", "--json")
+    told = json.loads(out)
+    assert (code, told["images"], told["where"]) == (0, 4, "price < 10 and label = a")
+    assert told["columns"]["price"] == "number"
+    assert told["missing"] == 0
+    assert "4 of 40 where price < 10 and label = a" in run("info", folder, "--where", "price < 10 and label = a")[1]
+
+
+def test_a_wrong_condition_is_one_error_with_its_place(run, folder):
+    code, out, err = run("info", folder, "--where", "prise < 10")
+    assert (code, out) == (1, "")
+    assert "there is no column 'prise'; did you mean 'price'?" in err
+    assert "\n  ^" in err
+    code, _, err = run("cluster", folder, "--where", "price > 1000")
+    assert code == 1
+    assert "no image of 40 images" in err
+
+
+def test_clusters_are_those_of_the_part(run, folder):
+    code, out, err = run("cluster", folder, "-k", 2, "--where", "label = 'a'", "--json")
+    assert code == 0
+    assert sum(cluster["size"] for cluster in json.loads(out)["clusters"]) == N // 2
+    assert "20 images of 40 where label = 'a'" in err
+
+
+def test_a_map_shows_a_part_of_the_whole(run, folder, tmp_path):
+    whole, part = tmp_path / "whole.csv", tmp_path / "part.csv"
+    assert run("map", folder, "--method", "pca", "-o", whole)[0] == 0
+    assert run("map", folder, "--method", "pca", "-o", part, "--where", "price > 35")[0] == 0
+    with whole.open() as first, part.open() as second:
+        places = {row["id"]: row for row in csv.DictReader(first)}
+        shown = list(csv.DictReader(second))
+    assert len(shown) == 4
+    assert all(places[row["id"]] == row for row in shown)
+    assert run("map", folder, "--method", "pca", "-o", tmp_path / "part.png", "--where", "price > 35")[0] == 0
+    with Image.open(tmp_path / "part.png") as drawn:
+        assert drawn.size[0] > 100
+    assert run("map", folder, "--compare", "pca,umap", "--where", "price > 35")[0] == 1
+
+
+def test_answers_of_a_search_meet_the_condition(run, folder):
+    collection = Collection(folder)
+    asked = collection.ids.tolist().index("a/00.jpg")
+    code, out, _ = run(
+        "search", folder, collection.rows[asked], "--where", "label = b and price < 20", "-k", 3, "--json"
+    )
+    assert code == 0
+    part = np.flatnonzero(collection.matching("label = b and price < 20"))
+    near = part[np.argsort(-(collection.vectors[part] @ collection.vectors[asked]))[:3]]
+    assert [match["id"] for match in json.loads(out)] == collection.ids[near].tolist()
+    assert run("search", folder, 0, "--where", "label = b", "--on", "x.db")[0] == 1
+
+
+def test_clean_pick_and_export_take_the_part(run, folder, tmp_path):
+    code, out, _ = run("pick", folder, "-n", 5, "--by", "coverage", "--where", "label = b", "--json")
+    picked = ids(json.loads(out)["images"])
+    assert (code, len(picked)) == (0, 5)
+    assert all(name.startswith("b/") for name in picked)
+    found = {}
+    for where in ("price > 0", "label = b"):
+        code, out, _ = run("clean", folder, "--duplicates", "--where", where, "--json")
+        assert code == 0
+        found[where] = len(json.loads(out)["duplicates"]["found"])
+    assert found == {"price > 0": 1, "label = b": 0}
+    assert run("export", folder, "--as", "csv", "--to", tmp_path / "out", "--where", "price <= 3")[0] == 0
+    with (tmp_path / "out" / "images.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["id"], row["price"], row["iso"]) for row in rows] == [
+        ("a/02.jpg", "2.0", "100.0"),
+        ("b/01.jpg", "1.0", "100.0"),
+        ("b/03.jpg", "3.0", "100.0"),
+    ]
+    assert "latitude" not in rows[0]
+
+
+def test_private_columns_are_exported_when_they_are_asked_for(run, folder, tmp_path):
+    assert run("export", folder, "--as", "parquet", "--to", tmp_path / "out", "--private-columns")[0] == 0
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / "out" / "table.parquet")
+    assert table.column("latitude").to_pylist() == [10.5] * N
+    assert table.column("price").to_pylist() == [None, *range(2, N, 2), *range(1, N, 2)]
+
+
+def test_explain_tells_how_far_columns_go_along(run, folder):
+    code, out, _ = run("explain", folder, "-k", 2, "--map", "pca", "--json")
+    told = {each["name"]: each for each in json.loads(out)["columns"]}
+    assert code == 0
+    assert {"price", "size", "folder"} <= set(told)
+    assert not {"iso", "latitude", "width", "format"} & set(told)  # the same in all, or among the properties
+    assert told["price"]["images"] == N - 1
+    assert "by clusters" in run("explain", folder, "-k", 2, "--map", "pca")[1]
