@@ -134,8 +134,9 @@ def embed_source(
                 f"the first, {first.id}: {first.reason}"
             )
         update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
+        _remove_stale(path)  # also where nothing has changed: a run that was killed here left some
         if embedded or table.changed:
-            _remove_stale(path)
+            shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
@@ -162,7 +163,6 @@ def _remove_stale(path: Path) -> None:
     for result in stale:
         with suppress(OSError):  # on Windows one that is read stays
             result.unlink()
-    shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
 
 
 def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:
