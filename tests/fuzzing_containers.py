@@ -92,8 +92,9 @@ def _text(chance: random.Random) -> str:
 def _tar(path: Path, chance: random.Random) -> None:
     """Links, devices, sparse files, sizes and times that no file has, headers of headers."""
     forms = (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT)
-    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, tarfile.CONTTYPE)
-    kinds += (tarfile.GNUTYPE_SPARSE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, b"\x00", b"Z")
+    links = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.DIRTYPE, tarfile.CONTTYPE)
+    heads = (tarfile.GNUTYPE_SPARSE, tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE, tarfile.XGLTYPE, b"\x00", b"Z")
+    kinds = (*links, *heads)
     with tarfile.open(path, "w", format=chance.choice(forms), errors="surrogateescape") as archive:
         for _ in range(chance.choice((1, 3, 12))):
             info, content = tarfile.TarInfo(_named(chance)), _small(chance)

@@ -178,8 +178,8 @@ def check_same(place, whole):
     assert own[0] == own[1]
     for name in own[0]:
         if name.name in TIMED:
-            with Image.open(files[name]) as got, Image.open(expected[name]) as right:
-                assert got.size == right.size
+            with Image.open(files[name]) as drawn, Image.open(expected[name]) as other:
+                assert drawn.size == other.size
         elif name.suffix in EXACT:
             assert files[name].read_bytes() == expected[name].read_bytes(), name
     for path in whole.glob("*.dino"):

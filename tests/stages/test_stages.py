@@ -200,8 +200,9 @@ def test_what_a_killed_embedding_did_not_delete_goes_with_the_next(folder, tmp_p
         patch.setattr("dinoscope.embedding.pipeline._remove_stale", lambda _: None)  # killed before
         Collection.from_images(pixels, path, model="mini-fashion")
     (left,) = stale_results(path)
-    made = Collection.from_images(pixels, path, model="mini-fashion")
-    assert (made.embedded.embedded, left.exists()) == (0, False)
+    again = Collection.from_images(pixels, path, model="mini-fashion").embedded
+    assert again is not None
+    assert (again.embedded, left.exists()) == (0, False)
 
 
 def test_what_a_person_put_beside_the_results_stays(folder, tmp_path):

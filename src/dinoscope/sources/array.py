@@ -99,7 +99,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
                 if "images" not in archive:
                     held = ", ".join(archive) or "none"
                     raise SourceError(f"{path.name} must hold an array called 'images', got {held}")
-                _check_packing(archive.zip, path.name)
+                _check_packing(archive, path.name)
                 images = archive["images"]
                 labels = archive["labels"] if labels is None and "labels" in archive else labels
     except MemoryError:
@@ -109,8 +109,8 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     return ArraySource(images, labels, name=path.stem)
 
 
-def _check_packing(archive: zipfile.ZipFile, name: str) -> None:
-    for member in archive.infolist():
+def _check_packing(archive: np.lib.npyio.NpzFile, name: str) -> None:
+    for member in archive.zip.infolist() if archive.zip is not None else ():
         if packed_too_small(member.file_size, member.compress_size):
             raise SourceError(
                 f"{member.filename} in {name} unpacks to {member.file_size >> 20:,} MB from "

@@ -178,7 +178,8 @@ def answer_findings(collection: OpenedCollection, answers: Mapping[str, bool | N
             )
     with deciding(collection.path):
         decided = _decided(collection)
-        dismissed, confirmed = (set(decided.get(name, ())) - answers.keys() for name in ("keys", "confirmed"))
+        dismissed = set(decided["keys"]) - answers.keys()
+        confirmed = set(decided.get("confirmed", ())) - answers.keys()
         dismissed |= {key for key, right in answers.items() if right is False}
         confirmed |= {key for key, right in answers.items() if right}
         content = {"keys": sorted(dismissed), "confirmed": sorted(confirmed)}
