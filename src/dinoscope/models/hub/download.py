@@ -179,12 +179,11 @@ def _announcement(model: Model, address: str, cache: str, size: int | None) -> s
 
 
 class _Growing(io.BufferedWriter):
-    """A file that is written at its end, and tells how long it has become."""
+    """A file that is written at its end, and tells how long it becomes."""
 
     def __init__(self, path: Path, tell: Callable[[int], None]) -> None:
         super().__init__(io.FileIO(path, "a"))
         self._tell = tell
-        tell(self.tell())
 
     def write(self, content: Any, /) -> int:
         """Write bytes; see ``io.BufferedWriter``."""
@@ -212,6 +211,7 @@ def _transfer(remote: _Remote, model: Model, blob: Path, on_progress: Show) -> N
             f"the disk is too full for {model.name}: {(size - have) / 1e6:,.1f} MB needed in {blob.parents[2]}, "
             f"{free / 1e6:,.1f} MB free: make room, or set HF_HOME to a folder on another disk"
         )
+    on_progress(have, size or 0)
     try:
         with _Growing(part, lambda here: on_progress(here, size or 0)) as file:
             http_get(
