@@ -2,7 +2,8 @@
 
 Changes of files are counted by Python's audit hook: what is opened for writing, made, renamed, linked or removed. At
 the one of that number the process gets SIGKILL, which nothing can catch. With moment 0 it runs to its end and prints
-how many there were. COMMAND is one of dinoscope's, or ``decide`` and ``take`` for what the explorer writes.
+how many there were. COMMAND is one of dinoscope's, or ``decide``, ``take`` or ``annotate`` for what the explorer
+writes.
 """
 
 from __future__ import annotations
@@ -59,6 +60,18 @@ def take(path: str) -> None:
         assert answer.status_code == 200 or "already" in answer.text, answer.text
 
 
+def annotate(path: str) -> None:
+    """Give images a label and a tag in the explorer."""
+    from tests.served import client
+
+    with client(Path(path), raising=True) as server:
+        model = f"/api/models/{server.get('/api/collection').json()['model']}"
+        seen = server.get(f"{model}/labels").json()["revision"]
+        asked = {"rows": [2, 4], "label": "mine", "add_tags": ["seen"], "seen": seen}
+        answer = server.put(f"{model}/labels", json=asked)
+        assert answer.status_code == 200, answer.text
+
+
 def main() -> None:
     """Run a command."""
     from dinoscope.cli import main as cli
@@ -67,8 +80,9 @@ def main() -> None:
     killer = Killer(int(moment))
     sys.addaudithook(killer)
     try:
-        if command in ("decide", "take"):
-            {"decide": decide, "take": take}[command](*rest)
+        in_the_explorer = {"decide": decide, "take": take, "annotate": annotate}
+        if command in in_the_explorer:
+            in_the_explorer[command](*rest)
         else:
             sys.argv = ["dinoscope", command, *rest]
             cli.main()

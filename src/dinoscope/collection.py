@@ -803,7 +803,7 @@ class Collection(OpenedCollection):
             InputError: The key is none of a finding.
             WriteError: The folder may not be written.
         """
-        findings.answer_finding(self, key, right)
+        findings.answer_findings(self, {key: right})
 
     def findings_checked(self, kind: Checkable) -> Checked:
         """Return how many findings were checked at random and are right, and how many of the others may be.
@@ -851,7 +851,7 @@ class Collection(OpenedCollection):
             InputError: There are no such rows, or both are the same image.
             WriteError: The folder may not be written.
         """
-        answers.answer_pair(self, first, second, same)
+        answers.answer_pairs(self, {(first, second): same})
 
     def forget_answers(self) -> int:
         """Forget all answers; return how many there were.

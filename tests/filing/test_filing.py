@@ -1,5 +1,6 @@
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,32 @@ def test_what_is_copied_already_is_not_copied_again(root, tmp_path):
     found = propose("copy", root, tmp_path / "q", wanted(root))
     assert found.there == 4
     assert [step["to"] for step in found.steps] == ["a/2 (2).jpg"]
+
+
+def test_what_a_killed_run_left_of_its_journal_goes(root, tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    (tmp_path / "q.journal-1.json").touch()
+    mine, other = (
+        tmp_path / f".{name}.part-{int(ended.stdout)}-0@{socket.gethostname()}"
+        for name in ("q.journal-1.json", "x.json")
+    )
+    mine.touch()
+    other.touch()
+    assert written("move", root, tmp_path / "q") == tmp_path / "q.journal-2.json"
+    assert (mine.exists(), other.exists()) == (False, True)
+
+
+def test_what_is_moved_already_counts_as_there(root, tmp_path):
+    """A run that was killed: the same command again is not told that files are gone that it moved itself."""
+    asked = wanted(root)
+    carry_out(read_journal(written("move", root, tmp_path / "q", names=NAMES[:2])))
+    (root / "c.jpg").unlink()
+    found = propose("move", root, tmp_path / "q", asked)
+    assert found.there == 2
+    assert found.refused == [("c.jpg", "is not there")]
+    assert [step["from"] for step in found.steps] == ["b/deep/1.jpg", "b/ö.jpg"]
+    (tmp_path / "q/a/1.jpg").write_bytes(b"another")
+    assert ("a/1.jpg", "is not there") in propose("move", root, tmp_path / "q", asked).refused
 
 
 def test_what_was_changed_since_is_not_taken_away(root, tmp_path):

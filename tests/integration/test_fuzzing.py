@@ -53,6 +53,19 @@ def test_damaged_weights_are_one_error(count, seed):
     assert outcome["megabytes"] < 400
 
 
+@pytest.mark.parametrize(("count", "seed"), [(22, 0), pytest.param(330, 0, marks=pytest.mark.stress)])
+def test_hostile_archives_and_tables_are_read_or_refused(count, seed):
+    """One of each kind at least: one line at most, nothing from outside, ten seconds and 1.5 GB at most."""
+    command = [sys.executable, "-m", "tests.fuzzing_sources", str(count), str(seed)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    outcome = json.loads(ended.stdout)
+    assert outcome["faults"] == []
+    assert outcome["read"] + outcome["refused"] + outcome["nothing in it read"] == count
+    assert min(outcome["read"], outcome["refused"]) > count / 5
+    assert outcome["megabytes"] < 1500
+
+
 def test_what_is_mutated_was_whole():
     files = pictures()
     assert {read_image(content).shape for content in files} == {(96, 120, 3), (40, 56, 3)}

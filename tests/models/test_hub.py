@@ -293,6 +293,25 @@ def test_a_system_without_links_keeps_one_copy(hub, cache, monkeypatch):
     assert fetch_weights(SMALL) == path
 
 
+def test_it_is_told_how_far_it_is_and_whoever_is_told_may_end_it(hub, cache):
+    hub.repos[str(SMALL.repo)]["model.safetensors"] = LARGE
+
+    class Enough(Exception): ...
+
+    def stop(here: int, whole: int) -> None:
+        if here:
+            raise Enough
+
+    with pytest.raises(Enough):
+        fetch_weights(SMALL, on_progress=stop)
+    assert [part.stat().st_size for part in parts(cache)] == [KEPT]
+    told: list[tuple[int, int]] = []
+    path = fetch_weights(SMALL, on_progress=lambda here, whole: told.append((here, whole)))
+    assert told == [(KEPT, len(LARGE)), (len(LARGE), len(LARGE))]
+    assert hub.ranges() == [None, f"bytes={KEPT}-"]
+    assert path.read_bytes() == LARGE
+
+
 def test_two_that_fetch_at_once_download_once(hub, cache):
     found: list[Path] = []
     threads = [threading.Thread(target=lambda: found.append(fetch_weights(SMALL))) for _ in range(2)]

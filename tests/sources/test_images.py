@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import random
 import re
 import tracemalloc
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -299,6 +301,25 @@ def test_open_source_array_files(tmp_path):
     for name in ("bad.npy", "bad.npz"):
         with pytest.raises(SourceError, match=f"{name} is no readable NumPy file"):
             open_source(tmp_path / name)
+
+
+def test_an_array_that_is_packed_as_no_picture_is_is_not_unpacked(tmp_path):
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((300, 1000, 1000), np.uint8))
+    tracemalloc.start()
+    with pytest.raises(SourceError, match=r"images\.npy in a\.npz unpacks to 286 MB from .* kB, expected at most 100"):
+        open_source(tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
+
+
+def test_an_array_that_says_it_is_larger_than_any_memory(tmp_path):
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (2**40, 8, 6)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", head.getvalue() + bytes(100))
+    with pytest.raises(SourceError, match=r"a\.npz says that it holds more than there is memory for"):
+        open_source(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize("dtype", ["uint8", ">u2", "float32", "bool"])

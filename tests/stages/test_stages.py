@@ -192,6 +192,19 @@ def test_results_of_other_labels_are_stale(folder, tmp_path, monkeypatch):
     assert not any(each.parent.name == "neighbors" for each in stale)
 
 
+def test_what_a_killed_embedding_did_not_delete_goes_with_the_next(folder, tmp_path, monkeypatch):
+    path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
+    Collection(path).neighbors(5)
+    pixels = load_dataset("fashion-mnist-test").pixels[: N // 2]
+    with monkeypatch.context() as patch:
+        patch.setattr("dinoscope.embedding.pipeline._remove_stale", lambda _: None)  # killed before
+        Collection.from_images(pixels, path, model="mini-fashion")
+    (left,) = stale_results(path)
+    again = Collection.from_images(pixels, path, model="mini-fashion").embedded
+    assert again is not None
+    assert (again.embedded, left.exists()) == (0, False)
+
+
 def test_what_a_person_put_beside_the_results_stays(folder, tmp_path):
     path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
     Collection(path).map(method="pca")

@@ -403,6 +403,7 @@ export const waitTexts = {
   reasons: "Looking for what they have in common",
   patches: "Looking at its patches",
   inside: "Looking inside the images",
+  weights: (name: string) => `Fetching ${name}`,
   names: "Searching file names",
   searching: "Searching",
   findings: "Looking for findings",
@@ -473,6 +474,22 @@ export const frameTexts = {
   finished: "The embedding has finished.",
   refresh: "Show new images",
   shown: (visible: number, total: number) => `${counted(visible)} of ${images(total)} in colour`,
+};
+
+export const weightsTexts = {
+  title: "Missing weights",
+  needed: (name: string) => `This needs the model ${name}, whose weights are not on the machine that serves this page.`,
+  fetch: (name: string, megabytes: number | null, licence: string) =>
+    `Fetch ${name} (${megabytes === null ? "size unknown" : `${counted(Math.round(megabytes))} MB`}${licence ? `, ${licence}` : ""})`,
+  from: (repository: string) => `From huggingface.co/${repository}, once.`,
+  licence: "Licence",
+  unknown: "Licence and size: see its page.",
+  obstacle: (reason: string, name: string) =>
+    `The page cannot fetch them, because ${reason}. Another way: “dinoscope models fetch ${name}” in a terminal.`,
+  coming: (name: string, done: number, total: number, left: number | null) =>
+    `Fetching ${name}: ${counted(Math.round(done / 1e6))} of ${counted(Math.round(total / 1e6))} MB${left === null ? "" : `, ${duration(left)} left`}`,
+  begun: (name: string) => `Fetching ${name} …`,
+  dismiss: "Do without",
 };
 
 export const welcomeTexts = {

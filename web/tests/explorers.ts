@@ -74,6 +74,8 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),
     export: () => wait("export", new Blob()),
+    fetchWeights: () => wait("fetchWeights", undefined),
+    weightsProgress: () => wait("weightsProgress", { done: 1, total: 4 }),
     insideProgress: () => wait("insideProgress", { done: 1, total: 4 }),
     progress: () => wait("progress", null),
   };

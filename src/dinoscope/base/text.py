@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = ["counted", "did_you_mean", "duration", "printable", "remark"]
+
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of a letter, which stand for no byte of a file's name
 
 
 def duration(seconds: float) -> str:
@@ -40,9 +43,10 @@ def remark(text: str) -> None:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text that prints and goes into a Parquet file, also when it is no UTF-8."""
+    """Return a name, or a text of JSON, as text that prints and goes into a Parquet file, also when it is no UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:
+        name = _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", name)
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return name

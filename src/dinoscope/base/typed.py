@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["Within", "mismatch"]
+__all__ = ["Within", "mismatch", "parse_json"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,18 @@ class Within:
 
     def __str__(self) -> str:
         return f"from {self.least:,} to {self.most:,}"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        ValueError: If it is none, or is nested so deep that it cannot be meant.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def mismatch(value: object, kind: object, where: str = "", *, nan: bool = False) -> str | None:

@@ -118,7 +118,7 @@ def embed_source(
         source.decoding = dataclasses.replace(source.decoding, value_range=settle_range(path, source))
         if source.folder_rule is not None:
             set_folders(path, source.folder_rule.to_json())
-        renewed = renew_columns(path, columns, table, source.column_choice)
+        renew_columns(path, columns, table, source.column_choice)
         del columns
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
@@ -139,8 +139,9 @@ def embed_source(
                 f"the first, {first.id}: {first.reason}"
             )
         update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
-        if embedded or table.changed or renewed:
-            _remove_stale(path)
+        _remove_stale(path)  # also where nothing has changed: a run that was killed here left some
+        if embedded or table.changed:
+            shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
@@ -167,7 +168,6 @@ def _remove_stale(path: Path) -> None:
     for result in stale:
         with suppress(OSError):  # on Windows one that is read stays
             result.unlink()
-    shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
 
 
 def _order(source: ImageSource, rows: NDArray[np.int64]) -> NDArray[np.int64]:

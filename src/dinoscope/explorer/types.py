@@ -53,6 +53,7 @@ __all__ = [
     "Sheets",
     "Table",
     "VerdictInfo",
+    "WeightsInfo",
 ]
 
 Row = Annotated[int, Field(ge=0, le=2**32 - 1, description="Number of an image, the same in every model, for ever.")]
@@ -498,10 +499,27 @@ class ProgressInfo(Answer):
     total: int
 
 
+class WeightsInfo(Answer):
+    """Weights that are needed and not on the server's machine."""
+
+    name: str
+    repository: str
+    """Where they come from."""
+    megabytes: float | None
+    """Size of the download; null where it is not known before."""
+    licence: str
+    """Empty where it is not known."""
+    licence_link: str
+    obstacle: str | None
+    """Why the page cannot fetch them; null if it can."""
+
+
 class ErrorAnswer(Answer):
     """What went wrong, in one sentence."""
 
     error: str
+    weights: WeightsInfo | None = None
+    """What is to be fetched first, if that is why."""
 
 
 class Name(Answer):

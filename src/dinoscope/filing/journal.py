@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeAlias, TypedDict
 from dinoscope.base.typed import Within
 from dinoscope.errors import DamagedError, InputError, WriteError
 from dinoscope.filing.names import is_inside
-from dinoscope.storage.files import make_folder, read_json, write_json
+from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 
 __all__ = ["Action", "Journal", "Step", "read_journal", "write_journal"]
 
@@ -88,7 +88,9 @@ def read_journal(path: Path) -> Journal:
 
 def _reserve(into: Path, path: Path | None) -> Path:
     """Take the name of a journal for this process alone."""
-    names = [path] if path is not None else [into.with_name(f"{into.name}.journal-{n}.json") for n in range(1, 10_000)]
+    usual = f"{into.name}.journal-"
+    names = [path] if path is not None else [into.with_name(f"{usual}{n}.json") for n in range(1, 10_000)]
+    remove_leftovers(into.parent, usual)  # the next name is another one, under which they would not be found
     for name in names:
         make_folder(name.parent)
         try:

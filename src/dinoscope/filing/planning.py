@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from dinoscope.filing.names import FreeNames, is_inside, is_link_to
 
 __all__ = ["Proposal", "Wanted", "propose"]
 
+_GONE = "is not there"
 _WHOLE_BYTES = 1 << 26  # a larger file has no stored digest of its bytes; see `ImageSource.content`
 
 
@@ -68,17 +69,15 @@ def propose(action: Action, root: Path, into: Path, wanted: Sequence[Wanted]) ->
     proposal, free = Proposal(), FreeNames(into)
     leaving = {each.name for each in wanted}
     for each in wanted:
+        name = "/".join(part for part in (*each.folder.split("/"), *each.name.split("/")) if part)
         reason = _reason(action, root, each.name, each.seen)
-        if reason is None and each.beside is not None:
-            kept, held = each.beside
-            if kept in leaving:
-                reason = f"{kept}, which should stay instead of it, is to go, too"
-            elif (lost := _reason("copy", root, kept, held)) is not None:
-                reason = f"{kept}, which should stay instead of it, {lost}"
+        if reason == _GONE and action == "move" and _has_come(into / name, each):
+            proposal.there += 1
+            continue
+        reason = reason or _lost(root, each, leaving)
         if reason is not None:
             proposal.refused.append((each.name, reason))
             continue
-        name = "/".join(part for part in (*each.folder.split("/"), *each.name.split("/")) if part)
         held = sha256(root / each.name)
         state = _state(action, root / each.name, into / name, held)
         if state == "done":
@@ -87,6 +86,17 @@ def propose(action: Action, root: Path, into: Path, wanted: Sequence[Wanted]) ->
         target = name if state == "begun" else free.take(name)
         proposal.steps.append({"from": each.name, "to": target, "sha256": held})
     return proposal
+
+
+def _lost(root: Path, wanted: Wanted, leaving: Container[str]) -> str | None:
+    """Return why a file stays that has a copy which is to be kept: that will not be there. None if it will."""
+    if wanted.beside is None:
+        return None
+    kept, held = wanted.beside
+    if kept in leaving:
+        return f"{kept}, which should stay instead of it, is to go, too"
+    lost = _reason("copy", root, kept, held)
+    return None if lost is None else f"{kept}, which should stay instead of it, {lost}"
 
 
 def _state(action: Action, source: Path, target: Path, held: str) -> Literal["done", "begun", "new"]:
@@ -115,9 +125,18 @@ def _reason(action: Action, root: Path, name: str, seen: str) -> str | None:
             return "lies outside of the folder of the images, behind a link"
         return None if _holds(path, status, name, seen) else "is not what it was when the collection was made"
     except FileNotFoundError:
-        return "is not there"
+        return _GONE
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+
+
+def _has_come(target: Path, wanted: Wanted) -> bool:
+    """Tell whether a run that was killed has moved a file that is gone to its new place."""
+    try:
+        status = os.lstat(target)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and _holds(target, status, wanted.name, wanted.seen)
 
 
 def _holds(path: Path, status: os.stat_result, name: str, seen: str) -> bool:

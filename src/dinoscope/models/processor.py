@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import ModelError
 from dinoscope.models.catalogue import IMAGENET, Normalization
 from dinoscope.models.preprocess import FILTERS, Filter, Preprocessing
@@ -71,8 +71,8 @@ def read_beside(file: Path, name: str) -> dict[str, Any]:
     """Return the JSON object of a file beside weights, or above the folder of an ONNX file; empty if there is none."""
     for folder in (file.parent, file.parent.parent)[: 2 if file.suffix == ".onnx" else 1]:
         try:
-            held = json.loads((folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            held = parse_json((folder / name).read_bytes())
+        except (OSError, ValueError):
             continue
         if isinstance(held, dict):
             return held

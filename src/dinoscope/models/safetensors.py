@@ -6,7 +6,6 @@ file itself, and only what has to be changed is read.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import ModelError
 
 __all__ = ["Tensor", "read_tensors"]
@@ -84,12 +84,12 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
                 raise ModelError(f"{name} is no safetensors file, or is cut short: its header does not fit into it")
-            header: dict[str, _Entry] = json.loads(stream.read(length))
+            header: dict[str, _Entry] = parse_json(stream.read(length))
         header.pop("__metadata__", None)
         tensors = {key: _tensor(file, 8 + length, entry) for key, entry in header.items()}
     except OSError as error:
         raise ModelError(f"cannot read the weights {name}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ModelError(f"{name} is no safetensors file: its header is not what the format asks for") from None
     end = max((each.offset + each.bytes for each in tensors.values()), default=0)
     if end > size:

@@ -67,6 +67,7 @@ from dinoscope.server.responses import (
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
+from dinoscope.server.weights import add_weights
 from dinoscope.stages.clusters import show_clusters
 from dinoscope.stages.labels import has_classifier
 from dinoscope.stages.queries.windows import windows
@@ -142,6 +143,7 @@ def create_app(
     add_findings(app, explorer.workspace, explorer.heavy)
     add_labelling(app, explorer.workspace, explorer.heavy)
     add_patches(app, explorer.workspace, explorer.heavy)
+    add_weights(app, explorer.workspace, explorer.fetching)
     _add_selections(app, explorer)
     add_page(app)
     add_error_answers(app, explorer.workspace.path)
@@ -158,6 +160,7 @@ class _Explorer:
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
         self.decoding = Jobs(2, "decode")
+        self.fetching = Jobs(1, "fetch")
         self.uploads, self.decoders = Uploads(), Decoders()
         self._asked: float | None = None
 
@@ -232,7 +235,7 @@ class _Explorer:
 
     def stop(self) -> None:
         """Begin nothing more, and wait for nobody."""
-        for jobs in (self.heavy, self.asking, self.drawing, self.decoding):
+        for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching):
             jobs.stop()
         self.decoders.stop()
 

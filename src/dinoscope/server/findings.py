@@ -16,7 +16,7 @@ from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuesti
 from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, json_answer
 from dinoscope.server.state import Workspace, check_writable
-from dinoscope.stages.cleaning.answers import answer_pair, forget_answers
+from dinoscope.stages.cleaning.answers import answer_pairs, forget_answers
 from dinoscope.stages.cleaning.findings import dismiss_finding
 
 __all__ = ["add_findings"]
@@ -61,7 +61,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         def remember() -> PairQuestion:
             first, second = body.rows
             try:
-                answer_pair(data.collection, first, second, body.same)
+                answer_pairs(data.collection, {(first, second): body.same})
             except InputError as error:
                 raise Unknown(str(error)) from None
             return explorer_findings.pair_question(data.collection)

@@ -17,10 +17,14 @@ from starlette.requests import ClientDisconnect
 
 from dinoscope.errors import DinoscopeError, ImageError, InputError
 from dinoscope.explorer.model_view import Unknown
+from dinoscope.explorer.types import ErrorAnswer
+from dinoscope.explorer.weights import NeedsWeights
 from dinoscope.storage.manifest import is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from dinoscope.explorer.types import WeightsInfo
 
 __all__ = [
     "FOR_EVER",
@@ -92,7 +96,8 @@ def add_error_answers(app: FastAPI, path: Path) -> None:
 
     @app.exception_handler(DinoscopeError)
     async def expected(_: Request, error: DinoscopeError) -> Response:
-        return _refuse(_status(error), _without_path(str(error), path))
+        weights = error.weights if isinstance(error, NeedsWeights) else None
+        return _refuse(_status(error), _without_path(str(error), path), weights=weights)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -132,8 +137,11 @@ def _without_path(text: str, path: Path) -> str:
     return text
 
 
-def _refuse(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": reason}, status, {"Cache-Control": "no-store", **(headers or {})})
+def _refuse(
+    status: int, reason: str, headers: Mapping[str, str] | None = None, weights: WeightsInfo | None = None
+) -> Response:
+    told = ErrorAnswer(error=reason, weights=weights).model_dump(by_alias=True, exclude_defaults=True)
+    return JSONResponse(told, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
 def _packed(request: Request, content: bytes, kind: str, headers: dict[str, str]) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
+from dinoscope.explorer.weights import NeedsWeights, weights_info
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.columns import changed_columns
 from dinoscope.storage.manifest import list_models
@@ -91,18 +92,18 @@ class Workspace:
         """Return the model that made the vectors, loaded once.
 
         Raises:
+            NeedsWeights: If its weights are not on this machine, and may be fetched.
             ModelError: If it is not at hand.
         """
-        from dinoscope.models.encoder import Encoder
+        from dinoscope.models.loading import described_model
 
         with self._loading:
             if data.key not in self._encoders:
                 try:
-                    self._encoders[data.key] = Encoder.from_description(
-                        data.collection.model, weights=self._weights, decoding=data.collection.decoding
-                    )
+                    self._encoders[data.key] = self._load(data)
                 except DownloadError as error:  # not remembered: the weights may be fetched meanwhile
-                    raise ModelError(f"search by image is not possible yet: {error}") from None
+                    missing = weights_info(described_model(data.collection.model, fetch=True), read_only=self.read_only)
+                    raise NeedsWeights(f"search by image is not possible yet: {error}", missing) from None
                 except DinoscopeError as error:
                     _log.warning("search by image: %s", error)
                     self._encoders[data.key] = error
@@ -115,6 +116,30 @@ class Workspace:
                 "machine that serves this page; the terminal there says why"
             )
         return known
+
+    def fetch(self, data: ModelData, on_progress: Callable[[int, int], None]) -> None:
+        """Fetch the weights of the model that made the vectors, and load it.
+
+        Args:
+            data: Names a row of the table or a repository, and the digest that its weights must have.
+            on_progress: Called with the bytes that are here and all of them; what it raises ends the download.
+
+        Raises:
+            DownloadError: If they cannot be fetched.
+            ModelError: If they are not those that made the vectors, or the model comes from no repository.
+        """
+        from dinoscope.models.hub import fetch_weights
+        from dinoscope.models.loading import described_model
+
+        fetch_weights(described_model(data.collection.model, fetch=True), on_progress=on_progress)
+        with self._loading:
+            self._encoders[data.key] = self._load(data)
+
+    def _load(self, data: ModelData) -> Encoder:
+        from dinoscope.models.encoder import Encoder
+
+        description, decoding = data.collection.model, data.collection.decoding
+        return Encoder.from_description(description, weights=self._weights, decoding=decoding)
 
     def classifier(self, data: ModelData) -> Classifier | None:
         """Return what names images by the labelled ones; None without labels."""

@@ -21,6 +21,7 @@ from dinoscope.sources.base import PictureSource
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.decode import ReducedImage
 from dinoscope.sources.pixels.levels import check_shape
+from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 
 __all__ = ["ArraySource", "Labels", "has_several", "label_text", "load_array_file", "read_labels"]
 
@@ -98,11 +99,23 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
                 if "images" not in archive:
                     held = ", ".join(archive) or "none"
                     raise SourceError(f"{path.name} must hold an array called 'images', got {held}")
+                _check_packing(archive, path.name)
                 images = archive["images"]
                 labels = archive["labels"] if labels is None and "labels" in archive else labels
+    except MemoryError:
+        raise SourceError(f"{path.name} says that it holds more than there is memory for: save it as .npy") from None
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # one is: encrypted
         raise SourceError(f"{path.name} is no readable NumPy file: {str(error).partition(chr(10))[0]}") from error
     return ArraySource(images, labels, name=path.stem)
+
+
+def _check_packing(archive: np.lib.npyio.NpzFile, name: str) -> None:
+    for member in archive.zip.infolist() if archive.zip is not None else ():
+        if packed_too_small(member.file_size, member.compress_size):
+            raise SourceError(
+                f"{member.filename} in {name} unpacks to {member.file_size >> 20:,} MB from "
+                f"{member.compress_size >> 10:,} kB, expected at most {MOST_PACKED} times as much: save it as .npy"
+            )
 
 
 class _NpyFile:

@@ -23,7 +23,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from dinoscope.base.typed import mismatch
+from dinoscope.base.typed import mismatch, parse_json
 from dinoscope.errors import DamagedError, WriteError
 from dinoscope.storage import checksums
 
@@ -33,7 +33,6 @@ __all__ = [
     "has_checksum",
     "is_leftover",
     "make_folder",
-    "parse_json",
     "plain_text",
     "process_ended",
     "read_json",
@@ -131,18 +130,6 @@ def read_json(path: Path, kind: object = object) -> Any:
     return value
 
 
-def parse_json(text: bytes) -> Any:
-    """Parse JSON.
-
-    Raises:
-        ValueError: If it is none, or is nested so deep that it cannot be meant.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-
-
 def has_checksum(path: Path) -> bool:
     """Tell whether a JSON file, which is whole, has a checksum."""
     return checksums.unseal_json(path.read_bytes())
@@ -170,9 +157,14 @@ def is_leftover(path: Path) -> bool:
     return path.name.startswith(".") and _LEFTOVER in path.name
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that killed processes left, and none that a living one is writing."""
-    _sweep(folder, f"**/.*{_LEFTOVER}*")
+def remove_leftovers(folder: Path, beginning: str | None = None) -> None:
+    """Delete the temporary files that killed processes left, and none that a living one is writing.
+
+    Args:
+        folder: Where they are, or in its folders.
+        beginning: Only those right in the folder, of files whose names begin so.
+    """
+    _sweep(folder, f"**/.*{_LEFTOVER}*" if beginning is None else f".{escape(beginning)}*{_LEFTOVER}*")
 
 
 def _sweep(folder: Path, pattern: str) -> None:

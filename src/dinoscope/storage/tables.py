@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.typed import parse_json
 from dinoscope.base.types import Columns, JsonObject
 from dinoscope.errors import DamagedError
 from dinoscope.storage import checksums
-from dinoscope.storage.files import parse_json, replacing
+from dinoscope.storage.files import replacing
 from dinoscope.storage.schema import Schema, check_types, check_values, schema_of
 
 if TYPE_CHECKING:

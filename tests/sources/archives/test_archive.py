@@ -425,6 +425,13 @@ def test_an_archive_written_again_elsewhere_embeds_nothing_again(tmp_path):
     assert (summary.embedded, summary.reused, summary.removed) == (1, 3, 1)
 
 
+def test_json_of_one_sample_that_cannot_be_costs_its_label(tmp_path):
+    deep, half = b'{"label": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", b'{"label": "\\ud800", "caption": "a \\udfff b"}'
+    members = [("1.png", picture(1)), ("1.json", deep), ("2.png", picture(2)), ("2.json", half)]
+    items = open_source(make_tar(tmp_path / "a.tar", members)).items
+    assert [(item.label, item.caption) for item in items] == [(None, None), ("\\ud800", "a \\udfff b")]
+
+
 def _sample(name, label=None, caption=None):
     return [(f"{name}.png", picture(1))] + [
         (f"{name}.{suffix}", text.encode()) for suffix, text in (("cls", label), ("txt", caption)) if text is not None

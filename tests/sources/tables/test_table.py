@@ -335,6 +335,40 @@ def test_metadata_speaks_for_its_own_folder(tmp_path):
     ]
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def test_what_is_nested_too_deep_is_refused_or_left_out(tmp_path):
+    (tmp_path / "a.jsonl").write_text(f'{{"file_name": "1.png", "label": {DEEP}}}')
+    with pytest.raises(SourceError, match=r"a\.jsonl cannot be read as lines of JSON objects: it is nested too deep"):
+        open_source(tmp_path / "a.jsonl")
+    table = pa.table({"image": pictures(2), "label": [1, 2]})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table.replace_schema_metadata({"huggingface": '{"info": ' + DEEP + "}"}), path)
+    assert [item.label for item in open_source(path).items] == ["1", "2"]
+
+
+def test_half_letters_in_json_become_texts(tmp_path):
+    """JSON can hold what no file can: half of a pair of surrogates."""
+    for name in ("1.png", "2.png"):
+        (tmp_path / name).write_bytes(picture(1))
+    lines = ['{"file_name": "1.png", "label": "\\ud800", "\\udfff": 1}', '{"file_name": "2.png", "label": "\\udc80"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert [item.label for item in open_source(tmp_path / "a.jsonl").items] == ["\\ud800", "\\x80"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([{"bytes": b"x", "path": "y"}] * 2, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        pa.array([[("a", 1)]] * 2, pa.map_(pa.string(), pa.int64())),
+    ],
+)
+def test_a_column_that_can_be_no_label_is_left_alone(tmp_path, column):
+    source = open_source(write(tmp_path / "a.parquet", {"image": pictures(2), "x": column, "y": column}))
+    assert described(source) == [("00000", None, None, 0), ("00001", None, None, 1)]
+
+
 def test_metadata_that_is_something_else_is_told_and_left_out(tmp_path):
     folder = photographs(tmp_path / "set", "a/0.png", "b/1.png")
     (folder / "metadata.csv").write_text("camera,date\nX100,2024\n")

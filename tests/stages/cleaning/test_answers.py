@@ -15,8 +15,20 @@ from dinoscope.analysis.cleaning.duplicates import group_pairs
 from dinoscope.analysis.cleaning.threshold import ENOUGH
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.cleaning.answers import answer_pairs
 
 COUNT = 150
+
+
+def test_the_answers_of_a_sheet_are_kept_together_or_not_at_all(collection):
+    """Half of them would shift the numbers of the others on the next sheet."""
+    asked = [pair.rows for pair in collection.pairs_to_answer(3)]
+    with pytest.raises(InputError, match="9999"):
+        answer_pairs(collection, {asked[0]: True, asked[1]: False, (0, 9999): True})
+    assert [pair.rows for pair in collection.pairs_to_answer(3)] == asked
+    answer_pairs(collection, dict.fromkeys(asked, False))
+    assert not {pair.rows for pair in collection.pairs_to_answer(3)} & set(asked)
+    assert collection.threshold_fit().different == 3
 
 
 def write_photos(folder, copies=20):

@@ -10,6 +10,7 @@ from dinoscope.analysis.cleaning.checked import LEVEL, count_right
 from dinoscope.collection import Collection
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.cleaning.findings import answer_findings, confirmed_keys
 
 N, PLANTED = 600, 40
 
@@ -119,6 +120,19 @@ def test_answers_for_the_list_of_another_model_do_not_count(collection, planted)
     found = other.findings_checked("label_errors")
     assert found.checked + found.rest == len(mine)
     assert mine != theirs
+
+
+def test_the_answers_of_a_sheet_are_kept_together_or_not_at_all(collection):
+    asked = collection.findings_to_check("label_errors", 3)
+    keys = [key for key, _ in asked]
+    with pytest.raises(InputError, match="no key"):
+        answer_findings(collection, {keys[0]: True, "label_errors-1": True})
+    assert collection.findings_to_check("label_errors", 3) == asked
+    answer_findings(collection, {keys[0]: True, keys[1]: False})
+    assert collection.findings_to_check("label_errors", 3) == asked[2:]
+    assert (confirmed_keys(collection), collection.dismissed()) == ({keys[0]}, {keys[1]})
+    answer_findings(collection, {keys[0]: None, keys[1]: True})
+    assert (confirmed_keys(collection), collection.dismissed()) == ({keys[1]}, set())
 
 
 def test_kinds_and_keys_that_are_none_are_refused(collection):

@@ -540,6 +540,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/weights": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Progress
+         * @description Return how many bytes of the weights have come that are being fetched at this moment, or null.
+         */
+        get: operations["progress_api_models__model__weights_get"];
+        put?: never;
+        /**
+         * Fetch
+         * @description Fetch the weights of a model that the collection names, until nobody waits for them any more.
+         */
+        post: operations["fetch_api_models__model__weights_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/query": {
         parameters: {
             query?: never;
@@ -787,6 +811,8 @@ export interface components {
         ErrorAnswer: {
             /** Error */
             error: string;
+            /** @description What is to be fetched first, if that is why. */
+            weights?: components["schemas"]["WeightsInfo"] | null;
         };
         /**
          * Explained
@@ -1626,6 +1652,36 @@ export interface components {
              */
             voters: components["schemas"]["MatchInfo"][];
         };
+        /**
+         * WeightsInfo
+         * @description Weights that are needed and not on the server's machine.
+         */
+        WeightsInfo: {
+            /** Name */
+            name: string;
+            /**
+             * Repository
+             * @description Where they come from.
+             */
+            repository: string;
+            /**
+             * Megabytes
+             * @description Size of the download; null where it is not known before.
+             */
+            megabytes: number | null;
+            /**
+             * Licence
+             * @description Empty where it is not known.
+             */
+            licence: string;
+            /** Licencelink */
+            licenceLink: string;
+            /**
+             * Obstacle
+             * @description Why the page cannot fetch them; null if it can.
+             */
+            obstacle: string | null;
+        };
     };
     responses: never;
     parameters: never;
@@ -1681,6 +1737,7 @@ export type SearchAnswer = components['schemas']['SearchAnswer'];
 export type Sheets = components['schemas']['Sheets'];
 export type Table = components['schemas']['Table'];
 export type VerdictInfo = components['schemas']['VerdictInfo'];
+export type WeightsInfo = components['schemas']['WeightsInfo'];
 export type $defs = Record<string, never>;
 export interface operations {
     collection_api_collection_get: {
@@ -2778,6 +2835,74 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PatchView"];
                 };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    progress_api_models__model__weights_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    fetch_api_models__model__weights_post: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What is wrong, in one sentence. */
             "4XX": {

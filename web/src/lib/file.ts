@@ -197,6 +197,14 @@ export class FileSource implements Source {
     return Promise.resolve(null);
   }
 
+  fetchWeights(): Promise<void> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  weightsProgress(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   progress(): Promise<Running | null> {
     return Promise.resolve(null);
   }

@@ -121,6 +121,14 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, "/inside"));
   }
 
+  async fetchWeights(model: ModelView, signal?: AbortSignal): Promise<void> {
+    await this.#ask(this.#path(model, "/weights"), { method: "POST", signal });
+  }
+
+  weightsProgress(model: ModelView): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, "/weights"));
+  }
+
   async query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]> {
     const answer = await this.#ask(this.#path(model, "/query"), { method: "POST", ...asJson({ rows, k } satisfies RowsQuery), signal });
     return ((await answer.json()) as Matches).matches;
@@ -167,7 +175,7 @@ export class HttpSource implements Source {
       if (signal?.aborted) throw problem; // nobody waits for it any more
       throw new SourceError(problemTexts.noServer);
     }
-    if (!answer.ok) throw new SourceError(await reason(answer));
+    if (!answer.ok) throw await problem(answer);
     return answer;
   }
 }
@@ -189,14 +197,14 @@ function asJson(body: unknown): Asked {
   return { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
 }
 
-async function reason(answer: Response): Promise<string> {
+async function problem(answer: Response): Promise<SourceError> {
   try {
     const body = (await answer.json()) as Partial<ErrorAnswer>;
-    if (typeof body.error === "string") return asSentence(body.error);
+    if (typeof body.error === "string") return new SourceError(asSentence(body.error), body.weights ?? null);
   } catch {
     // not the server's own words: a proxy's page, or a cut answer
   }
-  return problemTexts.status(answer.status);
+  return new SourceError(problemTexts.status(answer.status));
 }
 
 /** The server's words with a capital letter, unless they begin with a name, and a full stop. */

@@ -1,14 +1,14 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
   CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Position, ProgressInfo, Reasons, Row,
-  Running, SearchAnswer,
+  Running, SearchAnswer, WeightsInfo,
 } from "./types";
 
 /**
  * Where the page has its data from: a server (HttpSource), or the file that it stands in itself (FileSource).
  *
  * What only reads can be aborted by a signal; what is at hand at once need not heed it. What writes is never aborted:
- * nobody would know whether it was kept.
+ * nobody would know whether it was kept. A download is: what has come of it stays.
  */
 export interface Source {
   collection(signal?: AbortSignal): Promise<CollectionInfo>;
@@ -52,6 +52,10 @@ export interface Source {
   search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;
   /** How many images a search inside them has looked into; null where none is under way. */
   insideProgress(model: ModelView): Promise<ProgressInfo | null>;
+  /** Fetch the weights that a question needed and that are not on the server's machine; aborting ends that. */
+  fetchWeights(model: ModelView, signal?: AbortSignal): Promise<void>;
+  /** How many bytes of them have come; null where none are being fetched. */
+  weightsProgress(model: ModelView): Promise<ProgressInfo | null>;
   /** Look-alikes of one or several images of the collection together. */
   query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]>;
   /** Rows of images whose id (name of the file) holds this text, at most 1,000. */
@@ -63,6 +67,11 @@ export interface Source {
 }
 
 /** What went wrong, in words for the person before the page. */
-export class SourceError extends Error {}
+export class SourceError extends Error {
+  /** `weights` are what is to be fetched first, if that is why. */
+  constructor(message: string, readonly weights: WeightsInfo | null = null) {
+    super(message);
+  }
+}
 
 export type { Position };

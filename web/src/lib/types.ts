@@ -8,7 +8,7 @@ import type * as api from "./api";
 
 export type {
   CategoryColumn, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, ProgressInfo, PropertyInfo, ReasonInfo,
-  Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict,
+  Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict, WeightsInfo,
 } from "./api";
 
 /** An image of the collection, for ever: the number never changes and is the same in every model. */

@@ -19,6 +19,7 @@ import { SceneState, type Change } from "./scene.svelte";
 import { SelectionState, type Selection } from "./selection.svelte";
 import { Tasks } from "./tasks.svelte";
 import { ThumbnailState } from "./thumbnails.svelte";
+import { WeightsState } from "./weights.svelte";
 
 /**
  * What the page shows. Components read the fields of its parts and call their methods; what concerns several parts stands
@@ -38,6 +39,7 @@ export class Explorer {
   readonly findings: FindingsState;
   readonly labelling: LabellingState;
   readonly numbers: NumbersState;
+  readonly weights: WeightsState;
   theme = $state<Theme>("auto");
   #panel = $state<Panel | null>(null);
   readonly #bar: AddressBar;
@@ -59,6 +61,7 @@ export class Explorer {
     this.findings = new FindingsState(source, scene, tasks);
     this.labelling = new LabellingState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
+    this.weights = new WeightsState(source, scene, tasks);
   }
 
   // ---- opening, and what the address says

@@ -1,12 +1,20 @@
 import { untrack } from "svelte";
 import { SvelteMap } from "svelte/reactivity";
 import { SourceError } from "../lib/source";
+import type { WeightsInfo } from "../lib/types";
 import { problemTexts } from "../texts";
 
 interface Running {
   words: string;
   controller: AbortController;
   done: Promise<boolean>;
+}
+
+/** What a task needs that is not there yet, and the task once more. */
+interface Lacking {
+  kind: string;
+  weights: WeightsInfo;
+  again: () => Promise<boolean>;
 }
 
 /**
@@ -18,6 +26,8 @@ export class Tasks {
   #error = $state<string | null>(null);
   /** Whether what went wrong has been on the page long enough: it is still known, but no longer shown. */
   isErrorRead = $state(false);
+  /** Weights that the last task which failed for want of them needs. */
+  lacking = $state.raw<Lacking | null>(null);
   /** What is waited for, in words. */
   busy = $derived([...this.#running.values()].at(-1)?.words ?? null);
 
@@ -52,9 +62,17 @@ export class Tasks {
     return untrack(() => this.#running.get(kind))?.done ?? this.run(kind, words, work, use);
   }
 
+  /** Run the task once more that lacked something. */
+  async askAgain(): Promise<void> {
+    const { lacking } = this;
+    this.lacking = null;
+    await lacking?.again();
+  }
+
   /** Nobody wants the running tasks of these kinds any more: their requests are aborted, their answers dropped. */
   drop(...kinds: string[]): void {
     for (const kind of kinds) {
+      if (untrack(() => this.lacking?.kind) === kind) this.lacking = null;
       const task = untrack(() => this.#running.get(kind));
       this.#running.delete(kind);
       task?.controller.abort();
@@ -73,6 +91,11 @@ export class Tasks {
     } catch (problem) {
       if (!isLatest()) return false;
       this.error = problem instanceof SourceError ? problem.message : problemTexts.unexpected(String(problem));
+      const weights = problem instanceof SourceError ? problem.weights : null;
+      if (weights) {
+        this.lacking = { kind, weights, again: () => this.run(kind, task.words, work, use) };
+        this.isErrorRead = true; // what is lacking is shown in its place
+      }
       return false;
     } finally {
       if (isLatest()) this.#running.delete(kind);

@@ -88,8 +88,10 @@ def calibrate(
 
 
 def _answer(opened: Collection, asked: Sequence[PairToAnswer], answers: Sequence[bool | None]) -> None:
-    for pair, answer in zip(asked, answers, strict=True):
-        opened.answer_pair(*pair.rows, answer)
+    from dinoscope.stages.cleaning.answers import answer_pairs
+
+    # all at once: a second run would ask about others under the same numbers
+    answer_pairs(opened, {pair.rows: answer for pair, answer in zip(asked, answers, strict=True)})
 
 
 def _draw(opened: Collection, asked: Sequence[PairToAnswer]) -> bytes:

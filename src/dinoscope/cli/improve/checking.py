@@ -61,8 +61,11 @@ def check_findings(
 
 
 def _answer(opened: Collection, asked: Sequence[tuple[str, int]], answers: Sequence[bool | None]) -> None:
-    for (key, _), answer in zip(asked, answers, strict=True):
-        opened.answer_finding(key, bool(answer))  # where nobody can tell, it is no certain mistake
+    from dinoscope.stages.cleaning.findings import answer_findings
+
+    # all at once: a second run would ask about others under the same numbers; where nobody can tell, it is no certain
+    # mistake
+    answer_findings(opened, {key: bool(answer) for (key, _), answer in zip(asked, answers, strict=True)})
 
 
 def _draw(opened: Collection, kind: Checkable, rows: Sequence[int]) -> bytes:

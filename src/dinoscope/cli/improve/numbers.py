@@ -55,6 +55,8 @@ def read_numbers(said: str, count: int, option: str) -> list[bool | None]:
     Raises:
         InputError: It cannot be understood.
     """
+    if not count:
+        raise InputError(f"{option} answers what is on a sheet, and of that nothing is left to be answered")
     words = said.replace(",", " ").split()
     if words in (["all"], ["none"]):
         return [words == ["all"]] * count

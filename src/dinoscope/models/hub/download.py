@@ -9,6 +9,7 @@ huggingface_hub is imported inside functions: it takes time, and reads its envir
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import shutil
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -28,9 +30,12 @@ from dinoscope.models.hub.local import COMMIT, CONFIGS, FILE_NAME, SHA256, find_
 __all__ = ["Say", "fetch_weights"]
 
 Say = Callable[[str], None]
+Show = Callable[[int, int], None]
 
 
-def fetch_weights(model: Model, *, complete: bool = False, say: Say | None = None) -> Path:
+def fetch_weights(
+    model: Model, *, complete: bool = False, say: Say | None = None, on_progress: Show | None = None
+) -> Path:
     """Return where a model's weights are, after downloading them if they are not on this machine.
 
     A download that was cut goes on where it stopped. A bar shows the progress on a terminal.
@@ -40,6 +45,8 @@ def fetch_weights(model: Model, *, complete: bool = False, say: Say | None = Non
         complete: Ask for the configuration that is missing beside weights which are here, too: another program may
             have fetched them alone.
         say: Called once, before a download, with a paragraph: what, how large, from where, its licence, where to.
+        on_progress: Called with the bytes that are here and all of them, 0 where that is unknown, again and again while
+            the weights come. What it raises ends the download, which goes on there another time.
 
     Raises:
         ModelError: There is no such repository, revision or file, or the model comes from no repository.
@@ -52,7 +59,7 @@ def fetch_weights(model: Model, *, complete: bool = False, say: Say | None = Non
     try:
         with _quiet():
             if found is None:
-                return _download(model, repo, say or (lambda _: None))
+                return _download(model, repo, say or (lambda _: None), on_progress)
             _bring_configs(replace(model, revision=found.parent.name), repo)
             return found
     except DinoscopeError:
@@ -94,13 +101,13 @@ class _Remote:
     bytes: int | None
 
 
-def _download(model: Model, repo: str, say: Say) -> Path:
+def _download(model: Model, repo: str, say: Say, on_progress: Show | None) -> Path:
     from huggingface_hub import constants
 
     weights = _ask(model, repo, model.file)
     say(_announcement(model, f"{constants.ENDPOINT}/{repo}", constants.HF_HUB_CACHE, weights.bytes))
     _bring_configs(model, repo)  # first, so that weights which are found have theirs beside them
-    return _bring(weights, model, repo)
+    return _bring(weights, model, repo, on_progress)
 
 
 def _bring_configs(model: Model, repo: str) -> None:
@@ -142,7 +149,7 @@ def _headers() -> dict[str, str]:
     return {**build_hf_headers(), "Accept-Encoding": "identity"}  # packed, a file could not go on where it was cut
 
 
-def _bring(remote: _Remote, model: Model, repo: str) -> Path:
+def _bring(remote: _Remote, model: Model, repo: str, on_progress: Show | None = None) -> Path:
     """Bring a file into the hub's cache."""
     from huggingface_hub import constants, hf_hub_download
     from huggingface_hub.file_download import repo_folder_name
@@ -154,7 +161,7 @@ def _bring(remote: _Remote, model: Model, repo: str) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
         if not blob.exists():
-            _transfer(remote, model, blob)
+            _transfer(remote, model, blob, on_progress or (lambda *_: None))
     path = Path(hf_hub_download(repo, remote.name, revision=model.revision))  # finds the blob, and links it
     if not path.is_symlink():  # a system without links, where it is copied
         blob.unlink(missing_ok=True)
@@ -171,7 +178,21 @@ def _announcement(model: Model, address: str, cache: str, size: int | None) -> s
     )
 
 
-def _transfer(remote: _Remote, model: Model, blob: Path) -> None:
+class _Growing(io.BufferedWriter):
+    """A file that is written at its end, and tells how long it becomes."""
+
+    def __init__(self, path: Path, tell: Callable[[int], None]) -> None:
+        super().__init__(io.FileIO(path, "a"))
+        self._tell = tell
+
+    def write(self, content: Any, /) -> int:
+        """Write bytes; see ``io.BufferedWriter``."""
+        written = super().write(content)
+        self._tell(self.tell())
+        return written
+
+
+def _transfer(remote: _Remote, model: Model, blob: Path, on_progress: Show) -> None:
     """Fetch the content of `blob` beside it, going on where an earlier run was cut, and put it in place if it is right.
 
     Raises:
@@ -190,8 +211,9 @@ def _transfer(remote: _Remote, model: Model, blob: Path) -> None:
             f"the disk is too full for {model.name}: {(size - have) / 1e6:,.1f} MB needed in {blob.parents[2]}, "
             f"{free / 1e6:,.1f} MB free: make room, or set HF_HOME to a folder on another disk"
         )
+    on_progress(have, size or 0)
     try:
-        with part.open("ab") as file:
+        with _Growing(part, lambda here: on_progress(here, size or 0)) as file:
             http_get(
                 remote.url,
                 file,

@@ -18,6 +18,7 @@ __all__ = [
     "FILE_NAME",
     "SHA256",
     "find_weights",
+    "is_offline",
     "prepare_hub",
     "repository",
     "require_weights",
@@ -89,6 +90,14 @@ def prepare_hub() -> None:
     """Import what reads huggingface_hub's variables: nothing but file requests leaves this machine."""
     with switched_off():
         import huggingface_hub.constants  # noqa: F401
+
+
+def is_offline() -> bool:
+    """Tell whether a person has forbidden requests to the hub: ``HF_HUB_OFFLINE``."""
+    prepare_hub()
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 def unpacked_store() -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import stat
 import struct
 import tarfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dinoscope.base.text import printable
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
 from dinoscope.sources.filesystems import is_hidden
 from dinoscope.sources.names import SUFFIXES
@@ -234,12 +234,12 @@ def _parse(suffix: str, text: str) -> tuple[str | None, str | None]:
         lines = text.strip().splitlines()
         return (lines[0] if len(lines) == 1 else None), None
     try:
-        held = json.loads(text)
+        held = parse_json(text)
     except ValueError:
         return None, None
     caption = None
     if isinstance(held, dict):
         caption = held.get(_CAPTION)
         held = next((held[field] for field in _LABEL_FIELDS if field in held), None)
-    label = str(held) if isinstance(held, str | int) and not isinstance(held, bool) else None
-    return label, " ".join(caption.split()) or None if isinstance(caption, str) else None
+    label = printable(str(held)) if isinstance(held, str | int) and not isinstance(held, bool) else None
+    return label, " ".join(printable(caption).split()) or None if isinstance(caption, str) else None

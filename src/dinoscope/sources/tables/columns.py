@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dinoscope.base.text import did_you_mean
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
 from dinoscope.sources.names import SUFFIXES
 
@@ -222,15 +222,15 @@ def _hot_columns(preview: pa.Table, wanted: str | None, taken: Sequence[str | No
     """Return the columns of 0 and 1: those that a person names, else all where there are two or more."""
     if wanted is not None and wanted != NO_COLUMN:
         return tuple(wanted.split(","))
-    found = [
-        name
-        for name in preview.column_names
-        if name not in taken and not is_list(preview.schema.field(name).type) and _is_hot(preview.column(name))
-    ]
+    found = [name for name in preview.column_names if name not in taken and _is_hot(preview.column(name))]
     return tuple(found) if wanted is None and len(found) > 1 else ()
 
 
 def _is_hot(column: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type):
+        return False
     values = set(map(str, column.unique().to_pylist()))
     return values <= {"0", "1", "True", "False", "0.0", "1.0"} and len(column) > 1
 
@@ -276,7 +276,7 @@ def _label_column(
 def _features(schema: pa.Schema) -> dict[str, dict[str, object]]:
     """Read Hugging Face's description of the columns."""
     try:
-        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+        features = parse_json((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
         return {name: held for name, held in features.items() if isinstance(held, dict)}
     except (ValueError, KeyError, TypeError, AttributeError):
         return {}

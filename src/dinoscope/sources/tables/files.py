@@ -13,6 +13,8 @@ from contextlib import suppress
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Protocol
 
+from dinoscope.base.text import printable
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 from dinoscope.sources.tables.columns import read_names
@@ -359,8 +361,8 @@ def _read_lines(file: pa.NativeFile, name: str) -> pa.Table:
         for line in file.read_at(file.size(), 0).splitlines():
             if not line.strip():
                 continue
-            for column, value in dict(json.loads(line)).items():
-                held = columns.setdefault(column, [])
+            for column, value in dict(parse_json(line)).items():
+                held = columns.setdefault(printable(column), [])
                 held += [None] * (rows - len(held)) + [value]
             rows += 1
     except (OSError, ValueError, TypeError) as error:
@@ -376,8 +378,14 @@ def column_of(values: Sequence[object]) -> pa.Array:
 
     try:
         return pa.array(values)
-    except (pa.ArrowException, OverflowError):  # of several types
-        return pa.array([each if each is None or isinstance(each, str) else json.dumps(each) for each in values])
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # of several types, or no text that can be written
+        return pa.array([_text(each) for each in values], pa.string())
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value and printable(value)
+    return json.dumps(value)
 
 
 def _unreadable(name: str, expected: str, error: Exception) -> SourceError:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
 from dinoscope.sources.filesystems import Storage
 
@@ -52,7 +52,7 @@ def _read(storage: Storage, name: str) -> object:
         return None
     try:
         file = storage.open(name)
-        held: object = json.loads(file.read_at(min(file.size(), _MOST_BYTES), 0))
-    except (OSError, ValueError, RecursionError):
+        held: object = parse_json(file.read_at(min(file.size(), _MOST_BYTES), 0))
+    except (OSError, ValueError):
         return None
     return held

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PairToAnswer",
-    "answer_pair",
+    "answer_pairs",
     "answered",
     "candidates",
     "forget_answers",
@@ -59,14 +59,14 @@ def pairs_to_answer(collection: OpenedCollection, count: int = 20) -> tuple[Pair
     )
 
 
-def answer_pair(collection: OpenedCollection, first: int, second: int, same: bool | None) -> None:
-    """Remember in the collection whether two images show the same picture.
+def answer_pairs(collection: OpenedCollection, answers: Mapping[tuple[int, int], bool | None]) -> None:
+    """Remember in the collection whether pairs of images show the same picture, all of them or none.
 
     See ``Collection.answer_pair``.
     """
-    pair = _contents(collection, first, second)
+    said = {_contents(collection, *rows): same for rows, same in answers.items()}
     with deciding(collection.path):
-        known = {**_stored(collection), pair: same}
+        known = {**_stored(collection), **said}
         listed = [{"images": list(images), "same": each} for images, each in sorted(known.items())]
         write_json(collection.path / _FILE, {"answers": listed}, checked=True, within=collection.path)
 

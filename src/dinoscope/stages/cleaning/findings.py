@@ -30,7 +30,7 @@ __all__ = [
     "KINDS",
     "Findings",
     "all_findings",
-    "answer_finding",
+    "answer_findings",
     "confirmed_keys",
     "dismiss_finding",
     "dismissed_keys",
@@ -166,20 +166,22 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
 
     See ``Collection.dismiss``.
     """
-    answer_finding(collection, key, False if dismissed else None)
+    answer_findings(collection, {key: False if dismissed else None})
 
 
-def answer_finding(collection: OpenedCollection, key: str, right: bool | None) -> None:
-    """Remember in the collection whether a finding is right; see ``Collection.answer_finding``."""
-    if not _KEY.fullmatch(key):
-        raise InputError(
-            f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
-        )
+def answer_findings(collection: OpenedCollection, answers: Mapping[str, bool | None]) -> None:
+    """Remember in the collection whether findings are right, all of them or none; see ``Collection.answer_finding``."""
+    for key in answers:
+        if not _KEY.fullmatch(key):
+            raise InputError(
+                f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
+            )
     with deciding(collection.path):
         decided = _decided(collection)
-        dismissed, confirmed = set(decided["keys"]) - {key}, set(decided.get("confirmed", ())) - {key}
-        if right is not None:
-            (confirmed if right else dismissed).add(key)
+        dismissed = set(decided["keys"]) - answers.keys()
+        confirmed = set(decided.get("confirmed", ())) - answers.keys()
+        dismissed |= {key for key, right in answers.items() if right is False}
+        confirmed |= {key for key, right in answers.items() if right}
         content = {"keys": sorted(dismissed), "confirmed": sorted(confirmed)}
         write_json(collection.path / "dismissed.json", content, checked=True, within=collection.path)
 

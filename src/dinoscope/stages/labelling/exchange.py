@@ -11,10 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from dinoscope.base.typed import parse_json
 from dinoscope.errors import InputError
 from dinoscope.stages.labelling.by_hand import all_annotations, check_text, say_of
 from dinoscope.storage.annotations import Annotation
-from dinoscope.storage.files import parse_json, plain_text, write_bytes, write_csv
+from dinoscope.storage.files import plain_text, write_bytes, write_csv
 from dinoscope.storage.tables import write_table
 
 if TYPE_CHECKING:
