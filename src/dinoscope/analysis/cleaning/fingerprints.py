@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
-from dinoscope.base.parallel import in_threads, row_blocks
+from dinoscope.base.parallel import in_threads, one_thread_each, row_blocks
 
 __all__ = ["centred", "fingerprints", "flatness", "picture_agreement"]
 
@@ -88,7 +87,7 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
         block = agreement[rows]
         np.put_along_axis(block, best, np.minimum(result, 1), axis=1)
 
-    with threadpool_limits(1):  # the blocks share the cores
+    with one_thread_each():  # the blocks share the cores
         in_threads(compare, row_blocks(len(indices), 64))
     return agreement
 
