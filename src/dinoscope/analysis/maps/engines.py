@@ -19,7 +19,7 @@ __all__ = ["ENGINES", "ROUNDING", "Engine", "Settings"]
 
 Engine = Literal["dinoscope", "fastumap", "umap-learn"]
 ROUNDING = 1e-6  # what a cosine distance between equal vectors can come out as
-_EPOCHS = 500  # of dinoscope's layout
+_EPOCHS, _EPOCHS_OF_MANY, _MANY = 500, 200, 10_000  # of dinoscope's layout, as in UMAP
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ def _all_at_once(_unit: NDArray[np.float32], graph: NeighborGraph, how: Settings
     if start is None:
         with one_thread_each():
             start = spectral_start(weights, how.n_components, how.seed)
-    return lay_out(weights, start, fit_curve(how.min_dist), epochs=how.epochs or _EPOCHS, seed=how.seed)
+    epochs = how.epochs or (_EPOCHS_OF_MANY if len(graph) > _MANY else _EPOCHS)
+    return lay_out(weights, start, fit_curve(how.min_dist), epochs=epochs, seed=how.seed)
 
 
 def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:

@@ -57,7 +57,7 @@ def umap(
         min_dist: How close points may lie on the map, in map units, from 0 up to 1.
         n_components: Axes of the map; at most D, and with fastumap 0.1 only 2 or 3.
         seed: Seed of the layout, from 0 to 2**32 - 1.
-        epochs: Passes over the graph; by default 500, and with the other engines 200 beyond 10,000 vectors.
+        epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 beyond 10,000 vectors.
         engine: "dinoscope" (all points at once, see ``layout``), "fastumap" (pairs of points, precompiled) or
             "umap-learn" (the reference; needs its extra and compiles for half a minute in each process).
 
