@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from dinoscope.base.parallel import row_blocks
 from dinoscope.sources.pixels.blocks import LUMINANCE, measure_blocks
 
 __all__ = ["LOSSLESS", "Look", "Quality", "describe_quality", "jpeg_quality", "measure_look", "measure_sharpness"]
@@ -145,10 +144,10 @@ def _frame(pixels: NDArray[np.uint8]) -> float:
 
 def _lines_of(side: NDArray[np.uint8], colour: NDArray[np.float64]) -> int:
     """Return how many of the first lines have one colour; few are read, since most pictures have no frame."""
-    for lines in row_blocks(len(side), _LINES):
-        other = (np.abs(side[lines] - colour) > _SAME).any(axis=(1, 2))
+    for first in range(0, len(side), _LINES):
+        other = (np.abs(side[first : first + _LINES] - colour) > _SAME).any(axis=(1, 2))
         if other.any():
-            return lines.start + int(other.argmax())
+            return first + int(other.argmax())
     return len(side)
 
 
