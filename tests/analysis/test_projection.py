@@ -95,7 +95,10 @@ def test_more_axes():
         ({"min_dist": 1.5}, r"min_dist must lie between 0 and 1, got 1\.5"),
         ({"n_components": 17}, r"n_components .* between 1 and 16 \(the width of the vectors\); got 17"),
         ({"seed": -1}, "seed must be a whole number, between 0 and 4294967295; got -1"),
-        ({"engine": "umap_learn"}, r"engine must be one of fastumap, umap-learn, got 'umap_learn'; did you mean 'umap"),
+        (
+            {"engine": "umap_learn"},
+            r"engine must be one of dinoscope, fastumap, umap-learn, got 'umap_learn'; did you mean 'umap",
+        ),
         ({"graph": neighbors(np.eye(16), 14)}, "graph must have one row a vector, expected 300, got 16"),
         ({"graph": neighbors(blobs()[0], 5)}, "the graph holds 5 neighbours a row, 14 are needed"),
     ],
@@ -123,9 +126,9 @@ def test_fastumap_without_a_place_for_a_graph_gets_the_vectors(monkeypatch):
     monkeypatch.setitem(sys.modules, "fastumap", fake)
     vectors = np.random.default_rng(0).standard_normal((300, 16))
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    np.testing.assert_allclose(umap(vectors), 2 * unit[:, :2], rtol=1e-6)
+    np.testing.assert_allclose(umap(vectors, engine="fastumap"), 2 * unit[:, :2], rtol=1e-6)
     with pytest.raises(InputError, match=r"n_components must be 2 or 3 with fastumap 0\.1, got 5"):
-        umap(vectors, n_components=5)
+        umap(vectors, n_components=5, engine="fastumap")
 
 
 @pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")

@@ -93,6 +93,12 @@ def test_auto_runs_bundled_models_on_plain_onnxruntime():
     assert (chosen.device, chosen.precision, chosen.batch_size) == ("cpu", "fp32", 64)
 
 
+def test_threads_that_wait_take_no_processor_time():
+    chosen = open_runtime(load_model("mini").graph)
+    options = chosen._session.get_session_options()  # type: ignore[attr-defined]
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
 def test_threads_are_the_cores_that_may_be_used(monkeypatch):
     """In a container or a cluster's job they are fewer than the machine has."""
     monkeypatch.setattr(os, "cpu_count", lambda: 64)

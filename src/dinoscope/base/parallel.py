@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dinoscope.base.machine import cores
 
-__all__ = ["Run", "in_order", "in_threads", "row_blocks", "run_here"]
+__all__ = ["Run", "in_order", "in_threads", "one_thread_each", "row_blocks", "run_here"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -25,6 +27,35 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     """Run ``work`` on each item, one thread a core (NumPy lets go of the interpreter lock); results in order."""
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, items))
+
+
+class _Limit:
+    """How many are inside ``one_thread_each``, and what the last one gives back."""
+
+    lock = threading.Lock()
+    inside = 0
+    held: Any = None
+
+
+@contextmanager
+def one_thread_each() -> Generator[None, None, None]:
+    """Give products of matrices one thread each meanwhile: with more, their last digits may differ.
+
+    Several threads may be inside at once, which threadpoolctl alone does not allow: the limit goes with the last one.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
+
+    with _Limit.lock:
+        if not _Limit.inside:
+            _Limit.held = threadpool_limits(1)
+        _Limit.inside += 1
+    try:
+        yield
+    finally:
+        with _Limit.lock:
+            _Limit.inside -= 1
+            if not _Limit.inside:
+                _Limit.held.restore_original_limits()
 
 
 Common = TypeVar("Common")
@@ -67,8 +98,6 @@ def run_here(
 
     Products of matrices get one thread each, here as on a cluster: with more, their last digits may differ.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
-
     threads = min(cores(), _MOST_THREADS)
-    with threadpool_limits(1):
+    with one_thread_each():
         yield from in_order(partial(work, common), items, ahead=threads + 1, threads=threads)

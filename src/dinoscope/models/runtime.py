@@ -119,6 +119,8 @@ class _OnnxRuntime:
             )
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        # Threads that wait would take the cores from those that decode, and from other programs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # what is an error there is raised, too
         if graph.weights is not None:
             folder = str(graph.weights.parent)

@@ -38,7 +38,7 @@ _VIEWS = """<nav id="views" aria-label="Views" hidden>
 <button value="report" aria-pressed="true">Report</button><button value="explore" aria-pressed="false">Explore</button>
 </nav>
 """
-_PACKAGES = ("dinoscope", "numpy", "onnxruntime", "fastumap", "scikit-learn")
+_PACKAGES = ("dinoscope", "numpy", "onnxruntime", "scipy", "scikit-learn")
 
 
 def write_report(

@@ -91,6 +91,16 @@ def test_light_and_contrast_are_those_of_the_pixels(blocks):
     assert measure_look(blocks // 8).lightest < 32
 
 
+def test_percentiles_are_those_of_every_pixel():
+    noise = np.random.default_rng(2).integers(0, 256, (61, 47, 3)).astype(np.uint8)  # few enough for all to count
+    look, light = measure_look(noise), noise @ np.array([0.299, 0.587, 0.114])
+    assert look.darkest == pytest.approx(np.percentile(light, 5), abs=1 / 16 + 1e-4)  # counted in eighths of a level
+    assert look.lightest == pytest.approx(np.percentile(light, 99), abs=1 / 16 + 1e-4)
+    green = noise[..., 1].astype(int)
+    edges = np.abs(green[:-2, 1:-1] + green[2:, 1:-1] + green[1:-1, :-2] + green[1:-1, 2:] - 4 * green[1:-1, 1:-1])
+    assert look.sharpness == pytest.approx(np.percentile(edges, 99) / light.std(), rel=1e-5)
+
+
 def test_blur_takes_sharpness_away_and_light_does_not(blocks):
     sharp = measure_look(blocks).sharpness
     values = [

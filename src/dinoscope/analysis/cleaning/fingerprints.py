@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dinoscope.base.parallel import in_threads, row_blocks
+from dinoscope.base.parallel import in_threads, one_thread_each, row_blocks
 
 __all__ = ["centred", "fingerprints", "flatness", "picture_agreement"]
 
@@ -20,6 +20,8 @@ _FINE = 14  # candidates an image whose fingerprints are compared in full
 _NEAREST = 4  # of them those whose vectors are nearest; the others by the first look
 _BAND = (1.0, 3.0)  # blurs between which detail lies: less is lost when a picture is made smaller, more is shape
 _NOISE = 2.0  # grey levels of structure below which there is nothing to compare
+_SHOWN = _SIDE - 2  # pixels of a side that every shift shows
+_SHIFTS = tuple((y, x) for y in range(3) for x in range(3))
 _COLOUR = (4.0, 32.0)  # grey levels by which flat pictures may differ, and from which they have nothing in common
 
 
@@ -69,7 +71,7 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
     flat = flatness(prints)
     agreement = np.full(indices.shape, -1, np.float32)
     fine = min(_FINE, indices.shape[1])
-    shifts = [(y, x) for y in range(3) for x in range(3)]
+    parts = [(part, _moved_sizes(part)) for part in (prints, detail)]
 
     def compare(rows: slice) -> None:
         near = np.einsum("nd,nkd->nk", coarse[rows], coarse[indices[rows]])
@@ -80,19 +82,54 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
         apart = np.clip((apart - _COLOUR[0]) / (_COLOUR[1] - _COLOUR[0]), 0, 1)
         one, other = flat[rows, None], flat[others]
         result = (1 - np.abs(one - other)) * (1 - one * other * apart)
-        for part in (prints, detail):
-            middle = centred(part[rows, 1:-1, 1:-1].astype(np.float32))
-            candidates = part[others.ravel()].astype(np.float32)
-            found = np.full(others.shape, -1, np.float32)
-            for y, x in shifts:
-                moved = centred(candidates[:, y : y + _SIDE - 2, x : x + _SIDE - 2])
-                found = np.maximum(found, np.einsum("nd,nkd->nk", middle, moved.reshape(*others.shape, -1)))
-            result *= np.maximum(found, 0)
+        for part, sizes in parts:
+            result *= np.maximum(_best_correlation(part, sizes, rows, others), 0)
         block = agreement[rows]
         np.put_along_axis(block, best, np.minimum(result, 1), axis=1)
 
-    in_threads(compare, row_blocks(len(indices), 64))
+    with one_thread_each():  # the blocks share the cores
+        in_threads(compare, row_blocks(len(indices), 64))
     return agreement
+
+
+def _moved_sizes(pictures: NDArray[np.uint8] | NDArray[np.float16]) -> NDArray[np.float32]:
+    """Return the length (N, 9) of what each shift shows of each picture, as ``centred`` has it."""
+    sizes = np.empty((len(pictures), len(_SHIFTS)), np.float32)
+
+    def fill(rows: slice) -> None:
+        whole = pictures[rows].astype(np.float32)
+        whole -= whole.mean(axis=(1, 2, 3), keepdims=True)  # near 0 their squares lose no digits
+        for at, (y, x) in enumerate(_SHIFTS):
+            shown = whole[:, y : y + _SHOWN, x : x + _SHOWN].reshape(len(whole), -1)
+            squares = np.einsum("nd,nd->n", shown, shown) - shown.sum(axis=1) ** 2 / shown.shape[1]
+            sizes[rows, at] = np.sqrt(np.maximum(squares, 0) + _NOISE**2 * shown.shape[1])
+
+    in_threads(fill, row_blocks(len(pictures), 256))
+    return sizes
+
+
+def _best_correlation(
+    pictures: NDArray[np.uint8] | NDArray[np.float16],
+    sizes: NDArray[np.float32],
+    rows: slice,
+    others: NDArray[np.integer],
+) -> NDArray[np.float32]:
+    """Return the largest correlation (M, k) of the middle of each of ``rows`` with any shift of its ``others``.
+
+    The middle has mean 0, so its product with what a shift shows needs no mean of that. A product of matrices gives all
+    shifts of all others at once: the middle stands at each place of the shifts, with zeros around it.
+    """
+    middle = pictures[rows, 1:-1, 1:-1].astype(np.float32)
+    middle -= middle.mean(axis=(1, 2, 3), keepdims=True)
+    placed = np.zeros((len(middle), len(_SHIFTS), *pictures.shape[1:]), np.float32)
+    for at, (y, x) in enumerate(_SHIFTS):
+        placed[:, at, y : y + _SHOWN, x : x + _SHOWN] = middle
+    whole = pictures[others.ravel()].astype(np.float32).reshape(*others.shape, -1)
+    products = whole @ placed.reshape(*placed.shape[:2], -1).transpose(0, 2, 1)
+    noise = _NOISE**2 * middle[0].size  # that of both: the coordinate that flat pictures share
+    own = np.sqrt(np.einsum("nyxc,nyxc->n", middle, middle) + noise)
+    best: NDArray[np.float32] = ((products + noise) / sizes[others]).max(axis=2) / own[:, None]
+    return best
 
 
 def flatness(prints: NDArray[np.uint8]) -> NDArray[np.float32]:

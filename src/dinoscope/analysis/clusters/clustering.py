@@ -153,7 +153,7 @@ def umap_space(
     Args:
         vectors: Array (N, D), N >= 2.
         graph: Neighbours of ``vectors``, 29 or more a row; computed when missing.
-        dims: Axes; at most D are made, and fastumap 0.1 makes only 2 or 3. Lowe et al. take 50.
+        dims: Axes; at most D are made. Lowe et al. take 50.
         seed: Seed of the layout.
 
     Returns:

@@ -5,27 +5,23 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.analysis.maps.engines import ENGINES, ROUNDING, Engine, Settings
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors, query_neighbors
 from dinoscope.base.checks import check_arguments, check_choice, check_count, check_vectors
 from dinoscope.base.machine import cores
-from dinoscope.base.parallel import row_blocks
+from dinoscope.base.parallel import one_thread_each, row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
 __all__ = ["Engine", "Method", "PrincipalAxes", "check_method", "pca", "transform", "tsne", "umap"]
 
-Engine = Literal["fastumap", "umap-learn"]
 Method = Literal["umap", "tsne", "pca"]
-_ROUNDING = 1e-6  # what a cosine distance between equal vectors can come out as
 _MANY = 2_000  # vectors from which t-SNE gains by more than one thread
 _SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the graph; beyond, that takes minutes
 _BLOCK = 1 << 16  # rows computed with in float64 at once
@@ -41,28 +37,28 @@ def umap(
     n_components: int = 2,
     seed: int = 42,
     epochs: int | None = None,
-    engine: Engine = "fastumap",
+    engine: Engine = "dinoscope",
 ) -> NDArray[np.float32]:
     """Lay the vectors out with UMAP (McInnes et al. 2018, arXiv:1802.03426) by cosine distance.
 
-    The same input, seed and engine give the same map bit for bit on one machine. ``n_neighbors`` beyond N counts
-    as N. Fewer than ``n_components + 3`` vectors say too little for UMAP: their map is that of their principal
-    components. The layout starts from the spectrum of the graph, as usual; from the principal components beyond
-    100,000 vectors, where the spectrum takes minutes, and where it is degenerate: the graph falls apart, or a few
-    distinct vectors are all there are.
+    The same input, seed and engine give the same map bit for bit on one machine, on any number of threads.
+    ``n_neighbors`` beyond N counts as N. Fewer than ``n_components + 3`` vectors say too little for UMAP: their map is
+    that of their principal components. The layout starts from the spectrum of the graph, as usual. It starts from the
+    principal components beyond 100,000 vectors, where the spectrum takes minutes, and where the spectrum is degenerate:
+    the graph falls apart, or a few distinct vectors are all there are.
 
     Args:
         vectors: Array (N, D), N >= 2, of any scale.
         graph: Neighbours of ``vectors`` with at least ``n_neighbors - 1`` a row; computed when missing. fastumap 0.1
-            (the only one for macOS) cannot take a graph and searches again.
+            (the only one for macOS) takes no graph and searches again.
         n_neighbors: Points of each neighbourhood, the point itself included as in umap-learn; 2 or more. Small
             values show detail, large ones the whole.
         min_dist: How close points may lie on the map, in map units, from 0 up to 1.
         n_components: Axes of the map; at most D, and with fastumap 0.1 only 2 or 3.
         seed: Seed of the layout, from 0 to 2**32 - 1.
-        epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 from about 10,000 vectors on.
-        engine: "fastumap" (precompiled) or "umap-learn" (the reference; needs its extra and compiles for half a
-            minute in each process).
+        epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 beyond 10,000 vectors.
+        engine: "dinoscope" (all points at once, see ``layout``), "fastumap" (pairs of points, precompiled) or
+            "umap-learn" (the reference; needs its extra and compiles for half a minute in each process).
 
     Returns:
         The map (N, n_components), float32.
@@ -81,12 +77,9 @@ def umap(
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
     graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
-    settings: dict[str, object] = {"min_dist": min_dist, "random_state": seed, "metric": "cosine"}
-    if epochs is not None:
-        settings["n_epochs"] = epochs
-    if count > _SPECTRAL or _is_degenerate(unit, graph, n_components):
-        settings["init"] = _principal_start(unit, n_components, seed)
-    layout = (_fastumap if engine == "fastumap" else _umap_learn)(unit, graph, n_components, settings)
+    principal = count > _SPECTRAL or _is_degenerate(unit, graph, n_components)
+    start = _principal_start(unit, n_components, seed) if principal else None
+    layout = ENGINES[engine](unit, graph, Settings(n_components, min_dist, seed, epochs, start))
     return np.ascontiguousarray(layout, dtype=np.float32)
 
 
@@ -184,7 +177,7 @@ def transform(
     if method == "pca":
         return PrincipalAxes.of(unit, points).place(new)
     graph = query_neighbors(unit, new, k)
-    weights = 1 / np.maximum(graph.distances.astype(np.float64), _ROUNDING) ** 2
+    weights = 1 / np.maximum(graph.distances.astype(np.float64), ROUNDING) ** 2
     near = points[graph.indices]
     order = np.argsort(near, axis=1, kind="stable")
     passed = np.cumsum(np.take_along_axis(weights[:, :, None], order, axis=1), axis=1)
@@ -275,54 +268,6 @@ def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64
     return np.asarray(model.fit(affinities=affinities, initialization=start))
 
 
-def _fastumap(
-    unit: NDArray[np.float32], graph: NeighborGraph, n_components: int, settings: dict[str, object]
-) -> NDArray[np.floating]:
-    """Run fastumap 0.2 from the graph, or 0.1, which has no place for one, from the vectors."""
-    from fastumap import umap_project
-
-    if "precomputed_knn" in inspect.signature(umap_project).parameters:
-        settings["precomputed_knn"] = _with_self(graph)
-        unit = unit[:, :n_components]  # with a graph it reads no vectors, and a million in float64 take 3 GB
-    elif n_components not in (2, 3):
-        raise InputError(f"n_components must be 2 or 3 with fastumap 0.1, got {n_components}; use engine='umap-learn'")
-    project: Callable[..., NDArray[np.float64]] = umap_project  # 0.1 and 0.2 take different arguments
-    return project(unit.astype(np.float64), n_components, n_neighbors=graph.k + 1, **settings)
-
-
-def _umap_learn(
-    unit: NDArray[np.float32], graph: NeighborGraph, n_components: int, settings: dict[str, object]
-) -> NDArray[np.floating]:
-    """Run umap-learn from the graph."""
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise InputError(
-            "engine 'umap-learn' needs a package that is not installed: pip install 'dinoscope[umap-learn]'"
-        ) from error
-
-    size = min(graph.k + 1, len(unit) - 1)  # its own upper limit
-    known = tuple(part[:, :size] for part in _with_self(graph))
-    settings |= {"n_neighbors": size, "n_components": n_components}
-    model = UMAP(precomputed_knn=known, n_jobs=1, **settings)  # a seed allows one thread only
-    with warnings.catch_warnings():
-        # It says that new points cannot be placed without its own search index; none are.
-        warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
-        layout: NDArray[np.floating] = model.fit_transform(unit)
-    return layout
-
-
-def _with_self(graph: NeighborGraph) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return indices and distances (N, k + 1) with each point first among its own neighbours, as UMAP expects.
-
-    Distances within the rounding of float32 products become 0: UMAP takes the nearest neighbour at a positive
-    distance as the unit of its scale, and a duplicate must not be it.
-    """
-    rows = np.arange(len(graph))[:, None]
-    distances = np.where(graph.distances < _ROUNDING, np.float32(0), graph.distances)
-    return np.hstack([rows, graph.indices]), np.hstack([np.zeros_like(rows, np.float32), distances])
-
-
 def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components: int) -> bool:
     """Tell whether a spectral start is ill-defined, which also makes it differ from run to run.
 
@@ -344,8 +289,9 @@ def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components
 
 def _principal_start(unit: NDArray[np.float32], n_components: int, seed: int) -> NDArray[np.float64]:
     """Return principal components (N, n_components) at UMAP's usual scale, 10, shaken so that duplicates part."""
-    start = _principal_components(unit, n_components)
-    start *= 10 / max(np.abs(start).max(), _ROUNDING)
+    with one_thread_each():
+        start = _principal_components(unit, n_components)
+    start *= 10 / max(np.abs(start).max(), ROUNDING)
     return start + np.random.default_rng(seed).normal(scale=1e-4, size=start.shape)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["measure_blocks"]
+__all__ = ["LUMINANCE", "measure_blocks"]
 
 _SIDE = 384  # pixels of the middle that are measured
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in Pillow
 _LOW = 4  # frequencies of each direction that are computed
 # The low frequencies, and JPEG's standard steps for them, of which a quality is a multiple.
 _PLACES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))
@@ -46,7 +46,7 @@ def _frequencies(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     top, left = (max(0, (side - _SIDE) // 2) // 8 * 8 for side in pixels.shape[:2])
     middle = pixels[top : top + _SIDE, left : left + _SIDE]
     rows, columns = (side // 8 for side in middle.shape[:2])
-    grey = middle[: 8 * rows, : 8 * columns].astype(np.float32) @ _LUMINANCE
+    grey = middle[: 8 * rows, : 8 * columns].astype(np.float32) @ LUMINANCE
     across = grey.reshape(8 * rows, columns, 8) @ _COSINES.T
     both = _COSINES @ across.reshape(rows, 8, columns * _LOW)
     return both.reshape(rows, _LOW, columns, _LOW).swapaxes(1, 2).reshape(-1, _LOW, _LOW).astype(np.float32, copy=False)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin
 
-from dinoscope.sources.pixels.blocks import measure_blocks
+from dinoscope.sources.pixels.blocks import LUMINANCE, measure_blocks
 
 __all__ = ["LOSSLESS", "Look", "Quality", "describe_quality", "jpeg_quality", "measure_look", "measure_sharpness"]
 
@@ -24,6 +24,9 @@ _MEDIAN_TO_SIGMA = 0.6745
 _EDGES, _NOISE_AT_EDGES = 0.99, 2.576  # quantile of the strongest edges, and what noise alone has there, in sigmas
 _SAMPLED = 60_000  # pixels that light and frame are measured on, about
 _DARKEST, _LIGHTEST = 5, 99  # percentiles of the lightness
+_FINENESS = 8  # parts of a grey level in which lightness is counted
+_STRONGEST = 99  # percentile of the edges
+_LINES = 4  # of a picture's side that are compared with the colour of a frame at once
 _LEAST_CONTRAST = 4.0  # grey levels: below it there is nothing whose edges could be sharp
 _SAME = 12  # grey levels by which a frame may differ from its own colour, as JPEG leaves it
 _STANDARD = (  # sum of the luminance table that JPEG's quality is a scale of
@@ -112,27 +115,40 @@ def measure_look(pixels: NDArray[np.uint8]) -> Look:
     """
     step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _SAMPLED))
     some = pixels[::step, ::step]
-    # ITU-R BT.601, as in Pillow
-    light = some[..., 0] * np.float32(0.299) + some[..., 1] * np.float32(0.587) + some[..., 2] * np.float32(0.114)
-    darkest, lightest = np.percentile(light, (_DARKEST, _LIGHTEST))
+    light = some.reshape(-1, 3).astype(np.float32) @ LUMINANCE
+    darkest, lightest = _percentiles(np.rint(light * _FINENESS).astype(np.int64), _DARKEST, _LIGHTEST) / _FINENESS
     contrast, sharpness = float(light.std()), 0.0
     grey = _middle(pixels)
     if min(grey.shape) >= 3:
         around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-        edges = np.percentile(np.abs(around - 4 * grey[1:-1, 1:-1]), 99)
+        (edges,) = _percentiles(np.abs(around - 4 * grey[1:-1, 1:-1]), _STRONGEST)
         sharpness = float(edges) / max(contrast, _LEAST_CONTRAST)
     return Look(float(darkest), float(lightest), contrast, sharpness, _frame(some))
+
+
+def _percentiles(values: NDArray[np.integer], *wanted: int) -> NDArray[np.float64]:
+    """Return percentiles of small whole numbers as np.percentile does; counting takes a quarter of its time."""
+    places = np.array(wanted) / 100 * (values.size - 1)
+    below = np.floor(places)
+    ends = np.bincount(values.ravel()).cumsum()
+    first, second = np.searchsorted(ends, below, "right"), np.searchsorted(ends, np.ceil(places), "right")
+    return first + (places - below) * (second - first)
 
 
 def _frame(pixels: NDArray[np.uint8]) -> float:
     """Return the width of the thinnest side of a frame, as a share of the height or width."""
     sides = (pixels, pixels[::-1], pixels.transpose(1, 0, 2), pixels.transpose(1, 0, 2)[::-1])
     colour = np.median(np.concatenate([side[0] for side in sides]), axis=0)
-    widths = []
-    for side in sides:
-        other = (np.abs(side - colour) > _SAME).any(axis=(1, 2))
-        widths.append(float(other.argmax() if other.any() else len(other)) / len(other))
-    return min(widths)
+    return min(_lines_of(side, colour) / len(side) for side in sides)
+
+
+def _lines_of(side: NDArray[np.uint8], colour: NDArray[np.float64]) -> int:
+    """Return how many of the first lines have one colour; few are read, since most pictures have no frame."""
+    for first in range(0, len(side), _LINES):
+        other = (np.abs(side[first : first + _LINES] - colour) > _SAME).any(axis=(1, 2))
+        if other.any():
+            return first + int(other.argmax())
+    return len(side)
 
 
 def _middle(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
