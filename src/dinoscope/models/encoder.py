@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -19,11 +20,12 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
+from dinoscope.models.graphs.finer import with_finer_map
 from dinoscope.models.graphs.trial import try_out
 from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.patches import Seen, longest_needed, see
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
-from dinoscope.models.runtime import does_not_run, open_runtime
+from dinoscope.models.runtime import Runtime, does_not_run, open_runtime
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
@@ -113,6 +115,7 @@ class Encoder:
         if loaded.is_strange:
             try_out(loaded.graph, self.resolution)
         self._runtime = open_runtime(loaded.graph, device, threads)
+        self._graph, self._threads = loaded.graph, threads
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
         self.batch_size = batch_size or self._runtime.batch_size
         self.dim = self._try(loaded.graph.remedy)
@@ -330,9 +333,16 @@ class Encoder:
             ModelError: If the model gives no patches.
         """
         found = read_reduced(image, (0, longest_needed(self.model, self.resolution, resolution)), self.decoding)
-        return see(
-            found, self.model, self.resolution, self.preprocessing, self._runtime.run, self._runtime.outputs, resolution
-        )
+        runtime = self._looking
+        return see(found, self.model, self.resolution, self.preprocessing, runtime.run, runtime.outputs, resolution)
+
+    @cached_property
+    def _looking(self) -> Runtime:
+        """Return what shows patches: for a bundled model a graph of its own, since its vectors need no finer map."""
+        if self.model.family != "bundled" or "patches" not in self._runtime.outputs:
+            return self._runtime
+        finer = replace(self._graph, proto=with_finer_map(self._graph.proto))
+        return open_runtime(finer, self.asked_device, self._threads)
 
     def _try(self, remedy: str) -> int:
         """Embed one grey image: tells the length of a vector, and whether the model runs, before any work is done."""

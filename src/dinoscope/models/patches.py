@@ -12,6 +12,7 @@ from PIL import Image
 
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import Model
+from dinoscope.models.graphs.finer import FINER
 from dinoscope.models.preprocess import FILTERS, Preprocessing
 from dinoscope.sources.pixels.decode import ReducedImage
 
@@ -39,11 +40,14 @@ class Seen:
         tokens: Its patch tokens float32 (H, W, D), from the top left, as the model gives them.
         attention: How the last block's CLS token and then each register spreads its attention over these patches,
             by head: float32 (heads, 1 + registers, H, W). None where the model tells none.
+        finer: What a convolutional network sees before it halves its grid for the last time, float32 (2H, 2W, C). It
+            knows less of what a place shows, and better where it ends. None of other models.
     """
 
     picture: NDArray[np.uint8]
     tokens: NDArray[np.float32]
     attention: NDArray[np.float32] | None
+    finer: NDArray[np.float32] | None = None
 
 
 def longest_needed(model: Model, side: int, resolution: int | None) -> int:
@@ -74,7 +78,7 @@ def see(
     if "patches" not in outputs:
         raise ModelError(f"{model.name} gives one vector an image, no patches: take another model, such as mini")
     if model.family == "bundled":
-        return _see_as_it_is(image, how, run, _checked(resolution or _BUNDLED_SIDE))
+        return _see_as_it_is(image, how, run, outputs, _checked(resolution or _BUNDLED_SIDE))
     if resolution not in (None, side):
         raise InputError(f"{model.name} was loaded for {side} pixels, got a resolution of {resolution}: load it again")
     return _see_padded(image, model.patch, side, how, run, outputs)
@@ -90,7 +94,7 @@ def _checked(resolution: int) -> int:
     return resolution
 
 
-def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, side: int) -> Seen:
+def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, outputs: frozenset[str], side: int) -> Seen:
     """Show the image in its own shape, about as many pixels as a square of this side has."""
     width, height = image.size
     aspect = min(max(width / height, 1 / _LONGEST**2), _LONGEST**2)
@@ -100,10 +104,13 @@ def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, side: int) 
     picture = _scaled(image, (across, down), how)
     margin = (_MARGIN - _OFF, _MARGIN + _OFF)
     wider = np.pad(picture, (margin, margin, (0, 0)), mode="reflect")
-    tokens = run(["patches"], wider[None])[0][0]
+    names = [name for name in ("patches", FINER) if name in outputs]
+    found = dict(zip(names, run(names, wider[None]), strict=True))
     rows, columns = ((each + 2 * _MARGIN) // _BUNDLED_PATCH for each in (down, across))
-    inside = slice(_MARGIN // _BUNDLED_PATCH, -_MARGIN // _BUNDLED_PATCH)
-    return Seen(picture, tokens.reshape(rows, columns, -1)[inside, inside], None)
+    edge = _MARGIN // _BUNDLED_PATCH
+    inside, finely = slice(edge, -edge), slice(2 * edge, -2 * edge)
+    finer = found[FINER][0].transpose(1, 2, 0)[finely, finely] if FINER in found else None
+    return Seen(picture, found["patches"][0].reshape(rows, columns, -1)[inside, inside], None, finer)
 
 
 def _see_padded(
