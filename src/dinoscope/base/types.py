@@ -66,6 +66,7 @@ class ModelDescription(TypedDict):
     weights_sha256: str
     licence: str
     pooling: NotRequired[str]
+    focus: NotRequired[str]
     pad: NotRequired[bool]
     upstream: NotRequired[bool]
     preprocessing: NotRequired[str]
