@@ -1,10 +1,12 @@
 """What patches tell of images: ``python -m benchmarks.patches --data DIR``.
 
 Foreground: 200 pictures whose mask is known, clothes of Fashion-MNIST and round cuts of CIFAR-10 on photographs of
-Tiny-ImageNet, at 128 pixels; intersection over union of the mask found and the true one. Matches: 200 photographs and
+Tiny-ImageNet, at 128 pixels; intersection over union of the mask found and the true one. They are made of every second
+image of each set; the others made the pictures by which the method was chosen (--chosen). Matches: 200 photographs and
 their copies, turned by 15 degrees, scaled to 0.8, cropped and otherwise lit; how many matches lie within one patch of
-the truth. Vectors: clothes of ten kinds on 20 photographs, crossed; which share of a picture's neighbours names its
-clothes, or its photograph. The null has the same network with random weights. No image of a training run is asked.
+the truth. Vectors: clothes of ten kinds on ten photographs, crossed; which share of a
+picture's neighbours names its clothes, or its photograph. And photographs of clothes, clothes-photos.parquet (image,
+label). The null has the same network with random weights. No image of a training run is asked.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -45,34 +47,73 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with the Parquet files of both sets")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--pictures", type=int, default=200, help="pictures of the foreground and of the matches")
+    parser.add_argument("--chosen", action="store_true", help="take the half by which the method was chosen")
+    parser.add_argument("--only", choices=("foreground", "matches", "vectors"), help="one table alone")
     arguments = parser.parse_args()
-    photos, cuts = (held_out(name, arguments.data) for name in ("tiny-imagenet", "cifar10"))
-    clothes = load_dataset("fashion-mnist-test")
-    encoder = Encoder(arguments.model)
-    null = random_encoder(arguments.model)
-    pictures, masks = composed(clothes.pixels, cuts, photos, arguments.pictures)
-    print("| foreground | side | trained | random weights | sureness and IoU, correlation |")
-    print("| --- | --- | --- | --- | --- |")
-    for side in (96, 128, 160):
-        for method in FOREGROUND_METHODS if side == 128 else ("border",):
-            found = [iou(each, pictures, masks, side, method) for each in (encoder, null)]
-            together = np.corrcoef(*found[0].T)[0, 1]
-            cells = " | ".join(f"{each[:, 0].mean():.3f}" for each in found)
-            print(f"| {method} | {side} | {cells} | {together:.2f} |", flush=True)
+    data = arguments.data
+    encoder, null = Encoder(arguments.model), random_encoder(arguments.model)
+    tables: dict[str, Callable[[], None]] = {
+        "foreground": lambda: print_foreground(encoder, null, data, arguments.pictures, arguments.chosen),
+        "matches": lambda: print_matches(encoder, null, data, arguments.pictures),
+        "vectors": lambda: print_vectors(encoder, data),
+    }
+    for name, table in tables.items():
+        if arguments.only in (None, name):
+            table()
+
+
+def print_foreground(encoder: Encoder, null: Encoder, data: Path, count: int, chosen: bool) -> None:
+    """Print how well each way finds the foreground, and how well "how sure" tells that."""
+    half = slice(0 if chosen else 1, None, 2)
+    photos, cuts = (held_out(name, data)[half] for name in ("tiny-imagenet", "cifar10"))
+    pictures, masks = composed(load_dataset("fashion-mnist-test").pixels[half], cuts, photos, count)
+    print("| foreground | side | trained | random weights | sureness and IoU, correlation | clear | IoU of these |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for way, side in [("border, finer map", each) for each in (64, 96, 128, 224)] + [
+        (each, 128) for each in FOREGROUND_METHODS
+    ]:
+        found, drawn = (iou(each, pictures, masks, side, way) for each in (encoder, null))
+        clear = found[:, 2] > 0
+        print(
+            f"| {way} | {side} | {found[:, 0].mean():.3f} | {drawn[:, 0].mean():.3f} | "
+            f"{np.corrcoef(found[:, 0], found[:, 1])[0, 1]:.2f} | {clear.mean():.0%} | {found[clear, 0].mean():.3f} |",
+            flush=True,
+        )
+
+
+def print_matches(encoder: Encoder, null: Encoder, data: Path, count: int) -> None:
+    """Print how many matches between a photograph and its changed copy are right."""
     print("\n| matches: ratio | way back within | a picture | within a patch of the truth | random weights |")
     print("| --- | --- | --- | --- | --- |")
-    scenes = [enlarged(each) for each in photos[-arguments.pictures :]]
+    scenes = [enlarged(each) for each in held_out("tiny-imagenet", data)[-count:]]
     pairs = [matched_tokens(each, scenes) for each in (encoder, null)]
     for ratio, cycle in ((1.0, 36), (1.0, 1), (1.0, 0), (0.95, 0), (0.9, 0), (0.8, 0)):
         shares = [matched(each, ratio, cycle) for each in pairs]
         back = "not asked" if cycle > 1 else f"{cycle}"
         print(f"| {ratio} | {back} | {shares[0][1]:.0f} | {shares[0][0]:.2f} | {shares[1][0]:.2f} |", flush=True)
-    print("\n| vectors | k-NN of the clothes | of the photograph |\n| --- | --- | --- |")
+
+
+def print_vectors(encoder: Encoder, data: Path) -> None:
+    """Print what the neighbours of a vector have in common: the thing, or the photograph under it."""
+    print("\n| vectors | k-NN of the clothes | of the photograph | k-NN of clothes on photographs |")
+    print("| --- | --- | --- | --- |")
+    clothes, photos = load_dataset("fashion-mnist-test"), held_out("tiny-imagenet", data)
     kinds = np.unique([item.label for item in clothes.items], return_inverse=True)[1].astype(np.int64)
-    crossed = compose(clothes.pixels, kinds, photos[:20], times=4)
-    for name, vectors in focused(encoder, crossed[0]).items():
-        cells_ = (knn_accuracy(vectors, labels, vectors, labels) for labels in crossed[1:])
-        print(f"| {name} | {' | '.join(f'{each:.3f}' for each in cells_)} |", flush=True)
+    pictures, *answers = compose(clothes.pixels, kinds, photos[:10], times=6)
+    table = pq.read_table(data / "clothes-photos.parquet", columns=["image", "label"])
+    worn = [np.asarray(Image.open(io.BytesIO(each.as_py())).convert("RGB")) for each in table["image"]]
+    names = np.unique(table["label"].to_pylist(), return_inverse=True)[1].astype(np.int64)
+    focused = Encoder(encoder.model.name, focus="foreground")
+    ways: dict[str, Callable[[Sequence[Pixels]], NDArray[np.float32]]] = {
+        "of the whole picture, as stored": encoder.encode,
+        "mean of all patches": lambda images: mean_of_patches(encoder, images),
+        "--focus foreground": focused.encode,
+    }
+    for name, embed in ways.items():
+        vectors, of_photos = embed(pictures), embed(worn)
+        cells = [knn_accuracy(vectors, labels, vectors, labels) for labels in answers]
+        cells.append(knn_accuracy(of_photos, names, of_photos, names))
+        print(f"| {name} | {' | '.join(f'{each:.3f}' for each in cells)} |", flush=True)
 
 
 def held_out(name: str, folder: Path) -> Pixels:
@@ -133,13 +174,15 @@ def enlarged(photo: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(photo).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
 
 
-def iou(encoder: Encoder, pictures: list[Pixels], masks: list[Mask], side: int, method: str) -> NDArray[np.float64]:
-    """Return the intersection over union of each picture, and how sure the foreground is (N, 2)."""
+def iou(encoder: Encoder, pictures: list[Pixels], masks: list[Mask], side: int, way: str) -> NDArray[np.float64]:
+    """Return the overlap (IoU) of each picture, how sure its foreground is, and whether it is clear (N, 3)."""
     found = []
     for picture, mask in zip(pictures, masks, strict=True):
-        seen = find_foreground(unit_tokens(encoder.look(picture, side).tokens)[0], method)  # type: ignore[arg-type]
-        full = np.asarray(Image.fromarray(seen.mask).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))
-        found.append(((full & mask).sum() / (full | mask).sum(), seen.sure))
+        seen = encoder.look(picture, side)
+        finer = seen.finer if "finer" in way else None
+        ground = find_foreground(unit_tokens(seen.tokens)[0], way.split(",")[0], finer)  # type: ignore[arg-type]
+        full = np.asarray(Image.fromarray(ground.mask).resize((_SIDE, _SIDE), Image.Resampling.NEAREST))
+        found.append(((full & mask).sum() / (full | mask).sum(), ground.sure, ground.clear))
     return np.asarray(found)
 
 
@@ -186,19 +229,11 @@ def matched(grids: Grids, ratio: float, cycle: int) -> tuple[float, float]:
     return right / max(count, 1), count / len(grids)
 
 
-def focused(encoder: Encoder, pictures: Pixels) -> dict[str, NDArray[np.float32]]:
-    """Return vectors of pictures: as they are stored, and the mean of all patches or of those of the foreground."""
-    pooled: dict[str, list[NDArray[np.float32]]] = {"mean of all patches": [], "mean of the foreground": []}
-    for picture in pictures:
-        seen = encoder.look(picture).tokens
-        mask = find_foreground(unit_tokens(seen)[0]).mask
-        pooled["mean of all patches"].append(seen.mean(axis=(0, 1)))
-        pooled["mean of the foreground"].append(seen[mask].mean(axis=0))
-    stacked = {name: np.stack(rows) for name, rows in pooled.items()}
-    return {
-        "of the whole picture, as stored": encoder.encode(pictures),
-        **{name: rows / np.linalg.norm(rows, axis=1, keepdims=True) for name, rows in stacked.items()},
-    }
+def mean_of_patches(encoder: Encoder, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Return unit vectors (N, D): the mean of all patches of each picture, seen at 128 pixels."""
+    rows = np.stack([encoder.look(each).tokens.mean(axis=(0, 1)) for each in pictures])
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from dinoscope.cli.collect.compare import compare
 from dinoscope.collection import Collection
-from dinoscope.comparison import _find_again, compare_models
+from dinoscope.comparison import _find_again, compare_models, focus_gains
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
 from dinoscope.plots.ranking import comparison_figure
@@ -93,6 +94,30 @@ def test_what_cannot_be_is_told_before_anything_is_embedded(fashion, monkeypatch
 def test_a_bundled_model_takes_each_pooling_and_its_own_resolution(fashion):
     found = compare_models(fashion, ["mini-fashion"], resolutions=[64], poolings=["cls", "cls+mean"], sample=30)
     assert [each.name for each in found.contenders[:2]] == ["mini-fashion", "mini-fashion cls+mean"]
+
+
+def test_a_focus_on_the_foreground_is_weighed(fashion):
+    found = compare_models(fashion, ["mini-fashion"], focuses=["image", "foreground"], sample=30)
+    accuracy = {each.name: each.scores.knn_accuracy for each in found.contenders}
+    assert list(accuracy)[:2] == ["mini-fashion", "mini-fashion foreground"]
+    (gain,) = focus_gains(found.contenders)
+    assert gain == ("mini-fashion", accuracy["mini-fashion"], accuracy["mini-fashion foreground"])
+    assert focus_gains(found.contenders[1:]) == []
+    with pytest.raises(InputError, match="unknown focus 'ground'"):
+        compare_models(fashion, ["mini-fashion"], focuses=["ground"])
+
+
+def test_the_command_says_whether_a_focus_helps(run, monkeypatch):
+    monkeypatch.setattr("dinoscope.comparison._RATE_SECONDS", 0)
+    settings = ("--models", "mini-fashion", "--focus", "image,foreground", "--sample", 20)
+    code, out, _ = run("compare", "fashion-mnist-test", *settings)
+    assert code == 0
+    said = " ".join(out.split())
+    told = re.search(
+        r"A focus on the foreground (helps|does not help) mini-fashion: .* (0\.\d+) instead of (0\.\d+)\.", said
+    )
+    assert told
+    assert (told[1] == "helps") == (float(told[2]) > float(told[3]))
 
 
 def test_too_few_images():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
@@ -19,6 +20,7 @@ from dinoscope.models.base import ImageEncoder
 from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
 from dinoscope.models.catalogue import get_model
 from dinoscope.models.encoder import Encoder, check_pooling
+from dinoscope.models.focus import FOREGROUND, check_focus
 from dinoscope.sources.augmentation import AugmentedSource
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.selection import select
@@ -26,7 +28,7 @@ from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.manifest import weights_text
 from dinoscope.storage.progress import Progress
 
-__all__ = ["BASELINES", "Comparison", "compare_models", "default_models"]
+__all__ = ["BASELINES", "Comparison", "compare_models", "default_models", "focus_gains"]
 
 BASELINES = ("pixels", "untrained")
 _RATE_IMAGES, _RATE_SECONDS = 64, 1.5
@@ -76,6 +78,7 @@ def compare_models(
     *,
     resolutions: Sequence[int] = (),
     poolings: Sequence[str] = ("cls",),
+    focuses: Sequence[str] = ("image",),
     sample: int = 2000,
     seed: int = 0,
     device: str = "auto",
@@ -90,6 +93,7 @@ def compare_models(
             every model that is on this machine.
         resolutions: For models that take more than one; by default each model's own.
         poolings: For models that have patches.
+        focuses: Likewise; see ``Encoder``.
         sample: Images at most.
         seed: Seed of the sample, of k-means, of the untrained network, and of the changes to images.
         device: See ``Encoder``.
@@ -101,6 +105,8 @@ def compare_models(
         DinoscopeError: If not a single model loads: the first one's error.
     """
     asked = default_models() if models is None else list(models)
+    for focus in focuses:
+        check_focus(focus)
     _check(asked, resolutions, poolings, len(source.items))
     names = list(dict.fromkeys([*asked, *BASELINES]))
     rows = stratified_sample([item.label for item in source.items], sample, seed)
@@ -110,7 +116,7 @@ def compare_models(
     found: list[_Entry] = []
     with TemporaryDirectory(prefix="dinoscope-") as place:
         for name in names:
-            for title, make in _variants(name, resolutions, poolings, device, seed, say):
+            for title, make in _variants(name, resolutions, poolings, focuses, device, seed, say):
                 try:
                     encoder = make()
                 except InputError as error:  # a setting that this model does not take
@@ -133,6 +139,23 @@ def compare_models(
     collection = found[0].collection
     labels = {label for label in collection.labels if label is not None}
     return Comparison(contenders, tuple(left_out), len(collection), len(labels))
+
+
+def focus_gains(contenders: Sequence[Contender]) -> list[tuple[str, float, float]]:
+    """Return where a focus on the foreground can be weighed: the title without it, and both k-NN accuracies.
+
+    Args:
+        contenders: Of a comparison with both focuses, on labelled images; else there are none.
+
+    Returns:
+        Title, accuracy of the whole image, accuracy of the foreground.
+    """
+    accuracy = {each.name: each.scores.knn_accuracy for each in contenders}
+    ending = f" {FOREGROUND}"
+    pairs = ((title.removesuffix(ending), found) for title, found in accuracy.items() if title.endswith(ending))
+    return [
+        (title, accuracy[title], found) for title, found in pairs if title in accuracy and np.isfinite(accuracy[title])
+    ]
 
 
 def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence[str], images: int) -> None:
@@ -160,6 +183,7 @@ def _variants(
     name: str,
     resolutions: Sequence[int],
     poolings: Sequence[str],
+    focuses: Sequence[str],
     device: str,
     seed: int,
     say: Callable[[str], None] | None,
@@ -177,11 +201,12 @@ def _variants(
         resolutions = ()  # it takes its own alone
     variants: list[tuple[str, Callable[[], ImageEncoder]]] = []
     for resolution in resolutions or (None,):
-        for pooling in poolings:
+        for pooling, focus in product(poolings, focuses):
             title = row.name + (f" {resolution}px" if resolution else "") + (f" {pooling}" if pooling != "cls" else "")
+            title += f" {focus}" if focus != "image" else ""
 
-            def make(resolution: int | None = resolution, pooling: str = pooling) -> Encoder:
-                encoder = Encoder(name, resolution=resolution, pooling=pooling, device=device, say=say)
+            def make(resolution: int | None = resolution, pooling: str = pooling, focus: str = focus) -> Encoder:
+                encoder = Encoder(name, resolution=resolution, pooling=pooling, focus=focus, device=device, say=say)
                 if say is not None and encoder.model.repo is not None:
                     say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
                 return encoder

@@ -88,16 +88,23 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         model: A name of the model table, a hub id or a path of weights.
         resolution: Side of the square that the model sees, in pixels; by default the model's own.
         pooling: ``cls`` or ``cls+mean``.
+        focus: ``image`` or ``foreground``.
         device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``.
     """
 
     def __init__(
-        self, model: str = DEFAULT_MODEL, resolution: int | None = None, pooling: str = "cls", device: str = "auto"
+        self,
+        model: str = DEFAULT_MODEL,
+        resolution: int | None = None,
+        pooling: str = "cls",
+        device: str = "auto",
+        focus: str = "image",
     ) -> None:
         self.model = model
         self.resolution = resolution
         self.pooling = pooling
         self.device = device
+        self.focus = focus
 
     def fit(self, X: object = None, y: object = None) -> Embedder:
         """Return the embedder: there is nothing to learn."""

@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from dinoscope.analysis.patches import (
+    Foreground,
     find_foreground,
     find_parts,
     fit_basis,
@@ -145,7 +146,7 @@ def test_the_ranking_from_the_border_is_its_definition(random, shape):
     for axis, end in ((0, 0), (0, shape[0] - 1), (1, 0), (1, shape[1] - 1)):
         reached = inverse @ (place[:, axis] == end)
         unreached *= 1 - reached / reached.max()
-    expected = inverse @ (unreached > unreached.mean())
+    expected = inverse @ (unreached > split(unreached)[0])
     np.testing.assert_allclose(border_ranking(tokens).ravel(), expected, rtol=1e-5)
 
 
@@ -157,6 +158,33 @@ def test_a_thing_on_a_ground_is_the_foreground(random, method):
     np.testing.assert_array_equal(found.mask, expected)
     assert found.sure > 0.8
     np.testing.assert_array_equal(found.mask, found.strength > found.strength[~expected].max())
+
+
+def test_a_finer_map_decides_where_there_is_one(random):
+    """The thing stands elsewhere on the finer map, and 0.05 is its reach."""
+    tokens, finer = grid(random), 30 * grid(random, 14, 10)
+    found = find_foreground(tokens, finer=finer)
+    expected = np.zeros((14, 10), bool)
+    expected[2:-2, 1:-1] = True
+    np.testing.assert_array_equal(found.mask, expected)
+    np.testing.assert_allclose(found.strength, border_ranking(unit(finer), 0.05), rtol=1e-4)
+    assert found.shares(7, 5)[[0, 1, 3], [2, 1, 0]].tolist() == [0, 1, 0.5]
+
+
+def test_a_map_that_is_too_fine_is_brought_to_the_patches(random):
+    finer = np.repeat(np.repeat(grid(random, 33, 9), 2, axis=0), 2, axis=1)
+    found = find_foreground(grid(random, 33, 9), finer=finer)
+    assert found.mask.shape == (33, 9)
+    assert found.mask[10, 4]
+    assert not found.mask[0].any()
+
+
+@pytest.mark.parametrize(
+    ("covered", "sure", "clear"), [(10, 0.9, True), (10, 0.7, False), (1, 0.9, False), (90, 0.9, False)]
+)
+def test_a_mask_is_relied_on_where_it_is_sure_and_of_a_usual_size(covered, sure, clear):
+    mask = np.arange(100).reshape(10, 10) < covered
+    assert Foreground(mask.astype(np.float32), mask, sure).clear is clear
 
 
 def test_an_even_image_is_not_sure():

@@ -160,6 +160,7 @@ def test_keys_name_every_setting_that_changes_vectors(folder):
         {"resolution": 64},
         {"pooling": "cls+mean"},
         {"pad": True},
+        {"focus": "foreground"},
         {"device": "openvino-fp32"},
     ]
     keys = []
@@ -167,8 +168,8 @@ def test_keys_name_every_setting_that_changes_vectors(folder):
         if "device" in setting:
             pytest.importorskip("openvino")
         keys.append(Encoder(str(folder), **{"resolution": 32, "device": "cpu", **setting}).key)
-    assert len(set(keys[:4])) == 4
-    assert keys[4] == keys[0]  # the same products, in the same precision
+    assert len(set(keys[:5])) == 5
+    assert keys[5] == keys[0]  # the same products, in the same precision
     assert keys[0].startswith("my-vit-32px-")
     dino = save_vit(folder.parent / "dino", "dino")
     plain, upstream = (Encoder(str(dino), resolution=32, device="cpu", upstream=flag).key for flag in (False, True))

@@ -36,6 +36,21 @@ def test_a_bundled_model_sees_the_image_in_its_own_shape(mini, size, resolution,
     assert seen.tokens.shape == (*grid, 256)
     assert seen.picture.shape == (8 * grid[0], 8 * grid[1], 3)
     assert seen.attention is None
+    assert seen.finer.shape[:2] == (2 * grid[0], 2 * grid[1])
+
+
+@pytest.mark.parametrize("model", ["mini", "mini-fashion"])
+def test_the_finer_map_is_what_the_last_halving_takes(model):
+    """Whoever computes on from it gets the tokens; and it lies where the patches do."""
+    encoder, image = Encoder(model), picture(128, 128)
+    changed = image.copy()
+    changed[40:48, 72:80] ^= 255
+    before, after = encoder.look(image), encoder.look(changed)
+    differs = ((after.finer - before.finer) ** 2).sum(axis=2)
+    row, column = np.unravel_index(differs.argmax(), differs.shape)
+    assert abs(row - 10.5) <= 1.5
+    assert abs(column - 18.5) <= 1.5
+    np.testing.assert_array_equal(encoder.encode(image), Encoder(model).encode(image))
 
 
 @pytest.mark.parametrize("resolution", [100, 16, 2048])
@@ -78,6 +93,7 @@ def test_a_vit_sees_the_image_between_bars(vit, size, grid):
     inside = slice(top, top + grid[0]), slice(left, left + grid[1])
     np.testing.assert_allclose(seen.tokens, tokens[0].reshape(8, 8, DIM)[inside], atol=1e-5)
     front = 5 if vit.model.family == "dinov3" else 1
+    assert seen.finer is None
     assert seen.attention.shape == (attention.shape[1], front, *grid)
     np.testing.assert_allclose(seen.attention, attention[0].reshape(-1, front, 8, 8)[:, :, *inside], atol=1e-6)
 

@@ -29,7 +29,9 @@ def test_the_patches_of_an_image_and_its_neighbours(folder):
         grid = (each["rows"], each["columns"])
         assert grid == found.tokens.shape[:2]
         np.testing.assert_array_equal(np.reshape(each["colours"], (*grid, 3)), found.colours)
-        np.testing.assert_array_equal(np.reshape(each["foreground"], grid), found.foreground.mask)
+        np.testing.assert_array_equal(
+            np.reshape(each["foreground"], grid), np.rint(255 * found.foreground.shares(*grid))
+        )
         np.testing.assert_array_equal(np.reshape(each["parts"], grid), found.parts)
         assert (each["sure"], each["attention"]) == (pytest.approx(found.foreground.sure), None)
         similar = np.frombuffer(base64.b64decode(each["similar"]), np.uint8).reshape(-1, grid[0] * grid[1])

@@ -56,7 +56,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     image: (_, row) => wait(`image ${row}`, image(row)),
     reasons: () => wait("reasons", { reasons: [] }),
     patches: (_, row) => wait("patches", {
-      images: [{ row, rows: 1, columns: 2, colours: [1, 2, 3, 4, 5, 6], foreground: [0, 1], sure: 0.9, parts: [0, 1], attention: null, similar: "" }],
+      images: [{ row, rows: 1, columns: 2, colours: [1, 2, 3, 4, 5, 6], foreground: [0, 255], sure: 0.9, parts: [0, 1], attention: null, similar: "" }],
       bundled: true, basis: "b",
     }),
     findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0 }),

@@ -67,6 +67,7 @@ class ModelDescription(TypedDict):
     weights_sha256: str
     licence: str
     pooling: NotRequired[str]
+    focus: NotRequired[str]
     pad: NotRequired[bool]
     upstream: NotRequired[bool]
     preprocessing: NotRequired[str]

@@ -48,7 +48,7 @@ def _image(row: int, found: Look, asked: Look) -> PatchImage:
         rows=found.tokens.shape[0],
         columns=found.tokens.shape[1],
         colours=found.colours.ravel().tolist(),
-        foreground=found.foreground.mask.astype(int).ravel().tolist(),
+        foreground=np.rint(255 * found.foreground.shares(*found.tokens.shape[:2])).astype(int).ravel().tolist(),
         sure=found.foreground.sure,
         parts=found.parts.ravel().tolist(),
         attention=None if found.attention is None else _levels(found.attention).ravel().tolist(),

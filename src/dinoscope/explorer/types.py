@@ -210,7 +210,7 @@ class PatchImage(Answer):
     colours: list[int]
     """Red, green and blue of each patch, 0 to 255: similar patches have similar colours, in all images."""
     foreground: list[int]
-    """1 where a patch stands out from the ground, else 0."""
+    """How much of each patch stands out from the ground, 0 to 255."""
     sure: float
     """How clearly the image falls into the two, 0 to 1."""
     parts: list[int]

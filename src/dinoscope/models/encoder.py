@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -18,11 +19,13 @@ from dinoscope.base.parallel import in_order
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import DEFAULT_MODEL, Model, get_model
+from dinoscope.models.focus import FOREGROUND, check_focus, foreground_mean
+from dinoscope.models.graphs.finer import with_finer_map
 from dinoscope.models.graphs.trial import try_out
 from dinoscope.models.loading import described_model, load_model
-from dinoscope.models.patches import Seen, longest_needed, see
+from dinoscope.models.patches import Seen, bundled_maps, bundled_side, longest_needed, see
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
-from dinoscope.models.runtime import does_not_run, open_runtime
+from dinoscope.models.runtime import Runtime, does_not_run, open_runtime
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
@@ -30,6 +33,7 @@ __all__ = ["POOLINGS", "Encoder", "check_pooling"]
 POOLINGS = ("cls", "cls+mean")
 # Part of every key of stored vectors: raise it when the same images and settings would give other vectors.
 _VERSION = 2
+_PATCHWISE_BATCH = 8  # squares of 128 pixels: the maps of more fill hundreds of megabytes
 
 
 def check_pooling(pooling: str) -> None:
@@ -45,6 +49,7 @@ class Encoder:
         dim: Length of a vector.
         resolution: Side of the square that the model sees, in pixels.
         pooling: What a vector is made of: ``cls``, or ``cls+mean``.
+        focus: What a vector tells of: the ``image``, or its ``foreground``.
         preprocessing: How an image becomes that square.
         published: How the model's authors prepare images, without ``pad`` and ``upstream``.
         assumed: What of that stands nowhere and was assumed, for people; mostly empty.
@@ -65,6 +70,7 @@ class Encoder:
         *,
         resolution: int | None = None,
         pooling: str = "cls",
+        focus: str = "image",
         pad: bool = False,
         upstream: bool = False,
         device: str = "auto",
@@ -82,6 +88,9 @@ class Encoder:
                 model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
             pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
                 behind it, (2 D,), the feature of DINOv2's linear probe.
+            focus: ``foreground``: the mean of the patches that stand out from the ground, in place of the CLS token
+                (with ``cls``) or of the mean of all patches (with ``cls+mean``). Where the foreground is not clear,
+                all patches count. A bundled model then sees 128 pixels a side, or any multiple of 8.
             pad: Show the model the whole image in a frame, in place of its middle.
             upstream: Preprocess as the authors evaluate (scale, then crop) where the published image processor differs.
             device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``; see ``open_runtime``.
@@ -100,9 +109,17 @@ class Encoder:
         if (batch_size is not None and batch_size < 1) or (threads is not None and threads < 1):
             raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
         check_pooling(pooling)
-        loaded = load_model(model, resolution=resolution, fetch=fetch, sha256=sha256, say=say)
-        self.model, self.resolution, self.weights_sha256 = loaded.model, loaded.resolution, loaded.weights_sha256
-        self.pooling, self._pad, self._upstream = pooling, pad, upstream
+        check_focus(focus)
+        row = get_model(model) if isinstance(model, str) else model
+        patchwise = focus == FOREGROUND and row.family == "bundled"
+        side = bundled_side(resolution) if patchwise else None
+        loaded = load_model(row, resolution=None if patchwise else resolution, fetch=fetch, sha256=sha256, say=say)
+        self.model, self.resolution, self.weights_sha256 = (
+            loaded.model,
+            side or loaded.resolution,
+            loaded.weights_sha256,
+        )
+        self.pooling, self.focus, self._pad, self._upstream = pooling, focus, pad, upstream
         self.published, self.assumed, self._told = loaded.published, loaded.assumed, loaded.told
         self.preprocessing: Preprocessing = preprocessing_of(
             self.model.family, upstream=upstream, pad=pad, published=loaded.published
@@ -111,8 +128,9 @@ class Encoder:
         if loaded.is_strange:
             try_out(loaded.graph, self.resolution)
         self._runtime = open_runtime(loaded.graph, device, threads)
+        self._graph, self._threads = loaded.graph, threads
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
-        self.batch_size = batch_size or self._runtime.batch_size
+        self.batch_size = batch_size or (_PATCHWISE_BATCH if patchwise else self._runtime.batch_size)
         self.dim = self._try(loaded.graph.remedy)
         self.model = replace(self.model, dim=self.dim if pooling == "cls" else self.dim // 2)
         self.key = self._key(loaded.own_family)
@@ -162,8 +180,9 @@ class Encoder:
             )
         encoder = cls(
             described_model(description, fetch) if weights is None else get_model(weights),
-            resolution=resolution or description["resolution"],
+            resolution=resolution or description["resolution"] or None,
             pooling=description.get("pooling", "cls"),
+            focus=description.get("focus", "image"),
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
             device=device,
@@ -203,6 +222,8 @@ class Encoder:
             "local": self.model.path is not None,
             "geometry": self._told,
         }
+        if self.focus != "image":
+            described["focus"] = self.focus
         if self.model.normalization is not None:
             described["mean"], described["std"] = map(
                 list, (self.model.normalization.mean, self.model.normalization.std)
@@ -283,7 +304,11 @@ class Encoder:
     def run(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the model once: preprocessed uint8 (B, resolution, resolution, 3) to rows of length 1 (B, dim)."""
         pixels = np.ascontiguousarray(pixels)
-        if self.pooling == "cls":
+        if self.focus == FOREGROUND:
+            features = self._means(pixels)
+            if self.pooling != "cls":
+                features = np.concatenate([self._runtime.run(["cls"], pixels)[0], features], axis=1)
+        elif self.pooling == "cls":
             (features,) = self._runtime.run(["cls"], pixels)
         else:
             cls, patches = self._runtime.run(["cls", "patches"], pixels)
@@ -291,6 +316,18 @@ class Encoder:
         norms = np.linalg.norm(features, axis=1, keepdims=True)
         vectors: NDArray[np.float32] = features / np.maximum(norms, np.float32(1e-12))
         return vectors
+
+    def _means(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the mean of the foreground's patches of each square (B, D)."""
+        runtime = self._looking
+        if self.model.family == "bundled":
+            tokens, finer = bundled_maps(pixels, runtime.run, runtime.outputs)
+        else:
+            flat, finer = _without_registers(runtime.run(["patches"], pixels)[0]), None
+            side = math.isqrt(flat.shape[1])
+            tokens = flat.reshape(len(flat), side, side, -1)
+        fine = [None] * len(tokens) if finer is None else finer
+        return np.stack([foreground_mean(*each) for each in zip(tokens, fine, strict=True)])
 
     def patches(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
         """Embed the patches of images: float32 (N, T, D), row by row from the top left, not normalised.
@@ -328,18 +365,28 @@ class Encoder:
             ModelError: If the model gives no patches.
         """
         found = read_reduced(image, (0, longest_needed(self.model, self.resolution, resolution)), self.decoding)
-        return see(
-            found, self.model, self.resolution, self.preprocessing, self._runtime.run, self._runtime.outputs, resolution
-        )
+        runtime = self._looking
+        return see(found, self.model, self.resolution, self.preprocessing, runtime.run, runtime.outputs, resolution)
+
+    @cached_property
+    def _looking(self) -> Runtime:
+        """Return what shows patches: for a bundled model a graph of its own, since its vectors need no finer map."""
+        if self.model.family != "bundled" or "patches" not in self._runtime.outputs:
+            return self._runtime
+        finer = replace(self._graph, proto=with_finer_map(self._graph.proto))
+        return open_runtime(finer, self.asked_device, self._threads)
 
     def _try(self, remedy: str) -> int:
         """Embed one grey image: tells the length of a vector, and whether the model runs, before any work is done."""
-        if self.pooling != "cls" and "patches" not in self._runtime.outputs:
-            raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected the pooling 'cls'")
+        if "patches" not in self._runtime.outputs and (self.pooling != "cls" or self.focus == FOREGROUND):
+            usual = "the focus 'image'" if self.focus == FOREGROUND else "the pooling 'cls'"
+            raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected {usual}")
         try:
             with np.errstate(all="ignore"):  # numbers beyond a float32 are told below
                 vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
             dim = len(vector)
+        except InputError:  # the square has too few patches for a foreground
+            raise
         except Exception as error:  # each runtime has errors of its own
             raise ModelError(does_not_run(self.model.name, self.resolution, error, remedy)) from None
         if not np.isfinite(vector).all():  # else the run would end well, and every step after it refuse the vectors
@@ -354,6 +401,8 @@ class Encoder:
         parts = [name, f"{self.resolution}px", self.weights_sha256[:8], f"v{_VERSION}"]
         if self.pooling != "cls":
             parts.append(self.pooling)
+        if self.focus != "image":
+            parts.append(self.focus)
         if self.preprocessing != preprocessing_of(own_family):  # what the weights' digest does not tell
             parts.append(self.preprocessing.key)
         if self._told:

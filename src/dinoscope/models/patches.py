@@ -12,14 +12,15 @@ from PIL import Image
 
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import Model
+from dinoscope.models.graphs.finer import FINER
 from dinoscope.models.preprocess import FILTERS, Preprocessing
 from dinoscope.sources.pixels.decode import ReducedImage
 
-__all__ = ["Seen", "longest_needed", "see"]
+__all__ = ["BUNDLED_SIDE", "Run", "Seen", "bundled_maps", "bundled_side", "longest_needed", "see"]
 
 _BUNDLED_PATCH = 8  # pixels between two tokens of the convolutional networks
 # Of 96, 128 and 160 pixels: see docs/benchmarks.md. They were trained at 32, and see single strokes beyond this.
-_BUNDLED_SIDE = 128
+BUNDLED_SIDE = 128
 _LARGEST_SIDE = 1024
 _DECODED = 3  # pixels a side of the decoded image for each pixel that the model sees
 # The picture goes on beyond its edges, mirrored: else the edges of the network show in its tokens. Convolutions with
@@ -39,16 +40,19 @@ class Seen:
         tokens: Its patch tokens float32 (H, W, D), from the top left, as the model gives them.
         attention: How the last block's CLS token and then each register spreads its attention over these patches,
             by head: float32 (heads, 1 + registers, H, W). None where the model tells none.
+        finer: What a convolutional network sees before it halves its grid for the last time, float32 (2H, 2W, C). It
+            knows less of what a place shows, and better where it ends. None of other models.
     """
 
     picture: NDArray[np.uint8]
     tokens: NDArray[np.float32]
     attention: NDArray[np.float32] | None
+    finer: NDArray[np.float32] | None = None
 
 
 def longest_needed(model: Model, side: int, resolution: int | None) -> int:
     """Return how small an image may be decoded for ``see``: its longest side in pixels."""
-    return _DECODED * (resolution or (_BUNDLED_SIDE if model.family == "bundled" else side))
+    return _DECODED * (resolution or (BUNDLED_SIDE if model.family == "bundled" else side))
 
 
 def see(
@@ -74,13 +78,20 @@ def see(
     if "patches" not in outputs:
         raise ModelError(f"{model.name} gives one vector an image, no patches: take another model, such as mini")
     if model.family == "bundled":
-        return _see_as_it_is(image, how, run, _checked(resolution or _BUNDLED_SIDE))
+        return _see_as_it_is(image, how, run, outputs, bundled_side(resolution))
     if resolution not in (None, side):
         raise InputError(f"{model.name} was loaded for {side} pixels, got a resolution of {resolution}: load it again")
     return _see_padded(image, model.patch, side, how, run, outputs)
 
 
-def _checked(resolution: int) -> int:
+def bundled_side(resolution: int | None) -> int:
+    """Return the side in pixels of what a bundled model sees patch by patch, by default 128.
+
+    Raises:
+        InputError: If it is no multiple of 8, too small or too large.
+    """
+    if resolution is None:
+        return BUNDLED_SIDE
     if resolution % _BUNDLED_PATCH or not 3 * _BUNDLED_PATCH <= resolution <= _LARGEST_SIDE:
         near = min(max(round(resolution / _BUNDLED_PATCH), 3), _LARGEST_SIDE // _BUNDLED_PATCH) * _BUNDLED_PATCH
         raise InputError(
@@ -90,7 +101,7 @@ def _checked(resolution: int) -> int:
     return resolution
 
 
-def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, side: int) -> Seen:
+def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, outputs: frozenset[str], side: int) -> Seen:
     """Show the image in its own shape, about as many pixels as a square of this side has."""
     width, height = image.size
     aspect = min(max(width / height, 1 / _LONGEST**2), _LONGEST**2)
@@ -98,12 +109,33 @@ def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, side: int) 
         max(3, round(side * math.sqrt(each) / _BUNDLED_PATCH)) * _BUNDLED_PATCH for each in (aspect, 1 / aspect)
     )
     picture = _scaled(image, (across, down), how)
+    tokens, finer = bundled_maps(picture[None], run, outputs)
+    return Seen(picture, tokens[0], None, None if finer is None else finer[0])
+
+
+def bundled_maps(
+    pixels: NDArray[np.uint8], run: Run, outputs: frozenset[str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Show a bundled model pictures that go on beyond their edges.
+
+    Args:
+        pixels: uint8 (B, h, w, 3), both sides multiples of 8.
+        run: Runs its graph.
+        outputs: What the graph gives.
+
+    Returns:
+        Tokens (B, h / 8, w / 8, D), and the finer map (B, h / 4, w / 4, C) where the graph gives it; not normalised.
+    """
+    count, down, across = pixels.shape[:3]
     margin = (_MARGIN - _OFF, _MARGIN + _OFF)
-    wider = np.pad(picture, (margin, margin, (0, 0)), mode="reflect")
-    tokens = run(["patches"], wider[None])[0][0]
+    wider = np.pad(pixels, ((0, 0), margin, margin, (0, 0)), mode="reflect")
+    names = [name for name in ("patches", FINER) if name in outputs]
+    found = dict(zip(names, run(names, wider), strict=True))
     rows, columns = ((each + 2 * _MARGIN) // _BUNDLED_PATCH for each in (down, across))
-    inside = slice(_MARGIN // _BUNDLED_PATCH, -_MARGIN // _BUNDLED_PATCH)
-    return Seen(picture, tokens.reshape(rows, columns, -1)[inside, inside], None)
+    edge = _MARGIN // _BUNDLED_PATCH
+    inside, finely = slice(edge, -edge), slice(2 * edge, -2 * edge)
+    tokens = found["patches"].reshape(count, rows, columns, -1)[:, inside, inside]
+    return tokens, found[FINER].transpose(0, 2, 3, 1)[:, finely, finely] if FINER in found else None
 
 
 def _see_padded(

@@ -266,7 +266,7 @@ def _failures(facts: Facts) -> str:
 
 def _run(facts: Facts) -> str:
     collection, model = facts.collection, facts.collection.model
-    side = model.get("resolution")
+    side, focus = model.get("resolution"), f" of the {model['focus']}" if "focus" in model else ""
     terms = {
         "Command": f"<code>{escape(facts.command)}</code>",
         "Date": _today(),
@@ -274,7 +274,11 @@ def _run(facts: Facts) -> str:
         "Licence": escape(str(model.get("licence", "unknown"))),
         "Weights": f"sha256 {escape(str(model.get('weights_sha256', ''))[:16])}",
         "Vectors": f"length {model.get('dim')}, "
-        + ("made elsewhere" if model.get("own") else f"{model.get('pooling')} pooling, from {side} by {side} pixels"),
+        + (
+            "made elsewhere"
+            if model.get("own")
+            else f"{model.get('pooling')} pooling{focus}, from {side} by {side} pixels"
+        ),
         "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }

@@ -39,7 +39,9 @@ def test_layers_lie_on_the_same_patches(clothes):
     grid = found.tokens.shape[:2]
     assert grid == (16, 16)
     assert found.colours.shape == (*grid, 3)
-    assert found.parts.shape == found.foreground.mask.shape == found.foreground.strength.shape == grid
+    assert found.parts.shape == grid
+    assert found.foreground.mask.shape == found.foreground.strength.shape == (32, 32)
+    assert found.foreground.clear
     assert 0 <= found.parts.min() < found.parts.max() < 6
     assert 0.05 < found.foreground.mask.mean() < 0.95
     assert (found.attention, found.heads) == (None, None)
@@ -50,7 +52,7 @@ def test_the_thing_is_the_foreground(clothes, pictures):
     """On a black ground: nearly all of the foreground is where the thing is, or touches it."""
     for row in range(8):
         mask = clothes.look(row).foreground.mask
-        thing = np.asarray(Image.fromarray(pictures[row]).resize((16, 16), Image.Resampling.BOX)) > 8
+        thing = np.asarray(Image.fromarray(pictures[row]).resize((32, 32), Image.Resampling.BOX)) > 8
         wide = np.pad(thing, 1)
         near = np.any([np.roll(wide, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)], axis=0)[1:-1, 1:-1]
         assert (mask & near).sum() >= 0.9 * mask.sum()
@@ -117,7 +119,9 @@ def test_the_command_draws_files(run, files, tmp_path):
     told = json.loads(out)
     assert [each["image"] for each in told] == ["0.png", "1.png", "2.png"]
     for each in told:
-        assert np.shape(each["mask"]) == np.shape(each["parts"]) == (each["rows"], each["columns"]) == (16, 16)
+        assert np.shape(each["parts"]) == (each["rows"], each["columns"]) == (16, 16)
+        assert np.shape(each["mask"]) == (32, 32)
+        assert each["clear"] is True
         assert each["foreground"] == pytest.approx(np.mean(each["mask"]), abs=1e-4)
     with Image.open(picture) as drawn:
         assert drawn.width == 10 + 4 * 178 + 10  # the image, and three layers

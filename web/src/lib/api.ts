@@ -1379,7 +1379,7 @@ export interface components {
             colours: number[];
             /**
              * Foreground
-             * @description 1 where a patch stands out from the ground, else 0.
+             * @description How much of each patch stands out from the ground, 0 to 255.
              */
             foreground: number[];
             /**

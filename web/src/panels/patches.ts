@@ -12,7 +12,7 @@ export function paintLayer(image: PatchImage, layer: PatchLayer): Uint8ClampedAr
 }
 
 function pixel(image: PatchImage, layer: PatchLayer, at: number): [number, number, number, number] {
-  if (layer === "foreground") return [0, 0, 0, image.foreground[at] ? 0 : 255];
+  if (layer === "foreground") return [0, 0, 0, 255 - (image.foreground[at] ?? 0)];
   if (layer === "parts") return [...groupColour(image.parts[at] ?? 0), 255];
   if (layer === "attention") return [...rampColour((image.attention?.[at] ?? 0) / 255), 255];
   return [image.colours[3 * at] ?? 0, image.colours[3 * at + 1] ?? 0, image.colours[3 * at + 2] ?? 0, 255];

@@ -7,7 +7,7 @@ import { open, settle } from "../explorers";
 
 const IMAGE: PatchImage = {
   row: 4, rows: 2, columns: 3, sure: 0.9, similar: "",
-  colours: Array.from({ length: 18 }, (_, at) => at), foreground: [0, 1, 0, 0, 0, 1], parts: [0, 1, 2, 3, 4, 5], attention: [0, 255, 0, 0, 0, 51],
+  colours: Array.from({ length: 18 }, (_, at) => at), foreground: [0, 255, 0, 0, 51, 255], parts: [0, 1, 2, 3, 4, 5], attention: [0, 255, 0, 0, 0, 51],
 };
 
 function pixel(pixels: Uint8ClampedArray, at: number): number[] {

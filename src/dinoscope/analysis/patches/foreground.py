@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.patches.tokens import border
+from dinoscope.analysis.patches.tokens import border, scaled
 from dinoscope.base.checks import check_choice
 from dinoscope.errors import InputError
 
@@ -25,17 +25,19 @@ __all__ = [
 
 ForegroundMethod = Literal["border", "cut", "component"]
 FOREGROUND_METHODS: tuple[ForegroundMethod, ...] = ("border", "cut", "component")
-_REACH, _STAYS = 0.15, 0.999
+_REACH, _FINE_REACH, _STAYS = 0.15, 0.05, 0.999
+_SURE, _USUAL_SHARES = 0.8, (0.02, 0.8)  # from which a mask is relied on; see docs/benchmarks.md
+_FINEST = 64  # places a side up to which a finer map is taken as it is: solving for more takes seconds
 _ALIKE, _WEAKEST = 0.2, 1e-5  # TokenCut's: cosine from which two patches are tied, and the tie of all others
 
 
 @dataclass(frozen=True, eq=False)
 class Foreground:
-    """What stands out in an image.
+    """What stands out in an image; h and w count its patches, or the places of a finer map.
 
     Attributes:
-        strength: How much each patch stands out (H, W), in the unit of the method.
-        mask: Which patches do (H, W).
+        strength: How much each place stands out (h, w), in the unit of the method.
+        mask: Which places do (h, w).
         sure: How clearly the image falls into the two: share of the strength's variance that lies between them, 0..1.
             Of even noise it is about 0.64.
     """
@@ -44,8 +46,22 @@ class Foreground:
     mask: NDArray[np.bool_]
     sure: float
 
+    @property
+    def clear(self) -> bool:
+        """Whether the mask is to be relied on: it is sure, and neither next to nothing nor nearly the whole image."""
+        low, high = _USUAL_SHARES
+        return self.sure >= _SURE and low <= float(self.mask.mean()) <= high
 
-def find_foreground(tokens: NDArray[np.float32], method: ForegroundMethod = "border") -> Foreground:
+    def shares(self, rows: int, columns: int) -> NDArray[np.float32]:
+        """Return which share of each patch is in the mask, 0..1, of a grid that parts the mask evenly (H, W)."""
+        height, width = self.mask.shape
+        parts = self.mask.reshape(rows, height // rows, columns, width // columns)
+        return parts.mean(axis=(1, 3), dtype=np.float32)
+
+
+def find_foreground(
+    tokens: NDArray[np.float32], method: ForegroundMethod = "border", finer: NDArray[np.float32] | None = None
+) -> Foreground:
     """Find the foreground of an image; the patches at its border are taken to be mostly ground.
 
     Args:
@@ -53,6 +69,8 @@ def find_foreground(tokens: NDArray[np.float32], method: ForegroundMethod = "bor
         method: ``border``: how badly each patch is reached from the border, from patch to similar patch. ``cut``: the
             normalised cut of the graph of patches. ``component``: the first principal component of the image's own
             tokens. On pictures whose foreground is known ``border`` is best; see docs/benchmarks.md.
+        finer: A finer map of the same image (2H, 2W, C), not normalised, which ``border`` takes in place of the tokens.
+            One of more than 64 places a side is brought to H x W.
 
     Raises:
         InputError: If the image has fewer than 3 x 3 patches, or there is no such method.
@@ -60,21 +78,34 @@ def find_foreground(tokens: NDArray[np.float32], method: ForegroundMethod = "bor
     if min(tokens.shape[:2]) < 3:
         raise InputError(f"a foreground needs 3 x 3 patches or more, got {tokens.shape[0]} x {tokens.shape[1]}")
     check_choice(method, "method", FOREGROUND_METHODS)
-    edge = border(*tokens.shape[:2])
-    strength = {"border": border_ranking, "cut": normalised_cut, "component": component}[method](tokens)
+    if method != "border":
+        strength = {"cut": normalised_cut, "component": component}[method](tokens)
+    elif finer is None:
+        strength = border_ranking(tokens)
+    else:
+        strength = border_ranking(_fine_tokens(finer), _FINE_REACH)
+    edge = border(*strength.shape)
     if strength[edge].mean() > strength[~edge].mean():
         strength = -strength
     threshold, sure = split(strength)
     return Foreground(strength.astype(np.float32), strength > threshold, sure)
 
 
-def border_ranking(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
+def _fine_tokens(finer: NDArray[np.float32]) -> NDArray[np.float32]:
+    unit = scaled(finer.astype(np.float64))
+    if max(unit.shape[:2]) > _FINEST:
+        rows, columns = unit.shape[0] // 2, unit.shape[1] // 2
+        unit = scaled(unit.reshape(rows, 2, columns, 2, -1).mean(axis=(1, 3)))
+    return unit.astype(np.float32)
+
+
+def border_ranking(tokens: NDArray[np.float32], reach: float = _REACH) -> NDArray[np.float64]:
     """Return how badly each patch is reached from the border (H, W): manifold ranking (Yang et al. 2013).
 
-    Patches that touch are tied by exp(-(1 - cosine) / 0.15), those at the border all with each other. D holds the sums
+    Patches that touch are tied by exp(-(1 - cosine) / reach), those at the border all with each other. D holds the sums
     of the ties W. From the patches y one reaches all others by (D - 0.999 W)^-1 y, scaled to at most 1. What no side of
-    the border reaches is the product of 1 minus that, over the four sides. Where this is above its mean, the ranking
-    starts a second time, and says how well each patch is reached from there.
+    the border reaches is the product of 1 minus that, over the four sides. Where this is above the threshold that parts
+    it best, the ranking starts a second time, and says how well each patch is reached from there.
     """
     from scipy.sparse import csc_matrix, diags
     from scipy.sparse.linalg import splu
@@ -82,7 +113,7 @@ def border_ranking(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
     rows, columns = tokens.shape[:2]
     flat = tokens.reshape(rows * columns, -1).astype(np.float64)
     first, second = _touching(rows, columns)
-    weight = np.exp((np.einsum("nd,nd->n", flat[first], flat[second]) - 1) / _REACH)
+    weight = np.exp((np.einsum("nd,nd->n", flat[first], flat[second]) - 1) / reach)
     ties = csc_matrix((weight, (first, second)), shape=(len(flat), len(flat)))
     solve = splu(csc_matrix(diags(np.asarray(ties.sum(axis=1)).ravel()) - _STAYS * ties)).solve
     unreached = np.ones((rows, columns))
@@ -91,7 +122,7 @@ def border_ranking(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
         start[side] = 1
         reached = solve(start.ravel()).reshape(rows, columns)
         unreached *= 1 - reached / reached.max()
-    found: NDArray[np.float64] = solve((unreached > unreached.mean()).ravel().astype(np.float64))
+    found: NDArray[np.float64] = solve((unreached > split(unreached)[0]).ravel().astype(np.float64))
     return found.reshape(rows, columns)
 
 

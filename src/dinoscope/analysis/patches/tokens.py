@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
 
-__all__ = ["Tokens", "border", "check_tokens", "high_norm", "unit_tokens"]
+__all__ = ["Tokens", "border", "check_tokens", "high_norm", "scaled", "unit_tokens"]
 
 Tokens = NDArray[np.floating]  # of one image (H, W, D), row by row from the top left
 _FAR = 8.0  # robust standard deviations above the median from which a token's length is an artefact
@@ -55,12 +55,12 @@ def unit_tokens(tokens: Tokens) -> tuple[NDArray[np.float32], int]:
     """
     check_tokens(tokens)
     wrong = high_norm(tokens)
-    unit = _scaled(tokens.astype(np.float64))
+    unit = scaled(tokens.astype(np.float64))
     good = unit.copy()
     for row, column in np.argwhere(wrong).tolist():
         around = slice(max(0, row - 1), row + 2), slice(max(0, column - 1), column + 2)
         kept = good[around][~wrong[around]]
-        unit[row, column] = _scaled((kept if len(kept) else good[~wrong]).mean(axis=0))
+        unit[row, column] = scaled((kept if len(kept) else good[~wrong]).mean(axis=0))
     return unit.astype(np.float32), int(wrong.sum())
 
 
@@ -71,6 +71,7 @@ def border(rows: int, columns: int) -> NDArray[np.bool_]:
     return found
 
 
-def _scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    scaled: NDArray[np.float64] = values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), _SHORTEST)
-    return scaled
+def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bring rows (..., D) to length 1; one of zeros stays."""
+    unit: NDArray[np.float64] = values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), _SHORTEST)
+    return unit

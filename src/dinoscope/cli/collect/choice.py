@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_encoder"]
 
-_USUAL = {"resolution": None, "pooling": "cls", "pad": False, "upstream": False}  # what nobody asked for
+_USUAL = {
+    "resolution": None,
+    "pooling": "cls",
+    "focus": "image",
+    "pad": False,
+    "upstream": False,
+}  # what nobody asked for
 
 
 def choose_encoder(
@@ -71,6 +77,7 @@ def _shown(place: Path) -> str | None:
 
 
 def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any]) -> Encoder:
+    from dinoscope.models.catalogue import MODELS
     from dinoscope.models.encoder import Encoder
 
     name = shown["model"]
@@ -83,6 +90,8 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any]) -
     asked: Any = {key: value for key, value in settings.items() if value != _USUAL.get(key, value)}
     if asked:  # another preprocessing than before is meant
         shown = {**shown, **asked}
+        if asked.get("focus") and "resolution" not in asked and name in MODELS and MODELS[name].family == "bundled":
+            shown["resolution"] = 0  # its squares have another side then
         shown.pop("preprocessing", None)
     return Encoder.from_description(shown, device=settings.get("device", "auto"))
 

@@ -25,6 +25,7 @@ def compare(
     ] = None,
     resolution: Annotated[str, typer.Option(help="Pixels with commas between, for models that take several.")] = "",
     pooling: Annotated[str, typer.Option(help="cls, cls+mean or both with a comma.")] = "cls",
+    focus: Annotated[str, typer.Option(help="image, foreground or both with a comma.")] = "image",
     sample: Annotated[int, typer.Option(min=3, help="Images at most; every label keeps its share.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same images.")] = 0,
     device: DeviceOption = "auto",
@@ -47,6 +48,7 @@ def compare(
             None if models is None else _names(models),
             resolutions=resolutions,
             poolings=_names(pooling),
+            focuses=_names(focus),
             sample=sample,
             seed=seed,
             device=device,
@@ -80,6 +82,7 @@ def compare(
 def _print(found: Comparison, rows: list[dict[str, float | str]], advice: str) -> None:
     from dinoscope.analysis.ranking import certainty
     from dinoscope.cli.terminal import print_table, say, tell
+    from dinoscope.comparison import focus_gains
 
     labelled = not any(math.isnan(each.scores.knn_accuracy) for each in found.contenders)
     columns = [key for key in rows[0] if labelled or key not in _NEED_LABELS]
@@ -91,6 +94,9 @@ def _print(found: Comparison, rows: list[dict[str, float | str]], advice: str) -
     for name, why in found.left_out:
         say(f"{name} was left out: {why}")
     tell(f"{found.images:,} images. {advice}")
+    for title, whole, focused in focus_gains(found.contenders):
+        verdict = "helps" if focused > whole else "does not help"
+        tell(f"A focus on the foreground {verdict} {title}: its k-NN accuracy is {focused:.3f} instead of {whole:.3f}.")
     say(certainty(found.contenders))
 
 

@@ -78,7 +78,7 @@ def look(
                 name,
                 f"{each.tokens.shape[1]} x {each.tokens.shape[0]}",
                 f"{each.foreground.mask.mean():.0%}",
-                f"{each.foreground.sure:.2f}",
+                f"{each.foreground.sure:.2f}" + ("" if each.foreground.clear else ", unclear"),
             )
             for name, each in zip(names, looks, strict=True)
         ],
@@ -174,6 +174,7 @@ def _record(name: str, found: Look) -> dict[str, object]:
         "columns": found.tokens.shape[1],
         "foreground": round(float(found.foreground.mask.mean()), 4),
         "sure": round(found.foreground.sure, 4),
+        "clear": found.foreground.clear,
         "mask": found.foreground.mask.astype(int).tolist(),
         "parts": found.parts.tolist(),
         "artefacts": found.artefacts,

@@ -58,7 +58,7 @@ class Look:
         tokens: Unit tokens, float32 (H, W, D).
         artefacts: How many tokens were so long that they say nothing of their place, and took their neighbours' mean.
         colours: uint8 (H, W, 3): similar patches have similar colours, in all images that share a basis.
-        foreground: What stands out from the ground.
+        foreground: What stands out from the ground, (H, W), or of a bundled model (2 H, 2 W).
         parts: Number of the part that each patch belongs to (H, W).
         attention: Where the last block's CLS token looks, the mean of its heads, float32 (H, W); None where the model
             does not tell.
@@ -102,7 +102,7 @@ def look_at(
             tokens,
             artefacts,
             patch_colours(tokens, shared.basis),
-            find_foreground(tokens),
+            find_foreground(tokens, finer=each.finer),
             nearest_part(tokens, shared.parts),
             None if each.attention is None else each.attention[:, 0].mean(axis=0),
             each.attention,

@@ -1,0 +1,47 @@
+"""What of an image a vector tells of: the whole of it, or what stands out from its ground."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.analysis.patches import find_foreground, unit_tokens
+from dinoscope.base.text import did_you_mean
+from dinoscope.errors import InputError
+
+__all__ = ["FOCUSES", "FOREGROUND", "check_focus", "foreground_mean"]
+
+FOREGROUND = "foreground"
+FOCUSES = ("image", FOREGROUND)
+
+
+def check_focus(focus: str) -> None:
+    """Raise an InputError if there is no such focus."""
+    if focus not in FOCUSES:
+        raise InputError(f"unknown focus {focus!r}{did_you_mean(focus, FOCUSES)} (known: {', '.join(FOCUSES)})")
+
+
+def foreground_mean(tokens: NDArray[np.float32], finer: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Return the mean of an image's tokens, each weighted by the share of its patch that the foreground covers.
+
+    Where the foreground is not clear, all patches count alike. See ``Foreground.clear``.
+
+    Args:
+        tokens: (H, W, D), as the model gives them.
+        finer: See ``find_foreground``.
+
+    Returns:
+        float32 (D,), not normalised.
+
+    Raises:
+        InputError: If the image has fewer than 3 x 3 patches.
+    """
+    whole: NDArray[np.float32] = tokens.mean(axis=(0, 1))
+    if not np.isfinite(whole).all():  # of damaged weights; told where the vectors are looked at
+        return whole
+    found = find_foreground(unit_tokens(tokens)[0], finer=finer)
+    if not found.clear:
+        return whole
+    weights = found.shares(*tokens.shape[:2])
+    mean: NDArray[np.float32] = np.einsum("hw,hwd->d", weights, tokens) / weights.sum()
+    return mean
