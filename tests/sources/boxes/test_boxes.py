@@ -262,6 +262,9 @@ def test_labels_given_by_hand_go_back_into_the_same_files(tmp_path, form):
     collection = Collection.from_images(data / "labels", tmp_path / "c", model="mini")
     assert collection.kind == "boxes"
     assert collection.labels.tolist() == ["car", "dog", "dog", "car"]
+    assert [each.split("/")[-1] for each in collection.columns()["picture"].values] == [
+        *("street.png", "street.png", "yard.png", "street.png")
+    ]
     assert collection.sizes.tolist() == [[20, 10], [8, 24], [16, 12], [30, 20]]
     collection.annotate([0], label="dog")
     collection.annotate([3], label="bus")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from dinoscope.sources.boxes.annotations import Box
 from dinoscope.sources.filesystems import LocalStorage
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.decode import Decoding, ReducedImage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["AnnotationFiles", "BoxSource", "read_file"]
 
@@ -112,8 +115,20 @@ class BoxSource(ImageSource):
         left, top, right, bottom = _pixels(box, picture.size)
         pixels = picture.pixels[top:bottom, left:right]
         return ReducedImage(
-            np.ascontiguousarray(pixels), (right - left, bottom - top), _content(picture.content, box), picture.note
+            np.ascontiguousarray(pixels),
+            (right - left, bottom - top),
+            _content(picture.content, box),
+            picture.note,
+            facts=picture.facts,
         )
+
+    def columns(self) -> Mapping[str, pa.Array]:
+        """Return the columns of the pictures, and of which picture each object is; see `ImageSource.columns`."""
+        import pyarrow as pa
+
+        places = pa.array(self._of)
+        held = {name: values.take(places) for name, values in self._pictures.columns().items()}
+        return {**held, "picture": pa.array([self._pictures.items[at].id for at in self._of.tolist()])}
 
     def content(self, index: int) -> str | None:
         """Return a digest of the picture's file and of the box; see `ImageSource.content`."""
