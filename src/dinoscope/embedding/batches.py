@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.parallel import in_order
+from dinoscope.base.parallel import in_order, one_thread_each
 from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.pixels.decode import thumbnail
@@ -78,17 +78,18 @@ def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Jo
     """
     failed: list[Decoded] = []
     batch: list[tuple[Job, Decoded]] = []
-    for job, each in in_order(partial(_decode, source, encoder), jobs, ahead=3 * encoder.batch_size):
-        if each.error is None:
-            batch.append((job, each))
-        else:
-            failed.append(each)
-        if len(batch) == encoder.batch_size:
-            yield _finish(encoder, failed, batch)
-            failed, batch = [], []
-        elif len(failed) == encoder.batch_size:
-            yield _finish(encoder, failed, [])
-            failed = []
+    with one_thread_each():  # decoders measure pictures by small products, and each has a core already
+        for job, each in in_order(partial(_decode, source, encoder), jobs, ahead=3 * encoder.batch_size):
+            if each.error is None:
+                batch.append((job, each))
+            else:
+                failed.append(each)
+            if len(batch) == encoder.batch_size:
+                yield _finish(encoder, failed, batch)
+                failed, batch = [], []
+            elif len(failed) == encoder.batch_size:
+                yield _finish(encoder, failed, [])
+                failed = []
     if failed or batch:
         yield _finish(encoder, failed, batch)
 
