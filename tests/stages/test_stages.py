@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
+from dinoscope.analysis.cleaning.outliers import Outliers
 from dinoscope.analysis.clusters import clustering as clusters
 from dinoscope.analysis.labels.classifier import Classifier
 from dinoscope.analysis.maps.projection import transform
@@ -26,6 +27,7 @@ from dinoscope.models import encoder as encoder_module
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.results.packing import pack, unpack
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import write_table
 from tests.checkpoints import save_vit
@@ -175,6 +177,16 @@ def test_resamples_and_nulls_are_clustered_by_the_same_recipe(collection, monkey
     collection.judge(4, stability=True, **recipe)
     assert asked[1:]
     assert asked[1:] == [recipe] * len(asked[1:])
+
+
+@pytest.mark.parametrize("odd", [{}, {"x": 1}, {"same": "nowhere"}])
+def test_an_object_in_the_place_of_an_array_is_no_result(odd):
+    whole = Outliers(np.arange(2), np.ones(5), np.ones(5), np.zeros((2, 1), np.int64))
+    columns, meta = pack(whole)
+    np.testing.assert_array_equal(unpack(Outliers, (columns, meta)).factors, whole.factors)
+    meta["result"]["tree"]["factors"] = odd
+    with pytest.raises(ValueError, match="it is no Outliers"):
+        unpack(Outliers, (columns, meta))
 
 
 def test_results_of_other_labels_are_stale(folder, tmp_path, monkeypatch):

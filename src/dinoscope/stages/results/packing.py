@@ -133,6 +133,8 @@ class _Reader:
             members = {name: self.build(kinds[name], each, f"{path}.{name}") for name, each in value.items()}
             self._built[path] = kind(**members)  # type: ignore[operator]
             return self._built[path]
+        if get_origin(kind) not in (dict, Mapping):
+            raise TypeError(f"{path[1:]} is an object")
         return {name: self.build(get_args(kind)[1], each, f"{path}.{name}") for name, each in value.items()}
 
     def _array(self, kind: object, name: str, path: str) -> NDArray[np.generic]:
