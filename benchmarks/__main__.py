@@ -15,6 +15,7 @@ TABLES = {
     "robustness": "no",
     "weights": "may",
     "decoding": "no",
+    "int8": "must",
     "classification": "may",
     "cleaning": "no",
     "quality": "may",
