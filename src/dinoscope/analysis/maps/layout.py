@@ -121,14 +121,16 @@ class _Block:
         self.square += np.float32(1 - _SQUARE) * (force * force - self.square)
         mean = self.mean * np.float32(rate / (1 - _MEAN ** (epoch + 1)))
         size = np.sqrt(self.square * np.float32(1 / (1 - _SQUARE ** (epoch + 1)))) + np.float32(1e-6)
-        return self.field.places[:, self.rows] + mean / size
+        moved: _Floats = self.field.places[:, self.rows] + mean / size
+        return moved
 
     def _pull(self) -> _Floats:
         """Return the sum (C, B) of what the neighbours do."""
         gaps = np.take(self.field.twice, self.heads, axis=1) - np.take(self.field.twice, self.tails, axis=1)
         square, power = self._powers(gaps)
         gaps *= self.pulls * power / (square * (1 + self.a * power))
-        return np.add.reduceat(gaps, self.starts, axis=1)
+        pulls: _Floats = np.add.reduceat(gaps, self.starts, axis=1)
+        return pulls
 
     def _push(self, shifts: NDArray[np.int64]) -> _Floats:
         """Return the sum (C, B) of what other points do."""
