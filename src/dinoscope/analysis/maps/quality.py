@@ -162,7 +162,7 @@ def rank_correlation(vectors: ArrayLike, coordinates: ArrayLike, *, pairs: int =
     ranks = np.stack([average_ranks(cosine), average_ranks(length)])
     if (np.ptp(ranks, axis=1) == 0).any():
         return float("nan")
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def label_silhouette(vectors: ArrayLike, labels: ArrayLike, metric: Metric) -> float | None:
