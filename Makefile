@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo web test coverage stress check check-python check-page parity audit bench format wheel test-pretraining docs site clean
+.PHONY: demo web test coverage stress check check-python check-page parity audit bench bench-gate format wheel test-pretraining docs site clean
 
 demo: .venv/node  ## the main job on images that ship with dinoscope; it ends in your browser
 	@$(BIN)/python hatch_build.py || echo "The page could not be built (npm says why above): the report comes without the explorer."
@@ -48,6 +48,9 @@ audit: .venv/developing  ## known vulnerabilities of what is installed; asks a s
 
 bench: .venv/developing  ## the tables of docs/benchmarks.md; with DATA=DIR those of CIFAR-10 and Tiny-ImageNet, too
 	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
+
+bench-gate: .venv/developing  ## five ratios of speed beside what does the same work; fails below their floors, takes a minute
+	$(BIN)/python -m benchmarks.gate
 
 format: .venv/developing
 	$(BIN)/ruff format .

@@ -16,6 +16,7 @@ TABLES = {
     "weights": "may",
     "decoding": "no",
     "columns": "no",
+    "int8": "must",
     "classification": "may",
     "cleaning": "no",
     "quality": "may",

@@ -1,6 +1,6 @@
-"""How good and how fast fastumap's maps are beside umap-learn's: ``python -m benchmarks.umap_quality``.
+"""How good and how fast the engines of UMAP are beside each other: ``python -m benchmarks.umap_quality``.
 
-Both engines get the same neighbour graph and settings through ``dinoscope.umap``. The first map of a process includes
+All engines get the same neighbour graph and settings through ``dinoscope.umap``. The first map of a process includes
 what umap-learn compiles, because a user waits for that too; later ones (``--repeats``) do not.
 """
 
@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dinoscope
-from dinoscope.analysis.maps.projection import Engine, umap
+from dinoscope.analysis.maps.engines import Engine
+from dinoscope.analysis.maps.projection import umap
 from dinoscope.analysis.metrics.maps import trustworthiness
 from dinoscope.analysis.metrics.silhouette import silhouette
 from dinoscope.analysis.neighbors import neighbors

@@ -1,6 +1,6 @@
 """What runs beside each other."""
 
-from threadpoolctl import threadpool_info, threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 from dinoscope.base.parallel import one_thread_each
 

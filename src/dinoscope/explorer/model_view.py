@@ -22,6 +22,7 @@ from dinoscope.analysis.explain.properties import PROPERTIES
 from dinoscope.analysis.maps.projection import Method, check_method
 from dinoscope.base.digests import digest_json
 from dinoscope.base.parallel import row_blocks
+from dinoscope.base.ranks import average_ranks
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.explorer.sheets import COLUMNS, tile_side
@@ -322,11 +323,9 @@ class ModelData:
     @cached_property
     def _properties(self) -> dict[str, NDArray[np.float32]]:
         """By rank, so that single extreme images take no colours from the others; those that vary."""
-        from scipy.stats import rankdata
-
         values = measured_properties(self.collection) if self.measured else {}
         return {
-            name: ((rankdata(each) - 0.5) / len(each)).astype("<f4")
+            name: ((average_ranks(each) - 0.5) / len(each)).astype("<f4")
             for name, each in values.items()
             if np.ptp(each) > 0
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.base.ranks import average_ranks
 from dinoscope.plots.canvas import INK, Picture, fit, frame, new_figure, printable, render
 from dinoscope.plots.map import check_map
 from dinoscope.plots.palette import ramp
@@ -52,8 +53,6 @@ def property_maps(
     Raises:
         InputError: If the arrays do not fit each other.
     """
-    from scipy.stats import rankdata
-
     shown = found.properties[:most]
     points, _ = check_map(coordinates, np.zeros(len(np.asarray(coordinates))), 1)
     wide = max(1, min(columns, len(shown)))
@@ -68,7 +67,7 @@ def property_maps(
         axes = figure.add_axes(place)
         axes.set_axis_off()
         frame(figure, axes, points)
-        _draw(axes, points, rankdata(values[each.name]) / len(points))
+        _draw(axes, points, average_ranks(values[each.name]) / len(points))
         axes.set_title(f"{each.name}  {each.map:z.2f}", loc="left", fontsize=10.5, color=INK[dark], pad=5)
         _arrow(axes, each, INK[dark])
     if title:
@@ -98,14 +97,12 @@ def property_map(coordinates: ArrayLike, values: ArrayLike, *, side: float = _SI
     Raises:
         InputError: If the arrays do not fit each other.
     """
-    from scipy.stats import rankdata
-
     points, _ = check_map(coordinates, np.zeros(len(np.asarray(values))), 1)
     figure = new_figure(side, side)
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     axes.set_axis_off()
     frame(figure, axes, points)
-    _draw(axes, points, rankdata(values) / len(points))
+    _draw(axes, points, average_ranks(values) / len(points))
     return render(figure, format)
 
 

@@ -16,6 +16,7 @@ from dinoscope.analysis.labels.voting import knn_accuracy
 from dinoscope.analysis.metrics.maps import draw_rows, map_neighbors
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
+from dinoscope.base.ranks import average_ranks
 from dinoscope.errors import InputError
 
 __all__ = [
@@ -265,19 +266,15 @@ def _label_codes(labels: ArrayLike | None, count: int) -> tuple[NDArray[np.int64
 
 def rank_scores(values: NDArray[np.number]) -> NDArray[np.float64]:
     """Return ranks, equal ones averaged, as numbers of mean 0 and variance 1."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(values)
+    ranks = average_ranks(values)
     scores: NDArray[np.float64] = (ranks - ranks.mean()) / ranks.std()
     return scores
 
 
 def _tenths(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the tenth of each, by rank, counted from 0 without gaps; equal ones in one."""
-    from scipy.stats import rankdata
-
     steps = min(_STEPS, max(2, len(scores) // 20))
-    found = np.minimum((rankdata(scores) - 0.5) / len(scores) * steps, steps - 1).astype(np.int64)
+    found = np.minimum((average_ranks(scores) - 0.5) / len(scores) * steps, steps - 1).astype(np.int64)
     return np.unique(found, return_inverse=True)[1].astype(np.int64)
 
 
@@ -382,14 +379,12 @@ def find_traits(properties: Mapping[str, ArrayLike], clusters: ArrayLike) -> tup
     Returns:
         The traits of each cluster, the strongest first.
     """
-    from scipy.stats import rankdata
-
     members = np.asarray(clusters)
     count, held = len(members), members >= 0
     sizes = np.bincount(members[held])
     traits: list[list[Trait]] = [[] for _ in sizes]
     for name, each in properties.items():
-        sums = np.bincount(members[held], rankdata(each)[held])
+        sums = np.bincount(members[held], average_ranks(each)[held])
         for at, (size, total) in enumerate(zip(sizes.tolist(), sums.tolist(), strict=True)):
             rest = count - size
             if not size or not rest:

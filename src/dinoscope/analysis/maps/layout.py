@@ -4,6 +4,7 @@ UMAP (McInnes et al. 2018, arXiv:1802.03426) moves two points at a time, one pai
 adds up the same forces for all points and takes one step of Adam (Kingma and Ba 2015, arXiv:1412.6980). Neighbours pull
 with their expected weight, none is drawn. What pushes a point away are the points that follow it at a few random
 distances in a random order. These distances are the same for all points, so the points that push are read as slices.
+At first neighbours pull more strongly, as in t-SNE (van der Maaten and Hinton 2008), so that groups find their places.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _PUSHES = 5  # of a point for each unit of the weights of its edges, as in UMAP
 _NEAR = np.float32(0.001)  # keeps the push of near points finite, as in UMAP
 _MOST = np.float32(4)  # push of one point along one axis, as in UMAP
 _FIRST_SHIFTS, _LAST_SHIFTS = 4, 32  # points that push in the first and in the last epoch: noise first, then precision
-_RATE = 3.0  # map units of the first steps; they shrink to 0 by the square of what is left
+_EARLY, _EARLY_PULL = 0.3, np.float32(4)  # share of the epochs in which neighbours pull so many times as strongly
+_RATE = 5.0  # map units of the first steps; they shrink to 0 by the square of what is left
 _MEAN, _SQUARE = 0.5, 0.9  # shares of Adam's averages that are kept from one epoch to the next
 _TINY = np.float32(1e-12)
 _ROWS = 4096  # of a block: what is computed of it stays in the cache of a core
@@ -67,7 +69,8 @@ def lay_out(
         for epoch in range(epochs):
             left = 1 - epoch / epochs
             shifts = draw.integers(1, len(start), round(_LAST_SHIFTS + (_FIRST_SHIFTS - _LAST_SHIFTS) * left))
-            step = partial(_Block.step, shifts=shifts, rate=_RATE * left**2, epoch=epoch)
+            pull = _EARLY_PULL if epoch < _EARLY * epochs else np.float32(1)
+            step = partial(_Block.step, shifts=shifts, rate=_RATE * left**2, epoch=epoch, pull=pull)
             # No block reads what another one has moved in the same epoch.
             field.settle(list(pool.map(step, blocks)))
     places = np.empty(start.shape, np.float32)
@@ -111,21 +114,23 @@ class _Block:
         self.mean = np.zeros((len(field.twice), len(counts)), np.float32)
         self.square = np.zeros_like(self.mean)
 
-    def step(self, *, shifts: NDArray[np.int64], rate: float, epoch: int) -> _Floats:
+    def step(self, *, shifts: NDArray[np.int64], rate: float, epoch: int, pull: np.float32) -> _Floats:
         """Return the places (C, B) of the points after an epoch."""
-        force = self._pull() + self._push(shifts)
+        force = pull * self._pull() + self._push(shifts)
         self.mean += np.float32(1 - _MEAN) * (force - self.mean)
         self.square += np.float32(1 - _SQUARE) * (force * force - self.square)
         mean = self.mean * np.float32(rate / (1 - _MEAN ** (epoch + 1)))
         size = np.sqrt(self.square * np.float32(1 / (1 - _SQUARE ** (epoch + 1)))) + np.float32(1e-6)
-        return self.field.places[:, self.rows] + mean / size
+        moved: _Floats = self.field.places[:, self.rows] + mean / size
+        return moved
 
     def _pull(self) -> _Floats:
         """Return the sum (C, B) of what the neighbours do."""
         gaps = np.take(self.field.twice, self.heads, axis=1) - np.take(self.field.twice, self.tails, axis=1)
         square, power = self._powers(gaps)
         gaps *= self.pulls * power / (square * (1 + self.a * power))
-        return np.add.reduceat(gaps, self.starts, axis=1)
+        pulls: _Floats = np.add.reduceat(gaps, self.starts, axis=1)
+        return pulls
 
     def _push(self, shifts: NDArray[np.int64]) -> _Floats:
         """Return the sum (C, B) of what other points do."""

@@ -12,6 +12,7 @@ from dinoscope.analysis.metrics.silhouette import Metric, silhouette
 from dinoscope.analysis.neighbors import NeighborGraph, check_graph, neighbors
 from dinoscope.base.checks import check_count, check_labels, check_vectors
 from dinoscope.base.parallel import row_blocks
+from dinoscope.base.ranks import average_ranks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
@@ -151,8 +152,6 @@ def rank_correlation(vectors: ArrayLike, coordinates: ArrayLike, *, pairs: int =
     Raises:
         InputError: The arrays do not fit each other, or an argument is out of its range.
     """
-    from scipy.stats import rankdata
-
     unit, points = l2_normalize(check_vectors(vectors, at_least=2)), check_vectors(coordinates, "coordinates")
     if len(points) != len(unit):
         raise InputError(f"coordinates must have one row a vector, expected {len(unit)}, got {len(points)}; map anew")
@@ -160,10 +159,10 @@ def rank_correlation(vectors: ArrayLike, coordinates: ArrayLike, *, pairs: int =
     cosine, length = np.empty(len(first)), np.linalg.norm(points[first].astype(np.float64) - points[second], axis=1)
     for part in row_blocks(len(first), _BLOCK_ROWS):
         np.einsum("nd,nd->n", -unit[first[part]], unit[second[part]], dtype=np.float64, out=cosine[part])
-    ranks = np.stack([rankdata(cosine), rankdata(length)])
+    ranks = np.stack([average_ranks(cosine), average_ranks(length)])
     if (np.ptp(ranks, axis=1) == 0).any():
         return float("nan")
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def label_silhouette(vectors: ArrayLike, labels: ArrayLike, metric: Metric) -> float | None:

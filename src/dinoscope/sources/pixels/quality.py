@@ -128,11 +128,12 @@ def measure_look(pixels: NDArray[np.uint8]) -> Look:
 
 def _percentiles(values: NDArray[np.integer], *wanted: int) -> NDArray[np.float64]:
     """Return percentiles of small whole numbers as np.percentile does; counting takes a quarter of its time."""
-    places = np.array(wanted) / 100 * (values.size - 1)
+    places = np.array(wanted, np.float64) / 100 * (values.size - 1)
     below = np.floor(places)
     ends = np.bincount(values.ravel()).cumsum()
     first, second = np.searchsorted(ends, below, "right"), np.searchsorted(ends, np.ceil(places), "right")
-    return first + (places - below) * (second - first)
+    found: NDArray[np.float64] = np.add(first, (places - below) * (second - first), dtype=np.float64)
+    return found
 
 
 def _frame(pixels: NDArray[np.uint8]) -> float:
