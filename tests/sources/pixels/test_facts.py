@@ -1,6 +1,7 @@
 """What a file says of its photograph, and that damaged notes cost nothing but themselves."""
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from dinoscope.sources.pixels.decode import read_reduced
 from dinoscope.sources.pixels.facts import FileFacts
 from tests.pictures import encoded, photo, photograph
 
-WHOLE = {"lens": "EF 50mm", "focal_length": 50.0, "exposure": 0.004, "f_number": 2.8, "iso": 400}
+WHOLE: dict[str, Any] = {"lens": "EF 50mm", "focal_length": 50.0, "exposure": 0.004, "f_number": 2.8, "iso": 400}
 
 
 def facts(content):
