@@ -105,9 +105,9 @@ def test_what_a_condition_means(condition, expected):
     [
         ("", "the condition is empty", 0),
         ("   ", "the condition is empty", 0),
-        ("widht > 1", "there is no column 'widht'; did you mean 'width'", 0),
+        ("wwidth > 1", "there is no column 'wwidth'; did you mean 'width'", 0),
         ("xyz > 1", "there is no column 'xyz'; there are width, date, camera", 0),
-        ("width > 3 and heigth = 2", "there is no column 'heigth'", 14),
+        ("width > 3 and hheight = 2", "there is no column 'hheight'", 14),
         ("width >", "expected a value", 7),
         ("width > and", "expected a value", 8),
         ("width > abc", "column 'width' holds numbers, and 'abc' is none", 8),
