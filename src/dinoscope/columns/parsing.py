@@ -126,7 +126,8 @@ class _Parser:
             self._wrong('the condition is empty: expected something like "width > 500"')
         found = self._any()
         if self._now.kind != "end":
-            self._wrong("expected 'and', 'or' or the end")
+            more = "; a text with spaces stands in 'quotes'" if self._now.kind == "word" else ""
+            self._wrong(f"expected 'and', 'or' or the end{more}")
         return found
 
     def _split(self) -> list[_Token]:
