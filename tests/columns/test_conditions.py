@@ -8,6 +8,7 @@ import pytest
 
 from dinoscope.columns import Column, parse_condition
 from dinoscope.columns.conditions import Sets
+from dinoscope.columns.parsing import MARK
 from dinoscope.errors import InputError
 
 DAY = 86400.0
@@ -104,9 +105,9 @@ def test_what_a_condition_means(condition, expected):
     [
         ("", "the condition is empty", 0),
         ("   ", "the condition is empty", 0),
-        ("widht > 1", "there is no column 'widht'; did you mean 'width'", 0),
+        ("wwidth > 1", "there is no column 'wwidth'; did you mean 'width'", 0),
         ("xyz > 1", "there is no column 'xyz'; there are width, date, camera", 0),
-        ("width > 3 and heigth = 2", "there is no column 'heigth'", 14),
+        ("width > 3 and hheight = 2", "there is no column 'hheight'", 14),
         ("width >", "expected a value", 7),
         ("width > and", "expected a value", 8),
         ("width > abc", "column 'width' holds numbers, and 'abc' is none", 8),
@@ -140,11 +141,10 @@ def test_what_a_condition_means(condition, expected):
 def test_what_is_refused_and_where(condition, reason, at):
     with pytest.raises(InputError) as found:
         places(condition)
-    told, shown, mark = str(found.value).split("\n")
+    told = str(found.value)
     assert reason in told
-    start = max(0, at - 60)
-    assert mark.index("^") - 2 == at - start
-    assert shown[2:].rstrip() == condition[start : at + 40].rstrip()
+    assert "\n" not in told
+    assert told.endswith(f"(letter {at + 1}: {condition[max(0, at - 50) : at]}{MARK}{condition[at : at + 50]})")
 
 
 def test_a_condition_is_a_text_of_some_length():
@@ -204,7 +204,7 @@ def test_no_text_breaks_the_parser(seed):
         assert found.shape == (5,)
     except InputError as error:
         told = str(error)
-    assert told is None or told.count("\n") == 2
+    assert told is None or (told.count(MARK) >= 1 and "\n" not in told)
 
 
 @pytest.mark.parametrize("seed", range(100))

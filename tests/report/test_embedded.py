@@ -5,7 +5,9 @@ import hashlib
 import io
 import json
 import re
+import shlex
 import shutil
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -403,11 +405,12 @@ def test_it_holds_the_columns_that_others_may_see(tmp_path):
 def test_a_report_of_a_part_says_so(tmp_path):
     path, count = tmp_path / "c", 40
     make(path, pictures(count), [LABELS[i % 2] for i in range(count)])
-    part = Collection(path, where=f"label = {LABELS[0]}")
+    where = f'label = "{LABELS[0]}"'
+    part = Collection(path, where=where)
     text = write_report(part, tmp_path / "r.html", k=5).read_text("utf-8")
     held = elements(Page(text))
     assert array(held, "rows", "<u4").tolist() == list(range(0, count, 2))
-    assert f"--where 'label = {LABELS[0]}'".replace("'", "&#x27;") in text
+    assert escape(f"--where {shlex.quote(where)}") in text
 
 
 def test_columns_that_have_no_room_are_left_out(tmp_path):

@@ -214,6 +214,26 @@ def test_own_columns_stay(photos, copy):
         opened.add_columns({"id": ["nobody"], "stars": [1]})
 
 
+def test_own_columns_of_a_part_leave_the_rest(copy):
+    Collection(copy).add_columns({"id": ["red/07.jpg", "blue/02.jpg"], "stars": [5, 3]})
+    Collection(copy, where="folder = red").add_columns({"id": ["red/07.jpg"], "stars": [1]})
+    whole = Collection(copy)
+    stars = dict(zip(whole.ids, whole.columns()["stars"].values, strict=True))
+    assert (stars["red/07.jpg"], stars["blue/02.jpg"]) == (1, 3)
+
+
+def test_a_part_by_labels_that_people_gave(copy):
+    opened = Collection(copy)
+    opened.annotate(opened.rows[:5].tolist(), label="mine")
+    part = Collection(copy, labels="merged", where="label = mine")
+    assert part.ids.tolist() == opened.ids[:5].tolist()
+    assert part.labels.tolist() == ["mine"] * 5
+    assert part.source_labels.tolist() == opened.source_labels[:5].tolist()
+    part.annotate(part.rows[:1].tolist(), label="other")
+    part.history()
+    assert part.labels.tolist() == ["other"] + ["mine"] * 4
+
+
 def test_images_that_left_keep_their_values(photos, tmp_path):
     source, path = Path(shutil.copytree(photos, tmp_path / "photos")), tmp_path / "c"
     Collection.from_images(source, path, model="mini-fashion")

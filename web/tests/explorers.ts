@@ -19,6 +19,7 @@ const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({
   row, id: `${row}.png`, label: null, split: null, caption: null, labels: [], cluster: null, width: 1, height: 1, verdict: null,
   neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
+  columns: [],
 });
 
 const GIVEN: GivenLabels = { revision: 0, labels: [], counts: [], tags: [], rows: [], codes: [], tagged: [], undoable: 0, redoable: 0 };

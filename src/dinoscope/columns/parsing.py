@@ -14,8 +14,10 @@ from typing import NoReturn, TypeAlias
 
 from dinoscope.errors import InputError
 
-__all__ = ["And", "Name", "Node", "Not", "Or", "Test", "Value", "parse"]
+__all__ = ["MARK", "And", "Name", "Node", "Not", "Or", "Test", "Value", "parse"]
 
+MARK = ">>>"  # stands before the place that is wrong
+_SHOWN = 50  # letters on each side of it
 _MOST_LETTERS = 10_000
 _MOST_DEPTH = 100  # brackets and nots within each other
 _TOKEN = re.compile(
@@ -104,14 +106,14 @@ def parse(text: str) -> Node:
 
 
 def refuse(text: str, at: int, reason: str) -> NoReturn:
-    """Refuse a condition with a mark below the place that is wrong.
+    """Refuse a condition, and show the place that is wrong behind a mark.
 
     Raises:
         InputError: Always.
     """
-    start = max(0, at - 60)
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[start : at + 40])
-    raise InputError(f"{reason}\n  {shown}\n  {' ' * (at - start)}^")
+    plain = "".join(letter if letter.isprintable() else " " for letter in text)
+    before, after = plain[max(0, at - _SHOWN) : at], plain[at : at + _SHOWN]
+    raise InputError(f"{reason} (letter {at + 1}: {before}{MARK}{after})")
 
 
 class _Parser:
@@ -124,7 +126,8 @@ class _Parser:
             self._wrong('the condition is empty: expected something like "width > 500"')
         found = self._any()
         if self._now.kind != "end":
-            self._wrong("expected 'and', 'or' or the end")
+            more = "; a text with spaces stands in 'quotes'" if self._now.kind == "word" else ""
+            self._wrong(f"expected 'and', 'or' or the end{more}")
         return found
 
     def _split(self) -> list[_Token]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["collection_image_map", "collection_map"]
 
+_MOST_LETTERS = 40  # of a condition in a title
+
 
 def collection_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark: bool = False) -> Picture:
     """Draw a collection's map as PNG, coloured by label, or by cluster where no image has a label."""
@@ -27,12 +29,20 @@ def collection_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark
         members = find_clusters(collection).labels.astype(np.int64)
         colors = cluster_colors(np.bincount(members))
         names = [f"cluster {number}" for number in range(int(members.max()) + 1)]
-    title = f"{collection.name}: {len(collection):,} images through {collection.model['model']}"
+    title = f"{collection.name}: {_shown_images(collection)} through {collection.model['model']}"
     if np.asarray(coordinates).shape[1:] == (3,):
         from dinoscope.plots.maps import solid_map_figure
 
         return solid_map_figure(coordinates, members, names, colors=colors, title=title, dark=dark)
     return map_figure(coordinates, members, names, colors=colors, title=title, dark=dark, background=PAPER[dark])
+
+
+def _shown_images(collection: OpenedCollection) -> str:
+    if collection.condition is None:
+        return f"{len(collection):,} images"
+    where = collection.condition
+    where = where if len(where) <= _MOST_LETTERS else f"{where[:_MOST_LETTERS]}..."
+    return f"{len(collection):,} of {collection.embedded_images:,} images where {where},"
 
 
 def collection_image_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark: bool = True) -> Picture:

@@ -79,7 +79,9 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
         for name, column in found.items():
             if name in known and known[name].origin == "source":
                 raise InputError(f"the source of the images has a column {name!r} already: give yours another name")
-            known[name] = StoredColumn(Column.of_rows(column, collection.rows, len(images["row"])), "own")
+            before = known[name].column if name in known and collection.condition is not None else None
+            kept = before if before is not None and before.kind == column.kind else None  # of the rest of the images
+            known[name] = StoredColumn(Column.of_rows(column, collection.rows, len(images["row"]), kept), "own")
         write_columns(collection.path, images, known)
     collection.forget_columns()
     return list(found)

@@ -31,13 +31,13 @@ LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), 
 # what the file says of the photograph
 FACTS = {
     "format": "U",
-    "date": "i8",
+    "date": "f8",
     "camera": "U",
     "lens": "U",
     "focal_length": "f8",
     "exposure": "f8",
     "f_number": "f8",
-    "iso": "i8",
+    "iso": "f8",
     "latitude": "f8",
     "longitude": "f8",
 }

@@ -47,10 +47,10 @@ _DETAILS |= {"transient": _FLAG, "content": _LATE, "note": _LATE, "generation": 
 _DETAILS |= dict.fromkeys(("quality", "noise", "detail", "grain"), _REAL)
 _DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), _REAL)
 _DETAILS |= dict.fromkeys(("format", "camera", "lens"), _LATE)
-_DETAILS |= dict.fromkeys(("focal_length", "exposure", "f_number", "latitude", "longitude"), _PRECISE)
-_DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("date", "iso")}
-_DETAILS |= {"reduced": Column(("int32",), null=True, late=True)}
-_DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("bytes", "modified")}
+_DETAILS |= dict.fromkeys(("date", "focal_length", "exposure", "f_number", "iso", "latitude", "longitude"), _PRECISE)
+# numbers of which some are null become double, when a program reads and writes them
+_DETAILS |= {"reduced": Column(("int32", "double"), null=True, late=True)}
+_DETAILS |= {name: Column(("int64", "double"), null=True, late=True) for name in ("bytes", "modified")}
 _VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}
 _TAGS = Column(("list<string>", "null"), null=True)
 _ANNOTATIONS = {"act": _WHOLE, "kind": _TEXT, "content": _MAYBE, "label": _MAYBE, "tags": _TAGS}
