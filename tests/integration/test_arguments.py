@@ -38,6 +38,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "look": {"query": 0},
     "pick": {"count": 3, "by": "coverage"},
     "position": {"row": 0},
+    "search_patch": {"query": 0, "place": (0.5, 0.5)},
     "thumbnails": {"positions": [0]},
     "transform": {"vectors": VECTORS},
 }
