@@ -1055,7 +1055,7 @@ class Collection(OpenedCollection):
             query: As in ``look``; a row is not among the answers.
             place: How far right and how far down in the image the patch is, each from 0 to 1.
             k: Number of answers.
-            resolution: That of the tokens; see ``keep_tokens``.
+            resolution: That of the tokens, where several are kept; by default the usual one, else the one kept last.
             weights: See ``search``.
 
         Raises:

@@ -86,12 +86,14 @@ def test_a_stopped_run_continues(clothes):
         clothes.keep_tokens(resolution=64, on_progress=stop)
     assert len(files(clothes)) == 1
     before = files(clothes)[0].stat().st_mtime_ns
-    assert not tokens.has_tokens(clothes, 64)
+    with pytest.raises(InputError, match="keep them first"):
+        clothes.search_patch(0, (0.5, 0.5), resolution=64)
     opened = Collection(clothes.path)
     assert opened.keep_tokens(resolution=64).missing == COUNT - 8
     assert before in [file.stat().st_mtime_ns for file in files(clothes)]
-    assert tokens.has_tokens(opened, 64)
-    assert not tokens.has_tokens(opened)
+    assert opened.search_patch(0, (0.5, 0.5)) == opened.search_patch(0, (0.5, 0.5), resolution=64)
+    with pytest.raises(InputError, match="--keep-tokens --resolution 72"):
+        opened.search_patch(0, (0.5, 0.5), resolution=72)
 
 
 def test_a_large_collection_is_refused_with_a_way_on(clothes):

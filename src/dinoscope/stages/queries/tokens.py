@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["TOKEN_IMAGES", "TokenPlan", "has_tokens", "keep_tokens", "search_patch"]
+__all__ = ["TOKEN_IMAGES", "TokenPlan", "keep_tokens", "search_patch"]
 
 TOKEN_IMAGES = 10_000  # whose tokens are kept, unless more are allowed: with mini they take 1.3 GB
 _PART = 256  # images whose tokens are stored together: what a kill loses at most
@@ -73,6 +73,7 @@ def keep_tokens(
 
     See ``Collection.keep_tokens``.
     """
+    _check_resolution(resolution)
     count = len(collection)
     if count > check_count(at_most, "at_most"):
         raise InputError(
@@ -80,7 +81,7 @@ def keep_tokens(
             f"part of them into a collection of its own (dinoscope embed --limit {at_most})"
         )
     encoder = patch_encoder(collection, resolution, weights)
-    there = _stored(collection, resolution)
+    there = _stored(collection).get(resolution, set())
     missing = [rows for rows in row_blocks(count, _PART) if rows.start not in there]
     plan = _plan(collection, encoder, resolution, missing)
     if on_plan is not None:
@@ -98,11 +99,6 @@ def keep_tokens(
     return plan
 
 
-def has_tokens(collection: OpenedCollection, resolution: int | None = None) -> bool:
-    """Tell whether the tokens of all images are kept."""
-    return len(_stored(collection, resolution)) == len(row_blocks(len(collection), _PART))
-
-
 def search_patch(
     collection: OpenedCollection,
     query: Query,
@@ -117,13 +113,9 @@ def search_patch(
     See ``Collection.search_patch``.
     """
     check_count(k, "k")
+    _check_resolution(resolution)
     across, down = _checked_place(place)
-    if not has_tokens(collection, resolution):
-        asked = "" if resolution is None else f" --resolution {resolution}"
-        raise InputError(
-            f"searching by a patch needs the tokens of all images of {collection.name!r}: keep them first (dinoscope "
-            f"look {collection.path.name} --keep-tokens{asked}, or keep_tokens)"
-        )
+    resolution = _kept_resolution(collection, resolution)
     own = collection.position(int(query)) if isinstance(query, int | np.integer) else None
     if own is None:
         encoder = patch_encoder(collection, resolution, weights)
@@ -163,6 +155,11 @@ def _spots(
         similarity = min(1.0, float(best[at]))
         found.append(Spot(int(collection.rows[at]), collection.ids[at], collection.labels[at], similarity, box))
     return found
+
+
+def _check_resolution(resolution: int | None) -> None:
+    if resolution is not None:
+        check_count(resolution, "resolution")
 
 
 def _checked_place(place: tuple[float, float]) -> tuple[float, float]:
@@ -206,13 +203,33 @@ def _settings(first: int, resolution: int | None) -> JsonObject:
     return {"first": first, "images": _PART, "resolution": resolution}
 
 
-def _stored(collection: OpenedCollection, resolution: int | None) -> set[int]:
-    """Return the first position of each part that is kept."""
-    return {
-        first
-        for settings in collection.results.stored(_STAGE)
-        if isinstance(first := settings.get("first"), int) and settings == _settings(first, resolution)
-    }
+def _stored(collection: OpenedCollection) -> dict[int | None, set[int]]:
+    """Return the first position of each part that is kept, by resolution, the one that was written last first."""
+    found: dict[int | None, set[int]] = {}
+    for settings in collection.results.stored(_STAGE):
+        first, resolution = settings.get("first"), settings.get("resolution")
+        if isinstance(first, int) and settings == _settings(first, resolution):
+            found.setdefault(resolution, set()).add(first)
+    return found
+
+
+def _kept_resolution(collection: OpenedCollection, resolution: int | None) -> int | None:
+    """Return the resolution whose tokens are searched: the one that is asked for, else the usual one, else another.
+
+    Raises:
+        InputError: If not all of its tokens are kept.
+    """
+    wanted = {rows.start for rows in row_blocks(len(collection), _PART)}
+    kept = [each for each, firsts in _stored(collection).items() if firsts >= wanted]
+    if resolution in kept:
+        return resolution
+    if resolution is None and kept:
+        return kept[0]
+    asked = "" if resolution is None else f" --resolution {resolution}"
+    raise InputError(
+        f"searching by a patch needs the tokens of all images of {collection.name!r}: keep them first (dinoscope look "
+        f"{collection.path.name} --keep-tokens{asked}, or keep_tokens)"
+    )
 
 
 def _part(
