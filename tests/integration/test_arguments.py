@@ -59,7 +59,7 @@ ENCODER: dict[str, dict[str, Any]] = {
 }
 SLOW = {"tuning", "window_vectors", "search_inside", "reasons", "report", "from_images", "from_vectors", "encoder"}
 SLOW |= {"held", "holds"}
-HANDED_ON = {"on_progress", "on_note", "encoder", "weights", "batches", "settings"}
+HANDED_ON = {"on_progress", "on_plan", "on_note", "encoder", "weights", "batches", "settings"}
 
 
 @pytest.fixture(scope="module")
