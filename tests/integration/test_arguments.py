@@ -57,7 +57,17 @@ ENCODER: dict[str, dict[str, Any]] = {
     "preprocess": {"image": IMAGE},
     "square": {"image": IMAGE},
 }
-SLOW = {"tuning", "window_vectors", "search_inside", "reasons", "report", "from_images", "from_vectors", "encoder"}
+SLOW = {
+    "tuning",
+    "window_vectors",
+    "search_inside",
+    "keep_tokens",
+    "reasons",
+    "report",
+    "from_images",
+    "from_vectors",
+    "encoder",
+}
 SLOW |= {"held", "holds"}
 HANDED_ON = {"on_progress", "on_plan", "on_note", "encoder", "weights", "batches", "settings"}
 
