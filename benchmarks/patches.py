@@ -115,7 +115,7 @@ def print_vectors(encoder: Encoder, data: Path) -> None:
         "--focus foreground": focused.encode,
     }
     for name, embed in ways.items():
-        vectors, of_photos = embed(pictures), embed(worn)
+        vectors, of_photos = embed(list(pictures)), embed(worn)
         cells = [knn_accuracy(vectors, labels, vectors, labels) for labels in answers]
         cells.append(knn_accuracy(of_photos, names, of_photos, names))
         print(f"| {name} | {' | '.join(f'{each:.3f}' for each in cells)} |", flush=True)

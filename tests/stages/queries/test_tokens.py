@@ -64,8 +64,8 @@ def test_the_tokens_are_those_of_the_model(kept):
 
 
 def test_what_it_takes_is_told_before(clothes):
-    plans = []
-    done = []
+    plans: list[tokens.TokenPlan] = []
+    done: list[tuple[int, int]] = []
     told = clothes.keep_tokens(resolution=64, on_plan=plans.append, on_progress=lambda *each: done.append(each))
     assert plans == [told]
     assert (told.images, told.missing) == (COUNT, COUNT)
@@ -125,14 +125,17 @@ def test_the_search_is_the_exact_product(kept, monkeypatch, held):
     found = opened.search_patch(row, (across, down), 5, resolution=64)
     np.testing.assert_allclose([each.similarity for each in found], [best[each][0] for each in order], atol=2e-3)
     assert found[0].row == order[0]
-    assert found[0].box[:2] == best[order[0]][1]
-    assert all(each.box[2] >= 3 and each.box[3] >= 3 for each in found)
+    boxes = [each.box for each in found if each.box is not None]
+    assert boxes[0][:2] == best[order[0]][1]
+    assert len(boxes) == 5
+    assert all(box[2] >= 3 and box[3] >= 3 for box in boxes)
 
 
 def test_an_image_file_finds_itself_at_the_same_place(kept, images):
     opened = Collection(kept.path)
     (found,) = opened.search_patch(images / "05.png", (0.6, 0.4), 1, resolution=64)
     assert (found.row, found.id) == (5, "05.png")
+    assert found.box is not None
     left, top, width, height = found.box
     assert left <= 0.6 * 56 < left + width
     assert top <= 0.4 * 28 < top + height
@@ -143,7 +146,7 @@ def test_a_damaged_part_is_made_again(clothes, caplog):
     clothes.keep_tokens(resolution=64)
     whole = Collection(clothes.path).search_patch(3, (0.5, 0.5), 3, resolution=64)
     assert verify_collection(clothes.path).damage == ()
-    file = files(clothes)[1]
+    file = max(files(clothes), key=lambda each: each.stat().st_size)  # of 8 images, the last part has 4
     file.write_bytes(file.read_bytes()[:-200])
     assert len(verify_collection(clothes.path).damage) == 1
     opened = Collection(clothes.path)

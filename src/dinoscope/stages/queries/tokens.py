@@ -116,11 +116,12 @@ def search_patch(
     _check_resolution(resolution)
     across, down = _checked_place(place)
     resolution = _kept_resolution(collection, resolution)
-    own = collection.position(int(query)) if isinstance(query, int | np.integer) else None
-    if own is None:
+    own = None
+    if not isinstance(query, int | np.integer):
         encoder = patch_encoder(collection, resolution, weights)
         token = _at(unit_tokens(encoder.look(query, resolution).tokens)[0], across, down)
     else:
+        own = collection.position(int(query))
         token = _at(_tokens_of(collection, own, resolution, weights), across, down)
     parts = _held(collection, resolution, weights)
     similar: list[NDArray[np.float32]] = []
@@ -162,11 +163,11 @@ def _check_resolution(resolution: int | None) -> None:
         check_count(resolution, "resolution")
 
 
-def _checked_place(place: tuple[float, float]) -> tuple[float, float]:
-    wrong = mismatch(list(place) if isinstance(place, tuple) else place, list[float])
-    if wrong or len(place) != 2 or not all(0 <= each <= 1 for each in place):
+def _checked_place(place: object) -> tuple[float, float]:
+    given = list(place) if isinstance(place, tuple | list) else []
+    if len(given) != 2 or mismatch(given, list[float]) or not all(0 <= each <= 1 for each in given):
         raise InputError(f"place must be how far right and how far down, each from 0 to 1, got {shown(place)}")
-    return place
+    return given[0], given[1]
 
 
 def _at(tokens: NDArray[np.floating], across: float, down: float) -> NDArray[np.float32]:
@@ -208,7 +209,9 @@ def _stored(collection: OpenedCollection) -> dict[int | None, set[int]]:
     found: dict[int | None, set[int]] = {}
     for settings in collection.results.stored(_STAGE):
         first, resolution = settings.get("first"), settings.get("resolution")
-        if isinstance(first, int) and settings == _settings(first, resolution):
+        if not isinstance(first, int) or not (resolution is None or isinstance(resolution, int)):
+            continue
+        if settings == _settings(first, resolution):
             found.setdefault(resolution, set()).add(first)
     return found
 
