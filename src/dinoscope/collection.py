@@ -29,7 +29,7 @@ from dinoscope.stages import clusters, columns, difference, labels, maps, neighb
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
-from dinoscope.stages.queries import patches, reasons, search, windows
+from dinoscope.stages.queries import patches, reasons, search, tokens, windows
 from dinoscope.stages.results.kept import Stage
 from dinoscope.storage.progress import Progress
 
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.queries.patches import Look, Scheme
     from dinoscope.stages.queries.reasons import Reason
     from dinoscope.stages.queries.search import Match
+    from dinoscope.stages.queries.tokens import TokenPlan
     from dinoscope.stages.queries.windows import Spot
 
 __all__ = ["Collection"]
@@ -1106,6 +1107,62 @@ class Collection(OpenedCollection):
             InputError, ModelError: See ``look``.
         """
         return patches.find_scheme(self, resolution=resolution, weights=weights)
+
+    def keep_tokens(
+        self,
+        *,
+        resolution: int | None = None,
+        weights: str | None = None,
+        at_most: int = 10_000,
+        on_plan: Callable[[TokenPlan], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> TokenPlan:
+        """Compute the patch tokens of all images and keep them, for ``search_patch``. A second run continues.
+
+        They are stored as float16, 256 images a file. They are of the vectors that this collection shows: when images
+        come or go, the next ``embed`` deletes them.
+
+        Args:
+            resolution: See ``look``.
+            weights: See ``search``.
+            at_most: Images; a larger collection is refused.
+            on_plan: Called before the work with what is missing, and the bytes and seconds that it takes.
+            on_progress: Called with how many images' tokens are there, and how many there will be.
+
+        Raises:
+            InputError: If there are more images, or the model does not take that resolution.
+            ModelError: See ``look``.
+        """
+        return tokens.keep_tokens(
+            self, resolution=resolution, weights=weights, at_most=at_most, on_plan=on_plan, on_progress=on_progress
+        )
+
+    def search_patch(
+        self,
+        query: Query,
+        place: tuple[float, float],
+        k: int = 10,
+        *,
+        resolution: int | None = None,
+        weights: str | None = None,
+    ) -> list[Spot]:
+        """Find where else in the collection there is a patch like one of an image, the most similar first.
+
+        Every image counts by its best patch, whose box is told. The answer is exact, but for the 16 bits of a token.
+
+        Args:
+            query: As in ``look``; a row is not among the answers.
+            place: How far right and how far down in the image the patch is, each from 0 to 1.
+            k: Number of answers.
+            resolution: That of the tokens, where several are kept; by default the usual one, else the one kept last.
+            weights: See ``search``.
+
+        Raises:
+            ImageError: If the query's file is no image.
+            InputError: If the tokens are not kept, there is no such row, or an argument cannot work.
+            ModelError: See ``look``.
+        """
+        return tokens.search_patch(self, query, place, k, resolution=resolution, weights=weights)
 
     # --- what it is made of ------------------------------------------------------------------------------------------
 

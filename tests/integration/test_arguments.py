@@ -40,6 +40,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "matching": {"where": "width > 3"},
     "pick": {"count": 3, "by": "coverage"},
     "position": {"row": 0},
+    "search_patch": {"query": 0, "place": (0.5, 0.5)},
     "thumbnails": {"positions": [0]},
     "transform": {"vectors": VECTORS},
 }
@@ -59,8 +60,8 @@ ENCODER: dict[str, dict[str, Any]] = {
     "square": {"image": IMAGE},
 }
 SLOW = {"tuning", "window_vectors", "search_inside", "reasons", "report", "from_images", "from_vectors", "encoder"}
-SLOW |= {"held", "holds", "narrow"}
-HANDED_ON = {"on_progress", "on_note", "encoder", "weights", "batches", "settings"}
+SLOW |= {"held", "holds", "narrow", "keep_tokens"}
+HANDED_ON = {"on_progress", "on_plan", "on_note", "encoder", "weights", "batches", "settings"}
 
 
 @pytest.fixture(scope="module")

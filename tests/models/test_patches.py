@@ -36,6 +36,7 @@ def test_a_bundled_model_sees_the_image_in_its_own_shape(mini, size, resolution,
     assert seen.tokens.shape == (*grid, 256)
     assert seen.picture.shape == (8 * grid[0], 8 * grid[1], 3)
     assert seen.attention is None
+    assert seen.finer is not None
     assert seen.finer.shape[:2] == (2 * grid[0], 2 * grid[1])
 
 
@@ -46,6 +47,8 @@ def test_the_finer_map_is_what_the_last_halving_takes(model):
     changed = image.copy()
     changed[40:48, 72:80] ^= 255
     before, after = encoder.look(image), encoder.look(changed)
+    assert before.finer is not None
+    assert after.finer is not None
     differs = ((after.finer - before.finer) ** 2).sum(axis=2)
     row, column = np.unravel_index(differs.argmax(), differs.shape)
     assert abs(row - 10.5) <= 1.5

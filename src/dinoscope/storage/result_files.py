@@ -44,6 +44,7 @@ _VERSIONS = {
     "picking": 1,
     "pictures": 1,
     "patches": 1,
+    "tokens": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")

@@ -19,9 +19,9 @@ describe("a layer", () => {
     expect(pixel(paintLayer(IMAGE, "colours"), 4)).toEqual([12, 13, 14, 255]);
   });
 
-  it("of the foreground veils the ground alone", () => {
+  it("of the foreground veils the ground alone, and a patch of both as far as it is ground", () => {
     const pixels = paintLayer(IMAGE, "foreground");
-    expect([0, 1].map((at) => pixel(pixels, at)[3])).toEqual([255, 0]);
+    expect([0, 1, 4].map((at) => pixel(pixels, at)[3])).toEqual([255, 0, 204]);
   });
 
   it("of parts gives each its colour", () => {

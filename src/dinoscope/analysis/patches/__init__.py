@@ -2,7 +2,7 @@
 
 from dinoscope.analysis.patches.colours import ColourBasis, fit_basis, patch_colours
 from dinoscope.analysis.patches.foreground import Foreground, find_foreground
-from dinoscope.analysis.patches.matches import PatchMatches, match_patches, similar_patches
+from dinoscope.analysis.patches.matches import PatchMatches, match_patches, similar_patches, token_similarities
 from dinoscope.analysis.patches.parts import Parts, find_parts, nearest_part
 from dinoscope.analysis.patches.tokens import Tokens, unit_tokens
 
@@ -19,5 +19,6 @@ __all__ = [
     "nearest_part",
     "patch_colours",
     "similar_patches",
+    "token_similarities",
     "unit_tokens",
 ]

@@ -56,7 +56,8 @@ class Foreground:
         """Return which share of each patch is in the mask, 0..1, of a grid that parts the mask evenly (H, W)."""
         height, width = self.mask.shape
         parts = self.mask.reshape(rows, height // rows, columns, width // columns)
-        return parts.mean(axis=(1, 3), dtype=np.float32)
+        found: NDArray[np.float32] = parts.mean(axis=(1, 3), dtype=np.float32)
+        return found
 
 
 def find_foreground(

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.parallel import row_blocks
 from dinoscope.errors import InputError
 
-__all__ = ["PatchMatches", "match_patches", "similar_patches"]
+__all__ = ["PatchMatches", "match_patches", "similar_patches", "token_similarities"]
+
+_BLOCK = 2048  # tokens that are brought to float32 at once: they stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,19 @@ def similar_patches(tokens: NDArray[np.float32], asked: NDArray[np.float32]) -> 
         (H' W', H W): for each patch asked about, all patches of the image.
     """
     found: NDArray[np.float32] = asked.reshape(-1, asked.shape[-1]) @ tokens.reshape(-1, tokens.shape[-1]).T
+    return found
+
+
+def token_similarities(tokens: NDArray[np.float16], asked: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine similarity of many patches to one (P,).
+
+    Args:
+        tokens: Unit tokens (P, D).
+        asked: A unit token (D,).
+    """
+    found = np.empty(len(tokens), np.float32)
+    for rows in row_blocks(len(tokens), _BLOCK):
+        found[rows] = tokens[rows].astype(np.float32) @ asked
     return found
 
 

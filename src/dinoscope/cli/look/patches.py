@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dinoscope.plots.patches import Layers
     from dinoscope.sources.pixels.decode import Query
     from dinoscope.stages.queries.patches import Look
+    from dinoscope.stages.queries.tokens import TokenPlan
 
 __all__ = ["look"]
 
@@ -34,6 +35,11 @@ def look(
     matches: Annotated[
         bool, typer.Option("--matches", help="Draw lines between the patches of two images that match.")
     ] = False,
+    keep_tokens: Annotated[
+        bool,
+        typer.Option("--keep-tokens", help="Keep what the model sees of all images of the collection, to search in."),
+    ] = False,
+    at_most: Annotated[int, typer.Option(min=1, help="Of --keep-tokens: a larger collection is refused.")] = 10_000,
     model: Annotated[
         str | None,
         typer.Option("--model", help="The model, by default mini; or which of the collection's, where it has several."),
@@ -49,12 +55,19 @@ def look(
 
     Patches that look similar to the model have similar colours, in all images that are shown. With a collection, they
     have them in all its images, every time. The foreground is found without training. Only the vision transformers have
-    attention.
+    attention. With --keep-tokens nothing is drawn: 'dinoscope search --patch' then finds one patch in all images.
     """
     from dinoscope.cli.terminal import print_json, print_table, say
     from dinoscope.storage.files import write_bytes
 
     check_output(output, ".png")
+    if keep_tokens:
+        if len(what) > 1 or sheet or matches or output is not None or not _is_collection(what[0]):
+            raise InputError(
+                "--keep-tokens is for a collection and nothing else: dinoscope look COLLECTION --keep-tokens"
+            )
+        _keep_tokens(Path(what[0]), model, resolution, weights, at_most, as_json)
+        return
     if _is_collection(what[0]):
         opened = open_collection(Path(what[0]), model)
         title, queries = f"{opened.name}: what {opened.model['model']} sees", _queries(opened, what[1:], sheet)
@@ -85,6 +98,31 @@ def look(
         right=(1, 2, 3),
     )
     typer.echo(str(target))
+
+
+def _keep_tokens(
+    path: Path, model: str | None, resolution: int | None, weights: str | None, at_most: int, as_json: bool
+) -> None:
+    """Keep the tokens of a collection; what that takes is told before."""
+    from dinoscope.base.text import counted, duration
+    from dinoscope.cli.terminal import counting, print_json, say, suggest, tell
+
+    opened = open_collection(path, model)
+
+    def announce(plan: TokenPlan) -> None:
+        if plan.missing:
+            size, time = f"{plan.size / 1e6:,.0f} MB", duration(plan.seconds)
+            say(f"tokens of {counted(plan.missing)}: about {size} on the disk, about {time}")
+
+    with counting("images looked at") as show:
+        plan = opened.keep_tokens(
+            resolution=resolution, weights=weights, at_most=at_most, on_plan=announce, on_progress=show
+        )
+    if as_json:
+        print_json({"images": plan.images, "new": plan.missing, "bytes": plan.size})
+        return
+    tell(f"The tokens of {counted(plan.images)} are kept in {path}.")
+    suggest("search", path, str(int(opened.rows[0])), "--patch", "0.5,0.5")
 
 
 def _is_collection(name: str) -> bool:

@@ -52,6 +52,14 @@ def search(
     inside: Annotated[
         bool, typer.Option("--inside", help="Also find it where it fills only a part; the first time takes longer.")
     ] = False,
+    patch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y",
+            help="Find where else there is something like this place of the image: its pixels, or shares such as "
+            "0.5,0.25; after 'look --keep-tokens'.",
+        ),
+    ] = None,
     why: Annotated[bool, typer.Option("--why", help="Also show what in each answer makes it like the query.")] = False,
     where: WhereOption = None,
     output: Annotated[Path | None, output_option(help="A .png picture of the answers.")] = None,
@@ -61,7 +69,7 @@ def search(
 
     With --inside every image counts by its best part, nine overlapping windows of half its size; each is embedded the
     first time that this is asked. With --why each answer is embedded fifty times, with one square after another hidden:
-    where that costs most of the similarity, the reason for it is.
+    where that costs most of the similarity, the reason for it is. With --patch every image counts by its best patch.
     """
     from dinoscope.cli.terminal import print_json, say, suggest
 
@@ -69,6 +77,8 @@ def search(
     _check(on is not None, inside, why, output is not None, bool(name or label or split))
     if on is not None and where is not None:
         raise InputError("--where chooses among the images of the collection: leave it or --on out")
+    if patch is not None and (on is not None or inside or why or crop is not None or where is not None):
+        raise InputError("--patch is a search of its own: leave out --on, --inside, --why, --crop and --where")
     is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
     if is_row and weights is not None:
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
@@ -83,7 +93,10 @@ def search(
             what = asked.crop_vector(what, part, weights)
         elif isinstance(what, int) and what not in opened.rows:
             what = asked.vectors[asked.position(what)]
-        found = _search(opened, what, k + (own is not None), weights, inside, published)
+        if patch is None:
+            found = _search(opened, what, k + (own is not None), weights, inside, published)
+        else:
+            found = opened.search_patch(what, _place(patch, opened, what), k, weights=weights)
     except ImageError as error:
         raise ImageError(f"{error} (a query is a row number or an image file)") from None
     matches = [match for match in found if match.row != own][:k]
@@ -91,13 +104,14 @@ def search(
         say(_why_none(opened, label or (), split or ()) if on else "there is no other image in this collection")
     reasons = _reasons(opened, what, matches, weights) if why and matches else None
     if output is not None and matches:
-        _draw(output, opened, matches, query if crop is None else f"{query} ({crop})", reasons)
+        where = crop or patch
+        _draw(output, opened, matches, query if where is None else f"{query} ({where})", reasons)
     if as_json:
         told = [{} if reasons is None else _record(reasons[at]) for at in range(len(matches))]
         print_json([{**vars(match), **more} for match, more in zip(matches, told, strict=True)])
     elif matches:
-        _print(matches, inside, reasons)
-        suggest(*(("explore", collection) if why or inside or on else ("search", collection, query, "--why")))
+        _print(matches, inside or patch is not None, reasons)
+        suggest(*(("explore", collection) if why or inside or on or patch else ("search", collection, query, "--why")))
 
 
 def _search(
@@ -143,6 +157,35 @@ def _box(text: str) -> list[int]:
     if len(values) != 4 or not all(value.isdecimal() for value in values):
         raise InputError(f"--crop expects LEFT,TOP,WIDTH,HEIGHT in whole pixels, such as 40,0,120,90, got {text!r}")
     return [int(value) for value in values]
+
+
+def _place(text: str, opened: Collection, query: Query) -> tuple[float, float]:
+    """Read ``--patch``: how far right and how far down, as shares of the image, or whole numbers of its pixels."""
+    values = text.replace(" ", "").split(",")
+    if len(values) == 2 and all(value.isdecimal() for value in values):
+        width, height = _size(opened, query)
+        across, down = map(int, values)
+        if across >= width or down >= height:
+            raise InputError(f"--patch {text} is outside the image, which has {width} x {height} pixels")
+        return (across + 0.5) / width, (down + 0.5) / height
+    try:
+        across_share, down_share = map(float, values)
+    except ValueError:
+        raise InputError(
+            f"--patch expects X,Y in pixels or as shares, such as 120,80 or 0.5,0.25, got {text!r}"
+        ) from None
+    return across_share, down_share
+
+
+def _size(opened: Collection, query: Query) -> tuple[int, int]:
+    """Return width and height of the query in pixels."""
+    from dinoscope.sources.pixels.decode import read_image
+
+    if isinstance(query, int):
+        width, height = opened.sizes[opened.position(query)].tolist()
+        return width, height
+    pixels = read_image(query, opened.decoding)
+    return pixels.shape[1], pixels.shape[0]
 
 
 def _print(matches: Sequence[Match | Spot], inside: bool, reasons: Sequence[Reason] | None) -> None:

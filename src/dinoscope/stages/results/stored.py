@@ -19,6 +19,7 @@ _SHAPES: dict[str, dict[str, str]] = {
     "layout": {"coordinates": "Nd"},
     "clusters": {"labels": "N"},
     "windows": {"windows": "nw"},
+    "tokens": {"tokens": "pD"},
     "patches": {
         **{"mean": "D", "axes": "3D", "low": "3", "high": "3", "variance": "3"},
         **{"centres": "PD", "coverage": "P", "images": "P"},
@@ -50,7 +51,7 @@ _SHAPES: dict[str, dict[str, str]] = {
     "evaluation": {"positions": "E", "names": "L", "counts": "LL", "images": "B", "claimed": "B", "right": "B"},
 }
 _POSITIONS = {"indices", "positions", "neighbors", "first", "second", "copy_of", "nearby"}  # of images
-_FINITE = {"indices", "similarities", "coordinates", "windows", "preference", "scores"}
+_FINITE = {"indices", "similarities", "coordinates", "windows", "tokens", "preference", "scores"}
 _FINITE |= {"mean", "axes", "low", "high", "centres"}
 
 
@@ -70,7 +71,7 @@ def check_stored(stage: str, columns: Columns, meta: JsonObject, settings: objec
     seconds = meta.get("seconds")
     if meta.get("settings") != settings or mismatch(seconds, float):
         raise ValueError("it does not say how it was made")
-    if stage in ("neighbors", "map", "layout", "clusters", "windows"):
+    if stage in ("neighbors", "map", "layout", "clusters", "windows", "tokens"):
         missing = [name for name in _SHAPES[stage] if not isinstance(columns.get(name), np.ndarray)]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
