@@ -117,9 +117,10 @@ def _open(
     if known is not None:
         return known
     if path is None:
+        hint = "; list(...) makes a list of what it yields" if isinstance(source, Iterable) else ""
         raise InputError(
             "expected a path, a data set's name, an array, a list of paths or pictures, a table (pandas, polars, "
-            f"Arrow), a data set (Hugging Face, torch) or a source, got {type(source).__name__}"
+            f"Arrow), a data set (Hugging Face, torch) or a source, got {type(source).__name__}{hint}"
         )
     if isinstance(source, str) and source in DATASETS:
         return load_dataset(source, data_dir)
