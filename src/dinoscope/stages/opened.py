@@ -110,6 +110,10 @@ class OpenedCollection:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} images, model={self.model['model']!r})"
 
+    def label_text(self, position: int) -> str:
+        """Return the label of an image for people, or its several ones; "" without any."""
+        return ", ".join(self.label_sets[position]) or str(self.labels[position] or "")
+
     def position(self, row: int) -> int:
         """Return the position of a row in the arrays.
 

@@ -321,12 +321,12 @@ def _outliers(opened: Collection, found: Outliers) -> _Part:
             (
                 f"{factor:.2f}",
                 _name(opened, at),
-                opened.labels[at] or "",
+                opened.label_text(at),
                 _some([_name(opened, each) for each in near], 3),
             )
         )
-        tiles = [Tile(at, (opened.ids[at], opened.labels[at] or ""), "doubt")]
-        tiles += [Tile(each, (opened.ids[each], opened.labels[each] or "")) for each in near[:3]]
+        tiles = [Tile(at, (opened.ids[at], opened.label_text(at)), "doubt")]
+        tiles += [Tile(each, (opened.ids[each], opened.label_text(each))) for each in near[:3]]
         part.blocks.append(Block(f"{number} · factor {factor:.2f}", tuple(tiles)))
     return part
 

@@ -80,9 +80,14 @@ def search(
         _draw(output, opened, matches, query if crop is None else f"{query} ({crop})", reasons)
     if as_json:
         told = [{} if reasons is None else _record(reasons[at]) for at in range(len(matches))]
+        if any(opened.label_sets):
+            told = [
+                {"labels": opened.label_sets[opened.position(match.row)], **more}
+                for match, more in zip(matches, told, strict=True)
+            ]
         print_json([{**vars(match), **more} for match, more in zip(matches, told, strict=True)])
     elif matches:
-        _print(matches, inside, reasons)
+        _print(opened, matches, inside, reasons)
         suggest(*(("explore", collection) if why or inside or on else ("search", collection, query, "--why")))
 
 
@@ -131,11 +136,11 @@ def _box(text: str) -> list[int]:
     return [int(value) for value in values]
 
 
-def _print(matches: Sequence[Match | Spot], inside: bool, reasons: Sequence[Reason] | None) -> None:
+def _print(opened: Collection, matches: Sequence[Match | Spot], inside: bool, reasons: Sequence[Reason] | None) -> None:
     from dinoscope.cli.terminal import print_table
 
     heads = ["similarity", "row", "id", "label"] + ["where"] * inside
-    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, m.label or ""] for m in matches]
+    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, opened.label_text(opened.position(m.row))] for m in matches]
     if inside:
         for match, line in zip(matches, lines, strict=True):
             box = getattr(match, "box", None)
@@ -159,7 +164,8 @@ def _draw(
         at, box = opened.position(match.row), getattr(match, "box", None)
         width, height = opened.sizes[at].tolist()
         part = None if box is None else (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
-        caption = (match.label or match.id, match.id if match.label else "")
+        label = opened.label_text(at)
+        caption = (label or match.id, match.id if label else "")
         blocks.append(Block(f"{number} · {match.similarity:.3f}", (Tile(at, caption, part=part),)))
     note = "the nearest first, with the cosine similarity; a frame marks the part that is like the query"
     heats: dict[int, NDArray[np.float32]] = {}

@@ -27,7 +27,7 @@ from dinoscope.sources.tables.columns import TableColumns, check_names, choose_c
 from dinoscope.sources.tables.files import Table, open_table
 from dinoscope.sources.tables.labels import is_list, sets_in_texts, sets_of_hot, sets_of_texts, texts
 from dinoscope.sources.tables.places import find_files
-from dinoscope.sources.tables.saved import ARROW, described
+from dinoscope.sources.tables.saved import ARROW, described, saved_split
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,9 +85,11 @@ class TableSource(PictureSource):
         self._chosen = choose_columns(first[0], wanted, first[1])
         self.notes: list[str] = [*(note for table in tables for note in table.notes), self._chosen.described]
         self.random_access = self._chosen.form == "path"
+        by_name = splits_of_files(files)
+        self._splits = [split or saved_split(storage, file) for split, file in zip(by_name, files, strict=True)]
         # "none" is to have none
         self.has_labels = self._chosen.label is not None or bool(self._chosen.hot) or wanted.label is not None
-        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(splits_of_files(files))
+        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(self._splits)
         self._rows: list[int] = []  # of each table
         self._elsewhere: SourceError | None = None  # for a path of another machine
         self._missing: list[str] = []  # files that are named and not there
@@ -147,7 +149,7 @@ class TableSource(PictureSource):
         return digest_bytes(value or b"")
 
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp, split in zip(map(self._open, self._files), stamps, splits_of_files(self._files), strict=True):
+        for table, stamp, split in zip(map(self._open, self._files), stamps, self._splits, strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = held.num_rows if table.rows is None else table.rows
             self._rows.append(rows)
