@@ -97,6 +97,36 @@ def test_all_that_applies_is_printed_and_written(collection, tmp_path):
     assert all(read_csv(tmp_path / "out" / "leaks.csv")[at]["split"] in ("train", "test") for at in range(20))
 
 
+def test_all_kinds_together_are_a_summary(collection):
+    lines = run(collection).stdout.splitlines()
+    assert len(lines) <= 24
+    opened = Collection(collection)
+    found = json.loads(run(collection, "--json").stdout)
+    outliers = [f"  {each['factor']:.2f}  {each['id']} (row {each['row']})" for each in found["outliers"]["found"]]
+    at = next(number for number, line in enumerate(lines) if line.startswith("outliers: "))
+    assert lines[at + 1 : at + 3] == outliers[:2]
+    assert lines[at + 3] == f"  all {len(outliers)}: dinoscope clean {collection} --outliers"
+    pair = [each for each in found["duplicates"]["found"] if each["group"] == 1]
+    first = lines[lines.index(next(line for line in lines if line.startswith("duplicates: "))) + 1]
+    assert all(f"{each['id']} (row {each['row']})" in first for each in pair)
+    assert f"keep {next(each['id'] for each in pair if each['action'] == 'keep')} (row" in first
+    assert f"dinoscope clean {collection} --label-errors" in "\n".join(lines)
+    whole = run(collection, "--all").stdout
+    assert all(opened.ids[at] in whole for at in (Collection(collection).findings().outliers.positions))
+    assert "more (--all)" not in whole
+    with pytest.raises(InputError, match="--all prints every finding, and --limit some: leave out one"):
+        run(collection, "--all", "--limit", 2)
+
+
+def test_what_a_person_checked_is_in_the_summary(collection, tmp_path):
+    own = shutil.copytree(collection, tmp_path / "own")
+    opened = Collection(own)
+    asked = opened.findings_to_check("outliers", 2)
+    for key, _ in asked:
+        opened.answer_finding(key, False)
+    assert "  checked: of 2 outliers drawn at random, 0 are not where they belong; so of the other" in run(own).stdout
+
+
 def test_the_plan_leaves_one_image_of_every_group(collection, tmp_path):
     run(collection, "--write-plan", tmp_path / "plan.json")
     plan = json.loads((tmp_path / "plan.json").read_text())
