@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,18 @@ _OTHER = {";16L": ";16B", ";16B": ";16L"}  # a reader for the other order of byt
 
 def has_wide_colours(image: Image.Image) -> bool:
     """Tell whether an image that was opened and not loaded yet has colours of 16 bits a channel."""
-    modes = {_raw_mode(tile.args) for tile in _tiles(image)}
+    modes = {_raw_mode(tile.args) for tile in getattr(image, "tile", ())}
     return bool(modes) and modes <= {f"{mode};16{order}" for mode in ("RGB", "RGBA") for order in "LBN"}
 
 
 def wide_colours(image: Image.Image, file: IO[bytes]) -> NDArray[np.uint16]:
     """Return the values (H, W, 3 or 4) of an image that was loaded from a file and has wide colours."""
     file.seek(0)
-    lower = identify(file)
-    lower.tile = [tile._replace(args=_swapped(tile.args)) for tile in _tiles(lower)]
+    lower: Any = identify(file)
+    lower.tile = [tile._replace(args=_swapped(tile.args)) for tile in lower.tile]
     lower.load()
-    values = np.asarray(image).astype(np.uint16) << 8
+    values: NDArray[np.uint16] = np.asarray(image).astype(np.uint16)
+    values <<= np.uint16(8)
     values |= np.asarray(lower)
     return values
 
@@ -46,10 +47,6 @@ def scale_colours(image: Image.Image, file: IO[bytes], value_range: ValueRange) 
         levels = (strip >> 8).astype(np.uint8)
         levels[..., :3] = to_uint8(strip[..., :3], value_range)
         image.paste(Image.fromarray(levels), (0, top))
-
-
-def _tiles(image: Image.Image) -> list[Image._Tile]:
-    return list(getattr(image, "tile", ()))
 
 
 def _raw_mode(args: object) -> str:
