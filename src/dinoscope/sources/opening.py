@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.checks import check_arguments
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import similar_path
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.array import ArraySource, Labels
@@ -144,4 +145,5 @@ def _open_path(path: str, columns: TableColumns, folders: FolderRule | None, dat
         raise SourceError(f"{path.partition('?')[0].rpartition('/')[2]!r} is a single file; {possible}")
     if exists:
         raise SourceError(f"{path!r} is a single file; {possible}")
-    raise SourceError(f"nothing is called {path!r}; {possible}{did_you_mean(path.lower(), datasets)}")
+    near = did_you_mean(path.lower(), datasets) or similar_path(path)
+    raise SourceError(f"nothing is called {path!r}; {possible}{near}")
