@@ -37,6 +37,7 @@ def test_labelled(tmp_path):
     assert f"trustworthiness {quality.trustworthiness:.2f}" in map_
     found = Collection(tmp_path / "c.dino").findings()
     assert copies.startswith(f"{sum(len(each) - 1 for each in found.duplicates.groups)} possible duplicate")
+    assert found.label_errors is not None
     listed = found.label_errors.positions.tolist()
     assert 10 in listed
     assert doubtful.startswith(f"{len(listed)} label{'s' * (len(listed) > 1)} to check. {len(listed)} of 60 disagree")
