@@ -247,6 +247,32 @@ def test_long_blocks_and_texts_stay_on_the_page():
         draw_sheet("empty", "", [], lambda _: [])
 
 
+def test_crops_are_looked_for_when_asked(tmp_path):
+    rng = np.random.default_rng(0)
+    root = tmp_path / "photos"
+    root.mkdir()
+    for number in range(8):
+        small = [Image.fromarray(rng.integers(0, 255, (n, n, 3), np.uint8)).resize((160, 160), 3) for n in (4, 9, 20)]
+        picture = Image.blend(Image.blend(small[0], small[1], 0.4), small[2], 0.3)
+        picture.save(root / f"{number}.png")
+        if number < 3:
+            picture.crop((10, 5, 140, 125)).save(root / f"part-{number}.png")
+    Collection.from_images(root, tmp_path / "c", model="mini")
+    assert "crops: " not in run(tmp_path / "c").stdout
+    result = run(tmp_path / "c", "--crops", "-o", tmp_path / "out", "--write-plan", tmp_path / "plan.json")
+    assert "looking inside 11 images: nine parts of each are embedded" in result.stderr
+    assert "crops: 3 images may be a part of another one" in result.stdout
+    found = json.loads(run(tmp_path / "c", "--crops", "--json").stdout)["crops"]["found"]
+    assert {(each["id"], each["whole_id"]) for each in found} == {(f"part-{n}.png", f"{n}.png") for n in range(3)}
+    assert all(abs(each["share"] - 130 * 120 / 160**2) < 0.1 for each in found)
+    assert {move["action"] for move in json.loads((tmp_path / "plan.json").read_text())["moves"]} == {"review"}
+    assert len(read_csv(tmp_path / "out" / "crops.csv")) == 3
+    left = json.loads(run(tmp_path / "c", "--crops", "--json", "--dismiss", found[0]["key"]).stdout)["crops"]
+    assert [each["key"] for each in left["found"]] == [each["key"] for each in found[1:]]
+    one = Collection.from_images(np.zeros((1, 8, 8), np.uint8), tmp_path / "one", model="mini")
+    assert len(one.crops().parts) == 0
+
+
 def test_what_was_dismissed_is_left_out_from_then_on(collection, tmp_path):
     own = shutil.copytree(collection, tmp_path / "own")
     found = json.loads(run(own, "--json").stdout)

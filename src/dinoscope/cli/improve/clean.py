@@ -37,6 +37,13 @@ def clean(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Blurred, dark, blown out, empty, framed, of an odd size or shape.")
     ] = False,
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--crops",
+            help="Images that are a part of another one. It looks inside all, nine times the work of embedding, once.",
+        ),
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -67,6 +74,7 @@ def clean(
     All kinds together are printed as a summary; a kind that you name, --limit and --all print the findings. No image is
     touched.
     """
+    from dinoscope.base.text import counted
     from dinoscope.cli.improve.parts import examine
     from dinoscope.cli.terminal import advise, print_json, say, suggest, tell
     from dinoscope.wording.in_short import advice, is_too_weak
@@ -78,11 +86,17 @@ def clean(
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}
     chosen["pictures"] = pictures
-    parts = examine(opened, {name for name, yes in chosen.items() if yes} or set(chosen), threshold)
+    named = {name for name, yes in chosen.items() if yes} | ({"crops"} if crops else set())
+    if crops:
+        say(
+            f"looking inside {counted(len(opened))}: nine parts of each are embedded, once, and each image is slid "
+            "over eight others"
+        )
+    parts = examine(opened, named or set(chosen), threshold)
     if as_json:
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
     else:
-        if limit is None and not everything and not any(chosen.values()):
+        if limit is None and not everything and not named:
             _summarise(parts, collection)
         else:
             _print(parts, None if everything else limit or _LIMIT)
@@ -139,6 +153,7 @@ def _conclusion(parts: dict[str, Part], *, weak: bool) -> str:
         "leaks": "The same pictures in train and test make test scores look too good: take them out of one.",
         "duplicates": "Begin with the duplicates: these pictures are the same, and all but one of a group could go.",
         "label_errors": "Begin with the labels at the top of the list: look before you change one.",
+        "crops": "Look at the crops: where one picture shows less of the same, keep the whole one.",
         "outliers": "Most outliers are only unusual: look at the first few, and remove what does not belong.",
         "pictures": "Look at the worst pictures of each kind first, and keep those that only look odd.",
     }

@@ -48,6 +48,8 @@ def examine(opened: Collection, wanted: set[str], threshold: float | None) -> di
             parts["duplicates"] = _duplicates(opened, found, threshold is not None)
         if "leaks" in wanted:
             parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, found))
+    if "crops" in wanted:
+        parts["crops"] = _crops(opened)
     if "outliers" in wanted:
         parts["outliers"] = _outliers(opened, analysis_findings.outliers(opened))
     if "label_errors" in wanted:
@@ -192,6 +194,33 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> Par
             for at in leak.positions
         )
         part.blocks.append(Block(f"{number} · score {leak.score:.3f}{_and_more(len(tiles))}", tiles))
+    return part
+
+
+def _crops(opened: Collection) -> Part:
+    from dinoscope.cli.terminal import counting
+    from dinoscope.plots.sheets import Block, Tile
+
+    with counting("images looked into, and compared") as show:
+        found = opened.crops(on_progress=show)
+    part = Part("crops", ("score", "image", "shows of it", "the whole picture"), "")
+    pairs = list(zip(found.parts.tolist(), found.wholes.tolist(), strict=True))
+    left = _open(opened, part, "crops", pairs)
+    part.remark = f"{_count(len(left), 'image')} may be a part of another one" if left else "none found"
+    part.note = "the part, and beside it the whole picture; score: correlation with its place there, 1 is the same"
+    for number, chosen in enumerate(left, 1):
+        at, whole = pairs[chosen]
+        score, share = float(found.scores[chosen]), float(found.shares[chosen])
+        key = _key(opened, "crops", [at, whole])
+        whole_of = {"whole": int(opened.rows[whole]), "whole_id": opened.ids[whole]}
+        part.records.append(
+            {"rank": number, **_who(opened, at), **whole_of, "score": round(score, 4), "share": round(share, 4), **key}
+        )
+        part.moves.append(_move(opened, "review", at, f"a part of another picture (score {score:.2f})", whole))
+        part.lines.append((f"{score:.2f}", _name(opened, at), f"{share:.0%}", _name(opened, whole)))
+        part.briefs.append(f"{score:.2f}  {_name(opened, at)}: {share:.0%} of {_name(opened, whole)}")
+        tiles = (Tile(at, (opened.ids[at], opened.label_text(at)), "doubt"), Tile(whole, (opened.ids[whole], "")))
+        part.blocks.append(Block(f"{number} · score {score:.2f} · {share:.0%} of the other", tiles))
     return part
 
 
