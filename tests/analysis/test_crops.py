@@ -14,7 +14,7 @@ def scene(seed, side=96):
         np.asarray(Image.fromarray(rng.integers(0, 255, (n, n), np.uint8)).resize((side, side), 3), float) / n**0.5
         for n in (3, 6, 12, 24)
     ]
-    total = sum(layers)
+    total = np.sum(layers, axis=0)
     return ((total - total.min()) / np.ptp(total) * 255).astype(np.uint8)
 
 

@@ -466,6 +466,6 @@ def test_a_path_in_place_of_a_command_is_told(run, tmp_path, monkeypatch):
 
 
 def test_a_choice_that_is_none_is_told_once(run, collection):
-    err = run("sort", collection, "--by", "lable")[2]
+    err = run("sort", collection, "--by", "folder")[2]
     assert "Value error" not in err
-    assert "'lable' is not one of 'label', 'cluster', 'split'; see 'dinoscope sort --help'" in err
+    assert "'folder' is not one of 'label', 'cluster', 'split'; see 'dinoscope sort --help'" in err
