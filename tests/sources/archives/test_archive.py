@@ -523,3 +523,17 @@ def test_a_table_beside_images_is_pointed_at(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "1.png").rename(tmp_path / "cat" / "1.png")
     assert told not in open_source(tmp_path).notes  # the folders say what they are
+
+
+def test_archives_called_after_what_is_in_them(tmp_path):
+    for name in ("cats.zip", "dogs.zip"):
+        make_zip(tmp_path / name, [("1.png", picture(1))])
+    assert said(tmp_path) == [("cats.zip/1.png", "cats", None), ("dogs.zip/1.png", "dogs", None)]
+    make_zip(tmp_path / "birds.zip", [("owl/1.png", picture(1)), ("tit/2.png", picture(2))])
+    assert [label for _, label, _ in said(tmp_path)] == ["owl", "tit", None, None]  # folders say what they are
+    for first, second in (("photos-1.zip", "photos-2.zip"), ("000.zip", "001.zip"), ("train.zip", "test.zip")):
+        for file in tmp_path.glob("*.zip"):
+            file.unlink()
+        for name in (first, second):
+            make_zip(tmp_path / name, [("1.png", picture(1))])
+        assert {label for _, label, _ in said(tmp_path)} == {None}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.splits import named_splits
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.archives.index import ARCHIVES, Member, read_index
@@ -35,7 +37,8 @@ class ArchiveSource(PictureSource):
 
     Labels and splits come from the folders inside, as for `FolderSource`; in a tar also from the files beside an image
     that WebDataset knows: ``7.jpg`` with ``7.cls``, ``7.json`` or ``7.txt``. Where shards are called after splits
-    ("train-0000.tar"), that is the split. Of members with the same name the last one counts, as if unpacked.
+    ("train-0000.tar"), that is the split. Where nothing says what the images show, the names of several archives do
+    ("cats.zip" and "dogs.zip"). Of members with the same name the last one counts, as if unpacked.
 
     Args:
         storage: The folder that holds the archives.
@@ -163,10 +166,13 @@ class _Names:
         self.notes = folders.notes
         self._set_captions_apart(rule)
         several = rule.labels == "auto" and any(self._sets)
+        is_told = several or any(self._labels) or any(label is not None for label, _ in folders.of.values())
+        named = {} if is_told or rule.labels == "none" else _labels_of_archives(set(self._archive_of))
         for index, path in enumerate(in_folders):
             id = _member_id(self._archive_of[index], self._names[index], self.several)
             label, split = folders[path]
             label = (self._labels[index] if rule.labels == "auto" else None) or label
+            label = label or named.get(self._archive_of[index])
             labels = self._sets[index] or ((label,) if label is not None else ())
             yield Item(
                 id,
@@ -194,6 +200,18 @@ class _Names:
     def _in_folders(self, index: int) -> str:
         folder, slash, _ = self._archive_of[index].rpartition("/")
         return folder + slash + self._names[index]
+
+
+def _labels_of_archives(archives: set[str]) -> dict[str, str]:
+    """Return a label for each of some archives, as if each was unpacked beside the others; none where they are parts.
+
+    Parts differ by a number alone, or are splits.
+    """
+    stems = {archive: posixpath.splitext(posixpath.basename(archive))[0] for archive in archives}
+    words = {re.sub(r"[\W\d_]+", "", stem) for stem in stems.values()}
+    if len(archives) < 2 or len(words) < len(archives) or "" in words or named_splits(stems.values()):
+        return {}
+    return stems
 
 
 def _member_id(archive: str, name: str, several: bool) -> str:
