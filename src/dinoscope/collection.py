@@ -671,7 +671,7 @@ class Collection(OpenedCollection):
         """Find images that are a part of another one; those that ``findings`` calls duplicates are left out.
 
         Each image is looked for in the eight others that are most similar to it as a whole or in a window (see
-        ``search_inside``): the stored small pictures are slid over each other at twenty sizes.
+        ``search_inside``): the stored small pictures are slid over each other at many sizes.
 
         Args:
             weights: See ``search``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,12 @@ from dinoscope.base.parallel import in_order, row_blocks
 
 __all__ = ["CROPPED", "Crops", "find_crops", "fit_part", "propose_crops"]
 
-CROPPED = 0.7  # correlation from which one picture is a part of the other
+CROPPED = 0.75  # correlation from which one picture is a part of the other
 _CANDIDATES = 8  # images in which each is looked for
-_SIDE = 64  # pixels of the longer side of the picture that is looked in
-_SHARES = np.geomspace(0.45, 0.97, 20)  # of the width that the part may take
-_SMALLEST = 12  # pixels a side, below which a part says nothing
+_SIDE = 96  # pixels of the longer side of the picture that is looked in
+_SHARES = np.geomspace(0.55, 0.97, 16)  # of the width that the part may take
+_FINE = 2  # pixels around the best of these widths, which are tried one by one
+_SMALLEST = 16  # pixels a side, below which a part says nothing
 _BLUR = 4.0  # pixels: what varies more slowly, such as light, is taken away
 _QUERIES = 32  # images that are compared with all windows at once
 _AHEAD = 8
@@ -70,7 +71,7 @@ def propose_crops(
 def fit_part(part: NDArray[np.uint8], whole: NDArray[np.uint8]) -> tuple[float, float]:
     """Return how well a grey picture fits a place in another one, and the share of the area that it takes there.
 
-    It is slid over the other at twenty sizes. At each place the normalized cross-correlation (Lewis 1995) of both
+    It is slid over the other at many sizes. At each place the normalized cross-correlation (Lewis 1995) of both
     without their slow changes is taken, so light and contrast do not matter.
 
     Args:
@@ -82,15 +83,21 @@ def fit_part(part: NDArray[np.uint8], whole: NDArray[np.uint8]) -> tuple[float, 
     """
     scene = _detail(_scaled(whole, _SIDE / max(whole.shape)))
     sums, squares = _integral(scene), _integral(scene * scene)
-    best, share = 0.0, 0.0
-    for across in dict.fromkeys(np.rint(_SHARES * scene.shape[1]).astype(int).tolist()):
-        down = round(across * part.shape[0] / part.shape[1])
-        if min(down, across) < _SMALLEST or down > scene.shape[0]:
-            continue
-        score = _correlation(_detail(_resized(part, across, down)), scene, sums, squares)
-        if score > best:
-            best, share = score, down * across / scene.size
-    return best, share
+    tried: dict[int, tuple[float, float]] = {}
+
+    def look(widths: Iterable[int]) -> int:
+        for across in widths:
+            down = round(across * part.shape[0] / part.shape[1])
+            if across in tried or min(down, across) < _SMALLEST or down > scene.shape[0] or across > scene.shape[1]:
+                continue
+            score = _correlation(_detail(_resized(part, across, down)), scene, sums, squares)
+            tried[across] = (score, down * across / scene.size)
+        return max(tried, key=lambda width: tried[width][0], default=0)
+
+    nearest = look(np.rint(_SHARES * scene.shape[1]).astype(int).tolist())
+    best = look(range(nearest - _FINE, nearest + _FINE + 1))  # a pixel more or less makes a difference
+    score, share = tried.get(best, (0.0, 0.0))
+    return (score, share) if score > 0 else (0.0, 0.0)
 
 
 def find_crops(
