@@ -7,6 +7,9 @@ Fashion-MNIST holds copies of its own; pairs found between two originals count a
 Altered copies: 30 each, turned by quarters, mirrored, or in a frame of 5 % and 15 % of a side, all saved as
 JPEG of quality 85.
 
+Crops, with ``--crops PARQUET`` alone: of photographs, 30 crops each that lack 15, 25 and 40% of the area, saved as JPEG
+of quality 85, are looked for among all photographs. Which photographs may hold them is told by `mini`.
+
 Labels to check: 2% of the labels are changed to any other class. The self-test does not know these. What it says is
 the recall: how many labels changed on purpose are among the first 200 of the list.
 """
@@ -15,18 +18,23 @@ from __future__ import annotations
 
 import argparse
 import io
+import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from benchmarks.keeping import photographs
 from dinoscope.analysis.cleaning.altered import inside_frames
 from dinoscope.analysis.cleaning.duplicates import find_duplicates
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
 from dinoscope.analysis.labels.label_errors import find_label_errors, self_test
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors
+from dinoscope.collection import Collection
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 
@@ -35,6 +43,7 @@ Pixels = NDArray[np.uint8]
 _EACH = 50  # copies of a kind
 _ALTERED = 30
 _LISTED = 200
+_LACKING = (0.15, 0.25, 0.40)  # of the area, in a crop
 
 ALTERATIONS: dict[str, Callable[[Pixels], Pixels]] = {
     "turned by 90": lambda image: np.rot90(image),
@@ -52,7 +61,11 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["mini-fashion", "mini"])
     parser.add_argument("--seeds", type=int, default=5, help="planted sets of wrong labels")
     parser.add_argument("--quick", action="store_true", help="1,000 images: a smoke test, not a measurement")
+    parser.add_argument("--crops", metavar="PARQUET", help="measure crops of photographs in a column called image")
     arguments = parser.parse_args()
+    if arguments.crops:
+        print_crops(photographs(arguments.crops, 10_000))
+        return
     dataset = load_dataset("fashion-mnist-test")
     count = 1_000 if arguments.quick else len(dataset.pixels)
     images = list(dataset.pixels[:count])
@@ -126,6 +139,42 @@ def print_altered(images: list[Pixels], name: str) -> None:
         right = sum(pair in pairs for pair, each in planted.items() if each == kind)
         print(f"| {kind} | {right} of {_ALTERED} |", flush=True)
     print(f"| pairs that nobody planted | {len(pairs - planted.keys())} |", flush=True)
+
+
+def print_crops(pictures: list[Image.Image]) -> None:
+    """Print how many crops of each size are found, how many pairs nobody planted, and the seconds that it takes."""
+    chance = np.random.default_rng(7)
+    chosen = chance.choice(len(pictures), _ALTERED * len(_LACKING), replace=False).tolist()
+    lacking = [share for share in _LACKING for _ in range(_ALTERED)]
+    copies = range(len(pictures), len(pictures) + len(chosen))
+    planted = dict(zip(chosen, zip(copies, lacking, strict=True), strict=True))
+    everything = [np.asarray(picture.convert("RGB")) for picture in pictures]
+    everything += [cut(everything[at], share, chance) for at, (_, share) in planted.items()]
+    with TemporaryDirectory() as folder:
+        opened = Collection.from_images(everything, Path(folder) / "c.dino", model="mini")
+        start = time.perf_counter()
+        found = opened.crops()
+        seconds = time.perf_counter() - start
+        copied = [set(group) for group in opened.findings().duplicates.groups]
+    pairs = {frozenset(pair) for pair in zip(found.parts.tolist(), found.wholes.tolist(), strict=True)}
+    print(f"\n| crops among {len(pictures):,} photographs, `mini` | found, of {_ALTERED} |\n| --- | --- |")
+    for share in _LACKING:
+        of_it = [{at, copy} for at, (copy, each) in planted.items() if each == share]
+        right = sum(pair in pairs for pair in of_it)
+        also = sum(any(pair <= group for group in copied) for pair in of_it)
+        print(f"| without {share:.0%} of the area | {right}, and {also} as duplicates |")
+    wrong = pairs - {frozenset((at, copy)) for at, (copy, _) in planted.items()}
+    print(f"| pairs that nobody planted | {len(wrong)} |\n| seconds for {len(everything):,} images | {seconds:.0f} |")
+    print("not planted:", sorted(map(sorted, wrong))[:20])
+
+
+def cut(image: Pixels, lacking: float, chance: np.random.Generator) -> Pixels:
+    """Return a part of an image at random that lacks a share of its area, saved as JPEG of quality 85."""
+    (height, width), side = image.shape[:2], (1 - lacking) ** 0.5
+    stretch = chance.uniform(max(side, 0.95), min(1 / side, 1.05))
+    across, down = min(width, round(width * side * stretch)), min(height, round(height * side / stretch))
+    left, top = chance.integers(0, width - across + 1), chance.integers(0, height - down + 1)
+    return saved(np.ascontiguousarray(image[top : top + down, left : left + across]), 85)
 
 
 def embed(images: list[Pixels], name: str) -> NDArray[np.float32]:

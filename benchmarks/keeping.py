@@ -11,6 +11,7 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -123,7 +124,8 @@ def facts(content: bytes, pixels: int) -> FileFacts:
     quality = read_reduced(content, _LEAST).quality
     assert quality is not None
     held = {name: getattr(quality, name) for name in quality.__slots__ if name != "modified"}
-    return FileFacts(pixels, **held)
+    known = {each.name for each in fields(FileFacts)}
+    return FileFacts(pixels, **{name: value for name, value in held.items() if name in known})
 
 
 def right(make: Maker, picture: Image.Image, seed: int) -> bool:

@@ -27,6 +27,7 @@ from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
 from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
+from dinoscope.stages.cleaning import crops as cleaning_crops
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.stages.queries import patches, reasons, search, tokens, windows
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pandas
 
     from dinoscope.analysis.cleaning.checked import Checked
+    from dinoscope.analysis.cleaning.crops import Crops
     from dinoscope.analysis.cleaning.threshold import ThresholdFit
     from dinoscope.analysis.clusters.clustering import Clustering, Space
     from dinoscope.analysis.clusters.methods import Method as ClusterMethod
@@ -761,6 +763,22 @@ class Collection(OpenedCollection):
             InputError: The threshold is out of range.
         """
         return shown(ShownFindings, findings.all_findings(self, threshold=threshold), self)
+
+    def crops(self, *, weights: str | None = None, on_progress: Callable[[int, int], None] | None = None) -> Crops:
+        """Find images that are a part of another one; those that ``findings`` calls duplicates are left out.
+
+        Each image is looked for in the eight others that are most similar to it as a whole or in a window (see
+        ``search_inside``): the stored small pictures are slid over each other at many sizes.
+
+        Args:
+            weights: See ``search``.
+            on_progress: Called with how much is done, and of how much.
+
+        Raises:
+            InputError: There are too many images to look inside.
+            ModelError: If the model that made the vectors is not to be had.
+        """
+        return cleaning_crops.crops(self, weights=weights, on_progress=on_progress)
 
     def dismiss(self, key: str, dismissed: bool = True) -> None:
         """Remember in the collection that a finding is no problem, or forget that.

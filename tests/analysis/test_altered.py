@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.ndimage import gaussian_filter
 
-from dinoscope.analysis.cleaning.altered import altered_pairs, inside_frames
+from dinoscope.analysis.cleaning.altered import altered_pairs, has_colours, inside_frames, inside_share
 from dinoscope.analysis.cleaning.duplicates import find_duplicates
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
 
@@ -109,3 +109,15 @@ def test_a_frame_in_colour_around_a_grey_picture_leaves_grey_prints_grey():
     picture = grey(photos()[0])
     prints = fingerprints([framed(picture)])
     assert inside_frames([framed(picture, 0.1, (250, 244, 250))], prints)[1].shape == (1, 32, 32, 1)
+
+
+def test_colours_and_frames_of_one_picture():
+    rng = np.random.default_rng(3)
+    picture = np.kron(rng.integers(0, 256, (10, 12, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    assert (has_colours(picture), has_colours(grey)) == (True, False)
+    framed = np.full((100, 120, 3), 250, np.uint8)
+    framed[10:90, 12:108] = picture
+    assert inside_share(framed) == pytest.approx(0.64)
+    assert inside_share(picture) == 1
+    assert inside_share(np.zeros((9, 9, 3), np.uint8)) == 1

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dinoscope.analysis.cleaning.keeping import LOSSLESS, FileFacts, choose_keeper
+from dinoscope.analysis.cleaning.keeping import LOSSLESS, UNKNOWN_LOSS, FileFacts, choose_keeper
 
 GOOD = FileFacts(1000, quality=95, noise=2, detail=28, reduced=1, bytes=900, modified=5)
 
@@ -64,3 +64,28 @@ GRAINY = FileFacts(1000, quality=95, noise=6, detail=20, grain=6.0, reduced=1)
 def test_grain_is_a_fault_unless_compression_or_blur_took_it_from_the_other(other, kept):
     assert choose_keeper([GRAINY, other])[0] == kept
     assert choose_keeper([other, GRAINY])[0] == 1 - kept
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        (replace(GOOD, colour=False, quality=99), "in colour"),
+        (replace(GOOD, colour=True, pixels=1300, inside=0.75, quality=99), "without the frame"),
+        (replace(GOOD, colour=True, quality=99, noise=0.2, detail=5), "the most detail against noise"),
+        (replace(GOOD, colour=False, pixels=500), "the largest"),
+    ],
+)
+def test_a_copy_that_lost_something_is_not_kept_for_its_quality(other, reason):
+    good = replace(GOOD, colour=True)
+    assert choose_keeper([good, other]) == (0, reason)
+    assert choose_keeper([other, good]) == (1, reason)
+
+
+def test_a_frame_is_kept_where_more_is_inside():
+    assert choose_keeper([GOOD, replace(GOOD, pixels=4000, inside=0.7)]) == (1, "the largest")
+    assert choose_keeper([replace(GOOD, inside=0.7, modified=9), replace(GOOD, inside=0.7)]) == (1, "the oldest file")
+
+
+def test_compression_that_says_nothing_of_itself_may_have_smoothed_grain():
+    smooth = replace(GOOD, quality=UNKNOWN_LOSS, noise=1.0, grain=1.0)
+    assert choose_keeper([replace(GOOD, grain=20.0), smooth])[0] == 0

@@ -446,3 +446,26 @@ def test_a_tilde_is_the_home_folder_in_python(tmp_path, monkeypatch):
 def _made(folder):
     folder.mkdir(parents=True)
     return folder
+
+
+def test_a_path_that_is_mistyped_is_found_beside(run, collection, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(collection, tmp_path / "photos.dino")
+    (tmp_path / "photos").mkdir()
+    assert "; did you mean 'photos'" in run("embed", "photo")[2]
+    assert f"; did you mean '{tmp_path / 'photos'}'" in run("embed", tmp_path / "phtos")[2]
+    assert "'dinoscope embed SOURCE -o photo.dino'; did you mean 'photos.dino'" in run("info", "photo.dino")[2]
+    assert "did you mean" not in run("embed", "elsewhere/nothing")[2]
+
+
+def test_a_path_in_place_of_a_command_is_told(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my photos").mkdir()
+    code, _, err = run("my photos")
+    assert (code, err) == (2, "dinoscope: my photos is no command; to see it, run: dinoscope open 'my photos'\n")
+
+
+def test_a_choice_that_is_none_is_told_once(run, collection):
+    err = run("sort", collection, "--by", "folder")[2]
+    assert "Value error" not in err
+    assert "'folder' is not one of 'label', 'cluster', 'split'; see 'dinoscope sort --help'" in err

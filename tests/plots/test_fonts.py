@@ -48,6 +48,17 @@ def test_a_letter_that_no_font_has_is_a_box_and_said_once(gap, caplog):
     )
 
 
+def test_each_font_that_would_help_is_said_once(gap, caplog, monkeypatch):
+    monkeypatch.setattr(fonts, "_installed", lambda: iter(()))
+    for text in ("ไ", "猫 dog 고", "🐈ไ", "と🐶ท"):
+        fonts.drawable(text)
+    assert [record.message.partition("; install ")[2] for record in caplog.records] == [
+        "Noto Sans (package fonts-noto-core)",
+        "Noto Sans CJK (package fonts-noto-cjk)",
+        "Noto Emoji or Symbola (package fonts-symbola)",
+    ]
+
+
 def test_what_only_changes_a_letter_is_no_box(gap, monkeypatch):
     monkeypatch.setattr(fonts, "_installed", lambda: iter(()))
     assert fonts.drawable("❤\N{VARIATION SELECTOR-16}") in ("❤", "❤\N{VARIATION SELECTOR-16}")

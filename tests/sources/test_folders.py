@@ -50,6 +50,16 @@ PLAIN = ["cat/train", "dog/train", "cat/val", "dog/val", "cat/test", "dog/test"]
         (("train", "val", "test"), "{split}/images/{label}/1.png"),
         (("train", "val", "test"), "{split}/{label}/images/1.png"),
         (("train", "val", "test"), "{label}/{split}/1.png"),
+        (("1_train", "2_val", "3_test"), "{split}/{label}/1.png"),
+        (("trainImages", "valImages", "testImages"), "{split}/{label}/1.png"),
+        (("Training", "Validierung", "Test"), "{split}/{label}/1.png"),
+        (("trainingsbilder", "validierungsbilder", "Testdaten"), "{split}/{label}/1.png"),
+        (("entraînement", "validation", "test"), "{split}/{label}/1.png"),
+        (("apprentissage", "validation", "évaluation"), "{label}/{split}/1.png"),
+        (("entrenamiento", "validacion", "pruebas"), "datos/{split}/{label}/1.png"),
+        (("treino", "validação", "teste"), "{split}/{label}/1.png"),
+        (("训练集", "验证集", "测试集"), "{split}/{label}/1.png"),
+        (("学習", "検証データ", "テスト"), "{split}/{label}/1.png"),
         (("train", "val", "test"), "a/b/{split}/photos/{label}/deep/1.png"),
     ],
 )
@@ -82,6 +92,20 @@ def test_one_name_of_a_split_among_others_is_a_label():
     assert given(["train/cat/1.png", "train/dog/1.png", "unlabeled/1.png"]) == ["cat/train", "dog/train", "-/-"]
     names = [f"{split}/{label}/1.png" for split in ("train", "test") for label in ("train", "bus")]
     assert given(names) == ["train/train", "bus/train", "train/test", "bus/test"]
+
+
+def test_splits_that_say_more_than_their_role():
+    names = [f"{split}_{label}s/1.png" for split in ("train", "test") for label in CLASSES]
+    assert given(names) == ["cats/train", "dogs/train", "cats/test", "dogs/test"]
+    assert given(["trainA/1.png", "trainB/1.png", "testA/1.png"]) == ["A/train", "B/train", "A/test"]
+    assert given(split_tree("train", "test_seen", "test_unseen"))[2:] == ["cat/test", "dog/test"] * 2
+    assert given(["train/1.png", "PublicTest/1.png", "PrivateTest/1.png"]) == ["-/train", "-/test", "-/test"]
+    assert given(split_tree("trainval", "test"))[0] == "cat/train"
+    assert given([*names, "sample/1.png"])[-1] == "-/-"
+    assert given(["train_class1/1.png", "train_class2/1.png", "test_class1/1.png"])[:2] == [
+        "class1/train",
+        "class2/train",
+    ]
 
 
 def test_two_names_of_one_part_stay_two():
@@ -122,6 +146,10 @@ def test_usual_names():
     assert held_out_split(["train", "validation", None]) == "validation"
     assert held_out_split(["Train", "val", "Test"]) == "Test"
     assert held_out_split(["train", None]) is None
+    assert held_out_split(["Training", "PublicTest"]) == "PublicTest"
+    assert [split_role(name) for name in ("Testdaten", "prueba", "évaluation", "trainval", "Zugtest")] == [
+        *("test", "test", "eval", "train", None)
+    ]
     assert (training_split(["Training", "val"]), training_split(["val"])) == ("Training", None)
 
 

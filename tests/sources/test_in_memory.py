@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
@@ -349,3 +350,76 @@ def test_from_images_takes_them(tmp_path, folder):
     assert collection.labels.tolist() == LABELS
     assert collection.splits.tolist() == ["train", "test", "test", None]
     assert collection.ids.tolist() == [each[0] for each in EXPECTED]
+
+
+def listed(source, **given):
+    return [item.labels or item.label for item in open_source(source, **given).items]
+
+
+def test_tables_of_pictures_and_of_lists(folder):
+    held = [Image.open(path) for path in files(folder)]
+    assert listed(pd.DataFrame({"image": held, "label": LABELS})) == LABELS
+    source = open_source(pd.DataFrame({"label": LABELS, "picture": ARRAYS}))
+    assert described(source) == [(id, label, None, s) for id, label, s in zip(NUMBERED, LABELS, SHADES, strict=True)]
+    with pytest.raises(SourceError, match=r"several columns of table hold images \(a, b\): name one, --image-column"):
+        open_source(pd.DataFrame({"a": held, "b": held}))
+    sets = [("x", "y"), ("x",), None, None]
+    for form in (np.array, list, tuple, set):
+        frame = pd.DataFrame({"path": files(folder), "label": [form(["x", "y"]), form(["x"]), form([]), None]})
+        assert [each and tuple(sorted(each)) for each in listed(frame)] == sets
+    view = pa.array([["x", "y"], ["x"], [], None], pa.list_view(pa.string()))
+    assert listed(pa.table({"path": list(map(str, files(folder))), "label": view})) == sets
+    columns = {"path": files(folder), "label": LABELS}
+    assert described(open_source(columns)) == EXPECTED
+    rows = [{"path": path, "label": label} for path, label in zip(files(folder), LABELS, strict=True)]
+    assert described(open_source(rows)) == EXPECTED
+    lazy: Any = pl.DataFrame({**columns, "path": list(map(str, files(folder)))}).lazy()
+    assert described(open_source(lazy)) == EXPECTED
+    bytes_of = [path.read_bytes() for path in files(folder)]
+    assert listed(pl.DataFrame({"image": bytes_of, "label": LABELS})) == LABELS
+    with pytest.raises(InputError, match=r"the columns of a table must be of one length, got {'path': 4, 'label': 1}"):
+        open_source({"path": files(folder), "label": ["x"]})
+
+
+def test_labels_of_0_and_1(folder):
+    hot = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]])
+    numbers = [("0", "2"), ("1",), None, ("0", "1", "2")]
+    assert listed(files(folder), labels=pd.DataFrame(hot, columns=list("abc"))) == [
+        *(("a", "c"), ("b",), None, ("a", "b", "c"))
+    ]
+    assert listed(files(folder), labels=hot) == numbers
+    assert listed(np.stack([ARRAYS[0]] * 4), labels=hot.astype(bool)) == numbers
+    assert listed(list(zip(ARRAYS, hot, strict=True))) == numbers
+    with pytest.raises(InputError, match="labels of several columns must be 0 or 1 in each, got an array"):
+        open_source(files(folder), labels=hot * 3)
+    with pytest.raises(InputError, match=r"labels must be as many as the images: expected 4, got \{"):
+        open_source(files(folder), labels=dict.fromkeys(files(folder), "x"))  # type: ignore[arg-type]
+
+
+class _Numbered:
+    """A data set as torch has it, or a part of one, or several."""
+
+    def __init__(self, **known: object) -> None:
+        self.__dict__.update(known)
+
+    def __len__(self) -> int:
+        return len(ARRAYS)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return ARRAYS[index], index % 2
+
+
+def test_parts_of_data_sets_know_the_names_of_classes():
+    whole = _Numbered(classes=["cat", "dog"])
+    for source in (whole, _Numbered(dataset=_Numbered(dataset=whole)), _Numbered(datasets=[whole, whole])):
+        assert listed(source) == ["cat", "dog"] * 2
+    other = _Numbered(classes=["dog", "cat"])
+    assert listed(_Numbered(datasets=[whole, other])) == ["0", "1"] * 2  # numbers mean different things
+
+
+def test_whole_numbers_that_became_floats_and_what_has_no_order(folder):
+    assert listed(files(folder), labels=pd.Series([1, 2, None, 1])) == ["1", "2", None, "1"]
+    assert listed(files(folder), labels=[1.0, 2.0, 1.5, None]) == ["1.0", "2.0", "1.5", None]
+    assert listed([io.BytesIO(path.read_bytes()) for path in files(folder)]) == [None] * 4
+    with pytest.raises(InputError, match=r"got set; list\(...\) makes a list of what it yields"):
+        open_source(set(files(folder)))  # type: ignore[arg-type]

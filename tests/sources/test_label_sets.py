@@ -143,3 +143,15 @@ def test_lists_of_labels_beside_what_a_program_holds(tmp_path):
     assert again.embedded is not None
     assert again.embedded.relabelled == 0
     assert list(map(tuple, again.label_sets)) == list(map(tuple, first.label_sets)) == sets_of(given)
+
+
+def test_what_commands_print_of_images_with_several_labels(tmp_path, run):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (12, 24, 24, 3), np.uint8)
+    Collection.from_images(pixels, tmp_path / "a.dino", labels=[list(held) for held in SETS[:12]], model="mini")
+    out = run("search", tmp_path / "a.dino", 2, "-k", 11)[1]
+    assert out.count("cat, indoor") == 3
+    told = json.loads(run("search", tmp_path / "a.dino", 2, "-k", 11, "--json")[1])
+    assert {tuple(each["labels"]) for each in told} == set(SETS)
+    own = Collection(tmp_path / "a.dino")
+    assert [own.label_text(at) for at in range(4)] == ["cat, indoor", "dog", "", "cat"]

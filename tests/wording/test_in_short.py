@@ -19,6 +19,7 @@ def points(count: int, labels: list[Any], *, quality: Any = GOOD, model: str = "
         model={"model": model},
         labels=np.asarray(labels or [None] * count, dtype=object),
         sizes=np.full((count, 2), told.pop("side", 500)),
+        label_sets=told.pop("sets", [()] * count),
         failures=[],
     )
     told = {"explanation": None, "kept": NONE, "copies": 0, **told}

@@ -5,9 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["named_path"]
+from dinoscope.base.text import did_you_mean, printable
+
+__all__ = ["named_path", "similar_path"]
 
 
 def named_path(path: str | os.PathLike[str]) -> Path:
     """Return a path that a person named; a "~" at its beginning is the home folder, which a quoted one still holds."""
     return Path(os.path.expanduser(path))
+
+
+def similar_path(path: str | os.PathLike[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for what is called nearly as a path that is not there; "" if nothing is."""
+    named = named_path(path)
+    try:
+        beside = [each for each in named.parent.iterdir() if not each.name.startswith(".")]
+    except (OSError, ValueError):
+        return ""
+    return did_you_mean(str(named), [printable(str(each)) for each in beside])

@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
-from unicodedata import normalize
+from unicodedata import combining, normalize
 
-__all__ = ["common_names", "held_out_split", "named_splits", "split_role", "training_split", "voting_split"]
+__all__ = [
+    "common_names",
+    "held_out_split",
+    "name_beside_split",
+    "named_splits",
+    "split_role",
+    "training_split",
+    "voting_split",
+]
 
-_WORDS = {
-    "train": ("train", "training", "trn", "trainset"),
-    "val": ("val", "valid", "validation", "valset"),
-    "test": ("test", "testing", "tst", "testset"),
-    "dev": ("dev", "devel"),
-    "eval": ("eval", "evaluation", "holdout"),
+_WORDS = {  # English, German, French, Spanish, Italian, Portuguese, Dutch, Russian, Chinese, Japanese, Korean
+    "train": "train training trn trainset trainval entraînement apprentissage entrenamiento addestramento treino "
+    "treinamento обучение тренировка 训练 訓練 学習 훈련 학습",
+    "val": "val valid validation valset validierung validación validazione validação validatie валидация 验证 驗證 "
+    "検証 검증",
+    "test": "test testing tst testset prueba pruebas teste тест 测试 測試 テスト 테스트",
+    "dev": "dev devel",
+    "eval": "eval evaluation holdout evaluierung évaluation evaluación valutazione avaliação evaluatie 评估 評価 평가",
 }
-_ROLES = {word: role for role, words in _WORDS.items() for word in words}
+
+
+def _plain(text: str) -> str:
+    """Return a text in small letters without accents."""
+    return "".join(letter for letter in normalize("NFKD", text).casefold() if not combining(letter))
+
+
+_ROLES = {_plain(word): role for role, words in _WORDS.items() for word in words.split()}
 _STANDS_FOR = {"dev": "val", "eval": "test"}  # where no split has this name itself
 _HELD_OUT = ("test", "eval", "val", "dev")  # the first that there is
 _FILLING = frozenset(["set", "split", "part", "data", "dataset", "images", "image", "imgs", "img", "of", "shard"])
+_COMPOUND = tuple(
+    map(_plain, ("daten", "datensatz", "bilder", "menge", "satz", "set", "data", "images", "集", "データ"))
+)
 
 
 def split_role(name: str | None) -> str | None:
     """Return what a name says alone: "train", "val", "test", "dev", "eval"; None for any other name.
 
-    Upper case, numbers and filling words do not matter: "Training", "train2017" and "test_images" are splits;
-    "train-ride" is none.
+    Upper case, accents, numbers and filling words do not matter: "Training", "train2017", "test_images", "TestSet" and
+    "Trainingsdaten" are splits; "train-ride" is none.
     """
     role, rest = _read(name or "")
     return role if not rest else None
@@ -34,21 +55,24 @@ def split_role(name: str | None) -> str | None:
 def named_splits(names: Iterable[str]) -> dict[str, str]:
     """Return those of some names that stand side by side that name a split, and its role; see ``split_role``.
 
-    Names that differ by the split alone do so, too: "seg_train" and "seg_test".
+    Names that say more do so, too, where the same stands beside several splits ("seg_train" and "seg_test",
+    "train_cats" and "test_cats"), or where each name tells a split and one tells nothing else ("train", "test_seen",
+    "test_unseen").
     """
-    found: dict[str, str] = {}
-    longer: dict[str, str] = {}
-    rests: set[tuple[str, ...]] = set()
-    for name in names:
-        role, rest = _read(name)
-        if role is not None and rest:
-            longer[name] = role
-            rests.add(rest)
-        elif role is not None:
-            found[name] = role
-    if len(rests) == 1 and len(set(longer.values())) > 1:
-        found |= longer
-    return found
+    read = {name: _read(name) for name in names}
+    roles_beside: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for role, rest in read.values():
+        if role is not None:
+            roles_beside[rest].add(role)
+    all_tell = all(role is not None for role, _ in read.values()) and len(set.union(set(), *roles_beside.values())) > 1
+    shared = {rest for rest, roles in roles_beside.items() if rest and len(roles) > 1}
+    taken = roles_beside.keys() if all_tell and (shared or () in roles_beside) else {(), *shared}
+    return {name: role for name, (role, rest) in read.items() if role is not None and rest in taken}
+
+
+def name_beside_split(name: str) -> str:
+    """Return what a name says beside its split: "cats" for "train_cats"; "" where that is nothing."""
+    return "_".join(word for word in _words_of(name) if not _is_known(word))
 
 
 def common_names(roles: Iterable[str]) -> dict[str, str]:
@@ -74,13 +98,32 @@ def voting_split(splits: Iterable[str | None], held: str | None) -> str | None:
 
 
 def _first(splits: Iterable[str | None], roles: Iterable[str]) -> str | None:
-    named = {split_role(each): each for each in sorted({each for each in splits if each is not None}, reverse=True)}
+    known = sorted({each for each in splits if each is not None}, reverse=True)
+    named = {role: name for name, role in named_splits(known).items()}
     return next((named[role] for role in roles if role in named), None)
 
 
 def _read(name: str) -> tuple[str | None, tuple[str, ...]]:
     """Return the role that the words of a name tell, None if they tell none or two, and the other words."""
-    words = [word for word in re.split(r"[\W\d_]+", normalize("NFC", name).casefold()) if word]
-    roles = {_ROLES[word] for word in words if word in _ROLES}
-    rest = tuple(word for word in words if word not in _ROLES and word not in _FILLING)
-    return (roles.pop() if len(roles) == 1 else None), rest
+    words = _words_of(name)
+    roles = {role for word in words if (role := _role_of(word)) is not None}
+    role = "train" if roles == {"train", "val"} else roles.pop() if len(roles) == 1 else None
+    return role, tuple(_plain(word) for word in words if not _is_known(word))
+
+
+def _words_of(name: str) -> list[str]:
+    """Return the words of a name, each with the number behind it; "trainImages" has two. A number alone is none."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", normalize("NFC", name))
+    return re.findall(r"[^\W\d_]+\d*", apart)
+
+
+def _role_of(word: str) -> str | None:
+    plain = _plain(word).rstrip("0123456789")
+    stems = (plain.removesuffix(ending) for ending in _COMPOUND if plain.endswith(ending))
+    return next(
+        (_ROLES[each] for stem in (plain, *stems) for each in (stem, stem.removesuffix("s")) if each in _ROLES), None
+    )
+
+
+def _is_known(word: str) -> bool:
+    return _role_of(word) is not None or _plain(word).rstrip("0123456789") in _FILLING

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -183,9 +184,13 @@ arrange(models)
 
 def _usage(error: typer.BadParameter) -> str:
     """Return what is wrong with a command line as one line: Typer's words, what it got, and where help is."""
-    text = " ".join(error.format_message().split()).rstrip(".")
+    text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     reasons = getattr(error.__cause__, "errors", None)  # newer versions of Typer leave out the value
     got = f", got {reasons()[0]['input']!r}" if callable(reasons) else ""
+    got = "" if got.removeprefix(", got ") in text else got
+    named = re.fullmatch(r"No such command '(.+?)'.*", text)
+    if named is not None and os.path.exists(named[1]):
+        return f"{named[1]} is no command; to see it, run: dinoscope open {shlex.quote(named[1])}"
     command = error.ctx.command_path if error.ctx is not None else "dinoscope"
     return f"{text[:1].lower()}{text[1:]}{got}; see '{command} --help'"
 

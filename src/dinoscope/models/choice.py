@@ -11,15 +11,15 @@ from dinoscope.models.catalogue import AUTO_ORDER, MODELS, Model
 from dinoscope.models.hub import find_weights
 from dinoscope.storage.files import read_json, write_json
 
-__all__ = ["best_here", "decline", "declined_file", "is_declined", "may_fetch"]
+__all__ = ["decline", "declined_file", "is_declined", "may_fetch", "models_here"]
 
 
-def best_here() -> Model | None:
-    """Return the best model by ``AUTO_ORDER`` whose weights are on this machine; None if only bundled ones are.
+def models_here() -> list[Model]:
+    """Return the models whose weights are on this machine, the best by ``AUTO_ORDER`` first; not the bundled ones.
 
     No network is asked.
     """
-    return next((MODELS[name] for name in AUTO_ORDER if find_weights(MODELS[name]) is not None), None)
+    return [MODELS[name] for name in AUTO_ORDER if find_weights(MODELS[name]) is not None]
 
 
 def may_fetch() -> bool:

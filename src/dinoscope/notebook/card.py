@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dinoscope.base.text import counted
-from dinoscope.notebook.images import label_of, tiles_of
+from dinoscope.notebook.images import tiles_of
 from dinoscope.notebook.pieces import calls, heading, sentence, strip
 
 if TYPE_CHECKING:
@@ -39,5 +39,5 @@ def card(collection: OpenedCollection) -> str:
         facts.append(f"splits {', '.join(splits)}")
     if collection.failures:
         facts.append(f"{counted(len(collection.failures))} could not be read")
-    tiles = tiles_of(collection, {at: (label_of(collection, at),) for at in spread})
+    tiles = tiles_of(collection, {at: (collection.label_text(at),) for at in spread})
     return heading(collection.name) + sentence(" · ".join(facts)) + strip(tiles) + calls(_NEXT)

@@ -18,7 +18,7 @@ from dinoscope.stages.queries.windows import Spot
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Answers", "Image", "label_of", "tiles_of"]
+__all__ = ["Answers", "Image", "tiles_of"]
 
 Answer = TypeVar("Answer", bound=Match | Spot)
 
@@ -35,12 +35,6 @@ def tiles_of(collection: OpenedCollection, captions: Mapping[int, tuple[str, ...
         )
         for (at, lines), picture in zip(captions.items(), pictures, strict=True)
     ]
-
-
-def label_of(collection: OpenedCollection, position: int) -> str:
-    """Return the label of an image, or its several ones; "" without any."""
-    several = collection.label_sets[position]
-    return ", ".join(several) if several else str(collection.labels[position] or "")
 
 
 @dataclass(frozen=True)
@@ -119,7 +113,7 @@ class Answers(list[Answer]):
         asked = {} if self._row is None else {collection.position(self._row): ("your image",)}
         found = {collection.position(each.row): each for each in self}
         tiles = [replace(tile, strong=True) for tile in tiles_of(collection, asked)]
-        told = {at: (f"{each.similarity:.3f}", label_of(collection, at)) for at, each in found.items()}
+        told = {at: (f"{each.similarity:.3f}", collection.label_text(at)) for at, each in found.items()}
         tiles += [_with_part(tile, each) for tile, each in zip(tiles_of(collection, told), found.values(), strict=True)]
         return strip(tiles) if self else sentence("nothing was found")
 

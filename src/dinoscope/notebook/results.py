@@ -11,7 +11,7 @@ from dinoscope.analysis.clusters.clustering import Clustering
 from dinoscope.analysis.labels.evaluation import Evaluation
 from dinoscope.analysis.scores import Score
 from dinoscope.base.text import counted
-from dinoscope.notebook.images import label_of, tiles_of
+from dinoscope.notebook.images import tiles_of
 from dinoscope.notebook.pieces import heading, sentence, strip, table
 from dinoscope.stages.cleaning.findings import Findings
 from dinoscope.wording.labels import tell_calibration
@@ -61,7 +61,7 @@ class ShownClustering(Clustering):
             middle = int(self.medoids[number])
             near = members[np.argsort(-(collection.vectors[members] @ collection.vectors[middle]), kind="stable")]
             parts.append(heading(f"Cluster {number}", counted(len(members), "image")))
-            parts.append(_strip(collection, {at: (label_of(collection, at),) for at in near[:_MEMBERS].tolist()}))
+            parts.append(_strip(collection, {at: (collection.label_text(at),) for at in near[:_MEMBERS].tolist()}))
         if len(sizes) > _MOST:
             parts.append(sentence(f"and {counted(len(sizes) - _MOST, 'smaller cluster')}"))
         return "".join(parts)
@@ -113,23 +113,23 @@ class ShownFindings(Findings):
         if groups:
             parts.append(heading("Duplicates", "the same picture, the most similar first"))
         for group, score in groups:
-            told = {at: (f"{score:.2f}", label_of(collection, at)) for at in group[:_MEMBERS]}
+            told = {at: (f"{score:.2f}", collection.label_text(at)) for at in group[:_MEMBERS]}
             parts.append(_strip(collection, told))
         if self.leaks:
             parts.append(heading("Leaks", "the same picture in two splits"))
         for leak in self.leaks[:_EACH]:
-            told = {at: (str(collection.splits[at]), label_of(collection, at)) for at in leak.positions[:_MEMBERS]}
+            told = {at: (str(collection.splits[at]), collection.label_text(at)) for at in leak.positions[:_MEMBERS]}
             parts.append(_strip(collection, told))
         odd = self.outliers
         if len(odd.positions):
             first = odd.positions[:_EACH].tolist()
-            told = {at: (f"{odd.factors[at]:.1f} times", label_of(collection, at)) for at in first}
+            told = {at: (f"{odd.factors[at]:.1f} times", collection.label_text(at)) for at in first}
             parts.append(heading("Outliers", "how many times farther from their nearest images than those are"))
             parts.append(_strip(collection, told))
         errors = self.label_errors
         if errors is not None and len(errors):
             others = zip(errors.positions[:_EACH].tolist(), errors.suggested.tolist(), strict=False)
-            told = {at: (label_of(collection, at), f"or {other}?") for at, other in others}
+            told = {at: (collection.label_text(at), f"or {other}?") for at, other in others}
             parts.append(heading("Labels to check", "the label, and what the neighbours say"))
             parts.append(_strip(collection, told))
         return "".join(parts)

@@ -36,7 +36,7 @@ logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "font weig
 
 
 def drawable(text: str) -> str:
-    """Return a text with a box for every letter that no installed font has; that this is so is said once."""
+    """Return a text with a box for every letter that no installed font has; that this is so is said once a font."""
     missing = [letter for letter in dict.fromkeys(text) if not _is_usual(letter)]
     if not missing:
         return text
@@ -85,10 +85,12 @@ def _look_for(letters: Iterable[str]) -> None:
             left = [letter for letter in left if letter not in _found]
             if not left:
                 return
-        is_first = None not in _found.values()
+        told = {_advice(letter) for letter, family in _found.items() if family is None and _stand_in(letter)}
         _found.update(dict.fromkeys(left))
-        if is_first and (visible := [letter for letter in left if _stand_in(letter)]):
-            remark(f"no installed font has the letter {visible[0]}: a box stands for it; install {_advice(visible[0])}")
+        for letter in filter(_stand_in, left):
+            if (advice := _advice(letter)) not in told:
+                remark(f"no installed font has the letter {letter}: a box stands for it; install {advice}")
+                told.add(advice)
 
 
 def _installed() -> Iterator[FontEntry]:

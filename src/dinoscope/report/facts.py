@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dinoscope.errors import InputError
 from dinoscope.plots.image_map import Tiles, pick_tiles
 from dinoscope.plots.palette import cluster_colors, group_colors, label_groups
+from dinoscope.stages.cleaning.checks import CHECKABLE, Checkable, findings_checked
 from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys
 from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
 from dinoscope.stages.labels import evaluate_labels
@@ -22,6 +23,7 @@ from dinoscope.stages.properties import explain_map
 from dinoscope.stages.queries.search import search
 
 if TYPE_CHECKING:
+    from dinoscope.analysis.cleaning.checked import Checked
     from dinoscope.analysis.clusters.clustering import Clustering
     from dinoscope.analysis.explain.explanation import Explanation
     from dinoscope.analysis.labels.evaluation import Evaluation
@@ -103,6 +105,7 @@ class Facts:
     evaluation: Evaluation | None = None
     findings: Findings | None = None
     kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
+    checked: dict[Checkable, Checked] = field(default_factory=dict)  # what a person's checks say of the other findings
     tuning: Tuning | None = None
     tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
@@ -173,6 +176,7 @@ def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> 
         facts.kept = {
             kind: [at for at, key in enumerate(keys) if key not in dismissed] for kind, keys in found.keys.items()
         }
+        facts.checked = {kind: told for kind in CHECKABLE if (told := findings_checked(collection, kind)).checked}
     tried = collection.results.stored("tuning")
     if tried:
         settings: dict[str, Any] = {name: value for name, value in tried[0].items() if name != "labels"}

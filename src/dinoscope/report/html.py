@@ -58,8 +58,8 @@ def image(facts: Facts, position: int) -> str:
     Where the file holds the explorer, a click opens it at this image.
     """
     collection = facts.collection
-    name, label = str(collection.ids[position]), collection.labels[position]
-    text = escape(shorten(name, 80) + (f", {shorten(str(label))}" if label is not None else ""))
+    name, label = str(collection.ids[position]), collection.label_text(position)
+    text = escape(shorten(name, 80) + (f", {shorten(label)}" if label else ""))
     style = "tile px" if facts.small else "tile"
     picture = f'<img class="{style}" src="{uri(facts.pictures[position])}" alt="{text}" title="{text}" loading="lazy">'
     return f'<a class="open" href="#row={int(collection.rows[position])}">{picture}</a>' if facts.explorer else picture

@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
-from typing import TypeAlias, TypeGuard, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from dinoscope.sources.pixels.decode import ReducedImage
 from dinoscope.sources.pixels.levels import check_shape
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 
-__all__ = ["ArraySource", "Labels", "has_several", "label_text", "load_array_file", "read_labels"]
+__all__ = ["ArraySource", "Labels", "has_several", "hot_columns", "label_text", "load_array_file", "read_labels"]
 
 
 Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
@@ -52,10 +52,8 @@ class ArraySource(PictureSource):
         check_shape(images)
         if labels is not None and not isinstance(labels, Sized):
             raise InputError(f"labels must be a list of texts or numbers (N,), got {shown(labels)}")
-        if getattr(labels, "ndim", 1) != 1:
-            raise InputError(
-                f"labels must have shape (N,), got {getattr(labels, 'shape', ())}; of one-hot rows, pass argmax(1)"
-            )
+        if getattr(labels, "ndim", 1) not in (1, 2):
+            raise InputError(f"labels must be a list (N,), or 0 and 1 for each label (N, L), got {shown(labels)}")
         if labels is not None and len(labels) != len(images):
             raise InputError(f"labels must be as many as the images: expected {len(images)}, got {len(labels)}")
         self.name, self._images = name, images
@@ -166,6 +164,15 @@ def label_text(value: object) -> str | None:
     return None if value is None or (text in _MISSING and not isinstance(value, str)) else text
 
 
+def hot_columns(label: object) -> list[int] | None:
+    """Return where an array or a tensor (L,) of 0 and 1 is 1, as data sets with several labels have it; else None."""
+    if getattr(label, "ndim", None) != 1 or not hasattr(label, "__array__"):
+        return None
+    values = np.asarray(label)
+    is_hot = values.size > 1 and values.dtype.kind in "biuf" and bool(np.isin(values, (0, 1)).all())
+    return np.flatnonzero(values).tolist() if is_hot else None
+
+
 def has_several(label: object) -> TypeGuard[Iterable[object]]:
     """Tell whether a label is a list of labels."""
     return isinstance(label, list | tuple | set | frozenset) or (isinstance(label, np.ndarray) and label.ndim == 1)
@@ -173,6 +180,9 @@ def has_several(label: object) -> TypeGuard[Iterable[object]]:
 
 def read_labels(labels: Labels) -> tuple[list[str | None], list[tuple[str, ...]]]:
     """Return the label of each image (N,), or its labels (N,), from what a person holds."""
+    if getattr(labels, "ndim", 1) == 2:
+        return [None] * len(labels), _sets_of_rows(labels)
+    labels = _without_floats(labels)
     several = list(map(has_several, labels))
     sets = [_several(each) if more else () for each, more in zip(labels, several, strict=True)]
     known = [None if more else label_text(each) for each, more in zip(labels, several, strict=True)]
@@ -180,6 +190,27 @@ def read_labels(labels: Labels) -> tuple[list[str | None], list[tuple[str, ...]]
         sets = [held or ((label,) if label is not None else ()) for held, label in zip(sets, known, strict=True)]
         known = [None] * len(sets)
     return known, sets
+
+
+def _without_floats(labels: Labels) -> Labels:
+    """Return whole numbers of which pandas made floats because one is missing as whole numbers."""
+    known = [each for each in labels if each is not None and each == each]
+    if len(known) == len(labels) or not all(isinstance(each, float) and each.is_integer() for each in known):
+        return labels
+    return [int(cast("float", each)) if each is not None and each == each else None for each in labels]
+
+
+def _sets_of_rows(labels: Any) -> list[tuple[str, ...]]:
+    """Return the labels of each row of 0 and 1 (N, L): the names of the columns with 1, or their numbers."""
+    rows = np.asarray(labels)
+    if rows.dtype == object:
+        rows = rows.astype(np.float64)
+    if not (rows.dtype.kind in "biuf" and np.isin(rows, (0, 1)).all()):
+        raise InputError(f"labels of several columns must be 0 or 1 in each, got {shown(rows)}; pass a label an image")
+    if not hasattr(labels, "columns") and (rows.sum(1) == 1).all():
+        raise InputError(f"labels must have shape (N,), got {rows.shape}; of one-hot rows, pass argmax(1)")
+    names = list(map(str, getattr(labels, "columns", range(rows.shape[1]))))
+    return [tuple(names[column] for column in np.flatnonzero(row)) for row in rows]
 
 
 def _several(values: Iterable[object]) -> tuple[str, ...]:

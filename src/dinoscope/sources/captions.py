@@ -9,13 +9,16 @@ __all__ = ["MOST_LETTERS", "describe_captions", "look_like_captions"]
 
 MOST_LETTERS = 100  # of a label in a text file
 _LETTERS = 24  # of a caption on average; a wide one, such as a Chinese one, counts twice
+_WORDS = 3  # of a caption on average
 _SAMPLE = 1000  # texts that are measured
 
 
 def look_like_captions(texts: Iterable[str | None]) -> bool:
-    """Tell whether texts are captions: long, and more than half as many different ones as images that have one."""
+    """Tell whether texts are captions: more than half as many different ones as images that have one, and long ones."""
     known = [text for text in texts if text]
-    return len(known) > 1 and len(set(known)) > len(known) / 2 and _mean_letters(known) >= _LETTERS
+    if len(known) < 2 or len(set(known)) <= len(known) / 2:
+        return False
+    return _mean_letters(known) >= _LETTERS or sum(len(text.split()) for text in known) >= _WORDS * len(known)
 
 
 def describe_captions(where: str, texts: Iterable[str | None]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from unicodedata import normalize
 
 from dinoscope.base.checks import check_choice
-from dinoscope.base.splits import common_names, named_splits, split_role
+from dinoscope.base.splits import common_names, name_beside_split, named_splits, split_role
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
 
@@ -113,7 +113,7 @@ def read_folders(names: Iterable[str], rule: FolderRule = BY_NAMES) -> FolderLab
     if all have ("train" alone, or beside "unlabeled"): ``named_splits`` says which names these are. Those that stand
     beside splits are no labels either. A single folder around everything is no label; nor are layers such as "images",
     where nothing else stands beside them; nor is a single folder with the name of the one around it. The label is the
-    first folder that is left.
+    first folder that is left; where none is, what the names of splits say besides: "train_cats" and "train_dogs".
 
     Args:
         names: Relative paths, with "/".
@@ -152,15 +152,17 @@ def _apart(
 ) -> tuple[_Parts, str | None, str]:
     """Return the folders that may be labels, the split, and the folder beside splits where there is none."""
     left: list[str] = []
-    split, stray = None, ""
+    split, stray, beside = None, "", ""
     for depth, name in enumerate(parts):
         around = splits.get(parts[:depth])
         if around is not None:
             split = around.get(name, split)
             stray = "" if name in around else "/".join(parts[: depth + 1])
+            said = {name_beside_split(each) for each in around}
+            beside = name_beside_split(name) if name in around and len(said) > 1 and "" not in said else beside
         elif not _is_layer(name, children[parts[:depth]], parts[depth - 1] if depth else None):
             left.append(name)
-    return tuple(left), split, stray if split is None else ""
+    return tuple(left or filter(None, [beside])), split, stray if split is None else ""
 
 
 def splits_of_files(files: Sequence[str]) -> list[str | None]:

@@ -5,6 +5,7 @@ Each is known by its protocol; none of their packages is imported.
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,14 +18,15 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import ImageError, InputError, SourceError
-from dinoscope.sources.array import has_several, label_text
+from dinoscope.sources.array import has_several, hot_columns, label_text
 from dinoscope.sources.base import ImageSource, PictureSource
 from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
+from dinoscope.sources.frames import as_table, pictures_in_frame
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.decode import Picture
 from dinoscope.sources.pixels.levels import check_images, check_shape
 from dinoscope.sources.tables.columns import TableColumns, choose_columns
-from dinoscope.sources.tables.files import MemoryTable, column_of
+from dinoscope.sources.tables.files import MemoryTable
 from dinoscope.sources.tables.source import TableSource
 
 if TYPE_CHECKING:
@@ -50,14 +52,9 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
         SourceError: A table has no column of images, or a file is not there.
         InputError: An image is none.
     """
-    if _is_frame(source):
-        return _table_source({"table": _frame(source)}, wanted, "table")
-    if _is_hugging_face(source):
-        name = str(getattr(source, "split", None) or "dataset")
-        return _table_source({name: _hugging_face(source)}, wanted, _dataset_name(source))
-    if isinstance(source, Mapping) and source and all(map(_is_hugging_face, source.values())):
-        tables = {str(split): _hugging_face(each) for split, each in source.items()}
-        return _table_source(tables, wanted, _dataset_name(next(iter(source.values()))))
+    table = _open_table(source, wanted)
+    if table is not None:
+        return table
     for kind, as_list in (("dtype", "to_list"), ("type", "to_pylist")):  # a column of pandas or polars, and of Arrow
         if hasattr(source, kind) and hasattr(source, as_list):
             source = getattr(source, as_list)()
@@ -73,6 +70,21 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
     if _is_path(source[0]):  # type: ignore[index]
         return _path_source(list(source), None, wanted)  # type: ignore[call-overload]
     return SequenceSource(source)
+
+
+def _open_table(source: object, wanted: TableColumns) -> ImageSource | None:
+    held = pictures_in_frame(source, wanted) or as_table(source)
+    if isinstance(held, list):
+        return SequenceSource(held)
+    if held is not None:
+        return _table_source({"table": held}, wanted, "table")
+    if _is_hugging_face(source):
+        name = str(getattr(source, "split", None) or "dataset")
+        return _table_source({name: _hugging_face(source)}, wanted, _dataset_name(source))
+    if isinstance(source, Mapping) and source and all(map(_is_hugging_face, source.values())):
+        tables = {str(split): _hugging_face(each) for split, each in source.items()}
+        return _table_source(tables, wanted, _dataset_name(next(iter(source.values()))))
+    return None
 
 
 class SequenceSource(PictureSource):
@@ -138,15 +150,19 @@ class SequenceSource(PictureSource):
             raise InputError(f"image {index}: {error}{hint}") from None
         except (ImageError, OSError, SyntaxError) as error:  # which `load` tells again
             return Item(id, digest_bytes(id, str(error)))
-        labels = [_class_name(self._classes, each) for each in (label if has_several(label) else [label])]
+        held = hot_columns(label)
+        several = held if held is not None else label if has_several(label) else None
+        labels = [_class_name(self._classes, each) for each in ([label] if several is None else several)]
         known = tuple(each for each in labels if each is not None)
         self.has_labels = self.has_labels or bool(known)
-        return Item(id, key, labels=known) if has_several(label) else Item(id, key, labels[0])
+        return Item(id, key, labels[0]) if several is None else Item(id, key, labels=known)
 
 
 def _picture(held: Any, index: int) -> Picture:
     if isinstance(held, str | os.PathLike | bytes | Image.Image | np.ndarray):
         return held
+    if isinstance(held, io.BytesIO):
+        return held.getvalue()
     if hasattr(held, "__array__") and hasattr(held, "shape"):  # a tensor, with its channels first
         array = np.asarray(held.detach().cpu() if hasattr(held, "detach") else held)
         return np.moveaxis(array, 0, -1) if array.ndim == 3 and array.shape[0] in (1, 3, 4) else array
@@ -157,12 +173,19 @@ def _picture(held: Any, index: int) -> Picture:
 
 
 def _classes(source: object) -> Sequence[str]:
-    """Return the names of a data set's classes: of torchvision, of a subset of one, or of Hugging Face's features."""
-    features = getattr(source, "features", None)
-    described = [features.get(name) for name in _LABELS] if isinstance(features, Mapping) else []
-    found = [getattr(source, "classes", None), getattr(getattr(source, "dataset", None), "classes", None)]
-    found += [getattr(each, "names", None) for each in described]
-    return next((each for each in found if isinstance(each, list | tuple)), ())
+    """Return the names of a data set's classes: of torchvision, of a part of one, or of Hugging Face's features."""
+    found = getattr(source, "classes", None)
+    if not isinstance(found, list | tuple):
+        features = getattr(source, "features", None)
+        described = [features.get(name) for name in _LABELS] if isinstance(features, Mapping) else []
+        found = next((names for each in described if (names := getattr(each, "names", None))), None)
+    if isinstance(found, list | tuple):
+        return found
+    if (whole := getattr(source, "dataset", None)) is not None:
+        return _classes(whole)
+    parts = getattr(source, "datasets", None)  # that torch put one after the other
+    each = [list(_classes(part)) for part in parts] if isinstance(parts, list | tuple) else []
+    return each[0] if each and all(names == each[0] for names in each) else ()
 
 
 def _class_name(classes: Sequence[str], label: object) -> str | None:
@@ -170,12 +193,6 @@ def _class_name(classes: Sequence[str], label: object) -> str | None:
     if classes and isinstance(value, int) and not isinstance(value, bool):
         return str(classes[value]) if 0 <= value < len(classes) else None
     return label_text(value)
-
-
-def _is_frame(source: object) -> bool:
-    """Tell whether it is a table of pandas, polars or Arrow; a series of theirs has no columns."""
-    known = hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__")
-    return known and hasattr(source, "columns")
 
 
 def _is_hugging_face(source: object) -> bool:
@@ -197,26 +214,6 @@ def _dataset_name(source: object) -> str:
 def _hugging_face(source: Any) -> pa.Table:
     """Return the rows of a data set as they are stored: images stay the bytes of their files."""
     return source.with_format("arrow")[:]
-
-
-def _frame(source: Any) -> pa.Table:
-    import pyarrow as pa
-
-    try:
-        table = pa.table(source)
-    except (pa.ArrowException, TypeError):  # a column of Path objects, or a pandas from before the protocol
-        table = pa.table({str(name): column_of(list(map(_plain, source[name]))) for name in source.columns})
-    for place, field in enumerate(table.schema):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        if pa.types.is_string_view(kind):  # which few functions of Arrow take
-            table = table.set_column(place, field.name, column_of(table.column(place).to_pylist()))
-    return table
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return None if isinstance(value, float) and value != value else value  # pandas has NaN for what is missing
 
 
 def _path_source(paths: Sequence[object], labels: Sequence[str | None] | None, wanted: TableColumns) -> ImageSource:

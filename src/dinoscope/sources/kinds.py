@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["open_files"]
 
 _MARKED = re.compile(r"^(data\.yaml|.*coco.*\.json|instances_.*\.json)$")  # COCO and YOLO, as tools call them
+_TEXT_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
 _CLONED = ".gitattributes"  # every clone of a hub's repository has it
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
@@ -105,6 +106,7 @@ def _open_folder(storage: Storage, wanted: TableColumns, rule: FolderRule | None
         has_tables = any(source.ignored_endings[posixpath.splitext(name)[1]] for name in METADATA)
         if not (has_tables and add_metadata(source, storage, wanted, rule or BY_NAMES)):
             _check_has_table(source, wanted)
+        _point_at_table(source, storage)
         return source
     files = storage.list(ARCHIVES)[0] or storage.list((".parquet",))[0] or arrow_files(storage)
     if files:
@@ -139,6 +141,19 @@ def _annotations_beside(storage: Storage, endings: Counter[str]) -> list[str]:
     if found is None:
         return []
     return [f"{printable(found)} marks objects in the pictures: name it in place of the folder to embed each object"]
+
+
+def _point_at_table(source: ImageSource, storage: Storage) -> None:
+    """Say that a table beside images without labels is not read, and how it would be."""
+    if any(source.ignored_endings[ending] for ending in _TEXT_TABLES) and not any(
+        item.label is not None or item.labels for item in source.items
+    ):
+        file = next(iter(storage.list(_TEXT_TABLES)[0]), None)
+        if file is not None and posixpath.basename(file) not in METADATA:
+            source.notes = [
+                *source.notes,
+                f"{file} is not read: if it names the images and their labels, name it instead of the folder",
+            ]
 
 
 def _data_beside(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.checks import check_arguments
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.paths import similar_path
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.array import ArraySource, Labels
@@ -117,9 +118,10 @@ def _open(
     if known is not None:
         return known
     if path is None:
+        hint = "; list(...) makes a list of what it yields" if isinstance(source, Iterable) else ""
         raise InputError(
             "expected a path, a data set's name, an array, a list of paths or pictures, a table (pandas, polars, "
-            f"Arrow), a data set (Hugging Face, torch) or a source, got {type(source).__name__}"
+            f"Arrow), a data set (Hugging Face, torch) or a source, got {type(source).__name__}{hint}"
         )
     if isinstance(source, str) and source in DATASETS:
         return load_dataset(source, data_dir)
@@ -143,4 +145,5 @@ def _open_path(path: str, columns: TableColumns, folders: FolderRule | None, dat
         raise SourceError(f"{path.partition('?')[0].rpartition('/')[2]!r} is a single file; {possible}")
     if exists:
         raise SourceError(f"{path!r} is a single file; {possible}")
-    raise SourceError(f"nothing is called {path!r}; {possible}{did_you_mean(path.lower(), datasets)}")
+    near = did_you_mean(path.lower(), datasets) or similar_path(path)
+    raise SourceError(f"nothing is called {path!r}; {possible}{near}")

@@ -89,12 +89,13 @@ def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | Non
 
 
 def _check_count(name: str, values: object, count: int) -> None:
-    if isinstance(values, Sized) and not isinstance(values, str):
+    if isinstance(values, Sized) and not isinstance(values, str | Mapping):
         shape = getattr(values, "shape", None)
-        got: object = (len(values),) if shape is None else shape
+        got: object = (len(values),) if shape is None else tuple(shape)
     else:
         got = shown(values)
-    if got != (count,):
+    is_hot = name == "label" and isinstance(got, tuple) and len(got) == 2 and got[0] == count
+    if got != (count,) and not is_hot:
         raise InputError(
             f"{name}s must be as many as the images: expected {count}, got {got}; a column of a table is named by "
             f"{name}_column"

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dinoscope.base.checks import check_choice, check_positions, shown
+from dinoscope.base.checks import check_choice, check_count, check_positions, shown
 from dinoscope.base.paths import named_path
 from dinoscope.base.text import counted
 from dinoscope.base.types import Columns
@@ -116,6 +116,15 @@ class OpenedCollection:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, {len(self)} images, model={self.model['model']!r})"
+
+    def label_text(self, position: int) -> str:
+        """Return the label of an image for people, or its several ones; "" without any.
+
+        Raises:
+            InputError: There is no such position.
+        """
+        at = int(check_count(position, "position", at_least=0, at_most=len(self) - 1))
+        return ", ".join(self.label_sets[at]) or str(self.labels[at] or "")
 
     def position(self, row: int) -> int:
         """Return the position of a row in the arrays.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+from dinoscope.base.paths import similar_path
 from dinoscope.base.typed import mismatch
 from dinoscope.base.types import Answers, Dismissed, JsonObject, Manifest, ModelDescription
 from dinoscope.errors import CollectionError, DamagedError
@@ -151,7 +152,8 @@ def is_gone(path: Path) -> CollectionError:
 def no_collection(path: Path) -> CollectionError:
     """Return the error of a path that is no collection, with the command that works for what stands there."""
     if not _is_foreign(path):
-        return CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'")
+        near = "" if path.exists() else similar_path(path)
+        return CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'{near}")
     if not path.is_dir():
         return CollectionError(f"{path} is no collection: expected the folder that 'dinoscope embed SOURCE -o' made")
     named = path if path.name.strip(".") else path.resolve()  # "." has no name of its own

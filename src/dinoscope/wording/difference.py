@@ -95,7 +95,7 @@ class Both:
     def label(self, position: int) -> str:
         """Return the label of the image at a position, or nothing."""
         opened, own = self.at(position)
-        return str(opened.labels[own] or "")
+        return opened.label_text(own)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from dinoscope.analysis.labels.label_errors import FEWEST
 from dinoscope.base.text import counted
 from dinoscope.models.catalogue import MODELS, stronger_model
 
@@ -53,6 +54,8 @@ def in_short(
     explanation: Explanation | None,
     kept: Mapping[str, Sequence[int]] | None,
     copies: int,
+    dismissed: Mapping[str, int] | None = None,
+    checked: str = "",
 ) -> list[Point]:
     """Return the five points of a collection.
 
@@ -62,19 +65,30 @@ def in_short(
         explanation: What the map is made of; None where that was not asked.
         kept: Kind of finding -> those that were not dismissed; None where nothing was searched.
         copies: Images that show the same picture as another one, without the one to keep.
+        dismissed: Kind of finding -> how many a person called no problem.
+        checked: What a person's check of some labels says of the others; "" where there was none.
     """
     model = str(collection.model["model"])
     weak = is_too_weak(collection)
     labels = [str(label) for label in collection.labels if label is not None]
+    sets, settled = list(filter(None, collection.label_sets)), dismissed or {}
     count = len(collection)
     doubtful = None if kept is None else len(kept["label_errors"])
     leaked = 0 if kept is None else len(kept["leaks"])
     listed = 0 if kept is None else sum(len(each) for each in kept.values())
     return [
-        what_it_is(collection.name, count, labels, model, len(collection.failures)),
+        what_it_is(collection.name, count, labels, model, len(collection.failures), sets),
         about_map(count, quality, explanation, weak=weak),
-        about_duplicates(None if kept is None else copies, leaked),
-        about_labels(labels, count, doubtful, weak=weak),
+        about_duplicates(None if kept is None else copies, leaked, settled.get("duplicates", 0)),
+        about_labels(
+            labels,
+            count,
+            doubtful,
+            weak=weak,
+            several=bool(sets),
+            dismissed=settled.get("label_errors", 0),
+            checked=checked,
+        ),
         next_step(collection.path.name, count, listed=listed, searched=kept is not None, weak=weak),
     ]
 
@@ -126,25 +140,35 @@ def _with_stronger(folder: str, source: str) -> list[str]:
     return ["dinoscope", "embed", source, "-o", folder, "--model", stronger_model().name]
 
 
-def what_it_is(name: str, count: int, labels: Sequence[str], model: str, failed: int = 0) -> Point:
-    """Say what the collection holds."""
+def what_it_is(
+    name: str, count: int, labels: Sequence[str], model: str, failed: int = 0, sets: Sequence[Sequence[str]] = ()
+) -> Point:
+    """Say what the collection holds; ``sets`` are those of images that may have several labels."""
     kinds = Counter(labels)
-    if not kinds:
-        text = "They have no labels."
+    if sets:
+        several, names = sum(len(held) > 1 for held in sets), len({label for held in sets for label in held})
+        text = f"{several:,} of them {'has' if several == 1 else 'have'} several of the {counted(names, 'label')}."
+        if len(sets) < count:
+            text += f" {counted(count - len(sets))} {'has' if count - len(sets) == 1 else 'have'} none."
+    elif not kinds:
+        text = "It has no label." if count == 1 else "They have no labels."
+    elif count == 1:
+        text = f"It has the label “{labels[0]}”."
     elif len(kinds) == 1:
-        text = f"{'All' if len(labels) == count else f'{len(labels):,}'} of them have the label “{next(iter(kinds))}”."
+        some = "All" if len(labels) == count else f"{len(labels):,}"
+        text = f"{some} of them {'has' if len(labels) == 1 else 'have'} the label “{labels[0]}”."
     else:
         text = f"They have {len(kinds):,} labels"
         (most, largest), (least, smallest) = kinds.most_common()[0], kinds.most_common()[-1]
         same = largest == smallest
         text += (
             f", {counted(largest)} each."
-            if same and len(labels) == count
+            if same
             else f", from {smallest:,} (“{least}”) to {counted(largest)} (“{most}”)."
         )
         if len(labels) < count:
             text += f" {counted(count - len(labels))} {'has' if count - len(labels) == 1 else 'have'} none."
-    text += f" The model {model} looked at them."
+    text += f" The model {model} looked at {'it' if count == 1 else 'them'}."
     if failed:
         text += f" {counted(failed, 'file')} could not be read."
     return Point(f"{name}: {counted(count)}.", text)
@@ -152,6 +176,8 @@ def what_it_is(name: str, count: int, labels: Sequence[str], model: str, failed:
 
 def about_map(count: int, quality: MapQuality | None, explanation: Explanation | None, *, weak: bool) -> Point:
     """Say whether the map can be trusted, and what it follows where that is not the labels."""
+    if quality is None and count >= FEW:
+        return Point("The map was not judged.", "Nothing says how far you can trust it.", "look")
     if quality is None or count < FEW:
         return Point(
             "The map says little.", f"{counted(count)} {'is' if count == 1 else 'are'} too few for one.", "look"
@@ -183,28 +209,55 @@ def _sorted_by(explanation: Explanation | None) -> str:
     return f" The map is sorted by {first.name} ({first.map:.2f}) more than by your labels ({labels:.2f})."
 
 
-def about_duplicates(copies: int | None, leaked: int = 0) -> Point:
-    """Say how many images could go; ``copies`` is None where nobody searched."""
+def about_duplicates(copies: int | None, leaked: int = 0, dismissed: int = 0) -> Point:
+    """Say how many images could go; ``copies`` is None where nobody searched, ``dismissed`` groups are settled."""
     if copies is None:
         return Point("Duplicates were not searched.", "On this many images, the search takes minutes.")
-    if not copies:
+    if not copies and not leaked:
+        if dismissed:
+            group = "the only group" if dismissed == 1 else f"all {dismissed:,} groups"
+            return Point("No duplicates left.", f"You called {group} of similar images no problem.", "good")
         return Point("No duplicates found.", "No two images were found to show the same picture.", "good")
-    one = copies == 1
-    text = (
-        f"{counted(copies)} {'is' if one else 'are'} so similar to another one that {'it' if one else 'they'} may show "
-        "the same picture. Look before you delete one."
-    )
+    one, text = copies == 1, ""
+    if copies:
+        text = (
+            f"{counted(copies)} {'is' if one else 'are'} so similar to another one that {'it' if one else 'they'} may "
+            "show the same picture. Look before you delete one."
+        )
     if leaked:
         text += (
             f" {counted(leaked, 'picture')} {'seems' if leaked == 1 else 'seem'} to be in more than one split, which "
             "makes test scores look too good."
         )
-    return Point(f"{counted(copies, 'possible duplicate')}.", text, "bad" if leaked else "look")
+    verdict = counted(copies, "possible duplicate") if copies else counted(leaked, "possible leak")
+    return Point(f"{verdict}.", text.strip(), "bad" if leaked else "look")
 
 
-def about_labels(labels: Sequence[str], count: int, doubtful: int | None, *, weak: bool) -> Point:
-    """Say how many labels disagree with the nearest images; ``doubtful`` is None where nobody searched."""
+def about_labels(
+    labels: Sequence[str],
+    count: int,
+    doubtful: int | None,
+    *,
+    weak: bool,
+    several: bool = False,
+    dismissed: int = 0,
+    checked: str = "",
+) -> Point:
+    """Say how many labels disagree with the nearest images.
+
+    Args:
+        labels: Those there are.
+        count: Images.
+        doubtful: Labels that disagree; None where nobody searched.
+        weak: Whether the model sees too little.
+        several: Whether images may have several labels.
+        dismissed: Labels that disagree, and that a person called no problem.
+        checked: What a person's check of some says of the others.
+    """
     kinds = Counter(labels)
+    if several:
+        text = "Images may have several labels, and the list is for one label an image."
+        return Point("Labels were not checked.", text, command="")
     if not kinds:
         return Point(
             "No labels to check.", f"None of the {counted(count)} has a label." if count > 1 else "It has none."
@@ -213,15 +266,21 @@ def about_labels(labels: Sequence[str], count: int, doubtful: int | None, *, wea
         return Point(
             "No labels to check.", f"There is only one, “{next(iter(kinds))}”, so nothing can disagree with it."
         )
-    if sum(number > 2 for number in kinds.values()) < 2:
+    if sum(number >= FEWEST for number in kinds.values()) < 2:
         return Point("No labels to check.", "Labels can be compared once two of them have three images or more.")
     if doubtful is None:
         return Point("Labels were not checked.", "On this many images, that takes minutes.")
     if not doubtful:
-        return Point("No labels to check.", "Every label agrees with its nearest images.", "good")
+        few = sum(number for number in kinds.values() if number < FEWEST)
+        if dismissed:
+            text = f"You called {'the one' if dismissed == 1 else f'all {dismissed:,}'} that disagreed no problem."
+        else:
+            text = f"Every label {'with three images or more ' if few else ''}agrees with its nearest images."
+        return Point("No labels left to check." if dismissed else "No labels to check.", text, "good")
     verb = "disagrees with its" if doubtful == 1 else "disagree with their"
     text = f"{doubtful:,} of {len(labels):,} {verb} nearest images ({doubtful / len(labels):.1%})."
-    text += (
+    judged = f" You checked some: {checked}." if checked else ""
+    text += judged or (
         " Most of them may be right, because the model cannot see enough."
         if weak
         else " They may be right: look before you change one."

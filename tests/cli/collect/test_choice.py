@@ -137,6 +137,26 @@ def test_the_best_model_here_is_taken(run, machine, answer):
     assert asked == []
 
 
+def test_a_damaged_model_is_left_out_and_the_next_is_taken(run, machine, answer):
+    answer("y")
+    machine.repos["facebook/dinov2-base"] = machine.repos[str(SMALL.repo)]
+    files = [fetch_weights(get_model(name)).resolve() for name in ("dinov2-base", "dinov2-small")]
+    files[0].write_bytes(files[0].read_bytes()[:1000])
+    code, _, err = run("embed", "photos", *SMALLER)
+    told = " ".join(err.split())
+    assert code == 0, err
+    assert "dinov2-base is left out, because its weights cannot be used (" in told
+    assert f"to mend it, delete {files[0]} and run 'dinoscope models fetch dinov2-base'" in err.replace("\n", " ")
+    assert "model: dinov2-small, the best one on this machine" in told
+    files[0].unlink()
+    assert fetch_weights(get_model("dinov2-base")).read_bytes() == files[1].read_bytes()  # as the line said
+    for file in (files[0], files[1]):
+        file.write_bytes(b"")
+    code, _, err = run("embed", "photos", "-o", "other.dino", "--yes")
+    assert (code, "with mini" in err, "until then" in err) == (0, True, False)
+    assert err.count("is left out, because its weights") == 2
+
+
 def test_a_collection_keeps_its_own_model_and_settings(run, machine, answer):
     assert model_of(run, "--model", "mini") == "mini"
     fetch_weights(SMALL)

@@ -97,6 +97,36 @@ def test_all_that_applies_is_printed_and_written(collection, tmp_path):
     assert all(read_csv(tmp_path / "out" / "leaks.csv")[at]["split"] in ("train", "test") for at in range(20))
 
 
+def test_all_kinds_together_are_a_summary(collection):
+    lines = run(collection).stdout.splitlines()
+    assert len(lines) <= 24
+    opened = Collection(collection)
+    found = json.loads(run(collection, "--json").stdout)
+    outliers = [f"  {each['factor']:.2f}  {each['id']} (row {each['row']})" for each in found["outliers"]["found"]]
+    at = next(number for number, line in enumerate(lines) if line.startswith("outliers: "))
+    assert lines[at + 1 : at + 3] == outliers[:2]
+    assert lines[at + 3] == f"  all {len(outliers)}: dinoscope clean {collection} --outliers"
+    pair = [each for each in found["duplicates"]["found"] if each["group"] == 1]
+    first = lines[lines.index(next(line for line in lines if line.startswith("duplicates: "))) + 1]
+    assert all(f"{each['id']} (row {each['row']})" in first for each in pair)
+    assert f"keep {next(each['id'] for each in pair if each['action'] == 'keep')} (row" in first
+    assert f"dinoscope clean {collection} --label-errors" in "\n".join(lines)
+    whole = run(collection, "--all").stdout
+    assert all(opened.ids[at] in whole for at in (Collection(collection).findings().outliers.positions))
+    assert "more (--all)" not in whole
+    with pytest.raises(InputError, match="--all prints every finding, and --limit some: leave out one"):
+        run(collection, "--all", "--limit", 2)
+
+
+def test_what_a_person_checked_is_in_the_summary(collection, tmp_path):
+    own = shutil.copytree(collection, tmp_path / "own")
+    opened = Collection(own)
+    asked = opened.findings_to_check("outliers", 2)
+    for key, _ in asked:
+        opened.answer_finding(key, False)
+    assert "  checked: of 2 outliers drawn at random, 0 are not where they belong; so of the other" in run(own).stdout
+
+
 def test_the_plan_leaves_one_image_of_every_group(collection, tmp_path):
     run(collection, "--write-plan", tmp_path / "plan.json")
     plan = json.loads((tmp_path / "plan.json").read_text())
@@ -215,6 +245,32 @@ def test_long_blocks_and_texts_stay_on_the_page():
     assert (pixels[-8:] == 255).all()
     with pytest.raises(InputError, match="'empty' has nothing to draw"):
         draw_sheet("empty", "", [], lambda _: [])
+
+
+def test_crops_are_looked_for_when_asked(tmp_path):
+    rng = np.random.default_rng(0)
+    root = tmp_path / "photos"
+    root.mkdir()
+    for number in range(8):
+        small = [Image.fromarray(rng.integers(0, 255, (n, n, 3), np.uint8)).resize((160, 160), 3) for n in (4, 9, 20)]
+        picture = Image.blend(Image.blend(small[0], small[1], 0.4), small[2], 0.3)
+        picture.save(root / f"{number}.png")
+        if number < 3:
+            picture.crop((10, 5, 140, 125)).save(root / f"part-{number}.png")
+    Collection.from_images(root, tmp_path / "c", model="mini")
+    assert "crops: " not in run(tmp_path / "c").stdout
+    result = run(tmp_path / "c", "--crops", "-o", tmp_path / "out", "--write-plan", tmp_path / "plan.json")
+    assert "looking inside 11 images: nine parts of each are embedded" in result.stderr
+    assert "crops: 3 images may be a part of another one" in result.stdout
+    found = json.loads(run(tmp_path / "c", "--crops", "--json").stdout)["crops"]["found"]
+    assert {(each["id"], each["whole_id"]) for each in found} == {(f"part-{n}.png", f"{n}.png") for n in range(3)}
+    assert all(abs(each["share"] - 130 * 120 / 160**2) < 0.1 for each in found)
+    assert {move["action"] for move in json.loads((tmp_path / "plan.json").read_text())["moves"]} == {"review"}
+    assert len(read_csv(tmp_path / "out" / "crops.csv")) == 3
+    left = json.loads(run(tmp_path / "c", "--crops", "--json", "--dismiss", found[0]["key"]).stdout)["crops"]
+    assert [each["key"] for each in left["found"]] == [each["key"] for each in found[1:]]
+    one = Collection.from_images(np.zeros((1, 8, 8), np.uint8), tmp_path / "one", model="mini")
+    assert len(one.crops().parts) == 0
 
 
 def test_what_was_dismissed_is_left_out_from_then_on(collection, tmp_path):

@@ -469,3 +469,78 @@ def test_captions_are_no_labels(tmp_path):
     assert _said(tmp_path / "same.tar", same)[0] == [(captions[0], None)] * 3  # one label of many images
     both = [each for number in range(3) for each in _sample(f"{number}", "cat", captions[number])]
     assert _said(tmp_path / "both.tar", both)[0] == [("cat", text) for text in captions]
+
+
+def said(path) -> list[tuple[str, object, str | None]]:
+    return [(item.id, item.labels or item.label, item.split) for item in open_source(path).items]
+
+
+def test_a_drive_of_windows_is_no_folder(tmp_path):
+    make_zip(tmp_path / "a.zip", [("C:\\pets\\cat\\1.png", picture(1)), ("C:/pets/dog/2.png", picture(2))])
+    assert said(tmp_path / "a.zip") == [("pets/cat/1.png", "cat", None), ("pets/dog/2.png", "dog", None)]
+
+
+def test_archives_in_an_archive_are_told(tmp_path):
+    make_zip(tmp_path / "inner.zip", [("cat/1.png", picture(1))])
+    make_zip(tmp_path / "outer.zip", [("pets/inner.zip", (tmp_path / "inner.zip").read_bytes())])
+    with pytest.raises(SourceError, match=r"no images in 'outer.zip' \(1 .zip\); it holds other archives: unpack it"):
+        open_source(tmp_path / "outer.zip")
+
+
+def test_what_files_of_webdataset_say(tmp_path):
+    members: list[tuple[str, bytes]] = []
+    for key, suffix, text in (
+        ("a", "json", '{"labels": ["cat", "dog"], "split": "test"}'),
+        ("b", "json", '{"label": "cat", "split": "a part"}'),
+        ("c", "cls", "3\n5\n"),
+        ("d", "json", '{"tags": []}'),
+    ):
+        members += [(f"{key}.png", picture(1)), (f"{key}.{suffix}", text.encode())]
+    make_tar(tmp_path / "a.tar", members)
+    assert said(tmp_path / "a.tar") == [
+        ("a.png", ("cat", "dog"), "test"),
+        ("b.png", ("cat",), None),
+        ("c.png", ("3", "5"), None),
+        ("d.png", None, None),
+    ]
+
+
+def test_short_captions_are_no_labels(tmp_path):
+    texts = ("a cat", "a dog on grass", "two cats and a dog", "the house of my aunt")
+    make_tar(
+        tmp_path / "a.tar",
+        [
+            (f"{n}.{e}", picture(n) if e == "png" else text.encode())
+            for n, text in enumerate(texts)
+            for e in ("png", "txt")
+        ],
+    )
+    source = open_source(tmp_path / "a.tar")
+    assert [(item.label, item.caption) for item in source.items] == [(None, text) for text in texts]
+
+
+def test_a_table_beside_images_is_pointed_at(tmp_path):
+    for name in ("images/1.png", "images/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture(1))
+    (tmp_path / "labels.csv").write_text("file_name,label\nimages/1.png,cat\n")
+    told = "labels.csv is not read: if it names the images and their labels, name it instead of the folder"
+    assert told in open_source(tmp_path).notes
+    (tmp_path / "images" / "1.png").rename(tmp_path / "1.png")
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "1.png").rename(tmp_path / "cat" / "1.png")
+    assert told not in open_source(tmp_path).notes  # the folders say what they are
+
+
+def test_archives_called_after_what_is_in_them(tmp_path):
+    for name in ("cats.zip", "dogs.zip"):
+        make_zip(tmp_path / name, [("1.png", picture(1))])
+    assert said(tmp_path) == [("cats.zip/1.png", "cats", None), ("dogs.zip/1.png", "dogs", None)]
+    make_zip(tmp_path / "birds.zip", [("owl/1.png", picture(1)), ("tit/2.png", picture(2))])
+    assert [label for _, label, _ in said(tmp_path)] == ["owl", "tit", None, None]  # folders say what they are
+    for first, second in (("photos-1.zip", "photos-2.zip"), ("000.zip", "001.zip"), ("train.zip", "test.zip")):
+        for file in tmp_path.glob("*.zip"):
+            file.unlink()
+        for name in (first, second):
+            make_zip(tmp_path / name, [("1.png", picture(1))])
+        assert {label for _, label, _ in said(tmp_path)} == {None}

@@ -53,7 +53,16 @@ def test_a_saved_data_set_is_a_table(tmp_path):
     assert notes(source) == ["image column: image; label column: label; split column: none"]
     first, second = "data-00000-of-00002", "data-00001-of-00002"
     names = [f"{first}/{each}.png" for each in range(10)] + [f"{second}/{each}.png" for each in range(10, 13)]
-    assert described(source) == [(name, ("cat", "dog")[at % 2], None, at) for at, name in enumerate(names)]
+    assert described(source) == [(name, ("cat", "dog")[at % 2], "train", at) for at, name in enumerate(names)]
+
+
+def test_the_split_of_a_saved_set_is_one_that_has_a_usual_name(tmp_path):
+    folder = save(tmp_path / "pets", [rows([1, 2])])
+    held = json.loads((folder / "state.json").read_text())
+    for split, expected in (("test[:50%]", "test"), ("all", None), (None, None), (3, None), ("train+test", None)):
+        (folder / "state.json").write_text(json.dumps({**held, "_split": split}))
+        source = open_source(folder)
+        assert ({item.split for item in source.items}, source.has_splits) == ({expected}, expected is not None)
 
 
 def test_splits_of_a_saved_dictionary_are_its_folders(tmp_path):

@@ -26,8 +26,8 @@ from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.tables import files as table_files
 from dinoscope.sources.tables import source as sources_table
-from dinoscope.sources.tables.columns import texts
 from dinoscope.sources.tables.files import ParquetTable
+from dinoscope.sources.tables.labels import texts
 from tests.pictures import encoded
 from tests.sources.archives.test_archive import described, make_tar, picture, shade
 
@@ -540,9 +540,9 @@ def test_tables_without_images(tmp_path):
         (tmp_path / name).write_bytes(b"\xff\xfe\0hello" if name == "c.parquet" else b"")
         with pytest.raises(SourceError, match=f"{name} cannot be read as {expected}"):
             open_source(tmp_path / name)
-    (tmp_path / "latin.csv").write_bytes(b"path,label\ncaf\xe9.png,x\n")
-    with pytest.raises(SourceError, match=r"latin\.csv cannot be read as CSV in UTF-8 .*; save it again as UTF-8"):
-        open_source(tmp_path / "latin.csv")
+    (tmp_path / "odd.csv").write_bytes(b"path,label\ncaf\x81.png,x\n")  # which Windows-1252 has no letter for
+    with pytest.raises(SourceError, match=r"odd\.csv cannot be read as CSV in UTF-8 .*; save it again as UTF-8"):
+        open_source(tmp_path / "odd.csv")
 
 
 def test_a_damaged_table_costs_the_images_in_the_damaged_place(tmp_path):
@@ -778,3 +778,120 @@ def test_what_pages_unpack_to_is_what_an_honest_footer_says(tmp_path, version, c
         assert 0.2 * total - 100 <= table._unpacked(part) <= total
         assert table._unpacked(part) > 0
     assert len(open_source(path).items) == 50
+
+
+def said(tmp_path, content, names=("0.png", "1.png", "2.png", "3.png"), file="t.csv"):
+    """Return labels, splits and notes of a table beside photographs."""
+    photographs(tmp_path, *names)
+    (tmp_path / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    source = open_source(tmp_path / file)
+    return [item.labels or item.label for item in source.items], [item.split for item in source.items], source.notes
+
+
+CATS = "0.png,Größe\n1.png,cat\n2.png,cat\n3.png,cat\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1", "cp1252"])
+def test_tables_in_the_encodings_of_programs(tmp_path, encoding):
+    labels, _, told = said(tmp_path, ("file_name,label\n" + CATS).encode(encoding))
+    assert labels == ["Größe", "cat", "cat", "cat"]
+    assert any("read as Windows-1252" in note for note in told) == (encoding in ("latin-1", "cp1252"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "file_name , label\n0.png, a\n1.png,b \n2.png, \n3.png,a\n",  # spaces
+        "sep=;\nfile_name;label\n0.png;a\n1.png;b\n2.png;\n3.png;a\n",  # as Excel is told
+        "file_name|label\n0.png|a\n1.png|b\n2.png|nan\n3.png|a\n",
+        "file_name,label\n0.png,a\n1.png,b\n2.png\n3.png,a\n",  # a short row
+        "0.png,a\n1.png,b\n2.png,\n3.png,a\n",  # no names of columns
+        "FILE_NAME,Label\n0.PNG,a\n1.PNG,b\n2.PNG,NaN\n3.PNG,a\n",
+        '"file_name","label"\r\n"0.png","a"\r\n\r\n"1.png","b"\r\n"2.png",""\r\n"3.png","a"\r\n',
+    ],
+)
+def test_tables_as_people_write_them(tmp_path, content):
+    assert said(tmp_path, content)[0] == ["a", "b", None, "a"]
+
+
+def test_a_long_row_is_refused(tmp_path):
+    with pytest.raises(SourceError, match=r"row 2 has 3 values, expected 2: \['1.png', 'b', 'c'\]"):
+        said(tmp_path, "file_name,label\n0.png,a\n1.png,b,c\n")
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("labels", ("cat|dog", "dog", "", "cat")),
+        ("label", ("cat;dog", "dog", "", "cat")),
+        ("tags", ("cat, dog", "dog", "", "cat")),
+        ("label", ("cat,dog", "dog", "", "cat")),
+        ("label", ('["cat", "dog"]', '["dog"]', "[]", '["cat"]')),
+        ("label", ("['cat', 'dog']", "['dog']", "[]", "['cat']")),
+        ("label", ("['cat' 'dog']", "['dog']", "[]", "['cat']")),
+        ("label", ("{'dog', 'cat'}", "{'dog'}", "", "{'cat'}")),
+    ],
+)
+def test_texts_that_hold_several_labels(tmp_path, column, values):
+    rows = "".join('{}.png,"{}"\n'.format(n, value.replace('"', '""')) for n, value in enumerate(values))
+    labels, _, told = said(tmp_path, f"file_name,{column}\n{rows}")
+    assert labels == [("cat", "dog"), ("dog",), None, ("cat",)]
+    assert f"column {column} holds several labels an image" in told[-1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("animal|cat", "animal|dog", "thing|car", "animal|cat"),  # a path of classes
+        ("Paris, France", "Rome", "Paris, Texas", "Rome"),
+        ("a", "b", "a", "b"),
+    ],
+)
+def test_texts_that_hold_one_label(tmp_path, values):
+    rows = "".join(f'{n}.png,"{value}"\n' for n, value in enumerate(values))
+    assert said(tmp_path, f"file_name,label\n{rows}")[0] == list(values)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("1", "-1"), ("True", "False"), ("true", ""), ("1.0", "0.0")])
+def test_columns_that_say_yes_or_no(tmp_path, yes, no):
+    content = f"image,cat,dog\n0.png,{yes},{yes}\n1.png,{yes},{no}\n2.png,{no},{no}\n3.png,{no},{yes}\n"
+    assert said(tmp_path, content)[0] == [("cat", "dog"), ("cat",), None, ("dog",)]
+
+
+def test_columns_of_labels_and_splits_by_other_names(tmp_path):
+    rows = "0.png,happy,Training\n1.png,sad,PublicTest\n2.png,happy,Training\n3.png,sad,PrivateTest\n"
+    labels, splits, _ = said(tmp_path, f"image,emotion,Usage\n{rows}")
+    assert (labels, splits) == (["happy", "sad"] * 2, ["Training", "PublicTest", "Training", "PrivateTest"])
+    labels, splits, told = said(tmp_path, "image,mood,set\n" + rows.replace("Test", "Box"))
+    assert (labels, splits) == ([None] * 4, [None] * 4)  # a set of other things
+    assert "label column: none (mood might be it: --label-column)" in told[0]
+
+
+def test_whole_numbers_that_pandas_made_floats(tmp_path):
+    assert said(tmp_path, "image,label\n0.png,1.0\n1.png,2.0\n2.png,\n")[0] == ["1", "2", None]
+    assert said(tmp_path, "image,version\n0.png,1.0\n1.png,2.0\n")[0] == [None, None]
+
+
+def test_whole_paths_of_another_machine(tmp_path):
+    names = ("images/a/0.png", "images/b/0.png", "images/b/1.png")
+    for before in ("/home/nobody/data/", "C:\\data\\"):
+        content = "path,label\n" + "".join(f"{before}{name},x\n" for name in names)
+        said(tmp_path, content.replace("/", "\\") if before.startswith("C") else content, names)
+        source = open_source(tmp_path / "t.csv")
+        assert [item.id for item in source.items] == list(names)
+        assert "3 files of t.csv found by how their paths end" in notes(source)[-1]
+    (tmp_path / "t.csv").write_text("path,label\n/home/nobody/0.png,x\n")  # it might be either
+    with pytest.raises(SourceError, match=r"names '/home/nobody/0.png', which is not below the table's folder: name"):
+        open_source(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("path,label\nhttps://example.org/0.png,x\n")
+    with pytest.raises(SourceError, match=r"names 'https://example.org/0.png': a table names files; fetch them first"):
+        open_source(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(f"path,label\n{(tmp_path / names[0]).as_uri()},x\n")
+    assert [item.id for item in open_source(tmp_path / "t.csv").items] == [names[0]]
+
+
+def test_a_line_holds_a_list_or_a_text(tmp_path):
+    lines = [{"image": "0.png", "labels": ["a", "b"]}, {"image": "1.png", "labels": "b"}, {"image": "2.png"}]
+    for ending in ("jsonl", "ndjson"):
+        content = "\ufeff" + "\n".join(map(json.dumps, lines))
+        assert said(tmp_path, content, file=f"t.{ending}")[0] == [("a", "b"), ("b",), None]

@@ -18,7 +18,7 @@ from dinoscope.analysis.cleaning.fingerprints import centred, fingerprints, flat
 from dinoscope.analysis.cleaning.pairs import each_once
 from dinoscope.base.parallel import row_blocks
 
-__all__ = ["altered_pairs", "inside_frames"]
+__all__ = ["altered_pairs", "has_colours", "inside_frames", "inside_share"]
 
 Level = TypeVar("Level", np.uint8, np.float32)
 
@@ -169,6 +169,18 @@ def _strengths(light: NDArray[np.uint8]) -> NDArray[np.float32]:
     square = waves[:, np.arange(1, _WAVES), np.arange(1, _WAVES)]
     strengths: NDArray[np.float32] = np.hstack([pairs.max(axis=0), pairs.min(axis=0), square])
     return strengths
+
+
+def inside_share(picture: NDArray[np.uint8]) -> float:
+    """Return the share of the area of a picture (H, W, 3) inside a frame of one colour; 1 without a frame."""
+    edges = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]).astype(np.int16)
+    rest = _without_frame(picture) if (np.ptp(edges, axis=0) <= 2 * _EVEN).all() else None
+    return 1.0 if rest is None else rest.shape[0] * rest.shape[1] / (picture.shape[0] * picture.shape[1])
+
+
+def has_colours(picture: NDArray[np.uint8]) -> bool:
+    """Tell whether a picture (H, W, 3) has other colours than grey in more than a hundredth of its area."""
+    return bool(np.percentile(np.ptp(picture.astype(np.int16), axis=2), 99) > _GREY)
 
 
 def _without_frame(picture: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

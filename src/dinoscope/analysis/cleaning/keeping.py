@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["LOSSLESS", "THUMBNAIL", "FileFacts", "choose_keeper"]
+__all__ = ["LOSSLESS", "THUMBNAIL", "UNKNOWN_LOSS", "FileFacts", "choose_keeper"]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
+UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
 THUMBNAIL = 0  # in place of a part of the size: it was measured on the thumbnail, where little is left of noise
 _NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
 _ALIKE = 2.0  # qualities that are no further apart say nothing
@@ -16,6 +18,7 @@ _NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside
 _GRAINIER, _GRAIN = 1.2, 0.3  # factor and grey levels by which a picture is grainy beside another
 _DEAD_ZONE = 6.5  # grey levels of half a low-frequency step at quality 50
 _BLURRED = 3.0  # factor of detail over what a blur, and no noise, explains
+_CLEARLY = 0.8  # part of the pixels inside a frame that a copy without one must have
 _SHARPER = 1.04  # factor of detail over noise that is no chance
 
 
@@ -33,6 +36,8 @@ class FileFacts:
             compared with it.
         bytes: Size of the file.
         modified: When it was written, in nanoseconds.
+        colour: Whether it has colours.
+        inside: Share of its area inside a frame of one colour; 1 without a frame.
     """
 
     pixels: int
@@ -43,22 +48,20 @@ class FileFacts:
     reduced: float | None = None
     bytes: float | None = None
     modified: float | None = None
+    colour: bool | None = None
+    inside: float = 1.0
 
 
 def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
     """Return the place of the copy to keep, and why.
 
-    The largest; among these the least compressed, unless it is noisy where another one is neither noisy nor much
-    compressed; then the one with most detail against noise, most bytes, the oldest, the first.
+    The largest, where what a frame adds is not counted; among these one in colour that is not blurred; then the least
+    compressed, unless it is noisy where another one is neither noisy nor much compressed; then the one with most detail
+    against noise, most bytes, the oldest, the first.
     """
     left = list(range(len(copies)))
-    most = max(copy.pixels for copy in copies)
-    larger = [at for at in left if copies[at].pixels == most]
-    if len(larger) == 1:
-        return larger[0], "the largest"
-    if len(larger) < len(left):
-        left = larger
-    for rule in (_without_noise, _by_quality, _by_sharpness, _by_bytes, _by_age):
+    pixels = (_unframed, _by_size, _in_colour, _not_blurred, _without_noise)
+    for rule in (*pixels, _by_quality, _by_sharpness, _by_bytes, _by_age):
         chosen, reason = rule([copies[at] for at in left])
         if len(chosen) < len(left):
             left = [left[at] for at in chosen]
@@ -68,6 +71,36 @@ def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
 
 
 _Chosen = tuple[list[int], str]
+
+
+def _unframed(copies: Sequence[FileFacts]) -> _Chosen:
+    """Leave out copies in a frame, unless what is inside is clearly larger than every copy without one."""
+    free = [at for at, copy in enumerate(copies) if copy.inside == 1]
+    inside = max(copy.pixels * copy.inside for copy in copies)
+    if not free or len(free) == len(copies) or max(copies[at].pixels for at in free) < _CLEARLY * inside:
+        return list(range(len(copies))), ""
+    return free, "without the frame"
+
+
+def _by_size(copies: Sequence[FileFacts]) -> _Chosen:
+    most = max(copy.pixels for copy in copies)
+    return [at for at, copy in enumerate(copies) if copy.pixels == most], "the largest"
+
+
+def _in_colour(copies: Sequence[FileFacts]) -> _Chosen:
+    coloured = [at for at, copy in enumerate(copies) if copy.colour]
+    return coloured or list(range(len(copies))), "in colour"
+
+
+def _not_blurred(copies: Sequence[FileFacts]) -> _Chosen:
+    """Leave out copies with far less detail than another one."""
+    measured = _measured(copies)
+    if measured is None:
+        return list(range(len(copies))), ""
+    _, detail = measured
+    most = max(detail)
+    kept = [at for at, each in enumerate(detail) if most <= _BLURRED * each + 1]
+    return kept, _most_detail(copies)
 
 
 def _known(copies: Sequence[FileFacts], value: Callable[[FileFacts], float | None]) -> list[float] | None:
@@ -103,6 +136,8 @@ def _without_noise(copies: Sequence[FileFacts]) -> _Chosen:
 def _smoothed(copy: FileFacts) -> float:
     """Return the grain that compression may have taken away: half of a step of the low frequencies, and a bit."""
     quality = copy.quality or LOSSLESS
+    if quality == UNKNOWN_LOSS:  # it may be any
+        return math.inf
     scale = max(0.0, 2 - quality / 50) if quality >= 50 else 50 / quality
     return _DEAD_ZONE * scale / (copy.reduced or 1)
 
@@ -141,8 +176,11 @@ def _by_sharpness(copies: Sequence[FileFacts]) -> _Chosen:
     score = [detail - _NOISE_WEIGHT[small] * noise for noise, detail in zip(*measured, strict=True)]
     best = max(score)
     margin = 0 if small else (_SHARPER - 1) * max(abs(best), 1.0)
-    reason = "the most detail against noise" + (", by the thumbnails" if small else "")
-    return [at for at, each in enumerate(score) if each >= best - margin], reason
+    return [at for at, each in enumerate(score) if each >= best - margin], _most_detail(copies)
+
+
+def _most_detail(copies: Sequence[FileFacts]) -> str:
+    return "the most detail against noise" + (", by the thumbnails" if copies[0].reduced == THUMBNAIL else "")
 
 
 def _by_bytes(copies: Sequence[FileFacts]) -> _Chosen:

@@ -53,7 +53,7 @@ def choose_encoder(
         return Encoder(model, say=say, **settings)
     key = _shown(place)
     if key is None:
-        return Encoder(_best(yes, say), say=say, **settings)
+        return _best_here(settings, say) or Encoder(_best(yes, say), say=say, **settings)
     try:
         return _as_before(read_model(place, key), place, settings)
     except DamagedError:  # embedding with the same model mends it; the key begins with the model's name
@@ -96,17 +96,34 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any]) -
     return Encoder.from_description(shown, device=settings.get("device", "auto"))
 
 
+def _best_here(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder | None:
+    """Load the best model on this machine whose weights can be used; None if only bundled ones are."""
+    from dinoscope.models.choice import models_here
+    from dinoscope.models.encoder import Encoder
+    from dinoscope.models.hub import find_weights
+
+    for model in models_here():
+        try:
+            encoder = Encoder(model, say=say, **settings)
+        except ModelError as error:
+            file = find_weights(model)
+            say(
+                f"{model.name} is left out, because its weights cannot be used ({error}); to mend it, delete "
+                f"{file and file.resolve()} and run 'dinoscope models fetch {model.name}'"
+            )
+            continue
+        say(f"model: {model.name}, the best one on this machine (--model names another)")
+        return encoder
+    return None
+
+
 def _best(yes: bool, say: Callable[[str], None]) -> Model:
     from dinoscope.models.catalogue import DEFAULT_MODEL, MODELS, stronger_model
-    from dinoscope.models.choice import best_here, may_fetch
-    from dinoscope.models.hub import fetch_weights
+    from dinoscope.models.choice import may_fetch
+    from dinoscope.models.hub import fetch_weights, find_weights
 
-    here = best_here()
-    if here is not None:
-        say(f"model: {here.name}, the best one on this machine (--model names another)")
-        return here
     stronger = stronger_model()
-    if may_fetch() and (yes or _wanted(stronger, say)):
+    if may_fetch() and find_weights(stronger) is None and (yes or _wanted(stronger, say)):
         try:
             fetch_weights(stronger, say=say)
             return stronger

@@ -76,7 +76,7 @@ def _draw(opened: Collection, kind: Checkable, rows: Sequence[int]) -> bytes:
     for number, row in enumerate(rows, 1):
         at = opened.position(row)
         near = [opened.position(each.row) for each in opened.search(row, k=min(_NEAREST, len(opened) - 1))]
-        tiles = [Tile(each, (opened.labels[each] or "", opened.ids[each])) for each in near]
-        blocks.append(Block(str(number), (Tile(at, (opened.labels[at] or "", opened.ids[at]), "doubt"), *tiles)))
+        tiles = [Tile(each, (opened.label_text(each), opened.ids[each])) for each in near]
+        blocks.append(Block(str(number), (Tile(at, (opened.label_text(at), opened.ids[at]), "doubt"), *tiles)))
     note = "red: the image with its label; beside it the images nearest to it"
     return draw_sheet(f"{opened.name}: {_QUESTIONS[kind]}", note, blocks, opened.thumbnails)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,35 +18,15 @@ from dinoscope.cli.options import (
     output_option,
     spare_collections,
 )
+from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.cleaning.duplicates import Duplicates
-    from dinoscope.analysis.cleaning.leaks import Leak
-    from dinoscope.analysis.cleaning.outliers import Outliers
-    from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest
+    from dinoscope.cli.improve.parts import Part
     from dinoscope.collection import Collection
-    from dinoscope.plots.sheets import Block
-    from dinoscope.stages.cleaning.checks import Checkable
 
 __all__ = ["clean"]
 
-_EVIDENCE = 5  # neighbours shown beside a finding
-
-
-@dataclass
-class _Part:
-    """What was found of one kind: lines for people, records for files, blocks for the sheet."""
-
-    title: str
-    columns: tuple[str, ...]
-    remark: str
-    records: list[dict[str, object]] = field(default_factory=list)  # one an image
-    lines: list[tuple[str, ...]] = field(default_factory=list)  # one a finding
-    blocks: list[Block] = field(default_factory=list)
-    moves: list[dict[str, object]] = field(default_factory=list)
-    facts: dict[str, object] = field(default_factory=dict)
-    note: str = ""
-    dismissed: int = 0
+_LIMIT, _BRIEFLY = 20, 2  # findings of a kind that are printed in full, and in the summary of all kinds
 
 
 def clean(
@@ -59,13 +38,26 @@ def clean(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Blurred, dark, blown out, empty, framed, of an odd size or shape.")
     ] = False,
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--crops",
+            help="Images that are a part of another one. It looks inside all, nine times the work of embedding, once.",
+        ),
+    ] = False,
     threshold: Annotated[
         float | None,
         typer.Option(
             min=0.0, max=1.0, help="How far duplicates must stand out; else what 'calibrate' or the collection says."
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Findings of a kind printed and drawn; files hold all.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Findings of a kind printed and drawn, by default {_LIMIT}; files hold all."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print every finding, in place of the first ones or of a summary.")
+    ] = False,
     output: Annotated[Path | None, output_option(metavar="FOLDER", help="Write CSV and PNG.")] = None,
     write_plan: Annotated[
         Path | None,
@@ -81,26 +73,40 @@ def clean(
 ) -> None:
     """Find duplicates, leaks between splits, outliers, labels to check and poor pictures: some, or all.
 
-    No image is touched.
+    All kinds together are printed as a summary; a kind that you name, --limit and --all print the findings. No image is
+    touched.
     """
+    from dinoscope.base.text import counted
+    from dinoscope.cli.improve.parts import examine
     from dinoscope.cli.terminal import advise, print_json, say, suggest, tell
     from dinoscope.wording.in_short import advice, is_too_weak
 
+    if everything and limit is not None:
+        raise InputError("--all prints every finding, and --limit some: leave out one")
     opened = open_collection(collection, model, labels_from, where)
     for key in dismiss or []:
         opened.dismiss(key)
     chosen = {"duplicates": duplicates, "outliers": outliers, "label_errors": label_errors, "leaks": leaks}
     chosen["pictures"] = pictures
-    parts = _examine(opened, {name for name, yes in chosen.items() if yes} or set(chosen), threshold)
+    named = {name for name, yes in chosen.items() if yes} | ({"crops"} if crops else set())
+    if crops:
+        say(
+            f"looking inside {counted(len(opened))}: nine parts of each are embedded, once, and each image is slid "
+            "over eight others"
+        )
+    parts = examine(opened, named or set(chosen), threshold)
     if as_json:
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
     else:
-        _print(parts, limit)
+        if limit is None and not everything and not named:
+            _summarise(parts, collection)
+        else:
+            _print(parts, None if everything else limit or _LIMIT)
         tell(_conclusion(parts, weak=is_too_weak(opened)))
         suggest("explore", collection)
         advise(advice(opened, folder=str(collection)))
     if output:
-        _write_files(opened, parts, output, limit)
+        _write_files(opened, parts, output, limit or _LIMIT)
         say(f"lists and sheets: {output}")
     if write_plan:
         _write_plan(opened, parts, write_plan)
@@ -110,18 +116,37 @@ def clean(
         )
 
 
-def _print(parts: dict[str, _Part], limit: int) -> None:
+def _summarise(parts: dict[str, Part], collection: Path) -> None:
+    """Print a few lines a kind: how many, the first ones, and the command that prints the others."""
+    from dinoscope.cli.terminal import tell
+    from dinoscope.wording.findings import NO_CROPS
+
+    for name, part in parts.items():
+        first, *others = part.remark.split("\n")
+        checked = [line for line in others if line.startswith("checked: ")]
+        tell("\n".join([f"{part.title}: {first.partition('; ')[0]}", *(f"  {line}" for line in checked)]))
+        for brief in part.briefs[:_BRIEFLY]:
+            tell(f"  {brief}")
+        if part.briefs:
+            count = len(part.briefs)
+            told = "more of it" if count <= _BRIEFLY else f"all {count:,}"
+            tell(f"  {told}: dinoscope clean {shlex.quote(str(collection))} --{name.replace('_', '-')}")
+    if "duplicates" in parts:
+        tell(NO_CROPS)
+
+
+def _print(parts: dict[str, Part], limit: int | None) -> None:
     from dinoscope.cli.terminal import print_table, tell
 
     for part in parts.values():
         tell(f"{part.title}: {part.remark}")
         if part.lines:
             print_table(part.columns, part.lines[:limit], right=(0,))
-        if len(part.lines) > limit:
-            tell(f"and {len(part.lines) - limit:,} more\n")
+        if limit is not None and len(part.lines) > limit:
+            tell(f"and {len(part.lines) - limit:,} more (--all)\n")
 
 
-def _conclusion(parts: dict[str, _Part], *, weak: bool) -> str:
+def _conclusion(parts: dict[str, Part], *, weak: bool) -> str:
     """Say whether there is something to do, and with what to begin."""
     found = {name: len({str(each["key"]) for each in part.records}) for name, part in parts.items()}
     if not any(found.values()):
@@ -130,6 +155,7 @@ def _conclusion(parts: dict[str, _Part], *, weak: bool) -> str:
         "leaks": "The same pictures in train and test make test scores look too good: take them out of one.",
         "duplicates": "Begin with the duplicates: these pictures are the same, and all but one of a group could go.",
         "label_errors": "Begin with the labels at the top of the list: look before you change one.",
+        "crops": "Look at the crops: where one picture shows less of the same, keep the whole one.",
         "outliers": "Most outliers are only unusual: look at the first few, and remove what does not belong.",
         "pictures": "Look at the worst pictures of each kind first, and keep those that only look odd.",
     }
@@ -139,286 +165,7 @@ def _conclusion(parts: dict[str, _Part], *, weak: bool) -> str:
     return text
 
 
-def _examine(opened: Collection, wanted: set[str], threshold: float | None) -> dict[str, _Part]:
-    """Run what was asked for, in the order of the report."""
-    from dinoscope.stages.cleaning import findings as analysis_findings
-
-    parts: dict[str, _Part] = {}
-    if wanted & {"duplicates", "leaks"}:
-        found = analysis_findings.duplicates(opened, threshold)
-        if "duplicates" in wanted:
-            parts["duplicates"] = _duplicates(opened, found, threshold is not None)
-        if "leaks" in wanted:
-            parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, found))
-    if "outliers" in wanted:
-        parts["outliers"] = _outliers(opened, analysis_findings.outliers(opened))
-    if "label_errors" in wanted:
-        parts["label_errors"] = _label_errors(opened, *analysis_findings.label_errors(opened))
-    if "pictures" in wanted:
-        parts["pictures"] = _pictures(opened)
-    for part in parts.values():
-        if part.dismissed:
-            summary, line, more = part.remark.partition("\n")
-            part.remark = f"{summary}; {_count(part.dismissed, 'other')} dismissed{line}{more}"
-    return parts
-
-
-def _open(opened: Collection, part: _Part, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
-    """Return the numbers of the findings that nobody has dismissed, and count the others."""
-    from dinoscope.stages.cleaning.findings import not_dismissed
-
-    left = not_dismissed(opened, kind, found)
-    part.dismissed = len(found) - len(left)
-    return left
-
-
-def _key(opened: Collection, kind: str, positions: Sequence[int]) -> dict[str, str]:
-    from dinoscope.stages.cleaning.findings import finding_key
-
-    return {"key": finding_key(opened, kind, positions)}
-
-
-def _checked(opened: Collection, kind: Checkable) -> str:
-    """Return a line on how many of a list a person's answers show to be right; "" before there are any."""
-    from dinoscope.wording.findings import tell_checked
-
-    found = opened.findings_checked(kind)
-    return f"\nchecked: {tell_checked(kind, found)}" if found.checked else ""
-
-
-def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> _Part:
-    from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.stages.cleaning.copies import keep_first
-    from dinoscope.stages.cleaning.findings import labels_of
-    from dinoscope.wording.findings import NO_CROPS, tell_labels
-
-    limit = f"{found.threshold:.2f}"
-    how = "asked for"
-    if not asked:
-        fit = opened.threshold_fit()
-        how = f"by {fit.answers} answers" if fit.enough else "suggested by the collection"
-    part = _Part(
-        "duplicates",
-        ("score", "keep", "because it is", "and the same picture"),
-        "",
-        note="green: the image to keep; score: how far the least similar pair stands out from what else "
-        "looks like it, 1 is an exact copy",
-    )
-    left = _open(opened, part, "duplicates", found.groups)
-    extra = sum(len(found.groups[at]) - 1 for at in left)
-    part.remark = f"{_count(extra, 'image')} of {_count(len(left), 'group')} could go" if extra else "none found"
-    part.remark += f" (threshold {limit}, {how})"
-    if how.startswith("suggested"):
-        part.remark += "; 'dinoscope calibrate' asks you what is the same"
-    part.remark += f"\n{NO_CROPS}"
-    part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
-    mixed = sum(len(labels_of(opened, found.groups[at])) > 1 for at in left)
-    if mixed:
-        part.remark += f"\n{_count(mixed, 'group')} with two labels or more: check these first"
-    for number, chosen in enumerate(left, 1):
-        group, score = found.groups[chosen], found.scores[chosen]
-        contradiction = tell_labels(labels_of(opened, group))
-        keeper, (_, why) = group[0], keep_first(opened, group)
-        exact = {at: found.copy_of[at] == found.copy_of[keeper] for at in group}
-        for at in group:
-            action = "keep" if at == keeper else "remove"
-            width, height = opened.sizes[at].tolist()
-            part.records.append(
-                {
-                    "group": number,
-                    **_who(opened, at),
-                    "action": action,
-                    "exact": bool(exact[at]) and at != keeper,
-                    "score": round(score, 4),
-                    "width": width,
-                    "height": height,
-                    "reason": why if at == keeper else None,
-                    **_key(opened, "duplicates", group),
-                }
-            )
-            if at != keeper:
-                reason = "exact copy" if exact[at] else f"near-duplicate (score {score:.3f}); the one kept is {why}"
-                part.moves.append(_move(opened, "remove", at, reason, keeper))
-        others = _some([_name(opened, at) for at in group[1:]])
-        others += f". {contradiction}" if contradiction else ""
-        part.lines.append((f"{score:.3f}", _name(opened, keeper), why, others))
-        tiles = tuple(
-            Tile(
-                at,
-                (
-                    opened.ids[at],
-                    "x".join(map(str, opened.sizes[at].tolist())) + (" copy" if exact[at] and at != keeper else ""),
-                ),
-                "keep" if at == keeper else "none",
-            )
-            for at in group
-        )
-        head = f"{number} · {contradiction or f'score {score:.3f}'}{_and_more(len(group))} · kept: {why}"
-        part.blocks.append(Block(head, tiles))
-    return part
-
-
-def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> _Part:
-    from dinoscope.base.splits import split_role
-    from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.stages.cleaning.findings import labels_of
-    from dinoscope.wording.findings import tell_labels
-
-    part = _Part("leaks", ("score", "splits", "images"), "left out: the images are not in two splits or more")
-    if len({split for split in opened.splits if split is not None}) < 2:
-        return part
-    left = _open(opened, part, "leaks", [leak.positions for leak in leaks])
-    part.remark = f"{_count(len(left), 'picture')} in more than one split" if left else "none found"
-    part.facts = {"threshold": threshold, "groups": len(left)}
-    part.note = "the same picture in several splits; red: in train, the one to take out"
-    for number, chosen in enumerate(left, 1):
-        leak = leaks[chosen]
-        keeper = next((at for at in leak.positions if split_role(opened.splits[at]) != "train"), leak.positions[0])
-        for at in leak.positions:
-            key = _key(opened, "leaks", leak.positions)
-            part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4), **key})
-            if at != keeper:
-                reason = f"also in {opened.splits[keeper]} (score {leak.score:.3f})"
-                part.moves.append(_move(opened, "remove", at, reason, keeper))
-        names = [f"{_name(opened, at)} [{opened.splits[at]}]" for at in leak.positions]
-        contradiction = tell_labels(labels_of(opened, leak.positions))
-        told = _some(names) + (f". {contradiction}" if contradiction else "")
-        part.lines.append((f"{leak.score:.3f}", ", ".join(leak.splits), told))
-        tiles = tuple(
-            Tile(
-                at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"
-            )
-            for at in leak.positions
-        )
-        part.blocks.append(Block(f"{number} · score {leak.score:.3f}{_and_more(len(tiles))}", tiles))
-    return part
-
-
-def _outliers(opened: Collection, found: Outliers) -> _Part:
-    from dinoscope.plots.sheets import Block, Tile
-
-    part = _Part("outliers", ("factor", "image", "label", "its nearest"), "left out: fewer than three images")
-    if len(opened) < 3:
-        return part
-    left = _open(opened, part, "outliers", found.positions[:, None].tolist())
-    far = "far from all others (local outlier factor, 1 is typical)"
-    part.remark = f"{_count(len(left), 'image')} {far}" if left else "none found"
-    part.remark += _checked(opened, "outliers")
-    part.note = "red: the image; beside it its nearest; factor: how much thinner it lies than they do, 1 is typical"
-    for number, chosen in enumerate(left, 1):
-        at, near = int(found.positions[chosen]), found.neighbors[chosen, :_EVIDENCE].tolist()
-        factor = float(found.factors[at])
-        part.records.append(
-            {
-                "rank": number,
-                **_who(opened, at),
-                "factor": round(factor, 4),
-                "z_score": round(float(found.z_scores[at]), 2),
-                "neighbors": _rows(opened, near),
-                **_key(opened, "outliers", [at]),
-            }
-        )
-        part.moves.append(_move(opened, "review", at, f"outlier (factor {factor:.2f})"))
-        part.lines.append(
-            (
-                f"{factor:.2f}",
-                _name(opened, at),
-                opened.labels[at] or "",
-                _some([_name(opened, each) for each in near], 3),
-            )
-        )
-        tiles = [Tile(at, (opened.ids[at], opened.labels[at] or ""), "doubt")]
-        tiles += [Tile(each, (opened.ids[each], opened.labels[each] or "")) for each in near[:3]]
-        part.blocks.append(Block(f"{number} · factor {factor:.2f}", tuple(tiles)))
-    return part
-
-
-def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> _Part:
-    from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import tell_few, tell_self_test
-
-    few = tell_few(opened.labels)
-    part = _Part(
-        "labels to check",
-        ("share", "image", "label", "suggested", "labels of its nearest"),
-        f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
-    )
-    if any(opened.label_sets):
-        part.remark = "left out: images may have several labels, and this list is for one label an image"
-    if found is None:
-        return part
-    left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
-    part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
-    if test is not None:
-        part.facts = {"self_test": vars(test)}
-        part.remark += "\nself-test: " + tell_self_test(test).replace(". ", ".\n")
-    part.remark += f"\n{few}" if few else ""
-    part.remark += _checked(opened, "label_errors")
-    part.note = "red: the image, with its label and what its neighbours say; beside it the nearest, with their labels"
-    for number, chosen in enumerate(left):
-        at, share = int(found.positions[chosen]), float(found.probabilities[chosen])
-        suggested, voters = str(found.suggested[chosen]), found.neighbors[chosen].tolist()[:_EVIDENCE]
-        votes = [str(opened.labels[each]) for each in voters]
-        part.records.append(
-            {
-                "rank": number + 1,
-                **_who(opened, at),
-                "suggested": suggested,
-                "probability": round(share, 4),
-                "score": round(float(found.scores[chosen]), 4),
-                "neighbors": _rows(opened, voters),
-                "neighbor_labels": " | ".join(votes),
-                **_key(opened, "label_errors", [at]),
-            }
-        )
-        move = _move(opened, "relabel", at, f"{share:.0%} of the neighbours' votes")
-        part.moves.append({**move, "label": opened.labels[at], "suggested": suggested})
-        part.lines.append((f"{share:.0%}", _name(opened, at), str(opened.labels[at]), suggested, _tally(votes)))
-        tiles = [Tile(at, (opened.labels[at], f"or {suggested}?"), "doubt")]
-        tiles += [Tile(each, (vote, opened.ids[each])) for each, vote in zip(voters[:3], votes, strict=False)]
-        part.blocks.append(Block(f"{number + 1} · {_name(opened, at)}: {share:.0%} for {suggested}", tuple(tiles)))
-    return part
-
-
-def _pictures(opened: Collection) -> _Part:
-    from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
-    from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.stages.cleaning.pictures import from_thumbnails, poor_pictures
-    from dinoscope.wording.findings import tell_poor_picture
-
-    found = poor_pictures(opened)
-    part = _Part("poor pictures", ("kind", "image", "what was measured"), "")
-    left = set(_open(opened, part, "pictures", found.positions[:, None].tolist()))
-    shown = [number for number in range(len(found.positions)) if number in left]
-    names = [PICTURE_KINDS[found.kinds[number]] for number in shown]
-    part.remark = ", ".join(f"{names.count(kind):,} {kind}" for kind in PICTURE_KINDS if kind in names) or "none found"
-    if found.common:
-        part.remark += f"\nmore than a quarter of the pictures are {' and '.join(found.common)}: that is their style"
-    if from_thumbnails(opened) and opened.sizes.max() > 64:
-        part.remark += (
-            "\nmeasured on small copies, where slight blur does not show: embed the images again to measure them"
-        )
-    part.note = "the worst of each kind first"
-    part.facts = {"common": list(found.common)}
-    for number, kind in zip(shown, names, strict=True):
-        at, value = int(found.positions[number]), float(found.values[number])
-        told = tell_poor_picture(kind, value)
-        key = _key(opened, "pictures", [at])
-        part.records.append({"kind": kind, **_who(opened, at), "value": round(value, 4), "told": told, **key})
-        part.moves.append(_move(opened, "review", at, f"{kind}: {told}"))
-        part.lines.append((kind, _name(opened, at), told))
-    for kind in PICTURE_KINDS:
-        tiles = [
-            Tile(int(found.positions[number]), (opened.ids[found.positions[number]], ""))
-            for number, name in zip(shown, names, strict=True)
-            if name == kind
-        ]
-        if tiles:
-            part.blocks.append(Block(f"{kind}: {len(tiles):,}", tuple(tiles)))
-    return part
-
-
-def _write_files(opened: Collection, parts: dict[str, _Part], folder: Path, limit: int) -> None:
+def _write_files(opened: Collection, parts: dict[str, Part], folder: Path, limit: int) -> None:
     """Write NAME.csv with all findings of a kind and NAME.png with the first."""
     from dinoscope.plots.sheets import draw_sheet
     from dinoscope.storage.files import make_folder, write_bytes, write_csv
@@ -435,7 +182,7 @@ def _write_files(opened: Collection, parts: dict[str, _Part], folder: Path, limi
         write_bytes(folder / f"{name}.png", draw_sheet(title, part.note, shown, opened.thumbnails))
 
 
-def _write_plan(opened: Collection, parts: dict[str, _Part], path: Path) -> None:
+def _write_plan(opened: Collection, parts: dict[str, Part], path: Path) -> None:
     """Write the moves, at most one removal an image, and of each group one image that stays."""
     from dinoscope.storage.files import write_json
 
@@ -448,42 +195,3 @@ def _write_plan(opened: Collection, parts: dict[str, _Part], path: Path) -> None
         elif name != "leaks":
             moves += part.moves
     write_json(path, {"collection": opened.name, "model": opened.model["model"], "moves": moves})
-
-
-def _move(opened: Collection, action: str, at: int, reason: str, keeper: int | None = None) -> dict[str, object]:
-    move = {"action": action, "row": int(opened.rows[at]), "id": opened.ids[at], "content": opened.contents[at]}
-    move |= {"reason": reason, "keeper": None}
-    if keeper is not None:
-        move |= {"keeper": int(opened.rows[keeper]), "keeper_id": opened.ids[keeper]}
-        move["keeper_content"] = opened.contents[keeper]
-    return move
-
-
-def _who(opened: Collection, at: int) -> dict[str, object]:
-    return {"row": int(opened.rows[at]), "id": opened.ids[at], "label": opened.labels[at], "split": opened.splits[at]}
-
-
-def _name(opened: Collection, at: int) -> str:
-    return f"{opened.ids[at]} (row {opened.rows[at]})"
-
-
-def _rows(opened: Collection, positions: Sequence[int]) -> str:
-    return " ".join(str(opened.rows[at]) for at in positions)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _some(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _and_more(count: int) -> str:
-    return f", {count} images" if count > 2 else ""
-
-
-def _tally(votes: Sequence[str]) -> str:
-    from collections import Counter
-
-    return ", ".join(f"{count} {vote}" for vote, count in Counter(votes).most_common())

@@ -75,10 +75,7 @@ def search(
 
     check_output(output, ".png")
     _check(on is not None, inside, why, output is not None, bool(name or label or split))
-    if on is not None and where is not None:
-        raise InputError("--where chooses among the images of the collection: leave it or --on out")
-    if patch is not None and (on is not None or inside or why or crop is not None or where is not None):
-        raise InputError("--patch is a search of its own: leave out --on, --inside, --why, --crop and --where")
+    _check_alone(patch, where, on is not None, bool(inside or why or crop))
     is_row = query.removeprefix("-").isdecimal() and not Path(query).exists()
     if is_row and weights is not None:
         raise InputError(f"--weights is for an image file, and {query} is a row, which has its vector: leave it out")
@@ -104,13 +101,12 @@ def search(
         say(_why_none(opened, label or (), split or ()) if on else "there is no other image in this collection")
     reasons = _reasons(opened, what, matches, weights) if why and matches else None
     if output is not None and matches:
-        where = crop or patch
-        _draw(output, opened, matches, query if where is None else f"{query} ({where})", reasons)
+        place = crop or patch
+        _draw(output, opened, matches, query if place is None else f"{query} ({place})", reasons)
     if as_json:
-        told = [{} if reasons is None else _record(reasons[at]) for at in range(len(matches))]
-        print_json([{**vars(match), **more} for match, more in zip(matches, told, strict=True)])
+        print_json(_records(opened, matches, reasons))
     elif matches:
-        _print(matches, inside or patch is not None, reasons)
+        _print(opened, matches, inside or patch is not None, reasons)
         suggest(*(("explore", collection) if why or inside or on or patch else ("search", collection, query, "--why")))
 
 
@@ -139,11 +135,34 @@ def _check(published: bool, inside: bool, why: bool, drawn: bool, chosen: bool) 
         raise InputError("--name, --label and --split choose among what is published: name the place with --on")
 
 
+def _check_alone(patch: str | None, where: str | None, published: bool, other: bool) -> None:
+    """Refuse what goes with no other way to search."""
+    if published and where is not None:
+        raise InputError("--where chooses among the images of the collection: leave it or --on out")
+    if patch is not None and (published or other or where is not None):
+        raise InputError("--patch is a search of its own: leave out --on, --inside, --why, --crop and --where")
+
+
 def _reasons(opened: Collection, what: Query, matches: Sequence[Match | Spot], weights: str | None) -> list[Reason]:
     from dinoscope.cli.terminal import counting
 
     with counting("images explained") as show:
         return opened.reasons(what, [match.row for match in matches], weights=weights, on_progress=show)
+
+
+def _records(
+    opened: Collection, matches: Sequence[Match | Spot], reasons: Sequence[Reason] | None
+) -> list[dict[str, object]]:
+    """Return the answers as JSON has them, with all labels of an image that has several."""
+    several = any(opened.label_sets)
+    return [
+        {
+            **vars(match),
+            **({"labels": opened.label_sets[opened.position(match.row)]} if several else {}),
+            **({} if reasons is None else _record(reasons[at])),
+        }
+        for at, match in enumerate(matches)
+    ]
 
 
 def _record(reason: Reason) -> dict[str, object]:
@@ -188,11 +207,11 @@ def _size(opened: Collection, query: Query) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
 
 
-def _print(matches: Sequence[Match | Spot], inside: bool, reasons: Sequence[Reason] | None) -> None:
+def _print(opened: Collection, matches: Sequence[Match | Spot], inside: bool, reasons: Sequence[Reason] | None) -> None:
     from dinoscope.cli.terminal import print_table
 
     heads = ["similarity", "row", "id", "label"] + ["where"] * inside
-    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, m.label or ""] for m in matches]
+    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, opened.label_text(opened.position(m.row))] for m in matches]
     if inside:
         for match, line in zip(matches, lines, strict=True):
             box = getattr(match, "box", None)
@@ -216,7 +235,8 @@ def _draw(
         at, box = opened.position(match.row), getattr(match, "box", None)
         width, height = opened.sizes[at].tolist()
         part = None if box is None else (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
-        caption = (match.label or match.id, match.id if match.label else "")
+        label = opened.label_text(at)
+        caption = (label or match.id, match.id if label else "")
         blocks.append(Block(f"{number} · {match.similarity:.3f}", (Tile(at, caption, part=part),)))
     note = "the nearest first, with the cosine similarity; a frame marks the part that is like the query"
     heats: dict[int, NDArray[np.float32]] = {}

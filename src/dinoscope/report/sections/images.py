@@ -15,11 +15,12 @@ from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts, Query, QueryGroup
 from dinoscope.stages.cleaning.copies import keep_first
 from dinoscope.stages.cleaning.findings import labels_of
-from dinoscope.wording.findings import NO_CROPS, tell_few, tell_labels, tell_self_test
+from dinoscope.wording.findings import NO_CROPS, tell_checked, tell_few, tell_labels, tell_self_test
 from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.evaluation import Evaluation
+    from dinoscope.stages.cleaning.checks import Checkable
 
 __all__ = ["cleaning", "evaluation", "queries"]
 
@@ -234,6 +235,7 @@ def _outliers(facts: Facts) -> str:
     count = len(facts.kept["outliers"])
     stands, its = ("stands", "its") if count == 1 else ("stand", "their")
     text = f"{html.counted(count, 'image')} {stands} out, with {its} nearest beside." if count else "None found."
+    text += _checked(facts, "outliers")
     return _part(facts, "Outliers", "outliers", text, blocks)
 
 
@@ -256,8 +258,14 @@ def _label_errors(facts: Facts) -> str:
     )
     if test is not None:
         text += f" Self-test: {tell_self_test(test)}"
-    text += f" {tell_few(facts.collection.labels)}"
+    text += f" {tell_few(facts.collection.labels)}{_checked(facts, 'label_errors')}"
     return _part(facts, "Labels to check", "label_errors", text, blocks)
+
+
+def _checked(facts: Facts, kind: Checkable) -> str:
+    """Return what a person's checks of some findings say of the others; "" where nobody checked."""
+    found = facts.checked.get(kind)
+    return f" You checked some: {tell_checked(kind, found)}." if found else ""
 
 
 def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> str:

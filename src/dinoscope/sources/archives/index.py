@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import stat
 import struct
 import tarfile
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dinoscope.base.splits import split_role
 from dinoscope.base.text import printable
 from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
@@ -28,9 +30,10 @@ ARCHIVES = (".tar", ".zip")
 PACKED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _LABEL_FILES = (".cls", ".json", ".txt")
 _BUFFER = 1 << 18  # bytes read at once while looking for headers: far fewer requests to a server
-_LABEL_FIELDS = ("label", "cls", "class", "class_name")
+_LABEL_FIELDS = ("label", "labels", "cls", "class", "class_name", "tags", "categories")
 _LABEL_BYTES = 1 << 16  # of a file that holds a label, at most
-_CAPTION = "caption"  # field of a .json
+_CAPTION, _SPLIT = "caption", "split"  # fields of a .json
+_DRIVE = re.compile(r"[A-Za-z]:")
 _UNREADABLE = 255  # a method that no zip file has
 _UNIX, _UTF8 = 3, 0x800  # who made a zip; the flag of a name in UTF-8
 _SHARED = "images with one name up to the first dot share a {suffix} file, as WebDataset has it"
@@ -54,6 +57,8 @@ class Member:
         crc: A zip's CRC-32 of the file.
         content: Of a small file that may hold a label.
         label: From the .cls or .json file beside it.
+        labels: From the .json file beside it, where it has a list of them.
+        split: From the .json file beside it.
         text: From the .txt file beside it, or the caption in its .json.
         used: Whether an image's label or text comes from this file.
     """
@@ -69,8 +74,20 @@ class Member:
     crc: int = 0
     content: bytes = b""
     label: str | None = None
+    labels: tuple[str, ...] = ()
+    split: str | None = None
     text: str | None = None
     used: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a file beside an image says of it."""
+
+    label: str | None = None
+    labels: tuple[str, ...] = ()
+    text: str | None = None
+    split: str | None = None
 
 
 def read_index(file: pa.NativeFile, name: str) -> Iterator[Member]:
@@ -165,6 +182,8 @@ def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 
 def _member(name: str) -> Member:
     parts = [part for part in name.split("/") if part not in ("", ".", "..")]
+    if len(parts) > 1 and _DRIVE.fullmatch(parts[0]):  # of Windows
+        del parts[0]
     hidden = any(is_hidden(part) for part in parts)
     return Member("" if hidden else "/".join(parts), image=not hidden and name.lower().endswith(SUFFIXES))
 
@@ -194,10 +213,10 @@ def _with_label(group: list[Member]) -> Iterator[Member]:
         owners = Counter[str]()
         for image, file in _belonging(images, files):
             owners[file.name] += 1
-            label, text = read[file.name]
-            file.used |= label is not None or text is not None
-            image.label = image.label or label
-            image.text = image.text or text
+            told = read[file.name]
+            file.used |= told != _Told()
+            image.label, image.labels = image.label or told.label, image.labels or told.labels
+            image.text, image.split = image.text or told.text, image.split or told.split
         if any(count > 1 for count in owners.values()):
             yield Member("", remark=_SHARED.format(suffix=suffix))
     yield from group
@@ -226,20 +245,33 @@ def _depths(member: Member) -> range:
     return range(len(_stem(member)), 0, -1)
 
 
-def _parse(suffix: str, text: str) -> tuple[str | None, str | None]:
-    """Return the label and the text that a file holds."""
+def _parse(suffix: str, text: str) -> _Told:
+    """Return what a file beside an image says."""
     if suffix == ".txt":
-        return None, " ".join(text.split()) or None
+        return _Told(text=_one_line(text))
     if suffix == ".cls":
         lines = text.strip().splitlines()
-        return (lines[0] if len(lines) == 1 else None), None
+        return _Told(label=lines[0]) if len(lines) == 1 else _Told(labels=tuple(lines))
     try:
         held = parse_json(text)
     except ValueError:
-        return None, None
-    caption = None
-    if isinstance(held, dict):
-        caption = held.get(_CAPTION)
-        held = next((held[field] for field in _LABEL_FIELDS if field in held), None)
-    label = printable(str(held)) if isinstance(held, str | int) and not isinstance(held, bool) else None
-    return label, " ".join(printable(caption).split()) or None if isinstance(caption, str) else None
+        return _Told()
+    if not isinstance(held, dict):
+        return _Told(label=_label(held))
+    found = next((held[field] for field in _LABEL_FIELDS if field in held), None)
+    several = tuple(each for each in map(_label, found) if each is not None) if isinstance(found, list) else ()
+    split, caption = held.get(_SPLIT), held.get(_CAPTION)
+    return _Told(
+        label=_label(found),
+        labels=several,
+        text=_one_line(caption) if isinstance(caption, str) else None,
+        split=split if isinstance(split, str) and split_role(split) is not None else None,
+    )
+
+
+def _label(held: object) -> str | None:
+    return printable(str(held)) if isinstance(held, str | int) and not isinstance(held, bool) else None
+
+
+def _one_line(text: str) -> str | None:
+    return " ".join(printable(text).split()) or None

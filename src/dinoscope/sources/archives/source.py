@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.splits import named_splits
 from dinoscope.base.text import printable
 from dinoscope.errors import ImageError, SourceError, UnreadableError
-from dinoscope.sources.archives.index import Member, read_index
+from dinoscope.sources.archives.index import ARCHIVES, Member, read_index
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.captions import MOST_LETTERS, describe_captions, look_like_captions
 from dinoscope.sources.filesystems import MAX_BYTES, OpenFiles, Storage
@@ -35,7 +37,8 @@ class ArchiveSource(PictureSource):
 
     Labels and splits come from the folders inside, as for `FolderSource`; in a tar also from the files beside an image
     that WebDataset knows: ``7.jpg`` with ``7.cls``, ``7.json`` or ``7.txt``. Where shards are called after splits
-    ("train-0000.tar"), that is the split. Of members with the same name the last one counts, as if unpacked.
+    ("train-0000.tar"), that is the split. Where nothing says what the images show, the names of several archives do
+    ("cats.zip" and "dogs.zip"). Of members with the same name the last one counts, as if unpacked.
 
     Args:
         storage: The folder that holds the archives.
@@ -68,7 +71,9 @@ class ArchiveSource(PictureSource):
         self._drop_doubles()
         if not len(self._items):
             others = describe_endings(self.ignored_endings) or "nor other files"
-            raise SourceError(f"no images in {self.name!r} ({others})")
+            nested = any(self.ignored_endings[ending] for ending in (*ARCHIVES, ".gz", ".tgz", ".rar"))
+            remedy = "; it holds other archives: unpack it, and name the folder that they are in" if nested else ""
+            raise SourceError(f"no images in {self.name!r} ({others}){remedy}")
         remarks = [f"{text} ({count:,})" if count > 1 else text for text, count in self._remarks.items()]
         self.notes = [*remarks, *listed.notes]
 
@@ -142,6 +147,7 @@ class _Names:
         self._archive_of: list[str] = []
         self._stamps = array("Q")  # digests of them
         self._labels: list[str | None] = []
+        self._sets: list[tuple[str, ...]] = []
         self._texts: list[str | None] = []
         self._splits: list[str | None] = []
 
@@ -150,23 +156,31 @@ class _Names:
         self._archive_of.append(archive)
         self._stamps.append(int(digest_bytes(member.stamp), 16))
         self._labels.append(member.label)
+        self._sets.append(member.labels)
         self._texts.append(member.text)
-        self._splits.append(split)
+        self._splits.append(split or member.split)
 
     def items(self, rule: FolderRule) -> Iterator[Item]:
         in_folders = list(map(self._in_folders, range(len(self._names)))) if self.several else self._names
         folders = read_folders(in_folders, rule)
         self.notes = folders.notes
         self._set_captions_apart(rule)
+        several = rule.labels == "auto" and any(self._sets)
+        is_told = several or any(self._labels) or any(label is not None for label, _ in folders.of.values())
+        named = {} if is_told or rule.labels == "none" else _labels_of_archives(set(self._archive_of))
         for index, path in enumerate(in_folders):
             id = _member_id(self._archive_of[index], self._names[index], self.several)
             label, split = folders[path]
+            label = (self._labels[index] if rule.labels == "auto" else None) or label
+            label = label or named.get(self._archive_of[index])
+            labels = self._sets[index] or ((label,) if label is not None else ())
             yield Item(
                 id,
                 digest_bytes(id, f"{self._stamps[index]:016x}"),
-                (self._labels[index] if rule.labels == "auto" else None) or label,
+                None if several else label,
                 split or self._splits[index],
                 self._texts[index],
+                labels if several else (),
             )
 
     def _set_captions_apart(self, rule: FolderRule) -> None:
@@ -186,6 +200,18 @@ class _Names:
     def _in_folders(self, index: int) -> str:
         folder, slash, _ = self._archive_of[index].rpartition("/")
         return folder + slash + self._names[index]
+
+
+def _labels_of_archives(archives: set[str]) -> dict[str, str]:
+    """Return a label for each of some archives, as if each was unpacked beside the others; none where they are parts.
+
+    Parts differ by a number alone, or are splits.
+    """
+    stems = {archive: posixpath.splitext(posixpath.basename(archive))[0] for archive in archives}
+    words = {re.sub(r"[\W\d_]+", "", stem) for stem in stems.values()}
+    if len(archives) < 2 or len(words) < len(archives) or "" in words or named_splits(stems.values()):
+        return {}
+    return stems
 
 
 def _member_id(archive: str, name: str, several: bool) -> str:

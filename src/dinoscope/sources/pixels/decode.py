@@ -23,6 +23,7 @@ from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images
 from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
 from dinoscope.sources.pixels.quality import Quality, describe_quality
 from dinoscope.sources.pixels.rgb import as_rgb, is_turned, is_upright
+from dinoscope.sources.pixels.wide import WHOLE, has_wide_colours, scale_colours, wide_colours
 
 __all__ = [
     "MAX_PIXELS",
@@ -224,10 +225,15 @@ def _image_error(error: Exception) -> ImageError:
 
 
 def _deep_values(image: Image.Image) -> DeepValues | None:
-    if not is_deep(image):
+    is_wide = has_wide_colours(image)
+    if not (is_deep(image) or is_wide):
         return None
     _check_size(image.size, image.format, image.width * image.height, _USUAL)
     with decoders.take(image.width * image.height):
+        if is_wide:
+            file = getattr(image, "fp", None)
+            image.load()
+            return None if file is None else (sample_values(wide_colours(image, file)[..., :3]), True)
         return sample_values(np.asarray(image)), image.mode != "F"
 
 
@@ -254,7 +260,10 @@ def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = N
     held = width * height if whole else image.width * image.height
     _check_size((width, height), image.format, held, how)
     with decoders.take(held):
+        file, is_wide = getattr(image, "fp", None), has_wide_colours(image)
         opened, note = _load(image)
+        if is_wide and file is not None and how.value_range not in (None, WHOLE):
+            scale_colours(opened, file, how.value_range)
         pixels = as_rgb(opened, how.value_range)
     quality = describe_quality(opened, opened.format, pixels, round(max(width, height) / max(pixels.shape)))
     size = (height, width) if is_turned(opened) else (width, height)

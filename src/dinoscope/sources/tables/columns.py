@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dinoscope.base.splits import named_splits
 from dinoscope.base.text import did_you_mean
 from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
 from dinoscope.sources.names import SUFFIXES
+from dinoscope.sources.tables.labels import is_hot, is_list
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,22 +23,24 @@ __all__ = [
     "TableColumns",
     "check_names",
     "choose_columns",
-    "is_list",
     "is_plain",
     "joined",
     "read_names",
-    "sets_of_hot",
-    "sets_of_texts",
-    "texts",
 ]
 
 NO_COLUMN = "none"
 _LABELS = ("label", "labels", "class", "class_name", "classname", "category", "target", "fine_label", "coarse_label")
+_OTHER_LABELS = (  # where there is none of the former
+    *("tag", "tags", "classes", "categories", "label_name", "label_names", "labelname", "class_label", "class_id"),
+    *("species", "breed", "emotion", "finding_labels", "diagnosis", "variety", "cultivar", "style", "genre"),
+)
 _SPLIT = "split"
-_ONES = (1, "1", "1.0", "True", True)
+_OTHER_SPLITS = ("splits", "set", "subset", "partition", "usage", "phase", "data_split", "dataset_split", "fold")
+_PATHS = ("file_name", "filename", "file_path", "filepath", "image_path", "path", "image", "img", "image_id", "id")
 _CAPTIONS = ("caption", "text", "txt", "prompt")
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 _PREVIEW = 20  # first rows that tell what a column holds
+_SUGGESTED = 2  # columns that may be labels
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class ChosenColumns:
         caption: Name of the column of captions, if any.
         hot: Names of columns that say with 1 or 0 whether an image has the label of their name.
         told: Whether a person named the column of labels.
+        may_be_labels: Names of columns whose values repeat, where no column was taken for the labels.
     """
 
     image: str
@@ -78,6 +82,7 @@ class ChosenColumns:
     caption: str | None = None
     told: bool = False
     hot: tuple[str, ...] = ()
+    may_be_labels: tuple[str, ...] = ()
 
     @property
     def described(self) -> str:
@@ -86,6 +91,8 @@ class ChosenColumns:
         label, split = self.label or "none", self.split or "none"
         if self.hot:
             label = f"those of 0 and 1 ({', '.join(self.hot)})"
+        if self.may_be_labels:
+            label = f"none ({' or '.join(self.may_be_labels)} might be it: --label-column)"
         caption = f"; caption column: {self.caption}" if self.caption else ""
         return f"image column: {self.image}{also}; label column: {label}; split column: {split}{caption}"
 
@@ -135,67 +142,27 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
             near = did_you_mean(name, schema.names)
             raise SourceError(f"{table} has no column {name!r} for --{option}-column; it has {listed}{near}")
     forms = {name: form for name in schema.names if (form := _image_form(preview.column(name))) is not None}
+    if not forms and wanted.image is None:  # names without endings
+        known = {_plain(name): name for name in schema.names if _is_text(schema.field(name).type)}
+        forms = {known[name]: "path" for name in [each for each in _PATHS if each in known][:1]}
     image, others = _image_column(forms, wanted.image, table, listed)
     form = forms.get(image) or _named_form(schema.field(image).type)
     if form is None:
         raise SourceError(f"column {image!r} of {table} holds {schema.field(image).type}, expected bytes or paths")
     features = _features(schema)
     label = _label_column([name for name in schema.names if name != image], features, wanted.label, table)
-    split = wanted.split or next((name for name in schema.names if name.lower() == _SPLIT), None)
+    split = wanted.split or _split_column(preview, (image, label))
     split = None if split == NO_COLUMN and NO_COLUMN not in schema.names else split
     hot = _hot_columns(preview, wanted.label, (image, label, split)) if label is None else ()
     names = _class_names(features.get(label, {})) if label else None
     classes = tuple(map(str, names)) if names and isinstance(names, list) else None
     free = [name for name in schema.names if name not in (image, label, split) and _is_text(schema.field(name).type)]
     caption = next((name for name in free if name.lower() in _CAPTIONS and name not in others), None)
-    return ChosenColumns(image, form, label, classes, split, others, caption, wanted.label is not None, hot)
-
-
-def texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[str | None]:
-    """Return the values of a label or split column as texts (N,), None where there is none.
-
-    Raises:
-        SourceError: The column holds lists or the like.
-    """
-    import pyarrow as pa
-
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_nested(kind) or _is_binary(kind):
-        raise SourceError(f"a column of labels or splits holds {kind}, expected texts or numbers")
-    known: dict[object, str | None] = {None: None}
-    for value in column.unique().to_pylist():
-        # pandas makes floats of whole numbers where one is missing
-        number = int(value) if isinstance(value, float) and value.is_integer() else value
-        if classes is not None and isinstance(number, int):
-            known[value] = classes[number] if 0 <= number < len(classes) else None  # -1: not labelled
-        elif isinstance(number, float):
-            known[value] = None if math.isnan(number) else str(kind.to_pandas_dtype()(number))  # 0.1 also as float32
-        elif value is not None:
-            known[value] = str(number) or None
-    return [known.get(value) for value in column.to_pylist()]
-
-
-def sets_of_texts(column: pa.ChunkedArray, classes: Sequence[str] | None = None) -> list[tuple[str, ...]]:
-    """Return the lists of a column of labels (N,), as texts."""
-    import pyarrow as pa
-
-    lists = column.to_pylist()
-    flat = pa.chunked_array([pa.array([each for held in lists for each in held or ()], column.type.value_type)])
-    names = iter(texts(flat, classes))
-    return [tuple(name for _ in held or () if (name := next(names)) is not None) for held in lists]
-
-
-def sets_of_hot(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the names of the columns that hold 1 in each row (N,)."""
-    rows = zip(*(column.to_pylist() for column in columns), strict=True)
-    return [tuple(name for name, value in zip(names, row, strict=True) if value in _ONES) for row in rows]
-
-
-def is_list(kind: pa.DataType) -> bool:
-    """Tell whether a column holds lists."""
-    import pyarrow as pa
-
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+    may_be = [name for name in free if name not in (*others, caption) and _repeats(preview.column(name))]
+    may_be = [] if label is not None or hot or wanted.label is not None else may_be[:_SUGGESTED]
+    return ChosenColumns(
+        image, form, label, classes, split, others, caption, wanted.label is not None, hot, tuple(may_be)
+    )
 
 
 def is_plain(kind: pa.DataType) -> bool:
@@ -222,17 +189,12 @@ def _hot_columns(preview: pa.Table, wanted: str | None, taken: Sequence[str | No
     """Return the columns of 0 and 1: those that a person names, else all where there are two or more."""
     if wanted is not None and wanted != NO_COLUMN:
         return tuple(wanted.split(","))
-    found = [name for name in preview.column_names if name not in taken and _is_hot(preview.column(name))]
+    found = [
+        name
+        for name in preview.column_names
+        if name not in taken and not is_list(preview.schema.field(name).type) and is_hot(preview.column(name))
+    ]
     return tuple(found) if wanted is None and len(found) > 1 else ()
-
-
-def _is_hot(column: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
-
-    if pa.types.is_nested(column.type):
-        return False
-    values = set(map(str, column.unique().to_pylist()))
-    return values <= {"0", "1", "True", "False", "0.0", "1.0"} and len(column) > 1
 
 
 def _class_names(feature: Mapping[str, object]) -> object:
@@ -264,6 +226,9 @@ def _label_column(
         return None if wanted not in names else wanted  # none, or several
     found = [name for name in names if features.get(name, {}).get("_type") == "ClassLabel" and name != _SPLIT]
     found = found or [name for name in names if name.lower() in _LABELS]
+    if not found:
+        others = [name for name in names if _plain(name) in _OTHER_LABELS]
+        return others[0] if len(others) == 1 else None
     named = [name for name in found if name.lower() == "label"]
     if len(found) > 1 and len(named) != 1:
         raise SourceError(
@@ -271,6 +236,30 @@ def _label_column(
             f"name one with --label-column, or --label-column {NO_COLUMN}"
         )
     return next(iter(named or found), None)
+
+
+def _split_column(preview: pa.Table, taken: Sequence[str | None]) -> str | None:
+    """Return the column called "split", or another usual name where its values are splits."""
+    names: list[str] = [name for name in preview.column_names if name not in taken]
+    for name in names:
+        if name.lower() == _SPLIT:
+            return name
+    for name in names:
+        if _plain(name) in _OTHER_SPLITS and _is_text(preview.schema.field(name).type):
+            values = {value for value in preview.column(name).to_pylist() if value}
+            if values and values <= named_splits(values).keys():
+                return name
+    return None
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Tell whether some values of a column are there several times, and not all are the same."""
+    known = column.drop_null()
+    return 1 < len(known.unique()) <= len(known) / 2
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _features(schema: pa.Schema) -> dict[str, dict[str, object]]:

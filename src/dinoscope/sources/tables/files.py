@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
 import json
 import struct
 import threading
@@ -16,8 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 from dinoscope.base.text import printable
 from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
+from dinoscope.sources.array import has_several
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
 from dinoscope.sources.tables.columns import read_names
+from dinoscope.sources.tables.delimited import CsvTable, unreadable
 from dinoscope.sources.tables.kept import BATCH_BYTES, KeptValues
 from dinoscope.sources.tables.pages import unpacked_bytes
 from dinoscope.sources.tables.streams import ArrowTable
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-__all__ = ["TABLES", "CsvTable", "MemoryTable", "ParquetTable", "Table", "column_of", "open_table"]
+__all__ = ["TABLES", "MemoryTable", "ParquetTable", "Table", "column_of", "open_table"]
 
-TABLES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl")
+TABLES = (".parquet", ".arrow", ".csv", ".tsv", ".jsonl", ".ndjson")
 _PREVIEW_ROWS = 20
 _MOST_REPEATED = 1 << 24  # bytes of values that many rows may share
 _STREAM_BYTES = 1 << 20  # read at once of a column that is larger
-_HEAD_BYTES = 1 << 16  # in which a line of column names ends
 _FEW_ROWS, _MOST_ROWS = 1_000_000, 1_000  # that any file may have; that it may have for each of its bytes
 _BOUNDED = ("UNCOMPRESSED", "SNAPPY")  # what these unpack to is at most some twenty times as much
 _LFS = b"version https://git-lfs"
@@ -42,6 +42,7 @@ class Table(Protocol):
     """A table of which columns can be read."""
 
     name: str
+    notes: Sequence[str]
 
     @property
     def rows(self) -> int | None:
@@ -68,68 +69,10 @@ class Table(Protocol):
         """
 
 
-class CsvTable:
-    """A CSV or TSV file in UTF-8 with a line of column names; every value is a text, and an empty one is none.
-
-    Commas, semicolons or tabs stand between the columns: whichever makes the most names of the first line.
-    """
-
-    rows = None
-
-    def __init__(self, file: pa.NativeFile, name: str) -> None:
-        self.name, self._file = name, file
-
-    def preview(self) -> pa.Table:
-        """See `Table.preview`."""
-        return self._read(None).slice(0, _PREVIEW_ROWS)
-
-    def columns(self, names: Sequence[str]) -> pa.Table:
-        """See `Table.columns`."""
-        return self._read(names)
-
-    def bytes_read(self, column: str, row: int) -> int:
-        """See `Table.bytes_read`."""
-        return int(self._file.size())
-
-    def value(self, column: str, row: int) -> object:
-        """See `Table.value`."""
-        return self._read([column]).column(0)[row].as_py()
-
-    def _read(self, names: Sequence[str] | None) -> pa.Table:
-        import pyarrow as pa
-        from pyarrow import csv as arrow
-
-        try:
-            parse = arrow.ParseOptions(delimiter=self._delimiter(), newlines_in_values=True)
-            self._file.seek(0)
-            with arrow.open_csv(self._file.get_stream(0, self._file.size()), parse_options=parse) as opened:
-                known = opened.schema.names
-            convert = arrow.ConvertOptions(
-                column_types={each: pa.string() for each in known},
-                include_columns=list(names or known),
-                strings_can_be_null=True,
-                null_values=[""],
-            )
-            stream = self._file.get_stream(0, self._file.size())
-            return arrow.read_csv(stream, parse_options=parse, convert_options=convert)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise _unreadable(self.name, "CSV in UTF-8 with a line of column names", error) from None
-
-    def _delimiter(self) -> str:
-        head = self._file.read_at(_HEAD_BYTES, 0).decode("utf-8-sig", "replace")
-        usual = "\t" if self.name.lower().endswith(".tsv") else ","
-
-        def names(delimiter: str) -> int:
-            try:
-                return len(next(csv.reader(io.StringIO(head), delimiter=delimiter), ()))
-            except csv.Error:
-                return 0
-
-        return max((usual, ",", ";", "\t"), key=names)
-
-
 class MemoryTable:
     """A table that is in memory."""
+
+    notes: Sequence[str] = ()
 
     def __init__(self, table: pa.Table, name: str) -> None:
         self.name, self._table, self.rows = name, table, table.num_rows
@@ -160,6 +103,7 @@ class ParquetTable:
         import pyarrow.parquet as pq
 
         self.name, self._read_at = name, file.read_at
+        self.notes: Sequence[str] = ()
         try:
             self._parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=_STREAM_BYTES)
             read_names(self._parquet.schema_arrow)
@@ -168,7 +112,7 @@ class ParquetTable:
                 raise SourceError(
                     f"{name} is a pointer of Git LFS, not the table: 'git lfs pull' in its folder fetches it"
                 ) from None
-            raise _unreadable(name, "Parquet", error) from None
+            raise unreadable(name, "Parquet", error) from None
         meta = self._parquet.metadata
         _check_footer(meta, file.size(), name)
         groups = [meta.row_group(number).num_rows for number in range(meta.num_row_groups)]
@@ -195,7 +139,7 @@ class ParquetTable:
             if rows:
                 return pa.Table.from_arrays(columns, schema=schema)
         if failure is not None:
-            raise _unreadable(self.name, "Parquet", failure)
+            raise unreadable(self.name, "Parquet", failure)
         return schema.empty_table()
 
     def _first(self, field: pa.Field, group: int, rows: int) -> pa.ChunkedArray:
@@ -228,7 +172,7 @@ class ParquetTable:
         try:
             return self._parquet.read(columns=list(names), use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise _unreadable(self.name, "Parquet", error) from None
+            raise unreadable(self.name, "Parquet", error) from None
 
     def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
@@ -298,7 +242,7 @@ class ParquetTable:
         try:
             return unpacked_bytes(self._read_at, start, start + part.total_compressed_size)
         except (ValueError, OSError) as error:
-            raise _unreadable(self.name, "Parquet", error) from None
+            raise unreadable(self.name, "Parquet", error) from None
 
 
 def _check_footer(meta: pq.FileMetaData, size: int, name: str) -> None:
@@ -339,7 +283,7 @@ def open_table(file: pa.NativeFile, name: str, info: object = None) -> Table:
     Raises:
         SourceError: It is no such table.
     """
-    if name.lower().endswith(".jsonl"):
+    if name.lower().endswith((".jsonl", ".ndjson")):
         return MemoryTable(_read_lines(file, name), name)
     if name.lower().endswith(".arrow"):
         import pyarrow as pa
@@ -347,7 +291,7 @@ def open_table(file: pa.NativeFile, name: str, info: object = None) -> Table:
         try:
             return ArrowTable(file, name, info)
         except (ValueError, pa.ArrowException, OSError, struct.error) as error:
-            raise _unreadable(name, "a file of Arrow batches", error) from None
+            raise unreadable(name, "a file of Arrow batches", error) from None
     return (ParquetTable if name.lower().endswith(".parquet") else CsvTable)(file, name)
 
 
@@ -358,7 +302,7 @@ def _read_lines(file: pa.NativeFile, name: str) -> pa.Table:
     columns: dict[str, list[object]] = {}
     rows = 0
     try:
-        for line in file.read_at(file.size(), 0).splitlines():
+        for line in file.read_at(file.size(), 0).removeprefix(codecs.BOM_UTF8).splitlines():
             if not line.strip():
                 continue
             for column, value in dict(parse_json(line)).items():
@@ -366,29 +310,31 @@ def _read_lines(file: pa.NativeFile, name: str) -> pa.Table:
                 held += [None] * (rows - len(held)) + [value]
             rows += 1
     except (OSError, ValueError, TypeError) as error:
-        raise _unreadable(name, "lines of JSON objects", error) from None
+        raise unreadable(name, "lines of JSON objects", error) from None
     return pa.table(
         {column: column_of([*values, *[None] * (rows - len(values))]) for column, values in columns.items()}
     )
 
 
 def column_of(values: Sequence[object]) -> pa.Array:
-    """Return values as a column; those of several types as texts."""
+    """Return values as a column; those of several types as texts, and a single one among lists as a list of one."""
     import pyarrow as pa
 
+    if any(has_several(each) for each in values):
+        values = [each if each is None else list(each) if has_several(each) else [each] for each in values]
     try:
         return pa.array(values)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # of several types, or no text that can be written
-        return pa.array([_text(each) for each in values], pa.string())
+        return pa.array([_as_text(each) for each in values], pa.string())
 
 
-def _text(value: object) -> str | None:
+def _as_text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value and printable(value)
-    return json.dumps(value)
-
-
-def _unreadable(name: str, expected: str, error: Exception) -> SourceError:
-    reason = " ".join(str(error).split())[:200]
-    remedy = "; save it again as UTF-8, in Excel as 'CSV UTF-8'" if "invalid UTF8" in reason else ""
-    return SourceError(f"{name} cannot be read as {expected}: {reason}{remedy}")
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        raise SourceError(
+            f"a column of the table holds {type(value).__name__} beside other things, expected texts, numbers, lists "
+            "of them, or the bytes of images"
+        ) from None

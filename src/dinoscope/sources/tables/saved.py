@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 
+from dinoscope.base.splits import split_role
 from dinoscope.base.typed import parse_json
 from dinoscope.errors import SourceError
 from dinoscope.sources.filesystems import Storage
 
-__all__ = ["ARROW", "arrow_files", "described"]
+__all__ = ["ARROW", "arrow_files", "described", "saved_split"]
 
 ARROW = ".arrow"
 _STATE, _INFO = "state.json", "dataset_info.json"
@@ -45,6 +46,13 @@ def arrow_files(storage: Storage) -> list[str]:
 def described(storage: Storage, file: str) -> object:
     """Return what the `dataset_info.json` beside an Arrow file holds; None if there is none."""
     return _read(storage, posixpath.join(posixpath.dirname(file), _INFO))
+
+
+def saved_split(storage: Storage, file: str) -> str | None:
+    """Return the split that the `state.json` beside an Arrow file names; None if it names none."""
+    state = _read(storage, posixpath.join(posixpath.dirname(file), _STATE)) if file.lower().endswith(ARROW) else None
+    split = state.get("_split") if isinstance(state, dict) else None
+    return split_role(split) if isinstance(split, str) else None
 
 
 def _read(storage: Storage, name: str) -> object:

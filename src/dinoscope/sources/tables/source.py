@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,8 +11,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import accumulate, repeat
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.base.text import counted
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.captions import describe_captions, look_like_captions
@@ -22,19 +23,11 @@ from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import SUFFIXES
 from dinoscope.sources.pixels.decode import Picture
-from dinoscope.sources.tables.columns import (
-    TableColumns,
-    check_names,
-    choose_columns,
-    is_list,
-    is_plain,
-    joined,
-    sets_of_hot,
-    sets_of_texts,
-    texts,
-)
+from dinoscope.sources.tables.columns import TableColumns, check_names, choose_columns, is_plain, joined
 from dinoscope.sources.tables.files import Table, open_table
-from dinoscope.sources.tables.saved import ARROW, described
+from dinoscope.sources.tables.labels import is_list, sets_in_texts, sets_of_hot, sets_of_texts, texts
+from dinoscope.sources.tables.places import find_files
+from dinoscope.sources.tables.saved import ARROW, described, saved_split
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,14 +83,18 @@ class TableSource(PictureSource):
         if first is None:
             raise SourceError(f"{self.name} has no rows: expected a table with an image in each")
         self._chosen = choose_columns(first[0], wanted, first[1])
-        self.notes: list[str] = [self._chosen.described]
+        self.notes: list[str] = [*(note for table in tables for note in table.notes), self._chosen.described]
         self.random_access = self._chosen.form == "path"
+        by_name = splits_of_files(files)
+        self._splits = [split or saved_split(storage, file) for split, file in zip(by_name, files, strict=True)]
         # "none" is to have none
         self.has_labels = self._chosen.label is not None or bool(self._chosen.hot) or wanted.label is not None
-        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(splits_of_files(files))
+        self.has_splits = self._chosen.split is not None or wanted.split is not None or any(self._splits)
         self._rows: list[int] = []  # of each table
+        self._elsewhere: SourceError | None = None  # for a path of another machine
         self._missing: list[str] = []  # files that are named and not there
         self._captions: bool | None = None  # whether the labels are none; the first table tells
+        self._listed: bool | None = None  # whether a text holds several labels; the first table tells
         self._renamed: dict[int, str] = {}  # the path of an image whose id is another one
         self.items = self._items = self._named_apart(
             Items(self._list(list(storage.stamps(files)) if held is None else [""] * len(files)))
@@ -171,7 +168,7 @@ class TableSource(PictureSource):
         return digest_bytes(value or b"")
 
     def _list(self, stamps: Sequence[str]) -> Iterator[Item]:
-        for table, stamp, split in zip(map(self._open, self._files), stamps, splits_of_files(self._files), strict=True):
+        for table, stamp, split in zip(map(self._open, self._files), stamps, self._splits, strict=True):
             chosen, held = self._chosen, self._read(table)
             rows = held.num_rows if table.rows is None else table.rows
             self._rows.append(rows)
@@ -180,6 +177,8 @@ class TableSource(PictureSource):
             captions = texts(held.column(chosen.caption)) if chosen.caption else [None] * rows
             if chosen.label is not None and isinstance(labels, list) and self._are_captions(labels):
                 labels, captions = [None] * rows, labels
+            elif isinstance(labels, list) and (several := self._sets_in(labels)) is not None:
+                labels, sets = [None] * rows, several
             names = self._names(table, held, rows)
             if chosen.form == "path":
                 names, marks = self._found(names)
@@ -212,6 +211,21 @@ class TableSource(PictureSource):
                 self.notes = [*self.notes, f"{describe_captions(where, labels)}; --label-column takes them for labels"]
         return self._captions
 
+    def _sets_in(self, labels: list[str | None]) -> list[tuple[str, ...]] | None:
+        """Return the labels of each row where its text holds several; the first table tells whether."""
+        if self._listed is False or self._chosen.label is None:
+            return None
+        sets, how = sets_in_texts(labels, self._chosen.label) or (None, "")
+        if sets is None:
+            singles: list[tuple[str, ...]] | None
+            singles = [(label,) if label else () for label in labels] if self._listed else None
+            self._listed = bool(self._listed)
+            return singles
+        if not self._listed:
+            self._listed = True
+            self.notes.append(f"column {self._chosen.label} holds several labels an image, {how}")
+        return sets
+
     def _read(self, table: Table) -> pa.Table:
         """Read all columns but the bytes."""
         chosen = self._chosen
@@ -230,7 +244,7 @@ class TableSource(PictureSource):
         numbers = (f"{row:05d}" for row in range(rows))
         if self._chosen.form == "path":
             paths = held.column(self._chosen.image).to_pylist()
-            return [self._beside(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
+            return [self._placed(table.name, path or number) for path, number in zip(paths, numbers, strict=True)]
         prefix = posixpath.splitext(table.name)[0] + "/" if not self._named else ""
         if self._chosen.form == "bytes":
             return [prefix + number for number in numbers]
@@ -240,22 +254,24 @@ class TableSource(PictureSource):
         ]
 
     def _found(self, names: list[str]) -> tuple[list[str], Iterable[str]]:
-        """Return the files' names as they are on the disk, and their stamps.
-
-        A name that is not there may be written otherwise there: its accents in the other Unicode form, its backslashes
-        as slashes, and with an ending, where no name in the table has one.
-        """
+        """Return the files' names as they are on the disk, and their stamps; see `find_files`."""
         marks = list(self._images.stamps(names))
         missing = [index for index, mark in enumerate(marks) if not mark]
-        is_bare = bool(missing) and not any(name.lower().endswith(SUFFIXES) for name in names)
-        if is_bare or any(not names[index].isascii() or "\\" in names[index] for index in missing):
-            files = self._images.list(SUFFIXES)[0]
-            listed = {posixpath.splitext(_plain(name))[0] if is_bare else _plain(name): name for name in files}
-            for index in missing:
-                names[index] = listed.get(_plain(names[index]), names[index])
-            marks = list(self._images.stamps(names))
+        if missing:
+            found, moved = find_files(
+                names, missing, self._images.list(SUFFIXES)[0], foreign=self._elsewhere is not None
+            )
+            if moved:
+                index = next(index for index in missing if found[index] != names[index])
+                self.notes.append(
+                    f"{counted(moved, 'file')} of {self.name} found by how their paths end: {found[index]!r} is taken "
+                    f"for {names[index]!r}"
+                )
+            names, marks = found, list(self._images.stamps(found))
             missing = [index for index in missing if not marks[index]]
         self._missing += [names[index] for index in missing]
+        if self._elsewhere is not None and missing:
+            raise self._elsewhere
         return names, marks
 
     def _check_missing(self) -> None:
@@ -276,6 +292,13 @@ class TableSource(PictureSource):
         """Return a path that a table holds as one relative to the folder of all images."""
         if (below := self._images.below(path)) is not None:
             return below
+        if path.lower().startswith("file://"):
+            return self._beside(table, unquote(path[len("file://") :]))
+        if "://" in path:
+            raise SourceError(
+                f"{table} names {path!r}: a table names files; fetch them first, or name the folder that they are "
+                "below with --image-root URI"
+            )
         try:
             return _beside("" if self._has_root else table, path)
         except SourceError:
@@ -284,6 +307,16 @@ class TableSource(PictureSource):
                 f"{table} names {path!r}, which is not below {folder}: name the folder that holds the images with "
                 "--image-root DIR"
             ) from None
+
+    def _placed(self, table: str, path: str) -> str:
+        """Return a path as `_beside` does; of one on another machine what may be found below the folder."""
+        try:
+            return self._beside(table, path)
+        except SourceError as error:
+            if not path.startswith("/") or os.path.lexists(path):
+                raise
+            self._elsewhere = self._elsewhere or error
+            return posixpath.normpath(path).lstrip("/")
 
     def _inside(self, table: str, path: str) -> str:
         try:
@@ -307,10 +340,6 @@ class TableSource(PictureSource):
 
 def _open(storage: Storage, file: str) -> Table:
     return open_table(storage.open(file), file, described(storage, file) if file.lower().endswith(ARROW) else None)
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))
 
 
 def _beside(table: str, path: str) -> str:

@@ -48,6 +48,7 @@ class ArrowTable:
         import pyarrow as pa
 
         self.name, self._file = name, file
+        self.notes: Sequence[str] = ()
         self._head = b""  # schema and dictionaries, without which no batch can be read
         self._batches: list[tuple[int, int]] = []  # offset and size
         rows = self._index()

@@ -31,11 +31,13 @@ def keep_first(collection: OpenedCollection, group: Sequence[int]) -> tuple[tupl
 
 
 def _facts(collection: OpenedCollection, stored: dict[str, NDArray[np.float64]], at: int, unknown: bool) -> FileFacts:
+    from dinoscope.analysis.cleaning.altered import has_colours, inside_share
     from dinoscope.analysis.cleaning.keeping import THUMBNAIL, FileFacts
 
     pixels = int(collection.sizes[at].prod())
     held = {name: float(values[at]) for name, values in stored.items() if not np.isnan(values[at])}
+    picture = read_image(collection.thumbnails([at])[0])
     if unknown:  # an earlier version stored none: the thumbnail is all that there is
-        noise, detail = measure_sharpness(read_image(collection.thumbnails([at])[0]))
+        noise, detail = measure_sharpness(picture)
         held |= {"noise": noise, "detail": detail, "reduced": THUMBNAIL}
-    return FileFacts(pixels, **held)
+    return FileFacts(pixels, **held, colour=has_colours(picture), inside=inside_share(picture))

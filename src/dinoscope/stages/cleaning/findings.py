@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 KINDS = ("duplicates", "leaks", "outliers", "label_errors")
-_KEY = re.compile(rf"({'|'.join(KINDS)}|pictures)-[0-9a-f]{{16}}")
+_KEY = re.compile(rf"({'|'.join(KINDS)}|pictures|crops)-[0-9a-f]{{16}}")
 _JUDGED = 200  # beginning of the list of labels to check that the self-test speaks of
 
 
@@ -197,7 +197,10 @@ def _decided(collection: OpenedCollection) -> Dismissed:
 
 
 def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int]) -> str:
-    """Return the key of a finding of a kind (see ``KINDS``, and "pictures") in the images at these positions."""
+    """Return the key of a finding of a kind in the images at these positions.
+
+    The kind is one of ``KINDS``, "pictures" or "crops".
+    """
     contents = sorted(collection.contents[at] for at in positions)
     label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # another label is another doubt
     return f"{kind}-{digest_json(contents, label)}"

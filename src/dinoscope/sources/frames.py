@@ -1,0 +1,103 @@
+"""Tables that a Python program holds: of pandas, polars and Arrow, or as dictionaries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from dinoscope.errors import InputError, SourceError
+from dinoscope.sources.tables.columns import TableColumns
+from dinoscope.sources.tables.files import column_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["as_table", "pictures_in_frame"]
+
+_LABELS = ("label", "labels", "class", "target")
+
+
+def pictures_in_frame(source: Any, wanted: TableColumns) -> list[dict[str, object]] | None:
+    """Return image and label of each row of a data frame with a column of Pillow's pictures or of arrays; else None.
+
+    Raises:
+        SourceError: Several columns hold pictures.
+    """
+    if not _is_frame(source) or not all(isinstance(name, str | int) for name in source.columns) or not len(source):
+        return None
+    names = {str(name): name for name in source.columns}
+    held = {name: next((each for each in source[names[name]] if each is not None), None) for name in names}
+    kinds = {name: isinstance(value, Image.Image) or getattr(value, "ndim", 0) > 1 for name, value in held.items()}
+    images = [name for name in names if kinds[name] and wanted.image in (None, name)]
+    if not images:
+        return None
+    if len(images) > 1:
+        raise SourceError(f"several columns of table hold images ({', '.join(images)}): name one, --image-column")
+    pictures = list(source[names[images[0]]])
+    label = wanted.label or next((name for name in names if name.lower() in _LABELS), None)
+    labels = list(source[names[label]]) if label in names else [None] * len(pictures)
+    return [{"image": picture, "label": each} for picture, each in zip(pictures, labels, strict=True)]
+
+
+def as_table(source: Any) -> pa.Table | None:
+    """Return a data frame, a dictionary of columns or a list of dictionaries with paths as a table; else None.
+
+    Raises:
+        InputError: Columns are not of one length.
+    """
+    if hasattr(source, "collect_schema") and hasattr(source, "collect"):  # polars has not read it yet
+        source = source.collect()
+    return _frame(source) if _is_frame(source) else _as_columns(source)
+
+
+def _as_columns(source: object) -> pa.Table | None:
+    import pyarrow as pa
+
+    columns: dict[str, list[object]]
+    if isinstance(source, Mapping) and source and all(isinstance(each, list | tuple) for each in source.values()):
+        columns = {str(name): list(values) for name, values in source.items()}
+        counts = {name: len(values) for name, values in columns.items()}
+        if len(set(counts.values())) > 1:
+            raise InputError(f"the columns of a table must be of one length, got {counts}")
+    elif isinstance(source, list | tuple) and source and all(isinstance(each, Mapping) for each in source):
+        plain = (str, int, float, list, tuple, set, os.PathLike, type(None))
+        if not all(isinstance(value, plain) for value in source[0].values()):
+            return None
+        names = dict.fromkeys(name for each in source for name in each)
+        columns = {str(name): [each.get(name) for each in source] for name in names}
+    else:
+        return None
+    first = {name: next((each for each in values if each is not None), None) for name, values in columns.items()}
+    if not any(isinstance(value, str | os.PathLike) for value in first.values()):
+        return None
+    return pa.table({name: column_of(list(map(_plain, values))) for name, values in columns.items()})
+
+
+def _frame(source: Any) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        table = pa.table(source)
+    except (pa.ArrowException, TypeError):  # a column of Path objects, or a pandas from before the protocol
+        table = pa.table({str(name): column_of(list(map(_plain, source[name]))) for name in source.columns})
+    for place, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        # which few functions of Arrow take
+        if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+            table = table.set_column(place, field.name, column_of(table.column(place).to_pylist()))
+    return table
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return None if isinstance(value, float) and value != value else value  # pandas has NaN for what is missing
+
+
+def _is_frame(source: object) -> bool:
+    """Tell whether it is a table of pandas, polars or Arrow; a series of theirs has no columns."""
+    known = hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__")
+    return known and hasattr(source, "columns")
