@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -64,17 +63,17 @@ def _all_at_once(_unit: NDArray[np.float32], graph: NeighborGraph, how: Settings
 
 
 def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:
-    """Run fastumap 0.2 from the graph, or 0.1, which has no place for one, from the vectors."""
-    from fastumap import umap_project
+    """Run fastumap from the graph."""
+    try:
+        from fastumap import umap_project
+    except ImportError as error:
+        raise _missing("fastumap") from error
 
-    settings = how.named()
-    if "precomputed_knn" in inspect.signature(umap_project).parameters:
-        settings["precomputed_knn"] = _with_self(graph)
-        unit = unit[:, : how.n_components]  # with a graph it reads no vectors, and a million in float64 take 3 GB
-    elif how.n_components not in (2, 3):
-        raise InputError(f"n_components must be 2 or 3 with fastumap 0.1, got {how.n_components}; use another engine")
-    project: Callable[..., NDArray[np.float64]] = umap_project  # 0.1 and 0.2 take different arguments
-    return project(unit.astype(np.float64), how.n_components, n_neighbors=graph.k + 1, **settings)
+    unread = unit[:, : how.n_components].astype(np.float64)  # with a graph; a million whole ones would take 3 GB
+    layout: NDArray[np.float64] = umap_project(
+        unread, how.n_components, n_neighbors=graph.k + 1, precomputed_knn=_with_self(graph), **how.named()
+    )
+    return layout
 
 
 def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:
@@ -82,9 +81,7 @@ def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) 
     try:
         from umap import UMAP
     except ImportError as error:
-        raise InputError(
-            "engine 'umap-learn' needs a package that is not installed: pip install 'dinoscope[umap-learn]'"
-        ) from error
+        raise _missing("umap-learn") from error
 
     size = min(graph.k + 1, len(unit) - 1)  # its own upper limit
     known = tuple(part[:, :size] for part in _with_self(graph))
@@ -95,6 +92,13 @@ def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) 
         warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
         layout: NDArray[np.floating] = model.fit_transform(unit)
     return layout
+
+
+def _missing(engine: Engine) -> InputError:
+    return InputError(
+        f"engine {engine!r} needs a package that is not installed: pip install 'dinoscope[{engine}]', or use "
+        "engine='dinoscope'"
+    )
 
 
 def _with_self(graph: NeighborGraph) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -49,16 +49,15 @@ def umap(
 
     Args:
         vectors: Array (N, D), N >= 2, of any scale.
-        graph: Neighbours of ``vectors`` with at least ``n_neighbors - 1`` a row; computed when missing. fastumap 0.1
-            (the only one for macOS) takes no graph and searches again.
+        graph: Neighbours of ``vectors`` with at least ``n_neighbors - 1`` a row; computed when missing.
         n_neighbors: Points of each neighbourhood, the point itself included as in umap-learn; 2 or more. Small
             values show detail, large ones the whole.
         min_dist: How close points may lie on the map, in map units, from 0 up to 1.
-        n_components: Axes of the map; at most D, and with fastumap 0.1 only 2 or 3.
+        n_components: Axes of the map; at most D.
         seed: Seed of the layout, from 0 to 2**32 - 1.
         epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 beyond 10,000 vectors.
         engine: "dinoscope" (all points at once, see ``layout``), "fastumap" (pairs of points, precompiled) or
-            "umap-learn" (the reference; needs its extra and compiles for half a minute in each process).
+            "umap-learn" (the reference; compiles for half a minute in each process). The last two are extras.
 
     Returns:
         The map (N, n_components), float32.
