@@ -21,7 +21,7 @@ from dinoscope.base.machine import cores
 from dinoscope.base.telemetry import import_onnxruntime, import_openvino
 from dinoscope.errors import InputError, ModelError
 
-__all__ = ["DEVICES", "Graph", "Runtime", "does_not_run", "open_runtime"]
+__all__ = ["DEVICES", "Graph", "Runtime", "does_not_run", "exact_device", "open_runtime"]
 
 DEVICES = ("auto", "cpu", "openvino", "openvino-fp32", "cuda")
 _GPU = "CUDAExecutionProvider"
@@ -69,6 +69,11 @@ class Runtime(Protocol):
     def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Run the graph once: preprocessed uint8 (B, R, R, 3) to the outputs that are named."""
         ...
+
+
+def exact_device() -> str:
+    """Return which of ``DEVICES`` computes in float32 fastest on this machine's processor."""
+    return "cpu" if find_spec("openvino") is None else "openvino-fp32"
 
 
 def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None) -> Runtime:

@@ -6,12 +6,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dinoscope.cli.collect.choice import _as_before
 from dinoscope.models import choice
 from dinoscope.models.catalogue import AUTO_ORDER, MODELS, get_model
 from dinoscope.models.hub import fetch_weights
@@ -168,6 +170,27 @@ def test_a_collection_keeps_its_own_model_and_settings(run, machine, answer):
     code, out, err = run("embed", "photos", "--json")
     assert code == 0, err
     assert (json.loads(out)["reused"], list_models(Path("photos.dino"))) == (3, held)
+
+
+@pytest.mark.parametrize(("stored", "here", "device"), [("fp32", "bf16", "openvino-fp32"), ("bf16", "fp32", None)])
+def test_vectors_keep_their_precision(monkeypatch, tmp_path, stored, here, device):
+    """Where a machine would compute in another one by itself, all images would be embedded again."""
+    asked: list[str] = []
+
+    def load(shown, *, device):
+        asked.append(device)
+        return SimpleNamespace(precision=stored if device == "openvino-fp32" else here)
+
+    monkeypatch.setattr("dinoscope.models.encoder.Encoder.from_description", load)
+    monkeypatch.setattr("dinoscope.models.runtime.find_spec", lambda name: object())
+    said: list[str] = []
+    description: Any = {"model": "dinov2-small", "dim": 4, "resolution": 32, "precision": stored}
+    _as_before(description, tmp_path, {"device": "auto"}, said.append)
+    assert asked == (["auto"] if device is None else ["auto", device])
+    assert ["all images are embedded again" in each for each in said] == ([True] if device is None else [])
+    asked.clear()
+    _as_before(description, tmp_path, {"device": "cpu"}, said.append)
+    assert asked == ["cpu"]  # a person decides
 
 
 def test_a_damaged_description_is_mended_by_the_same_model(run, machine, answer):

@@ -55,7 +55,7 @@ def choose_encoder(
     if key is None:
         return _best_here(settings, say) or Encoder(_best(yes, say), say=say, **settings)
     try:
-        return _as_before(read_model(place, key), place, settings)
+        return _as_before(read_model(place, key), place, settings, say)
     except DamagedError:  # embedding with the same model mends it; the key begins with the model's name
         named = [name for name in MODELS if key.startswith(f"{name}-")]
         if not named:
@@ -76,9 +76,10 @@ def _shown(place: Path) -> str | None:
     return choose_model(place, shown, None)
 
 
-def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any]) -> Encoder:
+def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:
     from dinoscope.models.catalogue import MODELS
     from dinoscope.models.encoder import Encoder
+    from dinoscope.models.runtime import exact_device
 
     name = shown["model"]
     if shown.get("own"):
@@ -93,7 +94,18 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any]) -
         if asked.get("focus") and "resolution" not in asked and name in MODELS and MODELS[name].family == "bundled":
             shown["resolution"] = 0  # its squares have another side then
         shown.pop("preprocessing", None)
-    return Encoder.from_description(shown, device=settings.get("device", "auto"))
+    device = settings.get("device", "auto")
+    encoder = Encoder.from_description(shown, device=device)
+    precision = shown.get("precision", "fp32")
+    if device != "auto" or encoder.precision == precision:
+        return encoder
+    if precision == "fp32":  # every machine has it, and vectors of another precision would be others
+        return Encoder.from_description(shown, device=exact_device())
+    say(
+        f"the vectors of {place} were computed in {precision}, and this machine computes in {encoder.precision}: all "
+        "images are embedded again"
+    )
+    return encoder
 
 
 def _best_here(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder | None:
