@@ -4,8 +4,8 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, NO_CODE, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
-  type Numbers, type PatchView, type Reasons, type Row,
+  isPerMap, NO_CODE, type CollectionInfo, type DataColumn, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
+  type Numbers, type PatchView, type Position, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -25,6 +25,8 @@ import {
  *   model/KEY/maps/MAP/trust                  float32 (N)
  *   model/KEY/maps/MAP/numbers                JSON, Numbers
  *   model/KEY/columns/NAME                    uint16 (N) codes or float32 (N) values, as by the server
+ *   model/KEY/data                            JSON, {"columns": DataColumn[]} (optional)
+ *   model/KEY/data/I                          float32 (N) values of its column I; of texts there are none
  *   model/KEY/sheets/I                        the sheet as a WebP, PNG or JPEG file, I from 0
  *   model/KEY/neighbors                       uint32 (N, k): positions of the nearest neighbours, the nearest first
  *   model/KEY/similarities                    uint8 (N, k): their cosine, 0..255 stands for 0..1
@@ -73,6 +75,18 @@ export class FileSource implements Source {
   values(model: ModelView, column: string, map: string): Promise<Float32Array> {
     const name = isPerMap(model, column) ? `maps/${map}/${column}` : `columns/${column}`;
     return answer(() => new Float32Array(this.#needed(model, name)));
+  }
+
+  dataColumns(model: ModelView): Promise<DataColumn[]> {
+    return answer(() => this.#optional<{ columns: DataColumn[] }>(`model/${model.key}/data`)?.columns ?? []);
+  }
+
+  dataValues(model: ModelView, index: number): Promise<Float32Array> {
+    return answer(() => new Float32Array(this.#needed(model, `data/${index}`)));
+  }
+
+  dataFind(): Promise<Position[]> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
   sheet(model: ModelView, index: number): string {

@@ -5,8 +5,8 @@ import type {
 } from "./api";
 import { SourceError, type Source } from "./source";
 import {
-  isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type PatchView, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
+  isPerMap, type CollectionInfo, type DataColumn, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
+  type ModelView, type Numbers, type PairQuestion, type PatchView, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -39,6 +39,19 @@ export class HttpSource implements Source {
   async values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
     const path = isPerMap(model, column) ? `/maps/${encodeURIComponent(map)}/${encodeURIComponent(column)}` : `/columns/${encodeURIComponent(column)}`;
     return new Float32Array(await this.#bytes(model, path, 4, signal));
+  }
+
+  async dataColumns(model: ModelView, signal?: AbortSignal): Promise<DataColumn[]> {
+    return (await this.#json<{ columns: DataColumn[] }>(this.#path(model, "/columns"), { signal })).columns;
+  }
+
+  async dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array> {
+    return new Float32Array(await this.#bytes(model, `/columns/${index}/values`, 4, signal));
+  }
+
+  async dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]> {
+    const path = `${this.#path(model, `/columns/${index}/find`)}&text=${encodeURIComponent(text)}`;
+    return (await this.#json<Rows>(path, { signal })).rows;
   }
 
   sheet(model: ModelView, index: number): string {

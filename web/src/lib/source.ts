@@ -1,6 +1,6 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Position, ProgressInfo, Reasons, Row,
+  CollectionInfo, DataColumn, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Position, ProgressInfo, Reasons, Row,
   Running, SearchAnswer,
 } from "./types";
 
@@ -21,6 +21,12 @@ export interface Source {
   codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array>;
   /** Values of a number column; NaN where there is none. `map` counts for columns that every map has its own of. */
   values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array>;
+  /** The collection's own columns. */
+  dataColumns(model: ModelView, signal?: AbortSignal): Promise<DataColumn[]>;
+  /** Values of one of these: numbers, days since 1970, or places in `values`; NaN where there is none. */
+  dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array>;
+  /** Positions of the images whose text in one of these holds another, in any case. */
+  dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]>;
   /** Address of a sheet of thumbnails. */
   sheet(model: ModelView, index: number): string;
   /** Address of the largest picture of an image that is at hand. */

@@ -1,7 +1,6 @@
 import { findColumn, RowIndex, SceneLoader, type OwnColumn, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
 import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row } from "../lib/types";
-import { rangeOf } from "../map/range";
 import { problemTexts, waitTexts } from "../texts";
 import type { Tasks } from "./tasks.svelte";
 
@@ -13,8 +12,6 @@ export interface Change {
   /** The model, or anything of it. */
   state: boolean;
   map: boolean;
-  /** What the codes of the colours stand for. */
-  colours: boolean;
   /** Rows of the scene before. */
   rows: Uint32Array;
 }
@@ -40,8 +37,6 @@ export class SceneState implements Omit<Scene, "view"> {
   labels = $state.raw<Uint16Array | null>(null);
 
   readonly column: Column | null = $derived(this.view && this.columnName ? findColumn(this.view, this.columnName) : null);
-  /** From where to where the values reach. */
-  readonly domain = $derived(this.values && rangeOf(this.values));
   readonly index = $derived(new RowIndex(this.rows));
   readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
 
@@ -127,7 +122,7 @@ export class SceneState implements Omit<Scene, "view"> {
     this.#tell(change);
   }
 
-  #changeTo({ view, mapId, columnName }: Scene): Change {
+  #changeTo({ view, mapId }: Scene): Change {
     const before = this.view;
     const model = before?.key !== view.key;
     return {
@@ -135,12 +130,7 @@ export class SceneState implements Omit<Scene, "view"> {
       model,
       state: model || before.state !== view.state,
       map: model || before.count !== view.count || this.mapId !== mapId,
-      colours: this.columnName !== columnName || valuesOf(this.column) !== valuesOf(findColumn(view, columnName)),
       rows: this.rows,
     };
   }
-}
-
-function valuesOf(column: Column | null): string {
-  return column?.kind === "category" ? column.values.join("\n") : "";
 }
