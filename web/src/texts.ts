@@ -553,7 +553,7 @@ export const filterTexts = {
   colour: (title: string) => `Colour the map by ${title}`,
   only: (value: string) => `Only ${value}`,
   onlyShort: "only",
-  clear: (title: string) => `All of ${title}`,
+  clear: (title: string) => `Show all of ${title}`,
   more: (count: number) => `${counted(count)} more`,
   fewer: "Fewer",
   empty: "There is nothing to filter by.",

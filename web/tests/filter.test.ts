@@ -93,7 +93,8 @@ describe("the explorer's filter", () => {
     ]);
     const taken = explorer.filters.column("data:taken")!;
     expect(explorer.filters.spread(taken, 2)).toEqual({ domain: [19_358, 20_088], all: [1, 3], passing: [1, 1] });
-    expect(valueWords(taken, 19_358, [19_358, 20_088])).toBe("2023");
+    expect(valueWords(taken, 19_358, [17_000, 20_088])).toBe("2023");
+    expect(valueWords(taken, 19_358, [19_340, 19_380])).toBe("Jan 1, 2023");
     explorer.filters.toggle(camera, NONE);
     expect(words(explorer)).toBe("camera is not Y");
     explorer.filters.only(camera, NONE);

@@ -32,7 +32,7 @@ const REACH = 9;
 const [CONTEXT, ORDINARY, CHOSEN] = [0, 1, 2] as const;
 /** Milliseconds a frame may spend on finding room for thumbnails. */
 const THINNING = 24;
-/** Milliseconds after which a filter is at rest. */
+/** Milliseconds after a frame when a filter is at rest. */
 const RESTING = 160;
 
 /** One map: its points, the thumbnails above them, its camera. Draws when something changed, never otherwise. */
@@ -74,6 +74,7 @@ export class Stage {
   #frame = 0;
   #restTimer = 0;
   #filterTimer = 0;
+  #isFiltering = false;
   #hurry = false;
 
   constructor(
@@ -213,11 +214,7 @@ export class Stage {
     if (!sameHidden || !sameChosen || !this.#look) {
       if (!sameChosen) this.#chosen = chosen && new Set(chosen);
       if (!sameChosen || !this.#thinning) this.#thinAnew();
-      else {
-        // a filter that is being drawn changes with every frame: room is found anew once it rests
-        window.clearTimeout(this.#filterTimer);
-        this.#filterTimer = window.setTimeout(() => this.#thinAnew(), RESTING);
-      }
+      else this.#isFiltering = true;
       this.#look = this.#order(colours, this.#chosen);
     }
     this.#look = { ...this.#look, colours: colours.colours };
@@ -227,6 +224,7 @@ export class Stage {
 
   #thinAnew(): void {
     window.clearTimeout(this.#filterTimer);
+    this.#isFiltering = false;
     this.#thinning = null;
     this.#sizes = null;
     this.#ask();
@@ -387,7 +385,12 @@ export class Stage {
     this.#advance(now);
     const isMoving = this.#before !== null || this.#flight !== null;
     const isReady = this.#chooseThumbnails();
-    const inHurry = isMoving || this.#hurry;
+    const inHurry = isMoving || this.#hurry || this.#isFiltering;
+    if (this.#isFiltering) {
+      // a filter that is being drawn changes with every frame: all points, and room for thumbnails, come once it rests
+      window.clearTimeout(this.#filterTimer);
+      this.#filterTimer = window.setTimeout(() => this.#thinAnew(), RESTING);
+    }
     this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
     if (isMoving || isComing || !isReady) this.#ask();

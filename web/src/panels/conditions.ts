@@ -8,7 +8,7 @@ import { filterTexts as texts } from "../texts";
 
 const DAY = 86_400_000; // milliseconds
 const MONTHS = 60; // days from which a range is told in months, and in years
-const YEARS = 2 * 365;
+const YEARS = 5 * 365;
 
 /** A value of a number column, with as many digits as its range bears; a day, a month or a year. */
 export function valueWords(column: Column, value: number, [low, high]: Range): string {
