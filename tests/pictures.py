@@ -71,3 +71,38 @@ def icc_profile(primaries: tuple[tuple[float, ...], ...], gamma: float, name: st
 
 def _fixed(*numbers: float) -> bytes:
     return struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
+
+
+def photograph(
+    picture: Image.Image,
+    taken: str | None = None,
+    camera: tuple[str, str] | None = None,
+    place: tuple[float, float] | None = None,
+    **shot: float | str,
+) -> bytes:
+    """A JPEG with what a camera writes; of `shot`: lens, focal_length, exposure, f_number, iso."""
+    exif = Image.Exif()
+    if camera is not None:
+        exif[0x010F], exif[0x0110] = camera
+    tags = {"lens": 0xA434, "focal_length": 0x920A, "exposure": 0x829A, "f_number": 0x829D, "iso": 0x8827}
+    within = exif.get_ifd(0x8769)
+    within |= {tags[name]: value for name, value in shot.items()}
+    if taken is not None:
+        within[0x9003] = taken
+    exif[0x8769] = within
+    if place is not None:
+        exif.get_ifd(0x8825).update(
+            {
+                1: "S" if place[0] < 0 else "N",
+                2: degrees(place[0]),
+                3: "W" if place[1] < 0 else "E",
+                4: degrees(place[1]),
+            }
+        )
+        exif[0x8825] = exif.get_ifd(0x8825)
+    return encoded(picture, "JPEG", exif=exif)
+
+
+def degrees(angle: float) -> tuple[float, float, float]:
+    whole, rest = divmod(abs(angle) * 3600, 3600)
+    return (whole, rest // 60, rest % 60)

@@ -18,13 +18,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_count, check_methods
 from dinoscope.base.paths import named_path
+from dinoscope.columns.names import ColumnChoice
 from dinoscope.embedding.batches import Batches, finish_batches
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
-from dinoscope.stages import clusters, difference, labels, maps, neighbors, picking, properties
+from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.tuning import Tuning
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.picking.curve import Picking
+    from dinoscope.columns.kinds import Column
     from dinoscope.embedding.own_vectors import NamedVectors
     from dinoscope.exporting.write import Form
     from dinoscope.models.encoder import Encoder
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.cleaning.checks import Checkable
     from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
+    from dinoscope.stages.columns import Frame
     from dinoscope.stages.labelling.by_hand import Annotations
     from dinoscope.stages.labelling.exchange import Imported
     from dinoscope.stages.labels import Predictions
@@ -84,6 +87,33 @@ class Collection(OpenedCollection):
     ``model``, ``rows``, ``ids``, ``labels``, ``splits``, ``vectors``, ``sizes``, ``failures`` and ``missing``.
     """
 
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        model: str | None = None,
+        *,
+        labels: str = "source",
+        read_only: bool = False,
+        where: str | None = None,
+    ) -> None:
+        """Open a collection, or the part of it whose images meet a condition.
+
+        Args:
+            path: The folder.
+            model: Which model's vectors to use, where there are several; by default those embedded last.
+            labels: Which labels analyses use: "source", "mine" or "merged".
+            read_only: Whether to hold results in memory alone.
+            where: What the images meet, such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md. Everything is
+                then computed of these images alone.
+
+        Raises:
+            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
+            InputError: If there are no such labels, the condition is none, or no image meets it.
+        """
+        super().__init__(path, model, labels=labels, read_only=read_only)
+        if where is not None:
+            columns.narrow(self, where)
+
     @classmethod
     def from_images(
         cls,
@@ -104,6 +134,7 @@ class Collection(OpenedCollection):
         value_range: tuple[float, float] | None = None,
         moved: bool = False,
         replace: bool = False,
+        keep_columns: str | Sequence[str] | None = None,
     ) -> Collection:
         """Embed images into a collection and open it; only what has no vectors yet is embedded.
 
@@ -129,6 +160,8 @@ class Collection(OpenedCollection):
                 has, or what a sample of its pictures shows.
             moved: Accept a source that was renamed or moved; its images keep their rows and vectors.
             replace: Accept a source that has not one of the images that the collection holds.
+            keep_columns: "all", "none" or the names of the columns to keep of the images' table and files; None is as
+                in the run before, and at first all.
 
         Raises:
             SourceError: If the source cannot be opened or holds no readable image.
@@ -153,6 +186,8 @@ class Collection(OpenedCollection):
         )
         if value_range is not None:
             opened.decoding = dataclasses.replace(opened.decoding, value_range=check_range(value_range))
+        if keep_columns is not None:
+            opened.column_choice = ColumnChoice.of(keep_columns)
         encoder = Encoder(model) if isinstance(model, str) else model
         summary = embed_source(
             opened, named_path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
@@ -564,6 +599,41 @@ class Collection(OpenedCollection):
         """
         found = labels.evaluate_labels(self, split, k=k, coverage=coverage, abstain=abstain)
         return shown(ShownEvaluation, found, self)
+
+    # --- columns -----------------------------------------------------------------------------------------------------
+
+    def columns(self) -> dict[str, Column]:
+        """Return what is known of each image beside its label: name -> column (N,).
+
+        Columns of the table that the images came from or that lies beside them, what the files say (date, camera,
+        exposure, size...), and columns of your own. Latitude and longitude are marked as private.
+        """
+        return dict(columns.read_all(self))
+
+    def add_columns(self, table: Frame) -> list[str]:
+        """Add columns of your own, or bring them up to date; they stay when images are embedded again.
+
+        Args:
+            table: A table of pandas, polars or Arrow, or a dictionary of columns. Its column "id" names the images; one
+                that it does not name has no value.
+
+        Returns:
+            The names of the columns.
+
+        Raises:
+            InputError: It is no such table, names none of the images, or has a column that the source has.
+            CollectionError: Another process is writing the collection.
+            WriteError: The folder may not be written.
+        """
+        return columns.add_columns(self, table)
+
+    def matching(self, where: str) -> NDArray[np.bool_]:
+        """Tell which images meet a condition (N,), such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md.
+
+        Raises:
+            InputError: It is no condition, or names a column that is not there.
+        """
+        return columns.matching(self, where)
 
     # --- labels and tags by hand -------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from dinoscope.base.parallel import in_order
 from dinoscope.errors import ImageError, UnreadableError
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.pixels.decode import thumbnail
+from dinoscope.sources.pixels.facts import FileFacts
 from dinoscope.sources.pixels.quality import Quality
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Decoded:
     content: str | None = None
     note: str | None = None
     quality: Quality | None = None
+    facts: FileFacts | None = None
 
 
 class Finished(NamedTuple):
@@ -111,6 +113,6 @@ def _decoded(source: ImageSource, encoder: ImageEncoder, job: Job) -> Decoded:
         small = None if job.has_details else thumbnail(image.pixels)
         pixels = encoder.preprocess(image.pixels, image.size)
         found = Decoded(job.row, pixels, *image.size, small)
-        return replace(found, content=image.content, note=image.note, quality=image.quality)
+        return replace(found, content=image.content, note=image.note, quality=image.quality, facts=image.facts)
     except ImageError as error:
         return Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

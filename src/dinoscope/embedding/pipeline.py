@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from dinoscope.base.text import remark
 from dinoscope.base.types import JsonObject, ModelDescription
+from dinoscope.columns.names import ColumnChoice
 from dinoscope.embedding.batches import Batches, Decoded, finish_batches
+from dinoscope.embedding.columns import renew_columns, stored_choice
 from dinoscope.embedding.known import Known, read_known
 from dinoscope.embedding.ranges import settle_range
 from dinoscope.embedding.rows import check_folder, synchronise
@@ -28,7 +30,7 @@ from dinoscope.embedding.summary import EmbedSummary, Failure
 from dinoscope.errors import DamagedError, SourceError
 from dinoscope.models.base import ImageEncoder, provenance
 from dinoscope.sources.base import ImageSource
-from dinoscope.storage.details import LOOK, QUALITY
+from dinoscope.storage.details import FACTS, LOOK, QUALITY
 from dinoscope.storage.files import make_folder, read_json, remove_leftovers, write_json
 from dinoscope.storage.locks import locked
 from dinoscope.storage.manifest import (
@@ -115,6 +117,7 @@ def embed_source(
         source.decoding = dataclasses.replace(source.decoding, value_range=settle_range(path, source))
         if source.folder_rule is not None:
             set_folders(path, source.folder_rule.to_json())
+        renewed = renew_columns(path, source, table)
         folder = path / "vectors" / encoder.key
         _describe_model(path, encoder)
         known = read_known(path, folder, table, encoder.dim)
@@ -134,7 +137,7 @@ def embed_source(
                 f"the first, {first.id}: {first.reason}"
             )
         update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
-        if embedded or table.changed:
+        if embedded or table.changed or renewed:
             _remove_stale(path)
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
@@ -213,6 +216,7 @@ def _embed_rows(
     done, embedded = 0, 0
     sampling = not known.embedded.any() and bool((np.diff(pending) < 0).any())
     buffer = _Buffer(most=_FIRST_ROWS if sampling else _PART_ROWS)
+    choice = stored_choice(path)
     record = ProgressRecord(path, encoder.model.name, len(pending), on_progress)
     try:
         with closing(batches(source, encoder, known.jobs(pending))) as finished:
@@ -229,13 +233,13 @@ def _embed_rows(
                     buffer.vectors.append(vectors)
                     embedded += len(rows)
                 if buffer.full():
-                    _write(path, encoder, buffer, known.generations)
+                    _write(path, encoder, buffer, known.generations, choice)
                     buffer = _Buffer()
                     record.record(embedded)
                 record.advance(done, embedded - len(buffer.rows))
     finally:  # also when the user stops the run: whole batches are kept
         record.remove()
-        _write(path, encoder, buffer, known.generations)
+        _write(path, encoder, buffer, known.generations, choice)
     return embedded
 
 
@@ -246,7 +250,9 @@ def _said_of_decoding(path: Path) -> JsonObject:
     return {}
 
 
-def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64]) -> None:
+def _write(
+    path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64], choice: ColumnChoice
+) -> None:
     """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
     import pyarrow as pa
 
@@ -268,6 +274,13 @@ def _write(path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDAr
                 **{
                     name: pa.array([getattr(d.quality, name, None) for d in each], pa.from_numpy_dtype(kind))
                     for name, kind in (QUALITY | LOOK).items()
+                },
+                **{
+                    name: pa.array(
+                        [getattr(d.facts, name, None) if choice.takes(name) else None for d in each],
+                        pa.string() if kind == "U" else pa.from_numpy_dtype(kind),
+                    )
+                    for name, kind in FACTS.items()
                 },
             },
             _said_of_decoding(path),

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.neighbors import NeighborGraph
 from dinoscope.errors import InputError
+from dinoscope.explorer.columns import texts_of_image
 from dinoscope.explorer.model_view import MapScale, ModelData, can_judge, position_of
 from dinoscope.explorer.sheets import part_of_tile
 from dinoscope.explorer.types import (
@@ -83,6 +84,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
         height=height,
         verdict=verdict,
         neighbors=look_alikes(collection, collection.vectors[at], k, without=[at]),
+        columns=texts_of_image(collection, at),
     )
 
 

@@ -137,6 +137,7 @@ class ModelData:
             self.clusters,
             self.predicted,
             self.measured,
+            collection.columns_state,
             tile_side(collection),
         )
 

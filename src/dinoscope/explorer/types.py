@@ -14,6 +14,10 @@ __all__ = [
     "ClusterQuery",
     "CollectionInfo",
     "Column",
+    "ColumnInfo",
+    "ColumnText",
+    "ColumnValue",
+    "Columns",
     "Dismissal",
     "ErrorAnswer",
     "Explained",
@@ -35,6 +39,7 @@ __all__ = [
     "PairQuestion",
     "PatchImage",
     "PatchView",
+    "Positions",
     "ProgressInfo",
     "PropertyInfo",
     "ReasonInfo",
@@ -251,6 +256,50 @@ class VerdictInfo(Answer):
     """The neighbours that decided."""
 
 
+class ColumnValue(Answer):
+    """A text that images have, and how many."""
+
+    value: str
+    count: int
+
+
+class ColumnInfo(Answer):
+    """What a table, the images' files, or a person says of each image."""
+
+    name: str
+    kind: Literal["number", "date", "category", "text", "boolean"]
+    missing: int
+    """How many images have no value."""
+    distinct: int
+    """How many different values there are."""
+    low: float | None
+    """The least number or date; dates are seconds since 1970. Null for the other kinds, and without a value."""
+    high: float | None
+    values: list[ColumnValue]
+    """The texts of a category, the most common first, at most 200; of a boolean yes and no."""
+    private: bool
+    """Whether it is left out of what others get, unless that is asked for."""
+
+
+class Columns(Answer):
+    """All columns; the place of one in this list names it elsewhere."""
+
+    columns: list[ColumnInfo]
+
+
+class ColumnText(Answer):
+    """What a column says of an image."""
+
+    name: str
+    text: str
+
+
+class Positions(Answer):
+    """Images by their position in the arrays."""
+
+    rows: list[int]
+
+
 class ImageInfo(Answer):
     """All that is known of one image."""
 
@@ -267,6 +316,8 @@ class ImageInfo(Answer):
     verdict: VerdictInfo | None
     """What the other images say of this one; null without labels."""
     neighbors: list[MatchInfo]
+    columns: list[ColumnText]
+    """What the columns say of it."""
 
 
 class SearchAnswer(Answer):

@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi import Path as InPath
@@ -45,6 +45,7 @@ from dinoscope.explorer.types import (
     Running,
     SearchAnswer,
 )
+from dinoscope.server.columns import add_columns
 from dinoscope.server.decoding import Decoders
 from dinoscope.server.findings import add_findings
 from dinoscope.server.jobs import Jobs, while_wanted
@@ -58,6 +59,7 @@ from dinoscope.server.responses import (
     RowNumber,
     State,
     add_error_answers,
+    binary_route,
     bytes_answer,
     file_answer,
     json_answer,
@@ -133,6 +135,7 @@ def create_app(
     app.state.explorer = explorer
     _add_collection(app, explorer)
     _add_arrays(app, explorer)
+    add_columns(app, explorer.workspace)
     _add_clusters(app, explorer)
     _add_images(app, explorer)
     _add_results(app, explorer)
@@ -262,35 +265,22 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
         return json_answer(request, workspace.data(model).view())
 
 
-class _Binary(TypedDict):
-    response_class: type[Response]
-    responses: dict[int | str, dict[str, object]]
-
-
 def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
     workspace = explorer.workspace
 
-    def binary(text: str, kind: str = "application/octet-stream") -> _Binary:
-        return {
-            "response_class": Response,
-            "responses": {
-                200: {"description": text, "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}
-            },
-        }
-
-    @app.get("/api/models/{model}/rows", **binary("uint32 (N)"))
+    @app.get("/api/models/{model}/rows", **binary_route("uint32 (N)"))
     def rows(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return the row number of each position."""
         return bytes_answer(request, workspace.data(model, v).rows().tobytes(), v)
 
-    @app.get("/api/models/{model}/columns/{name}", **binary("uint16 (N) codes, 65535 for none; or float32 (N)"))
+    @app.get("/api/models/{model}/columns/{name}", **binary_route("uint16 (N) codes, 65535 for none; or float32 (N)"))
     def column(
         request: Request, model: ModelKey, name: Annotated[str, InPath(max_length=100)], v: State = None
     ) -> Response:
         """Return a column."""
         return bytes_answer(request, workspace.data(model, v).column(name).tobytes(), v)
 
-    @app.get("/api/models/{model}/maps/{map_id}", **binary("uint16 (N, 2); 0 to 65535 stands for -1 to 1"))
+    @app.get("/api/models/{model}/maps/{map_id}", **binary_route("uint16 (N, 2); 0 to 65535 stands for -1 to 1"))
     async def map_(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
         """Return a map, computed if it is not stored."""
         data = await explorer.data(model, v)
@@ -298,14 +288,14 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
             await explorer.heavy.run(("map", data.state, map_id), lambda: data.coordinates(map_id), request)
         return await run_in_threadpool(lambda: bytes_answer(request, data.points(map_id).tobytes(), v))
 
-    @app.get("/api/models/{model}/maps/{map_id}/trust", **binary("float32 (N)"))
+    @app.get("/api/models/{model}/maps/{map_id}/trust", **binary_route("float32 (N)"))
     async def trust(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
         """Return how far to trust each image's place on a map, computed if it is not stored."""
         data = await explorer.data(model, v)
         values = await explorer.heavy.run(("trust", data.state, map_id), lambda: data.trust(map_id), request)
         return await run_in_threadpool(lambda: bytes_answer(request, values.tobytes(), v))
 
-    @app.get("/api/models/{model}/sheets/{index}", **binary("A sheet of thumbnails", "image/webp"))
+    @app.get("/api/models/{model}/sheets/{index}", **binary_route("A sheet of thumbnails", "image/webp"))
     async def thumbnails(
         request: Request, model: ModelKey, index: Annotated[int, InPath(ge=0, le=2**32 - 1)], v: State = None
     ) -> Response:

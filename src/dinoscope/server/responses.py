@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as InPath
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOR_EVER",
+    "Binary",
     "LookAlikes",
     "MapId",
     "ModelKey",
     "RowNumber",
     "State",
     "add_error_answers",
+    "binary_route",
     "bytes_answer",
     "file_answer",
     "json_answer",
@@ -46,6 +48,23 @@ State = Annotated[
 FOR_EVER = "private, max-age=31536000, immutable"
 _LEAST = 1000  # bytes worth packing
 _log = logging.getLogger("dinoscope")
+
+
+class Binary(TypedDict):
+    """What a route of bytes says of its answer."""
+
+    response_class: type[Response]
+    responses: dict[int | str, dict[str, object]]
+
+
+def binary_route(text: str, kind: str = "application/octet-stream") -> Binary:
+    """Describe the answer of a route of bytes."""
+    return {
+        "response_class": Response,
+        "responses": {
+            200: {"description": text, "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}
+        },
+    }
 
 
 def bytes_answer(

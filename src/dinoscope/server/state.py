@@ -15,6 +15,7 @@ from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
 from dinoscope.stages.opened import OpenedCollection
+from dinoscope.storage.columns import changed_columns
 from dinoscope.storage.manifest import list_models
 from dinoscope.storage.tables import list_parts
 
@@ -27,7 +28,9 @@ __all__ = ["Gone", "Workspace", "check_writable"]
 _STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
 _RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
-_Signature: TypeAlias = tuple[tuple[int, int], list[tuple[str, int, int]], list[int]]  # images, vectors, results
+_Signature: TypeAlias = tuple[
+    tuple[int, ...], list[tuple[str, int, int]], list[int]
+]  # images and columns, vectors, results
 
 
 class Gone(DinoscopeError):
@@ -156,7 +159,7 @@ class Workspace:
             results.append(folder.stat().st_mtime_ns if folder.exists() else 0)
         known = self._newest.get(model)
         results.append(known[1].collection.results.unstored if known else 0)
-        return (images.st_mtime_ns, images.st_size), parts, results
+        return (images.st_mtime_ns, images.st_size, *changed_columns(self.path)), parts, results
 
 
 def check_writable(workspace: Workspace) -> None:

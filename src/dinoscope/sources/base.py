@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
+from dinoscope.columns.names import ColumnChoice
 from dinoscope.errors import ImageError
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.items import Item
 from dinoscope.sources.pixels.decode import WHOLE_BYTES, Decoding, Picture, ReducedImage, read_reduced
 from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["ImageSource", "PictureSource", "as_source"]
 
@@ -35,6 +40,8 @@ class ImageSource(ABC):
         has_splits: The same for splits.
         decoding: How its pictures are decoded.
         folder_rule: What a person wants of the names of folders; None: nothing was said, or it has no folders.
+        column_choice: Which columns a person wants; None: nothing was said.
+        columns_beside: Columns that tables beside the images have: name -> (N,).
     """
 
     name: str
@@ -47,6 +54,8 @@ class ImageSource(ABC):
     has_splits: bool = True
     decoding: Decoding = Decoding()
     folder_rule: FolderRule | None = None
+    column_choice: ColumnChoice | None = None
+    columns_beside: Mapping[str, pa.Array] = MappingProxyType({})
 
     @abstractmethod
     def load(self, index: int) -> NDArray[np.uint8]:
@@ -82,6 +91,14 @@ class ImageSource(ABC):
         None if there is no file, or it cannot be had cheaply. The same as ``ReducedImage.content``.
         """
         return None
+
+    def columns(self) -> Mapping[str, pa.Array]:
+        """Return what is known of the images beside label, split and caption: name -> values (N,), read when asked for.
+
+        Raises:
+            SourceError: It cannot be read.
+        """
+        return self.columns_beside
 
     @property
     def ignored(self) -> int:

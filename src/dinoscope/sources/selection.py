@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from dinoscope.sources.array import Labels, label_text, read_labels
 from dinoscope.sources.base import ImageSource
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.decode import Decoding, Picture, ReducedImage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["give_labels", "select"]
 
@@ -28,6 +32,7 @@ class _Subset(ImageSource):
         self.random_access, self.notes = source.random_access, source.notes
         self.ignored_endings, self.folder_rule = source.ignored_endings, source.folder_rule
         self.has_labels, self.has_splits = source.has_labels, source.has_splits
+        self.column_choice = source.column_choice
         self._source, self._rows = source, rows
 
     @property
@@ -43,6 +48,9 @@ class _Subset(ImageSource):
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
         return self._source.load_reduced(self._rows[index], least)
+
+    def columns(self) -> Mapping[str, pa.Array]:
+        return {name: values.take(self._rows) for name, values in self._source.columns().items()}
 
     def picture(self, index: int) -> Picture | None:
         return self._source.picture(self._rows[index])

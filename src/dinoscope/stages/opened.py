@@ -14,13 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.base.checks import check_positions, shown
 from dinoscope.base.paths import named_path
+from dinoscope.base.text import counted
 from dinoscope.base.types import Columns
+from dinoscope.columns.kinds import Column
+from dinoscope.columns.names import ColumnChoice
+from dinoscope.embedding.columns import stored_choice
 from dinoscope.embedding.pipeline import EmbedSummary, Failure
 from dinoscope.errors import CollectionError, DamagedError, InputError
 from dinoscope.sources.pixels.decode import Decoding
 from dinoscope.stages.results.kept import Results
 from dinoscope.storage.annotations import History, changed_on_disk, read_history
-from dinoscope.storage.details import LOOK, count_missing, stored_contents, stored_qualities
+from dinoscope.storage.columns import changed_columns, read_columns
+from dinoscope.storage.details import LOOK, count_missing, stored_contents, stored_facts, stored_qualities
 from dinoscope.storage.manifest import (
     choose_model,
     is_gone,
@@ -65,6 +70,8 @@ class OpenedCollection:
         results: What is computed of them, and kept.
         left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
         decoding: How its pictures were decoded, and new ones that are compared with them are.
+        columns_state: Changes when somebody changes the columns.
+        condition: What all images meet, where only a part of the collection was opened; None otherwise.
         embedded: What the embedding did, of a collection that was opened by one; None otherwise.
     """
 
@@ -102,6 +109,7 @@ class OpenedCollection:
         self._turns: dict[Hashable, threading.RLock] = {}  # a lock each: to wait for an index is to wait for no model
         self._holding = threading.Lock()
         self._history: tuple[object, History] | None = None
+        self.condition: str | None = None
         self._load()
 
     def __len__(self) -> int:
@@ -212,7 +220,7 @@ class OpenedCollection:
         for columns in self._details.values():
             failed |= dict(zip(columns["row"].tolist(), columns["error"], strict=True))
         left_out = self._removed.copy()
-        left_out[self.rows] = True  # one that another model could not be given
+        left_out[self._with_vectors] = True  # one that another model could not be given
         return tuple(
             Failure(row, self._images["id"][row], reason)
             for row, reason in sorted(failed.items())
@@ -220,9 +228,52 @@ class OpenedCollection:
         )
 
     @cached_property
+    def columns_of_source(self) -> dict[str, Column]:
+        """What a table said of the images, or a person added: name -> column (N,)."""
+        found = read_columns(self.path, self._images)
+        return {name: each.column.take(self.rows) for name, each in found.items()}
+
+    @cached_property
+    def file_facts(self) -> dict[str, NDArray[Any]]:
+        """What the files say of the photographs, as ``pixels.facts.FileFacts``: name -> (N,), NaN or None: not said."""
+        return stored_facts(self.path, self._images, self.rows)
+
+    @cached_property
+    def wanted_columns(self) -> ColumnChoice:
+        """Which columns a person wants to see."""
+        return stored_choice(self.path)
+
+    def forget_columns(self) -> None:
+        """Read the columns again when they are next asked for, because somebody changed them."""
+        self.columns_state = changed_columns(self.path)
+        self.__dict__.pop("columns_of_source", None)
+        with self._holding:
+            self._held.pop("columns", None)
+
+    def narrow(self, keep: NDArray[np.bool_], condition: str) -> None:
+        """Leave out images, as if they were not in the collection; what is computed is kept apart from that of all.
+
+        Args:
+            keep: Which images stay (N,).
+            condition: What is said of those that stay.
+
+        Raises:
+            InputError: If none stays.
+        """
+        if not keep.any():
+            raise InputError(f"no image of {counted(len(self))} in {self.path} meets the condition: {condition}")
+        for name, made in vars(OpenedCollection).items():
+            if isinstance(made, cached_property):  # it is of all images
+                self.__dict__.pop(name, None)
+        self.condition = condition
+        self._use_rows(keep)
+        with self._holding:
+            self._held.clear()
+
+    @cached_property
     def missing(self) -> int:
         """How many images of the source are not embedded yet: without a vector of this model, and no failures."""
-        return count_missing(self.path, self._images, self.rows)
+        return count_missing(self.path, self._images, self._with_vectors)
 
     @cached_property
     def _details(self) -> dict[Path, Columns]:
@@ -251,7 +302,9 @@ class OpenedCollection:
         if failed is not None:
             return f"could not be read ({failed.reason}): it has no vector"
         if not 0 <= row < len(self._removed):
-            return f"is not in this collection: rows go from {self.rows[0]} to {self.rows[-1]}"
+            return f"is not in this collection: rows go from {self._with_vectors[0]} to {self._with_vectors[-1]}"
+        if self.condition is not None and row in self._with_vectors:
+            return f"does not meet the condition: {self.condition}"
         if self._removed[row]:
             return "is no longer in the source, or was left out by --limit: choose another"
         return "has no vector yet: run 'dinoscope embed' again, which embeds the rest"
@@ -270,6 +323,7 @@ class OpenedCollection:
         self.rows, places = active_rows([part["row"] for part in parts], images)
         if not len(self.rows):  # all are removed
             raise no_vectors(self.path)
+        self._with_vectors = self.rows
         self.vectors: NDArray[np.float32] = np.ascontiguousarray(vectors[places])
         self.ids = _texts(images["id"], self.rows)
         self.source_labels = _texts(images["label"], self.rows)
@@ -281,12 +335,23 @@ class OpenedCollection:
         self.label_sets[:] = [tuple(several[row] or ()) for row in self.rows.tolist()]
         self._source_sets = self.label_sets
         self._images = images
-        # everything that is kept is computed from exactly these images with exactly these vectors and labels
-        state = state_of(self.key, images["key"], self.rows)
-        label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
-        self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
+        self.columns_state = changed_columns(self.path)
+        self._open_results()
         if self.labels_from != "source":
             self.history()
+
+    def _open_results(self) -> None:
+        # everything that is kept is computed from exactly these images with exactly these vectors and labels
+        state = state_of(self.key, self._images["key"], self.rows)
+        label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
+        self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
+
+    def _use_rows(self, keep: NDArray[np.bool_]) -> None:
+        self.rows, self.vectors = self.rows[keep], np.ascontiguousarray(self.vectors[keep])
+        self.ids, self.splits, self.captions = self.ids[keep], self.splits[keep], self.captions[keep]
+        self.labels, self.source_labels = self.labels[keep], self.source_labels[keep]
+        self.label_sets, self._source_sets = self.label_sets[keep], self._source_sets[keep]
+        self._open_results()
 
     def _use_labels(self, history: History) -> None:
         """Let analyses use the labels that people gave; results of other labels have other keys."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from dinoscope.errors import DamagedError
 from dinoscope.storage.parts import known_lines, read_parts
 from dinoscope.storage.tables import list_parts, read_table
 
-__all__ = ["LOOK", "QUALITY", "count_missing", "stored_contents", "stored_qualities"]
+__all__ = ["FACTS", "LOOK", "QUALITY", "count_missing", "stored_contents", "stored_facts", "stored_qualities"]
 
 # what tells the better of two copies; parts of earlier versions have none of it
 QUALITY = {
@@ -26,6 +27,20 @@ QUALITY = {
     "modified": "i8",
 }
 LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # what anybody sees of a picture
+
+# what the file says of the photograph
+FACTS = {
+    "format": "U",
+    "date": "i8",
+    "camera": "U",
+    "lens": "U",
+    "focal_length": "f8",
+    "exposure": "f8",
+    "f_number": "f8",
+    "iso": "i8",
+    "latitude": "f8",
+    "longitude": "f8",
+}
 
 
 def count_missing(path: Path, images: Columns, rows: NDArray[np.int64]) -> int:
@@ -67,13 +82,38 @@ def stored_qualities(
 ) -> dict[str, NDArray[np.float64]]:
     """Return columns of ``QUALITY`` or ``LOOK`` of some rows (N,), NaN where nothing was stored."""
     names = list(names)
-    wanted = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
-    wanted[rows] = np.arange(len(rows))
+    place_of = _places(rows)
     found = {name: np.full(len(rows), np.nan) for name in names}
     for columns in read_parts(path / "details", ["row", *names], images).values():
-        place = np.where(columns["row"] < len(wanted), wanted[np.minimum(columns["row"], len(wanted) - 1)], -1)
+        place = place_of(columns["row"])
         for name in names:
             if name in columns:
                 values = np.asarray(columns[name], np.float64)
                 found[name][place[place >= 0]] = values[place >= 0]
     return found
+
+
+def stored_facts(path: Path, images: Columns, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return the columns of ``FACTS`` of some rows (N,): float64 and NaN, or texts and None, where nothing is known."""
+    texts = [name for name, kind in FACTS.items() if kind == "U"]
+    found: dict[str, NDArray[Any]] = dict(
+        stored_qualities(path, images, rows, [name for name in FACTS if name not in texts])
+    )
+    place = _places(rows)
+    for name in texts:
+        found[name] = np.full(len(rows), None, object)
+    for columns in read_parts(path / "details", ["row", *texts], images).values():
+        at = place(columns["row"])
+        for name in texts:
+            if name in columns:
+                values = np.empty(len(at), object)
+                values[:] = columns[name]
+                found[name][at[at >= 0]] = values[at >= 0]
+    return {name: found[name] for name in FACTS}
+
+
+def _places(rows: NDArray[np.int64]) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
+    """Return what tells the place of each row among some rows, -1 for one that is not among them."""
+    wanted = np.full(int(rows.max(initial=-1)) + 2, -1, np.int64)
+    wanted[rows] = np.arange(len(rows))
+    return lambda held: wanted[np.minimum(held, len(wanted) - 1)]

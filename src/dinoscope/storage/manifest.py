@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -28,6 +29,7 @@ __all__ = [
     "owner_of",
     "read_manifest",
     "read_model",
+    "set_columns",
     "set_folders",
     "stored_range",
     "update_manifest",
@@ -36,7 +38,7 @@ __all__ = [
 
 FORMAT = 1
 _FOLDERS = ("details", "vectors", "results")
-_DECIDED = ("dismissed.json", "answers.json", "annotations.parquet")
+_DECIDED = ("dismissed.json", "answers.json", "annotations.parquet", "columns.parquet")
 _FILES = ("collection.json", "images.parquet", "images.parquet.bak", "progress.json", *_DECIDED)
 
 JSON_FILES: dict[str, type] = {
@@ -188,10 +190,20 @@ def update_manifest(path: Path, **said: object) -> None:
 
 def set_folders(path: Path, rule: JsonObject) -> None:
     """Keep what a person wants of the names of folders, so that later embeddings do the same; {} is nothing."""
+    _set_choice(path, "folders", rule or None)
+
+
+def set_columns(path: Path, names: Sequence[str] | None) -> None:
+    """Keep which columns a person wants, so that later embeddings do the same; None is all."""
+    _set_choice(path, "columns", None if names is None else list(names))
+
+
+def _set_choice(path: Path, name: str, choice: object) -> None:
     manifest = read_manifest(path)
-    if manifest.get("folders", {}) != rule:
-        held = {name: value for name, value in manifest.items() if name != "folders"}
-        write_json(path / "collection.json", held | ({"folders": rule} if rule else {}), checked=True, within=path)
+    if manifest.get(name) != choice:
+        held = {each: value for each, value in manifest.items() if each != name}
+        chosen = {} if choice is None else {name: choice}
+        write_json(path / "collection.json", held | chosen, checked=True, within=path)
 
 
 def _is_foreign(path: Path) -> bool:

@@ -36,6 +36,7 @@ class Column:
 Schema: TypeAlias = Mapping[str, Column]
 _WHOLE, _PIXELS, _FLAG = Column(("int64",)), Column(("int32",)), Column(("bool",))
 _DRAWN, _REAL = Column(("int64",), late=True), Column(("float",), null=True, late=True)
+_PRECISE = Column(("double",), null=True, late=True)
 _BYTES, _VECTOR = Column(("binary",), null=True), Column(("fixed_size_list<float>",))
 _TEXT, _MAYBE = Column(("string", "large_string")), Column(("string", "large_string", "null"), null=True)
 _LATE, _TEXTS = Column(_MAYBE.types, null=True, late=True), Column(("list<string>",), null=True, late=True)
@@ -45,6 +46,9 @@ _DETAILS = {"row": _WHOLE, "width": _PIXELS, "height": _PIXELS, "thumbnail": _BY
 _DETAILS |= {"transient": _FLAG, "content": _LATE, "note": _LATE, "generation": _DRAWN}
 _DETAILS |= dict.fromkeys(("quality", "noise", "detail", "grain"), _REAL)
 _DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), _REAL)
+_DETAILS |= dict.fromkeys(("format", "camera", "lens"), _LATE)
+_DETAILS |= dict.fromkeys(("focal_length", "exposure", "f_number", "latitude", "longitude"), _PRECISE)
+_DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("date", "iso")}
 _DETAILS |= {"reduced": Column(("int32",), null=True, late=True)}
 _DETAILS |= {name: Column(("int64",), null=True, late=True) for name in ("bytes", "modified")}
 _VECTORS = {"row": _WHOLE, "vector": _VECTOR, "generation": _DRAWN}
@@ -136,7 +140,7 @@ def _out_of_range(values: Any, column: Column) -> str:
         return f"a list with null, or with a text of more than {MOST_LETTERS:,} letters"
     if column in (_WHOLE, _PIXELS) and values.min(initial=0) < 0:
         return "a number below 0"
-    return "an infinite number" if column == _REAL and np.isinf(values).any() else ""
+    return "an infinite number" if column in (_REAL, _PRECISE) and np.isinf(values).any() else ""
 
 
 def _inside(lists: Iterable[Sequence[str | None] | None]) -> Iterable[str | None]:

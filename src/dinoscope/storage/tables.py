@@ -203,6 +203,9 @@ def _values(column: pa.ChunkedArray) -> Any:
     if pa.types.is_fixed_size_list(array.type):
         flat: NDArray[np.generic] = array.values.to_numpy(zero_copy_only=False)
         return flat.reshape(-1, array.type.list_size)
+    if pa.types.is_timestamp(array.type):  # seconds since 1970, NaN where there is none
+        whole = array.cast(pa.timestamp("us")).cast(pa.int64())
+        return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) / 1e6
     if pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type):
         return array.to_numpy(zero_copy_only=False)
     return array.to_pylist()

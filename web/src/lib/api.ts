@@ -164,6 +164,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Columns
+         * @description Return what columns there are.
+         */
+        get: operations["columns_api_models__model__columns_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/columns/{index}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Values
+         * @description Return the values of a column of numbers, dates or categories.
+         */
+        get: operations["values_api_models__model__columns__index__values_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/columns/{index}/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find
+         * @description Return the positions of the images whose text holds another one; at most 100,000.
+         */
+        get: operations["find_api_models__model__columns__index__find_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/clusters": {
         parameters: {
             query?: never;
@@ -645,6 +705,74 @@ export interface components {
             writable: boolean;
         };
         /**
+         * ColumnInfo
+         * @description What a table, the images' files, or a person says of each image.
+         */
+        ColumnInfo: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "number" | "date" | "category" | "text" | "boolean";
+            /**
+             * Missing
+             * @description How many images have no value.
+             */
+            missing: number;
+            /**
+             * Distinct
+             * @description How many different values there are.
+             */
+            distinct: number;
+            /**
+             * Low
+             * @description The least number or date; dates are seconds since 1970. Null for the other kinds, and without a value.
+             */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /**
+             * Values
+             * @description The texts of a category, the most common first, at most 200; of a boolean yes and no.
+             */
+            values: components["schemas"]["ColumnValue"][];
+            /**
+             * Private
+             * @description Whether it is left out of what others get, unless that is asked for.
+             */
+            private: boolean;
+        };
+        /**
+         * ColumnText
+         * @description What a column says of an image.
+         */
+        ColumnText: {
+            /** Name */
+            name: string;
+            /** Text */
+            text: string;
+        };
+        /**
+         * ColumnValue
+         * @description A text that images have, and how many.
+         */
+        ColumnValue: {
+            /** Value */
+            value: string;
+            /** Count */
+            count: number;
+        };
+        /**
+         * Columns
+         * @description All columns; the place of one in this list names it elsewhere.
+         */
+        Columns: {
+            /** Columns */
+            columns: components["schemas"]["ColumnInfo"][];
+        };
+        /**
          * Dismissal
          * @description Whether a finding is no problem.
          */
@@ -853,6 +981,11 @@ export interface components {
             verdict: components["schemas"]["VerdictInfo"] | null;
             /** Neighbors */
             neighbors: components["schemas"]["MatchInfo"][];
+            /**
+             * Columns
+             * @description What the columns say of it.
+             */
+            columns: components["schemas"]["ColumnText"][];
         };
         /**
          * JudgementInfo
@@ -1264,6 +1397,14 @@ export interface components {
             basis: string;
         };
         /**
+         * Positions
+         * @description Images by their position in the arrays.
+         */
+        Positions: {
+            /** Rows */
+            rows: number[];
+        };
+        /**
          * ProgressInfo
          * @description How far the work is that somebody waits for.
          */
@@ -1496,6 +1637,10 @@ export type CategoryColumn = components['schemas']['CategoryColumn'];
 export type ClusterInfo = components['schemas']['ClusterInfo'];
 export type ClusterQuery = components['schemas']['ClusterQuery'];
 export type CollectionInfo = components['schemas']['CollectionInfo'];
+export type ColumnInfo = components['schemas']['ColumnInfo'];
+export type ColumnText = components['schemas']['ColumnText'];
+export type ColumnValue = components['schemas']['ColumnValue'];
+export type Columns = components['schemas']['Columns'];
 export type Dismissal = components['schemas']['Dismissal'];
 export type ErrorAnswer = components['schemas']['ErrorAnswer'];
 export type Explained = components['schemas']['Explained'];
@@ -1523,6 +1668,7 @@ export type PairAnswer = components['schemas']['PairAnswer'];
 export type PairQuestion = components['schemas']['PairQuestion'];
 export type PatchImage = components['schemas']['PatchImage'];
 export type PatchView = components['schemas']['PatchView'];
+export type Positions = components['schemas']['Positions'];
 export type ProgressInfo = components['schemas']['ProgressInfo'];
 export type PropertyInfo = components['schemas']['PropertyInfo'];
 export type ReasonInfo = components['schemas']['ReasonInfo'];
@@ -1795,6 +1941,117 @@ export interface operations {
                 };
                 content: {
                     "image/webp": string;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    columns_api_models__model__columns_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Columns"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    values_api_models__model__columns__index__values_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Place of a column in the list of all. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description float32 (N); dates are days since 1970, of a category the place of the value; NaN: missing */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    find_api_models__model__columns__index__find_get: {
+        parameters: {
+            query: {
+                /** @description What the text holds. */
+                text: string;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Place of a column in the list of all. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Positions"];
                 };
             };
             /** @description What is wrong, in one sentence. */

@@ -133,6 +133,7 @@ export class FileSource implements Source {
         cluster: this.#code(model, "cluster", position),
         verdict: verdict && { ...verdict, voters: [] },
         neighbors: this.#neighbors(model, position),
+        columns: [],
       };
     });
   }

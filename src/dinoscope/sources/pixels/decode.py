@@ -17,6 +17,7 @@ from PIL import Image, JpegImagePlugin
 from dinoscope.base.digests import digest_bytes
 from dinoscope.base.paths import named_path
 from dinoscope.errors import ImageError, InputError, UnreadableError
+from dinoscope.sources.pixels.facts import FileFacts, describe_file
 from dinoscope.sources.pixels.formats import check_scans, held_whole, identify, mend_end
 from dinoscope.sources.pixels.levels import DeepValues, ValueRange, check_images, is_deep, sample_values, to_uint8
 from dinoscope.sources.pixels.memory import LARGE_BYTES, decoders
@@ -73,6 +74,7 @@ class ReducedImage:
         content: Digest of the file's bytes, where there is a file and it was read whole.
         note: What is wrong with the file, though it could be read.
         quality: What tells the better of two copies.
+        facts: What the file says of the photograph.
     """
 
     pixels: NDArray[np.uint8]
@@ -80,6 +82,7 @@ class ReducedImage:
     content: str | None = None
     note: str | None = None
     quality: Quality | None = None
+    facts: FileFacts | None = None
 
     @classmethod
     def whole(cls, pixels: NDArray[np.uint8]) -> ReducedImage:
@@ -254,7 +257,8 @@ def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = N
         opened, note = _load(image)
         pixels = as_rgb(opened, how.value_range)
     quality = describe_quality(opened, opened.format, pixels, round(max(width, height) / max(pixels.shape)))
-    return ReducedImage(pixels, (height, width) if is_turned(opened) else (width, height), note=note, quality=quality)
+    size = (height, width) if is_turned(opened) else (width, height)
+    return ReducedImage(pixels, size, note=note, quality=quality, facts=describe_file(opened, image.format))
 
 
 def _load(image: Image.Image) -> tuple[Image.Image, str | None]:

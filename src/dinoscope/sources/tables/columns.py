@@ -23,6 +23,8 @@ __all__ = [
     "check_names",
     "choose_columns",
     "is_list",
+    "is_plain",
+    "joined",
     "read_names",
     "sets_of_hot",
     "sets_of_texts",
@@ -194,6 +196,26 @@ def is_list(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def is_plain(kind: pa.DataType) -> bool:
+    """Tell whether a column holds numbers, dates, texts or lists of texts: neither bytes nor objects."""
+    import pyarrow as pa
+
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return _is_text(kind.value_type) if is_list(kind) else not (pa.types.is_nested(kind) or _is_binary(kind))
+
+
+def joined(pieces: Sequence[pa.Array]) -> pa.Array:
+    """Return the values of several tables one behind the other; where they are of several types, as texts."""
+    import pyarrow as pa
+
+    pieces = [each.cast(each.type.value_type) if pa.types.is_dictionary(each.type) else each for each in pieces]
+    types = {each.type for each in pieces if not pa.types.is_null(each.type)}
+    if len(types) > 1:
+        return pa.array([None if each is None else str(each) for piece in pieces for each in piece.to_pylist()])
+    kind = next(iter(types), pa.null())
+    return pa.concat_arrays([pa.nulls(len(each), kind) if pa.types.is_null(each.type) else each for each in pieces])
 
 
 def _hot_columns(preview: pa.Table, wanted: str | None, taken: Sequence[str | None]) -> tuple[str, ...]:

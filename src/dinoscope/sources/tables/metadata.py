@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections import Counter
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dinoscope.base.text import counted
 from dinoscope.errors import SourceError
@@ -13,8 +14,11 @@ from dinoscope.sources.filesystems import Storage
 from dinoscope.sources.folders import BY_NAMES, FolderRule
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import METADATA, ending_of
-from dinoscope.sources.tables.columns import TableColumns
+from dinoscope.sources.tables.columns import TableColumns, joined
 from dinoscope.sources.tables.source import TableSource
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["add_metadata"]
 
@@ -79,3 +83,25 @@ def _apply(source: ImageSource, table: TableSource, file: str, labels: bool, spl
         )
 
     source.items = Items(map(placed, source.items))
+    source.columns_beside = {**source.columns_beside, **_beside(source, table)}
+
+
+def _beside(source: ImageSource, table: TableSource) -> dict[str, pa.Array]:
+    """Return the columns of a table by the images that it lists, in the order of a source's images (N,)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = table.columns()
+    if not columns:
+        return {}
+    places = {item.id: place for place, item in enumerate(table.items)}
+    taken = pa.array([places.get(item.id) for item in source.items], pa.int64())
+    found = {}
+    for name, values in columns.items():
+        nearer = values.take(taken)
+        farther = source.columns_beside.get(name)  # of a table that speaks for more folders
+        if farther is not None:
+            both = joined([farther, nearer])  # of one type
+            nearer = pc.if_else(taken.is_null(), both[: len(taken)], both[len(taken) :])
+        found[name] = nearer
+    return found

@@ -27,6 +27,8 @@ from dinoscope.sources.tables.columns import (
     check_names,
     choose_columns,
     is_list,
+    is_plain,
+    joined,
     sets_of_hot,
     sets_of_texts,
     texts,
@@ -133,6 +135,25 @@ class TableSource(PictureSource):
             raise ImageError("is missing: the table has none in this row")
         picture: bytes = value
         return picture
+
+    def columns(self) -> dict[str, pa.Array]:
+        """Return the columns that are neither images nor labels, splits or captions; see `ImageSource.columns`.
+
+        One that not all tables have is missing in the others.
+        """
+        import pyarrow as pa
+
+        chosen, pieces = self._chosen, dict[str, list[pa.Array]]()
+        told = {chosen.image, chosen.label, chosen.split, chosen.caption, *chosen.hot, *chosen.others}
+        for number, (table, rows) in enumerate(zip(map(self._open, self._files), self._rows, strict=True)):
+            names = [field.name for field in table.preview().schema if field.name not in told and is_plain(field.type)]
+            for name, values in zip(names, table.columns(names).columns if names else [], strict=True):
+                pieces.setdefault(name, [pa.nulls(each) for each in self._rows[:number]]).append(
+                    values.combine_chunks()
+                )
+            for held in pieces.values():
+                held += [pa.nulls(rows)] if len(held) == number else []
+        return {name: joined(held) for name, held in pieces.items()}
 
     def _value(self, file: str, row: int) -> Any:
         import pyarrow as pa

@@ -14,6 +14,7 @@ from dinoscope.base.machine import cores
 from dinoscope.base.types import Columns
 from dinoscope.errors import CollectionError, DamagedError
 from dinoscope.storage.annotations import ANNOTATIONS, read_history
+from dinoscope.storage.columns import COLUMNS, check_columns
 from dinoscope.storage.files import has_checksum, is_leftover, read_json
 from dinoscope.storage.manifest import JSON_FILES, no_collection, read_model
 from dinoscope.storage.parts import is_known
@@ -81,8 +82,9 @@ def verify_collection(path: Path) -> Verification:
     notes = [each for each in (path / "answers.json", path / "dismissed.json") if each.exists()]
     manifest = _manifest(path, notes)
     checks = [manifest.check, images.check, details.check]
-    if (path / ANNOTATIONS).exists():
-        checks.append(_check_files(path, ANNOTATIONS, [path / ANNOTATIONS]).check)
+    checks += [
+        _check_files(path, name, [path / name]).check for name in (ANNOTATIONS, COLUMNS) if (path / name).exists()
+    ]
     checks += [_check_files(path, "model.json", models).check, *(each.check for each in vectors.values())]
     stored = _check_files(path, "results", results)
     checks.append(stored.check)
@@ -117,6 +119,8 @@ def _check_file(file: Path) -> bool | str:
             checked = check_table(file)
             if file.name == ANNOTATIONS:
                 read_history(file.parent)
+            if file.name == COLUMNS:
+                check_columns(file.parent)
             if schema_of(file) is not None:
                 read_table(file)
             return checked

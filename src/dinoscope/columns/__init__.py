@@ -1,0 +1,6 @@
+"""Columns: what is known of each image beside its label, of five kinds, and conditions on them."""
+
+from dinoscope.columns.conditions import Condition, parse_condition
+from dinoscope.columns.kinds import Column, Kind
+
+__all__ = ["Column", "Condition", "Kind", "parse_condition"]

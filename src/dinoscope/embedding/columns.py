@@ -1,0 +1,80 @@
+"""Columns of a source brought into a collection; no image is read or embedded for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from dinoscope.base.text import remark
+from dinoscope.base.types import Columns
+from dinoscope.columns.kinds import Column
+from dinoscope.columns.names import FILE_COLUMNS, ColumnChoice, free_name
+from dinoscope.columns.typing import as_column
+from dinoscope.embedding.rows import Synchronised
+from dinoscope.errors import DamagedError
+from dinoscope.sources.base import ImageSource
+from dinoscope.storage.columns import COLUMNS, StoredColumn, read_columns, write_columns
+from dinoscope.storage.manifest import read_manifest, set_columns
+
+__all__ = ["renew_columns", "stored_choice"]
+
+
+def stored_choice(path: Path) -> ColumnChoice:
+    """Return which columns a person wanted of a collection's source when they said so last; all, if never."""
+    try:
+        held = read_manifest(path).get("columns")
+    except (FileNotFoundError, DamagedError):
+        return ColumnChoice()
+    return ColumnChoice(None if held is None else tuple(held))
+
+
+def renew_columns(path: Path, source: ImageSource, table: Synchronised) -> bool:
+    """Bring the stored columns to the state of a source; the lock must be held.
+
+    Images that left the source keep what was known of them, and columns that a person added stay.
+
+    Returns:
+        Whether anything changed.
+
+    Raises:
+        InputError: If columns were named that the source does not have.
+        WriteError: If it cannot be written.
+    """
+    found = {
+        free_name(name, "table"): column
+        for name, values in source.columns().items()
+        if (column := as_column(name, values))
+    }
+    if source.column_choice is not None:
+        source.column_choice.check([*found, *FILE_COLUMNS])
+        set_columns(path, source.column_choice.names)
+    choice = stored_choice(path)
+    images: Columns = {"removed": np.zeros(len(table.generations), bool), "generation": table.generations}
+    known = _known(path, images)
+    columns = {
+        name: StoredColumn(_placed(column, table, known.get(name)))
+        for name, column in found.items()
+        if choice.takes(name) and not column.missing.all()
+    }
+    own = {name: each for name, each in known.items() if each.origin == "own"}
+    return write_columns(path, images, columns | own)
+
+
+def _known(path: Path, images: Columns) -> dict[str, StoredColumn]:
+    try:
+        return read_columns(path, images)
+    except DamagedError as error:
+        aside = (path / COLUMNS).with_name(f"{COLUMNS}.damaged")
+        (path / COLUMNS).replace(aside)
+        remark(
+            f"{path / COLUMNS} was damaged ({error.reason}) and is now called {aside.name}: the columns of the source "
+            "are made anew, those that you added are lost"
+        )
+        return {}
+
+
+def _placed(column: Column, table: Synchronised, before: StoredColumn | None) -> Column:
+    """Return a column of all rows (R,); rows that are not in the source keep their value."""
+    same = before is not None and before.origin == "source" and before.column.kind == column.kind
+    return Column.of_rows(column, table.rows, len(table.generations), before.column if before and same else None)

@@ -1,0 +1,94 @@
+"""What the explorer's page is told of the columns of a collection: what there is, values as bytes, texts that match."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dinoscope.columns.kinds import MOST_CATEGORIES, Column
+from dinoscope.errors import InputError
+from dinoscope.explorer.model_view import Unknown
+from dinoscope.explorer.types import ColumnInfo, Columns, ColumnText, ColumnValue, Positions
+from dinoscope.stages.columns import read_all
+
+if TYPE_CHECKING:
+    from dinoscope.stages.opened import OpenedCollection
+
+__all__ = ["column_at", "column_bytes", "describe_columns", "find_in_column", "texts_of_image"]
+
+_DAY = 86400.0
+_MOST_FOUND = 100_000
+
+
+def describe_columns(columns: dict[str, Column]) -> Columns:
+    """Return what there is; a column's index is its place."""
+    return Columns(columns=[_info(name, column) for name, column in columns.items()])
+
+
+def column_at(collection: OpenedCollection, index: int) -> Column:
+    """Return a column by its place.
+
+    Raises:
+        Unknown: There is none.
+    """
+    columns = list(read_all(collection).values())
+    if index >= len(columns):
+        raise Unknown(f"there is no column {index}: there are {len(columns)}")
+    return columns[index]
+
+
+def column_bytes(column: Column) -> NDArray[np.float32]:
+    """Return float32 (N,): numbers, dates as days since 1970, places among the values of a category; NaN: missing.
+
+    Raises:
+        InputError: It holds texts.
+    """
+    if column.kind == "text":
+        raise InputError("a column of texts has no numbers: look for a text in it")
+    if column.kind == "date":
+        return (column.values.astype(np.float64) / _DAY).astype("<f4")
+    if column.kind == "number":
+        with np.errstate(over="ignore"):
+            return column.values.astype("<f4")
+    places = {text: place for place, (text, _) in enumerate(column.counts[:MOST_CATEGORIES])}
+    return np.asarray([places.get(text, np.nan) for text in column.texts], "<f4")  # type: ignore[arg-type]
+
+
+def find_in_column(column: Column, text: str) -> Positions:
+    """Return where a text stands in a column of texts, upper and lower case being the same; at most 100,000 places.
+
+    Raises:
+        InputError: It holds no texts.
+    """
+    if column.kind != "text":
+        raise InputError(f"this column is of kind {column.kind}: only one of texts can be searched")
+    wanted, found = text.casefold(), []
+    for place, held in enumerate(column.values.tolist()):
+        if held is not None and wanted in held.casefold():
+            found.append(place)
+            if len(found) == _MOST_FOUND:
+                break
+    return Positions(rows=found)
+
+
+def texts_of_image(collection: OpenedCollection, at: int) -> list[ColumnText]:
+    """Return what the columns say of one image, by position; without those that say nothing."""
+    told = ((name, column.text(at)) for name, column in read_all(collection).items())
+    return [ColumnText(name=name, text=text) for name, text in told if text is not None]
+
+
+def _info(name: str, column: Column) -> ColumnInfo:
+    low, high = column.range or (None, None)
+    listed = column.counts[:MOST_CATEGORIES] if column.kind in ("category", "boolean") else []
+    return ColumnInfo(
+        name=name,
+        kind=column.kind,
+        missing=int(column.missing.sum()),
+        distinct=column.distinct,
+        low=low,
+        high=high,
+        values=[ColumnValue(value=value, count=count) for value, count in listed],
+        private=column.private,
+    )

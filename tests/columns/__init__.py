@@ -1,0 +1,1 @@
+"""Tests of columns and of conditions on them."""
