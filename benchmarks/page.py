@@ -1,7 +1,8 @@
 """The explorer's page in a real browser, software WebGL: ``python -m benchmarks.page``.
 
-First picture, frames while the map is dragged, a filter on five columns while it is drawn, search by upload. With ``--collection`` the server is dinoscope's; with
-``--points`` a stand-in serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
+First picture, frames while the map is dragged, a filter on five columns while it is drawn, search by upload. With
+``--collection`` the server is dinoscope's; with ``--points`` a stand-in
+serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
 """
 
 from __future__ import annotations
@@ -61,13 +62,14 @@ _DRAG = """async () => {
   return 1000 * frames / (performance.now() - began);
 }"""
 
-# Draws over a histogram and notes, for each step, how long the counts and the next frame of the map take, in milliseconds.
+# Draws over a histogram; notes how long the counts and the map's next frame take for each step, in milliseconds.
 _BRUSH = """async () => {
   const bars = document.querySelector('aside .bars');
   const box = bars.getBoundingClientRect();
   bars.setPointerCapture = () => {};
   const send = (type, share) => bars.dispatchEvent(
-    new PointerEvent(type, {pointerId: 1, clientX: box.left + share * box.width, clientY: box.top + 9, bubbles: true}));
+    new PointerEvent(type,
+      {pointerId: 1, clientX: box.left + share * box.width, clientY: box.top + 9, bubbles: true}));
   let counted = 0;
   new MutationObserver(() => { counted = performance.now(); }).observe(
     document.querySelector('.chips .count'), {subtree: true, characterData: true, childList: true});

@@ -216,14 +216,16 @@ export const panelTexts = {
       outlier: "Outliers",
       label_error: "Labels to check",
       leak: "Leaks",
+      picture: "Poor pictures",
     },
-    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks" },
+    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks", picture: "Poor pictures" },
     about: {
       duplicate:
         "The same picture: saved again, resized, shifted, re-lit, turned, mirrored, without colour or framed. Copies with two labels come first. Crops of 15% and more and heavy edits are not looked for: to find crops, open an image and choose Look inside the images.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
+      picture: "Pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape, compared with the others.",
     },
     needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
     needsSplits: "This needs splits. Put the images into folders such as train and test, and run dinoscope embed again.",
@@ -232,6 +234,7 @@ export const panelTexts = {
       outlier: "No outliers were found.",
       label_error: "No labels to check were found.",
       leak: "No leaks between splits were found.",
+      picture: "No poor pictures were found.",
     },
     allDismissed: "Everything here is marked as not a problem.",
     showDismissed: (count: number) => `Show dismissed (${counted(count)})`,
@@ -243,6 +246,19 @@ export const panelTexts = {
     dismissKey: "Mark as not a problem, and go on (X)",
     keys: "Keys: N next, P previous, X not a problem, O open.",
     nearest: "its nearest",
+    check: (count: number) => `Check ${count} at random`,
+    checkTitle: "Your answers to findings drawn at random say how many of the others are right",
+    checkDone: "Back to the list",
+    checkAll: "You have checked all of them.",
+    confirm: { label_error: "The label is wrong", outlier: "It does not belong" },
+    confirmKey: "It is right, and the next one (Y)",
+    checkKeys: "Keys: Y it is right, X not a problem.",
+    checked: (kind: "label_error" | "outlier", { checked, right, rest, low, high }: { checked: number; right: number; rest: number; low: number; high: number }) => {
+      const are = kind === "label_error" ? "are wrong" : "do not belong";
+      const told = `Of ${counted(checked)} drawn at random, ${counted(right)} ${right === 1 ? (kind === "label_error" ? "is wrong" : "does not belong") : are}.`;
+      if (rest === 0) return `${told} These are all.`;
+      return `${told} Of the other ${counted(rest)}, between ${Math.floor((100 * low) / rest)}% and ${Math.ceil((100 * high) / rest)}% ${are} (90% certain).`;
+    },
     dismiss: "Not a problem",
     restore: "It is one",
     dismissed: "Marked as not a problem.",
@@ -417,6 +433,24 @@ export const waitTexts = {
   numbers: "Computing the scores",
 };
 
+export const fewTexts = {
+  title: "Pick a few",
+  about: (count: number) => `Choose the images out of ${images(count)} that are most worth a label, or that stand for the others.`,
+  count: "How many",
+  by: "Which",
+  rules: {
+    typical: "Typical: the middle of what there is much of",
+    coverage: "Coverage: no image far from all picked ones",
+    uncertain: "Uncertain: where labelled neighbours disagree",
+    balanced: "Balanced: as many of each label",
+  },
+  pick: "Pick",
+  picking: "Picking images",
+  picked: (count: number, rule: string) => `${images(count)} picked: ${rule.split(":")[0]?.toLowerCase() ?? rule}`,
+  result: (distance: number, random: number) =>
+    `An image is ${distance.toFixed(2)} from the nearest of these on average. With as many at random it is ${random.toFixed(2)}.`,
+};
+
 export const pickTexts = {
   text: (text: string) => `“${text}”`,
   like: (count: number) => (count === 1 ? "Like this image" : `Like these ${count} images`),
@@ -464,7 +498,7 @@ export const frameTexts = {
   beside: "Beside it",
   noBeside: "nothing",
   colour: "Colour by",
-  notReady: (title: string) => `${title} (computed when chosen)`,
+  notReady: (title: string, seconds: number | null) => `${title} · ${seconds === null || seconds < 3 ? "a moment" : `about ${duration(seconds)}`}`,
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
   panels: "Panels",
   panel: { image: "Image", selection: "Selection", filter: "Filter", findings: "Findings", label: "Label", numbers: "Numbers" },
@@ -476,6 +510,10 @@ export const frameTexts = {
     `Embedding: ${counted(done)} of ${images(total)}, ${perSecond.toFixed(0)} a second, ${duration(left)} left`,
   inside: (done: number, total: number, left: number | null) =>
     `Looking inside: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
+  computing: (title: string, seconds: number | null, steps: { done: number; total: number; secondsLeft: number | null } | null) => {
+    if (steps === null) return `Computing ${title} for the first time${seconds === null ? "" : `, about ${duration(seconds)}`}`;
+    return `Computing ${title}: ${Math.round((100 * steps.done) / steps.total)}%${steps.secondsLeft === null ? "" : `, ${duration(steps.secondsLeft)} left`}`;
+  },
   cancel: "Cancel",
   finished: "The embedding has finished.",
   refresh: "Show new images",

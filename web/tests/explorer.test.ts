@@ -275,14 +275,55 @@ describe("the explorer", () => {
   });
 
   it("takes a dismissal back when it could not be kept", async () => {
-    const held = { dismiss: Promise.reject(new SourceError("The disk is full.")) };
-    held.dismiss.catch(() => undefined);
+    const held = { judge: Promise.reject(new SourceError("The disk is full.")) };
+    held.judge.catch(() => undefined);
     const { explorer } = await open("#panel=findings", makeSource(held));
     const finding = explorer.findings.current?.findings[0];
     expect(finding?.dismissed).toBe(false);
     if (finding) await explorer.findings.dismiss(finding, true);
     expect(explorer.findings.current?.findings[0]?.dismissed).toBe(false);
     expect(explorer.tasks.error).toBe("The disk is full.");
+  });
+
+  it("says what answers to findings drawn at random tell of the others", async () => {
+    const said: unknown[] = [];
+    const source = makeSource();
+    const { explorer } = await open("#panel=findings", { ...source, judge: (_, { key }, answer) => (said.push([key, answer]), Promise.resolve()) });
+    expect(explorer.findings.checkOf("label_error")).toBeNull();
+    const finding = explorer.findings.current!.findings[0]!;
+    const checking = explorer.findings.check("outlier", finding, true);
+    expect(explorer.findings.checkOf("outlier")?.next).toEqual([]); // nobody waits for the next one
+    await checking;
+    expect(said).toEqual([["f", { dismissed: false, confirmed: true }]]);
+    expect(explorer.findings.current?.findings[0]).toMatchObject({ dismissed: false, confirmed: true });
+    expect(explorer.findings.checkOf("outlier")).toMatchObject({ checked: 1, right: 1, rest: 0 });
+  });
+
+  it("tells how far a map is, and stays with the one before when that is cancelled", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ "map pca": held }));
+    vi.useFakeTimers();
+    const coming = explorer.show({ map: "pca" });
+    await vi.advanceTimersByTimeAsync(1100);
+    expect([explorer.scene.computing, explorer.scene.progress.current]).toEqual([
+      { title: "PCA", seconds: 40 }, { done: 1, total: 4, secondsLeft: null },
+    ]);
+    vi.useRealTimers();
+    explorer.scene.cancel();
+    release();
+    await coming;
+    expect([explorer.scene.computing, explorer.scene.progress.current, explorer.scene.mapId, explorer.tasks.busy]).toEqual([null, null, "umap", null]);
+    await explorer.show({ column: "label" });
+    expect(explorer.scene.mapId).toBe("umap"); // what was cancelled is not asked for again
+  });
+
+  it("selects the few images that a rule picks, and says what that is worth", async () => {
+    const { explorer } = await open();
+    await explorer.pickFew({ count: 2, by: "typical", rows: null }, "two");
+    expect([[...(explorer.selection.current?.positions ?? [])], explorer.selection.current?.title, explorer.panel]).toEqual([[3, 1], "two", "selection"]);
+    expect(explorer.selection.note).toContain("0.10");
+    explorer.select([0], "images", "one");
+    expect(explorer.selection.note).toBe("");
   });
 
   it("closes the innermost thing first", async () => {

@@ -10,7 +10,8 @@ export function withData(view: ModelView, found: readonly DataColumn[]): ModelVi
   if (found.length === 0) return view;
   const columns: Column[] = [];
   const texts: TextColumn[] = [];
-  found.forEach(({ name, kind, missing, low, high, values }, index) => {
+  found.forEach(({ name, kind, missing, distinct, low, high, values }, index) => {
+    if (distinct + Number(missing > 0) < 2) return; // the same of every image says nothing
     const own = {
       name: DATA + name, title: name.charAt(0).toUpperCase() + name.slice(1), description: dataTexts.about(missing), data: { index, kind },
     };

@@ -25,19 +25,19 @@ import {
  *   model/KEY/maps/MAP/trust                  float32 (N)
  *   model/KEY/maps/MAP/numbers                JSON, Numbers
  *   model/KEY/columns/NAME                    uint16 (N) codes or float32 (N) values, as by the server
- *   model/KEY/data                            JSON, {"columns": DataColumn[]} (optional)
- *   model/KEY/data/I                          float32 (N) values of its column I; of texts there are none
  *   model/KEY/sheets/I                        the sheet as a WebP, PNG or JPEG file, I from 0
  *   model/KEY/neighbors                       uint32 (N, k): positions of the nearest neighbours, the nearest first
  *   model/KEY/similarities                    uint8 (N, k): their cosine, 0..255 stands for 0..1
  *   model/KEY/images                          JSON {"ids": [...], "sizes": [[width, height], ...]} of all N
+ *   model/KEY/table                           JSON, Columns: those that the file holds (optional)
+ *   model/KEY/table/I                         float32 (N): values of column I of it, as by the server
  *   model/KEY/verdicts                        JSON, Verdict or null of all N, without voters (optional)
  *   model/KEY/findings                        JSON, Findings (optional)
  *
  * KEY, MAP and NAME stand as they are in ModelInfo.key, MapInfo.id and Column.name; N is ModelView.count.
  */
 
-const NO_FINDINGS: Findings = { findings: [], selfTest: null, threshold: 1, suggested: 1, answers: 0 };
+const NO_FINDINGS: Findings = { findings: [], selfTest: null, threshold: 1, suggested: 1, answers: 0, checks: [] };
 
 /** The file that the page stands in: `dinoscope report`. */
 export class FileSource implements Source {
@@ -78,11 +78,11 @@ export class FileSource implements Source {
   }
 
   dataColumns(model: ModelView): Promise<DataColumn[]> {
-    return answer(() => this.#optional<{ columns: DataColumn[] }>(`model/${model.key}/data`)?.columns ?? []);
+    return answer(() => this.#optional<{ columns: DataColumn[] }>(`model/${model.key}/table`)?.columns ?? []);
   }
 
   dataValues(model: ModelView, index: number): Promise<Float32Array> {
-    return answer(() => new Float32Array(this.#needed(model, `data/${index}`)));
+    return answer(() => new Float32Array(this.#needed(model, `table/${index}`)));
   }
 
   dataFind(): Promise<Position[]> {
@@ -142,7 +142,9 @@ export class FileSource implements Source {
     return answer(() => this.#optional<Findings>(`model/${model.key}/findings`) ?? NO_FINDINGS);
   }
 
-  readonly dismiss = unwritable;
+  readonly judge = unwritable;
+  readonly checks = unwritable;
+  readonly pick = unwritable;
   readonly pair = unwritable;
   readonly answerPair = unwritable;
   readonly forgetPairs = unwritable;
@@ -203,6 +205,10 @@ export class FileSource implements Source {
       const lines = rows.map((row, i) => [row, ids[i] ?? "", sets[i] || (labels?.[i] ?? null), ...cells.map((column) => column[i] ?? null)]);
       return new Blob([csvText(["row", "id", "label", "split", ...found], lines)], { type: "text/csv" });
     });
+  }
+
+  mapProgress(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   insideProgress(): Promise<null> {

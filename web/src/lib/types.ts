@@ -7,7 +7,7 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, ProgressInfo, PropertyInfo, ReasonInfo,
+  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
   Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict,
 } from "./api";
 
@@ -20,18 +20,7 @@ export type Position = number;
 export const NO_CODE = 65535;
 
 /** A column of the collection's own: of a table, of the files, of their EXIF. */
-export interface DataColumn {
-  name: string;
-  kind: "number" | "date" | "category" | "text" | "boolean";
-  missing: number;
-  distinct: number;
-  /** Of numbers, and of dates in seconds since 1970. */
-  low: number | null;
-  high: number | null;
-  /** Of categories and booleans, the most frequent first. */
-  values: { value: string; count: number }[];
-  private: boolean;
-}
+export type DataColumn = api.ColumnInfo;
 
 /** Where a column comes from that is the collection's own; `index` is its number among these. */
 export interface DataOrigin {
@@ -49,6 +38,8 @@ export interface TextColumn {
   data: DataOrigin;
 }
 export type FindingKind = api.Finding["kind"];
+/** Kinds whose findings can be checked at random. */
+export type CheckedKind = api.CheckedInfo["kind"];
 export type ExportFormat = api.ExportQuery["format"];
 /** Left, top, width and height as shares of a square. */
 export type Part = api.ReasonInfo["place"];

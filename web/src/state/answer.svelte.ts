@@ -1,11 +1,9 @@
 import type { Source } from "../lib/source";
-import type { ModelView, ProgressInfo, Row, SearchAnswer } from "../lib/types";
+import type { ModelView, Row, SearchAnswer } from "../lib/types";
 import { waitTexts } from "../texts";
+import { Progress } from "./progress.svelte";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
-
-/** Milliseconds between questions for how far it is. */
-const EVERY = 1000;
 
 /** The search by an image from outside. */
 export class AnswerState {
@@ -16,8 +14,7 @@ export class AnswerState {
   asked: Blob | null = null;
   /** The image of the collection that it is a part of. */
   partOf = $state<Row | null>(null);
-  /** How far a search inside the images is, and for how many seconds it will go on. */
-  progress = $state.raw<(ProgressInfo & { secondsLeft: number | null }) | null>(null);
+  readonly #progress = new Progress();
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
@@ -26,6 +23,11 @@ export class AnswerState {
     this.#source = source;
     this.#scene = scene;
     this.#tasks = tasks;
+  }
+
+  /** How far a search inside the images is. */
+  get progress(): Progress["current"] {
+    return this.#progress.current;
   }
 
   /** Look-alikes of an image. */
@@ -43,7 +45,7 @@ export class AnswerState {
   async lookInside(): Promise<void> {
     const { view, mapId } = this.#scene;
     if (!view || !this.asked) return;
-    const stop = this.#follow(view);
+    const stop = this.#progress.follow(() => this.#source.insideProgress(view));
     await this.#ask(view, this.asked, mapId, true).finally(stop);
   }
 
@@ -62,27 +64,6 @@ export class AnswerState {
   /** The place of the image was one on another map. */
   forgetPlace(): void {
     if (this.current) this.current = { ...this.current, place: null };
-  }
-
-  /** Ask every second how far a search is; the time left is told from what was done since the first answer. */
-  #follow(view: ModelView): () => void {
-    let first: { done: number; at: number } | null = null;
-    let isOver = false;
-    const look = async (): Promise<void> => {
-      const found = await this.#source.insideProgress(view).catch(() => null);
-      if (isOver || !found) return;
-      const now = performance.now();
-      first ??= { done: found.done, at: now };
-      const gained = found.done - first.done;
-      const secondsLeft = gained > 0 ? ((now - first.at) / 1000 / gained) * (found.total - found.done) : null;
-      this.progress = { ...found, secondsLeft };
-    };
-    const timer = setInterval(() => void look(), EVERY);
-    return () => {
-      isOver = true;
-      clearInterval(timer);
-      this.progress = null;
-    };
   }
 
   async #ask(view: ModelView, blob: Blob, mapId: string, inside: boolean): Promise<void> {

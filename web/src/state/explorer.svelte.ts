@@ -3,10 +3,10 @@ import { MINE } from "../lib/given";
 import { browserAddress, type AddressBar } from "../lib/history";
 import type { Target } from "../lib/scene";
 import type { Source } from "../lib/source";
-import type { Position, Row } from "../lib/types";
+import type { PickQuery, Position, Row } from "../lib/types";
 import type { Effect } from "../map/gestures";
 import { combined } from "../panels/tally";
-import { pickTexts, waitTexts } from "../texts";
+import { fewTexts, pickTexts, waitTexts } from "../texts";
 import { AnswerState } from "./answer.svelte";
 import { CollectionState } from "./collection.svelte";
 import { FilterState } from "./filters.svelte";
@@ -224,6 +224,16 @@ export class Explorer {
   /** Look-alikes of several images together. */
   async query(rows: Row[]): Promise<void> {
     await this.#pick({ by: "answer", rows });
+  }
+
+  /** Select the images that a rule picks. */
+  async pickFew(asked: PickQuery, title: string): Promise<void> {
+    const { view } = this.scene;
+    if (!view) return;
+    await this.tasks.run("pick", fewTexts.picking, (signal) => this.source.pick(view, asked, signal), ({ rows, distance, randomDistance }) => {
+      this.select(this.scene.index.findAll(rows), "images", title);
+      this.selection.note = fewTexts.result(distance, randomDistance);
+    });
   }
 
   async #pick(origin: Origin, panel: Panel | null = "selection"): Promise<void> {
