@@ -73,6 +73,13 @@ _BRUSH = """async () => {
   let counted = 0;
   new MutationObserver(() => { counted = performance.now(); }).observe(
     document.querySelector('.chips .count'), {subtree: true, characterData: true, childList: true});
+  const idle = [];
+  for (let step = 0; step < 20; step++) {
+    const began = performance.now();
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    idle.push(performance.now() - began);
+  }
   send('pointerdown', 0.1);
   const steps = [];
   for (let step = 0; step < 40; step++) {
@@ -84,7 +91,7 @@ _BRUSH = """async () => {
     steps.push({frame: performance.now() - began, counts: counted - began});
   }
   send('pointerup', 0.9);
-  return steps;
+  return {steps, idle};
 }"""
 
 # Whether every look-alike of an answer shows its thumbnail: a canvas is one pixel wide until it is drawn.
@@ -116,8 +123,10 @@ def main() -> None:
         _measure(address, f"{count:,} synthetic")
         brushed.append((count, _brush(address)))
         server.shutdown()
-    print("\n| points, five columns filtered | counts, ms | slowest | next frame, ms | slowest |")
-    print("| --- | --- | --- | --- | --- |")
+    print(
+        "\n| points, five columns filtered | counts, ms | slowest | next frame, ms | slowest | two empty frames, ms |"
+    )
+    print("| --- | --- | --- | --- | --- | --- |")
     for count, told in brushed:
         print(f"| {count:,} | " + " | ".join(f"{each:.0f}" for each in told) + " |", flush=True)
     print(f"\nsearch by upload among {name}, from the file to the answer on the screen: {searched:.2f} s, median of 20")
@@ -178,8 +187,13 @@ def _measure(address: str, name: str | None) -> None:
         print(f"| {name} | {first} | {whole:.0f} | {zoomed:.0f} |", flush=True)
 
 
-def _brush(address: str) -> tuple[float, float, float, float]:
-    """Draw over the histogram of one of five filtered columns; the median and the most of counts and frames, in ms."""
+def _brush(address: str) -> tuple[float, ...]:
+    """Draw over the histogram of one of five filtered columns.
+
+    Returns:
+        Median and most of the time to the counts, the same to the map's next frame, and the median of two frames in
+        which nothing is drawn, in milliseconds.
+    """
     from playwright.sync_api import sync_playwright
 
     asked = ["data%253Anumber%25200:range:0.1:0.9", *(f"data%253Anumber%2520{n}:range:0.05:0.95" for n in (1, 2))]
@@ -191,10 +205,11 @@ def _brush(address: str) -> tuple[float, float, float, float]:
         page.locator("aside .bars").nth(2).wait_for()
         page.wait_for_function("document.querySelectorAll('.chips li').length === 5")
         page.wait_for_timeout(3000)
-        steps = page.evaluate(_BRUSH)
+        told = page.evaluate(_BRUSH)
         browser.close()
-    counts, frames = ([each[what] for each in steps] for what in ("counts", "frame"))
-    return statistics.median(counts), max(counts), statistics.median(frames), max(frames)
+    counts, frames = ([each[what] for each in told["steps"]] for what in ("counts", "frame"))
+    idle = statistics.median(told["idle"])
+    return statistics.median(counts), max(counts), statistics.median(frames), max(frames), idle
 
 
 def _drag(page: Any) -> tuple[float, float]:
@@ -249,7 +264,7 @@ def _answers(count: int) -> dict[str, tuple[str, bytes]]:
     }
     numbers = [random.random(count, np.float32) for _ in range(3)]
     groups = [random.integers(0, 8, count).astype(np.float32) for _ in range(2)]
-    empty = {"missing": 0, "distinct": 8, "low": None, "high": None, "values": [], "private": False}
+    empty: dict[str, Any] = {"missing": 0, "distinct": 8, "low": None, "high": None, "values": [], "private": False}
     columns = [{**empty, "name": f"number {n}", "kind": "number", "low": 0, "high": 1} for n in range(3)]
     for n, codes in enumerate(groups, 3):
         values = [{"value": str(code), "count": int((codes == code).sum())} for code in range(8)]

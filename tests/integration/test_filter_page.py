@@ -1,4 +1,4 @@
-"""Filters, checks at random and a few images picked, in Chromium: all that a person does with them, by mouse and by keys.
+"""Filters, checks at random and a few images picked, in Chromium: what a person does with them, by mouse and by keys.
 
 Every state leaves its picture in artefacts/explorer/ (or $DINOSCOPE_ARTEFACTS/explorer/).
 """
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     dataset = load_dataset("fashion-mnist-test")
     table = []
     for row in range(N):
-        label = dataset.items[row].label.replace("/", "-")
+        label = str(dataset.items[row].label).replace("/", "-")
         (place / "photos" / label).mkdir(parents=True, exist_ok=True)
         name = f"{label}/{row:03}.png"
         Image.fromarray(dataset.pixels[row]).save(place / "photos" / name)
@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
     with (place / "photos" / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file_name", "camera", "taken", "blurred", "about"), *table])
     path = make_collection(place / "c", FolderSource(place / "photos"))
-    Collection(path).outliers()
+    Collection(path).findings()
     return path
 
 
@@ -146,12 +146,10 @@ def test_findings_are_checked_at_random_on_a_telephone(chromium, address, folder
         panel.get_by_role("list", name="List of findings").get_by_role("listitem").first.get_attribute("aria-setsize")
     )
     panel.get_by_role("button", name=re.compile(r"^Check \d+ at random")).click()
-    asked = 0
-    for key in "yxx":
+    for asked, key in enumerate("yxx", 1):
         place = panel.get_by_role("status").filter(has_text=re.compile(r"^\d+ of \d+$"))
         place.wait_for()
         see.page.keyboard.press(key)
-        asked += 1
         panel.get_by_text(re.compile(f"^Of {asked} drawn at random, 1 is wrong")).wait_for()
     said = panel.get_by_text(re.compile("drawn at random, 1 is wrong")).inner_text()
     assert re.search(r"Of the other \d+, between \d+% and \d+% are wrong \(90% certain\)\.", said)

@@ -38,7 +38,8 @@ def test_answers_to_findings_drawn_at_random_say_what_the_others_are(folder):
             each["key"] for each in server.get(f"{base}/findings").json()["findings"] if each["kind"] == "label_error"
         ]
         assert (doubt["checked"], doubt["right"], doubt["rest"]) == (0, 0, len(listed))
-        assert sorted(doubt["next"]) == sorted(listed)[: len(doubt["next"])] or set(doubt["next"]) <= set(listed)
+        assert set(doubt["next"]) <= set(listed)
+        assert len(doubt["next"]) == min(20, len(listed))
         drawn = doubt["next"][:4]
         for number, key in enumerate(drawn):
             answer = {"dismissed": False, "confirmed": True} if number == 0 else {"dismissed": True}
@@ -55,8 +56,6 @@ def test_answers_to_findings_drawn_at_random_say_what_the_others_are(folder):
             (False, True),
             (True, False),
         ]
-        both = server.put(f"{base}/findings/{drawn[0]}", json={"dismissed": True, "confirmed": True})
-        assert both.status_code == 400
         server.put(f"{base}/findings/{drawn[0]}", json={"dismissed": False})
         doubt = next(
             each for each in server.get(f"{base}/findings/checks").json()["checks"] if each["kind"] == "label_error"

@@ -539,6 +539,7 @@ export const welcomeTexts = {
     ["Shift-drag", "Select an area, or add it to the selection"],
     ["Alt-drag", "Take an area from the selection"],
     ["N, P, X, O", "In Findings: next, previous, not a problem, open"],
+    ["Y", "In Findings drawn at random: it is right"],
     ["Escape", "Close what is open, or clear the selection"],
     ["?", "Show these keys"],
   ] as const,

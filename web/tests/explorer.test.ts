@@ -306,7 +306,7 @@ describe("the explorer", () => {
     const coming = explorer.show({ map: "pca" });
     await vi.advanceTimersByTimeAsync(1100);
     expect([explorer.scene.computing, explorer.scene.progress.current]).toEqual([
-      { title: "PCA", seconds: 40 }, { done: 1, total: 4, secondsLeft: null },
+      { id: "pca", isBeside: false, title: "PCA", seconds: 40 }, { done: 1, total: 4, secondsLeft: null },
     ]);
     vi.useRealTimers();
     explorer.scene.cancel();

@@ -592,6 +592,7 @@ class Dismissal(_Asked):
 
     dismissed: bool
     confirmed: bool = False
+    """Whether it is one; then it is not dismissed."""
 
 
 class PickQuery(_Asked):

@@ -47,8 +47,6 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     ) -> Response:
         """Remember in the collection that a finding is no problem or is one, or forget that."""
         collection = workspace.data(model, v).collection
-        if body.dismissed and body.confirmed:
-            raise InputError("a finding is no problem or is one: leave dismissed or confirmed out")
         try:
             answer_finding(collection, key, True if body.confirmed else False if body.dismissed else None)
         except InputError as error:

@@ -42,7 +42,7 @@ export class SceneState implements Omit<Scene, "view"> {
   readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
 
   /** A map that is computed for the first time; null while none is. */
-  computing = $state.raw<{ title: string; seconds: number | null } | null>(null);
+  computing = $state.raw<{ id: string; isBeside: boolean; title: string; seconds: number | null } | null>(null);
   readonly progress = new Progress();
   readonly loader: SceneLoader;
   readonly #tasks: Tasks;
@@ -74,7 +74,8 @@ export class SceneState implements Omit<Scene, "view"> {
       ? view.maps.find(({ id, ready }) => !ready && (id === target.map || id === target.beside)) : undefined;
     const words = wanted ? waitTexts.newMap(wanted.title) : waitTexts.map;
     const stop = view && wanted ? this.progress.follow(() => this.loader.source.mapProgress(view, wanted.id)) : () => undefined;
-    this.computing = wanted ? { title: wanted.title, seconds: wanted.seconds } : null;
+    this.computing = wanted
+      ? { id: wanted.id, isBeside: wanted.id === target.beside, title: wanted.title, seconds: wanted.seconds } : null;
     const used = await this.#tasks.run(
       "scene", words, (signal) => this.loader.load(target, fresh, signal), (scene) => this.#use(scene),
     );
