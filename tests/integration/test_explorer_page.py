@@ -315,7 +315,9 @@ def test_search_by_a_part_and_inside_the_images(visit):
     assert asked.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [14, 14]
     see.panel.get_by_role("button", name="More", exact=True).click()
     see.panel.get_by_role("button", name="Look inside the images").click()
-    see.panel.get_by_text("A frame marks the part that is like it.").wait_for(timeout=60_000)
+    see.panel.locator(".part").first.wait_for(timeout=60_000)
+    see.panel.get_by_role("button", name="How these were found: Look-alikes").click()
+    see.panel.get_by_text("A frame marks the part that is like it.").wait_for()
     first = found.get_by_role("button").first
     assert "#7" in first.inner_text() or "00007" in first.inner_text()
     frames = see.panel.locator(".part")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dinoscope.collection import Collection
 from dinoscope.sources.datasets.named import load_dataset
-from dinoscope.sources.folder import FolderSource
+from dinoscope.sources.opening import open_source
 from tests.served import make_collection
 from tests.watched import PHONE, WIDE, Visit, served
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory):
         )
     with (place / "photos" / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file_name", "camera", "taken", "blurred", "about"), *table])
-    path = make_collection(place / "c", FolderSource(place / "photos"))
+    path = make_collection(place / "c", open_source(str(place / "photos")))
     Collection(path).findings()
     return path
 
