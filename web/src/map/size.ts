@@ -9,7 +9,7 @@ const MOST_IN_OVERVIEW = 96;
 const OF_ITS_ROOM = 0.75;
 /** But they may have this share of the canvas's side, and so many pixels on a telephone: smaller ones are not recognised. */
 const OF_THE_CANVAS = 0.06;
-const RECOGNISED = 40;
+const RECOGNISED = 32;
 /** Share of the canvas that pictures take there, or more. */
 const COVERED = 0.17;
 /** Share of a square that a picture fills. */
