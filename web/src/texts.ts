@@ -435,7 +435,7 @@ export const waitTexts = {
 
 export const fewTexts = {
   title: "Pick a few",
-  about: (count: number) => `Choose the images out of ${images(count)} that are most worth a label, or that stand for the others.`,
+  about: (count: number) => `A few of ${images(count)}: those that are most worth a label, or that stand for the others.`,
   count: "How many",
   by: "Which",
   rules: {
