@@ -1,7 +1,8 @@
 """The explorer's page in a real browser, software WebGL: ``python -m benchmarks.page``.
 
-First picture, frames while the map is dragged, search by upload. With ``--collection`` the server is dinoscope's; with
-``--points`` a stand-in serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
+First picture, frames while the map is dragged, a filter on five columns while it is drawn, search by upload. With
+``--collection`` the server is dinoscope's; with ``--points`` a stand-in
+serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
 """
 
 from __future__ import annotations
@@ -61,6 +62,38 @@ _DRAG = """async () => {
   return 1000 * frames / (performance.now() - began);
 }"""
 
+# Draws over a histogram; notes how long the counts and the map's next frame take for each step, in milliseconds.
+_BRUSH = """async () => {
+  const bars = document.querySelector('aside .bars');
+  const box = bars.getBoundingClientRect();
+  bars.setPointerCapture = () => {};
+  const send = (type, share) => bars.dispatchEvent(
+    new PointerEvent(type,
+      {pointerId: 1, clientX: box.left + share * box.width, clientY: box.top + 9, bubbles: true}));
+  let counted = 0;
+  new MutationObserver(() => { counted = performance.now(); }).observe(
+    document.querySelector('.chips .count'), {subtree: true, characterData: true, childList: true});
+  const idle = [];
+  for (let step = 0; step < 20; step++) {
+    const began = performance.now();
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);
+    idle.push(performance.now() - began);
+  }
+  send('pointerdown', 0.1);
+  const steps = [];
+  for (let step = 0; step < 40; step++) {
+    await new Promise((then) => setTimeout(then, 20));
+    const began = performance.now();
+    send('pointermove', 0.4 + 0.5 * Math.abs(Math.sin(step)));
+    await new Promise(requestAnimationFrame);  // what the map draws in
+    await new Promise(requestAnimationFrame);  // it has been drawn
+    steps.push({frame: performance.now() - began, counts: counted - began});
+  }
+  send('pointerup', 0.9);
+  return {steps, idle};
+}"""
+
 # Whether every look-alike of an answer shows its thumbnail: a canvas is one pixel wide until it is drawn.
 _PICTURED = """() => {
   const all = [...document.querySelectorAll('ul[aria-label="Look-alikes in the collection"] canvas')];
@@ -81,12 +114,21 @@ def main() -> None:
         name = f"{len(dinoscope.Collection(explorer.collection)):,} images"
         _measure(explorer.address, f"{name}, dinoscope's server")
         searched = _search(explorer.address)
+    brushed = []
     for count in arguments.points:
         handler = type("Handler", (_StandIn,), {"answers": _answers(count), "sheet": _sheet()})
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        _measure(f"http://127.0.0.1:{server.server_port}/", f"{count:,} synthetic")
+        address = f"http://127.0.0.1:{server.server_port}/"
+        _measure(address, f"{count:,} synthetic")
+        brushed.append((count, _brush(address)))
         server.shutdown()
+    print(
+        "\n| points, five columns filtered | counts, ms | slowest | next frame, ms | slowest | two empty frames, ms |"
+    )
+    print("| --- | --- | --- | --- | --- | --- |")
+    for count, told in brushed:
+        print(f"| {count:,} | " + " | ".join(f"{each:.0f}" for each in told) + " |", flush=True)
     print(f"\nsearch by upload among {name}, from the file to the answer on the screen: {searched:.2f} s, median of 20")
 
 
@@ -145,6 +187,31 @@ def _measure(address: str, name: str | None) -> None:
         print(f"| {name} | {first} | {whole:.0f} | {zoomed:.0f} |", flush=True)
 
 
+def _brush(address: str) -> tuple[float, ...]:
+    """Draw over the histogram of one of five filtered columns.
+
+    Returns:
+        Median and most of the time to the counts, the same to the map's next frame, and the median of two frames in
+        which nothing is drawn, in milliseconds.
+    """
+    from playwright.sync_api import sync_playwright
+
+    asked = ["data%253Anumber%25200:range:0.1:0.9", *(f"data%253Anumber%2520{n}:range:0.05:0.95" for n in (1, 2))]
+    asked += ["data%253Agroup%25203:not:0", "data%253Agroup%25204:not:1"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=_BROWSER)
+        page = browser.new_page(viewport={"width": 1280, "height": 720}, bypass_csp=True)
+        page.goto(f"{address}#panel=filter&filter={';'.join(asked)}")
+        page.locator("aside .bars").nth(2).wait_for()
+        page.wait_for_function("document.querySelectorAll('.chips li').length === 5")
+        page.wait_for_timeout(3000)
+        told = page.evaluate(_BRUSH)
+        browser.close()
+    counts, frames = ([each[what] for each in told["steps"]] for what in ("counts", "frame"))
+    idle = statistics.median(told["idle"])
+    return statistics.median(counts), max(counts), statistics.median(frames), max(frames), idle
+
+
 def _drag(page: Any) -> tuple[float, float]:
     """Return the frames a second while the whole map is dragged, and after zooming in."""
     whole = page.evaluate(_DRAG)
@@ -195,7 +262,15 @@ def _answers(count: int) -> dict[str, tuple[str, bytes]]:
         "live": False,
         "originals": False,
     }
+    numbers = [random.random(count, np.float32) for _ in range(3)]
+    groups = [random.integers(0, 8, count).astype(np.float32) for _ in range(2)]
+    empty: dict[str, Any] = {"missing": 0, "distinct": 8, "low": None, "high": None, "values": [], "private": False}
+    columns = [{**empty, "name": f"number {n}", "kind": "number", "low": 0, "high": 1} for n in range(3)]
+    for n, codes in enumerate(groups, 3):
+        values = [{"value": str(code), "count": int((codes == code).sum())} for code in range(8)]
+        columns.append({**empty, "name": f"group {n}", "kind": "category", "values": values})
     plain = {
+        **{f"/api/models/m/columns/{n}/values": values for n, values in enumerate([*numbers, *groups])},
         "/api/models/m/rows": np.arange(count, dtype="<u4"),
         "/api/models/m/maps/umap": np.round((points + 1) * 32767.5).astype("<u2"),
         "/api/models/m/columns/label": group,
@@ -203,6 +278,7 @@ def _answers(count: int) -> dict[str, tuple[str, bytes]]:
     return {
         "/api/collection": ("application/json", json.dumps(info).encode()),
         "/api/models/m": ("application/json", json.dumps(view).encode()),
+        "/api/models/m/columns": ("application/json", json.dumps({"columns": columns}).encode()),
         **{path: ("application/octet-stream", values.tobytes()) for path, values in plain.items()},
     }
 

@@ -334,7 +334,7 @@ _OVERLAPS = """() => {
   const root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide`);
   if (root.scrollHeight > root.clientHeight) found.push(`the page is ${root.scrollHeight} high`);
-  const above = [".legend", ".stage > .tools", ".status .line"];
+  const above = [".legend", ".stage > .tools", ".status .line", ".chips"];
   const names = ["header.bar", "[role=application]", "aside.panel", ".rail", ...above];
   const parts = names.flatMap((name) => [...document.querySelectorAll(name)].map((element) => ({name, element})));
   const over = (name) => above.includes(name);

@@ -143,7 +143,9 @@ def test_why_neighbours_are_alike(visit):
     assert "without the part that matters most" in veiled.first.get_by_role("button").get_attribute("title")
     see.keep("why")
     see.panel.get_by_role("button", name="Why?").click()
-    see.panel.get_by_text("whatever the map shows").wait_for()
+    see.until(
+        lambda: see.panel.get_by_role("group", name="The image and its look-alike").count() == 0, "the pair stays"
+    )
     assert neighbours.locator("canvas[aria-hidden]").count() == 0
 
 
@@ -232,10 +234,12 @@ def test_search_by_upload(visit, tmp_path):
     see.page.mouse.move(640, 20)
     assert differing_in_common(before, see.settled()) > 0.002
     see.keep("search-upload")
+    see.panel.get_by_role("button", name="More", exact=True).click()
     see.panel.get_by_role("button", name="Why?").click()
     see.panel.get_by_text("Bright areas make the first 12 similar").wait_for()
     assert matches.locator("canvas[aria-hidden]").count() == 12
     see.keep("why-upload")
+    see.panel.get_by_role("button", name="More", exact=True).click()
     see.panel.get_by_role("button", name="Why?").click()
     (tmp_path / "words.txt").write_text("not an image")
     see.page.locator("input[type=file]").set_input_files(tmp_path / "words.txt")
@@ -309,8 +313,11 @@ def test_search_by_a_part_and_inside_the_images(visit):
     assert see.panel.locator(".part").count() == 0
     asked = see.panel.locator("img").first
     assert asked.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [14, 14]
+    see.panel.get_by_role("button", name="More", exact=True).click()
     see.panel.get_by_role("button", name="Look inside the images").click()
-    see.panel.get_by_text("A frame marks the part that is like it.").wait_for(timeout=60_000)
+    see.panel.locator(".part").first.wait_for(timeout=60_000)
+    see.panel.get_by_role("button", name="How these were found: Look-alikes").click()
+    see.panel.get_by_text("A frame marks the part that is like it.").wait_for()
     first = found.get_by_role("button").first
     assert "#7" in first.inner_text() or "00007" in first.inner_text()
     frames = see.panel.locator(".part")
@@ -686,7 +693,7 @@ def test_reload_shows_the_same(visit):
     see.page.mouse.move(640, 20)
     count, before = total.inner_text(), see.settled()
     see.until(
-        lambda: all(part in see.page.url for part in ("&at=", "pick=lasso", "hide=")), "not all is in the address"
+        lambda: all(part in see.page.url for part in ("&at=", "pick=lasso", "filter=")), "not all is in the address"
     )
     see.reload()
     total.wait_for()

@@ -17,6 +17,8 @@ export const panelTexts = {
   noLabel: "no label",
   noValue: "none",
   loading: "Loading …",
+  colourBy: "Colour",
+  more: "More",
   nearlyAll: "over 99%",
   nearlyNone: "under 1%",
   retry: "Try again",
@@ -93,12 +95,15 @@ export const panelTexts = {
     whyMuch: "much",
     whyOpacity: "How strongly the colours cover the picture",
     whyWithout: (without: string) => `${without} without the part that matters most`,
+    how: (title: string) => `How these were found: ${title}`,
     neighborsMore: "By similarity of their vectors, whatever the map shows.",
     similarity: "similarity",
     differs: "has another label",
     selectNeighbors: "Select all",
     selectNeighborsTitle: (name: string) => `Neighbours of ${name}`,
     showOnMap: "Show on map",
+    show: "Show",
+    select: "Select",
     noNeighbors: "No neighbours are stored for this image.",
     picture: (name: string) => `Picture of ${name}`,
     part: "Search by a part",
@@ -117,6 +122,7 @@ export const panelTexts = {
     seconds: (seconds: number) =>
       `Answered in ${seconds < 0.01 ? "under 0.01" : seconds < 0.1 ? seconds.toFixed(2) : seconds.toFixed(1)} s.`,
     matches: "Look-alikes in the collection",
+    matchesShort: "Look-alikes",
     none: "The collection holds nothing to compare with.",
     waiting: "Looking for its look-alikes …",
     failed: "There is no answer for this image.",
@@ -210,14 +216,16 @@ export const panelTexts = {
       outlier: "Outliers",
       label_error: "Labels to check",
       leak: "Leaks",
+      picture: "Poor pictures",
     },
-    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks" },
+    tabs: { duplicate: "Duplicates", outlier: "Outliers", label_error: "Labels to check", leak: "Leaks", picture: "Poor pictures" },
     about: {
       duplicate:
         "The same picture: saved again, resized, shifted, re-lit, turned, mirrored, without colour or framed. Copies with two labels come first. Crops of 15% and more and heavy edits are not looked for: to find crops, open an image and choose Look inside the images.",
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
+      picture: "Pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape, compared with the others.",
     },
     needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
     needsSplits: "This needs splits. Put the images into folders such as train and test, and run dinoscope embed again.",
@@ -226,6 +234,7 @@ export const panelTexts = {
       outlier: "No outliers were found.",
       label_error: "No labels to check were found.",
       leak: "No leaks between splits were found.",
+      picture: "No poor pictures were found.",
     },
     allDismissed: "Everything here is marked as not a problem.",
     showDismissed: (count: number) => `Show dismissed (${counted(count)})`,
@@ -237,6 +246,19 @@ export const panelTexts = {
     dismissKey: "Mark as not a problem, and go on (X)",
     keys: "Keys: N next, P previous, X not a problem, O open.",
     nearest: "its nearest",
+    check: (count: number) => `Check ${count} at random`,
+    checkTitle: "Your answers to findings drawn at random say how many of the others are right",
+    checkDone: "Back to the list",
+    checkAll: "You have checked all of them.",
+    confirm: { label_error: "The label is wrong", outlier: "It does not belong" },
+    confirmKey: "It is right, and the next one (Y)",
+    checkKeys: "Keys: Y it is right, X not a problem.",
+    checked: (kind: "label_error" | "outlier", { checked, right, rest, low, high }: { checked: number; right: number; rest: number; low: number; high: number }) => {
+      const are = kind === "label_error" ? "are wrong" : "do not belong";
+      const told = `Of ${counted(checked)} drawn at random, ${counted(right)} ${right === 1 ? (kind === "label_error" ? "is wrong" : "does not belong") : are}.`;
+      if (rest === 0) return `${told} These are all.`;
+      return `${told} Of the other ${counted(rest)}, between ${Math.floor((100 * low) / rest)}% and ${Math.ceil((100 * high) / rest)}% ${are} (90% certain).`;
+    },
     dismiss: "Not a problem",
     restore: "It is one",
     dismissed: "Marked as not a problem.",
@@ -397,6 +419,7 @@ export const waitTexts = {
   opening: "Opening the collection",
   map: "Loading the map",
   clusters: (count: number) => `Dividing the images into ${count} clusters`,
+  column: (title: string) => `Loading “${title}”`,
   newMap: (title: string) => `Computing the map “${title}” for the first time`,
   image: "Loading the image",
   lookAlikes: "Searching look-alikes",
@@ -409,6 +432,24 @@ export const waitTexts = {
   findings: "Looking for findings",
   remembering: "Remembering",
   numbers: "Computing the scores",
+};
+
+export const fewTexts = {
+  title: "Pick a few",
+  about: (count: number) => `A few of ${images(count)}: those that are most worth a label, or that stand for the others.`,
+  count: "How many",
+  by: "Which",
+  rules: {
+    typical: "Typical: the middle of what there is much of",
+    coverage: "Coverage: no image far from all picked ones",
+    uncertain: "Uncertain: where labelled neighbours disagree",
+    balanced: "Balanced: as many of each label",
+  },
+  pick: "Pick",
+  picking: "Picking images",
+  picked: (count: number, rule: string) => `${images(count)} picked: ${rule.split(":")[0]?.toLowerCase() ?? rule}`,
+  result: (distance: number, random: number) =>
+    `An image is ${distance.toFixed(2)} from the nearest of these on average. With as many at random it is ${random.toFixed(2)}.`,
 };
 
 export const pickTexts = {
@@ -458,10 +499,10 @@ export const frameTexts = {
   beside: "Beside it",
   noBeside: "nothing",
   colour: "Colour by",
-  notReady: (title: string) => `${title} (computed when chosen)`,
+  notReady: (title: string, seconds: number | null) => `${title} · ${seconds === null || seconds < 3 ? "a moment" : `about ${duration(seconds)}`}`,
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
   panels: "Panels",
-  panel: { image: "Image", selection: "Selection", findings: "Findings", label: "Label", numbers: "Numbers" },
+  panel: { image: "Image", selection: "Selection", filter: "Filter", findings: "Findings", label: "Label", numbers: "Numbers" },
   collapse: "Close the panel",
   draw: "Height of the panel: draw, or press for the next of three",
   search: "Search",
@@ -470,6 +511,10 @@ export const frameTexts = {
     `Embedding: ${counted(done)} of ${images(total)}, ${perSecond.toFixed(0)} a second, ${duration(left)} left`,
   inside: (done: number, total: number, left: number | null) =>
     `Looking inside: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
+  computing: (title: string, seconds: number | null, steps: { done: number; total: number; secondsLeft: number | null } | null) => {
+    if (steps === null) return `Computing ${title} for the first time${seconds === null ? "" : `, about ${duration(seconds)}`}`;
+    return `Computing ${title}: ${Math.round((100 * steps.done) / steps.total)}%${steps.secondsLeft === null ? "" : `, ${duration(steps.secondsLeft)} left`}`;
+  },
   cancel: "Cancel",
   finished: "The embedding has finished.",
   refresh: "Show new images",
@@ -511,6 +556,7 @@ export const welcomeTexts = {
     ["Shift-drag", "Select an area, or add it to the selection"],
     ["Alt-drag", "Take an area from the selection"],
     ["N, P, X, O", "In Findings: next, previous, not a problem, open"],
+    ["Y", "In Findings drawn at random: it is right"],
     ["Escape", "Close what is open, or clear the selection"],
     ["?", "Show these keys"],
   ] as const,
@@ -521,6 +567,59 @@ export const columnGroups = {
   groups: "Groups",
   model: "What the model thinks",
   picture: "Picture",
+};
+
+export const dataTexts = {
+  about: (missing: number) => (missing === 0 ? "from your table or the files" : `from your table or the files; ${images(missing)} without`),
+};
+
+const listed = (names: readonly string[]): string =>
+  names.length < 2 ? (names[0] ?? "nothing") : `${names.slice(0, -1).join(", ")} or ${names.at(-1) ?? ""}`;
+const MOST_NAMED = 3;
+const named = (names: readonly string[]): string => (names.length > MOST_NAMED ? `one of ${counted(names.length)} values` : listed(names));
+
+export const filterTexts = {
+  title: "Filter",
+  chips: "What the images shown have",
+  shown: (visible: number, total: number) => `${counted(visible)} of ${images(total)}`,
+  all: "Show all",
+  remove: (words: string) => `Remove: ${words}`,
+  edit: "Change the filter",
+  rest: "The other images",
+  dimmed: "Grey",
+  hidden: "Hidden",
+  is: (title: string, values: readonly string[]) => `${title} is ${named(values)}`,
+  isNot: (title: string, values: readonly string[]) => `${title} is not ${named(values)}`,
+  group: (values: readonly string[]) => named(values),
+  notGroup: (values: readonly string[]) => `not ${named(values)}`,
+  yes: (title: string) => title,
+  no: (title: string) => `not ${title}`,
+  none: (title: string) => `no ${title}`,
+  some: (title: string) => `some ${title}`,
+  value: (title: string, value: string) => `${title} ${value}`,
+  between: (low: string, high: string) => (low === high ? low : `${low} to ${high}`),
+  contains: (title: string, text: string) => `${title} contains “${text}”`,
+  tagged: (tags: readonly string[]) => `tagged ${named(tags)}`,
+  tags: "Tags",
+  tagsMore: "Images that have one of these tags.",
+  choose: (title: string) => `Values of ${title}`,
+  nothing: "(none)",
+  find: (title: string) => `${title} contains`,
+  findPlaceholder: "Type a part of the text",
+  colour: (title: string) => `Colour the map by ${title}`,
+  only: (value: string) => `Only ${value}`,
+  onlyShort: "only",
+  clear: (title: string) => `Show all of ${title}`,
+  more: (count: number) => `${counted(count)} more`,
+  fewer: "Fewer",
+  empty: "There is nothing to filter by.",
+  matches: (passing: number, all: number) => `${counted(passing)} of these ${counted(all)} pass the filter.`,
+  selection: (passing: number, all: number) => `${counted(passing)} of ${images(all)}, filtered`,
+  noneSelected: "None of them passes the filter.",
+  sort: "Sort by",
+  unsorted: "as found",
+  ascending: "Smallest first",
+  descending: "Largest first",
 };
 
 export const legendTexts = {

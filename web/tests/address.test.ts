@@ -2,7 +2,11 @@ import { describe, expect, it } from "vitest";
 import { decodeAddress, encodeAddress, type ViewState } from "../src/lib/address";
 
 const state: ViewState = {
-  model: "dinov2-small 224/px", map: "t-SNE: fine", beside: "pca", column: "label, of people", hidden: [0, 3], range: [0.123456791, 2],
+  model: "dinov2-small 224/px", map: "t-SNE: fine", beside: "pca", column: "label, of people", hiding: true,
+  filter: [
+    { column: "data:camera; make", by: "is", values: ["Sony: A7", ""] }, { column: "label", by: "not", values: ["50% off"] },
+    { column: "data:taken", by: "range", range: [0.123456791, 2] }, { column: "data:caption", by: "text", text: "a;b:c%" },
+  ],
   camera: { x: -0.25, y: 0.5, zoom: 12 }, row: 7, panel: null, origin: { by: "text", text: "a:b,c&d=é" }, theme: "dark",
 };
 
@@ -21,6 +25,16 @@ describe("the address", () => {
     expect(decodeAddress(encodeAddress(kept)).origin).toEqual(origin);
   });
 
+  it("reads what an earlier version wrote of the legend", () => {
+    expect(decodeAddress("#hide=0,3&range=0.5,2")).toEqual({ hidden: [0, 3], range: [0.5, 2] });
+  });
+
+  it("leaves conditions out that would make it too long, and keeps the others", () => {
+    const long = { column: "a", by: "is" as const, values: Array.from({ length: 500 }, (_, i) => `value ${i}`) };
+    const short = { column: "b", by: "is" as const, values: [] };
+    expect(decodeAddress(encodeAddress({ ...state, filter: [long, short] })).filter).toEqual([short]);
+  });
+
   it("stays short when a lasso has many corners, and keeps its shape", () => {
     const polygon = Array.from({ length: 2000 }, (_, i) => (i % 2 ? Math.sin(i) : Math.cos(i)));
     const hash = encodeAddress({ ...state, origin: { by: "lasso", map: "umap", polygon } });
@@ -30,7 +44,7 @@ describe("the address", () => {
 
   it.each([
     "", "#", "#&&&=", "#row=-1", "#row=1.5", "#row=1e400", "#at=1,2", "#at=0,0,-4", "#at=0,0,1e99", "#at=NaN,0,1", "#panel=secret",
-    "#theme=red", "#hide=1,x", "#range=2,1", "#range=1", "#pick=lasso:umap:1,2,3", "#pick=lasso", "#pick=column:label:x", "#pick=answer:1,-2", "#pick=what:1",
+    "#theme=red", "#hide=1,x", "#filter=a:what:1", "#filter=a:range:2,1", "#filter=a:range:2:1", "#filter=:is:a", "#filter=a:text:", "#rest=x", "#range=2,1", "#range=1", "#pick=lasso:umap:1,2,3", "#pick=lasso", "#pick=column:label:x", "#pick=answer:1,-2", "#pick=what:1",
     "#model=%E0%A4%A", "#__proto__=1",
   ])("ignores what makes no sense: %s", (hash) => {
     expect(decodeAddress(hash)).toEqual({});

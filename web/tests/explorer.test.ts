@@ -7,7 +7,7 @@ import { hold, makeSource, open, settle } from "./explorers";
 describe("the explorer", () => {
   it("opens with the collection's defaults", async () => {
     const { explorer } = await open();
-    expect([explorer.scene.view?.key, explorer.scene.mapId, explorer.scene.columnName, explorer.legend.visible]).toEqual(["one", "umap", "label", 4]);
+    expect([explorer.scene.view?.key, explorer.scene.mapId, explorer.scene.columnName, explorer.filters.visible]).toEqual(["one", "umap", "label", 4]);
     expect(explorer.scene.labelOf(3)).toBe("c");
     expect(explorer.tasks.busy).toBeNull();
   });
@@ -49,7 +49,7 @@ describe("the explorer", () => {
     expect([explorer.image.row, explorer.panel]).toEqual([8, "image"]);
   });
 
-  it("leaves in colour what lies within a range of numbers, and all again with another column", async () => {
+  it("leaves in colour what lies within a range of numbers, whatever colours the map", async () => {
     const source = makeSource();
     const { explorer } = await open("#by=trust&range=0.2,0.5", {
       ...source,
@@ -59,10 +59,9 @@ describe("the explorer", () => {
       },
       values: () => Promise.resolve(Float32Array.from([0.1, 0.3, 0.4, Number.NaN])),
     });
-    expect([explorer.legend.visible, explorer.legend.isFiltered]).toEqual([2, true]);
-    expect(explorer.scene.domain?.map((value) => Number(value.toFixed(3)))).toEqual([0.1, 0.4]);
-    await explorer.show({ column: "label" });
-    expect([explorer.legend.visible, explorer.legend.isFiltered]).toEqual([4, false]);
+    expect([explorer.filters.visible, explorer.legend.isFiltered, explorer.legend.range]).toEqual([2, true, [0.2, 0.5]]);
+    await explorer.show({ column: "label" }); // it is asked for in any colour
+    expect([explorer.filters.visible, explorer.legend.isFiltered]).toEqual([2, false]);
   });
 
   it("looks inside with progress, and keeps the answer before when that is cancelled", async () => {
@@ -249,7 +248,7 @@ describe("the explorer", () => {
     const { explorer } = await open();
     explorer.legend.toggle(1);
     flushSync();
-    expect(explorer.legend.visible).toBe(2);
+    expect(explorer.filters.visible).toBe(2);
     explorer.legend.only(2);
     expect([...explorer.legend.hidden].sort()).toEqual([0, 1]);
     explorer.legend.only(2);
@@ -276,14 +275,55 @@ describe("the explorer", () => {
   });
 
   it("takes a dismissal back when it could not be kept", async () => {
-    const held = { dismiss: Promise.reject(new SourceError("The disk is full.")) };
-    held.dismiss.catch(() => undefined);
+    const held = { judge: Promise.reject(new SourceError("The disk is full.")) };
+    held.judge.catch(() => undefined);
     const { explorer } = await open("#panel=findings", makeSource(held));
     const finding = explorer.findings.current?.findings[0];
     expect(finding?.dismissed).toBe(false);
     if (finding) await explorer.findings.dismiss(finding, true);
     expect(explorer.findings.current?.findings[0]?.dismissed).toBe(false);
     expect(explorer.tasks.error).toBe("The disk is full.");
+  });
+
+  it("says what answers to findings drawn at random tell of the others", async () => {
+    const said: unknown[] = [];
+    const source = makeSource();
+    const { explorer } = await open("#panel=findings", { ...source, judge: (_, { key }, answer) => (said.push([key, answer]), Promise.resolve()) });
+    expect(explorer.findings.checkOf("label_error")).toBeNull();
+    const finding = explorer.findings.current!.findings[0]!;
+    const checking = explorer.findings.check("outlier", finding, true);
+    expect(explorer.findings.checkOf("outlier")?.next).toEqual([]); // nobody waits for the next one
+    await checking;
+    expect(said).toEqual([["f", { dismissed: false, confirmed: true }]]);
+    expect(explorer.findings.current?.findings[0]).toMatchObject({ dismissed: false, confirmed: true });
+    expect(explorer.findings.checkOf("outlier")).toMatchObject({ checked: 1, right: 1, rest: 0 });
+  });
+
+  it("tells how far a map is, and stays with the one before when that is cancelled", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ "map pca": held }));
+    vi.useFakeTimers();
+    const coming = explorer.show({ map: "pca" });
+    await vi.advanceTimersByTimeAsync(1100);
+    expect([explorer.scene.computing, explorer.scene.progress.current]).toEqual([
+      { id: "pca", isBeside: false, title: "PCA", seconds: 40 }, { done: 1, total: 4, secondsLeft: null },
+    ]);
+    vi.useRealTimers();
+    explorer.scene.cancel();
+    release();
+    await coming;
+    expect([explorer.scene.computing, explorer.scene.progress.current, explorer.scene.mapId, explorer.tasks.busy]).toEqual([null, null, "umap", null]);
+    await explorer.show({ column: "label" });
+    expect(explorer.scene.mapId).toBe("umap"); // what was cancelled is not asked for again
+  });
+
+  it("selects the few images that a rule picks, and says what that is worth", async () => {
+    const { explorer } = await open();
+    await explorer.pickFew({ count: 2, by: "typical", rows: null }, "two");
+    expect([[...(explorer.selection.current?.positions ?? [])], explorer.selection.current?.title, explorer.panel]).toEqual([[3, 1], "two", "selection"]);
+    expect(explorer.selection.note).toContain("0.10");
+    explorer.select([0], "images", "one");
+    expect(explorer.selection.note).toBe("");
   });
 
   it("closes the innermost thing first", async () => {

@@ -8,7 +8,7 @@ import type { ImageInfo, ModelView, PairQuestion } from "../src/lib/types";
 export const modelView = (key: string, rows: number[]): ModelView => ({
   key, count: rows.length, state: "s",
   columns: [{ kind: "category", name: "label", title: "Label", description: "", values: ["a", "b", "c"], counts: [1, 2, 1] }],
-  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true }, { id: "pca", title: "PCA", settings: {}, ready: false }],
+  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true, seconds: null }, { id: "pca", title: "PCA", settings: {}, ready: false, seconds: 40 }],
   sheets: { tile: 1, columns: 1, rows: 1, count: 4, positions: null }, failures: [],
 });
 
@@ -17,9 +17,8 @@ const QUESTION: PairQuestion = {
 };
 const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({
-  row, id: `${row}.png`, label: null, split: null, caption: null, labels: [], cluster: null, width: 1, height: 1, verdict: null,
+  row, id: `${row}.png`, label: null, split: null, caption: null, labels: [], cluster: null, width: 1, height: 1, verdict: null, columns: [],
   neighbors: [4, 6, 8].filter((other) => other !== row).map((other) => ({ row: other, id: "", label: null, similarity: 1 })),
-  columns: [],
 });
 
 const GIVEN: GivenLabels = { revision: 0, labels: [], counts: [], tags: [], rows: [], codes: [], tagged: [], undoable: 0, redoable: 0 };
@@ -52,6 +51,9 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     map: (model, map) => wait(`map ${map}`, new Float32Array(2 * model.count).fill(map === "pca" ? 0.5 : 0)),
     codes: (model) => wait("codes", Uint16Array.from([0, 1, 1, 2]).slice(0, model.count)),
     values: (model) => wait("values", new Float32Array(model.count)),
+    dataColumns: () => wait("dataColumns", []),
+    dataValues: (model) => wait("dataValues", new Float32Array(model.count)),
+    dataFind: () => wait("dataFind", [1, 3]),
     sheet: (_, index) => `sheet ${index}`,
     picture: () => "",
     image: (_, row) => wait(`image ${row}`, image(row)),
@@ -60,7 +62,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
       images: [{ row, rows: 1, columns: 2, colours: [1, 2, 3, 4, 5, 6], foreground: [0, 255], sure: 0.9, parts: [0, 1], attention: null, similar: "" }],
       bundled: true, basis: "b",
     }),
-    findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0 }),
+    findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false, confirmed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0, checks: [{ kind: "outlier", checked: 0, right: 0, rest: 1, low: 0, high: 1, next: ["f"] }] }),
     pair: () => wait("pair", QUESTION),
     answerPair: () => wait("answerPair", QUESTION),
     forgetPairs: () => wait("forgetPairs", QUESTION),
@@ -69,7 +71,10 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     stepLabels: () => wait("stepLabels", GIVEN),
     labelling: () => wait("labelling", LABELLING),
     answerLabel: (_, { rows, label }) => wait("answerLabel", { ...LABELLING, given: given(rows, label) }),
-    dismiss: () => wait("dismiss", undefined),
+    judge: () => wait("judge", undefined),
+    checks: () => wait("checks", { checks: [{ kind: "outlier", checked: 1, right: 1, rest: 0, low: 0, high: 0, next: [] }] }),
+    mapProgress: () => wait("mapProgress", { done: 1, total: 4 }),
+    pick: (_, { rows }) => wait("pick", { rows: (rows ?? [8, 4]).slice(0, 2), distance: 0.1, randomDistance: 0.3 }),
     numbers: () => wait("numbers", { judged: [], scores: [], clusters: [], confusion: null, evaluation: null, explained: null }),
     search: () => wait("search", { here: null, matches: [], verdict: null, place: [0, 0], seconds: 0, parts: null }),
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),

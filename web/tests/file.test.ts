@@ -9,7 +9,7 @@ const label: CategoryColumn = { kind: "category", name: "label", title: "Label",
 
 const view: ModelView = {
   key: "m", count: 4, state: "s", columns: [label, { kind: "number", name: "trust", title: "", description: "", min: 0, max: 1, perMap: true }],
-  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true }],
+  maps: [{ id: "umap", title: "UMAP", settings: {}, ready: true, seconds: null }],
   sheets: { tile: 28, columns: 2, rows: 2, count: 1, positions: null }, failures: [],
 };
 
@@ -41,6 +41,14 @@ describe("a report file", () => {
     expect([...(await file.map(model, "umap"))]).toEqual([-1, 1, expect.closeTo(0, 4), -1, 1, 1, -1, -1]);
     expect(await file.codes(model, "label")).toEqual(Uint16Array.from([0, 0, 1, 65535]));
     expect(await file.values(model, "trust", "umap")).toEqual(Float32Array.from([0.5, Number.NaN, 1, 0]));
+  });
+
+  it("gives the columns that it holds", async () => {
+    expect(await source().dataColumns(view)).toEqual([]);
+    const column = { name: "ISO", kind: "number", missing: 0, distinct: 2, low: 1, high: 2, values: [], private: false };
+    const file = source({ "model/m/table": JSON.stringify({ columns: [column] }), "model/m/table/0": bytes(Float32Array.from([1, 2, 2, 1])) });
+    expect(await file.dataColumns(view)).toEqual([column]);
+    expect(await file.dataValues(view, 0)).toEqual(Float32Array.from([1, 2, 2, 1]));
   });
 
   it("knows an image with its neighbours", async () => {

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from dinoscope.base.splits import split_role
-from dinoscope.explorer.types import Finding, FindingKind, Findings, PairQuestion
+from dinoscope.explorer.types import CheckedInfo, Checks, Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.cleaning.answers import pairs_to_answer, threshold_fit
+from dinoscope.stages.cleaning.checks import Checkable, findings_checked, findings_to_check
 from dinoscope.stages.cleaning.copies import keep_first
-from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys, labels_of
-from dinoscope.wording.findings import tell_few, tell_self_test
+from dinoscope.stages.cleaning.findings import (
+    all_findings,
+    confirmed_keys,
+    dismissed_keys,
+    finding_key,
+    label_errors,
+    labels_of,
+)
+from dinoscope.stages.cleaning.pictures import poor_pictures
+from dinoscope.wording.findings import tell_few, tell_poor_picture, tell_self_test
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
     from dinoscope.stages.cleaning.findings import Findings as Found
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["findings", "pair_question"]
+__all__ = ["checks", "findings", "pair_question"]
 
 _EVIDENCE = 8
+_ASKED = 20  # findings that are drawn at once
+_CHECKED: dict[Literal["label_error", "outlier"], Checkable] = {"label_error": "label_errors", "outlier": "outliers"}
 
 
 def findings(collection: OpenedCollection) -> Findings:
     """Return everything to look at, the surest of each kind first."""
     found = all_findings(collection)
-    gone = dismissed_keys(collection)
+    gone, sure = dismissed_keys(collection), confirmed_keys(collection)
     rows = collection.rows
     listed: list[Finding] = []
 
     def add(kind: FindingKind, key: str, positions: Sequence[int], evidence: Sequence[int], **said: Any) -> None:
         told = {"rows": rows[list(positions)].tolist(), "evidence": rows[list(evidence)].tolist()}
-        listed.append(Finding(key=key, kind=kind, dismissed=key in gone, **told, **said))
+        listed.append(Finding(key=key, kind=kind, dismissed=key in gone, confirmed=key in sure, **told, **said))
 
     copies, keys = found.duplicates, found.keys
     for key, group, score in zip(keys["duplicates"], copies.groups, copies.scores, strict=True):
@@ -54,6 +65,7 @@ def findings(collection: OpenedCollection) -> Findings:
         text = f"lies {factor:.1f} times as far from its neighbours as they from theirs"
         add("outlier", key, [at], near[:_EVIDENCE], text=text, suggestion=None, score=factor)
     _add_label_errors(collection, found, add)
+    _add_pictures(collection, add)
     fit = threshold_fit(collection)
     return Findings(
         findings=listed,
@@ -61,7 +73,35 @@ def findings(collection: OpenedCollection) -> Findings:
         threshold=copies.threshold,
         suggested=copies.suggested,
         answers=fit.answers if fit.enough else 0,
+        checks=checks(collection).checks,
     )
+
+
+def checks(collection: OpenedCollection) -> Checks:
+    """Return what a person said of findings that were drawn at random, and which to check next."""
+    told = []
+    for kind, listed in _CHECKED.items():
+        if kind == "label_error" and label_errors(collection)[0] is None:
+            continue
+        found = findings_checked(collection, listed)
+        following = [key for key, _ in findings_to_check(collection, listed, found.checked + _ASKED)]
+        counts = {name: getattr(found, name) for name in ("checked", "right", "rest", "low", "high")}
+        told.append(CheckedInfo(kind=kind, next=following, **counts))
+    return Checks(checks=told)
+
+
+def _add_pictures(collection: OpenedCollection, add: Callable[..., None]) -> None:
+    """Add the poor pictures, each once with all that is wrong with it."""
+    from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
+
+    found = poor_pictures(collection)
+    wrong: dict[int, list[str]] = {}
+    for kind in PICTURE_KINDS:
+        for at, value in found.of(kind):
+            wrong.setdefault(at, []).append(f"{kind}: {tell_poor_picture(kind, value)}")
+    for place, (at, told) in enumerate(wrong.items()):
+        key, score = finding_key(collection, "pictures", [at]), 1 - place / len(wrong)
+        add("picture", key, [at], (), text="; ".join(told), suggestion=None, score=score)
 
 
 def _add_label_errors(collection: OpenedCollection, found: Found, add: Callable[..., None]) -> None:

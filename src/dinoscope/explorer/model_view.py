@@ -57,6 +57,7 @@ _BLOCK_ROWS = 8192
 _MOST_SETS = 30  # labels of images with several that can be filtered by
 _WARMED = 200  # labels whose spread is measured before anybody asks
 _MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
+_A_PAIR, _EXACT = 5e-9, 100_000  # seconds two images take to be compared, and up to how many all are
 _MOST_CLUSTERS = 200  # that are looked for because there are so many labels
 _MAPS: dict[str, tuple[str, MethodSettings]] = {
     "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
@@ -212,7 +213,8 @@ class ModelData:
             MapInfo(
                 id=name,
                 title=_map_title(name, settings),
-                ready=settings in stored or len(self.collection) < 2,
+                ready=(ready := settings in stored or len(self.collection) < 2),
+                seconds=None if ready else _seconds(settings["method"], len(self.collection)),
                 settings=cast(dict[str, str | int | float], {k: v for k, v in settings.items() if k != "method"}),
             )
             for name, settings in self.map_settings().items()
@@ -223,7 +225,7 @@ class ModelData:
         known = name in self._coordinates or len(self.collection) < 2
         return known or self.settings_of(name) in self._stored_maps()
 
-    def coordinates(self, name: str) -> NDArray[np.float32]:
+    def coordinates(self, name: str, on_progress: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
         """Return a map (N, 2) in its own units, computed if it is not stored.
 
         Raises:
@@ -232,7 +234,9 @@ class ModelData:
         if name not in self._coordinates:
             settings, count = self.settings_of(name), len(self.collection)
             zeros = np.zeros((count, 2), np.float32)
-            self._coordinates[name] = make_map(self.collection, **settings) if count > 1 else zeros
+            self._coordinates[name] = (
+                make_map(self.collection, **settings, on_progress=on_progress) if count > 1 else zeros
+            )
         return self._coordinates[name]
 
     def method(self, name: str) -> Method:
@@ -445,6 +449,13 @@ def _category(title: str, description: str, texts: NDArray[np.object_], order: S
     codes = {text: code for code, text in enumerate(values)}
     numbered = np.asarray([codes.get(text, NO_CODE) for text in texts.tolist()], "<u2")
     return _Category(title, description, [str(value) for value in values], numbered)
+
+
+def _seconds(method: Method, images: int) -> float:
+    """Return about how long a map takes to compute, by what was measured: docs/benchmarks.md."""
+    each = {"umap": 0.8e-3, "tsne": 4e-3, "pca": 1e-5}[method]  # seconds an image
+    neighbors = 0.0 if method == "pca" else _A_PAIR * min(images, _EXACT) * images
+    return each * images + neighbors
 
 
 def _map_title(name: str, settings: MethodSettings) -> str:

@@ -10,6 +10,8 @@ from pydantic.alias_generators import to_camel
 __all__ = [
     "Answer",
     "CategoryColumn",
+    "CheckedInfo",
+    "Checks",
     "ClusterInfo",
     "ClusterQuery",
     "CollectionInfo",
@@ -39,6 +41,8 @@ __all__ = [
     "PairQuestion",
     "PatchImage",
     "PatchView",
+    "PickQuery",
+    "Picked",
     "Positions",
     "ProgressInfo",
     "PropertyInfo",
@@ -134,6 +138,8 @@ class MapInfo(Answer):
     settings: dict[str, str | int | float]
     ready: bool
     """False: it is computed when it is asked for first, which may take a while."""
+    seconds: float | None
+    """About how long that takes; null where it is ready."""
 
 
 class Sheets(Answer):
@@ -337,7 +343,7 @@ class SearchAnswer(Answer):
     for all where nobody looked inside."""
 
 
-FindingKind: TypeAlias = Literal["duplicate", "outlier", "label_error", "leak"]
+FindingKind: TypeAlias = Literal["duplicate", "outlier", "label_error", "leak", "picture"]
 
 
 class Finding(Answer):
@@ -357,6 +363,30 @@ class Finding(Answer):
     score: float
     """Larger is surer."""
     dismissed: bool
+    confirmed: bool
+    """Whether a person has said that it is right."""
+
+
+class CheckedInfo(Answer):
+    """What a person said of findings of a kind that were drawn at random, and what that says of the others."""
+
+    kind: Literal["label_error", "outlier"]
+    checked: int
+    right: int
+    """Those of them that are right: the label is wrong, the image does not belong."""
+    rest: int
+    """Findings that nobody has checked."""
+    low: int
+    """Fewest of the rest that are right, and the most: with 90% certainty."""
+    high: int
+    next: list[str]
+    """Keys of those to check next, in the order in which they were drawn."""
+
+
+class Checks(Answer):
+    """What was checked at random, of each kind that can be."""
+
+    checks: list[CheckedInfo]
 
 
 class Findings(Answer):
@@ -371,6 +401,7 @@ class Findings(Answer):
     """The one that the collection suggests."""
     answers: int
     """Answers that set the threshold; 0 while the collection does."""
+    checks: list[CheckedInfo]
 
 
 class PairQuestion(Answer):
@@ -477,6 +508,17 @@ class Numbers(Answer):
     """What this map is made of; null for very few images."""
 
 
+class Picked(Answer):
+    """A few images that stand for many."""
+
+    rows: list[Row]
+    """The most important first."""
+    distance: float
+    """How far an image is from the nearest of them, on average (1 - cosine)."""
+    random_distance: float
+    """The same of as many images drawn at random."""
+
+
 class Rows(Answer):
     """Images by number."""
 
@@ -564,9 +606,20 @@ class ExportQuery(_Asked):
 
 
 class Dismissal(_Asked):
-    """Whether a finding is no problem."""
+    """Whether a finding is no problem, or is one."""
 
     dismissed: bool
+    confirmed: bool = False
+    """Whether it is one; then it is not dismissed."""
+
+
+class PickQuery(_Asked):
+    """A few images that are to be picked."""
+
+    count: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+    by: Literal["coverage", "typical", "uncertain", "balanced"] = "typical"
+    rows: _Rows | None = None
+    """Of which; null for all."""
 
 
 class PairAnswer(_Asked):

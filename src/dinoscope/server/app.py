@@ -28,6 +28,7 @@ from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import export as explorer_export
 from dinoscope.explorer.model_view import ModelData, Unknown, collection_info, position_of
+from dinoscope.explorer.picking import pick_images
 from dinoscope.explorer.sheets import COLUMNS, Originals, large_picture, media_type, sheet
 from dinoscope.explorer.types import (
     ClusterQuery,
@@ -38,6 +39,8 @@ from dinoscope.explorer.types import (
     Matches,
     ModelView,
     Numbers,
+    Picked,
+    PickQuery,
     ProgressInfo,
     Reasons,
     Rows,
@@ -95,6 +98,7 @@ def create_app(
     access: Access | None = None,
     read_only: bool = False,
     warm: bool = True,
+    labels: str = "source",
 ) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
 
@@ -106,12 +110,14 @@ def create_app(
         access: Who may ask; by default this machine alone.
         read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
         warm: Whether to prepare, once it runs, what is likely to be asked for.
+        labels: Which labels verdicts and findings use: "source", "mine" or "merged".
 
     Raises:
         CollectionError: If there is no such collection, or it has no vectors of that model.
     """
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
-    explorer = _Explorer(Workspace(named_path(collection).absolute(), model, weights, read_only=read_only), originals)
+    workspace = Workspace(named_path(collection).absolute(), model, weights, read_only=read_only, labels=labels)
+    explorer = _Explorer(workspace, originals)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -288,8 +294,17 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
         """Return a map, computed if it is not stored."""
         data = await explorer.data(model, v)
         if not await run_in_threadpool(data.is_ready, map_id):
-            await explorer.heavy.run(("map", data.state, map_id), lambda: data.coordinates(map_id), request)
+            work = lambda: data.coordinates(map_id, while_wanted)  # noqa: E731
+            await explorer.heavy.run(("map", data.state, map_id), work, request)
         return await run_in_threadpool(lambda: bytes_answer(request, data.points(map_id).tobytes(), v))
+
+    @app.get("/api/models/{model}/maps/{map_id}/progress", response_model=ProgressInfo | None)
+    async def map_progress(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
+        """Return how far a map is that is computed at this moment, or null where that cannot be told."""
+        data = await explorer.data(model, v)
+        await run_in_threadpool(data.settings_of, map_id)  # or there is no such map
+        found = explorer.heavy.progress(("map", data.state, map_id))
+        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
 
     @app.get("/api/models/{model}/maps/{map_id}/trust", **binary_route("float32 (N)"))
     async def trust(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
@@ -422,6 +437,14 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
             return Matches(matches=explorer_answers.look_alikes(data.collection, vector, body.k, without=positions))
 
         return json_answer(request, await explorer.asking.run(object(), answer, request))
+
+    @app.post("/api/models/{model}/pick", response_model=Picked)
+    async def pick(request: Request, model: ModelKey, body: PickQuery, v: State = None) -> Response:
+        """Return a few images, of all or of some, that are worth a label or that stand for the others."""
+        data = await explorer.data(model, v)
+        return json_answer(
+            request, await explorer.heavy.run(object(), lambda: pick_images(data.collection, body), request)
+        )
 
     @app.get("/api/models/{model}/find", response_model=Rows)
     def find(

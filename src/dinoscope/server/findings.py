@@ -12,12 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from dinoscope.errors import InputError
 from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.model_view import Unknown
-from dinoscope.explorer.types import Dismissal, Findings, PairAnswer, PairQuestion
+from dinoscope.explorer.types import Checks, Dismissal, Findings, PairAnswer, PairQuestion
 from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, json_answer
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.stages.cleaning.answers import answer_pairs, forget_answers
-from dinoscope.stages.cleaning.findings import dismiss_finding
+from dinoscope.stages.cleaning.findings import answer_findings
 
 __all__ = ["add_findings"]
 
@@ -32,19 +32,32 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection), request)
         return await run_in_threadpool(json_answer, request, found)
 
+    @app.get("/api/models/{model}/findings/checks", response_model=Checks)
+    async def checked(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return what was said of findings that were drawn at random, what it says of the rest, and what is next."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        found = await heavy.run(object(), lambda: explorer_findings.checks(data.collection), request)
+        return json_answer(request, found)
+
     writes = [Depends(partial(check_writable, workspace))]
 
     @app.put("/api/models/{model}/findings/{key}", status_code=204, dependencies=writes)
     def dismiss(
         model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal, v: State = None
     ) -> Response:
-        """Remember in the collection that a finding is no problem, or forget that."""
+        """Remember in the collection that a finding is no problem or is one, or forget that."""
         collection = workspace.data(model, v).collection
         try:
-            dismiss_finding(collection, key, body.dismissed)
+            answer_findings(collection, {key: True if body.confirmed else False if body.dismissed else None})
         except InputError as error:
             raise Unknown(str(error)) from None
         return Response(status_code=204)
+
+    _add_pairs(app, workspace, heavy)
+
+
+def _add_pairs(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
+    writes = [Depends(partial(check_writable, workspace))]
 
     @app.get("/api/models/{model}/pairs", response_model=PairQuestion)
     async def pair(request: Request, model: ModelKey, v: State = None) -> Response:

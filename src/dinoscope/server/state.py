@@ -16,6 +16,7 @@ from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_i
 from dinoscope.explorer.types import ModelInfo
 from dinoscope.explorer.weights import NeedsWeights, weights_info
 from dinoscope.stages.opened import OpenedCollection
+from dinoscope.storage.annotations import changed_on_disk
 from dinoscope.storage.columns import changed_columns
 from dinoscope.storage.manifest import list_models
 from dinoscope.storage.tables import list_parts
@@ -42,7 +43,13 @@ class Workspace:
     """A collection on disk, which another process may be adding to."""
 
     def __init__(
-        self, path: Path, model: str | None = None, weights: str | None = None, *, read_only: bool = False
+        self,
+        path: Path,
+        model: str | None = None,
+        weights: str | None = None,
+        *,
+        read_only: bool = False,
+        labels: str = "source",
     ) -> None:
         """Open the collection; ``model`` is a name or key, by default the one embedded last.
 
@@ -50,7 +57,8 @@ class Workspace:
             CollectionError: If there is no such collection, or it has no vectors of that model.
         """
         self.path, self._weights, self.read_only = path, weights, read_only
-        first = OpenedCollection(path, model, read_only=read_only)
+        self._labels = labels
+        first = OpenedCollection(path, model, labels=labels, read_only=read_only)
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -155,11 +163,13 @@ class Workspace:
             signature = self._signature(model)
             known = self._newest.get(model)
             if known is None or known[0][:2] != signature[:2]:
-                collection = OpenedCollection(self.path, model, read_only=self.read_only)
+                collection = OpenedCollection(self.path, model, labels=self._labels, read_only=self.read_only)
             elif known[0] == signature:
                 return known[1]
             else:
                 collection = known[1].collection  # there are new results of the same images
+                if self._labels != "source":
+                    collection.history()  # or new labels
             return self._remember(model, signature, ModelData(collection, model))
 
     def _remember(self, model: str, signature: _Signature, data: ModelData) -> ModelData:
@@ -184,6 +194,9 @@ class Workspace:
             results.append(folder.stat().st_mtime_ns if folder.exists() else 0)
         known = self._newest.get(model)
         results.append(known[1].collection.results.unstored if known else 0)
+        # labels that people gave are among the images' own
+        given = changed_on_disk(self.path) if self._labels != "source" else None
+        results.append(hash(given))
         return (images.st_mtime_ns, images.st_size, *changed_columns(self.path)), parts, results
 
 

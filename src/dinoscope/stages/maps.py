@@ -56,10 +56,11 @@ def make_map(
     perplexity: float = 30.0,
     seed: int = 42,
     dims: int = 2,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Return the map (N, dims), made from the neighbour graph; the same seed gives the same map.
 
-    See ``Collection.map``.
+    See ``Collection.map``. ``on_progress`` is told of t-SNE's steps.
     """
     from dinoscope.analysis.maps import projection
 
@@ -71,7 +72,9 @@ def make_map(
         vectors = collection.vectors
         graph = neighbor_graph(collection, max(30, int(3 * perplexity) if method == "tsne" else n_neighbors))
         if method == "tsne":
-            places = projection.tsne(vectors, graph=graph, perplexity=perplexity, n_components=dims, seed=seed)
+            places = projection.tsne(
+                vectors, graph=graph, perplexity=perplexity, n_components=dims, seed=seed, on_progress=on_progress
+            )
         else:
             places = projection.umap(
                 vectors, graph=graph, n_neighbors=n_neighbors, min_dist=min_dist, n_components=dims, seed=seed

@@ -1,4 +1,5 @@
 import type { Range } from "../map/range";
+import { decodeConditions, encodeConditions, type Condition } from "./filter";
 import type { Row } from "./types";
 
 /** What picked a selection, short enough for the address. */
@@ -22,8 +23,9 @@ export interface ViewState {
   map: string;
   beside: string | null;
   column: string;
-  hidden: number[];
-  range: Range | null;
+  filter: readonly Condition[];
+  /** Whether images that do not pass are left out. */
+  hiding: boolean;
   camera: Camera | null;
   row: Row | null;
   panel: Panel | null;
@@ -31,7 +33,13 @@ export interface ViewState {
   theme: Theme;
 }
 
-const PANELS = ["image", "selection", "findings", "label", "numbers"] as const;
+/** What addresses of version 0.1 say of the colouring column: codes that are switched off, and a range. */
+interface Earlier {
+  hidden: number[];
+  range: Range;
+}
+
+const PANELS = ["image", "selection", "filter", "findings", "label", "numbers"] as const;
 const THEMES = ["auto", "light", "dark"] as const;
 export type Panel = (typeof PANELS)[number];
 export type Theme = (typeof THEMES)[number];
@@ -48,8 +56,8 @@ export function encodeAddress(state: ViewState): string {
     ["map", state.map],
     ["beside", state.beside],
     ["by", state.column],
-    ["hide", state.hidden.length > 0 ? state.hidden.join() : null],
-    ["range", state.range && state.range.map((value) => Number(value.toPrecision(9))).join() /* exact for 32 bits */],
+    ["filter", encodeConditions(state.filter)],
+    ["rest", state.hiding ? "hidden" : null],
     ["at", state.camera && [state.camera.x, state.camera.y, state.camera.zoom].map(short).join()],
     ["row", state.row === null ? null : String(state.row)],
     ["pick", state.origin && encodeOrigin(state.origin)],
@@ -60,13 +68,13 @@ export function encodeAddress(state: ViewState): string {
 }
 
 /** Read the part of the address after #; what makes no sense is left out. */
-export function decodeAddress(hash: string): Partial<ViewState> {
+export function decodeAddress(hash: string): Partial<ViewState & Earlier> {
   const fields = new Map<string, string>();
   for (const part of hash.replace(/^#/, "").split("&")) {
     const [key, value] = part.split("=", 2);
     if (key && value) fields.set(key, unescape(value));
   }
-  const state: Partial<ViewState> = {};
+  const state: Partial<ViewState & Earlier> = {};
   const text = (key: string): string | undefined => fields.get(key)?.slice(0, MOST_TEXT);
   const model = text("model");
   const map = text("map");
@@ -76,6 +84,9 @@ export function decodeAddress(hash: string): Partial<ViewState> {
   if (map) state.map = map;
   if (beside) state.beside = beside;
   if (column) state.column = column;
+  const filter = decodeConditions(fields.get("filter") ?? "");
+  if (filter.length > 0) state.filter = filter;
+  if (fields.get("rest") === "hidden") state.hiding = true;
   const hidden = wholeNumbers(fields.get("hide"));
   if (hidden) state.hidden = hidden;
   const range = numbers(fields.get("range"));
@@ -158,7 +169,7 @@ function wholeNumbers(text: string | undefined): number[] | null {
 }
 
 function escape(text: string): string {
-  return encodeURIComponent(text).replace(/%2C/g, ",").replace(/%3A/g, ":");
+  return encodeURIComponent(text).replace(/%2C/g, ",").replace(/%3A/g, ":").replace(/%3B/g, ";");
 }
 
 function unescape(text: string): string {

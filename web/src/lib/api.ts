@@ -124,6 +124,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/maps/{map_id}/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Map Progress
+         * @description Return how far a map is that is computed at this moment, or null where that cannot be told.
+         */
+        get: operations["map_progress_api_models__model__maps__map_id__progress_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/maps/{map_id}/trust": {
         parameters: {
             query?: never;
@@ -404,6 +424,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/findings/checks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Checked
+         * @description Return what was said of findings that were drawn at random, what it says of the rest, and what is next.
+         */
+        get: operations["checked_api_models__model__findings_checks_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/findings/{key}": {
         parameters: {
             query?: never;
@@ -414,7 +454,7 @@ export interface paths {
         get?: never;
         /**
          * Dismiss
-         * @description Remember in the collection that a finding is no problem, or forget that.
+         * @description Remember in the collection that a finding is no problem or is one, or forget that.
          */
         put: operations["dismiss_api_models__model__findings__key__put"];
         post?: never;
@@ -584,6 +624,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/pick": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pick
+         * @description Return a few images, of all or of some, that are worth a label or that stand for the others.
+         */
+        post: operations["pick_api_models__model__pick_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/find": {
         parameters: {
             query?: never;
@@ -656,6 +716,49 @@ export interface components {
             values: string[];
             /** Counts */
             counts: number[];
+        };
+        /**
+         * CheckedInfo
+         * @description What a person said of findings of a kind that were drawn at random, and what that says of the others.
+         */
+        CheckedInfo: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "label_error" | "outlier";
+            /** Checked */
+            checked: number;
+            /**
+             * Right
+             * @description Those of them that are right: the label is wrong, the image does not belong.
+             */
+            right: number;
+            /**
+             * Rest
+             * @description Findings that nobody has checked.
+             */
+            rest: number;
+            /**
+             * Low
+             * @description Fewest of the rest that are right, and the most: with 90% certainty.
+             */
+            low: number;
+            /** High */
+            high: number;
+            /**
+             * Next
+             * @description Keys of those to check next, in the order in which they were drawn.
+             */
+            next: string[];
+        };
+        /**
+         * Checks
+         * @description What was checked at random, of each kind that can be.
+         */
+        Checks: {
+            /** Checks */
+            checks: components["schemas"]["CheckedInfo"][];
         };
         /**
          * ClusterInfo
@@ -798,11 +901,16 @@ export interface components {
         };
         /**
          * Dismissal
-         * @description Whether a finding is no problem.
+         * @description Whether a finding is no problem, or is one.
          */
         Dismissal: {
             /** Dismissed */
             dismissed: boolean;
+            /**
+             * Confirmed
+             * @default false
+             */
+            confirmed: boolean;
         };
         /**
          * ErrorAnswer
@@ -875,7 +983,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "duplicate" | "outlier" | "label_error" | "leak";
+            kind: "duplicate" | "outlier" | "label_error" | "leak" | "picture";
             /**
              * Rows
              * @description The images that it is about, the most important first.
@@ -903,6 +1011,11 @@ export interface components {
             score: number;
             /** Dismissed */
             dismissed: boolean;
+            /**
+             * Confirmed
+             * @description Whether a person has said that it is right.
+             */
+            confirmed: boolean;
         };
         /**
          * Findings
@@ -931,6 +1044,8 @@ export interface components {
              * @description Answers that set the threshold; 0 while the collection does.
              */
             answers: number;
+            /** Checks */
+            checks: components["schemas"]["CheckedInfo"][];
         };
         /**
          * GivenLabels
@@ -1191,6 +1306,11 @@ export interface components {
              * @description False: it is computed when it is asked for first, which may take a while.
              */
             ready: boolean;
+            /**
+             * Seconds
+             * @description About how long that takes; null where it is ready.
+             */
+            seconds: number | null;
         };
         /**
          * MatchInfo
@@ -1421,6 +1541,43 @@ export interface components {
              * @description Names the colours: where it is the same, a colour means the same.
              */
             basis: string;
+        };
+        /**
+         * PickQuery
+         * @description A few images that are to be picked.
+         */
+        PickQuery: {
+            /** Count */
+            count: number;
+            /**
+             * By
+             * @default typical
+             * @enum {string}
+             */
+            by: "coverage" | "typical" | "uncertain" | "balanced";
+            /** Rows */
+            rows?: number[] | null;
+        };
+        /**
+         * Picked
+         * @description A few images that stand for many.
+         */
+        Picked: {
+            /**
+             * Rows
+             * @description The most important first.
+             */
+            rows: number[];
+            /**
+             * Distance
+             * @description How far an image is from the nearest of them, on average (1 - cosine).
+             */
+            distance: number;
+            /**
+             * Randomdistance
+             * @description The same of as many images drawn at random.
+             */
+            randomDistance: number;
         };
         /**
          * Positions
@@ -1690,6 +1847,8 @@ export interface components {
     pathItems: never;
 }
 export type CategoryColumn = components['schemas']['CategoryColumn'];
+export type CheckedInfo = components['schemas']['CheckedInfo'];
+export type Checks = components['schemas']['Checks'];
 export type ClusterInfo = components['schemas']['ClusterInfo'];
 export type ClusterQuery = components['schemas']['ClusterQuery'];
 export type CollectionInfo = components['schemas']['CollectionInfo'];
@@ -1724,6 +1883,8 @@ export type PairAnswer = components['schemas']['PairAnswer'];
 export type PairQuestion = components['schemas']['PairQuestion'];
 export type PatchImage = components['schemas']['PatchImage'];
 export type PatchView = components['schemas']['PatchView'];
+export type PickQuery = components['schemas']['PickQuery'];
+export type Picked = components['schemas']['Picked'];
 export type Positions = components['schemas']['Positions'];
 export type ProgressInfo = components['schemas']['ProgressInfo'];
 export type PropertyInfo = components['schemas']['PropertyInfo'];
@@ -1925,6 +2086,43 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": string;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    map_progress_api_models__model__maps__map_id__progress_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Id of a map. */
+                map_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
                 };
             };
             /** @description What is wrong, in one sentence. */
@@ -2472,6 +2670,41 @@ export interface operations {
             };
         };
     };
+    checked_api_models__model__findings_checks_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Checks"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
     dismiss_api_models__model__findings__key__put: {
         parameters: {
             query?: {
@@ -2941,6 +3174,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Matches"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    pick_api_models__model__pick_post: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PickQuery"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Picked"];
                 };
             };
             /** @description What is wrong, in one sentence. */

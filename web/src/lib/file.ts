@@ -4,8 +4,8 @@ import { unpackPlaces } from "./http";
 import { SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, NO_CODE, type CollectionInfo, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
-  type Numbers, type PatchView, type Reasons, type Row,
+  isPerMap, NO_CODE, type CollectionInfo, type DataColumn, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
+  type Numbers, type PatchView, type Position, type Reasons, type Row,
   type Running, type SearchAnswer, type Verdict,
 } from "./types";
 
@@ -37,7 +37,7 @@ import {
  * KEY, MAP and NAME stand as they are in ModelInfo.key, MapInfo.id and Column.name; N is ModelView.count.
  */
 
-const NO_FINDINGS: Findings = { findings: [], selfTest: null, threshold: 1, suggested: 1, answers: 0 };
+const NO_FINDINGS: Findings = { findings: [], selfTest: null, threshold: 1, suggested: 1, answers: 0, checks: [] };
 
 /** The file that the page stands in: `dinoscope report`. */
 export class FileSource implements Source {
@@ -75,6 +75,18 @@ export class FileSource implements Source {
   values(model: ModelView, column: string, map: string): Promise<Float32Array> {
     const name = isPerMap(model, column) ? `maps/${map}/${column}` : `columns/${column}`;
     return answer(() => new Float32Array(this.#needed(model, name)));
+  }
+
+  dataColumns(model: ModelView): Promise<DataColumn[]> {
+    return answer(() => this.#optional<{ columns: DataColumn[] }>(`model/${model.key}/table`)?.columns ?? []);
+  }
+
+  dataValues(model: ModelView, index: number): Promise<Float32Array> {
+    return answer(() => new Float32Array(this.#needed(model, `table/${index}`)));
+  }
+
+  dataFind(): Promise<Position[]> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
   sheet(model: ModelView, index: number): string {
@@ -130,7 +142,9 @@ export class FileSource implements Source {
     return answer(() => this.#optional<Findings>(`model/${model.key}/findings`) ?? NO_FINDINGS);
   }
 
-  readonly dismiss = unwritable;
+  readonly judge = unwritable;
+  readonly checks = unwritable;
+  readonly pick = unwritable;
   readonly pair = unwritable;
   readonly answerPair = unwritable;
   readonly forgetPairs = unwritable;
@@ -191,6 +205,10 @@ export class FileSource implements Source {
       const lines = rows.map((row, i) => [row, ids[i] ?? "", sets[i] || (labels?.[i] ?? null), ...cells.map((column) => column[i] ?? null)]);
       return new Blob([csvText(["row", "id", "label", "split", ...found], lines)], { type: "text/csv" });
     });
+  }
+
+  mapProgress(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   insideProgress(): Promise<null> {

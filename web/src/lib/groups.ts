@@ -1,5 +1,5 @@
 import { columnGroups } from "../texts";
-import type { Column } from "./types";
+import type { Column, TextColumn } from "./types";
 
 const OF_COLUMN: Record<string, keyof typeof columnGroups> = {
   label: "data", split: "data", order: "data", cluster: "groups", predicted: "model", agreement: "model", probability: "model",
@@ -7,9 +7,11 @@ const OF_COLUMN: Record<string, keyof typeof columnGroups> = {
 };
 
 /** Columns under the names of their groups; a group without a column is left out. */
-export function grouped(columns: readonly Column[]): { title: string; columns: Column[] }[] {
-  const groupOf = ({ name, kind }: Column): string => OF_COLUMN[name] ?? (kind === "category" ? "data" : "picture");
+export function grouped<Text extends TextColumn = never>(
+  columns: readonly Column[], texts: readonly Text[] = [],
+): { title: string; columns: (Column | Text)[] }[] {
+  const groupOf = ({ name, kind, data }: Column | Text): string => (data ? "data" : OF_COLUMN[name]) ?? (kind === "category" ? "data" : "picture");
   return Object.entries(columnGroups)
-    .map(([group, title]) => ({ title, columns: columns.filter((column) => groupOf(column) === group) }))
+    .map(([group, title]) => ({ title, columns: [...columns, ...texts].filter((column) => groupOf(column) === group) }))
     .filter((each) => each.columns.length > 0);
 }

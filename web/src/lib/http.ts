@@ -1,12 +1,12 @@
 import { problemTexts } from "../texts";
 import type {
-  ClusterQuery, Dismissal, ErrorAnswer, ExportQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Rows,
+  ClusterQuery, Columns, Dismissal, ErrorAnswer, ExportQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
   RowsQuery,
 } from "./api";
-import { SourceError, type Source } from "./source";
+import { SourceError, type Said, type Source } from "./source";
 import {
-  isPerMap, type CollectionInfo, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type PatchView, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
+  isPerMap, type Checks, type CollectionInfo, type DataColumn, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
+  type ModelView, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -32,6 +32,10 @@ export class HttpSource implements Source {
     return unpackPlaces(new Uint16Array(await this.#bytes(model, `/maps/${encodeURIComponent(map)}`, 4, signal)));
   }
 
+  mapProgress(model: ModelView, map: string): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/progress`));
+  }
+
   async codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
     return new Uint16Array(await this.#bytes(model, `/columns/${encodeURIComponent(column)}`, 2, signal));
   }
@@ -39,6 +43,19 @@ export class HttpSource implements Source {
   async values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
     const path = isPerMap(model, column) ? `/maps/${encodeURIComponent(map)}/${encodeURIComponent(column)}` : `/columns/${encodeURIComponent(column)}`;
     return new Float32Array(await this.#bytes(model, path, 4, signal));
+  }
+
+  async dataColumns(model: ModelView, signal?: AbortSignal): Promise<DataColumn[]> {
+    return (await this.#json<Columns>(this.#path(model, "/columns"), { signal })).columns;
+  }
+
+  async dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array> {
+    return new Float32Array(await this.#bytes(model, `/columns/${index}/values`, 4, signal));
+  }
+
+  async dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]> {
+    const path = `${this.#path(model, `/columns/${index}/find`)}&text=${encodeURIComponent(text)}`;
+    return (await this.#json<Positions>(path, { signal })).rows;
   }
 
   sheet(model: ModelView, index: number): string {
@@ -67,9 +84,17 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, "/findings"), { signal });
   }
 
-  async dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void> {
+  async judge(model: ModelView, finding: Finding, said: Said): Promise<void> {
     const path = this.#path(model, `/findings/${encodeURIComponent(finding.key)}`);
-    await this.#ask(path, { method: "PUT", ...asJson({ dismissed } satisfies Dismissal) });
+    await this.#ask(path, { method: "PUT", ...asJson(said satisfies Dismissal) });
+  }
+
+  checks(model: ModelView, signal?: AbortSignal): Promise<Checks> {
+    return this.#json(this.#path(model, "/findings/checks"), { signal });
+  }
+
+  pick(model: ModelView, asked: PickQuery, signal?: AbortSignal): Promise<Picked> {
+    return this.#json(this.#path(model, "/pick"), { method: "POST", ...asJson(asked), signal });
   }
 
   pair(model: ModelView, signal?: AbortSignal): Promise<PairQuestion> {

@@ -1,6 +1,7 @@
 import { Shared } from "./shared";
 import type { Source } from "./source";
-import { isPerMap, type CategoryColumn, type Column, type ModelView } from "./types";
+import { withData } from "./data";
+import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type ModelView } from "./types";
 
 /** What should be shown; a name that the model does not have gives way to its default. */
 export interface Target {
@@ -47,18 +48,22 @@ export class SceneLoader {
     const found = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model, signal);
     signal?.throwIfAborted();
     this.#view = found;
-    const view = this.withOwn(found);
-    const map = view.maps.find(({ id }) => id === target.map) ?? view.maps.find(({ ready }) => ready) ?? view.maps[0];
+    const bare = this.withOwn(found);
+    const map = bare.maps.find(({ id }) => id === target.map) ?? bare.maps.find(({ ready }) => ready) ?? bare.maps[0];
     const mapId = map?.id ?? "umap";
-    const secondMapId = view.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
+    const secondMapId = bare.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
+    const [rows, points, secondPoints, labels, data] = await Promise.all([
+      this.rows(bare, signal),
+      this.map(bare, mapId, signal),
+      secondMapId === null ? null : this.map(bare, secondMapId, signal),
+      bare.columns.some(({ name }) => name === "label") ? this.codes(bare, "label", signal) : null,
+      this.data(bare, signal),
+    ]);
+    const view = withData(bare, data);
     const column = findColumn(view, target.column);
-    const [rows, points, secondPoints, codes, values, labels] = await Promise.all([
-      this.rows(view, signal),
-      this.map(view, mapId, signal),
-      secondMapId === null ? null : this.map(view, secondMapId, signal),
+    const [codes, values] = await Promise.all([
       column?.kind === "category" ? this.codes(view, column.name, signal) : null,
       column?.kind === "number" ? this.values(view, column.name, mapId, signal) : null,
-      view.columns.some(({ name }) => name === "label") ? this.codes(view, "label", signal) : null,
     ]);
     return { view, rows, mapId, points, secondMapId, secondPoints, columnName: column?.name ?? "", codes, values, labels };
   }
@@ -71,6 +76,10 @@ export class SceneLoader {
     return this.#once(view, `map ${map}`, signal, (all) => this.source.map(view, map, all));
   }
 
+  data(view: ModelView, signal?: AbortSignal): Promise<DataColumn[]> {
+    return this.#once(view, "data", signal, (all) => this.source.dataColumns(view, all));
+  }
+
   /** A model with the column that the page makes. */
   withOwn(view: ModelView): ModelView {
     const { own } = this;
@@ -79,12 +88,19 @@ export class SceneLoader {
 
   async codes(view: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
     if (column === this.own?.column.name) return this.own.codesOf(await this.rows(view, signal));
-    return this.#once(view, `codes ${column}`, signal, (all) => this.source.codes(view, column, all));
+    const index = dataIndex(view, column);
+    return this.#once(view, `codes ${column}`, signal, async (all) =>
+      index === undefined ? this.source.codes(view, column, all)
+        : Uint16Array.from(await this.source.dataValues(view, index, all), (place) => (Number.isNaN(place) ? NO_CODE : place)),
+    );
   }
 
   values(view: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
     const name = isPerMap(view, column) ? `values ${column} ${map}` : `values ${column}`;
-    return this.#once(view, name, signal, (all) => this.source.values(view, column, map, all));
+    const index = dataIndex(view, column);
+    return this.#once(view, name, signal, (all) =>
+      index === undefined ? this.source.values(view, column, map, all) : this.source.dataValues(view, index, all),
+    );
   }
 
   /** An array that is there or coming; its request is aborted once all who asked for it do not want it any more. */
@@ -107,6 +123,10 @@ export class SceneLoader {
     for (const oldest of [...this.#kept.keys()].slice(0, -MOST_KEPT)) this.#kept.delete(oldest);
     return arrays;
   }
+}
+
+function dataIndex(view: ModelView, column: string): number | undefined {
+  return view.columns.find(({ name }) => name === column)?.data?.index;
 }
 
 /** The column of this name, else labels, else clusters, else whatever there is. */

@@ -1,6 +1,6 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  CollectionInfo, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Position, ProgressInfo, Reasons, Row,
+  Checks, CollectionInfo, DataColumn, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
   Running, SearchAnswer, WeightsInfo,
 } from "./types";
 
@@ -17,10 +17,18 @@ export interface Source {
   rows(model: ModelView, signal?: AbortSignal): Promise<Uint32Array>;
   /** x0, y0, x1, y1, … from -1 to 1, y upwards. A map that is not ready is computed first. */
   map(model: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array>;
+  /** How far a map is that is being computed; null where that cannot be told. */
+  mapProgress(model: ModelView, map: string): Promise<ProgressInfo | null>;
   /** Codes of a category column; 65535 where the image has no value. */
   codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array>;
   /** Values of a number column; NaN where there is none. `map` counts for columns that every map has its own of. */
   values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array>;
+  /** The collection's own columns. */
+  dataColumns(model: ModelView, signal?: AbortSignal): Promise<DataColumn[]>;
+  /** Values of one of these: numbers, days since 1970, or places in `values`; NaN where there is none. */
+  dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array>;
+  /** Positions of the images whose text in one of these holds another, in any case. */
+  dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]>;
   /** Address of a sheet of thumbnails. */
   sheet(model: ModelView, index: number): string;
   /** Address of the largest picture of an image that is at hand. */
@@ -31,7 +39,10 @@ export interface Source {
   /** What the model sees in an image and its nearest neighbours, patch by patch. */
   patches(model: ModelView, row: Row, signal?: AbortSignal): Promise<PatchView>;
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings>;
-  dismiss(model: ModelView, finding: Finding, dismissed: boolean): Promise<void>;
+  /** Remember what a person says of a finding: no problem, or one; neither forgets it. */
+  judge(model: ModelView, finding: Finding, said: Said): Promise<void>;
+  /** What was said of findings that were drawn at random, and which to check next. */
+  checks(model: ModelView, signal?: AbortSignal): Promise<Checks>;
   /** Two images that may show the same picture. */
   pair(model: ModelView, signal?: AbortSignal): Promise<PairQuestion>;
   /** Remember whether two images show the same picture, null if that cannot be told; the next pair. */
@@ -58,12 +69,20 @@ export interface Source {
   weightsProgress(model: ModelView): Promise<ProgressInfo | null>;
   /** Look-alikes of one or several images of the collection together. */
   query(model: ModelView, rows: Row[], k: number, signal?: AbortSignal): Promise<Match[]>;
+  /** A few images that stand for the others. */
+  pick(model: ModelView, asked: PickQuery, signal?: AbortSignal): Promise<Picked>;
   /** Rows of images whose id (name of the file) holds this text, at most 1,000. */
   find(model: ModelView, text: string, signal?: AbortSignal): Promise<Row[]>;
   /** A file to save; for "collection" the answer is the new collection's name as text. */
   export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob>;
   /** A run that embeds into this collection at this moment. */
   progress(): Promise<Running | null>;
+}
+
+/** What a person says of a finding. */
+export interface Said {
+  dismissed: boolean;
+  confirmed: boolean;
 }
 
 /** What went wrong, in words for the person before the page. */

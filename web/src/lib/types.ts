@@ -7,7 +7,7 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, ProgressInfo, PropertyInfo, ReasonInfo,
+  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
   Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict, WeightsInfo,
 } from "./api";
 
@@ -19,8 +19,27 @@ export type Position = number;
 /** A category column gives every image a code; this one stands for none. */
 export const NO_CODE = 65535;
 
-export type Column = api.CategoryColumn | api.NumberColumn;
+/** A column of the collection's own: of a table, of the files, of their EXIF. */
+export type DataColumn = api.ColumnInfo;
+
+/** Where a column comes from that is the collection's own; `index` is its number among these. */
+export interface DataOrigin {
+  index: number;
+  kind: DataColumn["kind"];
+}
+
+export type Column = (api.CategoryColumn | api.NumberColumn) & { data?: DataOrigin };
+/** A column of texts: it colours nothing, but images can be found by it. */
+export interface TextColumn {
+  kind: "text";
+  name: string;
+  title: string;
+  description: string;
+  data: DataOrigin;
+}
 export type FindingKind = api.Finding["kind"];
+/** Kinds whose findings can be checked at random. */
+export type CheckedKind = api.CheckedInfo["kind"];
 export type ExportFormat = api.ExportQuery["format"];
 /** Left, top, width and height as shares of a square. */
 export type Part = api.ReasonInfo["place"];
@@ -34,8 +53,10 @@ export interface Sheets extends Omit<api.Sheets, "positions"> {
 }
 
 /** One model's arrays: what there is, and the state in which it is; every address that may be cached names that state. */
-export interface ModelView extends Omit<api.ModelView, "sheets"> {
+export interface ModelView extends Omit<api.ModelView, "sheets" | "columns"> {
   sheets: Sheets;
+  columns: Column[];
+  texts?: TextColumn[];
 }
 
 /** Two images that may show the same picture, null where no pair is left, and what the answers say. */

@@ -1,5 +1,5 @@
 import type { CategoryColumn, Column } from "../lib/types";
-import { isOutside, rangeOf, type Range } from "./range";
+import { rangeOf } from "./range";
 
 /**
  * The hues of the still pictures' palette (plots/palette.py says how it was chosen), lighter or darker, so that each stands
@@ -60,24 +60,23 @@ export function rampColour(share: number): Rgb {
 export interface PointColours {
   /** 0xAABBGGRR of each point, as a canvas and WebGL read bytes on every machine that browsers run on. */
   colours: Uint32Array;
-  /** Grey context: switched off in the legend, or outside its range. */
+  /** 1 for what does not pass the filter: grey, or left out. */
   hidden: Uint8Array;
 }
 
-/** Colour every point by its code or its value: the colours of values reach from the least to the largest that there is. */
+/**
+ * Colour every point by its code or its value: the colours of values reach from the least to the largest that there is.
+ * What is 1 in `hidden` is grey.
+ */
 export function colourPoints(
-  column: Column | null, codes: Uint16Array | null, values: Float32Array | null, count: number,
-  off: ReadonlySet<number>, ground: Ground, range: Range | null = null,
+  column: Column | null, codes: Uint16Array | null, values: Float32Array | null, count: number, hidden: Uint8Array | null, ground: Ground,
 ): PointColours {
   const colours = new Uint32Array(count).fill(pack(OTHER[ground]));
-  const hidden = new Uint8Array(count);
-  const context = pack(CONTEXT[ground]);
   if (column?.kind === "category" && codes) {
-    const table = Uint32Array.from(categoryColours(column, ground), (c, code) => (off.has(code) ? context : pack(c)));
+    const table = Uint32Array.from(categoryColours(column, ground), pack);
     for (let i = 0; i < count; i++) {
       const code = codes[i]!;
       if (code < table.length) colours[i] = table[code]!;
-      if (off.size > 0 && off.has(code)) hidden[i] = 1;
     }
   } else if (column?.kind === "number" && values) {
     const table = Uint32Array.from({ length: 256 }, (_, i) => packRgb(rampColour(i / 255)));
@@ -85,12 +84,11 @@ export function colourPoints(
     for (let i = 0; i < count; i++) {
       const value = values[i]!;
       if (!Number.isNaN(value)) colours[i] = table[Math.round((255 * (value - least)) / (most - least || 1))]!;
-      if (range && isOutside(value, range)) {
-        colours[i] = context;
-        hidden[i] = 1;
-      }
     }
   }
+  if (!hidden) return { colours, hidden: new Uint8Array(count) };
+  const context = pack(CONTEXT[ground]);
+  for (let i = 0; i < count; i++) if (hidden[i] === 1) colours[i] = context;
   return { colours, hidden };
 }
 

@@ -7,6 +7,8 @@ export interface Look {
   /** Positions: context, then ordinary, then chosen ones; scattered within each, so that a first part is a fair sample. */
   order: Uint32Array;
   contextCount: number;
+  /** Whether context is left out. */
+  isHiding: boolean;
   chosenCount: number;
 }
 
@@ -78,7 +80,7 @@ export function batches(look: Look, view: View, most: number): Batch[] {
   const denser = Math.min(1, alpha / share ** 0.3);
   const hasChosen = look.chosenCount > 0;
   const parts = [
-    { start: 0, count: look.contextCount, alpha: denser * 0.6, size: size * 0.85 },
+    { start: 0, count: look.isHiding ? 0 : look.contextCount, alpha: denser * 0.6, size: size * 0.85 },
     { start: look.contextCount, count: ordinary, alpha: hasChosen ? denser * 0.22 : denser, size: hasChosen ? size * 0.85 : size },
     { start: look.contextCount + ordinary, count: look.chosenCount, alpha: Math.max(denser, 0.9), size: size * 1.15 },
   ];

@@ -7,8 +7,9 @@ export const MOST_SIDE = 160;
 /** Where all of the map is in view, thumbnails are no larger than this, or than this share of the room of one image. */
 const MOST_IN_OVERVIEW = 96;
 const OF_ITS_ROOM = 0.75;
-/** But they may have this share of the canvas's side. */
-const OF_THE_CANVAS = 0.045;
+/** But they may have this share of the canvas's side, and so many pixels on a telephone: smaller ones are not recognised. */
+const OF_THE_CANVAS = 0.06;
+const RECOGNISED = 32;
 /** Share of the canvas that pictures take there, or more. */
 const COVERED = 0.17;
 /** Share of a square that a picture fills. */
@@ -35,7 +36,7 @@ export function thumbnailSide(overview: number, room: number, scale: number, clo
  * unit of the map.
  */
 export function overviewSide(thinning: Thinning, images: number, scale: number, area: number): number {
-  const most = Math.min(MOST_IN_OVERVIEW, Math.max(OF_THE_CANVAS, OF_ITS_ROOM / Math.sqrt(images)) * Math.sqrt(area));
+  const most = Math.min(MOST_IN_OVERVIEW, Math.max(RECOGNISED, Math.max(OF_THE_CANVAS, OF_ITS_ROOM / Math.sqrt(images)) * Math.sqrt(area)));
   const first = Thinning.levelFor((LEAST_SIDE * SPACING) / scale);
   for (let level = thinning.prepare(first, Infinity); level > 0; level--) {
     const side = (Thinning.sideOf(level) * scale) / SPACING;

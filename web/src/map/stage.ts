@@ -32,6 +32,8 @@ const REACH = 9;
 const [CONTEXT, ORDINARY, CHOSEN] = [0, 1, 2] as const;
 /** Milliseconds a frame may spend on finding room for thumbnails. */
 const THINNING = 24;
+/** Milliseconds after a frame when a filter is at rest. */
+const RESTING = 160;
 
 /** One map: its points, the thumbnails above them, its camera. Draws when something changed, never otherwise. */
 export class Stage {
@@ -48,6 +50,7 @@ export class Stage {
   /** Side of thumbnails where all is in view, and the distance on the map that most images have to themselves. */
   #sizes: { overview: number; room: number } | null = null;
   #larger = 1;
+  #isHiding = false;
   #names: readonly MapName[] = [];
   #points: Float32Array = new Float32Array();
   #before: Float32Array | null = null;
@@ -70,6 +73,8 @@ export class Stage {
   #thumbnails: number[] = [];
   #frame = 0;
   #restTimer = 0;
+  #filterTimer = 0;
+  #isFiltering = false;
   #hurry = false;
 
   constructor(
@@ -201,17 +206,36 @@ export class Stage {
   }
 
   setColours(colours: PointColours, chosen: Uint32Array | null, ground: Ground, groundColour: string): void {
-    const sameRoom = sameBytes(colours.hidden, this.#colours.hidden) && sameMembers(chosen, this.#chosen);
+    const sameHidden = sameBytes(colours.hidden, this.#colours.hidden);
+    const sameChosen = sameMembers(chosen, this.#chosen);
     this.#colours = colours;
     this.#ground = ground;
     this.#groundColour = groundColour;
-    if (!sameRoom || !this.#look) {
-      this.#chosen = chosen && new Set(chosen);
-      this.#thinning = null;
-      this.#sizes = null;
+    if (!sameHidden || !sameChosen || !this.#look) {
+      if (!sameChosen) this.#chosen = chosen && new Set(chosen);
+      if (!sameChosen || !this.#thinning) this.#thinAnew();
+      else this.#isFiltering = true;
       this.#look = this.#order(colours, this.#chosen);
     }
     this.#look = { ...this.#look, colours: colours.colours };
+    this.#layer.setLook(this.#look);
+    this.#ask();
+  }
+
+  #thinAnew(): void {
+    window.clearTimeout(this.#filterTimer);
+    this.#isFiltering = false;
+    this.#thinning = null;
+    this.#sizes = null;
+    this.#ask();
+  }
+
+  /** Whether images that do not pass the filter are left out. */
+  setHiding(isHiding: boolean): void {
+    if (isHiding === this.#isHiding) return;
+    this.#isHiding = isHiding;
+    if (!this.#look) return;
+    this.#look = { ...this.#look, isHiding };
     this.#layer.setLook(this.#look);
     this.#ask();
   }
@@ -302,6 +326,7 @@ export class Stage {
     this.#stopWatching(); // the layer gives its context back, which would look like a loss
     cancelAnimationFrame(this.#frame);
     window.clearTimeout(this.#restTimer);
+    window.clearTimeout(this.#filterTimer);
     this.#layer.destroy();
   }
 
@@ -325,7 +350,7 @@ export class Stage {
     }
     const next = [0, counts[CONTEXT], count - counts[CHOSEN]];
     for (let i = 0, p = 0; i < count; i++, p = (p + step) % count) order[next[groups[p]!]!++] = p;
-    return { colours: this.#colours.colours, order, contextCount: counts[CONTEXT], chosenCount: counts[CHOSEN] };
+    return { colours: this.#colours.colours, order, contextCount: counts[CONTEXT], chosenCount: counts[CHOSEN], isHiding: this.#isHiding };
   }
 
   #place(position: number): [number, number] {
@@ -360,7 +385,12 @@ export class Stage {
     this.#advance(now);
     const isMoving = this.#before !== null || this.#flight !== null;
     const isReady = this.#chooseThumbnails();
-    const inHurry = isMoving || this.#hurry;
+    const inHurry = isMoving || this.#hurry || this.#isFiltering;
+    if (this.#isFiltering) {
+      // a filter that is being drawn changes with every frame: all points, and room for thumbnails, come once it rests
+      window.clearTimeout(this.#filterTimer);
+      this.#filterTimer = window.setTimeout(() => this.#thinAnew(), RESTING);
+    }
     this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
     if (isMoving || isComing || !isReady) this.#ask();
@@ -405,6 +435,7 @@ export class Stage {
       room: roomOf(this.#points, this.#grid, (position) => this.#colours.hidden[position] !== 1),
     };
     const { view, side } = this;
+    const { hidden } = this.#colours;
     const level = Thinning.levelFor((side * SPACING) / view.scale);
     const ready = this.#thinning.prepare(level, THINNING);
     const [left, bottom, right, top] = view.bounds(side);
@@ -416,12 +447,12 @@ export class Stage {
         const position = shown[i]!;
         const x = this.#points[2 * position]!;
         const y = this.#points[2 * position + 1]!;
-        if (x >= left && x <= right && y >= bottom && y <= top) this.#thumbnails.push(position);
+        if (hidden[position] !== 1 && x >= left && x <= right && y >= bottom && y <= top) this.#thumbnails.push(position);
       }
     } else {
       const thinning = this.#thinning;
       this.#grid.within(left, bottom, right, top, (p) => {
-        if (thinning.has(p, ready)) this.#thumbnails.push(p);
+        if (hidden[p] !== 1 && thinning.has(p, ready)) this.#thumbnails.push(p);
       });
     }
     return ready === level;

@@ -1,5 +1,5 @@
 /** Columns by name and kind. */
-import type { CategoryColumn, ModelView, NumberColumn } from "../lib/types";
+import type { CategoryColumn, Column, ModelView, NumberColumn } from "../lib/types";
 
 export function category(view: ModelView | null, name: string): CategoryColumn | null {
   return categories(view).find((column) => column.name === name) ?? null;
@@ -11,4 +11,9 @@ export function categories(view: ModelView | null): CategoryColumn[] {
 
 export function numeric(view: ModelView | null, name: string): NumberColumn | null {
   return view?.columns.filter((column) => column.kind === "number").find((column) => column.name === name) ?? null;
+}
+
+/** Whether no image has a value of it: labels that nobody has given yet. */
+export function isEmptyColumn(column: Column): boolean {
+  return column.kind === "category" && column.values.length === 0;
 }

@@ -1,7 +1,7 @@
 import type { Source } from "../lib/source";
 import type { ModelView, Row, SearchAnswer } from "../lib/types";
 import { waitTexts } from "../texts";
-import { follow, type Progress } from "./following";
+import { Progress } from "./progress.svelte";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
 
@@ -14,8 +14,7 @@ export class AnswerState {
   asked: Blob | null = null;
   /** The image of the collection that it is a part of. */
   partOf = $state<Row | null>(null);
-  /** How far a search inside the images is. */
-  progress = $state.raw<Progress | null>(null);
+  readonly #progress = new Progress();
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
@@ -24,6 +23,11 @@ export class AnswerState {
     this.#source = source;
     this.#scene = scene;
     this.#tasks = tasks;
+  }
+
+  /** How far a search inside the images is. */
+  get progress(): Progress["current"] {
+    return this.#progress.current;
   }
 
   /** Look-alikes of an image. */
@@ -41,7 +45,7 @@ export class AnswerState {
   async lookInside(): Promise<void> {
     const { view, mapId } = this.#scene;
     if (!view || !this.asked) return;
-    const stop = follow(() => this.#source.insideProgress(view), (found) => (this.progress = found));
+    const stop = this.#progress.follow(() => this.#source.insideProgress(view));
     await this.#ask(view, this.asked, mapId, true).finally(stop);
   }
 

@@ -55,6 +55,6 @@ export class CollectionState {
     if (this.running || isDone) return false;
     this.#inVain++;
     const now = await this.#source.model(view.key).catch(() => view);
-    return now.count === view.count && now.columns.length > view.columns.length;
+    return now.count === view.count && now.columns.some(({ name }) => view.columns.every((known) => known.name !== name));
   }
 }

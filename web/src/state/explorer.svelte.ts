@@ -3,12 +3,13 @@ import { MINE } from "../lib/given";
 import { browserAddress, type AddressBar } from "../lib/history";
 import type { Target } from "../lib/scene";
 import type { Source } from "../lib/source";
-import type { Position, Row } from "../lib/types";
+import type { PickQuery, Position, Row } from "../lib/types";
 import type { Effect } from "../map/gestures";
 import { combined } from "../panels/tally";
-import { pickTexts, waitTexts } from "../texts";
+import { fewTexts, pickTexts, waitTexts } from "../texts";
 import { AnswerState } from "./answer.svelte";
 import { CollectionState } from "./collection.svelte";
+import { FilterState } from "./filters.svelte";
 import { FindingsState } from "./findings.svelte";
 import { ImageState } from "./image.svelte";
 import { LabellingState } from "./labelling.svelte";
@@ -31,6 +32,7 @@ export class Explorer {
   readonly collection: CollectionState;
   readonly scene: SceneState;
   readonly thumbnails: ThumbnailState;
+  readonly filters: FilterState;
   readonly legend: LegendState;
   readonly map = new MapState();
   readonly selection: SelectionState;
@@ -54,12 +56,13 @@ export class Explorer {
     this.scene = scene;
     this.collection = new CollectionState(source, tasks);
     this.thumbnails = new ThumbnailState(source, scene);
-    this.legend = new LegendState(scene);
+    this.labelling = new LabellingState(source, scene, tasks);
+    this.filters = new FilterState(source, scene, tasks, this.labelling);
+    this.legend = new LegendState(scene, this.filters);
     this.selection = new SelectionState(scene, tasks);
     this.image = new ImageState(source, scene, tasks);
     this.answer = new AnswerState(source, scene, tasks);
     this.findings = new FindingsState(source, scene, tasks);
-    this.labelling = new LabellingState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
     this.weights = new WeightsState(source, scene, tasks);
   }
@@ -86,8 +89,8 @@ export class Explorer {
     map: this.scene.mapId,
     beside: this.scene.secondMapId,
     column: this.scene.columnName,
-    hidden: [...this.legend.hidden],
-    range: this.legend.range,
+    filter: this.filters.conditions,
+    hiding: this.filters.isHiding,
     camera: this.map.camera,
     row: this.image.row,
     panel: this.panel,
@@ -101,7 +104,7 @@ export class Explorer {
   }
 
   /** Show the page as a state describes it; what it does not mention takes its default. */
-  async restore(state: Partial<ViewState>): Promise<void> {
+  async restore(state: ReturnType<typeof decodeAddress>): Promise<void> {
     const turn = ++this.#restored;
     const isLate = (): boolean => turn !== this.#restored;
     this.tasks.drop("scene", "selection"); // what another address asked for
@@ -110,8 +113,9 @@ export class Explorer {
     this.theme = theme;
     if (!this.scene.shows({ model, map, beside, column })) await this.show({ model, map, beside, column });
     if (isLate() || !this.scene.view) return;
-    this.legend.hide(state.hidden ?? []);
-    this.legend.range = this.scene.values && (state.range ?? null);
+    this.filters.take(state.filter ?? []);
+    this.filters.isHiding = state.hiding ?? false;
+    this.legend.takeEarlier(state.hidden, state.range);
     if (state.camera) this.map.lookFrom(state.camera);
     this.panel = panel;
     if (row !== this.image.row) await this.image.look(row);
@@ -158,9 +162,9 @@ export class Explorer {
   }
 
   /** Another scene has come: what belonged to the one before goes, or follows. */
-  #follow({ isFirst, model, state, map, colours, rows }: Change): void {
+  #follow({ isFirst, model, state, map, rows }: Change): void {
     this.map.hovered = null;
-    if (colours) this.legend.hide([]);
+    this.filters.follow();
     if (state) {
       this.thumbnails.askForFirst();
       this.selection.follow(rows);
@@ -223,6 +227,16 @@ export class Explorer {
   /** Look-alikes of several images together. */
   async query(rows: Row[]): Promise<void> {
     await this.#pick({ by: "answer", rows });
+  }
+
+  /** Select the images that a rule picks. */
+  async pickFew(asked: PickQuery, title: string): Promise<void> {
+    const { view } = this.scene;
+    if (!view) return;
+    await this.tasks.run("pick", fewTexts.picking, (signal) => this.source.pick(view, asked, signal), ({ rows, distance, randomDistance }) => {
+      this.select(this.scene.index.findAll(rows), "images", title);
+      this.selection.note = fewTexts.result(distance, randomDistance);
+    });
   }
 
   async #pick(origin: Origin, panel: Panel | null = "selection"): Promise<void> {

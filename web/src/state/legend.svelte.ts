@@ -1,48 +1,50 @@
-import { SvelteSet } from "svelte/reactivity";
-import { isOutside, type Range } from "../map/range";
+import { codesOff } from "../lib/filter";
+import type { Range } from "../map/range";
+import type { FilterState } from "./filters.svelte";
 import type { SceneState } from "./scene.svelte";
 
-/** Which values of the colouring column are in colour. */
+/** The colouring column as a filter: which of its values pass. */
 export class LegendState {
-  /** Codes that are switched off: their points are grey. */
-  readonly hidden = new SvelteSet<number>();
-  /** Only images whose value lies within are in colour; null for all. */
-  range = $state.raw<Range | null>(null);
-  /** Whether some images may be grey. */
-  readonly isFiltered = $derived(this.hidden.size > 0 || this.range !== null);
-  /** How many images are left in colour. */
-  readonly visible = $derived.by(() => this.#countVisible());
   readonly #scene: SceneState;
+  readonly #filters: FilterState;
+  readonly #condition = $derived.by(() => this.#filters.of(this.#scene.columnName));
+  /** Codes that are switched off. */
+  readonly hidden: ReadonlySet<number> = $derived.by(() => {
+    const { column } = this.#scene;
+    return codesOff(column?.kind === "category" ? column.values : [], this.#condition);
+  });
+  /** Only images whose value lies within pass; null for all. */
+  readonly range: Range | null = $derived(this.#condition?.by === "range" ? this.#condition.range : null);
+  /** Whether something is asked of this column. */
+  readonly isFiltered = $derived(this.#condition !== null);
 
-  constructor(scene: SceneState) {
+  constructor(scene: SceneState, filters: FilterState) {
     this.#scene = scene;
+    this.#filters = filters;
   }
 
+  /** Switch a value on or off. */
   toggle(code: number): void {
-    if (!this.hidden.delete(code)) this.hidden.add(code);
+    const { column } = this.#scene;
+    if (column?.kind === "category") this.#filters.toggle(column, column.values[code] ?? "");
   }
 
-  /** Leave only this value in colour; once more shows all again. */
+  /** Leave only this value; once more shows all again. */
   only(code: number): void {
     const { column } = this.#scene;
-    if (column?.kind !== "category") return;
-    const others = column.values.map((_, other) => other).filter((other) => other !== code);
-    const already = !this.hidden.has(code) && others.every((other) => this.hidden.has(other));
-    this.hide(already ? [] : others);
+    if (column?.kind === "category") this.#filters.only(column, column.values[code] ?? "");
   }
 
-  /** Switch off these values and no others; all numbers are in colour again. */
-  hide(codes: number[]): void {
-    this.range = null;
-    this.hidden.clear();
-    for (const code of codes) this.hidden.add(code);
+  /** Show all values. */
+  clear(): void {
+    this.#filters.set(this.#scene.columnName, null);
   }
 
-  #countVisible(): number {
-    const { rows, column, values } = this.#scene;
-    const { range } = this;
-    if (range && values) return values.reduce((sum, value) => sum + (isOutside(value, range) ? 0 : 1), 0);
-    if (this.hidden.size === 0 || column?.kind !== "category") return rows.length;
-    return rows.length - [...this.hidden].reduce((sum, code) => sum + (column.counts[code] ?? 0), 0);
+  /** What an address of an earlier version says: codes that are switched off, or a range. */
+  takeEarlier(codes: readonly number[] = [], range: Range | null = null): void {
+    const { column } = this.#scene;
+    if (column?.kind === "category") {
+      for (const code of codes) if (code < column.values.length) this.toggle(code);
+    } else if (column?.kind === "number" && range) this.#filters.setRange(column.name, range);
   }
 }

@@ -1,8 +1,8 @@
 import { findColumn, RowIndex, SceneLoader, type OwnColumn, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
 import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row } from "../lib/types";
-import { rangeOf } from "../map/range";
 import { problemTexts, waitTexts } from "../texts";
+import { Progress } from "./progress.svelte";
 import type { Tasks } from "./tasks.svelte";
 
 /** In what a scene differs from the one before it. */
@@ -13,8 +13,6 @@ export interface Change {
   /** The model, or anything of it. */
   state: boolean;
   map: boolean;
-  /** What the codes of the colours stand for. */
-  colours: boolean;
   /** Rows of the scene before. */
   rows: Uint32Array;
 }
@@ -40,11 +38,12 @@ export class SceneState implements Omit<Scene, "view"> {
   labels = $state.raw<Uint16Array | null>(null);
 
   readonly column: Column | null = $derived(this.view && this.columnName ? findColumn(this.view, this.columnName) : null);
-  /** From where to where the values reach. */
-  readonly domain = $derived(this.values && rangeOf(this.values));
   readonly index = $derived(new RowIndex(this.rows));
   readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
 
+  /** A map that is computed for the first time; null while none is. */
+  computing = $state.raw<{ id: string; isBeside: boolean; title: string; seconds: number | null } | null>(null);
+  readonly progress = new Progress();
   readonly loader: SceneLoader;
   readonly #tasks: Tasks;
   readonly #tell: (change: Change) => void;
@@ -70,15 +69,27 @@ export class SceneState implements Omit<Scene, "view"> {
     const beside = change.map === this.#target.beside ? null : this.#target.beside; // the same map twice says nothing
     const target = { ...this.#target, beside, ...change };
     this.#target = target;
-    const wanted = target.model === this.view?.key ? this.view.maps.find(({ id }) => id === target.map) : undefined;
-    const words = wanted && !wanted.ready ? waitTexts.newMap(wanted.title) : waitTexts.map;
+    const { view } = this;
+    const wanted = target.model === view?.key
+      ? view.maps.find(({ id, ready }) => !ready && (id === target.map || id === target.beside)) : undefined;
+    const words = wanted ? waitTexts.newMap(wanted.title) : waitTexts.map;
+    const stop = view && wanted ? this.progress.follow(() => this.loader.source.mapProgress(view, wanted.id)) : () => undefined;
+    this.computing = wanted
+      ? { id: wanted.id, isBeside: wanted.id === target.beside, title: wanted.title, seconds: wanted.seconds } : null;
     const used = await this.#tasks.run(
       "scene", words, (signal) => this.loader.load(target, fresh, signal), (scene) => this.#use(scene),
     );
+    stop();
+    if (this.#target === target || used) this.computing = null;
     if (!used && this.#target === target && this.view) {
       this.#target = { model: this.view.key, map: this.mapId, beside: this.secondMapId, column: this.columnName };
     }
     return used;
+  }
+
+  /** Wait no longer for another scene; what is shown stays. */
+  cancel(): void {
+    this.#tasks.drop("scene");
   }
 
   /** Take a column that the page makes, or another state of it: its colours change at once. */
@@ -127,7 +138,7 @@ export class SceneState implements Omit<Scene, "view"> {
     this.#tell(change);
   }
 
-  #changeTo({ view, mapId, columnName }: Scene): Change {
+  #changeTo({ view, mapId }: Scene): Change {
     const before = this.view;
     const model = before?.key !== view.key;
     return {
@@ -135,12 +146,7 @@ export class SceneState implements Omit<Scene, "view"> {
       model,
       state: model || before.state !== view.state,
       map: model || before.count !== view.count || this.mapId !== mapId,
-      colours: this.columnName !== columnName || valuesOf(this.column) !== valuesOf(findColumn(view, columnName)),
       rows: this.rows,
     };
   }
-}
-
-function valuesOf(column: Column | null): string {
-  return column?.kind === "category" ? column.values.join("\n") : "";
 }

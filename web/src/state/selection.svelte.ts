@@ -17,6 +17,8 @@ export interface Selection {
 /** The images that are picked out together. */
 export class SelectionState {
   current = $state.raw<Selection | null>(null);
+  /** What is to be said of it; empty for nothing. */
+  note = $state("");
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
 
@@ -60,6 +62,7 @@ export class SelectionState {
     const chosen = Uint32Array.from(positions);
     const rows = (): Row[] => Array.from(chosen, (p) => this.#scene.rows[p] as Row);
     const short = by !== "lasso" && by !== "column" && by !== "text" && chosen.length <= MOST_ROWS;
+    this.note = "";
     this.current = { positions: chosen, by, title, origin: origin ?? (short ? { by, rows: rows() } : null) };
   }
 }

@@ -1,15 +1,14 @@
 import type { Source } from "../lib/source";
 import type { WeightsInfo } from "../lib/types";
 import { waitTexts } from "../texts";
-import { follow, type Progress } from "./following";
+import { Progress } from "./progress.svelte";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
 
 /** Weights that a question needed and that the server's machine does not have: fetched when a person asks for them. */
 export class WeightsState {
-  /** How many bytes have come. */
-  progress = $state.raw<Progress | null>(null);
   #coming = $state.raw<WeightsInfo | null>(null);
+  readonly #progress = new Progress();
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
@@ -25,6 +24,11 @@ export class WeightsState {
     return this.#coming ?? this.#tasks.lacking?.weights ?? null;
   }
 
+  /** How many bytes have come. */
+  get progress(): Progress["current"] {
+    return this.#progress.current;
+  }
+
   get isComing(): boolean {
     return this.#coming !== null;
   }
@@ -35,7 +39,7 @@ export class WeightsState {
     const { wanted } = this;
     if (!view || !wanted || this.isComing) return;
     this.#coming = wanted;
-    const stop = follow(() => this.#source.weightsProgress(view), (found) => (this.progress = found));
+    const stop = this.#progress.follow(() => this.#source.weightsProgress(view));
     const work = (signal: AbortSignal): Promise<void> => this.#source.fetchWeights(view, signal);
     const came = await this.#tasks.run("weights", waitTexts.weights(wanted.name), work, () => undefined).finally(stop);
     this.#coming = null;

@@ -70,10 +70,9 @@ def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) ->
         raise _missing("fastumap") from error
 
     unread = unit[:, : how.n_components].astype(np.float64)  # with a graph; a million whole ones would take 3 GB
-    layout: NDArray[np.float64] = umap_project(
-        unread, how.n_components, n_neighbors=graph.k + 1, precomputed_knn=_with_self(graph), **how.named()
-    )
-    return layout
+    project: Callable[..., NDArray[np.float64]] = umap_project
+    known = _with_self(graph)
+    return project(unread, how.n_components, n_neighbors=graph.k + 1, precomputed_knn=known, **how.named())
 
 
 def _umap_learn(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -23,6 +24,7 @@ __all__ = ["Engine", "Method", "PrincipalAxes", "check_method", "pca", "transfor
 
 Method = Literal["umap", "tsne", "pca"]
 _MANY = 2_000  # vectors from which t-SNE gains by more than one thread
+_EARLY, _STEPS, _TOLD_EVERY = 250, 750, 25  # steps of t-SNE: with exaggeration, in all, and between two reports
 _SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the graph; beyond, that takes minutes
 _BLOCK = 1 << 16  # rows computed with in float64 at once
 
@@ -89,6 +91,7 @@ def tsne(
     perplexity: float = 30.0,
     n_components: int = 2,
     seed: int = 42,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Lay the vectors out with t-SNE (van der Maaten and Hinton 2008), as openTSNE computes it, from the graph.
 
@@ -104,6 +107,7 @@ def tsne(
         n_components: Axes of the map, 1 to 3, at most D.
         seed: Seed of the start, from 0 to 2**32 - 1; the same input and seed give the same map bit for bit on one
             machine, by any number of threads.
+        on_progress: Told how many steps of how many are done; what it raises ends the work.
 
     Returns:
         The map (N, n_components), float32.
@@ -120,7 +124,7 @@ def tsne(
     size = min(int(3 * perplexity), len(unit) - 1)
     graph = neighbors(unit, size) if graph is None else graph.top(min(size, graph.k))
     start = _principal_start(unit, n_components, seed)
-    layout = _opentsne(graph, min(perplexity, max(graph.k / 3, 1.0)), start * (1e-4 / start[:, 0].std()))
+    layout = _opentsne(graph, min(perplexity, max(graph.k / 3, 1.0)), start * (1e-4 / start[:, 0].std()), on_progress)
     return np.ascontiguousarray(layout, dtype=np.float32)
 
 
@@ -250,7 +254,9 @@ def _check(vectors: ArrayLike, graph: NeighborGraph | None, n_components: int, s
     return l2_normalize(array)
 
 
-def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64]) -> NDArray[np.floating]:
+def _opentsne(
+    graph: NeighborGraph, perplexity: float, start: NDArray[np.float64], on_progress: Callable[[int, int], None] | None
+) -> NDArray[np.floating]:
     """Run openTSNE from the graph: its own neighbour search never starts."""
     try:
         from openTSNE import TSNE, affinity, nearest_neighbors
@@ -263,8 +269,29 @@ def _opentsne(graph: NeighborGraph, perplexity: float, start: NDArray[np.float64
     affinities = affinity.PerplexityBasedNN(perplexity=perplexity, knn_index=known, n_jobs=jobs)
     # Trees beyond two axes, where its other way of summing the repulsion does not exist.
     way = "auto" if start.shape[1] <= 2 else "bh"
-    model = TSNE(n_components=start.shape[1], n_jobs=jobs, negative_gradient_method=way)
+    told = [] if on_progress is None else [_Told(on_progress)]
+    model = TSNE(
+        n_components=start.shape[1],
+        n_jobs=jobs,
+        negative_gradient_method=way,
+        early_exaggeration_iter=_EARLY,
+        n_iter=_STEPS - _EARLY,
+        callbacks=told or None,
+        callbacks_every_iters=_TOLD_EVERY,
+    )
     return np.asarray(model.fit(affinities=affinities, initialization=start))
+
+
+class _Told:
+    """What openTSNE calls now and then: it counts the steps of each of its two phases on its own."""
+
+    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
+        self._done, self._on_progress = 0, on_progress
+
+    def __call__(self, iteration: int, error: float, embedding: object) -> bool:
+        self._done += _TOLD_EVERY
+        self._on_progress(self._done, _STEPS)
+        return False
 
 
 def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components: int) -> bool:

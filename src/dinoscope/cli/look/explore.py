@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, ModelOption, say_missing
+from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, say_missing
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,9 +60,23 @@ def explore(
     ] = None,
     model: ModelOption = None,
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+    labels_from: LabelsOption = "source",
 ) -> None:
     """Open the collection in the browser: the map with its images, look-alikes, search, findings."""
-    serve(collection, host, port, no_browser, images, token, no_token, read_only, allow_host, model, weights)
+    serve(
+        collection,
+        host,
+        port,
+        no_browser,
+        images,
+        token,
+        no_token,
+        read_only,
+        allow_host,
+        model,
+        weights,
+        labels=labels_from,
+    )
 
 
 def serve(
@@ -78,6 +92,7 @@ def serve(
     model: str | None = None,
     weights: str | None = None,
     shown: str = "",
+    labels: str = "source",
 ) -> None:
     """Serve the explorer until Ctrl-C; the options are those of ``explore``, ``shown`` is what the page opens with."""
     import secrets
@@ -99,7 +114,7 @@ def serve(
     number = listening.getsockname()[1]
     access = Access.of(host, token, allow_host or (), number)
     try:
-        server = _server(collection, model, weights, images, access, read_only)
+        server = _server(collection, model, weights, images, access, read_only, labels)
     except BaseException:
         listening.close()
         raise
@@ -123,7 +138,13 @@ def serve(
 
 
 def _server(
-    collection: Path, model: str | None, weights: str | None, images: str | None, access: Access, read_only: bool
+    collection: Path,
+    model: str | None,
+    weights: str | None,
+    images: str | None,
+    access: Access,
+    read_only: bool,
+    labels: str,
 ) -> Server:
     from dinoscope.explorer.sheets import Originals
     from dinoscope.server.app import create_app
@@ -131,7 +152,9 @@ def _server(
     from dinoscope.sources.opening import open_source
 
     originals = None if images is None else Originals(open_source(images))
-    app = create_app(collection, model=model, originals=originals, weights=weights, access=access, read_only=read_only)
+    app = create_app(
+        collection, model=model, originals=originals, weights=weights, access=access, read_only=read_only, labels=labels
+    )
     return ExplorerServer(app, is_alone=True)
 
 

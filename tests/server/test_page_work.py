@@ -1,0 +1,135 @@
+"""What a person at work asks for: checks at random, poor pictures, a few images, slow maps, own labels."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from dinoscope.collection import Collection
+from dinoscope.explorer.model_view import ModelData
+from dinoscope.server.jobs import while_wanted
+from dinoscope.sources.array import ArraySource
+from tests.served import client, images, make_collection
+
+
+@pytest.fixture
+def folder(tmp_path):
+    source = images(120)
+    labels = [item.label for item in source.items]
+    labels[3], labels[8] = labels[8], labels[3]
+    pixels = np.stack([source.load(at) for at in range(120)])
+    pixels[7] = 2  # nothing to be seen
+    return make_collection(tmp_path / "c", ArraySource(pixels, labels=labels))
+
+
+def place(server):
+    return f"/api/models/{server.get('/api/collection').json()['model']}"
+
+
+def test_answers_to_findings_drawn_at_random_say_what_the_others_are(folder):
+    with client(folder) as server:
+        base = place(server)
+        told = {each["kind"]: each for each in server.get(f"{base}/findings/checks").json()["checks"]}
+        assert told.keys() == {"label_error", "outlier"}
+        doubt = told["label_error"]
+        listed = [
+            each["key"] for each in server.get(f"{base}/findings").json()["findings"] if each["kind"] == "label_error"
+        ]
+        assert (doubt["checked"], doubt["right"], doubt["rest"]) == (0, 0, len(listed))
+        assert set(doubt["next"]) <= set(listed)
+        assert len(doubt["next"]) == min(20, len(listed))
+        drawn = doubt["next"][:4]
+        for number, key in enumerate(drawn):
+            answer = {"dismissed": False, "confirmed": True} if number == 0 else {"dismissed": True}
+            assert server.put(f"{base}/findings/{key}", json=answer).status_code == 204
+        found = Collection(folder).findings_checked("label_errors")
+        doubt = next(
+            each for each in server.get(f"{base}/findings/checks").json()["checks"] if each["kind"] == "label_error"
+        )
+        assert (doubt["checked"], doubt["right"], doubt["rest"]) == (4, 1, len(listed) - 4)
+        assert (doubt["low"], doubt["high"]) == (found.low, found.high)
+        assert not set(drawn) & set(doubt["next"])
+        marked = {each["key"]: each for each in server.get(f"{base}/findings").json()["findings"]}
+        assert [(marked[key]["dismissed"], marked[key]["confirmed"]) for key in drawn[:2]] == [
+            (False, True),
+            (True, False),
+        ]
+        server.put(f"{base}/findings/{drawn[0]}", json={"dismissed": False})
+        doubt = next(
+            each for each in server.get(f"{base}/findings/checks").json()["checks"] if each["kind"] == "label_error"
+        )
+        assert (doubt["checked"], doubt["next"][0]) == (0, drawn[0])  # the first that was drawn is open again
+
+
+def test_poor_pictures_are_findings_each_once(folder):
+    with client(folder) as server:
+        base = place(server)
+        found = [each for each in server.get(f"{base}/findings").json()["findings"] if each["kind"] == "picture"]
+        assert len({each["key"] for each in found}) == len(found) > 0
+        empty = next(each for each in found if each["rows"] == [7])
+        assert empty["text"].startswith("empty: ")
+        assert server.put(f"{base}/findings/{empty['key']}", json={"dismissed": True}).status_code == 204
+    assert empty["key"] in Collection(folder).dismissed()
+
+
+def test_a_few_images_are_picked_of_all_or_of_some(folder):
+    with client(folder) as server:
+        base = place(server)
+        told = server.post(f"{base}/pick", json={"count": 10}).json()
+        opened = Collection(folder)
+        assert told["rows"] == opened.rows[opened.pick(10, "typical").positions].tolist()
+        assert 0 < told["distance"] < 1
+        some = list(range(0, 60, 2))
+        told = server.post(f"{base}/pick", json={"count": 5, "by": "coverage", "rows": some}).json()
+        assert len(set(told["rows"])) == 5
+        assert set(told["rows"]) <= set(some)
+        assert len(server.post(f"{base}/pick", json={"count": 50, "rows": [1, 2]}).json()["rows"]) == 2
+        for wrong, code in (({"count": 0}, 422), ({"count": 5, "by": "luck"}, 422), ({"count": 5, "rows": [999]}, 400)):
+            assert server.post(f"{base}/pick", json=wrong).status_code == code
+    assert not list((folder / "results" / "picking").glob("*.parquet"))[1:]  # those of parts are not kept
+
+
+def test_a_slow_map_says_how_long_it_takes_and_how_far_it_is(folder, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(self, name, on_progress=None):
+        while_wanted(300, 750)
+        begun.set()
+        go_on.wait(20)
+        return np.zeros((len(self.collection), 2), np.float32)
+
+    with client(folder) as server:
+        base = place(server)
+        maps = {each["id"]: each for each in server.get(base).json()["maps"]}
+        assert 0.3 < maps["tsne"]["seconds"] < 1  # 4 ms an image
+        assert maps["pca"]["seconds"] < 0.1
+        assert server.get(f"{base}/maps/tsne/progress").json() is None
+        assert server.get(f"{base}/maps/nothing/progress").status_code == 404
+        monkeypatch.setattr(ModelData, "coordinates", slow)
+        asking = threading.Thread(target=lambda: server.get(f"{base}/maps/tsne"))
+        asking.start()
+        assert begun.wait(20)
+        assert server.get(f"{base}/maps/tsne/progress").json() == {"done": 300, "total": 750}
+        go_on.set()
+        asking.join(20)
+        monkeypatch.undo()
+        server.get(f"{base}/maps/pca")
+        maps = {each["id"]: each for each in server.get(base).json()["maps"]}
+        assert maps["pca"]["seconds"] is None
+
+
+def test_verdicts_and_findings_use_the_labels_that_people_gave(folder):
+    Collection(folder).annotate([3], label="a new one")
+    with client(folder, labels="merged") as server:
+        base = place(server)
+        column = next(each for each in server.get(base).json()["columns"] if each["name"] == "label")
+        assert "a new one" in column["values"]
+        assert server.get(f"{base}/images/3").json()["label"] == "a new one"
+        state = server.get(base).json()["state"]
+        Collection(folder).annotate([5], label="a new one")
+        assert server.get(base).json()["state"] != state  # what is said meanwhile counts
+        assert server.get(f"{base}/images/5").json()["label"] == "a new one"
+    with client(folder) as server:
+        assert server.get(f"{place(server)}/images/3").json()["label"] != "a new one"

@@ -1,0 +1,142 @@
+import { flushSync } from "svelte";
+import { describe, expect, it } from "vitest";
+import { binsOf, conditionOf, countBins, countCodes, failing, NONE, passing, sorted } from "../src/lib/filter";
+import type { Source } from "../src/lib/source";
+import type { DataColumn } from "../src/lib/types";
+import { conditionWords, valueWords } from "../src/panels/conditions";
+import type { Explorer } from "../src/state/explorer.svelte";
+import { given, makeSource, open, settle } from "./explorers";
+
+const CODES = Uint16Array.from([0, 1, 1, 65535, 2]);
+const VALUES = Float32Array.from([0, 1, 2, Number.NaN, 4]);
+
+describe("a filter", () => {
+  it("notes every condition that an image fails as a bit of its own", () => {
+    const passes = passing(["a", "b", "c"], { column: "x", by: "not", values: ["b"] });
+    expect([...passes]).toEqual([1, 0, 1, 1]);
+    const fails = failing(5, [{ codes: CODES, passes }, { values: VALUES, range: [1, 4] }, { has: Uint8Array.from([1, 1, 0, 1, 1]) }]);
+    expect([...fails]).toEqual([2, 1, 5, 2, 0]);
+  });
+
+  it("counts the values of a column among those that pass the other conditions", () => {
+    const fails = Uint32Array.from([2, 1, 5, 2, 0]);
+    expect([...countCodes(CODES, 3, null, 0)]).toEqual([1, 2, 1, 1]);
+    expect([...countCodes(CODES, 3, fails, 1)]).toEqual([0, 1, 1, 0]); // the third fails another, too
+    const places = binsOf(VALUES, [0, 4], 2);
+    expect([...places]).toEqual([0, 0, 1, 255, 1]);
+    expect([...countBins(places, 2, fails, 2)]).toEqual([1, 1]);
+    expect([...binsOf(Float32Array.from([3, 3]), [3, 3], 4)]).toEqual([0, 0]);
+  });
+
+  it("says the shorter of what passes and what does not", () => {
+    const values = ["a", "b", "c", NONE];
+    expect(conditionOf("x", values, new Set())).toBeNull();
+    expect(conditionOf("x", values, new Set(["a"]))).toEqual({ column: "x", by: "not", values: ["a"] });
+    expect(conditionOf("x", values, new Set(["a", "b", "c"]))).toEqual({ column: "x", by: "is", values: [NONE] });
+    expect(conditionOf("x", ["yes", "no"], new Set(["no"]))).toEqual({ column: "x", by: "is", values: ["yes"] });
+  });
+
+  it("sorts, with images without a value at the end either way", () => {
+    const all = Uint32Array.from([3, 4, 0, 1]);
+    expect([...sorted(all, VALUES, false)]).toEqual([0, 1, 4, 3]);
+    expect([...sorted(all, VALUES, true)]).toEqual([4, 1, 0, 3]);
+    expect([...sorted(all, CODES, true)]).toEqual([4, 1, 0, 3]);
+  });
+});
+
+const column = (name: string, kind: DataColumn["kind"], more: Partial<DataColumn> = {}): DataColumn => ({
+  name, kind, missing: 0, distinct: 2, low: null, high: null, values: [], private: false, ...more,
+});
+const DATA: DataColumn[] = [
+  column("camera", "category", { missing: 1, values: [{ value: "X", count: 2 }, { value: "Y", count: 1 }] }),
+  column("taken", "date", { low: 1_672_531_200, high: 1_735_603_200 }),
+  column("blurred", "boolean", { values: [{ value: "false", count: 3 }, { value: "true", count: 1 }] }),
+  column("caption", "text"),
+  column("ISO", "number", { low: 100, high: 800 }),
+];
+const ARRAYS = [
+  [0, 0, 1, Number.NaN], [19_358, 19_723, 20_088, 20_088], [0, 0, 0, 1], [], [100, 200, 400, 800],
+].map((values) => Float32Array.from(values));
+
+function withData(more: Partial<Source> = {}): Source {
+  return { ...makeSource(), dataColumns: () => Promise.resolve(DATA), dataValues: (_, index) => Promise.resolve(ARRAYS[index]!), ...more };
+}
+
+const words = (explorer: Explorer): string => explorer.filters.active.map((each) => conditionWords(each, explorer.scene.view)).join(" · ");
+
+describe("the explorer's filter", () => {
+  it("reads like a sentence, is restored from the address, and narrows step by step", async () => {
+    const hash = "#filter=data%253Acamera:is:X;data%253Ataken:range:19400:20088;data%253Ablurred:is:false;label:not:a&rest=hidden";
+    const { explorer, bar } = await open(hash, withData());
+    await settle();
+    flushSync();
+    expect(words(explorer)).toBe("camera is X · Feb 2023 to Dec 2024 · not blurred · label is not a");
+    expect([[...explorer.filters.hidden!], explorer.filters.visible, explorer.filters.isHiding]).toEqual([[1, 0, 1, 1], 1, true]);
+    explorer.writeAddress();
+    expect(bar.read()).toContain(hash.slice(1).split("&")[0]);
+    explorer.filters.set("label", null);
+    explorer.filters.set("data:camera", null);
+    expect([explorer.filters.visible, [...explorer.filters.hidden!]]).toEqual([2, [1, 0, 0, 1]]);
+    explorer.filters.take([]);
+    expect([explorer.filters.visible, explorer.filters.hidden]).toEqual([4, null]);
+  });
+
+  it("counts each column among those that pass the others, none of its own values being lost", async () => {
+    const { explorer } = await open("#filter=data%253Acamera:is:X", withData());
+    await settle();
+    const camera = explorer.filters.column("data:camera");
+    if (camera?.kind !== "category") throw new Error("no category");
+    explorer.filters.load("data:taken");
+    await settle();
+    expect(explorer.filters.choices(camera)).toEqual([
+      { value: "X", isOn: true, count: 2 }, { value: "Y", isOn: false, count: 1 }, { value: NONE, isOn: false, count: 1 },
+    ]);
+    const taken = explorer.filters.column("data:taken")!;
+    expect(explorer.filters.spread(taken, 2)).toEqual({ domain: [19_358, 20_088], all: [1, 3], passing: [1, 1] });
+    expect(valueWords(taken, 19_358, [17_000, 20_088])).toBe("2023");
+    expect(valueWords(taken, 19_358, [19_340, 19_380])).toBe("Jan 1, 2023");
+    explorer.filters.toggle(camera, NONE);
+    expect(words(explorer)).toBe("camera is not Y");
+    explorer.filters.only(camera, NONE);
+    expect(words(explorer)).toBe("no camera");
+    expect([...explorer.filters.among(Uint32Array.from([3, 2, 1]))]).toEqual([3]);
+  });
+
+  it("colours the map by the collection's own columns", async () => {
+    const { explorer } = await open("#by=data%3Acamera", withData());
+    expect([explorer.scene.column?.title, [...(explorer.scene.codes ?? [])]]).toEqual(["Camera", [0, 0, 1, 65535]]);
+    await explorer.show({ column: "data:ISO" });
+    expect([explorer.scene.column?.title, [...(explorer.scene.values ?? [])]]).toEqual(["ISO", [100, 200, 400, 800]]);
+    explorer.filters.setRange("data:ISO", [150, 400]);
+    expect([words(explorer), explorer.legend.range, explorer.filters.visible]).toEqual(["ISO 150 to 400", [150, 400], 2]);
+  });
+
+  it("finds texts, and lets a late answer overwrite nothing", async () => {
+    const answers: ((found: number[]) => void)[] = [];
+    const { explorer } = await open("", withData({ dataFind: () => new Promise((resolve) => answers.push(resolve)) }));
+    explorer.filters.setText("data:caption", "re");
+    explorer.filters.setText("data:caption", "red ");
+    answers[1]!([0, 2]);
+    await settle();
+    answers[0]!([1]);
+    await settle();
+    expect([words(explorer), [...explorer.filters.hidden!]]).toEqual(["caption contains “red”", [0, 1, 0, 1]]);
+  });
+
+  it("filters by tags as soon as they are given", async () => {
+    const { explorer } = await open("", { ...withData(), giveLabels: (_, { rows }) => Promise.resolve({ ...given(rows, null), tags: ["keep"], tagged: rows.map(() => ["keep"]) }) });
+    await settle();
+    await explorer.labelling.give([4, 8], null, ["keep"]);
+    expect(explorer.filters.tagChoices()).toEqual([{ value: "keep", isOn: false, count: 2 }]);
+    explorer.filters.toggleTag("keep");
+    expect([words(explorer), [...explorer.filters.hidden!]]).toEqual(["tagged keep", [1, 0, 1, 0]]);
+    explorer.filters.toggleTag("keep");
+    expect(explorer.filters.conditions).toEqual([]);
+  });
+
+  it("asks nothing of columns that a model does not have, and keeps what was asked", async () => {
+    const { explorer } = await open("#filter=cluster:is:Cluster 9;label:is:gone", withData());
+    await settle();
+    expect([explorer.filters.active, explorer.filters.visible, explorer.filters.conditions.length]).toEqual([[], 4, 2]);
+  });
+});
