@@ -453,7 +453,7 @@ def _category(title: str, description: str, texts: NDArray[np.object_], order: S
 
 def _seconds(method: Method, images: int) -> float:
     """Return about how long a map takes to compute, by what was measured: docs/benchmarks.md."""
-    each = {"umap": 0.8e-3, "tsne": 4e-3, "pca": 1e-5}[method]  # seconds an image
+    each = {"umap": 0.2e-3, "tsne": 4e-3, "pca": 1e-5}[method]  # seconds an image
     neighbors = 0.0 if method == "pca" else _A_PAIR * min(images, _EXACT) * images
     return each * images + neighbors
 

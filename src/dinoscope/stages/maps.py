@@ -60,7 +60,7 @@ def make_map(
 ) -> NDArray[np.float32]:
     """Return the map (N, dims), made from the neighbour graph; the same seed gives the same map.
 
-    See ``Collection.map``. ``on_progress`` is told of t-SNE's steps.
+    See ``Collection.map``. ``on_progress`` is told of the steps of UMAP and t-SNE.
     """
     from dinoscope.analysis.maps import projection
 
@@ -77,7 +77,13 @@ def make_map(
             )
         else:
             places = projection.umap(
-                vectors, graph=graph, n_neighbors=n_neighbors, min_dist=min_dist, n_components=dims, seed=seed
+                vectors,
+                graph=graph,
+                n_neighbors=n_neighbors,
+                min_dist=min_dist,
+                n_components=dims,
+                seed=seed,
+                on_progress=on_progress,
             )
         return {"coordinates": places}, {}
 

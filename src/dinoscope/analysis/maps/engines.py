@@ -31,6 +31,7 @@ class Settings:
         seed: See ``umap``.
         epochs: Passes over the graph; None leaves it to the engine.
         start: Where the points start (N, n_components); None: at the spectrum of the graph.
+        on_progress: See ``umap``.
     """
 
     n_components: int
@@ -38,6 +39,7 @@ class Settings:
     seed: int
     epochs: int | None
     start: NDArray[np.float64] | None
+    on_progress: Callable[[int, int], None] | None = None
 
     def named(self) -> dict[str, object]:
         """Return the settings by the names that fastumap and umap-learn share."""
@@ -59,7 +61,7 @@ def _all_at_once(_unit: NDArray[np.float32], graph: NeighborGraph, how: Settings
         with one_thread_each():
             start = spectral_start(weights, how.n_components, how.seed)
     epochs = how.epochs or (_EPOCHS_OF_MANY if len(graph) > _MANY else _EPOCHS)
-    return lay_out(weights, start, fit_curve(how.min_dist), epochs=epochs, seed=how.seed)
+    return lay_out(weights, start, fit_curve(how.min_dist), epochs=epochs, seed=how.seed, on_progress=how.on_progress)
 
 
 def _fastumap(unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.floating]:

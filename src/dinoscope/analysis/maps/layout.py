@@ -9,6 +9,7 @@ At first neighbours pull more strongly, as in t-SNE (van der Maaten and Hinton 2
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -47,7 +48,13 @@ class Curve:
 
 
 def lay_out(
-    weights: csr_array, start: NDArray[np.floating], curve: Curve, *, epochs: int, seed: int
+    weights: csr_array,
+    start: NDArray[np.floating],
+    curve: Curve,
+    *,
+    epochs: int,
+    seed: int,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Move points until neighbours lie close and others do not.
 
@@ -57,6 +64,7 @@ def lay_out(
         curve: What a distance on the map means.
         epochs: Steps.
         seed: Seed of the order and of the distances in it.
+        on_progress: Told how many steps of how many are done; what it raises ends the work.
 
     Returns:
         The map (N, C), float32; the same bit for bit on any number of threads.
@@ -73,6 +81,8 @@ def lay_out(
             step = partial(_Block.step, shifts=shifts, rate=_RATE * left**2, epoch=epoch, pull=pull)
             # No block reads what another one has moved in the same epoch.
             field.settle(list(pool.map(step, blocks)))
+            if on_progress is not None:
+                on_progress(epoch + 1, epochs)
     places = np.empty(start.shape, np.float32)
     places[order] = field.places.T
     return places

@@ -40,6 +40,7 @@ def umap(
     seed: int = 42,
     epochs: int | None = None,
     engine: Engine = "dinoscope",
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Lay the vectors out with UMAP (McInnes et al. 2018, arXiv:1802.03426) by cosine distance.
 
@@ -60,6 +61,7 @@ def umap(
         epochs: Passes over the graph; by default UMAP's own choice, 500, or 200 beyond 10,000 vectors.
         engine: "dinoscope" (all points at once, see ``layout``), "fastumap" (pairs of points, precompiled) or
             "umap-learn" (the reference; compiles for half a minute in each process). The last two are extras.
+        on_progress: Told how many steps of how many are done, by "dinoscope" alone; what it raises ends the work.
 
     Returns:
         The map (N, n_components), float32.
@@ -80,7 +82,7 @@ def umap(
     graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
     principal = count > _SPECTRAL or _is_degenerate(unit, graph, n_components)
     start = _principal_start(unit, n_components, seed) if principal else None
-    layout = ENGINES[engine](unit, graph, Settings(n_components, min_dist, seed, epochs, start))
+    layout = ENGINES[engine](unit, graph, Settings(n_components, min_dist, seed, epochs, start, on_progress))
     return np.ascontiguousarray(layout, dtype=np.float32)
 
 
