@@ -103,7 +103,7 @@ def test_a_focus_on_the_foreground_is_weighed(fashion):
     (gain,) = focus_gains(found.contenders)
     assert gain == ("mini-fashion", accuracy["mini-fashion"], accuracy["mini-fashion foreground"])
     assert focus_gains(found.contenders[1:]) == []
-    with pytest.raises(InputError, match="unknown focus 'ground'"):
+    with pytest.raises(InputError, match="focus must be one of image, foreground, got 'ground'"):
         compare_models(fashion, ["mini-fashion"], focuses=["ground"])
 
 

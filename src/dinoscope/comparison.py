@@ -197,21 +197,22 @@ def _variants(
         row = get_model(name)
     except ModelError as error:
         return [(name, _raiser(error))]
-    if row.family == "bundled":
-        resolutions = ()  # it takes its own alone
     variants: list[tuple[str, Callable[[], ImageEncoder]]] = []
-    for resolution in resolutions or (None,):
-        for pooling, focus in product(poolings, focuses):
-            title = row.name + (f" {resolution}px" if resolution else "") + (f" {pooling}" if pooling != "cls" else "")
-            title += f" {focus}" if focus != "image" else ""
+    its_own = row.family == "bundled"  # it takes one resolution alone, but for the foreground
+    settings = product(resolutions or (None,), poolings, focuses)
+    for side, pooling, focus in dict.fromkeys(
+        (None if its_own and focus != FOREGROUND else side, pooling, focus) for side, pooling, focus in settings
+    ):
+        title = row.name + (f" {side}px" if side else "") + (f" {pooling}" if pooling != "cls" else "")
+        title += f" {focus}" if focus != "image" else ""
 
-            def make(resolution: int | None = resolution, pooling: str = pooling, focus: str = focus) -> Encoder:
-                encoder = Encoder(name, resolution=resolution, pooling=pooling, focus=focus, device=device, say=say)
-                if say is not None and encoder.model.repo is not None:
-                    say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
-                return encoder
+        def make(resolution: int | None = side, pooling: str = pooling, focus: str = focus) -> Encoder:
+            encoder = Encoder(name, resolution=resolution, pooling=pooling, focus=focus, device=device, say=say)
+            if say is not None and encoder.model.repo is not None:
+                say(f"weights: {encoder.model.repo}, {weights_text(encoder.describe())}...")
+            return encoder
 
-            variants.append((title, make))
+        variants.append((title, make))
     return variants
 
 

@@ -112,7 +112,9 @@ def test_a_vit_pools_the_patches_of_its_foreground(tmp_path, pooling):
 
 
 def test_what_cannot_have_a_focus(tmp_path):
-    with pytest.raises(InputError, match="unknown focus 'foregrounds'; did you mean 'foreground'"):
+    with pytest.raises(
+        InputError, match="focus must be one of image, foreground, got 'foregrounds'; did you mean 'foreground'"
+    ):
         Encoder("mini", focus="foregrounds")
     path = str(save_vit(tmp_path / "vit"))
     with pytest.raises(InputError, match="3 x 3 patches or more, got 2 x 2"):

@@ -82,6 +82,7 @@ export const panelTexts = {
       attention: "Where the model looks to describe the whole image: bright counts most.",
     },
     seesSure: (sure: string) => `How clearly it stands out: ${sure} of 1.`,
+    seesUnclear: "The foreground is unclear here: do not rely on it.",
     seesSimilar: "Bright patches are the most similar to the one you point at, here and in the nearest neighbours.",
     seesPoint: "Point at a patch to see where else it occurs, here and in the nearest neighbours.",
     seesBundled: "The bundled model sees coarsely. Official DINO weights see finer: dinoscope embed --model dinov2-small.",

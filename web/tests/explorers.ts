@@ -44,7 +44,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     divide: () => wait("divide", undefined),
     collection: () => wait("collection", {
       name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, writable: true,
-      models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", images: 4 })),
+      models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", focus: "image", images: 4 })),
     }),
     model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),
     rows: (model) => wait("rows", Uint32Array.from(ROWS[model.key] ?? [])),
@@ -59,7 +59,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     image: (_, row) => wait(`image ${row}`, image(row)),
     reasons: () => wait("reasons", { reasons: [] }),
     patches: (_, row) => wait("patches", {
-      images: [{ row, rows: 1, columns: 2, colours: [1, 2, 3, 4, 5, 6], foreground: [0, 255], sure: 0.9, parts: [0, 1], attention: null, similar: "" }],
+      images: [{ row, rows: 1, columns: 2, colours: [1, 2, 3, 4, 5, 6], foreground: [0, 255], sure: 0.9, clear: true, parts: [0, 1], attention: null, similar: "" }],
       bundled: true, basis: "b",
     }),
     findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false, confirmed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0, checks: [{ kind: "outlier", checked: 0, right: 0, rest: 1, low: 0, high: 1, next: ["f"] }] }),

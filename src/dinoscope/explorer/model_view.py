@@ -408,6 +408,7 @@ def model_infos(path: Path) -> list[ModelInfo]:
                     dim=told["dim"],
                     resolution=told.get("resolution"),
                     pooling=told.get("pooling", "cls"),
+                    focus=told.get("focus", "image"),
                     images=images,
                 )
             )

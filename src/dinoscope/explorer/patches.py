@@ -50,6 +50,7 @@ def _image(row: int, found: Look, asked: Look) -> PatchImage:
         colours=found.colours.ravel().tolist(),
         foreground=np.rint(255 * found.foreground.shares(*found.tokens.shape[:2])).astype(int).ravel().tolist(),
         sure=found.foreground.sure,
+        clear=found.foreground.clear,
         parts=found.parts.ravel().tolist(),
         attention=None if found.attention is None else _levels(found.attention).ravel().tolist(),
         similar=base64.b64encode(np.rint(255 * np.clip(similarity, 0, 1)).astype(np.uint8).tobytes()).decode(),

@@ -79,6 +79,8 @@ class ModelInfo(Answer):
     dim: int
     resolution: int | None
     pooling: str
+    focus: str
+    """What a vector tells of: image or foreground."""
     images: int
 
 
@@ -219,6 +221,8 @@ class PatchImage(Answer):
     """How much of each patch stands out from the ground, 0 to 255."""
     sure: float
     """How clearly the image falls into the two, 0 to 1."""
+    clear: bool
+    """Whether the foreground can be relied on."""
     parts: list[int]
     """Number of the part that each patch belongs to."""
     attention: list[int] | None

@@ -358,12 +358,15 @@ class Encoder:
         Args:
             image: See ``square``.
             resolution: Side in pixels of the square, or of one with as many pixels. A bundled model takes any multiple
-                of 8, by default 128. Every other model was loaded for one resolution, which alone it takes.
+                of 8, by default 128, or what its vectors of the foreground were made of. Every other model was loaded
+                for one resolution, which alone it takes.
 
         Raises:
             ImageError, InputError: See ``read_image``; or the model does not take that resolution.
             ModelError: If the model gives no patches.
         """
+        if resolution is None and self.focus == FOREGROUND and self.model.family == "bundled":
+            resolution = self.resolution  # the mask is that of the vectors
         found = read_reduced(image, (0, longest_needed(self.model, self.resolution, resolution)), self.decoding)
         runtime = self._looking
         return see(found, self.model, self.resolution, self.preprocessing, runtime.run, runtime.outputs, resolution)

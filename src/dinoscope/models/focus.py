@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.patches import find_foreground, unit_tokens
-from dinoscope.base.text import did_you_mean
-from dinoscope.errors import InputError
+from dinoscope.base.checks import check_choice
 
 __all__ = ["FOCUSES", "FOREGROUND", "check_focus", "foreground_mean"]
 
@@ -17,8 +16,7 @@ FOCUSES = ("image", FOREGROUND)
 
 def check_focus(focus: str) -> None:
     """Raise an InputError if there is no such focus."""
-    if focus not in FOCUSES:
-        raise InputError(f"unknown focus {focus!r}{did_you_mean(focus, FOCUSES)} (known: {', '.join(FOCUSES)})")
+    check_choice(focus, "focus", FOCUSES)
 
 
 def foreground_mean(tokens: NDArray[np.float32], finer: NDArray[np.float32] | None = None) -> NDArray[np.float32]:

@@ -80,11 +80,33 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
             if name in known and known[name].origin == "source":
                 raise InputError(f"the source of the images has a column {name!r} already: give yours another name")
             before = known[name].column if name in known and collection.condition is not None else None
-            kept = before if before is not None and before.kind == column.kind else None  # of the rest of the images
-            known[name] = StoredColumn(Column.of_rows(column, collection.rows, len(images["row"]), kept), "own")
+            placed = _among_others(name, column, before, collection.rows, len(images["row"]))
+            known[name] = StoredColumn(placed, "own")
         write_columns(collection.path, images, known)
     collection.forget_columns()
     return list(found)
+
+
+def _among_others(name: str, column: Column, before: Column | None, rows: NDArray[np.int64], count: int) -> Column:
+    """Return the values of some images among those of the others, which stay.
+
+    Raises:
+        InputError: If the others have values of another kind.
+    """
+    if before is None or before.kind == column.kind:
+        return Column.of_rows(column, rows, count, before)
+    if {before.kind, column.kind} <= {"text", "category"}:  # which of them it is depends on all values
+        values = before.values.copy()
+        values[rows] = column.values
+        return Column.of_texts(values.tolist(), private=column.private)
+    others = ~before.missing
+    others[rows] = False
+    if others.any():
+        raise InputError(
+            f"column {name!r} holds values of kind {before.kind} for the other images, got {column.kind}: open the "
+            "collection without a condition, and give all values"
+        )
+    return Column.of_rows(column, rows, count)
 
 
 def _read_all(collection: OpenedCollection) -> dict[str, Column]:

@@ -28,6 +28,8 @@ def neighbor_graph(collection: OpenedCollection, k: int = 30) -> NeighborGraph:
     from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 
     if len(collection) < 2:
+        if collection.condition is not None:
+            raise InputError(f"one image meets the condition {collection.condition}, and this compares images")
         raise InputError(f"{collection.path} has one image with a vector, and this compares images: embed more of them")
 
     def compute() -> Computed:

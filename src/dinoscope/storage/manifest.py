@@ -122,7 +122,9 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
             )
     if not keys:
         raise no_vectors(path)
-    return shown if shown in keys else keys[-1]
+    if shown in keys:
+        return shown
+    return keys[-1] if model is None else min(keys, key=len)  # settings that are not the usual ones make a key longer
 
 
 def other_weights(one: ModelDescription, other: ModelDescription) -> str:

@@ -1355,6 +1355,11 @@ export interface components {
             resolution: number | null;
             /** Pooling */
             pooling: string;
+            /**
+             * Focus
+             * @description What a vector tells of: image or foreground.
+             */
+            focus: string;
             /** Images */
             images: number;
         };
@@ -1507,6 +1512,11 @@ export interface components {
              * @description How clearly the image falls into the two, 0 to 1.
              */
             sure: number;
+            /**
+             * Clear
+             * @description Whether the foreground can be relied on.
+             */
+            clear: boolean;
             /**
              * Parts
              * @description Number of the part that each patch belongs to.

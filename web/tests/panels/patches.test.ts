@@ -6,7 +6,7 @@ import { Seen } from "../../src/panels/patches.svelte";
 import { open, settle } from "../explorers";
 
 const IMAGE: PatchImage = {
-  row: 4, rows: 2, columns: 3, sure: 0.9, similar: "",
+  row: 4, rows: 2, columns: 3, sure: 0.9, clear: true, similar: "",
   colours: Array.from({ length: 18 }, (_, at) => at), foreground: [0, 255, 0, 0, 51, 255], parts: [0, 1, 2, 3, 4, 5], attention: [0, 255, 0, 0, 0, 51],
 };
 

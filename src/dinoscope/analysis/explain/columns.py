@@ -127,6 +127,19 @@ def _similar(scores: NDArray[np.float64] | NDArray[np.int64], near: NDArray[np.i
     return alike(scores.astype(np.int64), near) if scores.dtype.kind == "i" else morans_i(scores, near)
 
 
+def _share_of_codes(codes: NDArray[np.int64], groups: NDArray[np.int64]) -> float | None:
+    """Return what ``variance_share`` says of a column of 0 and 1 for each code, from counts alone.
+
+    For a million images and 200 codes these columns would take 1.6 GB.
+    """
+    counts = np.zeros((groups.max() + 1, codes.max() + 1))
+    np.add.at(counts, (groups, codes), 1)
+    count, sizes = len(codes), counts.sum(axis=1, keepdims=True)
+    alike = float(np.square(counts.sum(axis=0)).sum()) / count
+    between, total, freedom = float((counts**2 / sizes).sum()) - alike, count - alike, count - len(counts)
+    return None if freedom < 1 or total <= 0 else 1 - (1 - between / total) * (count - 1) / freedom
+
+
 def _told_by(
     scores: NDArray[np.float64] | NDArray[np.int64], known: NDArray[np.bool_], members: NDArray[np.int64]
 ) -> float | None:
@@ -136,5 +149,5 @@ def _told_by(
     if len(groups) == 0 or groups.max() == 0:
         return None
     if scores.dtype.kind == "i":
-        return variance_share(np.eye(int(scores.max()) + 1)[scores[held].astype(np.int64)], [groups])
+        return _share_of_codes(scores[held].astype(np.int64), groups)
     return variance_share(scores[held, None], [groups])

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_encoder"]
 
-_USUAL = {
-    "resolution": None,
-    "pooling": "cls",
-    "focus": "image",
-    "pad": False,
-    "upstream": False,
-}  # what nobody asked for
+_USUAL = {"resolution": None, "pooling": "cls", "pad": False, "upstream": False}  # what nobody asked for
 
 
 def choose_encoder(
@@ -89,9 +83,12 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], s
     if shown.get("local"):
         raise InputError(f"{place} was embedded with weights from a file called {name}: say where it is (--model)")
     asked: Any = {key: value for key, value in settings.items() if value != _USUAL.get(key, value)}
+    if asked.get("focus") == shown.get("focus", "image"):
+        del asked["focus"]
+    refocused = "focus" in asked
     if asked:  # another preprocessing than before is meant
         shown = {**shown, **asked}
-        if asked.get("focus") and "resolution" not in asked and name in MODELS and MODELS[name].family == "bundled":
+        if refocused and "resolution" not in asked and name in MODELS and MODELS[name].family == "bundled":
             shown["resolution"] = 0  # its squares have another side then
         shown.pop("preprocessing", None)
     device = settings.get("device", "auto")

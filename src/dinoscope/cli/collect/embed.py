@@ -127,8 +127,9 @@ def embed(
         str, typer.Option(help="cls: the image's token; cls+mean: with the mean of the patches.")
     ] = "cls",
     focus: Annotated[
-        str, typer.Option(help="image; foreground: vectors of what stands out from the ground, for busy backgrounds.")
-    ] = "image",
+        str | None,
+        typer.Option(help="image; foreground: vectors of what stands out from the ground, for busy backgrounds."),
+    ] = None,
     pad: Annotated[bool, typer.Option("--pad", help="Show the model whole pictures, not their middle.")] = False,
     upstream: Annotated[
         bool, typer.Option("--upstream", help="Preprocess as the papers evaluate, not as the published processor.")
@@ -165,7 +166,9 @@ def embed(
     from dinoscope.sources.pixels.decode import Decoding
     from dinoscope.wording.in_short import advice
 
-    settings = {"resolution": resolution, "pooling": pooling, "focus": focus, "pad": pad, "upstream": upstream}
+    settings = {"resolution": resolution, "pooling": pooling, "pad": pad, "upstream": upstream}
+    if focus is not None:
+        settings["focus"] = focus
     settings["device"] = device
     if vectors is not None:
         asked = {"model": model, "revision": revision, "limit": limit, "on": on, "workers": workers}
@@ -350,7 +353,7 @@ def _embed_own(images: ImageSource, output: Path, request: Request, vectors: Pat
 
 def _check_own(vectors: Path, settings: dict[str, Any]) -> None:
     """Check that nothing was asked of a model that does not run."""
-    usual = {"model": AUTO, "pooling": "cls", "focus": "image", "device": "auto"}
+    usual = {"model": AUTO, "pooling": "cls", "device": "auto"}
     for name, value in settings.items():
         if value not in (None, False) and value != usual.get(name):
             raise InputError(f"--{name} has no effect with --vectors, which are all there already: leave one out")

@@ -39,7 +39,10 @@ def look(
         bool,
         typer.Option("--keep-tokens", help="Keep what the model sees of all images of the collection, to search in."),
     ] = False,
-    at_most: Annotated[int, typer.Option(min=1, help="Of --keep-tokens: a larger collection is refused.")] = 10_000,
+    at_most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of --keep-tokens: a larger collection is refused; by default one of over 10,000."),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", help="The model, by default mini; or which of the collection's, where it has several."),
@@ -68,6 +71,8 @@ def look(
             )
         _keep_tokens(Path(what[0]), model, resolution, weights, at_most, as_json)
         return
+    if at_most is not None:
+        raise InputError("--at-most is about --keep-tokens: add that, or leave it out")
     if _is_collection(what[0]):
         opened = open_collection(Path(what[0]), model)
         title, queries = f"{opened.name}: what {opened.model['model']} sees", _queries(opened, what[1:], sheet)
@@ -101,11 +106,12 @@ def look(
 
 
 def _keep_tokens(
-    path: Path, model: str | None, resolution: int | None, weights: str | None, at_most: int, as_json: bool
+    path: Path, model: str | None, resolution: int | None, weights: str | None, at_most: int | None, as_json: bool
 ) -> None:
     """Keep the tokens of a collection; what that takes is told before."""
     from dinoscope.base.text import counted, duration
     from dinoscope.cli.terminal import counting, print_json, say, suggest, tell
+    from dinoscope.stages.queries.tokens import TOKEN_IMAGES
 
     opened = open_collection(path, model)
 
@@ -115,14 +121,16 @@ def _keep_tokens(
             say(f"tokens of {counted(plan.missing)}: about {size} on the disk, about {time}")
 
     with counting("images looked at") as show:
+        limit = TOKEN_IMAGES if at_most is None else at_most
         plan = opened.keep_tokens(
-            resolution=resolution, weights=weights, at_most=at_most, on_plan=announce, on_progress=show
+            resolution=resolution, weights=weights, at_most=limit, on_plan=announce, on_progress=show
         )
     if as_json:
         print_json({"images": plan.images, "new": plan.missing, "bytes": plan.size})
         return
     tell(f"The tokens of {counted(plan.images)} are kept in {path}.")
-    suggest("search", path, str(int(opened.rows[0])), "--patch", "0.5,0.5")
+    named = () if model is None else ("--model", model)
+    suggest("search", path, str(int(opened.rows[0])), "--patch", "0.5,0.5", *named)
 
 
 def _is_collection(name: str) -> bool:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 _NAMED = 10  # labels in a message
+_DIGITS = 10  # of a number of pixels: no image has more
 
 
 def search(
@@ -98,7 +99,8 @@ def search(
         raise ImageError(f"{error} (a query is a row number or an image file)") from None
     matches = [match for match in found if match.row != own][:k]
     if not matches:
-        say(_why_none(opened, label or (), split or ()) if on else "there is no other image in this collection")
+        alone = "no other image meets the condition" if where else "there is no other image in this collection"
+        say(_why_none(opened, label or (), split or ()) if on else alone)
     reasons = _reasons(opened, what, matches, weights) if why and matches else None
     if output is not None and matches:
         place = crop or patch
@@ -155,10 +157,11 @@ def _records(
 ) -> list[dict[str, object]]:
     """Return the answers as JSON has them, with all labels of an image that has several."""
     several = any(opened.label_sets)
+    here = set(opened.rows.tolist())  # what was published may hold others
     return [
         {
             **vars(match),
-            **({"labels": opened.label_sets[opened.position(match.row)]} if several else {}),
+            **({"labels": opened.label_sets[opened.position(match.row)]} if several and match.row in here else {}),
             **({} if reasons is None else _record(reasons[at])),
         }
         for at, match in enumerate(matches)
@@ -181,7 +184,7 @@ def _box(text: str) -> list[int]:
 def _place(text: str, opened: Collection, query: Query) -> tuple[float, float]:
     """Read ``--patch``: how far right and how far down, as shares of the image, or whole numbers of its pixels."""
     values = text.replace(" ", "").split(",")
-    if len(values) == 2 and all(value.isdecimal() for value in values):
+    if len(values) == 2 and all(value.isdecimal() and len(value) < _DIGITS for value in values):
         width, height = _size(opened, query)
         across, down = map(int, values)
         if across >= width or down >= height:
@@ -211,7 +214,7 @@ def _print(opened: Collection, matches: Sequence[Match | Spot], inside: bool, re
     from dinoscope.cli.terminal import print_table
 
     heads = ["similarity", "row", "id", "label"] + ["where"] * inside
-    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, opened.label_text(opened.position(m.row))] for m in matches]
+    lines = [[f"{m.similarity:.3f}", str(m.row), m.id, m.label or _labels(opened, m.row)] for m in matches]
     if inside:
         for match, line in zip(matches, lines, strict=True):
             box = getattr(match, "box", None)
@@ -221,6 +224,12 @@ def _print(opened: Collection, matches: Sequence[Match | Spot], inside: bool, re
         for reason, line in zip(reasons, lines, strict=True):
             line.append(f"{reason.without:.3f}  {','.join(map(str, reason.box))}")
     print_table(heads, lines, right=(0, 1))
+
+
+def _labels(opened: Collection, row: int) -> str:
+    """Return the labels of an image; nothing where what was published holds an image that the collection lost."""
+    here = opened.rows.tolist()
+    return opened.label_text(here.index(row)) if row in here else ""
 
 
 def _draw(

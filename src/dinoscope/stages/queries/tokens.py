@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from dinoscope.analysis.patches import token_similarities, unit_tokens
 from dinoscope.base.checks import check_count, shown
 from dinoscope.base.parallel import in_threads, row_blocks
+from dinoscope.base.text import counted
 from dinoscope.base.typed import mismatch
 from dinoscope.base.types import JsonObject
-from dinoscope.errors import InputError
+from dinoscope.errors import InputError, WriteError
 from dinoscope.sources.pixels.decode import Query
 from dinoscope.stages.queries.patches import patch_encoder
 from dinoscope.stages.queries.windows import Spot
 from dinoscope.stages.results.kept import Computed
+from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
@@ -74,6 +76,8 @@ def keep_tokens(
     See ``Collection.keep_tokens``.
     """
     _check_resolution(resolution)
+    if collection.results.read_only:
+        raise InputError(f"tokens are stored in the collection, and {collection.path} was opened for reading alone")
     count = len(collection)
     if count > check_count(at_most, "at_most"):
         raise InputError(
@@ -86,14 +90,19 @@ def keep_tokens(
     plan = _plan(collection, encoder, resolution, missing)
     if on_plan is not None:
         on_plan(plan)
-    done = count - plan.missing
+    done, before = count - plan.missing, collection.results.unstored
     for rows in missing:
 
-        def report(part: int, before: int = done) -> None:
+        def report(part: int, start: int = done) -> None:
             if on_progress is not None:
-                on_progress(before + part, count)
+                on_progress(start + part, count)
 
         _part(collection, rows, resolution, lambda: encoder, report)
+        if collection.results.unstored > before:
+            raise WriteError(
+                f"the tokens of {counted(count - done)} cannot be stored in {collection.path}: make room on its disk, "
+                "and run the same again; what is stored stays"
+            )
         done += rows.stop - rows.start
         report(0, done)
     return plan
@@ -164,7 +173,8 @@ def _check_resolution(resolution: int | None) -> None:
 
 
 def _checked_place(place: object) -> tuple[float, float]:
-    given = list(place) if isinstance(place, tuple | list) else []
+    listed = place if isinstance(place, tuple | list) else ()
+    given = [float(each) if isinstance(each, np.floating) else each for each in listed]
     if len(given) != 2 or mismatch(given, list[float]) or not all(0 <= each <= 1 for each in given):
         raise InputError(f"place must be how far right and how far down, each from 0 to 1, got {shown(place)}")
     return given[0], given[1]
@@ -229,9 +239,10 @@ def _kept_resolution(collection: OpenedCollection, resolution: int | None) -> in
     if resolution is None and kept:
         return kept[0]
     asked = "" if resolution is None else f" --resolution {resolution}"
+    model = f" --model {collection.key}" if len(list_models(collection.path)) > 1 else ""
     raise InputError(
         f"searching by a patch needs the tokens of all images of {collection.name!r}: keep them first (dinoscope look "
-        f"{collection.path.name} --keep-tokens{asked}, or keep_tokens)"
+        f"{collection.path} --keep-tokens{asked}{model}, or keep_tokens)"
     )
 
 
