@@ -248,7 +248,7 @@ def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups, monkeypat
     points, groups = two_groups
 
     class Things(SimpleNamespace):
-        name, model = "things", {"model": "mini"}
+        name, model, condition = "things", {"model": "mini"}, None
 
         def __len__(self):
             return len(points)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,10 @@ _VERSIONS = {
     "map_quality": 2,
     "tuning": 3,
     "layout": 2,
-    "clusters": 3,
-    "cluster_quality": 3,
-    "stability": 4,
-    "nulls": 4,
+    "clusters": 2,
+    "cluster_quality": 2,
+    "stability": 3,
+    "nulls": 3,
     "scores": 4,
     "predictions": 2,
     "evaluation": 2,
@@ -59,8 +59,15 @@ def result_file(folder: Path, state: str, stage: str, settings: JsonObject) -> P
         stage: Name of the stage.
         settings: JSON values; see ``OpenedCollection.results``.
     """
-    name = digest_json(stage, _VERSIONS[stage], state, settings)
+    name = digest_json(stage, _version(stage, settings), state, settings)
     return folder / "results" / stage / f"{name}.parquet"
+
+
+def _version(stage: str, settings: Mapping[str, object]) -> int | list[int]:
+    """Return the version of a stage, and that of the layout where clusters were found on it: others stay valid."""
+    clusters = settings.get("clusters", settings)
+    on_layout = isinstance(clusters, Mapping) and clusters.get("space") == "umap"
+    return [_VERSIONS[stage], _VERSIONS["layout"]] if on_layout else _VERSIONS[stage]
 
 
 def state_of(key: str, contents: Sequence[str], rows: NDArray[np.int64]) -> str:

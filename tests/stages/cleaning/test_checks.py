@@ -136,7 +136,7 @@ def test_the_answers_of_a_sheet_are_kept_together_or_not_at_all(collection):
 
 
 def test_kinds_and_keys_that_are_none_are_refused(collection):
-    with pytest.raises(InputError, match="label_errors or outliers, got 'leaks'"):
+    with pytest.raises(InputError, match="must be one of label_errors, outliers, got 'leaks'"):
         collection.findings_to_check("leaks")
     with pytest.raises(InputError, match="no key"):
         collection.answer_finding("label_errors-1", True)
