@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, find_objects, label
 
 from tests import ROOT
 
@@ -81,6 +81,23 @@ def opened_browser() -> Iterator[Any]:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+def shapes_of(places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the pixels (M, 2) that belong to points, and the middles of frames that touch no other (F, 2)."""
+    pixels = places.astype(int)
+    mask = np.zeros(pixels.max(axis=0, initial=0) + 1, bool)
+    mask[tuple(pixels.T)] = True
+    names, _ = label(mask, np.ones((3, 3)))
+    solid, middles = [0], [np.empty(2)]
+    for name, box in enumerate(find_objects(names), 1):
+        sides = [each.stop - each.start for each in box]
+        share = (names[box] == name).mean()
+        if min(sides) > 1 and share > 0.4:  # what is left of a frame's line is one pixel wide
+            solid.append(name)
+        elif min(sides) > 8 and abs(sides[0] - sides[1]) < 4:
+            middles.append(np.array([(each.start + each.stop) / 2 for each in box]))
+    return places[np.isin(names[tuple(pixels.T)], solid[1:])], np.array(middles[1:], float).reshape(-1, 2)
 
 
 class Visit:
@@ -233,9 +250,9 @@ class Visit:
 
     def heart_of(self, value: str) -> Point:
         """A point of this colour in the middle of the others."""
-        places = self.places_of(value)
-        if not len(places):  # thumbnails hide all points
-            places = self.places_of(value, frames=True)
+        places = shapes_of(self.places_of(value))[0]
+        if not len(places):  # thumbnails hide all points: the middle of one is the point that it stands for
+            places = shapes_of(self.places_of(value, frames=True))[1]
         assert len(places), f"nothing on the map has the colour of {value}"
         middle = np.median(places, axis=0)
         x, y = places[np.argmin(np.abs(places - middle).sum(axis=1))]
