@@ -10,15 +10,16 @@ demo: .venv/node  ## the main job on images that ship with dinoscope; it ends in
 	$(BIN)/dinoscope demo
 
 # One thread of linear algebra a process: the processes share the cores, and threads that wait for each other spin.
+# With MEASURE=yes they also tell how much of src they run, branches too, and fail where that is below the floor.
+test: export COVERAGE_FILE = $(CURDIR)/.coverage
 test: .venv/developing .venv/node  ## the tests, with the page built; a file runs in one process
 	$(BIN)/python hatch_build.py
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
-
-coverage: .venv/developing  ## the tests, and how much of src they run: branches too, also in processes that they start
 	rm -f .coverage*
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder
-	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage combine --quiet
-	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/coverage report
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/$(if $(MEASURE),coverage run,python) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(if $(MEASURE),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
+
+coverage:  ## the tests, and how much of src they run
+	$(MAKE) test MEASURE=yes
 
 stress: .venv/developing  ## the tests that are slow: thousands of damaged images, kills in every stage
 	$(BIN)/python -m pytest -m stress --timeout 1800

@@ -62,7 +62,11 @@ def traced(
     """
     log, temporary = home / "strace.log", home / "tmp"
     temporary.mkdir(parents=True, exist_ok=True)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "HF_", "RAY_", "ORT_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("XDG_", "HF_", "RAY_", "ORT_", "COVERAGE_"))
+    }
     kept |= {"HOME": str(home), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "120"}
     assert STRACE is not None
     watch = [

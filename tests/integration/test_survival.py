@@ -21,6 +21,13 @@ from dinoscope.storage.progress import read_progress
 resource = pytest.importorskip("resource")  # not on Windows
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and rights are POSIX's")
 
+
+@pytest.fixture(autouse=True)
+def unmeasured(monkeypatch):
+    """Where nothing may be written, the processes write down no coverage either."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 N = 700
 _BEGIN = """
 import os, signal, sys, tempfile

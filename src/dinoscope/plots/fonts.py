@@ -57,12 +57,9 @@ def dress(*artists: Artist) -> None:
 
 def font_files(text: str) -> list[tuple[str, str]]:
     """Return a text in pieces, each with the file of a font that has its letters."""
-    from matplotlib.font_manager import FontProperties, findfont
-
     pieces: list[tuple[str, str]] = []
     for letter in text:
-        family = _found.get(letter)
-        file = str(findfont(FontProperties(family=family) if family else FontProperties()))
+        file = _file_of(_found.get(letter))
         if pieces and pieces[-1][1] == file:
             pieces[-1] = (pieces[-1][0] + letter, file)
         else:
@@ -124,10 +121,16 @@ def _letters(file: str) -> Mapping[int, int]:
 
 
 @cache
-def _default_letters() -> Mapping[int, int]:
+def _file_of(family: str | None) -> str:
+    """Return the file of a family's font, of the default one for None."""
     from matplotlib.font_manager import FontProperties, findfont
 
-    return _letters(str(findfont(FontProperties())))
+    return str(findfont(FontProperties(family=family) if family else FontProperties()))
+
+
+@cache
+def _default_letters() -> Mapping[int, int]:
+    return _letters(_file_of(None))
 
 
 def _default_families() -> list[str]:

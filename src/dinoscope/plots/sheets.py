@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -137,10 +138,8 @@ def write_line(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: 
     """Write one line, its middle left out where it does not fit: the end of a path says most."""
     line = drawable(" ".join(text.split()))
     if _length(draw, line, size) > room:
-        kept = len(line)
-        while kept > 1 and _length(draw, _shortened(line, kept), size) > room:
-            kept -= 1
-        line = _shortened(line, kept)
+        fitting = bisect_right(range(1, len(line)), room, key=lambda kept: _length(draw, _shortened(line, kept), size))
+        line = _shortened(line, max(1, fitting))
     left, base = at[0], at[1] + _font(size).getmetrics()[0]
     for piece, file in font_files(line):
         draw.text((left, base), piece, ink, _font(size, file), anchor="ls")
