@@ -63,9 +63,9 @@ def result_file(folder: Path, state: str, stage: str, settings: JsonObject) -> P
     return folder / "results" / stage / f"{name}.parquet"
 
 
-def _version(stage: str, settings: Mapping[str, object]) -> int | list[int]:
+def _version(stage: str, settings: object) -> int | list[int]:
     """Return the version of a stage, and that of the layout where clusters were found on it: others stay valid."""
-    clusters = settings.get("clusters", settings)
+    clusters = settings.get("clusters", settings) if isinstance(settings, Mapping) else None
     on_layout = isinstance(clusters, Mapping) and clusters.get("space") == "umap"
     return [_VERSIONS[stage], _VERSIONS["layout"]] if on_layout else _VERSIONS[stage]
 
