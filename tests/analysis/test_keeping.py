@@ -89,3 +89,26 @@ def test_a_frame_is_kept_where_more_is_inside():
 def test_compression_that_says_nothing_of_itself_may_have_smoothed_grain():
     smooth = replace(GOOD, quality=UNKNOWN_LOSS, noise=1.0, grain=1.0)
     assert choose_keeper([replace(GOOD, grain=20.0), smooth])[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        (FileFacts(1000, quality=85, noise=3.4, detail=14.0, grain=4.3, reduced=1), 0),  # noise
+        (FileFacts(1000, quality=50, noise=0.5, detail=5.0, grain=4.5, reduced=1), 0),
+        (FileFacts(1000, quality=30, noise=0.3, detail=3.3, grain=0.2, reduced=1), 0),  # blocks
+        (FileFacts(1000, quality=85, noise=2.0, detail=12.0, grain=0.9, reduced=1), 1),  # the smooth one is blurred
+        (FileFacts(1000, quality=85, noise=2.0, detail=12.0, reduced=1), 1),  # of an earlier version
+        (FileFacts(1000, quality=LOSSLESS, noise=2.0, detail=12.0, grain=4.3, reduced=1), 1),
+    ],
+)
+def test_noise_and_blocks_of_compression_are_no_detail(other, kept):
+    smooth = FileFacts(1000, quality=LOSSLESS, noise=0.1, detail=0.6, grain=0.3, reduced=1)
+    assert choose_keeper([smooth, other])[0] == kept
+    assert choose_keeper([other, smooth])[0] == 1 - kept
+
+
+def test_noise_does_not_hide_a_blurred_copy_from_a_sharp_one():
+    sharp = FileFacts(1000, quality=92, noise=1, detail=12, grain=0.5, reduced=1)
+    blurred, noisy = replace(sharp, quality=95, detail=0.6), replace(sharp, quality=85, detail=14, grain=4)
+    assert choose_keeper([blurred, noisy, sharp])[0] == 2

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
 from dinoscope import Collection
@@ -36,20 +36,31 @@ def noisy(picture: Image.Image) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
-def embedded(tmp_path, worse, **options):
+def soft(seed: int) -> Image.Image:
+    """A picture without edges."""
+    return scene(seed).filter(ImageFilter.GaussianBlur(8))
+
+
+def embedded(tmp_path, worse, picture=scene, **options):
     """Originals and worse copies of the same size, the copies first by name."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for at in range(PICTURES):
-        scene(at).save(folder / f"{at} original.jpg", quality=95)
-        worse(scene(at)).save(folder / f"{at} a copy.jpg", **options)
+        picture(at).save(folder / f"{at} original.jpg", quality=95)
+        worse(picture(at)).save(folder / f"{at} a copy.jpg", **options)
     return Collection.from_images(folder, tmp_path / "made")
 
 
 @pytest.mark.parametrize(
     ("worse", "options"),
-    [(lambda each: each, {"quality": 60}), (noisy, {"quality": 95}), (noisy, {"quality": 92})],
-    ids=["JPEG 60", "noisy", "noisy and compressed"],
+    [
+        (lambda each: each, {"quality": 60}),
+        (noisy, {"quality": 95}),
+        (noisy, {"quality": 92}),
+        (noisy, {"quality": 85, "picture": soft}),
+        (noisy, {"quality": 30, "picture": soft}),
+    ],
+    ids=["JPEG 60", "noisy", "noisy and compressed", "soft, noisy", "soft, noisy and much compressed"],
 )
 def test_the_original_is_kept(tmp_path, run, worse, options):
     collection = embedded(tmp_path, worse, **options)

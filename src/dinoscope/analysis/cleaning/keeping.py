@@ -18,6 +18,8 @@ _NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside
 _GRAINIER, _GRAIN = 1.2, 0.3  # factor and grey levels by which a picture is grainy beside another
 _DEAD_ZONE = 6.5  # grey levels of half a low-frequency step at quality 50
 _BLURRED = 3.0  # factor of detail over what a blur, and no noise, explains
+_NOISIER = (4.0, 3.0)  # factor of grain over what a usual blur takes away; less of it where it was decoded smaller
+_BLOCKY = 50.0  # quality up to which the edges of blocks count as detail
 _CLEARLY = 0.8  # part of the pixels inside a frame that a copy without one must have
 _SHARPER = 1.04  # factor of detail over noise that is no chance
 
@@ -55,8 +57,8 @@ class FileFacts:
 def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
     """Return the place of the copy to keep, and why.
 
-    The largest, where what a frame adds is not counted; among these one in colour that is not blurred; then the least
-    compressed, unless it is noisy where another one is neither noisy nor much compressed; then the one with most detail
+    The largest, where what a frame adds is not counted; among these one in colour that is not blurred, where noise and
+    the blocks of compression are no detail; then the least compressed, unless it is noisy where another one is neither noisy nor much compressed; then the one with most detail
     against noise, most bytes, the oldest, the first.
     """
     left = list(range(len(copies)))
@@ -93,14 +95,30 @@ def _in_colour(copies: Sequence[FileFacts]) -> _Chosen:
 
 
 def _not_blurred(copies: Sequence[FileFacts]) -> _Chosen:
-    """Leave out copies with far less detail than another one."""
+    """Leave out copies with far less detail than another one, if that is no noise or compression."""
     measured = _measured(copies)
     if measured is None:
         return list(range(len(copies))), ""
     _, detail = measured
-    most = max(detail)
-    kept = [at for at, each in enumerate(detail) if most <= _BLURRED * each + 1]
+
+    def is_blurred(at: int, beside: int) -> bool:
+        return detail[beside] > _BLURRED * detail[at] + 1 and not _is_spoilt(copies[beside], copies[at])
+
+    everything = range(len(copies))
+    kept = [at for at in everything if not any(is_blurred(at, beside) for beside in everything)]
     return kept, _most_detail(copies)
+
+
+def _is_spoilt(copy: FileFacts, beside: FileFacts) -> bool:
+    """Tell whether a copy is more compressed than another one, and noisy or blocky beside it."""
+    quality = copy.quality or LOSSLESS
+    if quality >= (beside.quality or LOSSLESS) - _ALIKE:
+        return False
+    if quality <= _BLOCKY:
+        return True
+    if copy.grain is None or beside.grain is None:
+        return False
+    return copy.grain > _NOISIER[copy.reduced != 1] * beside.grain + _GRAIN
 
 
 def _known(copies: Sequence[FileFacts], value: Callable[[FileFacts], float | None]) -> list[float] | None:
