@@ -11,14 +11,15 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
 from dinoscope.analysis.cleaning.keeping import FileFacts, choose_keeper
-from dinoscope.sources.pixels.decode import read_reduced
+from dinoscope.sources.pixels.decode import read_image, read_reduced, thumbnail
+from dinoscope.stages.cleaning.copies import Seen
+from dinoscope.storage.details import QUALITY
 
 _SCALE = 0.8
 _SOFT = 8  # pixels of blur that leave a picture without edges, as out of focus
@@ -141,11 +142,10 @@ KINDS: dict[str, Maker] = {
 
 def facts(content: bytes, pixels: int) -> FileFacts:
     """Return what a collection knows of a file; not its age."""
-    quality = read_reduced(content, _LEAST).quality
-    assert quality is not None
-    held = {name: getattr(quality, name) for name in quality.__slots__ if name != "modified"}
-    known = {each.name for each in fields(FileFacts)}
-    return FileFacts(pixels, **{name: value for name, value in held.items() if name in known})
+    read = read_reduced(content, _LEAST)
+    assert read.quality is not None
+    measured = {name: getattr(read.quality, name) for name in QUALITY if name != "modified"}
+    return Seen.of(read_image(thumbnail(read.pixels))).facts(pixels, measured)
 
 
 def right(make: Maker, picture: Image.Image, seed: int) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dinoscope.analysis.cleaning.keeping import LOSSLESS, UNKNOWN_LOSS, FileFacts, choose_keeper
+from dinoscope.analysis.cleaning.keeping import LOSSLESS, FileFacts, choose_keeper
 
 GOOD = FileFacts(1000, quality=95, noise=2, detail=28, reduced=1, bytes=900, modified=5)
 
@@ -87,8 +87,9 @@ def test_a_frame_is_kept_where_more_is_inside():
 
 
 def test_compression_that_says_nothing_of_itself_may_have_smoothed_grain():
-    smooth = replace(GOOD, quality=UNKNOWN_LOSS, noise=1.0, grain=1.0)
-    assert choose_keeper([replace(GOOD, grain=20.0), smooth])[0] == 0
+    smooth = replace(GOOD, quality=75, noise=1.0, grain=1.0)
+    assert choose_keeper([replace(GOOD, grain=20.0), replace(smooth, unknown_loss=True)])[0] == 0
+    assert choose_keeper([replace(GOOD, grain=20.0), smooth])[0] == 1
 
 
 @pytest.mark.parametrize(

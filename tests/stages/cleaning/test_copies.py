@@ -12,7 +12,11 @@ from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
 from dinoscope import Collection
+from dinoscope.stages.cleaning import copies
+from dinoscope.stages.cleaning.answers import candidates
 from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.stages.cleaning.findings import duplicates
+from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.details import QUALITY
 from dinoscope.storage.tables import list_parts, read_table, write_table
 
@@ -95,3 +99,21 @@ def test_collections_from_before_are_judged_by_their_thumbnails(tmp_path):
         assert reason == "the most detail against noise, by the thumbnails"
         kept.append(names[first].endswith("original.jpg"))
     assert sum(kept) >= PICTURES - 1  # little is left of noise in a thumbnail
+
+
+def test_small_pictures_of_copies_are_read_once_and_together(tmp_path, monkeypatch):
+    collection = embedded(tmp_path, lambda each: each, quality=60)
+    candidates(collection, 0.5)  # which looks at all images
+    asked, read = [], OpenedCollection.thumbnails
+    monkeypatch.setattr(
+        OpenedCollection, "thumbnails", lambda self, which: asked.append(list(which)) or read(self, which)
+    )
+    monkeypatch.setattr(copies, "_BLOCK", 8)
+    groups = duplicates(collection, 0.5).groups
+    assert len(groups) == PICTURES
+    assert sorted(map(len, asked)) == [2 * PICTURES - 8, 8]
+    assert sorted(at for block in asked for at in block) == sorted(at for group in groups for at in group)
+    asked.clear()
+    assert [keep_first(collection, group)[0] for group in groups] == list(groups)
+    assert duplicates(collection, 0.5).groups == groups
+    assert not asked

@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["LOSSLESS", "THUMBNAIL", "UNKNOWN_LOSS", "FileFacts", "choose_keeper"]
+__all__ = ["LOSSLESS", "THUMBNAIL", "FileFacts", "choose_keeper"]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
-UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
 THUMBNAIL = 0  # in place of a part of the size: it was measured on the thumbnail, where little is left of noise
 _NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
 _ALIKE = 2.0  # qualities that are no further apart say nothing
@@ -40,6 +39,7 @@ class FileFacts:
         modified: When it was written, in nanoseconds.
         colour: Whether it has colours.
         inside: Share of its area inside a frame of one colour; 1 without a frame.
+        unknown_loss: Whether the quality is a guess: WebP, AVIF and HEIC do not say it.
     """
 
     pixels: int
@@ -52,14 +52,15 @@ class FileFacts:
     modified: float | None = None
     colour: bool | None = None
     inside: float = 1.0
+    unknown_loss: bool = False
 
 
 def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
     """Return the place of the copy to keep, and why.
 
     The largest, where what a frame adds is not counted; among these one in colour that is not blurred, where noise and
-    the blocks of compression are no detail; then the least compressed, unless it is noisy where another one is neither noisy nor much compressed; then the one with most detail
-    against noise, most bytes, the oldest, the first.
+    the blocks of compression are no detail; then the least compressed, unless it is noisy where another one is neither
+    noisy nor much compressed; then the one with most detail against noise, most bytes, the oldest, the first.
     """
     left = list(range(len(copies)))
     pixels = (_unframed, _by_size, _in_colour, _not_blurred, _without_noise)
@@ -153,9 +154,9 @@ def _without_noise(copies: Sequence[FileFacts]) -> _Chosen:
 
 def _smoothed(copy: FileFacts) -> float:
     """Return the grain that compression may have taken away: half of a step of the low frequencies, and a bit."""
-    quality = copy.quality or LOSSLESS
-    if quality == UNKNOWN_LOSS:  # it may be any
+    if copy.unknown_loss:  # it may be any
         return math.inf
+    quality = copy.quality or LOSSLESS
     scale = max(0.0, 2 - quality / 50) if quality >= 50 else 50 / quality
     return _DEAD_ZONE * scale / (copy.reduced or 1)
 
