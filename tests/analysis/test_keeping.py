@@ -86,6 +86,18 @@ def test_a_frame_is_kept_where_more_is_inside():
     assert choose_keeper([replace(GOOD, inside=0.7, modified=9), replace(GOOD, inside=0.7)]) == (1, "the oldest file")
 
 
+def test_of_framed_copies_the_widest_frame_is_no_merit():
+    wide, narrow = (
+        replace(GOOD, pixels=1100**2, inside=(780 / 1100) ** 2),
+        replace(GOOD, pixels=1000**2, inside=0.94**2),
+    )
+    assert choose_keeper([wide, narrow]) == (1, "the largest inside its frame")
+    small = replace(GOOD, pixels=400**2, quality=99)
+    assert choose_keeper([small, wide, narrow]) == (2, "the largest inside its frame")
+    assert choose_keeper([wide, replace(narrow, pixels=1200**2)]) == (1, "the largest")
+    assert choose_keeper([wide, narrow, replace(GOOD, pixels=900**2)]) == (2, "without the frame")
+
+
 def test_compression_that_says_nothing_of_itself_may_have_smoothed_grain():
     smooth = replace(GOOD, quality=75, noise=1.0, grain=1.0)
     assert choose_keeper([replace(GOOD, grain=20.0), replace(smooth, unknown_loss=True)])[0] == 0

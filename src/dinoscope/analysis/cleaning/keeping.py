@@ -77,12 +77,18 @@ _Chosen = tuple[list[int], str]
 
 
 def _unframed(copies: Sequence[FileFacts]) -> _Chosen:
-    """Leave out copies in a frame, unless what is inside is clearly larger than every copy without one."""
-    free = [at for at, copy in enumerate(copies) if copy.inside == 1]
-    inside = max(copy.pixels * copy.inside for copy in copies)
-    if not free or len(free) == len(copies) or max(copies[at].pixels for at in free) < _CLEARLY * inside:
-        return list(range(len(copies))), ""
-    return free, "without the frame"
+    """Leave out copies in a frame, unless one has clearly more inside than every copy without one; then keep those."""
+    everything = range(len(copies))
+    free = [at for at in everything if copies[at].inside == 1]
+    if len(free) == len(copies):
+        return free, ""
+    inside = [copy.pixels * copy.inside for copy in copies]
+    enough = _CLEARLY * max(inside)
+    if max((inside[at] for at in free), default=0) >= enough:
+        return free, "without the frame"
+    kept = [at for at in everything if inside[at] >= enough]
+    largest = max(everything, key=lambda at: copies[at].pixels)
+    return kept, "the largest" if largest in kept else "the largest inside its frame"
 
 
 def _by_size(copies: Sequence[FileFacts]) -> _Chosen:
