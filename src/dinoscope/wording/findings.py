@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["NO_CROPS", "tell_checked", "tell_few", "tell_labels", "tell_poor_picture", "tell_self_test"]
 
 NO_CROPS = (
-    "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops. "
-    "'dinoscope clean --crops' looks for them among all images."
+    "This list has no crops of 15% or more, and no heavy edits. 'dinoscope clean --crops' finds crops. "
+    "'dinoscope search --inside' finds the crops of one image."
 )
 
 
