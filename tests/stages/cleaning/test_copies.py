@@ -104,10 +104,14 @@ def test_collections_from_before_are_judged_by_their_thumbnails(tmp_path):
 def test_small_pictures_of_copies_are_read_once_and_together(tmp_path, monkeypatch):
     collection = embedded(tmp_path, lambda each: each, quality=60)
     candidates(collection, 0.5)  # which looks at all images
-    asked, read = [], OpenedCollection.thumbnails
-    monkeypatch.setattr(
-        OpenedCollection, "thumbnails", lambda self, which: asked.append(list(which)) or read(self, which)
-    )
+    asked: list[list[int]] = []
+    read = OpenedCollection.thumbnails
+
+    def thumbnails(self, positions):
+        asked.append(list(positions))
+        return read(self, positions)
+
+    monkeypatch.setattr(OpenedCollection, "thumbnails", thumbnails)
     monkeypatch.setattr(copies, "_BLOCK", 8)
     groups = duplicates(collection, 0.5).groups
     assert len(groups) == PICTURES
