@@ -11,16 +11,18 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 
 import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageFilter
 
 from dinoscope.analysis.cleaning.keeping import FileFacts, choose_keeper
-from dinoscope.sources.pixels.decode import read_reduced
+from dinoscope.sources.pixels.decode import read_image, read_reduced, thumbnail
+from dinoscope.stages.cleaning.copies import Seen
+from dinoscope.storage.details import QUALITY
 
 _SCALE = 0.8
+_SOFT = 8  # pixels of blur that leave a picture without edges, as out of focus
 _LEAST = (224, 224)  # what a model sees: large JPEGs are decoded at a half or less, as in a collection
 Maker = Callable[[Image.Image, np.random.Generator], tuple[bytes, bytes]]
 
@@ -92,10 +94,20 @@ def _saved_twice(of: int, low: int, high: int) -> Maker:
     return make
 
 
-def _blurred(of: int, quality: int, radius: float) -> Maker:
+def _blurred(of: int, quality: int | None, radius: float) -> Maker:
     def make(picture: Image.Image, _: np.random.Generator) -> tuple[bytes, bytes]:
         original = jpeg(picture, of)
-        return original, jpeg(reopened(original).filter(ImageFilter.GaussianBlur(radius)), quality)
+        worse = reopened(original).filter(ImageFilter.GaussianBlur(radius))
+        return original, jpeg(worse, quality) if quality else png(worse)
+
+    return make
+
+
+def _soft(of: int | None, quality: int, sigma: float) -> Maker:
+    def make(picture: Image.Image, chance: np.random.Generator) -> tuple[bytes, bytes]:
+        soft = picture.filter(ImageFilter.GaussianBlur(_SOFT))
+        original = jpeg(soft, of) if of else png(soft)
+        return original, jpeg(noisy(reopened(original), chance, sigma), quality)
 
     return make
 
@@ -116,16 +128,24 @@ KINDS: dict[str, Maker] = {
     "blurred by 0.7, JPEG 85, of a JPEG 85": _blurred(85, 85, 0.7),
     "blurred by 1, JPEG 85, of a JPEG 85": _blurred(85, 85, 1),
     "blurred by 1.5, JPEG 85, of a JPEG 85": _blurred(85, 85, 1.5),
+    "blurred by 1.5, JPEG 95, of a JPEG 85": _blurred(85, 95, 1.5),
+    "blurred by 2, PNG, of a JPEG 85": _blurred(85, None, 2),
+    "blurred by 3, PNG, of a JPEG 85": _blurred(85, None, 3),
+    "noise of 5 levels, JPEG 85, of a soft PNG": _soft(None, 85, 5),
+    "noise of 10 levels, JPEG 85, of a soft PNG": _soft(None, 85, 10),
+    "noise of 10 levels, JPEG 50, of a soft PNG": _soft(None, 50, 10),
+    "noise of 10 levels, JPEG 30, of a soft PNG": _soft(None, 30, 10),
+    "noise of 10 levels, JPEG 85, of a soft JPEG 92": _soft(92, 85, 10),
+    "noise of 10 levels, JPEG 50, of a soft JPEG 92": _soft(92, 50, 10),
 }
 
 
 def facts(content: bytes, pixels: int) -> FileFacts:
     """Return what a collection knows of a file; not its age."""
-    quality = read_reduced(content, _LEAST).quality
-    assert quality is not None
-    held = {name: getattr(quality, name) for name in quality.__slots__ if name != "modified"}
-    known = {each.name for each in fields(FileFacts)}
-    return FileFacts(pixels, **{name: value for name, value in held.items() if name in known})
+    read = read_reduced(content, _LEAST)
+    assert read.quality is not None
+    measured = {name: getattr(read.quality, name) for name in QUALITY if name != "modified"}
+    return Seen.of(read_image(thumbnail(read.pixels))).facts(pixels, measured)
 
 
 def right(make: Maker, picture: Image.Image, seed: int) -> bool:

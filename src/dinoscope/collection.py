@@ -764,21 +764,28 @@ class Collection(OpenedCollection):
         """
         return shown(ShownFindings, findings.all_findings(self, threshold=threshold), self)
 
-    def crops(self, *, weights: str | None = None, on_progress: Callable[[int, int], None] | None = None) -> Crops:
+    def crops(
+        self,
+        *,
+        threshold: float | None = None,
+        weights: str | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Crops:
         """Find images that are a part of another one; those that ``findings`` calls duplicates are left out.
 
         Each image is looked for in the eight others that are most similar to it as a whole or in a window (see
         ``search_inside``): the stored small pictures are slid over each other at many sizes.
 
         Args:
+            threshold: See ``findings``.
             weights: See ``search``.
             on_progress: Called with how much is done, and of how much.
 
         Raises:
-            InputError: There are too many images to look inside.
+            InputError: The threshold is out of range, or there are too many images to look inside.
             ModelError: If the model that made the vectors is not to be had.
         """
-        return cleaning_crops.crops(self, weights=weights, on_progress=on_progress)
+        return cleaning_crops.crops(self, threshold=threshold, weights=weights, on_progress=on_progress)
 
     def dismiss(self, key: str, dismissed: bool = True) -> None:
         """Remember in the collection that a finding is no problem, or forget that.

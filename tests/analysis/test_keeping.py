@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dinoscope.analysis.cleaning.keeping import LOSSLESS, UNKNOWN_LOSS, FileFacts, choose_keeper
+from dinoscope.analysis.cleaning.keeping import LOSSLESS, FileFacts, choose_keeper
 
 GOOD = FileFacts(1000, quality=95, noise=2, detail=28, reduced=1, bytes=900, modified=5)
 
@@ -86,6 +86,42 @@ def test_a_frame_is_kept_where_more_is_inside():
     assert choose_keeper([replace(GOOD, inside=0.7, modified=9), replace(GOOD, inside=0.7)]) == (1, "the oldest file")
 
 
+def test_of_framed_copies_the_widest_frame_is_no_merit():
+    wide, narrow = (
+        replace(GOOD, pixels=1100**2, inside=(780 / 1100) ** 2),
+        replace(GOOD, pixels=1000**2, inside=0.94**2),
+    )
+    assert choose_keeper([wide, narrow]) == (1, "the largest inside its frame")
+    small = replace(GOOD, pixels=400**2, quality=99)
+    assert choose_keeper([small, wide, narrow]) == (2, "the largest inside its frame")
+    assert choose_keeper([wide, replace(narrow, pixels=1200**2)]) == (1, "the largest")
+    assert choose_keeper([wide, narrow, replace(GOOD, pixels=900**2)]) == (2, "without the frame")
+
+
 def test_compression_that_says_nothing_of_itself_may_have_smoothed_grain():
-    smooth = replace(GOOD, quality=UNKNOWN_LOSS, noise=1.0, grain=1.0)
-    assert choose_keeper([replace(GOOD, grain=20.0), smooth])[0] == 0
+    smooth = replace(GOOD, quality=75, noise=1.0, grain=1.0)
+    assert choose_keeper([replace(GOOD, grain=20.0), replace(smooth, unknown_loss=True)])[0] == 0
+    assert choose_keeper([replace(GOOD, grain=20.0), smooth])[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "kept"),
+    [
+        (FileFacts(1000, quality=85, noise=3.4, detail=14.0, grain=4.3, reduced=1), 0),  # noise
+        (FileFacts(1000, quality=50, noise=0.5, detail=5.0, grain=4.5, reduced=1), 0),
+        (FileFacts(1000, quality=30, noise=0.3, detail=3.3, grain=0.2, reduced=1), 0),  # blocks
+        (FileFacts(1000, quality=85, noise=2.0, detail=12.0, grain=0.9, reduced=1), 1),  # the smooth one is blurred
+        (FileFacts(1000, quality=85, noise=2.0, detail=12.0, reduced=1), 1),  # of an earlier version
+        (FileFacts(1000, quality=LOSSLESS, noise=2.0, detail=12.0, grain=4.3, reduced=1), 1),
+    ],
+)
+def test_noise_and_blocks_of_compression_are_no_detail(other, kept):
+    smooth = FileFacts(1000, quality=LOSSLESS, noise=0.1, detail=0.6, grain=0.3, reduced=1)
+    assert choose_keeper([smooth, other])[0] == kept
+    assert choose_keeper([other, smooth])[0] == 1 - kept
+
+
+def test_noise_does_not_hide_a_blurred_copy_from_a_sharp_one():
+    sharp = FileFacts(1000, quality=92, noise=1, detail=12, grain=0.5, reduced=1)
+    blurred, noisy = replace(sharp, quality=95, detail=0.6), replace(sharp, quality=85, detail=14, grain=4)
+    assert choose_keeper([blurred, noisy, sharp])[0] == 2

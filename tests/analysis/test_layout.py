@@ -4,12 +4,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.optimize import brentq
 from scipy.sparse import csr_array
 
-from dinoscope.analysis.maps import layout
-from dinoscope.analysis.maps.fuzzy import fit_curve, fuzzy_weights, spectral_start
+from dinoscope.analysis.maps import fuzzy, layout, projection
+from dinoscope.analysis.maps.fuzzy import NoStart, fit_curve, fuzzy_weights, spectral_start
 from dinoscope.analysis.maps.layout import Curve, lay_out
+from dinoscope.analysis.maps.projection import umap
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 
 CURVE = Curve(1.577, 0.895)
@@ -61,6 +64,43 @@ def test_the_start_is_the_slowest_waves_of_the_graph():
         np.testing.assert_allclose(normal @ wave, value * wave, atol=1e-2)  # it is shaken a little
     assert np.abs(start).max() == pytest.approx(10, abs=1e-2)
     assert not np.array_equal(start, spectral_start(weights, 2, seed=1))
+
+
+def chain(count: int) -> NDArray[np.float64]:
+    """Vectors along a smooth path, as frames of a film are."""
+    turns = 2 * np.pi * np.outer(np.linspace(0, 1, count), [0.7, 1.4, 2.1])
+    return np.hstack([np.sin(turns), np.cos(turns)]) + 3
+
+
+def test_the_start_of_a_chain_is_found_in_few_rounds(monkeypatch):
+    monkeypatch.setattr(fuzzy, "_ROUNDS", 60)
+    weights = fuzzy_weights(neighbors(chain(1200), 14), 1e-6)
+    start = spectral_start(weights, 2, seed=0)
+    sizes = np.sqrt(weights.sum(axis=1))
+    normal = weights.toarray() / sizes[:, None] / sizes
+    values = eigh(normal, eigvals_only=True, subset_by_index=(1197, 1198))[::-1]
+    for wave, value in zip(start.T, values, strict=True):
+        assert wave @ normal @ wave / (wave @ wave) == pytest.approx(value, abs=1e-6)
+
+
+def test_a_chain_whose_spectrum_is_not_found_in_time_starts_at_its_principal_components(monkeypatch):
+    vectors = chain(400)
+    usual = umap(vectors, epochs=20)
+    monkeypatch.setattr(fuzzy, "_ROUNDS", 1)
+    with pytest.raises(NoStart):
+        spectral_start(fuzzy_weights(neighbors(vectors, 14), 1e-6), 2, seed=0)
+    found = umap(vectors, epochs=20)
+    assert not np.array_equal(found, usual)
+    monkeypatch.setattr(projection, "_SPECTRAL", 100)
+    np.testing.assert_array_equal(umap(vectors, epochs=20), found)
+
+
+def test_fewer_distinct_points_than_the_search_holds_waves_start_at_their_principal_components(monkeypatch):
+    vectors = np.repeat(np.random.default_rng(0).standard_normal((42, 8)), 40, axis=0)
+    assert fuzzy.waves_at_once(len(vectors), 2) == 40
+    usual = umap(vectors, n_neighbors=100, epochs=5)
+    monkeypatch.setattr(fuzzy, "spectral_start", None)
+    np.testing.assert_array_equal(umap(vectors, n_neighbors=100, epochs=5), usual)
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

@@ -115,7 +115,8 @@ def test_what_a_person_checked_stands_in_the_report(tmp_path):
         opened.answer_finding(key, True)
     found = opened.findings_checked("label_errors")
     line = (
-        f"of 3 labels drawn at random, 3 are wrong; so of the other {found.rest:,}, {found.low:,} to {found.high:,} are"
+        "You checked 3 labels drawn at random: 3 are wrong. "
+        f"So of the other {found.rest:,}, {found.low:,} to {found.high:,} are"
     )
     assert line in told(opened.path)[3]
     assert line in cleaning(gather(Collection(opened.path), None))

@@ -272,7 +272,7 @@ def test_findings_are_shown_until_they_are_dismissed(tmp_path):
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
     shown = [each["text"] for each in page.all("article", "finding", inside=page.section("cleaning"))]
     assert "1 image may show the same picture as another one and could go" in page.section("cleaning")["text"]
-    assert "Crops of 15% and more" in page.section("cleaning")["text"]
+    assert "This list has no crops of 15% or more" in page.section("cleaning")["text"]
     assert (
         f"(similarity of {collection.findings().duplicates.threshold:.2f} or more)" in page.section("cleaning")["text"]
     )

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dinoscope.analysis.cleaning.checked import Checked
 from dinoscope.wording import in_short as short
+from dinoscope.wording.findings import tell_your_check
 
 NONE: dict[str, list[int]] = {"duplicates": [], "leaks": [], "outliers": [], "label_errors": []}
 GOOD = SimpleNamespace(k=15, neighbors_kept=0.4, trustworthiness=0.97)
@@ -125,3 +127,48 @@ def test_what_was_not_searched_is_not_called_clean():
     assert copies.verdict == "Duplicates were not searched."
     assert labels.verdict == "Labels were not checked."
     assert step.command == "dinoscope clean 'my shoes.dino'"
+
+
+@pytest.mark.parametrize(
+    ("sets", "told"),
+    [
+        ([("a",), ("b",), ("a",)], "Each has one of the 2 labels."),
+        ([("a",), ("a",)], "Each has the label “a”."),
+        ([("a",), ("b",), (), ()], "2 of them have one of the 2 labels. 2 images have none."),
+        ([("a",), ()], "1 of them has the label “a”. 1 image has none."),
+        ([("a", "b"), ("a",), ()], "1 of them has several of the 2 labels. 1 image has none."),
+        ([("a", "b"), ("a", "c")], "2 of them have several of the 3 labels."),
+        ([("a",)], "It has the label “a”."),
+        ([("a", "b", "c")], "It has 3 labels."),
+    ],
+)
+def test_several_labels_an_image(sets, told):
+    what, *_ = points(len(sets), [], sets=sets)
+    assert (
+        what.text.removesuffix(" The model dinov2-small looked at them.").removesuffix(
+            " The model dinov2-small looked at it."
+        )
+        == told
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "checked", "told"),
+    [
+        (
+            "label_errors",
+            Checked(20, 3, 180, 9, 60),
+            "You checked 20 labels drawn at random: 3 are wrong. So of the other 180, 9 to 60 are (90% certain).",
+        ),
+        (
+            "outliers",
+            Checked(1, 1, 0, 0, 0),
+            "You checked 1 outlier drawn at random: 1 is not where it belongs. These are all.",
+        ),
+    ],
+)
+def test_what_a_person_checked_is_told_in_sentences(kind, checked, told):
+    assert tell_your_check(kind, checked) == told
+    kept = {**NONE, "label_errors": [1, 2]}
+    labels = points(100, ["boot"] * 60 + ["hat"] * 40, kept=kept, checked=told)[3]
+    assert labels.text == f"2 of 100 disagree with their nearest images (2.0%). {told}"

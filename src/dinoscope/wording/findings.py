@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.checked import Checked
     from dinoscope.stages.cleaning.checks import Checkable
 
-__all__ = ["NO_CROPS", "tell_checked", "tell_few", "tell_labels", "tell_poor_picture", "tell_self_test"]
+__all__ = [
+    "NO_CROPS",
+    "tell_checked",
+    "tell_few",
+    "tell_labels",
+    "tell_poor_picture",
+    "tell_self_test",
+    "tell_your_check",
+]
 
 NO_CROPS = (
-    "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops. "
-    "'dinoscope clean --crops' looks for them among all images."
+    "This list has no crops of 15% or more, and no heavy edits. 'dinoscope clean --crops' finds crops. "
+    "'dinoscope search --inside' finds the crops of one image."
 )
 
 
@@ -32,13 +40,30 @@ def tell_self_test(test: SelfTest) -> str:
 
 def tell_checked(kind: Checkable, found: Checked) -> str:
     """Say what checking some findings at random tells of the others."""
-    name, right = {"label_errors": ("labels", "wrong"), "outliers": ("outliers", "not where they belong")}[kind]
     if not found.checked:
-        return f"nobody has checked the {found.rest:,} {name} of the list yet"
-    told = f"of {found.checked:,} {name} drawn at random, {found.right:,} are {right}"
-    if not found.rest:
-        return f"{told}; these are all"
-    return f"{told}; so of the other {found.rest:,}, {found.low:,} to {found.high:,} are (90% certain)"
+        return f"nobody has checked the {found.rest:,} {_CHECKED[kind][0]}s of the list yet"
+    drawn, right, others = _check(kind, found)
+    return f"of {drawn} drawn at random, {right}; {others}"
+
+
+def tell_your_check(kind: Checkable, found: Checked) -> str:
+    """Say so in sentences to the person who checked some."""
+    drawn, right, others = _check(kind, found)
+    return f"You checked {drawn} drawn at random: {right}. {others[:1].upper()}{others[1:]}."
+
+
+_CHECKED = {
+    "label_errors": ("label", "is wrong", "are wrong"),
+    "outliers": ("outlier", "is not where it belongs", "are not where they belong"),
+}
+
+
+def _check(kind: Checkable, found: Checked) -> tuple[str, str, str]:
+    """Return how many were checked, how many of these are right, and what that says of the others."""
+    name, is_right, are_right = _CHECKED[kind]
+    right = f"{found.right:,} {is_right if found.right == 1 else are_right}"
+    others = f"so of the other {found.rest:,}, {found.low:,} to {found.high:,} are (90% certain)"
+    return counted(found.checked, name), right, others if found.rest else "these are all"
 
 
 def tell_poor_picture(kind: PictureKind, value: float) -> str:

@@ -66,7 +66,7 @@ def in_short(
         kept: Kind of finding -> those that were not dismissed; None where nothing was searched.
         copies: Images that show the same picture as another one, without the one to keep.
         dismissed: Kind of finding -> how many a person called no problem.
-        checked: What a person's check of some labels says of the others; "" where there was none.
+        checked: What a person's check of some labels says of the others, in sentences; "" where there was none.
     """
     model = str(collection.model["model"])
     weak = is_too_weak(collection)
@@ -146,10 +146,7 @@ def what_it_is(
     """Say what the collection holds; ``sets`` are those of images that may have several labels."""
     kinds = Counter(labels)
     if sets:
-        several, names = sum(len(held) > 1 for held in sets), len({label for held in sets for label in held})
-        text = f"{several:,} of them {'has' if several == 1 else 'have'} several of the {counted(names, 'label')}."
-        if len(sets) < count:
-            text += f" {counted(count - len(sets))} {'has' if count - len(sets) == 1 else 'have'} none."
+        text = _of_sets(count, sets)
     elif not kinds:
         text = "It has no label." if count == 1 else "They have no labels."
     elif count == 1:
@@ -172,6 +169,22 @@ def what_it_is(
     if failed:
         text += f" {counted(failed, 'file')} could not be read."
     return Point(f"{name}: {counted(count)}.", text)
+
+
+def _of_sets(count: int, sets: Sequence[Sequence[str]]) -> str:
+    """Say how many labels images have that may have several; ``sets`` are those of images that have any."""
+    several, names = sum(len(held) > 1 for held in sets), sorted({label for held in sets for label in held})
+    if count == 1:
+        return f"It has the label “{names[0]}”." if len(names) == 1 else f"It has {len(names):,} labels."
+    if several:
+        text = f"{several:,} of them {'has' if several == 1 else 'have'} several of the {counted(len(names), 'label')}."
+    else:
+        which = f"the label “{names[0]}”" if len(names) == 1 else f"one of the {len(names):,} labels"
+        if len(sets) == count:
+            return f"Each has {which}."
+        text = f"{len(sets):,} of them {'has' if len(sets) == 1 else 'have'} {which}."
+    none = count - len(sets)
+    return f"{text} {counted(none)} {'has' if none == 1 else 'have'} none." if none else text
 
 
 def about_map(count: int, quality: MapQuality | None, explanation: Explanation | None, *, weak: bool) -> Point:
@@ -252,7 +265,7 @@ def about_labels(
         weak: Whether the model sees too little.
         several: Whether images may have several labels.
         dismissed: Labels that disagree, and that a person called no problem.
-        checked: What a person's check of some says of the others.
+        checked: What a person's check of some says of the others, in sentences.
     """
     kinds = Counter(labels)
     if several:
@@ -279,7 +292,7 @@ def about_labels(
         return Point("No labels left to check." if dismissed else "No labels to check.", text, "good")
     verb = "disagrees with its" if doubtful == 1 else "disagree with their"
     text = f"{doubtful:,} of {len(labels):,} {verb} nearest images ({doubtful / len(labels):.1%})."
-    judged = f" You checked some: {checked}." if checked else ""
+    judged = f" {checked}" if checked else ""
     text += judged or (
         " Most of them may be right, because the model cannot see enough."
         if weak

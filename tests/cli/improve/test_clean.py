@@ -167,7 +167,7 @@ def test_what_does_not_apply_is_left_out_with_a_remark(tmp_path):
     assert "leaks: left out: the images are not in two splits or more" in out
     assert "labels to check: left out: fewer than two labels with images" in out
     assert "duplicates: none found" in out
-    assert "Crops of 15% and more and heavy edits are not looked for; 'dinoscope search --inside' finds crops." in out
+    assert "This list has no crops of 15% or more, and no heavy edits. 'dinoscope clean --crops' finds crops." in out
     assert not (tmp_path / "out" / "leaks.csv").exists()
 
 
@@ -271,6 +271,33 @@ def test_crops_are_looked_for_when_asked(tmp_path):
     assert [each["key"] for each in left["found"]] == [each["key"] for each in found[1:]]
     one = Collection.from_images(np.zeros((1, 8, 8), np.uint8), tmp_path / "one", model="mini")
     assert len(one.crops().parts) == 0
+
+
+def test_a_threshold_sorts_every_pair_under_duplicates_or_under_crops(tmp_path):
+    root = tmp_path / "photos"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        small = [Image.fromarray(rng.integers(0, 255, (n, n, 3), np.uint8)).resize((160, 160), 3) for n in (4, 9, 20)]
+        picture = Image.blend(Image.blend(small[0], small[1], 0.4), small[2], 0.3)
+        picture.save(root / f"{number}.png")
+        if number < 2:
+            picture.crop((number + 1, number + 1, 159 - number, 159 - number)).save(root / f"part-{number}.png")
+    Collection.from_images(root, tmp_path / "c", model="mini")
+    narrow, wide = ("part-0.png", "0.png"), ("part-1.png", "1.png")
+
+    def listed(*threshold):
+        found = json.loads(run(tmp_path / "c", "--duplicates", "--crops", "--json", *threshold).stdout)
+        crops = {(each["id"], each["whole_id"]) for each in found["crops"]["found"]}
+        return crops, {each["id"] for each in found["duplicates"]["found"]}
+
+    assert "no crops" not in run(tmp_path / "c", "--duplicates", "--crops").stdout
+    assert "This list has no crops" in run(tmp_path / "c", "--duplicates").stdout
+    assert listed() == ({wide}, {*narrow})
+    assert listed("--threshold", 0.5) == (set(), {*narrow, *wide})
+    assert listed("--threshold", 1) == ({narrow, wide}, set())
+    with pytest.raises(InputError, match="threshold must be from 0 to 1, got 2"):
+        Collection(tmp_path / "c").crops(threshold=2)
 
 
 def test_what_was_dismissed_is_left_out_from_then_on(collection, tmp_path):

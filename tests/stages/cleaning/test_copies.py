@@ -8,11 +8,15 @@ from functools import cache
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
 from dinoscope import Collection
+from dinoscope.stages.cleaning import copies
+from dinoscope.stages.cleaning.answers import candidates
 from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.stages.cleaning.findings import duplicates
+from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.details import QUALITY
 from dinoscope.storage.tables import list_parts, read_table, write_table
 
@@ -36,20 +40,31 @@ def noisy(picture: Image.Image) -> Image.Image:
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
-def embedded(tmp_path, worse, **options):
+def soft(seed: int) -> Image.Image:
+    """A picture without edges."""
+    return scene(seed).filter(ImageFilter.GaussianBlur(8))
+
+
+def embedded(tmp_path, worse, picture=scene, **options):
     """Originals and worse copies of the same size, the copies first by name."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     for at in range(PICTURES):
-        scene(at).save(folder / f"{at} original.jpg", quality=95)
-        worse(scene(at)).save(folder / f"{at} a copy.jpg", **options)
+        picture(at).save(folder / f"{at} original.jpg", quality=95)
+        worse(picture(at)).save(folder / f"{at} a copy.jpg", **options)
     return Collection.from_images(folder, tmp_path / "made")
 
 
 @pytest.mark.parametrize(
     ("worse", "options"),
-    [(lambda each: each, {"quality": 60}), (noisy, {"quality": 95}), (noisy, {"quality": 92})],
-    ids=["JPEG 60", "noisy", "noisy and compressed"],
+    [
+        (lambda each: each, {"quality": 60}),
+        (noisy, {"quality": 95}),
+        (noisy, {"quality": 92}),
+        (noisy, {"quality": 85, "picture": soft}),
+        (noisy, {"quality": 30, "picture": soft}),
+    ],
+    ids=["JPEG 60", "noisy", "noisy and compressed", "soft, noisy", "soft, noisy and much compressed"],
 )
 def test_the_original_is_kept(tmp_path, run, worse, options):
     collection = embedded(tmp_path, worse, **options)
@@ -84,3 +99,25 @@ def test_collections_from_before_are_judged_by_their_thumbnails(tmp_path):
         assert reason == "the most detail against noise, by the thumbnails"
         kept.append(names[first].endswith("original.jpg"))
     assert sum(kept) >= PICTURES - 1  # little is left of noise in a thumbnail
+
+
+def test_small_pictures_of_copies_are_read_once_and_together(tmp_path, monkeypatch):
+    collection = embedded(tmp_path, lambda each: each, quality=60)
+    candidates(collection, 0.5)  # which looks at all images
+    asked: list[list[int]] = []
+    read = OpenedCollection.thumbnails
+
+    def thumbnails(self, positions):
+        asked.append(list(positions))
+        return read(self, positions)
+
+    monkeypatch.setattr(OpenedCollection, "thumbnails", thumbnails)
+    monkeypatch.setattr(copies, "_BLOCK", 8)
+    groups = duplicates(collection, 0.5).groups
+    assert len(groups) == PICTURES
+    assert sorted(map(len, asked)) == [2 * PICTURES - 8, 8]
+    assert sorted(at for block in asked for at in block) == sorted(at for group in groups for at in group)
+    asked.clear()
+    assert [keep_first(collection, group)[0] for group in groups] == list(groups)
+    assert duplicates(collection, 0.5).groups == groups
+    assert not asked

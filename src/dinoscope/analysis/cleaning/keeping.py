@@ -6,10 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-__all__ = ["LOSSLESS", "THUMBNAIL", "UNKNOWN_LOSS", "FileFacts", "choose_keeper"]
+__all__ = ["LOSSLESS", "THUMBNAIL", "FileFacts", "choose_keeper"]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
-UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
 THUMBNAIL = 0  # in place of a part of the size: it was measured on the thumbnail, where little is left of noise
 _NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
 _ALIKE = 2.0  # qualities that are no further apart say nothing
@@ -18,6 +17,8 @@ _NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside
 _GRAINIER, _GRAIN = 1.2, 0.3  # factor and grey levels by which a picture is grainy beside another
 _DEAD_ZONE = 6.5  # grey levels of half a low-frequency step at quality 50
 _BLURRED = 3.0  # factor of detail over what a blur, and no noise, explains
+_NOISIER = (4.0, 3.0)  # factor of grain over what a usual blur takes away; less of it where it was decoded smaller
+_BLOCKY = 50.0  # quality up to which the edges of blocks count as detail
 _CLEARLY = 0.8  # part of the pixels inside a frame that a copy without one must have
 _SHARPER = 1.04  # factor of detail over noise that is no chance
 
@@ -38,6 +39,7 @@ class FileFacts:
         modified: When it was written, in nanoseconds.
         colour: Whether it has colours.
         inside: Share of its area inside a frame of one colour; 1 without a frame.
+        unknown_loss: Whether the quality is a guess: WebP, AVIF and HEIC do not say it.
     """
 
     pixels: int
@@ -50,14 +52,15 @@ class FileFacts:
     modified: float | None = None
     colour: bool | None = None
     inside: float = 1.0
+    unknown_loss: bool = False
 
 
 def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
     """Return the place of the copy to keep, and why.
 
-    The largest, where what a frame adds is not counted; among these one in colour that is not blurred; then the least
-    compressed, unless it is noisy where another one is neither noisy nor much compressed; then the one with most detail
-    against noise, most bytes, the oldest, the first.
+    The largest, where what a frame adds is not counted; among these one in colour that is not blurred, where noise and
+    the blocks of compression are no detail; then the least compressed, unless it is noisy where another one is neither
+    noisy nor much compressed; then the one with most detail against noise, most bytes, the oldest, the first.
     """
     left = list(range(len(copies)))
     pixels = (_unframed, _by_size, _in_colour, _not_blurred, _without_noise)
@@ -74,12 +77,18 @@ _Chosen = tuple[list[int], str]
 
 
 def _unframed(copies: Sequence[FileFacts]) -> _Chosen:
-    """Leave out copies in a frame, unless what is inside is clearly larger than every copy without one."""
-    free = [at for at, copy in enumerate(copies) if copy.inside == 1]
-    inside = max(copy.pixels * copy.inside for copy in copies)
-    if not free or len(free) == len(copies) or max(copies[at].pixels for at in free) < _CLEARLY * inside:
-        return list(range(len(copies))), ""
-    return free, "without the frame"
+    """Leave out copies in a frame, unless one has clearly more inside than every copy without one; then keep those."""
+    everything = range(len(copies))
+    free = [at for at in everything if copies[at].inside == 1]
+    if len(free) == len(copies):
+        return free, ""
+    inside = [copy.pixels * copy.inside for copy in copies]
+    enough = _CLEARLY * max(inside)
+    if max((inside[at] for at in free), default=0) >= enough:
+        return free, "without the frame"
+    kept = [at for at in everything if inside[at] >= enough]
+    largest = max(everything, key=lambda at: copies[at].pixels)
+    return kept, "the largest" if largest in kept else "the largest inside its frame"
 
 
 def _by_size(copies: Sequence[FileFacts]) -> _Chosen:
@@ -93,14 +102,30 @@ def _in_colour(copies: Sequence[FileFacts]) -> _Chosen:
 
 
 def _not_blurred(copies: Sequence[FileFacts]) -> _Chosen:
-    """Leave out copies with far less detail than another one."""
+    """Leave out copies with far less detail than another one, if that is no noise or compression."""
     measured = _measured(copies)
     if measured is None:
         return list(range(len(copies))), ""
     _, detail = measured
-    most = max(detail)
-    kept = [at for at, each in enumerate(detail) if most <= _BLURRED * each + 1]
+
+    def is_blurred(at: int, beside: int) -> bool:
+        return detail[beside] > _BLURRED * detail[at] + 1 and not _is_spoilt(copies[beside], copies[at])
+
+    everything = range(len(copies))
+    kept = [at for at in everything if not any(is_blurred(at, beside) for beside in everything)]
     return kept, _most_detail(copies)
+
+
+def _is_spoilt(copy: FileFacts, beside: FileFacts) -> bool:
+    """Tell whether a copy is more compressed than another one, and noisy or blocky beside it."""
+    quality = copy.quality or LOSSLESS
+    if quality >= (beside.quality or LOSSLESS) - _ALIKE:
+        return False
+    if quality <= _BLOCKY:
+        return True
+    if copy.grain is None or beside.grain is None:
+        return False
+    return copy.grain > _NOISIER[copy.reduced != 1] * beside.grain + _GRAIN
 
 
 def _known(copies: Sequence[FileFacts], value: Callable[[FileFacts], float | None]) -> list[float] | None:
@@ -135,9 +160,9 @@ def _without_noise(copies: Sequence[FileFacts]) -> _Chosen:
 
 def _smoothed(copy: FileFacts) -> float:
     """Return the grain that compression may have taken away: half of a step of the low frequencies, and a bit."""
-    quality = copy.quality or LOSSLESS
-    if quality == UNKNOWN_LOSS:  # it may be any
+    if copy.unknown_loss:  # it may be any
         return math.inf
+    quality = copy.quality or LOSSLESS
     scale = max(0.0, 2 - quality / 50) if quality >= 50 else 50 / quality
     return _DEAD_ZONE * scale / (copy.reduced or 1)
 

@@ -31,6 +31,7 @@ class Settings:
         seed: See ``umap``.
         epochs: Passes over the graph; None leaves it to the engine.
         start: Where the points start (N, n_components); None: at the spectrum of the graph.
+        spare: Returns where they start if the spectrum is not to be had in reasonable time.
         on_progress: See ``umap``.
     """
 
@@ -39,6 +40,7 @@ class Settings:
     seed: int
     epochs: int | None
     start: NDArray[np.float64] | None
+    spare: Callable[[], NDArray[np.float64]]
     on_progress: Callable[[int, int], None] | None = None
 
     def named(self) -> dict[str, object]:
@@ -53,13 +55,16 @@ class Settings:
 
 def _all_at_once(_unit: NDArray[np.float32], graph: NeighborGraph, how: Settings) -> NDArray[np.float32]:
     """Lay out the graph with ``layout``, which needs no vectors."""
-    from dinoscope.analysis.maps.fuzzy import fit_curve, fuzzy_weights, spectral_start
+    from dinoscope.analysis.maps.fuzzy import NoStart, fit_curve, fuzzy_weights, spectral_start
     from dinoscope.analysis.maps.layout import lay_out
 
     weights, start = fuzzy_weights(graph, ROUNDING), how.start
     if start is None:
-        with one_thread_each():
-            start = spectral_start(weights, how.n_components, how.seed)
+        try:
+            with one_thread_each():
+                start = spectral_start(weights, how.n_components, how.seed)
+        except NoStart:
+            start = how.spare()
     epochs = how.epochs or (_EPOCHS_OF_MANY if len(graph) > _MANY else _EPOCHS)
     return lay_out(weights, start, fit_curve(how.min_dist), epochs=epochs, seed=how.seed, on_progress=how.on_progress)
 

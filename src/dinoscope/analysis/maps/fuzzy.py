@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
@@ -9,13 +11,20 @@ from scipy.sparse import csr_array, diags_array
 from dinoscope.analysis.maps.layout import Curve
 from dinoscope.analysis.neighbors import NeighborGraph
 
-__all__ = ["fit_curve", "fuzzy_weights", "spectral_start"]
+__all__ = ["NoStart", "fit_curve", "fuzzy_weights", "spectral_start", "waves_at_once"]
 
 _HALVINGS = 64  # of the interval of a scale
 _CLOSE = 1e-5  # how close the sum of a point's weights comes to its target
 _LEAST_SCALE = 1e-3  # of the mean distance of a point's neighbours
 _EXTENT = 10.0  # largest coordinate of a start
 _SHAKE = 1e-4  # so that no two points start at the same place
+_FEWEST_WAVES, _MOST_WAVES = 20, 64  # held while the slowest ones are sought: more take fewer rounds and more memory
+_ROUNDS = 200  # after which the search for them ends; in a long chain, as of frames of a film, they hardly differ
+_EXACT = 1e-6  # to which they are found
+
+
+class NoStart(Exception):
+    """The slowest waves of a graph differ too little to be told apart in reasonable time."""
 
 
 def fuzzy_weights(graph: NeighborGraph, rounding: float) -> csr_array:
@@ -54,19 +63,29 @@ def fit_curve(min_dist: float) -> Curve:
     return Curve(float(a), float(b))
 
 
+def waves_at_once(count: int, n_components: int) -> int:
+    """Return how many waves ``spectral_start`` holds at once; fewer distinct points than that have no such start."""
+    return min(count, max(2 * n_components + 3, _FEWEST_WAVES, min(math.isqrt(count), _MOST_WAVES)))
+
+
 def spectral_start(weights: csr_array, n_components: int, seed: int) -> NDArray[np.float64]:
     """Return the start (N, n_components): the slowest waves of a connected graph, each at one scale, a little shaken.
 
     They are the eigenvectors of D^(-1/2) W D^(-1/2) behind the first, D the sums of the weights W.
-    """
-    from scipy.sparse.linalg import eigsh
 
-    count = weights.shape[0]
+    Raises:
+        NoStart: They were not found in a bounded number of rounds.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
+    count, wanted = weights.shape[0], n_components + 1
     sizes = diags_array(1 / np.sqrt(np.asarray(weights.sum(axis=1)).ravel()))
-    wanted = n_components + 1
-    basis = min(count, max(2 * wanted + 1, 20))
-    first = np.full(count, count**-0.5)
-    values, vectors = eigsh(sizes @ weights @ sizes, wanted, which="LA", v0=first, ncv=basis, maxiter=10 * count)
+    held = waves_at_once(count, n_components)
+    how = {"v0": np.full(count, count**-0.5), "ncv": held, "maxiter": _ROUNDS, "tol": _EXACT}
+    try:
+        values, vectors = eigsh(sizes @ weights @ sizes, wanted, which="LA", **how)
+    except ArpackNoConvergence as error:
+        raise NoStart from error
     waves = vectors[:, np.argsort(values)[::-1][1:]]
     waves *= _EXTENT / np.abs(waves).max()
     shaken: NDArray[np.float64] = waves + np.random.default_rng(seed).normal(scale=_SHAKE, size=waves.shape)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast, get_args
 
 import numpy as np
@@ -26,6 +27,7 @@ Method = Literal["umap", "tsne", "pca"]
 _MANY = 2_000  # vectors from which t-SNE gains by more than one thread
 _EARLY, _STEPS, _TOLD_EVERY = 250, 750, 25  # steps of t-SNE: with exaggeration, in all, and between two reports
 _SPECTRAL = 100_000  # vectors up to which UMAP starts from the spectrum of the graph; beyond, that takes minutes
+_BEYOND = 12  # distinct vectors needed beyond the waves that the search for a start holds
 _BLOCK = 1 << 16  # rows computed with in float64 at once
 
 
@@ -47,8 +49,9 @@ def umap(
     The same input, seed and engine give the same map bit for bit on one machine, on any number of threads.
     ``n_neighbors`` beyond N counts as N. Fewer than ``n_components + 3`` vectors say too little for UMAP: their map is
     that of their principal components. The layout starts from the spectrum of the graph, as usual. It starts from the
-    principal components beyond 100,000 vectors, where the spectrum takes minutes, and where the spectrum is degenerate:
-    the graph falls apart, or a few distinct vectors are all there are.
+    principal components beyond 100,000 vectors, where the spectrum takes minutes, in a long chain of vectors, as of the
+    frames of a film, where "dinoscope" gives up looking for it, and where the spectrum is degenerate: the graph falls
+    apart, or a few distinct vectors are all there are.
 
     Args:
         vectors: Array (N, D), N >= 2, of any scale.
@@ -80,9 +83,9 @@ def umap(
     if count < n_components + 3:
         return _principal_components(unit, n_components).astype(np.float32)
     graph = neighbors(unit, size - 1) if graph is None else graph.top(size - 1)
-    principal = count > _SPECTRAL or _is_degenerate(unit, graph, n_components)
-    start = _principal_start(unit, n_components, seed) if principal else None
-    layout = ENGINES[engine](unit, graph, Settings(n_components, min_dist, seed, epochs, start, on_progress))
+    spare = partial(_principal_start, unit, n_components, seed)
+    start = spare() if count > _SPECTRAL or _is_degenerate(unit, graph, n_components) else None
+    layout = ENGINES[engine](unit, graph, Settings(n_components, min_dist, seed, epochs, start, spare, on_progress))
     return np.ascontiguousarray(layout, dtype=np.float32)
 
 
@@ -306,9 +309,11 @@ def _is_degenerate(unit: NDArray[np.float32], graph: NeighborGraph, n_components
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import connected_components
 
+    from dinoscope.analysis.maps.fuzzy import waves_at_once
+
     direction = np.random.default_rng(0).standard_normal(unit.shape[1], dtype=np.float32)
     distinct = min(len(np.unique(np.round(values, 5))) for values in (unit @ direction, graph.distances))
-    if distinct <= 24 + 4 * n_components:
+    if distinct <= max(24 + 4 * n_components, waves_at_once(len(unit), n_components) + _BEYOND):
         return True
     starts = np.arange(len(graph) + 1) * graph.k
     links = csr_array((np.ones(starts[-1], np.int8), graph.indices.ravel(), starts), shape=(len(unit), len(unit)))

@@ -45,11 +45,11 @@ def examine(opened: Collection, wanted: set[str], threshold: float | None) -> di
     if wanted & {"duplicates", "leaks"}:
         found = analysis_findings.duplicates(opened, threshold)
         if "duplicates" in wanted:
-            parts["duplicates"] = _duplicates(opened, found, threshold is not None)
+            parts["duplicates"] = _duplicates(opened, found, threshold is not None, alone="crops" not in wanted)
         if "leaks" in wanted:
             parts["leaks"] = _leaks(opened, found.threshold, analysis_findings.leaks(opened, found))
     if "crops" in wanted:
-        parts["crops"] = _crops(opened)
+        parts["crops"] = _crops(opened, threshold)
     if "outliers" in wanted:
         parts["outliers"] = _outliers(opened, analysis_findings.outliers(opened))
     if "label_errors" in wanted:
@@ -86,7 +86,7 @@ def _checked(opened: Collection, kind: Checkable) -> str:
     return f"\nchecked: {tell_checked(kind, found)}" if found.checked else ""
 
 
-def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> Part:
+def _duplicates(opened: Collection, found: Duplicates, asked: bool, *, alone: bool) -> Part:
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages.cleaning.copies import keep_first
     from dinoscope.stages.cleaning.findings import labels_of
@@ -110,7 +110,8 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool) -> Part:
     part.remark += f" (threshold {limit}, {how})"
     if how.startswith("suggested"):
         part.remark += "; 'dinoscope calibrate' asks you what is the same"
-    part.remark += f"\n{NO_CROPS}"
+    if alone:  # crops have a list of their own otherwise
+        part.remark += f"\n{NO_CROPS}"
     part.facts = {"threshold": found.threshold, "suggested": found.suggested, "groups": len(left)}
     mixed = sum(len(labels_of(opened, found.groups[at])) > 1 for at in left)
     if mixed:
@@ -197,12 +198,12 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> Par
     return part
 
 
-def _crops(opened: Collection) -> Part:
+def _crops(opened: Collection, threshold: float | None) -> Part:
     from dinoscope.cli.terminal import counting
     from dinoscope.plots.sheets import Block, Tile
 
     with counting("images looked into, and compared") as show:
-        found = opened.crops(on_progress=show)
+        found = opened.crops(threshold=threshold, on_progress=show)
     part = Part("crops", ("score", "image", "shows of it", "the whole picture"), "")
     pairs = list(zip(found.parts.tolist(), found.wholes.tolist(), strict=True))
     left = _open(opened, part, "crops", pairs)

@@ -15,7 +15,7 @@ from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts, Query, QueryGroup
 from dinoscope.stages.cleaning.copies import keep_first
 from dinoscope.stages.cleaning.findings import labels_of
-from dinoscope.wording.findings import NO_CROPS, tell_checked, tell_few, tell_labels, tell_self_test
+from dinoscope.wording.findings import NO_CROPS, tell_few, tell_labels, tell_self_test, tell_your_check
 from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def _label_errors(facts: Facts) -> str:
 def _checked(facts: Facts, kind: Checkable) -> str:
     """Return what a person's checks of some findings say of the others; "" where nobody checked."""
     found = facts.checked.get(kind)
-    return f" You checked some: {tell_checked(kind, found)}." if found else ""
+    return f" {tell_your_check(kind, found)}" if found else ""
 
 
 def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> str:

@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from dinoscope.report import html
-from dinoscope.wording.findings import tell_checked
+from dinoscope.wording.findings import tell_your_check
 from dinoscope.wording.in_short import in_short as tell_in_short
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def in_short(facts: Facts) -> str:
         kept=None if found is None else facts.kept,
         copies=copies,
         dismissed={kind: len(keys) - len(facts.kept[kind]) for kind, keys in found.keys.items()} if found else {},
-        checked=tell_checked("label_errors", checked) if (checked := facts.checked.get("label_errors")) else "",
+        checked=tell_your_check("label_errors", checked) if (checked := facts.checked.get("label_errors")) else "",
     )
     lines = "".join(
         f'<li class="{"next" if each.command else each.tone}"><b class="text">{escape(each.verdict)}</b> '

@@ -12,10 +12,19 @@ from PIL import Image, JpegImagePlugin
 
 from dinoscope.sources.pixels.blocks import LUMINANCE, measure_blocks
 
-__all__ = ["LOSSLESS", "Look", "Quality", "describe_quality", "jpeg_quality", "measure_look", "measure_sharpness"]
+__all__ = [
+    "LOSSLESS",
+    "UNKNOWN_LOSS",
+    "Look",
+    "Quality",
+    "describe_quality",
+    "jpeg_quality",
+    "measure_look",
+    "measure_sharpness",
+]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
-_UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
+UNKNOWN_LOSS = 75.0  # of WebP, AVIF and HEIC, which do not say it
 _FEW_COLOURS = 50.0  # of a palette
 _SURE = 5.0  # qualities by which an earlier file must have been worse
 _SIDE = 384  # pixels of the middle that are measured
@@ -98,9 +107,9 @@ def describe_quality(image: Image.Image, form: str | None, pixels: NDArray[np.ui
         quality = jpeg_quality(next(iter(image.quantization.values())))
     elif form in ("PNG", "BMP", "TIFF", "GIF"):
         lossy = image.info.get("compression") in ("jpeg", "tiff_jpeg", "webp")
-        quality = _UNKNOWN_LOSS if lossy else _FEW_COLOURS if image.mode in ("P", "PA") else LOSSLESS
+        quality = UNKNOWN_LOSS if lossy else _FEW_COLOURS if image.mode in ("P", "PA") else LOSSLESS
     elif form is not None:
-        quality = _UNKNOWN_LOSS
+        quality = UNKNOWN_LOSS
     grain, steps = measure_blocks(pixels)
     if quality is not None and steps is not None and reduced == 1:
         before = _quality(100 * steps)

@@ -24,13 +24,17 @@ _HELD = 20_000  # small pictures in memory at once: 240 MB
 
 
 def crops(
-    collection: OpenedCollection, *, weights: str | None = None, on_progress: Callable[[int, int], None] | None = None
+    collection: OpenedCollection,
+    *,
+    threshold: float | None = None,
+    weights: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Crops:
     """Find images that are a part of another one; see ``Collection.crops``."""
     from dinoscope.analysis.cleaning.crops import Crops, find_crops, propose_crops
 
-    count = len(collection)
-    if count < 2:
+    copies = duplicates(collection, threshold)
+    if len(collection) < 2:
         none = np.empty(0, np.int64)
         return Crops(none, none, none.astype(np.float64), none.astype(np.float64))
 
@@ -49,7 +53,7 @@ def crops(
         return np.asarray(Image.open(BytesIO(collection.thumbnails([at])[0])).convert("L"))
 
     found = find_crops(picture_of, propose_crops(collection.vectors, held), on_progress=compared)
-    group_of = {at: number for number, group in enumerate(duplicates(collection).groups) for at in group}
+    group_of = {at: number for number, group in enumerate(copies.groups) for at in group}
     pairs = zip(found.parts.tolist(), found.wholes.tolist(), strict=True)
     new = np.asarray([part not in group_of or group_of[part] != group_of.get(whole) for part, whole in pairs], bool)
     return Crops(found.parts[new], found.wholes[new], found.scores[new], found.shares[new])

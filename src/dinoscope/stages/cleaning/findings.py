@@ -14,7 +14,7 @@ from dinoscope.base.digests import digest_json
 from dinoscope.base.types import Dismissed
 from dinoscope.errors import InputError
 from dinoscope.stages.cleaning.answers import answered, candidates
-from dinoscope.stages.cleaning.copies import keep_first
+from dinoscope.stages.cleaning.copies import keep_first, look_at
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
@@ -103,6 +103,7 @@ def duplicates(collection: OpenedCollection, threshold: float | None = None) -> 
     told = np.flatnonzero((given == 0) | (given == 1)).tolist()
     answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
     grouped = group_pairs(found, threshold, answers)
+    look_at(collection, [at for group in grouped.groups for at in group])  # all at once, before each group is asked for
     groups = [keep_first(collection, group)[0] for group in grouped.groups]
     # A picture with two labels is the surest wrong label that there is.
     order = sorted(range(len(groups)), key=lambda at: len(labels_of(collection, groups[at])) < 2)
