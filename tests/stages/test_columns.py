@@ -12,6 +12,7 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.errors import DamagedError, InputError
+from dinoscope.explorer.export import write_collection
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.columns import COLUMNS
@@ -290,3 +291,24 @@ def test_conditions_know_labels_tags_clusters_and_names(copy):
     assert opened.matching("split is missing").all()
     with pytest.raises(InputError, match="no clusters yet: run 'dinoscope cluster"):
         Collection(copy).matching("cluster = 1")
+
+
+def test_a_selection_that_becomes_a_collection_keeps_all_that_is_known(copy):
+    opened = Collection(copy)
+    few = [9, 2, 14, 0]
+    opened.add_columns({"id": opened.ids.tolist(), "grade": [float(at) for at in range(N)]})
+    opened.annotate([2, 3], label="my own")
+    mine = Collection(copy, labels="mine")
+    whole = mine.columns()
+    new = Collection(copy.parent / write_collection(mine, mine.key, few, "few"))
+    found = new.columns()
+    assert found.keys() == {name for name, column in whole.items() if not column.take(np.asarray(few)).missing.all()}
+    assert [name for name in found if not found[name].same_as(whole[name].take(np.asarray(few)))] == []
+    assert {name: each.origin for name, each in new.stored_columns.items()}["grade"] == "own"
+    assert new.labels.tolist() == opened.source_labels[few].tolist()  # of the source, whatever was shown
+    assert Collection(new.path, labels="mine").labels.tolist() == [None, "my own", None, None]
+    for held in ("qualities", "looks"):
+        for name, values in getattr(opened, held).items():
+            np.testing.assert_array_equal(getattr(new, held)[name], values[few], err_msg=name)
+    assert new.qualities["bytes"].min() > 0
+    assert verify_collection(new.path).damage == ()
