@@ -12,6 +12,7 @@ from dinoscope.plots.image_map import image_map_figure, pick_tiles
 from dinoscope.plots.map import map_figure
 from dinoscope.plots.palette import cluster_colors, group_colors, image_colors, label_groups
 from dinoscope.stages.clusters import find_clusters
+from dinoscope.stages.columns import public_condition
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -38,9 +39,9 @@ def collection_map(collection: OpenedCollection, coordinates: ArrayLike, *, dark
 
 
 def _shown_images(collection: OpenedCollection) -> str:
-    if collection.condition is None:
+    where = public_condition(collection)
+    if where is None:
         return f"{len(collection):,} images"
-    where = collection.condition
     where = where if len(where) <= _MOST_LETTERS else f"{where[:_MOST_LETTERS]}..."
     return f"{len(collection):,} of {collection.embedded_images:,} images where {where},"
 

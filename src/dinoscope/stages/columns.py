@@ -21,7 +21,7 @@ from dinoscope.storage.parts import read_images
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Frame", "add_columns", "matching", "narrow", "public_columns", "read_all"]
+__all__ = ["Frame", "add_columns", "matching", "narrow", "public_columns", "public_condition", "read_all"]
 
 Frame: TypeAlias = Any  # a table of pandas, polars or Arrow, or a dictionary of columns: what ``pyarrow.table`` takes
 
@@ -34,6 +34,19 @@ def read_all(collection: OpenedCollection) -> dict[str, Column]:
 def public_columns(collection: OpenedCollection, *, private: bool = False) -> dict[str, Column]:
     """Return the columns that others may see; with ``private``, all."""
     return {name: column for name, column in read_all(collection).items() if private or not column.private}
+
+
+def public_condition(collection: OpenedCollection, *, private: bool = False) -> str | None:
+    """Return the condition that all images meet, as others may see it; None without one.
+
+    Dots stand for one that names a private column, as its values could be told from it; with ``private``, it is shown.
+    """
+    text = collection.condition
+    if text is None or private:
+        return text
+    hidden = {*PRIVATE, *(name for name, column in read_all(collection).items() if column.private)}
+    named = {name.casefold() for name in parse_condition(text).names}
+    return "..." if named & {name.casefold() for name in hidden} else text
 
 
 def matching(collection: OpenedCollection, condition: str) -> NDArray[np.bool_]:
