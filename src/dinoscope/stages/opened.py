@@ -110,6 +110,7 @@ class OpenedCollection:
         self._holding = threading.Lock()
         self._history: tuple[object, History] | None = None
         self.condition: str | None = None
+        self._whole: tuple[str, str] | None = None  # states of all images, where only a part is open
         self._load()
 
     def __len__(self) -> int:
@@ -280,6 +281,7 @@ class OpenedCollection:
             if isinstance(made, cached_property):  # it is of all images
                 self.__dict__.pop(name, None)
         self.condition = condition
+        self._whole = self._whole or (self.results.state, self.results.label_state)
         self._use_rows(keep)
         with self._holding:
             self._held.clear()
@@ -363,7 +365,9 @@ class OpenedCollection:
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, self._images["key"], self.rows)
         label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
-        self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
+        self.results = Results(
+            self.path, state, label_state, len(self.rows), read_only=self._read_only, whole=self._whole
+        )
 
     def _use_rows(self, keep: NDArray[np.bool_]) -> None:
         self.rows, self.vectors = self.rows[keep], np.ascontiguousarray(self.vectors[keep])
