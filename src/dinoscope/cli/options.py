@@ -34,6 +34,7 @@ __all__ = [
     "output_suffix",
     "parse_range",
     "say_missing",
+    "say_part",
     "spare_collections",
     "write_picture",
 ]
@@ -98,8 +99,7 @@ def open_collection(path: Path, model: str | None, labels: str = "source", where
 
     With a condition, open the images that meet it, and say how many these are.
     """
-    from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import say, watch, working
+    from dinoscope.cli.terminal import watch, working
 
     with working(f"opening {path}"):
         from dinoscope.collection import Collection
@@ -109,8 +109,16 @@ def open_collection(path: Path, model: str | None, labels: str = "source", where
     if where is None:
         say_missing(path, opened)
     else:
-        say(f"{counted(len(opened))} of {opened.embedded_images:,} where {where}")
+        say_part(opened)
     return opened
+
+
+def say_part(opened: Collection) -> None:
+    """Say how many images meet the condition."""
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+
+    say(f"{counted(len(opened))} of {opened.embedded_images:,} where {opened.condition}")
 
 
 def say_missing(path: Path, opened: Collection | PartedVectors) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from dinoscope.columns.kinds import Column
 from dinoscope.columns.names import FILE_COLUMNS, PRIVATE, free_name
 from dinoscope.columns.typing import as_columns
 from dinoscope.errors import InputError
+from dinoscope.stages.clusters import newest_clusters
 from dinoscope.storage.columns import StoredColumn, read_columns, write_columns
 from dinoscope.storage.locks import locked
 from dinoscope.storage.parts import read_images
@@ -178,12 +179,5 @@ def _texts(values: NDArray[np.object_]) -> NDArray[np.object_]:
 
 def _clusters(collection: OpenedCollection) -> Column | None:
     """Return the number of each image's cluster, of the clusters that were found last; None where there are none."""
-    stored = collection.results.stored("clusters")
-    if not stored:
-        return None
-    labels = collection.results.run("clusters", stored[0], _gone)[0]["labels"]
-    return Column("number", np.where(labels < 0, np.nan, labels).astype(np.float64))
-
-
-def _gone() -> NoReturn:
-    raise InputError("the clusters were deleted meanwhile: run the command again")
+    labels = newest_clusters(collection)
+    return None if labels is None else Column("number", np.where(labels < 0, np.nan, labels).astype(np.float64))

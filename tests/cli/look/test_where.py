@@ -9,6 +9,7 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.opened import OpenedCollection
 from tests.pictures import photograph
 
 N = 40
@@ -85,6 +86,31 @@ def test_a_map_shows_a_part_of_the_whole(run, folder, tmp_path):
     with Image.open(tmp_path / "part.png") as drawn:
         assert drawn.size[0] > 100
     assert run("map", folder, "--compare", "pca,umap", "--where", "price > 35")[0] == 1
+
+
+def test_a_part_of_a_map_has_the_clusters_and_colours_of_the_whole(run, tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    Collection.from_images(load_dataset("fashion-mnist-test").pixels[:60], path, model="mini-fashion")
+    whole = Collection(path).clusters(4).labels
+    drawn = []
+
+    def draw(coordinates, members, names, colors, **_):
+        drawn.append([(names[each], colors[each]) for each in members.tolist()])
+        return b"picture"
+
+    monkeypatch.setattr("dinoscope.plots.collection.map_figure", draw)
+    opened = []
+    load = OpenedCollection._load
+    monkeypatch.setattr(OpenedCollection, "_load", lambda self: (opened.append(self.path), load(self))[1])
+    assert run("map", path, "--method", "pca")[0] == 0
+    code, _, err = run("map", path, "--method", "pca", "--where", "cluster = 1 or cluster = 3")
+    assert (code, len(opened)) == (0, 2)  # the vectors are read once a command
+    keep = np.isin(whole, (1, 3))
+    assert [name for name, _ in drawn[0]] == [f"cluster {number}" for number in whole]
+    assert drawn[1] == [shown for shown, stays in zip(drawn[0], keep, strict=True) if stays]
+    assert f"{keep.sum()} images of 60 where cluster = 1 or cluster = 3" in err
+    assert not (path / "results" / "neighbors").exists()  # nothing is computed of the part
+    assert len(list((path / "results" / "clusters").glob("*.parquet"))) == 1
 
 
 def test_answers_of_a_search_meet_the_condition(run, folder):

@@ -19,6 +19,7 @@ from dinoscope.cli.options import (
     open_collection,
     output_option,
     output_suffix,
+    say_part,
     write_picture,
 )
 from dinoscope.errors import InputError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.tuning import Setting, Tuning
     from dinoscope.collection import Collection
+    from dinoscope.plots.collection import MapGroups
     from dinoscope.stages.maps import MapSettings
 
 __all__ = ["map_", "tune"]
@@ -85,12 +87,7 @@ def map_(
     if compare is not None:
         _compare(opened, compare, settings, output, as_json)
         return
-    coordinates = opened.map(method=_method(method), **settings)
-    if where is not None:
-        import numpy as np
-
-        whole, opened = opened, open_collection(collection, model, labels_from, where)
-        coordinates = coordinates[np.isin(whole.rows, opened.rows)]
+    coordinates, groups = _mapped(opened, _method(method), settings, where, images)
     target = output or opened.path / "map.png"
     axes = _AXES[:dims]
     rows = [
@@ -114,11 +111,31 @@ def map_(
         from dinoscope.storage.files import write_bytes
 
         with working("drawing the map"):
-            picture = (collection_image_map if images else collection_map)(opened, coordinates)
+            picture = (collection_image_map if images else collection_map)(opened, coordinates, groups=groups)
         write_bytes(target, picture)
     if not as_json:
         typer.echo(str(target))
         suggest("explore", collection)
+
+
+def _mapped(
+    opened: Collection, method: Method, settings: MapSettings, where: str | None, images: bool
+) -> tuple[NDArray[np.float32], MapGroups | None]:
+    """Return the map, and with a condition leave its images alone: their part of the map, and their colours on it.
+
+    Colours are None where those of the open images are right.
+    """
+    if where is None:
+        return opened.map(method=method, **settings), None
+    from dinoscope.plots.collection import MapGroups
+
+    keep = opened.matching(where)  # before the map, which takes long
+    coordinates = opened.map(method=method, **settings)
+    has_colors = not images or any(label is not None for label in opened.labels)
+    groups = MapGroups.of(opened).take(keep) if has_colors else None
+    opened.narrow(keep, where)
+    say_part(opened)
+    return coordinates[keep], groups
 
 
 def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
