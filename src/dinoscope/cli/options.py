@@ -29,6 +29,7 @@ __all__ = [
     "check_cluster",
     "check_data_dir",
     "check_output",
+    "chosen_options",
     "open_collection",
     "output_option",
     "output_suffix",
@@ -111,6 +112,16 @@ def open_collection(path: Path, model: str | None, labels: str = "source", where
     else:
         say_part(opened)
     return opened
+
+
+def chosen_options(model: str | None = None, labels: str = "source", where: str | None = None) -> list[str]:
+    """Return these options as words of a command that asks for the same images; those that were not given are left out.
+
+    The words are not quoted: see ``shlex.join``.
+    """
+    words = ["--where", where] if where is not None else []
+    words += ["--model", model] if model is not None else []
+    return words + (["--labels-from", labels] if labels != "source" else [])
 
 
 def say_part(opened: Collection) -> None:

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shlex
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -166,3 +169,39 @@ def test_explain_tells_how_far_columns_go_along(run, folder):
     assert not {"iso", "latitude", "width", "format"} & set(told)  # the same in all, or among the properties
     assert told["price"]["images"] == N - 1
     assert "by clusters" in run("explain", folder, "-k", 2, "--map", "pca")[1]
+
+
+def test_the_next_command_asks_for_the_same_images(run, folder, tmp_path, monkeypatch):
+    path = shutil.copytree(folder, tmp_path / "my photos.dino")
+    where = 'price > 1 and not label = "x"'
+    part, same = ["--where", where], ["--model", "mini-fashion", "--labels-from", "merged"]
+    code, out, _ = run("clean", path, *part, *same, "--threshold", 0.4)
+    assert code == 0
+    told = [shlex.split(line.partition(": dinoscope ")[2]) for line in out.splitlines() if ": dinoscope clean" in line]
+    assert told
+    for command in told:
+        assert command[:2] + command[3:] == ["clean", str(path), *part, *same, "--threshold", "0.4"]
+        assert run(*command)[0] == 0
+    again = shlex.join(["dinoscope", "calibrate", str(path), *same[:2]])
+    assert f"then: {again} --pairs 20 --same" in run("calibrate", path, *same[:2])[2]
+    assert f"then: {again} --labels --pairs 20 --wrong" in run("calibrate", path, "--labels", *same[:2])[2]
+    said = run("calibrate", path, "--same", "none", *same[:2])[2]
+    assert f"next: {shlex.join(['dinoscope', 'clean', str(path), '--duplicates', *same[:2]])}; more " in said
+    assert said.endswith(f"{again}\n")
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for asked, after in (
+        (("search", path, 3, *part, *same[:2]), ("search", path, 3, "--why", *part, *same[:2])),
+        (("search", path, 3, "--crop", "0,0,20,20"), ("search", path, 3, "--why", "--crop", "0,0,20,20")),
+        (("cluster", path, "-k", 2, *part, *same), ("explore", path, *same)),
+        (("map", path, "--method", "pca", *part, *same), ("explore", path, *same)),
+        (("evaluate", path, *same), ("clean", path, "--label-errors", *same)),
+        (
+            ("pick", path, "-n", 4, *part, *same[:2]),
+            ("pick", path, "-n", 4, "--by", "typical", "-o", "picked.csv", *part, *same[:2]),
+        ),
+        (("info", path), ("explore", path)),
+    ):
+        code, _, err = run(*asked)
+        assert code == 0, err
+        assert f"next: dinoscope {shlex.join(map(str, after))}\n" in err

@@ -16,6 +16,7 @@ from dinoscope.cli.options import (
     ModelOption,
     TableOption,
     WhereOption,
+    chosen_options,
     open_collection,
     output_option,
     output_suffix,
@@ -85,7 +86,7 @@ def map_(
         "dims": dims,
     }
     if compare is not None:
-        _compare(opened, compare, settings, output, as_json)
+        _compare(opened, compare, settings, output, as_json, chosen_options(model, labels_from))
         return
     coordinates, groups = _mapped(opened, _method(method), settings, where, images)
     target = output or opened.path / "map.png"
@@ -115,7 +116,7 @@ def map_(
         write_bytes(target, picture)
     if not as_json:
         typer.echo(str(target))
-        suggest("explore", collection)
+        suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 def _mapped(
@@ -211,10 +212,13 @@ def tune(
     best = found.recommended
     if written:
         say(str(target))
-    suggest("map", collection, "--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
+    setting = ("--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
+    suggest("map", collection, *setting, *chosen_options(model, labels_from))
 
 
-def _compare(opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool) -> None:
+def _compare(
+    opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool, named: list[str]
+) -> None:
     """Make the maps of several methods, measure them and write them as one picture or table."""
     from dinoscope.cli.terminal import print_json, print_table, suggest, working
     from dinoscope.plots.maps import figures_of, maps_figure
@@ -250,7 +254,7 @@ def _compare(opened: Collection, names: str, settings: MapSettings, output: Path
         print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
     if written:
         typer.echo(str(target))
-    suggest("tune", opened.path)
+    suggest("tune", opened.path, *named)
 
 
 def _draw_sheet(opened: Collection, found: Tuning) -> bytes:
