@@ -223,6 +223,36 @@ def test_own_columns_of_a_part_leave_the_rest(copy):
     assert (stars["red/07.jpg"], stars["blue/02.jpg"]) == (1, 3)
 
 
+def test_own_columns_of_a_part_may_be_of_another_kind_of_text(copy):
+    opened = Collection(copy)
+    names = opened.ids.tolist()
+    opened.add_columns({"id": names, "owner": ["ann", "bob"] * (N // 2), "remark": [f"text {at}" for at in range(N)]})
+    assert [opened.columns()[name].kind for name in ("owner", "remark")] == ["category", "text"]
+    part = Collection(copy, where="folder = blue")
+    own = part.ids.tolist()
+    part.add_columns({"id": own, "owner": [f"person {at}" for at in range(len(own))], "remark": ["same"] * len(own)})
+    whole = Collection(copy)
+    given = {name: at for at, name in enumerate(own)}
+    assert whole.columns()["owner"].values.tolist() == [
+        f"person {given[name]}" if name in given else ("ann", "bob")[at % 2] for at, name in enumerate(names)
+    ]
+    assert whole.columns()["remark"].values.tolist() == [
+        "same" if name in given else f"text {at}" for at, name in enumerate(names)
+    ]
+
+
+def test_own_columns_of_a_part_of_another_kind_are_refused(copy):
+    opened = Collection(copy)
+    opened.add_columns({"id": opened.ids.tolist(), "stars": list(range(N))})
+    part = Collection(copy, where="folder = blue")
+    with pytest.raises(InputError, match="column 'stars' holds values of kind number for the other images, got"):
+        part.add_columns({"id": part.ids.tolist(), "stars": ["many", "few"] * (N // 4)})
+    assert Collection(copy).columns()["stars"].values.tolist() == list(range(N))
+    part.add_columns({"id": part.ids.tolist(), "grade": list(range(N // 2))})
+    part.add_columns({"id": part.ids.tolist(), "grade": ["good", "bad"] * (N // 4)})  # no other image has one
+    assert Collection(copy).columns()["grade"].kind == "category"
+
+
 def test_a_part_by_labels_that_people_gave(copy):
     opened = Collection(copy)
     opened.annotate(opened.rows[:5].tolist(), label="mine")

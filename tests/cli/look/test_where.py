@@ -13,6 +13,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.opened import OpenedCollection
+from dinoscope.stages.queries.search import Match
 from tests.pictures import photograph
 
 N = 40
@@ -127,6 +128,25 @@ def test_answers_of_a_search_meet_the_condition(run, folder):
     near = part[np.argsort(-(collection.vectors[part] @ collection.vectors[asked]))[:3]]
     assert [match["id"] for match in json.loads(out)] == collection.ids[near].tolist()
     assert run("search", folder, 0, "--where", "label = b", "--on", "x.db")[0] == 1
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_image_that_was_published_and_is_gone_is_still_an_answer(run, tmp_path, monkeypatch, several):
+    labels = [("a", "b"), ("b",), ("a",)] if several else ["a", "b", "a"]
+    path = tmp_path / "c"
+    Collection.from_images(load_dataset("fashion-mnist-test").pixels[:3], path, labels=labels, model="mini-fashion")
+    answers = [Match(99, "gone.jpg", "old", 0.9), Match(1, "00001", None if several else "b", 0.8)]
+    monkeypatch.setattr("dinoscope.milvus.search_published", lambda *_, **__: answers)
+    code, out, err = run("search", path, 0, "--on", "vectors.db")
+    assert code == 0, err
+    assert [line.split() for line in out.splitlines() if "0.9" in line or "0.8" in line] == [
+        ["0.900", "99", "gone.jpg", "old"],
+        ["0.800", "1", "00001", "b"],
+    ]
+    code, out, _ = run("search", path, 0, "--on", "vectors.db", "--json")
+    told = json.loads(out)
+    assert (code, [each["id"] for each in told]) == (0, ["gone.jpg", "00001"])
+    assert [each.get("labels") for each in told] == [None, ["b"] if several else None]
 
 
 def test_clean_pick_and_export_take_the_part(run, folder, tmp_path):
