@@ -122,7 +122,17 @@ def test_it_holds_what_the_server_answers(folder, held):
         "kind": "array",
         "version": held["collection"]["version"],
         "model": "fake-v1",
-        "models": [{"key": "fake-v1", "name": "fake", "dim": 48, "resolution": 16, "pooling": "cls", "images": N}],
+        "models": [
+            {
+                "key": "fake-v1",
+                "name": "fake",
+                "dim": 48,
+                "resolution": 16,
+                "pooling": "cls",
+                "focus": "image",
+                "images": N,
+            }
+        ],
         "live": True,
         "originals": False,
         "writable": False,
@@ -428,7 +438,12 @@ def test_a_condition_on_a_private_column_is_shown_to_nobody_else(tmp_path, monke
     asked = write_report(part, tmp_path / "r.html", k=5, private_columns=True).read_text("utf-8")
     assert escape(f"--where {shlex.quote(where)}") in asked
     titles = []
-    monkeypatch.setattr("dinoscope.plots.collection.map_figure", lambda *_, title, **__: titles.append(title) or b"")
+
+    def draw(*_, title, **__):
+        titles.append(title)
+        return b"picture"
+
+    monkeypatch.setattr("dinoscope.plots.collection.map_figure", draw)
     collection_map(part, np.zeros((len(part), 2), np.float32))
     alone = Collection(path, where=f"latitude = {places[0]}")
     assert "52.5123" not in write_report(alone, tmp_path / "r.html").read_text("utf-8")

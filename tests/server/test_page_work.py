@@ -96,8 +96,8 @@ def test_a_few_images_are_picked_of_all_or_of_some(folder):
             "randomDistance": 0,
         }
         for rows in ([999], [1, 2, 999]):
-            wrong = server.post(f"{base}/pick", json={"count": 5, "rows": rows})
-            assert (wrong.status_code, wrong.json()["error"]) == (
+            unknown = server.post(f"{base}/pick", json={"count": 5, "rows": rows})
+            assert (unknown.status_code, unknown.json()["error"]) == (
                 404,
                 "row 999 is not in this collection: rows go from 0 to 119",
             )

@@ -159,12 +159,11 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     write_json(folder / "vectors" / key / "model.json", collection.model, checked=True)
     vectors = {"row": rows, "generation": generation, "vector": collection.vectors[positions]}
     write_table(folder / "vectors" / key / "part-00000.parquet", vectors)
-    held = {name: each.take(np.asarray(positions)) for name, each in collection.stored_columns.items()}
-    write_columns(folder, columns, held)
+    known = {name: each.take(np.asarray(positions)) for name, each in collection.stored_columns.items()}
+    write_columns(folder, columns, known)
     said = collection.history().held
-    of_these = {
-        content: said[content] for content in map(collection.contents.__getitem__, positions) if content in said
-    }
+    holding = [collection.contents[at] for at in positions]
+    of_these = {content: said[content] for content in holding if content in said}
     append_act(folder, History(), "set", of_these)
     kept = {name: value for name, value in read_manifest(collection.path).items() if name in ("range", "columns")}
     manifest = {"format": FORMAT, "source": source, "vectors": key, **kept}

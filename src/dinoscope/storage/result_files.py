@@ -126,17 +126,18 @@ def stale_results(folder: Path) -> list[Path]:
         if "settings" not in meta:  # somebody else's
             continue
         settings = meta["settings"]
-        if not any(belongs(path, settings, *state) or _of_part(meta, *state) for state in states):
+        if not any(
+            belongs(path, settings, *state) or _of_part(meta.get("whole"), settings, *state) for state in states
+        ):
             stale.append(path)
     return stale
 
 
-def _of_part(meta: JsonObject, state: str, label_state: str) -> bool:
+def _of_part(whole: object, settings: JsonObject, state: str, label_state: str) -> bool:
     """Tell whether a result is of a part of the images of this state, and of their labels if it depends on labels."""
-    whole = meta.get("whole")
     if not isinstance(whole, list) or len(whole) != 2 or whole[0] != state:
         return False
-    return "labels" not in meta["settings"] or whole[1] == label_state
+    return "labels" not in settings or whole[1] == label_state
 
 
 def _own_results(folder: Path) -> list[Path]:

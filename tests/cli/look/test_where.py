@@ -103,9 +103,13 @@ def test_a_part_of_a_map_has_the_clusters_and_colours_of_the_whole(run, tmp_path
         return b"picture"
 
     monkeypatch.setattr("dinoscope.plots.collection.map_figure", draw)
-    opened = []
-    load = OpenedCollection._load
-    monkeypatch.setattr(OpenedCollection, "_load", lambda self: (opened.append(self.path), load(self))[1])
+    opened, load = [], OpenedCollection._load
+
+    def count(self):
+        opened.append(self.path)
+        load(self)
+
+    monkeypatch.setattr(OpenedCollection, "_load", count)
     assert run("map", path, "--method", "pca")[0] == 0
     code, _, err = run("map", path, "--method", "pca", "--where", "cluster = 1 or cluster = 3")
     assert (code, len(opened)) == (0, 2)  # the vectors are read once a command

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.queries import tokens
 from dinoscope.stages.results import kept as kept_results
+from dinoscope.storage.tables import write_table
 
 COUNT = 20
 
@@ -230,13 +232,13 @@ def test_keeping_is_for_a_collection(run, clothes, images):
 
 
 def test_what_cannot_be_stored_is_told(run, clothes, monkeypatch):
-    write, stored = kept_results.write_table, []
+    stored: list[Path] = []
 
     def full(path, *what, **options):
         if path.parent.name == "tokens" and len(stored) == 1:
             raise WriteError(f"cannot write {path}: no space left")
         stored.append(path)
-        write(path, *what, **options)
+        write_table(path, *what, **options)
 
     monkeypatch.setattr(kept_results, "write_table", full)
     code, out, said = run("look", clothes.path, "--keep-tokens", "--resolution", 64)
