@@ -20,12 +20,12 @@ from dinoscope.cli.options import (
     check_data_dir,
     parse_range,
 )
-from dinoscope.columns.names import ColumnChoice
 from dinoscope.errors import InputError
 from dinoscope.models.catalogue import AUTO
 
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
+    from dinoscope.columns.names import ColumnChoice
     from dinoscope.embedding.batches import Batches
     from dinoscope.models.catalogue import Model
     from dinoscope.models.encoder import Encoder
@@ -163,6 +163,7 @@ def embed(
     """Embed images into a collection. Stop at any time: a second run continues, and embeds only what is new."""
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import advise, print_json, say, suggest, summarise
+    from dinoscope.columns.names import ColumnChoice
     from dinoscope.sources.pixels.decode import Decoding
     from dinoscope.wording.in_short import advice
 
