@@ -107,6 +107,12 @@ def test_a_focus_on_the_foreground_is_weighed(fashion):
         compare_models(fashion, ["mini-fashion"], focuses=["ground"])
 
 
+def test_a_bundled_model_takes_resolutions_for_its_foreground_alone(fashion):
+    found = compare_models(fashion, ["mini-fashion"], resolutions=[64, 128], focuses=["image", "foreground"], sample=30)
+    names = ["mini-fashion", "mini-fashion 64px foreground", "mini-fashion 128px foreground"]
+    assert [each.name for each in found.contenders] == [*names, "pixels", "untrained"]
+
+
 def test_the_command_says_whether_a_focus_helps(run, monkeypatch):
     monkeypatch.setattr("dinoscope.comparison._RATE_SECONDS", 0)
     settings = ("--models", "mini-fashion", "--focus", "image,foreground", "--sample", 20)

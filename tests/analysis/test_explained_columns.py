@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dinoscope.analysis.explain.columns import explain_columns
+from dinoscope.analysis.explain.columns import _share_of_codes, explain_columns
+from dinoscope.analysis.explain.explanation import variance_share
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.errors import InputError
 
@@ -64,3 +65,13 @@ def test_missing_values_are_left_out(ring):
 def test_another_length_is_refused(ring):
     with pytest.raises(InputError, match=r"column 'x' must have shape \(200,\)"):
         explained(ring, {"x": np.ones(3)})
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_the_share_of_codes_is_that_of_columns_of_0_and_1(count):
+    random = np.random.default_rng(count)
+    groups = np.arange(count) % 4
+    for codes in (random.integers(0, 5, count), groups % 2, np.zeros(count, int)):
+        groups_there = np.unique(groups, return_inverse=True)[1]
+        expected = variance_share(np.eye(5)[codes], [groups_there])
+        assert _share_of_codes(codes, groups_there) == (None if expected is None else pytest.approx(expected))

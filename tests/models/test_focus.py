@@ -1,13 +1,18 @@
 """Vectors of what stands out from the ground of an image."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from dinoscope import Collection
 from dinoscope.analysis.patches import find_foreground, unit_tokens
 from dinoscope.errors import InputError
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.focus import foreground_mean
+from dinoscope.storage.files import write_json
+from dinoscope.storage.manifest import choose_model, list_models
 from tests.checkpoints import DIM, PATCH, save_vit
 from tests.pictures import photo
 
@@ -116,14 +121,14 @@ def test_what_cannot_have_a_focus(tmp_path):
         InputError, match="focus must be one of image, foreground, got 'foregrounds'; did you mean 'foreground'"
     ):
         Encoder("mini", focus="foregrounds")
+    with pytest.raises(InputError, match="focus must be one of image, foreground, got None"):
+        Encoder("mini", focus=None)  # type: ignore[arg-type]
     path = str(save_vit(tmp_path / "vit"))
     with pytest.raises(InputError, match="3 x 3 patches or more, got 2 x 2"):
         Encoder(path, resolution=2 * PATCH, focus="foreground", device="cpu")
 
 
 def test_a_collection_keeps_its_focus(run, tmp_path):
-    from dinoscope import Collection
-
     (tmp_path / "photos").mkdir()
     for number in range(4):
         Image.fromarray(thing_on((30 * number, 110, 40), (200, 60, 40))).save(tmp_path / f"photos/{number}.png")
@@ -138,3 +143,34 @@ def test_a_collection_keeps_its_focus(run, tmp_path):
     assert Collection(place).key == focused.key
     found = Collection(place).search(str(tmp_path / "photos" / "2.png"), 1)
     assert (found[0].row, round(found[0].similarity, 4)) == (2, 1.0)
+
+
+def test_a_focus_is_kept_or_changed_as_asked(run, tmp_path):
+    photos, place = tmp_path / "photos", tmp_path / "photos.dino"
+    photos.mkdir()
+    for number in range(3):
+        Image.fromarray(thing_on((30 * number, 110, 40), (200, 60, 40))).save(photos / f"{number}.png")
+
+    def embedded(*options):
+        code, out, err = run("embed", photos, "-o", place, *options, "--json")
+        assert code == 0, err
+        model = Collection(place).model
+        return json.loads(out)["embedded"], model.get("focus", "image"), model["resolution"]
+
+    assert embedded("--model", "mini", "--focus", "foreground", "--resolution", 192) == (3, "foreground", 192)
+    assert embedded("--focus", "foreground") == (0, "foreground", 192)
+    assert embedded("--focus", "foreground", "--resolution", 192) == (0, "foreground", 192)
+    assert embedded("--focus", "image") == (3, "image", 32)
+    assert embedded() == (0, "image", 32)
+    assert embedded("--focus", "foreground") == (3, "foreground", 128)
+
+
+def test_a_name_means_the_vectors_with_the_usual_settings(tmp_path):
+    plain = Encoder("mini")
+    for encoder in (plain, Encoder("mini", pooling="cls+mean"), Encoder("mini", focus="foreground")):
+        write_json(tmp_path / "vectors" / encoder.key / "model.json", encoder.describe(), checked=True)
+    keys = list_models(tmp_path)
+    assert keys[-1] != plain.key
+    assert choose_model(tmp_path, "another", "mini") == plain.key
+    assert [choose_model(tmp_path, each, "mini") for each in keys] == keys  # the one that is shown, where it is one
+    assert choose_model(tmp_path, plain.key, keys[-1]) == keys[-1]

@@ -253,8 +253,7 @@ def test_collection_map_is_coloured_by_label_or_by_cluster(two_groups, monkeypat
         def __len__(self):
             return len(points)
 
-    found = SimpleNamespace(labels=groups.astype(np.int32))
-    monkeypatch.setattr("dinoscope.plots.collection.find_clusters", lambda _collection: found)
+    monkeypatch.setattr("dinoscope.plots.collection.shown_clusters", lambda _collection: groups.astype(np.int64))
     labelled = Things(labels=np.where(groups, "b", "a").astype(object))
     bare = Things(labels=np.full(len(points), None, object))
     for each, first in ((labelled, 0), (bare, 10)):  # no cluster seems to be a label

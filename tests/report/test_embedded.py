@@ -20,6 +20,7 @@ from dinoscope.errors import InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.model_view import ModelData
+from dinoscope.plots.collection import collection_map
 from dinoscope.plots.palette import PALETTE
 from dinoscope.report import embedded as report_explorer
 from dinoscope.report import write as report
@@ -121,7 +122,17 @@ def test_it_holds_what_the_server_answers(folder, held):
         "kind": "array",
         "version": held["collection"]["version"],
         "model": "fake-v1",
-        "models": [{"key": "fake-v1", "name": "fake", "dim": 48, "resolution": 16, "pooling": "cls", "images": N}],
+        "models": [
+            {
+                "key": "fake-v1",
+                "name": "fake",
+                "dim": 48,
+                "resolution": 16,
+                "pooling": "cls",
+                "focus": "image",
+                "images": N,
+            }
+        ],
         "live": True,
         "originals": False,
         "writable": False,
@@ -411,6 +422,34 @@ def test_a_report_of_a_part_says_so(tmp_path):
     held = elements(Page(text))
     assert array(held, "rows", "<u4").tolist() == list(range(0, count, 2))
     assert escape(f"--where {shlex.quote(where)}") in text
+
+
+@pytest.mark.parametrize("where", ["LATITUDE > 52.5123", 'label = "cat" or not latitude < 52.5123 and price > 0'])
+def test_a_condition_on_a_private_column_is_shown_to_nobody_else(tmp_path, monkeypatch, where):
+    path, count = tmp_path / "c", 30
+    make(path, pictures(count), [LABELS[i % 2] for i in range(count)])
+    collection = Collection(path)
+    places = [52.5123 + at / 100 for at in range(count)]
+    collection.add_columns({"id": collection.ids.tolist(), "price": [1.0] * count, "latitude": places})
+    part = Collection(path, where=where)
+    public = write_report(part, tmp_path / "r.html", k=5).read_text("utf-8")
+    assert "52.5123" not in public
+    assert "--where ..." in public
+    asked = write_report(part, tmp_path / "r.html", k=5, private_columns=True).read_text("utf-8")
+    assert escape(f"--where {shlex.quote(where)}") in asked
+    titles = []
+
+    def draw(*_, title, **__):
+        titles.append(title)
+        return b"picture"
+
+    monkeypatch.setattr("dinoscope.plots.collection.map_figure", draw)
+    collection_map(part, np.zeros((len(part), 2), np.float32))
+    alone = Collection(path, where=f"latitude = {places[0]}")
+    assert "52.5123" not in write_report(alone, tmp_path / "r.html").read_text("utf-8")
+    assert [title.partition(" through")[0].partition(": ")[2] for title in titles] == [
+        f"{len(part)} of {count} images where ...,"
+    ]
 
 
 def test_columns_that_have_no_room_are_left_out(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 
 from dinoscope.collection import Collection
 from dinoscope.explorer.model_view import ModelData
+from dinoscope.explorer.picking import pick_images
+from dinoscope.explorer.types import PickQuery
 from dinoscope.server.jobs import while_wanted
 from dinoscope.sources.array import ArraySource
 from tests.served import client, images, make_collection
@@ -86,9 +88,57 @@ def test_a_few_images_are_picked_of_all_or_of_some(folder):
         assert len(set(told["rows"])) == 5
         assert set(told["rows"]) <= set(some)
         assert len(server.post(f"{base}/pick", json={"count": 50, "rows": [1, 2]}).json()["rows"]) == 2
-        for wrong, code in (({"count": 0}, 422), ({"count": 5, "by": "luck"}, 422), ({"count": 5, "rows": [999]}, 400)):
+        for wrong, code in (({"count": 0}, 422), ({"count": 5, "by": "luck"}, 422), ({"count": 10_001}, 422)):
             assert server.post(f"{base}/pick", json=wrong).status_code == code
+        assert server.post(f"{base}/pick", json={"count": 5, "rows": [3, 3]}).json() == {
+            "rows": [3],
+            "distance": 0,
+            "randomDistance": 0,
+        }
+        for rows in ([999], [1, 2, 999]):
+            unknown = server.post(f"{base}/pick", json={"count": 5, "rows": rows})
+            assert (unknown.status_code, unknown.json()["error"]) == (
+                404,
+                "row 999 is not in this collection: rows go from 0 to 119",
+            )
+        labels = opened.labels.tolist()
+        same = [row for row in range(120) if labels[row] == labels[0]]
+        one = server.post(f"{base}/pick", json={"count": 2, "by": "uncertain", "rows": same})
+        assert (one.status_code, one.json()["error"]) == (
+            400,
+            "these images have the same label, and Uncertain needs two labels: choose Typical",
+        )
     assert not list((folder / "results" / "picking").glob("*.parquet"))[1:]  # those of parts are not kept
+
+
+@pytest.mark.parametrize("by", ["coverage", "typical", "uncertain", "balanced"])
+def test_picking_ends_when_nobody_waits_for_it(folder, by):
+    class Left(Exception):
+        pass
+
+    told = []
+
+    def leave(done, total):
+        told.append((done, total))
+        if done == 3:
+            raise Left
+
+    opened = Collection(folder, read_only=True)
+    with pytest.raises(Left):
+        pick_images(opened, PickQuery(count=30, by=by), leave)
+    assert told[-1] == (3, 30)
+    told.clear()
+    found = pick_images(opened, PickQuery(count=2, by=by), lambda *how_far: told.append(how_far))
+    assert told[-1] == (20, 21)  # the random choices are measured, too
+    assert len(found.rows) == 2
+
+
+def test_the_server_stops_picking_for_who_has_left(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr("dinoscope.server.app.while_wanted", lambda *how_far: asked.append(how_far))
+    with client(folder) as server:
+        assert server.post(f"{place(server)}/pick", json={"count": 4}).status_code == 200
+    assert (3, 4) in asked
 
 
 def test_a_slow_map_says_how_long_it_takes_and_how_far_it_is(folder, monkeypatch):

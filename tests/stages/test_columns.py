@@ -12,6 +12,7 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.errors import DamagedError, InputError
+from dinoscope.explorer.export import write_collection
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.columns import COLUMNS
@@ -222,6 +223,36 @@ def test_own_columns_of_a_part_leave_the_rest(copy):
     assert (stars["red/07.jpg"], stars["blue/02.jpg"]) == (1, 3)
 
 
+def test_own_columns_of_a_part_may_be_of_another_kind_of_text(copy):
+    opened = Collection(copy)
+    names = opened.ids.tolist()
+    opened.add_columns({"id": names, "owner": ["ann", "bob"] * (N // 2), "remark": [f"text {at}" for at in range(N)]})
+    assert [opened.columns()[name].kind for name in ("owner", "remark")] == ["category", "text"]
+    part = Collection(copy, where="folder = blue")
+    own = part.ids.tolist()
+    part.add_columns({"id": own, "owner": [f"person {at}" for at in range(len(own))], "remark": ["same"] * len(own)})
+    whole = Collection(copy)
+    given = {name: at for at, name in enumerate(own)}
+    assert whole.columns()["owner"].values.tolist() == [
+        f"person {given[name]}" if name in given else ("ann", "bob")[at % 2] for at, name in enumerate(names)
+    ]
+    assert whole.columns()["remark"].values.tolist() == [
+        "same" if name in given else f"text {at}" for at, name in enumerate(names)
+    ]
+
+
+def test_own_columns_of_a_part_of_another_kind_are_refused(copy):
+    opened = Collection(copy)
+    opened.add_columns({"id": opened.ids.tolist(), "stars": list(range(N))})
+    part = Collection(copy, where="folder = blue")
+    with pytest.raises(InputError, match="column 'stars' holds values of kind number for the other images, got"):
+        part.add_columns({"id": part.ids.tolist(), "stars": ["many", "few"] * (N // 4)})
+    assert Collection(copy).columns()["stars"].values.tolist() == list(range(N))
+    part.add_columns({"id": part.ids.tolist(), "grade": list(range(N // 2))})
+    part.add_columns({"id": part.ids.tolist(), "grade": ["good", "bad"] * (N // 4)})  # no other image has one
+    assert Collection(copy).columns()["grade"].kind == "category"
+
+
 def test_a_part_by_labels_that_people_gave(copy):
     opened = Collection(copy)
     opened.annotate(opened.rows[:5].tolist(), label="mine")
@@ -290,3 +321,24 @@ def test_conditions_know_labels_tags_clusters_and_names(copy):
     assert opened.matching("split is missing").all()
     with pytest.raises(InputError, match="no clusters yet: run 'dinoscope cluster"):
         Collection(copy).matching("cluster = 1")
+
+
+def test_a_selection_that_becomes_a_collection_keeps_all_that_is_known(copy):
+    opened = Collection(copy)
+    few = [9, 2, 14, 0]
+    opened.add_columns({"id": opened.ids.tolist(), "grade": [float(at) for at in range(N)]})
+    opened.annotate([2, 3], label="my own")
+    mine = Collection(copy, labels="mine")
+    whole = mine.columns()
+    new = Collection(copy.parent / write_collection(mine, mine.key, few, "few"))
+    found = new.columns()
+    assert found.keys() == {name for name, column in whole.items() if not column.take(np.asarray(few)).missing.all()}
+    assert [name for name in found if not found[name].same_as(whole[name].take(np.asarray(few)))] == []
+    assert {name: each.origin for name, each in new.stored_columns.items()}["grade"] == "own"
+    assert new.labels.tolist() == opened.source_labels[few].tolist()  # of the source, whatever was shown
+    assert Collection(new.path, labels="mine").labels.tolist() == [None, "my own", None, None]
+    for held in ("qualities", "looks"):
+        for name, values in getattr(opened, held).items():
+            np.testing.assert_array_equal(getattr(new, held)[name], values[few], err_msg=name)
+    assert new.qualities["bytes"].min() > 0
+    assert verify_collection(new.path).damage == ()

@@ -204,6 +204,28 @@ def test_results_of_other_labels_are_stale(folder, tmp_path, monkeypatch):
     assert not any(each.parent.name == "neighbors" for each in stale)
 
 
+def test_results_of_a_part_stay_until_the_images_or_their_labels_change(folder, tmp_path):
+    path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
+    opened = Collection(path)
+    opened.add_columns({"id": opened.ids.tolist(), "price": [float(at) for at in range(len(opened))]})
+    part = Collection(path, where="price < 12")
+    part.neighbors(5)
+    part.evaluate()
+    kept = {file.parent.name: file for file in (path / "results").glob("*/*.parquet")}
+    assert {"neighbors", "evaluation"} <= kept.keys()
+    assert stale_results(path) == []
+    pixels = load_dataset("fashion-mnist-test").pixels[[*range(N), COPIES[0], N, N + 1]]
+    labels: list[str | None] = opened.labels.tolist()
+    assert len(labels) == len(pixels) == len(opened)
+    Collection.from_images(pixels, path, model="mini-fashion", labels=labels)  # nothing changes
+    assert all(file.exists() for file in kept.values())
+    Collection.from_images(pixels, path, model="mini-fashion", labels=["x", *labels[1:]])
+    assert (kept["neighbors"].exists(), kept["evaluation"].exists()) == (True, False)
+    assert stale_results(path) == []
+    Collection.from_images(pixels[:-1], path, model="mini-fashion", labels=labels[:-1])
+    assert not kept["neighbors"].exists()
+
+
 def test_what_a_killed_embedding_did_not_delete_goes_with_the_next(folder, tmp_path, monkeypatch):
     path = shutil.copytree(folder, tmp_path / "c", ignore=shutil.ignore_patterns("results"))
     Collection(path).neighbors(5)

@@ -446,6 +446,7 @@ export const fewTexts = {
     uncertain: "Uncertain: where labelled neighbours disagree",
     balanced: "Balanced: as many of each label",
   },
+  balancedClusters: "Balanced: as many of each cluster",
   pick: "Pick",
   picking: "Picking images",
   picked: (count: number, rule: string) => `${images(count)} picked: ${rule.split(":")[0]?.toLowerCase() ?? rule}`,

@@ -43,6 +43,7 @@ from dinoscope.cli.options import (
     PrivateOption,
     WhereOption,
     check_output,
+    chosen_options,
     open_collection,
     output_option,
 )
@@ -115,7 +116,7 @@ def score(
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
     for each in judge({each.name: each.value for each in scores}):
         tell(each.text)
-    suggest("explain", collection)
+    suggest("explain", collection, *chosen_options(model, labels_from))
     advise(advice(opened, folder=str(collection)))
 
 
@@ -155,7 +156,7 @@ def report(
             output, k=k, max_mb=max_mb, title=title, author=author, private_columns=private_columns, on_note=say
         )
     typer.echo(str(path))
-    suggest("explore", collection)
+    suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 app.command(epilog="Example:  dinoscope receipt photos.dino -o receipt.json")(receipt)

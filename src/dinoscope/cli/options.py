@@ -29,11 +29,13 @@ __all__ = [
     "check_cluster",
     "check_data_dir",
     "check_output",
+    "chosen_options",
     "open_collection",
     "output_option",
     "output_suffix",
     "parse_range",
     "say_missing",
+    "say_part",
     "spare_collections",
     "write_picture",
 ]
@@ -98,8 +100,7 @@ def open_collection(path: Path, model: str | None, labels: str = "source", where
 
     With a condition, open the images that meet it, and say how many these are.
     """
-    from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import say, watch, working
+    from dinoscope.cli.terminal import watch, working
 
     with working(f"opening {path}"):
         from dinoscope.collection import Collection
@@ -109,8 +110,26 @@ def open_collection(path: Path, model: str | None, labels: str = "source", where
     if where is None:
         say_missing(path, opened)
     else:
-        say(f"{counted(len(opened))} of {opened.embedded_images:,} where {where}")
+        say_part(opened)
     return opened
+
+
+def chosen_options(model: str | None = None, labels: str = "source", where: str | None = None) -> list[str]:
+    """Return these options as words of a command that asks for the same images; those that were not given are left out.
+
+    The words are not quoted: see ``shlex.join``.
+    """
+    words = ["--where", where] if where is not None else []
+    words += ["--model", model] if model is not None else []
+    return words + (["--labels-from", labels] if labels != "source" else [])
+
+
+def say_part(opened: Collection) -> None:
+    """Say how many images meet the condition."""
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+
+    say(f"{counted(len(opened))} of {opened.embedded_images:,} where {opened.condition}")
 
 
 def say_missing(path: Path, opened: Collection | PartedVectors) -> None:

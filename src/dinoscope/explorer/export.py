@@ -15,8 +15,11 @@ import numpy as np
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.explorer.model_view import NO_CODE, ModelData, position_of
 from dinoscope.filing.names import is_reserved
+from dinoscope.storage.annotations import History, append_act
+from dinoscope.storage.columns import write_columns
+from dinoscope.storage.details import FACTS, LOOK, QUALITY
 from dinoscope.storage.files import csv_text, remove_leftover_folders, temporary, write_json
-from dinoscope.storage.manifest import FORMAT
+from dinoscope.storage.manifest import FORMAT, read_manifest
 from dinoscope.storage.parts import draw_generation
 from dinoscope.storage.tables import write_table
 
@@ -80,6 +83,7 @@ def safe_name(name: str) -> str:
 def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int], name: str) -> str:
     """Write images with their vectors and thumbnails as a collection beside this one; return its name.
 
+    All that is known of them goes along: labels of the source and of people, columns, and what their files say.
     It is a source of its own: embedding the old source into it again would bring everything back, and is refused.
 
     Args:
@@ -122,10 +126,10 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
     keys = [collection.content_keys[at] for at in positions]
     # of what has no file, the key stands for the content already
     contents = [None if (held := collection.contents[at]) == collection.content_keys[at] else held for at in positions]
-    texts = {"id": collection.ids, "label": collection.labels, "split": collection.splits}
+    texts = {"id": collection.ids, "label": collection.source_labels, "split": collection.splits}
     if any(collection.captions[positions]):
         texts["caption"] = collection.captions
-    sets = [list(held) or None for held in collection.label_sets[positions]]
+    sets = [list(held) or None for held in collection.source_label_sets[positions]]
     generation = np.full(len(rows), draw_generation(), np.int64)
     columns: dict[str, object] = {
         "row": rows,
@@ -148,13 +152,38 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
             "error": pa.array([None] * len(rows), pa.string()),
             "transient": np.zeros(len(rows), bool),
             "content": pa.array(contents, pa.string()),
+            **_told_by_files(collection, positions),
         },
         group=_GROUP,
     )
     write_json(folder / "vectors" / key / "model.json", collection.model, checked=True)
     vectors = {"row": rows, "generation": generation, "vector": collection.vectors[positions]}
     write_table(folder / "vectors" / key / "part-00000.parquet", vectors)
-    write_json(folder / "collection.json", {"format": FORMAT, "source": source, "vectors": key}, checked=True)
+    known = {name: each.take(np.asarray(positions)) for name, each in collection.stored_columns.items()}
+    write_columns(folder, columns, known)
+    said = collection.history().held
+    holding = [collection.contents[at] for at in positions]
+    of_these = {content: said[content] for content in holding if content in said}
+    append_act(folder, History(), "set", of_these)
+    kept = {name: value for name, value in read_manifest(collection.path).items() if name in ("range", "columns")}
+    manifest = {"format": FORMAT, "source": source, "vectors": key, **kept}
+    write_json(folder / "collection.json", manifest, checked=True)
+
+
+def _told_by_files(collection: OpenedCollection, positions: list[int]) -> dict[str, object]:
+    """Return what decoding told of images: the quality and look of their pictures, and what their files say."""
+    import pyarrow as pa
+
+    kinds = QUALITY | LOOK | FACTS
+    found: dict[str, object] = {}
+    for name, held in (collection.qualities | collection.looks | collection.file_facts).items():
+        values = held[positions]
+        if kinds[name] == "U":
+            found[name] = pa.array(values.tolist(), pa.string())
+        else:
+            gone = np.isnan(values)
+            found[name] = pa.array(np.where(gone, 0, values).astype(kinds[name]), mask=gone)
+    return found
 
 
 def _reason(error: OSError) -> str:

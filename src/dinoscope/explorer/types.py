@@ -620,7 +620,7 @@ class Dismissal(_Asked):
 class PickQuery(_Asked):
     """A few images that are to be picked."""
 
-    count: Annotated[int, Field(ge=1, le=100_000), BeforeValidator(_whole)]
+    count: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)]
     by: Literal["coverage", "typical", "uncertain", "balanced"] = "typical"
     rows: _Rows | None = None
     """Of which; null for all."""

@@ -24,6 +24,7 @@ from dinoscope.report.sections import clusters as about_clusters
 from dinoscope.report.sections import images as about_images
 from dinoscope.report.sections import maps as about_map
 from dinoscope.report.sections.in_short import in_short
+from dinoscope.stages.columns import public_condition
 from dinoscope.storage.files import write_bytes
 from dinoscope.storage.manifest import list_models
 
@@ -64,7 +65,7 @@ def write_report(
         max_mb: Size that the file never exceeds, in million bytes; it decides how many thumbnails there are, how large.
         title: Heading, by default the name of the collection.
         author: Who is named below it; nobody by default.
-        private_columns: Whether the explorer in it may show latitude and longitude.
+        private_columns: Whether it may show latitude and longitude, and a condition on them.
         on_note: Called with a sentence about what was chosen to fit, or what is missing.
 
     Returns:
@@ -137,7 +138,7 @@ def _command(collection: OpenedCollection, path: Path, k: int | None, max_mb: fl
         "--max-mb": "" if max_mb == 25 else f"{max_mb:g}",
         "--title": "" if facts.title == collection.name else facts.title,
         "--author": facts.author,
-        "--where": collection.condition or "",
+        "--where": public_condition(collection, private=facts.private) or "",
         "--model": collection.key if len(list_models(collection.path)) > 1 else "",
     }
     given = [part for name, value in options.items() if value for part in (name, value)]

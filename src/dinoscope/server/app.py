@@ -442,9 +442,8 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
     async def pick(request: Request, model: ModelKey, body: PickQuery, v: State = None) -> Response:
         """Return a few images, of all or of some, that are worth a label or that stand for the others."""
         data = await explorer.data(model, v)
-        return json_answer(
-            request, await explorer.heavy.run(object(), lambda: pick_images(data.collection, body), request)
-        )
+        work = lambda: pick_images(data.collection, body, while_wanted)  # noqa: E731
+        return json_answer(request, await explorer.heavy.run(object(), work, request))
 
     @app.get("/api/models/{model}/find", response_model=Rows)
     def find(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NoReturn, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.types import JsonObject
+from dinoscope.errors import InputError
 from dinoscope.stages.maps import make_map, map_quality
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.results.kept import Computed
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from dinoscope.analysis.scores import Score
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["ClusterJudgement", "all_scores", "find_clusters", "judge_as_stored", "judge_clusters", "show_clusters"]
+__all__ = [
+    "ClusterJudgement",
+    "all_scores",
+    "find_clusters",
+    "judge_as_stored",
+    "judge_clusters",
+    "newest_clusters",
+    "show_clusters",
+    "shown_clusters",
+]
 
 _NULL_IMAGES = 3_000  # that the nulls are made of, drawn at random where there are more
 _RESAMPLES = 10
@@ -89,6 +99,21 @@ def find_clusters(
         centers[number] = collection.vectors[labels == number].mean(axis=0, dtype=np.float64)
     curve = tuple((int(number), float(value)) for number, value in meta["curve"])
     return Clustering(labels, centers, medoids, meta["silhouette"], curve)
+
+
+def newest_clusters(collection: OpenedCollection) -> NDArray[np.int64] | None:
+    """Return the cluster of each image (N,), -1 for none, of the clusters that were found last; None without any."""
+    stored = collection.results.stored("clusters")
+    if not stored:
+        return None
+    labels: NDArray[np.int64] = collection.results.run("clusters", stored[0], _gone)[0]["labels"].astype(np.int64)
+    return labels
+
+
+def shown_clusters(collection: OpenedCollection) -> NDArray[np.int64]:
+    """Return the clusters that were found last, as ``newest_clusters`` does; those that are found now without any."""
+    found = newest_clusters(collection)
+    return find_clusters(collection).labels.astype(np.int64) if found is None else found
 
 
 def show_clusters(collection: OpenedCollection, k: int) -> None:
@@ -238,3 +263,7 @@ def _find_in_nulls(collection: OpenedCollection, found: Clustering, find: Finder
             resamples=_RESAMPLES if stability else None,
         )
     )
+
+
+def _gone() -> NoReturn:
+    raise InputError("the clusters were deleted meanwhile: run the command again")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from dinoscope.columns.kinds import Column
 from dinoscope.columns.names import FILE_COLUMNS, PRIVATE, free_name
 from dinoscope.columns.typing import as_columns
 from dinoscope.errors import InputError
+from dinoscope.stages.clusters import newest_clusters
 from dinoscope.storage.columns import StoredColumn, read_columns, write_columns
 from dinoscope.storage.locks import locked
 from dinoscope.storage.parts import read_images
@@ -21,7 +22,7 @@ from dinoscope.storage.parts import read_images
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Frame", "add_columns", "matching", "narrow", "public_columns", "read_all"]
+__all__ = ["Frame", "add_columns", "matching", "narrow", "public_columns", "public_condition", "read_all"]
 
 Frame: TypeAlias = Any  # a table of pandas, polars or Arrow, or a dictionary of columns: what ``pyarrow.table`` takes
 
@@ -34,6 +35,19 @@ def read_all(collection: OpenedCollection) -> dict[str, Column]:
 def public_columns(collection: OpenedCollection, *, private: bool = False) -> dict[str, Column]:
     """Return the columns that others may see; with ``private``, all."""
     return {name: column for name, column in read_all(collection).items() if private or not column.private}
+
+
+def public_condition(collection: OpenedCollection, *, private: bool = False) -> str | None:
+    """Return the condition that all images meet, as others may see it; None without one.
+
+    Dots stand for one that names a private column, as its values could be told from it; with ``private``, it is shown.
+    """
+    text = collection.condition
+    if text is None or private:
+        return text
+    hidden = {*PRIVATE, *(name for name, column in read_all(collection).items() if column.private)}
+    named = {name.casefold() for name in parse_condition(text).names}
+    return "..." if named & {name.casefold() for name in hidden} else text
 
 
 def matching(collection: OpenedCollection, condition: str) -> NDArray[np.bool_]:
@@ -165,12 +179,5 @@ def _texts(values: NDArray[np.object_]) -> NDArray[np.object_]:
 
 def _clusters(collection: OpenedCollection) -> Column | None:
     """Return the number of each image's cluster, of the clusters that were found last; None where there are none."""
-    stored = collection.results.stored("clusters")
-    if not stored:
-        return None
-    labels = collection.results.run("clusters", stored[0], _gone)[0]["labels"]
-    return Column("number", np.where(labels < 0, np.nan, labels).astype(np.float64))
-
-
-def _gone() -> NoReturn:
-    raise InputError("the clusters were deleted meanwhile: run the command again")
+    labels = newest_clusters(collection)
+    return None if labels is None else Column("number", np.where(labels < 0, np.nan, labels).astype(np.float64))

@@ -29,7 +29,7 @@ def neighbor_graph(collection: OpenedCollection, k: int = 30) -> NeighborGraph:
 
     if len(collection) < 2:
         if collection.condition is not None:
-            raise InputError(f"one image meets the condition {collection.condition}, and this compares images")
+            raise InputError("one image meets the condition, and this compares images")  # not which: a report shows it
         raise InputError(f"{collection.path} has one image with a vector, and this compares images: embed more of them")
 
     def compute() -> Computed:

@@ -24,7 +24,7 @@ from dinoscope.errors import CollectionError, DamagedError, InputError
 from dinoscope.sources.pixels.decode import Decoding
 from dinoscope.stages.results.kept import Results
 from dinoscope.storage.annotations import History, changed_on_disk, read_history
-from dinoscope.storage.columns import changed_columns, read_columns
+from dinoscope.storage.columns import StoredColumn, changed_columns, read_columns
 from dinoscope.storage.details import LOOK, count_missing, stored_contents, stored_facts, stored_qualities
 from dinoscope.storage.manifest import (
     choose_model,
@@ -66,6 +66,7 @@ class OpenedCollection:
         splits: Splits (N,) such as "train", None where an image has none.
         captions: Captions (N,), None where an image has none.
         label_sets: Labels (N,) of images that may have several: tuples, and their ``labels`` are None; () elsewhere.
+        source_label_sets: Those of the source, which stay as they are.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
         left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
@@ -109,6 +110,7 @@ class OpenedCollection:
         self._holding = threading.Lock()
         self._history: tuple[object, History] | None = None
         self.condition: str | None = None
+        self._whole: tuple[str, str] | None = None  # states of all images, where only a part is open
         self._load()
 
     def __len__(self) -> int:
@@ -235,11 +237,16 @@ class OpenedCollection:
             if reason is not None and not left_out[row]
         )
 
-    @cached_property
+    @property
     def columns_of_source(self) -> dict[str, Column]:
         """What a table said of the images, or a person added: name -> column (N,)."""
+        return {name: each.column for name, each in self.stored_columns.items()}
+
+    @cached_property
+    def stored_columns(self) -> dict[str, StoredColumn]:
+        """The same, and which of both it was: name -> column (N,)."""
         found = read_columns(self.path, self._images)
-        return {name: each.column.take(self.rows) for name, each in found.items()}
+        return {name: each.take(self.rows) for name, each in found.items()}
 
     @cached_property
     def file_facts(self) -> dict[str, NDArray[Any]]:
@@ -254,7 +261,7 @@ class OpenedCollection:
     def forget_columns(self) -> None:
         """Read the columns again when they are next asked for, because somebody changed them."""
         self.columns_state = changed_columns(self.path)
-        self.__dict__.pop("columns_of_source", None)
+        self.__dict__.pop("stored_columns", None)
         with self._holding:
             self._held.pop("columns", None)
 
@@ -274,6 +281,7 @@ class OpenedCollection:
             if isinstance(made, cached_property):  # it is of all images
                 self.__dict__.pop(name, None)
         self.condition = condition
+        self._whole = self._whole or (self.results.state, self.results.label_state)
         self._use_rows(keep)
         with self._holding:
             self._held.clear()
@@ -346,7 +354,7 @@ class OpenedCollection:
         self.label_sets: NDArray[np.object_] = np.empty(len(self.rows), object)
         several = images.get("labels", [None] * len(images["row"]))
         self.label_sets[:] = [tuple(several[row] or ()) for row in self.rows.tolist()]
-        self._source_sets = self.label_sets
+        self.source_label_sets = self.label_sets
         self._images = images
         self.columns_state = changed_columns(self.path)
         self._open_results()
@@ -357,13 +365,15 @@ class OpenedCollection:
         # everything that is kept is computed from exactly these images with exactly these vectors and labels
         state = state_of(self.key, self._images["key"], self.rows)
         label_state = label_state_of(self.labels.tolist(), self.splits.tolist())
-        self.results = Results(self.path, state, label_state, len(self.rows), read_only=self._read_only)
+        self.results = Results(
+            self.path, state, label_state, len(self.rows), read_only=self._read_only, whole=self._whole
+        )
 
     def _use_rows(self, keep: NDArray[np.bool_]) -> None:
         self.rows, self.vectors = self.rows[keep], np.ascontiguousarray(self.vectors[keep])
         self.ids, self.splits, self.captions = self.ids[keep], self.splits[keep], self.captions[keep]
         self.labels, self.source_labels = self.labels[keep], self.source_labels[keep]
-        self.label_sets, self._source_sets = self.label_sets[keep], self._source_sets[keep]
+        self.label_sets, self.source_label_sets = self.label_sets[keep], self.source_label_sets[keep]
         self._open_results()
 
     def _use_labels(self, history: History) -> None:
@@ -372,7 +382,7 @@ class OpenedCollection:
         given = np.asarray([None if each is None else each.label for each in said], object)
         has = np.asarray([label is not None for label in given], bool)
         self.labels = np.where(has, given, self.source_labels) if self.labels_from == "merged" else given
-        self.label_sets = self._source_sets.copy()
+        self.label_sets = self.source_label_sets.copy()
         for at in range(len(has)) if self.labels_from == "mine" else np.flatnonzero(has).tolist():
             self.label_sets[at] = ()
         self.results.label_state = label_state_of(self.labels.tolist(), self.splits.tolist())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -28,10 +29,18 @@ _VOTERS = 20
 _BLOCK_ROWS = 4096
 
 
-def pick(collection: OpenedCollection, count: int, by: Rule = "typical", *, beside: Sequence[int] = ()) -> Picking:
+def pick(
+    collection: OpenedCollection,
+    count: int,
+    by: Rule = "typical",
+    *,
+    beside: Sequence[int] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Picking:
     """Choose images to label or to keep.
 
-    See ``Collection.pick``.
+    See ``Collection.pick``. ``on_progress`` is told how many of how many are picked, then how many choices of how many
+    are measured; what it raises ends the work.
     """
     from dinoscope.analysis.picking.curve import Picking, picking_curve
     from dinoscope.analysis.picking.greedy import pick_balanced, pick_farthest, pick_typical, pick_uncertain
@@ -45,20 +54,22 @@ def pick(collection: OpenedCollection, count: int, by: Rule = "typical", *, besi
     def compute() -> Picking:
         graph = neighbor_graph(collection)
         if by == "coverage":
-            picked = pick_farthest(collection.vectors, count, beside=before)
+            picked = pick_farthest(collection.vectors, count, beside=before, on_progress=on_progress)
         elif by == "typical":
-            picked = pick_typical(graph, count, beside=before)
+            picked = pick_typical(graph, count, beside=before, on_progress=on_progress)
         elif by == "balanced":
-            picked = pick_balanced(graph, _groups(collection), count, beside=before)
+            picked = pick_balanced(graph, _groups(collection), count, beside=before, on_progress=on_progress)
         else:
-            picked = pick_uncertain(graph, _margins(collection, before), count, beside=before)
+            told = None if on_progress is None else partial(on_progress, 0, count)
+            margins = _margins(collection, before, told)
+            picked = pick_uncertain(graph, margins, count, beside=before, on_progress=on_progress)
         if not len(picked):
             raise InputError("no image is left to pick: those that have a label are all in the list of --beside")
         return Picking(picked, _curve(picked))
 
     def _curve(picked: NDArray[np.int64]) -> PickingCurve:
         labels = collection.labels.tolist() if any(each is not None for each in collection.labels) else None
-        return picking_curve(collection.vectors, picked, labels, beside=before)
+        return picking_curve(collection.vectors, picked, labels, beside=before, on_progress=on_progress)
 
     settings = {"by": by, "count": count, "labels": collection.results.label_state}
     settings |= {"beside": digest_json(sorted(set(map(int, beside))))} if len(beside) else {}
@@ -77,7 +88,9 @@ def _groups(collection: OpenedCollection) -> list[str | int | None]:
     return [None if each < 0 else each for each in find_clusters(collection).labels.tolist()]
 
 
-def _margins(collection: OpenedCollection, before: NDArray[np.int64]) -> NDArray[np.float64]:
+def _margins(
+    collection: OpenedCollection, before: NDArray[np.int64], told: Callable[[], None] | None
+) -> NDArray[np.float64]:
     """Return how far the votes for the likeliest label of each image are ahead of those for the next (N,).
 
     The images of ``before`` vote, if any of them has a label, else all that have one. NaN for images that are not to be
@@ -101,6 +114,8 @@ def _margins(collection: OpenedCollection, before: NDArray[np.int64]) -> NDArray
     margins = np.full(len(known), np.nan)
     labels, positions = [str(collection.labels[at]) for at in voters], np.flatnonzero(asked)
     for block in row_blocks(len(positions), _BLOCK_ROWS):
+        if told is not None:
+            told()
         at = positions[block]
         # one more than vote: an image does not vote for itself
         graph = query_neighbors(collection.vectors[voters], collection.vectors[at], _VOTERS + 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dinoscope.base.typed import Within, mismatch
 from dinoscope.base.types import Columns
@@ -50,6 +51,10 @@ class StoredColumn:
 
     column: Column
     origin: Literal["source", "own"] = "source"
+
+    def take(self, positions: NDArray[np.int64]) -> StoredColumn:
+        """Return the column of some rows."""
+        return StoredColumn(self.column.take(positions), self.origin)
 
 
 def changed_columns(path: Path) -> tuple[int, int]:

@@ -103,6 +103,8 @@ def belongs(path: Path, settings: JsonObject, state: str, label_state: str) -> b
 def stale_results(folder: Path) -> list[Path]:
     """Return the stored results of a collection that are of none of its models' vectors as they are now.
 
+    A result of a part of the images belongs to the state of all images that the part was taken of.
+
     Only files that dinoscope wrote there: of a known stage, under a name of its own, with its own metadata, and behind
     no link. What a person put beside them is theirs.
 
@@ -131,9 +133,18 @@ def stale_results(folder: Path) -> list[Path]:
         if "settings" not in meta:  # somebody else's
             continue
         settings = meta["settings"]
-        if not any(belongs(path, settings, *state) for state in states):
+        if not any(
+            belongs(path, settings, *state) or _of_part(meta.get("whole"), settings, *state) for state in states
+        ):
             stale.append(path)
     return stale
+
+
+def _of_part(whole: object, settings: JsonObject, state: str, label_state: str) -> bool:
+    """Tell whether a result is of a part of the images of this state, and of their labels if it depends on labels."""
+    if not isinstance(whole, list) or len(whole) != 2 or whole[0] != state:
+        return False
+    return "labels" not in settings or whole[1] == label_state
 
 
 def _own_results(folder: Path) -> list[Path]:

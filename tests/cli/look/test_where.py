@@ -2,6 +2,9 @@
 
 import csv
 import json
+import shlex
+import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.opened import OpenedCollection
+from dinoscope.stages.queries.search import Match
 from tests.pictures import photograph
 
 N = 40
@@ -87,6 +92,35 @@ def test_a_map_shows_a_part_of_the_whole(run, folder, tmp_path):
     assert run("map", folder, "--compare", "pca,umap", "--where", "price > 35")[0] == 1
 
 
+def test_a_part_of_a_map_has_the_clusters_and_colours_of_the_whole(run, tmp_path, monkeypatch):
+    path = tmp_path / "c"
+    Collection.from_images(load_dataset("fashion-mnist-test").pixels[:60], path, model="mini-fashion")
+    whole = Collection(path).clusters(4).labels
+    drawn = []
+
+    def draw(coordinates, members, names, colors, **_):
+        drawn.append([(names[each], colors[each]) for each in members.tolist()])
+        return b"picture"
+
+    monkeypatch.setattr("dinoscope.plots.collection.map_figure", draw)
+    opened, load = [], OpenedCollection._load
+
+    def count(self):
+        opened.append(self.path)
+        load(self)
+
+    monkeypatch.setattr(OpenedCollection, "_load", count)
+    assert run("map", path, "--method", "pca")[0] == 0
+    code, _, err = run("map", path, "--method", "pca", "--where", "cluster = 1 or cluster = 3")
+    assert (code, len(opened)) == (0, 2)  # the vectors are read once a command
+    keep = np.isin(whole, (1, 3))
+    assert [name for name, _ in drawn[0]] == [f"cluster {number}" for number in whole]
+    assert drawn[1] == [shown for shown, stays in zip(drawn[0], keep, strict=True) if stays]
+    assert f"{keep.sum()} images of 60 where cluster = 1 or cluster = 3" in err
+    assert not (path / "results" / "neighbors").exists()  # nothing is computed of the part
+    assert len(list((path / "results" / "clusters").glob("*.parquet"))) == 1
+
+
 def test_answers_of_a_search_meet_the_condition(run, folder):
     collection = Collection(folder)
     asked = collection.ids.tolist().index("a/00.jpg")
@@ -98,6 +132,25 @@ def test_answers_of_a_search_meet_the_condition(run, folder):
     near = part[np.argsort(-(collection.vectors[part] @ collection.vectors[asked]))[:3]]
     assert [match["id"] for match in json.loads(out)] == collection.ids[near].tolist()
     assert run("search", folder, 0, "--where", "label = b", "--on", "x.db")[0] == 1
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_an_image_that_was_published_and_is_gone_is_still_an_answer(run, tmp_path, monkeypatch, several):
+    labels = [("a", "b"), ("b",), ("a",)] if several else ["a", "b", "a"]
+    path = tmp_path / "c"
+    Collection.from_images(load_dataset("fashion-mnist-test").pixels[:3], path, labels=labels, model="mini-fashion")
+    answers = [Match(99, "gone.jpg", "old", 0.9), Match(1, "00001", None if several else "b", 0.8)]
+    monkeypatch.setattr("dinoscope.milvus.search_published", lambda *_, **__: answers)
+    code, out, err = run("search", path, 0, "--on", "vectors.db")
+    assert code == 0, err
+    assert [line.split() for line in out.splitlines() if "0.9" in line or "0.8" in line] == [
+        ["0.900", "99", "gone.jpg", "old"],
+        ["0.800", "1", "00001", "b"],
+    ]
+    code, out, _ = run("search", path, 0, "--on", "vectors.db", "--json")
+    told = json.loads(out)
+    assert (code, [each["id"] for each in told]) == (0, ["gone.jpg", "00001"])
+    assert [each.get("labels") for each in told] == [None, ["b"] if several else None]
 
 
 def test_clean_pick_and_export_take_the_part(run, folder, tmp_path):
@@ -140,3 +193,39 @@ def test_explain_tells_how_far_columns_go_along(run, folder):
     assert not {"iso", "latitude", "width", "format"} & set(told)  # the same in all, or among the properties
     assert told["price"]["images"] == N - 1
     assert "by clusters" in run("explain", folder, "-k", 2, "--map", "pca")[1]
+
+
+def test_the_next_command_asks_for_the_same_images(run, folder, tmp_path, monkeypatch):
+    path = shutil.copytree(folder, tmp_path / "my photos.dino")
+    where = 'price > 1 and not label = "x"'
+    part, same = ["--where", where], ["--model", "mini-fashion", "--labels-from", "merged"]
+    code, out, _ = run("clean", path, *part, *same, "--threshold", 0.4)
+    assert code == 0
+    told = [shlex.split(line.partition(": dinoscope ")[2]) for line in out.splitlines() if ": dinoscope clean" in line]
+    assert told
+    for command in told:
+        assert command[:2] + command[3:] == ["clean", str(path), *part, *same, "--threshold", "0.4"]
+        assert run(*command)[0] == 0
+    again = shlex.join(["dinoscope", "calibrate", str(path), *same[:2]])
+    assert f"then: {again} --pairs 20 --same" in run("calibrate", path, *same[:2])[2]
+    assert f"then: {again} --labels --pairs 20 --wrong" in run("calibrate", path, "--labels", *same[:2])[2]
+    said = run("calibrate", path, "--same", "none", *same[:2])[2]
+    assert f"next: {shlex.join(['dinoscope', 'clean', str(path), '--duplicates', *same[:2]])}; more " in said
+    assert said.endswith(f"{again}\n")
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    for asked, after in (
+        (("search", path, 3, *part, *same[:2]), ("search", path, 3, "--why", *part, *same[:2])),
+        (("search", path, 3, "--crop", "0,0,20,20"), ("search", path, 3, "--why", "--crop", "0,0,20,20")),
+        (("cluster", path, "-k", 2, *part, *same), ("explore", path, *same)),
+        (("map", path, "--method", "pca", *part, *same), ("explore", path, *same)),
+        (("evaluate", path, *same), ("clean", path, "--label-errors", *same)),
+        (
+            ("pick", path, "-n", 4, *part, *same[:2]),
+            ("pick", path, "-n", 4, "--by", "typical", "-o", "picked.csv", *part, *same[:2]),
+        ),
+        (("info", path), ("explore", path)),
+    ):
+        code, _, err = run(*asked)
+        assert code == 0, err
+        assert f"next: dinoscope {shlex.join(map(str, after))}\n" in err

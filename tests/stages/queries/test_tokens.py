@@ -1,6 +1,8 @@
 """Patch tokens of a collection, kept in parts, and the search among them by one patch."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +10,13 @@ from PIL import Image
 
 from dinoscope import Collection
 from dinoscope.analysis.patches import token_similarities, unit_tokens
-from dinoscope.errors import InputError
+from dinoscope.errors import InputError, WriteError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.queries import tokens
+from dinoscope.stages.results import kept as kept_results
+from dinoscope.storage.tables import write_table
 
 COUNT = 20
 
@@ -175,7 +179,9 @@ def test_a_place_is_two_shares(kept, place):
 
 
 def test_nothing_is_found_before_they_are_kept(clothes):
-    with pytest.raises(InputError, match=r"keep them first \(dinoscope look clothes --keep-tokens"):
+    with pytest.raises(
+        InputError, match=rf"keep them first \(dinoscope look {re.escape(str(clothes.path))} --keep-tokens"
+    ):
         clothes.search_patch(0, (0.5, 0.5))
 
 
@@ -223,3 +229,35 @@ def test_keeping_is_for_a_collection(run, clothes, images):
         code, _, said = run("look", *wrong)
         assert code != 0
         assert "--keep-tokens is for a collection and nothing else" in " ".join(said.split())
+
+
+def test_what_cannot_be_stored_is_told(run, clothes, monkeypatch):
+    stored: list[Path] = []
+
+    def full(path, *what, **options):
+        if path.parent.name == "tokens" and len(stored) == 1:
+            raise WriteError(f"cannot write {path}: no space left")
+        stored.append(path)
+        write_table(path, *what, **options)
+
+    monkeypatch.setattr(kept_results, "write_table", full)
+    code, out, said = run("look", clothes.path, "--keep-tokens", "--resolution", 64)
+    assert (code, out) == (1, "")
+    told = " ".join(said.split())
+    assert f"the tokens of 12 images cannot be stored in {clothes.path}: make room on its disk" in told
+    assert len(files(clothes)) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(tokens, "_PART", 8)
+    assert Collection(clothes.path).keep_tokens(resolution=64).missing == 12  # what is stored stays
+
+
+def test_a_collection_for_reading_alone_keeps_none(clothes):
+    with pytest.raises(InputError, match=r"tokens are stored in the collection, and .* was opened for reading alone"):
+        Collection(clothes.path, read_only=True).keep_tokens(resolution=64)
+    assert files(clothes) == []
+
+
+def test_a_limit_is_for_keeping(run, clothes):
+    code, _, said = run("look", clothes.path, 3, "--at-most", 10)
+    assert code == 1
+    assert "--at-most is about --keep-tokens: add that, or leave it out" in " ".join(said.split())

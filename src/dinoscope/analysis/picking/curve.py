@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +65,7 @@ def picking_curve(
     beside: ArrayLike = (),
     draws: int = 20,
     seed: int = 0,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> PickingCurve:
     """Measure how far the other images are from the picked ones, and how well those name them.
 
@@ -78,6 +79,7 @@ def picking_curve(
         beside: Positions (B,) of images that were picked before.
         draws: How many random choices.
         seed: Of those; the same seed gives the same choices.
+        on_progress: Told how many choices of how many are measured; what it raises ends the work.
 
     Raises:
         InputError: See ``l2_normalize``; or nothing was picked, a position is out of range, or labels do not fit.
@@ -96,13 +98,18 @@ def picking_curve(
     sizes = np.asarray([step for step in _STEPS if step < len(chosen)] + [len(chosen)], np.int64)
     pool = np.setdiff1d(np.arange(len(unit)), before)
 
-    def measure(order: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.asarray(
-            [_measure(unit, np.concatenate([before, order[:size]]), measured, known, texts) for size in sizes.tolist()]
-        ).T
+    def measure(order: NDArray[np.int64], number: int) -> NDArray[np.float64]:
+        found = []
+        for size in sizes.tolist():
+            if on_progress is not None:
+                on_progress(number, draws + 1)
+            found.append(_measure(unit, np.concatenate([before, order[:size]]), measured, known, texts))
+        return np.asarray(found).T
 
-    radius, distance, accuracy = measure(chosen)
-    random = np.stack([measure(generator.permutation(pool)[: len(chosen)]) for _ in range(draws)], axis=1)
+    radius, distance, accuracy = measure(chosen, 0)
+    random = np.stack(
+        [measure(generator.permutation(pool)[: len(chosen)], number) for number in range(1, draws + 1)], axis=1
+    )
     return PickingCurve(sizes, radius, distance, accuracy, *random)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,9 +18,18 @@ from dinoscope.errors import InputError
 __all__ = ["pick_balanced", "pick_farthest", "pick_typical", "pick_uncertain"]
 
 _CLOSE = 5  # neighbours that an uncertain image speaks for
+_OFTEN = 4096  # images between two times that progress is told
+
+_Told: TypeAlias = Callable[[int, int], None]
 
 
-def pick_farthest(vectors: ArrayLike, count: int, *, beside: ArrayLike = ()) -> NDArray[np.int64]:
+def _nobody(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+def pick_farthest(
+    vectors: ArrayLike, count: int, *, beside: ArrayLike = (), on_progress: _Told | None = None
+) -> NDArray[np.int64]:
     """Pick the image that lies farthest from all that were picked, again and again: few stay far from the picked ones.
 
     The greedy k-centre algorithm (Gonzalez 1985; a core-set in Sener and Savarese 2018). Its radius, the distance of
@@ -30,6 +40,7 @@ def pick_farthest(vectors: ArrayLike, count: int, *, beside: ArrayLike = ()) -> 
         vectors: Array (N, D), of any scale.
         count: How many to pick; with fewer left, all are.
         beside: Positions (B,) of images that were picked before.
+        on_progress: Told how many of how many are picked; what it raises ends the work.
 
     Returns:
         Positions (P,) in the order in which they were picked.
@@ -37,16 +48,18 @@ def pick_farthest(vectors: ArrayLike, count: int, *, beside: ArrayLike = ()) -> 
     Raises:
         InputError: See ``l2_normalize``; or the count is below 1, or a position is out of range.
     """
-    unit = l2_normalize(check_vectors(vectors))
+    unit, told = l2_normalize(check_vectors(vectors)), on_progress or _nobody
     before = check_positions(beside, len(unit))
     count = _left(count, len(unit), before)
     nearest = np.full(len(unit), -np.inf, np.float32)  # similarity to the nearest that was picked
     for at in before:
+        told(0, count)
         np.maximum(nearest, unit @ unit[at], out=nearest)
     taken = np.zeros(len(unit), bool)
     taken[before] = True
     picked: list[int] = []
     for _ in range(count):
+        told(len(picked), count)
         if picked or len(before):
             at = int(np.where(taken, np.inf, nearest).argmin())
         else:
@@ -57,7 +70,9 @@ def pick_farthest(vectors: ArrayLike, count: int, *, beside: ArrayLike = ()) -> 
     return np.asarray(picked, np.int64)
 
 
-def pick_typical(graph: NeighborGraph, count: int, *, beside: ArrayLike = ()) -> NDArray[np.int64]:
+def pick_typical(
+    graph: NeighborGraph, count: int, *, beside: ArrayLike = (), on_progress: _Told | None = None
+) -> NDArray[np.int64]:
     """Pick the images that together are most like all others: those in the middle of what there is much of.
 
     Greedy facility location, which is greedy k-medoids: an image counts by its similarity to the most similar picked
@@ -66,22 +81,29 @@ def pick_typical(graph: NeighborGraph, count: int, *, beside: ArrayLike = ()) ->
 
     Args:
         graph: Neighbours (N, k).
-        count: As in ``pick_farthest``, and so are ``beside``, what is returned and what is raised.
+        count: As in ``pick_farthest``, and so are ``beside``, ``on_progress``, what is returned and what is raised.
         beside: See above.
+        on_progress: See above.
     """
-    return _locate(graph, count, check_positions(beside, len(graph)), None)
+    return _locate(graph, count, check_positions(beside, len(graph)), None, on_progress or _nobody)
 
 
 def pick_balanced(
-    graph: NeighborGraph, groups: Sequence[Hashable], count: int, *, beside: ArrayLike = ()
+    graph: NeighborGraph,
+    groups: Sequence[Hashable],
+    count: int,
+    *,
+    beside: ArrayLike = (),
+    on_progress: _Told | None = None,
 ) -> NDArray[np.int64]:
     """Pick as many of each group as of every other, as far as there are as many; in each group the typical ones.
 
     Args:
         graph: Neighbours (N, k).
         groups: The group of each image (N,), such as its label; images with None are not picked.
-        count: As in ``pick_farthest``, and so is what is returned.
+        count: As in ``pick_farthest``, and so are ``on_progress`` and what is returned.
         beside: Positions (B,) of images that were picked before: they count for their groups.
+        on_progress: See above.
 
     Raises:
         InputError: See ``pick_farthest``; or no image has a group, or ``groups`` has another length.
@@ -90,11 +112,11 @@ def pick_balanced(
         raise InputError(f"groups must have one entry an image, expected {len(graph)}, got {len(groups)}")
     if all(group is None for group in groups):
         raise InputError("groups must name the group of at least one image, got None for all")
-    return _locate(graph, count, check_positions(beside, len(graph)), groups)
+    return _locate(graph, count, check_positions(beside, len(graph)), groups, on_progress or _nobody)
 
 
 def pick_uncertain(
-    graph: NeighborGraph, margins: ArrayLike, count: int, *, beside: ArrayLike = ()
+    graph: NeighborGraph, margins: ArrayLike, count: int, *, beside: ArrayLike = (), on_progress: _Told | None = None
 ) -> NDArray[np.int64]:
     """Pick the images whose label is least sure, and not the next to one that was picked already.
 
@@ -104,8 +126,9 @@ def pick_uncertain(
     Args:
         graph: Neighbours (N, k).
         margins: How sure the label of each image is (N,): lower is less. NaN for an image that is not to be picked.
-        count: As in ``pick_farthest``, and so are ``beside``, what is returned and what is raised.
+        count: As in ``pick_farthest``, and so are ``beside``, ``on_progress``, what is returned and what is raised.
         beside: See above.
+        on_progress: See above.
     """
     sure = np.asarray(margins, np.float64)
     if sure.shape != (len(graph),):
@@ -114,6 +137,7 @@ def pick_uncertain(
     sure = np.where(np.isin(np.arange(len(sure)), before), np.nan, sure)
     waiting = np.argsort(sure, kind="stable")[: int((~np.isnan(sure)).sum())].tolist()
     count = min(check_count(count, "count"), len(waiting))
+    told = on_progress or _nobody
     close, picked = graph.indices[:, :_CLOSE], list[int]()
     while len(picked) < count:
         seen, passed = np.zeros(len(sure), bool), list[int]()
@@ -123,6 +147,7 @@ def pick_uncertain(
             if seen[at] or seen[close[at]].any():
                 passed.append(at)
                 continue
+            told(len(picked), count)
             picked.append(at)
             seen[at] = seen[close[at]] = True
         waiting = passed
@@ -163,7 +188,7 @@ class _Shares:
 
 
 def _locate(
-    graph: NeighborGraph, count: int, before: NDArray[np.int64], groups: Sequence[Hashable] | None
+    graph: NeighborGraph, count: int, before: NDArray[np.int64], groups: Sequence[Hashable] | None, told: _Told
 ) -> NDArray[np.int64]:
     """Pick by facility location, lazily: what an image would gain only falls, so the old figure is an upper bound."""
     total, k = len(graph), graph.k
@@ -187,10 +212,16 @@ def _locate(
     for at in before.tolist():
         serve(at)
     taken = set(before.tolist())
-    waiting = [(-gain(at), at) for at in range(total) if at not in taken]
+    waiting = list[tuple[float, int]]()
+    for at in range(total):
+        if at % _OFTEN == 0:
+            told(0, count)
+        if at not in taken:
+            waiting.append((-gain(at), at))
     heapq.heapify(waiting)
     picked: list[int] = []
     while len(picked) < count and waiting:
+        told(len(picked), count)
         _, at = waiting[0]
         now = (-gain(at), at)
         if len(waiting) > 1 and now > min(waiting[1:3]):

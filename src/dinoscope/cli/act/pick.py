@@ -15,6 +15,7 @@ from dinoscope.cli.options import (
     ModelOption,
     WhereOption,
     check_output,
+    chosen_options,
     open_collection,
     output_option,
 )
@@ -95,7 +96,19 @@ def pick(
     if not output:
         _print_images(opened, found)
     _print_curve(found.curve)
-    suggest("pick", collection, "-n", count, "--by", by.value, "-o", "picked.csv")
+    listed = () if beside is None else ("--beside", beside)
+    suggest(
+        "pick",
+        collection,
+        "-n",
+        count,
+        "--by",
+        by.value,
+        "-o",
+        "picked.csv",
+        *listed,
+        *chosen_options(model, where=where),
+    )
 
 
 def _records(opened: Collection, found: Picking) -> list[dict[str, object]]:

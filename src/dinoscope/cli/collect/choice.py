@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_encoder"]
 
-_USUAL = {"resolution": None, "pooling": "cls", "pad": False, "upstream": False}  # what nobody asked for
+_USUAL = {"resolution": None, "pooling": "cls", "focus": None, "pad": False, "upstream": False}  # what nobody asked for
 
 
 def choose_encoder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,14 @@ import typer
 from dinoscope.cli.improve.checking import check_findings
 from dinoscope.cli.improve.numbers import HOW, ask_about, read_numbers
 from dinoscope.cli.look.explore import NoBrowserOption, has_display
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, output_option
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    chosen_options,
+    open_collection,
+    output_option,
+)
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,10 +71,18 @@ def calibrate(
     if (wrong is not None) > (labels or outliers) or (same is not None) > (not labels and not outliers):
         raise InputError("--same answers pairs, and --wrong answers --labels or --outliers")
     opened = open_collection(collection, model)
+    command = ["dinoscope", "calibrate", str(collection), *chosen_options(model)]
     is_shown = has_display() and not no_browser
     if labels or outliers:
         check_findings(
-            opened, "label_errors" if labels else "outliers", pairs, wrong, output, as_json=as_json, is_shown=is_shown
+            opened,
+            "label_errors" if labels else "outliers",
+            pairs,
+            wrong,
+            output,
+            command=command,
+            as_json=as_json,
+            is_shown=is_shown,
         )
         return
     if forget:
@@ -78,13 +94,13 @@ def calibrate(
         sheet = output or collection / "pairs.png"
         write_bytes(sheet, _draw(opened, asked))
         say(f"{counted(len(asked), 'pair')} to answer: {sheet}")
-        again = f"dinoscope calibrate {collection} --pairs {pairs}"
+        again = shlex.join([*command, "--pairs", str(pairs)])
         said = ask_about(sheet, _QUESTION, len(asked), "--same", again, as_json=as_json, is_shown=is_shown)
         if said is not None:
             _answer(opened, asked, said)
     else:
         say("no pair is left that could be taken for the same picture")
-    _tell(opened, asked, collection, as_json)
+    _tell(opened, asked, collection, model, as_json)
 
 
 def _answer(opened: Collection, asked: Sequence[PairToAnswer], answers: Sequence[bool | None]) -> None:
@@ -106,7 +122,7 @@ def _draw(opened: Collection, asked: Sequence[PairToAnswer]) -> bytes:
     return draw_sheet(f"{opened.name}: which of these pairs show the same picture?", HOW, blocks, opened.thumbnails)
 
 
-def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json: bool) -> None:
+def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, model: str | None, as_json: bool) -> None:
     """Print what the answers make of the threshold."""
     from dinoscope.analysis.cleaning.threshold import ENOUGH
     from dinoscope.cli.terminal import print_json, print_table, say, tell
@@ -140,10 +156,12 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, as_json
     places = [at for at in places if fit.pairs[at] or fit.thresholds[at] == fit.threshold]
     columns = ("threshold", "pairs from there on", "are the same picture", "of all that are, there")
     print_table(columns, [_row(fit, at) for at in places], right=(0, 1))
+    more = shlex.join(["dinoscope", "calibrate", str(path), *chosen_options(model)])
     if not fit.enough:
-        say(f"used from {ENOUGH} answers on: dinoscope calibrate {path}")
+        say(f"used from {ENOUGH} answers on: {more}")
     else:
-        say(f"next: dinoscope clean {path} --duplicates; more answers make it surer: dinoscope calibrate {path}")
+        after = shlex.join(["dinoscope", "clean", str(path), "--duplicates", *chosen_options(model)])
+        say(f"next: {after}; more answers make it surer: {more}")
 
 
 def _record(fit: ThresholdFit, at: int) -> dict[str, object]:

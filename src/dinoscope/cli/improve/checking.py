@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,10 +30,21 @@ def check_findings(
     wrong: str | None,
     sheet: Path | None,
     *,
+    command: Sequence[str],
     as_json: bool,
     is_shown: bool,
 ) -> None:
     """Draw findings on a sheet, take the answers, and say how many of the others may be right.
+
+    Args:
+        opened: The collection.
+        kind: Which findings.
+        count: How many are drawn.
+        wrong: The answers, if there are any.
+        sheet: Where to draw them; by default in the collection.
+        command: The command that a person gave, without what it draws.
+        as_json: Whether a program reads what is printed.
+        is_shown: Whether there is a screen.
 
     Raises:
         InputError: The answers cannot be understood.
@@ -49,7 +61,7 @@ def check_findings(
         write_bytes(place, _draw(opened, kind, [row for _, row in asked]))
         say(f"{counted(len(asked), 'finding')} to check, drawn at random: {place}")
         kinds = "--labels" if kind == "label_errors" else "--outliers"
-        again = f"dinoscope calibrate {opened.path} {kinds} --pairs {count}"  # the numbers are of so many
+        again = shlex.join([*command, kinds, "--pairs", str(count)])  # the numbers are of so many
         said = ask_about(place, _QUESTIONS[kind], len(asked), "--wrong", again, as_json=as_json, is_shown=is_shown)
         if said is not None:
             _answer(opened, asked, said)

@@ -13,6 +13,7 @@ from dinoscope.cli.options import (
     JsonOption,
     LabelsOption,
     ModelOption,
+    chosen_options,
     open_collection,
     output_option,
     write_picture,
@@ -85,7 +86,7 @@ def classify(
         tell(told)
     for failure in failures.values():
         say(f"could not be read: {failure}")
-    suggest("search", collection, next(iter(found)), "--why")
+    suggest("search", collection, next(iter(found)), "--why", *chosen_options(model))
 
 
 def evaluate(
@@ -130,7 +131,7 @@ def evaluate(
     _print_evaluation(opened, found)
     for path in paths:
         say(f"picture: {path}")
-    suggest("clean", collection, "--label-errors")
+    suggest("clean", collection, "--label-errors", *chosen_options(model, labels_from))
 
 
 def _evaluate_sets(found: MultiLabelEvaluation, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from dinoscope.cli.options import (
     LabelsOption,
     ModelOption,
     WhereOption,
+    chosen_options,
     open_collection,
     output_option,
     spare_collections,
@@ -99,11 +100,12 @@ def clean(
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
     else:
         if limit is None and not everything and not named:
-            _summarise(parts, collection)
+            limits = () if threshold is None else ("--threshold", f"{threshold:g}")
+            _summarise(parts, collection, [*chosen_options(model, labels_from, where), *limits])
         else:
             _print(parts, None if everything else limit or _LIMIT)
         tell(_conclusion(parts, weak=is_too_weak(opened)))
-        suggest("explore", collection)
+        suggest("explore", collection, *chosen_options(model, labels_from))
         advise(advice(opened, folder=str(collection)))
     if output:
         _write_files(opened, parts, output, limit or _LIMIT)
@@ -116,7 +118,7 @@ def clean(
         )
 
 
-def _summarise(parts: dict[str, Part], collection: Path) -> None:
+def _summarise(parts: dict[str, Part], collection: Path, options: list[str]) -> None:
     """Print a few lines a kind: how many, the first ones, and the command that prints the others."""
     from dinoscope.cli.terminal import tell
     from dinoscope.wording.findings import NO_CROPS
@@ -130,7 +132,8 @@ def _summarise(parts: dict[str, Part], collection: Path) -> None:
         if part.briefs:
             count = len(part.briefs)
             told = "more of it" if count <= _BRIEFLY else f"all {count:,}"
-            tell(f"  {told}: dinoscope clean {shlex.quote(str(collection))} --{name.replace('_', '-')}")
+            kind = f"--{name.replace('_', '-')}"
+            tell(f"  {told}: {shlex.join(['dinoscope', 'clean', str(collection), kind, *options])}")
     if "duplicates" in parts:
         tell(NO_CROPS)
 

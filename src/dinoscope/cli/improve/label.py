@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dinoscope.cli.look.explore import NoBrowserOption, serve
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, open_collection, spare_collections
+from dinoscope.cli.options import (
+    CollectionPath,
+    JsonOption,
+    ModelOption,
+    chosen_options,
+    open_collection,
+    spare_collections,
+)
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -63,7 +71,9 @@ def label(
         return
     opened = open_collection(collection, model)
     if simulate:
-        _tell(opened, _simulate(opened, answers, batches, seed), as_json)
+        _tell(_simulate(opened, answers, batches, seed), as_json)
+        if not as_json:
+            say(f"next: {shlex.join(['dinoscope', 'label', str(collection), *chosen_options(model)])}")
         return
     done: dict[str, int]
     if undo:
@@ -105,8 +115,8 @@ def _simulate(opened: Collection, answers: int, batches: bool, seed: int) -> Cur
     return simulate(Proposer(vectors, graph), truth, points, seed=seed, batches=batches)
 
 
-def _tell(opened: Collection, curve: Curve, as_json: bool) -> None:
-    from dinoscope.cli.terminal import print_json, print_table, say
+def _tell(curve: Curve, as_json: bool) -> None:
+    from dinoscope.cli.terminal import print_json, print_table
 
     if as_json:
         print_json(
@@ -131,4 +141,3 @@ def _tell(opened: Collection, curve: Curve, as_json: bool) -> None:
     ]
     columns = ("answers", "of all right", "named by hand", "of the rest right, as told", "in truth")
     print_table(columns, rows, right=(0, 1, 2, 4))
-    say(f"next: dinoscope label {opened.path}")

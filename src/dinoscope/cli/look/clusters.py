@@ -17,6 +17,7 @@ from dinoscope.cli.options import (
     LabelsOption,
     ModelOption,
     WhereOption,
+    chosen_options,
     open_collection,
     output_option,
 )
@@ -122,7 +123,7 @@ def cluster(
     _print(opened, found, rows, within)
     if judged.nulls:
         _print_nulls(judged)
-    suggest("explore", collection)
+    suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> list[dict[str, Any]]:

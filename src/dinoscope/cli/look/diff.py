@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import JsonOption, ModelOption, open_collection, output_option
+from dinoscope.cli.options import JsonOption, ModelOption, chosen_options, open_collection, output_option
 
 if TYPE_CHECKING:
     from dinoscope.analysis.difference import ShareChange
@@ -42,7 +42,7 @@ def diff(
         print_json(told.facts())
     else:
         _print(told, limit)
-        suggest("explore", after)
+        suggest("explore", after, *chosen_options(model))
     if output:
         _write_files(told, output, limit)
         say(f"lists, sheets and map: {output}")

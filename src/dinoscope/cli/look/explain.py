@@ -14,6 +14,7 @@ from dinoscope.cli.options import (
     LabelsOption,
     ModelOption,
     TableOption,
+    chosen_options,
     open_collection,
     output_suffix,
     write_picture,
@@ -73,7 +74,7 @@ def explain(
     _print_columns(columns)
     if written:
         typer.echo(str(target))
-    suggest("explore", collection)
+    suggest("explore", collection, *chosen_options(model, labels_from))
     advise(advice(opened, found, folder=str(collection)))
 
 

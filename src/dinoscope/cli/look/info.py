@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, WhereOption
+from dinoscope.cli.options import CollectionPath, JsonOption, ModelOption, WhereOption, chosen_options
 from dinoscope.cli.share.integrity import print_verification
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def info(
         print_json(facts)
     else:
         print_table(("", ""), list(_texts(opened, facts).items()))
-        suggest("explore", collection)
+        suggest("explore", collection, *chosen_options(model))
 
 
 def _facts(opened: Collection) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from dinoscope.cli.options import (
     ModelOption,
     TableOption,
     WhereOption,
+    chosen_options,
     open_collection,
     output_option,
     output_suffix,
+    say_part,
     write_picture,
 )
 from dinoscope.errors import InputError
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.maps.projection import Method
     from dinoscope.analysis.maps.tuning import Setting, Tuning
     from dinoscope.collection import Collection
+    from dinoscope.plots.collection import MapGroups
     from dinoscope.stages.maps import MapSettings
 
 __all__ = ["map_", "tune"]
@@ -83,14 +86,9 @@ def map_(
         "dims": dims,
     }
     if compare is not None:
-        _compare(opened, compare, settings, output, as_json)
+        _compare(opened, compare, settings, output, as_json, chosen_options(model, labels_from))
         return
-    coordinates = opened.map(method=_method(method), **settings)
-    if where is not None:
-        import numpy as np
-
-        whole, opened = opened, open_collection(collection, model, labels_from, where)
-        coordinates = coordinates[np.isin(whole.rows, opened.rows)]
+    coordinates, groups = _mapped(opened, _method(method), settings, where, images)
     target = output or opened.path / "map.png"
     axes = _AXES[:dims]
     rows = [
@@ -114,11 +112,31 @@ def map_(
         from dinoscope.storage.files import write_bytes
 
         with working("drawing the map"):
-            picture = (collection_image_map if images else collection_map)(opened, coordinates)
+            picture = (collection_image_map if images else collection_map)(opened, coordinates, groups=groups)
         write_bytes(target, picture)
     if not as_json:
         typer.echo(str(target))
-        suggest("explore", collection)
+        suggest("explore", collection, *chosen_options(model, labels_from))
+
+
+def _mapped(
+    opened: Collection, method: Method, settings: MapSettings, where: str | None, images: bool
+) -> tuple[NDArray[np.float32], MapGroups | None]:
+    """Return the map, and with a condition leave its images alone: their part of the map, and their colours on it.
+
+    Colours are None where those of the open images are right.
+    """
+    if where is None:
+        return opened.map(method=method, **settings), None
+    from dinoscope.plots.collection import MapGroups
+
+    keep = opened.matching(where)  # before the map, which takes long
+    coordinates = opened.map(method=method, **settings)
+    has_colors = not images or any(label is not None for label in opened.labels)
+    groups = MapGroups.of(opened).take(keep) if has_colors else None
+    opened.narrow(keep, where)
+    say_part(opened)
+    return coordinates[keep], groups
 
 
 def _write_arrays(path: Path, opened: Collection, coordinates: NDArray[np.float32]) -> None:
@@ -194,10 +212,13 @@ def tune(
     best = found.recommended
     if written:
         say(str(target))
-    suggest("map", collection, "--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
+    setting = ("--n-neighbors", best.n_neighbors, "--min-dist", f"{best.min_dist:g}")
+    suggest("map", collection, *setting, *chosen_options(model, labels_from))
 
 
-def _compare(opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool) -> None:
+def _compare(
+    opened: Collection, names: str, settings: MapSettings, output: Path | None, as_json: bool, named: list[str]
+) -> None:
     """Make the maps of several methods, measure them and write them as one picture or table."""
     from dinoscope.cli.terminal import print_json, print_table, suggest, working
     from dinoscope.plots.maps import figures_of, maps_figure
@@ -233,7 +254,7 @@ def _compare(opened: Collection, names: str, settings: MapSettings, output: Path
         print_table(("", *methods), rows, right=range(1, 1 + len(methods)))
     if written:
         typer.echo(str(target))
-    suggest("tune", opened.path)
+    suggest("tune", opened.path, *named)
 
 
 def _draw_sheet(opened: Collection, found: Tuning) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import JsonOption, check_output, open_collection, output_option
+from dinoscope.cli.options import JsonOption, check_output, chosen_options, open_collection, output_option
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def _keep_tokens(
         print_json({"images": plan.images, "new": plan.missing, "bytes": plan.size})
         return
     tell(f"The tokens of {counted(plan.images)} are kept in {path}.")
-    named = () if model is None else ("--model", model)
-    suggest("search", path, str(int(opened.rows[0])), "--patch", "0.5,0.5", *named)
+    suggest("search", path, str(int(opened.rows[0])), "--patch", "0.5,0.5", *chosen_options(model))
 
 
 def _is_collection(name: str) -> bool:

@@ -14,6 +14,7 @@ from dinoscope.cli.options import (
     ModelOption,
     WhereOption,
     check_output,
+    chosen_options,
     open_collection,
     output_option,
 )
@@ -72,7 +73,7 @@ def search(
     first time that this is asked. With --why each answer is embedded fifty times, with one square after another hidden:
     where that costs most of the similarity, the reason for it is. With --patch every image counts by its best patch.
     """
-    from dinoscope.cli.terminal import print_json, say, suggest
+    from dinoscope.cli.terminal import print_json, say
 
     check_output(output, ".png")
     _check(on is not None, inside, why, output is not None, bool(name or label or split))
@@ -109,7 +110,20 @@ def search(
         print_json(_records(opened, matches, reasons))
     elif matches:
         _print(opened, matches, inside or patch is not None, reasons)
-        suggest(*(("explore", collection) if why or inside or on or patch else ("search", collection, query, "--why")))
+        _suggest(collection, query, why or inside or on is not None or patch is not None, crop, model, where)
+
+
+def _suggest(
+    collection: Path, query: str, is_last: bool, crop: str | None, model: str | None, where: str | None
+) -> None:
+    """Say how to learn why these are the answers, or after a search that cannot say that, how to look at them."""
+    from dinoscope.cli.terminal import suggest
+
+    if is_last:
+        suggest("explore", collection, *chosen_options(model))
+    else:
+        part = ("--crop", crop) if crop is not None else ()
+        suggest("search", collection, query, "--why", *part, *chosen_options(model, where=where))
 
 
 def _search(

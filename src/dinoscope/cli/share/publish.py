@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from dinoscope.cli.options import INTERRUPTED, CollectionPath, JsonOption, ModelOption, open_collection
+from dinoscope.cli.options import INTERRUPTED, CollectionPath, JsonOption, ModelOption, chosen_options, open_collection
 
 __all__ = ["LabelOption", "NameOption", "OnOption", "SplitOption", "publish"]
 
@@ -54,10 +55,11 @@ def publish(
         print_json(vars(done))
         return
     unchanged = done.images - done.upserted
-    chosen = "".join(f" {option} {value}" for option, value in (("--name", name), ("--model", model)) if value)
+    place = ["--on", to, *(("--name", name) if name else ()), *chosen_options(model)]
+    after = shlex.join(["dinoscope", "search", str(collection), "ROW", *place])
     say(
         f"{done.images:,} images in {done.name}: {done.upserted:,} sent, {done.removed:,} removed, {unchanged:,} "
-        f"unchanged, in {duration(done.seconds)}; next: dinoscope search {collection} ROW --on {to}{chosen}"
+        f"unchanged, in {duration(done.seconds)}; next: {after}"
     )
 
 

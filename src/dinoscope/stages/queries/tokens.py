@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -238,11 +239,12 @@ def _kept_resolution(collection: OpenedCollection, resolution: int | None) -> in
         return resolution
     if resolution is None and kept:
         return kept[0]
-    asked = "" if resolution is None else f" --resolution {resolution}"
-    model = f" --model {collection.key}" if len(list_models(collection.path)) > 1 else ""
+    words = ["dinoscope", "look", str(collection.path), "--keep-tokens"]
+    words += [] if resolution is None else ["--resolution", str(resolution)]
+    words += ["--model", collection.key] if len(list_models(collection.path)) > 1 else []
     raise InputError(
-        f"searching by a patch needs the tokens of all images of {collection.name!r}: keep them first (dinoscope look "
-        f"{collection.path} --keep-tokens{asked}{model}, or keep_tokens)"
+        f"searching by a patch needs the tokens of all images of {collection.name!r}: keep them first "
+        f"({shlex.join(words)}, or keep_tokens)"
     )
 
 

@@ -56,8 +56,28 @@ class Results:
         watch: Entered with the name of a stage while that is computed: for who shows people what takes time.
     """
 
-    def __init__(self, folder: Path, state: str, label_state: str, count: int, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        state: str,
+        label_state: str,
+        count: int,
+        *,
+        read_only: bool = False,
+        whole: tuple[str, str] | None = None,
+    ) -> None:
+        """Say of what the results are.
+
+        Args:
+            folder: The collection.
+            state: See above, and so are the next and ``read_only``.
+            label_state: See above.
+            count: How many images there are.
+            read_only: See above.
+            whole: Of a part of a collection, both states of all its images: what is stored goes when they change.
+        """
         self._folder, self.state, self.label_state, self._count = folder, state, label_state, count
+        self._whole = whole
         self.read_only = read_only
         self.stages: dict[str, Stage] = {}
         self.watch: Callable[[str], AbstractContextManager[object]] = lambda _: nullcontext()
@@ -202,6 +222,8 @@ class Results:
             own = max(0.0, took - self._nested.seconds)  # the time of stages that this one asked for is theirs
             self._nested.seconds = before + took
         meta = {**meta, "seconds": round(own, 3), "settings": settings}
+        if self._whole is not None:
+            meta["whole"] = list(self._whole)
         is_stored = self._store(path, columns, meta)
         with self._changing:
             self._seconds += meta["seconds"]
