@@ -130,6 +130,20 @@ def test_a_state_keeps_its_labels_while_people_give_others(folder, monkeypatch, 
     assert again.stages["predictions"].stored
 
 
+def test_a_page_keeps_its_state_however_long_a_person_labels(folder):
+    with client(folder, labels="merged") as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        shown = {"v": server.get(base).json()["state"]}
+        for seen in range(6):
+            body = {"rows": [seen], "label": "abcdef"[seen], "seen": seen}
+            assert server.put(f"{base}/labels", json=body, params=shown).json()["revision"] == seen + 1
+            assert server.get(f"{base}/labelling", params={**shown, "seen": seen}).status_code == 200
+        undone = server.post(f"{base}/labels/undo", params={**shown, "seen": 6}).json()
+        assert undone["labels"] == list("abcde")
+        assert server.get(f"{base}/rows", params=shown).status_code == 200
+        assert server.get(base).json()["state"] != shown["v"]
+
+
 def test_a_server_that_only_shows_refuses(folder):
     with client(folder, read_only=True) as server:
         base = f"/api/models/{server.get('/api/collection').json()['model']}"

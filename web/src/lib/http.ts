@@ -21,7 +21,7 @@ export class HttpSource implements Source {
   }
 
   model(key: string, signal?: AbortSignal): Promise<ModelView> {
-    return this.#json(`/api/models/${encodeURIComponent(key)}`, { signal });
+    return this.#json(modelPath(key), { signal });
   }
 
   async rows(model: ModelView, signal?: AbortSignal): Promise<Uint32Array> {
@@ -117,20 +117,20 @@ export class HttpSource implements Source {
     return this.#json(`${modelPath(model)}/labels?seen=${seen}`);
   }
 
-  giveLabels(model: string, change: LabelChange): Promise<GivenLabels> {
-    return this.#json(`${modelPath(model)}/labels`, { method: "PUT", ...asJson(change) });
+  giveLabels(model: ModelView, change: LabelChange): Promise<GivenLabels> {
+    return this.#json(this.#path(model, "/labels"), { method: "PUT", ...asJson(change) });
   }
 
-  stepLabels(model: string, back: "undo" | "redo", seen: number): Promise<GivenLabels> {
-    return this.#json(`${modelPath(model)}/labels/${back}?seen=${seen}`, { method: "POST" });
+  stepLabels(model: ModelView, back: "undo" | "redo", seen: number): Promise<GivenLabels> {
+    return this.#json(`${this.#path(model, `/labels/${back}`)}&seen=${seen}`, { method: "POST" });
   }
 
-  labelling(model: string, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling> {
-    return this.#json(`${modelPath(model)}/labelling?seen=${seen}&batches=${batches}`, { signal });
+  labelling(model: ModelView, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling> {
+    return this.#json(`${this.#path(model, "/labelling")}&seen=${seen}&batches=${batches}`, { signal });
   }
 
-  answerLabel(model: string, answer: LabelAnswer): Promise<Labelling> {
-    return this.#json(`${modelPath(model)}/labelling`, { method: "PUT", ...asJson(answer) });
+  answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling> {
+    return this.#json(this.#path(model, "/labelling"), { method: "PUT", ...asJson(answer) });
   }
 
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers> {
@@ -175,7 +175,7 @@ export class HttpSource implements Source {
 
   /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
   #path(model: ModelView, place: string): string {
-    return `/api/models/${encodeURIComponent(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
+    return `${modelPath(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
   }
 
   async #json<T>(path: string, request: Asked = {}): Promise<T> {

@@ -51,13 +51,13 @@ export interface Source {
   forgetPairs(model: ModelView): Promise<PairQuestion>;
   /** Show another number of clusters, which takes seconds the first time; the model has to be asked for again. */
   divide(model: ModelView, clusters: number): Promise<void>;
-  /** Labels and tags that people gave, of the images that changed after a revision. */
+  /** Labels and tags that people gave, of the images that changed after a revision; `model` is a key, as they come before it is shown. */
   labels(model: string, seen: number): Promise<GivenLabels>;
-  giveLabels(model: string, change: LabelChange): Promise<GivenLabels>;
-  stepLabels(model: string, back: "undo" | "redo", seen: number): Promise<GivenLabels>;
+  giveLabels(model: ModelView, change: LabelChange): Promise<GivenLabels>;
+  stepLabels(model: ModelView, back: "undo" | "redo", seen: number): Promise<GivenLabels>;
   /** The next question to a person who labels. */
-  labelling(model: string, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling>;
-  answerLabel(model: string, answer: LabelAnswer): Promise<Labelling>;
+  labelling(model: ModelView, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling>;
+  answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling>;
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
   search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;
