@@ -1,6 +1,6 @@
 import { flushSync } from "svelte";
 import { describe, expect, it } from "vitest";
-import { binsOf, conditionOf, countBins, countCodes, failing, NONE, passing, sorted } from "../src/lib/filter";
+import { binsOf, conditionOf, countBins, countCodes, decodeConditions, encodeConditions, failing, NONE, passing, sorted } from "../src/lib/filter";
 import type { Source } from "../src/lib/source";
 import type { DataColumn } from "../src/lib/types";
 import { conditionWords, valueWords } from "../src/panels/conditions";
@@ -36,6 +36,16 @@ describe("a filter", () => {
     expect(conditionOf("x", ["yes", "no"], new Set(["no"]))).toEqual({ column: "x", by: "is", values: ["yes"] });
   });
 
+  it("keeps both ends of a range in the address to the last digit", () => {
+    const range = [Math.fround(0.1), 19_723.500_011_574_073] as const;
+    expect(decodeConditions(encodeConditions([{ column: "x", by: "range", range }]))).toEqual([{ column: "x", by: "range", range }]);
+  });
+
+  it("sorts dates of one minute by their seconds", () => {
+    const seconds = [5, 3, 9, 1].map((second) => 1_735_603_200 + second);
+    expect([...sorted(Uint32Array.from([0, 1, 2, 3]), Float64Array.from(seconds, (each) => each / 86_400), false)]).toEqual([3, 1, 0, 2]);
+  });
+
   it("sorts, with images without a value at the end either way", () => {
     const all = Uint32Array.from([3, 4, 0, 1]);
     expect([...sorted(all, VALUES, false)]).toEqual([0, 1, 4, 3]);
@@ -59,7 +69,7 @@ const ARRAYS = [
 ].map((values) => Float32Array.from(values));
 
 function withData(more: Partial<Source> = {}): Source {
-  return { ...makeSource(), dataColumns: () => Promise.resolve(DATA), dataValues: (_, index) => Promise.resolve(ARRAYS[index]!), ...more };
+  return { ...makeSource(), dataColumns: () => Promise.resolve(DATA), dataValues: (_, { index }) => Promise.resolve(ARRAYS[index]!), ...more };
 }
 
 const words = (explorer: Explorer): string => explorer.filters.active.map((each) => conditionWords(each, explorer.scene.view)).join(" · ");

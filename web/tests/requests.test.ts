@@ -288,6 +288,13 @@ describe("a source", () => {
     ]);
   });
 
+  it("of a server gives dates to the second", async () => {
+    const days = Float64Array.from([19_723.5, 19_723.500_011_574_073, Number.NaN, 0]);
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response(days)));
+    expect(await new HttpSource().dataValues({ ...view, count: 4 }, { index: 0, kind: "date" })).toEqual(days);
+    await expect(new HttpSource().dataValues({ ...view, count: 4 }, { index: 0, kind: "number" })).rejects.toThrow("changed");
+  });
+
   it("of a server says when there is none", async () => {
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
     await expect(new HttpSource().findings(view, new AbortController().signal)).rejects.toThrow("The server does not answer.");

@@ -3,10 +3,10 @@ import type {
   ClusterQuery, Columns, Dismissal, ErrorAnswer, ExportQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
   RowsQuery,
 } from "./api";
-import { SourceError, type Said, type Source } from "./source";
+import { arrayOf, SourceError, type Said, type Source } from "./source";
 import {
-  isPerMap, type Checks, type CollectionInfo, type DataColumn, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
+  isPerMap, type Checks, type CollectionInfo, type DataColumn, type DataOrigin, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
+  type ModelView, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type Values,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -49,8 +49,9 @@ export class HttpSource implements Source {
     return (await this.#json<Columns>(this.#path(model, "/columns"), { signal })).columns;
   }
 
-  async dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array> {
-    return new Float32Array(await this.#bytes(model, `/columns/${index}/values`, 4, signal));
+  async dataValues(model: ModelView, { index, kind }: DataOrigin, signal?: AbortSignal): Promise<Values> {
+    const Numbers = arrayOf(kind);
+    return new Numbers(await this.#bytes(model, `/columns/${index}/values`, Numbers.BYTES_PER_ELEMENT, signal));
   }
 
   async dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]> {

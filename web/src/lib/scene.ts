@@ -1,7 +1,7 @@
 import { Shared } from "./shared";
 import type { Source } from "./source";
 import { withData } from "./data";
-import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type ModelView } from "./types";
+import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type DataOrigin, type ModelView, type Values } from "./types";
 
 /** What should be shown; a name that the model does not have gives way to its default. */
 export interface Target {
@@ -21,7 +21,7 @@ export interface Scene {
   secondPoints: Float32Array | null;
   columnName: string;
   codes: Uint16Array | null;
-  values: Float32Array | null;
+  values: Values | null;
   labels: Uint16Array | null;
 }
 
@@ -88,18 +88,18 @@ export class SceneLoader {
 
   async codes(view: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
     if (column === this.own?.column.name) return this.own.codesOf(await this.rows(view, signal));
-    const index = dataIndex(view, column);
+    const origin = originOf(view, column);
     return this.#once(view, `codes ${column}`, signal, async (all) =>
-      index === undefined ? this.source.codes(view, column, all)
-        : Uint16Array.from(await this.source.dataValues(view, index, all), (place) => (Number.isNaN(place) ? NO_CODE : place)),
+      origin === undefined ? this.source.codes(view, column, all)
+        : Uint16Array.from(await this.source.dataValues(view, origin, all), (place) => (Number.isNaN(place) ? NO_CODE : place)),
     );
   }
 
-  values(view: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
+  values(view: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Values> {
     const name = isPerMap(view, column) ? `values ${column} ${map}` : `values ${column}`;
-    const index = dataIndex(view, column);
+    const origin = originOf(view, column);
     return this.#once(view, name, signal, (all) =>
-      index === undefined ? this.source.values(view, column, map, all) : this.source.dataValues(view, index, all),
+      origin === undefined ? this.source.values(view, column, map, all) : this.source.dataValues(view, origin, all),
     );
   }
 
@@ -125,8 +125,8 @@ export class SceneLoader {
   }
 }
 
-function dataIndex(view: ModelView, column: string): number | undefined {
-  return view.columns.find(({ name }) => name === column)?.data?.index;
+function originOf(view: ModelView, column: string): DataOrigin | undefined {
+  return view.columns.find(({ name }) => name === column)?.data;
 }
 
 /** The column of this name, else labels, else clusters, else whatever there is. */

@@ -4,7 +4,7 @@ import {
   binsOf, conditionOf, countBins, countCodes, failing, MOST_CONDITIONS, NONE, onlyOn, passing, switched, valuesOff, type Condition, type Test,
 } from "../lib/filter";
 import type { Source } from "../lib/source";
-import { isPerMap, type CategoryColumn, type Column, type Row, type TextColumn } from "../lib/types";
+import { isPerMap, type CategoryColumn, type Column, type Row, type TextColumn, type Values } from "../lib/types";
 import { rangeOf, type Range } from "../map/range";
 import { filterTexts, waitTexts } from "../texts";
 import type { SceneState } from "./scene.svelte";
@@ -33,7 +33,7 @@ export interface Choice {
   count: number;
 }
 
-type Arrays = { codes: Uint16Array } | { values: Float32Array } | { has: Uint8Array };
+type Arrays = { codes: Uint16Array } | { values: Values } | { has: Uint8Array };
 
 /** Which images are shown: conditions on columns, that of the legend among them. */
 export class FilterState {
@@ -46,7 +46,7 @@ export class FilterState {
   readonly #tagged: Tagged;
   /** What has been fetched, by model, state and column. */
   readonly #arrays = new SvelteMap<string, Arrays>();
-  readonly #places = new WeakMap<Float32Array, { domain: Range; bins: number; places: Uint8Array }>();
+  readonly #places = new WeakMap<Values, { domain: Range; bins: number; places: Uint8Array }>();
 
   /** Conditions on columns that there are. */
   readonly active = $derived.by(() => this.conditions.filter((condition) => this.#isKnown(condition)));

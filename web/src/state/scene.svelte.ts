@@ -1,6 +1,6 @@
 import { findColumn, RowIndex, SceneLoader, type OwnColumn, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
-import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row } from "../lib/types";
+import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row, type Values } from "../lib/types";
 import { problemTexts, waitTexts } from "../texts";
 import { Progress } from "./progress.svelte";
 import type { Tasks } from "./tasks.svelte";
@@ -33,7 +33,7 @@ export class SceneState implements Omit<Scene, "view"> {
   /** The column that colours the points: exactly one of codes and values is there. */
   columnName = $state("");
   codes = $state.raw<Uint16Array | null>(null);
-  values = $state.raw<Float32Array | null>(null);
+  values = $state.raw<Values | null>(null);
   /** Codes of the column "label", whatever colours the points; null where the images have none. */
   labels = $state.raw<Uint16Array | null>(null);
 
@@ -116,7 +116,7 @@ export class SceneState implements Omit<Scene, "view"> {
   }
 
   /** Values of any number column, on the map that is shown. */
-  async valuesOf(column: string, signal?: AbortSignal): Promise<Float32Array> {
+  async valuesOf(column: string, signal?: AbortSignal): Promise<Values> {
     return this.view ? this.loader.values(this.view, column, this.mapId, signal) : new Float32Array();
   }
 
