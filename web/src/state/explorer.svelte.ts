@@ -188,8 +188,10 @@ export class Explorer {
     else this.panel = "selection";
   }
 
+  /** Those of the selection that pass the filter: what is done with a selection is done with them. */
   selectedRows(): Row[] {
-    return Array.from(this.selection.current?.positions ?? [], (position) => this.scene.rows[position] as Row);
+    const passing = this.filters.among(this.selection.current?.positions ?? new Uint32Array());
+    return Array.from(passing, (position) => this.scene.rows[position] as Row);
   }
 
   /** Let the keys of the panel "Label" be about these images. */
