@@ -144,6 +144,46 @@ describe("the explorer's filter", () => {
     expect(explorer.filters.conditions).toEqual([]);
   });
 
+  it.each([
+    ["no name is left", ["Cluster 4", "Cluster 5", "Cluster 6"], [2, 1, 1]],
+    ["a name stands for other images", ["Cluster 1", "Cluster 4"], [1, 3]],
+    ["the names are the same and their sizes are not", ["Cluster 1", "Cluster 2", "Cluster 3"], [1, 1, 2]],
+  ])("asks nothing of clusters that were divided anew: %s", async (_, values, counts) => {
+    const source = withData();
+    let held = [["Cluster 1", "Cluster 2", "Cluster 3"], [1, 2, 1]] as [string[], number[]];
+    const model = source.model.bind(source);
+    source.model = async (key) => {
+      const view = await model(key);
+      return { ...view, state: String(held[1]), columns: [...view.columns, { kind: "category", name: "cluster", title: "Cluster", description: "", values: held[0], counts: held[1] }] };
+    };
+    const { explorer } = await open("#by=cluster&filter=cluster:is:Cluster 1;label:not:a", source);
+    await settle();
+    expect([explorer.legend.hidden.size, explorer.filters.active.length]).toEqual([2, 2]);
+    await explorer.show({}, true); // the same clusters
+    expect(explorer.filters.active.length).toBe(2);
+    held = [values, counts];
+    await explorer.divide(values.length);
+    await settle();
+    expect([explorer.filters.conditions.map((each) => each.column), explorer.legend.hidden.size, explorer.filters.visible]).toEqual([["label"], 0, 3]);
+  });
+
+  it("does with a selection what it says: only with those that pass", async () => {
+    const { explorer } = await open("#filter=label:is:b&panel=label");
+    await settle();
+    explorer.select([0, 1, 2, 3], "images", "all");
+    expect(explorer.labelling.chosen).toEqual([4, 6]);
+    explorer.combine([1], "subtract");
+    expect([explorer.labelling.chosen, explorer.selectedRows()]).toEqual([[6], [6]]);
+  });
+
+  it("shows in the legend what holds, and not what a model has no values for", async () => {
+    const { explorer } = await open("#by=label&filter=label:is:gone");
+    await settle();
+    expect([explorer.filters.of("label"), explorer.legend.hidden.size, explorer.legend.isFiltered]).toEqual([null, 0, false]);
+    explorer.legend.toggle(0);
+    expect(explorer.filters.conditions).toEqual([{ column: "label", by: "not", values: ["a"] }]);
+  });
+
   it("asks nothing of columns that a model does not have, and keeps what was asked", async () => {
     const { explorer } = await open("#filter=cluster:is:Cluster 9;label:is:gone", withData());
     await settle();

@@ -12,6 +12,7 @@ import type { Tasks } from "./tasks.svelte";
 
 /** Images have any number of tags: as a column they are the page's own. */
 export const TAGS = "tags";
+const CLUSTER = "cluster";
 
 /** Tags that people gave. */
 interface Tagged {
@@ -44,6 +45,8 @@ export class FilterState {
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
   readonly #tagged: Tagged;
+  /** The clusters that were there last, with their sizes. */
+  #clusters: string | null = null;
   /** What has been fetched, by model, state and column. */
   readonly #arrays = new SvelteMap<string, Arrays>();
   readonly #places = new WeakMap<Values, { domain: Range; bins: number; places: Uint8Array }>();
@@ -76,8 +79,9 @@ export class FilterState {
 
   // ---- what is asked for
 
+  /** What holds of a column; null for nothing. */
   of(column: string): Condition | null {
-    return this.conditions.find((each) => each.column === column) ?? null;
+    return this.active.find((each) => each.column === column) ?? null;
   }
 
   /** Ask for something of a column in place of what was asked of it before; null for nothing. */
@@ -195,7 +199,17 @@ export class FilterState {
   follow(): void {
     const { view } = this.#scene;
     for (const key of [...this.#arrays.keys()]) if (!view || !key.startsWith(`${view.key} ${view.state} `)) this.#arrays.delete(key);
+    this.#dropOfOtherClusters();
     this.load();
+  }
+
+  /** Once the images are divided anew, a name that is still there stands for other images. */
+  #dropOfOtherClusters(): void {
+    const column = this.column(CLUSTER);
+    if (column?.kind !== "category") return;
+    const now = JSON.stringify([column.values, column.counts]);
+    if (this.#clusters !== null && this.#clusters !== now) this.conditions = this.conditions.filter((each) => each.column !== CLUSTER);
+    this.#clusters = now;
   }
 
   async #fetch(name: string): Promise<void> {
