@@ -1,4 +1,5 @@
 import { flushSync } from "svelte";
+import { decodeAddress } from "../src/lib/address";
 import { describe, expect, it } from "vitest";
 import { binsOf, conditionOf, countBins, countCodes, decodeConditions, encodeConditions, failing, NONE, passing, sorted } from "../src/lib/filter";
 import type { Source } from "../src/lib/source";
@@ -165,6 +166,34 @@ describe("the explorer's filter", () => {
     await explorer.divide(values.length);
     await settle();
     expect([explorer.filters.conditions.map((each) => each.column), explorer.legend.hidden.size, explorer.filters.visible]).toEqual([["label"], 0, 3]);
+  });
+
+  it("keeps a condition that an address has no room for when one goes back", async () => {
+    const { explorer, bar } = await open();
+    const names = Array.from({ length: 300 }, (_, each) => `folder ${each}`);
+    explorer.filters.set("label", { column: "label", by: "not", values: ["a", ...names] });
+    explorer.filters.isHiding = true;
+    await explorer.focus(4);
+    await explorer.focus(6);
+    expect(bar.read().length).toBeLessThan(400);
+    bar.back();
+    await settle();
+    expect([explorer.image.row, explorer.filters.visible, explorer.filters.of("label")?.by]).toEqual([4, 3, "not"]);
+    explorer.filters.setText("data:caption", "red"); // a condition that fits stands in the address itself
+    await explorer.focus(8);
+    explorer.filters.setText("data:caption", "");
+    bar.back();
+    await settle();
+    expect(explorer.filters.conditions.map(({ column }) => column)).toEqual(["data:caption", "label"]);
+  });
+
+  it("loses a long condition where the address has none", async () => {
+    const { explorer, bar } = await open();
+    explorer.writeAddress();
+    const before = bar.read();
+    explorer.filters.set("label", { column: "label", by: "not", values: ["a", "x".repeat(2000)] });
+    await explorer.restore(decodeAddress(before));
+    expect(explorer.filters.conditions).toEqual([]);
   });
 
   it("does with a selection what it says: only with those that pass", async () => {

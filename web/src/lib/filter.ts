@@ -118,14 +118,33 @@ const MOST_TEXT = 200;
 /** More than this makes an address that mail programs cut. */
 const MOST_LENGTH = 1500;
 
-/** Conditions as a part of the address; those that would make it too long are left out. */
+/** Stands in the address for conditions that it has no room for. */
+const MORE = "+";
+
+/** Conditions as a part of the address; those that would make it too long are left out, which a mark at the end says. */
 export function encodeConditions(conditions: readonly Condition[]): string {
-  let text = "";
-  for (const condition of conditions) {
-    const said = [condition.column, condition.by, ...contentOf(condition)].map(plain).join(":");
-    if (text.length + said.length < MOST_LENGTH) text += text ? `;${said}` : said;
-  }
-  return text;
+  const tooLong = new Set(tooLongOf(conditions));
+  return [...conditions.filter((each) => !tooLong.has(each)).map(encoded), ...(tooLong.size > 0 ? [MORE] : [])].join(";");
+}
+
+/** Those of some conditions that an address has no room for. */
+export function tooLongOf(conditions: readonly Condition[]): Condition[] {
+  let length = 0;
+  return conditions.filter((condition) => {
+    const more = encoded(condition).length + 1; // with what separates it
+    if (length + more > MOST_LENGTH) return true;
+    length += more;
+    return false;
+  });
+}
+
+/** Whether an address has left conditions out. */
+export function isCut(text: string): boolean {
+  return text.split(";").includes(MORE);
+}
+
+function encoded(condition: Condition): string {
+  return [condition.column, condition.by, ...contentOf(condition)].map(plain).join(":");
 }
 
 function contentOf(condition: Condition): string[] {

@@ -113,7 +113,7 @@ export class Explorer {
     this.theme = theme;
     if (!this.scene.shows({ model, map, beside, column })) await this.show({ model, map, beside, column });
     if (isLate() || !this.scene.view) return;
-    this.filters.take(state.filter ?? []);
+    this.filters.restore(state.filter ?? [], state.isFilterCut ?? false);
     this.filters.isHiding = state.hiding ?? false;
     this.legend.takeEarlier(state.hidden, state.range);
     if (state.camera) this.map.lookFrom(state.camera);

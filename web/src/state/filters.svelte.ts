@@ -1,7 +1,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import { MINE } from "../lib/given";
 import {
-  binsOf, conditionOf, countBins, countCodes, failing, MOST_CONDITIONS, NONE, onlyOn, passing, switched, valuesOff, type Condition, type Test,
+  binsOf, conditionOf, countBins, countCodes, failing, MOST_CONDITIONS, NONE, onlyOn, passing, switched, tooLongOf, valuesOff, type Condition, type Test,
 } from "../lib/filter";
 import type { Source } from "../lib/source";
 import { isPerMap, type CategoryColumn, type Column, type Row, type TextColumn, type Values } from "../lib/types";
@@ -95,6 +95,13 @@ export class FilterState {
   take(conditions: readonly Condition[]): void {
     this.conditions = conditions.slice(0, MOST_CONDITIONS);
     this.load();
+  }
+
+  /** Ask for what an address says; where it had no room for all, those that it cannot say stay as they are. */
+  restore(conditions: readonly Condition[], isCut: boolean): void {
+    const named = new Set(conditions.map(({ column }) => column));
+    const kept = isCut ? tooLongOf(this.conditions).filter(({ column }) => !named.has(column)) : [];
+    this.take([...conditions, ...kept]);
   }
 
   /** Whether an image passes. */
