@@ -99,8 +99,8 @@ export class FilterState {
 
   /** Ask for what an address says; where it had no room for all, those that it cannot say stay as they are. */
   restore(conditions: readonly Condition[], isCut: boolean): void {
-    const named = new Set(conditions.map(({ column }) => column));
-    const kept = isCut ? tooLongOf(this.conditions).filter(({ column }) => !named.has(column)) : [];
+    const isNamed = ({ column }: Condition): boolean => conditions.some((each) => each.column === column);
+    const kept = isCut ? tooLongOf(this.conditions).filter((each) => !isNamed(each)) : [];
     this.take([...conditions, ...kept]);
   }
 
