@@ -25,6 +25,15 @@ export interface Scene {
   labels: Uint16Array | null;
 }
 
+/** What a scene waits for. */
+export interface Coming {
+  view: ModelView;
+  /** A map that is computed for the first time; null where there is none. */
+  map: ModelView["maps"][number] | null;
+  /** Whether it is the second one. */
+  isBeside: boolean;
+}
+
 /** The model that is shown, and the one that is coming or was shown before. */
 const MOST_KEPT = 2;
 
@@ -43,15 +52,20 @@ export class SceneLoader {
 
   constructor(readonly source: Source) {}
 
-  /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
-  async load(target: Target, fresh: boolean, signal?: AbortSignal): Promise<Scene> {
+  /**
+   * Everything for `target`; `fresh` asks for the model again, as it may have grown. `tell` is called once the model is known,
+   * with a map that is to be computed first, if there is one.
+   */
+  async load(target: Target, fresh: boolean, signal?: AbortSignal, tell: (coming: Coming) => void = () => undefined): Promise<Scene> {
     const found = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model, signal);
     signal?.throwIfAborted();
     this.#view = found;
     const bare = this.withOwn(found);
     const map = bare.maps.find(({ id }) => id === target.map) ?? bare.maps.find(({ ready }) => ready) ?? bare.maps[0];
     const mapId = map?.id ?? "umap";
-    const secondMapId = bare.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
+    const second = bare.maps.find(({ id }) => id === target.beside && id !== mapId);
+    const secondMapId = second?.id ?? null;
+    tell({ view: bare, map: [map, second].find((each) => each?.ready === false) ?? null, isBeside: map?.ready !== false });
     const [rows, points, secondPoints, labels, data] = await Promise.all([
       this.rows(bare, signal),
       this.map(bare, mapId, signal),
@@ -59,7 +73,8 @@ export class SceneLoader {
       bare.columns.some(({ name }) => name === "label") ? this.codes(bare, "label", signal) : null,
       this.data(bare, signal),
     ]);
-    const view = withData(bare, data);
+    if (this.#view === found) this.#view = withReady(found, mapId, secondMapId);
+    const view = withData(withReady(bare, mapId, secondMapId), data);
     const column = findColumn(view, target.column);
     const [codes, values] = await Promise.all([
       column?.kind === "category" ? this.codes(view, column.name, signal) : null,
@@ -123,6 +138,11 @@ export class SceneLoader {
     for (const oldest of [...this.#kept.keys()].slice(0, -MOST_KEPT)) this.#kept.delete(oldest);
     return arrays;
   }
+}
+
+/** A model that knows that these maps are there. */
+function withReady(view: ModelView, ...ids: (string | null)[]): ModelView {
+  return { ...view, maps: view.maps.map((each) => (ids.includes(each.id) ? { ...each, ready: true } : each)) };
 }
 
 function originOf(view: ModelView, column: string): DataOrigin | undefined {
