@@ -1,5 +1,7 @@
 """The explorer's routes for labels by hand: changes, questions, undo, two windows, and a server that only shows."""
 
+from typing import Any
+
 import pytest
 
 from dinoscope.collection import Collection
@@ -104,7 +106,8 @@ def test_a_state_keeps_its_labels_while_people_give_others(folder, monkeypatch, 
         base = f"/api/models/{server.get('/api/collection').json()['model']}"
         for seen, (rows, label) in enumerate([(range(15), "a"), (range(15, 30), "b")]):
             change(server, base, list(rows), seen, label=label)
-        workspace = server.app.state.explorer.workspace
+        app: Any = server.app
+        workspace = app.state.explorer.workspace
         data = workspace.data(base.rpartition("/")[2])
         before = data.collection.labels.tolist()
 
