@@ -8,6 +8,9 @@ import pytest
 from PIL import Image
 
 from dinoscope.collection import Collection
+from dinoscope.columns.kinds import Column
+from dinoscope.explorer.columns import column_bytes, describe_columns, find_in_column
+from dinoscope.explorer.model_view import NO_CODE
 from dinoscope.sources.datasets.named import load_dataset
 from tests import ROOT
 from tests.pictures import photograph
@@ -55,11 +58,11 @@ def place(columns):
     return {column["name"]: at for at, column in enumerate(columns)}
 
 
-def values(server, base, index):
+def values(server, base, index, kind="<f4"):
     answer = server.get(f"{base}/columns/{index}/values")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/octet-stream"
-    return np.frombuffer(answer.content, "<f4")
+    return np.frombuffer(answer.content, kind)
 
 
 def test_columns_are_described(columns, place):
@@ -84,12 +87,40 @@ def test_values_are_floats_in_the_order_of_the_points(server, base, place, folde
     assert len(price) == N
     assert math.isnan(price[ids.index("00.jpg")])
     assert price[ids.index("07.jpg")] == 3.5
-    assert values(server, base, place["bought"])[ids.index("07.jpg")] == 19723 + 7  # days since 1970
-    assert values(server, base, place["date"])[ids.index("07.jpg")] == 19723 + 7.5 - 1 + 1
+    assert values(server, base, place["bought"], "<f8")[ids.index("07.jpg")] == 19723 + 7  # days since 1970
+    assert values(server, base, place["date"], "<f8")[ids.index("07.jpg")] == 19723 + 7.5 - 1 + 1
     sort = values(server, base, place["sort"])
     assert [sort[ids.index(name)] for name in ("01.jpg", "03.jpg")] == [0, 1]  # b is the more common
     assert math.isnan(sort[0])
     assert values(server, base, place["sold"])[ids.index("03.jpg")] == 1  # of "yes", "no"
+
+
+def test_photographs_of_one_minute_keep_their_order():
+    taken = 1_735_603_200 + np.arange(10.0)  # a second apart, in December 2024
+    days = column_bytes(Column("date", taken))
+    assert np.rint(days * 86400).tolist() == taken.tolist()
+
+
+def test_a_page_is_told_of_every_value_of_a_category():
+    folders = np.asarray([f"{at // 2:03d}" for at in range(600)], object)
+    column = Column("category", folders)
+    told = describe_columns({"folder": column}).columns[0]
+    assert len(told.values) == told.distinct == 300
+    places = column_bytes(column)
+    assert [told.values[int(place)].value for place in places] == folders.tolist()
+
+
+def test_a_page_is_told_of_as_many_values_as_there_are_codes():
+    column = Column("category", np.asarray([f"{at:05d}" for at in range(NO_CODE + 2)], object))
+    told, places = describe_columns({"folder": column}).columns[0], column_bytes(column)
+    assert len(told.values) == NO_CODE
+    assert np.nanmax(places) == NO_CODE - 1
+    assert np.isnan(places).sum() == 2
+
+
+def test_a_text_is_found_however_many_images_have_it():
+    column = Column("text", np.asarray(["a red shirt"] * 100_002, object))
+    assert find_in_column(column, "RED").rows == list(range(100_002))
 
 
 def test_values_may_be_kept_where_the_state_is_named(server, base, place):

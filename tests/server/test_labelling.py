@@ -1,8 +1,11 @@
 """The explorer's routes for labels by hand: changes, questions, undo, two windows, and a server that only shows."""
 
+from typing import Any
+
 import pytest
 
 from dinoscope.collection import Collection
+from dinoscope.stages import labels as label_stage
 from tests.served import N, client, images, make_collection
 
 
@@ -94,6 +97,54 @@ def test_labelling_goes_on_where_it_was(folder):
         assert again["progress"]["answers"] == 25
         assert again["progress"]["named"] == told["progress"]["named"]
         assert again["question"]["rows"][0] not in told["given"]["rows"]
+
+
+@pytest.mark.parametrize("labels", ["mine", "merged"])
+def test_a_state_keeps_its_labels_while_people_give_others(folder, monkeypatch, labels):
+    monkeypatch.setattr(label_stage, "load_classifier", load := label_stage.load_classifier)
+    with client(folder, labels=labels) as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        for seen, (rows, label) in enumerate([(range(15), "a"), (range(15, 30), "b")]):
+            change(server, base, list(rows), seen, label=label)
+        app: Any = server.app
+        workspace = app.state.explorer.workspace
+        data = workspace.data(base.rpartition("/")[2])
+        before = data.collection.labels.tolist()
+
+        def load_late(collection, **settings):
+            monkeypatch.setattr(label_stage, "load_classifier", load)
+            assert change(server, base, list(range(30, 60)), 2, label="z").status_code == 200
+            return load(collection, **settings)
+
+        monkeypatch.setattr(label_stage, "load_classifier", load_late)
+        assert "z" not in label_stage.predict_labels(data.collection).labels
+        assert data.collection.results.stages["predictions"].stored is False
+        assert data.collection.labels.tolist() == before
+        assert server.get(f"{base}/labels", params={"v": data.state}).json()["labels"] == ["a", "b", "z"]
+        now = workspace.data(data.key)
+        assert now.state != data.state
+        assert set(now.collection.labels[30:60].tolist()) == {"z"}
+        assert "z" in label_stage.predict_labels(now.collection).labels
+        assert workspace.data(data.key, data.state) is data
+        server.post(f"{base}/labels/undo", params={"seen": 3})
+        assert workspace.data(data.key).collection.labels.tolist() == before
+    again = Collection(folder, labels=labels)
+    assert "z" not in again.predictions().labels
+    assert again.stages["predictions"].stored
+
+
+def test_a_page_keeps_its_state_however_long_a_person_labels(folder):
+    with client(folder, labels="merged") as server:
+        base = f"/api/models/{server.get('/api/collection').json()['model']}"
+        shown = {"v": server.get(base).json()["state"]}
+        for seen in range(6):
+            body = {"rows": [seen], "label": "abcdef"[seen], "seen": seen}
+            assert server.put(f"{base}/labels", json=body, params=shown).json()["revision"] == seen + 1
+            assert server.get(f"{base}/labelling", params={**shown, "seen": seen}).status_code == 200
+        undone = server.post(f"{base}/labels/undo", params={**shown, "seen": 6}).json()
+        assert undone["labels"] == list("abcde")
+        assert server.get(f"{base}/rows", params=shown).status_code == 200
+        assert server.get(base).json()["state"] != shown["v"]
 
 
 def test_a_server_that_only_shows_refuses(folder):

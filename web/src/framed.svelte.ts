@@ -2,7 +2,6 @@ import { mount } from "svelte";
 import App from "./App.svelte";
 import { FileSource } from "./lib/file";
 import type { AddressBar } from "./lib/history";
-import type { Row } from "./lib/types";
 import { Explorer } from "./state/explorer.svelte";
 
 /** A frame in a notebook has no address of its own: what is shown there is not written anywhere. */
@@ -19,9 +18,8 @@ export function mountFramed(target: Element): void {
   mount(App, { target, props: { explorer } });
   $effect.root(() => {
     $effect(() => {
-      const chosen = explorer.selection.current?.positions;
       const open = explorer.image.row;
-      const rows = chosen ? Array.from(chosen, (position) => explorer.scene.rows[position] as Row) : open === null ? [] : [open];
+      const rows = explorer.selection.current ? explorer.selectedRows() : open === null ? [] : [open];
       window.parent.postMessage({ dinoscope: "selection", rows }, "*");
     });
   });

@@ -421,7 +421,6 @@ export const waitTexts = {
   map: "Loading the map",
   clusters: (count: number) => `Dividing the images into ${count} clusters`,
   column: (title: string) => `Loading “${title}”`,
-  newMap: (title: string) => `Computing the map “${title}” for the first time`,
   image: "Loading the image",
   lookAlikes: "Searching look-alikes",
   reasons: "Looking for what they have in common",

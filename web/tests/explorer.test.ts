@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { flushSync } from "svelte";
 import { asSentence } from "../src/lib/http";
 import { SourceError } from "../src/lib/source";
+import { Explorer } from "../src/state/explorer.svelte";
 import { hold, makeSource, open, settle } from "./explorers";
 
 describe("the explorer", () => {
@@ -315,6 +316,50 @@ describe("the explorer", () => {
     expect([explorer.scene.computing, explorer.scene.progress.current, explorer.scene.mapId, explorer.tasks.busy]).toEqual([null, null, "umap", null]);
     await explorer.show({ column: "label" });
     expect(explorer.scene.mapId).toBe("umap"); // what was cancelled is not asked for again
+  });
+
+  it.each([
+    ["on first opening", "#map=pca&row=4", {}],
+    ["of another model", "", { model: "two", map: "pca" }],
+  ])("tells how far a map is %s", async (_, hash, change) => {
+    const { held, release } = hold();
+    const bar = { read: () => hash, write: () => undefined, back: () => undefined, watch: () => () => undefined };
+    const explorer = new Explorer(makeSource({ "map pca": held }), bar);
+    vi.useFakeTimers();
+    const opening = explorer.open();
+    await vi.advanceTimersByTimeAsync(1);
+    const coming = hash ? opening : explorer.show(change);
+    await vi.advanceTimersByTimeAsync(1100);
+    expect([explorer.scene.computing, explorer.scene.progress.current]).toEqual([
+      { id: "pca", isBeside: false, title: "PCA", seconds: 40 }, { done: 1, total: 4, secondsLeft: null },
+    ]);
+    vi.useRealTimers();
+    release();
+    await coming;
+    expect([explorer.scene.computing, explorer.scene.progress.current, explorer.scene.mapId]).toEqual([null, null, "pca"]);
+  });
+
+  it("shows the quickest other map, and all else that was asked for, where the first one is cancelled", async () => {
+    const source = makeSource();
+    const map: typeof source.map = (model, id, signal) =>
+      id === "umap" ? source.map(model, id) : new Promise((_, reject) => signal?.addEventListener("abort", () => { reject(signal.reason as Error); }));
+    const bar = { read: () => "#map=pca&row=4&filter=label:is:b", write: () => undefined, back: () => undefined, watch: () => () => undefined };
+    const explorer = new Explorer({ ...source, map }, bar);
+    const opening = explorer.open();
+    await settle();
+    explorer.scene.cancel();
+    await opening;
+    expect([explorer.scene.mapId, explorer.scene.computing, explorer.image.row, explorer.filters.visible]).toEqual(["umap", null, 4, 2]);
+  });
+
+  it("offers no map that was computed as one that is still to come", async () => {
+    const { explorer } = await open();
+    const ready = (): (boolean | undefined)[] => (explorer.scene.view?.maps ?? []).map((map) => map.ready);
+    expect(ready()).toEqual([true, false]);
+    await explorer.show({ map: "pca" });
+    await explorer.show({ map: "umap" });
+    await explorer.show({ column: "label" });
+    expect(ready()).toEqual([true, true]);
   });
 
   it("selects the few images that a rule picks, and says what that is worth", async () => {

@@ -48,7 +48,10 @@ describe("a report file", () => {
     const column = { name: "ISO", kind: "number", missing: 0, distinct: 2, low: 1, high: 2, values: [], private: false };
     const file = source({ "model/m/table": JSON.stringify({ columns: [column] }), "model/m/table/0": bytes(Float32Array.from([1, 2, 2, 1])) });
     expect(await file.dataColumns(view)).toEqual([column]);
-    expect(await file.dataValues(view, 0)).toEqual(Float32Array.from([1, 2, 2, 1]));
+    expect(await file.dataValues(view, { index: 0, kind: "number" })).toEqual(Float32Array.from([1, 2, 2, 1]));
+    const days = Float64Array.from([19_723.5, 19_723.500_694, 19_723.501_389, 19_723]);
+    const dated = source({ "model/m/table/1": bytes(days) });
+    expect(await dated.dataValues(view, { index: 1, kind: "date" })).toEqual(days);
   });
 
   it("knows an image with its neighbours", async () => {

@@ -1,6 +1,7 @@
 import { flushSync } from "svelte";
+import { decodeAddress } from "../src/lib/address";
 import { describe, expect, it } from "vitest";
-import { binsOf, conditionOf, countBins, countCodes, failing, NONE, passing, sorted } from "../src/lib/filter";
+import { binsOf, conditionOf, countBins, countCodes, decodeConditions, encodeConditions, failing, NONE, passing, sorted } from "../src/lib/filter";
 import type { Source } from "../src/lib/source";
 import type { DataColumn } from "../src/lib/types";
 import { conditionWords, valueWords } from "../src/panels/conditions";
@@ -36,6 +37,16 @@ describe("a filter", () => {
     expect(conditionOf("x", ["yes", "no"], new Set(["no"]))).toEqual({ column: "x", by: "is", values: ["yes"] });
   });
 
+  it("keeps both ends of a range in the address to the last digit", () => {
+    const range = [Math.fround(0.1), 19_723.500_011_574_073] as const;
+    expect(decodeConditions(encodeConditions([{ column: "x", by: "range", range }]))).toEqual([{ column: "x", by: "range", range }]);
+  });
+
+  it("sorts dates of one minute by their seconds", () => {
+    const seconds = [5, 3, 9, 1].map((second) => 1_735_603_200 + second);
+    expect([...sorted(Uint32Array.from([0, 1, 2, 3]), Float64Array.from(seconds, (each) => each / 86_400), false)]).toEqual([3, 1, 0, 2]);
+  });
+
   it("sorts, with images without a value at the end either way", () => {
     const all = Uint32Array.from([3, 4, 0, 1]);
     expect([...sorted(all, VALUES, false)]).toEqual([0, 1, 4, 3]);
@@ -59,7 +70,7 @@ const ARRAYS = [
 ].map((values) => Float32Array.from(values));
 
 function withData(more: Partial<Source> = {}): Source {
-  return { ...makeSource(), dataColumns: () => Promise.resolve(DATA), dataValues: (_, index) => Promise.resolve(ARRAYS[index]!), ...more };
+  return { ...makeSource(), dataColumns: () => Promise.resolve(DATA), dataValues: (_, { index }) => Promise.resolve(ARRAYS[index]!), ...more };
 }
 
 const words = (explorer: Explorer): string => explorer.filters.active.map((each) => conditionWords(each, explorer.scene.view)).join(" · ");
@@ -132,6 +143,74 @@ describe("the explorer's filter", () => {
     expect([words(explorer), [...explorer.filters.hidden!]]).toEqual(["tagged keep", [1, 0, 1, 0]]);
     explorer.filters.toggleTag("keep");
     expect(explorer.filters.conditions).toEqual([]);
+  });
+
+  it.each([
+    ["no name is left", ["Cluster 4", "Cluster 5", "Cluster 6"], [2, 1, 1]],
+    ["a name stands for other images", ["Cluster 1", "Cluster 4"], [1, 3]],
+    ["the names are the same and their sizes are not", ["Cluster 1", "Cluster 2", "Cluster 3"], [1, 1, 2]],
+  ])("asks nothing of clusters that were divided anew: %s", async (_, values, counts) => {
+    const source = withData();
+    let held = [["Cluster 1", "Cluster 2", "Cluster 3"], [1, 2, 1]] as [string[], number[]];
+    const model = source.model.bind(source);
+    source.model = async (key) => {
+      const view = await model(key);
+      return { ...view, state: String(held[1]), columns: [...view.columns, { kind: "category", name: "cluster", title: "Cluster", description: "", values: held[0], counts: held[1] }] };
+    };
+    const { explorer } = await open("#by=cluster&filter=cluster:is:Cluster 1;label:not:a", source);
+    await settle();
+    expect([explorer.legend.hidden.size, explorer.filters.active.length]).toEqual([2, 2]);
+    await explorer.show({}, true); // the same clusters
+    expect(explorer.filters.active.length).toBe(2);
+    held = [values, counts];
+    await explorer.divide(values.length);
+    await settle();
+    expect([explorer.filters.conditions.map((each) => each.column), explorer.legend.hidden.size, explorer.filters.visible]).toEqual([["label"], 0, 3]);
+  });
+
+  it("keeps a condition that an address has no room for when one goes back", async () => {
+    const { explorer, bar } = await open();
+    const names = Array.from({ length: 300 }, (_, each) => `folder ${each}`);
+    explorer.filters.set("label", { column: "label", by: "not", values: ["a", ...names] });
+    explorer.filters.isHiding = true;
+    await explorer.focus(4);
+    await explorer.focus(6);
+    expect(bar.read().length).toBeLessThan(400);
+    bar.back();
+    await settle();
+    expect([explorer.image.row, explorer.filters.visible, explorer.filters.of("label")?.by]).toEqual([4, 3, "not"]);
+    explorer.filters.setText("data:caption", "red"); // a condition that fits stands in the address itself
+    await explorer.focus(8);
+    explorer.filters.setText("data:caption", "");
+    bar.back();
+    await settle();
+    expect(explorer.filters.conditions.map(({ column }) => column)).toEqual(["data:caption", "label"]);
+  });
+
+  it("loses a long condition where the address has none", async () => {
+    const { explorer, bar } = await open();
+    explorer.writeAddress();
+    const before = bar.read();
+    explorer.filters.set("label", { column: "label", by: "not", values: ["a", "x".repeat(2000)] });
+    await explorer.restore(decodeAddress(before));
+    expect(explorer.filters.conditions).toEqual([]);
+  });
+
+  it("does with a selection what it says: only with those that pass", async () => {
+    const { explorer } = await open("#filter=label:is:b&panel=label");
+    await settle();
+    explorer.select([0, 1, 2, 3], "images", "all");
+    expect(explorer.labelling.chosen).toEqual([4, 6]);
+    explorer.combine([1], "subtract");
+    expect([explorer.labelling.chosen, explorer.selectedRows()]).toEqual([[6], [6]]);
+  });
+
+  it("shows in the legend what holds, and not what a model has no values for", async () => {
+    const { explorer } = await open("#by=label&filter=label:is:gone");
+    await settle();
+    expect([explorer.filters.of("label"), explorer.legend.hidden.size, explorer.legend.isFiltered]).toEqual([null, 0, false]);
+    explorer.legend.toggle(0);
+    expect(explorer.filters.conditions).toEqual([{ column: "label", by: "not", values: ["a"] }]);
   });
 
   it("asks nothing of columns that a model does not have, and keeps what was asked", async () => {

@@ -271,6 +271,30 @@ describe("a source", () => {
     for (const answer of await answers) expect(answer).toEqual({ status: "rejected", reason: signal.reason as unknown });
   });
 
+  it("of a server names the state that is shown wherever labels are given", async () => {
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (address: string) => {
+      asked.push(address);
+      return Promise.resolve(Response.json({}));
+    });
+    const source = new HttpSource();
+    await source.giveLabels(view, { rows: [2], label: "a", add_tags: [], drop_tags: [], seen: 1 });
+    await source.stepLabels(view, "undo", 1);
+    await source.labelling(view, 1, true);
+    await source.answerLabel(view, { kind: "one", rows: [2], label: "a", seen: 1, batches: true });
+    expect(asked).toEqual([
+      "/api/models/one/labels?v=s", "/api/models/one/labels/undo?v=s&seen=1", "/api/models/one/labelling?v=s&seen=1&batches=true",
+      "/api/models/one/labelling?v=s",
+    ]);
+  });
+
+  it("of a server gives dates to the second", async () => {
+    const days = Float64Array.from([19_723.5, 19_723.500_011_574_073, Number.NaN, 0]);
+    vi.stubGlobal("fetch", () => Promise.resolve(new Response(days)));
+    expect(await new HttpSource().dataValues({ ...view, count: 4 }, { index: 0, kind: "date" })).toEqual(days);
+    await expect(new HttpSource().dataValues({ ...view, count: 4 }, { index: 0, kind: "number" })).rejects.toThrow("changed");
+  });
+
   it("of a server says when there is none", async () => {
     vi.stubGlobal("fetch", () => Promise.reject(new TypeError("Failed to fetch")));
     await expect(new HttpSource().findings(view, new AbortController().signal)).rejects.toThrow("The server does not answer.");

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from dinoscope.errors import InputError
 
-__all__ = ["KINDS", "MOST_CATEGORIES", "Column", "Kind", "text_of"]
+__all__ = ["KINDS", "Column", "Kind", "text_of"]
 
 Kind = Literal["number", "date", "category", "text", "boolean"]
 KINDS: tuple[Kind, ...] = ("number", "date", "category", "text", "boolean")
 NUMERIC = ("number", "date", "boolean")
-MOST_CATEGORIES = 200  # different texts that people choose among
+_MOST_CATEGORIES = 200  # different texts of a table that people choose among
 _FEW = 20  # different texts that are categories however few the images are
 _LONG = 80  # letters on average: such a text is read, not chosen
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -157,7 +157,7 @@ def _date_text(seconds: float) -> str:
 def _kind_of_texts(texts: Sequence[str | None]) -> Kind:
     known = [text for text in texts if text is not None]
     different = set(known)
-    few = len(different) <= MOST_CATEGORIES and (len(different) <= _FEW or 2 * len(different) <= len(known))
+    few = len(different) <= _MOST_CATEGORIES and (len(different) <= _FEW or 2 * len(different) <= len(known))
     repeated = len(different) < len(known)
     short = sum(map(len, different)) <= _LONG * max(1, len(different))
     return "category" if few and repeated and short else "text"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.columns.kinds import MOST_CATEGORIES, Column
+from dinoscope.columns.kinds import Column
 from dinoscope.errors import InputError
-from dinoscope.explorer.model_view import Unknown
+from dinoscope.explorer.model_view import NO_CODE, Unknown
 from dinoscope.explorer.types import ColumnInfo, Columns, ColumnText, ColumnValue, Positions
 from dinoscope.stages.columns import read_all
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["column_at", "column_bytes", "describe_columns", "find_in_column", "texts_of_image"]
 
 _DAY = 86400.0
-_MOST_FOUND = 100_000
 
 
 def describe_columns(columns: dict[str, Column]) -> Columns:
@@ -39,8 +38,10 @@ def column_at(collection: OpenedCollection, index: int) -> Column:
     return columns[index]
 
 
-def column_bytes(column: Column) -> NDArray[np.float32]:
-    """Return float32 (N,): numbers, dates as days since 1970, places among the values of a category; NaN: missing.
+def column_bytes(column: Column) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Return numbers float32 (N,), dates as days since 1970, or places among the values of a category; NaN: missing.
+
+    Dates are float64: as float32, photographs of the same two minutes would have one and the same.
 
     Raises:
         InputError: It holds texts.
@@ -48,29 +49,24 @@ def column_bytes(column: Column) -> NDArray[np.float32]:
     if column.kind == "text":
         raise InputError("a column of texts has no numbers: look for a text in it")
     if column.kind == "date":
-        return (column.values.astype(np.float64) / _DAY).astype("<f4")
+        return (column.values.astype(np.float64) / _DAY).astype("<f8")
     if column.kind == "number":
         with np.errstate(over="ignore"):
             return column.values.astype("<f4")
-    places = {text: place for place, (text, _) in enumerate(column.counts[:MOST_CATEGORIES])}
+    places = {text: place for place, (text, _) in enumerate(column.counts[:NO_CODE])}
     return np.asarray([places.get(text, np.nan) for text in column.texts], "<f4")  # type: ignore[arg-type]
 
 
 def find_in_column(column: Column, text: str) -> Positions:
-    """Return the positions of the images whose text holds another one, at most 100,000; case does not count.
+    """Return the positions of the images whose text holds another one; case does not count.
 
     Raises:
         InputError: It holds no texts.
     """
     if column.kind != "text":
         raise InputError(f"this column is of kind {column.kind}: only one of texts can be searched")
-    wanted, found = text.casefold(), []
-    for place, held in enumerate(column.values.tolist()):
-        if held is not None and wanted in held.casefold():
-            found.append(place)
-            if len(found) == _MOST_FOUND:
-                break
-    return Positions(rows=found)
+    wanted, texts = text.casefold(), enumerate(column.values.tolist())
+    return Positions(rows=[place for place, held in texts if held is not None and wanted in held.casefold()])
 
 
 def texts_of_image(collection: OpenedCollection, at: int) -> list[ColumnText]:
@@ -81,7 +77,7 @@ def texts_of_image(collection: OpenedCollection, at: int) -> list[ColumnText]:
 
 def _info(name: str, column: Column) -> ColumnInfo:
     low, high = column.range or (None, None)
-    listed = column.counts[:MOST_CATEGORIES] if column.kind in ("category", "boolean") else []
+    listed = column.counts[:NO_CODE] if column.kind in ("category", "boolean") else []
     return ColumnInfo(
         name=name,
         kind=column.kind,

@@ -287,7 +287,7 @@ class ColumnInfo(Answer):
     """The least number or date; dates are seconds since 1970. Null for the other kinds, and without a value."""
     high: float | None
     values: list[ColumnValue]
-    """The texts of a category, the most common first, at most 200; of a boolean yes and no."""
+    """The texts of a category, the most common first, at most 65,535; of a boolean yes and no."""
     private: bool
     """Whether it is left out of what others get, unless that is asked for."""
 

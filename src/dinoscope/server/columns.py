@@ -29,7 +29,9 @@ def add_columns(app: FastAPI, workspace: Workspace) -> None:
 
     @app.get(
         "/api/models/{model}/columns/{index}/values",
-        **binary_route("float32 (N); dates are days since 1970, of a category the place of the value; NaN: missing"),
+        **binary_route(
+            "float32 (N), of a category the place of the value; of dates float64 (N), days since 1970; NaN: missing"
+        ),
     )
     def values(request: Request, model: ModelKey, index: _Index, v: State = None) -> Response:
         """Return the values of a column of numbers, dates or categories."""
@@ -38,5 +40,5 @@ def add_columns(app: FastAPI, workspace: Workspace) -> None:
 
     @app.get("/api/models/{model}/columns/{index}/find", response_model=Positions)
     def find(request: Request, model: ModelKey, index: _Index, text: _Wanted, v: State = None) -> Response:
-        """Return the positions of the images whose text holds another one; at most 100,000."""
+        """Return the positions of the images whose text holds another one."""
         return json_answer(request, find_in_column(column_at(workspace.data(model, v).collection, index), text))

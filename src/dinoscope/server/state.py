@@ -58,7 +58,7 @@ class Workspace:
         """
         self.path, self._weights, self.read_only = path, weights, read_only
         self._labels = labels
-        first = OpenedCollection(path, model, labels=labels, read_only=read_only)
+        first = self._open(model)
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -155,21 +155,24 @@ class Workspace:
 
         return load_classifier(data.collection) if can_judge(data.collection) else None
 
-    def _current(self, model: str) -> ModelData:
+    def _open(self, model: str | None) -> OpenedCollection:
+        """Open the collection with a model; other threads compute on it, so its labels stay."""
+        return OpenedCollection(self.path, model, labels=self._labels, read_only=self.read_only, fixed_labels=True)
 
+    def _current(self, model: str) -> ModelData:
         with self._lock:
             opening = self._opening.setdefault(model, threading.Lock())
         with opening:  # others wait for the same opened collection
             signature = self._signature(model)
             known = self._newest.get(model)
             if known is None or known[0][:2] != signature[:2]:
-                collection = OpenedCollection(self.path, model, labels=self._labels, read_only=self.read_only)
+                collection = self._open(model)
             elif known[0] == signature:
                 return known[1]
             else:
                 collection = known[1].collection  # there are new results of the same images
-                if self._labels != "source":
-                    collection.history()  # or new labels
+                if self._labels != "source" and known[0][2][-1] != signature[2][-1]:
+                    collection = collection.relabelled()
             return self._remember(model, signature, ModelData(collection, model))
 
     def _remember(self, model: str, signature: _Signature, data: ModelData) -> ModelData:

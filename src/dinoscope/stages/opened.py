@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -77,7 +78,13 @@ class OpenedCollection:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], model: str | None = None, *, labels: str = "source", read_only: bool = False
+        self,
+        path: str | os.PathLike[str],
+        model: str | None = None,
+        *,
+        labels: str = "source",
+        read_only: bool = False,
+        fixed_labels: bool = False,
     ) -> None:
         """Open a collection.
 
@@ -86,6 +93,7 @@ class OpenedCollection:
             model: Which model's vectors to use, where there are several; by default those embedded last.
             labels: Which labels analyses use: "source", "mine" or "merged"; see ``labels_from``.
             read_only: Whether to hold results in memory alone.
+            fixed_labels: Whether the labels stay as they are when people give others: see ``relabelled``.
 
         Raises:
             CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
@@ -104,7 +112,7 @@ class OpenedCollection:
         self.key = choose_model(self.path, manifest.get("vectors"), model)
         self.model = read_model(self.path, self.key)
         self.embedded: EmbedSummary | None = None
-        self._read_only = read_only
+        self._read_only, self._fixed_labels = read_only, fixed_labels
         self._held: dict[Hashable, Any] = {}
         self._turns: dict[Hashable, threading.RLock] = {}  # a lock each: to wait for an index is to wait for no model
         self._holding = threading.Lock()
@@ -185,11 +193,28 @@ class OpenedCollection:
         signature = changed_on_disk(self.path)
         known = self._history
         if known is None or known[0] != signature:
+            is_first = known is None
             known = signature, read_history(self.path)
             self._history = known
-            if self.labels_from != "source":
+            if self.labels_from != "source" and (is_first or not self._fixed_labels):
                 self._use_labels(known[1])
         return known[1]
+
+    def relabelled(self) -> Self:
+        """Return the same images with the labels that people have given meanwhile; this object keeps its own.
+
+        So what others compute of this one at the same time has one set of labels from beginning to end. Results, which
+        know by their keys what labels they are of, are shared, and so is all that is made of no labels.
+        """
+        other = copy.copy(self)
+        other._holding, other._turns = threading.Lock(), {}
+        with self._holding:
+            other._held = dict(self._held)
+        other._drop("labelling")  # it asks about the labels of this one
+        other.results = copy.copy(self.results)
+        other._history = None
+        other.history()
+        return other
 
     @cached_property
     def content_keys(self) -> list[str]:
@@ -312,9 +337,9 @@ class OpenedCollection:
         return list(self._details), holder
 
     def _drop(self, kind: str) -> None:
-        """Drop what is held under names (tuples) that begin so, as it is of another state."""
+        """Drop what is held under this name, or under names (tuples) that begin so, as it is of another state."""
         with self._holding:
-            for name in [each for each in self._held if isinstance(each, tuple) and each[0] == kind]:
+            for name in [each for each in self._held if (each[0] if isinstance(each, tuple) else each) == kind]:
                 del self._held[name]
 
     def _why_not(self, row: int) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.errors import ConflictError, DamagedError, InputError, WriteError
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages import labels as label_stage
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.annotations import ANNOTATIONS, read_history
 from dinoscope.storage.tables import read_table, write_table
@@ -142,6 +143,26 @@ def test_analyses_use_the_labels_that_they_are_told(collection):
     assert not any("belong to no" in check.note for check in verify_collection(collection.path).checks)
     with pytest.raises(InputError, match="labels must be one of source, mine, merged, got 'yours'"):
         Collection(collection.path, labels="yours")
+
+
+def test_what_is_computed_while_labels_change_is_kept_under_no_labels(collection, monkeypatch):
+    rows = collection.rows.tolist()
+    mine = Collection(collection.path, labels="mine")
+    mine.annotate(rows[:15], label="a")
+    mine.annotate(rows[15:30], label="b")
+    load = label_stage.load_classifier
+
+    def load_late(opened, **settings):
+        monkeypatch.setattr(label_stage, "load_classifier", load)
+        mine.annotate(rows[30:], label="z")
+        return load(opened, **settings)
+
+    monkeypatch.setattr(label_stage, "load_classifier", load_late)
+    assert "z" in mine.predictions().labels
+    assert not mine.stages["predictions"].stored
+    mine.undo()
+    for again in (mine, Collection(collection.path, labels="mine")):
+        assert set(again.predictions().labels.tolist()) == {"a", "b"}
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])

@@ -1,5 +1,5 @@
 import type { Range } from "../map/range";
-import { decodeConditions, encodeConditions, type Condition } from "./filter";
+import { decodeConditions, encodeConditions, isCut, type Condition } from "./filter";
 import type { Row } from "./types";
 
 /** What picked a selection, short enough for the address. */
@@ -31,6 +31,12 @@ export interface ViewState {
   panel: Panel | null;
   origin: Origin | null;
   theme: Theme;
+}
+
+/** What is read of an address alone. */
+interface Read {
+  /** There were conditions that it has no room for. */
+  isFilterCut: boolean;
 }
 
 /** What addresses of version 0.1 say of the colouring column: codes that are switched off, and a range. */
@@ -68,13 +74,13 @@ export function encodeAddress(state: ViewState): string {
 }
 
 /** Read the part of the address after #; what makes no sense is left out. */
-export function decodeAddress(hash: string): Partial<ViewState & Earlier> {
+export function decodeAddress(hash: string): Partial<ViewState & Read & Earlier> {
   const fields = new Map<string, string>();
   for (const part of hash.replace(/^#/, "").split("&")) {
     const [key, value] = part.split("=", 2);
     if (key && value) fields.set(key, unescape(value));
   }
-  const state: Partial<ViewState & Earlier> = {};
+  const state: Partial<ViewState & Read & Earlier> = {};
   const text = (key: string): string | undefined => fields.get(key)?.slice(0, MOST_TEXT);
   const model = text("model");
   const map = text("map");
@@ -86,6 +92,7 @@ export function decodeAddress(hash: string): Partial<ViewState & Earlier> {
   if (column) state.column = column;
   const filter = decodeConditions(fields.get("filter") ?? "");
   if (filter.length > 0) state.filter = filter;
+  if (isCut(fields.get("filter") ?? "")) state.isFilterCut = true;
   if (fields.get("rest") === "hidden") state.hiding = true;
   const hidden = wholeNumbers(fields.get("hide"));
   if (hidden) state.hidden = hidden;

@@ -233,7 +233,7 @@ export interface paths {
         };
         /**
          * Find
-         * @description Return the positions of the images whose text holds another one; at most 100,000.
+         * @description Return the positions of the images whose text holds another one.
          */
         get: operations["find_api_models__model__columns__index__find_get"];
         put?: never;
@@ -862,7 +862,7 @@ export interface components {
             high: number | null;
             /**
              * Values
-             * @description The texts of a category, the most common first, at most 200; of a boolean yes and no.
+             * @description The texts of a category, the most common first, at most 65,535; of a boolean yes and no.
              */
             values: components["schemas"]["ColumnValue"][];
             /**
@@ -2271,7 +2271,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description float32 (N); dates are days since 1970, of a category the place of the value; NaN: missing */
+            /** @description float32 (N), of a category the place of the value; of dates float64 (N), days since 1970; NaN: missing */
             200: {
                 headers: {
                     [name: string]: unknown;

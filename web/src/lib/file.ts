@@ -1,12 +1,12 @@
 import { problemTexts } from "../texts";
 import { csvText, fourDigits, listText } from "./export";
 import { unpackPlaces } from "./http";
-import { SourceError, type Source } from "./source";
+import { arrayOf, SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
-  isPerMap, NO_CODE, type CollectionInfo, type DataColumn, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
+  isPerMap, NO_CODE, type CollectionInfo, type DataColumn, type DataOrigin, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
   type Numbers, type PatchView, type Position, type Reasons, type Row,
-  type Running, type SearchAnswer, type Verdict,
+  type Running, type SearchAnswer, type Values, type Verdict,
 } from "./types";
 
 /*
@@ -30,7 +30,7 @@ import {
  *   model/KEY/similarities                    uint8 (N, k): their cosine, 0..255 stands for 0..1
  *   model/KEY/images                          JSON {"ids": [...], "sizes": [[width, height], ...]} of all N
  *   model/KEY/table                           JSON, Columns: those that the file holds (optional)
- *   model/KEY/table/I                         float32 (N): values of column I of it, as by the server
+ *   model/KEY/table/I                         float32 or, of dates, float64 (N): values of column I of it, as by the server
  *   model/KEY/verdicts                        JSON, Verdict or null of all N, without voters (optional)
  *   model/KEY/findings                        JSON, Findings (optional)
  *
@@ -72,7 +72,7 @@ export class FileSource implements Source {
     return answer(() => new Uint16Array(this.#needed(model, `columns/${column}`)));
   }
 
-  values(model: ModelView, column: string, map: string): Promise<Float32Array> {
+  values(model: ModelView, column: string, map: string): Promise<Values> {
     const name = isPerMap(model, column) ? `maps/${map}/${column}` : `columns/${column}`;
     return answer(() => new Float32Array(this.#needed(model, name)));
   }
@@ -81,8 +81,9 @@ export class FileSource implements Source {
     return answer(() => this.#optional<{ columns: DataColumn[] }>(`model/${model.key}/table`)?.columns ?? []);
   }
 
-  dataValues(model: ModelView, index: number): Promise<Float32Array> {
-    return answer(() => new Float32Array(this.#needed(model, `table/${index}`)));
+  dataValues(model: ModelView, { index, kind }: DataOrigin): Promise<Values> {
+    const Numbers = arrayOf(kind);
+    return answer(() => new Numbers(this.#needed(model, `table/${index}`)));
   }
 
   dataFind(): Promise<Position[]> {

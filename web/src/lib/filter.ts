@@ -1,6 +1,6 @@
 /** Conditions on the columns of a collection: which images pass, how many of each value do, and how an address keeps them. */
 import { isOutside, type Range } from "../map/range";
-import { NO_CODE } from "./types";
+import { NO_CODE, type Values } from "./types";
 
 /** Stands for images without a value. */
 export const NONE = "";
@@ -14,7 +14,7 @@ export type Condition =
 /** A condition on the arrays of its column. */
 export type Test =
   | { codes: Uint16Array; /** 1 for each code that passes; the last one is for images without a value. */ passes: Uint8Array }
-  | { values: Float32Array; range: Range }
+  | { values: Values; range: Range }
   | { has: Uint8Array };
 
 /** One bit an image needs for each condition: more than these are not counted. */
@@ -90,7 +90,7 @@ export function countCodes(codes: Uint16Array, values: number, fails: Uint32Arra
 }
 
 /** The part of a range, of `bins` equal ones, that each value lies in; 255 for none. */
-export function binsOf(values: Float32Array, [low, high]: Range, bins: number): Uint8Array {
+export function binsOf(values: Values, [low, high]: Range, bins: number): Uint8Array {
   const scale = bins / (high - low || 1);
   return Uint8Array.from(values, (value) => (value >= low && value <= high ? Math.min(bins - 1, Math.floor((value - low) * scale)) : 255));
 }
@@ -103,7 +103,7 @@ export function countBins(places: Uint8Array, bins: number, fails: Uint32Array |
 }
 
 /** Positions in the order of a column: images without a value come last, whichever way. */
-export function sorted(positions: Uint32Array, values: Float32Array | Uint16Array, descending: boolean): Uint32Array {
+export function sorted(positions: Uint32Array, values: Values | Uint16Array, descending: boolean): Uint32Array {
   const isNone = (value: number): boolean => (values instanceof Uint16Array ? value === NO_CODE : Number.isNaN(value));
   return positions.slice().sort((one, other) => {
     const [a, b] = [values[one]!, values[other]!];
@@ -118,18 +118,37 @@ const MOST_TEXT = 200;
 /** More than this makes an address that mail programs cut. */
 const MOST_LENGTH = 1500;
 
-/** Conditions as a part of the address; those that would make it too long are left out. */
+/** Stands in the address for conditions that it has no room for. */
+const MORE = "+";
+
+/** Conditions as a part of the address; those that would make it too long are left out, which a mark at the end says. */
 export function encodeConditions(conditions: readonly Condition[]): string {
-  let text = "";
-  for (const condition of conditions) {
-    const said = [condition.column, condition.by, ...contentOf(condition)].map(plain).join(":");
-    if (text.length + said.length < MOST_LENGTH) text += text ? `;${said}` : said;
-  }
-  return text;
+  const tooLong = new Set(tooLongOf(conditions));
+  return [...conditions.filter((each) => !tooLong.has(each)).map(encoded), ...(tooLong.size > 0 ? [MORE] : [])].join(";");
+}
+
+/** Those of some conditions that an address has no room for. */
+export function tooLongOf(conditions: readonly Condition[]): Condition[] {
+  let length = 0;
+  return conditions.filter((condition) => {
+    const more = encoded(condition).length + 1; // with what separates it
+    if (length + more > MOST_LENGTH) return true;
+    length += more;
+    return false;
+  });
+}
+
+/** Whether an address has left conditions out. */
+export function isCut(text: string): boolean {
+  return text.split(";").includes(MORE);
+}
+
+function encoded(condition: Condition): string {
+  return [condition.column, condition.by, ...contentOf(condition)].map(plain).join(":");
 }
 
 function contentOf(condition: Condition): string[] {
-  if (condition.by === "range") return condition.range.map((value) => String(Number(value.toPrecision(9)))); // exact for 32 bits
+  if (condition.by === "range") return condition.range.map(String); // exact: the image at its end passes
   return condition.by === "text" ? [condition.text] : condition.values;
 }
 

@@ -3,10 +3,10 @@ import type {
   ClusterQuery, Columns, Dismissal, ErrorAnswer, ExportQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
   RowsQuery,
 } from "./api";
-import { SourceError, type Said, type Source } from "./source";
+import { arrayOf, SourceError, type Said, type Source } from "./source";
 import {
-  isPerMap, type Checks, type CollectionInfo, type DataColumn, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer,
+  isPerMap, type Checks, type CollectionInfo, type DataColumn, type DataOrigin, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
+  type ModelView, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type Values,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -21,7 +21,7 @@ export class HttpSource implements Source {
   }
 
   model(key: string, signal?: AbortSignal): Promise<ModelView> {
-    return this.#json(`/api/models/${encodeURIComponent(key)}`, { signal });
+    return this.#json(modelPath(key), { signal });
   }
 
   async rows(model: ModelView, signal?: AbortSignal): Promise<Uint32Array> {
@@ -49,8 +49,9 @@ export class HttpSource implements Source {
     return (await this.#json<Columns>(this.#path(model, "/columns"), { signal })).columns;
   }
 
-  async dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array> {
-    return new Float32Array(await this.#bytes(model, `/columns/${index}/values`, 4, signal));
+  async dataValues(model: ModelView, { index, kind }: DataOrigin, signal?: AbortSignal): Promise<Values> {
+    const Numbers = arrayOf(kind);
+    return new Numbers(await this.#bytes(model, `/columns/${index}/values`, Numbers.BYTES_PER_ELEMENT, signal));
   }
 
   async dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]> {
@@ -117,20 +118,20 @@ export class HttpSource implements Source {
     return this.#json(`${modelPath(model)}/labels?seen=${seen}`);
   }
 
-  giveLabels(model: string, change: LabelChange): Promise<GivenLabels> {
-    return this.#json(`${modelPath(model)}/labels`, { method: "PUT", ...asJson(change) });
+  giveLabels(model: ModelView, change: LabelChange): Promise<GivenLabels> {
+    return this.#json(this.#path(model, "/labels"), { method: "PUT", ...asJson(change) });
   }
 
-  stepLabels(model: string, back: "undo" | "redo", seen: number): Promise<GivenLabels> {
-    return this.#json(`${modelPath(model)}/labels/${back}?seen=${seen}`, { method: "POST" });
+  stepLabels(model: ModelView, back: "undo" | "redo", seen: number): Promise<GivenLabels> {
+    return this.#json(`${this.#path(model, `/labels/${back}`)}&seen=${seen}`, { method: "POST" });
   }
 
-  labelling(model: string, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling> {
-    return this.#json(`${modelPath(model)}/labelling?seen=${seen}&batches=${batches}`, { signal });
+  labelling(model: ModelView, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling> {
+    return this.#json(`${this.#path(model, "/labelling")}&seen=${seen}&batches=${batches}`, { signal });
   }
 
-  answerLabel(model: string, answer: LabelAnswer): Promise<Labelling> {
-    return this.#json(`${modelPath(model)}/labelling`, { method: "PUT", ...asJson(answer) });
+  answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling> {
+    return this.#json(this.#path(model, "/labelling"), { method: "PUT", ...asJson(answer) });
   }
 
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers> {
@@ -175,7 +176,7 @@ export class HttpSource implements Source {
 
   /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
   #path(model: ModelView, place: string): string {
-    return `/api/models/${encodeURIComponent(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
+    return `${modelPath(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
   }
 
   async #json<T>(path: string, request: Asked = {}): Promise<T> {

@@ -1,7 +1,7 @@
 import { Shared } from "./shared";
 import type { Source } from "./source";
 import { withData } from "./data";
-import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type ModelView } from "./types";
+import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type DataOrigin, type ModelView, type Values } from "./types";
 
 /** What should be shown; a name that the model does not have gives way to its default. */
 export interface Target {
@@ -21,8 +21,17 @@ export interface Scene {
   secondPoints: Float32Array | null;
   columnName: string;
   codes: Uint16Array | null;
-  values: Float32Array | null;
+  values: Values | null;
   labels: Uint16Array | null;
+}
+
+/** What a scene waits for. */
+export interface Coming {
+  view: ModelView;
+  /** A map that is computed for the first time; null where there is none. */
+  map: ModelView["maps"][number] | null;
+  /** Whether it is the second one. */
+  isBeside: boolean;
 }
 
 /** The model that is shown, and the one that is coming or was shown before. */
@@ -43,15 +52,20 @@ export class SceneLoader {
 
   constructor(readonly source: Source) {}
 
-  /** Everything for `target`; `fresh` asks for the model again, as it may have grown. */
-  async load(target: Target, fresh: boolean, signal?: AbortSignal): Promise<Scene> {
+  /**
+   * Everything for `target`; `fresh` asks for the model again, as it may have grown. `tell` is called once the model is known,
+   * with a map that is to be computed first, if there is one.
+   */
+  async load(target: Target, fresh: boolean, signal?: AbortSignal, tell: (coming: Coming) => void = () => undefined): Promise<Scene> {
     const found = this.#view?.key === target.model && !fresh ? this.#view : await this.source.model(target.model, signal);
     signal?.throwIfAborted();
     this.#view = found;
     const bare = this.withOwn(found);
     const map = bare.maps.find(({ id }) => id === target.map) ?? bare.maps.find(({ ready }) => ready) ?? bare.maps[0];
     const mapId = map?.id ?? "umap";
-    const secondMapId = bare.maps.find(({ id }) => id === target.beside && id !== mapId)?.id ?? null;
+    const second = bare.maps.find(({ id }) => id === target.beside && id !== mapId);
+    const secondMapId = second?.id ?? null;
+    tell({ view: bare, map: [map, second].find((each) => each?.ready === false) ?? null, isBeside: map?.ready !== false });
     const [rows, points, secondPoints, labels, data] = await Promise.all([
       this.rows(bare, signal),
       this.map(bare, mapId, signal),
@@ -59,7 +73,8 @@ export class SceneLoader {
       bare.columns.some(({ name }) => name === "label") ? this.codes(bare, "label", signal) : null,
       this.data(bare, signal),
     ]);
-    const view = withData(bare, data);
+    if (this.#view === found) this.#view = withReady(found, mapId, secondMapId);
+    const view = withData(withReady(bare, mapId, secondMapId), data);
     const column = findColumn(view, target.column);
     const [codes, values] = await Promise.all([
       column?.kind === "category" ? this.codes(view, column.name, signal) : null,
@@ -88,18 +103,18 @@ export class SceneLoader {
 
   async codes(view: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array> {
     if (column === this.own?.column.name) return this.own.codesOf(await this.rows(view, signal));
-    const index = dataIndex(view, column);
+    const origin = originOf(view, column);
     return this.#once(view, `codes ${column}`, signal, async (all) =>
-      index === undefined ? this.source.codes(view, column, all)
-        : Uint16Array.from(await this.source.dataValues(view, index, all), (place) => (Number.isNaN(place) ? NO_CODE : place)),
+      origin === undefined ? this.source.codes(view, column, all)
+        : Uint16Array.from(await this.source.dataValues(view, origin, all), (place) => (Number.isNaN(place) ? NO_CODE : place)),
     );
   }
 
-  values(view: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array> {
+  values(view: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Values> {
     const name = isPerMap(view, column) ? `values ${column} ${map}` : `values ${column}`;
-    const index = dataIndex(view, column);
+    const origin = originOf(view, column);
     return this.#once(view, name, signal, (all) =>
-      index === undefined ? this.source.values(view, column, map, all) : this.source.dataValues(view, index, all),
+      origin === undefined ? this.source.values(view, column, map, all) : this.source.dataValues(view, origin, all),
     );
   }
 
@@ -125,8 +140,13 @@ export class SceneLoader {
   }
 }
 
-function dataIndex(view: ModelView, column: string): number | undefined {
-  return view.columns.find(({ name }) => name === column)?.data?.index;
+/** A model that knows that these maps are there. */
+function withReady(view: ModelView, ...ids: (string | null)[]): ModelView {
+  return { ...view, maps: view.maps.map((each) => (ids.includes(each.id) ? { ...each, ready: true } : each)) };
+}
+
+function originOf(view: ModelView, column: string): DataOrigin | undefined {
+  return view.columns.find(({ name }) => name === column)?.data;
 }
 
 /** The column of this name, else labels, else clusters, else whatever there is. */

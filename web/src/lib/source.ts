@@ -1,7 +1,7 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  Checks, CollectionInfo, DataColumn, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
-  Running, SearchAnswer, WeightsInfo,
+  Checks, CollectionInfo, DataColumn, DataOrigin, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
+  Running, SearchAnswer, Values, WeightsInfo,
 } from "./types";
 
 /**
@@ -22,11 +22,11 @@ export interface Source {
   /** Codes of a category column; 65535 where the image has no value. */
   codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array>;
   /** Values of a number column; NaN where there is none. `map` counts for columns that every map has its own of. */
-  values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Float32Array>;
+  values(model: ModelView, column: string, map: string, signal?: AbortSignal): Promise<Values>;
   /** The collection's own columns. */
   dataColumns(model: ModelView, signal?: AbortSignal): Promise<DataColumn[]>;
   /** Values of one of these: numbers, days since 1970, or places in `values`; NaN where there is none. */
-  dataValues(model: ModelView, index: number, signal?: AbortSignal): Promise<Float32Array>;
+  dataValues(model: ModelView, origin: DataOrigin, signal?: AbortSignal): Promise<Values>;
   /** Positions of the images whose text in one of these holds another, in any case. */
   dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]>;
   /** Address of a sheet of thumbnails. */
@@ -51,13 +51,13 @@ export interface Source {
   forgetPairs(model: ModelView): Promise<PairQuestion>;
   /** Show another number of clusters, which takes seconds the first time; the model has to be asked for again. */
   divide(model: ModelView, clusters: number): Promise<void>;
-  /** Labels and tags that people gave, of the images that changed after a revision. */
+  /** Labels and tags that people gave, of the images that changed after a revision; `model` is a key, as they come before it is shown. */
   labels(model: string, seen: number): Promise<GivenLabels>;
-  giveLabels(model: string, change: LabelChange): Promise<GivenLabels>;
-  stepLabels(model: string, back: "undo" | "redo", seen: number): Promise<GivenLabels>;
+  giveLabels(model: ModelView, change: LabelChange): Promise<GivenLabels>;
+  stepLabels(model: ModelView, back: "undo" | "redo", seen: number): Promise<GivenLabels>;
   /** The next question to a person who labels. */
-  labelling(model: string, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling>;
-  answerLabel(model: string, answer: LabelAnswer): Promise<Labelling>;
+  labelling(model: ModelView, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling>;
+  answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling>;
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
   search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;
@@ -77,6 +77,11 @@ export interface Source {
   export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob>;
   /** A run that embeds into this collection at this moment. */
   progress(): Promise<Running | null>;
+}
+
+/** What the numbers of a column stand in: those of dates are too fine for 32 bits. */
+export function arrayOf(kind: DataColumn["kind"]): Float32ArrayConstructor | Float64ArrayConstructor {
+  return kind === "date" ? Float64Array : Float32Array;
 }
 
 /** What a person says of a finding. */

@@ -19,6 +19,9 @@ export type Position = number;
 /** A category column gives every image a code; this one stands for none. */
 export const NO_CODE = 65535;
 
+/** Numbers of a column. */
+export type Values = Float32Array | Float64Array;
+
 /** A column of the collection's own: of a table, of the files, of their EXIF. */
 export type DataColumn = api.ColumnInfo;
 

@@ -1,4 +1,4 @@
-import type { CategoryColumn, Column } from "../lib/types";
+import type { CategoryColumn, Column, Values } from "../lib/types";
 import { rangeOf } from "./range";
 
 /**
@@ -69,7 +69,7 @@ export interface PointColours {
  * What is 1 in `hidden` is grey.
  */
 export function colourPoints(
-  column: Column | null, codes: Uint16Array | null, values: Float32Array | null, count: number, hidden: Uint8Array | null, ground: Ground,
+  column: Column | null, codes: Uint16Array | null, values: Values | null, count: number, hidden: Uint8Array | null, ground: Ground,
 ): PointColours {
   const colours = new Uint32Array(count).fill(pack(OTHER[ground]));
   if (column?.kind === "category" && codes) {

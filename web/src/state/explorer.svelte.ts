@@ -113,7 +113,7 @@ export class Explorer {
     this.theme = theme;
     if (!this.scene.shows({ model, map, beside, column })) await this.show({ model, map, beside, column });
     if (isLate() || !this.scene.view) return;
-    this.filters.take(state.filter ?? []);
+    this.filters.restore(state.filter ?? [], state.isFilterCut ?? false);
     this.filters.isHiding = state.hiding ?? false;
     this.legend.takeEarlier(state.hidden, state.range);
     if (state.camera) this.map.lookFrom(state.camera);
@@ -188,8 +188,10 @@ export class Explorer {
     else this.panel = "selection";
   }
 
+  /** Those of the selection that pass the filter: what is done with a selection is done with them. */
   selectedRows(): Row[] {
-    return Array.from(this.selection.current?.positions ?? [], (position) => this.scene.rows[position] as Row);
+    const passing = this.filters.among(this.selection.current?.positions ?? new Uint32Array());
+    return Array.from(passing, (position) => this.scene.rows[position] as Row);
   }
 
   /** Let the keys of the panel "Label" be about these images. */

@@ -1,10 +1,10 @@
 import { SvelteMap } from "svelte/reactivity";
 import { MINE } from "../lib/given";
 import {
-  binsOf, conditionOf, countBins, countCodes, failing, MOST_CONDITIONS, NONE, onlyOn, passing, switched, valuesOff, type Condition, type Test,
+  binsOf, conditionOf, countBins, countCodes, failing, MOST_CONDITIONS, NONE, onlyOn, passing, switched, tooLongOf, valuesOff, type Condition, type Test,
 } from "../lib/filter";
 import type { Source } from "../lib/source";
-import { isPerMap, type CategoryColumn, type Column, type Row, type TextColumn } from "../lib/types";
+import { isPerMap, type CategoryColumn, type Column, type Row, type TextColumn, type Values } from "../lib/types";
 import { rangeOf, type Range } from "../map/range";
 import { filterTexts, waitTexts } from "../texts";
 import type { SceneState } from "./scene.svelte";
@@ -12,6 +12,7 @@ import type { Tasks } from "./tasks.svelte";
 
 /** Images have any number of tags: as a column they are the page's own. */
 export const TAGS = "tags";
+const CLUSTER = "cluster";
 
 /** Tags that people gave. */
 interface Tagged {
@@ -33,7 +34,7 @@ export interface Choice {
   count: number;
 }
 
-type Arrays = { codes: Uint16Array } | { values: Float32Array } | { has: Uint8Array };
+type Arrays = { codes: Uint16Array } | { values: Values } | { has: Uint8Array };
 
 /** Which images are shown: conditions on columns, that of the legend among them. */
 export class FilterState {
@@ -44,9 +45,11 @@ export class FilterState {
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
   readonly #tagged: Tagged;
+  /** The clusters that were there last, with their sizes. */
+  #clusters: string | null = null;
   /** What has been fetched, by model, state and column. */
   readonly #arrays = new SvelteMap<string, Arrays>();
-  readonly #places = new WeakMap<Float32Array, { domain: Range; bins: number; places: Uint8Array }>();
+  readonly #places = new WeakMap<Values, { domain: Range; bins: number; places: Uint8Array }>();
 
   /** Conditions on columns that there are. */
   readonly active = $derived.by(() => this.conditions.filter((condition) => this.#isKnown(condition)));
@@ -76,8 +79,9 @@ export class FilterState {
 
   // ---- what is asked for
 
+  /** What holds of a column; null for nothing. */
   of(column: string): Condition | null {
-    return this.conditions.find((each) => each.column === column) ?? null;
+    return this.active.find((each) => each.column === column) ?? null;
   }
 
   /** Ask for something of a column in place of what was asked of it before; null for nothing. */
@@ -91,6 +95,13 @@ export class FilterState {
   take(conditions: readonly Condition[]): void {
     this.conditions = conditions.slice(0, MOST_CONDITIONS);
     this.load();
+  }
+
+  /** Ask for what an address says; where it had no room for all, those that it cannot say stay as they are. */
+  restore(conditions: readonly Condition[], isCut: boolean): void {
+    const isNamed = ({ column }: Condition): boolean => conditions.some((each) => each.column === column);
+    const kept = isCut ? tooLongOf(this.conditions).filter((each) => !isNamed(each)) : [];
+    this.take([...conditions, ...kept]);
   }
 
   /** Whether an image passes. */
@@ -195,7 +206,17 @@ export class FilterState {
   follow(): void {
     const { view } = this.#scene;
     for (const key of [...this.#arrays.keys()]) if (!view || !key.startsWith(`${view.key} ${view.state} `)) this.#arrays.delete(key);
+    this.#dropOfOtherClusters();
     this.load();
+  }
+
+  /** Once the images are divided anew, a name that is still there stands for other images. */
+  #dropOfOtherClusters(): void {
+    const column = this.column(CLUSTER);
+    if (column?.kind !== "category") return;
+    const now = JSON.stringify([column.values, column.counts]);
+    if (this.#clusters !== null && this.#clusters !== now) this.conditions = this.conditions.filter((each) => each.column !== CLUSTER);
+    this.#clusters = now;
   }
 
   async #fetch(name: string): Promise<void> {

@@ -1,7 +1,7 @@
 import type { GivenLabels, LabelProgress, LabelQuestion, Labelling } from "../lib/api";
 import { after, asColumn, codesOf, inOrder, nothingSaid } from "../lib/given";
 import type { Source } from "../lib/source";
-import type { Row } from "../lib/types";
+import type { ModelView, Row } from "../lib/types";
 import { labelTexts, waitTexts } from "../texts";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
@@ -56,7 +56,7 @@ export class LabellingState {
     const { view } = this.#scene;
     if (!view) return;
     await this.#tasks.run(
-      "labelling", waitTexts.labelling, (signal) => this.#source.labelling(view.key, this.#revision, this.batches, signal),
+      "labelling", waitTexts.labelling, (signal) => this.#source.labelling(view, this.#revision, this.batches, signal),
       (found) => { this.#takeAll(found); },
     );
   }
@@ -70,7 +70,7 @@ export class LabellingState {
     const { kind, rows } = question;
     const kept = await this.#tasks.run(
       "labelling", waitTexts.remembering,
-      () => this.#source.answerLabel(view.key, { kind, rows, label, seen: this.#revision, batches: this.batches }),
+      () => this.#source.answerLabel(view, { kind, rows, label, seen: this.#revision, batches: this.batches }),
       (found) => { this.#takeAll(found); },
     );
     if (!kept) await this.#again();
@@ -89,10 +89,10 @@ export class LabellingState {
     return this.#change((model) => this.#source.stepLabels(model, "redo", this.#revision));
   }
 
-  async #change(work: (model: string) => Promise<GivenLabels>): Promise<void> {
+  async #change(work: (model: ModelView) => Promise<GivenLabels>): Promise<void> {
     const { view } = this.#scene;
     if (!view) return;
-    const kept = await this.#tasks.run("giving labels", waitTexts.remembering, () => work(view.key), (found) => { this.#take(found); });
+    const kept = await this.#tasks.run("giving labels", waitTexts.remembering, () => work(view), (found) => { this.#take(found); });
     if (!kept) await this.#again();
     else if (this.progress) await this.ask();
   }
@@ -103,7 +103,7 @@ export class LabellingState {
     const { error } = this.#tasks;
     if (!view) return;
     try {
-      this.#takeAll(await this.#source.labelling(view.key, this.#revision, this.batches));
+      this.#takeAll(await this.#source.labelling(view, this.#revision, this.batches));
     } catch {
       // the message says enough
     }

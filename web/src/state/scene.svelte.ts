@@ -1,6 +1,6 @@
-import { findColumn, RowIndex, SceneLoader, type OwnColumn, type Scene, type Target } from "../lib/scene";
+import { findColumn, RowIndex, SceneLoader, type Coming, type OwnColumn, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
-import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row } from "../lib/types";
+import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row, type Values } from "../lib/types";
 import { problemTexts, waitTexts } from "../texts";
 import { Progress } from "./progress.svelte";
 import type { Tasks } from "./tasks.svelte";
@@ -33,7 +33,7 @@ export class SceneState implements Omit<Scene, "view"> {
   /** The column that colours the points: exactly one of codes and values is there. */
   columnName = $state("");
   codes = $state.raw<Uint16Array | null>(null);
-  values = $state.raw<Float32Array | null>(null);
+  values = $state.raw<Values | null>(null);
   /** Codes of the column "label", whatever colours the points; null where the images have none. */
   labels = $state.raw<Uint16Array | null>(null);
 
@@ -47,6 +47,8 @@ export class SceneState implements Omit<Scene, "view"> {
   readonly loader: SceneLoader;
   readonly #tasks: Tasks;
   readonly #tell: (change: Change) => void;
+  /** What somebody did not want to wait for. */
+  #cancelled: Target | null = null;
   #target: Target = { model: "", map: "umap", beside: null, column: "" };
 
   /** `tell` is called whenever another scene has come. */
@@ -69,26 +71,33 @@ export class SceneState implements Omit<Scene, "view"> {
     const beside = change.map === this.#target.beside ? null : this.#target.beside; // the same map twice says nothing
     const target = { ...this.#target, beside, ...change };
     this.#target = target;
-    const { view } = this;
-    const wanted = target.model === view?.key
-      ? view.maps.find(({ id, ready }) => !ready && (id === target.map || id === target.beside)) : undefined;
-    const words = wanted ? waitTexts.newMap(wanted.title) : waitTexts.map;
-    const stop = view && wanted ? this.progress.follow(() => this.loader.source.mapProgress(view, wanted.id)) : () => undefined;
-    this.computing = wanted
-      ? { id: wanted.id, isBeside: wanted.id === target.beside, title: wanted.title, seconds: wanted.seconds } : null;
+    this.computing = null;
+    let coming: Coming | null = null;
+    let stop = (): void => undefined;
+    const tell = (told: Coming): void => {
+      if (this.#target !== target) return;
+      coming = told;
+      const { view, map, isBeside } = told;
+      if (!map) return;
+      this.computing = { id: map.id, isBeside, title: map.title, seconds: map.seconds };
+      stop = this.progress.follow(() => this.loader.source.mapProgress(view, map.id));
+    };
     const used = await this.#tasks.run(
-      "scene", words, (signal) => this.loader.load(target, fresh, signal), (scene) => this.#use(scene),
+      "scene", waitTexts.map, (signal) => this.loader.load(target, fresh, signal, tell), (scene) => this.#use(scene),
     );
     stop();
     if (this.#target === target || used) this.computing = null;
+    const other = !used && !this.view && this.#cancelled === target ? quickestBut(coming) : undefined;
+    if (other) return this.show({ map: other.id, beside: null }, false); // an empty page offers nothing to go on with
     if (!used && this.#target === target && this.view) {
       this.#target = { model: this.view.key, map: this.mapId, beside: this.secondMapId, column: this.columnName };
     }
     return used;
   }
 
-  /** Wait no longer for another scene; what is shown stays. */
+  /** Wait no longer for another scene; what is shown stays. Where nothing is, the quickest other map comes. */
   cancel(): void {
+    this.#cancelled = this.#target;
     this.#tasks.drop("scene");
   }
 
@@ -116,7 +125,7 @@ export class SceneState implements Omit<Scene, "view"> {
   }
 
   /** Values of any number column, on the map that is shown. */
-  async valuesOf(column: string, signal?: AbortSignal): Promise<Float32Array> {
+  async valuesOf(column: string, signal?: AbortSignal): Promise<Values> {
     return this.view ? this.loader.values(this.view, column, this.mapId, signal) : new Float32Array();
   }
 
@@ -134,7 +143,6 @@ export class SceneState implements Omit<Scene, "view"> {
     // nobody asked for this colour: a better one may be found meanwhile
     const column = this.#target.column && columnName;
     this.#target = { model: view.key, map: mapId, beside: secondMapId, column };
-    this.view = { ...view, maps: view.maps.map((m) => (m.id === mapId || m.id === secondMapId ? { ...m, ready: true } : m)) };
     this.#tell(change);
   }
 
@@ -149,4 +157,11 @@ export class SceneState implements Omit<Scene, "view"> {
       rows: this.rows,
     };
   }
+}
+
+/** The map that is there soonest, but for one that is being computed. */
+function quickestBut(coming: Coming | null): ModelView["maps"][number] | undefined {
+  const others = coming?.view.maps.filter(({ id }) => id !== coming.map?.id) ?? [];
+  const wait = ({ ready, seconds }: ModelView["maps"][number]): number => (ready ? 0 : (seconds ?? Infinity));
+  return others.sort((one, other) => wait(one) - wait(other))[0];
 }

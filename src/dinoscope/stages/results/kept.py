@@ -109,6 +109,8 @@ class Results:
     ) -> Computed:
         """Return a result, or compute and store it.
 
+        What was computed while somebody changed the labels that it reads may be of both, so it is given and not kept.
+
         Args:
             name: Name of the stage, one of those that ``storage.result_files`` knows.
             settings: JSON values; with the images and the model they decide which result is meant. Labels may be
@@ -153,7 +155,7 @@ class Results:
             found = [
                 (since, meta["settings"])
                 for path, (since, (_, meta)) in self._unstored.items()
-                if path.parent.name == name
+                if path.parent.name == name and self._is_of_these_labels(meta["settings"])
             ]
         for path in (self._folder / "results" / name).glob("*.parquet"):
             try:
@@ -224,12 +226,17 @@ class Results:
         meta = {**meta, "seconds": round(own, 3), "settings": settings}
         if self._whole is not None:
             meta["whole"] = list(self._whole)
-        is_stored = self._store(path, columns, meta)
+        of_these = self._is_of_these_labels(settings)
+        is_stored = of_these and self._store(path, columns, meta)
         with self._changing:
             self._seconds += meta["seconds"]
             self._computed.add(path)
-        self._hold(path, (columns, meta), is_stored)
+        if of_these:
+            self._hold(path, (columns, meta), is_stored)
         return columns, meta
+
+    def _is_of_these_labels(self, settings: JsonObject) -> bool:
+        return bool(settings.get("labels", self.label_state) == self.label_state)
 
     def _store(self, path: Path, columns: Columns, meta: JsonObject) -> bool:
         """Store a result; that this cannot be done, in a folder that is read only, is no reason to lose it."""
