@@ -138,7 +138,9 @@ def write_line(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, room: 
     """Write one line, its middle left out where it does not fit: the end of a path says most."""
     line = drawable(" ".join(text.split()))
     if _length(draw, line, size) > room:
-        fitting = bisect_right(range(1, len(line)), room, key=lambda kept: _length(draw, _shortened(line, kept), size))
+        fitting = bisect_right(
+            range(1, len(line)), room, key=lambda kept: math.ceil(_length(draw, _shortened(line, kept), size))
+        )
         line = _shortened(line, max(1, fitting))
     left, base = at[0], at[1] + _font(size).getmetrics()[0]
     for piece, file in font_files(line):
