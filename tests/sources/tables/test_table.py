@@ -28,6 +28,7 @@ from dinoscope.sources.tables import files as table_files
 from dinoscope.sources.tables import source as sources_table
 from dinoscope.sources.tables.files import ParquetTable
 from dinoscope.sources.tables.labels import texts
+from dinoscope.sources.tables.places import find_files
 from tests.pictures import encoded
 from tests.sources.archives.test_archive import described, make_tar, picture, shade
 
@@ -888,6 +889,31 @@ def test_whole_paths_of_another_machine(tmp_path):
         open_source(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text(f"path,label\n{(tmp_path / names[0]).as_uri()},x\n")
     assert [item.id for item in open_source(tmp_path / "t.csv").items] == [names[0]]
+
+
+def test_a_missing_file_is_not_given_the_picture_of_another(tmp_path):
+    rows = ["C:/x/train/7.jpg,cat", "C:/x/val/7.jpg,dog", "C:/x/val/7.jpg,dog"]
+    labels, _, told = said(tmp_path, "\n".join(["path,label", *rows]), ["val/7.jpg"])
+    source = open_source(tmp_path / "t.csv")
+    assert labels == ["cat", "dog", "dog"]
+    assert [item.id for item in source.items] == ["C:/x/train/7.jpg", "val/7.jpg", "val/7.jpg#2"]
+    assert any("1 of the 3 files that t.csv names are not there" in note for note in told)
+    assert "2 files of t.csv found by how their paths end: 'val/7.jpg' is taken for 'C:/x/val/7.jpg'" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["C:/x/a/7.jpg", "b/7.jpg"], ["C:/x/a/7.jpg", "b/7.jpg"]),  # another name found the file itself
+        (["C:/x/a/7.jpg", "B/7.JPG"], ["C:/x/a/7.jpg", "b/7.jpg"]),
+        (["C:/x/a/7.jpg", "C:/x/c/7.jpg"], ["C:/x/a/7.jpg", "C:/x/c/7.jpg"]),  # it may be either
+        (["C:/x/b/7.jpg", "D:/y/b/7.jpg"], ["C:/x/b/7.jpg", "D:/y/b/7.jpg"]),
+        (["C:/x/a/7.jpg"], ["b/7.jpg"]),
+    ],
+)
+def test_a_file_is_found_for_one_name_alone(names, expected):
+    missing = [index for index, name in enumerate(names) if name != "b/7.jpg"]
+    assert find_files(names, missing, ["b/7.jpg"])[0] == expected
 
 
 def test_a_line_holds_a_list_or_a_text(tmp_path):
