@@ -214,6 +214,20 @@ def test_own_columns_stay(photos, copy):
         opened.add_columns({"id": ["nobody"], "stars": [1]})
 
 
+def test_own_columns_of_any_type_of_texts(copy):
+    ids = ["red/07.jpg", "blue/02.jpg"]
+    texts = pa.array(["x", "y"], pa.string_view())
+    codes = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), texts)
+    opened = Collection(copy)
+    names = opened.add_columns(pa.table({"id": pa.array(ids, pa.string_view()), "view": texts, "code": codes}))
+    assert names == ["view", "code"]
+    for name in names:
+        found = dict(zip(opened.ids, opened.columns()[name].values, strict=True))
+        assert [found[each] for each in ids] == ["x", "y"]
+    with pytest.raises(InputError, match="the table has several columns called 'a': give each its own name"):
+        opened.add_columns(pa.Table.from_arrays([pa.array(ids), *[pa.array([1, 2])] * 2], ["id", "a", "a"]))
+
+
 def test_own_columns_of_a_part_leave_the_rest(copy):
     Collection(copy).add_columns({"id": ["red/07.jpg", "blue/02.jpg"], "stars": [5, 3]})
     Collection(copy, where="folder = red").add_columns({"id": ["red/07.jpg"], "stars": [1]})

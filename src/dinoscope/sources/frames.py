@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from dinoscope.columns.typing import table_without_views
 from dinoscope.errors import InputError, SourceError
 from dinoscope.sources.tables.columns import TableColumns
 from dinoscope.sources.tables.files import column_of
@@ -83,12 +84,7 @@ def _frame(source: Any) -> pa.Table:
         table = pa.table(source)
     except (pa.ArrowException, TypeError):  # a column of Path objects, or a pandas from before the protocol
         table = pa.table({str(name): column_of(list(map(_plain, source[name]))) for name in source.columns})
-    for place, field in enumerate(table.schema):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        # which few functions of Arrow take
-        if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-            table = table.set_column(place, field.name, column_of(table.column(place).to_pylist()))
-    return table
+    return table_without_views(table)
 
 
 def _plain(value: object) -> object:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline as embedding
+from dinoscope.embedding.columns import source_columns
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
@@ -889,6 +890,31 @@ def test_whole_paths_of_another_machine(tmp_path):
         open_source(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text(f"path,label\n{(tmp_path / names[0]).as_uri()},x\n")
     assert [item.id for item in open_source(tmp_path / "t.csv").items] == [names[0]]
+
+
+def test_a_text_that_is_a_set_of_lists_is_one_label(tmp_path):
+    assert said(tmp_path, "path,label\n0.png,{[1]}\n1.png,{[1]}\n2.png,b\n3.png,b\n")[0] == ["{[1]}"] * 2 + ["b"] * 2
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_tables_whose_texts_and_bytes_are_views(tmp_path, ending):
+    """As polars writes them."""
+    photographs(tmp_path, "0.png", "1.png")
+    texts = {"path": ["0.png", "1.png"], "label": ["a", "b"], "note": ["x", "x"]}
+    files = pa.array(pictures(2), pa.binary_view())
+    for table, image in ((texts, "path"), (texts | {"image": files}, "image")):
+        held = pa.table(
+            {name: each if name == "image" else pa.array(each, pa.string_view()) for name, each in table.items()}
+        )
+        if ending == "parquet":
+            pq.write_table(held, tmp_path / "t.parquet")
+        else:
+            with pa.ipc.new_file(tmp_path / "t.arrow", held.schema) as out:
+                out.write_table(held)
+        source = open_source(tmp_path / f"t.{ending}", image_column=image)
+        assert [item.label for item in source.items] == ["a", "b"]
+        assert source_columns(source)["note"].values.tolist() == ["x", "x"]
+        assert source.load(1).shape[2] == 3
 
 
 def test_a_missing_file_is_not_given_the_picture_of_another(tmp_path):
