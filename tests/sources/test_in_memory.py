@@ -420,6 +420,8 @@ def test_parts_of_data_sets_know_the_names_of_classes():
 def test_whole_numbers_that_became_floats_and_what_has_no_order(folder):
     assert listed(files(folder), labels=pd.Series([1, 2, None, 1])) == ["1", "2", None, "1"]
     assert listed(files(folder), labels=[1.0, 2.0, 1.5, None]) == ["1.0", "2.0", "1.5", None]
+    assert listed(files(folder), labels=["a", pd.NA, float("nan"), None]) == ["a", None, None, None]
+    assert listed(files(folder), labels=[1.0, pd.NA, pd.NaT, 2.0]) == ["1", None, None, "2"]
     assert listed([io.BytesIO(path.read_bytes()) for path in files(folder)]) == [None] * 4
     with pytest.raises(InputError, match=r"got set; list\(...\) makes a list of what it yields"):
         open_source(set(files(folder)))  # type: ignore[arg-type]

@@ -144,6 +144,27 @@ def test_yolo_by_its_yaml_and_by_its_labels(tmp_path):
     assert [item.label for item in unnamed.items] == ["0", "1", "1"]
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_other_texts_beside_yolo_are_left_alone(tmp_path, apart):
+    """Roboflow writes a README, and Darknet a list of the pictures."""
+    for seed, name in enumerate(SCENES):
+        draw(tmp_path / ("images" if apart else "") / name, seed)
+    write_yolo(tmp_path / "labels" if apart else tmp_path)
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": CLASSES}))
+    (tmp_path / "README.roboflow.txt").write_text("Provided by a Roboflow user\n")
+    (tmp_path / "train.txt").write_text("".join(f"images/{name}\n" for name in SCENES))
+    (tmp_path / "train" / "notes.TXT").parent.mkdir(exist_ok=True)
+    (tmp_path / "train" / "notes.TXT").write_text("from 2024")
+    check_scenes(open_source(tmp_path / "data.yaml"), tmp_path, "images/" if apart else "")
+
+
+def test_yolo_in_large_letters(tmp_path):
+    draw(tmp_path / "P.PNG")
+    (tmp_path / "P.TXT").write_text("1 0.5 0.5 1 1\n")
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": CLASSES}))
+    assert [(item.id, item.label) for item in open_source(tmp_path / "data.yaml").items] == [("P.PNG#1", "dog")]
+
+
 def test_yolo_polygons_and_predictions(tmp_path):
     draw(tmp_path / "a.b.png")
     (tmp_path / "data.yaml").write_text("names: {0: car, 1: dog}")
