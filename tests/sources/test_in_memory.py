@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from dinoscope.collection import Collection
+from dinoscope.embedding.columns import source_columns
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.opening import open_source
@@ -379,6 +380,27 @@ def test_tables_of_pictures_and_of_lists(folder):
     assert listed(pl.DataFrame({"image": bytes_of, "label": LABELS})) == LABELS
     with pytest.raises(InputError, match=r"the columns of a table must be of one length, got {'path': 4, 'label': 1}"):
         open_source({"path": files(folder), "label": ["x"]})
+
+
+def test_a_frame_of_pictures_keeps_its_other_columns(tmp_path):
+    columns = {"image": ARRAYS, "kind": LABELS, "part": ["train", "test", None, "test"], "price": [1.5, None, 3, 4]}
+    columns |= {"when": pd.to_datetime(["2024-01-01", None, None, None]), "what": [{"a": 1}, object(), None, None]}
+    frame = pd.DataFrame(columns, index=[7, 3, 3, 1])
+    source = open_source(frame, label_column="kind", split_column="part")
+    assert [item.label for item in source.items] == LABELS
+    assert [item.split for item in source.items] == ["train", "test", None, "test"]
+    assert source.has_splits
+    found = source_columns(source)
+    assert found.keys() == {"price", "when"}
+    assert found["price"].texts == ["1.5", None, "3", "4"]
+    assert found["when"].texts == ["2024-01-01", None, None, None]
+    collection = Collection.from_images(frame, tmp_path / "c", model="mini", label_column="none")
+    assert collection.labels.tolist() == [None] * 4
+    assert collection.columns()["kind"].values.tolist() == LABELS
+    with pytest.raises(SourceError, match=r"table has no column 'kidn' for --label-column; .*; did you mean 'kind'"):
+        open_source(frame, label_column="kidn")
+    hot = pd.DataFrame({"image": ARRAYS, "a": [1, 0, 0, 1], "b": [1, 1, 0, 0]})
+    assert listed(hot, label_column="a,b") == [("a", "b"), ("b",), None, ("a",)]
 
 
 def test_labels_of_0_and_1(folder):
