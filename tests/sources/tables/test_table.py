@@ -869,6 +869,14 @@ def test_columns_of_labels_and_splits_by_other_names(tmp_path):
     assert "label column: none (mood might be it: --label-column)" in told[0]
 
 
+@pytest.mark.parametrize("last", ["3.png,Größe\n0.png,cat\n", "1.png,cat\n0.png,\u00e9t\u00e9"])
+def test_letters_of_windows_far_down_in_a_table_with_a_short_row(tmp_path, last):
+    rows = "".join(f"{number % 3}.png,cat,{'x' * 90}\n" for number in range(900))
+    labels, _, told = said(tmp_path, f"image,label,note\n{rows}{last}".encode("cp1252"))
+    assert labels[-2:] in (["Größe", "cat"], ["cat", "\u00e9t\u00e9"])
+    assert sum("read as Windows-1252" in note for note in told) == 1
+
+
 def test_whole_numbers_that_pandas_made_floats(tmp_path):
     assert said(tmp_path, "image,label\n0.png,1.0\n1.png,2.0\n2.png,\n")[0] == ["1", "2", None]
     assert said(tmp_path, "image,version\n0.png,1.0\n1.png,2.0\n")[0] == [None, None]
