@@ -148,7 +148,7 @@ def _built_in(collection: OpenedCollection) -> Mapping[str, Column | Sets]:
         own = [(label,) if label is not None else () for label in collection.labels.tolist()]
         sets = np.empty(len(collection), object)
         sets[:] = [held or one for held, one in zip(collection.label_sets.tolist(), own, strict=True)]
-        labels = Sets(sets)
+        labels = Sets(sets, none_is_missing=True)
     said = collection.history().held
     tags = np.empty(len(collection), object)
     tags[:] = [()] * len(collection)
