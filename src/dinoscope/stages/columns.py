@@ -99,12 +99,8 @@ def _among_others(name: str, column: Column, before: Column | None, rows: NDArra
     Raises:
         InputError: If the others have values of another kind.
     """
-    if before is None or before.kind == column.kind:
+    if before is None or before.goes_with(column):
         return Column.of_rows(column, rows, count, before)
-    if {before.kind, column.kind} <= {"text", "category"}:  # which of them it is depends on all values
-        values = before.values.copy()
-        values[rows] = column.values
-        return Column.of_texts(values.tolist(), private=column.private)
     others = ~before.missing
     others[rows] = False
     if others.any():
