@@ -219,6 +219,14 @@ def test_several_labels_an_image(tmp_path):
         assert not (tmp_path / form).exists()
 
 
+def test_yolo_knows_splits_that_say_more(tmp_path):
+    pixels, splits = load_dataset("fashion-mnist-test").pixels[:9], ["train", "test_seen", "test_unseen"] * 3
+    opened = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=["a"] * 9, splits=splits)
+    opened.export(tmp_path / "out", "yolo-cls")
+    counts = {path.name: len(list(path.rglob("*.png"))) for path in (tmp_path / "out").iterdir()}
+    assert counts == {"train": 3, "test": 6}
+
+
 def test_columns_of_a_persons_own_keep_their_values_beside_those_of_a_form(photos, tmp_path):
     """Each name below is also that of a column which an export writes itself."""
     names = ["image", "width", "width (column)", "labels", "vector", "predicted", "cluster", "height", "error"]
