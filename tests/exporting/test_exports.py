@@ -238,8 +238,9 @@ def test_columns_of_a_persons_own_keep_their_values_beside_those_of_a_form(photo
         shutil.copy(file, tmp_path / f"{at}.jpg")
         lines.append(",".join([f"{at}.jpg", *(str(1000 * place + at) for place in range(len(names)))]))
     (tmp_path / "t.csv").write_text("\n".join(lines))
-    chosen = {"image_column": "path", "label_column": "none"}
-    opened = Collection.from_images(tmp_path / "t.csv", tmp_path / "c", model="mini-fashion", **chosen)
+    opened = Collection.from_images(
+        tmp_path / "t.csv", tmp_path / "c", model="mini-fashion", image_column="path", label_column="none"
+    )
     opened.export(tmp_path / "csv", "csv", clusters=True)
     with (tmp_path / "csv/images.csv").open(newline="") as opened_file:
         table = list(csv.DictReader(opened_file))

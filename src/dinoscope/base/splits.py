@@ -73,7 +73,7 @@ def named_splits(names: Iterable[str]) -> dict[str, str]:
 
 def split_roles(splits: Iterable[str | None]) -> Mapping[str | None, str]:
     """Return the role of each split of some images, by all of them together; see ``named_splits``."""
-    return {**named_splits({split for split in splits if split is not None})}
+    return dict[str | None, str](named_splits({split for split in splits if split is not None}).items())
 
 
 def name_beside_split(name: str) -> str:

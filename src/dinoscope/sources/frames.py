@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
@@ -51,15 +51,16 @@ def pictures_in_frame(source: Any, wanted: TableColumns) -> FramePictures | None
     split = wanted.split if wanted.split in names else None
     told = [label] if label in names else label.split(",") if label and label != NO_COLUMN else []
     taken = {*images, *told, split}
-    columns = {name: values for name in names if (values := _column(source, names[name])) is not None}
+    others = [name for name in names if not kinds[name] and name not in taken]
+    columns = {name: values for name in others if (values := _column(source, names[name])) is not None}
     pictures = list(source[names[images[0]]])
-    labels = [None] * len(pictures) if not told else list(source[names[told[0]]])
+    labels: Sequence[object] = [None] * len(pictures) if not told else list(source[names[told[0]]])
     if len(told) > 1:
-        labels = sets_of_hot([columns[name] for name in told], told)
+        labels = sets_of_hot([_frame(source[[names[name]]]).column(0) for name in told], told)
     return FramePictures(
         [{"image": picture, "label": each} for picture, each in zip(pictures, labels, strict=True)],
         None if split is None else list(source[names[split]]),
-        {name: values for name, values in columns.items() if name not in taken and is_plain(values.type)},
+        {name: values.combine_chunks() for name, values in columns.items() if is_plain(values.type)},
     )
 
 

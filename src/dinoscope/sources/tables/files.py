@@ -149,11 +149,11 @@ class ParquetTable:
 
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         types = pa.types
-        texts = (types.is_binary, types.is_large_binary, types.is_binary_view)
-        texts += (types.is_string, types.is_large_string, types.is_string_view)
+        texts = (types.is_string, types.is_large_string, types.is_string_view)
+        files = (types.is_binary, types.is_large_binary, types.is_binary_view)
         numbers = (types.is_boolean, types.is_integer, types.is_floating)
         pieces: list[pa.Array] = []
-        if rows and any(tell(kind) for tell in (*texts, *numbers)):
+        if rows and any(tell(kind) for tell in (*texts, *files, *numbers)):
             with suppress(SourceError):
                 most = min(rows, self._batch_rows(field.name, group))
                 batches = self._parquet.iter_batches(most, row_groups=[group], columns=[field.name], use_threads=False)
