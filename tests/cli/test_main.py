@@ -456,6 +456,8 @@ def test_a_path_that_is_mistyped_is_found_beside(run, collection, tmp_path, monk
     assert f"; did you mean '{tmp_path / 'photos'}'" in run("embed", tmp_path / "phtos")[2]
     assert "'dinoscope embed SOURCE -o photo.dino'; did you mean 'photos.dino'" in run("info", "photo.dino")[2]
     assert "did you mean" not in run("embed", "elsewhere/nothing")[2]
+    for name in ("zzz", "abc.dino", tmp_path / "holiday.dino", tmp_path / "zzz"):  # their folder is no likeness
+        assert "did you mean" not in run("info", name)[2]
 
 
 def test_a_path_in_place_of_a_command_is_told(run, tmp_path, monkeypatch):

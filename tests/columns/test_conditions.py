@@ -29,6 +29,7 @@ COLUMNS: dict[str, Column | Sets] = {
     "note": Column("text", objects("A Dress", None, "red", "dress 5", "")),
     "sold": Column("boolean", np.asarray([1.0, 0, NAN, 1, 0])),
     "tag": Sets(objects(("a",), (), ("a", "b"), ("b",), ())),
+    "label": Sets(objects(("a",), (), ("a", "b"), ("b",), ()), none_is_missing=True),
     "focal length": Column("number", np.asarray([1.0, 2, 3, 4, 5])),
 }
 
@@ -81,6 +82,12 @@ def places(condition):
         ("sold != true", [1, 4]),
         ("tag = a", [0, 2]),
         ("tag != a", [1, 3, 4]),
+        ("label = a", [0, 2]),
+        ("label != a", [3]),
+        ("not label = a", [3]),
+        ("label not in (a, b)", []),
+        ("label not contains b", [0]),
+        ("label is missing", [1, 4]),
         ("tag in (a, b) and not tag = a", [3]),
         ("tag contains B", [2, 3]),
         ("tag is missing", [1, 4]),

@@ -9,7 +9,7 @@ import pytest
 
 from dinoscope.columns import Column
 from dinoscope.columns.names import ColumnChoice, free_name
-from dinoscope.columns.typing import as_column, as_columns
+from dinoscope.columns.typing import as_column, as_columns, without_views
 from dinoscope.errors import InputError
 
 NAN = float("nan")
@@ -40,6 +40,10 @@ NOON = 1704110400.0  # of 2024-01-01, UTC
         (pa.chunked_array([["1"], ["2"]]), "number", [1, 2]),
         (pa.array([], pa.string()), "text", []),
         (pa.nulls(2), "text", [None, None]),
+        (pa.array(["a", "b", "a", " "], pa.string_view()), "category", ["a", "b", "a", None]),
+        (pa.array([["a", "b"], None], pa.list_(pa.string_view())), "text", ["a, b", None]),
+        (pa.array([datetime.date(9999, 12, 31)]), "date", [253402214400]),
+        (pa.array(["9999-12-31", ""]), "date", [253402214400, NAN]),
         (pa.array(["1", "b", "b"]), "category", ["1", "b", "b"]),
         (pa.array(["2024-01-01", "soon", "soon"]), "category", ["2024-01-01", "soon", "soon"]),
     ],
@@ -61,6 +65,11 @@ def test_many_different_texts_are_no_categories():
     assert (found and found.kind, other and other.kind) == ("category", "text")
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(1), pa.binary_view()])
+def test_bytes_of_any_length_are_no_columns(kind):
+    assert as_column("x", pa.array([b"x", None], kind)) is None
+
+
 @pytest.mark.parametrize("values", [pa.array([b"x"]), pa.array([{"a": 1}]), pa.array([[1, 2]])])
 def test_bytes_and_objects_are_no_columns(values):
     assert as_column("x", values) is None
@@ -71,6 +80,15 @@ def test_places_are_private(name):
     found = as_column(name, pa.array([1.5]))
     assert found is not None
     assert found.private
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.binary_view(), pa.list_(pa.string_view())])
+def test_views_become_what_all_functions_take(kind):
+    values = ["a", None, "b"]
+    given = pa.array([[each] for each in values] if pa.types.is_list(kind) else values, kind)
+    found = without_views(pa.chunked_array([given]))
+    assert found.to_pylist() == given.to_pylist()
+    assert found.take(pa.array([2, None])).to_pylist() == [given.to_pylist()[2], None]
 
 
 def test_columns_without_a_name_or_a_kind_are_left_out():

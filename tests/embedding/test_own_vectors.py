@@ -14,6 +14,7 @@ from dinoscope.errors import InputError, ModelError
 from dinoscope.sources.opening import open_source
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.storage.manifest import list_models
+from tests.pictures import photograph
 from tests.served import client
 from tests.sources.archives.test_archive import picture
 
@@ -187,6 +188,18 @@ def test_a_broken_picture_keeps_its_place(folder, tmp_path):
     assert made.rows.tolist() == [0, 2]
     assert made.vectors.tolist() == [[1, 0, 0], [0, 0, 1]]
     assert [failure.id for failure in made.failures] == ["1.png"]
+
+
+def test_columns_of_the_files_are_those_that_a_model_finds(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for row in range(3):
+        shot = photograph(Image.new("RGB", (200, 150), (80 * row, 9, 9)), "2024:05:17 12:00:00", ("Canon", "EOS 5D"))
+        (tmp_path / "photos" / f"{row}.jpg").write_bytes(shot)
+    mine = Collection.from_vectors(np.eye(3), tmp_path / "own", images=tmp_path / "photos", name="clip").columns()
+    other = Collection.from_images(tmp_path / "photos", tmp_path / "c", model="mini").columns()
+    assert mine.keys() == other.keys() >= {"camera", "date", "format", "size", "width"}
+    for name, column in mine.items():
+        assert column.same_as(other[name]), name
 
 
 def test_the_command_line(folder, vectors, ids, tmp_path, run):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -218,6 +219,41 @@ def test_several_labels_an_image(tmp_path):
         assert not (tmp_path / form).exists()
 
 
+def test_yolo_knows_splits_that_say_more(tmp_path):
+    pixels, splits = load_dataset("fashion-mnist-test").pixels[:9], ["train", "test_seen", "test_unseen"] * 3
+    opened = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", labels=["a"] * 9, splits=splits)
+    opened.export(tmp_path / "out", "yolo-cls")
+    counts = {path.name: len(list(path.rglob("*.png"))) for path in (tmp_path / "out").iterdir()}
+    assert counts == {"train": 3, "test": 6}
+
+
+def test_columns_of_a_persons_own_keep_their_values_beside_those_of_a_form(photos, tmp_path):
+    """Each name below is also that of a column which an export writes itself."""
+    names = ["image", "width", "width (column)", "labels", "vector", "predicted", "cluster", "height", "error"]
+    told = ["image (column)", "width (column)", "width (column) (column)", "labels (column)", "vector (column)"]
+    told += ["predicted", "cluster (table)", "height (column)", "error"]
+    files = sorted(photos.rglob("*.jpg"))[:8]
+    lines = [",".join(["path", *names])]
+    for at, file in enumerate(files):
+        shutil.copy(file, tmp_path / f"{at}.jpg")
+        lines.append(",".join([f"{at}.jpg", *(str(1000 * place + at) for place in range(len(names)))]))
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    opened = Collection.from_images(
+        tmp_path / "t.csv", tmp_path / "c", model="mini-fashion", image_column="path", label_column="none"
+    )
+    opened.export(tmp_path / "csv", "csv", clusters=True)
+    with (tmp_path / "csv/images.csv").open(newline="") as opened_file:
+        table = list(csv.DictReader(opened_file))
+    for place, name in enumerate(told):
+        assert [float(each[name]) for each in table] == [1000.0 * place + at for at in range(8)], name
+    assert {each["width"] for each in table} == {"90"}
+    opened.export(tmp_path / "hf", "huggingface", images=tmp_path / "t.csv", vectors=True)
+    held = pq.read_table(tmp_path / "hf/data")
+    assert [each["bytes"] for each in held.column("image").to_pylist()] == [file.read_bytes() for file in files]
+    assert held.column("vector").to_pylist() == opened.vectors.tolist()
+    assert held.column("vector (column)").to_pylist() == [4000 + at for at in range(8)]
+
+
 def test_nothing_is_overwritten_and_a_failed_export_leaves_nothing(collection, photos, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("mine")
@@ -239,8 +275,6 @@ def test_nothing_is_overwritten_and_a_failed_export_leaves_nothing(collection, p
 
 
 def test_a_picture_that_changed_is_not_exported(collection, photos, tmp_path):
-    import shutil
-
     shutil.copytree(photos, tmp_path / "photos")
     Image.new("RGB", (90, 70)).save(tmp_path / "photos" / collection.ids[3])
     with pytest.raises(CollectionError, match="as it was embedded"):

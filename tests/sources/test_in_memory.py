@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from dinoscope.collection import Collection
+from dinoscope.embedding.columns import source_columns
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.opening import open_source
@@ -381,6 +382,27 @@ def test_tables_of_pictures_and_of_lists(folder):
         open_source({"path": files(folder), "label": ["x"]})
 
 
+def test_a_frame_of_pictures_keeps_its_other_columns(tmp_path):
+    columns = {"image": ARRAYS, "kind": LABELS, "part": ["train", "test", None, "test"], "price": [1.5, None, 3, 4]}
+    columns |= {"when": pd.to_datetime(["2024-01-01", None, None, None]), "what": [{"a": 1}, object(), None, None]}
+    frame = pd.DataFrame(columns, index=[7, 3, 3, 1])
+    source = open_source(frame, label_column="kind", split_column="part")
+    assert [item.label for item in source.items] == LABELS
+    assert [item.split for item in source.items] == ["train", "test", None, "test"]
+    assert source.has_splits
+    found = source_columns(source)
+    assert found.keys() == {"price", "when"}
+    assert found["price"].texts == ["1.5", None, "3", "4"]
+    assert found["when"].texts == ["2024-01-01", None, None, None]
+    collection = Collection.from_images(frame, tmp_path / "c", model="mini", label_column="none")
+    assert collection.labels.tolist() == [None] * 4
+    assert collection.columns()["kind"].values.tolist() == LABELS
+    with pytest.raises(SourceError, match=r"table has no column 'kidn' for --label-column; .*; did you mean 'kind'"):
+        open_source(frame, label_column="kidn")
+    hot = pd.DataFrame({"image": ARRAYS, "a": [1, 0, 0, 1], "b": [1, 1, 0, 0]})
+    assert listed(hot, label_column="a,b") == [("a", "b"), ("b",), None, ("a",)]
+
+
 def test_labels_of_0_and_1(folder):
     hot = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 1]])
     numbers = [("0", "2"), ("1",), None, ("0", "1", "2")]
@@ -420,6 +442,8 @@ def test_parts_of_data_sets_know_the_names_of_classes():
 def test_whole_numbers_that_became_floats_and_what_has_no_order(folder):
     assert listed(files(folder), labels=pd.Series([1, 2, None, 1])) == ["1", "2", None, "1"]
     assert listed(files(folder), labels=[1.0, 2.0, 1.5, None]) == ["1.0", "2.0", "1.5", None]
+    assert listed(files(folder), labels=["a", pd.NA, float("nan"), None]) == ["a", None, None, None]
+    assert listed(files(folder), labels=[1.0, pd.NA, pd.NaT, 2.0]) == ["1", None, None, "2"]
     assert listed([io.BytesIO(path.read_bytes()) for path in files(folder)]) == [None] * 4
     with pytest.raises(InputError, match=r"got set; list\(...\) makes a list of what it yields"):
         open_source(set(files(folder)))  # type: ignore[arg-type]

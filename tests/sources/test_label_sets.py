@@ -134,7 +134,8 @@ def test_lists_of_labels_beside_what_a_program_holds(tmp_path):
     pictures = [np.full((6, 8, 3), shade, np.uint8) for shade in (0, 90, 180)]
     given = open_source(pictures, labels=[["cat", "indoor"], "dog", None])
     paired = open_source([(pictures[0], ["cat", "indoor"]), (pictures[1], ["dog"]), (pictures[2], [])])
-    for source in (given, paired):
+    arrays = open_source(pictures, labels=[np.array(["cat", "indoor"]), np.array(["dog"]), np.array([], str)])
+    for source in (given, paired, arrays):
         assert sets_of(source) == [("cat", "indoor"), ("dog",), ()]
         assert [item.label for item in source.items] == [None] * 3
         assert source.has_labels

@@ -15,7 +15,8 @@ from dinoscope.errors import DamagedError, InputError
 from dinoscope.explorer.export import write_collection
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
-from dinoscope.storage.columns import COLUMNS
+from dinoscope.storage.columns import COLUMNS, read_columns
+from dinoscope.storage.parts import read_images
 from tests.pictures import photograph
 
 N = 24
@@ -215,6 +216,20 @@ def test_own_columns_stay(photos, copy):
         opened.add_columns({"id": ["nobody"], "stars": [1]})
 
 
+def test_own_columns_of_any_type_of_texts(copy):
+    ids = ["red/07.jpg", "blue/02.jpg"]
+    texts = pa.array(["x", "y"], pa.string_view())
+    codes = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), texts)
+    opened = Collection(copy)
+    names = opened.add_columns(pa.table({"id": pa.array(ids, pa.string_view()), "view": texts, "code": codes}))
+    assert names == ["view", "code"]
+    for name in names:
+        found = dict(zip(opened.ids, opened.columns()[name].values, strict=True))
+        assert [found[each] for each in ids] == ["x", "y"]
+    with pytest.raises(InputError, match="the table has several columns called 'a': give each its own name"):
+        opened.add_columns(pa.Table.from_arrays([pa.array(ids), *[pa.array([1, 2])] * 2], ["id", "a", "a"]))
+
+
 def test_own_columns_of_a_part_leave_the_rest(copy):
     Collection(copy).add_columns({"id": ["red/07.jpg", "blue/02.jpg"], "stars": [5, 3]})
     Collection(copy, where="folder = red").add_columns({"id": ["red/07.jpg"], "stars": [1]})
@@ -279,6 +294,23 @@ def test_images_that_left_keep_their_values(photos, tmp_path):
     table.write_text(kept)
     again = Collection.from_images(source, path, model="mini-fashion")
     assert again.columns()["price"].values[again.ids.tolist().index("red/07.jpg")] == 3.5
+
+
+def test_texts_of_images_that_left_stay_where_the_others_become_categories(photos, tmp_path):
+    source, path = Path(shutil.copytree(photos, tmp_path / "photos")), tmp_path / "c"
+    Collection.from_images(source, path, model="mini-fashion")
+    before = {name: each.column.values[:] for name, each in read_columns(path, read_images(path)).items()}
+    (source / "red/07.jpg").unlink()
+    header, *lines = (line for line in (source / "metadata.csv").read_text().splitlines() if "07.jpg" not in line)
+    same = [f"{line.rpartition(',')[0]},the same note" for line in lines]
+    (source / "metadata.csv").write_text("\n".join([header, *same]))
+    Collection.from_images(source, path, model="mini-fashion")
+    images = read_images(path)
+    stored = read_columns(path, images)["note"].column
+    gone = list(images["id"]).index("red/07.jpg")
+    assert images["removed"][gone]
+    assert stored.values[gone] == before["note"][gone] == "note 7"
+    assert set(np.delete(stored.values, gone)) == {"the same note"}
 
 
 def test_a_condition_opens_a_part(folder):

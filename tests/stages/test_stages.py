@@ -400,6 +400,16 @@ def test_splits_decide_how_labels_are_evaluated(collection):
         collection.evaluate("tset")
 
 
+def test_a_split_to_evaluate_is_named_by_its_role_among_all(tmp_path):
+    dataset = load_dataset("fashion-mnist-test")
+    labels, splits = [item.label for item in dataset.items[:40]], ["train", "train", "test_unseen", "test_seen"] * 10
+    opened = Collection.from_images(
+        dataset.pixels[:40], tmp_path / "c", model="mini-fashion", labels=labels, splits=splits
+    )
+    assert opened.evaluate("test").method == opened.evaluate("auto").method == "test_seen"
+    assert opened.evaluate("test_unseen").method == "test_unseen"
+
+
 # --- findings --------------------------------------------------------------------------------------------------------
 
 

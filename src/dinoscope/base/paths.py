@@ -19,7 +19,14 @@ def similar_path(path: str | os.PathLike[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for what is called nearly as a path that is not there; "" if nothing is."""
     named = named_path(path)
     try:
-        beside = [each for each in named.parent.iterdir() if not each.name.startswith(".")]
+        beside = [each.name for each in named.parent.iterdir() if not each.name.startswith(".")]
     except (OSError, ValueError):
         return ""
-    return did_you_mean(str(named), [printable(str(each)) for each in beside])
+    ending = named.suffix  # which would make short names alike
+    stems = [name.removesuffix(ending) for name in beside if name.endswith(ending)]
+    others = [name for name in beside if not name.endswith(ending)]
+
+    def show(name: str) -> str:
+        return printable(str(named.parent / name))
+
+    return did_you_mean(named.stem, stems, lambda stem: show(stem + ending)) or did_you_mean(named.name, others, show)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from unicodedata import combining, normalize
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "name_beside_split",
     "named_splits",
     "split_role",
+    "split_roles",
     "training_split",
     "voting_split",
 ]
@@ -68,6 +69,11 @@ def named_splits(names: Iterable[str]) -> dict[str, str]:
     shared = {rest for rest, roles in roles_beside.items() if rest and len(roles) > 1}
     taken = roles_beside.keys() if all_tell and (shared or () in roles_beside) else {(), *shared}
     return {name: role for name, (role, rest) in read.items() if role is not None and rest in taken}
+
+
+def split_roles(splits: Iterable[str | None]) -> Mapping[str | None, str]:
+    """Return the role of each split of some images, by all of them together; see ``named_splits``."""
+    return dict[str | None, str](named_splits({split for split in splits if split is not None}).items())
 
 
 def name_beside_split(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 __all__ = ["counted", "did_you_mean", "duration", "printable", "remark"]
@@ -31,10 +31,10 @@ def counted(count: int, noun: str = "image") -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the names nearest to ``name``, or an empty string."""
+def did_you_mean(name: str, known: Iterable[str], show: Callable[[str], str] = str) -> str:
+    """Return ``"; did you mean 'x'?"`` for the names nearest to ``name``, as ``show`` has them, or an empty string."""
     near = get_close_matches(name, list(known), n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else ""
+    return f"; did you mean {' or '.join(repr(show(each)) for each in near)}?" if near else ""
 
 
 def remark(text: str) -> None:

@@ -30,9 +30,16 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """Several texts an image, such as its tags: values (N,) of tuples."""
+    """Several texts an image, such as its tags.
+
+    Attributes:
+        values: (N,) tuples.
+        none_is_missing: Whether nothing is known of an image without any, as of one without a label. To have no tag is
+            no missing value.
+    """
 
     values: NDArray[np.object_]
+    none_is_missing: bool = False
 
     @property
     def missing(self) -> _Bits:
@@ -87,10 +94,11 @@ class Condition:
         gone: _Bits = column.missing
         if node.how == "missing":
             return _Known(gone, ~gone)
-        if isinstance(column, Sets):  # to have none of something is no missing value
-            has = self._in_sets(node, column)
-            return _Known(has, ~has)
-        meets = self._test(node, column) & ~gone
+        if isinstance(column, Sets):
+            gone = gone & column.none_is_missing
+            meets = self._in_sets(node, column) & ~gone
+        else:
+            meets = self._test(node, column) & ~gone
         return _Known(meets, ~meets & ~gone)
 
     def _column(self, name: Name, columns: Mapping[str, Column | Sets]) -> Column | Sets:

@@ -107,6 +107,10 @@ class Column:
             and bool((self.values[~self.missing] == other.values[~other.missing]).all())
         )
 
+    def goes_with(self, other: Column) -> bool:
+        """Tell whether both are of one kind, or both of texts, of which all values tell whether they are categories."""
+        return self.kind == other.kind or {self.kind, other.kind} == {"text", "category"}
+
     @classmethod
     def of_rows(cls, like: Column, places: NDArray[np.int64], count: int, before: Column | None = None) -> Column:
         """Return a longer column (count,) with the values of another at some places.
@@ -115,7 +119,8 @@ class Column:
             like: Its kind, and values (N,).
             places: Where each goes (N,).
             count: How long it is.
-            before: Of the same kind, what stands at all other places; by default nothing.
+            before: What stands at all other places, by default nothing. Its kind ``goes_with`` this one; all texts tell
+                whether they are categories.
         """
         if before is not None:
             values = before.values.copy()
@@ -124,6 +129,8 @@ class Column:
         else:
             values = np.full(count, None, object)
         values[places] = like.values
+        if before is not None and before.kind != like.kind:
+            return cls.of_texts(values.tolist(), private=like.private)
         return cls(like.kind, values, like.private)
 
     @classmethod

@@ -79,5 +79,6 @@ class ColumnChoice:
 
 
 def free_name(name: str, origin: str, taken: Container[str] = ()) -> str:
-    """Return the name that a column has here: one that means something else already says where it is from."""
-    return f"{name} ({origin})" if name in (*BUILT_IN, *_STORED) or name in taken else name
+    """Return the name that a column has here, none of ``taken``: where it means something, it says where it is from."""
+    free = f"{name} ({origin})" if name in (*BUILT_IN, *_STORED) or name in taken else name
+    return free_name(free, origin, taken) if free in taken else free

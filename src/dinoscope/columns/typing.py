@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from dinoscope.columns.names import free_name
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["as_column", "as_columns"]
+__all__ = ["as_column", "as_columns", "table_without_views", "without_views"]
 
 _NOTHING = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "-"})
 _YES, _NO = frozenset({"true", "yes"}), frozenset({"false", "no"})
@@ -50,6 +50,7 @@ def as_column(name: str, values: pa.ChunkedArray | pa.Array) -> Column | None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    values = without_views(values)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     kind, private = values.type, name.lower() in _PLACES or name.lower().startswith("gps")
@@ -69,15 +70,57 @@ def as_column(name: str, values: pa.ChunkedArray | pa.Array) -> Column | None:
     if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type):
         joined = [None if held is None else ", ".join(each for each in held if each) for held in values.to_pylist()]
         return Column.of_texts(joined, private=private)
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+    if pa.types.is_nested(kind) or _is_binary(kind):
         return None
     return Column.of_texts([None if each is None else str(each) for each in values.to_pylist()], private=private)
+
+
+def without_views(values: pa.ChunkedArray | pa.Array) -> Any:
+    """Return a column of texts or bytes that are views, as polars has them, as one that all functions of Arrow take."""
+    import pyarrow as pa
+
+    kind = _without_views(values.type)
+    if kind == values.type:
+        return values
+    plain = pa.array(values.to_pylist(), kind)
+    return pa.chunked_array([plain]) if isinstance(values, pa.ChunkedArray) else plain
+
+
+def table_without_views(table: pa.Table) -> pa.Table:
+    """Return a table whose columns all functions of Arrow take; see ``without_views``."""
+    import pyarrow as pa
+
+    if all(_without_views(kind) == kind for kind in table.schema.types):
+        return table
+    columns = list(map(without_views, table.columns))
+    return pa.Table.from_arrays(columns, table.column_names, metadata=table.schema.metadata)
+
+
+def _without_views(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    inside = kind.value_type if pa.types.is_dictionary(kind) or any(is_kind(kind) for is_kind in lists) else None
+    if inside is None or (plain := _without_views(inside)) == inside:
+        return kind
+    return plain if pa.types.is_dictionary(kind) else pa.list_(plain)
 
 
 def _is_text(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    known = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+    return any(is_kind(kind) for is_kind in known)
 
 
 def _of_texts(values: pa.Array, private: bool) -> Column:
@@ -113,4 +156,5 @@ def _numbers(values: pa.Array) -> NDArray[np.float64]:
 def _seconds(values: pa.Array) -> NDArray[np.float64]:
     import pyarrow as pa
 
-    return _numbers(values.cast(pa.timestamp("us"), safe=False).cast(pa.int64()).cast(pa.float64())) / _MICROSECONDS
+    whole = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    return _numbers(whole.cast(pa.float64(), safe=False)) / _MICROSECONDS  # past 2255 there is no float for each

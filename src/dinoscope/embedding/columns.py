@@ -91,5 +91,5 @@ def _known(path: Path, images: Columns) -> dict[str, StoredColumn]:
 
 def _placed(column: Column, table: Synchronised, before: StoredColumn | None) -> Column:
     """Return a column of all rows (R,); rows that are not in the source keep their value."""
-    same = before is not None and before.origin == "source" and before.column.kind == column.kind
-    return Column.of_rows(column, table.rows, len(table.generations), before.column if before and same else None)
+    kept = before is not None and before.origin == "source" and before.column.goes_with(column)
+    return Column.of_rows(column, table.rows, len(table.generations), before.column if before and kept else None)

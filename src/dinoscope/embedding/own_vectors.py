@@ -8,7 +8,7 @@ import shutil
 import unicodedata
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -258,6 +258,7 @@ def _decode(source: ImageSource, job: Job) -> tuple[Job, Decoded]:
         return job, Decoded(job.row)
     try:
         image = source.load_reduced(job.source_index, (1, 1))
-        return job, Decoded(job.row, None, *image.size, thumbnail(image.pixels), content=image.content, note=image.note)
+        found = Decoded(job.row, None, *image.size, thumbnail(image.pixels), content=image.content, note=image.note)
+        return job, replace(found, quality=image.quality, facts=image.facts)
     except ImageError as error:
         return job, Decoded(job.row, error=str(error), transient=isinstance(error, UnreadableError))

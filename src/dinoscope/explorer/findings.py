@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from dinoscope.base.splits import split_role
+from dinoscope.base.splits import split_roles
 from dinoscope.explorer.types import CheckedInfo, Checks, Finding, FindingKind, Findings, PairQuestion
 from dinoscope.stages.cleaning.answers import pairs_to_answer, threshold_fit
 from dinoscope.stages.cleaning.checks import Checkable, findings_checked, findings_to_check
@@ -54,9 +54,10 @@ def findings(collection: OpenedCollection) -> Findings:
         )
         text += f"; the first is {keep_first(collection, group)[1]}"
         add("duplicate", key, group, (), text=text, suggestion=collection.ids[group[0]], score=float(score))
+    roles = split_roles(collection.splits)
     for key, leak in zip(keys["leaks"], found.leaks, strict=True):
         text = _labelled(collection, leak.positions) + f"the same picture in {' and '.join(leak.splits)}"
-        kept = next((at for at in leak.positions if split_role(collection.splits[at]) != "train"), leak.positions[0])
+        kept = next((at for at in leak.positions if roles.get(collection.splits[at]) != "train"), leak.positions[0])
         ordered = [kept, *(at for at in leak.positions if at != kept)]
         add("leak", key, ordered, (), text=text, suggestion=collection.ids[kept], score=float(leak.score))
     alone = found.outliers

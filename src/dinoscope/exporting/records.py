@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dinoscope.columns.names import free_name
 from dinoscope.errors import CollectionError, InputError
 from dinoscope.filing.names import folder_names
 from dinoscope.stages.clusters import find_clusters
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Records"]
 
+_SIZES = ("width", "height")
+_IN_FORMS = ("image", "labels", "vector")  # columns that a form has of its own
 _WHOLE_THUMBNAIL = 64  # pixels of the longest side of an image that is its own thumbnail
 
 
@@ -94,8 +97,14 @@ class Records:
             said = predict_labels(held)
             columns["predicted"] = said.labels.tolist()
             columns["probability"] = np.round(said.probabilities, 4).tolist()
-        told = public_columns(held, private=self.private)
-        return columns | {name: _plain_values(column) for name, column in told.items() if name not in columns}
+        taken = {*columns, *_IN_FORMS}
+        for name, column in public_columns(held, private=self.private).items():
+            if name in _SIZES and name not in held.columns_of_source:  # of the file, as above
+                continue
+            free = free_name(name, "column", taken)
+            taken.add(free)
+            columns[free] = _plain_values(column)
+        return columns
 
     def lines(self) -> list[dict[str, object]]:
         """Return what is known of each image (N,), without what is not."""

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from dinoscope.base.checks import check_choice
-from dinoscope.base.splits import split_role
+from dinoscope.base.splits import split_roles
 from dinoscope.errors import InputError, WriteError
 from dinoscope.exporting.annotations import relabelled
 from dinoscope.exporting.records import Records
@@ -80,8 +80,10 @@ def _yolo(records: Records, folder: Path) -> list[str]:
     """The same with the splits that Ultralytics knows: train, val, test."""
     records.check_single("yolo-cls")
     splits: dict[str, list[int]] = {}
-    for split, positions in records.by_split("train").items():
-        splits.setdefault(split_role(split) or "train", []).extend(positions)
+    roles = split_roles(records.collection.splits)
+    for positions in records.by_split("train").values():
+        role = roles.get(records.collection.splits[positions[0]], "train")
+        splits.setdefault(role, []).extend(positions)
     return _labelled_folders(records, folder, splits)
 
 

@@ -194,10 +194,11 @@ def read_labels(labels: Labels) -> tuple[list[str | None], list[tuple[str, ...]]
 
 def _without_floats(labels: Labels) -> Labels:
     """Return whole numbers of which pandas made floats because one is missing as whole numbers."""
-    known = [each for each in labels if each is not None and each == each]
-    if len(known) == len(labels) or not all(isinstance(each, float) and each.is_integer() for each in known):
+    gone = [not has_several(each) and label_text(each) is None for each in labels]
+    known = [each for each, missing in zip(labels, gone, strict=True) if not missing]
+    if not any(gone) or not all(isinstance(each, float) and each.is_integer() for each in known):
         return labels
-    return [int(cast("float", each)) if each is not None and each == each else None for each in labels]
+    return [None if missing else int(cast("float", each)) for each, missing in zip(labels, gone, strict=True)]
 
 
 def _sets_of_rows(labels: Any) -> list[tuple[str, ...]]:

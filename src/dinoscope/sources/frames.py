@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
+from dinoscope.columns.typing import table_without_views
 from dinoscope.errors import InputError, SourceError
-from dinoscope.sources.tables.columns import TableColumns
+from dinoscope.sources.tables.columns import NO_COLUMN, TableColumns, check_wanted, is_plain
 from dinoscope.sources.tables.files import column_of
+from dinoscope.sources.tables.labels import sets_of_hot
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["as_table", "pictures_in_frame"]
+__all__ = ["FramePictures", "as_table", "pictures_in_frame"]
 
 _LABELS = ("label", "labels", "class", "target")
 
 
-def pictures_in_frame(source: Any, wanted: TableColumns) -> list[dict[str, object]] | None:
-    """Return image and label of each row of a data frame with a column of Pillow's pictures or of arrays; else None.
+class FramePictures(NamedTuple):
+    """The pictures of a data frame: image and label of each row, its split, and its other columns."""
+
+    rows: list[dict[str, object]]
+    splits: list[object] | None
+    columns: dict[str, pa.Array]
+
+
+def pictures_in_frame(source: Any, wanted: TableColumns) -> FramePictures | None:
+    """Return the rows of a data frame with a column of Pillow's pictures or of arrays; None of another one.
 
     Raises:
-        SourceError: Several columns hold pictures.
+        SourceError: Several columns hold pictures, or one that a person named is missing.
     """
     if not _is_frame(source) or not all(isinstance(name, str | int) for name in source.columns) or not len(source):
         return None
@@ -36,10 +46,30 @@ def pictures_in_frame(source: Any, wanted: TableColumns) -> list[dict[str, objec
         return None
     if len(images) > 1:
         raise SourceError(f"several columns of table hold images ({', '.join(images)}): name one, --image-column")
-    pictures = list(source[names[images[0]]])
+    check_wanted(wanted, list(names), "table", ", ".join(names))
     label = wanted.label or next((name for name in names if name.lower() in _LABELS), None)
-    labels = list(source[names[label]]) if label in names else [None] * len(pictures)
-    return [{"image": picture, "label": each} for picture, each in zip(pictures, labels, strict=True)]
+    split = wanted.split if wanted.split in names else None
+    told = [label] if label in names else label.split(",") if label and label != NO_COLUMN else []
+    taken = {*images, *told, split}
+    others = [name for name in names if not kinds[name] and name not in taken]
+    columns = {name: values for name in others if (values := _column(source, names[name])) is not None}
+    pictures = list(source[names[images[0]]])
+    labels: Sequence[object] = [None] * len(pictures) if not told else list(source[names[told[0]]])
+    if len(told) > 1:
+        labels = sets_of_hot([_frame(source[[names[name]]]).column(0) for name in told], told)
+    return FramePictures(
+        [{"image": picture, "label": each} for picture, each in zip(pictures, labels, strict=True)],
+        None if split is None else list(source[names[split]]),
+        {name: values.combine_chunks() for name, values in columns.items() if is_plain(values.type)},
+    )
+
+
+def _column(source: Any, name: str | int) -> pa.ChunkedArray | None:
+    """Return a column of a data frame; None if it is of objects that a table cannot hold."""
+    try:
+        return _frame(source[[name]]).column(0)
+    except SourceError:
+        return None
 
 
 def as_table(source: Any) -> pa.Table | None:
@@ -83,12 +113,7 @@ def _frame(source: Any) -> pa.Table:
         table = pa.table(source)
     except (pa.ArrowException, TypeError):  # a column of Path objects, or a pandas from before the protocol
         table = pa.table({str(name): column_of(list(map(_plain, source[name]))) for name in source.columns})
-    for place, field in enumerate(table.schema):
-        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-        # which few functions of Arrow take
-        if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
-            table = table.set_column(place, field.name, column_of(table.column(place).to_pylist()))
-    return table
+    return table_without_views(table)
 
 
 def _plain(value: object) -> object:

@@ -21,10 +21,11 @@ from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.sources.array import has_several, hot_columns, label_text
 from dinoscope.sources.base import ImageSource, PictureSource
 from dinoscope.sources.filesystems import LocalStorage, Storage, is_remote, open_root
-from dinoscope.sources.frames import as_table, pictures_in_frame
+from dinoscope.sources.frames import FramePictures, as_table, pictures_in_frame
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.pixels.decode import Picture
 from dinoscope.sources.pixels.levels import check_images, check_shape
+from dinoscope.sources.selection import give_labels
 from dinoscope.sources.tables.columns import TableColumns, choose_columns
 from dinoscope.sources.tables.files import MemoryTable
 from dinoscope.sources.tables.source import TableSource
@@ -74,8 +75,10 @@ def open_in_memory(source: object, wanted: TableColumns) -> ImageSource | None:
 
 def _open_table(source: object, wanted: TableColumns) -> ImageSource | None:
     held = pictures_in_frame(source, wanted) or as_table(source)
-    if isinstance(held, list):
-        return SequenceSource(held)
+    if isinstance(held, FramePictures):
+        found = SequenceSource(held.rows)
+        found.columns_beside = held.columns
+        return found if held.splits is None else give_labels(found, None, held.splits)
     if held is not None:
         return _table_source({"table": held}, wanted, "table")
     if _is_hugging_face(source):

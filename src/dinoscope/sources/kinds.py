@@ -239,19 +239,17 @@ def _packed(file: str) -> SourceError:
 
 def _match(storage: Storage, pattern: str) -> list[str]:
     """Return the files that a pattern names, in natural order; those of {0000..0099} must all be there."""
-    listed: list[str] | None = None
-    found: list[str] = []
-    for each in _expand(pattern):
+    expanded = list(_expand(pattern))
+    for each in expanded:
         if each.startswith("/") or ".." in each.split("/") or os.path.splitdrive(each)[0]:  # ids would hold the path
             raise SourceError(
                 f"{pattern!r} names files that are not below one folder: write the folder before the braces, as in "
                 "'/data/{a,b}.tar', and no '..' in them"
             )
-        if not is_pattern(each):
-            found.append(each)
-            continue
-        listed = storage.list((*ARCHIVES, *TABLES, *ANNOTATIONS))[0] if listed is None else listed
-        found += [name for name in listed if name.count("/") == each.count("/") and fnmatchcase(name, each)]
+    # a text beside shards is seldom one of YOLO's: annotations are meant where nothing else is
+    found = _matching(storage, expanded, (*ARCHIVES, *TABLES))
+    if len(found) == sum(not is_pattern(each) for each in expanded):
+        found = _matching(storage, expanded, ANNOTATIONS)
     if not found:
         raise SourceError(f"no archive, table or annotations in {storage.name!r} is called {pattern!r}")
     missing = [name for name, stamp in zip(found, storage.stamps(found), strict=True) if not stamp]
@@ -260,6 +258,17 @@ def _match(storage: Storage, pattern: str) -> list[str]:
             f"{len(missing)} of {len(found)} files are missing in {storage.name!r}; the first: {missing[0]}"
         )
     return list(dict.fromkeys(found))
+
+
+def _matching(storage: Storage, patterns: Sequence[str], endings: tuple[str, ...]) -> list[str]:
+    """Return the files with these endings that patterns name, and those that are no patterns, whatever their ending."""
+    listed = storage.list(endings)[0] if any(map(is_pattern, patterns)) else []
+    found: list[str] = []
+    for each in patterns:
+        deep = each.count("/")
+        found += [name for name in listed if name.count("/") == deep and fnmatchcase(name, each)]
+        found += [] if is_pattern(each) else [each]
+    return found
 
 
 def _expand(pattern: str) -> Iterator[str]:

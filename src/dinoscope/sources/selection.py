@@ -50,7 +50,10 @@ class _Subset(ImageSource):
         return self._source.load_reduced(self._rows[index], least)
 
     def columns(self) -> Mapping[str, pa.Array]:
-        return {name: values.take(self._rows) for name, values in self._source.columns().items()}
+        import pyarrow as pa
+
+        rows = pa.array(self._rows, pa.int64())
+        return {name: values.take(rows) for name, values in self._source.columns().items()}
 
     def picture(self, index: int) -> Picture | None:
         return self._source.picture(self._rows[index])

@@ -12,8 +12,9 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.columns.conditions import Sets, parse_condition
 from dinoscope.columns.kinds import Column
 from dinoscope.columns.names import FILE_COLUMNS, PRIVATE, free_name
-from dinoscope.columns.typing import as_columns
-from dinoscope.errors import InputError
+from dinoscope.columns.typing import as_columns, without_views
+from dinoscope.errors import InputError, SourceError
+from dinoscope.sources.tables.columns import check_names
 from dinoscope.stages.clusters import newest_clusters
 from dinoscope.storage.columns import StoredColumn, read_columns, write_columns
 from dinoscope.storage.locks import locked
@@ -77,6 +78,10 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
     except Exception as error:  # whatever a program hands over
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"expected a table of pandas, polars or Arrow, or a dictionary of columns: {reason}") from None
+    try:
+        check_names(held.column_names, "the table")
+    except SourceError as error:
+        raise InputError(str(error)) from None
     if "id" not in held.column_names:
         raise InputError(f"the table needs a column 'id' with the images' ids; it has {', '.join(held.column_names)}")
     places = {name: place for place, name in enumerate(map(str, held.column("id").to_pylist()))}
@@ -86,7 +91,8 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
         near = did_you_mean(first, collection.ids.tolist())
         raise InputError(f"no image of the collection is called {first!r}, and so with all ids of the table{near}")
     order = pa.array(taken, pa.int64())
-    found = as_columns(((name, held.column(name).take(order)) for name in held.column_names if name != "id"), "own")
+    own = ((name, without_views(held.column(name))) for name in held.column_names if name != "id")
+    found = as_columns(((name, values.take(order)) for name, values in own), "own")
     with locked(collection.path, 60.0):
         images = read_images(collection.path)
         known = read_columns(collection.path, images)
@@ -107,12 +113,8 @@ def _among_others(name: str, column: Column, before: Column | None, rows: NDArra
     Raises:
         InputError: If the others have values of another kind.
     """
-    if before is None or before.kind == column.kind:
+    if before is None or before.goes_with(column):
         return Column.of_rows(column, rows, count, before)
-    if {before.kind, column.kind} <= {"text", "category"}:  # which of them it is depends on all values
-        values = before.values.copy()
-        values[rows] = column.values
-        return Column.of_texts(values.tolist(), private=column.private)
     others = ~before.missing
     others[rows] = False
     if others.any():
@@ -156,7 +158,7 @@ def _built_in(collection: OpenedCollection) -> Mapping[str, Column | Sets]:
         own = [(label,) if label is not None else () for label in collection.labels.tolist()]
         sets = np.empty(len(collection), object)
         sets[:] = [held or one for held, one in zip(collection.label_sets.tolist(), own, strict=True)]
-        labels = Sets(sets)
+        labels = Sets(sets, none_is_missing=True)
     said = collection.history().held
     tags = np.empty(len(collection), object)
     tags[:] = [()] * len(collection)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
-from dinoscope.base.splits import held_out_split, split_role, training_split, voting_split
+from dinoscope.base.splits import held_out_split, split_role, split_roles, training_split, voting_split
 from dinoscope.base.text import did_you_mean
 from dinoscope.errors import InputError
 from dinoscope.stages.neighbors import neighbor_graph
@@ -240,8 +240,10 @@ def _split_to_name(collection: OpenedCollection, split: str) -> str | None:
         held = held_out_split(collection.splits[_has_label(collection)])
         return held if held is not None and _labelled(collection, held)[0] > 1 else None
     splits = [each for each in dict.fromkeys(collection.splits) if each is not None]
-    role = split_role(split)
-    held = split if split in splits else next((each for each in splits if role and split_role(each) == role), None)
+    role, roles = split_role(split), split_roles(splits)
+    held = (
+        split if split in splits else next((each for each in sorted(splits) if role and roles.get(each) == role), None)
+    )
     if held is None and split != "test":
         names = list(dict.fromkeys((_AUTO, "test", _LEAVE_ONE_OUT, *splits)))
         raise InputError(f"unknown split {split!r}{did_you_mean(split, names)} (known: {', '.join(names)})")

@@ -115,12 +115,12 @@ def check_values(table: pa.Table, values: Mapping[str, Any], schema: Schema, *, 
             raise ValueError(f"its column {name!r} holds {wrong}")
     if schema is _IMAGES and whole and "row" in values and not _counts_up(values["row"]):
         raise ValueError("its rows are not 0, 1, 2, ...")
-    if "vector" in values:
+    if schema is _VECTORS and "vector" in values:
         lengths = np.sqrt(np.einsum("nd,nd->n", values["vector"], values["vector"]))
         odd = int((~(np.abs(lengths - 1) <= _UNIT)).sum())  # NaN and infinity fail this as well
         if odd:
             raise ValueError(f"{odd:,} vectors are not finite and of length 1")
-    if {"width", "height", "error"} <= values.keys():
+    if schema is _DETAILS and {"width", "height", "error"} <= values.keys():
         read = np.asarray([error is None for error in values["error"]], bool)
         if (read & ((values["width"] < 1) | (values["height"] < 1))).any():
             raise ValueError("an image that could be read has no size")

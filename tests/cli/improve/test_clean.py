@@ -171,6 +171,17 @@ def test_what_does_not_apply_is_left_out_with_a_remark(tmp_path):
     assert not (tmp_path / "out" / "leaks.csv").exists()
 
 
+def test_of_splits_that_say_more_the_training_image_of_a_leak_goes(tmp_path):
+    pixels = load_dataset("fashion-mnist-test").pixels[[*range(20), 0]]
+    splits = ["train_x"] * 20 + ["test_x"]
+    opened = Collection.from_images(pixels, tmp_path / "c", model="mini-fashion", splits=splits)
+    run(tmp_path / "c", "--leaks", "--write-plan", tmp_path / "plan.json")
+    (move,) = json.loads((tmp_path / "plan.json").read_text())["moves"]
+    assert (move["row"], move["keeper"]) == (0, 20)
+    (leak,) = [each for each in findings(opened).findings if each.kind == "leak"]
+    assert (leak.rows, leak.suggestion) == ([20, 0], "00020")
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_tiny_collections(tmp_path, count):
     pixels = load_dataset("fashion-mnist-test").pixels[[0] * count]

@@ -379,6 +379,15 @@ def test_braces_do_not_lead_out_of_a_folder(shards, names):
         open_source(names.replace("%s", str(shards)))
 
 
+def test_a_pattern_passes_over_texts_beside_shards(shards):
+    """An export as WebDataset names its classes in a file beside its shards."""
+    for name in ("classes.txt", "info.json"):
+        (shards / name).write_text("{}")
+    source = open_source(shards / "*")
+    assert source.kind == "archive"
+    assert [item.id for item in source.items] == [item.id for item in open_source(shards).items]
+
+
 def test_a_pattern_as_windows_writes_it(shards, monkeypatch):
     pattern = f"{shards}/*.tar".replace("/", "\\")
     monkeypatch.setattr(os, "sep", "\\")

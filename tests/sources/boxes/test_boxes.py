@@ -11,6 +11,7 @@ from PIL import Image
 from dinoscope import Collection
 from dinoscope.errors import CollectionError, ImageError, InputError, SourceError
 from dinoscope.sources.boxes import BoxSource
+from dinoscope.sources.folder import FolderSource
 from dinoscope.sources.folders import FolderRule
 from dinoscope.sources.opening import open_source
 from dinoscope.sources.pixels.decode import read_image
@@ -23,6 +24,7 @@ SCENES = {
 }
 WIDTH, HEIGHT = 48, 32
 CLASSES = ["car", "dog"]
+PLAIN = '{"id": 1, "image_id": 1, "bbox": [0, 0, 1, 1]}'
 PICTURE = '"images": [{"id": 1, "file_name": "p.png"}]'
 
 
@@ -142,6 +144,27 @@ def test_yolo_by_its_yaml_and_by_its_labels(tmp_path):
     assert [item.label for item in unnamed.items] == ["0", "1", "1"]
 
 
+@pytest.mark.parametrize("apart", [True, False])
+def test_other_texts_beside_yolo_are_left_alone(tmp_path, apart):
+    """Roboflow writes a README, and Darknet a list of the pictures."""
+    for seed, name in enumerate(SCENES):
+        draw(tmp_path / ("images" if apart else "") / name, seed)
+    write_yolo(tmp_path / "labels" if apart else tmp_path)
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": CLASSES}))
+    (tmp_path / "README.roboflow.txt").write_text("Provided by a Roboflow user\n")
+    (tmp_path / "train.txt").write_text("".join(f"images/{name}\n" for name in SCENES))
+    (tmp_path / "train" / "notes.TXT").parent.mkdir(exist_ok=True)
+    (tmp_path / "train" / "notes.TXT").write_text("from 2024")
+    check_scenes(open_source(tmp_path / "data.yaml"), tmp_path, "images/" if apart else "")
+
+
+def test_yolo_in_large_letters(tmp_path):
+    draw(tmp_path / "P.PNG")
+    (tmp_path / "P.TXT").write_text("1 0.5 0.5 1 1\n")
+    (tmp_path / "data.yaml").write_text(yaml.safe_dump({"names": CLASSES}))
+    assert [(item.id, item.label) for item in open_source(tmp_path / "data.yaml").items] == [("P.PNG#1", "dog")]
+
+
 def test_yolo_polygons_and_predictions(tmp_path):
     draw(tmp_path / "a.b.png")
     (tmp_path / "data.yaml").write_text("names: {0: car, 1: dog}")
@@ -198,6 +221,23 @@ def test_a_picture_turned_since_is_refused(tmp_path):
             "object 1: expected a box of 4 numbers",
         ),
         ("a.json", '{"annotations": []}', "marks no object"),
+        ("a.json", '{"images": 5, "annotations": []}', "expected a list in 'images', got 5"),
+        ("a.json", '{"annotations": [{"id": 1, "image_id": [1]}]}', "expected objects in 'annotations'"),
+        (
+            "a.json",
+            f'{{{PICTURE}, "annotations": [{{"id": 1, "image_id": 1, "category_id": [1], "bbox": [0, 0, 1, 1]}}]}}',
+            "expected objects in 'annotations'",
+        ),
+        (
+            "a.json",
+            f'{{{PICTURE}, "annotations": [{{"image_id": 1, "bbox": [0, 0, 1, 1]}}]}}',
+            "a.json: expected an id of its own for each annotation, got one without",
+        ),
+        (
+            "a.json",
+            f'{{{PICTURE}, "annotations": [{", ".join(2 * [PLAIN])}]}}',
+            "a.json: expected an id of its own for each annotation, got 1 twice",
+        ),
         ("a.xml", "<html/>", "no annotation of Pascal VOC"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>', "no annotation of Pascal VOC"),
         ("a.xml", "<annotation", "no annotation of Pascal VOC"),
@@ -213,6 +253,69 @@ def test_what_is_no_annotation(tmp_path, name, text, reason):
         open_source(tmp_path / name)
     assert "\n" not in str(raised.value)
     assert str(tmp_path) not in str(raised.value)
+
+
+def test_a_file_in_utf_16_is_no_way_round_the_ban_on_entities(tmp_path):
+    draw(tmp_path / "p.png")
+    marked = (
+        "<object><name>&b;</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+    )
+    text = f'<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><annotation>{marked}</annotation>'
+    (tmp_path / "p.xml").write_text(text, "utf-16")
+    with pytest.raises(SourceError, match=r"p.xml is no annotation of Pascal VOC"):
+        open_source(tmp_path / "p.xml")
+
+
+def test_files_that_share_ids_lose_no_object(tmp_path):
+    """COCO's instances and person_keypoints have the ids of their annotations in common."""
+    data = tmp_path / "data"
+    draw_all(data)
+    write_coco(data / "instances.json")
+    write_coco(data / "person_keypoints.json")
+    source = open_source(f"{data}/*.json")
+    assert [item.id for item in source.items][:4] == [
+        "train/street.png#0",
+        "train/street.png#1",
+        "train/street.png#0#2",
+        "train/street.png#1#2",
+    ]
+    assert len({item.id for item in source.items}) == len({item.key for item in source.items}) == 8
+    first = Collection.from_images(f"{data}/*.json", tmp_path / "c", model="mini")
+    assert len(first) == 8
+    again = Collection.from_images(f"{data}/*.json", tmp_path / "c", model="mini")
+    assert again.embedded is not None
+    assert (len(again), again.embedded.embedded, again.embedded.removed) == (8, 0, 0)
+
+
+def test_two_objects_with_the_same_box_have_a_label_each(tmp_path):
+    data = tmp_path / "data"
+    draw(data / "p.png")
+    write_coco(data / "objects.json", {"p.png": [("car", 0, 0, 30, 30), ("dog", 0, 0, 30, 30), ("dog", 1, 1, 9, 9)]})
+    collection = Collection.from_images(data / "objects.json", tmp_path / "c", model="mini")
+    collection.annotate([0], label="bird")
+    merged = Collection(tmp_path / "c", labels="merged")
+    assert merged.labels.tolist() == ["bird", "dog", "dog"]
+    merged.export(tmp_path / "out", "annotations", images=data / "objects.json")
+    again = open_source(tmp_path / "out" / "objects.json", image_root=data)
+    assert [item.label for item in again.items] == ["bird", "dog", "dog"]
+
+
+def test_a_picture_is_digested_once_for_all_of_its_objects(tmp_path, monkeypatch):
+    draw_all(tmp_path)
+    write_coco(tmp_path / "objects.json")
+    source = open_source(tmp_path / "objects.json")
+    asked = []
+    digest = FolderSource.content
+
+    def count(self, at):
+        asked.append(at)
+        return digest(self, at)
+
+    monkeypatch.setattr(FolderSource, "content", count)
+    found = [source.content(at) for at in range(4)]
+    assert len(asked) == 3
+    assert found == [source.load_reduced(at, (1, 1)).content for at in range(4)]
+    assert len(set(found)) == 4
 
 
 @pytest.mark.parametrize("line", ["0 .5 .5 1", "x .5 .5 1 1", "0 .5 nan 1 1", "0.5 .5 .5 1 1", "0 1 1 1 1 1 1 1"])

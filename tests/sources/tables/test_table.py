@@ -17,6 +17,7 @@ from PIL import Image
 
 from dinoscope.collection import Collection
 from dinoscope.embedding import pipeline as embedding
+from dinoscope.embedding.columns import source_columns
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError, SourceError
 from dinoscope.models.encoder import Encoder
@@ -28,6 +29,7 @@ from dinoscope.sources.tables import files as table_files
 from dinoscope.sources.tables import source as sources_table
 from dinoscope.sources.tables.files import ParquetTable
 from dinoscope.sources.tables.labels import texts
+from dinoscope.sources.tables.places import find_files
 from tests.pictures import encoded
 from tests.sources.archives.test_archive import described, make_tar, picture, shade
 
@@ -867,6 +869,14 @@ def test_columns_of_labels_and_splits_by_other_names(tmp_path):
     assert "label column: none (mood might be it: --label-column)" in told[0]
 
 
+@pytest.mark.parametrize("last", ["3.png,Größe\n0.png,cat\n", "1.png,cat\n0.png,\u00e9t\u00e9"])
+def test_letters_of_windows_far_down_in_a_table_with_a_short_row(tmp_path, last):
+    rows = "".join(f"{number % 3}.png,cat,{'x' * 90}\n" for number in range(900))
+    labels, _, told = said(tmp_path, f"image,label,note\n{rows}{last}".encode("cp1252"))
+    assert labels[-2:] in (["Größe", "cat"], ["cat", "\u00e9t\u00e9"])
+    assert sum("read as Windows-1252" in note for note in told) == 1
+
+
 def test_whole_numbers_that_pandas_made_floats(tmp_path):
     assert said(tmp_path, "image,label\n0.png,1.0\n1.png,2.0\n2.png,\n")[0] == ["1", "2", None]
     assert said(tmp_path, "image,version\n0.png,1.0\n1.png,2.0\n")[0] == [None, None]
@@ -888,6 +898,56 @@ def test_whole_paths_of_another_machine(tmp_path):
         open_source(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text(f"path,label\n{(tmp_path / names[0]).as_uri()},x\n")
     assert [item.id for item in open_source(tmp_path / "t.csv").items] == [names[0]]
+
+
+def test_a_text_that_is_a_set_of_lists_is_one_label(tmp_path):
+    assert said(tmp_path, "path,label\n0.png,{[1]}\n1.png,{[1]}\n2.png,b\n3.png,b\n")[0] == ["{[1]}"] * 2 + ["b"] * 2
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_tables_whose_texts_and_bytes_are_views(tmp_path, ending):
+    """As polars writes them."""
+    photographs(tmp_path, "0.png", "1.png")
+    texts = {"path": ["0.png", "1.png"], "label": ["a", "b"], "note": ["x", "x"]}
+    files = pa.array(pictures(2), pa.binary_view())
+    for table, image in ((texts, "path"), (texts | {"image": files}, "image")):
+        held = pa.table(
+            {name: each if name == "image" else pa.array(each, pa.string_view()) for name, each in table.items()}
+        )
+        if ending == "parquet":
+            pq.write_table(held, tmp_path / "t.parquet")
+        else:
+            with pa.ipc.new_file(tmp_path / "t.arrow", held.schema) as out:
+                out.write_table(held)
+        source = open_source(tmp_path / f"t.{ending}", image_column=image)
+        assert [item.label for item in source.items] == ["a", "b"]
+        assert source_columns(source)["note"].values.tolist() == ["x", "x"]
+        assert source.load(1).shape[2] == 3
+
+
+def test_a_missing_file_is_not_given_the_picture_of_another(tmp_path):
+    rows = ["C:/x/train/7.jpg,cat", "C:/x/val/7.jpg,dog", "C:/x/val/7.jpg,dog"]
+    labels, _, told = said(tmp_path, "\n".join(["path,label", *rows]), ["val/7.jpg"])
+    source = open_source(tmp_path / "t.csv")
+    assert labels == ["cat", "dog", "dog"]
+    assert [item.id for item in source.items] == ["C:/x/train/7.jpg", "val/7.jpg", "val/7.jpg#2"]
+    assert any("1 of the 3 files that t.csv names are not there" in note for note in told)
+    assert "2 files of t.csv found by how their paths end: 'val/7.jpg' is taken for 'C:/x/val/7.jpg'" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["C:/x/a/7.jpg", "b/7.jpg"], ["C:/x/a/7.jpg", "b/7.jpg"]),  # another name found the file itself
+        (["C:/x/a/7.jpg", "B/7.JPG"], ["C:/x/a/7.jpg", "b/7.jpg"]),
+        (["C:/x/a/7.jpg", "C:/x/c/7.jpg"], ["C:/x/a/7.jpg", "C:/x/c/7.jpg"]),  # it may be either
+        (["C:/x/b/7.jpg", "D:/y/b/7.jpg"], ["C:/x/b/7.jpg", "D:/y/b/7.jpg"]),
+        (["C:/x/a/7.jpg"], ["b/7.jpg"]),
+    ],
+)
+def test_a_file_is_found_for_one_name_alone(names, expected):
+    missing = [index for index, name in enumerate(names) if name != "b/7.jpg"]
+    assert find_files(names, missing, ["b/7.jpg"])[0] == expected
 
 
 def test_a_line_holds_a_list_or_a_text(tmp_path):

@@ -162,7 +162,7 @@ def _duplicates(opened: Collection, found: Duplicates, asked: bool, *, alone: bo
 
 
 def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> Part:
-    from dinoscope.base.splits import split_role
+    from dinoscope.base.splits import split_roles
     from dinoscope.plots.sheets import Block, Tile
     from dinoscope.stages.cleaning.findings import labels_of
     from dinoscope.wording.findings import tell_labels
@@ -174,9 +174,10 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> Par
     part.remark = f"{_count(len(left), 'picture')} in more than one split" if left else "none found"
     part.facts = {"threshold": threshold, "groups": len(left)}
     part.note = "the same picture in several splits; red: in train, the one to take out"
+    roles = split_roles(opened.splits)
     for number, chosen in enumerate(left, 1):
         leak = leaks[chosen]
-        keeper = next((at for at in leak.positions if split_role(opened.splits[at]) != "train"), leak.positions[0])
+        keeper = next((at for at in leak.positions if roles.get(opened.splits[at]) != "train"), leak.positions[0])
         for at in leak.positions:
             key = _key(opened, "leaks", leak.positions)
             part.records.append({"group": number, **_who(opened, at), "score": round(leak.score, 4), **key})
@@ -190,7 +191,7 @@ def _leaks(opened: Collection, threshold: float, leaks: tuple[Leak, ...]) -> Par
         part.briefs.append(f"{leak.score:.3f}  {_some(names, 2)}")
         tiles = tuple(
             Tile(
-                at, (opened.ids[at], opened.splits[at]), "doubt" if split_role(opened.splits[at]) == "train" else "none"
+                at, (opened.ids[at], opened.splits[at]), "doubt" if roles.get(opened.splits[at]) == "train" else "none"
             )
             for at in leak.positions
         )

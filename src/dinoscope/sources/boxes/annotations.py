@@ -16,6 +16,7 @@ from dinoscope.errors import SourceError
 
 __all__ = ["Box", "read_coco", "read_voc", "read_yolo", "read_yolo_names"]
 
+_IDS = ("id", "image_id", "category_id")
 _OBJECT_IN_VOC = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -64,8 +65,15 @@ def read_coco(text: bytes, file: str) -> list[Box]:
         )
     names = {each.get("id"): str(each.get("name")) for each in _objects(held, "categories", file)}
     pictures = {each.get("id"): each for each in _objects(held, "images", file)}
-    found = []
+    found, numbers = [], set[str]()
     for each in _objects(held, "annotations", file):
+        number = each.get("id")
+        if number is None or str(number) in numbers:
+            raise SourceError(
+                f"{printable(file)}: expected an id of its own for each annotation, got "
+                + ("one without" if number is None else f"{shown(number)} twice")
+            )
+        numbers.add(str(number))
         picture = pictures.get(each.get("image_id"))
         if picture is None or not isinstance(picture.get("file_name"), str):
             raise SourceError(
@@ -76,7 +84,7 @@ def read_coco(text: bytes, file: str) -> list[Box]:
             corners = _coco_corners(each, file)
             size = _positive(picture.get("width"), picture.get("height"))
             label = names.get(each.get("category_id"))
-            found.append(Box(picture["file_name"], file, str(each.get("id")), label, corners, size))
+            found.append(Box(picture["file_name"], file, str(number), label, corners, size))
     return found
 
 
@@ -89,7 +97,8 @@ def read_voc(text: bytes, file: str) -> list[Box]:
     wrong = SourceError(
         f"{printable(file)} is no annotation of Pascal VOC: expected XML with <annotation> and <object>"
     )
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # entities that stand for entities grow without end
+    # entities that stand for entities grow without end, and UTF-16 and UTF-32 would hide them
+    if b"\0" in text or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise wrong
     try:
         root = ElementTree.fromstring(text)  # noqa: S314  without a document type there are no entities
@@ -164,8 +173,11 @@ def read_yolo_names(text: bytes, file: str) -> dict[int, str]:
 
 
 def _objects(held: Mapping[str, Any], name: str, file: str) -> Iterator[Mapping[str, Any]]:
-    for each in held.get(name) or []:
-        if not isinstance(each, dict) or isinstance(each.get("id"), dict | list):
+    listed = held.get(name) or []
+    if not isinstance(listed, list):
+        raise SourceError(f"{printable(file)}: expected a list in {name!r}, got {shown(listed)}")
+    for each in listed:
+        if not isinstance(each, dict) or any(isinstance(each.get(key), dict | list) for key in _IDS):
             raise SourceError(f"{printable(file)}: expected objects in {name!r}, got {shown(each)}")
         yield each
 

@@ -44,10 +44,10 @@ def open_boxes(storage: LocalStorage, files: Sequence[str], root: str | None) ->
     Raises:
         SourceError: If a file is no such annotation, or there are none of the pictures.
     """
-    boxes, names = _read(storage, files)
+    pictures, folder = _pictures(storage, root)
+    boxes, names = _read(storage, files, pictures)
     if not boxes:
         raise SourceError(f"{storage.name} marks no object: expected COCO, YOLO or Pascal VOC with boxes")
-    pictures, folder = _pictures(storage, root)
     placed, missing = _place(boxes, pictures, folder)
     if not placed:
         raise SourceError(
@@ -66,7 +66,7 @@ def open_boxes(storage: LocalStorage, files: Sequence[str], root: str | None) ->
     return found
 
 
-def _read(storage: LocalStorage, files: Sequence[str]) -> tuple[list[Box], str | None]:
+def _read(storage: LocalStorage, files: Sequence[str], pictures: ImageSource) -> tuple[list[Box], str | None]:
     """Return the objects, and the file with the names of YOLO's classes, if there is one."""
     endings = {posixpath.splitext(file)[1].lower() for file in files}
     if endings == {".json"} or endings == {".xml"}:
@@ -79,8 +79,19 @@ def _read(storage: LocalStorage, files: Sequence[str]) -> tuple[list[Box], str |
     texts, by_yaml = storage.list((".txt", ".names"))[0], endings <= set(_YAML)
     told = files[0] if by_yaml else next(filter(_is_names, texts), None)
     names = {} if told is None else read_yolo_names(read_file(storage, told), told)
-    listed = [file for file in (texts if by_yaml else files) if file.endswith(".txt") and not _is_names(file)]
+    listed = _of_yolo(texts, pictures) if by_yaml else files
+    listed = [file for file in listed if file.lower().endswith(".txt") and not _is_names(file)]
     return [box for file in listed for box in read_yolo(read_file(storage, file), file, names)], told
+
+
+def _of_yolo(texts: Sequence[str], pictures: ImageSource) -> list[str]:
+    """Return the files in folders called labels; where there are none, those that are called as a picture is.
+
+    A README or a list of pictures lies beside them as well.
+    """
+    inside = [file for file in texts if "labels" in map(str.casefold, PurePosixPath(file).parts[:-1])]
+    stems = set() if inside else {_key(_stem(item.id)) for item in pictures.items}
+    return inside or [file for file in texts if _key(_stem(file)) in stems]
 
 
 def _is_names(name: str) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +58,7 @@ class _Held:
 class BoxSource(ImageSource):
     """Each object that was marked in the pictures of another source, cut out: "street.jpg#3".
 
+    Where several files of annotations have an object of the same name, the second is "street.jpg#3#2".
     The objects of a picture follow each other, so that it is decoded once.
 
     Attributes:
@@ -90,10 +91,16 @@ class BoxSource(ImageSource):
         self.boxes = [boxes[at][1] for at in order]
         self._pictures = pictures
         self._of = np.array([boxes[at][0] for at in order], np.int64)
-        self.items = Items(self._item(at, splits[place]) for at, place in enumerate(order))
+        self._again = _count_again(zip(self._of.tolist(), map(_told, self.boxes), strict=True))
+        named = zip(self._of.tolist(), (box.number for box in self.boxes), strict=True)
+        self.items = Items(
+            self._item(at, splits[place], again)
+            for at, (place, again) in enumerate(zip(order, _count_again(named), strict=True))
+        )
         self.has_splits = any(item.split is not None for item in self.items)
         self._held: OrderedDict[int, _Held] = OrderedDict()
         self._turn = threading.Lock()
+        self._digested: tuple[int, str | None] | None = None  # the last picture, and the digest of its file
 
     @property
     def decoding(self) -> Decoding:
@@ -117,7 +124,7 @@ class BoxSource(ImageSource):
         return ReducedImage(
             np.ascontiguousarray(pixels),
             (right - left, bottom - top),
-            _content(picture.content, box),
+            self._content(picture.content, index),
             picture.note,
             facts=picture.facts,
         )
@@ -132,11 +139,23 @@ class BoxSource(ImageSource):
 
     def content(self, index: int) -> str | None:
         """Return a digest of the picture's file and of the box; see `ImageSource.content`."""
-        return _content(self._pictures.content(int(self._of[index])), self.boxes[index])
+        place, digested = int(self._of[index]), self._digested
+        if digested is None or digested[0] != place:  # the objects of a picture follow each other
+            digested = self._digested = place, self._pictures.content(place)
+        return self._content(digested[1], index)
 
-    def _item(self, at: int, split: str | None) -> Item:
+    def _content(self, picture: str | None, index: int) -> str | None:
+        """Return the digest of an object, which tells it from another with the same box in the same picture."""
+        return None if picture is None else digest_bytes(picture, self._box_told(index))
+
+    def _box_told(self, index: int) -> str:
+        told, again = _told(self.boxes[index]), self._again[index]
+        return f"{told} {again}" if again > 1 else told
+
+    def _item(self, at: int, split: str | None, again: int) -> Item:
         held, box = self._pictures.items[int(self._of[at])], self.boxes[at]
-        return Item(f"{held.id}#{box.number}", digest_bytes(held.key, _told(box)), box.label, held.split or split)
+        name = f"{held.id}#{box.number}" + (f"#{again}" if again > 1 else "")
+        return Item(name, digest_bytes(held.key, self._box_told(at)), box.label, held.split or split)
 
     def _picture(self, at: int) -> ReducedImage:
         """Return a picture whole; the last ones are kept, for their next objects."""
@@ -168,8 +187,14 @@ def _told(box: Box) -> str:
     return repr((box.corners, box.size))
 
 
-def _content(content: str | None, box: Box) -> str | None:
-    return None if content is None else digest_bytes(content, _told(box))
+def _count_again(values: Iterable[Hashable]) -> list[int]:
+    """Return how often each value has come up so far (N,), with itself."""
+    counts = Counter[Hashable]()
+    found = []
+    for value in values:
+        counts[value] += 1
+        found.append(counts[value])
+    return found
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:

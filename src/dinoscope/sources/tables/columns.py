@@ -108,6 +108,25 @@ def check_names(names: Iterable[str], table: str) -> None:
         raise SourceError(f"{table} has several columns called {', '.join(map(repr, doubled))}: give each its own name")
 
 
+def check_wanted(wanted: TableColumns, names: Sequence[str], table: str, listed: str) -> None:
+    """Check that a table has the columns that a person named.
+
+    Args:
+        wanted: What a person named.
+        names: The columns that it has.
+        table: The table's name.
+        listed: Its columns as people read them.
+
+    Raises:
+        SourceError: One is missing.
+    """
+    for option, name in (("image", wanted.image), ("label", wanted.label), ("split", wanted.split)):
+        several = option == "label" and name is not None and set(name.split(",")) <= set(names)
+        if name is not None and not several and name not in names and (name != NO_COLUMN or option == "image"):
+            near = did_you_mean(name, names)
+            raise SourceError(f"{table} has no column {name!r} for --{option}-column; it has {listed}{near}")
+
+
 def read_names(fields: pa.Schema | pa.DataType) -> None:
     """Read the names of all columns and of what is in them, since pyarrow reads each only when it is asked for.
 
@@ -136,11 +155,7 @@ def choose_columns(preview: pa.Table, wanted: TableColumns, table: str) -> Chose
     schema = preview.schema
     check_names(schema.names, table)
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    for option, name in (("image", wanted.image), ("label", wanted.label), ("split", wanted.split)):
-        several = option == "label" and name is not None and set(name.split(",")) <= set(schema.names)
-        if name is not None and not several and name not in schema.names and (name != NO_COLUMN or option == "image"):
-            near = did_you_mean(name, schema.names)
-            raise SourceError(f"{table} has no column {name!r} for --{option}-column; it has {listed}{near}")
+    check_wanted(wanted, schema.names, table, listed)
     forms = {name: form for name in schema.names if (form := _image_form(preview.column(name))) is not None}
     if not forms and wanted.image is None:  # names without endings
         known = {_plain(name): name for name in schema.names if _is_text(schema.field(name).type)}

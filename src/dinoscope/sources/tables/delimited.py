@@ -99,8 +99,7 @@ class CsvTable:
                 read = self._read_quickly(names)
             except pa.ArrowInvalid as error:
                 if "invalid UTF8" in str(error) and self._encoding == _UTF8:
-                    self._encoding = _WINDOWS
-                    self._say_encoding()
+                    self._take_windows()
                     return self._read(names)
                 if "columns, got" not in str(error):
                     raise
@@ -135,7 +134,14 @@ class CsvTable:
         """Read a table whose rows are not all of one length."""
         import pyarrow as pa
 
-        text = self._file.read_at(self._file.size(), 0).decode(self._encoding)
+        held = self._file.read_at(self._file.size(), 0)
+        try:
+            text = held.decode(self._encoding)
+        except UnicodeDecodeError:
+            if self._encoding != _UTF8:
+                raise
+            self._take_windows()
+            text = held.decode(self._encoding)
         lines = io.StringIO(text, newline="")
         for _ in range(self._skipped):
             lines.readline()
@@ -147,6 +153,11 @@ class CsvTable:
         columns = list(zip_longest(*rows, fillvalue="")) or [()] * len(self._names)
         columns += [("",) * len(rows)] * (len(self._names) - len(columns))
         return pa.table({name: pa.array(columns[self._names.index(name)], pa.string()) for name in names})
+
+    def _take_windows(self) -> None:
+        """Read it as Windows-1252: no UTF-8 was found behind its head."""
+        self._encoding = _WINDOWS
+        self._say_encoding()
 
     def _say_encoding(self) -> None:
         if self._encoding == _WINDOWS:

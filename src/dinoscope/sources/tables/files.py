@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dinoscope.base.text import printable
 from dinoscope.base.typed import parse_json
+from dinoscope.columns.typing import table_without_views
 from dinoscope.errors import SourceError
 from dinoscope.sources.array import has_several
 from dinoscope.sources.pixels.memory import MOST_PACKED, packed_too_small
@@ -137,7 +138,7 @@ class ParquetTable:
                 failure = error
                 continue
             if rows:
-                return pa.Table.from_arrays(columns, schema=schema)
+                return table_without_views(pa.Table.from_arrays(columns, schema=schema))
         if failure is not None:
             raise unreadable(self.name, "Parquet", failure)
         return schema.empty_table()
@@ -148,10 +149,11 @@ class ParquetTable:
 
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         types = pa.types
-        texts = (types.is_binary, types.is_large_binary, types.is_string, types.is_large_string)
+        texts = (types.is_string, types.is_large_string, types.is_string_view)
+        files = (types.is_binary, types.is_large_binary, types.is_binary_view)
         numbers = (types.is_boolean, types.is_integer, types.is_floating)
         pieces: list[pa.Array] = []
-        if rows and any(tell(kind) for tell in (*texts, *numbers)):
+        if rows and any(tell(kind) for tell in (*texts, *files, *numbers)):
             with suppress(SourceError):
                 most = min(rows, self._batch_rows(field.name, group))
                 batches = self._parquet.iter_batches(most, row_groups=[group], columns=[field.name], use_threads=False)
@@ -170,7 +172,7 @@ class ParquetTable:
             for name in names:
                 self._size(name, group)
         try:
-            return self._parquet.read(columns=list(names), use_threads=False)
+            return table_without_views(self._parquet.read(columns=list(names), use_threads=False))
         except (pa.ArrowException, OSError) as error:
             raise unreadable(self.name, "Parquet", error) from None
 

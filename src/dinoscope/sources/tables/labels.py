@@ -71,6 +71,10 @@ def sets_of_hot(columns: Sequence[pa.ChunkedArray], names: Sequence[str]) -> lis
 
 def is_hot(column: pa.ChunkedArray) -> bool:
     """Tell whether a column says yes or no: 1 and 0, 1 and -1, or true and false; nothing is no."""
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type):  # of which Arrow cannot tell the different ones
+        return False
     values = set(map(_plain, column.unique().to_pylist()))
     return bool(values & _ONES) and values <= _ONES | _ZEROS and len(column) > 1
 
@@ -122,7 +126,7 @@ def _parse_list(text: str) -> tuple[str, ...] | None:
     for read in (json.loads, lambda each: ast.literal_eval(_NUMPY.sub(", ", each))):
         try:
             held = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):  # a set of lists is none
             continue
         if isinstance(held, list | tuple | set) and all(isinstance(each, str | int | float) for each in held):
             return tuple(map(str, sorted(held, key=str) if isinstance(held, set) else held))

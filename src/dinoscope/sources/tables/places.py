@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from dinoscope.sources.names import SUFFIXES
@@ -22,7 +23,7 @@ def find_files(
 
     A file may be written otherwise in the table: its accents in the other Unicode form, its backslashes as slashes, its
     letters small or large, and without its ending, where no name in the table has one. Of whole paths on another
-    machine or drive, a file is the one whose path ends like the name, if there is but one.
+    machine or drive, a file is the one whose path ends like the name, if there is but one, and no other name has it.
 
     Args:
         names: Relative paths, with "/".
@@ -44,13 +45,32 @@ def find_files(
             left.append(index)
     if not foreign and not any(map(_ON_DRIVE.match, names)):
         return found, 0
+    return _by_ends(found, left, files, is_bare)
+
+
+def _by_ends(found: list[str], left: Sequence[int], files: Sequence[str], is_bare: bool) -> tuple[list[str], int]:
+    """Give the names that are left the files whose paths end like them; a file is that of one name at most.
+
+    Of several names that end like a file, it is that with the longest such end, and no one's where two are as long.
+    """
     ends = _unique((end, file) for file in files for end in _ends(_plain(file, is_bare).casefold()))
-    moved = 0
+    claims: dict[str, dict[str, int]] = defaultdict(dict)  # of each file: the names that end like it, and how far
+    places: dict[str, list[int]] = defaultdict(list)  # of each name, which a table may have in several rows
     for index in left:
-        file = next((ends[end] for end in _ends(_plain(names[index]).casefold()) if end in ends), None)
-        if file:
-            found[index] = file
-            moved += 1
+        name = _plain(found[index]).casefold()
+        places[name].append(index)
+        end = next((end for end in _ends(name) if end in ends), "")
+        if ends.get(end):
+            claims[ends[end]][name] = end.count("/")
+    not_found = set(left)
+    taken = {file for index, file in enumerate(found) if index not in not_found}
+    moved = 0
+    for file, names in claims.items():
+        best = [name for name, depth in names.items() if depth == max(names.values())]
+        if file not in taken and len(best) == 1:
+            for index in places[best[0]]:
+                found[index] = file
+                moved += 1
     return found, moved
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from dinoscope.columns.typing import table_without_views, without_views
 from dinoscope.errors import SourceError
 from dinoscope.sources.tables.columns import read_names
 from dinoscope.sources.tables.kept import KeptValues
@@ -73,7 +74,7 @@ class ArrowTable:
         for number in range(len(self._batches)):
             if self._starts[number + 1] > self._starts[number]:
                 batch = self._read(number).slice(0, _PREVIEW_ROWS)
-                return pa.Table.from_arrays(batch.columns, schema=self._schema)
+                return table_without_views(pa.Table.from_arrays(batch.columns, schema=self._schema))
         return self._schema.empty_table()
 
     def bytes_read(self, column: str, row: int) -> int:
@@ -97,7 +98,7 @@ class ArrowTable:
                 values = batch.column(column)
                 if field:
                     values = pc.struct_field(values, field)
-                values = values.take(every)  # a copy, or it would hold the whole batch
+                values = without_views(values).take(every)  # a copy, or it would hold the whole batch
                 pieces.append(pa.StructArray.from_arrays([values], [field]) if field else values)
         types = [self._schema.field(column).type for column, _ in paths]
         columns = [
