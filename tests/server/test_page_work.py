@@ -170,6 +170,16 @@ def test_a_slow_map_says_how_long_it_takes_and_how_far_it_is(folder, monkeypatch
         assert maps["pca"]["seconds"] is None
 
 
+def test_numbers_judge_clusters_and_labels_before_anybody_looked_for_clusters(folder):
+    with client(folder) as server:
+        base = place(server)
+        assert not (folder / "results" / "clusters").exists()
+        found = server.get(f"{base}/maps/umap/numbers").json()
+        assert {each["about"]: each["tone"] for each in found["judged"]}.keys() >= {"map", "clusters", "labels"}
+        assert "unknown" not in {each["tone"] for each in found["judged"]}
+        assert Collection(folder).clusters(len(set(Collection(folder).labels))).labels.max() > 0
+
+
 def test_verdicts_and_findings_use_the_labels_that_people_gave(folder):
     Collection(folder).annotate([3], label="a new one")
     with client(folder, labels="merged") as server:

@@ -106,6 +106,7 @@ describe("the explorer's filter", () => {
     expect(explorer.filters.spread(taken, 2)).toEqual({ domain: [19_358, 20_088], all: [1, 3], passing: [1, 1] });
     expect(valueWords(taken, 19_358, [17_000, 20_088])).toBe("2023");
     expect(valueWords(taken, 19_358, [19_340, 19_380])).toBe("Jan 1, 2023");
+    expect(valueWords(taken, 19_358.5, [19_358.25, 19_358.75])).toBe("Jan 1, 2023, 12:00");
     explorer.filters.toggle(camera, NONE);
     expect(words(explorer)).toBe("camera is not Y");
     explorer.filters.only(camera, NONE);

@@ -218,10 +218,15 @@ def numbers(data: ModelData, map_name: str, *, evaluate: bool = True, explain: b
     collection = data.collection
     settings = data.settings_of(map_name)
     scores = _map_scores(data, settings)
-    if len(collection) >= 3 and data.clusters is not None:
+    if len(collection) >= 3:
         # scores() clusters with these settings and no others; what it found would take the place of what is shown
-        usual = data.clusters == {"method": "kmeans", "k": data.clusters.get("k"), "seed": 0}
-        told = all_scores(collection, data.clusters["k"]) if usual else ()
+        shown = data.clusters or {
+            "method": "kmeans",
+            "k": data.usual_k,
+            "seed": 0,
+        }  # a page may ask before any are found
+        usual = shown == {"method": "kmeans", "k": shown.get("k"), "seed": 0}
+        told = all_scores(collection, shown["k"]) if usual else ()
         scores += [
             ScoreInfo(name=each.name, value=each.value, meaning=each.meaning)
             for each in told

@@ -161,7 +161,7 @@ class ModelData:
         from dinoscope.stages.labels import load_classifier
 
         collection, work = self.collection, dict[str, Callable[[], object]]()
-        labels = {label: at for at, label in enumerate(collection.labels.tolist()) if label is not None}
+        labels = self._examples
         if can_judge(collection):
             work["classifier"] = lambda: load_classifier(collection)
             examples = list(labels.values())[:_WARMED]
@@ -169,12 +169,20 @@ class ModelData:
             if not self.predicted:
                 work["predictions"] = lambda: predict_labels(collection)
         if self.clusters is None and len(collection) >= 3:
-            work["clusters"] = lambda: find_clusters(
-                collection, len(labels) if 1 < len(labels) <= _MOST_CLUSTERS else None
-            )
+            work["clusters"] = lambda: find_clusters(collection, self.usual_k)
         if not self.measured and len(collection) <= _MOST_MEASURED:
             work["properties"] = lambda: measured_properties(collection)
         return work
+
+    @cached_property
+    def _examples(self) -> dict[object, int]:
+        """The position of one image of each label."""
+        return {label: at for at, label in enumerate(self.collection.labels.tolist()) if label is not None}
+
+    @property
+    def usual_k(self) -> int | None:
+        """How many clusters are found where nobody asked for any: one for each label; None leaves it to the images."""
+        return len(self._examples) if 1 < len(self._examples) <= _MOST_CLUSTERS else None
 
     @cached_property
     def tile(self) -> int:

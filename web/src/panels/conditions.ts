@@ -9,14 +9,16 @@ import { filterTexts as texts } from "../texts";
 const DAY = 86_400_000; // milliseconds
 const MONTHS = 60; // days from which a range is told in months, and in years
 const YEARS = 5 * 365;
+const HOURS = 2; // days below which it is told in hours and minutes
 
-/** A value of a number column, with as many digits as its range bears; a day, a month or a year. */
+/** A value of a number column, with as many digits as its range bears; a minute, a day, a month or a year. */
 export function valueWords(column: Column, value: number, [low, high]: Range): string {
   if (!isDate(column)) return Number(value.toPrecision(3)).toLocaleString("en", { useGrouping: Math.abs(value) >= 10_000 });
   const days = high - low;
+  const time: Intl.DateTimeFormatOptions = days < HOURS ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : {};
   const form: Intl.DateTimeFormatOptions =
-    days >= YEARS ? { year: "numeric" } : days >= MONTHS ? { year: "numeric", month: "short" } : { year: "numeric", month: "short", day: "numeric" };
-  return new Date(value * DAY).toLocaleDateString("en", { ...form, timeZone: "UTC" });
+    days >= YEARS ? { year: "numeric" } : days >= MONTHS ? { year: "numeric", month: "short" } : { year: "numeric", month: "short", day: "numeric", ...time };
+  return new Date(value * DAY).toLocaleString("en", { ...form, timeZone: "UTC" });
 }
 
 /** What is asked of a column, as a part of a sentence. */
