@@ -48,13 +48,9 @@ from dinoscope.explorer.types import (
     Running,
     SearchAnswer,
 )
-from dinoscope.server.columns import add_columns
 from dinoscope.server.decoding import Decoders
-from dinoscope.server.findings import add_findings
 from dinoscope.server.jobs import Jobs, while_wanted
-from dinoscope.server.labelling import add_labelling
 from dinoscope.server.page import add_page
-from dinoscope.server.patches import add_patches
 from dinoscope.server.responses import (
     LookAlikes,
     MapId,
@@ -67,10 +63,10 @@ from dinoscope.server.responses import (
     file_answer,
     json_answer,
 )
+from dinoscope.server.routes import add_columns, add_findings, add_labelling, add_patches, add_weights
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
-from dinoscope.server.weights import add_weights
 from dinoscope.stages.clusters import show_clusters
 from dinoscope.stages.labels import has_classifier
 from dinoscope.stages.queries.windows import windows
