@@ -50,13 +50,25 @@ def ray_cluster() -> Iterator[RayCluster]:
         own.shutdown(wait=False, cancel_futures=True)
 
 
+def _with_patience(start: Callable[[], Result]) -> Result:
+    """Start a node; on a machine with more work than it can do, Ray gives up too early."""
+    for left in (2, 1, 0):
+        try:
+            return start()
+        except Exception as error:
+            if not left or "timed out during startup" not in str(error):
+                raise
+    raise AssertionError("unreachable")
+
+
 def _start() -> str:
     global _cluster
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # Ray gives its own processes 30 seconds to start
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": 1, "object_store_memory": _MEMORY, "include_dashboard": False}
-    _cluster = Cluster(initialize_head=True, head_node_args=head)
+    _cluster = _with_patience(lambda: Cluster(initialize_head=True, head_node_args=head))
     _cluster.add_node(num_cpus=1, object_store_memory=_MEMORY)
     return str(_cluster.address)
 

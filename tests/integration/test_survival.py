@@ -298,7 +298,7 @@ def test_a_read_only_collection_is_read(public, undisturbed):
     drop = (
         "import getpass, os, pyarrow.parquet, sklearn.cluster\n"
         "import dinoscope.analysis.neighbors, dinoscope.analysis.clusters.clustering\n"
-        "import dinoscope.analysis.clusters.quality\n"
+        "import dinoscope.analysis.clusters.quality, dinoscope.collection\n"
     )
     drop += "from dinoscope.analysis.maps.projection import pca\n"
     drop += "if os.geteuid() == 0: os.seteuid(65534)\n"
