@@ -135,8 +135,8 @@ def _annotations(storage: LocalStorage, endings: Counter[str], root: str | None)
 
 def _annotations_beside(storage: Storage, endings: Counter[str]) -> list[str]:
     """Say how the objects become images, where the name of a file says that objects are marked."""
-    known = tuple(ending for ending in ANNOTATIONS if endings[ending])
-    names = storage.list(known)[0] if known else []
+    known = tuple(ending for ending in (".json", ".yaml") if endings[ending])
+    names = storage.list(known)[0] if known else []  # a second listing, which a folder of pictures and texts is spared
     found = next((name for name in names if _MARKED.search(posixpath.basename(name).lower())), None)
     if found is None:
         return []
