@@ -15,6 +15,7 @@ from pretraining.arithmetic import Arithmetic, keep_memory
 from pretraining.card import Section, read_scores, write_card
 from pretraining.export import export, export_safetensors, fit_projections
 from pretraining.images import load
+from pretraining.losses import LOSSES
 from pretraining.networks import BACKBONES
 from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES, Recipe
 from pretraining.restore import continued, restore
@@ -96,7 +97,7 @@ def _train_options(fit: argparse.ArgumentParser) -> None:
     fit.add_argument("--limit", type=int, help="read only so many images of each set")
     settings = fit.add_argument_group("settings", "each changes the recipe of a new run; a resumed run keeps its own")
     settings.add_argument("--backbone", choices=sorted(BACKBONES))
-    settings.add_argument("--loss", choices=["simdino", "dino"])
+    settings.add_argument("--loss", choices=sorted(LOSSES))
     for option in fields(Recipe):
         if option.type in ("int", "float"):
             kind = int if option.type == "int" else float

@@ -122,7 +122,11 @@ def _section(section: Section) -> str:
     return "\n".join(lines)
 
 
-_LOSSES = {"simdino": "SimDINO (arXiv 2502.10385)", "dino": "DINO (arXiv 2104.14294)"}
+_LOSSES = {
+    "simdino": "SimDINO (arXiv 2502.10385)",
+    "dino": "DINO (arXiv 2104.14294)",
+    "emp-ssl": "EMP-SSL (arXiv 2304.03977)",
+}
 
 
 def _file(file: Path | None) -> list[str]:

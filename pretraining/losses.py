@@ -1,13 +1,15 @@
-"""The two losses of the DINO family that learn at this scale: SimDINO and DINO."""
+"""Losses that learn at this scale: SimDINO and DINO, with a teacher, and EMP-SSL, without one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["DinoLoss", "SimDinoLoss", "coding_rate"]
+__all__ = ["LOSSES", "DinoLoss", "EmpSslLoss", "SimDinoLoss", "coding_rate"]
 
 
 def coding_rate(z: Tensor, eps: float = 0.05) -> Tensor:
@@ -26,6 +28,7 @@ class SimDinoLoss(nn.Module):
     """SimDINO: views of an image agree (cosine), images stay apart (coding rate). No prototypes, no centring."""
 
     prototypes = 0
+    global_views = 2
 
     def __init__(self, expansion: float = 0.25) -> None:
         """Keep ``expansion``, the weight of the coding rate."""
@@ -56,6 +59,7 @@ class DinoLoss(nn.Module):
     """DINO (Caron et al. 2021): the student predicts the teacher's centred and sharpened prototype scores."""
 
     prototypes = 2048
+    global_views = 2
     center: Tensor
 
     def __init__(
@@ -87,3 +91,42 @@ class DinoLoss(nn.Module):
         with torch.no_grad():
             self.center.lerp_(teacher.mean((0, 1)).unsqueeze(0), 1 - self.momentum)
         return loss, agreement.mean().item()
+
+
+class EmpSslLoss(nn.Module):
+    """EMP-SSL (Tong et al. 2023, arXiv 2304.03977): many small crops of an image agree with their mean.
+
+    The target is the student's own, so there is no global view and no pass of a teacher: in the same time the loss
+    sees several times as many crops of an image.
+    """
+
+    prototypes = 0
+    global_views = 0
+
+    def __init__(self, expansion: float = 0.5) -> None:
+        """Keep ``expansion``, the weight of the coding rate."""
+        super().__init__()
+        self.expansion = expansion
+
+    def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, float]:
+        """Compare every view with the direction of the mean of all views of its image.
+
+        Args:
+            student: (views, B, p), rows of length 1.
+            teacher: Not looked at.
+
+        Returns:
+            The loss, and the mean cosine between a view and that mean.
+        """
+        mean = F.normalize(student.mean(0), dim=-1)
+        agreement = (student * mean).sum(-1).mean()
+        spread = torch.stack([coding_rate(view, eps=0.2) for view in student]).mean()
+        return -agreement - self.expansion * spread, agreement.item()
+
+
+# One row a loss: what the command line offers is this table.
+LOSSES: dict[str, Callable[[float], DinoLoss | EmpSslLoss | SimDinoLoss]] = {
+    "simdino": SimDinoLoss,
+    "dino": lambda _: DinoLoss(),
+    "emp-ssl": EmpSslLoss,
+}

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from pretraining.augment import Views
+from pretraining.losses import LOSSES
 
 __all__ = ["RECIPES", "REMARKS", "WEAKNESSES", "Recipe"]
 
@@ -23,7 +24,8 @@ class Recipe:
     Attributes:
         shares: Set name -> its share of every batch.
         size: Side of the global views; ``local_size`` that of the others.
-        thumbnail: Side of the global views of images no larger than 32 pixels, 0 for ``size``. Local ones have half.
+        thumbnail: Side of the global views of images no larger than 32 pixels, 0 for ``size``.
+        local_thumbnail: Side of their local views, 0 for half of ``thumbnail``.
         hue: Largest turn of the colours either way, in degrees.
         composed: Share of the global views whose surroundings are another image's.
         steps: Length of the run in steps, or 0 when ``minutes`` sets it.
@@ -37,6 +39,7 @@ class Recipe:
     size: int = 28
     local_size: int = 16
     thumbnail: int = 0
+    local_thumbnail: int = 0
     local_views: int = 2
     global_scale: tuple[float, float] = (0.4, 1.0)
     local_scale: tuple[float, float] = (0.25, 0.6)
@@ -65,8 +68,8 @@ class Recipe:
         """
         if bool(self.steps) == bool(self.minutes):
             raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
-        if self.loss not in ("simdino", "dino"):
-            raise ValueError(f"unknown loss {self.loss!r}: expected 'simdino' or 'dino'")
+        if self.loss not in LOSSES:
+            raise ValueError(f"unknown loss {self.loss!r}: expected one of {', '.join(LOSSES)}")
 
     @classmethod
     def stored(cls, settings: Mapping[str, Any]) -> Recipe:
@@ -81,7 +84,7 @@ class Recipe:
     def views(self, images: Tensor) -> tuple[Views, Views]:
         """Return how the global and the local views of a set are drawn."""
         side = self.side(images)
-        local = self.local_size if side == self.size else side // 2
+        local = self.local_size if side == self.size else self.local_thumbnail or side // 2
         colour = {"rotation": self.rotation, "jitter": self.jitter, "greyscale": self.greyscale, "hue": self.hue}
         return (Views(side, self.global_scale, erase=self.erase, **colour), Views(local, self.local_scale, **colour))
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from pretraining.arithmetic import Arithmetic, choose, machine
 from pretraining.augment import composed, random_views
 from pretraining.images import ImageSet
-from pretraining.losses import DinoLoss, SimDinoLoss
+from pretraining.losses import LOSSES
 from pretraining.monitor import effective_rank, features, knn_accuracy
 from pretraining.networks import Head, build_backbone
 from pretraining.recipes import Recipe
@@ -34,7 +34,7 @@ class Run:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, torch.device(device)
         self.trained_on = self.device.type
-        self.loss = (SimDinoLoss(recipe.expansion) if recipe.loss == "simdino" else DinoLoss()).to(self.device)
+        self.loss = LOSSES[recipe.loss](recipe.expansion).to(self.device)
         backbone = build_backbone(recipe.backbone)
         self.student = nn.ModuleDict(
             {"backbone": backbone, "head": Head(backbone.dim, prototypes=self.loss.prototypes)}
@@ -198,16 +198,11 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
         group["lr"] = recipe.learning_rate * min(1.0, (run.progress + 1e-6) / recipe.warmup) * (0.98 * decay + 0.02)
     picks = [images[torch.randint(len(images), (n,), device=images.device)] for images, n in parts]
     n = sum(len(pick) for pick in picks)
-    photographs = next((pick for pick in picks if pick.shape[1] == 3), None)
-    views = []
-    for _ in range(2):  # each before surroundings of its own
-        shown = [composed(pick, recipe.composed, photographs if pick.shape[1] == 1 else pick) for pick in picks]
-        views.append([random_views(each, recipe.views(each)[0]) for each in shown])
-    views += [[random_views(pick, recipe.views(pick)[1]) for pick in picks] for _ in range(recipe.local_views)]
+    views = _views(run, picks)
     with run.arithmetic.autocast(run.device):
-        with torch.no_grad():
-            target = _project(run.teacher, views[:2])
         z = _project(run.student, views)
+        with torch.no_grad():
+            target = _project(run.teacher, views[: run.loss.global_views]) if run.loss.global_views else z[:0]
     loss, agreement = run.loss(z, target)
     if not torch.isfinite(loss):
         raise FloatingPointError(f"the loss is {loss.item()} at step {run.step}: lower the learning rate")
@@ -219,6 +214,22 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
     run.step += 1
     run.seen += n
     return float(agreement)
+
+
+def _views(run: Run, picks: list[Tensor]) -> list[list[Tensor]]:
+    """Draw the views of a step, one tensor a set: the global ones first, each before surroundings of its own.
+
+    Where the loss has no global views, the local ones get the surroundings.
+    """
+    recipe, n_global = run.recipe, run.loss.global_views
+    photographs = next((pick for pick in picks if pick.shape[1] == 3), None)
+
+    def shown() -> list[Tensor]:
+        return [composed(pick, recipe.composed, photographs if pick.shape[1] == 1 else pick) for pick in picks]
+
+    large = [[random_views(each, recipe.views(each)[0]) for each in shown()] for _ in range(n_global)]
+    small = (picks if n_global else shown() for _ in range(recipe.local_views))
+    return large + [[random_views(each, recipe.views(each)[1]) for each in of] for of in small]
 
 
 def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:

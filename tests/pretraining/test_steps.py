@@ -231,6 +231,30 @@ def test_coding_rate_is_the_log_determinant():
     assert float(losses.coding_rate(torch.from_numpy(z))) == pytest.approx((p + m) / (p * m) * half, rel=1e-5)
 
 
+def test_emp_ssl_compares_every_view_with_their_mean():
+    z = torch.nn.functional.normalize(torch.randn(5, 12, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    mean = z.numpy().mean(0)
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    agreement = float(np.mean([(view * mean).sum(1).mean() for view in z.numpy()]))
+    # 1/2 logdet(I + p / (m eps) z'z) of every view's batch with eps 0.2, times (p + m) / (p m)
+    halves = [np.linalg.slogdet(np.eye(8) + 8 / (12 * 0.2) * view.T @ view)[1] / 2 for view in z.numpy()]
+    loss, told = losses.EmpSslLoss(0.3)(z, z[:0])
+    assert told == pytest.approx(agreement, rel=1e-5)
+    assert float(loss) == pytest.approx(-agreement - 0.3 * np.mean(halves) * 20 / 96, rel=1e-5)
+
+
+@pytest.mark.parametrize(("loss", "sides"), [("simdino", [16, 16, 8, 8]), ("emp-ssl", [8, 8])])
+def test_views_of_each_loss(loss, sides, colour):
+    run = train.Run(replace(RECIPE, loss=loss, composed=1.0))
+    batch = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    batch[0] = 200  # what no other image holds is on it alone, or in its surroundings
+    views = train._views(run, [batch])
+    assert [view.shape[-1] for (view,) in views] == sides
+    local = torch.cat([train._views(run, [batch])[-1][0] for _ in range(20)])
+    mixed = bool((local.amin((1, 2, 3)) + 0.3 < local.amax((1, 2, 3))).any())
+    assert mixed == (loss == "emp-ssl")  # local views of SimDINO are of the image as it is
+
+
 def test_coding_rate_rewards_spread():
     spread = torch.nn.functional.normalize(torch.randn(64, 16, generator=torch.Generator().manual_seed(0)), dim=1)
     assert losses.coding_rate(spread) > 2 * losses.coding_rate(spread[:1].expand(64, -1))

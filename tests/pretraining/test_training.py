@@ -33,9 +33,9 @@ def margin(run: Any, batch: Any) -> float:
     return same - (float(cosine.sum()) - n * same) / (n * (n - 1))
 
 
-@pytest.mark.parametrize("loss", ["simdino", "dino"])
+@pytest.mark.parametrize("loss", ["simdino", "dino", "emp-ssl"])
 def test_training_learns_and_does_not_collapse(loss, colour, tmp_path):
-    recipe = replace(RECIPE, loss=loss)
+    recipe = replace(RECIPE, loss=loss, local_size=16 if loss == "emp-ssl" else 8)
     before, after = train.Run(recipe), fit(recipe, [colour], tmp_path / "run.pt")
     fixed = colour.held_out[:48]
     assert margin(after, fixed) > 1.4 * margin(before, fixed) > 0.01
@@ -138,7 +138,7 @@ def test_views_of_several_sides_keep_their_places():
     ("changes", "message"),
     [
         ({"minutes": 1.0}, "exactly one of steps and minutes"),
-        ({"loss": "ibot"}, "unknown loss 'ibot': expected 'simdino' or 'dino'"),
+        ({"loss": "ibot"}, "unknown loss 'ibot': expected one of simdino, dino, emp-ssl"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused(changes, message):
