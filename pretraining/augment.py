@@ -65,8 +65,8 @@ def random_views(images: Tensor, views: Views) -> Tensor:
     return _erase(crops, views.erase) if views.erase else crops
 
 
-def composed(images: Tensor, share: float, grounds: Tensor | None = None) -> Tensor:
-    """Put what is on a share of the images on other surroundings.
+def composed(images: Tensor, chosen: Tensor, grounds: Tensor | None = None) -> Tensor:
+    """Put what is on some of the images on other surroundings.
 
     Two views of a thing then show it before two backgrounds, and only the thing can agree. Nobody says where in the
     image the thing is: of a photograph an upright ellipse in the middle is taken, with a soft edge; of a grey picture
@@ -74,16 +74,13 @@ def composed(images: Tensor, share: float, grounds: Tensor | None = None) -> Ten
 
     Args:
         images: uint8 (B, C, H, W).
-        share: How many of them, 0..1.
+        chosen: Which of them, bool (B,).
         grounds: Photographs to take the surroundings from, uint8 (M, 3, h, w); by default the other images.
 
     Returns:
         uint8 (B, C, H, W), C 3 where grey pictures were put on photographs.
     """
-    if not share:
-        return images
-    chosen = (torch.rand(len(images), device=images.device) < share).nonzero()[:, 0]
-    n, device = len(chosen), images.device
+    n, device = int(chosen.sum()), images.device
     if not n or (images.shape[1] == 1 and grounds is None):
         return images
     grounds = images if grounds is None else grounds

@@ -219,17 +219,26 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
 def _views(run: Run, picks: list[Tensor]) -> list[list[Tensor]]:
     """Draw the views of a step, one tensor a set: the global ones first, each before surroundings of its own.
 
-    Where the loss has no global views, the local ones get the surroundings.
+    Where the loss has no global views, the local ones get the surroundings: all those of an image, or none. So
+    nothing that they agree in can be the surroundings.
     """
     recipe, n_global = run.recipe, run.loss.global_views
     photographs = next((pick for pick in picks if pick.shape[1] == 3), None)
+    always = [_chosen(pick, recipe.composed) for pick in picks]
 
-    def shown() -> list[Tensor]:
-        return [composed(pick, recipe.composed, photographs if pick.shape[1] == 1 else pick) for pick in picks]
+    def shown(*, anew: bool) -> list[Tensor]:
+        chosen = [_chosen(pick, recipe.composed) for pick in picks] if anew else always
+        grounds = (photographs if pick.shape[1] == 1 else pick for pick in picks)
+        return [composed(*each) for each in zip(picks, chosen, grounds, strict=True)]
 
-    large = [[random_views(each, recipe.views(each)[0]) for each in shown()] for _ in range(n_global)]
-    small = (picks if n_global else shown() for _ in range(recipe.local_views))
+    large = [[random_views(each, recipe.views(each)[0]) for each in shown(anew=True)] for _ in range(n_global)]
+    small = (picks if n_global else shown(anew=False) for _ in range(recipe.local_views))
     return large + [[random_views(each, recipe.views(each)[1]) for each in of] for of in small]
+
+
+def _chosen(images: Tensor, share: float) -> Tensor:
+    """Choose a share of the images at random: bool (B,)."""
+    return torch.rand(len(images), device=images.device) < share
 
 
 def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:

@@ -103,14 +103,17 @@ def test_colours_turn_and_grey_stays():
 def test_a_photograph_keeps_its_middle_before_other_surroundings():
     torch.manual_seed(0)
     batch = (torch.arange(40, dtype=torch.uint8) * 6).view(40, 1, 1, 1).expand(-1, 3, 32, 32)
-    out = augment.composed(batch, 1.0)
+    out = augment.composed(batch, torch.ones(40, dtype=torch.bool))
     assert torch.equal(out[:, :, 12:20, 12:20], batch[:, :, 12:20, 12:20])
     corners = out[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
     assert torch.equal(corners, corners[:, :1, :1].expand_as(corners))  # one ground each
     assert (corners[:, 0, 0] != batch[:, 0, 0, 0]).float().mean() > 0.9
-    assert torch.equal(augment.composed(batch, 0.0), batch)
-    some = (augment.composed(batch.repeat(10, 1, 1, 1), 0.3) != batch.repeat(10, 1, 1, 1)).flatten(1).any(1)
-    assert 0.2 < some.float().mean() < 0.4
+    assert torch.equal(augment.composed(batch, torch.zeros(40, dtype=torch.bool)), batch)
+    half = torch.arange(40) % 2 == 0
+    changed = (augment.composed(batch, half) != batch).flatten(1).any(1)
+    assert not changed[~half].any()
+    assert changed[half].float().mean() > 0.9
+    assert 0.2 < train._chosen(batch.repeat(25, 1, 1, 1), 0.3).float().mean() < 0.4
     assert batch.unique().tolist() == list(range(0, 240, 6))  # untouched itself
 
 
@@ -120,14 +123,14 @@ def test_a_grey_picture_is_put_on_a_photograph_where_it_is_not_black():
     grey[:, :, 8:20, 8:20] = 200
     blue = torch.zeros(3, 3, 64, 64, dtype=torch.uint8)
     blue[:, 2] = 250
-    out = augment.composed(grey, 1.0, blue)
+    out = augment.composed(grey, torch.ones(8, dtype=torch.bool), blue)
     assert out.shape == (8, 3, 28, 28)
     assert (out[:, :, :8] == torch.tensor([0, 0, 250]).view(1, 3, 1, 1)).all()
     thing = out[:, :, 8:20, 8:20]
     assert thing.flatten(2).unique(dim=2).shape[2] <= 8  # one colour a picture
     assert thing.min() >= 0.4 * 200 - 1
     assert len(thing[:, 0, 0, 0].unique()) > 4
-    assert torch.equal(augment.composed(grey, 1.0), grey)  # no photograph at hand
+    assert torch.equal(augment.composed(grey, torch.ones(8, dtype=torch.bool)), grey)  # no photograph at hand
 
 
 # How steps are computed
@@ -253,6 +256,15 @@ def test_views_of_each_loss(loss, sides, colour):
     local = torch.cat([train._views(run, [batch])[-1][0] for _ in range(20)])
     mixed = bool((local.amin((1, 2, 3)) + 0.3 < local.amax((1, 2, 3))).any())
     assert mixed == (loss == "emp-ssl")  # local views of SimDINO are of the image as it is
+
+
+def test_all_crops_of_an_image_have_other_surroundings_or_none():
+    run = train.Run(replace(RECIPE, loss="emp-ssl", composed=0.5, local_views=30, local_scale=(1.0, 1.0), jitter=0.0))
+    levels = (torch.arange(32, dtype=torch.uint8) * 6).view(32, 1, 1, 1).expand(-1, 3, 32, 32)
+    whole = torch.stack([view for (view,) in train._views(run, [levels])])
+    others = ((whole[:, :, :, 0, 0] - whole[:, :, :, 4, 4]).abs() > 0.01).any(2).float().mean(0)  # (32,), of 30 views
+    assert 8 < int((others > 0.8).sum()) < 24
+    assert int((others > 0.8).sum() + (others == 0).sum()) == 32
 
 
 def test_coding_rate_rewards_spread():
