@@ -25,7 +25,7 @@ from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
 from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
-from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, picking, properties
+from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, overlap, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.cleaning import crops as cleaning_crops
 from dinoscope.stages.labelling import by_hand, exchange
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.labelling.exchange import Imported
     from dinoscope.stages.labels import Predictions
     from dinoscope.stages.maps import MapSettings, MethodSettings
+    from dinoscope.stages.overlap import ModelOverlap
     from dinoscope.stages.picking import Rule
     from dinoscope.stages.queries.patches import Look, Scheme
     from dinoscope.stages.queries.reasons import Reason
@@ -903,6 +904,21 @@ class Collection(OpenedCollection):
             InputError: The vectors are of different models, or see ``find_difference``.
         """
         return difference.difference(self, other, k=k, false_share=false_share)
+
+    def overlap(self, other: OpenedCollection, k: int = 10) -> ModelOverlap:
+        """Compare what two models hold to be near, of the images that both have vectors of, matched by content.
+
+        Args:
+            other: A collection of the same images, or this one opened with another model.
+            k: Neighbours an image, searched among the images that both hold.
+
+        Returns:
+            The images that both hold, and how much of each one's neighbours both models find.
+
+        Raises:
+            InputError: Both are the same vectors, or share fewer than two images, or ``k`` is not 1 or more.
+        """
+        return overlap.model_overlap(self, other, k)
 
     # --- what to do with it ------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "answer_pair": {"first": 0, "second": 1, "same": True},
     "classify": {"queries": [0]},
     "crop_vector": {"query": 0, "box": (0, 0, 8, 8)},
+    "overlap": {"other": None},
     "difference": {"other": None},
     "dismiss": {"key": "outliers-0123456789abcdef"},
     "findings_checked": {"kind": "outliers"},
@@ -71,6 +72,8 @@ def collection(tmp_path_factory):
     path = tmp_path_factory.mktemp("arguments") / "c"
     made = Collection.from_images(dataset.pixels[:N], path, model="mini-fashion", labels=labels)
     GIVEN["difference"]["other"] = made
+    second = path.with_name("second")
+    GIVEN["overlap"]["other"] = Collection.from_images(dataset.pixels[:N], second, model="mini-fashion", labels=labels)
     return made
 
 

@@ -49,7 +49,7 @@ COMMANDS = {
     "info": ["info", "c", "--verify"],
     "models": ["models"],
 }
-EXPLORE = ["explore", "c", "--no-browser", "--port", "0"]
+EXPLORE = ["explore", "c", "--beside", "d", "--no-browser", "--port", "0"]
 ELSEWHERE = {"explore", "open", "publish"}  # in tests of their own below; open is embed, then explore
 
 

@@ -430,6 +430,7 @@ export const waitTexts = {
   names: "Searching file names",
   searching: "Searching",
   findings: "Looking for findings",
+  moved: "Comparing the two models",
   remembering: "Remembering",
   numbers: "Computing the scores",
 };
@@ -503,7 +504,8 @@ export const frameTexts = {
   notReady: (title: string, seconds: number | null) => `${title} · ${seconds === null || seconds < 3 ? "a moment" : `about ${duration(seconds)}`}`,
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
   panels: "Panels",
-  panel: { image: "Image", selection: "Selection", filter: "Filter", findings: "Findings", label: "Label", numbers: "Numbers" },
+  panel: { image: "Image", selection: "Selection", filter: "Filter", findings: "Findings", label: "Label", moved: "Moved", numbers: "Numbers" },
+  partnersMap: (partner: string, map: string) => `${partner} · ${map}`,
   collapse: "Close the panel",
   draw: "Height of the panel: draw, or press for the next of three",
   search: "Search",
@@ -557,10 +559,34 @@ export const welcomeTexts = {
     ["Shift-drag", "Select an area, or add it to the selection"],
     ["Alt-drag", "Take an area from the selection"],
     ["N, P, X, O", "In Findings: next, previous, not a problem, open"],
+    ["N, P, O", "In Moved: next, previous, open"],
     ["Y", "In Findings drawn at random: it is right"],
     ["Escape", "Close what is open, or clear the selection"],
     ["?", "Show these keys"],
   ] as const,
+};
+
+/** A share of a few neighbours: exact where it is below one. */
+const mean = (value: number): string => (value >= 0.95 ? value.toFixed(1) : value >= 0.01 ? value.toFixed(2) : "less than 0.01");
+
+export const movedTexts = {
+  title: "What moved most",
+  list: "Images whose neighbours changed most",
+  shared: (k: number, shared: number, chance: number) =>
+    `On average both models find ${mean(shared)} of an image's ${k} nearest neighbours. Of neighbours drawn at random it would be ${mean(chance)}.`,
+  matched: (both: number, here: number, there: number) =>
+    here + there === 0 ? `Both have ${images(both)}, matched by content.`
+      : `${images(both)} in both, matched by content; ${counted(here)} only in this model, ${counted(there)} only in the other. Neighbours are those among the images in both.`,
+  how: (k: number, partner: string) =>
+    `Above, an image's ${k} nearest by this model; below, by ${partner}. A frame marks what both find. First come images that keep fewest, then those whose neighbours went farthest.`,
+  keys: "N and P go on and back, O opens the image.",
+  spoken: (name: string, kept: number, k: number) => `${name}: ${kept} of ${k} neighbours kept`,
+  kept: (kept: number, k: number) => `${kept} of ${k} kept`,
+  here: "This model",
+  show: (partner: string) => `Show the map of ${partner} beside this one`,
+  none: "There is no other model of these images.",
+  loading: "Comparing the two models …",
+  failed: "The two models could not be compared.",
 };
 
 export const columnGroups = {

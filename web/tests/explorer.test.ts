@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { flushSync } from "svelte";
 import { asSentence } from "../src/lib/http";
-import { SourceError } from "../src/lib/source";
+import { SourceError, type Source } from "../src/lib/source";
 import { Explorer } from "../src/state/explorer.svelte";
 import { hold, makeSource, open, settle } from "./explorers";
 
@@ -383,5 +383,32 @@ describe("the explorer", () => {
       ["pan", null, false, "selection"],
       ["pan", null, true, null],
     ]);
+  });
+});
+
+describe("another model's map", () => {
+  const withPartner = (): Source => {
+    const source = makeSource();
+    return { ...source, model: async (key) => ({ ...(await source.model(key)), partners: [{ id: "two", title: "Two", maps: [{ id: "umap", title: "UMAP" }] }] }) };
+  };
+
+  it("stands beside, and its address says whose it is", async () => {
+    const { explorer, bar } = await open("#beside=two:umap&panel=moved", withPartner());
+    expect(explorer.scene.foreign?.partner.title).toBe("Two");
+    expect(Array.from(explorer.scene.secondPoints ?? []).slice(0, 4)).toEqual([NaN, NaN, 0.25, 0.25]);
+    expect(explorer.moved.current?.moved[0]?.row).toBe(4);
+    explorer.writeAddress();
+    expect(bar.read()).toContain("beside=two:umap");
+  });
+
+  it("gives way to a map of the same model", async () => {
+    const { explorer } = await open("#beside=two:umap", withPartner());
+    await explorer.show({ beside: "pca" });
+    expect([explorer.scene.foreign, explorer.scene.secondMapId]).toEqual([null, "pca"]);
+  });
+
+  it("that is not there is left out", async () => {
+    const { explorer } = await open("#beside=three:umap", withPartner());
+    expect([explorer.scene.secondMapId, explorer.scene.secondPoints]).toEqual([null, null]);
   });
 });

@@ -49,6 +49,10 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),
     rows: (model) => wait("rows", Uint32Array.from(ROWS[model.key] ?? [])),
     map: (model, map) => wait(`map ${map}`, new Float32Array(2 * model.count).fill(map === "pca" ? 0.5 : 0)),
+    mapBeside: (model) => wait("mapBeside", new Float32Array(2 * model.count).fill(0.25).fill(NaN, 0, 2)),
+    moved: (model) => wait("moved", {
+      k: 10, shared: 4.2, chance: 0.1, images: model.count, onlyHere: 0, onlyThere: 0, moved: [{ row: 4, kept: 1, here: [2, 6], there: [6, 8] }],
+    }),
     codes: (model) => wait("codes", Uint16Array.from([0, 1, 1, 2]).slice(0, model.count)),
     values: (model) => wait("values", new Float32Array(model.count)),
     dataColumns: () => wait("dataColumns", []),

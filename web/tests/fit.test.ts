@@ -104,6 +104,14 @@ describe("the size of thumbnails", () => {
     expect(sideFor(Float32Array.of(0, 0), 400, 800 * 800)).toBe(96);
   });
 
+  it("finds no image that the map does not hold", () => {
+    const grid = new PointGrid(Float32Array.of(0, 0, NaN, NaN, 0.5, 0.5));
+    const found: number[] = [];
+    grid.within(-1, -1, 1, 1, (position) => found.push(position));
+    expect(found.sort()).toEqual([0, 2]);
+    expect(grid.nearest(0.4, 0.4, 9, () => true)).toBe(2);
+  });
+
   it("follows the room that images have as one comes closer", () => {
     const points = rectangle(1, 1, 0.2);
     const room = roomOf(points, new PointGrid(points), () => true);

@@ -107,3 +107,22 @@ describe("what is drawn", () => {
     expect(drawn(() => stage.setPoints(new Float32Array(6).fill(0.5), null))).toBe(true);
   });
 });
+
+describe("a map that does not hold every image", () => {
+  it("draws those that it holds, and points at no other", () => {
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout, setTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    const frames: (() => void)[] = [];
+    vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
+    vi.stubGlobal("cancelAnimationFrame", () => undefined);
+    const { stage } = makeStage();
+    stage.setPoints(Float32Array.of(0.1, 0.1, NaN, NaN, -0.2, 0.3), null);
+    stage.setColours({ colours: new Uint32Array(3), hidden: new Uint8Array(3) }, null, "light", "#fff");
+    expect([stage.has(0), stage.has(1), stage.has(2)]).toEqual([true, false, true]);
+    for (const draw of frames.splice(0)) draw();
+    expect(stage.view.camera.zoom).toBeGreaterThan(0);
+    expect(stage.middle()).not.toBe(1);
+    stage.flyTo(Uint32Array.of(1));
+    expect(Number.isNaN(stage.view.camera.x)).toBe(false);
+    vi.unstubAllGlobals();
+  });
+});

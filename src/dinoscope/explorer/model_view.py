@@ -50,7 +50,17 @@ from dinoscope.wording.clusters import cluster_names
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["NO_CODE", "MapScale", "ModelData", "Unknown", "can_judge", "collection_info", "model_infos", "position_of"]
+__all__ = [
+    "NO_CODE",
+    "MapScale",
+    "ModelData",
+    "Unknown",
+    "can_judge",
+    "collection_info",
+    "model_infos",
+    "position_of",
+    "standard_maps",
+]
 
 NO_CODE = 65535  # of an image without a value
 _BLOCK_ROWS = 8192
@@ -197,7 +207,7 @@ class ModelData:
 
     def map_settings(self) -> dict[str, MethodSettings]:
         """Return the settings of each map, as ``Collection.map`` takes them: the usual three and what is stored."""
-        maps = {name: settings for name, (_, settings) in _MAPS.items() if name != "tsne" or find_spec("openTSNE")}
+        maps = {name: _MAPS[name][1] for name in standard_maps()}
         for settings in self._stored_maps():
             if settings not in maps.values():
                 maps[f"{settings['method']}-{digest_json(settings)[:8]}"] = settings
@@ -377,6 +387,11 @@ class ModelData:
             "predicted": _category("Predicted label", predicted, found.labels.astype(object)),
             "agreement": _category("Agreement", told, agreement, ("as labelled", "another label", "unknown kind")),
         }
+
+
+def standard_maps() -> dict[str, str]:
+    """Return the maps that every model has, by id, with their titles."""
+    return {name: title for name, (title, _) in _MAPS.items() if name != "tsne" or find_spec("openTSNE")}
 
 
 def collection_info(

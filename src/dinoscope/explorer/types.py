@@ -30,15 +30,19 @@ __all__ = [
     "ImageInfo",
     "LabelEvaluation",
     "MapInfo",
+    "MapName",
     "MatchInfo",
     "Matches",
     "ModelInfo",
     "ModelView",
+    "Moved",
+    "MovedImage",
     "Name",
     "NumberColumn",
     "Numbers",
     "PairAnswer",
     "PairQuestion",
+    "PartnerInfo",
     "PatchImage",
     "PatchView",
     "PickQuery",
@@ -165,6 +169,21 @@ class FailureInfo(Answer):
     reason: str
 
 
+class MapName(Answer):
+    """A map of another model."""
+
+    id: str
+    title: str
+
+
+class PartnerInfo(Answer):
+    """A model whose maps can stand beside those of the one that is shown."""
+
+    id: str
+    title: str
+    maps: list[MapName]
+
+
 class ModelView(Answer):
     """One model's arrays: what there is, and the state in which it is."""
 
@@ -176,6 +195,37 @@ class ModelView(Answer):
     maps: list[MapInfo]
     sheets: Sheets
     failures: list[FailureInfo]
+    partners: list[PartnerInfo] = []
+    """Other models of the same images, in this collection or in the one that stands beside it; none in a report."""
+
+
+class MovedImage(Answer):
+    """An image whose neighbours differ between two models."""
+
+    row: Row
+    kept: int
+    """Neighbours that both find."""
+    here: list[Row]
+    """The nearest by the model that is shown."""
+    there: list[Row]
+    """The nearest by the other one."""
+
+
+class Moved(Answer):
+    """What two models see differently, of the images that both have vectors of."""
+
+    k: int
+    """Neighbours compared."""
+    shared: float
+    """How many of them both find, mean over the images."""
+    chance: float
+    """The same if one model's neighbours were drawn at random."""
+    images: int
+    """Images that both have vectors of."""
+    only_here: int
+    only_there: int
+    moved: list[MovedImage]
+    """Those whose neighbours changed most, at most 500."""
 
 
 class MatchInfo(Answer):

@@ -51,6 +51,7 @@ from dinoscope.explorer.types import (
 from dinoscope.server.decoding import Decoders
 from dinoscope.server.jobs import Jobs, while_wanted
 from dinoscope.server.page import add_page
+from dinoscope.server.partners import Partners
 from dinoscope.server.responses import (
     LookAlikes,
     MapId,
@@ -63,7 +64,7 @@ from dinoscope.server.responses import (
     file_answer,
     json_answer,
 )
-from dinoscope.server.routes import add_columns, add_findings, add_labelling, add_patches, add_weights
+from dinoscope.server.routes import add_beside, add_columns, add_findings, add_labelling, add_patches, add_weights
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
@@ -95,6 +96,7 @@ def create_app(
     read_only: bool = False,
     warm: bool = True,
     labels: str = "source",
+    beside: str | os.PathLike[str] | None = None,
 ) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
 
@@ -107,13 +109,16 @@ def create_app(
         read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
         warm: Whether to prepare, once it runs, what is likely to be asked for.
         labels: Which labels verdicts and findings use: "source", "mine" or "merged".
+        beside: Another collection of the same images, whose models' maps can stand beside those of this one.
 
     Raises:
         CollectionError: If there is no such collection, or it has no vectors of that model.
+        InputError: If ``beside`` is the same collection, or shares fewer than two images with it.
     """
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
     workspace = Workspace(named_path(collection).absolute(), model, weights, read_only=read_only, labels=labels)
-    explorer = _Explorer(workspace, originals)
+    second = None if beside is None else Workspace(named_path(beside).absolute(), read_only=read_only)
+    explorer = _Explorer(workspace, originals, Partners(workspace, second))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -144,11 +149,12 @@ def create_app(
     _add_results(app, explorer)
     add_findings(app, explorer.workspace, explorer.heavy)
     add_labelling(app, explorer.workspace, explorer.heavy)
+    add_beside(app, explorer.partners, explorer.heavy)
     add_patches(app, explorer.workspace, explorer.heavy)
     add_weights(app, explorer.workspace, explorer.fetching)
     _add_selections(app, explorer)
     add_page(app)
-    add_error_answers(app, explorer.workspace.path)
+    add_error_answers(app, *(each.path for each in (workspace, second) if each is not None))
     app.add_middleware(Guard, access=access or Access())
     return app
 
@@ -156,8 +162,8 @@ def create_app(
 class _Explorer:
     """What the routes share."""
 
-    def __init__(self, workspace: Workspace, originals: Originals | None) -> None:
-        self.workspace, self.originals = workspace, originals
+    def __init__(self, workspace: Workspace, originals: Originals | None, partners: Partners) -> None:
+        self.workspace, self.originals, self.partners = workspace, originals, partners
         self.heavy = Jobs(1, "compute")
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
@@ -267,7 +273,8 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
     @app.get("/api/models/{model}", response_model=ModelView)
     def model_view(request: Request, model: ModelKey) -> Response:
         """Return what there is of a model, and in what state."""
-        return json_answer(request, workspace.data(model).view())
+        view = workspace.data(model).view()
+        return json_answer(request, view.model_copy(update={"partners": explorer.partners.of(model)}))
 
 
 def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:

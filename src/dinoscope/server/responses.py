@@ -22,7 +22,7 @@ from dinoscope.explorer.weights import NeedsWeights
 from dinoscope.storage.manifest import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from dinoscope.explorer.types import WeightsInfo
 
@@ -91,13 +91,13 @@ def file_answer(request: Request, text: str, name: str, kind: str) -> Response:
     return _packed(request, text.encode("utf-8", "backslashreplace"), f"{kind}; charset=utf-8", headers)
 
 
-def add_error_answers(app: FastAPI, path: Path) -> None:
-    """Turn every error into ``{"error": ...}`` and a status; no answer names the folder at ``path`` or any other."""
+def add_error_answers(app: FastAPI, *paths: Path) -> None:
+    """Turn every error into ``{"error": ...}`` and a status; no answer names the folders at ``paths`` or any other."""
 
     @app.exception_handler(DinoscopeError)
     async def expected(_: Request, error: DinoscopeError) -> Response:
         weights = error.weights if isinstance(error, NeedsWeights) else None
-        return _refuse(_status(error), _without_path(str(error), path), weights=weights)
+        return _refuse(_status(error), _without_paths(str(error), paths), weights=weights)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -115,8 +115,9 @@ def add_error_answers(app: FastAPI, path: Path) -> None:
 
     @app.exception_handler(OSError)
     async def unreadable(_: Request, error: OSError) -> Response:
-        if not path.is_dir():
-            return await expected(_, is_gone(path))
+        for path in paths:
+            if not path.is_dir():
+                return await expected(_, is_gone(path))
         _log.warning("%s", error)
         return _refuse(409, "the collection could not be read or written: the terminal of the server says why")
 
@@ -131,9 +132,10 @@ def _status(error: DinoscopeError) -> int:
     return 400 if isinstance(error, InputError | ImageError) else 409
 
 
-def _without_path(text: str, path: Path) -> str:
-    for place in sorted({str(path), str(path.resolve())}, key=len, reverse=True):
-        text = text.replace(place, path.resolve().name)
+def _without_paths(text: str, paths: Iterable[Path]) -> str:
+    names = {place: path.resolve().name for path in paths for place in (str(path), str(path.resolve()))}
+    for place in sorted(names, key=len, reverse=True):
+        text = text.replace(place, names[place])
     return text
 
 

@@ -45,7 +45,7 @@ interface Earlier {
   range: Range;
 }
 
-const PANELS = ["image", "selection", "filter", "findings", "label", "numbers"] as const;
+const PANELS = ["image", "selection", "filter", "findings", "label", "moved", "numbers"] as const;
 const THEMES = ["auto", "light", "dark"] as const;
 export type Panel = (typeof PANELS)[number];
 export type Theme = (typeof THEMES)[number];

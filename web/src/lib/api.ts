@@ -560,6 +560,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/maps/{map_id}/beside": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Map Beside
+         * @description Return a partner's map, turned and mirrored onto a map of the model; both are computed if not stored.
+         */
+        get: operations["map_beside_api_models__model__maps__map_id__beside_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/moved": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Moved Most
+         * @description Return how many neighbours a model shares with a partner, and the images whose neighbours changed most.
+         */
+        get: operations["moved_most_api_models__model__moved_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/images/{row}/patches": {
         parameters: {
             query?: never;
@@ -1313,6 +1353,16 @@ export interface components {
             seconds: number | null;
         };
         /**
+         * MapName
+         * @description A map of another model.
+         */
+        MapName: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+        };
+        /**
          * MatchInfo
          * @description A look-alike.
          */
@@ -1384,6 +1434,73 @@ export interface components {
             sheets: components["schemas"]["Sheets"];
             /** Failures */
             failures: components["schemas"]["FailureInfo"][];
+            /**
+             * Partners
+             * @description Other models of the same images, in this collection or in the one that stands beside it; none in a report.
+             * @default []
+             */
+            partners: components["schemas"]["PartnerInfo"][];
+        };
+        /**
+         * Moved
+         * @description What two models see differently, of the images that both have vectors of.
+         */
+        Moved: {
+            /**
+             * K
+             * @description Neighbours compared.
+             */
+            k: number;
+            /**
+             * Shared
+             * @description How many of them both find, mean over the images.
+             */
+            shared: number;
+            /**
+             * Chance
+             * @description The same if one model's neighbours were drawn at random.
+             */
+            chance: number;
+            /**
+             * Images
+             * @description Images that both have vectors of.
+             */
+            images: number;
+            /** Onlyhere */
+            onlyHere: number;
+            /** Onlythere */
+            onlyThere: number;
+            /**
+             * Moved
+             * @description Those whose neighbours changed most, at most 500.
+             */
+            moved: components["schemas"]["MovedImage"][];
+        };
+        /**
+         * MovedImage
+         * @description An image whose neighbours differ between two models.
+         */
+        MovedImage: {
+            /**
+             * Row
+             * @description Number of an image, the same in every model, for ever.
+             */
+            row: number;
+            /**
+             * Kept
+             * @description Neighbours that both find.
+             */
+            kept: number;
+            /**
+             * Here
+             * @description The nearest by the model that is shown.
+             */
+            here: number[];
+            /**
+             * There
+             * @description The nearest by the other one.
+             */
+            there: number[];
         };
         /**
          * NumberColumn
@@ -1476,6 +1593,18 @@ export interface components {
             precision: number[] | null;
             /** Recall */
             recall: number[] | null;
+        };
+        /**
+         * PartnerInfo
+         * @description A model whose maps can stand beside those of the one that is shown.
+         */
+        PartnerInfo: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+            /** Maps */
+            maps: components["schemas"]["MapName"][];
         };
         /**
          * PatchImage
@@ -1883,14 +2012,18 @@ export type LabelProgress = components['schemas']['LabelProgress'];
 export type LabelQuestion = components['schemas']['LabelQuestion'];
 export type Labelling = components['schemas']['Labelling'];
 export type MapInfo = components['schemas']['MapInfo'];
+export type MapName = components['schemas']['MapName'];
 export type MatchInfo = components['schemas']['MatchInfo'];
 export type Matches = components['schemas']['Matches'];
 export type ModelInfo = components['schemas']['ModelInfo'];
 export type ModelView = components['schemas']['ModelView'];
+export type Moved = components['schemas']['Moved'];
+export type MovedImage = components['schemas']['MovedImage'];
 export type NumberColumn = components['schemas']['NumberColumn'];
 export type Numbers = components['schemas']['Numbers'];
 export type PairAnswer = components['schemas']['PairAnswer'];
 export type PairQuestion = components['schemas']['PairQuestion'];
+export type PartnerInfo = components['schemas']['PartnerInfo'];
 export type PatchImage = components['schemas']['PatchImage'];
 export type PatchView = components['schemas']['PatchView'];
 export type PickQuery = components['schemas']['PickQuery'];
@@ -3040,6 +3173,84 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Labelling"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    map_beside_api_models__model__maps__map_id__beside_get: {
+        parameters: {
+            query: {
+                /** @description Id of a partner of the model. */
+                other: string;
+                /** @description Id of a map of the partner. */
+                map: string;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Id of a map. */
+                map_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description float32 (N, 2), -1 to 1; NaN: not there */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    moved_most_api_models__model__moved_get: {
+        parameters: {
+            query: {
+                /** @description Id of a partner of the model. */
+                other: string;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Moved"];
                 };
             };
             /** @description What is wrong, in one sentence. */

@@ -68,6 +68,14 @@ export class FileSource implements Source {
     return answer(() => unpackPlaces(new Uint16Array(this.#needed(model, `maps/${map}`))));
   }
 
+  mapBeside(): Promise<Float32Array> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  moved(): Promise<never> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
   codes(model: ModelView, column: string): Promise<Uint16Array> {
     return answer(() => new Uint16Array(this.#needed(model, `columns/${column}`)));
   }

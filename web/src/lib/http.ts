@@ -6,7 +6,7 @@ import type {
 import { arrayOf, SourceError, type Said, type Source } from "./source";
 import {
   isPerMap, type Checks, type CollectionInfo, type DataColumn, type DataOrigin, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type Values,
+  type ModelView, type Moved, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type Values,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -30,6 +30,15 @@ export class HttpSource implements Source {
 
   async map(model: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array> {
     return unpackPlaces(new Uint16Array(await this.#bytes(model, `/maps/${encodeURIComponent(map)}`, 4, signal)));
+  }
+
+  async mapBeside(model: ModelView, map: string, partner: string, partnersMap: string, signal?: AbortSignal): Promise<Float32Array> {
+    const asked = `?other=${encodeURIComponent(partner)}&map=${encodeURIComponent(partnersMap)}`;
+    return new Float32Array(await this.#bytes(model, `/maps/${encodeURIComponent(map)}/beside${asked}`, 8, signal));
+  }
+
+  moved(model: ModelView, partner: string, signal?: AbortSignal): Promise<Moved> {
+    return this.#json(this.#path(model, `/moved?other=${encodeURIComponent(partner)}`), { signal });
   }
 
   mapProgress(model: ModelView, map: string): Promise<ProgressInfo | null> {
@@ -176,7 +185,7 @@ export class HttpSource implements Source {
 
   /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
   #path(model: ModelView, place: string): string {
-    return `${modelPath(model.key)}${place}?v=${encodeURIComponent(model.state)}`;
+    return `${modelPath(model.key)}${place}${place.includes("?") ? "&" : "?"}v=${encodeURIComponent(model.state)}`;
   }
 
   async #json<T>(path: string, request: Asked = {}): Promise<T> {

@@ -1,7 +1,7 @@
 import { Shared } from "./shared";
 import type { Source } from "./source";
 import { withData } from "./data";
-import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type DataOrigin, type ModelView, type Values } from "./types";
+import { isPerMap, NO_CODE, type CategoryColumn, type Column, type DataColumn, type DataOrigin, type ModelView, type PartnerInfo, type Values } from "./types";
 
 /** What should be shown; a name that the model does not have gives way to its default. */
 export interface Target {
@@ -18,6 +18,7 @@ export interface Scene {
   mapId: string;
   points: Float32Array;
   secondMapId: string | null;
+  /** Images that a partner has no vector of have NaN. */
   secondPoints: Float32Array | null;
   columnName: string;
   codes: Uint16Array | null;
@@ -64,12 +65,13 @@ export class SceneLoader {
     const map = bare.maps.find(({ id }) => id === target.map) ?? bare.maps.find(({ ready }) => ready) ?? bare.maps[0];
     const mapId = map?.id ?? "umap";
     const second = bare.maps.find(({ id }) => id === target.beside && id !== mapId);
-    const secondMapId = second?.id ?? null;
+    const foreign = partnerOf(bare, target.beside);
+    const secondMapId = second?.id ?? (foreign && target.beside);
     tell({ view: bare, map: [map, second].find((each) => each?.ready === false) ?? null, isBeside: map?.ready !== false });
     const [rows, points, secondPoints, labels, data] = await Promise.all([
       this.rows(bare, signal),
       this.map(bare, mapId, signal),
-      secondMapId === null ? null : this.map(bare, secondMapId, signal),
+      foreign ? this.#mapBeside(bare, mapId, foreign, signal) : second ? this.map(bare, second.id, signal) : null,
       bare.columns.some(({ name }) => name === "label") ? this.codes(bare, "label", signal) : null,
       this.data(bare, signal),
     ]);
@@ -89,6 +91,12 @@ export class SceneLoader {
 
   map(view: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array> {
     return this.#once(view, `map ${map}`, signal, (all) => this.source.map(view, map, all));
+  }
+
+  #mapBeside(view: ModelView, map: string, { partner, map: theirs }: PartnersMap, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#once(view, `beside ${map} ${nameOf(partner, theirs)}`, signal, (all) =>
+      this.source.mapBeside(view, map, partner.id, theirs.id, all),
+    );
   }
 
   data(view: ModelView, signal?: AbortSignal): Promise<DataColumn[]> {
@@ -138,6 +146,26 @@ export class SceneLoader {
     for (const oldest of [...this.#kept.keys()].slice(0, -MOST_KEPT)) this.#kept.delete(oldest);
     return arrays;
   }
+}
+
+/** A map of a partner. */
+export interface PartnersMap {
+  partner: PartnerInfo;
+  map: PartnerInfo["maps"][number];
+}
+
+/** How a partner's map is called among the maps that can stand beside one. */
+export function nameOf(partner: PartnerInfo, map: PartnersMap["map"]): string {
+  return `${partner.id}:${map.id}`;
+}
+
+/** The partner's map of this name; null for a map of the model itself, and for none. */
+export function partnerOf(view: ModelView | null, name: string | null): PartnersMap | null {
+  for (const partner of view?.partners ?? []) {
+    const map = partner.maps.find((each) => nameOf(partner, each) === name);
+    if (map) return { partner, map };
+  }
+  return null;
 }
 
 /** A model that knows that these maps are there. */

@@ -1,6 +1,6 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  Checks, CollectionInfo, DataColumn, DataOrigin, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
+  Checks, CollectionInfo, DataColumn, DataOrigin, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
   Running, SearchAnswer, Values, WeightsInfo,
 } from "./types";
 
@@ -17,6 +17,10 @@ export interface Source {
   rows(model: ModelView, signal?: AbortSignal): Promise<Uint32Array>;
   /** x0, y0, x1, y1, … from -1 to 1, y upwards. A map that is not ready is computed first. */
   map(model: ModelView, map: string, signal?: AbortSignal): Promise<Float32Array>;
+  /** A map of a partner, turned and mirrored onto a map of the model; NaN where it has no image. Both are computed if need be. */
+  mapBeside(model: ModelView, map: string, partner: string, partnersMap: string, signal?: AbortSignal): Promise<Float32Array>;
+  /** What the model and a partner see differently. */
+  moved(model: ModelView, partner: string, signal?: AbortSignal): Promise<Moved>;
   /** How far a map is that is being computed; null where that cannot be told. */
   mapProgress(model: ModelView, map: string): Promise<ProgressInfo | null>;
   /** Codes of a category column; 65535 where the image has no value. */

@@ -7,7 +7,7 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
+  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, Moved, MovedImage, NumberColumn, Numbers, PatchImage, PartnerInfo, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
   Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict, WeightsInfo,
 } from "./api";
 
@@ -56,7 +56,9 @@ export interface Sheets extends Omit<api.Sheets, "positions"> {
 }
 
 /** One model's arrays: what there is, and the state in which it is; every address that may be cached names that state. */
-export interface ModelView extends Omit<api.ModelView, "sheets" | "columns"> {
+export interface ModelView extends Omit<api.ModelView, "sheets" | "columns" | "partners"> {
+  /** Other models of the same images; a report has none. */
+  partners?: api.PartnerInfo[];
   sheets: Sheets;
   columns: Column[];
   texts?: TextColumn[];

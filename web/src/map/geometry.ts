@@ -39,7 +39,7 @@ export function placesBefore(was: Places, rows: Uint32Array, now: Float32Array):
   const before = now.slice();
   rows.forEach((row, position) => {
     const old = places.get(row);
-    if (old !== undefined) before.set(was.points.subarray(2 * old, 2 * old + 2), 2 * position);
+    if (old !== undefined && !Number.isNaN(was.points[2 * old]!)) before.set(was.points.subarray(2 * old, 2 * old + 2), 2 * position);
   });
   return before;
 }

@@ -1,3 +1,6 @@
+/** Cell of an image that the map does not hold. */
+const NOWHERE = 0xffffffff;
+
 /**
  * Finds points by place: a square grid, built by counting in one pass over the points, so that a million take a moment.
  */
@@ -12,6 +15,8 @@ export class PointGrid {
     const cells = new Uint32Array(count);
     this.#starts = new Uint32Array(this.#side ** 2 + 1);
     for (let i = 0; i < count; i++) {
+      if (Number.isNaN(points[2 * i]!)) cells[i] = NOWHERE;
+      if (cells[i] === NOWHERE) continue;
       const cell = this.#cell(points[2 * i + 1]!) * this.#side + this.#cell(points[2 * i]!);
       cells[i] = cell;
       this.#starts[cell + 1]!++;
@@ -19,7 +24,7 @@ export class PointGrid {
     for (let cell = 0; cell < this.#side ** 2; cell++) this.#starts[cell + 1]! += this.#starts[cell]!;
     const next = this.#starts.slice();
     this.#members = new Uint32Array(count);
-    for (let i = 0; i < count; i++) this.#members[next[cells[i]!]!++] = i;
+    for (let i = 0; i < count; i++) if (cells[i] !== NOWHERE) this.#members[next[cells[i]!]!++] = i;
   }
 
   /** Call `use` with every position inside the rectangle. */

@@ -29,7 +29,7 @@ const MOVING = 900;
 const FLYING = 700;
 /** Pixels within which a point is meant. */
 const REACH = 9;
-const [CONTEXT, ORDINARY, CHOSEN] = [0, 1, 2] as const;
+const [CONTEXT, ORDINARY, CHOSEN, ABSENT] = [0, 1, 2, 3] as const;
 /** Milliseconds a frame may spend on finding room for thumbnails. */
 const THINNING = 24;
 /** Milliseconds after a frame when a filter is at rest. */
@@ -51,9 +51,12 @@ export class Stage {
   #sizes: { overview: number; room: number } | null = null;
   #larger = 1;
   #isHiding = false;
+  #isUpright = false;
   #names: readonly MapName[] = [];
   #points: Float32Array = new Float32Array();
   #before: Float32Array | null = null;
+  /** Whether some images have no place. */
+  #isPartial = false;
   #movingSince = 0;
   #grid: PointGrid | null = null;
   #thinning: Thinning | null = null;
@@ -147,7 +150,7 @@ export class Stage {
       this.#layer.resize(width, height);
       this.#overlay.resize(width, height);
     }
-    this.#fit(isHome ? undefined : this.#turned);
+    this.#fit(isHome ? this.#way : this.#turned);
     if (before.turned !== this.#turned) this.#ask(); // no way leads from the one to the other
     else if (!isFirst && this.#points.length > 0) this.#settle(before, corner);
     this.#draw(); // at once: a canvas that was resized is empty
@@ -176,8 +179,13 @@ export class Stage {
     return left > margin && top > margin && left < this.#width - margin && top < this.#height - margin;
   }
 
+  /** Which way the map has to lie; undefined leaves it to what fits. */
+  get #way(): boolean | undefined {
+    return this.#isUpright ? false : undefined;
+  }
+
   /** Find out from where all of the map is seen, and which way it is turned unless that is given. */
-  #fit(turned?: boolean): void {
+  #fit(turned = this.#way): void {
     const found = fit(this.#points, this.#width, this.#height, this.#obstacles, turned === undefined ? {} : { turned });
     this.#home = found.camera;
     this.#turned = found.turned;
@@ -191,6 +199,9 @@ export class Stage {
     this.#fit();
     const isSameWay = start.turned === this.#turned;
     this.#before = before && (isSameWay ? before : turned(before, this.#turned));
+    const isPartial = points.some(Number.isNaN);
+    if (isPartial || this.#isPartial) this.#look = null; // other images are drawn
+    this.#isPartial = isPartial;
     this.#movingSince = performance.now();
     this.#layer.setPoints(points, this.#before);
     this.#layer.resize(this.#width, this.#height);
@@ -230,6 +241,22 @@ export class Stage {
     this.#ask();
   }
 
+  /** Whether the map may not be turned to fill its canvas. */
+  setUpright(isUpright: boolean): void {
+    if (isUpright === this.#isUpright) return;
+    this.#isUpright = isUpright;
+    if (this.#points.length === 0) return;
+    const before = this.#turned;
+    this.#fit();
+    if (before !== this.#turned) this.#camera = this.#flight = null; // no way leads from the one to the other
+    this.#thinAnew();
+  }
+
+  /** Whether the map holds an image. */
+  has(position: number): boolean {
+    return !Number.isNaN(this.#points[2 * position]);
+  }
+
   /** Whether images that do not pass the filter are left out. */
   setHiding(isHiding: boolean): void {
     if (isHiding === this.#isHiding) return;
@@ -260,13 +287,15 @@ export class Stage {
   }
 
   setStar(star: Star | null): void {
-    this.#star = star;
+    const isHere = star && (star.position === null || this.has(star.position));
+    this.#star = isHere ? { ...star, neighbors: star.neighbors.filter((each) => this.has(each)) } : null;
     this.#ask();
   }
 
   setHovered(position: number | null): void {
-    if (position === this.#hovered) return;
-    this.#hovered = position;
+    const hovered = position !== null && this.has(position) ? position : null;
+    if (hovered === this.#hovered) return;
+    this.#hovered = hovered;
     this.#ask();
   }
 
@@ -292,6 +321,7 @@ export class Stage {
   /** Fly to a camera, to images, or (null) to all of the map. */
   flyTo(to: Camera | Uint32Array | null): void {
     if (to instanceof Uint32Array) {
+      to = to.filter((position) => this.has(position));
       if (to.length === 0) return;
       const around = { turned: this.#turned, chosen: to, mostZoom: this.#home.zoom * 9 };
       const { camera } = fit(this.#points, this.#width, this.#height, this.#obstacles, around);
@@ -340,16 +370,21 @@ export class Stage {
   #order({ hidden }: PointColours, chosen: Set<number> | null): Look {
     const count = hidden.length;
     const step = coprimeStep(count);
-    const order = new Uint32Array(count);
     const groups = new Uint8Array(count);
     const counts = [0, 0, 0] as [number, number, number];
     for (let p = 0; p < count; p++) {
+      if (!this.has(p)) {
+        groups[p] = ABSENT;
+        continue;
+      }
       const group = chosen?.has(p) ? CHOSEN : hidden[p]! === 1 ? CONTEXT : ORDINARY;
       groups[p] = group;
       counts[group]++;
     }
-    const next = [0, counts[CONTEXT], count - counts[CHOSEN]];
-    for (let i = 0, p = 0; i < count; i++, p = (p + step) % count) order[next[groups[p]!]!++] = p;
+    const present = counts[CONTEXT] + counts[ORDINARY] + counts[CHOSEN];
+    const order = new Uint32Array(present);
+    const next = [0, counts[CONTEXT], present - counts[CHOSEN]];
+    for (let i = 0, p = 0; i < count; i++, p = (p + step) % count) if (groups[p] !== ABSENT) order[next[groups[p]!]!++] = p;
     return { colours: this.#colours.colours, order, contextCount: counts[CONTEXT], chosenCount: counts[CHOSEN], isHiding: this.#isHiding };
   }
 
@@ -432,7 +467,7 @@ export class Stage {
     this.#thinning ??= new Thinning(this.#points, this.#thinningOrder());
     this.#sizes ??= {
       overview: this.#overviewSide(this.#thinning),
-      room: roomOf(this.#points, this.#grid, (position) => this.#colours.hidden[position] !== 1),
+      room: roomOf(this.#points, this.#grid, (position) => this.#colours.hidden[position] !== 1 && this.has(position)),
     };
     const { view, side } = this;
     const { hidden } = this.#colours;
@@ -465,7 +500,7 @@ export class Stage {
 
   #thinningOrder(): Uint32Array {
     const { hidden } = this.#colours;
-    return thinningOrder(this.#points.length / 2, this.#perSheet, (p) => hidden[p] !== 1, this.#chosen ?? undefined);
+    return thinningOrder(this.#points.length / 2, this.#perSheet, (p) => hidden[p] !== 1 && this.has(p), this.#chosen ?? undefined);
   }
 
   #scene(): OverlayScene {

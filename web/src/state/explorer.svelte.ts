@@ -15,6 +15,7 @@ import { ImageState } from "./image.svelte";
 import { LabellingState } from "./labelling.svelte";
 import { LegendState } from "./legend.svelte";
 import { MapState } from "./map.svelte";
+import { MovedState } from "./moved.svelte";
 import { NumbersState } from "./numbers.svelte";
 import { SceneState, type Change } from "./scene.svelte";
 import { SelectionState, type Selection } from "./selection.svelte";
@@ -41,6 +42,7 @@ export class Explorer {
   readonly findings: FindingsState;
   readonly labelling: LabellingState;
   readonly numbers: NumbersState;
+  readonly moved: MovedState;
   readonly weights: WeightsState;
   theme = $state<Theme>("auto");
   #panel = $state<Panel | null>(null);
@@ -64,6 +66,7 @@ export class Explorer {
     this.answer = new AnswerState(source, scene, tasks);
     this.findings = new FindingsState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
+    this.moved = new MovedState(source, scene, tasks);
     this.weights = new WeightsState(source, scene, tasks);
   }
 
@@ -170,6 +173,7 @@ export class Explorer {
       this.selection.follow(rows);
     }
     if (map || state) this.numbers.forget();
+    if (state) this.moved.forget();
     if (map) this.answer.forgetPlace();
     if (isFirst || !state) return;
     this.findings.forget();
@@ -324,6 +328,7 @@ export class Explorer {
   async #fillPanel(): Promise<void> {
     if (this.panel === "findings") await this.findings.load();
     if (this.panel === "label") await this.labelling.ask();
+    if (this.panel === "moved") await this.moved.load();
     if (this.panel === "numbers") await this.loadNumbers();
   }
 

@@ -1,4 +1,4 @@
-import { findColumn, RowIndex, SceneLoader, type Coming, type OwnColumn, type Scene, type Target } from "../lib/scene";
+import { findColumn, partnerOf, RowIndex, SceneLoader, type Coming, type OwnColumn, type Scene, type Target } from "../lib/scene";
 import type { Source } from "../lib/source";
 import { NO_CODE, type CategoryColumn, type Column, type ModelView, type Position, type Row, type Values } from "../lib/types";
 import { problemTexts, waitTexts } from "../texts";
@@ -38,6 +38,8 @@ export class SceneState implements Omit<Scene, "view"> {
   labels = $state.raw<Uint16Array | null>(null);
 
   readonly column: Column | null = $derived(this.view && this.columnName ? findColumn(this.view, this.columnName) : null);
+  /** The partner whose map stands beside; null while there is none. */
+  readonly foreign = $derived(partnerOf(this.view, this.secondMapId));
   readonly index = $derived(new RowIndex(this.rows));
   readonly #labelNames = $derived(this.view?.columns.find((c) => c.name === "label" && c.kind === "category"));
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
     from dinoscope.server.security import Access
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["NoBrowserOption", "explore", "has_display", "serve"]
 
@@ -61,6 +62,13 @@ def explore(
     model: ModelOption = None,
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
     labels_from: LabelsOption = "source",
+    beside: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="COLLECTION",
+            help="Another collection of the same images: its map stands beside, linked to this one.",
+        ),
+    ] = None,
 ) -> None:
     """Open the collection in the browser: the map with its images, look-alikes, search, findings."""
     serve(
@@ -76,6 +84,7 @@ def explore(
         model,
         weights,
         labels=labels_from,
+        beside=beside,
     )
 
 
@@ -93,11 +102,11 @@ def serve(
     weights: str | None = None,
     shown: str = "",
     labels: str = "source",
+    beside: Path | None = None,
 ) -> None:
     """Serve the explorer until Ctrl-C; the options are those of ``explore``, ``shown`` is what the page opens with."""
     import secrets
 
-    from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.server.security import Access, is_loopback
 
@@ -114,16 +123,16 @@ def serve(
     number = listening.getsockname()[1]
     access = Access.of(host, token, allow_host or (), number)
     try:
-        server = _server(collection, model, weights, images, access, read_only, labels)
+        server = _server(collection, model, weights, images, access, read_only, labels, beside)
     except BaseException:
         listening.close()
         raise
     workspace = server.config.app.state.explorer.workspace  # type: ignore[union-attr]
     opened = workspace.data(workspace.shown).collection
     say_missing(collection, opened)
-    originals = server.config.app.state.explorer.originals  # type: ignore[union-attr]
-    if originals is not None and (lost := originals.count_lost(opened)):
-        say(f"{lost:,} of {counted(len(opened))} are not in {images}: the page shows their thumbnails")
+    _tell_lost(server, opened, images)
+    if beside is not None:
+        shown = _tell_shared(server, opened)
     address = _address(host, number, token) + shown
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:
@@ -145,6 +154,7 @@ def _server(
     access: Access,
     read_only: bool,
     labels: str,
+    beside: Path | None,
 ) -> Server:
     from dinoscope.explorer.sheets import Originals
     from dinoscope.server.app import create_app
@@ -153,9 +163,45 @@ def _server(
 
     originals = None if images is None else Originals(open_source(images))
     app = create_app(
-        collection, model=model, originals=originals, weights=weights, access=access, read_only=read_only, labels=labels
+        collection,
+        model=model,
+        originals=originals,
+        weights=weights,
+        access=access,
+        read_only=read_only,
+        labels=labels,
+        beside=beside,
     )
     return ExplorerServer(app, is_alone=True)
+
+
+def _tell_lost(server: Server, opened: OpenedCollection, images: str | None) -> None:
+    """Say how many images are not where larger pictures come from."""
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+
+    originals = server.config.app.state.explorer.originals  # type: ignore[union-attr]
+    if originals is not None and (lost := originals.count_lost(opened)):
+        say(f"{lost:,} of {counted(len(opened))} are not in {images}: the page shows their thumbnails")
+
+
+def _tell_shared(server: Server, opened: OpenedCollection) -> str:
+    """Say how many images two collections share; return what the page opens with."""
+    from urllib.parse import quote
+
+    from dinoscope.base.text import counted
+    from dinoscope.cli.terminal import say
+    from dinoscope.stages.overlap import shared_images
+
+    partners = server.config.app.state.explorer.partners  # type: ignore[union-attr]
+    first = partners.of(opened.key)[0]
+    _, other = partners.pair(opened.key, None, first.id)
+    shared = len(shared_images(opened, other.collection))
+    say(
+        f"{counted(shared)} in both, by content; {len(opened) - shared:,} only in {opened.path.name}, "
+        f"{len(other.collection) - shared:,} only in {other.collection.path.name}"
+    )
+    return f"#beside={quote(first.id + ':umap', safe=':')}&panel=moved"
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

@@ -1,0 +1,59 @@
+"""The models whose maps can stand beside the one that is shown: others of the collection, and those of a second one."""
+
+from __future__ import annotations
+
+from dinoscope.errors import InputError
+from dinoscope.explorer.beside import partner
+from dinoscope.explorer.model_view import ModelData, Unknown
+from dinoscope.explorer.types import PartnerInfo
+from dinoscope.server.state import Workspace
+from dinoscope.stages.overlap import shared_images
+from dinoscope.storage.manifest import read_manifest
+
+__all__ = ["Partners"]
+
+_ELSEWHERE = "beside:"  # before the key of a model of the second collection
+
+
+class Partners:
+    """A collection, and another one beside it if there is one."""
+
+    def __init__(self, workspace: Workspace, beside: Workspace | None = None) -> None:
+        """Check that the two can be compared.
+
+        Raises:
+            InputError: If both are one collection, or share fewer than two images.
+        """
+        self._workspace, self._beside = workspace, beside
+        if beside is None:
+            return
+        if beside.path.resolve() == workspace.path.resolve():
+            raise InputError(
+                f"--beside names the collection itself, {workspace.path.name}: name another one, or choose another "
+                "model of this one at 'Beside it' in the page"
+            )
+        shared_images(*(each.data(each.shown).collection for each in (workspace, beside)))
+
+    def of(self, model: str) -> list[PartnerInfo]:
+        """Return the partners of a model, those of the second collection first, and its own first choice before all."""
+        beside = self._beside
+        found = []
+        if beside is not None:
+            name = read_manifest(beside.path)["source"]["name"]
+            first = sorted(beside.models(), key=lambda each: each.key != beside.shown)
+            found = [partner(_ELSEWHERE + each.key, each, name) for each in first]
+        return found + [partner(each.key, each) for each in self._workspace.models() if each.key != model]
+
+    def pair(self, model: str, state: str | None, other: str) -> tuple[ModelData, ModelData]:
+        """Return a model in a state that a page has seen, and a partner as it is now.
+
+        Raises:
+            Unknown: If there is no such model.
+            Gone: If that state is not kept any more.
+        """
+        data = self._workspace.data(model, state)
+        if not other.startswith(_ELSEWHERE):
+            return data, self._workspace.data(other)
+        if self._beside is None:
+            raise Unknown("there is no second collection: start dinoscope explore with --beside")
+        return data, self._beside.data(other.removeprefix(_ELSEWHERE))

@@ -1,0 +1,151 @@
+"""Two models' maps in Chromium, linked: what stands where, what both show, and the list of what moved most."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets.named import load_dataset
+from tests.served import make_collection
+from tests.watched import PHONE, served
+
+pytestmark = pytest.mark.browser
+
+N, LATER = 300, 30  # images of the first collection, and with which of them the second begins
+
+
+@pytest.fixture(scope="module")
+def opened(chromium, tmp_path_factory):
+    """Address of the page, and what it opens with."""
+    place = tmp_path_factory.mktemp("beside")
+    dataset = load_dataset("fashion-mnist-test")
+    labels = [item.label for item in dataset.items[:N]]
+    first = make_collection(place / "first", ArraySource(dataset.pixels[:N], labels=labels))
+    second = make_collection(place / "second", ArraySource(dataset.pixels[LATER : N + LATER][::-1]), "mini")
+    with served(first, "--beside", str(second)) as printed:
+        yield printed.split("#")
+
+
+@pytest.fixture(scope="module")
+def address(opened):
+    return opened[0]
+
+
+@pytest.fixture(scope="module")
+def state(opened):
+    return f"#{opened[1]}"
+
+
+@pytest.fixture(scope="module")
+def told(address, state):
+    """What the server says moved."""
+    model = json.load(urlopen(f"{address}api/collection"))["model"]
+    other = re.search(r"beside=(.*):umap&", state)[1]
+    return json.load(urlopen(f"{address}api/models/{model}/moved?other={other}"))
+
+
+def maps(see):
+    """Both maps, once the second one is there."""
+    second = see.page.get_by_role("application").nth(1)
+    second.wait_for()
+    return see.page.get_by_role("application").nth(0), second
+
+
+def seen(place):
+    return np.asarray(Image.open(io.BytesIO(place.screenshot())).convert("RGB")).astype(int)
+
+
+def changed(before, after):
+    return int((np.abs(before - after).max(axis=2) > 24).sum())
+
+
+def test_both_maps_stand_side_by_side_and_the_panel_says_what_both_share(visit, state, told):
+    see = visit(state)
+    one, two = (each.bounding_box() for each in maps(see))
+    assert abs(one["width"] - two["width"]) < 3
+    assert one["y"] == two["y"]
+    assert see.page.get_by_text(re.compile(r"^mini-fashion · UMAP$")).count() == 1
+    assert see.page.locator("p.title").get_by_text("array: mini · UMAP").count() == 1
+    see.panel.get_by_text(f"{N - LATER} images in both, matched by content").wait_for()
+    sentence = see.panel.get_by_role("status").first.inner_text()
+    assert f"both models find {told['shared']:.1f} of an image's 10 nearest neighbours" in sentence
+    assert f"drawn at random it would be {told['chance']:.2f}." in sentence
+    first = see.panel.get_by_role("list", name="Images whose neighbours changed most").get_by_role("button").first
+    assert f"{told['moved'][0]['kept']} of 10 neighbours kept" in first.get_attribute("aria-label")
+    see.keep("beside")
+    assert see.overlaps() == []
+    assert see.hindrances() == []
+
+
+def test_the_list_is_worked_through_by_keys_and_both_maps_show_where_each_is(visit, state, told):
+    see = visit(state)
+    one, two = maps(see)
+    buttons = see.panel.get_by_role("list", name="Images whose neighbours changed most").get_by_role("button")
+    buttons.first.wait_for()
+    see.settled()
+    before = [seen(each) for each in (one, two)]
+    see.page.keyboard.press("n")
+    see.settled()
+    for earlier, each in zip(before, (one, two), strict=True):
+        assert changed(earlier, seen(each)) > 30
+    see.page.keyboard.press("n")
+    see.page.keyboard.press("p")
+    see.page.keyboard.press("o")
+    see.until(lambda: see.row == told["moved"][0]["row"], "the image was not opened")
+
+
+def test_a_lasso_on_the_other_map_selects_on_both(visit, state):
+    see = visit(state)
+    one, two = maps(see)
+    see.settled()
+    before = [seen(each) for each in (one, two)]
+    box = two.bounding_box()
+    left, top, right, bottom = box["x"] + 9, box["y"] + 60, box["x"] + box["width"] - 9, box["y"] + box["height"] - 60
+    see.lasso([(left, top), (right, top), (right, (top + bottom) / 2), (left, (top + bottom) / 2)])
+    see.page.get_by_role("complementary", name="Selection").wait_for()
+    count = int(re.search(r"(\d+) images", see.panel.inner_text())[1])
+    assert 10 < count < N - LATER  # the other has nothing of those that it does not hold
+    see.settled()
+    for earlier, each in zip(before, (one, two), strict=True):
+        assert changed(earlier, seen(each)) > 300
+    see.keep("beside-lasso")
+
+
+def test_hovering_an_image_that_the_other_does_not_hold_changes_its_own_map_alone(visit, state):
+    see = visit(state.replace("panel=moved", "panel=selection&pick=images:3"))
+    one, two = maps(see)
+    tile = see.panel.get_by_role("list").get_by_role("button").first
+    tile.wait_for()
+    see.settled()
+    before = [seen(each) for each in (one, two)]
+    tile.hover()
+    see.settled()
+    assert changed(before[0], seen(one)) > 30
+    assert changed(before[1], seen(two)) == 0
+
+
+def test_they_are_stacked_on_a_telephone(visit, state):
+    see = visit(state, size=PHONE, touch=True)
+    one, two = (each.bounding_box() for each in maps(see))
+    assert one["x"] == two["x"]
+    assert one["y"] + one["height"] <= two["y"] + 1
+    see.keep("beside-phone")
+    assert see.overlaps() == []
+
+
+def test_another_map_of_the_other_model_is_a_choice_in_the_bar(visit, state):
+    see = visit(state)
+    maps(see)
+    see.choose("Beside it", "array: mini · PCA")
+    see.until(lambda: ":pca" in see.page.url, "the address keeps the old map")
+    see.choose("Beside it", "nothing")
+    see.until(lambda: see.page.get_by_role("application").count() == 1, "the second map stays")
+    see.panel.get_by_role("button", name="Show the map of array: mini beside this one").click()
+    maps(see)

@@ -1,0 +1,46 @@
+import type { Source } from "../lib/source";
+import type { Moved, PartnerInfo } from "../lib/types";
+import { waitTexts } from "../texts";
+import type { SceneState } from "./scene.svelte";
+import type { Tasks } from "./tasks.svelte";
+
+/** What the shown model and a partner see differently. */
+export class MovedState {
+  current = $state.raw<Moved | null>(null);
+  readonly #source: Source;
+  readonly #scene: SceneState;
+  readonly #tasks: Tasks;
+  /** Of which state of the model, and which partner. */
+  #of = "";
+
+  constructor(source: Source, scene: SceneState, tasks: Tasks) {
+    this.#source = source;
+    this.#scene = scene;
+    this.#tasks = tasks;
+  }
+
+  /** The partner whose map stands beside, else the first one. */
+  get partner(): PartnerInfo | null {
+    return this.#scene.foreign?.partner ?? this.#scene.view?.partners?.[0] ?? null;
+  }
+
+  async load(): Promise<void> {
+    const { view } = this.#scene;
+    const { partner } = this;
+    if (!view || !partner) return;
+    const wanted = JSON.stringify([view.key, view.state, partner.id]);
+    if (wanted === this.#of && this.current) return;
+    if (wanted !== this.#of) this.forget();
+    this.#of = wanted;
+    await this.#tasks.join(
+      "moved", waitTexts.moved, (signal) => this.#source.moved(view, partner.id, signal), (moved) => (this.current = moved),
+    );
+  }
+
+  /** They are others now. */
+  forget(): void {
+    this.#tasks.drop("moved");
+    this.current = null;
+    this.#of = "";
+  }
+}
