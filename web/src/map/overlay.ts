@@ -210,7 +210,8 @@ export class Overlay {
     brush.fillStyle = frame;
     brush.beginPath();
     brush.roundRect(left - rim, top - rim, width + 2 * rim, height + 2 * rim, rim + 1.5);
-    brush.fill();
+    brush.rect(left, top, width, height);
+    brush.fill(brush.globalAlpha < 1 ? "evenodd" : "nonzero"); // the frame does not tint a picture that steps back
     // small pictures stay crisp: their pixels are what the model saw
     brush.imageSmoothingEnabled = scale < 1.4 || picture.width > CRISP;
     brush.imageSmoothingQuality = scale < 1 ? "medium" : "low";
