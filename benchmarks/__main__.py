@@ -34,6 +34,7 @@ TABLES = {
     "ranking": "may",
     "picking": "no",
     "page": "no",
+    "resting": "no",
     "serving": "no",
 }
 

@@ -91,7 +91,7 @@ def _film(see: Visit, label: str) -> tuple[bytes, bytes]:
     see.page.mouse.move(*SIZE)  # out of the still picture
     see.settled()
     still = see.page.screenshot()
-    places = see.places_of(label)
+    places = see.places_of(label, frames=True)
     middle, reach = np.median(places, axis=0), 90.0
     turns = np.linspace(0, 2 * np.pi, 25)
     corners = [(float(middle[0] + reach * np.cos(turn)), float(middle[1] + reach * np.sin(turn))) for turn in turns]

@@ -252,7 +252,9 @@ class Visit:
         """A point of this colour in the middle of the others."""
         places = shapes_of(self.places_of(value))[0]
         if not len(places):  # thumbnails hide all points: the middle of one is the point that it stands for
-            places = shapes_of(self.places_of(value, frames=True))[1]
+            frames = self.places_of(value, frames=True)
+            middles = shapes_of(frames)[1]
+            places = middles if len(middles) else frames  # frames that touch: each belongs to its thumbnail, too
         assert len(places), f"nothing on the map has the colour of {value}"
         middle = np.median(places, axis=0)
         x, y = places[np.argmin(np.abs(places - middle).sum(axis=1))]

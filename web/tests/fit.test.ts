@@ -2,8 +2,8 @@ import { describe, expect, it } from "vitest";
 import { fit, isClear, type Obstacle } from "../src/map/fit";
 import { PointGrid } from "../src/map/grid";
 import { namesOn } from "../src/map/names";
-import { LEAST_SIDE, MOST_SIDE, overviewSide, roomOf, SPACING, thumbnailSide } from "../src/map/size";
-import { Thinning } from "../src/map/thinning";
+import { LEAST_SIDE, MOST_SIDE, overviewOf, roomOf, SPACING, thumbnailSide, type Overview } from "../src/map/size";
+import { Thinning, thinningOrder } from "../src/map/thinning";
 import { View } from "../src/map/view";
 import type { CategoryColumn } from "../src/lib/types";
 
@@ -87,21 +87,22 @@ describe("fitting a map", () => {
 });
 
 describe("the size of thumbnails", () => {
-  const sideFor = (points: Float32Array, scale: number, area: number): number =>
-    overviewSide(new Thinning(points, Uint32Array.from({ length: points.length / 2 }, (_, p) => p)), points.length / 2, scale, area);
+  const overviewFor = (points: Float32Array, scale: number, area: number): Overview =>
+    overviewOf(points, thinningOrder(points, 256, () => true), scale, area);
 
-  it("lets pictures cover a sixth of the canvas, with as many of them as that allows", () => {
+  it.each([[1370, 850], [1210, 670], [820, 1060], [390, 700]])("lets pictures cover a sixth of a canvas of %i x %i", (width, height) => {
     const points = rectangle(1, 1, 0.02);
-    const side = sideFor(points, 400, 800 * 800);
-    expect(side).toBeLessThan(40);
-    const thinning = new Thinning(points, Uint32Array.from({ length: points.length / 2 }, (_, p) => p));
-    const shown = thinning.count(thinning.prepare(Thinning.levelFor((side * SPACING) / 400), Infinity));
-    expect((shown * side ** 2) / 800 ** 2).toBeGreaterThan(0.2);
+    const scale = 0.445 * Math.min(width, height);
+    const { side, thinning } = overviewFor(points, scale, width * height);
+    const level = Thinning.levelFor((side * SPACING) / scale);
+    expect((thinning.count(level) * side ** 2 * 0.75) / (width * height)).toBeGreaterThan(0.15);
+    expect([side >= 32, side <= 96]).toEqual([true, true]);
   });
 
   it("is large where images are few", () => {
-    expect(sideFor(rectangle(1, 1, 0.5), 400, 800 * 800)).toBeGreaterThan(60);
-    expect(sideFor(Float32Array.of(0, 0), 400, 800 * 800)).toBe(96);
+    expect(overviewFor(rectangle(1, 1, 0.5), 400, 800 * 800).side).toBeGreaterThan(60);
+    expect(overviewFor(Float32Array.of(0, 0), 400, 1200 * 1200).side).toBeCloseTo(Thinning.sideOf(0) * 400 / SPACING);
+    expect(overviewFor(Float32Array.of(0, 0), 900, 1800 * 1800).side).toBe(96);
   });
 
   it("finds no image that the map does not hold", () => {

@@ -21,35 +21,74 @@ const category = (counts: number[]): CategoryColumn => ({
 
 describe("thinning", () => {
   const points = somePoints(2000);
-  const order = thinningOrder(2000, 500, () => true);
+  const order = thinningOrder(points, 500, () => true);
 
-  it("lets no two thumbnails overlap, and leaves no room unused", () => {
-    const side = 0.05;
-    const level = Thinning.levelFor(side);
-    const thinning = new Thinning(points, order);
-    expect(thinning.prepare(level, Infinity)).toBe(level);
-    const shown = thinning.shown.slice(0, thinning.count(level));
-    const apart = (a: number, b: number): number =>
-      Math.max(Math.abs(points[2 * a]! - points[2 * b]!), Math.abs(points[2 * a + 1]! - points[2 * b + 1]!));
-    // a call of expect for every pair takes seconds
-    expect(Math.min(...Array.from(shown, (a, i) => shown.slice(0, i).reduce((least, b) => Math.min(least, apart(a, b)), Infinity)))).toBeGreaterThanOrEqual(side);
-    const grain = side * 2 ** 0.25; // levels are a quarter of an octave apart
-    const alone = Array.from({ length: 2000 }, (_, p) => p).filter((p) => !shown.some((s) => apart(s, p) < grain));
-    expect(alone).toEqual([]);
+  const apart = (a: readonly number[], b: readonly number[]): number => Math.max(Math.abs(a[0]! - b[0]!), Math.abs(a[1]! - b[1]!));
+  /** Middles of the squares that are shown at a level. */
+  const middles = (thinning: Thinning, level: number): number[][] =>
+    thinning.shown.slice(0, thinning.count(level)).map((p) => thinning.shift(p).map((shift, i) => points[2 * p + i]! + shift * Thinning.sideOf(level)));
+
+  it.each([0, 9, 13])("lets no two thumbnails overlap at any level, and leaves no room unused: packed at level %i", (base) => {
+    const thinning = new Thinning(points, order, base);
+    for (const level of [0, 4, 9, 10, 13, 16]) {
+      expect(thinning.prepare(level, Infinity)).toBe(level);
+      const side = Thinning.sideOf(level);
+      const shown = middles(thinning, level);
+      expect(shown.length).toBeGreaterThan(0);
+      // a call of expect for every pair takes seconds; shifts are kept with seven digits
+      const least = Math.min(...shown.map((a, i) => Math.min(...shown.slice(0, i).map((b) => apart(a, b)))));
+      expect(least).toBeGreaterThanOrEqual(side * (1 - 1e-5));
+      if (level < base) continue; // those that were left out here may have had room elsewhere
+      const places = Array.from({ length: 2000 }, (_, p) => [points[2 * p]!, points[2 * p + 1]!]);
+      // in a crowd a point is as good as another an eighth of a side away
+      expect(places.filter((place) => !shown.some((middle) => apart(place, middle) < side * 1.125))).toEqual([]);
+    }
+  });
+
+  it("moves a thumbnail no farther than over its point's own place, and not beyond the map", () => {
+    const thinning = new Thinning(points, order, 9);
+    const shifts = thinning.shown.map((p) => thinning.shift(p));
+    expect(Math.max(...shifts.flat().map(Math.abs))).toBeLessThanOrEqual(0.5);
+    expect(shifts.some(([across, up]) => across !== 0 || up !== 0)).toBe(true);
+    const [left, bottom, right, top] = boundsOf(points);
+    for (const [x, y] of middles(thinning, 9)) expect([x! >= left - 1e-6, x! <= right + 1e-6, y! >= bottom - 1e-6, y! <= top + 1e-6]).not.toContain(false);
+  });
+
+  it("shows more of a crowd than images that stand apart by themselves", () => {
+    const level = 10;
+    const alone: number[][] = [];
+    for (const p of order) {
+      const place = [points[2 * p]!, points[2 * p + 1]!];
+      if (alone.every((other) => apart(place, other) >= Thinning.sideOf(level))) alone.push(place);
+    }
+    expect(new Thinning(points, order, level).count(level)).toBeGreaterThan(1.1 * alone.length);
   });
 
   it("never takes away what was shown when one zooms in", () => {
-    const thinning = new Thinning(points, order);
-    const far = thinning.prepare(6, Infinity);
-    const before = thinning.shown.slice(0, thinning.count(far));
-    const near = thinning.prepare(14, Infinity);
-    expect(thinning.count(near)).toBeGreaterThan(before.length);
-    expect(before.every((p) => thinning.has(p, near))).toBe(true);
+    const thinning = new Thinning(points, order, 9);
+    thinning.prepare(16, Infinity);
+    for (let level = 1; level <= 16; level++) {
+      const before = thinning.shown.slice(0, thinning.count(level - 1));
+      expect(thinning.count(level)).toBeGreaterThanOrEqual(before.length);
+      expect(before.every((p) => thinning.has(p, level - 1) && thinning.has(p, level))).toBe(true);
+    }
+    expect(thinning.count(16)).toBeGreaterThan(thinning.count(9));
+  });
+
+  it("goes on with a level where time was over, and shows the same then", () => {
+    const many = somePoints(20_000);
+    const all = thinningOrder(many, 500, () => true);
+    const [quick, slow] = [new Thinning(many, all, 4), new Thinning(many, all, 4)];
+    quick.prepare(12, Infinity);
+    let looks = 0;
+    while (slow.prepare(12, 0) < 12) looks++;
+    expect(looks).toBeGreaterThan(8); // several to a level
+    expect(slow.shown).toEqual(quick.shown);
   });
 
   it("shows hidden images never and chosen ones first", () => {
     const chosen = new Set([7, 1999]);
-    const sorted = thinningOrder(2000, 500, (p) => p % 2 === 1, chosen);
+    const sorted = thinningOrder(points, 500, (p) => p % 2 === 1, chosen);
     expect(new Set(sorted.slice(0, 2))).toEqual(chosen);
     expect(sorted.every((p) => p % 2 === 1)).toBe(true);
     expect(sorted.length).toBe(1000);

@@ -1,10 +1,12 @@
 import { cssColour } from "./colours";
 import type { View } from "./view";
 
-/** A thumbnail on the canvas: how far it has come in (0 to 1), and which way it goes. */
+/** A thumbnail on the canvas: how far it has come in (0 to 1), which way it goes, and where it stands. */
 interface Shown {
   presence: number;
   leaving: boolean;
+  /** How far it stands from its point now, right and up, in sides. */
+  shift: readonly [number, number];
 }
 
 /** A thumbnail: the part of a sheet that it takes, without the empty rims of its tile. */
@@ -51,6 +53,8 @@ export interface OverlayScene {
   /** Side of a thumbnail in pixels. */
   side: number;
   thumbnails: readonly number[];
+  /** How far a thumbnail stands from its point, right and up, in sides; null while that is not known. */
+  shift(position: number): readonly [number, number] | null;
   /** The most important first. */
   names: readonly MapName[];
   /** How often the map is enlarged, 1 where all of it is in view. */
@@ -117,16 +121,26 @@ export class Overlay {
     return isMoving;
   }
 
-  /** The topmost thumbnail under a pixel. */
+  /** Where an image is on the canvas, in pixels: its thumbnail, or its point if it shows none. */
+  at(scene: OverlayScene, position: number): [number, number] {
+    const [across, up] = this.#shown.get(position)?.shift ?? [0, 0];
+    const [left, top] = scene.view.toScreen(...scene.place(position));
+    return [left + across * scene.side, top - up * scene.side];
+  }
+
+  /** The thumbnail under a pixel; a point beside a narrow one is not under it. */
   hit(scene: OverlayScene, left: number, top: number): number | null {
     let best: number | null = null;
     let least = Infinity;
     for (const [position, { presence, leaving }] of this.#shown) {
       if (leaving || presence < 0.5) continue;
-      const [across, down] = scene.view.toScreen(...scene.place(position));
-      const away = Math.max(Math.abs(across - left), Math.abs(down - top));
-      if (away > scene.side / 2 + RIM || away >= least) continue;
-      least = away;
+      const picture = scene.picture(position);
+      if (!picture) continue;
+      const [x, y] = this.at(scene, position);
+      const [across, down] = [Math.abs(x - left), Math.abs(y - top)];
+      const half = scene.side / 2 / Math.max(picture.width, picture.height);
+      if (across > half * picture.width + RIM || down > half * picture.height + RIM || Math.max(across, down) >= least) continue;
+      least = Math.max(across, down);
       best = position;
     }
     return best;
@@ -144,10 +158,14 @@ export class Overlay {
         const apart = (scene.side + (star?.size ?? 0) * (i === 0 ? LARGER : 1)) / 2;
         return Math.abs(a - x) < apart && Math.abs(b - y) < apart;
       });
-    for (const position of wanted) if (!this.#shown.has(position)) this.#shown.set(position, { presence: 0, leaving: false });
+    for (const position of wanted) {
+      if (!this.#shown.has(position)) this.#shown.set(position, { presence: 0, leaving: false, shift: scene.shift(position) ?? [0, 0] });
+    }
     let isMoving = false;
     for (const [position, shown] of this.#shown) {
       shown.leaving = !wanted.has(position);
+      const shift = shown.leaving ? null : scene.shift(position);
+      if (shift && nearer(shown, shift, step)) isMoving = true;
       const picture = scene.picture(position);
       if (!picture) {
         if (shown.leaving) this.#shown.delete(position);
@@ -161,7 +179,7 @@ export class Overlay {
       if (shown.presence < 1 || shown.leaving) isMoving = true;
       shown.presence = Math.min(1, shown.presence);
       const eased = 1 - (1 - shown.presence) ** 3;
-      const at = scene.view.toScreen(...scene.place(position));
+      const at = this.at(scene, position);
       if (isCovered(at)) continue;
       const veil = scene.isDim(position) ? 0.28 : star ? 0.4 : 1;
       const size = scene.side * (0.25 + 0.75 * eased);
@@ -192,7 +210,8 @@ export class Overlay {
     brush.fillStyle = frame;
     brush.beginPath();
     brush.roundRect(left - rim, top - rim, width + 2 * rim, height + 2 * rim, rim + 1.5);
-    brush.fill();
+    brush.rect(left, top, width, height);
+    brush.fill(brush.globalAlpha < 1 ? "evenodd" : "nonzero"); // the frame does not tint a picture that steps back
     // small pictures stay crisp: their pixels are what the model saw
     brush.imageSmoothingEnabled = scale < 1.4 || picture.width > CRISP;
     brush.imageSmoothingQuality = scale < 1 ? "medium" : "low";
@@ -201,11 +220,11 @@ export class Overlay {
 
   /** Lay a star out: its neighbours as pictures where they have room, else as dots. */
   #arrange(scene: OverlayScene, star: Star): Arranged {
-    const at = scene.view.toScreen(...(star.position === null ? star.place : scene.place(star.position)));
+    const at = star.position === null ? scene.view.toScreen(...star.place) : this.at(scene, star.position);
     const size = Math.max(34, scene.side);
     const arranged: Arranged = { star, at, size, pictures: [], dots: [] };
     for (const position of star.neighbors.slice(0, MOST_LINES)) {
-      const place = scene.view.toScreen(...scene.place(position));
+      const place = this.at(scene, position);
       const picture = scene.picture(position);
       const apart = (there: [number, number], room: number): boolean =>
         Math.abs(there[0] - place[0]) > room || Math.abs(there[1] - place[1]) > room;
@@ -295,7 +314,7 @@ export class Overlay {
   }
 
   #ring(brush: CanvasRenderingContext2D, scene: OverlayScene, position: number): void {
-    const [x, y] = scene.view.toScreen(...scene.place(position));
+    const [x, y] = this.at(scene, position);
     const hasPicture = this.#shown.has(position) && scene.picture(position) !== null;
     const radius = hasPicture ? scene.side / 2 + 3 : 8;
     for (const [width, colour] of [[4.5, scene.ground], [2, scene.accent]] as const) {
@@ -322,4 +341,15 @@ export class Overlay {
     brush.stroke();
     brush.setLineDash([]);
   }
+}
+
+/** Move a thumbnail by this share of its way to where it stands; false if it was there. */
+function nearer(shown: Shown, [across, up]: readonly [number, number], share: number): boolean {
+  const [wasAcross, wasUp] = shown.shift;
+  if (Math.abs(across - wasAcross) + Math.abs(up - wasUp) < 0.01) {
+    shown.shift = [across, up];
+    return false;
+  }
+  shown.shift = [wasAcross + (across - wasAcross) * share, wasUp + (up - wasUp) * share];
+  return true;
 }

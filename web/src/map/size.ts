@@ -4,23 +4,20 @@ import { Thinning } from "./thinning";
 /** Pixels a side. */
 export const LEAST_SIDE = 24;
 export const MOST_SIDE = 160;
-/** Where all of the map is in view, thumbnails are no larger than this, or than this share of the room of one image. */
-const MOST_IN_OVERVIEW = 96;
-const OF_ITS_ROOM = 0.75;
-/** But they may have this share of the canvas's side, and so many pixels on a telephone: smaller ones are not recognised. */
-const OF_THE_CANVAS = 0.06;
-const RECOGNISED = 32;
-/** Share of the canvas that pictures take there, or more. */
-const COVERED = 0.17;
+/** Where all of the map is in view, pictures cover this share of the canvas, or more. */
+const COVERED = 0.165;
+/** There thumbnails have one of these sides: shares of the canvas's side, within these pixels. */
+const OVERVIEW_LEAST = { share: 0.042, from: 32, to: 64 };
+const OVERVIEW_MOST = { share: 0.09, from: 52, to: 96 };
 /** Share of a square that a picture fills. */
-const SHAPE = 0.78;
+const SHAPE = 0.75;
 /** Without room for more, thumbnails grow slowly with the zoom, up to this. */
 const CLOSE = 72;
 /** Share of the images whose nearest lies within their room. */
 const CROWD = 0.6;
 const SAMPLE = 1500;
 /** Distance between thumbnails, in sides. */
-export const SPACING = 1.08;
+export const SPACING = 1.14;
 
 /**
  * Side of a thumbnail in pixels. `overview` is the side where all of the map is in view, `room` the distance on the map
@@ -31,19 +28,26 @@ export function thumbnailSide(overview: number, room: number, scale: number, clo
   return Math.min(MOST_SIDE, Math.max(LEAST_SIDE, least, (room * scale) / SPACING));
 }
 
+/** Thumbnails where all of the map is in view. */
+export interface Overview {
+  /** In pixels. */
+  side: number;
+  thinning: Thinning;
+}
+
 /**
- * The least side at which pictures of the map's images cover enough of a canvas of `area` pixels, of which `scale` are one
- * unit of the map.
+ * The least side at which pictures cover enough of a canvas of `area` pixels, of which `scale` are one unit of the map, and
+ * the images that have room then. `order`: of those that may be shown.
  */
-export function overviewSide(thinning: Thinning, images: number, scale: number, area: number): number {
-  const most = Math.min(MOST_IN_OVERVIEW, Math.max(RECOGNISED, Math.max(OF_THE_CANVAS, OF_ITS_ROOM / Math.sqrt(images)) * Math.sqrt(area)));
-  const first = Thinning.levelFor((LEAST_SIDE * SPACING) / scale);
-  for (let level = thinning.prepare(first, Infinity); level > 0; level--) {
+export function overviewOf(points: Float32Array, order: Uint32Array, scale: number, area: number): Overview {
+  const canvas = Math.sqrt(area);
+  const [least, most] = [OVERVIEW_LEAST, OVERVIEW_MOST].map(({ share, from, to }) => Math.max(from, Math.min(to, share * canvas)));
+  for (let level = Thinning.levelFor((least! * SPACING) / scale); ; level--) {
     const side = (Thinning.sideOf(level) * scale) / SPACING;
-    if (side >= most) break;
-    if (thinning.count(level) * side ** 2 * SHAPE >= COVERED * area) return side;
+    const isMost = level <= 0 || side >= most!;
+    const thinning = new Thinning(points, order, Math.max(0, level));
+    if (isMost || thinning.count(level) * side ** 2 * SHAPE >= COVERED * area) return { side: Math.min(side, most!), thinning };
   }
-  return Math.max(LEAST_SIDE, most);
 }
 
 /** The distance on the map within which most images have no other, of those that `allow` lets through. */

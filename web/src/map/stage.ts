@@ -6,7 +6,7 @@ import { Pace, SteadyLayer, type Look, type PointLayer } from "./layer";
 import { fit, isClear, type Obstacle } from "./fit";
 import { Overlay, type MapName, type OverlayScene, type Picture, type Star } from "./overlay";
 import { PlainLayer } from "./plain";
-import { LEAST_SIDE, overviewSide, roomOf, SPACING, thumbnailSide } from "./size";
+import { LEAST_SIDE, overviewOf, roomOf, SPACING, thumbnailSide } from "./size";
 import { coprimeStep, Thinning, thinningOrder } from "./thinning";
 import { turn, turnBack, View } from "./view";
 import { WebGLLayer } from "./webgl";
@@ -331,7 +331,7 @@ export class Stage {
 
   /** Where an image is on the canvas, in pixels. */
   at(position: number): [number, number] {
-    return this.view.toScreen(...this.#place(position));
+    return this.#overlay.at(this.#scene(), position);
   }
 
   /** Side of a thumbnail in pixels. */
@@ -464,13 +464,16 @@ export class Stage {
   #chooseThumbnails(): boolean {
     if (this.#before || this.#points.length === 0 || !this.#look) return true; // while images move, those that are shown move along
     this.#grid ??= new PointGrid(this.#points);
-    this.#thinning ??= new Thinning(this.#points, this.#thinningOrder());
-    this.#sizes ??= {
-      overview: this.#overviewSide(this.#thinning),
-      room: roomOf(this.#points, this.#grid, (position) => this.#colours.hidden[position] !== 1 && this.has(position)),
-    };
-    const { view, side } = this;
     const { hidden } = this.#colours;
+    if (!this.#thinning || !this.#sizes) {
+      const allow = (position: number): boolean => hidden[position] !== 1 && this.has(position);
+      const order = thinningOrder(this.#points, this.#perSheet, allow, this.#chosen ?? undefined);
+      const [width, height] = [this.#width, this.#height];
+      const found = overviewOf(this.#points, order, new View(width, height, this.#home).scale, width * height);
+      this.#thinning = found.thinning;
+      this.#sizes = { overview: found.side, room: roomOf(this.#points, this.#grid, allow) };
+    }
+    const { view, side } = this;
     const level = Thinning.levelFor((side * SPACING) / view.scale);
     const ready = this.#thinning.prepare(level, THINNING);
     const [left, bottom, right, top] = view.bounds(side);
@@ -493,16 +496,6 @@ export class Stage {
     return ready === level;
   }
 
-  #overviewSide(thinning: Thinning): number {
-    const [width, height] = [this.#width, this.#height];
-    return overviewSide(thinning, this.#points.length / 2, new View(width, height, this.#home).scale, width * height);
-  }
-
-  #thinningOrder(): Uint32Array {
-    const { hidden } = this.#colours;
-    return thinningOrder(this.#points.length / 2, this.#perSheet, (p) => hidden[p] !== 1 && this.has(p), this.#chosen ?? undefined);
-  }
-
   #scene(): OverlayScene {
     const { view, side } = this;
     const chosen = this.#chosen;
@@ -513,6 +506,7 @@ export class Stage {
       colour: (position) => this.#colours.colours[position] ?? 0,
       isDim: (position) => chosen !== null && !chosen.has(position),
       thumbnails: this.#thumbnails,
+      shift: (position) => (this.#thinning ? turn(...this.#thinning.shift(position), this.#turned) : null),
       names: this.#before ? [] : this.#names,
       closer: view.camera.zoom / this.#home.zoom,
       star: this.#star,

@@ -1,25 +1,42 @@
+import { Squares } from "./squares";
+import { boundsOf } from "./view";
+
 /**
  * Which images have room for a thumbnail, at every zoom: an image that is shown stays shown while one zooms in.
  *
- * Level 0 keeps images a quarter of a unit apart (so that squares of that side do not overlap); four further levels halve
- * the distance, and each adds to those before. Levels are computed when they are first asked for.
+ * Level 0 has squares with a side of a quarter of a unit; four further levels halve it. `base` is the level of the whole
+ * map: it is packed first, and as tight as can be. Coarser levels leave out some of its images, finer ones add others when
+ * they are first asked for.
+ *
+ * A square may stand up to half its side from its point, so a crowd shows more images and each still covers its own point.
+ * Its shift is kept in sides. Two points then keep their order, so squares that are apart stay apart while one zooms in.
  */
 export class Thinning {
   readonly #levels: Uint8Array;
+  /** How far each square is from its point: x0, y0, x1, y1, … in sides. */
+  readonly #shifts: Float32Array;
+  /** Of the points: a square that is moved farther would leave the canvas. */
+  readonly #bounds: readonly number[];
   #waiting: Uint32Array;
   /** All with room so far, level by level, and where each level ends. */
-  readonly #shown: number[] = [];
-  readonly #ends: number[] = [];
+  #shown: number[] = [];
+  #ends: number[] = [];
+  /** A level that is being computed: how many of those that wait were tried, and which of them found no room. */
+  #begun: { squares: Squares; tried: number; left: number[] } | null = null;
 
   /** `order` holds those positions that may have a thumbnail, the most important first. */
-  constructor(readonly points: Float32Array, order: Uint32Array) {
+  constructor(readonly points: Float32Array, order: Uint32Array, base = 0) {
     this.#levels = new Uint8Array(points.length / 2).fill(NEVER);
+    this.#shifts = new Float32Array(points.length);
+    this.#bounds = boundsOf(points);
     this.#waiting = order;
+    this.#add(base, Infinity);
+    this.#leaveOut(base);
   }
 
   /** The level at which squares of a given side, in units of the map, do not overlap. */
   static levelFor(side: number): number {
-    return Math.max(0, Math.min(MOST_LEVELS, Math.floor(4 * Math.log2(WIDEST / side))));
+    return Math.max(0, Math.min(MOST_LEVELS, Math.floor(4 * Math.log2(WIDEST / side) + 1e-6)));
   }
 
   /** The side of these squares at a level. */
@@ -37,98 +54,110 @@ export class Thinning {
     return this.#ends[Math.min(level, this.#ends.length - 1)] ?? 0;
   }
 
-  /** Positions with room, the most important first: the first `count(level)` of them have room at a level. */
+  /** Positions with room: the first `count(level)` of them have room at a level. */
   get shown(): readonly number[] {
     return this.#shown;
   }
 
+  /** How far the square of an image that has room stands from its point, right and up, in sides. */
+  shift(position: number): [number, number] {
+    return [this.#shifts[2 * position]!, this.#shifts[2 * position + 1]!];
+  }
+
   /** Compute levels up to this one, for at most `milliseconds`; returns the level that is ready. */
   prepare(level: number, milliseconds: number): number {
-    const start = performance.now();
-    while (this.#ends.length <= level && this.#waiting.length > 0 && performance.now() - start < milliseconds) {
-      this.#compute(this.#ends.length);
+    const end = performance.now() + milliseconds;
+    while (this.#ends.length <= level && this.#waiting.length > 0) {
+      if (!this.#add(this.#ends.length, end)) break;
     }
     return this.#waiting.length > 0 ? Math.min(level, this.#ends.length - 1) : level;
   }
 
-  #compute(level: number): void {
+  /** Show all that have room at a level besides those that are shown; false if time was over before. */
+  #add(level: number, end: number): boolean {
     const side = Thinning.sideOf(level);
-    const { points } = this;
-    // at most one shown image in a cell, so the nine cells around a place hold all that could be too near
-    const cells = new Cells(side, points.length / 2);
-    for (const position of this.#shown) cells.add(points[2 * position]!, points[2 * position + 1]!, position);
-    const left: number[] = [];
-    for (const position of this.#waiting) {
-      const x = points[2 * position]!;
-      const y = points[2 * position + 1]!;
-      if (cells.isFree(x, y, points)) {
-        cells.add(x, y, position);
+    if (!this.#begun) {
+      const squares = new Squares(side, this.points.length / 2, this.#bounds);
+      for (const position of this.#shown) squares.add(...this.#square(position, side));
+      this.#begun = { squares, tried: 0, left: [] };
+    }
+    const { squares, tried, left } = this.#begun;
+    for (let i = tried; i < this.#waiting.length; i++) {
+      if (i > tried && i % AT_ONCE === 0 && performance.now() > end) {
+        this.#begun.tried = i;
+        return false;
+      }
+      const position = this.#waiting[i]!;
+      const x = this.points[2 * position]!;
+      const y = this.points[2 * position + 1]!;
+      const place = squares.room(x, y);
+      if (place) {
+        squares.add(...place);
+        this.#shifts[2 * position] = (place[0] - x) / side;
+        this.#shifts[2 * position + 1] = (place[1] - y) / side;
         this.#levels[position] = level;
         this.#shown.push(position);
       } else left.push(position);
     }
+    this.#begun = null;
     this.#waiting = Uint32Array.from(left);
-    this.#ends.push(this.#shown.length);
+    this.#ends[level] = this.#shown.length;
+    return true;
+  }
+
+  /** From level to coarser level, leave out what has no room. */
+  #leaveOut(base: number): void {
+    let kept = this.#shown;
+    const dropped: number[][] = [];
+    for (let level = base - 1; level >= 0; level--) {
+      const side = Thinning.sideOf(level);
+      const squares = new Squares(side, this.points.length / 2);
+      const [having, lacking]: [number[], number[]] = [[], []];
+      for (const position of kept) {
+        const place = this.#square(position, side);
+        if (squares.isFree(...place)) {
+          squares.add(...place);
+          having.push(position);
+          this.#levels[position] = level;
+        } else lacking.push(position);
+      }
+      dropped.unshift(lacking);
+      kept = having;
+    }
+    this.#shown = [kept, ...dropped].flat();
+    let end = 0;
+    this.#ends = [kept, ...dropped].map((part) => (end += part.length));
+  }
+
+  #square(position: number, side: number): [number, number] {
+    const [across, up] = this.shift(position);
+    return [this.points[2 * position]! + across * side, this.points[2 * position + 1]! + up * side];
   }
 }
 
 const NEVER = 255;
 const WIDEST = 0.25;
 const MOST_LEVELS = 48;
-const EMPTY = 0xffffffff;
-
-class Cells {
-  readonly #across: number;
-  readonly #dense: Uint32Array | null;
-  readonly #sparse = new Map<number, number>();
-
-  constructor(readonly side: number, count: number) {
-    this.#across = Math.ceil(2 / side) + 1;
-    const cells = this.#across ** 2;
-    this.#dense = cells <= Math.max(4e6, 4 * count) ? new Uint32Array(cells).fill(EMPTY) : null;
-  }
-
-  add(x: number, y: number, position: number): void {
-    const cell = this.#row(y) * this.#across + this.#row(x);
-    if (this.#dense) this.#dense[cell] = position;
-    else this.#sparse.set(cell, position);
-  }
-
-  isFree(x: number, y: number, points: Float32Array): boolean {
-    const [column, row] = [this.#row(x), this.#row(y)];
-    for (let r = Math.max(0, row - 1); r <= Math.min(this.#across - 1, row + 1); r++) {
-      for (let c = Math.max(0, column - 1); c <= Math.min(this.#across - 1, column + 1); c++) {
-        const cell = r * this.#across + c;
-        const there = this.#dense ? this.#dense[cell]! : (this.#sparse.get(cell) ?? EMPTY);
-        if (there === EMPTY) continue;
-        const isNear = Math.abs(points[2 * there]! - x) < this.side && Math.abs(points[2 * there + 1]! - y) < this.side;
-        if (isNear) return false;
-      }
-    }
-    return true;
-  }
-
-  #row(value: number): number {
-    return Math.max(0, Math.min(this.#across - 1, Math.floor((value + 1) / this.side)));
-  }
-}
+/** Images that are tried between two looks at the clock. */
+const AT_ONCE = 1024;
+/** Images among which the order for thinning goes from left to right, at least. */
+const SWEPT = 2048;
+/** So many images are sorted like that; all further ones only fill gaps. */
+const MOST_SWEPT = 65_536;
 
 /**
- * An order of positions for thinning: `first` ones before all others, then sheet by sheet, so that few sheets have to be
- * loaded for an overview; within a sheet by chance, but always the same.
+ * An order of positions for thinning: `first` ones before all others, then some sheets after others, so that few sheets have
+ * to be loaded for an overview. Within these sheets it goes from left to right, for squares pack tighter that way.
  */
-export function thinningOrder(count: number, perSheet: number, allow: (p: number) => boolean, first?: Set<number>): Uint32Array {
+export function thinningOrder(points: Float32Array, perSheet: number, allow: (p: number) => boolean, first?: Set<number>): Uint32Array {
+  const count = points.length / 2;
+  const swept = Math.ceil(SWEPT / perSheet) * perSheet;
   const order: number[] = [];
   const rest: number[] = [];
-  for (let start = 0; start < count; start += perSheet) {
-    const size = Math.min(perSheet, count - start);
-    const step = coprimeStep(size);
-    for (let i = 0; i < size; i++) {
-      const position = start + ((i * step) % size);
-      if (!allow(position)) continue;
-      if (first?.has(position)) order.push(position);
-      else rest.push(position);
-    }
+  for (let start = 0; start < count; start += swept) {
+    const positions = Uint32Array.from({ length: Math.min(swept, count - start) }, (_, i) => start + i).filter(allow);
+    if (start < MOST_SWEPT) positions.sort((a, b) => points[2 * a]! - points[2 * b]!);
+    for (const position of positions) (first?.has(position) ? order : rest).push(position);
   }
   return Uint32Array.from(order.concat(rest));
 }
