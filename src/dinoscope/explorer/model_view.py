@@ -380,7 +380,13 @@ class ModelData:
 
 
 def collection_info(
-    path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool, writable: bool
+    path: Path,
+    shown: str,
+    models: Sequence[ModelInfo],
+    *,
+    originals: bool,
+    writable: bool,
+    copies_to: str | None = None,
 ) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
     source = read_manifest(path)["source"]
@@ -393,6 +399,7 @@ def collection_info(
         live=True,
         originals=originals,
         writable=writable,
+        copies_to=copies_to,
     )
 
 

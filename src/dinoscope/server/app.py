@@ -27,6 +27,7 @@ from dinoscope.base.paths import named_path
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import export as explorer_export
+from dinoscope.explorer.copying import CopyPlace
 from dinoscope.explorer.model_view import ModelData, Unknown, collection_info, position_of
 from dinoscope.explorer.picking import pick_images
 from dinoscope.explorer.sheets import COLUMNS, Originals, large_picture, media_type, sheet
@@ -63,7 +64,15 @@ from dinoscope.server.responses import (
     file_answer,
     json_answer,
 )
-from dinoscope.server.routes import add_columns, add_findings, add_labelling, add_patches, add_weights
+from dinoscope.server.routes import (
+    add_columns,
+    add_copies,
+    add_files,
+    add_findings,
+    add_labelling,
+    add_patches,
+    add_weights,
+)
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
@@ -95,6 +104,7 @@ def create_app(
     read_only: bool = False,
     warm: bool = True,
     labels: str = "source",
+    copies: CopyPlace | None = None,
 ) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
 
@@ -107,13 +117,17 @@ def create_app(
         read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
         warm: Whether to prepare, once it runs, what is likely to be asked for.
         labels: Which labels verdicts and findings use: "source", "mine" or "merged".
+        copies: Where the page may copy files; by default nowhere. Only for a server that nobody else can reach.
 
     Raises:
+        InputError: If copies are allowed, and it is to write nothing.
         CollectionError: If there is no such collection, or it has no vectors of that model.
     """
+    if copies is not None and read_only:
+        raise InputError("a server with --read-only writes nothing and copies no files: leave out --allow-copy")
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
     workspace = Workspace(named_path(collection).absolute(), model, weights, read_only=read_only, labels=labels)
-    explorer = _Explorer(workspace, originals)
+    explorer = _Explorer(workspace, originals, copies)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -146,9 +160,11 @@ def create_app(
     add_labelling(app, explorer.workspace, explorer.heavy)
     add_patches(app, explorer.workspace, explorer.heavy)
     add_weights(app, explorer.workspace, explorer.fetching)
+    add_files(app, explorer.workspace, explorer.originals)
+    add_copies(app, explorer.workspace, explorer.copies, explorer.copying)
     _add_selections(app, explorer)
     add_page(app)
-    add_error_answers(app, explorer.workspace.path)
+    add_error_answers(app, explorer.workspace.path, *([] if copies is None else [copies.images, copies.into]))
     app.add_middleware(Guard, access=access or Access())
     return app
 
@@ -156,13 +172,14 @@ def create_app(
 class _Explorer:
     """What the routes share."""
 
-    def __init__(self, workspace: Workspace, originals: Originals | None) -> None:
-        self.workspace, self.originals = workspace, originals
+    def __init__(self, workspace: Workspace, originals: Originals | None, copies: CopyPlace | None) -> None:
+        self.workspace, self.originals, self.copies = workspace, originals, copies
         self.heavy = Jobs(1, "compute")
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
         self.decoding = Jobs(2, "decode")
         self.fetching = Jobs(1, "fetch")
+        self.copying = Jobs(1, "copy")
         self.uploads, self.decoders = Uploads(), Decoders()
         self._asked: float | None = None
 
@@ -237,7 +254,7 @@ class _Explorer:
 
     def stop(self) -> None:
         """Begin nothing more, and wait for nobody."""
-        for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching):
+        for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching, self.copying):
             jobs.stop()
         self.decoders.stop()
 
@@ -250,7 +267,12 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
         """Return what the collection is."""
         models, have = workspace.models(), explorer.originals is not None
         told = collection_info(
-            workspace.path, workspace.shown, models, originals=have, writable=not workspace.read_only
+            workspace.path,
+            workspace.shown,
+            models,
+            originals=have,
+            writable=not workspace.read_only,
+            copies_to=explorer.copies and explorer.copies.into.resolve().name,
         )
         return json_answer(request, told)
 

@@ -22,7 +22,7 @@ from dinoscope.explorer.weights import NeedsWeights
 from dinoscope.storage.manifest import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dinoscope.explorer.types import WeightsInfo
 
@@ -91,13 +91,13 @@ def file_answer(request: Request, text: str, name: str, kind: str) -> Response:
     return _packed(request, text.encode("utf-8", "backslashreplace"), f"{kind}; charset=utf-8", headers)
 
 
-def add_error_answers(app: FastAPI, path: Path) -> None:
-    """Turn every error into ``{"error": ...}`` and a status; no answer names the folder at ``path`` or any other."""
+def add_error_answers(app: FastAPI, path: Path, *others: Path) -> None:
+    """Turn every error into ``{"error": ...}`` and a status; no answer says where these folders are."""
 
     @app.exception_handler(DinoscopeError)
     async def expected(_: Request, error: DinoscopeError) -> Response:
         weights = error.weights if isinstance(error, NeedsWeights) else None
-        return _refuse(_status(error), _without_path(str(error), path), weights=weights)
+        return _refuse(_status(error), _without_paths(str(error), (path, *others)), weights=weights)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -131,9 +131,10 @@ def _status(error: DinoscopeError) -> int:
     return 400 if isinstance(error, InputError | ImageError) else 409
 
 
-def _without_path(text: str, path: Path) -> str:
-    for place in sorted({str(path), str(path.resolve())}, key=len, reverse=True):
-        text = text.replace(place, path.resolve().name)
+def _without_paths(text: str, paths: Sequence[Path]) -> str:
+    names = {str(place): path.resolve().name for path in paths for place in (path, path.resolve())}
+    for place in sorted(names, key=len, reverse=True):
+        text = text.replace(place, names[place])
     return text
 
 

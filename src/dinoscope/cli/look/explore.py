@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, say_missing
+from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, say_missing, spare_collections
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
+    from dinoscope.explorer.copying import CopyPlace
     from dinoscope.server.security import Access
 
 __all__ = ["NoBrowserOption", "explore", "has_display", "serve"]
@@ -58,6 +59,14 @@ def explore(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name the page may be reached by, as through a proxy; repeatable."),
     ] = None,
+    allow_copy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            callback=spare_collections,
+            help="Let the page copy files of --images into folders below this one; on this machine alone.",
+        ),
+    ] = None,
     model: ModelOption = None,
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
     labels_from: LabelsOption = "source",
@@ -76,6 +85,7 @@ def explore(
         model,
         weights,
         labels=labels_from,
+        allow_copy=allow_copy,
     )
 
 
@@ -93,6 +103,7 @@ def serve(
     weights: str | None = None,
     shown: str = "",
     labels: str = "source",
+    allow_copy: Path | None = None,
 ) -> None:
     """Serve the explorer until Ctrl-C; the options are those of ``explore``, ``shown`` is what the page opens with."""
     import secrets
@@ -110,11 +121,12 @@ def serve(
         raise InputError(f"--no-token is for this machine alone, got --host {host}: leave one of them out")
     if not no_token and token is None:
         token = secrets.token_urlsafe(24)
+    copies = None if allow_copy is None else _copy_place(allow_copy, images, open_to_others, allow_host, no_token)
     listening = _listen(host, port)
     number = listening.getsockname()[1]
     access = Access.of(host, token, allow_host or (), number)
     try:
-        server = _server(collection, model, weights, images, access, read_only, labels)
+        server = _server(collection, model, weights, images, access, read_only, labels, copies)
     except BaseException:
         listening.close()
         raise
@@ -145,6 +157,7 @@ def _server(
     access: Access,
     read_only: bool,
     labels: str,
+    copies: CopyPlace | None,
 ) -> Server:
     from dinoscope.explorer.sheets import Originals
     from dinoscope.server.app import create_app
@@ -153,9 +166,38 @@ def _server(
 
     originals = None if images is None else Originals(open_source(images))
     app = create_app(
-        collection, model=model, originals=originals, weights=weights, access=access, read_only=read_only, labels=labels
+        collection,
+        model=model,
+        originals=originals,
+        weights=weights,
+        access=access,
+        read_only=read_only,
+        labels=labels,
+        copies=copies,
     )
     return ExplorerServer(app, is_alone=True)
+
+
+def _copy_place(
+    into: Path, images: str | None, open_to_others: bool, allow_host: list[str] | None, no_token: bool
+) -> CopyPlace:
+    """Return where the page may copy files.
+
+    Raises:
+        InputError: If somebody else could reach the page, or one of the folders is none.
+    """
+    from dinoscope.explorer.copying import CopyPlace
+
+    if open_to_others or allow_host or no_token:
+        raise InputError("--allow-copy is for you alone: leave out --host, --allow-host and --no-token")
+    folder = None if images is None else Path(images)
+    if folder is None or not folder.is_dir():
+        raise InputError("--allow-copy copies files of a folder: name the one with the images by --images")
+    if not into.is_dir():
+        raise InputError(f"--allow-copy {into} is no folder: make it first")
+    if folder.resolve() in (into.resolve(), *into.resolve().parents):
+        raise InputError(f"--allow-copy {into} is in the folder of the images, where copies would count as images")
+    return CopyPlace(folder.absolute(), into.absolute())
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
