@@ -1,6 +1,8 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
+import subprocess
 import sys
 
 import pytest
@@ -59,3 +61,17 @@ def cluster():
     pytest.importorskip("ray")
     with ray_cluster() as started:
         yield started
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of 600 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if not made or made.returncode:
+        pytest.skip("a small file system can only be mounted by root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -256,6 +256,28 @@ def test_search_for_what_is_not_there(run, collection, tmp_path):
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("sort", "c", "sorted/"), "to write there type -o sorted/"),
+        (("export", "c", "out"), "to write there type -o out"),
+        (("apply", "plan.json", "place&co"), "to write there type -o 'place&co'"),
+        (("map", "c", "map.png"), "to write there type -o map.png"),
+        (("embed", "photos", "c"), "to write there type -o c"),
+        (("pick", "c", "100"), "for a number type -n 100"),
+        (("cluster", "c", "12"), "for a number type -k 12"),
+        (("explore", "c", "."), "for the images type --images ."),
+        (("pick", "c", "--to", "x"), "here it is -o"),
+        (("label", "c", "-o", "x"), "here it is --export"),
+    ],
+)
+def test_what_a_person_meant_is_told(run, args, message):
+    code, _, err = run(*args)
+    assert code == 2
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("query", ["²", "--5", "x\x1b[2J.png"])
 def test_what_is_no_row_is_a_file(run, collection, query):
     code, _, err = run("search", collection, "--", query)

@@ -198,19 +198,6 @@ def test_a_file_that_outgrows_its_limit(tmp_path, pixels, undisturbed):
     equal(tmp_path / "c", undisturbed)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if not made or made.returncode:
-        pytest.skip("a small file system can only be mounted by root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_a_full_disk(small_disk, pixels, undisturbed):
     with pytest.raises(subprocess.CalledProcessError) as failed:
         run(_EMBED, pixels, small_disk / "c", 0)

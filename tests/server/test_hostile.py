@@ -109,6 +109,7 @@ def test_traversal_in_every_parameter(server, model, folder):
         "/api/models/{m}/images/{x}/picture",
         "/api/models/{m}/rows?v={x}",
         "/api/models/{m}/find?text={x}",
+        "/api/models/{m}/files/{x}",
     ]
     asked = 0
     for place in places:
@@ -157,8 +158,15 @@ def test_bodies_of_wrong_types(server, model, folder):
             {"rows": [0], "format": value},
             {"rows": [0], "format": "csv", "name": value},
             {"dismissed": value},
+            {"rows": [0], "folder": value},
         ):
-            for method, place in (("post", "query"), ("post", "export"), ("put", "findings/duplicates-0")):
+            for method, place in (
+                ("post", "query"),
+                ("post", "export"),
+                ("post", "files"),
+                ("post", "copies"),
+                ("put", "findings/duplicates-0"),
+            ):
                 answer = server.request(method, f"{base}/{place}", json=json.loads(json.dumps(body)))
                 check(answer, folder)
                 asked += 1
@@ -304,7 +312,7 @@ def test_the_description_is_true(folder, model):
     app = create_app(folder, warm=False, access=Access(hosts=frozenset({"testserver", "localhost"})))
     schema = openapi.from_asgi("/api/openapi.json", app)
     operations: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
-    assert len(operations) == 38
+    assert len(operations) == 43
     # no description says what is a JPEG, how many images there are to divide, or which texts are labels
     said_by_the_content = CHECKS.get_one("positive_data_acceptance")
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from dinoscope.cli.look.explore import _listen, explore
 from tests import ROOT
+from tests.pictures import encoded, photo
 from tests.served import images, make_collection
 
 
@@ -165,6 +166,10 @@ def test_a_browser_is_not_shown_the_token(folder, monkeypatch):
 
 
 def test_mistakes_are_one_line(run, folder, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    (photos / "in").mkdir(parents=True)
+    (photos / "a.png").write_bytes(encoded(photo(64), "PNG"))
+    out.mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         mistakes = [
@@ -177,6 +182,13 @@ def test_mistakes_are_one_line(run, folder, tmp_path):
             ([tmp_path], "is no collection"),
             ([folder, "--model", "dinov2-small"], "has no vectors of 'dinov2-small'"),
             ([folder, "--images", tmp_path / "nothing"], "nothing is called"),
+            ([folder, "--allow-copy", out], "name the one with the images by --images"),
+            ([folder, "--allow-copy", tmp_path / "gone", "--images", photos], "is no folder: make it first"),
+            ([folder, "--allow-copy", photos / "in", "--images", photos], "is in the folder of the images"),
+            ([folder, "--allow-copy", out, "--images", photos, "--host", "0.0.0.0"], "is for you alone"),
+            ([folder, "--allow-copy", out, "--images", photos, "--no-token"], "is for you alone"),
+            ([folder, "--allow-copy", out, "--images", photos, "--allow-host", "proxy"], "is for you alone"),
+            ([folder, "--allow-copy", out, "--images", photos, "--read-only"], "leave out --allow-copy"),
         ]
         for options, expected in mistakes:
             code, _, error = run("explore", *options, "--no-browser")

@@ -1,9 +1,19 @@
 /** Every English text of the page, in one place. */
+import type { Copied } from "./lib/types";
 
 // ---- panels ----
 
 const counted = (count: number): string => count.toLocaleString("en");
 const images = (count: number): string => (count === 1 ? "1 image" : `${counted(count)} images`);
+
+const files = (count: number): string => (count === 1 ? "1 file" : `${counted(count)} files`);
+
+/** Bytes as people say them: 850 kB, 12 MB, 1.4 GB. */
+const size = (bytes: number): string => {
+  const [unit, name] = bytes >= 1e9 ? [1e9, "GB"] : bytes >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
+  const amount = Math.max(1, bytes / unit);
+  return `${amount < 10 && unit > 1e3 ? amount.toFixed(1) : counted(Math.round(amount))} ${name}`;
+};
 
 type Shares = [number, number, number];
 const between = ([low, middle, high]: Shares): string =>
@@ -206,6 +216,30 @@ export const panelTexts = {
     created: (name: string) => `Collection ${name} is ready: dinoscope explore ${name.includes(" ") ? `"${name}"` : name}`,
     exporting: "Writing …",
     nameNeeded: "Give it a name of letters and digits.",
+    copyNames: "Copy the names",
+    copyNamesMore: "to paste them elsewhere",
+    namesCopied: (count: number) => `${counted(count)} ${count === 1 ? "name" : "names"} copied.`,
+    namesNotCopied: "The browser did not let the page copy: take the list of files.",
+  },
+
+  files: {
+    zip: "Files (ZIP)",
+    zipMore: "the originals, in their folders; you see the size first",
+    size: (count: number, bytes: number) => `${files(count)}, about ${size(bytes)}`,
+    missing: (count: number) => `${images(count)} ${count === 1 ? "has" : "have"} no file of its name any more. The ZIP lists what it leaves out.`,
+    download: "Download",
+    noOriginals: "To take the files themselves, start the explorer with --images.",
+    copy: (place: string) => `Copy files to ${place}/`,
+    copyMore: "into a folder of this name; nothing is overwritten",
+    folder: "Name of the folder",
+    start: "Copy",
+    copying: "Copying",
+    nameNeeded: "Give the folder a name.",
+    copied: ({ done, there, folder, journal }: Copied, place: string) =>
+      `${files(done)} copied to ${place}/${folder}${there ? `, ${files(there)} already there` : ""}.${journal ? ` Journal: ${journal}` : ""}`,
+    undone: ({ done, folder }: Copied) => `${files(done)} taken away from ${folder} again.`,
+    stayed: (count: number) => `${files(count)} left alone:`,
+    undo: "Undo",
   },
 
   findings: {

@@ -43,7 +43,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
   return {
     divide: () => wait("divide", undefined),
     collection: () => wait("collection", {
-      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, writable: true,
+      name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, writable: true, copiesTo: null,
       models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", focus: "image", images: 4 })),
     }),
     model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),
@@ -84,6 +84,11 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     query: (_, rows) => wait("query", rows.map((row) => ({ row: row + 2, id: "", label: null, similarity: 1 }))),
     find: () => wait("find", [8, 2, 99]),
     export: () => wait("export", new Blob()),
+    files: (_, rows) => wait("files", { key: "k", files: rows.length, bytes: 1000, missing: 0 }),
+    filesAddress: (_, key, name) => `${key}/${name}`,
+    copyFiles: (_, rows, folder) => wait("copyFiles", { folder, done: rows.length, there: 0, stayed: 0, reasons: [], journal: "j", key: "k" }),
+    copyProgress: () => wait("copyProgress", { done: 1, total: 4 }),
+    undoCopies: () => wait("undoCopies", { folder: "f", done: 1, there: 0, stayed: 0, reasons: [], journal: "j", key: null }),
     fetchWeights: () => wait("fetchWeights", undefined),
     weightsProgress: () => wait("weightsProgress", { done: 1, total: 4 }),
     insideProgress: () => wait("insideProgress", { done: 1, total: 4 }),

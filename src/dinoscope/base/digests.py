@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
-__all__ = ["digest_bytes", "digest_json", "sha256"]
+__all__ = ["Digest", "digest_bytes", "digest_file", "digest_json", "sha256"]
 
 
 def digest_json(*values: object, length: int = 16) -> str:
@@ -26,3 +27,27 @@ def digest_bytes(*parts: str | bytes) -> str:
     data = [part.encode() if isinstance(part, str) else part for part in parts]
     lengths = " ".join(str(len(part)) for part in data)  # ("ab", "c") is not ("a", "bc")
     return hashlib.blake2b(b"".join([lengths.encode(), *data]), digest_size=8).hexdigest()
+
+
+class Digest:
+    """The digest that ``digest_bytes`` gives of ``size`` bytes, which come piece by piece."""
+
+    def __init__(self, size: int) -> None:
+        self._held = hashlib.blake2b(str(size).encode(), digest_size=8)
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece."""
+        self._held.update(piece)
+
+    def told(self) -> str:
+        """Return the digest of all pieces."""
+        return self._held.hexdigest()
+
+
+def digest_file(path: str | os.PathLike[str]) -> str:
+    """Return what ``digest_bytes`` gives of the bytes of a file, of which a piece is held at a time."""
+    with Path(path).open("rb") as file:
+        digest = Digest(os.fstat(file.fileno()).st_size)
+        while piece := file.read(1 << 18):
+            digest.add(piece)
+    return digest.told()

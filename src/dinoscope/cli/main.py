@@ -66,6 +66,7 @@ KOption = Annotated[
 ]
 EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
+_PLACES = ("-o", "--output", "--to", "--into", "--export")  # options that say where something is written
 _UsageError: type[Any] = typer.BadParameter.__mro__[1]
 
 
@@ -193,7 +194,26 @@ def _usage(error: typer.BadParameter) -> str:
     if named is not None and os.path.exists(named[1]):
         return f"{named[1]} is no command; to see it, run: dinoscope open {shlex.quote(named[1])}"
     command = error.ctx.command_path if error.ctx is not None else "dinoscope"
-    return f"{text[:1].lower()}{text[1:]}{got}; see '{command} --help'"
+    hint = "" if error.ctx is None else _meant(text, error.ctx.command)
+    return f"{text[:1].lower()}{text[1:]}{got}{hint}; see '{command} --help'"
+
+
+def _meant(text: str, command: Any) -> str:
+    """Return what a person meant who gave a command's option without its name, or by another command's name."""
+    options = [name for parameter in command.params if parameter.param_type_name == "option" for name in parameter.opts]
+    place = next((name for name in _PLACES if name in options), None)
+    option = re.fullmatch(r"No such option: (-\S+)(?: .*)?", text)
+    if option is not None and option[1] in _PLACES and place is not None:
+        return f": here it is {place}"
+    extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((\S+)\)", text)
+    if extra is None:
+        return ""
+    count = next((name for name in ("-n", "-k") if name in options), None)
+    if count is not None and extra[1].isdecimal():
+        return f": for a number type {count} {extra[1]}"
+    if "--images" in options and place is None and os.path.exists(extra[1]):
+        return f": for the images type --images {shlex.quote(extra[1])}"
+    return "" if place is None else f": to write there type {place} {shlex.quote(extra[1])}"
 
 
 def _with_home(argument: str) -> str:

@@ -395,7 +395,13 @@ def standard_maps() -> dict[str, str]:
 
 
 def collection_info(
-    path: Path, shown: str, models: Sequence[ModelInfo], *, originals: bool, writable: bool
+    path: Path,
+    shown: str,
+    models: Sequence[ModelInfo],
+    *,
+    originals: bool,
+    writable: bool,
+    copies_to: str | None = None,
 ) -> CollectionInfo:
     """Return what a collection is; ``shown`` is the key of the model that is shown first."""
     source = read_manifest(path)["source"]
@@ -408,6 +414,7 @@ def collection_info(
         live=True,
         originals=originals,
         writable=writable,
+        copies_to=copies_to,
     )
 
 

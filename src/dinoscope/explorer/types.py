@@ -20,11 +20,15 @@ __all__ = [
     "ColumnText",
     "ColumnValue",
     "Columns",
+    "Copied",
+    "CopyQuery",
     "Dismissal",
     "ErrorAnswer",
     "Explained",
     "ExportQuery",
     "FailureInfo",
+    "FilesInfo",
+    "FilesQuery",
     "Finding",
     "Findings",
     "ImageInfo",
@@ -59,6 +63,7 @@ __all__ = [
     "ScoreInfo",
     "SearchAnswer",
     "Sheets",
+    "Stayed",
     "Table",
     "VerdictInfo",
     "WeightsInfo",
@@ -103,6 +108,8 @@ class CollectionInfo(Answer):
     """Whether pictures larger than the thumbnails are at hand."""
     writable: bool
     """Whether findings can be dismissed, pairs answered and collections written."""
+    copies_to: str | None = None
+    """Name of the folder that files can be copied to; null where that is not allowed."""
 
 
 class CategoryColumn(Answer):
@@ -618,6 +625,41 @@ class ErrorAnswer(Answer):
     """What is to be fetched first, if that is why."""
 
 
+class FilesInfo(Answer):
+    """Files that can be taken away as a ZIP."""
+
+    key: str
+    """What to ask for them by."""
+    files: int
+    bytes: int
+    """About how many they are together."""
+    missing: int
+    """How many images have no file of their name."""
+
+
+class Stayed(Answer):
+    """A file that was left alone."""
+
+    name: str
+    reason: str
+
+
+class Copied(Answer):
+    """What was done with files."""
+
+    folder: str
+    done: int
+    there: int
+    """Files of the same content that were there already."""
+    stayed: int
+    reasons: list[Stayed]
+    """Why they stayed, of the first."""
+    journal: str | None
+    """Name of the file that says what was done; it undoes it."""
+    key: str | None = None
+    """What to undo it by, while this server runs."""
+
+
 class Name(Answer):
     """What a new collection is called."""
 
@@ -657,6 +699,20 @@ class ExportQuery(_Asked):
     rows: _Rows
     format: Literal["csv", "files", "collection"]
     name: str = Field("selection", max_length=200, pattern="[A-Za-z0-9]")
+
+
+class FilesQuery(_Asked):
+    """Images whose files are wanted."""
+
+    rows: _Rows
+
+
+class CopyQuery(_Asked):
+    """Images whose files are to be copied."""
+
+    rows: _Rows
+    folder: str = Field(min_length=1, max_length=200, pattern=r"[^\s.]")
+    """The name of a folder below the one that the server may copy to."""
 
 
 class Dismissal(_Asked):

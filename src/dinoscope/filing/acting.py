@@ -44,13 +44,17 @@ class _Stays(Exception):
     """Why a file is left where it is."""
 
 
-def carry_out(journal: Journal) -> Outcome:
-    """Do what a journal says; steps that are done already count as done, so this goes on where a run was killed."""
+def carry_out(journal: Journal, *, on_step: Callable[[], object] = lambda: None) -> Outcome:
+    """Do what a journal says; steps that are done already count as done, so this goes on where a run was killed.
+
+    ``on_step`` is called before each.
+    """
     root, into, outcome = Path(journal["root"]), Path(journal["into"]), Outcome()
     if into.is_dir():
         remove_leftovers(into)
     acts = {"move": _move, "copy": _copy, "link": _link}
     for step in journal["steps"]:
+        on_step()
         source, target = root / step["from"], into / step["to"]
 
         def act(source: Path = source, target: Path = target, held: str = step["sha256"]) -> None:

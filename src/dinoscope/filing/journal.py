@@ -63,7 +63,11 @@ def write_journal(action: Action, root: Path, into: Path, steps: list[Step], pat
         "made": made,
         "steps": steps,
     }
-    write_json(file, held, checked=True)
+    try:
+        write_json(file, held, checked=True)
+    except BaseException:
+        file.unlink(missing_ok=True)  # an empty file would count as a journal that was damaged
+        raise
     return file
 
 

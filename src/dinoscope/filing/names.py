@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-__all__ = ["FreeNames", "folder_names", "is_inside", "is_link_to", "is_reserved"]
+__all__ = ["FreeNames", "folder_names", "is_inside", "is_link_to", "is_reserved", "safe_path"]
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._]+")
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(10)), *(f"lpt{n}" for n in range(10))}
 _LONGEST = 100  # characters of a folder's name
+_LONGEST_PART, _ENDING = 180, 20  # characters of a part of a path, and of its end, which says what kind of file it is
 
 
 def is_inside(name: str) -> bool:
@@ -57,17 +58,29 @@ def folder_names(texts: Iterable[str], *, plain: bool = False) -> dict[str, str]
     return names
 
 
-class FreeNames:
-    """Gives files names that nothing has yet: "cat.jpg", else "cat (2).jpg"."""
+def safe_path(name: str) -> str:
+    """Return a relative path, with "/", that every system takes and that leads nowhere else, made of any name."""
+    parts = []
+    for text in name.split("/"):
+        part = _FORBIDDEN.sub("-", text).strip().rstrip(" .")
+        if len(part) > _LONGEST_PART:
+            part = part[: _LONGEST_PART - _ENDING] + part[-_ENDING:]
+        if part:
+            parts.append(f"_{part}" if is_reserved(part) else part)
+    return "/".join(parts) or "-"
 
-    def __init__(self, into: Path) -> None:
+
+class FreeNames:
+    """Gives files names that nothing has yet: "cat.jpg", else "cat (2).jpg"; below a folder, if one is named."""
+
+    def __init__(self, into: Path | None = None) -> None:
         self._into, self._used = into, set[str]()
 
     def take(self, name: str) -> str:
         """Return a relative name, with "/", that is free: this one, or one made of it."""
         path = PurePosixPath(name)
         found, number = path, 1
-        while str(found).casefold() in self._used or os.path.lexists(self._into / found):
+        while str(found).casefold() in self._used or (self._into and os.path.lexists(self._into / found)):
             number += 1
             found = path.with_name(f"{path.stem} ({number}){path.suffix}")
         self._used.add(str(found).casefold())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dinoscope.base.digests import digest_bytes, sha256
+from dinoscope.base.digests import digest_bytes, digest_file, sha256
 from dinoscope.errors import InputError
 from dinoscope.filing.journal import Action, Step
 from dinoscope.filing.names import FreeNames, is_inside, is_link_to
@@ -46,7 +46,9 @@ class Proposal:
     refused: list[tuple[str, str]] = field(default_factory=list)
 
 
-def propose(action: Action, root: Path, into: Path, wanted: Sequence[Wanted]) -> Proposal:
+def propose(
+    action: Action, root: Path, into: Path, wanted: Sequence[Wanted], *, on_step: Callable[[], object] = lambda: None
+) -> Proposal:
     """Look at files and say what can be done with them; nothing is touched.
 
     Args:
@@ -54,6 +56,7 @@ def propose(action: Action, root: Path, into: Path, wanted: Sequence[Wanted]) ->
         root: The folder of the images.
         into: Where they go to; it need not be there yet.
         wanted: The files.
+        on_step: Called before each file is looked at.
 
     Raises:
         InputError: If ``root`` is no folder, or ``into`` lies in it or is something else than a folder.
@@ -69,6 +72,7 @@ def propose(action: Action, root: Path, into: Path, wanted: Sequence[Wanted]) ->
     proposal, free = Proposal(), FreeNames(into)
     leaving = {each.name for each in wanted}
     for each in wanted:
+        on_step()
         name = "/".join(part for part in (*each.folder.split("/"), *each.name.split("/")) if part)
         reason = _reason(action, root, each.name, each.seen)
         if reason == _GONE and action == "move" and _has_come(into / name, each):
@@ -142,4 +146,4 @@ def _has_come(target: Path, wanted: Wanted) -> bool:
 def _holds(path: Path, status: os.stat_result, name: str, seen: str) -> bool:
     if digest_bytes(name, f"{status.st_size} {status.st_mtime_ns}") == seen:
         return True
-    return status.st_size <= _WHOLE_BYTES and digest_bytes(path.read_bytes()) == seen
+    return status.st_size <= _WHOLE_BYTES and digest_file(path) == seen

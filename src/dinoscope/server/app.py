@@ -27,6 +27,7 @@ from dinoscope.base.paths import named_path
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import export as explorer_export
+from dinoscope.explorer.copying import CopyPlace
 from dinoscope.explorer.model_view import ModelData, Unknown, collection_info, position_of
 from dinoscope.explorer.picking import pick_images
 from dinoscope.explorer.sheets import COLUMNS, Originals, large_picture, media_type, sheet
@@ -64,7 +65,16 @@ from dinoscope.server.responses import (
     file_answer,
     json_answer,
 )
-from dinoscope.server.routes import add_beside, add_columns, add_findings, add_labelling, add_patches, add_weights
+from dinoscope.server.routes import (
+    add_beside,
+    add_columns,
+    add_copies,
+    add_files,
+    add_findings,
+    add_labelling,
+    add_patches,
+    add_weights,
+)
 from dinoscope.server.security import Access, Guard
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
@@ -97,6 +107,7 @@ def create_app(
     warm: bool = True,
     labels: str = "source",
     beside: str | os.PathLike[str] | None = None,
+    copies: CopyPlace | None = None,
 ) -> FastAPI:
     """Return the explorer of a collection as an ASGI application.
 
@@ -110,15 +121,19 @@ def create_app(
         warm: Whether to prepare, once it runs, what is likely to be asked for.
         labels: Which labels verdicts and findings use: "source", "mine" or "merged".
         beside: Another collection of the same images, whose models' maps can stand beside those of this one.
+        copies: Where the page may copy files; by default nowhere. Only for a server that nobody else can reach.
 
     Raises:
+        InputError: If copies are allowed, and it is to write nothing.
         CollectionError: If there is no such collection, or it has no vectors of that model.
         InputError: If ``beside`` is the same collection, or shares fewer than two images with it.
     """
+    if copies is not None and read_only:
+        raise InputError("a server with --read-only writes nothing and copies no files: leave out --allow-copy")
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
     workspace = Workspace(named_path(collection).absolute(), model, weights, read_only=read_only, labels=labels)
     second = None if beside is None else Workspace(named_path(beside).absolute(), read_only=read_only)
-    explorer = _Explorer(workspace, originals, Partners(workspace, second))
+    explorer = _Explorer(workspace, originals, Partners(workspace, second), copies)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -152,9 +167,12 @@ def create_app(
     add_beside(app, explorer.partners, explorer.heavy)
     add_patches(app, explorer.workspace, explorer.heavy)
     add_weights(app, explorer.workspace, explorer.fetching)
+    add_files(app, explorer.workspace, explorer.originals)
+    add_copies(app, explorer.workspace, explorer.copies, explorer.copying)
     _add_selections(app, explorer)
     add_page(app)
-    add_error_answers(app, *(each.path for each in (workspace, second) if each is not None))
+    folders = [each.path for each in (workspace, second) if each is not None]
+    add_error_answers(app, *folders, *([] if copies is None else [copies.images, copies.into]))
     app.add_middleware(Guard, access=access or Access())
     return app
 
@@ -162,13 +180,16 @@ def create_app(
 class _Explorer:
     """What the routes share."""
 
-    def __init__(self, workspace: Workspace, originals: Originals | None, partners: Partners) -> None:
-        self.workspace, self.originals, self.partners = workspace, originals, partners
+    def __init__(
+        self, workspace: Workspace, originals: Originals | None, partners: Partners, copies: CopyPlace | None
+    ) -> None:
+        self.workspace, self.originals, self.partners, self.copies = workspace, originals, partners, copies
         self.heavy = Jobs(1, "compute")
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
         self.decoding = Jobs(2, "decode")
         self.fetching = Jobs(1, "fetch")
+        self.copying = Jobs(1, "copy")
         self.uploads, self.decoders = Uploads(), Decoders()
         self._asked: float | None = None
 
@@ -243,7 +264,7 @@ class _Explorer:
 
     def stop(self) -> None:
         """Begin nothing more, and wait for nobody."""
-        for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching):
+        for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching, self.copying):
             jobs.stop()
         self.decoders.stop()
 
@@ -256,7 +277,12 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
         """Return what the collection is."""
         models, have = workspace.models(), explorer.originals is not None
         told = collection_info(
-            workspace.path, workspace.shown, models, originals=have, writable=not workspace.read_only
+            workspace.path,
+            workspace.shown,
+            models,
+            originals=have,
+            writable=not workspace.read_only,
+            copies_to=explorer.copies and explorer.copies.into.resolve().name,
         )
         return json_answer(request, told)
 

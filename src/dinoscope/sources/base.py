@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.digests import digest_bytes
+from dinoscope.base.digests import digest_bytes, digest_file
 from dinoscope.columns.names import ColumnChoice
 from dinoscope.errors import ImageError
 from dinoscope.sources.folders import FolderRule
@@ -85,6 +85,10 @@ class ImageSource(ABC):
         """
         return None
 
+    def path(self, index: int) -> str | None:
+        """Return the file of an image on this machine, which nothing is read for; None if there is none."""
+        return None
+
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
 
@@ -134,8 +138,7 @@ class PictureSource(ImageSource):
         try:
             held = self.picture(index)
             if isinstance(held, str) and os.path.isfile(held) and os.path.getsize(held) <= WHOLE_BYTES:
-                with open(held, "rb") as file:
-                    held = file.read()
+                return digest_file(held)
         except (ImageError, OSError):  # `load` will tell
             return None
         return digest_bytes(held) if isinstance(held, bytes) else None

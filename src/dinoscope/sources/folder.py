@@ -50,6 +50,10 @@ class FolderSource(PictureSource):
         """Return the path of one file, or its bytes; see `ImageSource.picture`."""
         return self._storage.picture(self._odd.get(index) or self._items.name(index))
 
+    def path(self, index: int) -> str | None:
+        """Return one file; see `ImageSource.path`."""
+        return str(self.picture(index)) if isinstance(self._storage, LocalStorage) else None
+
 
 def _file_items(names: Iterable[str], stamps: Iterable[str], folders: FolderLabels) -> Iterator[Item]:
     for name, stamp in zip(names, stamps, strict=True):

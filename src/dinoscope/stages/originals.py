@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from dinoscope.sources.base import PictureSource
+
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
     from dinoscope.stages.opened import OpenedCollection
@@ -43,8 +45,26 @@ class Originals:
             self._compare([index for image_id, index in self._by_id.items() if image_id not in known])
         return sum(collection.contents[at] not in self._by_content for at in lost)
 
-    def index_of(self, collection: OpenedCollection, position: int) -> int | None:
-        """Return the place of an image in the source; None if the source does not hold what was embedded."""
+    def size(self, collection: OpenedCollection, position: int) -> int | None:
+        """Return about how many bytes an image's file has, without reading it; None if there is none of its name."""
+        index = self._by_id.get(collection.ids[position])
+        if index is None:
+            index = self._by_content.get(collection.contents[position])
+        if index is None:
+            return None
+        path = self.source.path(index)
+        if path is not None:
+            file = Path(path)
+            return file.stat().st_size if file.is_file() else None
+        known = self.source.bytes_read(index) if isinstance(self.source, PictureSource) else 0
+        width, height = collection.sizes[position]
+        return known or int(width) * int(height)  # what has no file becomes a PNG of about a byte a pixel
+
+    def index_of(self, collection: OpenedCollection, position: int, *, search: bool = True) -> int | None:
+        """Return the place of an image in the source; None if the source does not hold what was embedded.
+
+        ``search`` also looks into all files for one that is not where it was, which reads them all.
+        """
         image_id, key = collection.ids[position], collection.content_keys[position]
         content = collection.contents[position]
         if content == key:  # no digest of its file was stored
@@ -52,7 +72,7 @@ class Originals:
         index = self._by_id.get(image_id)
         if index is not None and self.source.content(index) == content:
             return index
-        if content not in self._by_content:  # files may have changed their names among each other
+        if search and content not in self._by_content:  # files may have changed their names among each other
             self._compare(list(self._by_id.values()))
         return self._by_content.get(content)
 

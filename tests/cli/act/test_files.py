@@ -120,7 +120,7 @@ def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["apply", "plan.json"], "apply needs PLAN, --images and --to"),
+        (["apply", "plan.json"], "apply needs PLAN, --images and -o"),
         (["apply", "nothing.json", "--images", "photos", "--to", "q"], "is not there: write a plan with"),
         (["apply", "odd.json", "--images", "photos", "--to", "q"], "is no plan of"),
         (["apply", "old.json", "--images", "photos", "--to", "q"], "as an earlier version wrote it"),
@@ -128,7 +128,12 @@ def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
         (["apply", "new.json", "--images", "photos", "--to", "photos/q"], "choose another"),
         (["apply", "new.json", "--images", "photos", "--to", "q", "--action", "relabel"], "--action takes"),
         (["apply", "--undo", "new.json"], "is no journal"),
-        (["sort", "c.dino"], "sort needs COLLECTION, --images and --into"),
+        (["apply", "new.json", "--images", "nowhere", "--into", "q"], "name the one with the images by --images"),
+        (["sort", "c.dino"], "dinoscope sort c.dino --images photos/ -o sorted/"),
+        (["sort", "c.dino", "-o", "my q"], "dinoscope sort c.dino --images photos/ -o 'my q'"),
+        (["sort", "c.dino", "--images", "photos", "--to", "photos/q"], "choose another"),
+        (["export", "c.dino", "-o", "q"], "dinoscope export c.dino -o q --as coco"),
+        (["export", "c.dino", "--as", "csv"], "dinoscope export c.dino -o exported --as csv"),
         (["sort", "c.dino", "--images", "photos", "--into", "q", "--copy", "--move"], "choose one of"),
         (["sort", "c.dino", "--images", "photos", "--into", "c.dino/results"], "belongs to the collection"),
     ],

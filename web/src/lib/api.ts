@@ -644,6 +644,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Measure
+         * @description Return how many files there are of images, and how large they are; ask for them by the key.
+         */
+        post: operations["measure_api_models__model__files_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/files/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Files
+         * @description Return the files of images as they are, as a ZIP file that is made while it is sent.
+         */
+        get: operations["files_api_models__model__files__key__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/copies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Progress
+         * @description Return how far copying is at this moment, or null.
+         */
+        get: operations["progress_api_models__model__copies_get"];
+        put?: never;
+        /**
+         * Copy
+         * @description Copy the files of images into a folder; nothing is overwritten.
+         */
+        post: operations["copy_api_models__model__copies_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/copies/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Undo
+         * @description Take copies away again that this server made, but not changed ones.
+         */
+        delete: operations["undo_api_models__model__copies__key__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/query": {
         parameters: {
             query?: never;
@@ -870,6 +954,11 @@ export interface components {
              * @description Whether findings can be dismissed, pairs answered and collections written.
              */
             writable: boolean;
+            /**
+             * Copiesto
+             * @description Name of the folder that files can be copied to; null where that is not allowed.
+             */
+            copiesTo?: string | null;
         };
         /**
          * ColumnInfo
@@ -940,6 +1029,48 @@ export interface components {
             columns: components["schemas"]["ColumnInfo"][];
         };
         /**
+         * Copied
+         * @description What was done with files.
+         */
+        Copied: {
+            /** Folder */
+            folder: string;
+            /** Done */
+            done: number;
+            /**
+             * There
+             * @description Files of the same content that were there already.
+             */
+            there: number;
+            /** Stayed */
+            stayed: number;
+            /**
+             * Reasons
+             * @description Why they stayed, of the first.
+             */
+            reasons: components["schemas"]["Stayed"][];
+            /**
+             * Journal
+             * @description Name of the file that says what was done; it undoes it.
+             */
+            journal: string | null;
+            /**
+             * Key
+             * @description What to undo it by, while this server runs.
+             */
+            key?: string | null;
+        };
+        /**
+         * CopyQuery
+         * @description Images whose files are to be copied.
+         */
+        CopyQuery: {
+            /** Rows */
+            rows: number[];
+            /** Folder */
+            folder: string;
+        };
+        /**
          * Dismissal
          * @description Whether a finding is no problem, or is one.
          */
@@ -1008,6 +1139,37 @@ export interface components {
             id: string;
             /** Reason */
             reason: string;
+        };
+        /**
+         * FilesInfo
+         * @description Files that can be taken away as a ZIP.
+         */
+        FilesInfo: {
+            /**
+             * Key
+             * @description What to ask for them by.
+             */
+            key: string;
+            /** Files */
+            files: number;
+            /**
+             * Bytes
+             * @description About how many they are together.
+             */
+            bytes: number;
+            /**
+             * Missing
+             * @description How many images have no file of their name.
+             */
+            missing: number;
+        };
+        /**
+         * FilesQuery
+         * @description Images whose files are wanted.
+         */
+        FilesQuery: {
+            /** Rows */
+            rows: number[];
         };
         /**
          * Finding
@@ -1898,6 +2060,16 @@ export interface components {
             positions?: number[] | null;
         };
         /**
+         * Stayed
+         * @description A file that was left alone.
+         */
+        Stayed: {
+            /** Name */
+            name: string;
+            /** Reason */
+            reason: string;
+        };
+        /**
          * Table
          * @description Counts with names for rows and columns.
          */
@@ -1995,11 +2167,15 @@ export type ColumnInfo = components['schemas']['ColumnInfo'];
 export type ColumnText = components['schemas']['ColumnText'];
 export type ColumnValue = components['schemas']['ColumnValue'];
 export type Columns = components['schemas']['Columns'];
+export type Copied = components['schemas']['Copied'];
+export type CopyQuery = components['schemas']['CopyQuery'];
 export type Dismissal = components['schemas']['Dismissal'];
 export type ErrorAnswer = components['schemas']['ErrorAnswer'];
 export type Explained = components['schemas']['Explained'];
 export type ExportQuery = components['schemas']['ExportQuery'];
 export type FailureInfo = components['schemas']['FailureInfo'];
+export type FilesInfo = components['schemas']['FilesInfo'];
+export type FilesQuery = components['schemas']['FilesQuery'];
 export type Finding = components['schemas']['Finding'];
 export type Findings = components['schemas']['Findings'];
 export type GivenLabels = components['schemas']['GivenLabels'];
@@ -2039,6 +2215,7 @@ export type Running = components['schemas']['Running'];
 export type ScoreInfo = components['schemas']['ScoreInfo'];
 export type SearchAnswer = components['schemas']['SearchAnswer'];
 export type Sheets = components['schemas']['Sheets'];
+export type Stayed = components['schemas']['Stayed'];
 export type Table = components['schemas']['Table'];
 export type VerdictInfo = components['schemas']['VerdictInfo'];
 export type WeightsInfo = components['schemas']['WeightsInfo'];
@@ -3357,6 +3534,190 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    measure_api_models__model__files_post: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilesQuery"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FilesInfo"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    files_api_models__model__files__key__get: {
+        parameters: {
+            query?: {
+                /** @description Of the ZIP file. */
+                name?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description What an answer said. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A ZIP file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    progress_api_models__model__copies_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    copy_api_models__model__copies_post: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CopyQuery"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Copied"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    undo_api_models__model__copies__key__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description What an answer said. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Copied"];
+                };
             };
             /** @description What is wrong, in one sentence. */
             "4XX": {

@@ -152,6 +152,9 @@ export class FileSource implements Source {
   }
 
   readonly judge = unwritable;
+  readonly files = unwritable;
+  readonly copyFiles = unwritable;
+  readonly undoCopies = unwritable;
   readonly checks = unwritable;
   readonly pick = unwritable;
   readonly pair = unwritable;
@@ -214,6 +217,14 @@ export class FileSource implements Source {
       const lines = rows.map((row, i) => [row, ids[i] ?? "", sets[i] || (labels?.[i] ?? null), ...cells.map((column) => column[i] ?? null)]);
       return new Blob([csvText(["row", "id", "label", "split", ...found], lines)], { type: "text/csv" });
     });
+  }
+
+  filesAddress(): string {
+    return "";
+  }
+
+  copyProgress(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   mapProgress(): Promise<null> {

@@ -1,11 +1,11 @@
 import { problemTexts } from "../texts";
 import type {
-  ClusterQuery, Columns, Dismissal, ErrorAnswer, ExportQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
+  ClusterQuery, Columns, CopyQuery, Dismissal, ErrorAnswer, ExportQuery, FilesQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
   RowsQuery,
 } from "./api";
 import { arrayOf, SourceError, type Said, type Source } from "./source";
 import {
-  isPerMap, type Checks, type CollectionInfo, type DataColumn, type DataOrigin, type ExportFormat, type Finding, type Findings, type ImageInfo, type Match,
+  isPerMap, type Checks, type CollectionInfo, type Copied, type DataColumn, type DataOrigin, type ExportFormat, type FilesInfo, type Finding, type Findings, type ImageInfo, type Match,
   type ModelView, type Moved, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type Values,
 } from "./types";
 
@@ -177,6 +177,26 @@ export class HttpSource implements Source {
     const answer = await this.#ask(this.#path(model, "/export"), { method: "POST", ...asJson({ rows, format, name } satisfies ExportQuery) });
     if (format !== "collection") return answer.blob();
     return new Blob([((await answer.json()) as { name: string }).name], { type: "text/plain" });
+  }
+
+  files(model: ModelView, rows: Row[]): Promise<FilesInfo> {
+    return this.#json(this.#path(model, "/files"), { method: "POST", ...asJson({ rows } satisfies FilesQuery) });
+  }
+
+  filesAddress(model: ModelView, key: string, name: string): string {
+    return `${this.root}${modelPath(model.key)}/files/${encodeURIComponent(key)}?name=${encodeURIComponent(name)}`;
+  }
+
+  copyFiles(model: ModelView, rows: Row[], folder: string): Promise<Copied> {
+    return this.#json(this.#path(model, "/copies"), { method: "POST", ...asJson({ rows, folder } satisfies CopyQuery) });
+  }
+
+  copyProgress(model: ModelView): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, "/copies"));
+  }
+
+  undoCopies(model: ModelView, key: string): Promise<Copied> {
+    return this.#json(this.#path(model, `/copies/${encodeURIComponent(key)}`), { method: "DELETE" });
   }
 
   progress(): Promise<Running | null> {

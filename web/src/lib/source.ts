@@ -1,6 +1,6 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  Checks, CollectionInfo, DataColumn, DataOrigin, ExportFormat, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
+  Checks, CollectionInfo, Copied, DataColumn, DataOrigin, ExportFormat, FilesInfo, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
   Running, SearchAnswer, Values, WeightsInfo,
 } from "./types";
 
@@ -79,6 +79,15 @@ export interface Source {
   find(model: ModelView, text: string, signal?: AbortSignal): Promise<Row[]>;
   /** A file to save; for "collection" the answer is the new collection's name as text. */
   export(model: ModelView, rows: Row[], format: ExportFormat, name: string): Promise<Blob>;
+  /** How many files images have and how large they are, before they are fetched. */
+  files(model: ModelView, rows: Row[]): Promise<FilesInfo>;
+  /** Address of these files as a ZIP, for a link; `name` is what the browser calls it. */
+  filesAddress(model: ModelView, key: string, name: string): string;
+  /** Copy the files of images into a folder of the server's machine. */
+  copyFiles(model: ModelView, rows: Row[], folder: string): Promise<Copied>;
+  copyProgress(model: ModelView): Promise<ProgressInfo | null>;
+  /** Take copies away again. */
+  undoCopies(model: ModelView, key: string): Promise<Copied>;
   /** A run that embeds into this collection at this moment. */
   progress(): Promise<Running | null>;
 }

@@ -2,9 +2,9 @@
 import type { ExportFormat } from "../lib/types";
 
 /** A name for the file: collection and title, safe on every operating system. */
-export function fileName(collection: string, title: string, format: Exclude<ExportFormat, "collection">): string {
+export function fileName(collection: string, title: string, format: Exclude<ExportFormat, "collection"> | "zip"): string {
   const stem = [collection, title].map(slug).filter(Boolean).join("-").slice(0, 80) || "images";
-  return `${stem.replace(/-+$/, "")}.${format === "csv" ? "csv" : "txt"}`;
+  return `${stem.replace(/-+$/, "")}.${format === "files" ? "txt" : format}`;
 }
 
 /** Hand a file to the browser's downloads. */

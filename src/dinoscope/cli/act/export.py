@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,7 @@ from dinoscope.cli.options import (
     open_collection,
     spare_collections,
 )
+from dinoscope.errors import InputError
 
 __all__ = ["export"]
 
@@ -38,9 +40,17 @@ class FormName(StrEnum):
 def export(
     collection: CollectionPath,
     to: Annotated[
-        Path, typer.Option(callback=spare_collections, metavar="FOLDER", help="Where to; a new or an empty folder.")
-    ],
-    form: Annotated[FormName, typer.Option("--as", help="For which tool.")],
+        Path | None,
+        typer.Option(
+            "-o",
+            "--to",
+            "--output",
+            callback=spare_collections,
+            metavar="FOLDER",
+            help="Where to; a new or an empty folder.",
+        ),
+    ] = None,
+    form: Annotated[FormName | None, typer.Option("--as", help="For which tool.")] = None,
     images: Annotated[
         str | None,
         typer.Option(metavar="SOURCE", help="What the collection was made of, for forms that hold pictures."),
@@ -59,6 +69,10 @@ def export(
 
     What a camera wrote into a file, such as a place, goes with it.
     """
+    if to is None or form is None:
+        command = ("dinoscope", "export", str(collection), "-o", str(to or "exported"), "--as", form or "coco")
+        told = f"such as: {shlex.join(command)} (--as takes {', '.join(FormName)})"
+        raise InputError(f"export needs -o and --as, {told}")
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
 

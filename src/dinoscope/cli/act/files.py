@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict
@@ -65,7 +66,12 @@ UndoOption = Annotated[
 def apply(
     plan: Annotated[Path | None, typer.Argument(metavar="PLAN", help="File of 'clean --write-plan'.")] = None,
     images: ImagesOption = None,
-    to: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the files go, with their folders.")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--to", "--into", "--output", metavar="FOLDER", help="Where the files go, with their folders."
+        ),
+    ] = None,
     action: Annotated[
         list[str] | None, typer.Option(metavar="ACTION", help="Which lines of the plan: remove (the default), review.")
     ] = None,
@@ -83,7 +89,8 @@ def apply(
         _undo(undo, as_json)
         return
     if plan is None or images is None or to is None:
-        raise InputError("apply needs PLAN, --images and --to; or --undo JOURNAL")
+        command = ("apply", plan or "plan.json", "--images", images or "photos/", "-o", to or "quarantine/")
+        raise InputError(f"apply needs PLAN, --images and -o, such as: {_typed(command)}; or --undo JOURNAL")
     wanted = _read_plan(plan, set(action or ["remove"]))
     _act("apply", "move", images, to, wanted, do, journal, as_json)
 
@@ -94,7 +101,10 @@ def sort(
     ] = None,
     images: ImagesOption = None,
     by: Annotated[GroupName, typer.Option(help="What makes a folder.")] = GroupName.labels,
-    into: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where those folders are made.")] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option("-o", "--into", "--to", "--output", metavar="FOLDER", help="Where those folders are made."),
+    ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the files (the default).")] = False,
     link: Annotated[bool, typer.Option("--link", help="Make links to the files.")] = False,
     move: Annotated[bool, typer.Option("--move", help="Move the files.")] = False,
@@ -113,7 +123,8 @@ def sort(
         _undo(undo, as_json)
         return
     if collection is None or images is None or into is None:
-        raise InputError("sort needs COLLECTION, --images and --into; or --undo JOURNAL")
+        command = ("sort", collection or "photos.dino", "--images", images or "photos/", "-o", into or "sorted/")
+        raise InputError(f"sort needs COLLECTION, --images and -o, such as: {_typed(command)}; or --undo JOURNAL")
     if copy + link + move > 1:
         raise InputError("choose one of --copy, --link and --move")
     from dinoscope.filing.names import folder_names
@@ -130,6 +141,10 @@ def sort(
     files = zip(opened.ids.tolist(), opened.contents, groups, strict=True)
     wanted = [Wanted(name, seen, folders[group]) for name, seen, group in files]
     _act("sort", "link" if link else "move" if move else "copy", images, into, wanted, do, journal, as_json)
+
+
+def _typed(command: Iterable[object]) -> str:
+    return shlex.join(["dinoscope", *map(str, command)])
 
 
 def _read_plan(path: Path, actions: set[str]) -> list[Wanted]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, say_missing
+from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, say_missing, spare_collections
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
     from uvicorn import Server
 
+    from dinoscope.explorer.copying import CopyPlace
     from dinoscope.server.security import Access
     from dinoscope.stages.opened import OpenedCollection
 
@@ -59,6 +60,14 @@ def explore(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name the page may be reached by, as through a proxy; repeatable."),
     ] = None,
+    allow_copy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            callback=spare_collections,
+            help="Let the page copy files of --images into folders below this one; on this machine alone.",
+        ),
+    ] = None,
     model: ModelOption = None,
     weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
     labels_from: LabelsOption = "source",
@@ -85,6 +94,7 @@ def explore(
         weights,
         labels=labels_from,
         beside=beside,
+        allow_copy=allow_copy,
     )
 
 
@@ -103,6 +113,7 @@ def serve(
     shown: str = "",
     labels: str = "source",
     beside: Path | None = None,
+    allow_copy: Path | None = None,
 ) -> None:
     """Serve the explorer until Ctrl-C; the options are those of ``explore``, ``shown`` is what the page opens with."""
     import secrets
@@ -119,11 +130,12 @@ def serve(
         raise InputError(f"--no-token is for this machine alone, got --host {host}: leave one of them out")
     if not no_token and token is None:
         token = secrets.token_urlsafe(24)
+    copies = None if allow_copy is None else _copy_place(allow_copy, images, open_to_others, allow_host, no_token)
     listening = _listen(host, port)
     number = listening.getsockname()[1]
     access = Access.of(host, token, allow_host or (), number)
     try:
-        server = _server(collection, model, weights, images, access, read_only, labels, beside)
+        server = _server(collection, model, weights, images, access, read_only, labels, beside, copies)
     except BaseException:
         listening.close()
         raise
@@ -155,6 +167,7 @@ def _server(
     read_only: bool,
     labels: str,
     beside: Path | None,
+    copies: CopyPlace | None,
 ) -> Server:
     from dinoscope.explorer.sheets import Originals
     from dinoscope.server.app import create_app
@@ -171,6 +184,7 @@ def _server(
         read_only=read_only,
         labels=labels,
         beside=beside,
+        copies=copies,
     )
     return ExplorerServer(app, is_alone=True)
 
@@ -202,6 +216,26 @@ def _tell_shared(server: Server, opened: OpenedCollection) -> str:
         f"{len(other.collection) - shared:,} only in {other.collection.path.name}"
     )
     return f"#beside={quote(first.id + ':umap', safe=':')}&panel=moved"
+def _copy_place(
+    into: Path, images: str | None, open_to_others: bool, allow_host: list[str] | None, no_token: bool
+) -> CopyPlace:
+    """Return where the page may copy files.
+
+    Raises:
+        InputError: If somebody else could reach the page, or one of the folders is none.
+    """
+    from dinoscope.explorer.copying import CopyPlace
+
+    if open_to_others or allow_host or no_token:
+        raise InputError("--allow-copy is for you alone: leave out --host, --allow-host and --no-token")
+    folder = None if images is None else Path(images)
+    if folder is None or not folder.is_dir():
+        raise InputError("--allow-copy copies files of a folder: name the one with the images by --images")
+    if not into.is_dir():
+        raise InputError(f"--allow-copy {into} is no folder: make it first")
+    if folder.resolve() in (into.resolve(), *into.resolve().parents):
+        raise InputError(f"--allow-copy {into} is in the folder of the images, where copies would count as images")
+    return CopyPlace(folder.absolute(), into.absolute())
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

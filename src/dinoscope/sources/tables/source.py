@@ -18,7 +18,7 @@ from dinoscope.base.text import counted
 from dinoscope.errors import ImageError, SourceError, UnreadableError
 from dinoscope.sources.base import PictureSource
 from dinoscope.sources.captions import describe_captions, look_like_captions
-from dinoscope.sources.filesystems import OpenFiles, Storage, open_root
+from dinoscope.sources.filesystems import LocalStorage, OpenFiles, Storage, open_root
 from dinoscope.sources.folders import splits_of_files
 from dinoscope.sources.items import Item, Items
 from dinoscope.sources.names import SUFFIXES
@@ -132,6 +132,11 @@ class TableSource(PictureSource):
             raise ImageError("is missing: the table has none in this row")
         picture: bytes = value
         return picture
+
+    def path(self, index: int) -> str | None:
+        """Return one image's file; see `ImageSource.path`."""
+        is_local = self._chosen.form == "path" and isinstance(self._images, LocalStorage)
+        return str(self.picture(index)) if is_local else None
 
     def columns(self) -> dict[str, pa.Array]:
         """Return the columns that are neither images nor labels, splits or captions; see `ImageSource.columns`.

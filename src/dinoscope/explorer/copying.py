@@ -1,0 +1,122 @@
+"""Files of images copied to where the server may write them, as ``dinoscope sort`` does it, and taken away again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dinoscope.errors import InputError
+from dinoscope.explorer.model_view import position_of
+from dinoscope.explorer.types import Copied, Stayed
+from dinoscope.filing.acting import carry_out, undo
+from dinoscope.filing.journal import read_journal, write_journal
+from dinoscope.filing.names import folder_names
+from dinoscope.filing.planning import Wanted, propose
+from dinoscope.storage.manifest import owner_of
+
+if TYPE_CHECKING:
+    from dinoscope.stages.opened import OpenedCollection
+
+__all__ = ["CopyPlace", "copy_files", "undo_copies"]
+
+_TOLD = 20  # files that stayed, named with their reasons
+
+
+@dataclass(frozen=True)
+class CopyPlace:
+    """Where files may be copied.
+
+    Attributes:
+        images: The folder of the images.
+        into: The folder below which copies are made.
+    """
+
+    images: Path
+    into: Path
+
+
+def copy_files(
+    collection: OpenedCollection,
+    rows: Sequence[int],
+    folder: str,
+    place: CopyPlace,
+    on_progress: Callable[[int, int], None],
+) -> tuple[Copied, Path | None]:
+    """Copy the files of images into a folder of ``place``; return what was done, and the journal if there is one.
+
+    Nothing is overwritten, and a file stays that is not what was embedded.
+
+    Args:
+        collection: The collection.
+        rows: The images.
+        folder: The name of the folder; it may be there already.
+        place: Where it is.
+        on_progress: Called with the steps that are done, and all.
+
+    Raises:
+        Unknown: If a row is not in the collection.
+        InputError: If the folder cannot take files.
+        WriteError: If the journal cannot be written; then nothing was touched.
+    """
+    name = folder_names([folder])[folder]
+    into = place.into / name
+    wanted = []
+    for row in dict.fromkeys(rows):
+        at = position_of(collection, row)
+        wanted.append(Wanted(str(collection.ids[at]), str(collection.contents[at])))
+    _check_place(place, into, [into])
+    steps = count(1)
+    tell = lambda: on_progress(next(steps), 2 * len(wanted))  # noqa: E731  each file is looked at, then copied
+    found = propose("copy", place.images, into, wanted, on_step=tell)
+    _check_place(place, into, (into / step["to"] for step in found.steps))
+    journal, outcome = None, None
+    if found.steps:
+        journal = write_journal("copy", place.images, into, found.steps)
+        outcome = carry_out(read_journal(journal), on_step=tell)
+    stayed = found.refused + (outcome.stayed if outcome else [])
+    told = Copied(
+        folder=name,
+        done=outcome.done if outcome else 0,
+        there=found.there,
+        stayed=len(stayed),
+        reasons=_reasons(stayed),
+        journal=journal and journal.name,
+    )
+    return told, journal
+
+
+def undo_copies(place: CopyPlace, journal: Path) -> Copied:
+    """Take away the copies that a journal of ``copy_files`` names, and say which stayed, such as changed ones.
+
+    Raises:
+        InputError: If the journal is gone or damaged, or a link has come in its way.
+    """
+    held = read_journal(journal)
+    into = Path(held["into"])
+    _check_place(place, into, (into / step["to"] for step in held["steps"]))
+    outcome = undo(held)
+    return Copied(
+        folder=into.name,
+        done=outcome.done,
+        there=0,
+        stayed=len(outcome.stayed),
+        reasons=_reasons(outcome.stayed),
+        journal=journal.name,
+    )
+
+
+def _reasons(stayed: Sequence[tuple[str, str]]) -> list[Stayed]:
+    return [Stayed(name=name, reason=reason) for name, reason in stayed[:_TOLD]]
+
+
+def _check_place(place: CopyPlace, into: Path, targets: Iterable[Path]) -> None:
+    """Refuse targets that links lead out of the folder below which copies are made, or into a collection."""
+    root = place.into.resolve()
+    for folder in {target.parent for target in targets} | {into}:
+        if not folder.resolve().is_relative_to(root):
+            raise InputError(f"{into.name} holds a link that leads elsewhere: choose another name")
+        if owner_of(folder / "collection.json") is not None:
+            raise InputError(f"{into.name} is a collection: choose another name")
