@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
 from dinoscope.sources.pixels.decode import read_image
-from dinoscope.sources.pixels.quality import measure_look
+from dinoscope.sources.pixels.quality import measure_looks
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.pictures import PoorPictures
@@ -41,8 +40,14 @@ def from_thumbnails(collection: OpenedCollection) -> bool:
 
 
 def _thumbnail_looks(collection: OpenedCollection) -> dict[str, NDArray[np.float64]]:
-    found: list[dict[str, float]] = []
+    found = {name: np.empty(len(collection)) for name in collection.looks}
     for block in row_blocks(len(collection), _BLOCK_ROWS):
-        pictures = collection.thumbnails(np.arange(block.start, block.stop))
-        found += [asdict(measure_look(read_image(picture))) for picture in pictures]
-    return {name: np.asarray([each[name] for each in found]) for name in collection.looks}
+        positions = np.arange(block.start, block.stop)
+        pictures = [read_image(picture) for picture in collection.thumbnails(positions)]
+        shapes = [picture.shape for picture in pictures]
+        for shape in set(shapes):
+            alike = [at for at, each in enumerate(shapes) if each == shape]
+            looks = measure_looks(np.stack([pictures[at] for at in alike]))
+            for name, values in found.items():
+                values[positions[alike]] = [getattr(look, name) for look in looks]
+    return found
