@@ -125,7 +125,7 @@ class Encoder:
             self.model.family, upstream=upstream, pad=pad, published=loaded.published
         )
         self.asked_device = device
-        if loaded.is_strange:
+        if loaded.graph.strange:
             try_out(loaded.graph, self.resolution)
         self._runtime = open_runtime(loaded.graph, device, threads)
         self._graph, self._threads = loaded.graph, threads

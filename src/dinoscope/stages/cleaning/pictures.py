@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
 from dinoscope.sources.pixels.decode import read_image
-from dinoscope.sources.pixels.quality import measure_looks
+from dinoscope.sources.pixels.quality import Look, measure_looks
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.pictures import PoorPictures
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["from_thumbnails", "poor_pictures"]
 
-_BLOCK_ROWS = 512
+_READ_ROWS, _MEASURED_ROWS = 8192, 512  # thumbnails in memory at once, and how many of them are decoded
 
 
 def poor_pictures(collection: OpenedCollection) -> PoorPictures:
@@ -41,13 +42,21 @@ def from_thumbnails(collection: OpenedCollection) -> bool:
 
 def _thumbnail_looks(collection: OpenedCollection) -> dict[str, NDArray[np.float64]]:
     found = {name: np.empty(len(collection)) for name in collection.looks}
-    for block in row_blocks(len(collection), _BLOCK_ROWS):
-        positions = np.arange(block.start, block.stop)
-        pictures = [read_image(picture) for picture in collection.thumbnails(positions)]
-        shapes = [picture.shape for picture in pictures]
-        for shape in set(shapes):
-            alike = [at for at, each in enumerate(shapes) if each == shape]
-            looks = measure_looks(np.stack([pictures[at] for at in alike]))
+    for block in row_blocks(len(collection), _READ_ROWS):
+        thumbnails = collection.thumbnails(np.arange(block.start, block.stop))
+        for part in row_blocks(len(thumbnails), _MEASURED_ROWS):
+            looks = _looks([read_image(picture) for picture in thumbnails[part]])
             for name, values in found.items():
-                values[positions[alike]] = [getattr(look, name) for look in looks]
+                values[block][part] = [getattr(look, name) for look in looks]
     return found
+
+
+def _looks(pictures: Sequence[NDArray[np.uint8]]) -> list[Look]:
+    """Measure pictures (H, W, 3) of any sizes, those of one size together."""
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for at, picture in enumerate(pictures):
+        sizes.setdefault(picture.shape, []).append(at)
+    looks: dict[int, Look] = {}
+    for alike in sizes.values():
+        looks |= zip(alike, measure_looks(np.stack([pictures[at] for at in alike])), strict=True)
+    return [looks[at] for at in range(len(pictures))]
