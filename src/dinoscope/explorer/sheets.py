@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ def all_sheets(collection: OpenedCollection, tile: int) -> list[bytes]:
     for block in row_blocks(-(-len(collection) // COLUMNS**2), _READ_SHEETS):
         first = block.start * COLUMNS**2
         everything = range(first, min(block.stop * COLUMNS**2, len(collection)))
-        read = cache(lambda everything=everything: _thumbnails(collection, everything))
+        read = cache(partial(_thumbnails, collection, everything))
 
         def draw(index: int, first: int = first, read: Callable[[], list[bytes | None]] = read) -> bytes:
             return _sheet(collection, index, tile, lambda at: read()[at.start - first : at.stop - first])[0]
