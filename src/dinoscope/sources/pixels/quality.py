@@ -161,9 +161,10 @@ def _frames(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
     widths = np.zeros(len(pictures))
     framed = np.flatnonzero(~_differ(edges, colours).any(axis=1))  # most pictures have no frame
     other = _differ(pictures[framed], colours[framed, None])
-    rows, columns = other.any(axis=2), other.any(axis=1)
+    rows: NDArray[np.bool_] = np.any(other, axis=2)
+    columns: NDArray[np.bool_] = np.any(other, axis=1)
     sides = (rows, rows[:, ::-1], columns, columns[:, ::-1])
-    shares = [np.where(side.any(axis=1), side.argmax(axis=1) / side.shape[1], 1.0) for side in sides]
+    shares = [np.where(np.any(side, axis=1), side.argmax(axis=1) / side.shape[1], 1.0) for side in sides]
     widths[framed] = np.min(shares, axis=0)
     return widths
 
