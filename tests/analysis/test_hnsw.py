@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dinoscope import Collection
+from dinoscope.analysis import hnsw
 from dinoscope.analysis.hnsw import SearchIndex
 from dinoscope.analysis.neighbors import NeighborGraph, neighbors, query_neighbors
 from dinoscope.base.vectors import l2_normalize
@@ -143,7 +144,7 @@ def test_a_collection_takes_the_index_from_a_number_on(tmp_path, monkeypatch):
     graph, answers = exact.neighbors(10), exact.search(5, 10)
     assert graph.recall == 1
     assert "index" not in exact.stages
-    monkeypatch.setattr(analysis_neighbors, "APPROXIMATE_FROM", 300)
+    monkeypatch.setattr(hnsw, "APPROXIMATE_FROM", 300)
     large = Collection(path)
     assert [match.row for match in large.search(5, 10)] == [match.row for match in answers]
     assert not large.stages["index"].stored
@@ -163,3 +164,23 @@ def test_a_collection_takes_the_index_from_a_number_on(tmp_path, monkeypatch):
     )
     assert [match.row for match in Collection(path).search(5, 10)] == [match.row for match in answers]
     assert NeighborGraph(graph.indices, graph.similarities).recall == 1
+
+
+def test_a_large_collection_needs_no_index(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "c"
+    Collection.from_images(load_dataset("fashion-mnist-test").pixels[:300], path, model="mini-fashion")
+    for module in (hnsw, analysis_neighbors):
+        monkeypatch.setattr(module, "APPROXIMATE_FROM", 300)
+    monkeypatch.setattr(hnsw, "find_spec", lambda _name: None)
+    opened = Collection(path)
+    graph, exact = opened.neighbors(10), neighbors(opened.vectors, 10)
+    np.testing.assert_array_equal(graph.indices, exact.indices)
+    assert "300 images are compared each with each; pip install 'dinoscope[large]'" in caplog.text
+    assert opened.search(5, 10)[0].row == graph.indices[5, 0]
+    assert "index" not in opened.stages
+
+
+def test_an_index_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "usearch.index", None)
+    with pytest.raises(InputError, match=r"pip install 'dinoscope\[large\]'"):
+        SearchIndex(clustered(300))

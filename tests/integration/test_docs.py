@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 
 import pytest
 from PIL import Image
@@ -153,3 +154,20 @@ def test_tests_that_the_page_on_security_names_exist():
     assert len(named) > 20
     for path in named:
         assert (ROOT / "tests" / path).exists(), path
+
+
+def test_every_extra_that_is_named_can_be_installed():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    told = [*TEXTS, *ROOT.glob("src/**/*.py"), ROOT / "pyproject.toml"]
+    named = {
+        (path.name, extra)
+        for path in told
+        for listed in re.findall(r"dinoscope\\?\[([a-z,-]+)\]", path.read_text(encoding="utf-8"))
+        for extra in listed.split(",")
+    }
+    assert {name for _, name in named} >= {"heic", "large", "openvino", "gpu", "all"}
+    assert [each for each in sorted(named) if each[1] not in extras] == []
+    listed, fastumap = extras["all"]
+    assert set(re.findall(r"[a-z-]+", listed)) - {"dinoscope"} == set(extras) - {"all", "gpu", "openvino", "fastumap"}
+    assert fastumap.startswith(extras["fastumap"][0])

@@ -85,7 +85,29 @@ def test_auto_says_what_it_chose_and_why(folder, monkeypatch):
 def test_auto_takes_openvino_where_it_is(folder):
     pytest.importorskip("openvino")
     chosen = open_runtime(load_model(folder, resolution=SIDE).graph)
-    assert (chosen.device, chosen.reason.startswith("OpenVINO is installed")) == ("openvino", True)
+    assert (chosen.device, chosen.reason.startswith("the fastest on this processor")) == ("openvino", True)
+
+
+def test_auto_goes_on_without_openvino_where_it_does_not_run_the_graph(folder, monkeypatch):
+    graph = load_model(folder, resolution=SIDE).graph
+
+    def fail():
+        raise ImportError("libtbb.so is missing")
+
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
+    monkeypatch.setattr(runtime, "find_spec", lambda _name: True)
+    monkeypatch.setattr(runtime, "import_openvino", fail)
+    chosen = open_runtime(graph)
+    assert (chosen.device, chosen.precision) == ("cpu", "fp32")
+    assert chosen.reason.startswith("without OpenVINO: OpenVINO does not load (libtbb.so is missing): install it again")
+    with pytest.raises(InputError, match=r"OpenVINO does not load \(libtbb.so is missing\)"):
+        open_runtime(graph, "openvino")
+
+
+def test_auto_runs_a_strangers_graph_where_it_was_tried_out(folder, monkeypatch):
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
+    chosen = open_runtime(replace(load_model(folder, resolution=SIDE).graph, strange=True))
+    assert (chosen.device, chosen.reason) == ("cpu", "the graph was tried out there")
 
 
 def test_auto_runs_bundled_models_on_plain_onnxruntime():

@@ -19,6 +19,7 @@ from dinoscope.collection import Collection
 from dinoscope.errors import InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import findings as explorer_findings
+from dinoscope.explorer import sheets as explorer_sheets
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.plots.collection import collection_map
 from dinoscope.plots.palette import PALETTE
@@ -465,3 +466,13 @@ def test_columns_that_have_no_room_are_left_out(tmp_path):
         assert sum(map(len, parts)) <= size
         assert (len(parts) == 0) == (size == 100)
     assert len(parts) > 60
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 32])
+def test_sheets_drawn_together_are_those_drawn_one_by_one(tmp_path, monkeypatch, at_once):
+    collection = make(tmp_path / "c", pictures(MANY))
+    expected = [explorer_sheets.sheet(collection, index, 16)[0] for index in range(3)]
+    shutil.rmtree(collection.path / "results" / "sheets")
+    monkeypatch.setattr(explorer_sheets, "_READ_SHEETS", at_once)
+    assert explorer_sheets.all_sheets(collection, 16) == expected
+    assert len(list((collection.path / "results" / "sheets").iterdir())) == 3

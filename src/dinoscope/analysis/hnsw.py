@@ -7,6 +7,7 @@ and their similarities are computed exactly. How many true neighbours the graph 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
@@ -19,7 +20,7 @@ from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.vectors import l2_normalize
 from dinoscope.errors import InputError
 
-__all__ = ["APPROXIMATE_FROM", "SearchIndex"]
+__all__ = ["APPROXIMATE_FROM", "SearchIndex", "takes_index"]
 
 APPROXIMATE_FROM = 100_000  # vectors; so many have an exact graph in about a minute on two cores
 _LINKS = 16  # of each vector to others
@@ -31,6 +32,11 @@ _BLOCK = 4096  # queries answered at once
 _SLICE = 64  # queries one thread scores at a time: 64 x 50 candidates of 384 numbers are 5 MB
 _SAMPLE = 500  # rows that the recall is measured on
 _TIE = 1e-6  # similarities this close are equal: the rounding of float32 products
+
+
+def takes_index(count: int) -> bool:
+    """Tell whether so many vectors are searched by an index: they are many, and usearch, an extra, is installed."""
+    return count >= APPROXIMATE_FROM and find_spec("usearch") is not None
 
 
 class SearchIndex:
@@ -49,12 +55,19 @@ class SearchIndex:
             content: What ``dump`` gave.
 
         Raises:
-            InputError: See ``l2_normalize``; or ``content`` belongs to other vectors, or is no index.
+            InputError: See ``l2_normalize``; or ``content`` belongs to other vectors, or is no index; or usearch is not
+                installed.
         """
         # Wheels of usearch from 2.26 on bring a C++ library of their own for Linux. Where theirs is the first in a
         # process, ONNX Runtime crashes later on; after any other package in C++ it is harmless.
         from scipy.spatial import cKDTree  # noqa: F401
-        from usearch.index import Index
+
+        try:
+            from usearch.index import Index
+        except ImportError as error:
+            raise InputError(
+                "an index needs a package that is not installed: pip install 'dinoscope[large]'; 'neighbors' needs none"
+            ) from error
 
         self._unit = l2_normalize(check_vectors(vectors, at_least=2))
         largest = max(float(np.abs(self._unit[rows]).max()) for rows in row_blocks(len(self._unit), _BLOCK))

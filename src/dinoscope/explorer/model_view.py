@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from dinoscope._version import __version__
 from dinoscope.analysis.explain.explanation import find_traits
 from dinoscope.analysis.explain.properties import PROPERTIES
+from dinoscope.analysis.hnsw import APPROXIMATE_FROM, takes_index
 from dinoscope.analysis.maps.projection import Method, check_method
 from dinoscope.base.digests import digest_json
 from dinoscope.base.parallel import row_blocks
@@ -67,7 +68,7 @@ _BLOCK_ROWS = 8192
 _MOST_SETS = 30  # labels of images with several that can be filtered by
 _WARMED = 200  # labels whose spread is measured before anybody asks
 _MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
-_A_PAIR, _EXACT = 5e-9, 100_000  # seconds two images take to be compared, and up to how many all are
+_A_PAIR = 5e-9  # seconds two images take to be compared
 _MOST_CLUSTERS = 200  # that are looked for because there are so many labels
 _MAPS: dict[str, tuple[str, MethodSettings]] = {
     "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
@@ -485,7 +486,7 @@ def _category(title: str, description: str, texts: NDArray[np.object_], order: S
 def _seconds(method: Method, images: int) -> float:
     """Return about how long a map takes to compute, by what was measured: docs/benchmarks.md."""
     each = {"umap": 0.2e-3, "tsne": 4e-3, "pca": 1e-5}[method]  # seconds an image
-    neighbors = 0.0 if method == "pca" else _A_PAIR * min(images, _EXACT) * images
+    neighbors = 0.0 if method == "pca" else _A_PAIR * images * (APPROXIMATE_FROM if takes_index(images) else images)
     return each * images + neighbors
 
 

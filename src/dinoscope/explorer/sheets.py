@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from dinoscope.base.digests import digest_json
+from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.errors import CollectionError, ImageError
 from dinoscope.stages import originals as stages_originals
 from dinoscope.storage.checksums import seal_bytes, unseal_bytes
@@ -19,7 +21,17 @@ from dinoscope.storage.files import write_bytes
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["COLUMNS", "Originals", "draw_sheet", "large_picture", "media_type", "part_of_tile", "sheet", "tile_side"]
+__all__ = [
+    "COLUMNS",
+    "Originals",
+    "all_sheets",
+    "draw_sheet",
+    "large_picture",
+    "media_type",
+    "part_of_tile",
+    "sheet",
+    "tile_side",
+]
 
 COLUMNS = 16  # tiles across and down a sheet: few look-alikes should not need many others decoded
 _TILE = 64  # largest side of a tile, in pixels
@@ -28,6 +40,7 @@ _QUALITY = 80
 _SMALL = 256  # a picture up to this side is sent without loss; no thumbnail is larger
 _PICTURE = 1600  # longest side of a large picture
 _MOST_BYTES = 8  # of a sheet's file for each pixel: twice as many as there are without any packing
+_READ_SHEETS = 32  # whose thumbnails are in memory at once
 _VERSION = 1  # raise it when the same thumbnails would give another sheet
 
 
@@ -44,6 +57,31 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     sheet that lacks thumbnails is not kept: they may come back under the same key. A kept file that is no such sheet is
     drawn again.
     """
+    return _sheet(collection, index, tile, lambda at: _thumbnails(collection, at))
+
+
+def all_sheets(collection: OpenedCollection, tile: int) -> list[bytes]:
+    """Return every sheet as ``sheet`` does, several at a time; the thumbnails of many sheets are read at once.
+
+    A sheet's images may lie in every part of the collection, so reading for one costs as much as for dozens.
+    """
+    found: list[bytes] = []
+    for block in row_blocks(-(-len(collection) // COLUMNS**2), _READ_SHEETS):
+        first = block.start * COLUMNS**2
+        everything = range(first, min(block.stop * COLUMNS**2, len(collection)))
+        read = cache(partial(_thumbnails, collection, everything))
+
+        def draw(index: int, first: int = first, read: Callable[[], list[bytes | None]] = read) -> bytes:
+            return _sheet(collection, index, tile, lambda at: read()[at.start - first : at.stop - first])[0]
+
+        found.append(draw(block.start))  # it reads for all that are drawn beside each other
+        found += in_threads(draw, range(block.start + 1, block.stop))
+    return found
+
+
+def _sheet(
+    collection: OpenedCollection, index: int, tile: int, read: Callable[[range], list[bytes | None]]
+) -> tuple[bytes, bool]:
     at = range(index * COLUMNS**2, min((index + 1) * COLUMNS**2, len(collection)))
     key = digest_json("sheet", _VERSION, tile, [collection.content_keys[position] for position in at])
     path = collection.path / "results" / "sheets" / f"{key}.webp"
@@ -51,7 +89,7 @@ def sheet(collection: OpenedCollection, index: int, tile: int) -> tuple[bytes, b
     stored = _stored_sheet(path, side)
     if stored is not None:
         return stored, True
-    pictures = _thumbnails(collection, at)
+    pictures = read(at)
     drawn = draw_sheet(pictures, tile)
     is_complete = None not in pictures
     if is_complete and not collection.results.read_only:

@@ -125,7 +125,7 @@ class Encoder:
             self.model.family, upstream=upstream, pad=pad, published=loaded.published
         )
         self.asked_device = device
-        if loaded.is_strange:
+        if loaded.graph.strange:
             try_out(loaded.graph, self.resolution)
         self._runtime = open_runtime(loaded.graph, device, threads)
         self._graph, self._threads = loaded.graph, threads
@@ -267,7 +267,7 @@ class Encoder:
         Raises:
             ImageError, InputError: See ``read_image``.
         """
-        found = read_reduced(image, self.preprocessing.least(self.resolution), self.decoding)
+        found = read_reduced(image, self.preprocessing.least(self.resolution), self.decoding, measured=False)
         return self.preprocess(found.pixels, found.size)
 
     def encode(self, images: Picture | Iterable[Picture]) -> NDArray[np.float32]:
@@ -367,7 +367,8 @@ class Encoder:
         """
         if resolution is None and self.focus == FOREGROUND and self.model.family == "bundled":
             resolution = self.resolution  # the mask is that of the vectors
-        found = read_reduced(image, (0, longest_needed(self.model, self.resolution, resolution)), self.decoding)
+        least = 0, longest_needed(self.model, self.resolution, resolution)
+        found = read_reduced(image, least, self.decoding, measured=False)
         runtime = self._looking
         return see(found, self.model, self.resolution, self.preprocessing, runtime.run, runtime.outputs, resolution)
 

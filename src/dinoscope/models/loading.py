@@ -36,7 +36,6 @@ class LoadedModel:
         published: How the authors prepare images: by its row, else by what stands beside the weights.
         assumed: What of that stands nowhere, for people; empty if all of it does.
         told: What config.json alone says of the computation; see ``Geometry.told``.
-        is_strange: Whether the graph itself is somebody's, and no row of the table names it.
     """
 
     model: Model
@@ -47,7 +46,6 @@ class LoadedModel:
     published: Preprocessing
     assumed: str = ""
     told: str = ""
-    is_strange: bool = False
 
 
 def load_model(
@@ -113,8 +111,8 @@ def load_model(
     digest = _expected(row, digest_weights(file, graph.weights), sha256, holder)
     row = replace(row, megabytes=row.megabytes or holder.stat().st_size / 1e6)
     published = replace(processor.preprocessing, normalization=processor.normalization)
-    is_strange = file.suffix == ".onnx" and not _is_published(row)
-    return LoadedModel(row, graph, side, digest, own, published, processor.assumed, told, is_strange)
+    graph = replace(graph, strange=file.suffix == ".onnx" and not _is_published(row))
+    return LoadedModel(row, graph, side, digest, own, published, processor.assumed, told)
 
 
 def _processor(row: Model, file: Path, family: str = "") -> Processor:

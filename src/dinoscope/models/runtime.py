@@ -38,6 +38,7 @@ class Graph:
         weights: The file with its external data; None where everything is in ``proto``.
         small: Whether the model is so small that only plain ONNX Runtime on the processor makes sense by itself.
         single: Whether it takes one image at a time only.
+        strange: Whether the graph itself is somebody's, and no row of the table of models names it.
         remedy: What a person can do when it does not run.
     """
 
@@ -46,6 +47,7 @@ class Graph:
     weights: Path | None = None
     small: bool = False
     single: bool = False
+    strange: bool = False
     remedy: str = "fetch them again, or try --device cpu"
 
 
@@ -79,8 +81,9 @@ def exact_device() -> str:
 def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None) -> Runtime:
     """Make a graph ready to run.
 
-    ``auto`` takes a GPU where onnxruntime-gpu finds one, else OpenVINO where it is installed (in bfloat16 where the
-    processor computes in it), else ONNX Runtime on the processor; the bundled models always run on the latter.
+    ``auto`` takes a GPU where onnxruntime-gpu finds one, else OpenVINO where it is installed and runs the graph (in
+    bfloat16 where the processor computes in it), else ONNX Runtime on the processor. The bundled models always run on
+    the latter, and so does a stranger's graph: there it was tried out.
 
     Args:
         graph: The graph.
@@ -106,8 +109,13 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
             return _OnnxRuntime(graph, count, gpu=True, reason="onnxruntime-gpu finds a GPU")
         except InputError as error:
             return _OnnxRuntime(graph, count, reason=f"onnxruntime-gpu is installed, but {error}")
+    if graph.strange:
+        return _OnnxRuntime(graph, count, reason="the graph was tried out there")
     if find_spec("openvino") is not None:
-        return _OpenVino(graph, count, None, "OpenVINO is installed")
+        try:
+            return _OpenVino(graph, count, None, "the fastest on this processor")
+        except (InputError, ModelError) as error:
+            return _OnnxRuntime(graph, count, reason=f"without OpenVINO: {error}")
     faster = "pip install 'dinoscope[openvino]' runs it faster" + (" in bfloat16" if _has_bfloat16() else "")
     return _OnnxRuntime(graph, count, reason=f"neither a GPU nor OpenVINO is at hand; {faster}")
 
@@ -156,7 +164,10 @@ class _OpenVino:
     def __init__(self, graph: Graph, threads: int, precision: str | None, reason: str) -> None:
         if find_spec("openvino") is None:
             raise InputError("OpenVINO is not installed: pip install 'dinoscope[openvino]', or use --device cpu")
-        openvino = import_openvino()
+        try:
+            openvino = import_openvino()
+        except ImportError as error:
+            raise InputError(f"OpenVINO does not load ({error}): install it again, or use --device cpu") from None
         core = openvino.Core()
         bf16 = precision is None and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         settings = {
@@ -170,7 +181,7 @@ class _OpenVino:
         except (RuntimeError, OSError) as error:
             raise _does_not_load(graph, error) from None
         self.device, self.precision = "openvino", "bf16" if bf16 else "fp32"
-        speed = ", this processor computes in bfloat16" if bf16 else ""
+        speed = ", which computes in bfloat16" if bf16 else ""
         self.reason = reason + speed
         requests = self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._queue = openvino.AsyncInferQueue(self._model, requests)

@@ -27,7 +27,7 @@ from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import findings as explorer_findings
 from dinoscope.explorer.columns import column_bytes, describe_columns
 from dinoscope.explorer.model_view import ModelData, can_judge, collection_info, model_infos
-from dinoscope.explorer.sheets import COLUMNS, draw_sheet, sheet
+from dinoscope.explorer.sheets import COLUMNS, all_sheets, draw_sheet
 from dinoscope.explorer.types import Sheets
 from dinoscope.stages.clusters import ClusterSettings
 from dinoscope.stages.columns import public_columns
@@ -330,8 +330,7 @@ def _draw(writer: _Writer, room: int) -> _Pictures:
         return (cost(side, lossless) + 0.2) * count <= room
 
     if fits(tile, None):
-        sheets = [sheet(collection, number, tile)[0] for number in range(-(-count // COLUMNS**2))]
-        return _cut(_Pictures(tile, True, np.arange(count), sheets), writer, room)
+        return _cut(_Pictures(tile, True, np.arange(count), all_sheets(collection, tile)), writer, room)
     sides = [tile, *(side for side in _SIDES if side < tile)]
     side = next((side for side in sides if fits(side, False)), None)
     chosen = np.arange(count)

@@ -42,7 +42,7 @@ def main() -> None:
 def _square(content: bytes, preprocessing: Preprocessing, resolution: int, how: Decoding) -> tuple[bool, bytes]:
     try:
         _check_pixels(content)
-        found = read_reduced(content, preprocessing.least(resolution), how)
+        found = read_reduced(content, preprocessing.least(resolution), how, measured=False)
         return True, prepare(found.pixels, preprocessing, resolution, found.size).tobytes()
     except ImageError as error:
         return False, str(error).encode()

@@ -123,15 +123,15 @@ class PictureSource(ImageSource):
 
     def load(self, index: int) -> NDArray[np.uint8]:
         """Decode one image; see `ImageSource.load`."""
-        return self._load(index, None).pixels
+        return self._load(index, None, measured=False).pixels
 
     def load_reduced(self, index: int, least: tuple[int, int]) -> ReducedImage:
         """Decode one image, a large JPEG at reduced size; see `ImageSource.load_reduced`."""
         return self._load(index, least)
 
-    def _load(self, index: int, least: tuple[int, int] | None) -> ReducedImage:
+    def _load(self, index: int, least: tuple[int, int] | None, *, measured: bool = True) -> ReducedImage:
         with decoders.alone(self.bytes_read(index) > LARGE_BYTES):
-            return read_reduced(self.picture(index), least, self.decoding)
+            return read_reduced(self.picture(index), least, self.decoding, measured=measured)
 
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; see `ImageSource.content`."""

@@ -85,10 +85,10 @@ def label_changes(collection: OpenedCollection, other: OpenedCollection) -> dict
 
 def _asked(known: OpenedCollection, queries: OpenedCollection) -> NeighborGraph:
     """Return the neighbours that the images of one collection have in another."""
-    from dinoscope.analysis.hnsw import APPROXIMATE_FROM
+    from dinoscope.analysis.hnsw import takes_index
     from dinoscope.analysis.neighbors import query_neighbors
 
-    if len(known) >= APPROXIMATE_FROM:
+    if takes_index(len(known)):
         return load_index(known).query(queries.vectors, 30)
     return query_neighbors(known.vectors, queries.vectors, 30)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.hnsw import APPROXIMATE_FROM, SearchIndex
+from dinoscope.analysis.hnsw import APPROXIMATE_FROM, SearchIndex, takes_index
+from dinoscope.base.text import remark
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ def neighbor_graph(collection: OpenedCollection, k: int = 30) -> NeighborGraph:
         raise InputError(f"{collection.path} has one image with a vector, and this compares images: embed more of them")
 
     def compute() -> Computed:
-        graph = (
-            load_index(collection).neighbors(k)
-            if len(collection) >= APPROXIMATE_FROM
-            else neighbors(collection.vectors, k)
-        )
+        if takes_index(len(collection)):
+            graph = load_index(collection).neighbors(k)
+        else:
+            if len(collection) >= APPROXIMATE_FROM:
+                remark(
+                    f"{len(collection):,} images are compared each with each; pip install 'dinoscope[large]' finds "
+                    "nearly the same neighbours in a fraction of the time"
+                )
+            graph = neighbors(collection.vectors, k)
         return {"indices": graph.indices, "similarities": graph.similarities}, {"recall": graph.recall}
 
     columns, meta = collection.results.run("neighbors", {"k": k}, compute)
@@ -77,7 +82,7 @@ def nearest(
         k: Number of answers; fewer if there are fewer images.
         own: Position to leave out.
     """
-    if len(collection) >= APPROXIMATE_FROM:
+    if takes_index(len(collection)):
         graph = load_index(collection).query(vector[None], k + (own is not None))
         found, similarities = graph.indices[0].astype(np.int64), graph.similarities[0]
         keep = np.flatnonzero(found != own)[:k]

@@ -53,13 +53,13 @@ def fit_sample(
         InputError: See ``projection.umap`` and ``clusters.kmeans``.
     """
     from dinoscope.analysis.clusters.clustering import kmeans
-    from dinoscope.analysis.hnsw import APPROXIMATE_FROM, SearchIndex
+    from dinoscope.analysis.hnsw import SearchIndex, takes_index
     from dinoscope.analysis.maps.projection import umap
 
     unit = l2_normalize(check_vectors(vectors, at_least=2))
     found = kmeans(unit, k, seed=seed)
     size = max(_NEIGHBORS, n_neighbors)
-    graph = neighbors(unit, size) if len(unit) < APPROXIMATE_FROM else SearchIndex(unit).neighbors(size)
+    graph = SearchIndex(unit).neighbors(size) if takes_index(len(unit)) else neighbors(unit, size)
     coordinates = umap(unit, graph=graph, n_neighbors=n_neighbors, min_dist=min_dist, seed=seed)
     return Fit(unit, coordinates, found.labels, found.centers, found.silhouette)
 

@@ -323,7 +323,7 @@ def test_files_that_cannot_be_opened(tmp_path, monkeypatch):
 
 
 def test_no_memory_is_an_image_error(monkeypatch):
-    def fail(*_):
+    def fail(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr(decode, "_decode", fail)
@@ -372,6 +372,9 @@ def test_nothing_is_reduced_unless_asked():
     data = jpeg(1600, 1000)
     assert read_image(data).shape == (1000, 1600, 3)
     np.testing.assert_array_equal(read_reduced(data).pixels, read_image(data))
+    assert read_reduced(data).quality is not None
+    bare = read_reduced(data, measured=False)
+    assert (bare.quality, bare.facts, bare.content) == (None, None, read_reduced(data).content)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])

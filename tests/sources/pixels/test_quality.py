@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image, ImageFilter, JpegImagePlugin
 
 from dinoscope.sources.pixels.blocks import measure_blocks
 from dinoscope.sources.pixels.decode import read_reduced
-from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_look, measure_sharpness
+from dinoscope.sources.pixels.quality import LOSSLESS, jpeg_quality, measure_look, measure_looks, measure_sharpness
 from tests.pictures import encoded, photo
 
 
@@ -125,3 +126,13 @@ def test_the_smallest_pictures_can_be_measured(shape):
     look = measure_look(np.full((*shape, 3), 77, np.uint8))
     assert (look.contrast, look.sharpness, look.frame) == (0, 0, 1)
     assert look.darkest == pytest.approx(77, abs=0.01)
+
+
+def test_pictures_measured_together_are_told_as_each_by_itself():
+    generator = np.random.default_rng(3)
+    pictures = generator.integers(0, 256, (9, 28, 20, 3)).astype(np.uint8)
+    pictures[3, :3], pictures[3, -4:], pictures[3, :, :2], pictures[3, :, -2:] = (9, 9, 9, 9)
+    pictures[5] = 0
+    together, alone = measure_looks(pictures), [measure_look(each) for each in pictures]
+    assert [asdict(each) for each in together] == [pytest.approx(asdict(each), rel=1e-5) for each in alone]
+    assert [each.frame for each in together] == [0, 0, 0, pytest.approx(0.1), 0, 1, 0, 0, 0]

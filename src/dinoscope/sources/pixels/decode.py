@@ -74,8 +74,8 @@ class ReducedImage:
         size: Width and height of the original, upright.
         content: Digest of the file's bytes, where there is a file and it was read whole.
         note: What is wrong with the file, though it could be read.
-        quality: What tells the better of two copies.
-        facts: What the file says of the photograph.
+        quality: What tells the better of two copies, where it was measured.
+        facts: What the file says of the photograph, where that was read.
     """
 
     pixels: NDArray[np.uint8]
@@ -104,10 +104,12 @@ def read_image(source: Picture, how: Decoding = _USUAL) -> NDArray[np.uint8]:
         ImageError: The image is damaged, cut short, too large (`Decoding.max_pixels`) or no image.
         InputError: `source` is of another type.
     """
-    return read_reduced(source, how=how).pixels
+    return read_reduced(source, how=how, measured=False).pixels
 
 
-def read_reduced(source: Picture, least: tuple[int, int] | None = None, how: Decoding = _USUAL) -> ReducedImage:
+def read_reduced(
+    source: Picture, least: tuple[int, int] | None = None, how: Decoding = _USUAL, *, measured: bool = True
+) -> ReducedImage:
     """Decode one image as `read_image` does, but a JPEG file at 1/2, 1/4 or 1/8 where that leaves enough of it.
 
     Most of the time that a large JPEG takes goes into pixels that scaling throws away; its blocks of 8 x 8 can be
@@ -118,6 +120,7 @@ def read_reduced(source: Picture, least: tuple[int, int] | None = None, how: Dec
         least: What must be left of the shortest and of the longest side, in pixels; None reduces nothing. Enough for a
             `thumbnail` is always left.
         how: See `read_image`.
+        measured: Whether to tell quality and facts, too: of a small picture they take longer than its pixels.
 
     Raises:
         ImageError, InputError: See `read_image`.
@@ -127,7 +130,7 @@ def read_reduced(source: Picture, least: tuple[int, int] | None = None, how: Dec
     if _is_address(source):
         raise UnreadableError("is an address, and images are read from files: download it first, and name the file")
     try:
-        return _read(source, least, how)
+        return _read(source, least, how, measured)
     except ImageError:
         raise
     except Exception as error:  # decoders raise nearly anything on a damaged file
@@ -179,7 +182,7 @@ def to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     )
 
 
-def _read(source: Picture, least: tuple[int, int] | None, how: Decoding) -> ReducedImage:
+def _read(source: Picture, least: tuple[int, int] | None, how: Decoding, measured: bool) -> ReducedImage:
     if isinstance(source, np.ndarray):
         if source.shape[2:] not in ((), (1,), (3,), (4,)) or source.ndim < 2:
             last = "; move the channels last" if source.ndim == 3 and source.shape[0] in (1, 3, 4) else ""
@@ -187,15 +190,19 @@ def _read(source: Picture, least: tuple[int, int] | None, how: Decoding) -> Redu
         check_images(source[None], how.value_range)
         return ReducedImage.whole(to_rgb(to_uint8(source, how.value_range)))
     if isinstance(source, Image.Image):
-        return _decode(source, how)
+        return _decode(source, how, measured=measured)
     if isinstance(source, bytes):
-        found = _decode(identify(io.BytesIO(source)), how, least)
+        found = _decode(identify(io.BytesIO(source)), how, least, measured=measured)
         return replace(found, content=digest_bytes(source), quality=_of_file(found.quality, len(source)))
     with _open_regular(source) as file:
         size, modified = os.fstat(file.fileno()).st_size, os.fstat(file.fileno()).st_mtime_ns
         with decoders.alone(size > LARGE_BYTES):
             whole = size <= WHOLE_BYTES
-            found = _read(file.read(), least, how) if whole else _decode(identify(file), how, least)
+            found = (
+                _read(file.read(), least, how, measured)
+                if whole
+                else _decode(identify(file), how, least, measured=measured)
+            )
         return replace(found, quality=_of_file(found.quality, size, modified))
 
 
@@ -250,7 +257,9 @@ def _check_size(size: tuple[int, int], form: str | None, held: int, how: Decodin
         raise ImageError("has no pixels")
 
 
-def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = None) -> ReducedImage:
+def _decode(
+    image: Image.Image, how: Decoding, least: tuple[int, int] | None = None, *, measured: bool = False
+) -> ReducedImage:
     width, height = image.size
     check_scans(image, how.max_pixels)
     whole = held_whole(image)
@@ -265,9 +274,11 @@ def _decode(image: Image.Image, how: Decoding, least: tuple[int, int] | None = N
         if is_wide and file is not None and how.value_range not in (None, WHOLE):
             scale_colours(opened, file, how.value_range)
         pixels = as_rgb(opened, how.value_range)
+    found = ReducedImage(pixels, (height, width) if is_turned(opened) else (width, height), note=note)
+    if not measured:
+        return found
     quality = describe_quality(opened, opened.format, pixels, round(max(width, height) / max(pixels.shape)))
-    size = (height, width) if is_turned(opened) else (width, height)
-    return ReducedImage(pixels, size, note=note, quality=quality, facts=describe_file(opened, image.format))
+    return replace(found, quality=quality, facts=describe_file(opened, image.format))
 
 
 def _load(image: Image.Image) -> tuple[Image.Image, str | None]:

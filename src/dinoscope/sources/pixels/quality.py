@@ -20,6 +20,7 @@ __all__ = [
     "describe_quality",
     "jpeg_quality",
     "measure_look",
+    "measure_looks",
     "measure_sharpness",
 ]
 
@@ -35,7 +36,6 @@ _SAMPLED = 60_000  # pixels that light and frame are measured on, about
 _DARKEST, _LIGHTEST = 5, 99  # percentiles of the lightness
 _FINENESS = 8  # parts of a grey level in which lightness is counted
 _STRONGEST = 99  # percentile of the edges
-_LINES = 4  # of a picture's side that are compared with the colour of a frame at once
 _LEAST_CONTRAST = 4.0  # grey levels: below it there is nothing whose edges could be sharp
 _SAME = 12  # grey levels by which a frame may differ from its own colour, as JPEG leaves it
 _STANDARD = (  # sum of the luminance table that JPEG's quality is a scale of
@@ -118,55 +118,70 @@ def describe_quality(image: Image.Image, form: str | None, pixels: NDArray[np.ui
 
 
 def measure_look(pixels: NDArray[np.uint8]) -> Look:
-    """Return how light, contrasty, sharp and framed a picture (H, W, 3) is.
+    """Return how light, contrasty, sharp and framed a picture (H, W, 3) is."""
+    return measure_looks(pixels[None])[0]
 
-    Light and frame are measured on every n-th pixel of every n-th line, sharpness in the middle at full size.
+
+def measure_looks(pictures: NDArray[np.uint8]) -> list[Look]:
+    """Return how light, contrasty, sharp and framed pictures of one size (N, H, W, 3) are.
+
+    Light and frame are measured on every n-th pixel of every n-th line, sharpness in the middle at full size. Of small
+    pictures, many at once take a tenth of the time.
     """
-    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // _SAMPLED))
-    some = pixels[::step, ::step]
-    light = some.reshape(-1, 3).astype(np.float32) @ LUMINANCE
-    darkest, lightest = _percentiles(np.rint(light * _FINENESS).astype(np.int64), _DARKEST, _LIGHTEST) / _FINENESS
-    contrast, sharpness = float(light.std()), 0.0
-    grey = _middle(pixels)
-    if min(grey.shape) >= 3:
-        around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-        (edges,) = _percentiles(np.abs(around - 4 * grey[1:-1, 1:-1]), _STRONGEST)
-        sharpness = float(edges) / max(contrast, _LEAST_CONTRAST)
-    return Look(float(darkest), float(lightest), contrast, sharpness, _frame(some))
+    count, height, width = pictures.shape[:3]
+    step = max(1, math.isqrt(height * width // _SAMPLED))
+    some = np.ascontiguousarray(pictures[:, ::step, ::step])
+    light = (some.reshape(-1, 3).astype(np.float32) @ LUMINANCE).reshape(count, -1)
+    shades = np.rint(light * _FINENESS).astype(np.int16)
+    darkest, lightest = _percentiles(shades, _DARKEST, _LIGHTEST) / _FINENESS
+    contrast, sharpness = light.std(axis=1).astype(np.float64), np.zeros(count)
+    grey = _middle(pictures)
+    if min(grey.shape[1:]) >= 3:
+        around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+        (edges,) = _percentiles(np.abs(around - 4 * grey[:, 1:-1, 1:-1]).reshape(count, -1), _STRONGEST)
+        sharpness = edges / np.maximum(contrast, _LEAST_CONTRAST)
+    measured = np.stack([darkest, lightest, contrast, sharpness, _frames(some)], axis=1)
+    return [Look(*each) for each in measured.tolist()]
 
 
-def _percentiles(values: NDArray[np.integer], *wanted: int) -> NDArray[np.float64]:
-    """Return percentiles of small whole numbers as np.percentile does; counting takes a quarter of its time."""
-    places = np.array(wanted, np.float64) / 100 * (values.size - 1)
-    below = np.floor(places)
-    ends = np.bincount(values.ravel()).cumsum()
-    first, second = np.searchsorted(ends, below, "right"), np.searchsorted(ends, np.ceil(places), "right")
-    found: NDArray[np.float64] = np.add(first, (places - below) * (second - first), dtype=np.float64)
+def _percentiles(values: NDArray[np.int16], *wanted: int) -> NDArray[np.float64]:
+    """Return percentiles (P, N) of the rows of values (N, V), as np.percentile does."""
+    places = np.array(wanted, np.float64) / 100 * (values.shape[1] - 1)
+    below, above = np.floor(places).astype(int), np.ceil(places).astype(int)
+    ordered = np.sort(values, axis=1)  # of 16 bits each: faster than parting them
+    first, second = (ordered[:, at].T.astype(np.float64) for at in (below, above))
+    found: NDArray[np.float64] = first + (places - below)[:, None] * (second - first)
     return found
 
 
-def _frame(pixels: NDArray[np.uint8]) -> float:
-    """Return the width of the thinnest side of a frame, as a share of the height or width."""
-    sides = (pixels, pixels[::-1], pixels.transpose(1, 0, 2), pixels.transpose(1, 0, 2)[::-1])
-    colour = np.median(np.concatenate([side[0] for side in sides]), axis=0)
-    return min(_lines_of(side, colour) / len(side) for side in sides)
+def _frames(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the width of the thinnest side of each picture's frame (N, H, W, 3), as a share of height or width."""
+    edges = np.concatenate((pictures[:, 0], pictures[:, -1], pictures[:, :, 0], pictures[:, :, -1]), axis=1)
+    colours = np.rint(2 * np.median(edges, axis=1)).astype(np.int16)[:, None]  # twice: a median may be a half
+    widths = np.zeros(len(pictures))
+    framed = np.flatnonzero(~_differ(edges, colours).any(axis=1))  # most pictures have no frame
+    other = _differ(pictures[framed], colours[framed, None])
+    rows: NDArray[np.bool_] = np.any(other, axis=2)
+    columns: NDArray[np.bool_] = np.any(other, axis=1)
+    sides = (rows, rows[:, ::-1], columns, columns[:, ::-1])
+    shares = [np.where(np.any(side, axis=1), side.argmax(axis=1) / side.shape[1], 1.0) for side in sides]
+    widths[framed] = np.min(shares, axis=0)
+    return widths
 
 
-def _lines_of(side: NDArray[np.uint8], colour: NDArray[np.float64]) -> int:
-    """Return how many of the first lines have one colour; few are read, since most pictures have no frame."""
-    for first in range(0, len(side), _LINES):
-        other = (np.abs(side[first : first + _LINES] - colour) > _SAME).any(axis=(1, 2))
-        if other.any():
-            return first + int(other.argmax())
-    return len(side)
+def _differ(pixels: NDArray[np.uint8], twice: NDArray[np.int16]) -> NDArray[np.bool_]:
+    """Tell which pixels (..., 3) are of another colour than the one that is given, each of its values twice."""
+    far = np.abs(2 * pixels.astype(np.int16) - twice) > 2 * _SAME
+    differ: NDArray[np.bool_] = far[..., 0] | far[..., 1] | far[..., 2]  # a tenth of the time of any()
+    return differ
 
 
 def _middle(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Return the middle of a picture in grey."""
-    height, width = pixels.shape[:2]
+    """Return the middle of a picture (H, W, 3), or of each of some, in grey."""
+    height, width = pixels.shape[-3:-1]
     top, left = max(0, (height - _SIDE) // 2), max(0, (width - _SIDE) // 2)
     # green is most of the luminance, and whole numbers take a tenth of the time
-    return pixels[top : top + _SIDE, left : left + _SIDE, 1].astype(np.int16)
+    return pixels[..., top : top + _SIDE, left : left + _SIDE, 1].astype(np.int16)
 
 
 def jpeg_quality(table: Sequence[int]) -> float:

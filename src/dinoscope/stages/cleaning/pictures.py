@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
 from dinoscope.sources.pixels.decode import read_image
-from dinoscope.sources.pixels.quality import measure_look
+from dinoscope.sources.pixels.quality import Look, measure_looks
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.pictures import PoorPictures
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["from_thumbnails", "poor_pictures"]
 
-_BLOCK_ROWS = 512
+_READ_ROWS, _MEASURED_ROWS = 8192, 512  # thumbnails in memory at once, and how many of them are decoded
 
 
 def poor_pictures(collection: OpenedCollection) -> PoorPictures:
@@ -41,8 +41,22 @@ def from_thumbnails(collection: OpenedCollection) -> bool:
 
 
 def _thumbnail_looks(collection: OpenedCollection) -> dict[str, NDArray[np.float64]]:
-    found: list[dict[str, float]] = []
-    for block in row_blocks(len(collection), _BLOCK_ROWS):
-        pictures = collection.thumbnails(np.arange(block.start, block.stop))
-        found += [asdict(measure_look(read_image(picture))) for picture in pictures]
-    return {name: np.asarray([each[name] for each in found]) for name in collection.looks}
+    found = {name: np.empty(len(collection)) for name in collection.looks}
+    for block in row_blocks(len(collection), _READ_ROWS):
+        thumbnails = collection.thumbnails(np.arange(block.start, block.stop))
+        for part in row_blocks(len(thumbnails), _MEASURED_ROWS):
+            looks = _looks([read_image(picture) for picture in thumbnails[part]])
+            for name, values in found.items():
+                values[block][part] = [getattr(look, name) for look in looks]
+    return found
+
+
+def _looks(pictures: Sequence[NDArray[np.uint8]]) -> list[Look]:
+    """Measure pictures (H, W, 3) of any sizes, those of one size together."""
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for at, picture in enumerate(pictures):
+        sizes.setdefault(picture.shape, []).append(at)
+    looks: dict[int, Look] = {}
+    for alike in sizes.values():
+        looks |= zip(alike, measure_looks(np.stack([pictures[at] for at in alike])), strict=True)
+    return [looks[at] for at in range(len(pictures))]
