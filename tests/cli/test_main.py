@@ -464,7 +464,7 @@ def test_a_path_in_place_of_a_command_is_told(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my photos").mkdir()
     code, _, err = run("my photos")
-    assert (code, err) == (2, "dinoscope: my photos is no command; to see it, run: dinoscope open 'my photos'\n")
+    assert (code, err) == (2, "dinoscope: my photos is not a command; to see it, run: dinoscope open 'my photos'\n")
 
 
 def test_a_choice_that_is_none_is_told_once(run, collection):

@@ -60,18 +60,19 @@ def export(
     What a camera wrote into a file, such as a place, goes with it.
     """
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import say
+    from dinoscope.cli.terminal import say, working
 
     opened = open_collection(collection, model, labels_from, where)
-    remarks = opened.export(
-        to,
-        form.value,
-        images=images,
-        vectors=vectors,
-        clusters=clusters,
-        predictions=predictions,
-        private_columns=private_columns,
-    )
+    with working("writing the files"):
+        remarks = opened.export(
+            to,
+            form.value,
+            images=images,
+            vectors=vectors,
+            clusters=clusters,
+            predictions=predictions,
+            private_columns=private_columns,
+        )
     for remark in remarks:
         say(remark)
-    say(f"{counted(len(opened))} as {form.value}: {to}")
+    say(f"wrote {counted(len(opened))} to {to}, as {form.value}")

@@ -222,8 +222,8 @@ def embed(
         return
     summarise(summary, limit)
     say(f"{counted(len(collection))} in {path}")
-    suggest("explore", path)
     advise(advice(collection, source=source, folder=str(path)))
+    suggest("explore", path)
 
 
 def embed_images(source: str, output: Path | None, request: Request) -> tuple[Path, Collection]:
@@ -259,7 +259,7 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     check_data_dir(source, request.opening.get("data_dir"))
     if images.ignored:  # raw photographs would vanish silently
         endings = describe_endings(images.ignored_endings)
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images: {endings}")
+        say(f"skipped {counted(images.ignored, 'file')} that dinoscope does not read: {endings}")
     for note in images.notes:
         say(note)
     check_folder(place, images, request.moved)
@@ -395,6 +395,6 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
     loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
     if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
         say(
-            f"in {loss.cropped:,} of {counted(loss.images)} the model does not see {loss.mean:.0%} on average, because "
-            f"the centre crop leaves it out (worst: {loss.worst:.0%}); --pad shows it whole pictures"
+            f"The model sees the middle square of each picture. In {loss.cropped:,} of {counted(loss.images)} that "
+            f"leaves out {loss.mean:.0%} on average, and {loss.worst:.0%} at most. --pad shows it whole pictures."
         )

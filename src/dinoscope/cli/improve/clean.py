@@ -105,17 +105,19 @@ def clean(
         else:
             _print(parts, None if everything else limit or _LIMIT)
         tell(_conclusion(parts, weak=is_too_weak(opened)))
-        suggest("explore", collection, *chosen_options(model, labels_from))
         advise(advice(opened, folder=str(collection)))
     if output:
         _write_files(opened, parts, output, limit or _LIMIT)
         say(f"lists and sheets: {output}")
     if write_plan:
         _write_plan(opened, parts, write_plan)
-        say(
-            f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with, then 'dinoscope "
-            "apply' moves the rest)"
-        )
+        say(f"plan: {write_plan} (nothing has been moved: delete the lines that you do not agree with)")
+    if as_json:
+        return
+    if write_plan:
+        suggest("apply", write_plan, "--images", "YOUR-PHOTOS", "--to", "quarantine")
+    else:
+        suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 def _summarise(parts: dict[str, Part], collection: Path, options: list[str]) -> None:

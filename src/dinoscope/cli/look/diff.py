@@ -42,10 +42,11 @@ def diff(
         print_json(told.facts())
     else:
         _print(told, limit)
-        suggest("explore", after, *chosen_options(model))
     if output:
         _write_files(told, output, limit)
         say(f"lists, sheets and map: {output}")
+    if not as_json:
+        suggest("explore", after, *chosen_options(model))
 
 
 def _print(told: Told, limit: int) -> None:

@@ -74,8 +74,8 @@ def explain(
     _print_columns(columns)
     if written:
         typer.echo(str(target))
-    suggest("explore", collection, *chosen_options(model, labels_from))
     advise(advice(opened, found, folder=str(collection)))
+    suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 def _record(found: Explanation) -> dict[str, object]:

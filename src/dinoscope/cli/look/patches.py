@@ -60,7 +60,7 @@ def look(
     have them in all its images, every time. The foreground is found without training. Only the vision transformers have
     attention. With --keep-tokens nothing is drawn: 'dinoscope search --patch' then finds one patch in all images.
     """
-    from dinoscope.cli.terminal import print_json, print_table, say
+    from dinoscope.cli.terminal import print_json, print_table, say, suggest, working
     from dinoscope.storage.files import write_bytes
 
     check_output(output, ".png")
@@ -79,7 +79,8 @@ def look(
     else:
         opened, title, queries = None, f"What {model or 'mini'} sees", list(what)
     _check(len(queries), opened is not None, sheet, matches, weights)
-    looks = _looks(opened, queries, model, weights, resolution)
+    with working("looking at the images"):
+        looks = _looks(opened, queries, model, weights, resolution)
     names = [_name(opened, query) for query in queries]
     picture = _draw_matches(title, names, looks) if matches else _draw(title, names, looks)
     target = output or Path("look.png")
@@ -103,6 +104,8 @@ def look(
         right=(1, 2, 3),
     )
     typer.echo(str(target))
+    if opened is not None:
+        suggest("search", what[0], int(opened.rows[0]), "--why", *chosen_options(model))
 
 
 def _keep_tokens(
