@@ -320,8 +320,11 @@ def test_array_file(run, tmp_path):
         (("map", "photos"), "photos is a folder but no collection: embed it with 'dinoscope embed photos -o photos.di"),
         (("info", "photos", "--verify"), "embed it with 'dinoscope embed photos -o photos.dino'"),
         (("survey", "photos"), "embed it with 'dinoscope embed photos -o photos.dino'"),
-        (("map", "empty"), "empty is no collection: make one with 'dinoscope embed SOURCE -o empty'"),
-        (("map", "file.zip"), "file.zip is no collection: expected the folder that 'dinoscope embed SOURCE -o' made"),
+        (("map", "empty"), "empty is not a collection: make one with 'dinoscope embed SOURCE -o empty'"),
+        (
+            ("map", "file.zip"),
+            "file.zip is not a collection: expected the folder that 'dinoscope embed SOURCE -o' made",
+        ),
         (
             ("report", "c", "-o", "photos"),
             "cannot write 'photos', which is a folder: expected a file that ends with .h",

@@ -60,7 +60,9 @@ def test_keys_are_never_cut_off(narrow):
 
 def test_a_path_without_room_in_its_column_is_below_its_row(narrow):
     path = "validation/longsleeve/5e944547-0000-1111-2222-333344445555.jpg"
-    print_table(("score", "image", "labels"), [("0.97", path, "hat, shoes, longsleeve"), ("1", "a.jpg", "")], right=(0,))
+    print_table(
+        ("score", "image", "labels"), [("0.97", path, "hat, shoes, longsleeve"), ("1", "a.jpg", "")], right=(0,)
+    )
     found = lines_of(narrow.stdout)
     assert found[:2] == [" score   labels", "   image"]
     assert found[3:] == ["  0.97   hat, shoes, longsleeve", f"   {path}", "     1", "   a.jpg"]

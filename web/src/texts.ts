@@ -196,7 +196,7 @@ export const panelTexts = {
     csv: "Table (CSV)",
     csvMore: "row, name, label, cluster, prediction",
     files: "List of files",
-    filesMore: "one name a line",
+    filesMore: "one name per line",
     collection: "New collection",
     collectionMore: "images and vectors, ready to open",
     collectionStill: "A report cannot write collections; open the collection with dinoscope explore.",

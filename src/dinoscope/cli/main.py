@@ -62,7 +62,7 @@ app = typer.Typer(
 )
 KOption = Annotated[
     int | None,
-    typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+    typer.Option("-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."),
 ]
 EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.

@@ -69,7 +69,7 @@ def _column_widths(room: int, columns: Sequence[str], cells: Sequence[Sequence[T
         room: How wide the table may be.
         columns: Heads of the columns.
         cells: Rows.
-        pad: Spaces on both sides of a cell, but for the table's edges.
+        pad: Spaces on both sides of a cell, except for the table's edges.
     """
     from rich.cells import cell_len
 
@@ -95,7 +95,7 @@ def _column_widths(room: int, columns: Sequence[str], cells: Sequence[Sequence[T
 def _print_paths_apart(
     console: Console, columns: Sequence[str], cells: Sequence[Sequence[Text]], right: Sequence[int]
 ) -> bool:
-    """Print a table in which paths stand below their row, or above it if they name it; False where this is no help."""
+    """Print a table with paths below their row, or above it if they name it; return False if that does not fit."""
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text

@@ -202,7 +202,7 @@ def rewrite(file, change):
 @pytest.mark.parametrize(
     ("kind", "change", "told"),
     [
-        ("vectors", lambda c: {n: np.concatenate([v, v[:3]]) for n, v in c.items()}, "3 rows stand there twice"),
+        ("vectors", lambda c: {n: np.concatenate([v, v[:3]]) for n, v in c.items()}, "3 rows are there twice"),
         ("vectors", lambda c: {**c, "vector": c["vector"] * np.float32(1.01)}, "40 vectors are not finite and of len"),
         ("vectors", lambda c: {**c, "vector": np.full_like(c["vector"], np.nan)}, "40 vectors are not finite and of"),
         (

@@ -118,8 +118,8 @@ def sort(
         return
     if collection is None or images is None or into is None:
         raise InputError(
-            "sort needs a collection and two folders, as in 'dinoscope sort photos.dino --images photos --into sorted'; "
-            "or --undo JOURNAL"
+            "sort needs a collection and two folders, as in 'dinoscope sort photos.dino --images photos --into "
+            "sorted'; or --undo JOURNAL"
         )
     if copy + link + move > 1:
         raise InputError("choose one of --copy, --link and --move")

@@ -1,4 +1,4 @@
-"""Which model embeds: the one that is named, else that of the collection, else the best one there is."""
+"""Which model embeds: the one that is named, otherwise that of the collection, otherwise the best one there is."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _best(yes: bool, say: Callable[[str], None]) -> Model:
 
 
 def _wanted(model: Model, say: Callable[[str], None]) -> bool:
-    """Ask a person whether to fetch a model: at a terminal alone, and not once more after a no."""
+    """Ask a person whether to fetch a model: at a terminal alone, and not again after a no."""
     from dinoscope.models.choice import decline, is_declined
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or is_declined(model):

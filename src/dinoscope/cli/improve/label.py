@@ -139,5 +139,5 @@ def _tell(curve: Curve, as_json: bool) -> None:
             curve.answers, curve.right, curve.named, curve.rest, curve.truth, strict=True
         )
     ]
-    columns = ("answers", "of all right", "named by hand", "of the rest right, as told", "in truth")
+    columns = ("answers", "all, right", "named by hand", "the rest, right: estimate", "in truth")
     print_table(columns, rows, right=(0, 1, 2, 4))

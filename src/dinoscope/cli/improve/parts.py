@@ -277,7 +277,7 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
         f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
     if any(opened.label_sets):
-        part.remark = "left out: images may have several labels, and this list is for one label an image"
+        part.remark = "left out: images may have several labels, and this list is for one label per image"
     if found is None:
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())

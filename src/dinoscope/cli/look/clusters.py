@@ -55,7 +55,9 @@ def cluster(
     collection: CollectionPath,
     k: Annotated[
         int | None,
-        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+        typer.Option(
+            "-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."
+        ),
     ] = None,
     method: Annotated[
         MethodName, typer.Option(help="hdbscan finds the number itself and leaves out what is between.")

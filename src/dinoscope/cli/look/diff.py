@@ -21,7 +21,8 @@ def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Folder of the collection to compare with.")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="Folder of the collection whose news are asked for.")],
     k: Annotated[
-        int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else 20, fewer for few images.")
+        int | None,
+        typer.Option("-k", "--clusters", min=1, help="Number of clusters; by default 20, or fewer for few images."),
     ] = None,
     false_share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the images listed as new, or gone, that may be neither.")

@@ -39,7 +39,9 @@ def explain(
     collection: CollectionPath,
     k: Annotated[
         int | None,
-        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+        typer.Option(
+            "-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."
+        ),
     ] = None,
     method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
     output: TableOption = None,

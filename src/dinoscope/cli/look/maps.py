@@ -68,7 +68,7 @@ def map_(
 
     The map is that of all images, also where --where draws a part of them.
 
-    With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
+    With --compare the maps of several methods are side by side (maps.png), with how far to trust each.
     """
     from dinoscope.cli.terminal import print_json, suggest, working
 
@@ -202,7 +202,7 @@ def tune(
         )
         return
     columns = ("n_neighbors", "min_dist", "kept", "trust", "silhouette", "rank corr.", "seeds differ", "s", "")
-    means = f"means over {seeds} seeds (one for settings that fell out early) on" if seeds > 1 else "one seed,"
+    means = f"means over {seeds} seeds (one for settings that were dropped early) on" if seeds > 1 else "one seed,"
     print_table(columns, [_cells(each, found) for each in found.settings], right=range(8))
     say(
         f"{means} {len(found.positions):,} images; kept: of the {found.k} nearest neighbours; "

@@ -146,6 +146,4 @@ def _print(found: Deviation) -> None:
     ]
     print_table(("", ""), [*rows, *(("differs", text) for text in found.differing)])
     if found.largest > found.tolerance and found.same_pictures < found.images:
-        say(
-            "the pictures themselves are not the same: somebody changed them, or this machine decodes them differently"
-        )
+        say("the pictures themselves are not the same: somebody changed them, or this machine decodes them differently")
