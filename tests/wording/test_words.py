@@ -46,7 +46,7 @@ TURNS = {
     r"\btold from\b|\bcan(?:not)? be told\b|\bnothing can be told\b": "distinguished from; known",
     r"\bonce more\b": "again",
     r"\bin place of\b": "instead of",
-    r"\bone [a-z]+ an? (?:image|item|vector|pair|line|picture)\b": "one ... per image",
+    r"\bone (?!needs)[a-z]+ an? (?:image|item|vector|pair|line|picture)\b": "one ... per image",
     r"\botherwise lit\b|\b(?:lit|moved|decoded|scaled) otherwise\b": "in another way",
     r", for (?:it|its|they|their) ": "because",
     r"\bwhoever\b|\bshall\b|\bthereof\b|\bwhence\b|\bsurer\b": "anyone who; more certain...",

@@ -233,8 +233,8 @@ def write_picture(path: Path, picture: bytes, *, asked: bool) -> bool:
     Args:
         path: The file.
         picture: What it holds.
-        asked: Whether somebody named it. Otherwise it lies in the collection, and that one may be read only is no reason to
-            lose the figures.
+        asked: Whether somebody named it. Otherwise it is in the collection, which may be read-only: the figures are still
+            printed.
 
     Raises:
         WriteError: If it was asked for and cannot be written.
