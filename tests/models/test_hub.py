@@ -650,7 +650,7 @@ def test_no_name_resolution(settle, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     settle("machine", "https://hub.invalid")
-    assert "no address is known for hub.invalid: check the network, HTTPS_PROXY and HF_ENDPOINT, or " in fail()
+    assert "cannot find hub.invalid: check the network, HTTPS_PROXY and HF_ENDPOINT, or " in fail()
 
 
 @pytest.fixture
@@ -667,13 +667,13 @@ def test_a_proxy_that_refuses(hub, settle, new_client, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", hub.address)
     hub.trouble = lambda to: to.refuse(403)
     settle("machine", "https://hub.invalid")
-    assert "the proxy does not let through to hub.invalid: check HTTPS_PROXY and NO_PROXY, or " in fail()
+    assert "the proxy refuses to connect to hub.invalid: check HTTPS_PROXY and NO_PROXY, or " in fail()
     assert hub.paths("CONNECT") == ["hub.invalid:443"]
 
 
 def test_tls_that_is_none(hub, settle):
     settle("machine", hub.address.replace("http:", "https:"))
-    assert "the TLS of 127.0.0.1 is not trusted: set SSL_CERT_FILE" in fail()
+    assert "the certificate of 127.0.0.1 is not trusted: set SSL_CERT_FILE" in fail()
 
 
 @pytest.mark.parametrize("address", ["huggingface.co", "ftp://huggingface.co"])

@@ -233,8 +233,8 @@ def write_picture(path: Path, picture: bytes, *, asked: bool) -> bool:
     Args:
         path: The file.
         picture: What it holds.
-        asked: Whether somebody named it. Otherwise it is in the collection, which may be read-only: the figures are still
-            printed.
+        asked: Whether somebody named it. If not, it goes into the collection, and where that is read-only, the figures
+            are worth more than the picture.
 
     Raises:
         WriteError: If it was asked for and cannot be written.

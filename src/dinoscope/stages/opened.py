@@ -301,7 +301,10 @@ class OpenedCollection:
             InputError: If none stays.
         """
         if not keep.any():
-            raise InputError(f"no image of {counted(len(self))} in {self.path} meets the condition: {condition}")
+            raise InputError(
+                f"no image of {counted(len(self))} in {self.path} meets the condition: {condition}; 'dinoscope info "
+                f"{self.path}' lists the columns"
+            )
         for name, made in vars(OpenedCollection).items():
             if isinstance(made, cached_property):  # it is of all images
                 self.__dict__.pop(name, None)

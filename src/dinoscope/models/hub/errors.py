@@ -21,9 +21,12 @@ _AGAIN = "run the same command again, which goes on where it stopped, or " + _EL
 # Classes by name, for httpx, httpx2, ssl and socket alike, among an error and its causes; the first row counts.
 _TROUBLES = (
     (("OfflineModeIsEnabled",), "it is not on this machine, and HF_HUB_OFFLINE is set: unset it, or " + _ELSEWHERE),
-    (("ProxyError",), "the proxy does not let through to {host}: check HTTPS_PROXY and NO_PROXY, or " + _ELSEWHERE),
-    (("gaierror",), "no address is known for {host}: check the network, HTTPS_PROXY and HF_ENDPOINT, or " + _ELSEWHERE),
-    (("SSLError",), "the TLS of {host} is not trusted: set SSL_CERT_FILE to your network's root, or " + _ELSEWHERE),
+    (("ProxyError",), "the proxy refuses to connect to {host}: check HTTPS_PROXY and NO_PROXY, or " + _ELSEWHERE),
+    (("gaierror",), "cannot find {host}: check the network, HTTPS_PROXY and HF_ENDPOINT, or " + _ELSEWHERE),
+    (
+        ("SSLError",),
+        "the certificate of {host} is not trusted: set SSL_CERT_FILE to your network's own, or " + _ELSEWHERE,
+    ),
     (("UnsupportedProtocol", "InvalidURL"), "HF_ENDPOINT is not an address: expected one like https://huggingface.co"),
     (("LocalProtocolError", "UnicodeEncodeError"), "HF_TOKEN is not a token: expected hf_ and letters; see " + _TOKENS),
     (("TimeoutException",), "{host} stopped answering{came}: " + _AGAIN),
