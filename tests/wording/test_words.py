@@ -33,8 +33,8 @@ TURNS = {
     r"\bor there is none\b": "name it",
     r"[\dx] %": "93%",
     r"\banew\b": "again",
-    r"(?<!here )\b(?:is|was|are|were) no (?!longer|more|other|better|match|need|such|problem|reason|use\b|help|closer|virtue"
-    r"|larger|safer|obstacle|colou|server|guess)": "is not a ...",
+    r"(?<!here )\b(?:is|was|are|were) no (?!longer|more|other|better|match|need|such|problem|reason|use\b|help|closer|"
+    r"virtue|larger|safer|obstacle|colou|server|guess)": "is not a ...",
     r"\bbut for\b": "except for",
     r"\bbut one\b": "only one; all except one",
     r"(?:^|[;.] )else\b(?!:)": "otherwise; by default",

@@ -198,8 +198,8 @@ def test_files_that_are_not_there_are_told_with_the_place(tmp_path):
     with pytest.raises(SourceError) as refused:
         open_source(table)
     assert str(refused.value) == (
-        f"none of the 2 files that t.csv names is there: dinoscope looked for the first, '0.png', in {tmp_path}; name the "
-        "folder that they are below with --image-root DIR"
+        f"none of the 2 files that t.csv names is there: dinoscope looked for the first, '0.png', in {tmp_path}; "
+        "name the folder that they are below with --image-root DIR"
     )
     table.write_text("file_name\nimages/0.png\n2.png\n")
     assert notes(open_source(table))[1:] == [

@@ -280,8 +280,8 @@ class TableSource(PictureSource):
         count, first, place = len(self._missing), self._missing[0], self._images.place
         if count == len(self.items):
             raise SourceError(
-                f"none of the {count:,} files that {self.name} names is there: dinoscope looked for the first, {first!r}, "
-                f"in {place}; name the folder that they are below with --image-root DIR"
+                f"none of the {count:,} files that {self.name} names is there: dinoscope looked for the first, "
+                f"{first!r}, in {place}; name the folder that they are below with --image-root DIR"
             )
         self.notes.append(
             f"{count:,} of the {len(self.items):,} files that {self.name} names are not there; dinoscope looked for "
