@@ -281,7 +281,7 @@ export const panelTexts = {
     title: "Pairs to answer",
     question: "Do these two show the same picture?",
     loading: "Choosing pairs …",
-    none: "No pair is left that could be taken for the same picture.",
+    none: "No pair is left that could show the same picture.",
     picture: (number: number) => `Picture ${number} of the pair`,
     same: "Same",
     different: "Different",

@@ -34,7 +34,7 @@ def tell_self_test(test: SelfTest) -> str:
     """Say what the self-test of the labels to check means: two sentences."""
     return (
         f"Of labels changed on purpose, the first {test.listed:,} of the list find {test.found / test.flipped:.0%}. "
-        "How many of the listed labels are wrong, only looking at them can tell."
+        "Only a look at them tells how many of the listed labels are wrong."
     )
 
 

@@ -99,7 +99,7 @@ def calibrate(
         if said is not None:
             _answer(opened, asked, said)
     else:
-        say("no pair is left that could be taken for the same picture")
+        say("no pair is left that could show the same picture")
     _tell(opened, asked, collection, model, as_json)
 
 

@@ -32,7 +32,7 @@ _SHOWN = 3  # neighbours in a line of the table
 _PAIRS = 8  # mixed-up pairs in the table
 _LABELS = 30  # labels in the table
 KOption = Annotated[int, typer.Option("-k", min=1, help="Number of neighbours that vote.")]
-LevelOption = Annotated[float, typer.Option(help="Share of the sets of labels that are to hold the truth.")]
+LevelOption = Annotated[float, typer.Option(help="How often the list of possible labels must hold the right one.")]
 RefuseOption = Annotated[float, typer.Option(help="Share of images of the known kind that may be called unknown.")]
 
 

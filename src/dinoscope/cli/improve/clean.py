@@ -33,7 +33,7 @@ _LIMIT, _BRIEFLY = 20, 2  # findings of a kind that are printed in full, and in 
 def clean(
     collection: CollectionPath,
     duplicates: Annotated[bool, typer.Option("--duplicates", help="Images that show the same picture.")] = False,
-    outliers: Annotated[bool, typer.Option("--outliers", help="Images that stand alone.")] = False,
+    outliers: Annotated[bool, typer.Option("--outliers", help="Images far from all others.")] = False,
     label_errors: Annotated[bool, typer.Option("--label-errors", help="Labels that neighbours contradict.")] = False,
     leaks: Annotated[bool, typer.Option("--leaks", help="Duplicates across splits.")] = False,
     pictures: Annotated[

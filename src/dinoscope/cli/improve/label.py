@@ -32,7 +32,7 @@ def label(
     collection: CollectionPath,
     simulate: Annotated[
         bool,
-        typer.Option("--simulate", help="Play a person who knows the source's labels, and print what comes of it."),
+        typer.Option("--simulate", help="Let a program answer with the source's labels, and print how well it goes."),
     ] = False,
     answers: Annotated[int, typer.Option(min=1, help="With --simulate: answers to give.")] = 1000,
     batches: Annotated[

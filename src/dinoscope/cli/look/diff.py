@@ -19,7 +19,9 @@ __all__ = ["diff"]
 
 def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Folder of the collection to compare with.")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Folder of the collection whose news are asked for.")],
+    after: Annotated[
+        Path, typer.Argument(metavar="AFTER", help="Folder of the collection in which you look for what is new.")
+    ],
     k: Annotated[
         int | None,
         typer.Option("-k", "--clusters", min=1, help="Number of clusters; by default 20, or fewer for few images."),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NoBrowserOption", "explore", "has_display", "serve"]
 
-NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Open nothing on the screen.")]
+NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
 _PORT = 8347
 _TRIED = 20  # ports after it that are tried, too
 _TOKEN = r"[A-Za-z0-9_.~-]{16,200}"  # what an address and a cookie take as it is

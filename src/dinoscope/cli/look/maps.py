@@ -157,7 +157,9 @@ def tune(
     collection: CollectionPath,
     n_neighbors: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "5,15,50,100",
     min_dist: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "0,0.1,0.3,0.8",
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Maps of each setting that stays in.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=20, help="Maps to make of each setting that is not dropped early.")
+    ] = 3,
     sample: Annotated[int, typer.Option(min=6, help="Images to map at most, drawn at random.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
     output: TableOption = None,

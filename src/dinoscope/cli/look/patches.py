@@ -40,8 +40,7 @@ def look(
         typer.Option("--keep-tokens", help="Keep what the model sees of all images of the collection, to search in."),
     ] = False,
     at_most: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of --keep-tokens: a larger collection is refused; by default one of over 10,000."),
+        int | None, typer.Option(min=1, help="With --keep-tokens: refuse more images than this; by default 10,000.")
     ] = None,
     model: Annotated[
         str | None,
@@ -86,7 +85,7 @@ def look(
     target = output or Path("look.png")
     write_bytes(target, picture)
     if wrong := sum(each.artefacts for each in looks):
-        say(f"{wrong} patches with tokens of unusual length say nothing of their place: they took their neighbours'")
+        say(f"{wrong} patches have unusually long tokens, which say nothing of the place: they got their neighbours'")
     if as_json:
         print_json([_record(name, each) for name, each in zip(names, looks, strict=True)])
         return
