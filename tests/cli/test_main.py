@@ -223,8 +223,8 @@ def test_report_and_info(run, collection, tmp_path):
         (("embed", "no-such-folder", "-o", "x"), "no-such-folder"),
         (("embed", "fashion-mnist-tset", "-o", "x"), "did you mean 'fashion-mnist-test'"),
         (("embed", "fashion-mnist-test", "-o", "x", "--model", "dinov9"), "unknown model 'dinov9'"),
-        (("info", "nowhere"), "nowhere is no collection"),
-        (("search", "nowhere", "1"), "nowhere is no collection"),
+        (("info", "nowhere"), "nowhere is not a collection"),
+        (("search", "nowhere", "1"), "nowhere is not a collection"),
     ],
 )
 def test_expected_errors_are_one_line(run, tmp_path, monkeypatch, args, message):

@@ -38,7 +38,7 @@ def test_a_plan_is_shown_then_done_then_undone(photos, collection, run, tmp_path
     assert run("clean", collection, "--duplicates", "--write-plan", plan)[0] == 0
     code, out, _ = run("apply", plan, "--images", photos, "--to", into)
     assert code == 0
-    assert "nothing was touched: with --do, 3 files would be moved" in out
+    assert "nothing was touched; add --do to move 3 files" in out
     assert files(photos) == before
     code, out, err = run("apply", plan, "--images", photos, "--to", into, "--do")
     assert code == 0
@@ -120,15 +120,15 @@ def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["apply", "plan.json"], "apply needs PLAN, --images and --to"),
+        (["apply", "plan.json"], "apply needs a plan and two folders"),
         (["apply", "nothing.json", "--images", "photos", "--to", "q"], "is not there: write a plan with"),
-        (["apply", "odd.json", "--images", "photos", "--to", "q"], "is not a plan of"),
+        (["apply", "odd.json", "--images", "photos", "--to", "q"], "is not a plan from"),
         (["apply", "old.json", "--images", "photos", "--to", "q"], "as an earlier version wrote it"),
         (["apply", "new.json", "--images", "nowhere", "--to", "q"], "name the one with the images by --images"),
         (["apply", "new.json", "--images", "photos", "--to", "photos/q"], "choose another"),
         (["apply", "new.json", "--images", "photos", "--to", "q", "--action", "relabel"], "--action takes"),
         (["apply", "--undo", "new.json"], "is not a journal"),
-        (["sort", "c.dino"], "sort needs COLLECTION, --images and --into"),
+        (["sort", "c.dino"], "sort needs a collection and two folders"),
         (["sort", "c.dino", "--images", "photos", "--into", "q", "--copy", "--move"], "choose one of"),
         (["sort", "c.dino", "--images", "photos", "--into", "c.dino/results"], "belongs to the collection"),
     ],

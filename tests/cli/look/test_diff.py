@@ -83,7 +83,7 @@ def test_where_nothing_is_certain_the_likeliest_are_shown(run, sides, tmp_path):
     code, out, _ = run("diff", *sides, "--false-share", 0.0001, "-o", tmp_path / "out")
     assert code == 0
     told = out.split("gone: ")[0]
-    assert "are unlike anything in before; none is certain; these are the likeliest" in told
+    assert "are unlike anything in before; none is certain; these are the most likely ones" in told
     assert told.count("Sandal") >= 8  # of ten
     assert (tmp_path / "out" / "new.png").exists()
     assert not any(each["finding"] == "new" for each in read_csv(tmp_path / "out" / "images.csv"))

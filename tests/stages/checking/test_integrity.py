@@ -265,7 +265,7 @@ def test_info_verify(collection, run):
     code, out, err = run("info", collection, "--verify")
     assert code == 1
     assert "part-00000.parquet: the checksum of" in out
-    assert "1 damaged; 'dinoscope embed SOURCE -o" in err
+    assert "1 damaged: 'dinoscope embed SOURCE -o" in err
     code, out, _ = run("info", collection, "--verify", "--json")
     assert code == 1
     assert len(json.loads(out)["damage"]) == 1

@@ -198,7 +198,7 @@ def test_the_sheet_is_answered_on_the_command_line(collection, run):
     assert len(told["thresholds"]) == len(fit.thresholds)
     code, out, err = run("calibrate", collection.path, "--forget", "--same", "none", "--pairs", ENOUGH - 1)
     assert "forgot 20 answers" in err
-    assert "used from 10 answers on" in err
+    assert "once there are 10" in err
     assert "suggested by the collection" in run("clean", collection.path, "--duplicates")[1]
 
 
