@@ -376,7 +376,7 @@ def test_another_commit_with_the_same_weights_will_do(hub, cache, tmp_path):
     hub.requests.clear()
     with pytest.raises(DownloadError, match=f"fetch somebody/something --revision {COMMIT}' .size and licence"):
         Encoder.from_description(described, device="cpu")
-    with pytest.raises((ModelError, DownloadError), match=r"not on this machine|are not the ones|no safetensors"):
+    with pytest.raises((ModelError, DownloadError), match=r"not on this machine|are not the ones|not a safetensors"):
         Encoder.from_description({**described, "revision": "../../elsewhere"}, device="cpu")
     assert not hub.requests
 

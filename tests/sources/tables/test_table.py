@@ -224,7 +224,9 @@ def test_names_without_an_ending(tmp_path):
     (tmp_path / "labels.csv").write_text("id,breed\n1b,fox\n0a,owl\n2c,fox\n")
     source = open_source(tmp_path / "labels.csv", image_column="id", label_column="breed", image_root=images)
     assert [(item.id, item.label) for item in source.items] == [("1b.png", "fox"), ("0a.png", "owl"), ("2c", "fox")]
-    assert notes(source)[1].startswith("1 of the 3 files that labels.csv names are not there; dinoscope looked for the first, '2c',")
+    assert notes(source)[1].startswith(
+        "1 of the 3 files that labels.csv names are not there; dinoscope looked for the first, '2c',"
+    )
 
 
 def test_one_column_needs_no_mark(tmp_path):
