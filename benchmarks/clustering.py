@@ -45,7 +45,7 @@ class Run:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vectors", help="a .npy file (10000, D) to use in place of mini-fashion's vectors")
+    parser.add_argument("--vectors", help="a .npy file (10000, D) to use instead of mini-fashion's vectors")
     parser.add_argument("--dims", type=int, nargs="*", default=[2, 10, 20, 50], help="axes of the UMAPs")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--slow", action="store_true", help="HDBSCAN in the embedding too, which takes minutes")

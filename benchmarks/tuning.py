@@ -31,7 +31,9 @@ _TARGET = 240  # seconds
 def main() -> None:
     """Measure and print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--collection", help="where Fashion-MNIST's test images are embedded; else it is done first")
+    parser.add_argument(
+        "--collection", help="where Fashion-MNIST's test images are embedded; otherwise it is done first"
+    )
     parser.add_argument("--check", action="store_true", help="compare with the whole grid, without shortcuts")
     parser.add_argument("--quick", action="store_true", help="300 images: a smoke test, not a measurement")
     arguments = parser.parse_args()

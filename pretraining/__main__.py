@@ -31,7 +31,7 @@ _TRAIN = """examples:
 _EXPORT = """examples:
   python -m pretraining export runs/fashion.pt --onnx src/dinoscope/weights/mini-fashion.onnx
   python -m pretraining export runs/mini.pt --onnx mini.onnx --projection-dim 128 --whiten 0.5 --data DIR
-  an exported file takes the place of a lost checkpoint: export mini.onnx --onnx anew.onnx --projection-dim 128
+  an exported file takes the place of a lost checkpoint: export mini.onnx --onnx again.onnx --projection-dim 128
 """
 _CARD = """examples:
   python -m benchmarks.weights --model mini-fashion.onnx --json scores.json
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     _train_options(command("train", _train, "train a model, or go on with one", _TRAIN))
 
     ship = command("export", _export, "write a checkpoint's backbone as ONNX, and as safetensors", _EXPORT)
-    ship.add_argument("checkpoint", type=Path, help="of train; or an exported ResNet, to fit its projection anew")
+    ship.add_argument("checkpoint", type=Path, help="of train; or an exported ResNet, to fit its projection again")
     ship.add_argument("--onnx", type=Path, required=True, metavar="PATH", help="the ONNX file to write")
     ship.add_argument("--safetensors", type=Path, metavar="PATH", help="write the torch weights too")
     ship.add_argument("--name", help="name kept in the file; default: that of the ONNX file")
@@ -183,10 +183,10 @@ def _open(checkpoint: Path, device: str = "cpu") -> Run:
     try:
         return Run.load(checkpoint, device)
     except (EOFError, pickle.UnpicklingError):
-        raise ValueError(f"{checkpoint} is no checkpoint of pretraining, or was cut short") from None
+        raise ValueError(f"{checkpoint} is not a checkpoint of pretraining, or was cut short") from None
     except (RuntimeError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")
-        raise ValueError(f"{checkpoint} is no checkpoint of this version of pretraining ({reason})") from None
+        raise ValueError(f"{checkpoint} is not a checkpoint of this version of pretraining ({reason})") from None
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ def restore(path: Path) -> Run:
         run.history, run.trained_on = json.loads(said["readings"]), said["device"]
         run.seen, run.seconds = int(said["images_seen"]), 60 * float(said["minutes"])
     except (OSError, KeyError, TypeError, ValueError, DecodeError) as error:
-        raise ValueError(f"{path} is no file that 'python -m pretraining export' wrote ({error!r})") from None
+        raise ValueError(f"{path} is not a file that 'python -m pretraining export' wrote ({error!r})") from None
     backbone = run.teacher["backbone"]
     if not isinstance(backbone, ResNet):
         raise ValueError(f"{path} holds a {recipe.backbone}: only a ResNet can be read back, take the checkpoint")

@@ -58,7 +58,7 @@ def read(path: Path, made: Path, encoder: Encoder, number: int) -> str:
     for item in source.items[:1000]:
         for text in (item.id, item.label, item.split, item.caption, *item.labels):
             if text is not None and not isinstance(text, str):
-                raise TypeError(f"{text!r} is no text")
+                raise TypeError(f"{text!r} is not a text")
     read = sum(_is_read(source, index) for index in range(min(_LOADED, len(source.items))))
     if number % _EMBEDDED == 0 and len(source.items) < 1000:
         try:

@@ -228,7 +228,7 @@ def test_one_command_makes_a_collection(tmp_path, source):
 
 
 def test_what_is_no_collection_says_how_to_make_one(tmp_path):
-    with pytest.raises(CollectionError, match="is no collection: make one with 'dinoscope embed SOURCE -o"):
+    with pytest.raises(CollectionError, match="is not a collection: make one with 'dinoscope embed SOURCE -o"):
         Collection(tmp_path)
 
 

@@ -103,7 +103,7 @@ def publish(
                 )
             client.drop_collection(name)
         elif client.has_collection(name) and _SETS not in _fields(client, name):
-            remark(f"{name!r} in Milvus has no place for several labels an image: it is made again")
+            remark(f"{name!r} in Milvus has no place for several labels per image: it is made again")
             client.drop_collection(name)
         for other in _of_other_weights(client.list_collections(), collection):
             remark(
@@ -171,7 +171,7 @@ def search_published(
             raise _not_published(collection, uri, name, client.list_collections())
         if labels and _SETS not in _fields(client, place):
             raise InputError(
-                f"{place!r} in Milvus was published by an earlier version, which knew one label an image: run "
+                f"{place!r} in Milvus was published by an earlier version, which knew one label per image: run "
                 f"{_command(collection, uri, name)} again"
             )
         client.load_collection(place)
@@ -266,7 +266,7 @@ def _check_uri(uri: str) -> None:
     if not Path(uri).parent.is_dir():
         raise InputError(f"there is no folder for {uri}: make it, or name another file")
     if Path(uri).is_file():
-        raise InputError(f"{uri} is no database of milvus-lite, which is a folder: name another file")
+        raise InputError(f"{uri} is not a database of milvus-lite, which is a folder: name another file")
 
 
 def _is_file(uri: str) -> bool:

@@ -236,7 +236,7 @@ def test_a_truth_that_nobody_can_vote_for_counts_against_the_sets():
         ([[1.0, 0.0]] * 3, [None, "a", None], "classification needs at least 2 images with a label, got 1 of 3"),
         ([[1.0, 0.0]] * 3, [None] * 3, "classification needs at least 2 images with a label, got 0 of 3"),
         ([[1.0, np.nan]] * 3, ["a"] * 3, "vectors must be finite, got NaN or infinity in 3 of 3 rows"),
-        ([[1.0, 0.0]] * 3, ["a"] * 2, r"labels must have one entry an item, expected shape \(3,\), got \(2,\)"),
+        ([[1.0, 0.0]] * 3, ["a"] * 2, r"labels must have one entry per item, expected shape \(3,\), got \(2,\)"),
         ([[1.0, 0.0]] * 3, [0.5, 1.5, None], "labels must be integers or strings, got dtype float64"),
         ([[1.0, 0.0]] * 3, ["a", "b", float("nan")], "labels must be all texts or all integers, got nan among texts"),
         ([[0.0, 0.0]] * 3, ["a"] * 3, "vectors must not be zero"),

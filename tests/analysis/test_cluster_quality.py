@@ -187,7 +187,7 @@ def test_other_vectors_tell_which_clusters_need_no_model():
     null = find_in_nulls(vectors, codes, three, others={"same": vectors, "noisy": other}, shuffles=0)
     np.testing.assert_allclose(null[0].match, 1)
     assert null[1].match[0] < 1
-    with pytest.raises(InputError, match=r"others\['short'\] must have one row a vector, expected 240, got 5"):
+    with pytest.raises(InputError, match=r"others\['short'\] must have one row per vector, expected 240, got 5"):
         find_in_nulls(vectors, codes, three, others={"short": vectors[:5]})
 
 
@@ -202,14 +202,17 @@ def test_a_null_in_which_nothing_is_found_is_beaten():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda v: judge(v, [0, 1]), "clusters must have one entry an item, expected 240, got 2"),
+        (lambda v: judge(v, [0, 1]), "clusters must have one entry per item, expected 240, got 2"),
         (lambda v: judge(v, np.full(240, -2)), r"clusters must be whole numbers from -1 \(no cluster\) up, got -2"),
         (lambda v: judge(v, np.full(240, "a")), "clusters must be whole numbers from -1 .*, got dtype"),
-        (lambda v: judge(v, np.zeros(240, int), ["a"]), r"labels must have one entry an item, expected shape \(240,\)"),
+        (
+            lambda v: judge(v, np.zeros(240, int), ["a"]),
+            r"labels must have one entry per item, expected shape \(240,\)",
+        ),
         (lambda v: judge(np.full((3, 2), np.nan), [0, 0, 1]), "vectors must be finite"),
         (lambda v: stability(v, np.zeros(240, int), three, resamples=0), "resamples must be a whole number, 1 or more"),
         (lambda v: weak_clusters(judge(v, np.zeros(240, int)), []), "nulls must hold at least one, got none"),
-        (lambda v: best_match([0], [0, 1]), "clusters must have one entry an item, expected 1, got 2"),
+        (lambda v: best_match([0], [0, 1]), "clusters must have one entry per item, expected 1, got 2"),
     ],
 )
 def test_bad_arguments_are_named(call, message):

@@ -158,15 +158,15 @@ def test_bad_arguments_are_named():
     for bad in (-0.1, 1.5, float("nan")):
         with pytest.raises(InputError, match="threshold must be from 0 to 1, got"):
             find_duplicates(vectors, threshold=bad)
-    with pytest.raises(InputError, match="graph must have one row a vector, expected 20, got 19"):
+    with pytest.raises(InputError, match="graph must have one row per vector, expected 20, got 19"):
         find_duplicates(vectors, graph=neighbors(vectors[1:]))
-    with pytest.raises(InputError, match="keys must have one entry an item, expected 20, got 2"):
+    with pytest.raises(InputError, match="keys must have one entry per item, expected 20, got 2"):
         find_duplicates(vectors, keys=["a", "b"])
-    with pytest.raises(InputError, match="prints must have one entry an image, expected 20, got 3"):
+    with pytest.raises(InputError, match="prints must have one entry per image, expected 20, got 3"):
         find_duplicates(vectors, prints=fingerprints(photos(3)))
-    with pytest.raises(InputError, match="aspects must have one entry an image, expected 20, got 2"):
+    with pytest.raises(InputError, match="aspects must have one entry per image, expected 20, got 2"):
         find_duplicates(vectors, aspects=[1.0, 1.5])
-    with pytest.raises(InputError, match="preference must have one entry an image, expected 20, got 1"):
+    with pytest.raises(InputError, match="preference must have one entry per image, expected 20, got 1"):
         find_duplicates(vectors, preference=[1])
     with pytest.raises(InputError, match="vectors must have at least 1 rows, got 0"):
         find_duplicates(np.empty((0, 3)))

@@ -173,7 +173,7 @@ def test_the_smallest_collections():
     [
         (np.eye(3), list("abc"), None, "an evaluation needs at least 4 images with a label, got 3"),
         (np.eye(4), [None] * 4, None, "an evaluation needs at least 4 images with a label, got 0"),
-        (np.eye(4), list("abc"), None, r"labels must have one entry an item, expected shape \(4,\), got \(3,\)"),
+        (np.eye(4), list("abc"), None, r"labels must have one entry per item, expected shape \(4,\), got \(3,\)"),
         (np.full((4, 2), np.nan), list("abcd"), None, "vectors must be finite"),
         (np.eye(4), list("abcd"), [1, 0, 1, 0], r"is_reference must be booleans of shape \(4,\), got int64 \(4,\)"),
         (np.eye(4), list("abcd"), [True] * 4, "at least 2 labelled references and 1 labelled other image, got 4 and 0"),

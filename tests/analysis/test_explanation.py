@@ -216,11 +216,11 @@ def test_sentences(planted):
         ({"coordinates": np.zeros((N, 3))}, r"finite numbers of shape \(240, 2\), got shape \(240, 3\)"),
         ({"properties": {"height": [1.0, 2.0]}}, r"height must be finite numbers of shape \(240,\), got shape \(2,\)"),
         ({"properties": {"height": np.full(N, np.nan)}}, "height must be finite numbers"),
-        ({"labels": ["a"]}, "labels must have one entry an image, expected 240"),
+        ({"labels": ["a"]}, "labels must have one entry per image, expected 240"),
         ({"clusters": np.full(N, -2)}, "clusters must be whole numbers from -1"),
         ({"clusters": [0, 1]}, r"clusters must be whole numbers from -1, of shape \(240,\)"),
         ({"k": 0}, "k must be a whole number, 1 or more"),
-        ({"graph": neighbors(np.eye(N), 3)}, "the graph holds 3 neighbours a row, 15 are needed"),
+        ({"graph": neighbors(np.eye(N), 3)}, "the graph holds 3 neighbours per row, 15 are needed"),
     ],
 )
 def test_bad_input_is_refused(planted, more, message):

@@ -139,7 +139,7 @@ def test_bad_arguments_are_named():
     graph = neighbors(vectors)
     with pytest.raises(InputError, match="labels must be of two classes or more, got 1"):
         find_label_errors(graph, ["a"] * 60)
-    with pytest.raises(InputError, match="labels must have one entry an item, expected 60, got 59"):
+    with pytest.raises(InputError, match="labels must have one entry per item, expected 60, got 59"):
         find_label_errors(graph, labels[1:])
     with pytest.raises(InputError, match="filter out missing labels first"):
         find_label_errors(graph, np.array([None, *["a"] * 59]))

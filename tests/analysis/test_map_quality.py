@@ -144,9 +144,9 @@ def test_equal_vectors_and_equal_places_have_figures():
     ("vectors", "coordinates", "settings", "message"),
     [
         (np.eye(2), np.eye(2), {}, "vectors must have at least 3 rows, got 2"),
-        (np.eye(4), np.eye(3), {}, "coordinates must have one row a vector, expected 4, got 3"),
+        (np.eye(4), np.eye(3), {}, "coordinates must have one row per vector, expected 4, got 3"),
         (np.eye(4), np.full((4, 2), np.nan), {}, "coordinates must be finite"),
-        (np.eye(4), np.eye(4), {"graph": neighbors(np.eye(5), 2)}, "graph must have one row a vector, expected 4"),
+        (np.eye(4), np.eye(4), {"graph": neighbors(np.eye(5), 2)}, "graph must have one row per vector, expected 4"),
         (np.eye(4), np.eye(4), {"labels": ["a", "b"]}, r"labels must have shape \(4,\), one an image, got \(2,\)"),
         (np.eye(4), np.eye(4), {"k": 0}, "k must be a whole number, 1 or more; got 0"),
         (np.eye(4), np.eye(4), {"sample": 0}, "sample must be a whole number, 1 or more; got 0"),

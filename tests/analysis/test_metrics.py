@@ -126,7 +126,7 @@ def test_silhouette_does_not_care_how_labels_are_written():
     [
         ([0, 0, 0, 0], "labels must hold 2 to 3 distinct values for a silhouette of 4 items, got 1"),
         ([0, 1, 2, 3], "labels must hold 2 to 3 distinct values for a silhouette of 4 items, got 4"),
-        ([0, 1, 1], "labels must have one entry an item, expected 4, got 3"),
+        ([0, 1, 1], "labels must have one entry per item, expected 4, got 3"),
         ([[0], [1], [1], [0]], r"labels must have shape \(N,\), got \(4, 1\)"),
         ([0.5, 1, 1, 0], "labels must be integers or strings, got dtype float64"),
         (["a", None, "b", "a"], "labels must be integers or strings, got dtype object; filter out missing labels"),
@@ -175,7 +175,7 @@ def test_label_agreement_equals_scikit_learn():
     ]:
         assert ours(names, guess) == pytest.approx(theirs(truth, guess))
         assert ours(names, truth) == pytest.approx(1)
-        with pytest.raises(InputError, match="labels_pred must have one entry an item, expected 200, got 199"):
+        with pytest.raises(InputError, match="labels_pred must have one entry per item, expected 200, got 199"):
             ours(truth, guess[1:])
     with pytest.raises(InputError, match="labels_true must not be empty"):
         metrics.clustering_accuracy(np.empty(0, int), np.empty(0, int))
@@ -270,13 +270,13 @@ def test_neighborhood_preservation_equals_the_definition():
 
 def test_bad_maps_are_named():
     vectors, _ = blobs(20)
-    with pytest.raises(InputError, match="coordinates must have one row a vector, expected 20, got 19"):
+    with pytest.raises(InputError, match="coordinates must have one row per vector, expected 20, got 19"):
         metrics.trustworthiness(vectors, vectors[:19], 5)
     with pytest.raises(InputError, match=r"k must be .* between 1 and 9 \(less than half of the 20 points\); got 10"):
         metrics.trustworthiness(vectors, vectors, 10)
     with pytest.raises(InputError, match="coordinates must have at least 3 rows, got 2"):
         metrics.trustworthiness(np.eye(2), np.eye(2), 1)
-    with pytest.raises(InputError, match="the graph holds 3 neighbours a row, 5 are needed"):
+    with pytest.raises(InputError, match="the graph holds 3 neighbours per row, 5 are needed"):
         metrics.continuity(neighbors(vectors, 3), vectors, 5)
     with pytest.raises(InputError, match="sample must be a whole number, 1 or more; got 0"):
         metrics.trustworthiness(vectors, vectors, 5, sample=0)

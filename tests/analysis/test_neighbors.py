@@ -93,7 +93,7 @@ def test_graph_top_and_distances():
     assert len(graph) == 3
     np.testing.assert_allclose(graph.distances, [[1, 2], [1, 1], [1, 2]], atol=1e-6)
     assert graph.top(1).indices.tolist() == [[1], [0], [1]]
-    with pytest.raises(InputError, match="the graph holds 2 neighbours a row, 3 are needed"):
+    with pytest.raises(InputError, match="the graph holds 2 neighbours per row, 3 are needed"):
         graph.top(3)
     with pytest.raises(InputError, match=r"one shape \(N, k\), got \(3, 2\) and \(3, 1\)"):
         NeighborGraph(graph.indices, graph.similarities[:, :1])
@@ -156,7 +156,7 @@ AMONG_THEMSELVES: dict[str, Any] = {
 @pytest.mark.parametrize("rows", [20, 30])
 def test_a_graph_of_other_vectors_is_refused(name, rows):
     vectors = random_vectors(24)
-    with pytest.raises(InputError, match=f"graph must have one row a vector, expected 24, got {rows}"):
+    with pytest.raises(InputError, match=f"graph must have one row per vector, expected 24, got {rows}"):
         READERS[name](vectors, neighbors(random_vectors(rows), 20))
 
 

@@ -58,7 +58,7 @@ def test_what_lies_beside_many_copies_of_a_picture_is_no_outlier(noise):
 
 def test_a_short_graph_must_be_that_of_a_small_collection():
     assert len(find_outliers(neighbors(cloud(8), 30)).factors) == 8
-    with pytest.raises(InputError, match="the graph holds 5 neighbours a row, 20 are needed"):
+    with pytest.raises(InputError, match="the graph holds 5 neighbours per row, 20 are needed"):
         find_outliers(neighbors(cloud(), 5))
     with pytest.raises(InputError, match="k must be a whole number, 1 or more; got 0"):
         find_outliers(neighbors(cloud(), 5), k=0)
@@ -71,5 +71,5 @@ def test_leaks_are_the_groups_in_several_splits():
     splits = np.array(["train", "test", "train", "train", None, "test", "val", "test"], object)
     assert find_leaks(found, splits) == (Leak((0, 1), ("test", "train"), 1.0), Leak((6, 7), ("test", "val"), 1.0))
     assert find_leaks(found, np.full(8, None)) == ()
-    with pytest.raises(InputError, match="splits must have one entry an image, expected 8, got 3"):
+    with pytest.raises(InputError, match="splits must have one entry per image, expected 8, got 3"):
         find_leaks(found, splits[:3])

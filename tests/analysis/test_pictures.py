@@ -97,7 +97,7 @@ def test_few_pictures(count):
 
 def test_arrays_that_do_not_fit_are_refused():
     looks, sizes = usual()
-    with pytest.raises(InputError, match="one number a picture, expected 199"):
+    with pytest.raises(InputError, match="one number per picture, expected 199"):
         find_poor_pictures(looks, sizes[1:])
     with pytest.raises(InputError, match="sizes must be positive"):
         find_poor_pictures(looks, sizes * 0)

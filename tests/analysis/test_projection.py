@@ -96,8 +96,8 @@ def test_more_axes():
             {"engine": "umap_learn"},
             r"engine must be one of dinoscope, fastumap, umap-learn, got 'umap_learn'; did you mean 'umap",
         ),
-        ({"graph": neighbors(np.eye(16), 14)}, "graph must have one row a vector, expected 300, got 16"),
-        ({"graph": neighbors(blobs()[0], 5)}, "the graph holds 5 neighbours a row, 14 are needed"),
+        ({"graph": neighbors(np.eye(16), 14)}, "graph must have one row per vector, expected 300, got 16"),
+        ({"graph": neighbors(blobs()[0], 5)}, "the graph holds 5 neighbours per row, 14 are needed"),
     ],
 )
 def test_bad_arguments_are_named(settings, message):
@@ -172,7 +172,7 @@ def test_every_method_maps_vectors_that_say_little(method, vectors):
         ([[1, 1], [0, 0], [0, 1]], {}, "vectors must not be zero"),
         (np.eye(9), {"seed": -1}, "seed must be a whole number"),
         (np.eye(9), {"n_components": 10}, "n_components must be a whole number, between 1 and 9"),
-        (np.eye(9), {"graph": neighbors(np.eye(8), 3)}, "graph must have one row a vector, expected 9, got 8"),
+        (np.eye(9), {"graph": neighbors(np.eye(8), 3)}, "graph must have one row per vector, expected 9, got 8"),
     ],
 )
 def test_every_method_names_what_cannot_work(method, vectors, settings, message):
@@ -278,7 +278,7 @@ def test_what_cannot_be_placed_is_named():
     vectors, _ = blobs(10)
     with pytest.raises(InputError, match="queries must have the width of vectors"):
         transform(np.eye(3), vectors, np.zeros((10, 2)))
-    with pytest.raises(InputError, match="coordinates must have one row a vector, expected 10, got 9"):
+    with pytest.raises(InputError, match="coordinates must have one row per vector, expected 10, got 9"):
         transform(vectors, vectors, np.zeros((9, 2)))
     with pytest.raises(InputError, match="method must be one of umap, tsne, pca, got 't-sne'; did you mean 'tsne'"):
         transform(vectors, vectors, np.zeros((10, 2)), method="t-sne")  # type: ignore[arg-type]

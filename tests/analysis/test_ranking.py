@@ -162,7 +162,7 @@ def test_advice_without_labels():
     assert advise([poor, good, pixels]).startswith("Without labels good looks best")
     assert advise([poor, good, pixels]).endswith("(0.900).")
     assert advise([good, replace(good, name="twin", found_again=0.895), poor]).endswith(
-        "; twin cannot be told from it."
+        "; twin is as good, as far as these images show."
     )
     assert advise([poor, pixels]).startswith(
         "No model beats the baseline pixels (0.500 of changed images found again; best model poor, 0.300)"

@@ -119,7 +119,7 @@ def test_hardly_any_pairs(count):
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="expected one answer a pair"):
+    with pytest.raises(InputError, match="expected one answer per pair"):
         fit_threshold([0.5, 0.6], [1], 0.9)
     with pytest.raises(InputError, match="count"):
         choose_pairs([0.5], [np.nan], 0.9, 0)

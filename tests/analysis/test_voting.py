@@ -125,9 +125,9 @@ def test_a_small_collection_lets_everyone_vote():
 def test_bad_arguments_are_named():
     vectors, labels = blobs(40)
     graph = neighbors(vectors, 10)
-    with pytest.raises(InputError, match="the graph holds 10 neighbours a row, 20 are needed"):
+    with pytest.raises(InputError, match="the graph holds 10 neighbours per row, 20 are needed"):
         knn_accuracy(graph, labels)
-    with pytest.raises(InputError, match="labels must have one entry an item, expected 40, got 39"):
+    with pytest.raises(InputError, match="labels must have one entry per item, expected 40, got 39"):
         knn_accuracy(graph, labels[1:], k=5)
     with pytest.raises(InputError, match="labels must cover every neighbour, expected at least 40, got 3"):
         knn_predict(graph, labels[:3], k=2)

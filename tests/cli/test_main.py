@@ -223,8 +223,8 @@ def test_report_and_info(run, collection, tmp_path):
         (("embed", "no-such-folder", "-o", "x"), "no-such-folder"),
         (("embed", "fashion-mnist-tset", "-o", "x"), "did you mean 'fashion-mnist-test'"),
         (("embed", "fashion-mnist-test", "-o", "x", "--model", "dinov9"), "unknown model 'dinov9'"),
-        (("info", "nowhere"), "nowhere is no collection"),
-        (("search", "nowhere", "1"), "nowhere is no collection"),
+        (("info", "nowhere"), "nowhere is not a collection"),
+        (("search", "nowhere", "1"), "nowhere is not a collection"),
     ],
 )
 def test_expected_errors_are_one_line(run, tmp_path, monkeypatch, args, message):
@@ -342,8 +342,11 @@ def test_array_file(run, tmp_path):
         (("map", "photos"), "photos is a folder but no collection: embed it with 'dinoscope embed photos -o photos.di"),
         (("info", "photos", "--verify"), "embed it with 'dinoscope embed photos -o photos.dino'"),
         (("survey", "photos"), "embed it with 'dinoscope embed photos -o photos.dino'"),
-        (("map", "empty"), "empty is no collection: make one with 'dinoscope embed SOURCE -o empty'"),
-        (("map", "file.zip"), "file.zip is no collection: expected the folder that 'dinoscope embed SOURCE -o' made"),
+        (("map", "empty"), "empty is not a collection: make one with 'dinoscope embed SOURCE -o empty'"),
+        (
+            ("map", "file.zip"),
+            "file.zip is not a collection: expected the folder that 'dinoscope embed SOURCE -o' made",
+        ),
         (
             ("report", "c", "-o", "photos"),
             "cannot write 'photos', which is a folder: expected a file that ends with .h",
@@ -486,7 +489,7 @@ def test_a_path_in_place_of_a_command_is_told(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my photos").mkdir()
     code, _, err = run("my photos")
-    assert (code, err) == (2, "dinoscope: my photos is no command; to see it, run: dinoscope open 'my photos'\n")
+    assert (code, err) == (2, "dinoscope: my photos is not a command; to see it, run: dinoscope open 'my photos'\n")
 
 
 def test_a_choice_that_is_none_is_told_once(run, collection):

@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[Any, ...]] = {
     "survey": ("c.dino", "-k", 2),
     "models": (),
     "info": ("c.dino",),
+    "pick": ("c.dino", "-n", 3),
+    "look": ("c.dino", 3),
     "embed": ("photos", "-o", "c.dino"),
 }
 
@@ -74,3 +76,4 @@ def test_it_fits_and_says_the_next_step(run, terminal, place, command):
     found = re.findall(r"0000[0-9a-f]{4}\S*", text)  # a name is whole wherever it begins
     assert [each for each in found if not re.match(r"\S{8}-82ab-4b99-a30a-c9c1f9d0c33d", each)] == []
     assert NEXT in err
+    assert err[err.rindex(NEXT) :].count("\n") <= 2, "the next step is not the last thing said"

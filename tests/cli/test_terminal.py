@@ -22,7 +22,8 @@ def narrow(monkeypatch):
     monkeypatch.setenv("LINES", "24")
     monkeypatch.setenv("TERM", "dumb")  # no bold letters
     streams = SimpleNamespace(stdout=Terminal(), stderr=Terminal())
-    monkeypatch.setattr("dinoscope.cli.terminal.sys", streams)
+    for module in ("terminal", "tables"):
+        monkeypatch.setattr(f"dinoscope.cli.{module}.sys", streams)
     return streams
 
 
@@ -46,15 +47,46 @@ def test_sentences_are_broken_between_words(narrow):
 
 
 def test_keys_are_never_cut_off(narrow):
-    """As wide as a path and many figures are: each row becomes lines of its own."""
-    path = "train/hat/5e944547-0000-1111-2222-333344445555.jpg"
+    """As wide as many long words are: each row becomes lines of its own."""
     heads = ("model", *(f"figure {number}" for number in range(9)), "")
-    print_table(heads, [(path, *"123456789", "rises to the left")])
+    rows = [("m" * 20, *(f"{number}" * 15 for number in range(9)), "rises to the left")] * 6
+    print_table(heads, rows)
     found = lines_of(narrow.stdout)
-    assert found[0] == f" model     {path}"
-    assert found[1] == " figure 0  1"
-    assert found[-1].strip() == "rises to the left"
-    assert len(found) == len(heads)
+    assert found[0] == f" model     {'m' * 20}"
+    assert found[1] == f" figure 0  {'0' * 15}"
+    assert found[len(heads) - 1].strip() == "rises to the left"
+    assert len(found) == len(heads) * len(rows)
+
+
+def test_a_path_without_room_in_its_column_is_below_its_row(narrow):
+    path = "validation/longsleeve/5e944547-0000-1111-2222-333344445555.jpg"
+    print_table(
+        ("score", "image", "labels"), [("0.97", path, "hat, shoes, longsleeve"), ("1", "a.jpg", "")], right=(0,)
+    )
+    found = lines_of(narrow.stdout)
+    assert found[:2] == [" score   labels", "   image"]
+    assert found[3:] == ["  0.97   hat, shoes, longsleeve", f"   {path}", "     1", "   a.jpg"]
+
+
+def test_a_path_that_names_its_row_is_above_it(narrow):
+    path = f"{'x' * 60}.jpg"
+    print_table(("file", "moved to", "why"), [(path, f"new/{path}", "as you said")])
+    assert lines_of(narrow.stdout)[4:] == [f" {path}", " as you said", f"   new/{path}"]
+
+
+def test_paths_alone_are_pairs_of_lines(narrow):
+    print_table(("file", "moved to"), [("x" * 60, "y" * 60)])
+    found = lines_of(narrow.stdout)
+    assert (found[:2], found[3:]) == ([" file", "   moved to"], [f" {'x' * 60}", f"   {'y' * 60}"])
+
+
+def test_many_figures_of_a_few_models_are_a_table_of_figures(narrow):
+    heads = ("model", *(f"measured{number}" for number in range(13)))
+    print_table(heads, [("mini", *map(str, range(13))), ("pixels", *"0" * 13)], right=range(1, 14))
+    found = lines_of(narrow.stdout)
+    assert found[0] == " model        mini   pixels"
+    assert found[2:4] == [" measured0       0        0", " measured1       1        0"]
+    assert len(found) == 2 + 13
 
 
 def test_columns_move_together_before_rows_are_taken_apart(narrow):
@@ -119,7 +151,8 @@ def test_no_program_is_told_what_goes_on(capsys):
 
 def test_a_path_without_room_beside_its_name_is_below_it(narrow):
     path = f"{'x' * 70}.jpg"
-    print_table(("labels of its nearest", "image", "more"), [("a", path, "word " * 30)])
+    heads = ("labels of its nearest", "image", *("what more is known" for _ in range(4)))
+    print_table(heads, [("a", path, *("m" * 20 for _ in range(4)))] * 6)
     found = lines_of(narrow.stdout)
     assert found[0] == " labels of its nearest  a"
     assert found[1:3] == [" image", f"   {path}"]

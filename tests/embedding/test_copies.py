@@ -114,7 +114,7 @@ def check_copies(states, tmp_path, pixels, encoder, expected, orders, count):
         assert len(whole) == ALL
         assert verify_collection(path).damage == ()
     assert not any("\n" in text for text in refused)
-    assert all("lost its table of images" in text or "is no collection" in text for text in lost)
+    assert all("lost its table of images" in text or "is not a collection" in text for text in lost)
     return opened, len(refused)
 
 
@@ -190,7 +190,7 @@ def test_parts_of_two_copies_together(tmp_path, pixels, encoder, expected):
     for number, part in enumerate(sorted(other.glob("vectors/*/part-*"))[:2], start=20):
         shutil.copy(part, path / part.relative_to(other).with_name(f"part-{number:05d}.parquet"))
     assert len(check_vectors(path, pixels, expected)) == ALL
-    assert [text.split(": ")[1] for text in verify_collection(path).damage] == ["48 rows stand there twice"]
+    assert [text.split(": ")[1] for text in verify_collection(path).damage] == ["48 rows are there twice"]
     assert embed(pixels, path, encoder).embedded == 0
     assert verify_collection(path).damage == ()
     assert len(check_vectors(path, pixels, expected)) == ALL

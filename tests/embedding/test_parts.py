@@ -271,7 +271,7 @@ def test_bad_arguments_are_named(copy, tmp_path):
         survey(copy, seed=-1)
     numbers: Any = np.array([100, 2])  # those of NumPy are numbers
     assert survey(copy, sample=numbers[0], k=numbers[1]).path == survey(copy, sample=100, k=2).path
-    with pytest.raises(CollectionError, match="is no collection"):
+    with pytest.raises(CollectionError, match="is not a collection"):
         survey(tmp_path / "nothing")
     with pytest.raises(CollectionError, match=r"has no vectors of 'dinov9' \(it has: made\)"):
         survey(copy, model="dinov9")
@@ -282,7 +282,7 @@ def test_bad_arguments_are_named(copy, tmp_path):
 
 def double(factor, item):
     if item == 13:
-        raise InputError("13 is no number")
+        raise InputError("13 is not a number")
     return item, factor * item
 
 

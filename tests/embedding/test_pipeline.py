@@ -350,7 +350,7 @@ def test_a_run_killed_as_it_began_is_continued(tmp_path, encoder, pixels):
 
 
 def test_a_folder_that_is_no_collection_is_left_alone(tmp_path, encoder, folder, pixels):
-    with pytest.raises(CollectionError, match="exists and is no collection"):
+    with pytest.raises(CollectionError, match="exists and is not a collection"):
         embed_source(ArraySource(pixels), folder, encoder)
     assert sorted(p.name for p in folder.iterdir()) == ["a", "b", "c"]
 
@@ -471,7 +471,7 @@ def test_a_run_of_unreadable_images_is_kept_as_it_goes(tmp_path, encoder, pixels
         def load_reduced(self, index, least):
             tried.append(index)
             if 8 <= index < 250:
-                raise ImageError("it is no picture")
+                raise ImageError("it is not a picture")
             if index == 250 and len(tried) < 300:
                 raise KeyboardInterrupt  # which keeps what is finished, and a kill would not
             return super().load_reduced(index, least)

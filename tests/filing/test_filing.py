@@ -82,7 +82,7 @@ def test_what_is_not_as_it_was_stays(root, tmp_path):
     assert reasons["a/1.jpg"] == "is not what it was when the collection was made"
     assert reasons["a/2.jpg"] == "is not there"
     assert reasons["c.jpg"] == "is a link, which may lead nowhere from another place"
-    assert reasons["b"] == "is no file"
+    assert reasons["b"] == "is not a file"
     assert reasons["../secret"] == reasons["/etc/passwd"] == "is not below the folder of the images"
 
 
@@ -205,7 +205,7 @@ def test_a_journal_is_never_overwritten_and_checked(root, tmp_path):
         write_journal("copy", root, tmp_path / "q", [], second)
     text = second.read_text()
     second.write_text(text.replace("c.jpg", "d.jpg"))
-    with pytest.raises(InputError, match="is no journal"):
+    with pytest.raises(InputError, match="is not a journal"):
         read_journal(second)
     evil = write_journal("move", root, tmp_path / "q", [{"from": "c.jpg", "to": "../../x", "sha256": ""}])
     with pytest.raises(InputError, match="outside of the folders"):

@@ -246,7 +246,7 @@ def test_what_was_published_before_there_were_sets_is_made_again(tmp_path, monke
     with pytest.raises(InputError, match=r"by an earlier version, .*: run 'dinoscope publish .* again"):
         search_published(collection, uri, 0, labels=["Bag"])
     assert publish(collection, uri).upserted == 20
-    assert "has no place for several labels an image: it is made again" in caplog.text
+    assert "has no place for several labels per image: it is made again" in caplog.text
     assert {match.label for match in search_published(collection, uri, 0, labels=["Bag"])} == {"Bag"}
 
 
@@ -352,7 +352,7 @@ def test_other_expected_errors(run, published, tmp_path, monkeypatch):
     assert "nothing is published there as 'other'" in err
     assert f"run 'dinoscope publish {collection.path} --to {uri} --name other'" in err
     (tmp_path / "file.db").write_text("text")
-    assert "is no database of milvus-lite" in run("publish", collection.path, "--to", tmp_path / "file.db")[2]
+    assert "is not a database of milvus-lite" in run("publish", collection.path, "--to", tmp_path / "file.db")[2]
     assert "letters, digits and underscores" in run("publish", collection.path, "--to", uri, "--name", "a b")[2]
     assert (
         "k must be a whole number, between 1 and 1000" in run("search", collection.path, 1, "--on", uri, "-k", 1001)[2]

@@ -376,7 +376,7 @@ def test_another_commit_with_the_same_weights_will_do(hub, cache, tmp_path):
     hub.requests.clear()
     with pytest.raises(DownloadError, match=f"fetch somebody/something --revision {COMMIT}' .size and licence"):
         Encoder.from_description(described, device="cpu")
-    with pytest.raises((ModelError, DownloadError), match=r"not on this machine|are not the ones|no safetensors"):
+    with pytest.raises((ModelError, DownloadError), match=r"not on this machine|are not the ones|not a safetensors"):
         Encoder.from_description({**described, "revision": "../../elsewhere"}, device="cpu")
     assert not hub.requests
 
@@ -549,7 +549,7 @@ ASK = "ask for access at https://huggingface.co/facebook/dinov3-vitb16-pretrain-
             (401, "", "Invalid credentials in Authorization header"),
             "could not fetch dinov3-vitb16: the hub does not know the token that was sent (401): set HF_TOKEN to a",
         ),
-        (SMALL, "hf_sec\u2192ret", (401, ""), "HF_TOKEN is no token: expected hf_ and letters"),
+        (SMALL, "hf_sec\u2192ret", (401, ""), "HF_TOKEN is not a token: expected hf_ and letters"),
         (SMALL, "", (403, ""), "127.0.0.1 answered 403: see https://huggingface.co/facebook/dinov2-small, or run"),
         (SMALL, "", (429, ""), "127.0.0.1 answered 429: wait some minutes, or set HF_TOKEN, then run the same"),
         (SMALL, "", (503, ""), "127.0.0.1 answered 503: the fault is there: wait, then run the same command ag"),
@@ -592,14 +592,16 @@ def test_a_repository_without_safetensors(hub, cache, pickled):
 
 
 def test_a_name_that_no_hub_has(hub, cache):
-    message = "'a--b/c' is no name of a repository: expected OWNER/NAME; see 'dinoscope models'"
+    message = "'a--b/c' is not a name of a repository: expected OWNER/NAME; see 'dinoscope models'"
     assert fail(Model("a--b/c", "", "", repo="a--b/c")) == message
     assert not hub.requests
 
 
 def test_a_page_to_log_in_is_no_hub(hub, cache):
     hub.trouble = lambda to: to.send(b"<html>welcome to our hotel</html>")
-    assert "is no hub (no commit and ETag): check HF_ENDPOINT, and whether this network wants you to log in" in fail()
+    assert (
+        "is not a hub (no commit and ETag): check HF_ENDPOINT, and whether this network wants you to log in" in fail()
+    )
     assert not cache.exists()
 
 
@@ -648,7 +650,7 @@ def test_no_name_resolution(settle, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     settle("machine", "https://hub.invalid")
-    assert "no address is known for hub.invalid: check the network, HTTPS_PROXY and HF_ENDPOINT, or " in fail()
+    assert "cannot find hub.invalid: check the network, HTTPS_PROXY and HF_ENDPOINT, or " in fail()
 
 
 @pytest.fixture
@@ -665,19 +667,19 @@ def test_a_proxy_that_refuses(hub, settle, new_client, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", hub.address)
     hub.trouble = lambda to: to.refuse(403)
     settle("machine", "https://hub.invalid")
-    assert "the proxy does not let through to hub.invalid: check HTTPS_PROXY and NO_PROXY, or " in fail()
+    assert "the proxy refuses to connect to hub.invalid: check HTTPS_PROXY and NO_PROXY, or " in fail()
     assert hub.paths("CONNECT") == ["hub.invalid:443"]
 
 
 def test_tls_that_is_none(hub, settle):
     settle("machine", hub.address.replace("http:", "https:"))
-    assert "the TLS of 127.0.0.1 is not trusted: set SSL_CERT_FILE" in fail()
+    assert "the certificate of 127.0.0.1 is not trusted: set SSL_CERT_FILE" in fail()
 
 
 @pytest.mark.parametrize("address", ["huggingface.co", "ftp://huggingface.co"])
 def test_an_endpoint_that_is_no_address(settle, address):
     settle("machine", address)
-    assert "HF_ENDPOINT is no address: expected one like https://huggingface.co" in fail()
+    assert "HF_ENDPOINT is not an address: expected one like https://huggingface.co" in fail()
 
 
 @pytest.mark.parametrize("what", ["HEAD", "GET"])
@@ -889,8 +891,8 @@ def name_file(name: str) -> Callable[[Any], object]:
         (lambda a: rewrite_manifest(a, name_file("/evil")), "its manifest is damaged"),
         (lambda a: a.write_bytes(a.read_bytes()[:4000]), "it "),
         (lambda a: a.write_bytes(a.read_bytes()[:700]), "it "),
-        (lambda a: a.write_bytes(b"not a tar"), "it is no plain tar, or was cut"),
-        (lambda a: a.write_bytes(b""), "it is no plain tar, or was cut"),
+        (lambda a: a.write_bytes(b"not a tar"), "it is not a plain tar, or was cut"),
+        (lambda a: a.write_bytes(b""), "it is not a plain tar, or was cut"),
     ],
 )
 def test_damaged_archives_change_nothing(archive, tmp_path, damage, reason):

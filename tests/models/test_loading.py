@@ -246,7 +246,7 @@ def test_a_path_in_a_description_is_never_opened(folder, tmp_path, monkeypatch, 
 def test_a_description_downloads_nothing(monkeypatch, name, told):
     monkeypatch.setattr("dinoscope.models.hub.local.find_weights", lambda _: None)
     monkeypatch.setattr("dinoscope.models.hub.download._download", None)
-    with pytest.raises(DownloadError, match=f"nothing is downloaded unasked: run 'dinoscope models {told}"):
+    with pytest.raises(DownloadError, match=f"nothing is downloaded without asking: run 'dinoscope models {told}"):
         Encoder.from_description(described(name))
 
 

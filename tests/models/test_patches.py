@@ -118,5 +118,5 @@ def test_a_finer_look_by_the_same_weights(tmp_path):
 def test_a_model_of_vectors_alone_shows_nothing():
     encoder = Encoder("mini")
     encoder._runtime.outputs = frozenset({"cls"})
-    with pytest.raises(ModelError, match="gives one vector an image, no patches"):
+    with pytest.raises(ModelError, match="gives one vector per image, no patches"):
         encoder.look(picture(64, 64))

@@ -138,7 +138,9 @@ def test_damaged_headers(tmp_path, header, message):
 def test_what_is_no_safetensors_file(tmp_path, content):
     file = tmp_path / "w.safetensors"
     file.write_bytes(content)
-    with pytest.raises(ModelError, match=r"^w\.safetensors is no safetensors file, or is cut short: its header does"):
+    with pytest.raises(
+        ModelError, match=r"^w\.safetensors is not a safetensors file, or is cut short: its header does"
+    ):
         read_tensors(file)
 
 

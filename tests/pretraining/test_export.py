@@ -193,7 +193,7 @@ def test_a_run_may_leave_out_residual_blocks(trained, colour, tmp_path, monkeypa
 def test_what_cannot_be_read_back(trained, tmp_path, capsys):
     export.export(trained["vit-tiny"], tmp_path / "vit.onnx", name="m")
     (tmp_path / "text.onnx").write_text("not a model")
-    for name, message in (("vit", "holds a vit-tiny: only a ResNet"), ("text", "is no file that 'python -m pretr")):
+    for name, message in (("vit", "holds a vit-tiny: only a ResNet"), ("text", "is not a file that 'python -m pretr")):
         assert command.main(["export", str(tmp_path / f"{name}.onnx"), "--onnx", str(tmp_path / "m.onnx")]) == 1
         err = capsys.readouterr().err
         assert message in err
@@ -329,7 +329,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
 def test_a_file_that_is_no_checkpoint(tmp_path, capsys):
     (tmp_path / "text.pt").write_text("not a checkpoint")
     assert command.main(["export", str(tmp_path / "text.pt"), "--onnx", str(tmp_path / "m.onnx")]) == 1
-    assert "is no checkpoint of pretraining" in capsys.readouterr().err
+    assert "is not a checkpoint of pretraining" in capsys.readouterr().err
 
 
 def test_a_reading_without_agreement_leaves_its_cell_empty(trained):

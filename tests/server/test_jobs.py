@@ -89,7 +89,7 @@ def test_work_stops_when_the_last_has_left(jobs):
         with pytest.raises(ClientDisconnect):
             await asked[1]
         await until(ended)
-        assert await jobs.run("key", lambda: "anew", Client()) == "anew"
+        assert await jobs.run("key", lambda: "again", Client()) == "again"
 
     asyncio.run(ask())
 

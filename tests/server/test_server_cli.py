@@ -174,12 +174,12 @@ def test_mistakes_are_one_line(run, folder, tmp_path):
         port = taken.getsockname()[1]
         mistakes = [
             ([folder, "--port", port], "cannot serve on 127.0.0.1 port"),
-            ([folder, "--host", "no such host"], "is no address"),
+            ([folder, "--host", "no such host"], "is not an address"),
             ([folder, "--host", "192.0.2.1"], "cannot serve on 192.0.2.1"),
             ([folder, "--token", "short"], "16 to 200 characters"),
             ([folder, "--token", "a" * 16, "--no-token"], "leave one of them out"),
             ([folder, "--host", "0.0.0.0", "--no-token"], "this machine alone"),
-            ([tmp_path], "is no collection"),
+            ([tmp_path], "is not a collection"),
             ([folder, "--model", "dinov2-small"], "has no vectors of 'dinov2-small'"),
             ([folder, "--images", tmp_path / "nothing"], "nothing is called"),
             ([folder, "--allow-copy", out], "name the one with the images by --images"),

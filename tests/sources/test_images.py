@@ -299,7 +299,7 @@ def test_open_source_array_files(tmp_path):
     with pytest.raises(SourceError, match=r"other\.npz must hold an array called 'images', got x"):
         open_source(tmp_path / "other.npz")
     for name in ("bad.npy", "bad.npz"):
-        with pytest.raises(SourceError, match=f"{name} is no readable NumPy file"):
+        with pytest.raises(SourceError, match=f"{name} is not a readable NumPy file"):
             open_source(tmp_path / name)
 
 

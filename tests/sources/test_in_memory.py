@@ -76,7 +76,9 @@ def test_columns_of_paths(folder, form):
 
 
 def test_paths_that_cannot_work(folder):
-    with pytest.raises(SourceError, match=r"not one of the 1 files that photos names is there: the first, 'no\.png'"):
+    with pytest.raises(
+        SourceError, match=r"none of the 1 files that photos names is there: dinoscope looked for the first, 'no\.png'"
+    ):
         open_source([folder / "no.png"])
     with pytest.raises(InputError, match="a list that begins with a path must hold paths alone, got ndarray"):
         open_source([folder / "0.png", ARRAYS[0]])

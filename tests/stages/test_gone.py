@@ -43,7 +43,7 @@ def test_nothing_that_is_asked_of_it_makes_it_again(opened, caplog):
     ProgressRecord(path, "mini", 400, None).record(3)
     with pytest.raises(CollectionError):
         survey(path)
-    with pytest.raises(CollectionError, match="is no collection"):
+    with pytest.raises(CollectionError, match="is not a collection"):
         Collection(path)
     assert not path.exists()
 

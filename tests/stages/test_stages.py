@@ -185,7 +185,7 @@ def test_an_object_in_the_place_of_an_array_is_no_result(odd):
     columns, meta = pack(whole)
     np.testing.assert_array_equal(unpack(Outliers, (columns, meta)).factors, whole.factors)
     meta["result"]["tree"]["factors"] = odd
-    with pytest.raises(ValueError, match="it is no Outliers"):
+    with pytest.raises(ValueError, match="it is not Outliers"):
         unpack(Outliers, (columns, meta))
 
 
@@ -442,7 +442,7 @@ def test_what_is_dismissed_is_remembered(folder, collection):
     collection.dismiss(keys["duplicates"][0], dismissed=False)
     assert Collection(folder).dismissed() == set()
     for wrong in ("", "duplicates", "nothing-0123", "outliers-../x", "outliers-zz", f"x{key}", f"{key}0"):
-        with pytest.raises(InputError, match="is no key of a finding"):
+        with pytest.raises(InputError, match="is not a key of a finding"):
             collection.dismiss(wrong)
 
 

@@ -24,4 +24,4 @@ def test_a_map_with_one_good_figure_is_not_trusted():
 def test_what_is_not_known_is_said():
     assert [each.tone for each in judge({})] == ["unknown", "unknown", "unknown"]
     assert judge({"map: neighbours kept": 0.9})[0].tone == "unknown"
-    assert judge({})[2].text == "Labels are not scored: that takes two labels or more, and one label an image."
+    assert judge({})[2].text == "Labels are not scored: that takes two labels or more, and one label per image."

@@ -13,7 +13,7 @@ describe("files that a report writes", () => {
     expect(fourDigits(Number.NaN)).toBe("nan");
   });
 
-  it("are lists with one name a line", () => {
+  it("are lists with one name per line", () => {
     expect(listText(["a/1.png", "two\nlines\r"])).toBe("a/1.png\ntwo\\nlines\\r\n");
   });
 });

@@ -90,12 +90,12 @@ class SearchIndex:
                 self._links.load(content)
             except RuntimeError as error:  # also where another version of usearch wrote it
                 raise InputError(
-                    f"the stored index cannot be read ({error}); build it anew from its vectors"
+                    f"the stored index cannot be read ({error}); build it again from its vectors"
                 ) from error
         if (len(self._links), self._links.ndim) != self._unit.shape:
             raise InputError(
                 f"the index holds {len(self._links)} vectors of {self._links.ndim} numbers, "
-                f"expected {self._unit.shape}; build it anew from these vectors"
+                f"expected {self._unit.shape}; build it again from these vectors"
             )
 
     def __len__(self) -> int:

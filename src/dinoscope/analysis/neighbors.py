@@ -61,7 +61,7 @@ class NeighborGraph:
             InputError: The graph holds fewer than ``k`` neighbours a row.
         """
         if check_count(k, "k") > self.k:
-            raise InputError(f"the graph holds {self.k} neighbours a row, {k} are needed; make it with k={k} or more")
+            raise InputError(f"the graph holds {self.k} neighbours per row, {k} are needed; make it with k={k} or more")
         return NeighborGraph(self.indices[:, :k], self.similarities[:, :k], self.recall)
 
 
@@ -74,12 +74,12 @@ def check_graph(graph: NeighborGraph, count: int, known: int | None = None) -> N
     if not isinstance(graph, NeighborGraph):
         raise InputError(f"graph must be what neighbors() returns, got {shown(graph)}")
     if len(graph) != count:
-        raise InputError(f"graph must have one row a vector, expected {count}, got {len(graph)}; compute it anew")
+        raise InputError(f"graph must have one row per vector, expected {count}, got {len(graph)}; compute it again")
     searched = count if known is None else known
     if graph.indices.size and not 0 <= graph.indices.min() <= graph.indices.max() < searched:
         least, most = graph.indices.min(), graph.indices.max()
         raise InputError(
-            f"graph must hold row numbers from 0 to {searched - 1}, got {least} to {most}; compute it anew"
+            f"graph must hold row numbers from 0 to {searched - 1}, got {least} to {most}; compute it again"
         )
     return graph
 

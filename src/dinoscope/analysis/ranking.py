@@ -39,8 +39,8 @@ _AS_GOOD = 0.01  # a difference of accuracy that a sample of a few thousand imag
 _MEASURED = (
     "On three labelled sets this order agreed with that by k-NN accuracy to 0.61 to 0.87 (Kendall's tau; 1 is the "
     "same), and of two models more than 0.02 apart it put the better one first in 86 to 96 of 100 pairs. It stays a "
-    "guess: shares near 1 tell nothing apart, and models trained in other ways were not tried. A few hundred labels "
-    "settle it."
+    "guess: shares near 1 do not separate models, and models trained in other ways were not tried. A few hundred "
+    "labels settle it."
 )
 
 
@@ -254,7 +254,7 @@ def _advise_without_labels(contenders: Sequence[Contender]) -> str:
         )
     least = best.found_again - _AS_GOOD
     close = [each.name for each in ordered if each is not best and not each.baseline and each.found_again >= least]
-    rest = f"; {', '.join(close)} cannot be told from it." if close else "."
+    rest = f"; {', '.join(close)} is as good, as far as these images show." if close else "."
     return f"Without labels {best.name} looks best: it finds most changed images again ({best.found_again:.3f}){rest}"
 
 

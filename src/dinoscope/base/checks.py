@@ -51,7 +51,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
     if array.dtype.kind not in "fiu":
         raise InputError(f"{name} must hold real numbers, got dtype {array.dtype}; pass a float32 array (N, D)")
     if array.ndim != 2 or array.shape[1] == 0:
-        raise InputError(f"{name} must have shape (N, D), got {array.shape}; pass one row an item")
+        raise InputError(f"{name} must have shape (N, D), got {array.shape}; pass one row per item")
     if len(array) < at_least:
         raise InputError(f"{name} must have at least {at_least} rows, got {len(array)}; add items")
     if array.dtype not in (np.float32, np.float64):
@@ -86,9 +86,9 @@ def check_labels(labels: ArrayLike, count: int | None = None, name: str = "label
     if array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat):
         array = array.astype(np.str_)
     if array.ndim != 1:
-        raise InputError(f"{name} must have shape (N,), got {array.shape}; pass one label an item")
+        raise InputError(f"{name} must have shape (N,), got {array.shape}; pass one label per item")
     if count is not None and len(array) != count:
-        raise InputError(f"{name} must have one entry an item, expected {count}, got {len(array)}")
+        raise InputError(f"{name} must have one entry per item, expected {count}, got {len(array)}")
     if array.dtype.kind not in "iubUS":
         raise InputError(
             f"{name} must be integers or strings, got dtype {array.dtype}; filter out missing labels first"

@@ -62,7 +62,7 @@ app = typer.Typer(
 )
 KOption = Annotated[
     int | None,
-    typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+    typer.Option("-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."),
 ]
 EXPECTED_ERROR = 1  # exit code
 # Typer gives this one's child alone a name; older versions have both of click, newer ones of their own.
@@ -117,8 +117,8 @@ def score(
     print_table(("score", "value", "meaning"), score_rows(scores), right=(1,))
     for each in judge({each.name: each.value for each in scores}):
         tell(each.text)
-    suggest("explain", collection, *chosen_options(model, labels_from))
     advise(advice(opened, folder=str(collection)))
+    suggest("explain", collection, *chosen_options(model, labels_from))
 
 
 app.command(epilog="Example:  dinoscope explain photos.dino -o properties.png")(explain)
@@ -184,7 +184,7 @@ arrange(app)
 arrange(models)
 
 
-def _usage(error: typer.BadParameter) -> str:
+def _usage(error: typer.BadParameter, words: list[str]) -> str:
     """Return what is wrong with a command line as one line: Typer's words, what it got, and where help is."""
     text = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
     reasons = getattr(error.__cause__, "errors", None)  # newer versions of Typer leave out the value
@@ -192,8 +192,9 @@ def _usage(error: typer.BadParameter) -> str:
     got = "" if got.removeprefix(", got ") in text else got
     named = re.fullmatch(r"No such command '(.+?)'.*", text)
     if named is not None and os.path.exists(named[1]):
-        return f"{named[1]} is no command; to see it, run: dinoscope open {shlex.quote(named[1])}"
-    command = error.ctx.command_path if error.ctx is not None else "dinoscope"
+        return f"{named[1]} is not a command; to see it, run: dinoscope open {shlex.quote(named[1])}"
+    begun = " ".join(["dinoscope", *(word for word in words[:1] if word.isalpha())])
+    command = error.ctx.command_path if error.ctx is not None else begun
     hint = "" if error.ctx is None else _meant(text, error.ctx.command)
     return f"{text[:1].lower()}{text[1:]}{got}{hint}; see '{command} --help'"
 
@@ -231,8 +232,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="PIL")  # remarks on odd metadata of the user's files
     if isinstance(sys.stdout, io.TextIOWrapper):  # a label that a pipe's encoding lacks, as on Windows, ends no command
         sys.stdout.reconfigure(errors="backslashreplace")
+    named = [_with_home(each) for each in sys.argv[1:]]
     try:
-        named = [_with_home(each) for each in sys.argv[1:]]
         code = app(named, prog_name="dinoscope", standalone_mode=False)
         if code == INTERRUPTED:  # which newer versions of Typer return
             raise typer.Abort
@@ -242,7 +243,7 @@ def main() -> None:
         raise SystemExit(INTERRUPTED) from None
     except _UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # that has printed the help
-            say(f"dinoscope: {_usage(error)}")
+            say(f"dinoscope: {_usage(error, named)}")
         raise SystemExit(error.exit_code) from None
     except DinoscopeError as error:
         say(f"dinoscope: {error}")

@@ -157,7 +157,7 @@ def parse_range(text: str | None) -> tuple[float, float] | None:
     """Return the two numbers of ``--range``.
 
     Raises:
-        InputError: They are no range.
+        InputError: They are not a range.
     """
     from dinoscope.sources.pixels.levels import check_range
 
@@ -186,7 +186,7 @@ def check_data_dir(source: str, data_dir: Path | None) -> None:
     """Check that ``--data-dir`` was not given in vain.
 
     Raises:
-        InputError: If the source is no data set.
+        InputError: If the source is not a data set.
     """
     from dinoscope.sources.datasets.named import DATASETS
 
@@ -233,8 +233,8 @@ def write_picture(path: Path, picture: bytes, *, asked: bool) -> bool:
     Args:
         path: The file.
         picture: What it holds.
-        asked: Whether somebody named it. Else it lies in the collection, and that one may be read only is no reason to
-            lose the figures.
+        asked: Whether somebody named it. If not, it goes into the collection, and where that is read-only, the figures
+            are worth more than the picture.
 
     Raises:
         WriteError: If it was asked for and cannot be written.

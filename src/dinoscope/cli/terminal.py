@@ -8,11 +8,12 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from dinoscope.base.text import counted, duration
+from dinoscope.cli.tables import CONTROLS, print_table
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -40,21 +41,18 @@ __all__ = [
 ]
 
 _LONG_RUN = 60.0  # seconds left from which an estimate is worth a line of its own
-# A file's name may hold what a terminal takes for orders.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-
 # JSON itself writes those below 32 so; outside of its texts no other stands
 _JSON_CONTROLS = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 def say(text: str) -> None:
     """Print for people (stderr); on a terminal long lines are broken between words."""
-    sys.stderr.write(_wrapped(text.translate(_CONTROLS), sys.stderr) + "\n")
+    sys.stderr.write(_wrapped(text.translate(CONTROLS), sys.stderr) + "\n")
 
 
 def tell(text: str) -> None:
     """Print a result in words (stdout), broken as by ``say``."""
-    sys.stdout.write(_wrapped(text.translate(_CONTROLS), sys.stdout) + "\n")
+    sys.stdout.write(_wrapped(text.translate(CONTROLS), sys.stdout) + "\n")
 
 
 def suggest(*words: object) -> None:
@@ -93,90 +91,6 @@ def _without_nan(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table (stdout); the columns in ``right`` are aligned to the right.
-
-    Where the terminal is too narrow for it, cells are broken between words. Where their longest words do not fit beside
-    each other, each row becomes a few lines of its own: nothing is cut off.
-    """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # Text: a label in [brackets] is no markup
-    cells = [[Text(cell.translate(_CONTROLS)) for cell in row] for row in rows]
-    # piped output is not a terminal of 80 columns: nothing is cut off there
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
-    pad = 1
-    widths = _column_widths(console.width, columns, cells, pad)
-    if widths is None:
-        pad = 0
-        widths = _column_widths(console.width, columns, cells, pad)
-    if widths is None:
-        _print_records(columns, cells, console.width)
-        return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=any(columns), padding=(0, pad))
-    for index, name in enumerate(columns):
-        table.add_column(name, justify="right" if index in right else "left", width=widths[index], overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
-
-
-def _column_widths(room: int, columns: Sequence[str], cells: Sequence[Sequence[Text]], pad: int) -> list[int] | None:
-    """Return how wide each column of a table is; None where not even the longest words fit beside each other.
-
-    Args:
-        room: How wide the table may be.
-        columns: Heads of the columns.
-        cells: Rows.
-        pad: Spaces on both sides of a cell, but for the table's edges.
-    """
-    from rich.cells import cell_len
-
-    def widest(texts: Iterable[str], separator: str | None) -> int:
-        return max((cell_len(piece) for text in texts for piece in text.split(separator)), default=0)
-
-    texts = [[name, *(row[at].plain for row in cells)] for at, name in enumerate(columns)]
-    room -= (2 * pad + 1) * (len(columns) - 1) + 2  # between columns, and at the edges
-    whole = [widest(column, "\n") for column in texts]
-    if sum(whole) <= room:
-        return whole
-    least = [widest(column, None) for column in texts]
-    whole = [max(low, widest(column[1:], "\n")) for low, column in zip(least, texts, strict=True)]  # heads are broken
-    spare = room - sum(least)
-    if spare < 0:
-        return None
-    for at in sorted(range(len(columns)), key=lambda at: whole[at] - least[at]):  # what needs little first
-        given = min(whole[at] - least[at], spare)
-        least[at], spare = least[at] + given, spare - given
-    return least
-
-
-def _print_records(columns: Sequence[str], cells: Sequence[Sequence[Text]], room: int) -> None:
-    wide = max(map(len, columns))
-    for row in cells:
-        for name, cell in zip(columns, row, strict=True):
-            words = cell.plain.split()
-            if not words:
-                continue
-            head, rest = f" {name:<{wide}}  ", " " * (wide + 3)
-            if max(map(len, words)) > room - len(rest):  # a path that has no room beside the name stands below it
-                sys.stdout.write(f" {name}\n")
-                head = rest = "   "
-            text = textwrap.fill(
-                " ".join(words),
-                max(room, 24),
-                initial_indent=head,
-                subsequent_indent=rest,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            sys.stdout.write(text.rstrip() + "\n")
-        sys.stdout.write("\n")
 
 
 def score_rows(scores: Iterable[Score]) -> list[tuple[str, str, str]]:
@@ -263,7 +177,7 @@ def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     plain = TextColumn("{task.description}", markup=False)  # a name in [brackets] is no markup
     columns = (plain, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with _bar(), Bar(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"embedding {name.translate(_CONTROLS)}", total=None, rate="")
+        task = bar.add_task(f"embedding {name.translate(CONTROLS)}", total=None, rate="")
         estimated = False
 
         def show(progress: Progress) -> None:

@@ -182,7 +182,7 @@ class Condition:
                 return begins, after.timestamp()
         except ValueError:
             self._wrong(
-                value.at, f"{value.text!r} is no date: expected 2024, 2024-05, 2024-05-17 or '2024-05-17 12:30'"
+                value.at, f"{value.text!r} is not a date: expected 2024, 2024-05, 2024-05-17 or '2024-05-17 12:30'"
             )
         return begins, begins + {2: 86400, 4: 60, 5: 1}[len(rest)]
 

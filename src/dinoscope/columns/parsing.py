@@ -126,7 +126,7 @@ class _Parser:
             self._wrong('the condition is empty: expected something like "width > 500"')
         found = self._any()
         if self._now.kind != "end":
-            more = "; a text with spaces stands in 'quotes'" if self._now.kind == "word" else ""
+            more = "; put a text with spaces in 'quotes'" if self._now.kind == "word" else ""
             self._wrong(f"expected 'and', 'or' or the end{more}")
         return found
 
@@ -199,7 +199,7 @@ class _Parser:
     def _test(self) -> Node:
         token = self._now
         if token.kind in ("end", "sign") or token.keyword:
-            self._wrong('expected the name of a column; one with spaces stands in "double quotes"')
+            self._wrong('expected the name of a column; put one with spaces in "double quotes"')
         self._place += 1
         name = Name(_unquoted(token), token.at)
         if self._now.kind == "sign" and self._now.text in _COMPARISONS:
@@ -211,7 +211,7 @@ class _Parser:
             found = Test(name, "missing")
             return Not(found) if is_not else found
         if token.kind == "word" and self._now.kind == "word" and not self._now.keyword:
-            self._wrong('expected a comparison such as = or >; a name with spaces stands in "double quotes"')
+            self._wrong('expected a comparison such as = or >; put a name with spaces in "double quotes"')
         is_not = self._takes("not")
         how = self._takes("in", "contains")
         if is_not and not how:

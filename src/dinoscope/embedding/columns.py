@@ -84,7 +84,7 @@ def _known(path: Path, images: Columns) -> dict[str, StoredColumn]:
         (path / COLUMNS).replace(aside)
         remark(
             f"{path / COLUMNS} was damaged ({error.reason}) and is now called {aside.name}: the columns of the source "
-            "are made anew, those that you added are lost"
+            "are made again, those that you added are lost"
         )
         return {}
 

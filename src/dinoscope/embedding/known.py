@@ -110,7 +110,7 @@ def _whole_parts(folder: Path, columns: list[str], dim: int | None = None) -> It
     with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="check") as pool:
         for part, found in zip(parts, pool.map(read, parts), strict=True):
             if isinstance(found, DamagedError):
-                remark(f"{part} was damaged ({found.reason}): it is deleted, and what it held is made anew")
+                remark(f"{part} was damaged ({found.reason}): it is deleted, and what it held is made again")
                 part.unlink()
             else:
                 yield found

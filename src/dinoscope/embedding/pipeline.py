@@ -186,11 +186,11 @@ def _describe_model(path: Path, encoder: ImageEncoder) -> None:
     try:
         if read_json(file, ModelDescription)["dim"] == encoder.dim:
             return
-        remark(f"{file} was damaged (it names another length of the vectors) and is written anew")
+        remark(f"{file} was damaged (it names another length of the vectors) and is written again")
     except FileNotFoundError:
         pass
     except DamagedError as error:
-        remark(f"{file} was damaged ({error.reason}) and is written anew")
+        remark(f"{file} was damaged ({error.reason}) and is written again")
     described = encoder.describe()
     for key in list_models(path):
         with suppress(DamagedError):  # mended when that model embeds

@@ -77,10 +77,10 @@ def check_folder(path: Path, source: ImageSource, moved: bool = False) -> None:
         raise CollectionError(
             f"{path} holds the {held['kind']} {held['name']!r}, got the {source.kind} {source.name!r}: if these are "
             f"the same images under a new name or in a new place, 'dinoscope embed SOURCE -o {path} --moved' keeps "
-            "their vectors; else name another folder with -o"
+            "their vectors; otherwise name another folder with -o"
         )
     if held is None and _is_foreign(path):
-        raise CollectionError(f"{path} exists and is no collection: name a new or an empty folder with -o")
+        raise CollectionError(f"{path} exists and is not a collection: name a new or an empty folder with -o")
 
 
 def stored_rule(path: Path) -> FolderRule | None:
@@ -182,7 +182,7 @@ def _check_shared(path: Path, table: _Table, source: ImageSource, rows: NDArray[
         raise CollectionError(
             f"{path} holds {counted(count)}, and the {source.kind} {source.name!r} has none of them among its "
             f"{counted(len(rows))}: {count:,} of {count:,} would leave the collection. If that is meant, add "
-            "--replace; else name another folder with -o"
+            "--replace; otherwise name another folder with -o"
         )
 
 
@@ -218,7 +218,7 @@ def _mend_manifest(path: Path, source: ImageSource) -> None:
     except FileNotFoundError:
         pass
     except DamagedError as error:
-        remark(f"{file} was damaged ({error.reason}) and is written anew")
+        remark(f"{file} was damaged ({error.reason}) and is written again")
     write_json(
         file, {"format": FORMAT, "source": _described(source), **_said_in_parts(path)}, checked=True, within=path
     )

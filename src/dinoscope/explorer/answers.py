@@ -91,7 +91,7 @@ def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int 
 def look_alikes(
     collection: OpenedCollection, vector: NDArray[np.float32], k: int, without: ArrayLike = ()
 ) -> list[MatchInfo]:
-    """Return the images most like a vector (D,), by exact cosine similarity, but for those at some positions."""
+    """Return the images most like a vector (D,), by exact cosine similarity, except for those at some positions."""
     similarity = collection.vectors @ vector
     similarity[np.asarray(without, np.intp)] = -np.inf
     order = _largest(similarity, min(k, len(similarity) - np.size(without)))

@@ -422,7 +422,7 @@ class Finding(Answer):
     suggestion: str | None
     """Suggested label, or file to keep."""
     score: float
-    """Larger is surer."""
+    """Larger is more certain."""
     dismissed: bool
     confirmed: bool
     """Whether a person has said that it is right."""
@@ -733,7 +733,7 @@ class PickQuery(_Asked):
 
 
 class PairAnswer(_Asked):
-    """Whether two images show the same picture; null where that cannot be told."""
+    """Whether two images show the same picture; null where that is not known."""
 
     rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=2, max_length=2)]
     same: bool | None

@@ -27,7 +27,7 @@ def weights_info(model: Model, *, read_only: bool) -> WeightsInfo:
     """Return what a person is to know before the weights of a model are fetched.
 
     Args:
-        model: A model that comes from a repository. Of what is no row of the table, size and licence are not known.
+        model: A model that comes from a repository. Without a row in the table, size and licence are not known.
         read_only: Whether the explorer writes nothing.
     """
     obstacle = None

@@ -49,7 +49,7 @@ def write_export(records: Records, folder: Path, form: Form) -> list[str]:
     """
     check_choice(form, "form", FORMS)
     if folder.name in ("", ".."):  # what is put in a folder's place cannot be put in the place of one that is in use
-        raise InputError(f"{folder} is no new folder: give a name that does not exist yet")
+        raise InputError(f"{folder} is not a new folder: give a name that does not exist yet")
     if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there and not empty: name a new folder, nothing is overwritten")
     make_folder(folder.parent)

@@ -82,7 +82,7 @@ def read_journal(path: Path) -> Journal:
     except FileNotFoundError:
         raise InputError(f"{path} is not there: expected the journal that 'apply' or 'sort' named") from None
     except DamagedError as error:
-        raise InputError(f"{path} is no journal of 'apply' or 'sort', or was changed: {error.reason}") from None
+        raise InputError(f"{path} is not a journal of 'apply' or 'sort', or was changed: {error.reason}") from None
     if held["journal"] > _VERSION:
         raise InputError(f"{path} is of a newer version of dinoscope ('pip install --upgrade dinoscope')")
     if not all(is_inside(step["from"]) and is_inside(step["to"]) for step in held["steps"]):

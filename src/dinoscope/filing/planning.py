@@ -62,9 +62,9 @@ def propose(
         InputError: If ``root`` is no folder, or ``into`` lies in it or is something else than a folder.
     """
     if not root.is_dir():
-        raise InputError(f"{root} is no folder: name the one with the images by --images")
+        raise InputError(f"{root} is not a folder: name the one with the images by --images")
     if os.path.lexists(into) and not into.is_dir():
-        raise InputError(f"{into} is no folder: name another one")
+        raise InputError(f"{into} is not a folder: name another one")
     if root.resolve() in (into.resolve(), *into.resolve().parents):
         raise InputError(
             f"{into} is in the folder of the images, where its files would count as images: choose another"
@@ -124,7 +124,7 @@ def _reason(action: Action, root: Path, name: str, seen: str) -> str | None:
         if stat.S_ISLNK(status.st_mode):
             return "is a link, which may lead nowhere from another place"
         if not stat.S_ISREG(status.st_mode):
-            return "is no file"
+            return "is not a file"
         if action == "move" and not path.resolve().is_relative_to(root.resolve()):
             return "lies outside of the folder of the images, behind a link"
         return None if _holds(path, status, name, seen) else "is not what it was when the collection was made"

@@ -340,7 +340,7 @@ class Encoder:
             ModelError: If the model gives no patches.
         """
         if "patches" not in self._runtime.outputs:
-            raise ModelError(f"{self.model.name} gives one vector an image, no patches")
+            raise ModelError(f"{self.model.name} gives one vector per image, no patches")
         squares = [self.square(image) for image in _many(images)]
         if not squares:  # one grey image tells how many patches there are, and how long they are
             return self.patches([np.full((8, 8, 3), 128, np.uint8)])[:0]
@@ -384,7 +384,7 @@ class Encoder:
         """Embed one grey image: tells the length of a vector, and whether the model runs, before any work is done."""
         if "patches" not in self._runtime.outputs and (self.pooling != "cls" or self.focus == FOREGROUND):
             usual = "the focus 'image'" if self.focus == FOREGROUND else "the pooling 'cls'"
-            raise ModelError(f"{self.model.name} gives one vector an image, no patches: expected {usual}")
+            raise ModelError(f"{self.model.name} gives one vector per image, no patches: expected {usual}")
         try:
             with np.errstate(all="ignore"):  # numbers beyond a float32 are told below
                 vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]

@@ -76,7 +76,7 @@ def see(
         resolution: See ``Encoder.look``.
     """
     if "patches" not in outputs:
-        raise ModelError(f"{model.name} gives one vector an image, no patches: take another model, such as mini")
+        raise ModelError(f"{model.name} gives one vector per image, no patches: take another model, such as mini")
     if model.family == "bundled":
         return _see_as_it_is(image, how, run, outputs, bundled_side(resolution))
     if resolution not in (None, side):

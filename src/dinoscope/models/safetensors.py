@@ -83,14 +83,14 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
-                raise ModelError(f"{name} is no safetensors file, or is cut short: its header does not fit into it")
+                raise ModelError(f"{name} is not a safetensors file, or is cut short: its header does not fit into it")
             header: dict[str, _Entry] = parse_json(stream.read(length))
         header.pop("__metadata__", None)
         tensors = {key: _tensor(file, 8 + length, entry) for key, entry in header.items()}
     except OSError as error:
         raise ModelError(f"cannot read the weights {name}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise ModelError(f"{name} is no safetensors file: its header is not what the format asks for") from None
+        raise ModelError(f"{name} is not a safetensors file: its header is not what the format asks for") from None
     end = max((each.offset + each.bytes for each in tensors.values()), default=0)
     if end > size:
         raise ModelError(f"{name} is cut short: expected at least {end:,} bytes, got {size:,}; fetch it again")

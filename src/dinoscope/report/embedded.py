@@ -98,7 +98,7 @@ def embed(facts: Facts, most: int, taken: int) -> Embedded:
         taken: Bytes of the page without these elements.
 
     Raises:
-        InputError: If it cannot be done in so many bytes.
+        InputError: If it does not fit in that many bytes.
     """
     writer = _Writer(facts)
     parts = writer.required()
@@ -269,7 +269,7 @@ class _Writer:
         return [_json(f"{self.at}/verdicts", f"[{','.join(columns['verdict'])}]")]
 
     def columns(self, room: int) -> list[str]:
-        """Return the columns that others may see, but for texts, as many as have room in so many bytes."""
+        """Return the columns that others may see, except for texts, as many as fit in that many bytes."""
         shown = {
             name: column
             for name, column in public_columns(self.collection, private=self.facts.private).items()
@@ -316,7 +316,7 @@ class _Pictures:
 
 
 def _draw(writer: _Writer, room: int) -> _Pictures:
-    """Draw the thumbnails: all as large as they fit in so many bytes, or as many as do."""
+    """Draw the thumbnails: all as large as they fit in that many bytes, or as many as do."""
     collection, tile = writer.collection, writer.data.tile
     count = len(collection)
     spread = np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).astype(np.int64))
@@ -343,7 +343,7 @@ def _draw(writer: _Writer, room: int) -> _Pictures:
 
 
 def _choose(writer: _Writer, number: int) -> NDArray[np.int64]:
-    """Return the positions of so many images: those that matter most, then any, dense where the map is dense."""
+    """Return the positions of that many images: those that matter most, then any, dense where the map is dense."""
     if number < 1:
         return np.zeros(0, np.int64)
     anyone = np.random.default_rng(0).permutation(len(writer.collection)).tolist()

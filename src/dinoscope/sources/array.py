@@ -103,7 +103,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
     except MemoryError:
         raise SourceError(f"{path.name} says that it holds more than there is memory for: save it as .npy") from None
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # one is: encrypted
-        raise SourceError(f"{path.name} is no readable NumPy file: {str(error).partition(chr(10))[0]}") from error
+        raise SourceError(f"{path.name} is not a readable NumPy file: {str(error).partition(chr(10))[0]}") from error
     return ArraySource(images, labels, name=path.stem)
 
 

@@ -26,7 +26,7 @@ def describe_captions(where: str, texts: Iterable[str | None]) -> str:
     known = [text for text in texts if text]
     return (
         f"{where} are captions ({len(set(known)):,} different ones for {len(known):,} images, "
-        f"{_mean_letters(known):.0f} letters on average): they are kept as such, and are no labels"
+        f"{_mean_letters(known):.0f} letters on average): they are kept as such, and are not labels"
     )
 
 

@@ -140,7 +140,7 @@ def _annotations_beside(storage: Storage, endings: Counter[str]) -> list[str]:
     found = next((name for name in names if _MARKED.search(posixpath.basename(name).lower())), None)
     if found is None:
         return []
-    return [f"{printable(found)} marks objects in the pictures: name it in place of the folder to embed each object"]
+    return [f"{printable(found)} marks objects in the pictures: name it instead of the folder to embed each object"]
 
 
 def _point_at_table(source: ImageSource, storage: Storage) -> None:

@@ -170,7 +170,7 @@ class OpenedCollection:
             raise is_gone(self.path)
         if lost:
             raise CollectionError(
-                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them anew"
+                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them again"
             )
         return [trusted_thumbnail(found[row]) for row in wanted]
 
@@ -301,7 +301,10 @@ class OpenedCollection:
             InputError: If none stays.
         """
         if not keep.any():
-            raise InputError(f"no image of {counted(len(self))} in {self.path} meets the condition: {condition}")
+            raise InputError(
+                f"no image of {counted(len(self))} in {self.path} meets the condition: {condition}; 'dinoscope info "
+                f"{self.path}' lists the columns"
+            )
         for name, made in vars(OpenedCollection).items():
             if isinstance(made, cached_property):  # it is of all images
                 self.__dict__.pop(name, None)

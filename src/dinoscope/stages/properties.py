@@ -83,7 +83,7 @@ def explain_map(
     from dinoscope.analysis.explain.explanation import FEWEST, Explanation, explain
 
     if len(collection) < FEWEST:
-        raise InputError(f"what a map is made of can be told of {FEWEST} images or more, got {len(collection)}")
+        raise InputError(f"what a map is made of can be measured on {FEWEST} images or more, got {len(collection)}")
     check_settings(cluster_settings, "cluster_settings", ClusterSettings)
     check_settings(map_settings, "map_settings", MethodSettings)
     found, coordinates = (

@@ -155,9 +155,9 @@ def no_collection(path: Path) -> CollectionError:
     """Return the error of a path that is no collection, with the command that works for what stands there."""
     if not _is_foreign(path):
         near = "" if path.exists() else similar_path(path)
-        return CollectionError(f"{path} is no collection: make one with 'dinoscope embed SOURCE -o {path}'{near}")
+        return CollectionError(f"{path} is not a collection: make one with 'dinoscope embed SOURCE -o {path}'{near}")
     if not path.is_dir():
-        return CollectionError(f"{path} is no collection: expected the folder that 'dinoscope embed SOURCE -o' made")
+        return CollectionError(f"{path} is not a collection: expected the folder that 'dinoscope embed SOURCE -o' made")
     named = path if path.name.strip(".") else path.resolve()  # "." has no name of its own
     return CollectionError(
         f"{path} is a folder but no collection: embed it with 'dinoscope embed {path} -o {named}.dino'"

@@ -108,7 +108,7 @@ def read_table(
         table = _table(content, columns, groups, schema)
         meta = parse_json((table.schema.metadata or {}).get(_META, b"{}"))
         if not isinstance(meta, dict):
-            raise ValueError("its metadata is no object")
+            raise ValueError("its metadata is not an object")
         values = {name: _values(table.column(name)) for name in table.column_names}
         if schema is not None:
             check_values(table, values, schema, whole=groups is None)

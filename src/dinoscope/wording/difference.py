@@ -27,7 +27,7 @@ _EVIDENCE = 3  # images shown beside a finding
 
 
 def find(before: OpenedCollection, after: OpenedCollection, *, k: int | None, false_share: float) -> Told:
-    """Find the difference, see ``Collection.difference``, and what can be told of it."""
+    """Find the difference, see ``Collection.difference``, and what to say of it."""
     found = difference(before, after, k=k, false_share=false_share)
     return Told(Both(before, after), found, label_changes(before, after), false_share)
 
@@ -248,11 +248,11 @@ class Told:
             about = f"about {likely:,} of {len(own):,} images of {here}, give or take {margin:,}, "
             about += f"are unlike anything in {there}"
         else:
-            about = f"of {len(own):,} images of {here} no more are unlike those of {there} than chance makes seem so"
+            about = f"no more of the {len(own):,} images of {here} are unlike those of {there} than chance explains"
         if len(listed):
-            sure = f"listed are {len(listed):,}, on average {self.false_share:.0%} of them wrongly at most"
+            sure = f"{len(listed):,} are listed, on average at most {self.false_share:.0%} of them wrongly"
             shown = listed
         else:
             shown = own[np.argsort(-found.strangeness[own], kind="stable")][:likely]
-            sure = "none is certain; these are the likeliest" if likely else "none is certain"
+            sure = "none is certain; these are the most likely ones" if likely else "none is certain"
         return Strange(f"{kind}: {about}; {sure}", [int(at) for at in shown], here, there, bool(len(listed)))

@@ -34,7 +34,7 @@ def tell_self_test(test: SelfTest) -> str:
     """Say what the self-test of the labels to check means: two sentences."""
     return (
         f"Of labels changed on purpose, the first {test.listed:,} of the list find {test.found / test.flipped:.0%}. "
-        "How many of the listed labels are wrong, only looking at them can tell."
+        "Only a look at them tells how many of the listed labels are wrong."
     )
 
 
@@ -76,7 +76,7 @@ def tell_poor_picture(kind: PictureKind, value: float) -> str:
         "empty": f"its lightness varies by {value:.1f} of 255 levels",
         "framed": f"a frame of one colour takes {value:.0%} at each edge",
         "odd size": f"its sides are {times} as long as usual",
-        "odd shape": f"it is {times} as wide as usual, for its height",
+        "odd shape": f"it is {times} as wide for its height as usual",
     }[kind]
 
 

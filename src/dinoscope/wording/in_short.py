@@ -269,7 +269,7 @@ def about_labels(
     """
     kinds = Counter(labels)
     if several:
-        text = "Images may have several labels, and the list is for one label an image."
+        text = "Images may have several labels, and the list is for one label per image."
         return Point("Labels were not checked.", text, command="")
     if not kinds:
         return Point(

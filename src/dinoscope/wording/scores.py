@@ -29,7 +29,7 @@ _LABELS: dict[Tone, str] = {
     "good": "Your labels agree with what the model sees: neighbours name {:.0%} of the images correctly.",
     "middling": "Your labels agree partly with what the model sees: neighbours name {:.0%} of the images correctly.",
     "bad": "The model hardly sees your labels: neighbours name only {:.0%} of the images correctly.",
-    "unknown": "Labels are not scored: that takes two labels or more, and one label an image.",
+    "unknown": "Labels are not scored: that takes two labels or more, and one label per image.",
 }
 
 

@@ -38,7 +38,7 @@ def test_a_plan_is_shown_then_done_then_undone(photos, collection, run, tmp_path
     assert run("clean", collection, "--duplicates", "--write-plan", plan)[0] == 0
     code, out, _ = run("apply", plan, "--images", photos, "--to", into)
     assert code == 0
-    assert "nothing was touched: with --do, 3 files would be moved" in out
+    assert "nothing was touched; add --do to move 3 files" in out
     assert files(photos) == before
     code, out, err = run("apply", plan, "--images", photos, "--to", into, "--do")
     assert code == 0
@@ -120,14 +120,14 @@ def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["apply", "plan.json"], "apply needs PLAN, --images and -o"),
+        (["apply", "plan.json"], "apply needs a plan and two folders"),
         (["apply", "nothing.json", "--images", "photos", "--to", "q"], "is not there: write a plan with"),
-        (["apply", "odd.json", "--images", "photos", "--to", "q"], "is no plan of"),
+        (["apply", "odd.json", "--images", "photos", "--to", "q"], "is not a plan from"),
         (["apply", "old.json", "--images", "photos", "--to", "q"], "as an earlier version wrote it"),
         (["apply", "new.json", "--images", "nowhere", "--to", "q"], "name the one with the images by --images"),
         (["apply", "new.json", "--images", "photos", "--to", "photos/q"], "choose another"),
         (["apply", "new.json", "--images", "photos", "--to", "q", "--action", "relabel"], "--action takes"),
-        (["apply", "--undo", "new.json"], "is no journal"),
+        (["apply", "--undo", "new.json"], "is not a journal"),
         (["apply", "new.json", "--images", "nowhere", "--into", "q"], "name the one with the images by --images"),
         (["sort", "c.dino"], "dinoscope sort c.dino --images photos/ -o sorted/"),
         (["sort", "c.dino", "-o", "my q"], "dinoscope sort c.dino --images photos/ -o 'my q'"),

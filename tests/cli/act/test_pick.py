@@ -73,7 +73,7 @@ def test_a_choice_is_kept_and_follows_labels(collection):
     ("arguments", "said"),
     [
         (["--by", "coverage", "--beside", "nothing.txt"], "does not exist"),
-        (["--beside", "odd.txt"], "names 'cat.jpg', which is no image of"),
+        (["--beside", "odd.txt"], "names 'cat.jpg', which is not an image of"),
         (["--beside", "odd.csv"], "has no column row or id: its columns are name"),
         (["-o", "out.pdf"], "expected a name that ends with .txt, .csv or .png"),
         (["--by", "uncertain", "--beside", "one.txt"], "needs images of two labels"),

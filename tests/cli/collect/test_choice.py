@@ -22,7 +22,7 @@ from tests.models.test_hub import SMALL, Hub, cache, hub, settle, tiny_weights
 
 __all__ = ["cache", "hub", "settle"]  # fixtures
 
-QUESTION = "dinov2-small, 88 MB, Apache-2.0, once; sorts photographs by what they show."
+QUESTION = "dinov2-small sorts photographs by what they show (88 MB, Apache-2.0, fetched once)."
 SMALLER = ("--resolution", 32, "--device", "cpu")  # tiny weights on few pixels
 
 
@@ -125,7 +125,7 @@ def test_a_failed_download_does_not_stop_the_embedding(run, machine, answer):
     machine.repos.pop(str(SMALL.repo))
     code, _, err = run("embed", "photos")
     assert code == 0, err
-    assert "until then: mini" in err
+    assert "Until then, dinoscope uses mini." in err
 
 
 def test_the_best_model_here_is_taken(run, machine, answer):
@@ -155,7 +155,7 @@ def test_a_damaged_model_is_left_out_and_the_next_is_taken(run, machine, answer)
     for file in (files[0], files[1]):
         file.write_bytes(b"")
     code, _, err = run("embed", "photos", "-o", "other.dino", "--yes")
-    assert (code, "with mini" in err, "until then" in err) == (0, True, False)
+    assert (code, "with mini" in err, "Until then" in err) == (0, True, False)
     assert err.count("is left out, because its weights") == 2
 
 

@@ -69,7 +69,7 @@ def test_classify_as_json(clothes, pictures, dataset):
 def test_classify_as_a_table_with_a_bad_file_among_others(clothes, pictures):
     out, err = run("classify", clothes, *(pictures / name for name in ("new.png", "bad.png", "fade.png")))
     assert "new.png" in out
-    assert "set at 90%" in out
+    assert "could be (90% sure)" in out
     assert "unknown (nearest: " in out
     assert "(row " in out
     assert err.startswith(f"could not be read: {pictures / 'bad.png'}: ")

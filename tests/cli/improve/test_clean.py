@@ -322,7 +322,7 @@ def test_what_was_dismissed_is_left_out_from_then_on(collection, tmp_path):
         part = json.loads(result.stdout)[kind]
         assert [each["key"] for each in part["found"]] == [key for key in before if key != before[0]]
         assert "1 other dismissed" in part["remark"]
-    with pytest.raises(Exception, match="'x' is no key of a finding"):
+    with pytest.raises(Exception, match="'x' is not a key of a finding"):
         run(own, "--dismiss", "x")
 
 

@@ -54,7 +54,7 @@ def test_a_simulated_person_names_all_images(folder):
     shares = [each["right"] for each in told]
     assert shares[0] < shares[1] <= shares[-1] == 1
     assert all(0 <= each["rest"]["low"] <= each["rest"]["high"] <= 1 for each in told)
-    assert "of all right" in run("label", folder, "--simulate", "--answers", 30).stdout
+    assert "all, right" in run("label", folder, "--simulate", "--answers", 30).stdout
     assert not (folder / "annotations.parquet").exists()
 
 

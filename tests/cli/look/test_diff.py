@@ -83,7 +83,7 @@ def test_where_nothing_is_certain_the_likeliest_are_shown(run, sides, tmp_path):
     code, out, _ = run("diff", *sides, "--false-share", 0.0001, "-o", tmp_path / "out")
     assert code == 0
     told = out.split("gone: ")[0]
-    assert "are unlike anything in before; none is certain; these are the likeliest" in told
+    assert "are unlike anything in before; none is certain; these are the most likely ones" in told
     assert told.count("Sandal") >= 8  # of ten
     assert (tmp_path / "out" / "new.png").exists()
     assert not any(each["finding"] == "new" for each in read_csv(tmp_path / "out" / "images.csv"))
@@ -114,7 +114,7 @@ def test_an_old_sheet_does_not_pass_for_a_new_one(run, sides, tmp_path):
     assert not (tmp_path / "out" / "new.png").exists()
     assert (tmp_path / "out" / "map.png").exists()
     assert "no more apart than one collection split at random" in out
-    assert "new: of 600 images" in out
+    assert "new: no more of the 600 images" in out
     assert "none is certain" in out
     assert "clusters: 0 of 20 changed their share" in out
     assert "labels: 0 of 9 changed their share" in out
@@ -166,7 +166,7 @@ def test_collections_of_different_models_are_refused(run, sides, tmp_path):
     ("arguments", "code", "message"),
     [
         (["{before}"], 2, "missing argument 'after'"),
-        (["{before}", "{nothing}"], 1, "no collection"),
+        (["{before}", "{nothing}"], 1, "not a collection"),
         (["{before}", "{tiny}"], 1, "at least 3 images on either side, got 600 and 2"),
         (["{before}", "{after}", "-k", "0"], 2, "--clusters'"),
         (["{before}", "{after}", "-k", "901"], 1, "k must be"),

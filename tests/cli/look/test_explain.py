@@ -94,7 +94,7 @@ def test_too_few_images(run, tmp_path):
     few = Collection.from_images(np.zeros((19, 28, 28), np.uint8), tmp_path / "few")
     code, _, err = run("explain", few.path)
     assert code == 1
-    assert "what a map is made of can be told of 20 images or more, got 19" in err
+    assert "what a map is made of can be measured on 20 images or more, got 19" in err
     with pytest.raises(InputError, match="20 images or more"):
         few.explanation()
     assert run("explain", few.path, "-o", "map.pdf")[0] == 1

@@ -210,8 +210,8 @@ def test_the_next_command_asks_for_the_same_images(run, folder, tmp_path, monkey
     assert f"then: {again} --pairs 20 --same" in run("calibrate", path, *same[:2])[2]
     assert f"then: {again} --labels --pairs 20 --wrong" in run("calibrate", path, "--labels", *same[:2])[2]
     said = run("calibrate", path, "--same", "none", *same[:2])[2]
-    assert f"next: {shlex.join(['dinoscope', 'clean', str(path), '--duplicates', *same[:2]])}; more " in said
-    assert said.endswith(f"{again}\n")
+    assert f"more certain: {again}\n" in said
+    assert said.endswith(f"next: {shlex.join(['dinoscope', 'clean', str(path), '--duplicates', *same[:2]])}\n")
     monkeypatch.setenv("COLUMNS", "1000")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     for asked, after in (

@@ -163,7 +163,7 @@ def test_a_vector_without_tokens_is_the_feature(tmp_path, pixels):
     encoder = Encoder(str(tmp_path / "model.onnx"), resolution=SIDE, device="cpu")
     pooled = expected_tokens(pixels, kernel, position).max(1)
     np.testing.assert_allclose(encoder.run(pixels), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-5)
-    with pytest.raises(ModelError, match="gives one vector an image, no patches"):
+    with pytest.raises(ModelError, match="gives one vector per image, no patches"):
         encoder.patches([pixels[0]])
     with pytest.raises(ModelError, match="no patches"):
         Encoder(str(tmp_path / "model.onnx"), resolution=SIDE, device="cpu", pooling="cls+mean")
@@ -210,7 +210,7 @@ def test_other_models_are_refused(tmp_path, options, message):
 @pytest.mark.parametrize("content", [b"", b"no protobuf", b"\xff" * 100])
 def test_what_is_no_onnx_file(tmp_path, content):
     (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match=r"is no ONNX file|must have one input|takes no images"):
+    with pytest.raises(ModelError, match=r"is not an ONNX file|must have one input|takes no images"):
         load_model(str(tmp_path / "model.onnx"))
 
 

@@ -334,7 +334,7 @@ def test_why_an_archive_cannot_be_opened_names_no_path(tmp_path, monkeypatch):
 def test_no_archive_at_all(tmp_path):
     (tmp_path / "a.tar").write_bytes(b"hello" * 1000)
     (tmp_path / "b.tar.gz").write_bytes(b"")
-    with pytest.raises(SourceError, match=r"a\.tar is no archive that can be read"):
+    with pytest.raises(SourceError, match=r"a\.tar is not an archive that can be read"):
         open_source(tmp_path / "a.tar")
     with pytest.raises(SourceError, match=r"b\.tar\.gz is compressed as a whole.*'gzip -dk' makes a \.tar"):
         open_source(tmp_path / "b.tar.gz")

@@ -112,7 +112,7 @@ def test_columns_and_folders_may_be_chosen(tmp_path):
     ("content", "reason"),
     [
         (b"camera,date\nX100,2024\n", "no column of metadata.csv holds images"),
-        (b"file_name,label\nz/9.png,cat\n", "not one of the 1 files that a.zip names is there"),
+        (b"file_name,label\nz/9.png,cat\n", "none of the 1 files that a.zip names is there"),
         (b"file_name,label\n../../etc/9.png,cat\n", "which is not below the table's folder"),
         (bytes(1 << 20), "metadata.csv unpacks to 1 MB from 1 kB, expected at most 100 times as much"),
     ],

@@ -204,8 +204,8 @@ def test_a_picture_turned_since_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("a.json", "{", "a.json is no JSON"),
-        ("a.json", "[" * 100_000, "a.json is no JSON"),
+        ("a.json", "{", "a.json is not JSON"),
+        ("a.json", "[" * 100_000, "a.json is not JSON"),
         ("a.json", '{"rows": 1}', "a.json holds no annotations: expected COCO's form"),
         ("a.json", '{"annotations": [{"id": 1, "image_id": 7, "bbox": [0,0,1,1]}]}', "annotation 1 is of image 7"),
         ("a.json", '{"annotations": [3]}', "expected objects in 'annotations', got 3"),
@@ -238,9 +238,9 @@ def test_a_picture_turned_since_is_refused(tmp_path):
             f'{{{PICTURE}, "annotations": [{", ".join(2 * [PLAIN])}]}}',
             "a.json: expected an id of its own for each annotation, got 1 twice",
         ),
-        ("a.xml", "<html/>", "no annotation of Pascal VOC"),
-        ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>', "no annotation of Pascal VOC"),
-        ("a.xml", "<annotation", "no annotation of Pascal VOC"),
+        ("a.xml", "<html/>", "not an annotation of Pascal VOC"),
+        ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotation/>', "not an annotation of Pascal VOC"),
+        ("a.xml", "<annotation", "not an annotation of Pascal VOC"),
         ("a.xml", "<annotation><object><name>x</name></object></annotation>", "expected a box of 4 numbers"),
         ("a.yaml", "names: 3", "a.yaml has no names of classes"),
         ("a.yaml", "{", "a.yaml has no names of classes"),
@@ -262,7 +262,7 @@ def test_a_file_in_utf_16_is_no_way_round_the_ban_on_entities(tmp_path):
     )
     text = f'<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><annotation>{marked}</annotation>'
     (tmp_path / "p.xml").write_text(text, "utf-16")
-    with pytest.raises(SourceError, match=r"p.xml is no annotation of Pascal VOC"):
+    with pytest.raises(SourceError, match=r"p.xml is not an annotation of Pascal VOC"):
         open_source(tmp_path / "p.xml")
 
 

@@ -178,7 +178,7 @@ def malicious(path: Path) -> list[bytes]:
 @pytest.mark.parametrize("number", range(len(malicious(Path("x")))))
 def test_a_malicious_pickle_runs_nothing(number, tmp_path):
     target = tmp_path / "made"
-    with pytest.raises(SourceError, match=r"^test_batch is no CIFAR-10 batch; nothing of it was run: ") as caught:
+    with pytest.raises(SourceError, match=r"^test_batch is not a CIFAR-10 batch; nothing of it was run: ") as caught:
         parse_batch(malicious(target)[number], "test_batch")
     assert "\n" not in str(caught.value)
     assert not target.exists()
@@ -191,7 +191,7 @@ def test_the_malicious_pickle_would_run(tmp_path):
 
 def test_raw_bytes_never_become_objects():
     # NumPy's own reconstruction takes eight bytes for a pointer, once the state of the dtype clears its flags
-    with pytest.raises(SourceError, match="'data' is no array of uint8"):
+    with pytest.raises(SourceError, match="'data' is not an array of uint8"):
         parse_batch(batch_file(bytes(8), [0], dtype=b"O8", shape=(1, 1)), "x")
 
 
@@ -203,7 +203,7 @@ def test_raw_bytes_never_become_objects():
         (b"\x80\x02}.", "KeyError: 'data'"),
         (b"\x80\x02].", "TypeError: list indices"),
         (batch_file(bytes(3071), [0]), r"'data' must hold 3072 bytes for shape \(1, 3072\), got 3071"),
-        (batch_file(bytes(3072), [0], dtype=b"f4"), "'data' is no array of uint8"),
+        (batch_file(bytes(3072), [0], dtype=b"f4"), "'data' is not an array of uint8"),
         (
             batch_file(bytes(3072), [0, 1], shape=(1, 3072)),
             r"2 rows of 3072 bytes, one for each label, got \(1, 3072\)",

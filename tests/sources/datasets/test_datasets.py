@@ -287,9 +287,9 @@ def test_parse_idx():
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "x is no IDX file of bytes"),
+        (b"", "x is not an IDX file of bytes"),
         (b"\0\0\x0d\x01" + bytes(8), "it begins with 00 00 0d 01"),
-        (b"\0\0\x08\x03" + bytes(5), "is no IDX file"),
+        (b"\0\0\x08\x03" + bytes(5), "is not an IDX file"),
         (b"\0\0\x08\x01" + struct.pack(">I", 5) + b"abc", r"x must hold 5 bytes for shape \(5,\), got 3"),
         (b"\0\0\x08\x02" + struct.pack(">II", 2**32 - 1, 2**32 - 1), "must hold 18446744065119617025 bytes"),
     ],
@@ -320,12 +320,12 @@ def test_an_archive_that_is_none_or_locked(tmp_path):
     path = tmp_path / "images.npz"
     with path.open("wb") as file:
         np.save(file, np.zeros((2, 8, 8), np.uint8))
-    with pytest.raises(SourceError, match=r"images\.npz is no readable NumPy file: File is not a zip file"):
+    with pytest.raises(SourceError, match=r"images\.npz is not a readable NumPy file: File is not a zip file"):
         load_array_file(path)
     np.savez(path, images=np.zeros((2, 8, 8), np.uint8))
     content = bytearray(path.read_bytes())
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(mark) + flags] |= 1  # says that it is encrypted
     path.write_bytes(content)
-    with pytest.raises(SourceError, match=r"images\.npz is no readable NumPy file: .*encrypted"):
+    with pytest.raises(SourceError, match=r"images\.npz is not a readable NumPy file: .*encrypted"):
         load_array_file(path)

@@ -138,7 +138,7 @@ def test_what_is_wrong_and_what_is_left_out_is_told(tmp_path, run):
         (folder / name).write_bytes(b"x")
     code, _, said = run("embed", folder, "-o", path)
     assert code == 0
-    assert "left out 3 files whose names are not those of images: 2 .raw, 1 .psd" in said
+    assert "skipped 3 files that dinoscope does not read: 2 .raw, 1 .psd" in said
     assert "b.jpg: its last bytes are missing; the picture is whole" in said
     assert Collection(path).left_out == {".raw": 2, ".psd": 1}
     assert "2 .raw, 1 .psd" in run("info", path)[1]

@@ -198,12 +198,12 @@ def test_files_that_are_not_there_are_told_with_the_place(tmp_path):
     with pytest.raises(SourceError) as refused:
         open_source(table)
     assert str(refused.value) == (
-        f"not one of the 2 files that t.csv names is there: the first, '0.png', was looked for in {tmp_path}; name the "
-        "folder that they are below with --image-root DIR"
+        f"none of the 2 files that t.csv names is there: dinoscope looked for the first, '0.png', in {tmp_path}; "
+        "name the folder that they are below with --image-root DIR"
     )
     table.write_text("file_name\nimages/0.png\n2.png\n")
     assert notes(open_source(table))[1:] == [
-        f"1 of the 2 files that t.csv names are not there; the first, '2.png', was looked for in {tmp_path}"
+        f"1 of the 2 files that t.csv names are not there; dinoscope looked for the first, '2.png', in {tmp_path}"
     ]
 
 
@@ -224,7 +224,9 @@ def test_names_without_an_ending(tmp_path):
     (tmp_path / "labels.csv").write_text("id,breed\n1b,fox\n0a,owl\n2c,fox\n")
     source = open_source(tmp_path / "labels.csv", image_column="id", label_column="breed", image_root=images)
     assert [(item.id, item.label) for item in source.items] == [("1b.png", "fox"), ("0a.png", "owl"), ("2c", "fox")]
-    assert notes(source)[1].startswith("1 of the 3 files that labels.csv names are not there; the first, '2c',")
+    assert notes(source)[1].startswith(
+        "1 of the 3 files that labels.csv names are not there; dinoscope looked for the first, '2c',"
+    )
 
 
 def test_one_column_needs_no_mark(tmp_path):
@@ -503,7 +505,7 @@ def test_a_copy_in_another_process_opens_the_tables_itself(tmp_path):
     source = open_source(tmp_path / "1.parquet")
     copied = pickle.dumps(source)
     (tmp_path / "1.parquet").unlink()  # as where a machine does not reach it
-    with pytest.raises(ImageError, match=r"^cannot be read: '1\.parquet' is no regular file$"):
+    with pytest.raises(ImageError, match=r"^cannot be read: '1\.parquet' is not a regular file$"):
         pickle.loads(copied).load(0)
 
 
@@ -838,7 +840,7 @@ def test_texts_that_hold_several_labels(tmp_path, column, values):
     rows = "".join('{}.png,"{}"\n'.format(n, value.replace('"', '""')) for n, value in enumerate(values))
     labels, _, told = said(tmp_path, f"file_name,{column}\n{rows}")
     assert labels == [("cat", "dog"), ("dog",), None, ("cat",)]
-    assert f"column {column} holds several labels an image" in told[-1]
+    assert f"column {column} holds several labels per image" in told[-1]
 
 
 @pytest.mark.parametrize(
@@ -866,7 +868,7 @@ def test_columns_of_labels_and_splits_by_other_names(tmp_path):
     assert (labels, splits) == (["happy", "sad"] * 2, ["Training", "PublicTest", "Training", "PrivateTest"])
     labels, splits, told = said(tmp_path, "image,mood,set\n" + rows.replace("Test", "Box"))
     assert (labels, splits) == ([None] * 4, [None] * 4)  # a set of other things
-    assert "label column: none (mood might be it: --label-column)" in told[0]
+    assert "label column: none (mood could be: --label-column)" in told[0]
 
 
 @pytest.mark.parametrize("last", ["3.png,Größe\n0.png,cat\n", "1.png,cat\n0.png,\u00e9t\u00e9"])

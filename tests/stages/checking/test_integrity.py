@@ -202,7 +202,7 @@ def rewrite(file, change):
 @pytest.mark.parametrize(
     ("kind", "change", "told"),
     [
-        ("vectors", lambda c: {n: np.concatenate([v, v[:3]]) for n, v in c.items()}, "3 rows stand there twice"),
+        ("vectors", lambda c: {n: np.concatenate([v, v[:3]]) for n, v in c.items()}, "3 rows are there twice"),
         ("vectors", lambda c: {**c, "vector": c["vector"] * np.float32(1.01)}, "40 vectors are not finite and of len"),
         ("vectors", lambda c: {**c, "vector": np.full_like(c["vector"], np.nan)}, "40 vectors are not finite and of"),
         (
@@ -265,7 +265,7 @@ def test_info_verify(collection, run):
     code, out, err = run("info", collection, "--verify")
     assert code == 1
     assert "part-00000.parquet: the checksum of" in out
-    assert "1 damaged; 'dinoscope embed SOURCE -o" in err
+    assert "1 damaged: 'dinoscope embed SOURCE -o" in err
     code, out, _ = run("info", collection, "--verify", "--json")
     assert code == 1
     assert len(json.loads(out)["damage"]) == 1

@@ -135,9 +135,9 @@ def test_a_collection_is_compared_without_a_model(tmp_path, receipt, collection,
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "is no receipt, or was changed"),
-        ("[1]", "is no receipt: expected what 'dinoscope receipt"),
-        ('{"receipt": 1}', "is no receipt: expected what 'dinoscope receipt"),
+        ("{", "is not a receipt, or was changed"),
+        ("[1]", "is not a receipt: expected what 'dinoscope receipt"),
+        ('{"receipt": 1}', "is not a receipt: expected what 'dinoscope receipt"),
         ('{"receipt": 9}', "is a receipt of version 9, this dinoscope reads 1"),
     ],
 )

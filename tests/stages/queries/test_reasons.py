@@ -151,7 +151,7 @@ def test_similarities_are_those_of_the_search_and_of_a_picture_with_a_hole(colle
 def test_search_says_why(collection, run, tmp_path):
     code, out, _ = run("search", collection.path, 17, "-k", 3, "--why", "-o", tmp_path / "why.png")
     assert code == 0
-    assert "without this part of it" in out
+    assert "if this part is hidden" in out
     (reason,) = collection.reasons(17, [collection.search(17, k=1)[0].row])
     assert f"{reason.without:.3f}  {','.join(map(str, reason.box))}" in out
     with Image.open(tmp_path / "why.png") as sheet:

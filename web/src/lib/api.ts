@@ -1208,7 +1208,7 @@ export interface components {
             suggestion: string | null;
             /**
              * Score
-             * @description Larger is surer.
+             * @description Larger is more certain.
              */
             score: number;
             /** Dismissed */
@@ -1716,7 +1716,7 @@ export interface components {
         };
         /**
          * PairAnswer
-         * @description Whether two images show the same picture; null where that cannot be told.
+         * @description Whether two images show the same picture; null where that is not known.
          */
         PairAnswer: {
             /** Rows */

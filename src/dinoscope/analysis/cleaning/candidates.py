@@ -91,7 +91,7 @@ def score_pairs(
     given: dict[str, Sized | None] = {"prints": prints, "aspects": shapes, "preference": liking}
     for name, count in {name: len(each) for name, each in given.items() if each is not None}.items():
         if count != len(unit):
-            raise InputError(f"{name} must have one entry an image, expected {len(unit)}, got {count}")
+            raise InputError(f"{name} must have one entry per image, expected {len(unit)}, got {count}")
     if graph is not None:
         check_graph(graph, len(unit))
     if shapes is not None and not (np.isfinite(shapes) & (shapes > 0)).all():

@@ -34,7 +34,7 @@ def find_leaks(duplicates: Duplicates, splits: ArrayLike) -> tuple[Leak, ...]:
     """
     names: list[object] = np.asarray(splits, dtype=object).tolist()
     if len(names) != len(duplicates.copy_of):
-        raise InputError(f"splits must have one entry an image, expected {len(duplicates.copy_of)}, got {len(names)}")
+        raise InputError(f"splits must have one entry per image, expected {len(duplicates.copy_of)}, got {len(names)}")
     leaks = []
     for group, score in zip(duplicates.groups, duplicates.scores, strict=True):
         named = tuple(sorted(at for at in group if names[at] is not None))

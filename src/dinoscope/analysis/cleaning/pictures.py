@@ -66,7 +66,7 @@ def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLi
     if size.ndim != 2 or size.shape[1] != 2 or (size <= 0).any():
         raise InputError(f"sizes must be positive, of shape (N, 2), got shape {size.shape}")
     if any(np.shape(values) != (len(size),) for values in looks.values()):
-        raise InputError(f"looks must have one number a picture, expected {len(size)} each")
+        raise InputError(f"looks must have one number per picture, expected {len(size)} each")
     empty = looks["contrast"] < _EMPTY
     dark, light = ~empty & (looks["lightest"] < _DARK), ~empty & (looks["darkest"] > _LIGHT)
     lit = ~(empty | dark | light)  # the edges of the others are of one colour by themselves

@@ -185,5 +185,5 @@ def _interval(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
 def _checked(scores: ArrayLike, answers: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     values, given = np.asarray(scores, np.float64), np.asarray(answers, np.float64)
     if values.shape != given.shape or values.ndim != 1:
-        raise InputError(f"expected one answer a pair, got {given.shape} answers for {values.shape} scores")
+        raise InputError(f"expected one answer per pair, got {given.shape} answers for {values.shape} scores")
     return values, given

@@ -127,7 +127,9 @@ def cluster(
         points = check_vectors(umap_space(unit, dims=dims, seed=seed) if layout is None else layout, "layout")
         metric = "euclidean"
         if len(points) != len(unit):
-            raise InputError(f"layout must have one row a vector, expected {len(unit)}, got {len(points)}; map it anew")
+            raise InputError(
+                f"layout must have one row per vector, expected {len(unit)}, got {len(points)}; map it again"
+            )
     if method == "hdbscan":
         return _describe(unit, _largest_first(fit_hdbscan(points)))
     if k is None:

@@ -140,8 +140,8 @@ def _ward(points: NDArray[np.floating], seed: int) -> Callable[[int], NDArray[np
 
         if k > distinct and distinct == _SEEDS < len(points):
             raise InputError(
-                f"ward joins {_SEEDS:,} small groups of so many vectors, so k must be at most {_SEEDS:,}, got k={k}; "
-                "ask for fewer clusters, or take k-means"
+                f"with this many vectors, ward joins {_SEEDS:,} small groups, so k must be at most {_SEEDS:,}, "
+                f"got k={k}; ask for fewer clusters, or take k-means"
             )
         if k > distinct:
             raise _too_few_distinct(k)

@@ -243,7 +243,7 @@ def find_in_nulls(
     for name, other in (others or {}).items():
         rows = l2_normalize(other)
         if len(rows) != len(unit):
-            raise InputError(f"others[{name!r}] must have one row a vector, expected {len(unit)}, got {len(rows)}")
+            raise InputError(f"others[{name!r}] must have one row per vector, expected {len(unit)}, got {len(rows)}")
         named.append((name, rows))
     nulls = []
     for name, rows in named:
@@ -336,7 +336,7 @@ def _known(labels: Labels, count: int) -> tuple[NDArray[np.bool_], NDArray[np.st
     """Return which rows have a label (N,), and the labels of those as texts."""
     array = np.asarray(labels, dtype=object)
     if array.shape != (count,):
-        raise InputError(f"labels must have one entry an item, expected shape ({count},), got {array.shape}")
+        raise InputError(f"labels must have one entry per item, expected shape ({count},), got {array.shape}")
     known = np.asarray([each is not None for each in array], bool)
     return known, np.asarray([str(each) for each in array[known]], np.str_)
 

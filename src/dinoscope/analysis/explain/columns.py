@@ -77,7 +77,7 @@ def explain_columns(
     for name, held in columns.items():
         values = np.asarray(held)
         if values.shape != (count,):
-            raise InputError(f"column {name!r} must have shape ({count},), one value an image, got {values.shape}")
+            raise InputError(f"column {name!r} must have shape ({count},), one value per image, got {values.shape}")
         codes = _codes(values) if values.dtype == object else None
         known = np.isfinite(values) if codes is None else codes >= 0
         if known.sum() < FEWEST or len(np.unique(values[known] if codes is None else codes[known])) < 2:

@@ -255,7 +255,7 @@ def _label_codes(labels: ArrayLike | None, count: int) -> tuple[NDArray[np.int64
     """Return the number of each label (N,), -1 for none, and the labels."""
     given = np.full(count, None, object) if labels is None else np.asarray(labels, object)
     if given.shape != (count,):
-        raise InputError(f"labels must have one entry an image, expected {count}, got shape {given.shape}")
+        raise InputError(f"labels must have one entry per image, expected {count}, got shape {given.shape}")
     known = np.asarray([label is not None for label in given], bool)
     codes = np.full(count, -1, np.int64)
     if not known.any():

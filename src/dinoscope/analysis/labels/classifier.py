@@ -253,7 +253,7 @@ def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArr
     """
     array = np.asarray(labels, dtype=object)
     if array.shape != (count,):
-        raise InputError(f"labels must have one entry an item, expected shape ({count},), got {array.shape}")
+        raise InputError(f"labels must have one entry per item, expected shape ({count},), got {array.shape}")
     positions = np.flatnonzero([label is not None for label in array])
     given = array[positions].tolist()
     if len({isinstance(label, str) for label in given}) > 1:  # NumPy would make texts of them: "nan" of a missing one

@@ -177,8 +177,7 @@ def _classes(
     told = np.bincount(codes) >= check_count(fewest, "fewest")
     if told.sum() < 2:
         raise InputError(
-            f"two classes or more must have at least {fewest} images each, got {told.sum()}: of fewer nothing can be "
-            "told"
+            f"two classes or more must have at least {fewest} images each, got {told.sum()}; label some more"
         )
     return names, codes, told
 

@@ -180,7 +180,9 @@ def transform(
     """
     unit, points = l2_normalize(vectors), check_vectors(coordinates, "coordinates")
     if len(points) != len(unit):
-        raise InputError(f"coordinates must have one row a vector, expected {len(unit)}, got {len(points)}; map anew")
+        raise InputError(
+            f"coordinates must have one row per vector, expected {len(unit)}, got {len(points)}; map again"
+        )
     check_method(method)
     if method == "pca":
         return PrincipalAxes.of(unit, points).place(new)

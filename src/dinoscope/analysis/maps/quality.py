@@ -120,7 +120,7 @@ def map_quality(
     count = len(unit)
     if len(points) != count:
         raise InputError(
-            f"coordinates must have one row a vector, expected {count}, got {len(points)}; compute it anew"
+            f"coordinates must have one row per vector, expected {count}, got {len(points)}; compute it again"
         )
     k = min(check_count(k, "k"), (count - 1) // 2, count if graph is None else check_graph(graph, count).k)
     top = neighbors(unit, k) if graph is None else graph.top(k)
@@ -154,7 +154,9 @@ def rank_correlation(vectors: ArrayLike, coordinates: ArrayLike, *, pairs: int =
     """
     unit, points = l2_normalize(check_vectors(vectors, at_least=2)), check_vectors(coordinates, "coordinates")
     if len(points) != len(unit):
-        raise InputError(f"coordinates must have one row a vector, expected {len(unit)}, got {len(points)}; map anew")
+        raise InputError(
+            f"coordinates must have one row per vector, expected {len(unit)}, got {len(points)}; map again"
+        )
     first, second = _pairs(len(unit), check_count(pairs, "pairs"), check_count(seed, "seed", at_least=0))
     cosine, length = np.empty(len(first)), np.linalg.norm(points[first].astype(np.float64) - points[second], axis=1)
     for part in row_blocks(len(first), _BLOCK_ROWS):

@@ -123,7 +123,7 @@ def neighborhood_preservation(graph: NeighborGraph, coordinates: ArrayLike, k: i
 def _check_map(coordinates: ArrayLike, count: int, k: int) -> NDArray[np.float64]:
     points = check_vectors(coordinates, "coordinates", at_least=3)
     if len(points) != count:
-        raise InputError(f"coordinates must have one row a vector, expected {count}, got {len(points)}; map it anew")
+        raise InputError(f"coordinates must have one row per vector, expected {count}, got {len(points)}; map it again")
     check_count(k, "k", at_most=(count - 1) // 2, why=f"less than half of the {count} points")
     return points.astype(np.float64)
 

@@ -89,7 +89,7 @@ def picking_curve(
     if not len(chosen):
         raise InputError("picked must hold at least one position, got none")
     if labels is not None and len(labels) != len(unit):
-        raise InputError(f"labels must have one entry an image, expected {len(unit)}, got {len(labels)}")
+        raise InputError(f"labels must have one entry per image, expected {len(unit)}, got {len(labels)}")
     check_count(draws, "draws")
     generator = np.random.default_rng(seed)
     known = np.asarray([label is not None for label in labels or [None] * len(unit)], bool)

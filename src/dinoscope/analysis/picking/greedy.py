@@ -109,7 +109,7 @@ def pick_balanced(
         InputError: See ``pick_farthest``; or no image has a group, or ``groups`` has another length.
     """
     if len(groups) != len(graph):
-        raise InputError(f"groups must have one entry an image, expected {len(graph)}, got {len(groups)}")
+        raise InputError(f"groups must have one entry per image, expected {len(graph)}, got {len(groups)}")
     if all(group is None for group in groups):
         raise InputError("groups must name the group of at least one image, got None for all")
     return _locate(graph, count, check_positions(beside, len(graph)), groups, on_progress or _nobody)

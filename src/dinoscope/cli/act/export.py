@@ -74,18 +74,19 @@ def export(
         told = f"such as: {shlex.join(command)} (--as takes {', '.join(FormName)})"
         raise InputError(f"export needs -o and --as, {told}")
     from dinoscope.base.text import counted
-    from dinoscope.cli.terminal import say
+    from dinoscope.cli.terminal import say, working
 
     opened = open_collection(collection, model, labels_from, where)
-    remarks = opened.export(
-        to,
-        form.value,
-        images=images,
-        vectors=vectors,
-        clusters=clusters,
-        predictions=predictions,
-        private_columns=private_columns,
-    )
+    with working("writing the files"):
+        remarks = opened.export(
+            to,
+            form.value,
+            images=images,
+            vectors=vectors,
+            clusters=clusters,
+            predictions=predictions,
+            private_columns=private_columns,
+        )
     for remark in remarks:
         say(remark)
-    say(f"{counted(len(opened))} as {form.value}: {to}")
+    say(f"wrote {counted(len(opened))} to {to}, as {form.value}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["apply", "sort"]
 
 _PRINTED = 20
+_NOW = {"move": "moving", "copy": "copying", "link": "linking"}
 _PAST = {"move": "moved", "copy": "copied", "link": "linked"}
 
 
@@ -51,7 +52,7 @@ class GroupName(StrEnum):
 ImagesOption = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="The folder of images that the collection was made of.")
 ]
-DoOption = Annotated[bool, typer.Option("--do", help="Do it; without, it is only said what would be done.")]
+DoOption = Annotated[bool, typer.Option("--do", help="Do it. Without this, you only see what it would do.")]
 JournalOption = Annotated[
     Path | None,
     typer.Option(
@@ -90,7 +91,7 @@ def apply(
         return
     if plan is None or images is None or to is None:
         command = ("apply", plan or "plan.json", "--images", images or "photos/", "-o", to or "quarantine/")
-        raise InputError(f"apply needs PLAN, --images and -o, such as: {_typed(command)}; or --undo JOURNAL")
+        raise InputError(f"apply needs a plan and two folders, such as: {_typed(command)}; or --undo JOURNAL")
     wanted = _read_plan(plan, set(action or ["remove"]))
     _act("apply", "move", images, to, wanted, do, journal, as_json)
 
@@ -124,7 +125,7 @@ def sort(
         return
     if collection is None or images is None or into is None:
         command = ("sort", collection or "photos.dino", "--images", images or "photos/", "-o", into or "sorted/")
-        raise InputError(f"sort needs COLLECTION, --images and -o, such as: {_typed(command)}; or --undo JOURNAL")
+        raise InputError(f"sort needs a collection and two folders, such as: {_typed(command)}; or --undo JOURNAL")
     if copy + link + move > 1:
         raise InputError("choose one of --copy, --link and --move")
     from dinoscope.filing.names import folder_names
@@ -134,7 +135,7 @@ def sort(
     opened = open_collection(collection, model)
     if opened.kind not in ("folder", "table"):
         raise InputError(
-            f"the pictures of {collection} are no files in a folder: 'dinoscope export' writes them as files"
+            f"the pictures of {collection} are not files in a folder; 'dinoscope export' writes them as files"
         )
     groups = group_names(opened, by.value)
     folders = folder_names(groups)
@@ -159,7 +160,7 @@ def _read_plan(path: Path, actions: set[str]) -> list[Wanted]:
     except FileNotFoundError:
         raise InputError(f"{path} is not there: write a plan with 'dinoscope clean COLLECTION --write-plan'") from None
     except DamagedError as error:
-        raise InputError(f"{path} is no plan of 'dinoscope clean --write-plan': {error.reason}") from None
+        raise InputError(f"{path} is not a plan from 'dinoscope clean --write-plan': {error.reason}") from None
     wanted: dict[str, Wanted] = {}
     for move in moves:
         if move["action"] not in actions:
@@ -185,25 +186,27 @@ def _act(
     as_json: bool,
 ) -> None:
     """Say what would be done, or write it down and do it."""
-    from dinoscope.cli.terminal import print_json, say, tell
+    from dinoscope.cli.terminal import print_json, say, tell, working
     from dinoscope.filing.acting import carry_out
     from dinoscope.filing.journal import read_journal, write_journal
     from dinoscope.filing.planning import propose
 
     spare_collections(into / "any file")
-    found = propose(action, images, into, wanted)
+    with working("checking the files"):
+        found = propose(action, images, into, wanted)
     if not do:
         if as_json:
             print_json({"steps": found.steps, "refused": dict(found.refused), "done": 0, "journal": None})
             return
         _print_proposal(action, found, into)
         if found.steps:
-            tell(f"nothing was touched: with --do, {_files(len(found.steps))} would be {_PAST[action]}")
+            tell(f"nothing was touched; add --do to {action} {_files(len(found.steps))}")
         return
     file, outcome = None, None
     if found.steps:
         file = write_journal(action, images, into, found.steps, journal)
-        outcome = carry_out(read_journal(file))
+        with working(f"{_NOW[action]} {_files(len(found.steps))}"):
+            outcome = carry_out(read_journal(file))
     stayed = found.refused + (outcome.stayed if outcome else [])
     if as_json:
         done = outcome.done if outcome else 0
@@ -212,18 +215,19 @@ def _act(
         _print_stayed(stayed)
         tell(f"{_PAST[action]} {_files(outcome.done if outcome else 0)} to {into}")
     if file is not None:
-        say(f"journal: {file} (to undo it: {shlex.join(['dinoscope', command, '--undo', str(file)])})")
+        say(f"to undo it: {shlex.join(['dinoscope', command, '--undo', str(file)])}")
     if stayed:
         raise typer.Exit(1)
 
 
 def _undo(path: Path, as_json: bool) -> None:
-    from dinoscope.cli.terminal import print_json, tell
+    from dinoscope.cli.terminal import print_json, tell, working
     from dinoscope.filing.acting import undo
     from dinoscope.filing.journal import read_journal
 
     held = read_journal(path)
-    outcome: Outcome = undo(held)
+    with working(f"undoing {_files(len(held['steps']))}"):
+        outcome: Outcome = undo(held)
     if as_json:
         print_json({"undone": outcome.done, "stayed": dict(outcome.stayed)})
     else:

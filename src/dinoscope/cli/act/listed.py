@@ -24,7 +24,9 @@ def listed_rows(opened: Collection, path: Path) -> list[int]:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path} is no text in UTF-8: expected one row number or one id a line, or a CSV") from None
+        raise InputError(
+            f"{path} is not a text in UTF-8: expected one row number or one id per line, or a CSV"
+        ) from None
     lines = list(csv.reader(io.StringIO(text))) if path.suffix == ".csv" else [[each] for each in text.splitlines()]
     head = lines[0] if lines else []
     column = next((head.index(name) for name in ("row", "id") if name in head), None)
@@ -40,6 +42,6 @@ def listed_rows(opened: Collection, path: Path) -> list[int]:
         if row is None and name.strip().isdecimal() and int(name) in rows:
             row = int(name)
         if row is None:
-            raise InputError(f"{path} names {name!r}, which is no image of {opened.path}")
+            raise InputError(f"{path} names {name!r}, which is not an image of {opened.path}")
         found.append(row)
     return list(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""Which model embeds: the one that is named, else that of the collection, else the best one there is."""
+"""Which model embeds: the one that is named, otherwise that of the collection, otherwise the best one there is."""
 
 from __future__ import annotations
 
@@ -137,19 +137,19 @@ def _best(yes: bool, say: Callable[[str], None]) -> Model:
             fetch_weights(stronger, say=say)
             return stronger
         except (DownloadError, ModelError) as error:
-            say(f"{error}\nuntil then: {DEFAULT_MODEL}")
+            say(f"{error}\nUntil then, dinoscope uses {DEFAULT_MODEL}.")
     return MODELS[DEFAULT_MODEL]
 
 
 def _wanted(model: Model, say: Callable[[str], None]) -> bool:
-    """Ask a person whether to fetch a model: at a terminal alone, and not once more after a no."""
+    """Ask a person whether to fetch a model: at a terminal alone, and not again after a no."""
     from dinoscope.models.choice import decline, is_declined
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()) or is_declined(model):
         return False
-    say(f"{model.name}, {model.megabytes:.0f} MB, {model.licence}, once; sorts photographs by what they show.")
+    say(f"{model.name} sorts photographs by what they show ({model.megabytes:.0f} MB, {model.licence}, fetched once).")
     if typer.confirm("Fetch it?", default=True, err=True):
         return True
     decline(model)
-    say(f"you are not asked again; 'dinoscope models fetch {model.name}' fetches it at any time")
+    say(f"dinoscope will not ask again; 'dinoscope models fetch {model.name}' fetches it at any time")
     return False

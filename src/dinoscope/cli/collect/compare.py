@@ -72,11 +72,12 @@ def compare(
         )
     else:
         _print(found, rows, advice)
-        suggest("embed", source, "--model", "NAME")
     if output is not None:  # at last: a folder that cannot be written costs no result
         _write(output, found.contenders, rows)
         if not as_json:
             typer.echo(str(output))
+    if not as_json:
+        suggest("embed", source, "--model", "NAME")
 
 
 def _print(found: Comparison, rows: list[dict[str, float | str]], advice: str) -> None:

@@ -67,7 +67,7 @@ class Request:
         batches: What decodes and embeds; None: this machine.
         moved: Whether a source that was renamed or moved is accepted.
         replace: Whether a source without any of the collection's images is accepted.
-        vectors: A file with vectors in place of a model's.
+        vectors: A file with vectors instead of a model's.
         yes: Whether the best model is fetched without a question.
         columns: Which columns to keep; None: as before.
     """
@@ -90,13 +90,13 @@ def embed(
     model: Annotated[
         str,
         typer.Option(
-            help="auto: the collection's own, else the best one on this machine. Or a name of 'dinoscope models', a "
+            help="auto: the collection's own, or the best one on this machine. Or a name of 'dinoscope models', a "
             "hub id, a file or folder with the weights."
         ),
     ] = AUTO,
     yes: YesOption = False,
     revision: RevisionOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of this many images.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where to look for data sets first.")] = None,
     image_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of a table that holds the images or their paths.")
@@ -108,13 +108,14 @@ def embed(
         str | None, typer.Option(metavar="NAME", help="Column of a table that holds the splits; none for none.")
     ] = None,
     image_root: Annotated[
-        str | None, typer.Option(metavar="DIR", help="Folder that paths in a table are below; else the table's own.")
+        str | None,
+        typer.Option(metavar="DIR", help="Folder that the paths in a table start from; by default the table's own."),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
             metavar="all|none|A,B",
-            help="Columns of a table and of the files (date, camera, place) to keep; else as before, at first all.",
+            help="Columns of a table and of the files (date, camera, place) to keep; by default as before, or all.",
         ),
     ] = None,
     root: RootOption = None,
@@ -137,18 +138,18 @@ def embed(
     device: DeviceOption = "auto",
     vectors: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Vectors of your own in place of a model's: .npy, .npz or .parquet."),
+        typer.Option(metavar="FILE", help="Vectors of your own instead of a model's: .npy, .npz or .parquet."),
     ] = None,
     value_range: Annotated[
         str | None,
         typer.Option(
             "--range",
             metavar="LOW,HIGH",
-            help="What is black and what is white in pictures of more than 8 bits; else a sample of them says it.",
+            help="What is black and what is white in pictures of more than 8 bits; by default, found on a sample.",
         ),
     ] = None,
     max_megapixels: Annotated[
-        float, typer.Option(min=1, help="Of the largest picture that is decoded whole; most JPEGs are decoded at 1/8.")
+        float, typer.Option(min=1, help="The largest picture to decode whole. Most JPEGs are decoded at 1/8.")
     ] = 100,
     on: ClusterOption = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Of --on; by default one for each GPU or core.")] = None,
@@ -156,7 +157,7 @@ def embed(
         bool, typer.Option("--moved", help="The source was renamed or moved: its images keep their vectors.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="The source may have not one of the images that the collection holds.")
+        bool, typer.Option("--replace", help="Go on even if the source has none of the images in the collection.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -222,8 +223,8 @@ def embed(
         return
     summarise(summary, limit)
     say(f"{counted(len(collection))} in {path}")
-    suggest("explore", path)
     advise(advice(collection, source=source, folder=str(path)))
+    suggest("explore", path)
 
 
 def embed_images(source: str, output: Path | None, request: Request) -> tuple[Path, Collection]:
@@ -259,7 +260,7 @@ def embed_images(source: str, output: Path | None, request: Request) -> tuple[Pa
     check_data_dir(source, request.opening.get("data_dir"))
     if images.ignored:  # raw photographs would vanish silently
         endings = describe_endings(images.ignored_endings)
-        say(f"left out {counted(images.ignored, 'file')} whose names are not those of images: {endings}")
+        say(f"skipped {counted(images.ignored, 'file')} that dinoscope does not read: {endings}")
     for note in images.notes:
         say(note)
     check_folder(place, images, request.moved)
@@ -395,6 +396,6 @@ def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
     loss = lost_to_crop(collection.sizes.tolist(), replace(encoder.preprocessing, scale=1.0))
     if loss.worst > 0.34:  # of a 3:2 photograph it is 0.33
         say(
-            f"in {loss.cropped:,} of {counted(loss.images)} the model does not see {loss.mean:.0%} on average, because "
-            f"the centre crop leaves it out (worst: {loss.worst:.0%}); --pad shows it whole pictures"
+            f"The model sees the middle square of each picture. In {loss.cropped:,} of {counted(loss.images)} that "
+            f"leaves out {loss.mean:.0%} on average, and {loss.worst:.0%} at most. --pad shows it whole pictures."
         )

@@ -26,7 +26,7 @@ LabelsOption = Annotated[
     typer.Option(
         "--labels",
         metavar="FROM",
-        help="folder: the first folder that is no split; parent: the one that holds the image; none; or auto.",
+        help="folder: the first folder that is not a split; parent: the one that holds the image; none; or auto.",
     ),
 ]
 SplitsOption = Annotated[

@@ -103,10 +103,10 @@ def open_(
     source: SourceArgument,
     output: CollectionOption = None,
     model: Annotated[
-        str | None, typer.Option(help="As for 'embed'; by default auto. Of a collection, which one to show.")
+        str | None, typer.Option(help="As for 'embed'; by default auto. For a collection: the model to show.")
     ] = None,
     yes: YesOption = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of so many images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take a random sample of this many images.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; by default one that is free.")] = None,
     no_browser: NoBrowserOption = False,
 ) -> None:

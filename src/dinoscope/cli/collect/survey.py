@@ -36,7 +36,9 @@ def survey(
     sample: Annotated[int, typer.Option(min=2, help="Images to fit to, drawn at random.")] = 50_000,
     k: Annotated[
         int | None,
-        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+        typer.Option(
+            "-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."
+        ),
     ] = None,
     n_neighbors: Annotated[
         int, typer.Option(min=2, max=200, help="UMAP: small, fine structure; large, the whole.")

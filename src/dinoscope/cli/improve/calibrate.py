@@ -99,7 +99,7 @@ def calibrate(
         if said is not None:
             _answer(opened, asked, said)
     else:
-        say("no pair is left that could be taken for the same picture")
+        say("no pair is left that could show the same picture")
     _tell(opened, asked, collection, model, as_json)
 
 
@@ -145,23 +145,23 @@ def _tell(opened: Collection, asked: Sequence[PairToAnswer], path: Path, model: 
         return
     if not fit.answers:
         return
-    rest = f", {fit.unsure} that could not be told" if fit.unsure else ""
+    rest = f", {fit.unsure} that you could not tell" if fit.unsure else ""
     tell(f"{fit.answers} answers: {fit.same} the same picture, {fit.different} not{rest}")
     tell(
-        f"threshold {fit.threshold:.2f} (the collection suggests {fit.suggested:.2f}): from there on a pair is more "
-        "likely the same picture than not"
+        f"threshold {fit.threshold:.2f} (the collection suggests {fit.suggested:.2f}): at or above it, a pair is "
+        "more likely the same picture than not"
     )
     around = {fit.threshold + step for step in (-0.2, -0.1, 0, 0.1, 0.2)} | {fit.suggested}
     places = sorted({fit.at(each) for each in around if fit.thresholds[0] <= each <= 1}, reverse=True)
     places = [at for at in places if fit.pairs[at] or fit.thresholds[at] == fit.threshold]
-    columns = ("threshold", "pairs from there on", "are the same picture", "of all that are, there")
+    columns = ("threshold", "pairs at or above it", "are the same picture", "of all such pairs")
     print_table(columns, [_row(fit, at) for at in places], right=(0, 1))
     more = shlex.join(["dinoscope", "calibrate", str(path), *chosen_options(model)])
     if not fit.enough:
-        say(f"used from {ENOUGH} answers on: {more}")
+        say(f"dinoscope uses your answers once there are {ENOUGH}: {more}")
     else:
         after = shlex.join(["dinoscope", "clean", str(path), "--duplicates", *chosen_options(model)])
-        say(f"next: {after}; more answers make it surer: {more}")
+        say(f"to answer more pairs, which makes this more certain: {more}\nnext: {after}")
 
 
 def _record(fit: ThresholdFit, at: int) -> dict[str, object]:

@@ -32,7 +32,7 @@ _SHOWN = 3  # neighbours in a line of the table
 _PAIRS = 8  # mixed-up pairs in the table
 _LABELS = 30  # labels in the table
 KOption = Annotated[int, typer.Option("-k", min=1, help="Number of neighbours that vote.")]
-LevelOption = Annotated[float, typer.Option(help="Share of the sets of labels that are to hold the truth.")]
+LevelOption = Annotated[float, typer.Option(help="How often the list of possible labels must hold the right one.")]
 RefuseOption = Annotated[float, typer.Option(help="Share of images of the known kind that may be called unknown.")]
 
 
@@ -78,7 +78,7 @@ def classify(
         )
         return
     print_table(
-        ("image", "label", "probability", f"set at {set_level:.0%}", "further out than", "nearest"),
+        ("image", "label", "probability", f"could be ({set_level:.0%} sure)", "farther out than", "nearest"),
         [(image.name, *_cells(opened, verdict)) for image, verdict in found.items()],
         right=(2, 4),
     )
@@ -95,11 +95,11 @@ def evaluate(
         str,
         typer.Option(
             metavar="NAME",
-            help="A split, named by the training images; leave-one-out; or auto: test, else val, where there is one.",
+            help="A split, named by the training images; leave-one-out; or auto: test or val, if there is one.",
         ),
     ] = "auto",
     output: Annotated[
-        Path | None, output_option(help="Folder of the pictures; else 'evaluation' in the collection.")
+        Path | None, output_option(help="Folder of the pictures; by default 'evaluation' in the collection.")
     ] = None,
     k: KOption = 20,
     set_level: LevelOption = 0.9,
@@ -160,7 +160,7 @@ def _cells(collection: Collection, verdict: Verdict) -> tuple[str, ...]:
         f"{voter.label} {voter.similarity:.2f} (row {collection.rows[voter.position]})"
         for voter in verdict.voters[:_SHOWN]
     )
-    outer = "" if verdict.percentile != verdict.percentile else f"{verdict.percentile:.0f} % of {verdict.label}"
+    outer = "" if verdict.percentile != verdict.percentile else f"{verdict.percentile:.0f}% of {verdict.label}"
     if verdict.unknown:
         return f"unknown (nearest: {verdict.label})", "", "", outer, nearest
     return str(verdict.label), f"{verdict.probability:.0%}", ", ".join(map(str, verdict.prediction_set)), outer, nearest
@@ -236,8 +236,8 @@ def _print_evaluation(collection: Collection, found: Evaluation) -> None:
     best = max(found.sweep, key=lambda each: each.accuracy)
     used = found.accuracy
     tell(
-        f"Of all numbers of neighbours and weights tried, the best names {best.accuracy:.1%} correctly (-k {best.k}); "
-        f"these settings {used:.1%}. --json has all of them."
+        f"These settings name {used:.1%} correctly. The best ones that were tried name {best.accuracy:.1%} (-k "
+        f"{best.k}). --json has all of them."
     )
 
 

@@ -33,7 +33,7 @@ _LIMIT, _BRIEFLY = 20, 2  # findings of a kind that are printed in full, and in 
 def clean(
     collection: CollectionPath,
     duplicates: Annotated[bool, typer.Option("--duplicates", help="Images that show the same picture.")] = False,
-    outliers: Annotated[bool, typer.Option("--outliers", help="Images that stand alone.")] = False,
+    outliers: Annotated[bool, typer.Option("--outliers", help="Images far from all others.")] = False,
     label_errors: Annotated[bool, typer.Option("--label-errors", help="Labels that neighbours contradict.")] = False,
     leaks: Annotated[bool, typer.Option("--leaks", help="Duplicates across splits.")] = False,
     pictures: Annotated[
@@ -49,7 +49,9 @@ def clean(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="How far duplicates must stand out; else what 'calibrate' or the collection says."
+            min=0.0,
+            max=1.0,
+            help="How far duplicates must stand out; by default what 'calibrate' or the collection says.",
         ),
     ] = None,
     limit: Annotated[
@@ -57,7 +59,7 @@ def clean(
         typer.Option(min=1, help=f"Findings of a kind printed and drawn, by default {_LIMIT}; files hold all."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Print every finding, in place of the first ones or of a summary.")
+        bool, typer.Option("--all", help="Print every finding, instead of the first ones or of a summary.")
     ] = False,
     output: Annotated[Path | None, output_option(metavar="FOLDER", help="Write CSV and PNG.")] = None,
     write_plan: Annotated[
@@ -105,17 +107,19 @@ def clean(
         else:
             _print(parts, None if everything else limit or _LIMIT)
         tell(_conclusion(parts, weak=is_too_weak(opened)))
-        suggest("explore", collection, *chosen_options(model, labels_from))
         advise(advice(opened, folder=str(collection)))
     if output:
         _write_files(opened, parts, output, limit or _LIMIT)
         say(f"lists and sheets: {output}")
     if write_plan:
         _write_plan(opened, parts, write_plan)
-        say(
-            f"plan: {write_plan} (nothing has been moved; delete the lines that you do not agree with, then 'dinoscope "
-            "apply' moves the rest)"
-        )
+        say(f"plan: {write_plan} (nothing has been moved: delete the lines that you do not agree with)")
+    if as_json:
+        return
+    if write_plan:
+        suggest("apply", write_plan, "--images", "YOUR-PHOTOS", "--to", "quarantine")
+    else:
+        suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 def _summarise(parts: dict[str, Part], collection: Path, options: list[str]) -> None:
@@ -156,7 +160,7 @@ def _conclusion(parts: dict[str, Part], *, weak: bool) -> str:
         return "That is good: nothing to look at was found."
     first = {  # the surest and the costliest come first
         "leaks": "The same pictures in train and test make test scores look too good: take them out of one.",
-        "duplicates": "Begin with the duplicates: these pictures are the same, and all but one of a group could go.",
+        "duplicates": "Begin with the duplicates: these pictures are the same, and one of each group is enough.",
         "label_errors": "Begin with the labels at the top of the list: look before you change one.",
         "crops": "Look at the crops: where one picture shows less of the same, keep the whole one.",
         "outliers": "Most outliers are only unusual: look at the first few, and remove what does not belong.",
@@ -186,7 +190,7 @@ def _write_files(opened: Collection, parts: dict[str, Part], folder: Path, limit
 
 
 def _write_plan(opened: Collection, parts: dict[str, Part], path: Path) -> None:
-    """Write the moves, at most one removal an image, and of each group one image that stays."""
+    """Write the moves, at most one removal per image, and of each group one image that stays."""
     from dinoscope.storage.files import write_json
 
     leaked = parts["leaks"].moves if "leaks" in parts else []

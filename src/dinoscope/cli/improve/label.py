@@ -32,7 +32,7 @@ def label(
     collection: CollectionPath,
     simulate: Annotated[
         bool,
-        typer.Option("--simulate", help="Play a person who knows the source's labels, and print what comes of it."),
+        typer.Option("--simulate", help="Let a program answer with the source's labels, and print how well it goes."),
     ] = False,
     answers: Annotated[int, typer.Option(min=1, help="With --simulate: answers to give.")] = 1000,
     batches: Annotated[
@@ -139,5 +139,5 @@ def _tell(curve: Curve, as_json: bool) -> None:
             curve.answers, curve.right, curve.named, curve.rest, curve.truth, strict=True
         )
     ]
-    columns = ("answers", "of all right", "named by hand", "of the rest right, as told", "in truth")
+    columns = ("answers", "all, right", "named by hand", "the rest, right: estimate", "in truth")
     print_table(columns, rows, right=(0, 1, 2, 4))

@@ -56,7 +56,7 @@ def read_numbers(said: str, count: int, option: str) -> list[bool | None]:
         InputError: It cannot be understood.
     """
     if not count:
-        raise InputError(f"{option} answers what is on a sheet, and of that nothing is left to be answered")
+        raise InputError(f"{option} answers what is on a sheet, and you have answered all of it")
     words = said.replace(",", " ").split()
     if words in (["all"], ["none"]):
         return [words == ["all"]] * count

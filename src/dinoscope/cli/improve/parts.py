@@ -236,7 +236,10 @@ def _outliers(opened: Collection, found: Outliers) -> Part:
     far = "far from all others (local outlier factor, 1 is typical)"
     part.remark = f"{_count(len(left), 'image')} {far}" if left else "none found"
     part.remark += _checked(opened, "outliers")
-    part.note = "red: the image; beside it its nearest; factor: how much thinner it lies than they do, 1 is typical"
+    part.note = (
+        "red: the image; beside it its nearest; factor: how much farther it is from them than they are from theirs, "
+        "1 is typical"
+    )
     for number, chosen in enumerate(left, 1):
         at, near = int(found.positions[chosen]), found.neighbors[chosen, :_EVIDENCE].tolist()
         factor = float(found.factors[at])
@@ -277,7 +280,7 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
         f"left out: fewer than two labels with {'three images or more' if few else 'images'}" + (few and f"\n{few}"),
     )
     if any(opened.label_sets):
-        part.remark = "left out: images may have several labels, and this list is for one label an image"
+        part.remark = "left out: images may have several labels, and this list is for one label per image"
     if found is None:
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())

@@ -55,7 +55,9 @@ def cluster(
     collection: CollectionPath,
     k: Annotated[
         int | None,
-        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+        typer.Option(
+            "-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."
+        ),
     ] = None,
     method: Annotated[
         MethodName, typer.Option(help="hdbscan finds the number itself and leaves out what is between.")
@@ -67,11 +69,11 @@ def cluster(
         ),
     ] = None,
     stability: Annotated[
-        bool, typer.Option("--stability", help="Tell how surely each is found again in resamples; slow with umap.")
+        bool,
+        typer.Option("--stability", help="Say how reliably each cluster is found again in samples; slow with umap."),
     ] = False,
     nulls: Annotated[
-        bool,
-        typer.Option("--nulls", help="Tell which are no better than in shuffled features, and which pixels show too."),
+        bool, typer.Option("--nulls", help="Say which clusters shuffled features or plain pixels show as well.")
     ] = False,
     output: Annotated[
         list[Path] | None, output_option(help="A .csv table of the images, or a .png: curve of k, clusters by labels.")
@@ -189,9 +191,7 @@ def _print(opened: Collection, found: Clustering, rows: list[dict[str, Any]], sp
         where = "embedding" if space == "embedding" else "embedding; found in its UMAP"
         tell(f"{len(rows)} clusters, silhouette {found.silhouette:.3f} (cosine, in the {where})")
     if found.curve:
-        tell(
-            f"as many as the silhouette allows: the finest peak within {PLATEAU:g} of its best; -k takes another number"
-        )
+        tell(f"chosen by the silhouette: the most clusters at a peak within {PLATEAU:g} of the best; -k takes another")
 
 
 def _print_nulls(judged: ClusterJudgement) -> None:
@@ -212,8 +212,8 @@ def _print_nulls(judged: ClusterJudgement) -> None:
     tell(
         "weak: no more cohesive than clusters of shuffled features, or not stable.\n"
         "also in: the same cluster is found without the model.\n"
-        "Silhouettes, each in its own vectors, cannot be compared; stability and\n"
-        "agreement with the labels (accuracy, NMI, AMI, ARI) can."
+        "Do not compare the silhouettes: each is measured in vectors of its own. Compare stability and the agreement "
+        "with the labels (accuracy, NMI, AMI, ARI)."
     )
 
 

@@ -19,9 +19,12 @@ __all__ = ["diff"]
 
 def diff(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Folder of the collection to compare with.")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Folder of the collection whose news are asked for.")],
+    after: Annotated[
+        Path, typer.Argument(metavar="AFTER", help="Folder of the collection in which you look for what is new.")
+    ],
     k: Annotated[
-        int | None, typer.Option("-k", "--clusters", min=1, help="Number of clusters; else 20, fewer for few images.")
+        int | None,
+        typer.Option("-k", "--clusters", min=1, help="Number of clusters; by default 20, or fewer for few images."),
     ] = None,
     false_share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of the images listed as new, or gone, that may be neither.")
@@ -42,10 +45,11 @@ def diff(
         print_json(told.facts())
     else:
         _print(told, limit)
-        suggest("explore", after, *chosen_options(model))
     if output:
         _write_files(told, output, limit)
         say(f"lists, sheets and map: {output}")
+    if not as_json:
+        suggest("explore", after, *chosen_options(model))
 
 
 def _print(told: Told, limit: int) -> None:

@@ -39,7 +39,9 @@ def explain(
     collection: CollectionPath,
     k: Annotated[
         int | None,
-        typer.Option("-k", "--clusters", min=1, help="Number of clusters; else as fine as the silhouette allows."),
+        typer.Option(
+            "-k", "--clusters", min=1, help="Number of clusters; by default as many as the silhouette allows."
+        ),
     ] = None,
     method: Annotated[str, typer.Option("--map", help="Which map: umap, tsne or pca.")] = "umap",
     output: TableOption = None,
@@ -74,8 +76,8 @@ def explain(
     _print_columns(columns)
     if written:
         typer.echo(str(target))
-    suggest("explore", collection, *chosen_options(model, labels_from))
     advise(advice(opened, found, folder=str(collection)))
+    suggest("explore", collection, *chosen_options(model, labels_from))
 
 
 def _record(found: Explanation) -> dict[str, object]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NoBrowserOption", "explore", "has_display", "serve"]
 
-NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Open nothing on the screen.")]
+NoBrowserOption = Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")]
 _PORT = 8347
 _TRIED = 20  # ports after it that are tried, too
 _TOKEN = r"[A-Za-z0-9_.~-]{16,200}"  # what an address and a cookie take as it is
@@ -47,7 +47,8 @@ def explore(
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="DINOSCOPE_TOKEN", help="What every request must show; by default made anew, and in the address."
+            envvar="DINOSCOPE_TOKEN",
+            help="What every request must show; by default a new one each time, and in the address.",
         ),
     ] = None,
     no_token: Annotated[
@@ -148,7 +149,7 @@ def serve(
     address = _address(host, number, token) + shown
     say(f"{collection.resolve().name}: {address} (Ctrl-C ends it)")
     if open_to_others:
-        say("whoever knows this address sees the images; what is sent is not encrypted")
+        say("anyone who knows this address can see the images; what is sent is not encrypted")
     elif no_token:
         say("every user of this machine can open it: leave --no-token out to ask for a token")
     if not no_browser and not open_to_others and has_display():
@@ -247,7 +248,9 @@ def _listen(host: str, port: int | None) -> socket.socket:
     try:
         family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), port or 0, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError):
-        raise InputError(f"--host {host!r} is no address: use 127.0.0.1, or 0.0.0.0 for all of this machine") from None
+        raise InputError(
+            f"--host {host!r} is not an address: use 127.0.0.1, or 0.0.0.0 for all of this machine"
+        ) from None
     tried = [port] if port is not None else [*range(_PORT, _PORT + _TRIED), 0]
     for number in tried:
         # asyncio sends at once on sockets that name their protocol; on others a short answer waits 40 ms to be joined
@@ -276,7 +279,7 @@ def _address(host: str, port: int, token: str | None) -> str:
 
 
 def has_display() -> bool:
-    """Tell whether a browser has a screen to open on; else it would open in this terminal."""
+    """Tell whether a browser has a screen to open on; otherwise it would open in this terminal."""
     return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 

@@ -31,14 +31,15 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Say what a collection holds, or whether it is whole."""
-    from dinoscope.cli.terminal import print_json, print_table, suggest
+    from dinoscope.cli.terminal import print_json, print_table, suggest, working
     from dinoscope.collection import Collection
 
     if check:
         print_verification(collection, as_json)
         return
-    opened = Collection(collection, model, where=where)
-    facts = _facts(opened)
+    with working(f"opening {collection}"):
+        opened = Collection(collection, model, where=where)
+        facts = _facts(opened)
     if as_json:
         print_json(facts)
     else:

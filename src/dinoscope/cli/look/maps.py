@@ -68,7 +68,7 @@ def map_(
 
     The map is that of all images, also where --where draws a part of them.
 
-    With --compare the maps of several methods stand beside each other (maps.png), with how far to trust each.
+    With --compare the maps of several methods are side by side (maps.png), with how far to trust each.
     """
     from dinoscope.cli.terminal import print_json, suggest, working
 
@@ -157,7 +157,9 @@ def tune(
     collection: CollectionPath,
     n_neighbors: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "5,15,50,100",
     min_dist: Annotated[str, typer.Option(help="Values to try, with commas between.")] = "0,0.1,0.3,0.8",
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Maps of each setting that stays in.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=20, help="Maps to make of each setting that is not dropped early.")
+    ] = 3,
     sample: Annotated[int, typer.Option(min=6, help="Images to map at most, drawn at random.")] = 5000,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
     output: TableOption = None,
@@ -202,7 +204,7 @@ def tune(
         )
         return
     columns = ("n_neighbors", "min_dist", "kept", "trust", "silhouette", "rank corr.", "seeds differ", "s", "")
-    means = f"means over {seeds} seeds (one for settings that fell out early) on" if seeds > 1 else "one seed,"
+    means = f"means over {seeds} seeds (one for settings that were dropped early) on" if seeds > 1 else "one seed,"
     print_table(columns, [_cells(each, found) for each in found.settings], right=range(8))
     say(
         f"{means} {len(found.positions):,} images; kept: of the {found.k} nearest neighbours; "

@@ -40,8 +40,7 @@ def look(
         typer.Option("--keep-tokens", help="Keep what the model sees of all images of the collection, to search in."),
     ] = False,
     at_most: Annotated[
-        int | None,
-        typer.Option(min=1, help="Of --keep-tokens: a larger collection is refused; by default one of over 10,000."),
+        int | None, typer.Option(min=1, help="With --keep-tokens: refuse more images than this; by default 10,000.")
     ] = None,
     model: Annotated[
         str | None,
@@ -60,7 +59,7 @@ def look(
     have them in all its images, every time. The foreground is found without training. Only the vision transformers have
     attention. With --keep-tokens nothing is drawn: 'dinoscope search --patch' then finds one patch in all images.
     """
-    from dinoscope.cli.terminal import print_json, print_table, say
+    from dinoscope.cli.terminal import print_json, print_table, say, suggest, working
     from dinoscope.storage.files import write_bytes
 
     check_output(output, ".png")
@@ -79,13 +78,14 @@ def look(
     else:
         opened, title, queries = None, f"What {model or 'mini'} sees", list(what)
     _check(len(queries), opened is not None, sheet, matches, weights)
-    looks = _looks(opened, queries, model, weights, resolution)
+    with working("looking at the images"):
+        looks = _looks(opened, queries, model, weights, resolution)
     names = [_name(opened, query) for query in queries]
     picture = _draw_matches(title, names, looks) if matches else _draw(title, names, looks)
     target = output or Path("look.png")
     write_bytes(target, picture)
     if wrong := sum(each.artefacts for each in looks):
-        say(f"{wrong} patches with tokens of unusual length say nothing of their place: they took their neighbours'")
+        say(f"{wrong} patches have unusually long tokens, which say nothing of the place: they got their neighbours'")
     if as_json:
         print_json([_record(name, each) for name, each in zip(names, looks, strict=True)])
         return
@@ -103,6 +103,8 @@ def look(
         right=(1, 2, 3),
     )
     typer.echo(str(target))
+    if opened is not None:
+        suggest("search", what[0], int(opened.rows[0]), "--why", *chosen_options(model))
 
 
 def _keep_tokens(

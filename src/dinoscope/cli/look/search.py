@@ -234,7 +234,7 @@ def _print(opened: Collection, matches: Sequence[Match | Spot], inside: bool, re
             box = getattr(match, "box", None)
             line.append("all of it" if box is None else ",".join(map(str, box)))
     if reasons is not None:
-        heads.append("without this part of it")
+        heads.append("if this part is hidden")
         for reason, line in zip(reasons, lines, strict=True):
             line.append(f"{reason.without:.3f}  {','.join(map(str, reason.box))}")
     print_table(heads, lines, right=(0, 1))

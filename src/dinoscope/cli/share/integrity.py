@@ -28,10 +28,11 @@ __all__ = ["print_verification", "receipt", "verify"]
 
 def print_verification(path: Path, as_json: bool) -> None:
     """Check a collection, print one table, and exit with 1 if anything is damaged."""
-    from dinoscope.cli.terminal import print_json, print_table, say
+    from dinoscope.cli.terminal import print_json, print_table, say, suggest, working
     from dinoscope.stages.checking.integrity import verify_collection
 
-    found = verify_collection(path)
+    with working("checking every byte"):
+        found = verify_collection(path)
     if as_json:
         print_json(
             {
@@ -47,10 +48,13 @@ def print_verification(path: Path, as_json: bool) -> None:
         print_table(("checked", "found", "state"), lines)
     if found.damage:
         say(
-            f"{len(found.damage)} damaged; 'dinoscope embed SOURCE -o {path}' makes anew what is damaged and keeps the "
-            "rest, and damaged results are computed again when they are asked for"
+            f"{len(found.damage)} damaged: 'dinoscope embed SOURCE -o {path}' makes these again and keeps the rest. "
+            "Damaged results are computed again when you ask for them."
         )
         raise typer.Exit(1)
+    if not as_json:
+        say(f"{path} is whole")
+        suggest("explore", path)
 
 
 def receipt(
@@ -142,4 +146,4 @@ def _print(found: Deviation) -> None:
     ]
     print_table(("", ""), [*rows, *(("differs", text) for text in found.differing)])
     if found.largest > found.tolerance and found.same_pictures < found.images:
-        say("the pictures themselves are not the same: they were changed, or are decoded otherwise on this machine")
+        say("the pictures themselves are not the same: somebody changed them, or this machine decodes them differently")

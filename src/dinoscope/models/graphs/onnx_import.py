@@ -49,7 +49,7 @@ def read_onnx(
     except OSError as error:
         raise ModelError(f"cannot read {path.name}: {error.strerror}") from None
     except Exception:  # protobuf's errors share no base
-        raise ModelError(f"{path.name} is no ONNX file, or is cut short: fetch it again") from None
+        raise ModelError(f"{path.name} is not an ONNX file, or is cut short: fetch it again") from None
     try:
         return _read_model(path, model, resolution, normalization)
     except (ValueError, TypeError, RecursionError) as error:  # what protobuf says of fields that make no sense

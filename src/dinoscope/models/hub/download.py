@@ -130,7 +130,7 @@ def _ask(model: Model, repo: str, name: str) -> _Remote:
     if held.etag and FILE_NAME.fullmatch(held.etag) and COMMIT.fullmatch(held.commit_hash or ""):
         return _Remote(name, url, held.etag, held.size)
     raise DownloadError(
-        f"could not fetch {model.name}: what answers at {constants.ENDPOINT} is no hub (no commit and ETag): check "
+        f"could not fetch {model.name}: what answers at {constants.ENDPOINT} is not a hub (no commit and ETag): check "
         "HF_ENDPOINT, and whether this network wants you to log in first"
     )
 

@@ -21,11 +21,14 @@ _AGAIN = "run the same command again, which goes on where it stopped, or " + _EL
 # Classes by name, for httpx, httpx2, ssl and socket alike, among an error and its causes; the first row counts.
 _TROUBLES = (
     (("OfflineModeIsEnabled",), "it is not on this machine, and HF_HUB_OFFLINE is set: unset it, or " + _ELSEWHERE),
-    (("ProxyError",), "the proxy does not let through to {host}: check HTTPS_PROXY and NO_PROXY, or " + _ELSEWHERE),
-    (("gaierror",), "no address is known for {host}: check the network, HTTPS_PROXY and HF_ENDPOINT, or " + _ELSEWHERE),
-    (("SSLError",), "the TLS of {host} is not trusted: set SSL_CERT_FILE to your network's root, or " + _ELSEWHERE),
-    (("UnsupportedProtocol", "InvalidURL"), "HF_ENDPOINT is no address: expected one like https://huggingface.co"),
-    (("LocalProtocolError", "UnicodeEncodeError"), "HF_TOKEN is no token: expected hf_ and letters; see " + _TOKENS),
+    (("ProxyError",), "the proxy refuses to connect to {host}: check HTTPS_PROXY and NO_PROXY, or " + _ELSEWHERE),
+    (("gaierror",), "cannot find {host}: check the network, HTTPS_PROXY and HF_ENDPOINT, or " + _ELSEWHERE),
+    (
+        ("SSLError",),
+        "the certificate of {host} is not trusted: set SSL_CERT_FILE to your network's own, or " + _ELSEWHERE,
+    ),
+    (("UnsupportedProtocol", "InvalidURL"), "HF_ENDPOINT is not an address: expected one like https://huggingface.co"),
+    (("LocalProtocolError", "UnicodeEncodeError"), "HF_TOKEN is not a token: expected hf_ and letters; see " + _TOKENS),
     (("TimeoutException",), "{host} stopped answering{came}: " + _AGAIN),
     (("ConnectError",), "no connection to {host}{why}: check the network and HF_ENDPOINT, or " + _ELSEWHERE),
     (("TransportError",), "the connection to {host} was cut{came}: " + _AGAIN),
@@ -57,7 +60,7 @@ def explain(error: Exception, model: Model, holds: Callable[[str], bool]) -> Din
         if (response := getattr(each, "response", None)) is not None:
             return _explain_access(response, model) or _explain_answer(response, model, holds)
     if "HFValidationError" in names:
-        return ModelError(f"{model.repo!r} is no name of a repository: expected OWNER/NAME; see 'dinoscope models'")
+        return ModelError(f"{model.repo!r} is not a name of a repository: expected OWNER/NAME; see 'dinoscope models'")
     return _explain_disk(error, model, constants.HF_HUB_CACHE) if isinstance(error, OSError) else None
 
 

@@ -69,7 +69,7 @@ def require_weights(model: Model) -> Path:
     else:
         told = f"size and licence: https://huggingface.co/{repo}"
     raise DownloadError(
-        f"the weights of {model.name} are not on this machine, and nothing is downloaded unasked: run "
+        f"the weights of {model.name} are not on this machine, and nothing is downloaded without asking: run "
         f"'dinoscope models fetch {model.name}{pinned}' ({told}), then try again"
     )
 

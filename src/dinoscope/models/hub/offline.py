@@ -147,7 +147,7 @@ def unpack(archive: Path) -> list[str]:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     except (tarfile.TarError, ValueError, KeyError, TypeError, EOFError) as error:
-        reason = str(error) if isinstance(error, _Damaged) else "it is no plain tar, or was cut"
+        reason = str(error) if isinstance(error, _Damaged) else "it is not a plain tar, or was cut"
         raise ModelError(
             f"{archive.name} cannot be unpacked: {reason}; nothing was changed: copy it again, or pack it again with "
             "'dinoscope models pack'"

@@ -17,7 +17,7 @@ _OPEN = 3  # clusters that are not folded
 
 
 def clusters(facts: Facts) -> str:
-    """Return each cluster with some of its images; folded, how good they are, why so many, and their labels."""
+    """Return each cluster with some of its images; folded, how good they are, why that many, and their labels."""
     if facts.clusters is None:
         text = f"<p>There are no clusters: {escape(facts.missing['clusters'])}.</p>"
         return html.section("clusters", "Clusters", "", text)

@@ -301,6 +301,6 @@ def _contradiction(facts: Facts, positions: Sequence[int]) -> str:
 
 
 def _name_of(facts: Facts, position: int) -> str:
-    """Return what stands below a picture: its label, or its id where labels are not what it is about."""
+    """Return what is below a picture: its label, or its id where labels are not what it is about."""
     label = facts.collection.labels[position]
     return html.named(str(facts.collection.ids[position]) if label is None else label)

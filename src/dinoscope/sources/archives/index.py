@@ -159,10 +159,10 @@ def _tar_members(file: pa.NativeFile, name: str) -> Iterator[Member]:
                 if member.offset + member.size > whole:
                     raise tarfile.ReadError("it ends within the last one")
             if file.read_at(tarfile.BLOCKSIZE, opened.offset) != bytes(tarfile.BLOCKSIZE):  # tarfile stops silently
-                raise tarfile.ReadError("what follows is no tar")
+                raise tarfile.ReadError("what follows is not a tar")
     except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError, MemoryError) as error:
         if not found:
-            raise SourceError(f"{name} is no archive that can be read, expected tar or zip: {error}") from None
+            raise SourceError(f"{name} is not an archive that can be read, expected tar or zip: {error}") from None
         yield Member("", remark=f"{name} is damaged or cut after {found:,} files ({error}): those before are used")
     finally:
         buffered.detach()  # it would close the file

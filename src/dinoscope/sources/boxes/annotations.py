@@ -57,7 +57,7 @@ def read_coco(text: bytes, file: str) -> list[Box]:
     try:
         held = json.loads(text)
     except (ValueError, RecursionError):
-        raise SourceError(f"{printable(file)} is no JSON: expected annotations in the form of COCO") from None
+        raise SourceError(f"{printable(file)} is not JSON: expected annotations in the form of COCO") from None
     if not isinstance(held, dict) or not isinstance(held.get("annotations"), list):
         raise SourceError(
             f"{printable(file)} holds no annotations: expected COCO's form, an object with 'images', 'annotations' "
@@ -95,7 +95,7 @@ def read_voc(text: bytes, file: str) -> list[Box]:
         SourceError: If it is no such file.
     """
     wrong = SourceError(
-        f"{printable(file)} is no annotation of Pascal VOC: expected XML with <annotation> and <object>"
+        f"{printable(file)} is not an annotation of Pascal VOC: expected XML with <annotation> and <object>"
     )
     # entities that stand for entities grow without end, and UTF-16 and UTF-32 would hide them
     if b"\0" in text or b"<!DOCTYPE" in text or b"<!ENTITY" in text:

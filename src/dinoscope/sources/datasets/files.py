@@ -95,7 +95,7 @@ def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
     start = 4 + 4 * dimensions
     if not dimensions or len(data) < start:
         raise SourceError(
-            f"{name} is no IDX file of bytes: it begins with {data[:4].hex(' ')}, expected 00 00 08 and 1.."
+            f"{name} is not an IDX file of bytes: it begins with {data[:4].hex(' ')}, expected 00 00 08 and 1.."
         )
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", dimensions, offset=4))
     if len(data) - start != math.prod(shape):
@@ -227,7 +227,7 @@ def parse_batch(content: bytes, name: str) -> Images:
         planes, labels = _array(batch["data"]), list(batch["labels"])
     except Exception as error:  # what a damaged pickle may raise has no end
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise SourceError(f"{name} is no CIFAR-10 batch; nothing of it was run: {reason}") from error
+        raise SourceError(f"{name} is not a CIFAR-10 batch; nothing of it was run: {reason}") from error
     if planes.shape != (len(labels), _CHANNELS * _SIDE * _SIDE):
         raise SourceError(f"{name} must hold {len(labels)} rows of 3072 bytes, one for each label, got {planes.shape}")
     if not all(type(label) is int and 0 <= label < _CLASSES for label in labels):
@@ -266,7 +266,7 @@ def _array(made: _Call) -> NDArray[np.uint8]:
     """Return the array of bytes that NumPy would have made."""
     _, shape, dtype, by_column, values = made.state  # after a version
     if (made.name, dtype.name, dtype.arguments[0]) != (_ARRAY, _DTYPE, "u1"):
-        raise ValueError("'data' is no array of uint8")
+        raise ValueError("'data' is not an array of uint8")
     if len(values) != math.prod(shape):
         raise ValueError(f"'data' must hold {math.prod(shape)} bytes for shape {shape}, got {len(values)}")
     return np.frombuffer(values.encode("latin-1"), np.uint8).reshape(shape, order="F" if by_column else "C")

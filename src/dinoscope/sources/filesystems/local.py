@@ -74,11 +74,11 @@ class LocalStorage:
 
         path = os.path.join(self._root, name)
         if not os.path.isfile(path):  # opening a pipe would wait for ever
-            raise SourceError(f"{printable(name)!r} is no regular file")
+            raise SourceError(f"{printable(name)!r} is not a regular file")
         try:
             return pa.OSFile(path)
         except UnicodeEncodeError:
-            raise SourceError(f"{printable(name)!r} has a name that is no UTF-8: rename it") from None
+            raise SourceError(f"{printable(name)!r} has a name that is not UTF-8: rename it") from None
         except OSError as error:  # its own text holds the whole path
             reason = os.strerror(error.errno) if error.errno else "the system refuses it"
             raise SourceError(f"{name!r} cannot be read: {reason}") from None

@@ -92,7 +92,7 @@ class ChosenColumns:
         if self.hot:
             label = f"those of 0 and 1 ({', '.join(self.hot)})"
         if self.may_be_labels:
-            label = f"none ({' or '.join(self.may_be_labels)} might be it: --label-column)"
+            label = f"none ({' or '.join(self.may_be_labels)} could be: --label-column)"
         caption = f"; caption column: {self.caption}" if self.caption else ""
         return f"image column: {self.image}{also}; label column: {label}; split column: {split}{caption}"
 

@@ -228,7 +228,7 @@ class TableSource(PictureSource):
             return singles
         if not self._listed:
             self._listed = True
-            self.notes.append(f"column {self._chosen.label} holds several labels an image, {how}")
+            self.notes.append(f"column {self._chosen.label} holds several labels per image, {how}")
         return sets
 
     def _read(self, table: Table) -> pa.Table:
@@ -285,12 +285,12 @@ class TableSource(PictureSource):
         count, first, place = len(self._missing), self._missing[0], self._images.place
         if count == len(self.items):
             raise SourceError(
-                f"not one of the {count:,} files that {self.name} names is there: the first, {first!r}, was looked for "
-                f"in {place}; name the folder that they are below with --image-root DIR"
+                f"none of the {count:,} files that {self.name} names is there: dinoscope looked for the first, "
+                f"{first!r}, in {place}; name the folder that they are below with --image-root DIR"
             )
         self.notes.append(
-            f"{count:,} of the {len(self.items):,} files that {self.name} names are not there; the first, {first!r}, "
-            f"was looked for in {place}"
+            f"{count:,} of the {len(self.items):,} files that {self.name} names are not there; dinoscope looked for "
+            f"the first, {first!r}, in {place}"
         )
 
     def _beside(self, table: str, path: str) -> str:

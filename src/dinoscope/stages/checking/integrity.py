@@ -236,7 +236,7 @@ def _dim(folder: Path) -> int | None:
 
 def _texts(where: str, **counts: int) -> tuple[str, ...]:
     meanings = {
-        "twice": "rows stand there twice",
+        "twice": "rows are there twice",
         "strangers": "rows are not in images.parquet",
         "foreign": "rows are of other images than images.parquet says",
         "other": "parts hold vectors of another length than model.json says",

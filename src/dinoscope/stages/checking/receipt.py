@@ -119,12 +119,12 @@ def read_receipt(path: Path) -> Receipt:
         ) from None
     except DamagedError as error:
         raise InputError(
-            f"{path} is no receipt, or was changed ({error.reason}): make it anew from its collection"
+            f"{path} is not a receipt, or was changed ({error.reason}): make it again from its collection"
         ) from None
     version = held.get("receipt") if isinstance(held, dict) else None
     needed = {"sample", "model", "source", "images"}
     if not isinstance(version, int) or (version <= RECEIPT and not held.keys() >= needed):
-        raise InputError(f"{path} is no receipt: expected what 'dinoscope receipt COLLECTION -o {path}' writes")
+        raise InputError(f"{path} is not a receipt: expected what 'dinoscope receipt COLLECTION -o {path}' writes")
     if version > RECEIPT:
         raise InputError(f"{path} is a receipt of version {version}, this dinoscope reads {RECEIPT}: upgrade it")
     stated: Receipt = held

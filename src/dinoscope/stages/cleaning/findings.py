@@ -175,7 +175,7 @@ def answer_findings(collection: OpenedCollection, answers: Mapping[str, bool | N
     for key in answers:
         if not _KEY.fullmatch(key):
             raise InputError(
-                f"{key!r} is no key of a finding: expected one of Findings.keys, which 'dinoscope clean --json' prints"
+                f"{key!r} is not a key of a finding: expected one of Findings.keys ('dinoscope clean --json' has them)"
             )
     with deciding(collection.path):
         decided = _decided(collection)

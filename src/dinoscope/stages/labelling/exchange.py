@@ -140,7 +140,7 @@ def _read(path: Path) -> list[dict[str, object]]:
         raise InputError(f"cannot read {path}: {reason}") from None
     for number, line in enumerate(lines, 1):
         if not isinstance(line, dict):
-            raise InputError(f"line {number} of {path.name} is no object with a label or tags")
+            raise InputError(f"line {number} of {path.name} is not an object with a label or tags")
     if lines and not ({"label", "tags"} & set(lines[0])):
         raise InputError(
             f"{path.name} has neither a column label nor tags: it has {', '.join(map(str, lines[0]))}"[:300]

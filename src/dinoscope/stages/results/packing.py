@@ -82,7 +82,7 @@ def _read(kind: type[Result], packed: Packed) -> tuple[Result, dict[str, NDArray
         reader = _Reader(meta["result"], columns)
         return cast(Result, reader.build(kind, meta["result"]["tree"])), reader.arrays
     except (AttributeError, LookupError, TypeError, RecursionError) as error:
-        raise ValueError(f"it is no {getattr(kind, '__name__', kind)} ({error})") from None
+        raise ValueError(f"it is not {getattr(kind, '__name__', kind)} ({error})") from None
 
 
 def plain(settings: JsonObject) -> JsonObject:

@@ -85,7 +85,7 @@ def check_stored(stage: str, columns: Columns, meta: JsonObject, settings: objec
     if stage == "clusters":
         _check_clusters(columns["labels"], meta, sizes["N"])
     if stage == "neighbors" and mismatch(meta.get("recall"), float | None):
-        raise ValueError("its recall is no number")
+        raise ValueError("its recall is not a number")
     if stage == "scores" and mismatch(meta.get("scores"), list[tuple[str, float, str]], nan=True):
         raise ValueError("it holds no scores")
     if stage == "index" and not all(isinstance(each, bytes) for each in columns.get("content", [None])):
@@ -112,7 +112,7 @@ def check_arrays(stage: str, arrays: Mapping[str, object], sizes: Mapping[str, i
         for letter, length in zip(letters, shape, strict=True):
             wanted = int(letter) if letter.isdigit() else known.setdefault(letter, length)
             if length != wanted:
-                raise ValueError(f"its {name} have shape {shape}, expected {wanted} in place of {length}")
+                raise ValueError(f"its {name} have shape {shape}, expected {wanted} instead of {length}")
         _check_range(name, array, sizes["N"])
 
 
@@ -122,7 +122,7 @@ def _is_measured(column: object, count: int) -> bool:
 
 def _check_range(name: str, values: NDArray[np.generic], count: int) -> None:
     if name in _POSITIONS and values.dtype.kind not in "iu":
-        raise ValueError(f"its {name} are no whole numbers")
+        raise ValueError(f"its {name} are not whole numbers")
     if name in _FINITE and (values.dtype.kind not in "iuf" or not np.isfinite(values).all()):
         raise ValueError(f"its {name} are not finite")
     if values.dtype.kind in "iu" and values.size:
