@@ -30,7 +30,7 @@ from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.cleaning import crops as cleaning_crops
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
-from dinoscope.stages.queries import patches, reasons, search, tokens, windows
+from dinoscope.stages.queries import patch_search, patches, reasons, search, tokens, windows
 from dinoscope.stages.results.kept import Stage
 from dinoscope.storage.progress import Progress
 
@@ -1187,7 +1187,7 @@ class Collection(OpenedCollection):
             InputError: If the tokens are not kept, there is no such row, or an argument cannot work.
             ModelError: See ``look``.
         """
-        return tokens.search_patch(self, query, place, k, resolution=resolution, weights=weights)
+        return patch_search.search_patch(self, query, place, k, resolution=resolution, weights=weights)
 
     # --- what it is made of ------------------------------------------------------------------------------------------
 
