@@ -144,7 +144,7 @@ def create_app(
     _add_results(app, explorer)
     add_findings(app, explorer.workspace, explorer.heavy)
     add_labelling(app, explorer.workspace, explorer.heavy)
-    add_patches(app, explorer.workspace, explorer.heavy)
+    add_patches(app, explorer.workspace, explorer.heavy, explorer.asking)
     add_weights(app, explorer.workspace, explorer.fetching)
     _add_selections(app, explorer)
     add_page(app)

@@ -7,8 +7,8 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
-  Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict, WeightsInfo,
+  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Finding, Findings, ImageInfo, MatchInfo as Match, NumberColumn, Numbers, PatchImage, PatchPair, PatchPairs, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
+  Reasons, Running, ScoreInfo as Score, SearchAnswer, TokensInfo, VerdictInfo as Verdict, WeightsInfo,
 } from "./api";
 
 /** An image of the collection, for ever: the number never changes and is the same in every model. */
