@@ -81,7 +81,9 @@ def tokens_info(data: ModelData, encoder: Callable[[], Encoder], *, read_only: b
         obstacle = "this explorer was started to write nothing"
     elif len(collection) > TOKEN_IMAGES:
         words = ["dinoscope", "look", collection.path.name, "--keep-tokens", "--at-most", str(len(collection))]
-        obstacle = f"a collection of more than {TOKEN_IMAGES:,} images needs a command on its machine: {shlex.join(words)}"
+        obstacle = (
+            f"a collection of more than {TOKEN_IMAGES:,} images needs a command on its machine: {shlex.join(words)}"
+        )
     plan = plan_tokens(collection, encoder())
     return TokensInfo(
         kept=False, images=plan.missing, megabytes=plan.size / 1e6, seconds=plan.seconds, obstacle=obstacle
