@@ -24,7 +24,7 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
-from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
+from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, ShownLook, shown
 from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.cleaning import crops as cleaning_crops
@@ -1117,7 +1117,8 @@ class Collection(OpenedCollection):
             InputError: If there is no such row, or the model does not take that resolution.
             ModelError: If the model that made the vectors is not to be had, or gives no patches.
         """
-        return patches.look(self, [query], resolution=resolution, weights=weights)[0]
+        found = patches.look(self, [query], resolution=resolution, weights=weights)[0]
+        return shown(ShownLook, found, self)
 
     def patch_scheme(self, *, resolution: int | None = None, weights: str | None = None) -> Scheme:
         """Return the colours and parts of the collection, found in the patches of 100 of its images and kept.

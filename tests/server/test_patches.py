@@ -8,6 +8,7 @@ import pytest
 from dinoscope.analysis.patches import match_patches
 from dinoscope.collection import Collection
 from dinoscope.explorer import patches as explorer_patches
+from dinoscope.explorer.sheets import part_of_tile
 from dinoscope.stages.queries import tokens
 from tests.served import client, images, make_collection
 
@@ -67,6 +68,7 @@ def test_a_patch_is_searched_once_all_are_kept(tmp_path):
     base = f"/api/models/{collection.key}"
     with client(path) as server:
         ask = lambda: server.get(f"{base}/images/3/patches/search", params={"x": 0.4, "y": 0.6, "k": 5})  # noqa: E731
+        tile = server.get(base).json()["sheets"]["tile"]
         before = server.get(f"{base}/tokens").json()
         assert (before["kept"], before["images"], before["obstacle"]) == (False, 12, None)
         assert before["seconds"] > 0
@@ -83,8 +85,8 @@ def test_a_patch_is_searched_once_all_are_kept(tmp_path):
     expected = collection.search_patch(3, (0.4, 0.6), 5)
     assert [each["row"] for each in answer["matches"]] == [each.row for each in expected]
     assert [each["similarity"] for each in answer["matches"]] == pytest.approx([each.similarity for each in expected])
-    for part, spot in zip(answer["parts"], expected, strict=True):  # tiles of 28 pixels, as large as the images
-        assert np.multiply(part, 28) == pytest.approx(spot.box)
+    for part, spot in zip(answer["parts"], expected, strict=True):
+        assert part == pytest.approx(part_of_tile(spot.box, (28, 28), tile))
     assert (answer["here"], answer["verdict"], answer["place"]) == (None, None, None)
 
 
