@@ -301,11 +301,11 @@ def test_a_patch_is_kept_searched_by_and_matched(chromium, tmp_path):
             assert part.locator(".patch").bounding_box() == frame  # it stays
             assert frame["x"] - box["x"] == pytest.approx(8 / 16 * box["width"], abs=1)  # of 16 patches the ninth
             part.get_by_role("button", name="Search the collection").click()
-            part.get_by_text("Of 20 images it takes about").wait_for()
+            part.get_by_text("For 20 images it takes about").wait_for()
             see.keep("patch")
             part.get_by_role("button", name="Keep it").click()
             found = see.panel.get_by_role("list", name="Look-alikes in the collection")
-            found.wait_for()
+            found.wait_for(timeout=120_000)  # it waits for what is prepared at the start
             assert see.panel.get_by_role("heading", level=2).inner_text() == "Part of #7"
             assert found.get_by_role("listitem").count() == see.panel.locator(".part").count() == 19
             see.keep("patch-found")

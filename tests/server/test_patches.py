@@ -86,6 +86,7 @@ def test_a_patch_is_searched_once_all_are_kept(tmp_path):
     assert [each["row"] for each in answer["matches"]] == [each.row for each in expected]
     assert [each["similarity"] for each in answer["matches"]] == pytest.approx([each.similarity for each in expected])
     for part, spot in zip(answer["parts"], expected, strict=True):
+        assert spot.box is not None
         assert part == pytest.approx(part_of_tile(spot.box, (28, 28), tile))
     assert (answer["here"], answer["verdict"], answer["place"]) == (None, None, None)
 

@@ -90,7 +90,7 @@ export const panelTexts = {
     seesSearch: "Search the collection",
     seesSearchTitle: "Find where else in the collection there is a patch like this one",
     seesPlan: (count: number, megabytes: number, seconds: number) =>
-      `This search needs what the model sees of all images, patch by patch. Of ${images(count)} it takes about ${megabytes < 10 ? megabytes.toFixed(1) : counted(Math.round(megabytes))} MB on the disk and about ${duration(seconds)}. You can stop it and go on later.`,
+      `This search needs what the model sees of all images, patch by patch. For ${images(count)} it takes about ${megabytes < 10 ? megabytes.toFixed(1) : counted(Math.round(megabytes))} MB on the disk and about ${duration(seconds)}. You can stop it and go on later.`,
     seesKeep: "Keep it",
     seesNotNow: "Not now",
     seesBundled: "The bundled model sees coarsely. Official DINO weights see finer: dinoscope embed --model dinov2-small.",

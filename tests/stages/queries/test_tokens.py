@@ -190,7 +190,7 @@ def test_similarities_of_many_patches_to_one():
     many = random.standard_normal((70_000, 17)).astype(np.float16)  # more than a block, and no whole register
     one = random.standard_normal(17).astype(np.float16)
     found = token_similarities(many, one.astype(np.float32))
-    assert (found.dtype, found.shape) == (np.float32, (70_000,))
+    assert found.dtype == np.float32
     np.testing.assert_allclose(found, many.astype(np.float64) @ one.astype(np.float64), atol=1e-4)
 
 
