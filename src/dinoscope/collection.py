@@ -24,13 +24,13 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.embedding.rows import stored_rule
 from dinoscope.models.catalogue import DEFAULT_MODEL
 from dinoscope.notebook.images import Answers, Image
-from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, shown
+from dinoscope.notebook.results import Scores, ShownClustering, ShownEvaluation, ShownFindings, ShownLook, shown
 from dinoscope.stages import clusters, columns, difference, labels, maps, neighbors, overlap, picking, properties
 from dinoscope.stages.cleaning import answers, checks, findings
 from dinoscope.stages.cleaning import crops as cleaning_crops
 from dinoscope.stages.labelling import by_hand, exchange
 from dinoscope.stages.opened import OpenedCollection
-from dinoscope.stages.queries import patches, reasons, search, tokens, windows
+from dinoscope.stages.queries import patch_search, patches, reasons, search, tokens, windows
 from dinoscope.stages.results.kept import Stage
 from dinoscope.storage.progress import Progress
 
@@ -1133,7 +1133,8 @@ class Collection(OpenedCollection):
             InputError: If there is no such row, or the model does not take that resolution.
             ModelError: If the model that made the vectors is not to be had, or gives no patches.
         """
-        return patches.look(self, [query], resolution=resolution, weights=weights)[0]
+        found = patches.look(self, [query], resolution=resolution, weights=weights)[0]
+        return shown(ShownLook, found, self)
 
     def patch_scheme(self, *, resolution: int | None = None, weights: str | None = None) -> Scheme:
         """Return the colours and parts of the collection, found in the patches of 100 of its images and kept.
@@ -1203,7 +1204,7 @@ class Collection(OpenedCollection):
             InputError: If the tokens are not kept, there is no such row, or an argument cannot work.
             ModelError: See ``look``.
         """
-        return tokens.search_patch(self, query, place, k, resolution=resolution, weights=weights)
+        return patch_search.search_patch(self, query, place, k, resolution=resolution, weights=weights)
 
     # --- what it is made of ------------------------------------------------------------------------------------------
 

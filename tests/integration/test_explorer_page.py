@@ -284,6 +284,42 @@ def test_a_collection_that_is_only_shown(chromium, tmp_path):
             see.close()
 
 
+def test_a_patch_is_kept_searched_by_and_matched(chromium, tmp_path):
+    with served(make_collection(tmp_path / "c", images(20))) as address:
+        see = Visit(chromium, address)
+        try:
+            see.go("#row=7&panel=image")
+            part = see.panel.locator("section").filter(has=see.page.get_by_role("heading", name="What DINO sees"))
+            part.get_by_role("button", name="Show").click()
+            stage = part.get_by_role("button", name=re.compile("^The image with its patches"))
+            stage.wait_for()
+            box = stage.bounding_box()
+            stage.click(position={"x": 0.55 * box["width"], "y": 0.3 * box["height"]})
+            part.get_by_text("The frame marks the patch that you chose.").wait_for()
+            frame = part.locator(".patch").bounding_box()
+            see.page.mouse.move(box["x"] + 4, box["y"] + 4)
+            assert part.locator(".patch").bounding_box() == frame  # it stays
+            assert frame["x"] - box["x"] == pytest.approx(8 / 16 * box["width"], abs=1)  # of 16 patches the ninth
+            part.get_by_role("button", name="Search the collection").click()
+            part.get_by_text("For 20 images it takes about").wait_for()
+            see.keep("patch")
+            part.get_by_role("button", name="Keep it").click()
+            found = see.panel.get_by_role("list", name="Look-alikes in the collection")
+            found.wait_for(timeout=120_000)  # it waits for what is prepared at the start
+            assert see.panel.get_by_role("heading", level=2).inner_text() == "Part of #7"
+            assert found.get_by_role("listitem").count() == see.panel.locator(".part").count() == 19
+            see.keep("patch-found")
+            see.panel.get_by_role("button", name="#7", exact=True).click()
+            see.panel.get_by_role("button", name="Why?").click()
+            see.panel.get_by_role("radio", name="Matches").click()
+            see.panel.get_by_text(re.compile(r"\d+ of 256 patches match")).wait_for()
+            assert 2 <= see.panel.locator("svg line").count() <= 80  # each has a white one under it
+            see.keep("matches")
+            assert see.mistakes == []
+        finally:
+            see.close()
+
+
 def test_search_by_a_part_and_inside_the_images(visit):
     see = visit("#row=7&panel=image")
     button = see.panel.get_by_role("button", name="Search by a part")

@@ -56,6 +56,16 @@ def test_an_image_by_its_row(collection):
         collection[999]
 
 
+def test_what_the_model_sees_is_a_picture_of_the_image_beside_its_layers(collection):
+    found = collection.look(17)
+    assert re.fullmatch(r"Look\(16 x 16 patches, foreground \d+%, (un)?clear\)", repr(found))
+    png = found._repr_png_()
+    width, height = Image.open(io.BytesIO(png)).size
+    assert width > 4 * 168  # four layers side by side
+    assert height > 168
+    assert found.tokens.shape == (16, 16, 256)
+
+
 def test_what_is_shown_is_safe_to_show(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (3, 8, 8), np.uint8)
     labels = ["<script>alert(1)</script>", 'a"b', "c"]

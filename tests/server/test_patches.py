@@ -5,7 +5,11 @@ import base64
 import numpy as np
 import pytest
 
+from dinoscope.analysis.patches import match_patches
 from dinoscope.collection import Collection
+from dinoscope.explorer import patches as explorer_patches
+from dinoscope.explorer.sheets import part_of_tile
+from dinoscope.stages.queries import tokens
 from tests.served import client, images, make_collection
 
 
@@ -39,3 +43,60 @@ def test_the_patches_of_an_image_and_its_neighbours(folder):
         np.testing.assert_allclose(similar / 255, np.clip(expected, 0, 1), atol=0.004)
     own = np.frombuffer(base64.b64decode(view["images"][0]["similar"]), np.uint8)
     assert (own.reshape(len(own) // looks[0].parts.size, -1).diagonal() == 255).all()
+
+
+def test_patches_that_match_between_two_images(folder):
+    collection = Collection(folder)
+    other = collection.search(3, 1)[0].row
+    with client(folder) as server:
+        told = server.get(f"/api/models/{collection.key}/images/3/patches/{other}").json()
+        assert server.get(f"/api/models/{collection.key}/images/3/patches/99999").status_code == 404
+    first, second = (collection.look(row).tokens for row in (3, other))
+    found = match_patches(first, second)
+    assert told["patches"] == first.shape[0] * first.shape[1]
+    assert len(told["pairs"]) == len(found.first) > 0
+    for each, place, there, similarity in zip(told["pairs"], found.first, found.second, found.similarity, strict=True):
+        rows, columns = first.shape[:2]
+        assert each["first"] == pytest.approx([(place[1] + 0.5) / columns, (place[0] + 0.5) / rows])
+        assert each["second"] == pytest.approx([(there[1] + 0.5) / columns, (there[0] + 0.5) / rows])
+        assert each["similarity"] == pytest.approx(min(1, similarity), abs=1e-6)
+
+
+def test_a_patch_is_searched_once_all_are_kept(tmp_path):
+    path = make_collection(tmp_path / "c", images(12))
+    collection = Collection(path)
+    base = f"/api/models/{collection.key}"
+    with client(path) as server:
+        ask = lambda: server.get(f"{base}/images/3/patches/search", params={"x": 0.4, "y": 0.6, "k": 5})  # noqa: E731
+        tile = server.get(base).json()["sheets"]["tile"]
+        before = server.get(f"{base}/tokens").json()
+        assert (before["kept"], before["images"], before["obstacle"]) == (False, 12, None)
+        assert before["seconds"] > 0
+        refused = ask()
+        assert (refused.status_code, "keep them first" in refused.json()["error"]) == (400, True)
+        assert server.put(f"{base}/tokens").status_code == 204
+        assert server.get(f"{base}/tokens/progress").json() is None
+        kept = sum(file.stat().st_size for file in (path / "results" / "tokens").iterdir())
+        assert before["megabytes"] == pytest.approx(kept / 1e6, rel=0.1)
+        assert server.get(f"{base}/tokens").json()["kept"] is True
+        answer = ask().json()
+        assert server.get(f"{base}/images/3/patches/search", params={"x": 1.1, "y": 0}).status_code == 422
+        assert server.get(f"{base}/images/99999/patches/search", params={"x": 0, "y": 0}).status_code == 404
+    expected = collection.search_patch(3, (0.4, 0.6), 5)
+    assert [each["row"] for each in answer["matches"]] == [each.row for each in expected]
+    assert [each["similarity"] for each in answer["matches"]] == pytest.approx([each.similarity for each in expected])
+    for part, spot in zip(answer["parts"], expected, strict=True):
+        assert spot.box is not None
+        assert part == pytest.approx(part_of_tile(spot.box, (28, 28), tile))
+    assert (answer["here"], answer["verdict"], answer["place"]) == (None, None, None)
+
+
+def test_what_keeps_them_from_being_kept_is_told(folder, monkeypatch):
+    address = f"/api/models/{Collection(folder).key}/tokens"
+    with client(folder, read_only=True) as server:
+        assert "write nothing" in server.get(address).json()["obstacle"]
+        assert server.put(address).status_code == 403
+    monkeypatch.setattr(explorer_patches, "TOKEN_IMAGES", 11)
+    monkeypatch.setattr(tokens, "TOKEN_IMAGES", 11)
+    with client(folder) as server:
+        assert "dinoscope look c --keep-tokens --at-most 12" in server.get(address).json()["obstacle"]

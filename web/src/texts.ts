@@ -95,6 +95,14 @@ export const panelTexts = {
     seesUnclear: "The foreground is unclear here: do not rely on it.",
     seesSimilar: "Bright patches are the most similar to the one you point at, here and in the nearest neighbours.",
     seesPoint: "Point at a patch to see where else it occurs, here and in the nearest neighbours.",
+    seesPin: "Click a patch to keep it.",
+    seesPinned: "The frame marks the patch that you chose. Click it again to let it go.",
+    seesSearch: "Search the collection",
+    seesSearchTitle: "Find where else in the collection there is a patch like this one",
+    seesPlan: (count: number, megabytes: number, seconds: number) =>
+      `This search needs what the model sees of all images, patch by patch. For ${images(count)} it takes about ${megabytes < 10 ? megabytes.toFixed(1) : counted(Math.round(megabytes))} MB on the disk and about ${duration(seconds)}. You can stop it and go on later.`,
+    seesKeep: "Keep it",
+    seesNotNow: "Not now",
     seesBundled: "The bundled model sees coarsely. Official DINO weights see finer: dinoscope embed --model dinov2-small.",
     why: "Why?",
     whyTitle: "Show which parts of each neighbour make it similar to this image",
@@ -104,6 +112,12 @@ export const panelTexts = {
     whySimilarity: (whole: string, without: string) => `Similarity ${whole}, ${without} without the brightest part.`,
     whyLittle: "little",
     whyMuch: "much",
+    whyView: "What is shown of it",
+    whyHeat: "Heat",
+    whyMatches: "Matches",
+    whyMatched: (count: number, patches: number) =>
+      `${counted(count)} of ${counted(patches)} patches match: each is the nearest of the other, and clearly so.${count > 40 ? " Lines show the 40 most similar." : ""}`,
+    whyUnmatched: "No patches match: none is clearly the nearest of another.",
     whyOpacity: "How strongly the colours cover the picture",
     whyWithout: (without: string) => `${without} without the part that matters most`,
     how: (title: string) => `How these were found: ${title}`,
@@ -460,6 +474,10 @@ export const waitTexts = {
   reasons: "Looking for what they have in common",
   patches: "Looking at its patches",
   inside: "Looking inside the images",
+  patch: "Looking for this patch",
+  pairs: "Looking for patches that match",
+  tokens: "Looking at what this search needs",
+  keeping: "Looking at all images, patch by patch",
   weights: (name: string) => `Fetching ${name}`,
   names: "Searching file names",
   searching: "Searching",
@@ -548,6 +566,8 @@ export const frameTexts = {
     `Embedding: ${counted(done)} of ${images(total)}, ${perSecond.toFixed(0)} a second, ${duration(left)} left`,
   inside: (done: number, total: number, left: number | null) =>
     `Looking inside: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
+  keeping: (done: number, total: number, left: number | null) =>
+    `Looking at the patches: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
   computing: (title: string, seconds: number | null, steps: { done: number; total: number; secondsLeft: number | null } | null) => {
     if (steps === null) return `Computing ${title} for the first time${seconds === null ? "" : `, about ${duration(seconds)}`}`;
     return `Computing ${title}: ${Math.round((100 * steps.done) / steps.total)}%${steps.secondsLeft === null ? "" : `, ${duration(steps.secondsLeft)} left`}`;

@@ -1,23 +1,29 @@
-"""What the model sees in an image of the collection and in its nearest neighbours, for the explorer."""
+"""What the model sees in images of the collection, and where else in it a patch is, for the explorer."""
 
 from __future__ import annotations
 
 import base64
+import shlex
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.patches import similar_patches
+from dinoscope.analysis.patches import match_patches, similar_patches
 from dinoscope.explorer.model_view import ModelData, position_of
-from dinoscope.explorer.types import PatchImage, PatchView
+from dinoscope.explorer.sheets import part_of_tile
+from dinoscope.explorer.types import MatchInfo, PatchImage, PatchPair, PatchPairs, PatchView, SearchAnswer, TokensInfo
 from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.queries.patch_search import search_patch
 from dinoscope.stages.queries.patches import Look, look
+from dinoscope.stages.queries.tokens import TOKEN_IMAGES, hold_tokens, kept_resolutions, plan_tokens
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
 
-__all__ = ["patch_view"]
+__all__ = ["find_patch", "hold_kept_tokens", "patch_pairs", "patch_view", "tokens_info"]
 
 _NEIGHBORS = 4  # the patches of each are compared with those of the image
 
@@ -38,6 +44,80 @@ def patch_view(data: ModelData, row: int, encoder: Encoder) -> PatchView:
         images=[_image(each, found, looks[0]) for each, found in zip(rows, looks, strict=True)],
         bundled=encoder.model.family == "bundled",
         basis=looks[0].basis,
+    )
+
+
+def patch_pairs(data: ModelData, row: int, other: int, encoder: Encoder) -> PatchPairs:
+    """Return the patches of two images that are each other's nearest, and clearly so.
+
+    Raises:
+        Unknown: If there is no image with vectors of one of these row numbers.
+        ModelError: If the model gives no patches.
+    """
+    for each in (row, other):
+        position_of(data.collection, each)
+    first, second = (each.tokens for each in look(data.collection, [row, other], encoder=encoder))
+    found = match_patches(first, second)
+    ends = [
+        ((places[:, ::-1] + 0.5) / tokens.shape[1::-1]).tolist()
+        for places, tokens in ((found.first, first), (found.second, second))
+    ]
+    return PatchPairs(
+        pairs=[
+            PatchPair(first=(x, y), second=(u, v), similarity=min(1.0, similarity))
+            for (x, y), (u, v), similarity in zip(*ends, found.similarity.tolist(), strict=True)
+        ],
+        patches=first.shape[0] * first.shape[1],
+    )
+
+
+def tokens_info(data: ModelData, encoder: Callable[[], Encoder], *, read_only: bool) -> TokensInfo:
+    """Tell whether the tokens of all images are kept, and what keeping them takes, measured on a few images."""
+    collection = data.collection
+    if kept_resolutions(collection):
+        return TokensInfo(kept=True, images=0, megabytes=0, seconds=0, obstacle=None)
+    obstacle = None
+    if read_only:
+        obstacle = "this explorer was started to write nothing"
+    elif len(collection) > TOKEN_IMAGES:
+        words = ["dinoscope", "look", collection.path.name, "--keep-tokens", "--at-most", str(len(collection))]
+        obstacle = (
+            f"a collection of more than {TOKEN_IMAGES:,} images needs a command on its machine: {shlex.join(words)}"
+        )
+    plan = plan_tokens(collection, encoder())
+    return TokensInfo(
+        kept=False, images=plan.missing, megabytes=plan.size / 1e6, seconds=plan.seconds, obstacle=obstacle
+    )
+
+
+def hold_kept_tokens(data: ModelData) -> None:
+    """Read the tokens that a search needs, so that it need not wait for them."""
+    for resolution in kept_resolutions(data.collection)[:1]:
+        hold_tokens(data.collection, resolution)
+
+
+def find_patch(data: ModelData, row: int, place: tuple[float, float], k: int) -> SearchAnswer:
+    """Return the images with a patch like the one at a place of an image, and where in them it is.
+
+    Raises:
+        Unknown: If no image with vectors has this row number.
+        InputError: If the tokens are not kept.
+    """
+    began = time.perf_counter()
+    collection = data.collection
+    position_of(collection, row)
+    spots = search_patch(collection, row, place, k)
+    boxes = [(spot.box, collection.sizes[collection.position(spot.row)].tolist()) for spot in spots]
+    return SearchAnswer(
+        here=None,
+        matches=[
+            MatchInfo(row=s.row, id=s.id, label=None if s.label is None else str(s.label), similarity=s.similarity)
+            for s in spots
+        ],
+        parts=[None if box is None else part_of_tile(box, size, data.tile) for box, size in boxes],
+        verdict=None,
+        place=None,
+        seconds=time.perf_counter() - began,
     )
 
 

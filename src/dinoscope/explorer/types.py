@@ -48,6 +48,8 @@ __all__ = [
     "PairQuestion",
     "PartnerInfo",
     "PatchImage",
+    "PatchPair",
+    "PatchPairs",
     "PatchView",
     "PickQuery",
     "Picked",
@@ -65,6 +67,7 @@ __all__ = [
     "Sheets",
     "Stayed",
     "Table",
+    "TokensInfo",
     "VerdictInfo",
     "WeightsInfo",
 ]
@@ -297,6 +300,36 @@ class PatchView(Answer):
     """Whether the model is one of the small bundled ones, which see less than official weights."""
     basis: str
     """Names the colours: where it is the same, a colour means the same."""
+
+
+class PatchPair(Answer):
+    """Two patches that match: the middle of each, as shares of its image from the left and from the top."""
+
+    first: tuple[float, float]
+    second: tuple[float, float]
+    similarity: float
+
+
+class PatchPairs(Answer):
+    """Patches of two images that match, the most similar first."""
+
+    pairs: list[PatchPair]
+    patches: int
+    """How many patches the first image has."""
+
+
+class TokensInfo(Answer):
+    """Whether all that the model sees patch by patch is kept, which a search by a patch needs, or what that takes."""
+
+    kept: bool
+    images: int
+    """Images of which it is not kept yet."""
+    megabytes: float
+    """What these take on the disk."""
+    seconds: float
+    """How long these take."""
+    obstacle: str | None
+    """Why it cannot be kept from here; null if it can."""
 
 
 class Matches(Answer):

@@ -14,12 +14,13 @@ from dinoscope.base.text import counted
 from dinoscope.notebook.images import tiles_of
 from dinoscope.notebook.pieces import heading, sentence, strip, table
 from dinoscope.stages.cleaning.findings import Findings
+from dinoscope.stages.queries.patches import Look
 from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Scores", "ShownClustering", "ShownEvaluation", "ShownFindings", "shown"]
+__all__ = ["Scores", "ShownClustering", "ShownEvaluation", "ShownFindings", "ShownLook", "shown"]
 
 _MOST = 30  # clusters or labels of a table
 _MEMBERS = 7  # pictures of a cluster: a line of the docs page
@@ -133,6 +134,28 @@ class ShownFindings(Findings):
             parts.append(heading("Labels to check", "the label, and what the neighbours say"))
             parts.append(_strip(collection, told))
         return "".join(parts)
+
+
+class ShownLook(Look):
+    """What the model sees in an image; a notebook shows the image beside its layers."""
+
+    _collection: OpenedCollection
+
+    def _told(self) -> str:
+        rows, columns = self.tokens.shape[:2]
+        ground = f"foreground {self.foreground.mask.mean():.0%}, " + ("clear" if self.foreground.clear else "unclear")
+        return f"{columns} x {rows} patches, {ground}"
+
+    def __repr__(self) -> str:
+        return f"Look({self._told()})"
+
+    def _repr_png_(self) -> bytes:
+        from dinoscope.plots.patches import draw_layers, layers_of
+
+        title = f"What {self._collection.model['model']} sees"
+        return draw_layers(
+            title, "similar patches have similar colours, in all images", [(self._told(), layers_of(self))]
+        )
 
 
 def _strip(collection: OpenedCollection, captions: Mapping[int, tuple[str, ...]]) -> str:

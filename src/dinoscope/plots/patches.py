@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,10 @@ from dinoscope.plots.canvas import Picture, encode
 from dinoscope.plots.palette import PALETTE
 from dinoscope.plots.sheets import write_line
 
-__all__ = ["Layers", "dim_ground", "draw_layers", "draw_matches", "paint_heat", "paint_parts"]
+if TYPE_CHECKING:
+    from dinoscope.stages.queries.patches import Look
+
+__all__ = ["Layers", "dim_ground", "draw_layers", "draw_matches", "layers_of", "paint_heat", "paint_parts"]
 
 Pixels = NDArray[np.uint8]
 Layers = Mapping[str, Pixels]  # name of a layer -> its picture (h, w, 3)
@@ -50,6 +54,17 @@ def paint_heat(heat: NDArray[np.floating]) -> Pixels:
     levels = (heat - low) / max(high - low, 1e-12)
     painted: Pixels = (colormaps["inferno"](levels)[..., :3] * 255).astype(np.uint8)
     return painted
+
+
+def layers_of(found: Look) -> Layers:
+    """Return an image and all that a model sees in it, as pictures."""
+    layers = {
+        "image": found.picture,
+        "colours": found.colours,
+        "foreground": dim_ground(found.picture, found.foreground.mask),
+        "parts": paint_parts(found.parts),
+    }
+    return layers if found.attention is None else layers | {"attention": paint_heat(found.attention)}
 
 
 def draw_layers(title: str, note: str, images: Sequence[tuple[str, Layers]]) -> Picture:

@@ -165,7 +165,7 @@ def create_app(
     add_findings(app, explorer.workspace, explorer.heavy)
     add_labelling(app, explorer.workspace, explorer.heavy)
     add_beside(app, explorer.partners, explorer.heavy)
-    add_patches(app, explorer.workspace, explorer.heavy)
+    add_patches(app, explorer.workspace, explorer.heavy, explorer.asking)
     add_weights(app, explorer.workspace, explorer.fetching)
     add_files(app, explorer.workspace, explorer.originals)
     add_copies(app, explorer.workspace, explorer.copies, explorer.copying)

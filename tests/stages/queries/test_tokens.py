@@ -62,7 +62,7 @@ def expected(collection, row, resolution=64):
 def test_the_tokens_are_those_of_the_model(kept):
     assert len(files(kept)) == 3
     for at in (0, 7, 13, 19):
-        ours = tokens._tokens_of(kept, at, 64, None)
+        ours = tokens.tokens_of(kept, at, 64, None)
         assert ours.dtype == np.float16
         np.testing.assert_allclose(ours, expected(kept, int(kept.rows[at])), atol=5e-4)
 
@@ -187,9 +187,11 @@ def test_nothing_is_found_before_they_are_kept(clothes):
 
 def test_similarities_of_many_patches_to_one():
     random = np.random.default_rng(0)
-    many = random.standard_normal((5000, 16)).astype(np.float16)
-    one = random.standard_normal(16).astype(np.float32)
-    np.testing.assert_allclose(token_similarities(many, one), many.astype(np.float64) @ one, atol=1e-4)
+    many = random.standard_normal((70_000, 17)).astype(np.float16)  # more than a block, and no whole register
+    one = random.standard_normal(17).astype(np.float16)
+    found = token_similarities(many, one.astype(np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, many.astype(np.float64) @ one.astype(np.float64), atol=1e-4)
 
 
 def test_the_commands(run, clothes, tmp_path):

@@ -620,6 +620,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/images/{row}/patches/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Search
+         * @description Return where else in the collection there is a patch like the one at a place of an image.
+         */
+        get: operations["search_api_models__model__images__row__patches_search_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/images/{row}/patches/{other}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Pairs
+         * @description Return the patches of two images that match.
+         */
+        get: operations["pairs_api_models__model__images__row__patches__other__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tokens
+         * @description Return whether a search by a patch is possible, or what it takes to make it so, measured on a few images.
+         */
+        get: operations["tokens_api_models__model__tokens_get"];
+        /**
+         * Keep
+         * @description Keep what the model sees of all images, patch by patch; a second request goes on where one was ended.
+         */
+        put: operations["keep_api_models__model__tokens_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/tokens/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Keeping
+         * @description Return of how many images it is kept, by a request that is under way, or null.
+         */
+        get: operations["keeping_api_models__model__tokens_progress_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/weights": {
         parameters: {
             query?: never;
@@ -1826,6 +1910,37 @@ export interface components {
             similar: string;
         };
         /**
+         * PatchPair
+         * @description Two patches that match: the middle of each, as shares of its image from the left and from the top.
+         */
+        PatchPair: {
+            /** First */
+            first: [
+                number,
+                number
+            ];
+            /** Second */
+            second: [
+                number,
+                number
+            ];
+            /** Similarity */
+            similarity: number;
+        };
+        /**
+         * PatchPairs
+         * @description Patches of two images that match, the most similar first.
+         */
+        PatchPairs: {
+            /** Pairs */
+            pairs: components["schemas"]["PatchPair"][];
+            /**
+             * Patches
+             * @description How many patches the first image has.
+             */
+            patches: number;
+        };
+        /**
          * PatchView
          * @description What the model sees in an image, which comes first, and in its nearest neighbours.
          */
@@ -2082,6 +2197,34 @@ export interface components {
             counts: number[][];
         };
         /**
+         * TokensInfo
+         * @description Whether all that the model sees patch by patch is kept, which a search by a patch needs, or what that takes.
+         */
+        TokensInfo: {
+            /** Kept */
+            kept: boolean;
+            /**
+             * Images
+             * @description Images of which it is not kept yet.
+             */
+            images: number;
+            /**
+             * Megabytes
+             * @description What these take on the disk.
+             */
+            megabytes: number;
+            /**
+             * Seconds
+             * @description How long these take.
+             */
+            seconds: number;
+            /**
+             * Obstacle
+             * @description Why it cannot be kept from here; null if it can.
+             */
+            obstacle: string | null;
+        };
+        /**
          * VerdictInfo
          * @description What the labelled images say of an image.
          */
@@ -2201,6 +2344,8 @@ export type PairAnswer = components['schemas']['PairAnswer'];
 export type PairQuestion = components['schemas']['PairQuestion'];
 export type PartnerInfo = components['schemas']['PartnerInfo'];
 export type PatchImage = components['schemas']['PatchImage'];
+export type PatchPair = components['schemas']['PatchPair'];
+export type PatchPairs = components['schemas']['PatchPairs'];
 export type PatchView = components['schemas']['PatchView'];
 export type PickQuery = components['schemas']['PickQuery'];
 export type Picked = components['schemas']['Picked'];
@@ -2217,6 +2362,7 @@ export type SearchAnswer = components['schemas']['SearchAnswer'];
 export type Sheets = components['schemas']['Sheets'];
 export type Stayed = components['schemas']['Stayed'];
 export type Table = components['schemas']['Table'];
+export type TokensInfo = components['schemas']['TokensInfo'];
 export type VerdictInfo = components['schemas']['VerdictInfo'];
 export type WeightsInfo = components['schemas']['WeightsInfo'];
 export type $defs = Record<string, never>;
@@ -3465,6 +3611,191 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PatchView"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    search_api_models__model__images__row__patches_search_get: {
+        parameters: {
+            query: {
+                /** @description How far right, or down, as a share of the image. */
+                x: number;
+                /** @description How far right, or down, as a share of the image. */
+                y: number;
+                /** @description Number of answers. */
+                k?: number;
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Number of an image. */
+                row: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchAnswer"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    pairs_api_models__model__images__row__patches__other__get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Number of an image. */
+                row: number;
+                /** @description Number of an image. */
+                other: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatchPairs"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    tokens_api_models__model__tokens_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensInfo"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    keep_api_models__model__tokens_put: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    keeping_api_models__model__tokens_progress_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
                 };
             };
             /** @description What is wrong, in one sentence. */

@@ -5,8 +5,8 @@ import { arrayOf, SourceError, type Source } from "./source";
 import { Tiles } from "./thumbnails";
 import {
   isPerMap, NO_CODE, type CollectionInfo, type DataColumn, type DataOrigin, type ExportFormat, type Findings, type ImageInfo, type Match, type ModelView,
-  type Numbers, type PatchView, type Position, type Reasons, type Row,
-  type Running, type SearchAnswer, type Values, type Verdict,
+  type Numbers, type PatchPairs, type PatchView, type Position, type Reasons, type Row,
+  type Running, type SearchAnswer, type TokensInfo, type Values, type Verdict,
 } from "./types";
 
 /*
@@ -173,6 +173,26 @@ export class FileSource implements Source {
 
   patches(): Promise<PatchView> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  patchPairs(): Promise<PatchPairs> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  findPatch(): Promise<SearchAnswer> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  tokens(): Promise<TokensInfo> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  keepTokens(): Promise<void> {
+    return Promise.reject(new SourceError(problemTexts.needsServer));
+  }
+
+  tokensProgress(): Promise<null> {
+    return Promise.resolve(null);
   }
 
   numbers(model: ModelView, map: string): Promise<Numbers> {

@@ -6,7 +6,7 @@ import type {
 import { arrayOf, SourceError, type Said, type Source } from "./source";
 import {
   isPerMap, type Checks, type CollectionInfo, type Copied, type DataColumn, type DataOrigin, type ExportFormat, type FilesInfo, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Moved, type Numbers, type PairQuestion, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type Values,
+  type ModelView, type Moved, type Numbers, type PairQuestion, type PatchPairs, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type TokensInfo, type Values,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -88,6 +88,26 @@ export class HttpSource implements Source {
 
   patches(model: ModelView, row: Row, signal?: AbortSignal): Promise<PatchView> {
     return this.#json(this.#path(model, `/images/${row}/patches`), { signal });
+  }
+
+  patchPairs(model: ModelView, row: Row, other: Row, signal?: AbortSignal): Promise<PatchPairs> {
+    return this.#json(this.#path(model, `/images/${row}/patches/${other}`), { signal });
+  }
+
+  findPatch(model: ModelView, row: Row, [x, y]: [number, number], signal?: AbortSignal): Promise<SearchAnswer> {
+    return this.#json(`${this.#path(model, `/images/${row}/patches/search`)}&x=${x}&y=${y}&k=24`, { signal });
+  }
+
+  tokens(model: ModelView, signal?: AbortSignal): Promise<TokensInfo> {
+    return this.#json(this.#path(model, "/tokens"), { signal });
+  }
+
+  async keepTokens(model: ModelView, signal?: AbortSignal): Promise<void> {
+    await this.#ask(this.#path(model, "/tokens"), { method: "PUT", signal });
+  }
+
+  tokensProgress(model: ModelView): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, "/tokens/progress"));
   }
 
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings> {

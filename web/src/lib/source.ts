@@ -1,7 +1,7 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  Checks, CollectionInfo, Copied, DataColumn, DataOrigin, ExportFormat, FilesInfo, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PairQuestion, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
-  Running, SearchAnswer, Values, WeightsInfo,
+  Checks, CollectionInfo, Copied, DataColumn, DataOrigin, ExportFormat, FilesInfo, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PairQuestion, PatchPairs, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
+  Running, SearchAnswer, TokensInfo, Values, WeightsInfo,
 } from "./types";
 
 /**
@@ -42,6 +42,16 @@ export interface Source {
   reasons(model: ModelView, query: Row | Blob, of: Row[], signal?: AbortSignal): Promise<Reasons>;
   /** What the model sees in an image and its nearest neighbours, patch by patch. */
   patches(model: ModelView, row: Row, signal?: AbortSignal): Promise<PatchView>;
+  /** The patches of two images that match. */
+  patchPairs(model: ModelView, row: Row, other: Row, signal?: AbortSignal): Promise<PatchPairs>;
+  /** Where else in the collection there is a patch like the one at a place of an image, from the left and from the top as shares. */
+  findPatch(model: ModelView, row: Row, place: [number, number], signal?: AbortSignal): Promise<SearchAnswer>;
+  /** Whether that is possible, or what it takes to make it so; takes a few seconds where it is not. */
+  tokens(model: ModelView, signal?: AbortSignal): Promise<TokensInfo>;
+  /** Make it possible: keep what the model sees of all images. What is done stays when this is aborted. */
+  keepTokens(model: ModelView, signal?: AbortSignal): Promise<void>;
+  /** Of how many images it is kept; null where nobody keeps it at this moment. */
+  tokensProgress(model: ModelView): Promise<ProgressInfo | null>;
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings>;
   /** Remember what a person says of a finding: no problem, or one; neither forgets it. */
   judge(model: ModelView, finding: Finding, said: Said): Promise<void>;

@@ -7,8 +7,8 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Copied, FilesInfo, Finding, Findings, ImageInfo, MatchInfo as Match, Moved, MovedImage, NumberColumn, Numbers, PatchImage, PartnerInfo, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
-  Reasons, Running, ScoreInfo as Score, SearchAnswer, VerdictInfo as Verdict, WeightsInfo,
+  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Copied, FilesInfo, Finding, Findings, ImageInfo, MatchInfo as Match, Moved, MovedImage, NumberColumn, Numbers, PatchImage, PatchPair, PatchPairs, PartnerInfo, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
+  Reasons, Running, ScoreInfo as Score, SearchAnswer, TokensInfo, VerdictInfo as Verdict, WeightsInfo,
 } from "./api";
 
 /** An image of the collection, for ever: the number never changes and is the same in every model. */

@@ -8,6 +8,15 @@ export interface Rectangle {
   height: number;
 }
 
+/** A rectangle of a picture, in its own pixels, as a picture of its own. */
+export async function pictureOf(picture: HTMLImageElement, box: Rectangle): Promise<Blob | null> {
+  const canvas = document.createElement("canvas");
+  canvas.width = box.width;
+  canvas.height = box.height;
+  canvas.getContext("2d")?.drawImage(picture, box.left, box.top, box.width, box.height, 0, 0, box.width, box.height);
+  return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+}
+
 /** What a frame is at first: the middle. */
 export const MIDDLE: Part = [0.25, 0.25, 0.5, 0.5];
 const LEAST = 0.05;

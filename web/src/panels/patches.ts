@@ -1,5 +1,6 @@
 import type { PatchImage } from "../lib/types";
 import { groupColour, rampColour } from "../map/colours";
+import { inPixels, type Rectangle } from "./part";
 
 export type PatchLayer = "colours" | "foreground" | "parts" | "attention";
 export const PATCH_LAYERS: readonly PatchLayer[] = ["colours", "foreground", "parts", "attention"];
@@ -48,6 +49,20 @@ export function patchBeside(image: PatchImage, at: number, key: string): number 
   const column = Math.min(image.columns - 1, Math.max(0, (at % image.columns) + (step[0] ?? 0)));
   const row = Math.min(image.rows - 1, Math.max(0, Math.floor(at / image.columns) + (step[1] ?? 0)));
   return row * image.columns + column;
+}
+
+/** The middle of a patch, as shares of the image from the left and from the top. */
+export function middleOf(image: PatchImage, at: number): [number, number] {
+  return [((at % image.columns) + 0.5) / image.columns, (Math.floor(at / image.columns) + 0.5) / image.rows];
+}
+
+/** The pixels of a picture that show a patch and those around it. */
+export function around(image: PatchImage, at: number, picture: { width: number; height: number }): Rectangle {
+  const [column, row] = [at % image.columns, Math.floor(at / image.columns)];
+  const [left, right] = [Math.max(0, column - 1), Math.min(image.columns, column + 2)];
+  const [top, bottom] = [Math.max(0, row - 1), Math.min(image.rows, row + 2)];
+  const { columns, rows } = image;
+  return inPixels([left / columns, top / rows, (right - left) / columns, (bottom - top) / rows], picture);
 }
 
 export function bytesOf(base64: string): Uint8Array {

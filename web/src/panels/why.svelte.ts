@@ -1,6 +1,7 @@
 import { waitTexts } from "../texts";
 import type { Explorer } from "../state/explorer.svelte";
-import type { Match, ReasonInfo, Row } from "../lib/types";
+import { SvelteMap } from "svelte/reactivity";
+import type { Match, PatchPairs, ReasonInfo, Row } from "../lib/types";
 
 const MOST = 12; // each takes fifty runs of the model
 
@@ -9,6 +10,10 @@ export class Why {
   /** Whether that is to be seen. */
   shown = $state(false);
   #found = $state.raw<{ matches: Match[]; reasons: ReasonInfo[] } | null>(null);
+
+  /** Whether the pair is shown with its patches that match, in place of what matters in it. */
+  matching = $state(false);
+  #pairs = new SvelteMap<string, PatchPairs>();
 
   /** The row of the look-alike that somebody points at. */
   row = $state<Row | null>(null);
@@ -24,6 +29,21 @@ export class Why {
   /** What is known of these matches; null unless it is asked for. */
   of(matches: Match[]): ReasonInfo[] | null {
     return this.shown && this.#found?.matches === matches ? this.#found.reasons : null;
+  }
+
+  /** The patches of two images that match; null unless they are to be seen and known. */
+  matched(query: Row, other: Row): PatchPairs | null {
+    return this.matching ? (this.#pairs.get(`${query}/${other}`) ?? null) : null;
+  }
+
+  /** Ask for these, if they are to be seen and not known yet. Returns a function that stops that. */
+  match({ source, tasks, scene }: Explorer, query: Row, other: Row): (() => void) | undefined {
+    const { view } = scene;
+    if (!this.matching || !view || this.matched(query, other)) return undefined;
+    void tasks.run("pairs", waitTexts.pairs, (signal) => source.patchPairs(view, query, other, signal), (found) => {
+      this.#pairs.set(`${query}/${other}`, found);
+    });
+    return () => tasks.drop("pairs");
   }
 
   /** Ask for it, if it is to be seen and not known yet. Returns a function that stops that. */

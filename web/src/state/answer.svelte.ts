@@ -5,7 +5,7 @@ import { Progress } from "./progress.svelte";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
 
-/** The search by an image from outside. */
+/** The search by an image from outside, or by a patch of one of the collection. */
 export class AnswerState {
   current = $state.raw<SearchAnswer | null>(null);
   /** An object URL of the image. */
@@ -39,6 +39,18 @@ export class AnswerState {
     this.asked = blob;
     this.partOf = partOf;
     await this.#ask(view, blob, mapId, false);
+  }
+
+  /** Where else there is a patch like the one at a place of an image; `picture` shows it. */
+  async searchPatch(picture: Blob, row: Row, place: [number, number]): Promise<void> {
+    const { view } = this.#scene;
+    if (!view) return;
+    this.drop();
+    this.picture = URL.createObjectURL(picture);
+    this.partOf = row;
+    await this.#tasks.run("answer", waitTexts.patch, (signal) => this.#source.findPatch(view, row, place, signal), (answer) => {
+      this.current = answer;
+    });
   }
 
   /** The same image once more, also where it fills only a part of another. */

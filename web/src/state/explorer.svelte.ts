@@ -21,6 +21,7 @@ import { SceneState, type Change } from "./scene.svelte";
 import { SelectionState, type Selection } from "./selection.svelte";
 import { Tasks } from "./tasks.svelte";
 import { ThumbnailState } from "./thumbnails.svelte";
+import { TokensState } from "./tokens.svelte";
 import { WeightsState } from "./weights.svelte";
 
 /**
@@ -43,6 +44,7 @@ export class Explorer {
   readonly labelling: LabellingState;
   readonly numbers: NumbersState;
   readonly moved: MovedState;
+  readonly tokens: TokensState;
   readonly weights: WeightsState;
   theme = $state<Theme>("auto");
   #panel = $state<Panel | null>(null);
@@ -67,6 +69,7 @@ export class Explorer {
     this.findings = new FindingsState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
     this.moved = new MovedState(source, scene, tasks);
+    this.tokens = new TokensState(source, scene, tasks);
     this.weights = new WeightsState(source, scene, tasks);
   }
 
@@ -181,6 +184,7 @@ export class Explorer {
     this.tasks.drop("selection");
     if (!model) return;
     this.answer.drop();
+    this.tokens.cancel();
     if (this.image.row !== null) void this.image.look(this.image.row);
   }
 
@@ -287,9 +291,21 @@ export class Explorer {
     if (!this.scene.view) return;
     this.showAnswer();
     await this.answer.search(blob, partOf);
-    const { current, asked } = this.answer;
-    // its mark and its look-alikes may be out of view
-    if (current && asked === blob && this.map.camera) this.map.flyTo(this.scene.index.findAll(current.matches.map(({ row }) => row)));
+    if (this.answer.asked === blob) this.#flyToAnswer();
+  }
+
+  /** Where else there is a patch like the one at a place of an image; `picture` shows it. */
+  async searchPatch(picture: Blob, row: Row, place: [number, number]): Promise<void> {
+    if (!this.scene.view) return;
+    this.showAnswer();
+    await this.answer.searchPatch(picture, row, place);
+    if (this.answer.partOf === row) this.#flyToAnswer();
+  }
+
+  /** The look-alikes, and the mark of what was asked about, may be out of view. */
+  #flyToAnswer(): void {
+    const { current } = this.answer;
+    if (current && this.map.camera) this.map.flyTo(this.scene.index.findAll(current.matches.map(({ row }) => row)));
   }
 
   /** Return from an image to the answer that it was found in. */

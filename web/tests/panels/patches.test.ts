@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { PatchImage } from "../../src/lib/types";
 import { groupColour, rampColour } from "../../src/map/colours";
-import { bytesOf, lowest, paintLayer, paintSimilar, patchAt, patchBeside } from "../../src/panels/patches";
+import { inSquare, MOST_LINES, pairLines } from "../../src/panels/pairLines";
+import { around, bytesOf, lowest, middleOf, paintLayer, paintSimilar, patchAt, patchBeside } from "../../src/panels/patches";
 import { Seen } from "../../src/panels/patches.svelte";
 import { open, settle } from "../explorers";
 
@@ -71,5 +72,49 @@ describe("what the model sees", () => {
     expect(seen.of(5)).toBeNull();
     seen.shown = false;
     expect(seen.of(4)).toBeNull();
+  });
+});
+
+describe("a patch that is searched by", () => {
+  it("is told by its middle, and shown with those around it", () => {
+    expect(middleOf(IMAGE, 4)).toEqual([0.5, 0.75]);
+    expect(around(IMAGE, 0, { width: 60, height: 20 })).toEqual({ left: 0, top: 0, width: 40, height: 20 });
+    expect(around(IMAGE, 5, { width: 60, height: 20 })).toEqual({ left: 20, top: 0, width: 40, height: 20 });
+  });
+
+  it("waits until what the search needs is kept, and says what that takes", async () => {
+    const { explorer } = await open();
+    expect(await explorer.tokens.areKept()).toBe(false);
+    expect(explorer.tokens.plan).toMatchObject({ images: 4, obstacle: null });
+    expect(await explorer.tokens.keep()).toBe(true);
+    expect(explorer.tokens.plan).toBeNull();
+  });
+
+  it("has an answer like any other search", async () => {
+    const { explorer } = await open();
+    await explorer.searchPatch(new Blob(), 4, [0.5, 0.75]);
+    expect(explorer.panel).toBe("image");
+    expect(explorer.answer.partOf).toBe(4);
+    expect(explorer.answer.current?.matches.map(({ row }) => row)).toEqual([6]);
+    explorer.dropAnswer();
+    expect(explorer.answer.current).toBeNull();
+  });
+});
+
+describe("lines between patches that match", () => {
+  const pair = (y: number): { first: [number, number]; second: [number, number]; similarity: number } => ({ first: [0.5, y], second: [0, 1], similarity: 1 });
+
+  it("end where the patches lie in squares that hold the whole pictures", () => {
+    expect(inSquare([0, 0.5], { width: 50, height: 100 })).toEqual([0.25, 0.5]);
+    const [line] = pairLines([pair(0)], { width: 10, height: 10 }, { width: 10, height: 5 }, 100, 104);
+    expect(line).toMatchObject({ from: [50, 0], to: [104, 75] });
+  });
+
+  it("are few enough to tell apart, the most similar ones, from the top", () => {
+    const size = { width: 1, height: 1 };
+    const lines = pairLines(Array.from({ length: 60 }, (_, at) => pair(1 - at / 60)), size, size, 1, 1);
+    expect(lines).toHaveLength(MOST_LINES);
+    expect(lines.map(({ from }) => from[1])).toEqual(lines.map(({ from }) => from[1]).sort((a, b) => a - b));
+    expect(lines.at(-1)?.from[1]).toBe(1);
   });
 });

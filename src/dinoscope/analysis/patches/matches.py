@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from dinoscope.errors import InputError
 
 __all__ = ["PatchMatches", "match_patches", "similar_patches", "token_similarities"]
 
-_BLOCK = 2048  # tokens that are brought to float32 at once: they stay in the processor's cache
+_BLOCK = 65_536  # tokens whose similarities are held in float64 at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,13 +85,24 @@ def similar_patches(tokens: NDArray[np.float32], asked: NDArray[np.float32]) -> 
 def token_similarities(tokens: NDArray[np.float16], asked: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the cosine similarity of many patches to one (P,).
 
+    NumPy turns each token into 32 bits first, which costs ten times as much as the product. numkong, which the extra
+    ``large`` brings, does without.
+
     Args:
         tokens: Unit tokens (P, D).
-        asked: A unit token (D,).
+        asked: A unit token (D,), brought to 16 bits as the others are.
     """
-    found = np.empty(len(tokens), np.float32)
+    found, one = np.empty(len(tokens), np.float32), asked.astype(np.float16)
+    is_quick = find_spec("numkong") is not None
     for rows in row_blocks(len(tokens), _BLOCK):
-        found[rows] = tokens[rows].astype(np.float32) @ asked
+        found[rows] = _quick_products(tokens[rows], one) if is_quick else tokens[rows].astype(np.float32) @ one
+    return found
+
+
+def _quick_products(tokens: NDArray[np.float16], asked: NDArray[np.float16]) -> NDArray[np.float32]:
+    from numkong import cdist
+
+    found: NDArray[np.float32] = np.asarray(cdist(tokens, asked[None], metric="dot"), np.float32)[:, 0]
     return found
 
 

@@ -14,7 +14,6 @@ from dinoscope.errors import InputError
 if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.models.encoder import Encoder
-    from dinoscope.plots.patches import Layers
     from dinoscope.sources.pixels.decode import Query
     from dinoscope.stages.queries.patches import Look
     from dinoscope.stages.queries.tokens import TokenPlan
@@ -184,23 +183,11 @@ def _name(opened: Collection | None, query: Query) -> str:
     return f"{query}: {opened.ids[opened.position(query)]}"
 
 
-def _layers(found: Look) -> Layers:
-    from dinoscope.plots.patches import dim_ground, paint_heat, paint_parts
-
-    layers = {
-        "image": found.picture,
-        "colours": found.colours,
-        "foreground": dim_ground(found.picture, found.foreground.mask),
-        "parts": paint_parts(found.parts),
-    }
-    return layers if found.attention is None else layers | {"attention": paint_heat(found.attention)}
-
-
 def _draw(title: str, names: Sequence[str], looks: Sequence[Look]) -> bytes:
-    from dinoscope.plots.patches import draw_layers
+    from dinoscope.plots.patches import draw_layers, layers_of
 
     note = f"similar patches have similar colours, in all images; colours {looks[0].basis}"
-    return draw_layers(title, note, [(name, _layers(each)) for name, each in zip(names, looks, strict=True)])
+    return draw_layers(title, note, [(name, layers_of(each)) for name, each in zip(names, looks, strict=True)])
 
 
 def _draw_matches(title: str, names: Sequence[str], looks: Sequence[Look]) -> bytes:

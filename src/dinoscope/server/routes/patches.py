@@ -1,26 +1,82 @@
-"""The explorer's route for what the model sees in an image, patch by patch."""
+"""The explorer's routes for what the model sees in an image, patch by patch, and for a search by one patch."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request, Response
+from functools import partial
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from dinoscope.explorer.patches import patch_view
-from dinoscope.explorer.types import PatchView
-from dinoscope.server.jobs import Jobs
+from dinoscope.explorer import patches as explorer_patches
+from dinoscope.explorer.types import PatchPairs, PatchView, ProgressInfo, SearchAnswer, TokensInfo
+from dinoscope.server.jobs import Jobs, while_wanted
 from dinoscope.server.responses import ModelKey, RowNumber, State, json_answer
-from dinoscope.server.state import Workspace
+from dinoscope.server.state import Workspace, check_writable
+from dinoscope.stages.queries.tokens import keep_tokens
 
 __all__ = ["add_patches"]
 
+Share = Annotated[float, Query(ge=0, le=1, description="How far right, or down, as a share of the image.")]
 
-def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
-    """Add the route; its work runs among the ``heavy`` jobs."""
+
+def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -> None:
+    """Add the routes; what may take long runs among the ``heavy`` jobs."""
 
     @app.get("/api/models/{model}/images/{row}/patches", response_model=PatchView)
     async def patches(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
         """Return what the model sees in an image and its four nearest neighbours, from their thumbnails."""
         data = await run_in_threadpool(workspace.data, model, v)
-        work = lambda: patch_view(data, row, workspace.encoder(data))  # noqa: E731
+        work = lambda: explorer_patches.patch_view(data, row, workspace.encoder(data))  # noqa: E731
         found = await heavy.run(("patches", data.state, row), work, request)
+        # a search by one of its patches may come next
+        asking.start(("tokens", data.state), lambda: explorer_patches.hold_kept_tokens(data))
         return await run_in_threadpool(json_answer, request, found)
+
+    @app.get("/api/models/{model}/images/{row}/patches/search", response_model=SearchAnswer)
+    async def search(
+        request: Request,
+        model: ModelKey,
+        row: RowNumber,
+        x: Share,
+        y: Share,
+        k: Annotated[int, Query(ge=1, le=200, description="Number of answers.")] = 24,
+        v: State = None,
+    ) -> Response:
+        """Return where else in the collection there is a patch like the one at a place of an image."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        work = lambda: explorer_patches.find_patch(data, row, (x, y), k)  # noqa: E731
+        return json_answer(request, await asking.run(object(), work, request))
+
+    @app.get("/api/models/{model}/images/{row}/patches/{other}", response_model=PatchPairs)
+    async def pairs(request: Request, model: ModelKey, row: RowNumber, other: RowNumber, v: State = None) -> Response:
+        """Return the patches of two images that match."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        work = lambda: explorer_patches.patch_pairs(data, row, other, workspace.encoder(data))  # noqa: E731
+        return json_answer(request, await heavy.run(("pairs", data.state, row, other), work, request))
+
+    @app.get("/api/models/{model}/tokens", response_model=TokensInfo)
+    async def tokens(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return whether a search by a patch is possible, or what it takes to make it so, measured on a few images."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        work = lambda: explorer_patches.tokens_info(  # noqa: E731
+            data, lambda: workspace.encoder(data), read_only=workspace.read_only
+        )
+        return json_answer(request, await heavy.run(("tokens", data.state), work, request))
+
+    @app.put("/api/models/{model}/tokens", status_code=204, dependencies=[Depends(partial(check_writable, workspace))])
+    async def keep(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Keep what the model sees of all images, patch by patch; a second request goes on where one was ended."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        work = lambda: keep_tokens(  # noqa: E731
+            data.collection, encoder=workspace.encoder(data), on_progress=while_wanted
+        )
+        await heavy.run(("keep", data.state), work, request)
+        return Response(status_code=204)
+
+    @app.get("/api/models/{model}/tokens/progress", response_model=ProgressInfo | None)
+    async def keeping(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return of how many images it is kept, by a request that is under way, or null."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        found = heavy.progress(("keep", data.state))
+        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
