@@ -47,7 +47,7 @@ def state(opened):
 def told(address, state):
     """What the server says moved."""
     model = json.load(urlopen(f"{address}api/collection"))["model"]
-    other = re.search(r"beside=(.*):umap&", state)[1]
+    (other,) = re.findall(r"beside=(.*):umap&", state)
     return json.load(urlopen(f"{address}api/models/{model}/moved?other={other}"))
 
 
@@ -110,7 +110,7 @@ def test_a_lasso_on_the_other_map_selects_on_both(visit, state):
     left, top, right, bottom = box["x"] + 9, box["y"] + 60, box["x"] + box["width"] - 9, box["y"] + box["height"] - 60
     see.lasso([(left, top), (right, top), (right, (top + bottom) / 2), (left, (top + bottom) / 2)])
     see.page.get_by_role("complementary", name="Selection").wait_for()
-    count = int(re.search(r"(\d+) images", see.panel.inner_text())[1])
+    count = int(re.findall(r"(\d+) images", see.panel.inner_text())[0])
     assert 10 < count < N - LATER  # the other has nothing of those that it does not hold
     see.settled()
     for earlier, each in zip(before, (one, two), strict=True):

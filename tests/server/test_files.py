@@ -9,6 +9,7 @@ import shutil
 import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def base(server) -> str:
     return f"/api/models/{server.get('/api/collection').json()['model']}"
 
 
-def fetched(server, rows, name="mine") -> tuple[dict, zipfile.ZipFile]:
+def fetched(server, rows, name="mine") -> tuple[dict[str, Any], zipfile.ZipFile]:
     told = server.post(f"{base(server)}/files", json={"rows": rows}).json()
     answer = server.get(f"{base(server)}/files/{told['key']}?name={name}")
     assert answer.status_code == 200, answer.text

@@ -83,7 +83,7 @@ def copy_files(
         there=found.there,
         stayed=len(stayed),
         reasons=_reasons(stayed),
-        journal=journal and journal.name,
+        journal=journal.name if journal else None,
     )
     return told, journal
 

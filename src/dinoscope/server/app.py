@@ -282,7 +282,7 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
             models,
             originals=have,
             writable=not workspace.read_only,
-            copies_to=explorer.copies and explorer.copies.into.resolve().name,
+            copies_to=explorer.copies.into.resolve().name if explorer.copies else None,
         )
         return json_answer(request, told)
 

@@ -217,6 +217,8 @@ def _tell_shared(server: Server, opened: OpenedCollection) -> str:
         f"{len(other.collection) - shared:,} only in {other.collection.path.name}"
     )
     return f"#beside={quote(first.id + ':umap', safe=':')}&panel=moved"
+
+
 def _copy_place(
     into: Path, images: str | None, open_to_others: bool, allow_host: list[str] | None, no_token: bool
 ) -> CopyPlace:
