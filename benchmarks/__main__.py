@@ -36,6 +36,7 @@ TABLES = {
     "page": "no",
     "resting": "no",
     "serving": "no",
+    "packing": "no",
 }
 
 if __name__ == "__main__":
