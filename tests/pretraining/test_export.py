@@ -312,7 +312,7 @@ def test_a_length_in_minutes_takes_the_place_of_one_in_steps(recipe, data, tmp_p
         (["export", "none.pt", "--onnx", "m.onnx"], "no checkpoint none.pt: make one with"),
         (["train", "mini", "--out", "none.pt", "--shares", "imagenet=1"], "unknown set 'imagenet': expected one of"),
         (["train", "mini", "--out", "none.pt", "--shares", "cifar10"], "--shares must look like"),
-        (["train", "mini", "--out", "none.pt", "--data", "nowhere"], "no file cifar10-train"),
+        (["train", "mini", "--out", "none.pt", "--data", "nowhere"], "no file tiny-imagenet-train"),
         (["card", "maxi=none.pt", "--out", "CARD.md"], "expected NAME=CHECKPOINT"),
     ],
 )
