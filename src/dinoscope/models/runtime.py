@@ -88,8 +88,8 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
     """Make a graph ready to run.
 
     ``auto`` takes a GPU where onnxruntime-gpu finds one, else OpenVINO where it is installed and runs the graph on
-    one image (in bfloat16 where the processor computes in it), else ONNX Runtime on the processor. The bundled models always run on
-    the latter, and so does a stranger's graph: there it was tried out.
+    one image (in bfloat16 where the processor computes in it), else ONNX Runtime on the processor. The bundled models
+    always run on the latter, and so does a stranger's graph: there it was tried out.
 
     Args:
         graph: The graph.
