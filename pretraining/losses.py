@@ -116,7 +116,8 @@ class EmpSslLoss(nn.Module):
             teacher: Not looked at.
 
         Returns:
-            The loss, and the mean cosine between a view and that mean.
+            The loss, and the mean cosine between a view and that mean: 1 / sqrt(views) or so for views that have
+            nothing in common, since each is a part of the mean.
         """
         mean = F.normalize(student.mean(0), dim=-1)
         agreement = (student * mean).sum(-1).mean()

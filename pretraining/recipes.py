@@ -64,12 +64,17 @@ class Recipe:
         """Check what cannot work.
 
         Raises:
-            ValueError: If the length is not set in exactly one way, or the loss is unknown.
+            ValueError: If the length is not set in exactly one way, the loss is unknown, or it has too few views.
         """
         if bool(self.steps) == bool(self.minutes):
             raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
         if self.loss not in LOSSES:
             raise ValueError(f"unknown loss {self.loss!r}: expected one of {', '.join(LOSSES)}")
+        if not LOSSES[self.loss](self.expansion).global_views and self.local_views < 2:
+            raise ValueError(
+                f"{self.loss} compares local views with each other: expected local_views of 2 or more, got "
+                f"{self.local_views}"
+            )
 
     @classmethod
     def stored(cls, settings: Mapping[str, Any]) -> Recipe:

@@ -238,6 +238,8 @@ def _views(run: Run, picks: list[Tensor]) -> list[list[Tensor]]:
 
 def _chosen(images: Tensor, share: float) -> Tensor:
     """Choose a share of the images at random: bool (B,)."""
+    if not share:  # without a draw: recipes from before there were surroundings repeat their runs
+        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
     return torch.rand(len(images), device=images.device) < share
 
 

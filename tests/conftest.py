@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from dinoscope.cli import main as cli
+from dinoscope.models import runtime
 from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
 
@@ -53,6 +54,15 @@ def visit(chromium, address):
     for each in visits:
         each.close()
         assert each.mistakes == []
+
+
+@pytest.fixture
+def shortened(monkeypatch):
+    """A machine whose processor is said to compute in bfloat16."""
+    pytest.importorskip("openvino")
+    loaded = runtime._load_openvino
+    monkeypatch.setattr(runtime, "_load_openvino", lambda: (*loaded()[:2], ["FP32", "BF16"]))
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
 
 
 @pytest.fixture(scope="module")

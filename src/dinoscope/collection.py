@@ -148,7 +148,8 @@ class Collection(OpenedCollection):
                 of paths, arrays or Pillow images; a table of pandas, polars or Arrow with a column of paths; a data set
                 of Hugging Face or torch. See ``dinoscope.open_source``.
             path: Folder of the collection, made if there is none.
-            model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting.
+            model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting. Where
+                the path has the same model's vectors in float32, ``device="auto"`` goes on in float32.
             labels: Labels (N,) of what is in memory, or a list of labels for an image that may have several. None
                 leaves those that the source or the collection has.
             splits: Splits (N,), such as "train", of the same.
@@ -175,6 +176,7 @@ class Collection(OpenedCollection):
         from dinoscope.models.encoder import Encoder
         from dinoscope.sources.opening import open_source
         from dinoscope.sources.pixels.levels import check_range
+        from dinoscope.storage.manifest import list_models
 
         if folders is None and isinstance(source, str | os.PathLike):
             folders = stored_rule(named_path(path))
@@ -194,6 +196,8 @@ class Collection(OpenedCollection):
         if keep_columns is not None:
             opened.column_choice = ColumnChoice.of(keep_columns)
         encoder = Encoder(model) if isinstance(model, str) else model
+        if isinstance(encoder, Encoder):
+            encoder = encoder.going_on(list_models(named_path(path)))
         summary = embed_source(
             opened, named_path(path), encoder, on_progress=on_progress, batches=batches, moved=moved, replace=replace
         )

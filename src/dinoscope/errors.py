@@ -97,6 +97,6 @@ class DamagedError(CollectionError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(
-            f"{path} is damaged ({reason}): run 'dinoscope embed' again, which makes it again; "
+            f"{path} is damaged ({reason}): run 'dinoscope embed' again to repair it; "
             "'dinoscope info --verify' lists all that is damaged"
         )

@@ -177,6 +177,12 @@ def test_a_large_collection_needs_no_index(tmp_path, monkeypatch, caplog):
     np.testing.assert_array_equal(graph.indices, exact.indices)
     assert "300 images are compared each with each; pip install 'dinoscope[large]'" in caplog.text
     assert opened.search(5, 10)[0].row == graph.indices[5, 0]
+    other = Collection.from_images(
+        load_dataset("fashion-mnist-test").pixels[:301], tmp_path / "d", model="mini-fashion"
+    )
+    both = other.overlap(opened, 5)  # of the larger one, a part is compared
+    np.testing.assert_array_equal(both.neighbors.first, exact.top(5).indices)
+    assert both.neighbors.shared == 5
     assert "index" not in opened.stages
 
 

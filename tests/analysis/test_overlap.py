@@ -15,7 +15,7 @@ def vectors(count, dims, seed):
 
 
 def written_out(one, two, k):
-    """The share kept and the drift of each image, by loops."""
+    """The share kept and the excess of each image, by loops."""
     count = len(one)
 
     def nearest(unit, at):
@@ -26,37 +26,56 @@ def written_out(one, two, k):
     def distance(unit, at, to):
         return float(np.mean([1 - float(unit[at].astype(np.float64) @ unit[each]) for each in to]))
 
-    kept, drift = [], []
+    kept, excess = [], []
     for at in range(count):
         a, b = nearest(one, at), nearest(two, at)
         kept.append(len(set(a) & set(b)) / k)
         parts = []
         for unit, own, other in ((one, a, b), (two, b, a)):
-            pairs = [distance(unit, i, [j]) for i in range(count) for j in range(count) if i != j]
+            usual = distance(unit, at, [each for each in range(count) if each != at])
             near = distance(unit, at, own)
-            parts.append((distance(unit, at, other) - near) / (np.mean(pairs) - near))
-        drift.append(np.mean(parts))
-    return np.array(kept), np.array(drift)
+            parts.append((distance(unit, at, other) - near) / (usual - near))
+        excess.append(np.mean(parts))
+    return np.array(kept), np.array(excess)
 
 
 @pytest.mark.parametrize("k", [1, 4])
 def test_it_is_what_the_definition_says(k):
     one, two = vectors(30, 6, 0), vectors(30, 9, 1)
     found = neighbor_overlap(one, two, k=k)
-    kept, drift = written_out(one, two, k)
+    kept, excess = written_out(one, two, k)
     np.testing.assert_allclose(found.kept, kept, atol=1e-6)
-    np.testing.assert_allclose(found.drift, drift, atol=1e-4)
+    np.testing.assert_allclose(found.excess, excess, atol=1e-4)
     assert found.shared == pytest.approx(k * kept.mean())
-    expected = sorted(range(30), key=lambda at: (found.kept[at], -found.drift[at], at))
+    expected = sorted(range(30), key=lambda at: (found.kept[at], -found.excess[at], at))
     assert found.order.tolist() == expected
 
 
-def test_the_same_vectors_share_all_and_nothing_drifts():
+def test_the_same_vectors_share_all_and_nothing_is_farther():
     one = vectors(40, 8, 0)
     found = neighbor_overlap(one, 3 * one)
     assert found.k == 10
     assert found.shared == 10
-    assert np.abs(found.drift).max() < 1e-6
+    assert np.abs(found.excess).max() < 1e-6
+
+
+def test_the_excess_of_an_outlier_beside_a_cone_is_in_its_own_distances():
+    one, two = vectors(60, 8, 0), vectors(60, 8, 1)
+    one[1:] = one[1] + 1e-3 * one[1:]  # all but the first lie close together, by one model
+    one /= np.linalg.norm(one, axis=1, keepdims=True)
+    found = neighbor_overlap(one, two, k=5)
+    _, excess = written_out(one, two, 5)
+    assert found.excess[0] == pytest.approx(excess[0], abs=0.01)
+    assert found.excess.min() >= 0
+    assert found.excess.max() <= 59 / 5  # what the farthest of the others would be, if all else were near
+
+
+def test_rows_that_are_identical_have_no_excess():
+    one, two = np.repeat(vectors(1, 8, 0), 30, axis=0), vectors(30, 8, 1)
+    assert neighbor_overlap(one, one, k=5).excess.tolist() == [0] * 30
+    same = neighbor_overlap(one, two, k=5).excess  # any five are nearest by one, so only the other tells
+    assert 0 < same.mean() < 1
+    assert same.max() <= 29 / 5 / 2
 
 
 def test_chance_is_what_vectors_without_a_relation_share():

@@ -164,6 +164,8 @@ def test_advice_without_labels():
     assert advise([good, replace(good, name="twin", found_again=0.895), poor]).endswith(
         "; twin is as good, as far as these images show."
     )
+    twins = [replace(good, name=name, found_again=0.895) for name in ("twin", "other")]
+    assert advise([good, *twins, poor]).endswith("; twin, other are as good, as far as these images show.")
     assert advise([poor, pixels]).startswith(
         "No model beats the baseline pixels (0.500 of changed images found again; best model poor, 0.300)"
     )

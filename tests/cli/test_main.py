@@ -264,6 +264,10 @@ def test_search_for_what_is_not_there(run, collection, tmp_path):
         (("apply", "plan.json", "place&co"), "to write there type -o 'place&co'"),
         (("map", "c", "map.png"), "to write there type -o map.png"),
         (("embed", "photos", "c"), "to write there type -o c"),
+        (("label", "c", "photos"), "for the images type --images photos"),
+        (("sort", "c", "photos"), "for the images type --images photos"),
+        (("compare", "photos", "mini"), "for the model type --models mini"),
+        (("map", "c", "mini"), "for the model type --model mini"),
         (("pick", "c", "100"), "for a number type -n 100"),
         (("cluster", "c", "12"), "for a number type -k 12"),
         (("explore", "c", "."), "for the images type --images ."),
@@ -271,11 +275,23 @@ def test_search_for_what_is_not_there(run, collection, tmp_path):
         (("label", "c", "-o", "x"), "here it is --export"),
     ],
 )
-def test_what_a_person_meant_is_told(run, args, message):
+def test_what_a_person_meant_is_told(run, args, message, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path)
     code, _, err = run(*args)
     assert code == 2
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("args", [("clean", "c", "photos"), ("map", "c", "map.png")])
+def test_no_place_is_proposed_where_something_stands(run, args, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "map.png").write_bytes(b"a picture")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*args)
+    assert code == 2
+    assert f"({args[-1]}); see 'dinoscope {args[0]} --help'" in err
 
 
 @pytest.mark.parametrize("query", ["²", "--5", "x\x1b[2J.png"])

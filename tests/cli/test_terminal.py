@@ -4,6 +4,7 @@ import io
 from types import SimpleNamespace
 
 import pytest
+from rich.cells import cell_len
 
 from dinoscope.cli.terminal import advise, counting, print_table, say, suggest, tell, working
 from dinoscope.wording.in_short import Point
@@ -27,6 +28,12 @@ def narrow(monkeypatch):
     return streams
 
 
+def cells_of(stream):
+    found = stream.getvalue().splitlines()
+    assert max(map(cell_len, found)) <= 80
+    return [line.rstrip() for line in found if line.strip()]
+
+
 def lines_of(stream):
     found = stream.getvalue().splitlines()
     assert max(map(len, found)) <= 80
@@ -44,6 +51,27 @@ def test_sentences_are_broken_between_words(narrow):
     found = lines_of(narrow.stdout)
     assert found[2].startswith(" map: neighbours kept   0.620   share of the true")
     assert " ".join(" ".join(line.split()) for line in found[2:]) == f"map: neighbours kept 0.620 {meaning}"
+
+
+def test_spaces_in_a_path_are_kept(narrow):
+    path = f"my  photos/{'a' * 50}/one   of many.jpg"
+    print_table(("file", "why"), [(path, "m" * 40)])
+    assert f" {path}" in lines_of(narrow.stdout)
+
+
+def test_wide_letters_take_two_cells(narrow):
+    words = ["\u4e2d" * 11] * 8
+    print_table(("file", "x" * 20, "y" * 40), [(" ".join(words), "1", "z" * 30)])
+    found = cells_of(narrow.stdout)
+    assert sum(line.count(words[0]) for line in found) == 8
+    print_table(("\u4e2d" * 5, "y"), [("x" * 60, "z" * 60)])
+    assert [line for line in cells_of(narrow.stdout) if line.endswith("z" * 60)]
+
+
+def test_heads_without_rows_stay_heads(narrow):
+    heads = [f"a_long_head_{number}" for number in range(9)]
+    print_table(heads, [])
+    assert " ".join(" ".join(line.split()) for line in lines_of(narrow.stdout)) == " ".join(heads)
 
 
 def test_keys_are_never_cut_off(narrow):

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from dinoscope.base.types import ModelDescription
+from dinoscope.collection import Collection
 from dinoscope.errors import DownloadError, InputError, ModelError
 from dinoscope.models.catalogue import MODELS, get_model
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
+from dinoscope.storage.manifest import list_models
 from tests.checkpoints import DIM, PATCH, random_vit, save_vit, write_tensors
 from tests.pictures import photo
 
@@ -205,6 +207,26 @@ def test_description_makes_the_same_encoder_again(folder, image):
     np.testing.assert_array_equal(again.encode([image]), encoder.encode([image]))
     with pytest.raises(ModelError, match="are not the ones that made the vectors"):
         Encoder.from_description(described | {"weights_sha256": "0" * 64}, weights=str(folder), device="cpu")
+
+
+def test_auto_goes_on_in_the_precision_of_the_vectors(folder, image, shortened, tmp_path):
+    exact = Encoder(str(folder), resolution=64, device="cpu")
+    short = Encoder(str(folder), resolution=64)
+    assert (short.precision, short.key) == ("bf16", f"{exact.key}-bf16")
+    again = Encoder.from_description(exact.describe(), weights=str(folder))
+    assert (again.key, again.precision, again.asked_device) == (exact.key, "fp32", "auto")
+    assert np.abs(again.encode([image]) - exact.encode([image])).max() < 1e-4
+    assert Encoder.from_description(exact.describe(), weights=str(folder), device="openvino").key == short.key
+    assert Encoder.from_description(short.describe(), weights=str(folder)).key == short.key
+    assert short.going_on([exact.key]).key == exact.key
+    assert short.going_on([exact.key, short.key]) is short
+    assert short.going_on([]) is short
+    asked = Encoder(str(folder), resolution=64, device="openvino")
+    assert asked.going_on([exact.key]) is asked
+    for encoder in (exact, short):
+        made = Collection.from_images([image], tmp_path / "c", model=encoder)
+        assert (made.key, list_models(tmp_path / "c")) == (exact.key, [exact.key])
+    assert made.query_vector(image, weights=str(folder)) @ made.vectors[0] == pytest.approx(1, abs=1e-6)
 
 
 @pytest.fixture

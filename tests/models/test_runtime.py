@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from dinoscope.errors import InputError, ModelError
 from dinoscope.models import runtime
 from dinoscope.models.encoder import Encoder
 from dinoscope.models.loading import load_model
-from dinoscope.models.runtime import open_runtime
+from dinoscope.models.runtime import exact_device, open_runtime
 from tests.checkpoints import save_vit
 
 SIDE = 32
@@ -88,11 +89,12 @@ def test_auto_takes_openvino_where_it_is(folder):
     assert (chosen.device, chosen.reason.startswith("the fastest on this processor")) == ("openvino", True)
 
 
-def test_auto_goes_on_without_openvino_where_it_does_not_run_the_graph(folder, monkeypatch):
+@pytest.mark.parametrize("kind", [ImportError, OSError])
+def test_auto_goes_on_without_openvino_where_it_does_not_load(folder, monkeypatch, kind):
     graph = load_model(folder, resolution=SIDE).graph
 
     def fail():
-        raise ImportError("libtbb.so is missing")
+        raise kind("libtbb.so is missing")
 
     monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
     monkeypatch.setattr(runtime, "find_spec", lambda _name: True)
@@ -102,6 +104,67 @@ def test_auto_goes_on_without_openvino_where_it_does_not_run_the_graph(folder, m
     assert chosen.reason.startswith("without OpenVINO: OpenVINO does not load (libtbb.so is missing): install it again")
     with pytest.raises(InputError, match=r"OpenVINO does not load \(libtbb.so is missing\)"):
         open_runtime(graph, "openvino")
+
+
+def broken(number, monkeypatch):
+    """Let OpenVINO fail in one of the ways that it has."""
+    openvino = pytest.importorskip("openvino")
+
+    class Core(openvino.Core):
+        def get_property(self, *given):
+            if number == 1:
+                raise RuntimeError("Cannot load library libopenvino_intel_cpu_plugin.so\nand more")
+            return super().get_property(*given)
+
+    class Queue(openvino.AsyncInferQueue):
+        def __init__(self, *given):
+            if number == 2:
+                raise RuntimeError("no memory for requests")
+            super().__init__(*given)
+
+        def start_async(self, given, number_):
+            if number == 3:
+                raise RuntimeError("could not execute a primitive")
+            super().start_async(given, number_)
+
+    def core():
+        if number == 0:
+            raise RuntimeError("plugins.xml cannot be read")
+        return Core()
+
+    monkeypatch.setattr(openvino, "Core", core)
+    monkeypatch.setattr(openvino, "AsyncInferQueue", Queue)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (0, r"without OpenVINO: OpenVINO does not load \(plugins.xml cannot be read\): install it again"),
+        (1, r"without OpenVINO: OpenVINO does not load \(Cannot load library .*plugin.so\): install it again"),
+        (2, r"without OpenVINO: the weights of .* do not load \(no memory for requests\): "),
+        (3, r"without OpenVINO: .* does not run at 32 pixels \(could not execute a primitive\): "),
+    ],
+)
+def test_auto_goes_on_without_openvino_however_it_fails(folder, pixels, monkeypatch, number, reason):
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
+    graph = load_model(folder, resolution=SIDE).graph
+    expected = open_runtime(graph, "cpu").run(["cls"], pixels)[0]
+    broken(number, monkeypatch)
+    chosen = open_runtime(graph)
+    assert (chosen.device, chosen.precision) == ("cpu", "fp32")
+    assert re.match(reason, chosen.reason), chosen.reason
+    np.testing.assert_array_equal(chosen.run(["cls"], pixels)[0], expected)
+    assert exact_device() == ("cpu" if number < 2 else "openvino-fp32")
+
+
+def test_auto_goes_on_without_openvino_where_its_numbers_are_none(folder, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(runtime, "_has_gpu", lambda: False)
+    monkeypatch.setattr(
+        runtime._OpenVino, "run", lambda _self, _outputs, pixels: [np.full((len(pixels), 4), np.nan, np.float32)]
+    )
+    chosen = open_runtime(load_model(folder, resolution=SIDE).graph)
+    assert (chosen.device, "gives NaN or infinity in" in chosen.reason) == ("cpu", True)
 
 
 def test_auto_runs_a_strangers_graph_where_it_was_tried_out(folder, monkeypatch):

@@ -66,7 +66,8 @@ class SearchIndex:
             from usearch.index import Index
         except ImportError as error:
             raise InputError(
-                "an index needs a package that is not installed: pip install 'dinoscope[large]'; 'neighbors' needs none"
+                f"the index of many images needs usearch, which does not load ({error}): pip install "
+                "'dinoscope[large]' installs it; without it, neighbours are computed exactly, which takes longer"
             ) from error
 
         self._unit = l2_normalize(check_vectors(vectors, at_least=2))

@@ -17,6 +17,7 @@ from dinoscope.errors import InputError
 __all__ = ["NeighborOverlap", "neighbor_overlap"]
 
 _BLOCK_BYTES = 1 << 26
+_TIE = 1e-6  # similarities this close are equal: the rounding of float32 products
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +28,15 @@ class NeighborOverlap:
         first: The ``k`` nearest neighbours of each image by the first vectors (N, k), the nearest first.
         second: The same by the second vectors.
         kept: Share of each image's neighbours that both find (N,), 0 to 1.
-        drift: How far the neighbours of one lie from each image by the other (N,): 0 is as near as the other's own
-            neighbours, 1 is as far as images on average. The mean of both directions.
+        excess: How much farther the neighbours of one lie from each image by the other (N,): 0 is as near as the
+            other's own neighbours, 1 is as far as that image's mean distance to all others. The mean of both
+            directions.
     """
 
     first: NDArray[np.int32]
     second: NDArray[np.int32]
     kept: NDArray[np.float32]
-    drift: NDArray[np.float32]
+    excess: NDArray[np.float32]
 
     @property
     def k(self) -> int:
@@ -53,8 +55,8 @@ class NeighborOverlap:
 
     @cached_property
     def order(self) -> NDArray[np.intp]:
-        """The images (N,), first those whose neighbours changed most: by ``kept``, then by ``drift``."""
-        return np.lexsort((-self.drift, self.kept))
+        """The images (N,), first those whose neighbours changed most: by ``kept``, then by ``excess``."""
+        return np.lexsort((-self.excess, self.kept))
 
 
 def neighbor_overlap(
@@ -82,17 +84,18 @@ def neighbor_overlap(
     kept = np.empty(len(one), np.float32)
     for rows in row_blocks(len(one), max(1, _BLOCK_BYTES // (k * k))):
         kept[rows] = (mine[rows, :, None] == theirs[rows, None, :]).any(axis=2).mean(axis=1)
-    drift = (_excess(one, mine, theirs) + _excess(two, theirs, mine)) / 2
-    return NeighborOverlap(mine, theirs, kept, drift.astype(np.float32))
+    excess = (_excess(one, mine, theirs) + _excess(two, theirs, mine)) / 2
+    return NeighborOverlap(mine, theirs, kept, excess.astype(np.float32))
 
 
 def _excess(unit: NDArray[np.float32], own: NDArray[np.int32], other: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Return how much farther than its own neighbours the other's lie from each image (N,); 1 is a usual distance."""
+    """Return how much farther than its own neighbours the other's lie from each image (N,); 1 is its mean distance."""
     count, dims = unit.shape
     total = unit.sum(axis=0, dtype=np.float64)
-    usual = 1 - (float(total @ total) - count) / (count * (count - 1))  # mean distance of two images
+    usual = (unit @ total - 1) / (count - 1)  # each image's own: an outlier is far from all
     near, far = np.empty(count), np.empty(count)
     for rows in row_blocks(count, max(1, _BLOCK_BYTES // (4 * dims * own.shape[1]))):
         near[rows] = np.einsum("nd,nkd->n", unit[rows], unit[own[rows]]) / own.shape[1]
         far[rows] = np.einsum("nd,nkd->n", unit[rows], unit[other[rows]]) / own.shape[1]
-    return np.asarray((near - far) / np.maximum(usual - (1 - near), 1e-6))
+    farther = near - far
+    return np.where(np.abs(farther) > _TIE, farther / np.maximum(near - usual, _TIE), 0)

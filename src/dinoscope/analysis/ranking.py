@@ -254,7 +254,8 @@ def _advise_without_labels(contenders: Sequence[Contender]) -> str:
         )
     least = best.found_again - _AS_GOOD
     close = [each.name for each in ordered if each is not best and not each.baseline and each.found_again >= least]
-    rest = f"; {', '.join(close)} is as good, as far as these images show." if close else "."
+    verb = "is" if len(close) == 1 else "are"
+    rest = f"; {', '.join(close)} {verb} as good, as far as these images show." if close else "."
     return f"Without labels {best.name} looks best: it finds most changed images again ({best.found_again:.3f}){rest}"
 
 

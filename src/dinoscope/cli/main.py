@@ -201,6 +201,8 @@ def _usage(error: typer.BadParameter, words: list[str]) -> str:
 
 def _meant(text: str, command: Any) -> str:
     """Return what a person meant who gave a command's option without its name, or by another command's name."""
+    from dinoscope.models.catalogue import MODELS
+
     options = [name for parameter in command.params if parameter.param_type_name == "option" for name in parameter.opts]
     place = next((name for name in _PLACES if name in options), None)
     option = re.fullmatch(r"No such option: (-\S+)(?: .*)?", text)
@@ -209,12 +211,18 @@ def _meant(text: str, command: Any) -> str:
     extra = re.fullmatch(r"Got unexpected extra arguments?(?:\(s\))? \((\S+)\)", text)
     if extra is None:
         return ""
+    given = shlex.quote(extra[1])
     count = next((name for name in ("-n", "-k") if name in options), None)
     if count is not None and extra[1].isdecimal():
-        return f": for a number type {count} {extra[1]}"
-    if "--images" in options and place is None and os.path.exists(extra[1]):
-        return f": for the images type --images {shlex.quote(extra[1])}"
-    return "" if place is None else f": to write there type {place} {shlex.quote(extra[1])}"
+        return f": for a number type {count} {given}"
+    if "--images" in options and Path(extra[1]).is_dir():
+        return f": for the images type --images {given}"
+    model = next((name for name in ("--models", "--model") if name in options), None)
+    if model is not None and extra[1] in MODELS:
+        return f": for the model type {model} {given}"
+    if place is None or Path(extra[1]).exists():  # what stands there is rarely meant to be replaced
+        return ""
+    return f": to write there type {place} {given}"
 
 
 def _with_home(argument: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import sys
-import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
     pad, widths = _fitted(console.width, columns, cells)
     if widths is None:
+        if not cells:
+            sys.stdout.write(f"\n{_filled(Text('   '.join(columns)), console.width, ' ', ' ')}\n")
+            return
         if _print_paths_apart(console, columns, cells, right):
             return
         across = [columns[0], *(row[0].plain for row in cells)]
@@ -130,27 +133,31 @@ def _print_paths_apart(
 
 
 def _longest_word(cell: Text) -> int:
-    return max(map(len, cell.plain.split()), default=0)
+    from rich.cells import cell_len
+
+    return max(map(cell_len, cell.plain.split()), default=0)
 
 
 def _filled(cell: Text, room: int, head: str, rest: str) -> str:
-    """Return the words of a cell as lines; an empty cell has none."""
-    text = textwrap.fill(
-        " ".join(cell.plain.split()),
-        max(room, 24),
-        initial_indent=head,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    ).rstrip()
-    return f"{text}\n" if text else ""
+    """Return a cell as lines, broken between words; an empty cell has none."""
+    from rich.cells import cell_len
+
+    lines, line, is_begun = "", head, False
+    for gap, word in re.findall(r"(\s*)(\S+)", cell.plain):  # a path may hold several spaces side by side
+        gap = re.sub(r"[^ ]", " ", gap)
+        if is_begun and cell_len(line + gap + word) > max(room, 24):
+            lines, line, gap = f"{lines}{line}\n", rest, ""
+        line, is_begun = line + gap + word, True
+    return f"{lines}{line}\n" if is_begun else ""
 
 
 def _print_records(columns: Sequence[str], cells: Sequence[Sequence[Text]], room: int) -> None:
-    wide = max(map(len, columns))
+    from rich.cells import cell_len, set_cell_size
+
+    wide = max(map(cell_len, columns))
     for row in cells:
         for name, cell in zip(columns, row, strict=True):
-            head, rest = f" {name:<{wide}}  ", " " * (wide + 3)
+            head, rest = f" {set_cell_size(name, wide)}  ", " " * (wide + 3)
             if _longest_word(cell) > room - len(rest):  # a path that has no room beside the name stands below it
                 sys.stdout.write(f" {name}\n")
                 head = rest = "   "

@@ -19,7 +19,7 @@ _MOST_MOVED = 500  # images that a page is sent
 
 
 def partner(key: str, model: ModelInfo, collection: str = "") -> PartnerInfo:
-    """Return what the page is told of a model whose maps can stand beside another's.
+    """Return what the page is told of a model whose maps can be shown beside another's.
 
     Args:
         key: What names it.

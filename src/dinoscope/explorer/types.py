@@ -187,7 +187,7 @@ class MapName(Answer):
 
 
 class PartnerInfo(Answer):
-    """A model whose maps can stand beside those of the one that is shown."""
+    """A model whose maps can be shown beside those of the one that is shown."""
 
     id: str
     title: str
@@ -206,7 +206,7 @@ class ModelView(Answer):
     sheets: Sheets
     failures: list[FailureInfo]
     partners: list[PartnerInfo] = []
-    """Other models of the same images, in this collection or in the one that stands beside it; none in a report."""
+    """Other models of the same images, in this collection or in the one that is shown beside it; none in a report."""
 
 
 class MovedImage(Answer):

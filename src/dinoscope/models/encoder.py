@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -25,7 +26,7 @@ from dinoscope.models.graphs.trial import try_out
 from dinoscope.models.loading import described_model, load_model
 from dinoscope.models.patches import Seen, bundled_maps, bundled_side, longest_needed, see
 from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
-from dinoscope.models.runtime import Runtime, does_not_run, open_runtime
+from dinoscope.models.runtime import Runtime, does_not_run, exact_device, open_runtime
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
 __all__ = ["POOLINGS", "Encoder", "check_pooling"]
@@ -127,13 +128,40 @@ class Encoder:
         self.asked_device = device
         if loaded.graph.strange:
             try_out(loaded.graph, self.resolution)
-        self._runtime = open_runtime(loaded.graph, device, threads)
-        self._graph, self._threads = loaded.graph, threads
+        self._graph, self._threads, self._own_family = loaded.graph, threads, loaded.own_family
+        self._batch_size = batch_size or (_PATCHWISE_BATCH if patchwise else None)
+        self._open(device)
+
+    def _open(self, device: str) -> None:
+        """Get the graph ready to run, and say what follows from where it runs."""
+        self._runtime = open_runtime(self._graph, device, self._threads)
         self.device, self.precision, self.reason = self._runtime.device, self._runtime.precision, self._runtime.reason
-        self.batch_size = batch_size or (_PATCHWISE_BATCH if patchwise else self._runtime.batch_size)
-        self.dim = self._try(loaded.graph.remedy)
-        self.model = replace(self.model, dim=self.dim if pooling == "cls" else self.dim // 2)
-        self.key = self._key(loaded.own_family)
+        self.batch_size = self._batch_size or self._runtime.batch_size
+        self.dim = self._try(self._graph.remedy)
+        self.model = replace(self.model, dim=self.dim if self.pooling == "cls" else self.dim // 2)
+        self.key = self._key(self._own_family)
+
+    def going_on(self, keys: Collection[str]) -> Encoder:
+        """Return the encoder that goes on with vectors that are there, if only their precision is another.
+
+        Where ``auto`` chose a shorter precision, and those vectors are in float32, it computes in float32, too: every
+        machine can, and all images would have to be embedded again otherwise. What a person asked for stays.
+
+        Args:
+            keys: Keys of vectors.
+        """
+        exact_key = self.key.removesuffix(f"-{self.precision}")
+        return self if self.key in keys or exact_key not in keys else self._exact()
+
+    def _exact(self) -> Encoder:
+        """Return this encoder in float32, if ``auto`` chose another precision."""
+        if self.asked_device != "auto" or self.precision == "fp32":
+            return self
+        exact = copy(self)
+        vars(exact).pop("_looking", None)
+        exact._open(exact_device())
+        exact.reason = "as the vectors that are there"
+        return exact
 
     def __repr__(self) -> str:
         return f"Encoder({self.model.name!r}, dim={self.dim}, resolution={self.resolution}, device={self.device!r})"
@@ -157,7 +185,7 @@ class Encoder:
         Args:
             description: What ``describe`` gave.
             weights: Path of the weights, where they are neither bundled nor on the hub.
-            device: See ``__init__``.
+            device: See ``__init__``; ``auto`` computes in float32 where the vectors are in float32.
             threads: See ``__init__``.
             fetch: Download weights that are not on this machine: for a model that a person named.
             decoding: How the collection's pictures were decoded; new ones are decoded so, too.
@@ -204,7 +232,7 @@ class Encoder:
                 f"{description['geometry'] or 'nothing unusual'}, got {encoder._told or 'nothing unusual'}): put the "
                 "right one there, or embed the images again"
             )
-        return encoder
+        return encoder._exact() if description.get("precision", "fp32") == "fp32" else encoder
 
     def describe(self) -> ModelDescription:
         """Return what is stored beside the vectors: enough to make more of the same; no path."""

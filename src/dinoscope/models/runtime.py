@@ -75,15 +75,21 @@ class Runtime(Protocol):
 
 def exact_device() -> str:
     """Return which of ``DEVICES`` computes in float32 fastest on this machine's processor."""
-    return "cpu" if find_spec("openvino") is None else "openvino-fp32"
+    if find_spec("openvino") is None:
+        return "cpu"
+    try:
+        _load_openvino()
+    except InputError:
+        return "cpu"
+    return "openvino-fp32"
 
 
 def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None) -> Runtime:
     """Make a graph ready to run.
 
-    ``auto`` takes a GPU where onnxruntime-gpu finds one, else OpenVINO where it is installed and runs the graph (in
-    bfloat16 where the processor computes in it), else ONNX Runtime on the processor. The bundled models always run on
-    the latter, and so does a stranger's graph: there it was tried out.
+    ``auto`` takes a GPU where onnxruntime-gpu finds one, else OpenVINO where it is installed and runs the graph on
+    one image (in bfloat16 where the processor computes in it), else ONNX Runtime on the processor. The bundled models
+    always run on the latter, and so does a stranger's graph: there it was tried out.
 
     Args:
         graph: The graph.
@@ -113,7 +119,9 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
         return _OnnxRuntime(graph, count, reason="the graph was tried out there")
     if find_spec("openvino") is not None:
         try:
-            return _OpenVino(graph, count, None, "the fastest on this processor")
+            opened = _OpenVino(graph, count, None, "the fastest on this processor")
+            opened.try_out()
+            return opened
         except (InputError, ModelError) as error:
             return _OnnxRuntime(graph, count, reason=f"without OpenVINO: {error}")
     faster = "pip install 'dinoscope[openvino]' runs it faster" + (" in bfloat16" if _has_bfloat16() else "")
@@ -164,12 +172,8 @@ class _OpenVino:
     def __init__(self, graph: Graph, threads: int, precision: str | None, reason: str) -> None:
         if find_spec("openvino") is None:
             raise InputError("OpenVINO is not installed: pip install 'dinoscope[openvino]', or use --device cpu")
-        try:
-            openvino = import_openvino()
-        except ImportError as error:
-            raise InputError(f"OpenVINO does not load ({error}): install it again, or use --device cpu") from None
-        core = openvino.Core()
-        bf16 = precision is None and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        openvino, core, able = _load_openvino()
+        bf16 = precision is None and "BF16" in able
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
@@ -178,19 +182,35 @@ class _OpenVino:
         try:
             with _on_disk(graph) as path:
                 self._model = core.compile_model(core.read_model(path), "CPU", settings)
+            requests = self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            self._queue = openvino.AsyncInferQueue(self._model, requests)
         except (RuntimeError, OSError) as error:
             raise _does_not_load(graph, error) from None
         self.device, self.precision = "openvino", "bf16" if bf16 else "fp32"
         speed = ", which computes in bfloat16" if bf16 else ""
         self.reason = reason + speed
-        requests = self._model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._queue = openvino.AsyncInferQueue(self._model, requests)
+        self._name, self._remedy = graph.name, graph.remedy
         self._asking = threading.Lock()  # the queue has one callback: two threads would get each other's vectors
         names = [output.get_names() for output in self._model.outputs]
         self._ports = {name: port for port, each in enumerate(names) for name in each}
         self._chunk = 1 if graph.single else _CHUNK
         self.batch_size = 2 * requests * self._chunk
         self.outputs = frozenset(self._ports)
+
+    def try_out(self) -> None:
+        """Run the graph on one grey image.
+
+        Raises:
+            ModelError: It does not run, or gives NaN or infinity.
+        """
+        side = 0
+        try:
+            side = self._model.input("pixels").partial_shape[1].get_length()
+            (vector,) = self.run(["cls"], np.full((1, side, side, 3), 128, np.uint8))
+        except Exception as error:  # the callback's errors come out as they are
+            raise ModelError(does_not_run(self._name, side, error, self._remedy)) from None
+        if not np.isfinite(vector).all():
+            raise ModelError(f"{self._name} gives NaN or infinity in {self.precision}")
 
     def run(self, outputs: Sequence[str], pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """See ``Runtime.run``."""
@@ -207,6 +227,22 @@ class _OpenVino:
                 self._queue.start_async({"pixels": pixels[start : start + self._chunk]}, number)
             self._queue.wait_all()
         return [np.concatenate([part[each] for part in parts]) for each in range(len(ports))]
+
+
+def _load_openvino() -> tuple[Any, Any, list[str]]:
+    """Return OpenVINO, its core, and what the processor can do.
+
+    Raises:
+        InputError: It is installed and does not load.
+    """
+    try:
+        openvino = import_openvino()
+        core = openvino.Core()
+        return openvino, core, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except (ImportError, OSError, RuntimeError) as error:  # a library or a plug-in is missing, or cannot be read
+        raise InputError(
+            f"OpenVINO does not load ({_first_line(error)}): install it again, or use --device cpu"
+        ) from None
 
 
 @contextmanager
@@ -243,10 +279,12 @@ def _no_cuda() -> InputError:
 
 def does_not_run(name: str, side: int, error: Exception, remedy: str) -> str:
     """Return what is said of a model that loads, and does not run on images of so many pixels a side."""
-    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-    return f"{name} does not run at {side} pixels ({reason}): {remedy}"
+    return f"{name} does not run at {side} pixels ({_first_line(error)}): {remedy}"
 
 
 def _does_not_load(graph: Graph, error: Exception) -> ModelError:
-    reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-    return ModelError(f"the weights of {graph.name!r} do not load ({reason}): {graph.remedy}")
+    return ModelError(f"the weights of {graph.name!r} do not load ({_first_line(error)}): {graph.remedy}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().splitlines()[0][:200]

@@ -170,7 +170,7 @@ class OpenedCollection:
             raise is_gone(self.path)
         if lost:
             raise CollectionError(
-                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to make them again"
+                f"{self.path} has lost the details of {lost} images: run 'dinoscope embed' again to restore them"
             )
         return [trusted_thumbnail(found[row]) for row in wanted]
 

@@ -107,7 +107,7 @@ def _match(collection: OpenedCollection, other: OpenedCollection) -> SharedImage
 
 def _graph(collection: OpenedCollection, positions: NDArray[np.int64], k: int) -> NeighborGraph:
     """Return the neighbours of some images among these, at least ``k`` of each if there are so many."""
-    from dinoscope.analysis.hnsw import APPROXIMATE_FROM, SearchIndex
+    from dinoscope.analysis.hnsw import SearchIndex, takes_index
     from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 
     if len(positions) == len(collection):  # the collection keeps them; only their numbers are others
@@ -116,4 +116,4 @@ def _graph(collection: OpenedCollection, positions: NDArray[np.int64], k: int) -
         number[positions] = np.arange(len(positions), dtype=np.int32)
         return NeighborGraph(number[graph.indices[positions]], graph.similarities[positions], graph.recall)
     vectors = collection.vectors[positions]
-    return SearchIndex(vectors).neighbors(k) if len(vectors) >= APPROXIMATE_FROM else neighbors(vectors, k)
+    return SearchIndex(vectors).neighbors(k) if takes_index(len(vectors)) else neighbors(vectors, k)

@@ -172,25 +172,27 @@ def test_a_collection_keeps_its_own_model_and_settings(run, machine, answer):
     assert (json.loads(out)["reused"], list_models(Path("photos.dino"))) == (3, held)
 
 
-@pytest.mark.parametrize(("stored", "here", "device"), [("fp32", "bf16", "openvino-fp32"), ("bf16", "fp32", None)])
-def test_vectors_keep_their_precision(monkeypatch, tmp_path, stored, here, device):
-    """Where a machine would compute in another one by itself, all images would be embedded again."""
-    asked: list[str] = []
-
-    def load(shown, *, device):
-        asked.append(device)
-        return SimpleNamespace(precision=stored if device == "openvino-fp32" else here)
-
-    monkeypatch.setattr("dinoscope.models.encoder.Encoder.from_description", load)
-    monkeypatch.setattr("dinoscope.models.runtime.find_spec", lambda name: object())
+def test_a_precision_that_this_machine_lacks_is_told(monkeypatch, tmp_path):
+    encoder = SimpleNamespace(precision="fp32")
+    monkeypatch.setattr("dinoscope.models.encoder.Encoder.from_description", lambda _shown, device: encoder)
     said: list[str] = []
-    description: Any = {"model": "dinov2-small", "dim": 4, "resolution": 32, "precision": stored}
+    description: Any = {"model": "dinov2-small", "dim": 4, "resolution": 32, "precision": "bf16"}
     _as_before(description, tmp_path, {"device": "auto"}, said.append)
-    assert asked == (["auto"] if device is None else ["auto", device])
-    assert ["all images are embedded again" in each for each in said] == ([True] if device is None else [])
-    asked.clear()
+    assert ["all images are embedded again" in each for each in said] == [True]
     _as_before(description, tmp_path, {"device": "cpu"}, said.append)
-    assert asked == ["cpu"]  # a person decides
+    assert len(said) == 1  # a person decides
+
+
+def test_a_model_that_is_named_again_goes_on_in_the_precision_of_its_vectors(run, machine, shortened):
+    """Where a machine would compute in another one by itself, all images would be embedded a second time."""
+    named = ("--model", "dinov2-small", "--resolution", 32)
+    assert run("embed", "photos", "--yes", *named, "--device", "cpu")[0] == 0
+    held = list_models(Path("photos.dino"))
+    code, out, err = run("embed", "photos", *named, "--json")
+    assert (code, json.loads(out)["reused"], list_models(Path("photos.dino"))) == (0, 3, held)
+    assert "in fp32: as the vectors that are there" in " ".join(err.split())
+    assert run("embed", "photos", *named, "--device", "openvino", "--json")[0] == 0
+    assert list_models(Path("photos.dino")) == [*held, f"{held[0]}-bf16"]  # a person asked for it
 
 
 def test_a_damaged_description_is_mended_by_the_same_model(run, machine, answer):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -185,13 +186,20 @@ def test_nothing_is_found_before_they_are_kept(clothes):
         clothes.search_patch(0, (0.5, 0.5))
 
 
-def test_similarities_of_many_patches_to_one():
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_similarities_of_many_patches_to_one(monkeypatch, is_quick):
+    if is_quick:
+        pytest.importorskip("numkong")
+    else:
+        monkeypatch.setitem(sys.modules, "numkong", None)  # its import fails
     random = np.random.default_rng(0)
     many = random.standard_normal((70_000, 17)).astype(np.float16)  # more than a block, and no whole register
     one = random.standard_normal(17).astype(np.float16)
     found = token_similarities(many, one.astype(np.float32))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, many.astype(np.float64) @ one.astype(np.float64), atol=1e-4)
+    turned = np.asfortranarray(many[:100])[::2]
+    np.testing.assert_allclose(token_similarities(turned, one.astype(np.float32)), found[:100:2], atol=1e-4)
 
 
 def test_the_commands(run, clothes, tmp_path):

@@ -1682,7 +1682,7 @@ export interface components {
             failures: components["schemas"]["FailureInfo"][];
             /**
              * Partners
-             * @description Other models of the same images, in this collection or in the one that stands beside it; none in a report.
+             * @description Other models of the same images, in this collection or in the one that is shown beside it; none in a report.
              * @default []
              */
             partners: components["schemas"]["PartnerInfo"][];
@@ -1842,7 +1842,7 @@ export interface components {
         };
         /**
          * PartnerInfo
-         * @description A model whose maps can stand beside those of the one that is shown.
+         * @description A model whose maps can be shown beside those of the one that is shown.
          */
         PartnerInfo: {
             /** Id */

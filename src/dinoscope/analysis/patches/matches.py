@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,15 +94,19 @@ def token_similarities(tokens: NDArray[np.float16], asked: NDArray[np.float32]) 
         asked: A unit token (D,), brought to 16 bits as the others are.
     """
     found, one = np.empty(len(tokens), np.float32), asked.astype(np.float16)
-    is_quick = find_spec("numkong") is not None
+    try:
+        from numkong import cdist
+    except (ImportError, OSError):  # not installed, or not for this processor
+        cdist = None
     for rows in row_blocks(len(tokens), _BLOCK):
-        found[rows] = _quick_products(tokens[rows], one) if is_quick else tokens[rows].astype(np.float32) @ one
+        some = np.ascontiguousarray(tokens[rows])
+        found[rows] = some.astype(np.float32) @ one if cdist is None else _quick_products(cdist, some, one)
     return found
 
 
-def _quick_products(tokens: NDArray[np.float16], asked: NDArray[np.float16]) -> NDArray[np.float32]:
-    from numkong import cdist
-
+def _quick_products(
+    cdist: Callable[..., Any], tokens: NDArray[np.float16], asked: NDArray[np.float16]
+) -> NDArray[np.float32]:
     found: NDArray[np.float32] = np.asarray(cdist(tokens, asked[None], metric="dot"), np.float32)[:, 0]
     return found
 

@@ -70,7 +70,13 @@ def apply(
     to: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--to", "--into", "--output", metavar="FOLDER", help="Where the files go, with their folders."
+            "-o",
+            "--to",
+            "--into",
+            "--output",
+            callback=spare_collections,
+            metavar="FOLDER",
+            help="Where the files go, with their folders.",
         ),
     ] = None,
     action: Annotated[
@@ -104,7 +110,15 @@ def sort(
     by: Annotated[GroupName, typer.Option(help="What makes a folder.")] = GroupName.labels,
     into: Annotated[
         Path | None,
-        typer.Option("-o", "--into", "--to", "--output", metavar="FOLDER", help="Where those folders are made."),
+        typer.Option(
+            "-o",
+            "--into",
+            "--to",
+            "--output",
+            callback=spare_collections,
+            metavar="FOLDER",
+            help="Where those folders are made.",
+        ),
     ] = None,
     copy: Annotated[bool, typer.Option("--copy", help="Copy the files (the default).")] = False,
     link: Annotated[bool, typer.Option("--link", help="Make links to the files.")] = False,

@@ -41,10 +41,10 @@ def choose_encoder(
     """
     from dinoscope.models.catalogue import AUTO, MODELS
     from dinoscope.models.encoder import Encoder
-    from dinoscope.storage.manifest import read_model
+    from dinoscope.storage.manifest import list_models, read_model
 
     if model != AUTO:
-        return Encoder(model, say=say, **settings)
+        return Encoder(model, say=say, **settings).going_on(list_models(place))
     key = _shown(place)
     if key is None:
         return _best_here(settings, say) or Encoder(_best(yes, say), say=say, **settings)
@@ -54,7 +54,7 @@ def choose_encoder(
         named = [name for name in MODELS if key.startswith(f"{name}-")]
         if not named:
             raise
-        return Encoder(max(named, key=len), fetch=False, **settings)
+        return Encoder(max(named, key=len), fetch=False, **settings).going_on([key])
 
 
 def _shown(place: Path) -> str | None:
@@ -73,7 +73,6 @@ def _shown(place: Path) -> str | None:
 def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:
     from dinoscope.models.catalogue import MODELS
     from dinoscope.models.encoder import Encoder
-    from dinoscope.models.runtime import exact_device
 
     name = shown["model"]
     if shown.get("own"):
@@ -94,14 +93,11 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], s
     device = settings.get("device", "auto")
     encoder = Encoder.from_description(shown, device=device)
     precision = shown.get("precision", "fp32")
-    if device != "auto" or encoder.precision == precision:
-        return encoder
-    if precision == "fp32":  # every machine has it, and vectors of another precision would be others
-        return Encoder.from_description(shown, device=exact_device())
-    say(
-        f"the vectors of {place} were computed in {precision}, and this machine computes in {encoder.precision}: all "
-        "images are embedded again"
-    )
+    if device == "auto" and encoder.precision != precision:  # float32 is kept: every machine has it
+        say(
+            f"the vectors of {place} were computed in {precision}, and this machine computes in {encoder.precision}: "
+            "all images are embedded again"
+        )
     return encoder
 
 

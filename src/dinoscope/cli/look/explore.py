@@ -76,7 +76,7 @@ def explore(
         Path | None,
         typer.Option(
             metavar="COLLECTION",
-            help="Another collection of the same images: its map stands beside, linked to this one.",
+            help="Another collection of the same images: its map is shown beside this one, linked to it.",
         ),
     ] = None,
 ) -> None:
@@ -235,7 +235,7 @@ def _copy_place(
     if folder is None or not folder.is_dir():
         raise InputError("--allow-copy copies files of a folder: name the one with the images by --images")
     if not into.is_dir():
-        raise InputError(f"--allow-copy {into} is no folder: make it first")
+        raise InputError(f"--allow-copy {into} is not a folder: make it first")
     if folder.resolve() in (into.resolve(), *into.resolve().parents):
         raise InputError(f"--allow-copy {into} is in the folder of the images, where copies would count as images")
     return CopyPlace(folder.absolute(), into.absolute())

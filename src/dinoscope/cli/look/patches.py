@@ -103,7 +103,8 @@ def look(
     )
     typer.echo(str(target))
     if opened is not None:
-        suggest("search", what[0], int(opened.rows[0]), "--why", *chosen_options(model))
+        row = next((query for query in queries if isinstance(query, int)), int(opened.rows[0]))
+        suggest("search", what[0], row, "--why", *chosen_options(model))
 
 
 def _keep_tokens(
