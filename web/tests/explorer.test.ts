@@ -407,6 +407,17 @@ describe("another model's map", () => {
     expect([explorer.scene.foreign, explorer.scene.secondMapId]).toEqual([null, "pca"]);
   });
 
+  it("lets the pointer's image go, which other columns do not", async () => {
+    const { explorer } = await open("", withPartner());
+    explorer.map.hovered = 2;
+    await explorer.show({}, true);
+    expect(explorer.map.hovered).toBe(2);
+    await explorer.show({ column: "cluster" });
+    expect(explorer.map.hovered).toBe(2);
+    await explorer.show({ beside: "two:umap" });
+    expect(explorer.map.hovered).toBe(null);
+  });
+
   it("that is not there is left out", async () => {
     const { explorer } = await open("#beside=three:umap", withPartner());
     expect([explorer.scene.secondMapId, explorer.scene.secondPoints]).toEqual([null, null]);

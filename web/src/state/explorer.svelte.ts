@@ -168,8 +168,9 @@ export class Explorer {
   }
 
   /** Another scene has come: what belonged to the one before goes, or follows. */
-  #follow({ isFirst, model, state, map, rows }: Change): void {
-    this.map.hovered = null;
+  #follow({ isFirst, model, state, map, maps, rows }: Change): void {
+    const hovered = this.map.hovered === null || maps ? undefined : rows[this.map.hovered];
+    this.map.hovered = hovered === undefined ? null : (this.scene.position(hovered) ?? null);
     this.filters.follow();
     if (state) {
       this.thumbnails.askForFirst();

@@ -13,6 +13,8 @@ export interface Change {
   /** The model, or anything of it. */
   state: boolean;
   map: boolean;
+  /** Another map is shown, or another one beside it. */
+  maps: boolean;
   /** Rows of the scene before. */
   rows: Uint32Array;
 }
@@ -148,7 +150,7 @@ export class SceneState implements Omit<Scene, "view"> {
     this.#tell(change);
   }
 
-  #changeTo({ view, mapId }: Scene): Change {
+  #changeTo({ view, mapId, secondMapId }: Scene): Change {
     const before = this.view;
     const model = before?.key !== view.key;
     return {
@@ -156,6 +158,7 @@ export class SceneState implements Omit<Scene, "view"> {
       model,
       state: model || before.state !== view.state,
       map: model || before.count !== view.count || this.mapId !== mapId,
+      maps: model || this.mapId !== mapId || this.secondMapId !== secondMapId,
       rows: this.rows,
     };
   }
