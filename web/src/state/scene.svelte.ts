@@ -84,7 +84,7 @@ export class SceneState implements Omit<Scene, "view"> {
       const { view, map, isBeside } = told;
       if (!map) return;
       this.computing = { id: map.id, isBeside, title: map.title, seconds: map.seconds };
-      stop = this.progress.follow(() => this.loader.source.mapProgress(view, map.id));
+      if (!partnerOf(view, map.id)) stop = this.progress.follow(() => this.loader.source.mapProgress(view, map.id));
     };
     const used = await this.#tasks.run(
       "scene", waitTexts.map, (signal) => this.loader.load(target, fresh, signal, tell), (scene) => this.#use(scene),
@@ -143,7 +143,7 @@ export class SceneState implements Omit<Scene, "view"> {
   #use(scene: Scene): void {
     const { view, mapId, secondMapId, columnName } = scene;
     const change = this.#changeTo(scene);
-    Object.assign(this, scene);
+    Object.assign(this, scene, { secondPoints: same(this.secondPoints, scene.secondPoints) });
     // nobody asked for this colour: a better one may be found meanwhile
     const column = this.#target.column && columnName;
     this.#target = { model: view.key, map: mapId, beside: secondMapId, column };
@@ -162,6 +162,11 @@ export class SceneState implements Omit<Scene, "view"> {
       rows: this.rows,
     };
   }
+}
+
+/** Places that are asked for anew are those that were there unless they differ: a map keeps its camera then. */
+function same(before: Float32Array | null, now: Float32Array | null): Float32Array | null {
+  return before && now?.length === before.length && now.every((place, at) => Object.is(place, before[at])) ? before : now;
 }
 
 /** The map that is there soonest, but for one that is being computed. */
