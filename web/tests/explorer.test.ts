@@ -430,8 +430,8 @@ describe("another model's map", () => {
 
   it("says that it is being computed once that takes a while, and can be done without", async () => {
     const { held, release } = hold();
-    const { mapBeside } = makeSource({ mapBeside: held });
-    const { explorer } = await open("", { ...withPartner(), mapBeside });
+    const slow = makeSource({ mapBeside: held });
+    const { explorer } = await open("", { ...withPartner(), mapBeside: (...all) => slow.mapBeside(...all) });
     vi.useFakeTimers();
     const coming = explorer.show({ beside: "two:umap" });
     await vi.advanceTimersByTimeAsync(900);
@@ -450,8 +450,14 @@ describe("another model's map", () => {
     const partner = withPartner();
     const source: Source = {
       ...partner,
-      mapBeside: (...all) => (asked++, partner.mapBeside(...all)),
-      moved: (...all) => (compared++, partner.moved(...all)),
+      mapBeside: (...all) => {
+        asked++;
+        return partner.mapBeside(...all);
+      },
+      moved: (...all) => {
+        compared++;
+        return partner.moved(...all);
+      },
     };
     const { explorer } = await open("#beside=two:umap&panel=moved", source);
     const { secondPoints } = explorer.scene;
@@ -464,8 +470,8 @@ describe("another model's map", () => {
 
   it("is compared no longer once the panel is closed", async () => {
     const { held, release } = hold();
-    const { moved } = makeSource({ moved: held });
-    const { explorer } = await open("", { ...withPartner(), moved });
+    const slow = makeSource({ moved: held });
+    const { explorer } = await open("", { ...withPartner(), moved: (...all) => slow.moved(...all) });
     explorer.showPanel("moved");
     expect(explorer.tasks.isWaitingFor("moved")).toBe(true);
     explorer.showPanel(null);

@@ -29,8 +29,8 @@ export interface Scene {
 /** What a scene waits for. */
 export interface Coming {
   view: ModelView;
-  /** A map that is computed for the first time; null where there is none. */
-  map: ModelView["maps"][number] | null;
+  /** A map that is computed for the first time, of the model or of a partner; null where there is none. */
+  map: Omit<ModelView["maps"][number], "settings"> | null;
   /** Whether it is the second one. */
   isBeside: boolean;
 }
@@ -76,7 +76,7 @@ export class SceneLoader {
     tell({ view: bare, map: missing, isBeside: map?.ready !== false });
     if (fresh) this.#forgetPartners(bare); // they may have changed while this model did not
     const theirs = foreign && this.mapBeside(bare, mapId, foreign, signal);
-    if (theirs && !missing) {
+    if (foreign && theirs && !missing) {
       const title = `${foreign.partner.title} · ${foreign.map.title}`;
       ifSlow(theirs, () => { tell({ view: bare, map: { id: nameOf(foreign.partner, foreign.map), title, ready: false, seconds: null }, isBeside: true }); });
     }
