@@ -76,7 +76,7 @@ def test_both_maps_stand_side_by_side_and_the_panel_says_what_both_share(visit, 
     see.panel.get_by_text(f"{N - LATER} images in both, matched by content").wait_for()
     sentence = see.panel.get_by_role("status").first.inner_text()
     assert f"both models find {told['shared']:.1f} of an image's 10 nearest neighbours" in sentence
-    assert f"drawn at random it would be {told['chance']:.2f}." in sentence
+    assert f"drawn at random they would share {told['chance']:.2f}." in sentence
     first = see.panel.get_by_role("list", name="Images whose neighbours changed most").get_by_role("button").first
     assert f"{told['moved'][0]['kept']} of 10 neighbours kept" in first.get_attribute("aria-label")
     see.keep("beside")
@@ -97,8 +97,23 @@ def test_the_list_is_worked_through_by_keys_and_both_maps_show_where_each_is(vis
         assert changed(earlier, seen(each)) > 30
     see.page.keyboard.press("n")
     see.page.keyboard.press("p")
+    assert buttons.first.get_attribute("aria-current") == "true"
     see.page.keyboard.press("o")
     see.until(lambda: see.row == told["moved"][0]["row"], "the image was not opened")
+
+
+def test_the_keys_keep_the_focus_in_the_list(visit, state, told):
+    see = visit(state)
+    maps(see)
+    rows = see.panel.get_by_role("list", name="Images whose neighbours changed most").get_by_role("listitem")
+    rows.first.get_by_role("button").first.focus()
+    for _ in range(15):
+        see.page.keyboard.press("n")
+    focused = "document.activeElement.closest('[data-index]')?.dataset.index"
+    see.until(lambda: see.page.evaluate(focused) == "14", "the focus does not go along")
+    see.panel.locator(".pane").evaluate("pane => pane.scrollTop = 0")
+    see.settled()
+    assert see.page.evaluate(focused) == "14"  # it is out of view, and still there
 
 
 def test_a_lasso_on_the_other_map_selects_on_both(visit, state):
@@ -116,12 +131,15 @@ def test_a_lasso_on_the_other_map_selects_on_both(visit, state):
     for earlier, each in zip(before, (one, two), strict=True):
         assert changed(earlier, seen(each)) > 300
     see.keep("beside-lasso")
+    see.until(lambda: "pick=lasso" in see.page.url, "the address does not keep the area")
+    see.reload()
+    see.until(lambda: f"{count} images" in see.panel.inner_text(), "the selection is another one after a reload")
 
 
 def test_hovering_an_image_that_the_other_does_not_hold_changes_its_own_map_alone(visit, state):
     see = visit(state.replace("panel=moved", "panel=selection&pick=images:3"))
     one, two = maps(see)
-    tile = see.panel.get_by_role("list").get_by_role("button").first
+    tile = see.panel.get_by_role("listbox", name="Images of the selection").get_by_role("option").first
     tile.wait_for()
     see.settled()
     before = [seen(each) for each in (one, two)]
@@ -131,13 +149,15 @@ def test_hovering_an_image_that_the_other_does_not_hold_changes_its_own_map_alon
     assert changed(before[1], seen(two)) == 0
 
 
-def test_they_are_stacked_on_a_telephone(visit, state):
+def test_they_are_stacked_on_a_telephone(visit, state, told):
     see = visit(state, size=PHONE, touch=True)
     one, two = (each.bounding_box() for each in maps(see))
     assert one["x"] == two["x"]
     assert one["y"] + one["height"] <= two["y"] + 1
     see.keep("beside-phone")
     assert see.overlaps() == []
+    see.panel.get_by_role("button", name=re.compile("^Open: ")).first.tap()
+    see.until(lambda: see.row == told["moved"][0]["row"], "the image was not opened")
 
 
 def test_another_map_of_the_other_model_is_a_choice_in_the_bar(visit, state):

@@ -303,7 +303,7 @@ def test_a_patch_is_kept_searched_by_and_matched(chromium, tmp_path):
             part.get_by_role("button", name="Search the collection").click()
             part.get_by_text("For 20 images it takes about").wait_for()
             see.keep("patch")
-            part.get_by_role("button", name="Keep it").click()
+            part.get_by_role("button", name="Prepare the search").click()
             found = see.panel.get_by_role("list", name="Look-alikes in the collection")
             found.wait_for(timeout=120_000)  # it waits for what is prepared at the start
             assert see.panel.get_by_role("heading", level=2).inner_text() == "Part of #7"

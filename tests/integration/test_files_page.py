@@ -56,6 +56,7 @@ def test_a_selection_is_fetched_as_a_zip_after_its_size_is_told(see, place):
     see.page.get_by_role("button", name=re.compile(r"^Files \(ZIP\)")).click()
     see.page.get_by_text(re.compile(rf"^{COUNT} files, about [\d,.]+ (kB|MB)$")).wait_for()
     see.keep("files-zip")
+    assert see.hindrances() == []
     with see.page.expect_download() as coming:
         see.page.get_by_role("link", name="Download").click()
     assert coming.value.suggested_filename == "photos-cat.zip"
@@ -77,8 +78,13 @@ def test_files_are_copied_and_taken_away_again(see, place):
     see.keep("files-copied")
     there = sorted(path.name for path in (place / "sorted/good dogs/dog").iterdir())
     assert there == sorted(f"{n}.jpg" for n in range(COUNT))
+    see.panel.get_by_role("heading", level=2).first.click()  # a click beside it closes the menu
+    see.until(lambda: field.count() == 0, "the menu stays open")
+    select(see, "cat")
+    see.page.get_by_text(f"{COUNT} files copied to sorted/good dogs.").wait_for()
     see.page.get_by_role("button", name="Undo", exact=True).click()
     see.page.get_by_text(f"{COUNT} files taken away from good dogs again.").wait_for()
+    assert field.evaluate("field => field === document.activeElement")  # the button is gone
     assert not (place / "sorted/good dogs").exists()
     assert len(list((place / "photos/dog").iterdir())) == COUNT
 

@@ -11,7 +11,7 @@ const files = (count: number): string => (count === 1 ? "1 file" : `${counted(co
 /** Bytes as people say them: 850 kB, 12 MB, 1.4 GB. */
 const size = (bytes: number): string => {
   const [unit, name] = bytes >= 1e9 ? [1e9, "GB"] : bytes >= 1e6 ? [1e6, "MB"] : [1e3, "kB"];
-  const amount = Math.max(1, bytes / unit);
+  const amount = bytes === 0 ? 0 : Math.max(1, bytes / unit);
   return `${amount < 10 && unit > 1e3 ? amount.toFixed(1) : counted(Math.round(amount))} ${name}`;
 };
 
@@ -101,7 +101,7 @@ export const panelTexts = {
     seesSearchTitle: "Find where else in the collection there is a patch like this one",
     seesPlan: (count: number, megabytes: number, seconds: number) =>
       `This search needs what the model sees of all images, patch by patch. For ${images(count)} it takes about ${megabytes < 10 ? megabytes.toFixed(1) : counted(Math.round(megabytes))} MB on the disk and about ${duration(seconds)}. You can stop it and go on later.`,
-    seesKeep: "Keep it",
+    seesKeep: "Prepare the search",
     seesNotNow: "Not now",
     seesBundled: "The bundled model sees coarsely. Official DINO weights see finer: dinoscope embed --model dinov2-small.",
     why: "Why?",
@@ -112,11 +112,12 @@ export const panelTexts = {
     whySimilarity: (whole: string, without: string) => `Similarity ${whole}, ${without} without the brightest part.`,
     whyLittle: "little",
     whyMuch: "much",
-    whyView: "What is shown of it",
+    whyView: "What the pair shows",
     whyHeat: "Heat",
     whyMatches: "Matches",
-    whyMatched: (count: number, patches: number) =>
-      `${counted(count)} of ${counted(patches)} patches match: each is the nearest of the other, and clearly so.${count > 40 ? " Lines show the 40 most similar." : ""}`,
+    whyMatched: (count: number, patches: number, lines: number) =>
+      `${counted(count)} of ${counted(patches)} patches match: each is the nearest of the other, and clearly so.${count > lines ? ` Lines show the ${lines} most similar.` : ""}`,
+    whyFailed: "The patches of these two could not be compared.",
     whyUnmatched: "No patches match: none is clearly the nearest of another.",
     whyOpacity: "How strongly the colours cover the picture",
     whyWithout: (without: string) => `${without} without the part that matters most`,
@@ -240,7 +241,7 @@ export const panelTexts = {
     zip: "Files (ZIP)",
     zipMore: "the originals, in their folders; you see the size first",
     size: (count: number, bytes: number) => `${files(count)}, about ${size(bytes)}`,
-    missing: (count: number) => `${images(count)} ${count === 1 ? "has" : "have"} no file of its name any more. The ZIP lists what it leaves out.`,
+    missing: (count: number) => `${images(count)} ${count === 1 ? "has no file of its name" : "have no files of their names"} any more. The ZIP lists what it leaves out.`,
     download: "Download",
     noOriginals: "To take the files themselves, start the explorer with --images.",
     copy: (place: string) => `Copy files to ${place}/`,
@@ -248,6 +249,7 @@ export const panelTexts = {
     folder: "Name of the folder",
     start: "Copy",
     copying: "Copying",
+    measuring: "Adding up the sizes …",
     nameNeeded: "Give the folder a name.",
     copied: ({ done, there, folder, journal }: Copied, place: string) =>
       `${files(done)} copied to ${place}/${folder}${there ? `, ${files(there)} already there` : ""}.${journal ? ` Journal: ${journal}` : ""}`,
@@ -293,7 +295,7 @@ export const panelTexts = {
     open: "Open",
     openKey: "Show this image and its neighbours (O)",
     dismissKey: "Mark as not a problem, and go on (X)",
-    keys: "Keys: N next, P previous, X not a problem, O open.",
+    keys: "N: next, P: previous, X: not a problem, O: open.",
     nearest: "its nearest",
     check: (count: number) => `Check ${count} at random`,
     checkTitle: "Your answers to findings drawn at random say how many of the others are right",
@@ -301,7 +303,7 @@ export const panelTexts = {
     checkAll: "You have checked all of them.",
     confirm: { label_error: "The label is wrong", outlier: "It does not belong" },
     confirmKey: "It is right, and the next one (Y)",
-    checkKeys: "Keys: Y it is right, X not a problem.",
+    checkKeys: "Y: it is right, X: not a problem.",
     checked: (kind: "label_error" | "outlier", { checked, right, rest, low, high }: { checked: number; right: number; rest: number; low: number; high: number }) => {
       const are = kind === "label_error" ? "are wrong" : "do not belong";
       const told = `Of ${counted(checked)} drawn at random, ${counted(right)} ${right === 1 ? (kind === "label_error" ? "is wrong" : "does not belong") : are}.`;
@@ -627,13 +629,13 @@ export const movedTexts = {
   title: "What moved most",
   list: "Images whose neighbours changed most",
   shared: (k: number, shared: number, chance: number) =>
-    `On average both models find ${mean(shared)} of an image's ${k} nearest neighbours. Of neighbours drawn at random it would be ${mean(chance)}.`,
+    `On average both models find ${mean(shared)} of an image's ${k} nearest neighbours. With neighbours drawn at random they would share ${mean(chance)}.`,
   matched: (both: number, here: number, there: number) =>
     here + there === 0 ? `Both have ${images(both)}, matched by content.`
       : `${images(both)} in both, matched by content; ${counted(here)} only in this model, ${counted(there)} only in the other. Neighbours are those among the images in both.`,
   how: (k: number, partner: string) =>
     `Above, an image's ${k} nearest by this model; below, by ${partner}. A frame marks what both find. First come images that keep fewest, then those whose neighbours went farthest.`,
-  keys: "N and P go on and back, O opens the image.",
+  keys: "N: next, P: previous, O: open.",
   spoken: (name: string, kept: number, k: number) => `${name}: ${kept} of ${k} neighbours kept`,
   kept: (kept: number, k: number) => `${kept} of ${k} kept`,
   here: "This model",

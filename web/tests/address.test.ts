@@ -17,6 +17,7 @@ describe("the address", () => {
 
   it.each([
     { by: "lasso", map: "umap", polygon: [0, 0, 0.5, 0.25, 1, -1] },
+    { by: "lasso", map: "umap", beside: "beside:mini/2:pca", polygon: [0, 0, 0.5, 0.25, 1, -1] },
     { by: "column", column: "cluster: found", code: 65534 },
     { by: "answer", rows: [5, 1, 900000] },
     { by: "images", rows: [0] },

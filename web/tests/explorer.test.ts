@@ -407,6 +407,78 @@ describe("another model's map", () => {
     expect([explorer.scene.foreign, explorer.scene.secondMapId]).toEqual([null, "pca"]);
   });
 
+  it("lets the pointer's image go, which other columns do not", async () => {
+    const { explorer } = await open("", withPartner());
+    explorer.map.hovered = 2;
+    await explorer.show({}, true);
+    expect(explorer.map.hovered).toBe(2);
+    await explorer.show({ column: "cluster" });
+    expect(explorer.map.hovered).toBe(2);
+    await explorer.show({ beside: "two:umap" });
+    expect(explorer.map.hovered).toBe(null);
+  });
+
+  it("keeps what was drawn around on it in the address", async () => {
+    const source = withPartner();
+    const { explorer, bar } = await open("#beside=two:umap", source);
+    const polygon = [0, 0, 1, 0, 1, 1, 0, 1];
+    explorer.select([1, 2, 3], "lasso", "Area", { by: "lasso", map: "umap", beside: "two:umap", polygon });
+    explorer.writeAddress();
+    const { explorer: other } = await open(bar.read(), source);
+    expect([...(other.selection.current?.positions ?? [])]).toEqual([1, 2, 3]); // the partner does not hold the first one
+  });
+
+  it("says that it is being computed once that takes a while, and can be done without", async () => {
+    const { held, release } = hold();
+    const slow = makeSource({ mapBeside: held });
+    const { explorer } = await open("", { ...withPartner(), mapBeside: (...all) => slow.mapBeside(...all) });
+    vi.useFakeTimers();
+    const coming = explorer.show({ beside: "two:umap" });
+    await vi.advanceTimersByTimeAsync(900);
+    expect(explorer.scene.computing).toBe(null);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(explorer.scene.computing).toEqual({ id: "two:umap", isBeside: true, title: "Two · UMAP", seconds: null });
+    vi.useRealTimers();
+    explorer.scene.cancel();
+    release();
+    await coming;
+    expect([explorer.scene.computing, explorer.scene.secondMapId]).toEqual([null, null]);
+  });
+
+  it("is asked for anew with the model, as it may have changed alone", async () => {
+    let [asked, compared] = [0, 0];
+    const partner = withPartner();
+    const source: Source = {
+      ...partner,
+      mapBeside: (...all) => {
+        asked++;
+        return partner.mapBeside(...all);
+      },
+      moved: (...all) => {
+        compared++;
+        return partner.moved(...all);
+      },
+    };
+    const { explorer } = await open("#beside=two:umap&panel=moved", source);
+    const { secondPoints } = explorer.scene;
+    await explorer.show({ column: "cluster" });
+    expect([asked, compared]).toEqual([1, 1]);
+    await explorer.show({}, true);
+    expect([asked, compared]).toEqual([2, 2]);
+    expect(explorer.scene.secondPoints).toBe(secondPoints); // the same places: the map stays as it is looked at
+  });
+
+  it("is compared no longer once the panel is closed", async () => {
+    const { held, release } = hold();
+    const slow = makeSource({ moved: held });
+    const { explorer } = await open("", { ...withPartner(), moved: (...all) => slow.moved(...all) });
+    explorer.showPanel("moved");
+    expect(explorer.tasks.isWaitingFor("moved")).toBe(true);
+    explorer.showPanel(null);
+    expect(explorer.tasks.isWaitingFor("moved")).toBe(false);
+    release();
+  });
+
   it("that is not there is left out", async () => {
     const { explorer } = await open("#beside=three:umap", withPartner());
     expect([explorer.scene.secondMapId, explorer.scene.secondPoints]).toEqual([null, null]);

@@ -1,7 +1,7 @@
 import { flushSync } from "svelte";
 import { decodeAddress } from "../src/lib/address";
 import { describe, expect, it } from "vitest";
-import { binsOf, conditionOf, countBins, countCodes, decodeConditions, encodeConditions, failing, NONE, passing, sorted } from "../src/lib/filter";
+import { binsOf, conditionOf, countBins, countCodes, decodeConditions, encodeConditions, failing, failingAny, NONE, passing, sorted } from "../src/lib/filter";
 import type { Source } from "../src/lib/source";
 import type { DataColumn } from "../src/lib/types";
 import { conditionWords, valueWords } from "../src/panels/conditions";
@@ -17,6 +17,7 @@ describe("a filter", () => {
     expect([...passes]).toEqual([1, 0, 1, 1]);
     const fails = failing(5, [{ codes: CODES, passes }, { values: VALUES, range: [1, 4] }, { has: Uint8Array.from([1, 1, 0, 1, 1]) }]);
     expect([...fails]).toEqual([2, 1, 5, 2, 0]);
+    expect([...failingAny(fails)]).toEqual([...fails].map((bits) => Number(bits !== 0)));
   });
 
   it("counts the values of a column among those that pass the other conditions", () => {

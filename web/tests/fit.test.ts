@@ -86,6 +86,15 @@ describe("fitting a map", () => {
   });
 });
 
+describe("what lies behind an obstacle", () => {
+  it("is a share of the images that the map holds", () => {
+    const view = new View(1000, 1000, { x: 0, y: 0, zoom: 1 });
+    const points = new Float32Array(2 * 1000).fill(NaN);
+    for (let i = 0; i < 100; i++) points.set([i < 4 ? -0.95 : 0.5, i < 4 ? -0.95 : 0.5], 20 * i);
+    expect(isClear(points, view, [legend(1000, 100, 100)])).toBe(false); // 4 in 100, not 4 in 1000
+  });
+});
+
 describe("the size of thumbnails", () => {
   const overviewFor = (points: Float32Array, scale: number, area: number): Overview =>
     overviewOf(points, thinningOrder(points, 256, () => true), scale, area);
@@ -144,6 +153,12 @@ describe("names on the map", () => {
     expect(names.map(({ text }) => text)).toEqual(["cat", "dog"]);
     expect(names[0]!.place[0]).toBeCloseTo(-0.5, 1);
     expect(names[1]!.place[1]).toBeCloseTo(0.5, 1);
+  });
+
+  it("counts only images that the map holds", () => {
+    const present = points.map((place, i) => (i % 20 < 18 ? NaN : place)); // one in ten
+    expect(namesOn(present, codes, column, new Set()).map(({ text }) => text)).toEqual(["cat", "dog"]);
+    expect(namesOn(points.map(() => NaN), codes, column, new Set())).toEqual([]);
   });
 
   it("leave out what is switched off, and what lies together nowhere", () => {

@@ -228,10 +228,11 @@ describe("drawing points", () => {
 });
 
 describe("places of another model's map", () => {
-  it("are where the same images were; a new image is where it belongs", () => {
+  it("are where the same images were; an image that had none is where it belongs", () => {
     const was = { rows: Uint32Array.from([2, 4, 6]), points: Float32Array.from([0, 0, 1, 1, 2, 2]) };
     const now = Float32Array.from([9, 9, 8, 8]);
     expect([...placesBefore(was, Uint32Array.from([4, 5]), now)]).toEqual([1, 1, 8, 8]);
-    expect(placesBefore(was, was.rows, now)).toBe(was.points);
+    const partial = { rows: was.rows, points: Float32Array.from([0, 0, NaN, NaN, 2, 2]) };
+    expect([...placesBefore(partial, was.rows, Float32Array.from([9, 9, 8, 8, 7, 7]))]).toEqual([0, 0, 8, 8, 2, 2]);
   });
 });

@@ -222,7 +222,48 @@ describe("what the explorer does not want any more is aborted", () => {
     expect(aborted("find")).toEqual([true, false]);
     release();
     await settle();
-    expect([names.of("sho"), names.of("shoe")]).toEqual([null, [8, 2, 99]]);
+    expect([names.of("sho"), names.of("shoe")]).toEqual([null, [{ text: "shoe", rows: [8, 2, 99] }]]);
+  });
+
+  it("file names that hold one of the words, where none holds all that is typed", async () => {
+    const source: Source = { ...makeSource(), find: (_, text) => Promise.resolve(text === "dress" ? [4] : []) };
+    const names = new Names();
+    vi.useFakeTimers();
+    names.look(source, modelView("one", [2, 4]), "red dress");
+    await vi.advanceTimersByTimeAsync(1000);
+    vi.useRealTimers();
+    expect(names.of("red dress")).toEqual([{ text: "dress", rows: [4] }]);
+  });
+
+  it("patches that match, of the model that is shown; what failed is asked for again when somebody wants that", async () => {
+    let isBroken = false;
+    const asked: string[] = [];
+    const source: Source = {
+      ...makeSource(),
+      patchPairs: (model, row, other) => {
+        asked.push(`${model.key} ${row} ${other}`);
+        return isBroken ? Promise.reject(new Error("broken")) : Promise.resolve({ pairs: [], patches: asked.length });
+      },
+    };
+    const { explorer } = await open("", source);
+    const why = new Why();
+    why.matching = true;
+    const ask = async (row: number, other: number): Promise<number | undefined> => {
+      why.match(explorer, row, other);
+      await settle();
+      return why.matched(explorer, row, other)?.patches;
+    };
+    expect([await ask(2, 4), await ask(2, 4)]).toEqual([1, 1]);
+    await explorer.show({ model: "two" });
+    expect(why.matched(explorer, 2, 4)).toBeNull();
+    isBroken = true;
+    expect([await ask(2, 4), await ask(2, 4), why.hasFailed(explorer, 2, 4)]).toEqual([undefined, undefined, true]);
+    isBroken = false;
+    why.retry();
+    expect([await ask(2, 4), why.hasFailed(explorer, 2, 4)]).toEqual([3, false]);
+    expect(asked).toEqual(["one 2 4", "two 2 4", "two 2 4"]);
+    for (let other = 100; other < 150; other++) await ask(2, other);
+    expect([why.matched(explorer, 2, 4), why.matched(explorer, 2, 149)?.patches]).toEqual([null, 53]);
   });
 
   it("a question about a pair, when the questions are left; what was answered is remembered all the same", async () => {

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import * as size from "../src/map/size";
+import * as thinning from "../src/map/thinning";
 import { Stage, type StageEvents } from "../src/map/stage";
 
 /** A canvas whose WebGL draws nothing, but tells what it was asked to do. */
@@ -37,7 +39,7 @@ describe("a lost WebGL context", () => {
 
   beforeEach(() => {
     frames = [];
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout, setTimeout: () => 0, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
     vi.stubGlobal("cancelAnimationFrame", () => undefined);
   });
@@ -80,7 +82,7 @@ describe("what is drawn", () => {
 
   beforeEach(() => {
     frames = [];
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout, setTimeout: () => 0, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
   });
 
@@ -105,6 +107,51 @@ describe("what is drawn", () => {
     expect(drawn(() => stage.zoomBy(2))).toBe(true);
     expect(drawn(() => stage.setColours({ colours: new Uint32Array(3), hidden: new Uint8Array(3) }, null, "dark", "#000"))).toBe(true);
     expect(drawn(() => stage.setPoints(new Float32Array(6).fill(0.5), null))).toBe(true);
+  });
+});
+
+describe("a map whose size changes", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout, setTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("requestAnimationFrame", (draw: () => void) => setTimeout(draw, 16));
+    vi.stubGlobal("cancelAnimationFrame", () => undefined);
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+
+  it("chooses thumbnails once it rests, and sorts the images only when others may be shown", () => {
+    const { stage } = makeStage();
+    stage.setPoints(Float32Array.of(-1, -1, 0, 0, 1, 1), null);
+    vi.runAllTimers();
+    const packed = vi.spyOn(size, "overviewOf");
+    const sorted = vi.spyOn(thinning, "thinningOrder");
+    for (let width = 101; width < 120; width++) expect(stage.resize(width, 80, [])).toBe(true);
+    expect(packed).not.toHaveBeenCalled();
+    vi.runAllTimers();
+    expect([packed.mock.calls.length, sorted.mock.calls.length]).toEqual([1, 0]);
+    expect(stage.resize(119, 80, [])).toBe(false);
+    stage.setColours({ colours: new Uint32Array(3), hidden: Uint8Array.of(1, 0, 0) }, null, "light", "#fff");
+    vi.runAllTimers();
+    expect([packed.mock.calls.length, sorted.mock.calls.length]).toEqual([2, 1]);
+    vi.restoreAllMocks();
+  });
+
+  it("tells where it is looked at from when it may not be turned any more", () => {
+    const told = vi.spyOn(events, "camera");
+    const { stage } = makeStage();
+    stage.resize(300, 80, []);
+    stage.setPoints(Float32Array.of(0, -1, 0.05, 0, 0.1, 1), null);
+    vi.runAllTimers();
+    expect(stage.view.turned).toBe(true);
+    told.mockClear();
+    stage.setUpright(true);
+    expect(stage.view.turned).toBe(false);
+    expect(told).toHaveBeenCalledWith(null, false);
+    told.mockRestore();
   });
 });
 

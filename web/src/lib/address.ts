@@ -4,7 +4,7 @@ import type { Row } from "./types";
 
 /** What picked a selection, short enough for the address. */
 export type Origin =
-  | { by: "lasso"; map: string; polygon: number[] }
+  | { by: "lasso"; map: string; /** A partner's map, as it lies beside that one. */ beside?: string; polygon: number[] }
   | { by: "column"; column: string; code: number }
   | { by: "text"; text: string }
   | { by: "answer"; rows: Row[] }
@@ -118,7 +118,7 @@ export function decodeAddress(hash: string): Partial<ViewState & Read & Earlier>
 function encodeOrigin(origin: Origin): string {
   switch (origin.by) {
     case "lasso":
-      return `lasso:${encodeURIComponent(origin.map)}:${thinned(origin.polygon).map(short).join()}`;
+      return `lasso:${[origin.map, origin.beside ?? []].flat().map(encodeURIComponent).join("/")}:${thinned(origin.polygon).map(short).join()}`;
     case "column":
       return `column:${encodeURIComponent(origin.column)}:${String(origin.code)}`;
     case "text":
@@ -138,7 +138,8 @@ function decodeOrigin(text: string | undefined): Origin | null {
   }
   if (by === "lasso") {
     const polygon = numbers(second);
-    return polygon && polygon.length >= 6 && polygon.length % 2 === 0 ? { by, map: unescape(first), polygon } : null;
+    const [map = "", beside] = first.split("/").map(unescape);
+    return polygon && polygon.length >= 6 && polygon.length % 2 === 0 ? { by, map, ...(beside ? { beside } : {}), polygon } : null;
   }
   if (by === "answer" || by === "finding" || by === "images") {
     const rows = wholeNumbers(first);

@@ -1,7 +1,7 @@
 import { insidePolygon } from "../map/geometry";
 import { pickTexts, waitTexts } from "../texts";
 import type { Origin } from "./address";
-import type { RowIndex, SceneLoader } from "./scene";
+import { partnerOf, type RowIndex, type SceneLoader } from "./scene";
 import type { ModelView, Position } from "./types";
 
 /** How images are picked: what is said while one waits, the selection's title, and the way to them. */
@@ -46,7 +46,12 @@ export function pickOf(origin: Origin, view: ModelView, loader: SceneLoader, ind
       return {
         words: waitTexts.map,
         title: pickTexts.area,
-        find: async (signal) => insidePolygon(await loader.map(view, origin.map, signal), origin.polygon),
+        find: async (signal) => {
+          const foreign = partnerOf(view, origin.beside ?? null);
+          if (origin.beside && !foreign) return []; // that partner is not there any more
+          const points = foreign ? loader.mapBeside(view, origin.map, foreign, signal) : loader.map(view, origin.map, signal);
+          return insidePolygon(await points, origin.polygon);
+        },
       };
     default:
       return { words: waitTexts.searching, title: pickTexts.chosen, find: () => Promise.resolve(index.findAll(origin.rows)) };

@@ -29,14 +29,19 @@ export interface Scene {
 /** What a scene waits for. */
 export interface Coming {
   view: ModelView;
-  /** A map that is computed for the first time; null where there is none. */
-  map: ModelView["maps"][number] | null;
+  /** A map that is computed for the first time, of the model or of a partner; null where there is none. */
+  map: Omit<ModelView["maps"][number], "settings"> | null;
   /** Whether it is the second one. */
   isBeside: boolean;
 }
 
 /** The model that is shown, and the one that is coming or was shown before. */
 const MOST_KEPT = 2;
+
+/** What names of arrays of partners begin with. */
+const BESIDE = "beside";
+/** Milliseconds after which a partner's map is not stored, but being computed: nobody says so before. */
+const SLOW = 1000;
 
 /** A column that the page itself makes, of every model. */
 export interface OwnColumn {
@@ -67,11 +72,18 @@ export class SceneLoader {
     const second = bare.maps.find(({ id }) => id === target.beside && id !== mapId);
     const foreign = partnerOf(bare, target.beside);
     const secondMapId = second?.id ?? (foreign && target.beside);
-    tell({ view: bare, map: [map, second].find((each) => each?.ready === false) ?? null, isBeside: map?.ready !== false });
+    const missing = [map, second].find((each) => each?.ready === false) ?? null;
+    tell({ view: bare, map: missing, isBeside: map?.ready !== false });
+    if (fresh) this.#forgetPartners(bare); // they may have changed while this model did not
+    const theirs = foreign && this.mapBeside(bare, mapId, foreign, signal);
+    if (foreign && theirs && !missing) {
+      const title = `${foreign.partner.title} · ${foreign.map.title}`;
+      ifSlow(theirs, () => { tell({ view: bare, map: { id: nameOf(foreign.partner, foreign.map), title, ready: false, seconds: null }, isBeside: true }); });
+    }
     const [rows, points, secondPoints, labels, data] = await Promise.all([
       this.rows(bare, signal),
       this.map(bare, mapId, signal),
-      foreign ? this.#mapBeside(bare, mapId, foreign, signal) : second ? this.map(bare, second.id, signal) : null,
+      theirs ?? (second ? this.map(bare, second.id, signal) : null),
       bare.columns.some(({ name }) => name === "label") ? this.codes(bare, "label", signal) : null,
       this.data(bare, signal),
     ]);
@@ -93,8 +105,9 @@ export class SceneLoader {
     return this.#once(view, `map ${map}`, signal, (all) => this.source.map(view, map, all));
   }
 
-  #mapBeside(view: ModelView, map: string, { partner, map: theirs }: PartnersMap, signal?: AbortSignal): Promise<Float32Array> {
-    return this.#once(view, `beside ${map} ${nameOf(partner, theirs)}`, signal, (all) =>
+  /** A partner's map, turned and mirrored onto a map of the model. */
+  mapBeside(view: ModelView, map: string, { partner, map: theirs }: PartnersMap, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#once(view, `${BESIDE} ${map} ${nameOf(partner, theirs)}`, signal, (all) =>
       this.source.mapBeside(view, map, partner.id, theirs.id, all),
     );
   }
@@ -138,6 +151,11 @@ export class SceneLoader {
     return array;
   }
 
+  #forgetPartners(view: ModelView): void {
+    const arrays = this.#arraysOf(view);
+    for (const name of [...arrays.keys()]) if (name.startsWith(BESIDE)) arrays.delete(name);
+  }
+
   #arraysOf(view: ModelView): Map<string, Shared<unknown>> {
     const key = `${view.key} ${view.state}`;
     const arrays = this.#kept.get(key) ?? new Map<string, Shared<unknown>>();
@@ -166,6 +184,12 @@ export function partnerOf(view: ModelView | null, name: string | null): Partners
     if (map) return { partner, map };
   }
   return null;
+}
+
+function ifSlow(answer: Promise<unknown>, tell: () => void): void {
+  const timer = setTimeout(tell, SLOW);
+  const stop = (): void => clearTimeout(timer);
+  answer.then(stop, stop);
 }
 
 /** A model that knows that these maps are there. */

@@ -85,7 +85,7 @@ function sampleOf(points: Float32Array, chosen?: Uint32Array): Float32Array {
   const sample: number[] = [];
   for (let i = 0; i < count; i += step) {
     const position = chosen ? chosen[i]! : i;
-    sample.push(points[2 * position]!, points[2 * position + 1]!);
+    if (!Number.isNaN(points[2 * position]!)) sample.push(points[2 * position]!, points[2 * position + 1]!);
   }
   return Float32Array.from(sample);
 }

@@ -32,13 +32,12 @@ export interface Places {
   points: Float32Array;
 }
 
-/** Where every image was: the same row's place; a new image starts where it belongs. */
+/** Where every image was: the same row's place; an image that had none starts where it belongs. */
 export function placesBefore(was: Places, rows: Uint32Array, now: Float32Array): Float32Array {
-  if (was.rows === rows) return was.points;
-  const places = new Map(Array.from(was.rows, (row, position) => [row, position]));
+  const places = was.rows === rows ? null : new Map(Array.from(was.rows, (row, position) => [row, position]));
   const before = now.slice();
   rows.forEach((row, position) => {
-    const old = places.get(row);
+    const old = places ? places.get(row) : position;
     if (old !== undefined && !Number.isNaN(was.points[2 * old]!)) before.set(was.points.subarray(2 * old, 2 * old + 2), 2 * position);
   });
   return before;

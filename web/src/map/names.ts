@@ -22,8 +22,10 @@ export function namesOn(
     if (counts) counts[row(points[2 * i + 1]!) * CELLS + row(points[2 * i]!)]!++;
   }
   return wanted.flatMap((code) => {
-    const [cell, count] = peak(cells.get(code)!);
-    if (count < TOGETHER * column.counts[code]!) return [];
+    const counts = cells.get(code)!;
+    const [cell, count] = peak(counts);
+    // an image that the map does not hold lies in no cell
+    if (count === 0 || count < TOGETHER * counts.reduce((sum, each) => sum + each, 0)) return [];
     const place = middle(points, codes, code, cell);
     return [{ text: column.values[code]!, place }];
   });

@@ -1,11 +1,12 @@
 import { cssColour } from "./colours";
+import { SPACING } from "./size";
 import type { View } from "./view";
 
 /** A thumbnail on the canvas: how far it has come in (0 to 1), which way it goes, and where it stands. */
 interface Shown {
   presence: number;
   leaving: boolean;
-  /** How far it stands from its point now, right and up, in sides. */
+  /** How far it stands from its point now, right and up, in sides of its square. */
   shift: readonly [number, number];
 }
 
@@ -53,7 +54,7 @@ export interface OverlayScene {
   /** Side of a thumbnail in pixels. */
   side: number;
   thumbnails: readonly number[];
-  /** How far a thumbnail stands from its point, right and up, in sides; null while that is not known. */
+  /** How far a thumbnail stands from its point, right and up, in sides of its square; null while that is not known. */
   shift(position: number): readonly [number, number] | null;
   /** The most important first. */
   names: readonly MapName[];
@@ -125,7 +126,8 @@ export class Overlay {
   at(scene: OverlayScene, position: number): [number, number] {
     const [across, up] = this.#shown.get(position)?.shift ?? [0, 0];
     const [left, top] = scene.view.toScreen(...scene.place(position));
-    return [left + across * scene.side, top - up * scene.side];
+    const square = scene.side * SPACING; // the shift is one of squares that hold a thumbnail and the gap around it
+    return [left + across * square, top - up * square];
   }
 
   /** The thumbnail under a pixel; a point beside a narrow one is not under it. */
@@ -139,7 +141,8 @@ export class Overlay {
       const [x, y] = this.at(scene, position);
       const [across, down] = [Math.abs(x - left), Math.abs(y - top)];
       const half = scene.side / 2 / Math.max(picture.width, picture.height);
-      if (across > half * picture.width + RIM || down > half * picture.height + RIM || Math.max(across, down) >= least) continue;
+      const isUnder = across <= half * picture.width + RIM && down <= half * picture.height + RIM;
+      if (!isUnder || Math.max(across, down) >= least) continue;
       least = Math.max(across, down);
       best = position;
     }

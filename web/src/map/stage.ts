@@ -32,7 +32,7 @@ const REACH = 9;
 const [CONTEXT, ORDINARY, CHOSEN, ABSENT] = [0, 1, 2, 3] as const;
 /** Milliseconds a frame may spend on finding room for thumbnails. */
 const THINNING = 24;
-/** Milliseconds after a frame when a filter is at rest. */
+/** Milliseconds after the last change when a filter, or the size of the map, is at rest. */
 const RESTING = 160;
 
 /** One map: its points, the thumbnails above them, its camera. Draws when something changed, never otherwise. */
@@ -59,6 +59,8 @@ export class Stage {
   #isPartial = false;
   #movingSince = 0;
   #grid: PointGrid | null = null;
+  /** Images that may have a thumbnail, the most important first. */
+  #candidates: Uint32Array | null = null;
   #thinning: Thinning | null = null;
   #colours: PointColours = { colours: new Uint32Array(), hidden: new Uint8Array() };
   #chosen: Set<number> | null = null;
@@ -77,6 +79,7 @@ export class Stage {
   #frame = 0;
   #restTimer = 0;
   #filterTimer = 0;
+  #sizeTimer = 0;
   #isFiltering = false;
   #hurry = false;
 
@@ -134,8 +137,8 @@ export class Stage {
     return new View(this.#width, this.#height, this.#camera ?? this.#home, this.#turned, mostZoom);
   }
 
-  /** `obstacles`: what stands above the map and would hide images. */
-  resize(width: number, height: number, obstacles: readonly Obstacle[]): void {
+  /** `obstacles`: what stands above the map and would hide images. Tells whether images stand elsewhere now. */
+  resize(width: number, height: number, obstacles: readonly Obstacle[]): boolean {
     const isFirst = this.#width === 1;
     const before = this.view;
     const corner = before.toMap(0, 0);
@@ -145,15 +148,29 @@ export class Stage {
     this.#height = Math.max(1, height);
     this.#obstacles = obstacles;
     if (isSameSize) {
-      if (isClear(this.#points, new View(width, height, this.#home, this.#turned), obstacles)) return;
+      if (isClear(this.#points, new View(width, height, this.#home, this.#turned), obstacles)) return false;
     } else {
       this.#layer.resize(width, height);
       this.#overlay.resize(width, height);
     }
+    const home = this.#home;
     this.#fit(isHome ? this.#way : this.#turned);
+    if (isSameSize && before.turned === this.#turned && sameCamera(home, this.#home)) return false;
+    this.#packLater();
     if (before.turned !== this.#turned) this.#ask(); // no way leads from the one to the other
     else if (!isFirst && this.#points.length > 0) this.#settle(before, corner);
     this.#draw(); // at once: a canvas that was resized is empty
+    return !isSameSize || before.turned !== this.#turned || this.#flight !== null;
+  }
+
+  /** While the size changes thumbnails stay as they are: those that have room are chosen once it rests. */
+  #packLater(): void {
+    if (!this.#sizes) return;
+    window.clearTimeout(this.#sizeTimer);
+    this.#sizeTimer = window.setTimeout(() => {
+      this.#sizes = null;
+      this.#ask();
+    }, RESTING);
   }
 
   /** After a resize: the top left corner stays where it was, then the map moves only as far as it has to. */
@@ -189,7 +206,6 @@ export class Stage {
     const found = fit(this.#points, this.#width, this.#height, this.#obstacles, turned === undefined ? {} : { turned });
     this.#home = found.camera;
     this.#turned = found.turned;
-    this.#sizes = null;
   }
 
   /** Show these places; images move there from `before`, where each was. */
@@ -206,7 +222,8 @@ export class Stage {
     this.#layer.setPoints(points, this.#before);
     this.#layer.resize(this.#width, this.#height);
     this.#grid = null;
-    this.#thinning = null;
+    this.#candidates = this.#thinning = null;
+    this.#thumbnails = this.#thumbnails.filter((position) => this.has(position));
     if (!before) this.#overlay.forget();
     this.#camera = null;
     this.events.camera(null, false);
@@ -236,7 +253,7 @@ export class Stage {
   #thinAnew(): void {
     window.clearTimeout(this.#filterTimer);
     this.#isFiltering = false;
-    this.#thinning = null;
+    this.#candidates = this.#thinning = null;
     this.#sizes = null;
     this.#ask();
   }
@@ -248,8 +265,14 @@ export class Stage {
     if (this.#points.length === 0) return;
     const before = this.#turned;
     this.#fit();
-    if (before !== this.#turned) this.#camera = this.#flight = null; // no way leads from the one to the other
-    this.#thinAnew();
+    if (before !== this.#turned) {
+      // no way leads from the one to the other
+      this.#camera = this.#flight = this.#before = null;
+      this.#layer.setPoints(this.#points, null);
+      this.#sizes = null;
+      this.events.camera(null, false);
+      this.#ask();
+    }
   }
 
   /** Whether the map holds an image. */
@@ -269,8 +292,9 @@ export class Stage {
 
   /** `perSheet`: thumbnails in one sheet; those of the first sheets come first in an overview. */
   setSheets(perSheet: number): void {
+    if (this.#perSheet === Math.max(1, perSheet)) return;
     this.#perSheet = Math.max(1, perSheet);
-    this.#thinning = null;
+    this.#candidates = this.#thinning = null;
     this.#ask();
   }
 
@@ -357,6 +381,7 @@ export class Stage {
     cancelAnimationFrame(this.#frame);
     window.clearTimeout(this.#restTimer);
     window.clearTimeout(this.#filterTimer);
+    window.clearTimeout(this.#sizeTimer);
     this.#layer.destroy();
   }
 
@@ -467,9 +492,9 @@ export class Stage {
     const { hidden } = this.#colours;
     if (!this.#thinning || !this.#sizes) {
       const allow = (position: number): boolean => hidden[position] !== 1 && this.has(position);
-      const order = thinningOrder(this.#points, this.#perSheet, allow, this.#chosen ?? undefined);
+      this.#candidates ??= thinningOrder(this.#points, this.#perSheet, allow, this.#chosen ?? undefined);
       const [width, height] = [this.#width, this.#height];
-      const found = overviewOf(this.#points, order, new View(width, height, this.#home).scale, width * height);
+      const found = overviewOf(this.#points, this.#candidates, new View(width, height, this.#home).scale, width * height);
       this.#thinning = found.thinning;
       this.#sizes = { overview: found.side, room: roomOf(this.#points, this.#grid, allow) };
     }
@@ -556,6 +581,10 @@ function turned(places: Float32Array, isTurned: boolean): Float32Array {
   const way = isTurned ? turnBack : turn;
   for (let i = 0; i < places.length; i += 2) moved.set(way(places[i]!, places[i + 1]!, true), i);
   return moved;
+}
+
+function sameCamera(one: Camera, other: Camera): boolean {
+  return one.x === other.x && one.y === other.y && one.zoom === other.zoom;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -8,7 +8,7 @@ import { boundsOf } from "./view";
  * map: it is packed first, and as tight as can be. Coarser levels leave out some of its images, finer ones add others when
  * they are first asked for.
  *
- * A square may stand up to half its side from its point, so a crowd shows more images and each still covers its own point.
+ * A square may stand up to half its side from its point, so a crowd shows more images and each still touches its own point.
  * Its shift is kept in sides. Two points then keep their order, so squares that are apart stay apart while one zooms in.
  */
 export class Thinning {

@@ -42,6 +42,11 @@ export function patchAt(image: PatchImage, x: number, y: number): number {
   return inside(y, image.rows) * image.columns + inside(x, image.columns);
 }
 
+/** The number of the patch in the middle. */
+export function middlePatch({ rows, columns }: PatchImage): number {
+  return Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+}
+
 /** The patch beside another one; null for a key that does not move. */
 export function patchBeside(image: PatchImage, at: number, key: string): number | null {
   const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];

@@ -25,6 +25,7 @@ export type Suggestion = ValueSuggestion | RowSuggestion | NamesSuggestion;
 
 /** The most rows that Source.find tells. */
 export const MOST_NAMES = 1000;
+const LEAST_WORD = 3;
 
 /** How well a value answers what was typed; 0 where it does not. */
 export function likeness(value: string, text: string): number {
@@ -37,8 +38,20 @@ export function likeness(value: string, text: string): number {
   return name.includes(asked) ? 1 : 0;
 }
 
+/** How well a value answers one of several words that were typed, where it does not answer all of them together; below 1. */
+function likenessOfWords(value: string, words: readonly string[]): number {
+  const found = words.map((word) => likeness(value, word)).filter((each) => each > 1); // not in the middle of a word
+  return found.reduce((sum, each) => sum + each, 0) / (5 * words.length);
+}
+
+/** The words of what was typed, if there are several; short ones say too little. */
+export function wordsOf(text: string): string[] {
+  const words = text.trim().split(/\s+/);
+  return words.length > 1 ? words.filter((word) => word.length >= LEAST_WORD) : [];
+}
+
 /**
- * Values of the category columns that fit, best first.
+ * Values of the category columns that fit, best first; those that answer a single word of several come last.
  *
  * Among equally good ones the columns keep their order (labels come first) and then the frequent come first. Nothing
  * typed offers the first column's values, so that somebody new sees what there is.
@@ -46,10 +59,11 @@ export function likeness(value: string, text: string): number {
 export function matchingValues(view: ModelView | null, text: string, most = 8): ValueSuggestion[] {
   const columns = categories(view);
   const asked = fold(text) === "" ? columns.slice(0, 1) : columns;
+  const words = wordsOf(text);
   const found = asked.flatMap((column, order) =>
     column.values.map((value, code) => ({
       suggestion: { kind: "value" as const, column, code, value, count: column.counts[code] ?? 0 },
-      rank: likeness(value, text),
+      rank: likeness(value, text) || likenessOfWords(value, words),
       order,
     })),
   );

@@ -4,6 +4,7 @@ import { SvelteMap } from "svelte/reactivity";
 import type { Match, PatchPairs, ReasonInfo, Row } from "../lib/types";
 
 const MOST = 12; // each takes fifty runs of the model
+const KEPT = 50; // pairs that need not be asked for again
 
 /** What makes look-alikes like the image that they were found for: a row, or an image from outside. */
 export class Why {
@@ -14,6 +15,8 @@ export class Why {
   /** Whether the pair is shown with its patches that match, in place of what matters in it. */
   matching = $state(false);
   #pairs = new SvelteMap<string, PatchPairs>();
+  /** The pair whose patches could not be compared. */
+  #failed = $state<string | null>(null);
 
   /** The row of the look-alike that somebody points at. */
   row = $state<Row | null>(null);
@@ -32,18 +35,38 @@ export class Why {
   }
 
   /** The patches of two images that match; null unless they are to be seen and known. */
-  matched(query: Row, other: Row): PatchPairs | null {
-    return this.matching ? (this.#pairs.get(`${query}/${other}`) ?? null) : null;
+  matched(explorer: Explorer, query: Row, other: Row): PatchPairs | null {
+    return this.matching ? (this.#pairs.get(keyOf(explorer, query, other)) ?? null) : null;
+  }
+
+  /** Whether they could not be compared. */
+  hasFailed(explorer: Explorer, query: Row, other: Row): boolean {
+    return this.#failed === keyOf(explorer, query, other);
+  }
+
+  /** Compare them once more. */
+  retry(): void {
+    this.#failed = null;
   }
 
   /** Ask for these, if they are to be seen and not known yet. Returns a function that stops that. */
-  match({ source, tasks, scene }: Explorer, query: Row, other: Row): (() => void) | undefined {
+  match(explorer: Explorer, query: Row, other: Row): (() => void) | undefined {
+    const { source, tasks, scene } = explorer;
     const { view } = scene;
-    if (!this.matching || !view || this.matched(query, other)) return undefined;
-    void tasks.run("pairs", waitTexts.pairs, (signal) => source.patchPairs(view, query, other, signal), (found) => {
-      this.#pairs.set(`${query}/${other}`, found);
+    const key = keyOf(explorer, query, other);
+    if (!this.matching || !view || this.#pairs.has(key) || this.#failed === key) return undefined;
+    let isWanted = true;
+    const use = (found: PatchPairs): void => {
+      for (const oldest of [...this.#pairs.keys()].slice(0, 1 - KEPT)) this.#pairs.delete(oldest);
+      this.#pairs.set(key, found);
+    };
+    void tasks.run("pairs", waitTexts.pairs, (signal) => source.patchPairs(view, query, other, signal), use).then((isFound) => {
+      if (!isFound && isWanted) this.#failed = key;
     });
-    return () => tasks.drop("pairs");
+    return () => {
+      isWanted = false;
+      tasks.drop("pairs");
+    };
   }
 
   /** Ask for it, if it is to be seen and not known yet. Returns a function that stops that. */
@@ -56,4 +79,9 @@ export class Why {
     });
     return () => tasks.drop("reasons");
   }
+}
+
+/** Other models, and other states of one, match other patches. */
+function keyOf({ scene }: Explorer, query: Row, other: Row): string {
+  return JSON.stringify([scene.view?.key, scene.view?.state, query, other]);
 }

@@ -9,6 +9,7 @@ import { combined } from "../panels/tally";
 import { fewTexts, pickTexts, waitTexts } from "../texts";
 import { AnswerState } from "./answer.svelte";
 import { CollectionState } from "./collection.svelte";
+import { FilesState } from "./files.svelte";
 import { FilterState } from "./filters.svelte";
 import { FindingsState } from "./findings.svelte";
 import { ImageState } from "./image.svelte";
@@ -46,6 +47,7 @@ export class Explorer {
   readonly moved: MovedState;
   readonly tokens: TokensState;
   readonly weights: WeightsState;
+  readonly files: FilesState;
   theme = $state<Theme>("auto");
   #panel = $state<Panel | null>(null);
   readonly #bar: AddressBar;
@@ -71,6 +73,7 @@ export class Explorer {
     this.moved = new MovedState(source, scene, tasks);
     this.tokens = new TokensState(source, scene, tasks);
     this.weights = new WeightsState(source, scene, tasks);
+    this.files = new FilesState(source, scene);
   }
 
   // ---- opening, and what the address says
@@ -139,6 +142,7 @@ export class Explorer {
 
   /** Show another model, map or colour; `fresh` asks for the model again, as it may have grown. */
   async show(change: Partial<Target>, fresh = false): Promise<void> {
+    if (fresh) this.moved.expire();
     if (await this.scene.show(change, fresh)) await this.#fillPanel();
   }
 
@@ -168,8 +172,9 @@ export class Explorer {
   }
 
   /** Another scene has come: what belonged to the one before goes, or follows. */
-  #follow({ isFirst, model, state, map, rows }: Change): void {
-    this.map.hovered = null;
+  #follow({ isFirst, model, state, map, maps, rows }: Change): void {
+    const hovered = this.map.hovered === null || maps ? undefined : rows[this.map.hovered];
+    this.map.hovered = hovered === undefined ? null : (this.scene.position(hovered) ?? null);
     this.filters.follow();
     if (state) {
       this.thumbnails.askForFirst();
@@ -182,9 +187,9 @@ export class Explorer {
     this.findings.forget();
     this.collection.expectColumns();
     this.tasks.drop("selection");
+    this.tokens.cancel();
     if (!model) return;
     this.answer.drop();
-    this.tokens.cancel();
     if (this.image.row !== null) void this.image.look(this.image.row);
   }
 
@@ -328,6 +333,7 @@ export class Explorer {
 
   set panel(panel: Panel | null) {
     if (panel !== "findings") this.findings.leave();
+    if (panel !== "moved") this.moved.leave();
     if (panel !== "numbers") this.numbers.leave();
     this.#panel = panel;
   }

@@ -1,7 +1,7 @@
 import { SvelteMap } from "svelte/reactivity";
 import { MINE } from "../lib/given";
 import {
-  binsOf, conditionOf, countBins, countCodes, failing, MOST_CONDITIONS, NONE, onlyOn, passing, switched, tooLongOf, valuesOff, type Condition, type Test,
+  binsOf, conditionOf, countBins, countCodes, failing, failingAny, MOST_CONDITIONS, NONE, onlyOn, passing, switched, tooLongOf, valuesOff, type Condition, type Test,
 } from "../lib/filter";
 import type { Source } from "../lib/source";
 import { isPerMap, type CategoryColumn, type Column, type Row, type TextColumn, type Values } from "../lib/types";
@@ -59,7 +59,7 @@ export class FilterState {
     this.#tests.some((test) => test !== null) ? failing(this.#scene.rows.length, this.#tests.map((test) => test ?? { has: everything(this.#scene.rows.length) })) : null,
   );
   /** 1 for each image that does not pass; null where all do. */
-  readonly hidden = $derived.by(() => this.#fails && Uint8Array.from(this.#fails, (bits) => Number(bits !== 0)));
+  readonly hidden = $derived.by(() => this.#fails && failingAny(this.#fails));
   /** How many images pass. */
   readonly visible = $derived.by(() => {
     const { hidden } = this;

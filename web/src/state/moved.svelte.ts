@@ -12,6 +12,8 @@ export class MovedState {
   readonly #tasks: Tasks;
   /** Of which state of the model, and which partner. */
   #of = "";
+  /** Whether the partner may have changed since. */
+  #isStale = false;
 
   constructor(source: Source, scene: SceneState, tasks: Tasks) {
     this.#source = source;
@@ -29,18 +31,32 @@ export class MovedState {
     const { partner } = this;
     if (!view || !partner) return;
     const wanted = JSON.stringify([view.key, view.state, partner.id]);
-    if (wanted === this.#of && this.current) return;
+    if (wanted === this.#of && this.current && !this.#isStale) return;
     if (wanted !== this.#of) this.forget();
     this.#of = wanted;
     await this.#tasks.join(
-      "moved", waitTexts.moved, (signal) => this.#source.moved(view, partner.id, signal), (moved) => (this.current = moved),
+      "moved", waitTexts.moved, (signal) => this.#source.moved(view, partner.id, signal), (moved) => {
+        this.current = moved;
+        this.#isStale = false;
+      },
     );
+  }
+
+  /** Nobody waits for it any more. */
+  leave(): void {
+    this.#tasks.drop("moved");
+  }
+
+  /** The partner may have changed: it is asked for anew, and what was found stays until then. */
+  expire(): void {
+    this.#isStale = true;
   }
 
   /** They are others now. */
   forget(): void {
-    this.#tasks.drop("moved");
+    this.leave();
     this.current = null;
     this.#of = "";
+    this.#isStale = false;
   }
 }

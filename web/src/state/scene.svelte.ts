@@ -13,6 +13,8 @@ export interface Change {
   /** The model, or anything of it. */
   state: boolean;
   map: boolean;
+  /** Another map is shown, or another one beside it. */
+  maps: boolean;
   /** Rows of the scene before. */
   rows: Uint32Array;
 }
@@ -82,7 +84,7 @@ export class SceneState implements Omit<Scene, "view"> {
       const { view, map, isBeside } = told;
       if (!map) return;
       this.computing = { id: map.id, isBeside, title: map.title, seconds: map.seconds };
-      stop = this.progress.follow(() => this.loader.source.mapProgress(view, map.id));
+      if (!partnerOf(view, map.id)) stop = this.progress.follow(() => this.loader.source.mapProgress(view, map.id));
     };
     const used = await this.#tasks.run(
       "scene", waitTexts.map, (signal) => this.loader.load(target, fresh, signal, tell), (scene) => this.#use(scene),
@@ -141,14 +143,14 @@ export class SceneState implements Omit<Scene, "view"> {
   #use(scene: Scene): void {
     const { view, mapId, secondMapId, columnName } = scene;
     const change = this.#changeTo(scene);
-    Object.assign(this, scene);
+    Object.assign(this, scene, { secondPoints: same(this.secondPoints, scene.secondPoints) });
     // nobody asked for this colour: a better one may be found meanwhile
     const column = this.#target.column && columnName;
     this.#target = { model: view.key, map: mapId, beside: secondMapId, column };
     this.#tell(change);
   }
 
-  #changeTo({ view, mapId }: Scene): Change {
+  #changeTo({ view, mapId, secondMapId }: Scene): Change {
     const before = this.view;
     const model = before?.key !== view.key;
     return {
@@ -156,9 +158,15 @@ export class SceneState implements Omit<Scene, "view"> {
       model,
       state: model || before.state !== view.state,
       map: model || before.count !== view.count || this.mapId !== mapId,
+      maps: model || this.mapId !== mapId || this.secondMapId !== secondMapId,
       rows: this.rows,
     };
   }
+}
+
+/** Places that are asked for anew are those that were there unless they differ: a map keeps its camera then. */
+function same(before: Float32Array | null, now: Float32Array | null): Float32Array | null {
+  return before && now?.length === before.length && now.every((place, at) => Object.is(place, before[at])) ? before : now;
 }
 
 /** The map that is there soonest, but for one that is being computed. */

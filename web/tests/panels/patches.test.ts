@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { PatchImage } from "../../src/lib/types";
 import { groupColour, rampColour } from "../../src/map/colours";
 import { inSquare, MOST_LINES, pairLines } from "../../src/panels/pairLines";
-import { around, bytesOf, lowest, middleOf, paintLayer, paintSimilar, patchAt, patchBeside } from "../../src/panels/patches";
+import { around, bytesOf, lowest, middleOf, middlePatch, paintLayer, paintSimilar, patchAt, patchBeside } from "../../src/panels/patches";
 import { Seen } from "../../src/panels/patches.svelte";
 import { open, settle } from "../explorers";
 
@@ -14,6 +14,10 @@ const IMAGE: PatchImage = {
 function pixel(pixels: Uint8ClampedArray, at: number): number[] {
   return [...pixels.slice(4 * at, 4 * at + 4)];
 }
+
+it("the patch in the middle is where the keys begin", () => {
+  expect(middlePatch(IMAGE)).toBe(4);
+});
 
 describe("a layer", () => {
   it("of colours shows them as they are", () => {

@@ -29,6 +29,13 @@ describe("matchingValues", () => {
     expect(names("t")).toEqual(["label T-shirt/top", "label Trouser", "label Shirt", "label Ankle boot", "predicted Shirt"]);
   });
 
+  it("offers what answers one of several words, after what answers all of them", () => {
+    expect(names("red trousers")).toEqual([]);
+    expect(names("brown ankle")).toEqual(["label Ankle boot"]);
+    expect(names("the shirt in red")).toEqual(["label Shirt", "predicted Shirt", "label T-shirt/top"]);
+    expect(names("ankle boot")).toEqual(["label Ankle boot"]);
+  });
+
   it("offers nothing that no image has", () => {
     expect(names("trouser")).not.toContain("predicted Trouser");
   });

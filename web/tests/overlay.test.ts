@@ -1,0 +1,61 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Overlay, type OverlayScene } from "../src/map/overlay";
+import { SPACING } from "../src/map/size";
+import { Thinning } from "../src/map/thinning";
+import { View } from "../src/map/view";
+
+type Drawn = [left: number, top: number, width: number, height: number];
+
+const SIDE = 40;
+const RIM = 3;
+
+/** A canvas that notes where pictures are drawn. */
+function makeOverlay(): { overlay: Overlay; drawn: Drawn[] } {
+  const drawn: Drawn[] = [];
+  const brush = new Proxy({}, {
+    get: (_, name) => (name === "drawImage" ? (...all: unknown[]) => drawn.push(all.slice(5) as Drawn) : () => undefined),
+    set: () => true,
+  });
+  return { overlay: new Overlay({ getContext: () => brush } as unknown as HTMLCanvasElement), drawn };
+}
+
+function makeScene(points: Float32Array, changes: Partial<OverlayScene> = {}): OverlayScene {
+  return {
+    view: new View(800, 800, { x: 0, y: 0, zoom: 1 }),
+    place: (position) => [points[2 * position]!, points[2 * position + 1]!],
+    picture: () => ({ source: {} as CanvasImageSource, x: 0, y: 0, width: 64, height: 64 }),
+    colour: () => 0, isDim: () => false, side: SIDE, thumbnails: Array.from({ length: points.length / 2 }, (_, i) => i),
+    shift: () => null, names: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", ...changes,
+  };
+}
+
+describe("thumbnails on the canvas", () => {
+  beforeEach(() => vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1 }));
+  afterEach(() => void vi.unstubAllGlobals());
+
+  it("stand apart with their frames where they were moved to make room", () => {
+    const points = Float32Array.from({ length: 600 }, (_, i) => 0.35 * Math.sin(i * i));
+    const { overlay, drawn } = makeOverlay();
+    const { scale } = makeScene(points).view;
+    const level = Thinning.levelFor((SIDE * SPACING) / scale);
+    const thinning = new Thinning(points, Uint32Array.from({ length: 300 }, (_, i) => i), level);
+    const thumbnails = thinning.shown.slice(0, thinning.count(level));
+    const moved = thumbnails.filter((each) => Math.hypot(...thinning.shift(each)) > 0.2);
+    expect(moved.length).toBeGreaterThan(5);
+    overlay.draw(makeScene(points, { thumbnails, shift: (each) => thinning.shift(each) }), 1000);
+    expect(drawn.length).toBe(thumbnails.length);
+    const touching = drawn.filter(([left, top, width, height], i) => drawn.some(([x, y], j) =>
+      i !== j && Math.abs(x - left) < width + 2 * RIM - 1 && Math.abs(y - top) < height + 2 * RIM - 1));
+    expect(touching).toEqual([]);
+  });
+
+  it("are under the pointer where they are drawn, and an image that the map does not hold is never", () => {
+    const points = Float32Array.of(NaN, NaN, 0, 0);
+    const { overlay, drawn } = makeOverlay();
+    const scene = makeScene(points, { shift: (position) => (position === 1 ? [0.5, 0] : null) });
+    overlay.draw(scene, 1000);
+    const [left, top, width, height] = drawn.at(-1)!;
+    expect(overlay.hit(scene, left + width / 2, top + height / 2)).toBe(1);
+    expect(overlay.hit(scene, 700, 100)).toBe(null);
+  });
+});
