@@ -1,7 +1,7 @@
 """What twenty answers make of the threshold of duplicates: ``python -m benchmarks.calibrating --data DIR``.
 
 To 10,000 images 200 copies are added (saved as JPEG, enlarged, shifted, brightened) and 200 further shots of others:
-turned by up to six degrees, cropped by up to 15 %, in other light, with noise. Two people are asked about twenty pairs
+turned by up to six degrees, cropped by up to 15%, in other light, with noise. Two people are asked about twenty pairs
 on a sheet, as by ``dinoscope calibrate``: one takes the copies for the same picture, the other the shots too. Pairs of
 two originals count as different, though CIFAR-10 and Fashion-MNIST hold copies of their own. "One by one": each pair is
 chosen by the answers before, as in the explorer.
@@ -58,7 +58,7 @@ def main() -> None:
                 threshold, precision, recall = np.mean(told, axis=0)
                 cells.append(f"{threshold:.2f}: {precision:.2f}, {recall:.2f}")
             print(f"| {title}: {taste} | {' | '.join(cells)} |", flush=True)
-    print(f"\nof {len(inside)} intervals of 90 % for precision and recall {np.mean(inside):.0%} hold the truth")
+    print(f"\nof {len(inside)} intervals of 90% for precision and recall {np.mean(inside):.0%} hold the truth")
 
 
 def score(encoder: Encoder, images: Images, known: NDArray[np.float32], prints: NDArray[np.uint8], seed: int) -> Scored:

@@ -188,7 +188,7 @@ def print_ways(collection: Collection, half: NDArray[np.bool_], strangers: Vecto
 
 
 def refused(way: Way, known: NeighborGraph, asked: NeighborGraph) -> float:
-    """Return the share of images asked about that is stranger than all but 5 % of the left-out known ones."""
+    """Return the share of images asked about that is stranger than all but 5% of the left-out known ones."""
     limit = conformal_quantile(way(known, known), 1 - REFUSE)
     return float((way(asked, known) > limit).mean())
 

@@ -4,7 +4,7 @@ Copies: 200 of the 10,000 Fashion-MNIST test images, 50 saved as JPEG of quality
 shifted by a pixel, 50 made brighter, are embedded beside the originals. A pair is right when it was planted.
 Fashion-MNIST holds copies of its own; pairs found between two originals count as wrong here, and are told apart.
 
-Altered copies: 30 each, turned by quarters, mirrored, or in a frame of 5 % and 15 % of a side, all saved as
+Altered copies: 30 each, turned by quarters, mirrored, or in a frame of 5% and 15% of a side, all saved as
 JPEG of quality 85.
 
 Crops, with ``--crops PARQUET`` alone: of photographs, 30 crops each that lack 15, 25 and 40% of the area, saved as JPEG

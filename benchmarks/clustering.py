@@ -2,7 +2,7 @@
 
 Fixed beforehand, without labels: k = 10 (HDBSCAN finds its own), the UMAP of Lowe et al. 2024 (30 neighbours, min_dist
 0), four starts of k-means and of the mixture, whose 15 neighbours were set on training images, Ward from 2,000 small
-groups, HDBSCAN with at least 0.5 % a cluster. Labels only score. The last line says which recipe each silhouette, which
+groups, HDBSCAN with at least 0.5% a cluster. Labels only score. The last line says which recipe each silhouette, which
 needs no labels, would have chosen, among those with ten clusters.
 """
 

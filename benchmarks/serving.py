@@ -130,7 +130,7 @@ async def _crowd(address: str, clients: int, seconds: float) -> None:
     slow = statistics.quantiles(times, n=20)[-1]
     wrong = sum(count for status, count in outcomes.items() if status != "200")
     print(f"| {clients} clients for {seconds:g} s: requests, errors | {len(times):,}, {wrong} | no error |")
-    print(f"| 95 % of them within | {slow:.2f} s | 1 s |", flush=True)
+    print(f"| 95% of them within | {slow:.2f} s | 1 s |", flush=True)
 
 
 def _peak(pid: int) -> str:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
 
 import numpy as np
 
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.analysis.ranking import Contender, found_again, neighbor_agreement, score_vectors, stratified_sample
 from dinoscope.embedding.pipeline import embed_source
-from dinoscope.errors import DinoscopeError, InputError, ModelError, SourceError
+from dinoscope.errors import DinoscopeError, InputError, SourceError
 from dinoscope.models.base import ImageEncoder
 from dinoscope.models.baselines import PixelEncoder, UntrainedEncoder
 from dinoscope.models.catalogue import get_model
@@ -102,6 +101,7 @@ def compare_models(
 
     Raises:
         InputError: If there are fewer than 3 images that can be read, or no model is named.
+        ModelError: If a name is no model's.
         DinoscopeError: If not a single model loads: the first one's error.
     """
     asked = default_models() if models is None else list(models)
@@ -168,15 +168,9 @@ def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence
         raise InputError(f"a resolution must be at least 1 pixel, got {min(resolutions)}")
     for pooling in poolings:
         check_pooling(pooling)
-    errors = []
     for name in models:
-        try:
-            if name not in BASELINES:
-                get_model(name)
-            return
-        except ModelError as error:
-            errors.append(error)
-    raise errors[0]
+        if name not in BASELINES:
+            get_model(name)  # a name that nothing has is a slip, unlike a model that does not load
 
 
 def _variants(
@@ -193,10 +187,7 @@ def _variants(
         return [("pixels", PixelEncoder)]
     if name == "untrained":
         return [("untrained", lambda: UntrainedEncoder(seed=seed))]
-    try:
-        row = get_model(name)
-    except ModelError as error:
-        return [(name, _raiser(error))]
+    row = get_model(name)
     variants: list[tuple[str, Callable[[], ImageEncoder]]] = []
     its_own = row.family == "bundled"  # it takes one resolution alone, but for the foreground
     settings = product(resolutions or (None,), poolings, focuses)
@@ -214,13 +205,6 @@ def _variants(
 
         variants.append((title, make))
     return variants
-
-
-def _raiser(error: ModelError) -> Callable[[], NoReturn]:
-    def raise_it() -> NoReturn:
-        raise error
-
-    return raise_it
 
 
 def _reporter(on_progress: Callable[[str, Progress], None], title: str) -> Callable[[Progress], None]:

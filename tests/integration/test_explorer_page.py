@@ -642,7 +642,7 @@ def test_label_errors_say_what_to_expect_of_them(visit):
 def test_numbers(visit):
     see = visit()
     panel = see.open_panel("Numbers")
-    panel.get_by_role("heading", name="UMAP, mini-fashion").wait_for()
+    panel.get_by_role("heading", name="This map is drawn by UMAP, from what mini-fashion sees").wait_for()
     judged = panel.locator(".judged li").all_inner_texts()
     assert len(judged) == 3
     assert "map" in judged[0]
@@ -693,7 +693,7 @@ def test_keyboard(visit):
         r"Search.*UMAP.*Theme.*Map UMAP of.*Bag: .*Lasso.*Image.*Selection.*Findings.*Numbers", order, re.S
     ), order
     page.keyboard.press("Enter")
-    see.panel.get_by_role("heading", name="UMAP, mini-fashion").wait_for()
+    see.panel.get_by_role("heading", name="This map is drawn by UMAP, from what mini-fashion sees").wait_for()
     page.keyboard.press("Escape")
     see.panel.wait_for(state="detached")
     page.keyboard.press("/")

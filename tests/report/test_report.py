@@ -1,5 +1,7 @@
 """The report: whole, self-contained, safe, true to the collection, and written for tiny and odd collections too."""
 
+import base64
+import io
 import re
 import shlex
 import shutil
@@ -250,6 +252,38 @@ def test_clusters_show_medoid_first_and_how_alike_they_are(page, collection):
         center = found.centers[number] / np.linalg.norm(found.centers[number])
         alike = float((collection.vectors[found.labels == number] @ center).mean())
         assert f"similarity to the centre {alike:.3f}" in card["text"]
+
+
+def test_what_the_model_sees_is_beside_the_middle_of_each_cluster(tmp_path):
+    found = Collection.from_images(pictures(24, 80, 80), tmp_path / "large.dino", model="mini")
+    page = Page(write_report(found, tmp_path / "r.html", k=3).read_text("utf-8"))
+    cards = page.all("li", inside=page.section("seen"))
+    medoids = found.clusters(3).medoids.tolist()
+    assert len(cards) == len(medoids) == 3
+    for card, medoid in zip(cards, medoids, strict=True):
+        picture, painted = page.all("img", inside=card)
+        assert picture["alt"].startswith(found.ids[medoid])
+        colours = found.look(int(found.rows[medoid])).colours
+        image = Image.open(io.BytesIO(base64.b64decode(painted["src"].partition(",")[2])))
+        shown = np.asarray(image.resize((colours.shape[1], colours.shape[0]), Image.Resampling.BOX), np.int16)
+        assert colours.std(axis=(0, 1)).max() > 10
+        assert np.abs(shown - colours).mean() < 16
+
+
+@pytest.mark.parametrize(("side", "model"), [(20, "mini"), (80, "fake")])
+def test_what_the_model_sees_is_left_out_of_tiny_pictures_and_without_patches(side, model, tmp_path):
+    if model == "mini":
+        found = Collection.from_images(pictures(24, side, side), tmp_path / "c.dino", model="mini")
+    else:
+        found = make(tmp_path / "c.dino", pictures(24, side, side))
+    page = Page(write_report(found, tmp_path / "r.html", k=3).read_text("utf-8"))
+    assert "clusters" in page.sections()
+    assert "seen" not in page.sections()
+
+
+def test_a_command_in_a_sentence_does_not_break(page):
+    told = [each["text"] for each in page.all("code", inside=page.section("cleaning"))]
+    assert told == ["dinoscope clean", "dinoscope clean --crops", "dinoscope search --inside"]
 
 
 def test_evaluation_counts_what_neighbours_name_right(page, collection):

@@ -357,7 +357,7 @@ export const panelTexts = {
     failed: "The numbers could not be loaded.",
     empty: "No scores: the collection has too few images for them.",
     scores: "Scores",
-    shown: (map: string, model: string) => `${map}, ${model}`,
+    shown: (map: string, model: string) => `This map is drawn by ${map}, from what ${model} sees`,
     groups: {
       map: "This map",
       clusters: "Clusters",

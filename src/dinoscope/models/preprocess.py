@@ -93,7 +93,7 @@ class CropLoss:
 
     Attributes:
         images: Images that were looked at.
-        cropped: Images of which at least 1 % of the area is left out.
+        cropped: Images of which at least 1% of the area is left out.
         mean: Share of the area that those lose on average, 0..1; 0 where there are none.
         worst: Largest share that one loses.
     """

@@ -80,7 +80,7 @@ def cluster_label_figure(
     title: str = "",
     format: str = "png",
 ) -> Picture:
-    """Draw how clusters fall on labels as a heat map, sorted by ``match_order``; each row sums to 100 %.
+    """Draw how clusters fall on labels as a heat map, sorted by ``match_order``; each row sums to 100%.
 
     Of more than 60 clusters or 40 labels, the rest is left out, which the caption tells.
 

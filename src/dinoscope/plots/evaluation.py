@@ -155,7 +155,7 @@ def reliability_figure(
 
 
 def _curve(axes: Axes, one: Reliability, name: str, color: str) -> None:
-    """Draw the bins with at least ten images, each with its 95 % interval, and join them."""
+    """Draw the bins with at least ten images, each with its 95% interval, and join them."""
     bins = np.flatnonzero(one.images >= min(_FEW, one.images.max()))
     claimed, right, images = one.claimed[bins], one.right[bins], one.images[bins]
     ends = [wilson_interval(round(share * count), count) for share, count in zip(right, images.tolist(), strict=True)]

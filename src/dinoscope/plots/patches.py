@@ -18,7 +18,16 @@ from dinoscope.plots.sheets import write_line
 if TYPE_CHECKING:
     from dinoscope.stages.queries.patches import Look
 
-__all__ = ["Layers", "dim_ground", "draw_layers", "draw_matches", "layers_of", "paint_heat", "paint_parts"]
+__all__ = [
+    "Layers",
+    "dim_ground",
+    "draw_layers",
+    "draw_matches",
+    "layers_of",
+    "paint_colours",
+    "paint_heat",
+    "paint_parts",
+]
 
 Pixels = NDArray[np.uint8]
 Layers = Mapping[str, Pixels]  # name of a layer -> its picture (h, w, 3)
@@ -37,6 +46,11 @@ def dim_ground(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
     light = np.asarray(shown.resize((picture.shape[1], picture.shape[0]), Image.Resampling.NEAREST))
     dimmed: Pixels = (picture * (light[..., None] / 255)).astype(np.uint8)
     return dimmed
+
+
+def paint_colours(colours: Pixels) -> Picture:
+    """Return the colours of patches (H, W, 3) as a WebP that is large enough for a page, its edges soft."""
+    return encode(_fit(colours, _TILE), "webp")
 
 
 def paint_parts(numbers: NDArray[np.int64]) -> Pixels:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.errors import InputError
+from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.models.catalogue import MODELS
 from dinoscope.plots.image_map import Tiles, pick_tiles
 from dinoscope.plots.palette import cluster_colors, group_colors, label_groups
 from dinoscope.stages.cleaning.checks import CHECKABLE, Checkable, findings_checked
@@ -20,6 +21,7 @@ from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import explain_map
+from dinoscope.stages.queries.patches import look
 from dinoscope.stages.queries.search import search
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ __all__ = [
 MAX_CLUSTERS = 60  # shown with pictures; more are counted
 SHOWN, EVIDENCE, EXAMPLES = 9, 4, 6  # findings of a kind; images of one; pairs of labels that are mixed up
 _TYPICAL, _UNUSUAL = 5, 4  # members of a cluster that are shown
+_SEEN = 12  # clusters, the largest, whose middle image is shown as the model sees it
 _ANSWERS = 4  # images shown beside one that is asked with
 _GROUPS, _JUDGED = 10, 10  # labels that are asked with; nearest images by which a good one is told
 _MANY = 20_000  # images from which findings and evaluation, of minutes, are shown only where they are stored
@@ -109,6 +112,7 @@ class Facts:
     tuning: Tuning | None = None
     tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
+    seen: list[NDArray[np.uint8]] = field(default_factory=list)  # colours of the patches of clusters' middle images
     label_colors: list[str] = field(default_factory=list)
     cluster_colors: list[str] = field(default_factory=list)
     small: int | None = None  # longest side in pixels, where all pictures are tiny
@@ -162,6 +166,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
         facts.tiles = pick_tiles(coordinates)
     facts.queries = _queries(facts)
     _load_pictures(facts)
+    facts.seen = _seen(facts)
     return facts
 
 
@@ -260,6 +265,22 @@ def _load_pictures(facts: Facts) -> None:
     facts.pictures = dict(zip(everything, collection.thumbnails(everything), strict=True))
     longest = max((max(Image.open(io.BytesIO(facts.pictures[i])).size) for i in shown), default=0)
     facts.small = longest if 0 < longest <= 48 else None
+
+
+def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
+    """Look at the middle images of the largest clusters; not where pictures are tiny, or where it would take long."""
+    collection = facts.collection
+    model = MODELS.get(str(collection.model["model"]))
+    quick = (model is not None and model.family == "bundled") or any(
+        each["resolution"] is None for each in collection.results.stored("patches")
+    )
+    if facts.small or not quick:
+        return []
+    try:
+        looks = look(collection, [int(collection.rows[sample.medoid]) for sample in facts.samples[:_SEEN]])
+    except DinoscopeError:  # no weights at hand, or a model without patches: the report does without
+        return []
+    return [each.colours for each in looks]
 
 
 def _pictures_of_findings(facts: Facts) -> set[int]:

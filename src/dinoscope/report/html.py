@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "bar",
+    "commands",
     "counted",
     "fold",
     "heat_cells",
@@ -50,6 +52,11 @@ def section(name: str, title: str, why: str, content: str) -> str:
 def fold(title: str, content: str) -> str:
     """Return what most readers need not see: a line that opens it. It is printed opened."""
     return f"<details><summary>{title}</summary>\n{content}\n</details>\n" if content else ""
+
+
+def commands(text: str) -> str:
+    """Return a sentence as HTML; a command that it quotes is set as one, and never breaks within an option."""
+    return re.sub("'(dinoscope [^']+)'", r"<code>\1</code>", escape(text, quote=False))
 
 
 def image(facts: Facts, position: int) -> str:

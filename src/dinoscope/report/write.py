@@ -308,6 +308,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Facts], str]]] = {
     "tuning": ("Settings", about_map.tuning),
     "cleaning": ("Cleaning", about_images.cleaning),
     "clusters": ("Clusters", about_clusters.clusters),
+    "seen": ("What the model sees", about_clusters.seen),
     "queries": ("Look-alikes", about_images.queries),
     "evaluation": ("How labels are found", about_images.evaluation),
     "scores": ("Scores", _scores),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.cleaning.checks import Checkable
 
 __all__ = [
+    "LABELS_ORDER",
     "NO_CROPS",
     "tell_checked",
     "tell_few",
@@ -28,6 +29,8 @@ NO_CROPS = (
     "This list has no crops of 15% or more, and no heavy edits. 'dinoscope clean --crops' finds crops. "
     "'dinoscope search --inside' finds the crops of one image."
 )
+
+LABELS_ORDER = "The clearest come first: few neighbours share the label, and many agree on another one."
 
 
 def tell_self_test(test: SelfTest) -> str:

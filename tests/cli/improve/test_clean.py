@@ -151,6 +151,10 @@ def test_one_kind_alone_as_json(collection):
     strict = json.loads(run(collection, "--leaks", "--threshold", 1, "--json").stdout)
     assert strict["leaks"]["groups"] == 9  # the enlarged one is no exact copy
     errors = json.loads(run(collection, "--label-errors", "--json").stdout)["label_errors"]
+    scores = [each["score"] for each in errors["found"]]
+    assert len(scores) > 1
+    assert scores == sorted(scores, reverse=True)
+    assert "The clearest come first" in run(collection, "--label-errors").stdout
     assert set(errors["self_test"]) == {"listed", "flipped", "found", "recovered"}
     lonely = json.loads(run(collection, "--outliers", "--json").stdout)["outliers"]["found"]
     assert [each["rank"] for each in lonely] == list(range(1, len(lonely) + 1))

@@ -46,7 +46,7 @@ class ThresholdFit:
         pairs: Pairs that score as much, or more (T,).
         shares: How likely a pair of that score is the same picture (T,).
         precision: Of the pairs that score as much, the share that is the same picture: median and the bounds of
-            its 90 % interval, the median in the middle (T, 3).
+            its 90% interval, the median in the middle (T, 3).
         recall: Of the pairs that are the same picture, the share that scores as much (T, 3). Those that score less
             than ``LEAST`` are not counted.
     """

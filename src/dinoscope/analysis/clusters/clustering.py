@@ -88,7 +88,7 @@ def cluster(
     The methods: k-means; Ward (1963), which joins the two groups whose union adds least to the squared distances from
     the centres, starting from single rows, or, beyond 2,000, from 2,000 small groups made by k-means (the table of all
     pairs grows with the square: 1.2 GB for 10,000 rows); HDBSCAN (Campello et al. 2013), which finds the number itself
-    and leaves out what lies apart, with at least 5 and 0.5 % of the rows a cluster; a mixture ("gmm") of Gaussians of
+    and leaves out what lies apart, with at least 5 and 0.5% of the rows a cluster; a mixture ("gmm") of Gaussians of
     one shape, on as many principal components as there are clusters. In the embedding each vector is averaged with its
     15 nearest neighbours for that, which takes away noise (as in the graph convolution of Zhang et al. 2019,
     arXiv:1906.01210). A Gaussian may end up with no row at all; then there is a cluster less.

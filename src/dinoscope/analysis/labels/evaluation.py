@@ -45,7 +45,7 @@ class Evaluation:
         counts: Images (C, C) with the true label of the row, given the label of the column; (0, 0) beyond
             ``MOST_COUNTED`` labels, where ``labels`` and ``confusions`` hold the same without the zeros.
         accuracy: Share named right.
-        interval: Its 95 % interval; see ``wilson_interval``.
+        interval: Its 95% interval; see ``wilson_interval``.
         labels: Precision and recall of each label.
         confusions: The pairs mixed up, the most frequent first.
         votes: Reliability of the shares of the votes as they are.

@@ -55,13 +55,13 @@ class Confusion:
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927), which stays within 0 and 1 and suits small numbers.
+    """Return the 95% interval of a share (Wilson 1927), which stays within 0 and 1 and suits small numbers.
 
     Raises:
         InputError: ``count`` is not positive or ``hits`` is not between 0 and it.
     """
     hits = check_count(hits, "hits", at_least=0, at_most=check_count(count, "count"), why="count")
-    z = 1.959963984540054  # the normal distribution's 97.5 % point
+    z = 1.959963984540054  # the normal distribution's 97.5% point
     middle = (hits + z * z / 2) / (count + z * z)
     reach = z / (count + z * z) * (hits * (count - hits) / count + z * z / 4) ** 0.5
     return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -271,7 +271,7 @@ def _outliers(opened: Collection, found: Outliers) -> Part:
 
 def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest | None) -> Part:
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.wording.findings import tell_few, tell_self_test
+    from dinoscope.wording.findings import LABELS_ORDER, tell_few, tell_self_test
 
     few = tell_few(opened.labels)
     part = Part(
@@ -285,6 +285,7 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
         return part
     left = _open(opened, part, "label_errors", found.positions[:, None].tolist())
     part.remark = f"{_count(len(left), 'label')} contradicted by the nearest neighbours" if left else "none found"
+    part.remark += f"\n{LABELS_ORDER}" if len(left) > 1 else ""
     if test is not None:
         part.facts = {"self_test": vars(test)}
         part.remark += "\nself-test: " + tell_self_test(test).replace(". ", ".\n")

@@ -7,13 +7,14 @@ from html import escape
 
 from dinoscope.analysis.clusters.clustering import PLATEAU
 from dinoscope.plots.map import curve_figure
+from dinoscope.plots.patches import paint_colours
 from dinoscope.report import html
 from dinoscope.report.facts import MAX_CLUSTERS, Facts, best_labels, cluster_label_table
 
-__all__ = ["clusters"]
+__all__ = ["clusters", "seen"]
 
 _MAX_LABELS = 30  # columns of the confusion table
-_OPEN = 3  # clusters that are not folded
+_OPEN, _OPEN_SEEN = 3, 4  # clusters that are not folded
 
 
 def clusters(facts: Facts) -> str:
@@ -35,6 +36,33 @@ def clusters(facts: Facts) -> str:
         + html.fold("Clusters and labels", _labels(facts))
     )
     return html.section("clusters", "Clusters", why.strip(), content)
+
+
+def seen(facts: Facts) -> str:
+    """Return the middle images of the largest clusters beside what the model sees in them."""
+    if not facts.seen:
+        return ""
+    model = escape(str(facts.collection.model["model"]))
+    which = "each cluster" if len(facts.seen) == len(facts.samples) else f"the {len(facts.seen)} largest clusters"
+    why = (
+        f"The image in the middle of {which}, beside what {model} sees in it, patch by patch. Patches that look "
+        "similar to the model have similar colours, in all images."
+    )
+    items = []
+    for number, colours in enumerate(facts.seen):
+        name = f"Cluster {number}"
+        dot = f'<span class="dot" style="background:{facts.cluster_colors[number]}"></span>'
+        painted = f'<img class="tile" src="{html.uri(paint_colours(colours))}" alt="{name}: colours of its patches">'
+        items.append(
+            f'<li><p class="soft">{dot} {name}</p><div>{html.image(facts, facts.samples[number].medoid)}{painted}</div>'
+            "</li>\n"
+        )
+    shown, more = ("".join(each) for each in (items[:_OPEN_SEEN], items[_OPEN_SEEN:]))
+    content = f'<ul class="seen">\n{shown}</ul>\n'
+    if more:
+        rest = html.counted(len(items) - _OPEN_SEEN, "more cluster")
+        content += html.fold(rest, f'<ul class="seen">\n{more}</ul>')
+    return html.section("seen", "What the model sees", why, content)
 
 
 def _cluster(facts: Facts, number: int) -> str:
@@ -132,7 +160,7 @@ def _quality(facts: Facts) -> str:
         of = " among the images that have one" if missing else ""  # the list of clusters above counts all images
         why += f"Purity is the share of the most common label{of}. "
     if judged.weak is None:
-        why += "To compare with clusters of shuffled vectors, run dinoscope cluster --nulls."
+        why += html.commands("To compare with clusters of shuffled vectors, run 'dinoscope cluster --nulls'.")
     return f"<p>{why.strip()}</p>\n{html.table(heads, lines, right=(1,), style='bars')}{_nulls(facts)}"
 
 

@@ -15,7 +15,7 @@ from dinoscope.report import html
 from dinoscope.report.facts import EVIDENCE, EXAMPLES, SHOWN, Facts, Query, QueryGroup
 from dinoscope.stages.cleaning.copies import keep_first
 from dinoscope.stages.cleaning.findings import labels_of
-from dinoscope.wording.findings import NO_CROPS, tell_few, tell_labels, tell_self_test, tell_your_check
+from dinoscope.wording.findings import LABELS_ORDER, NO_CROPS, tell_few, tell_labels, tell_self_test, tell_your_check
 from dinoscope.wording.labels import tell_calibration
 
 if TYPE_CHECKING:
@@ -174,7 +174,9 @@ def cleaning(facts: Facts) -> str:
     """Return near-duplicates, leaks, outliers and labels to check, as pictures with their evidence."""
     if facts.findings is None:
         return ""
-    why = "Look at these before you use the images. Nothing was changed: 'dinoscope clean' writes lists and a plan."
+    why = html.commands(
+        "Look at these before you use the images. Nothing was changed: 'dinoscope clean' writes lists and a plan."
+    )
     parts = (_duplicates(facts), _leaks(facts), _outliers(facts), _label_errors(facts))
     return html.section("cleaning", "Cleaning", why, "\n".join(part for part in parts if part))
 
@@ -189,7 +191,7 @@ def _duplicates(facts: Facts) -> str:
         if extra
         else f"None found (similarity of {found.threshold:.2f} or more)."
     )
-    text += f" {NO_CROPS}"
+    text += f" {html.commands(NO_CROPS)}"
     blocks = []
     for at in groups[:SHOWN]:
         group = found.groups[at]
@@ -256,6 +258,7 @@ def _label_errors(facts: Facts) -> str:
     text = (
         f"{html.counted(count, 'label')} {disagree} nearest images, which are shown beside." if count else "None found."
     )
+    text += f" {LABELS_ORDER}" if count > 1 else ""
     if test is not None:
         text += f" Self-test: {tell_self_test(test)}"
     text += f" {tell_few(facts.collection.labels)}{_checked(facts, 'label_errors')}"
