@@ -32,7 +32,9 @@ __all__ = ["add_copies", "add_files"]
 
 _log = logging.getLogger("dinoscope")
 _KEPT = 8  # selections that were asked for last, and copies that can be undone
-_AnyModel = Annotated[str, InPath(alias="model", min_length=1, max_length=300, description="Key of a model.")]
+_AnyModel = Annotated[
+    str, InPath(alias="model", min_length=1, max_length=300, description="Key of a model of the collection.")
+]
 _Key = Annotated[str, InPath(min_length=1, max_length=64, description="What an answer said.")]
 
 
