@@ -72,7 +72,9 @@ def test_a_download_may_be_paused_longer_than_other_answers(tmp_path, monkeypatc
         at = f"http://127.0.0.1:{port}"
         model = f"/api/models/{httpx.get(f'{at}/api/collection').json()['model']}"
         key = httpx.post(f"{at}{model}/files", json={"rows": [0]}, headers={"Origin": at}).json()["key"]
-        with socket.create_connection(("127.0.0.1", port)) as slow:
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # or the system takes all of it meanwhile
+            slow.connect(("127.0.0.1", port))
             slow.sendall(f"GET {model}/files/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
             time.sleep(1.5)
             slow.settimeout(30)
