@@ -239,7 +239,9 @@ def _copy_place(
     if not into.is_dir():
         raise InputError(f"--allow-copy {into} is no folder: make it first")
     if (owner := owner_of(into / "collection.json")) is not None:
-        raise InputError(f"--allow-copy {into} belongs to the collection {owner}, which takes no copies: choose another")
+        raise InputError(
+            f"--allow-copy {into} belongs to the collection {owner}, which takes no copies: choose another"
+        )
     if is_within(into, folder):
         raise InputError(f"--allow-copy {into} is in the folder of the images, where copies would count as images")
     return CopyPlace(folder.absolute(), into.absolute())

@@ -221,7 +221,7 @@ class ParquetTable:
         """See `Table.value_size`: the mean of its row group."""
         group = bisect_right(self._starts, row) - 1
         size = self._size(f"{column}.bytes", group)[0] or self._size(column, group)[0]
-        return size // max(1, self._starts[group + 1] - self._starts[group])
+        return int(size // max(1, self._starts[group + 1] - self._starts[group]))
 
     def _batch_rows(self, column: str, group: int) -> int:
         size, repeats = self._size(column, group)
