@@ -453,7 +453,7 @@ def test_a_full_disk_is_one_reason_and_loses_nothing(place, small_disk):
         assert told["reasons"] == [{"name": "c.png", "reason": "No space left on device"}]
         assert {path.name for path in small_disk.rglob("*") if path.is_file()} == {"filler", told["journal"]}
         (small_disk / told["journal"]).unlink()
-        with (small_disk / "more").open("wb") as more, contextlib.suppress(OSError):
+        with (small_disk / "more").open("wb", buffering=0) as more, contextlib.suppress(OSError):
             while more.write(bytes(4096)):
                 more.flush()
         answer = server.post(f"{base(server)}/copies", json=asked)
