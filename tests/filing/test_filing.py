@@ -11,7 +11,7 @@ from dinoscope.base.digests import digest_bytes, sha256
 from dinoscope.errors import InputError
 from dinoscope.filing.acting import carry_out, undo
 from dinoscope.filing.journal import read_journal, write_journal
-from dinoscope.filing.names import folder_names, is_inside
+from dinoscope.filing.names import FreeNames, folder_names, is_inside, safe_path
 from dinoscope.filing.planning import Wanted, propose
 
 NAMES = ("a/1.jpg", "a/2.jpg", "b/deep/1.jpg", "b/ö.jpg", "c.jpg")
@@ -238,6 +238,31 @@ def test_names_of_folders_are_names_everywhere_and_never_the_same():
 
 
 @posix
+def test_names_are_cut_by_bytes_and_hide_nothing(tmp_path):
+    for text in ("猫" * 100, "😺" * 60, "ä" * 200):
+        [name] = folder_names([text]).values()
+        assert name
+        assert text.startswith(name)
+        journal = tmp_path / f".{name}.journal-9999.json.part-4194304-0123456789@{'h' * 64}"
+        journal.touch()  # as a journal beside it is written
+        file = safe_path(f"{text}.jpeg")
+        assert file.endswith(".jpeg")
+        (tmp_path / file).touch()
+    assert folder_names(["end . .", "a\u202egpj.exe", "b\x7fc"]) == {
+        "end . .": "end",
+        "a\u202egpj.exe": "agpj.exe",
+        "b\x7fc": "b-c",
+    }
+
+
+def test_equal_names_are_numbered_and_quick():
+    free = FreeNames()
+    assert [free.take("a.png") for _ in range(5000)][-1] == "a (5000).png"
+    assert free.take("a (7).png") == "a (7) (2).png"
+    assert free.take("A.PNG") == "A (5001).PNG"
+    assert [FreeNames().take("x"), free.take("\u00e9"), free.take("e\u0301")][1:] == ["\u00e9", "e\u0301 (2)"]
+
+
 def test_another_disk_is_copied_compared_and_only_then_removed(root, tmp_path):
     shared = Path("/dev/shm")
     if not shared.is_dir() or shared.stat().st_dev == tmp_path.stat().st_dev:

@@ -171,6 +171,6 @@ def test_every_extra_that_is_named_can_be_installed():
     listed, fastumap = extras["all"]
     assert fastumap == f"{extras['fastumap'][0]}; sys_platform != 'darwin'"
     left_out = set(extras) - {"all", "fastumap", *re.findall(r"[a-z-]+", listed)}
-    told = f"every extra but {' and '.join(f'`{each}`' for each in sorted(left_out))}, and on macOS not `fastumap`"
+    said = f"every extra but {' and '.join(f'`{each}`' for each in sorted(left_out))}, and on macOS not `fastumap`"
     for path in (DOCS / "faq.md", ROOT / "CHANGELOG.md"):
-        assert told in " ".join(path.read_text(encoding="utf-8").split()), path
+        assert said in " ".join(path.read_text(encoding="utf-8").split()), path

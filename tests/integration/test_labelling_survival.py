@@ -62,7 +62,7 @@ def kills(path, rounds):
         assert len(there - seen) <= 2
         seen |= there
         history = read_history(path)
-        times = Counter(history.columns["content"])
+        times: Counter[str] = Counter(history.columns["content"])
         assert history.revision == len(there) == len(times) == sum(times.values())  # none twice
     return len(seen), unseen
 

@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,15 +109,15 @@ def test_auto_goes_on_without_openvino_where_it_does_not_load(folder, monkeypatc
 
 def broken(number, monkeypatch):
     """Let OpenVINO fail in one of the ways that it has."""
-    openvino = pytest.importorskip("openvino")
+    openvino: Any = pytest.importorskip("openvino")
 
-    class Core(openvino.Core):
+    class Core(openvino.Core):  # type: ignore[misc]
         def get_property(self, *given):
             if number == 1:
                 raise RuntimeError("Cannot load library libopenvino_intel_cpu_plugin.so\nand more")
             return super().get_property(*given)
 
-    class Queue(openvino.AsyncInferQueue):
+    class Queue(openvino.AsyncInferQueue):  # type: ignore[misc]
         def __init__(self, *given):
             if number == 2:
                 raise RuntimeError("no memory for requests")

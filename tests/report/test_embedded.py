@@ -136,7 +136,9 @@ def test_it_holds_what_the_server_answers(folder, held):
         ],
         "live": True,
         "originals": False,
+        "files": False,
         "writable": False,
+        "copiesTo": None,
     }
     assert held["collection"]["live"] is False
     assert array(held, "rows", "<u4").tolist() == collection.rows.tolist()

@@ -1,16 +1,22 @@
 """Another model's map beside the one that is shown: matched by content, turned, and what moved most."""
 
+import shutil
+
 import numpy as np
 import pytest
 
 from dinoscope.collection import Collection
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import InputError
+from dinoscope.explorer.beside import partner_infos
 from dinoscope.explorer.model_view import MapScale
+from dinoscope.explorer.types import ModelInfo
 from dinoscope.models.encoder import Encoder
 from dinoscope.server.app import create_app
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.opened import OpenedCollection
+from dinoscope.stages.overlap import shared_images
 from tests.served import client, images, make_collection
 
 N = 60
@@ -117,6 +123,45 @@ def test_what_is_not_there_is_named(server, base, other, path, status, words, fo
     assert answer.status_code == status
     assert words in answer.json()["error"]
     assert str(folders[0].parent) not in answer.text
+
+
+def test_a_second_collection_that_is_gone_leaves_the_first_one_s_page(folders, tmp_path):
+    second = tmp_path / "second"
+    shutil.copytree(folders[1], second)
+    with client(folders[0], beside=second) as opened:
+        at = f"/api/models/{opened.get('/api/collection').json()['model']}"
+        [other] = opened.get(at).json()["partners"]
+        assert other["title"] == "second: mini"
+        second.rename(tmp_path / "moved")
+        answer = opened.get(at)
+        assert (answer.status_code, answer.json()["partners"]) == (200, [])
+        told = opened.get(f"{at}/moved", params={"other": other["id"]})
+        assert told.status_code == 409
+        assert told.json()["error"] == "second is gone: it was deleted or moved since it was opened"
+
+
+def test_partners_of_one_title_say_their_resolution():
+    infos = [
+        ModelInfo(key=f"k{side}", name="mini", dim=8, resolution=side, pooling="cls", focus="image", images=3)
+        for side in (128, 224)
+    ]
+    told = partner_infos([(each.key, each, "") for each in infos] + [("own", infos[0], "second")])
+    assert [each.title for each in told] == ["mini, 128 px", "mini, 224 px", "second: mini"]
+
+
+def test_of_a_partner_that_changes_the_last_state_alone_is_held(folders, tmp_path):
+    second = tmp_path / "second"
+    shutil.copytree(folders[1], second)
+    one, states = OpenedCollection(folders[0]), []
+    for count in (N + 10, N + 20):
+        embed_source(
+            ArraySource(load_dataset("fashion-mnist-test").pixels[10:count]), second, Encoder("mini"), replace=True
+        )
+        two = OpenedCollection(second)
+        states.append((two.results.state, len(shared_images(one, two))))
+        assert shared_images(one, two) is shared_images(one, two)
+    assert states[0][0] != states[1][0]
+    assert sum(isinstance(name, tuple) and name[0] == "shared" for name in one._held) == 1
 
 
 def test_without_a_second_collection_there_is_none(folders, base):

@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from dinoscope.server import connections
+from dinoscope.sources.folder import FolderSource
+from dinoscope.stages.originals import Originals
+from tests.pictures import encoded, photo
 from tests.served import images, live, make_collection
 
 
@@ -55,6 +58,33 @@ def test_a_request_that_does_not_come_is_not_waited_for(folder, monkeypatch):
             assert b"HTTP/1.1 200 OK" in good.recv(65536) + good.recv(65536)
         silent.close()
         slow.close()
+
+
+@pytest.mark.parametrize("pause", [30.0, 0.2])
+def test_a_download_may_be_paused_longer_than_other_answers(tmp_path, monkeypatch, pause):
+    monkeypatch.setattr(connections, "_STALLED", 0.2)
+    monkeypatch.setattr(connections, "_PAUSED", pause)
+    file = tmp_path / "photos/a.png"
+    file.parent.mkdir()
+    file.write_bytes(encoded(photo(64), "PNG") + bytes(20_000_000))
+    source = FolderSource(tmp_path / "photos")
+    with live(make_collection(tmp_path / "c", source, "mini"), originals=Originals(source)) as (port, _):
+        at = f"http://127.0.0.1:{port}"
+        model = f"/api/models/{httpx.get(f'{at}/api/collection').json()['model']}"
+        key = httpx.post(f"{at}{model}/files", json={"rows": [0]}, headers={"Origin": at}).json()["key"]
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # or the system takes all of it meanwhile
+            slow.connect(("127.0.0.1", port))
+            slow.sendall(f"GET {model}/files/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+            time.sleep(1.5)
+            slow.settimeout(30)
+            held = 0
+            try:
+                while piece := slow.recv(1 << 20):
+                    held += len(piece)
+            except ConnectionError:
+                pass
+    assert (held > 20_000_000) is (pause > 1)
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(folder, monkeypatch):

@@ -185,6 +185,7 @@ def test_mistakes_are_one_line(run, folder, tmp_path):
             ([folder, "--allow-copy", out], "name the one with the images by --images"),
             ([folder, "--allow-copy", tmp_path / "gone", "--images", photos], "is not a folder: make it first"),
             ([folder, "--allow-copy", photos / "in", "--images", photos], "is in the folder of the images"),
+            ([folder, "--allow-copy", folder, "--images", photos], "which takes no copies: choose another"),
             ([folder, "--allow-copy", out, "--images", photos, "--host", "0.0.0.0"], "is for you alone"),
             ([folder, "--allow-copy", out, "--images", photos, "--no-token"], "is for you alone"),
             ([folder, "--allow-copy", out, "--images", photos, "--allow-host", "proxy"], "is for you alone"),

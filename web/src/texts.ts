@@ -240,10 +240,11 @@ export const panelTexts = {
   files: {
     zip: "Files (ZIP)",
     zipMore: "the originals, in their folders; you see the size first",
-    size: (count: number, bytes: number) => `${files(count)}, about ${size(bytes)}`,
+    size: (count: number, bytes: number | null) => `${files(count)}, ${bytes === null ? "size not known" : `about ${size(bytes)}`}`,
     missing: (count: number) => `${images(count)} ${count === 1 ? "has no file of its name" : "have no files of their names"} any more. The ZIP lists what it leaves out.`,
     download: "Download",
     noOriginals: "To take the files themselves, start the explorer with --images.",
+    notShared: "The files themselves stay here: this explorer was started so that others can reach it.",
     copy: (place: string) => `Copy files to ${place}/`,
     copyMore: "into a folder of this name; nothing is overwritten",
     folder: "Name of the folder",

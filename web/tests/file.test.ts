@@ -15,7 +15,7 @@ const view: ModelView = {
 
 /** Four images with rows 3, 5, 8, 9; unit vectors at 0°, 10°, 90° and 180°. */
 const embedded: Record<string, string> = {
-  collection: JSON.stringify({ name: "n", kind: "folder", version: "1", model: "m", models: [], live: false, originals: false, writable: false } satisfies CollectionInfo),
+  collection: JSON.stringify({ name: "n", kind: "folder", version: "1", model: "m", models: [], live: false, originals: false, files: false, writable: false } satisfies CollectionInfo),
   "model/m": JSON.stringify(view),
   "model/m/rows": bytes(Uint32Array.from([3, 5, 8, 9])),
   "model/m/positions": bytes(Uint32Array.from([2, 0])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -30,6 +31,7 @@ __all__ = [
     "check_data_dir",
     "check_output",
     "chosen_options",
+    "missing_of",
     "open_collection",
     "output_option",
     "output_suffix",
@@ -58,6 +60,12 @@ def spare_collections(output: _Written) -> _Written:
         if owner is not None:
             raise InputError(f"cannot write {path}: it belongs to the collection {owner}; name another place with -o")
     return output
+
+
+def missing_of(given: Mapping[str, object]) -> str:
+    """Return the names of what a command needs and was not given."""
+    *most, last = [name for name, value in given.items() if value is None]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 output_option = partial(typer.Option, "-o", "--output", callback=spare_collections)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,27 +13,31 @@ from dinoscope.explorer.model_view import MapScale, ModelData, standard_maps
 from dinoscope.explorer.types import MapName, ModelInfo, Moved, MovedImage, PartnerInfo
 from dinoscope.stages.overlap import model_overlap, shared_images
 
-__all__ = ["moved", "partner", "places_beside"]
+__all__ = ["moved", "partner_infos", "places_beside"]
 
 _NEIGHBORS = 10
 _MOST_MOVED = 500  # images that a page is sent
 
 
-def partner(key: str, model: ModelInfo, collection: str = "") -> PartnerInfo:
-    """Return what the page is told of a model whose maps can be shown beside another's.
+def partner_infos(found: Sequence[tuple[str, ModelInfo, str]]) -> list[PartnerInfo]:
+    """Return what the page is told of models whose maps can be shown beside another's.
 
     Args:
-        key: What names it.
-        model: The model.
-        collection: Name of the collection that it belongs to, if that is not the one that is shown.
+        found: What names each, the model, and the name of the collection that it belongs to if it is another one.
     """
+    titles = [_title(model, collection) for _, model, collection in found]
+    told = Counter(titles)
+    maps = [MapName(id=name, title=title) for name, title in standard_maps().items()]
+    return [
+        PartnerInfo(id=key, title=title if told[title] == 1 else f"{title}, {model.resolution} px", maps=maps)
+        for (key, model, _), title in zip(found, titles, strict=True)
+    ]
+
+
+def _title(model: ModelInfo, collection: str) -> str:
     said = [model.name, "" if model.focus == "image" else model.focus, "" if model.pooling == "cls" else model.pooling]
     title = ", ".join(filter(None, said))
-    return PartnerInfo(
-        id=key,
-        title=f"{collection}: {title}" if collection else title,
-        maps=[MapName(id=name, title=title) for name, title in standard_maps().items()],
-    )
+    return f"{collection}: {title}" if collection else title
 
 
 def places_beside(

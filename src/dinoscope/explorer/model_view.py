@@ -401,6 +401,7 @@ def collection_info(
     models: Sequence[ModelInfo],
     *,
     originals: bool,
+    files: bool = False,
     writable: bool,
     copies_to: str | None = None,
 ) -> CollectionInfo:
@@ -414,6 +415,7 @@ def collection_info(
         models=list(models),
         live=True,
         originals=originals,
+        files=files,
         writable=writable,
         copies_to=copies_to,
     )

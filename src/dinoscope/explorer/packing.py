@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -13,7 +13,7 @@ from dinoscope.base.digests import Digest, digest_bytes
 from dinoscope.errors import ImageError
 from dinoscope.explorer.model_view import position_of
 from dinoscope.explorer.types import FilesInfo
-from dinoscope.filing.names import FreeNames, safe_path
+from dinoscope.filing.names import FreeNames, number_first, safe_path
 from dinoscope.stages.originals import ending_of
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["measure_files", "pack_files"]
 
 _PIECE = 1 << 18  # bytes that are read and sent at a time
+_AT_ONCE = 1 << 20  # bytes of a file that is held whole, so that it is read once
 _LEFT_OUT = "left out.txt"
 _CHANGED = "is not what it was when the collection was made"
 
 
-def measure_files(collection: OpenedCollection, originals: Originals, rows: Sequence[int], key: str) -> FilesInfo:
+def measure_files(collection: OpenedCollection, originals: Originals, rows: Iterable[int], key: str) -> FilesInfo:
     """Return how many files there are of images, and about how many bytes; no file is read.
 
     Args:
@@ -39,33 +40,38 @@ def measure_files(collection: OpenedCollection, originals: Originals, rows: Sequ
     Raises:
         Unknown: If a row is not in the collection.
     """
-    sizes = [originals.size(collection, position_of(collection, row)) for row in rows]
-    there = [size for size in sizes if size is not None]
-    return FilesInfo(key=key, files=len(there), bytes=sum(there), missing=len(sizes) - len(there))
+    found = [originals.find(collection, position_of(collection, row)) for row in rows]
+    there = [index for index in found if index is not None]
+    sizes = [originals.source.file_size(index) for index in there]
+    known = [size for size in sizes if size is not None]
+    whole = sum(known) if len(known) == len(sizes) else None
+    return FilesInfo(key=key, files=len(there), bytes=whole, missing=len(found) - len(there))
 
 
-def pack_files(collection: OpenedCollection, originals: Originals, rows: Sequence[int]) -> Iterator[bytes]:
+def pack_files(collection: OpenedCollection, originals: Originals, rows: Iterable[int]) -> Iterator[bytes]:
     """Yield a ZIP file with the files of images as they are, in the folders they are in.
 
     A file that is not there, or does not hold what was embedded, is left out; a text in the ZIP names each, and why.
     """
     sent, free, left_out = _Sent(), FreeNames(), list[tuple[str, str]]()
     free.take(_LEFT_OUT)
+    wanted = [position_of(collection, row) for row in rows]
+    wanted.sort(key=lambda at: originals.places(collection, at)[:1])  # a table is read from its start on
     with ZipFile(cast("BinaryIO", sent), "w", ZIP_STORED) as packed:
-        for row in rows:
-            at = position_of(collection, row)
+        for at in wanted:
             name = str(collection.ids[at])
             try:
                 yield from _pack(packed, sent, collection, originals, at, free)
             except _LeftOut as reason:
                 left_out.append((name, str(reason)))
             except ImageError as error:
-                left_out.append((name, f"cannot be read: {error}"))
+                left_out.append((name, str(error)))
             except OSError as error:
-                left_out.append((name, f"cannot be read: {error.strerror}"))
+                left_out.append((name, f"cannot be read: {error.strerror or type(error).__name__}"))
+            yield sent.take() if sent.held >= _PIECE else b""  # the one place where all of it can be stopped
         if left_out:
             lines = [f"{_line(name)}: {reason}\n" for name, reason in left_out]
-            text = f"{len(lines):,} of {len(rows):,} images are not in this ZIP as they were embedded:\n\n"
+            text = f"{len(lines):,} of {len(wanted):,} images are not in this ZIP as they were embedded:\n\n"
             packed.writestr(ZipInfo(_LEFT_OUT, _date(time.time())), text + "".join(lines))
     yield sent.take()
 
@@ -99,26 +105,47 @@ class _Sent:
 def _pack(
     packed: ZipFile, sent: _Sent, collection: OpenedCollection, originals: Originals, at: int, free: FreeNames
 ) -> Iterator[bytes]:
-    """Write one file, and yield what is to be sent."""
-    name = str(collection.ids[at])
-    index = originals.index_of(collection, at, search=False)
-    path = None if index is None else originals.source.path(index)
-    if path is None:
-        picture = None if index is None else originals.file(collection, at)
-        if picture is None:
-            raise _LeftOut("is not there" if originals.size(collection, at) is None else _CHANGED)
-        entry = ZipInfo(free.take(safe_path(_named(name, picture))), _date(time.time()))
-        packed.writestr(entry, picture)
-        if sent.held >= _PIECE:
-            yield sent.take()
-        return
-    with Path(path).open("rb") as file:
+    """Write one file, and yield what is to be sent of a large one."""
+    content, key = collection.contents[at], collection.content_keys[at]
+    reason = "is not there"
+    for index in originals.places(collection, at):
+        path = originals.source.path(index)
+        try:
+            status = None if path is None else Path(path).stat()
+            if status is not None and content == key and key != _stamp(collection, at, status):
+                reason = _CHANGED
+            elif path is not None and status is not None and status.st_size > _AT_ONCE:
+                if content == key or originals.source.content(index) == content:
+                    yield from _pack_large(packed, sent, collection, at, Path(path), free)
+                    return
+                reason = _CHANGED
+            else:
+                picture = originals.read_from(collection, at, index)
+                if picture is not None:
+                    name = free.take(_name(collection, at, picture if path is None else None))
+                    packed.writestr(ZipInfo(name, _date(time.time() if status is None else status.st_mtime)), picture)
+                    return
+                reason = _CHANGED
+        except FileNotFoundError:
+            continue
+    raise _LeftOut(reason)
+
+
+def _stamp(collection: OpenedCollection, at: int, status: os.stat_result) -> str:
+    """Return what a file without a digest of its bytes is known by: its name, size and time."""
+    return digest_bytes(str(collection.ids[at]), f"{status.st_size} {status.st_mtime_ns}")
+
+
+def _pack_large(
+    packed: ZipFile, sent: _Sent, collection: OpenedCollection, at: int, path: Path, free: FreeNames
+) -> Iterator[bytes]:
+    """Write a file that was compared, and yield what is to be sent: a piece of it is in memory at a time."""
+    content, key = collection.contents[at], collection.content_keys[at]
+    with path.open("rb") as file:
         status = os.fstat(file.fileno())
-        content, key = collection.contents[at], collection.content_keys[at]
-        # a file too large for a digest of its bytes is known by its size and time
-        if content == key and digest_bytes(name, f"{status.st_size} {status.st_mtime_ns}") != key:
+        if content == key and key != _stamp(collection, at, status):
             raise _LeftOut(_CHANGED)
-        entry = ZipInfo(free.take(safe_path(name)), _date(status.st_mtime))
+        entry = ZipInfo(free.take(_name(collection, at)), _date(status.st_mtime))
         entry.file_size, left, digest = status.st_size, status.st_size, Digest(status.st_size)
         with packed.open(entry, "w") as inside:
             while left and (piece := file.read(min(left, _PIECE))):
@@ -131,10 +158,11 @@ def _pack(
             raise _LeftOut(f"was changed while it was read: {entry.filename} in this ZIP is not what it was")
 
 
-def _named(name: str, picture: bytes) -> str:
-    """Return the name of a file for a picture that had none: a part of another picture, or numbers."""
-    ending = ".png" if picture.startswith(b"\x89PNG") else ending_of(picture, name)
-    return name if name.lower().endswith(ending) else name + ending
+def _name(collection: OpenedCollection, at: int, picture: bytes | None = None) -> str:
+    """Return what a file is called in the ZIP; ``picture`` is what has no file, such as a part of another picture."""
+    name = number_first(str(collection.ids[at]))
+    ending = "" if picture is None else ".png" if picture.startswith(b"\x89PNG") else ending_of(picture, name)
+    return safe_path(name if name.lower().endswith(ending) else name + ending)
 
 
 def _date(seconds: float) -> tuple[int, int, int, int, int, int]:

@@ -109,6 +109,8 @@ class CollectionInfo(Answer):
     """False in a report: nothing can be uploaded or computed."""
     originals: bool
     """Whether pictures larger than the thumbnails are at hand."""
+    files: bool = False
+    """Whether the files may be taken away as they are."""
     writable: bool
     """Whether findings can be dismissed, pairs answered and collections written."""
     copies_to: str | None = None
@@ -664,8 +666,8 @@ class FilesInfo(Answer):
     key: str
     """What to ask for them by."""
     files: int
-    bytes: int
-    """About how many they are together."""
+    bytes: int | None
+    """About how many they are together; null where reading alone would tell."""
     missing: int
     """How many images have no file of their name."""
 

@@ -20,6 +20,9 @@ from dinoscope.storage.files import flush_folder, remove_leftovers, temporary
 
 __all__ = ["Outcome", "carry_out", "undo"]
 
+_TAKEN = "there is something else at its place"
+_NO_FOLDER = "a file is where its folder should be"
+
 
 @dataclass
 class Outcome:
@@ -34,8 +37,12 @@ class Outcome:
             act()
         except _Stays as reason:
             self.stayed.append((name, str(reason)))
-        except OSError as error:
-            self.stayed.append((name, error.strerror or str(error)))
+        except FileExistsError:
+            self.stayed.append((name, _TAKEN))
+        except NotADirectoryError:
+            self.stayed.append((name, _NO_FOLDER))
+        except OSError as error:  # its text alone has no path in it
+            self.stayed.append((name, error.strerror or type(error).__name__))
         else:
             self.done += 1
 
@@ -58,7 +65,10 @@ def carry_out(journal: Journal, *, on_step: Callable[[], object] = lambda: None)
         source, target = root / step["from"], into / step["to"]
 
         def act(source: Path = source, target: Path = target, held: str = step["sha256"]) -> None:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise _Stays(_NO_FOLDER) from None
             acts[journal["action"]](source, target, held)
 
         outcome.note(step["from"], act)
@@ -101,7 +111,7 @@ def _move(source: Path, target: Path, held: str) -> None:
         raise _Stays("is a link by now")
     if os.path.lexists(target):
         if not _holds(target, held):
-            raise _Stays(f"there is something else at {target}")
+            raise _Stays(_TAKEN)
     elif not _named(source, target):
         _copied(source, target, held)
     flush_folder(target.parent)
@@ -114,7 +124,7 @@ def _copy(source: Path, target: Path, held: str) -> None:
         return
     _check(source, held)
     if os.path.lexists(target):
-        raise _Stays(f"there is something else at {target}")
+        raise _Stays(_TAKEN)
     _copied(source, target, held)
 
 
@@ -179,7 +189,7 @@ def _copied(source: Path, target: Path, held: str) -> None:
             raise _Stays("was changed while it was copied")
         if not _named(part, target):  # a disk without second names
             if os.path.lexists(target):
-                raise FileExistsError(17, "there is something else at its place", str(target))
+                raise FileExistsError(17, _TAKEN, str(target))
             part.rename(target)
         flush_folder(target.parent)
     finally:

@@ -12,7 +12,7 @@ from typing import Literal
 from dinoscope.base.digests import digest_bytes, digest_file, sha256
 from dinoscope.errors import InputError
 from dinoscope.filing.journal import Action, Step
-from dinoscope.filing.names import FreeNames, is_inside, is_link_to
+from dinoscope.filing.names import FreeNames, is_inside, is_link_to, is_within
 
 __all__ = ["Proposal", "Wanted", "propose"]
 
@@ -28,6 +28,7 @@ class Wanted:
         name: Relative to the folder of the images, with "/".
         seen: What it held when it was looked at: a digest of its bytes, or of its name, size and time.
         folder: The folder below the target that it goes to, with its own folders; "" for none.
+        as_name: What it is called there, if not the same.
         beside: A file and what it held, without which this one stays: the copy that is to be kept.
     """
 
@@ -35,6 +36,7 @@ class Wanted:
     seen: str
     folder: str = ""
     beside: tuple[str, str] | None = None
+    as_name: str = ""
 
 
 @dataclass
@@ -65,7 +67,7 @@ def propose(
         raise InputError(f"{root} is not a folder: name the one with the images by --images")
     if os.path.lexists(into) and not into.is_dir():
         raise InputError(f"{into} is not a folder: name another one")
-    if root.resolve() in (into.resolve(), *into.resolve().parents):
+    if is_within(into, root):
         raise InputError(
             f"{into} is in the folder of the images, where its files would count as images: choose another"
         )
@@ -73,7 +75,7 @@ def propose(
     leaving = {each.name for each in wanted}
     for each in wanted:
         on_step()
-        name = "/".join(part for part in (*each.folder.split("/"), *each.name.split("/")) if part)
+        name = "/".join(part for part in (*each.folder.split("/"), *(each.as_name or each.name).split("/")) if part)
         reason = _reason(action, root, each.name, each.seen)
         if reason == _GONE and action == "move" and _has_come(into / name, each):
             proposal.there += 1

@@ -114,7 +114,7 @@ def create_app(
     Args:
         collection: Folder of the collection.
         model: Which model is shown first, by default the one embedded last.
-        originals: Where pictures larger than the thumbnails come from.
+        originals: Where pictures larger than the thumbnails come from, and, where this machine alone may ask, files.
         weights: Path of the model's weights, for a model that was named by such a path.
         access: Who may ask; by default this machine alone.
         read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
@@ -133,7 +133,8 @@ def create_app(
     # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
     workspace = Workspace(named_path(collection).absolute(), model, weights, read_only=read_only, labels=labels)
     second = None if beside is None else Workspace(named_path(beside).absolute(), read_only=read_only)
-    explorer = _Explorer(workspace, originals, Partners(workspace, second), copies)
+    access = access or Access()
+    explorer = _Explorer(workspace, originals, Partners(workspace, second), copies, access.is_private)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -167,13 +168,13 @@ def create_app(
     add_beside(app, explorer.partners, explorer.heavy)
     add_patches(app, explorer.workspace, explorer.heavy, explorer.asking)
     add_weights(app, explorer.workspace, explorer.fetching)
-    add_files(app, explorer.workspace, explorer.originals)
-    add_copies(app, explorer.workspace, explorer.copies, explorer.copying)
+    add_files(app, explorer.workspace, explorer.originals, is_private=explorer.is_private)
+    add_copies(app, explorer.workspace, explorer.copies, explorer.copying, explorer.originals)
     _add_selections(app, explorer)
     add_page(app)
     folders = [each.path for each in (workspace, second) if each is not None]
-    add_error_answers(app, *folders, *([] if copies is None else [copies.images, copies.into]))
-    app.add_middleware(Guard, access=access or Access())
+    add_error_answers(app, folders, hidden=[] if copies is None else [copies.images, copies.into])
+    app.add_middleware(Guard, access=access)
     return app
 
 
@@ -181,8 +182,14 @@ class _Explorer:
     """What the routes share."""
 
     def __init__(
-        self, workspace: Workspace, originals: Originals | None, partners: Partners, copies: CopyPlace | None
+        self,
+        workspace: Workspace,
+        originals: Originals | None,
+        partners: Partners,
+        copies: CopyPlace | None,
+        is_private: bool,
     ) -> None:
+        self.is_private = is_private
         self.workspace, self.originals, self.partners, self.copies = workspace, originals, partners, copies
         self.heavy = Jobs(1, "compute")
         self.asking = Jobs(2, "ask")
@@ -281,6 +288,7 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
             workspace.shown,
             models,
             originals=have,
+            files=have and explorer.is_private,
             writable=not workspace.read_only,
             copies_to=explorer.copies.into.resolve().name if explorer.copies else None,
         )

@@ -26,6 +26,7 @@ _MOST = 2000  # connections; half of the files that there may be, if that is les
 _AT_ONCE = 1024  # connections that are accepted at once, before any is closed; or a quarter of the files
 _HEAD = 10.0  # seconds in which the head of a request must be here
 _STALLED = 60.0  # seconds in which a client must have read something of its answer
+_PAUSED = 3600.0  # the same of files, which a browser lets a person pause
 _GRACE = 1  # seconds for answers under way when the server ends
 _LAST = 1.0  # seconds after which the process ends, whatever it is doing
 _QUIET = 60.0  # seconds in which the same message is logged once
@@ -124,7 +125,9 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        self._stalled = self.loop.call_later(_STALLED, self.transport.abort)
+        # whoever gets files has shown the token
+        longest = _PAUSED if "/files/" in self.scope["path"] else _STALLED
+        self._stalled = self.loop.call_later(longest, self.transport.abort)
         super().pause_writing()
 
     def resume_writing(self) -> None:

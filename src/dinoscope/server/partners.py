@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dinoscope.errors import InputError
-from dinoscope.explorer.beside import partner
+import logging
+
+from dinoscope.errors import DinoscopeError, InputError
+from dinoscope.explorer.beside import partner_infos
 from dinoscope.explorer.model_view import ModelData, Unknown
-from dinoscope.explorer.types import PartnerInfo
+from dinoscope.explorer.types import ModelInfo, PartnerInfo
 from dinoscope.server.state import Workspace
 from dinoscope.stages.overlap import shared_images
-from dinoscope.storage.manifest import read_manifest
 
 __all__ = ["Partners"]
 
+_log = logging.getLogger("dinoscope")
 _ELSEWHERE = "beside:"  # before the key of a model of the second collection
 
 
@@ -36,13 +38,20 @@ class Partners:
 
     def of(self, model: str) -> list[PartnerInfo]:
         """Return the partners of a model, those of the second collection first, and its own first choice before all."""
+        found = [(each.key, each, "") for each in self._workspace.models() if each.key != model]
+        return partner_infos(self._elsewhere() + found)
+
+    def _elsewhere(self) -> list[tuple[str, ModelInfo, str]]:
+        """Return the models of the second collection; none while it cannot be read, which ``pair`` reports."""
         beside = self._beside
-        found = []
-        if beside is not None:
-            name = read_manifest(beside.path)["source"]["name"]
-            first = sorted(beside.models(), key=lambda each: each.key != beside.shown)
-            found = [partner(_ELSEWHERE + each.key, each, name) for each in first]
-        return found + [partner(each.key, each) for each in self._workspace.models() if each.key != model]
+        if beside is None:
+            return []
+        try:
+            models = sorted(beside.models(), key=lambda each: each.key != beside.shown)
+        except (DinoscopeError, OSError) as error:
+            _log.warning("the collection beside it cannot be read: %s", error)
+            return []
+        return [(_ELSEWHERE + each.key, each, beside.path.name) for each in models]
 
     def pair(self, model: str, state: str | None, other: str) -> tuple[ModelData, ModelData]:
         """Return a model in a state that a page has seen, and a partner as it is now.

@@ -22,7 +22,7 @@ from dinoscope.explorer.weights import NeedsWeights
 from dinoscope.storage.manifest import is_gone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dinoscope.explorer.types import WeightsInfo
 
@@ -91,8 +91,15 @@ def file_answer(request: Request, text: str, name: str, kind: str) -> Response:
     return _packed(request, text.encode("utf-8", "backslashreplace"), f"{kind}; charset=utf-8", headers)
 
 
-def add_error_answers(app: FastAPI, *paths: Path) -> None:
-    """Turn every error into ``{"error": ...}`` and a status; no answer names the folders at ``paths`` or any other."""
+def add_error_answers(app: FastAPI, collections: Sequence[Path], hidden: Sequence[Path] = ()) -> None:
+    """Turn every error into ``{"error": ...}`` and a status; no answer names where a folder is.
+
+    Args:
+        app: The application.
+        collections: The folders that an error may mean when it says that something is not there.
+        hidden: Further folders that sentences may name.
+    """
+    paths = [*collections, *hidden]
 
     @app.exception_handler(DinoscopeError)
     async def expected(_: Request, error: DinoscopeError) -> Response:
@@ -115,11 +122,14 @@ def add_error_answers(app: FastAPI, *paths: Path) -> None:
 
     @app.exception_handler(OSError)
     async def unreadable(_: Request, error: OSError) -> Response:
-        for path in paths:
+        place = error.filename if isinstance(error.filename, str) else None
+        meant = [path for path in collections if place is None or Path(place).is_relative_to(path)]
+        for path in meant:
             if not path.is_dir():
                 return await expected(_, is_gone(path))
         _log.warning("%s", error)
-        return _refuse(409, "the collection could not be read or written: the terminal of the server says why")
+        what = "the collection" if meant else "a file"
+        return _refuse(409, f"{what} could not be read or written: the terminal of the server says why")
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, __: Exception) -> Response:

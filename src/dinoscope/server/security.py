@@ -80,6 +80,11 @@ class Access:
             names.add(socket.gethostname().lower())
         return cls(_LOOPBACK | names, everywhere, token, port)
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it is for this machine alone."""
+        return not self.any_address and all(map(is_loopback, self.hosts))
+
     def knows(self, host: str) -> bool:
         """Tell whether a Host header is one that was meant."""
         name = host_name(host)

@@ -89,6 +89,11 @@ class ImageSource(ABC):
         """Return the file of an image on this machine, which nothing is read for; None if there is none."""
         return None
 
+    def file_size(self, index: int) -> int | None:
+        """Return about how many bytes an image's file has, which nothing is read for; None where that is not known."""
+        path = self.path(index)
+        return os.path.getsize(path) if path is not None and os.path.isfile(path) else None
+
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
 

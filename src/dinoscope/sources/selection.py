@@ -58,6 +58,12 @@ class _Subset(ImageSource):
     def picture(self, index: int) -> Picture | None:
         return self._source.picture(self._rows[index])
 
+    def path(self, index: int) -> str | None:
+        return self._source.path(self._rows[index])
+
+    def file_size(self, index: int) -> int | None:
+        return self._source.file_size(self._rows[index])
+
     def content(self, index: int) -> str | None:
         return self._source.content(self._rows[index])
 

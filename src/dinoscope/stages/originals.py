@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from dinoscope.sources.base import PictureSource
+from dinoscope.base.digests import digest_bytes
 
 if TYPE_CHECKING:
     from dinoscope.sources.base import ImageSource
@@ -45,20 +45,22 @@ class Originals:
             self._compare([index for image_id, index in self._by_id.items() if image_id not in known])
         return sum(collection.contents[at] not in self._by_content for at in lost)
 
-    def size(self, collection: OpenedCollection, position: int) -> int | None:
-        """Return about how many bytes an image's file has, without reading it; None if there is none of its name."""
-        index = self._by_id.get(collection.ids[position])
-        if index is None:
-            index = self._by_content.get(collection.contents[position])
-        if index is None:
-            return None
-        path = self.source.path(index)
-        if path is not None:
-            file = Path(path)
-            return file.stat().st_size if file.is_file() else None
-        known = self.source.bytes_read(index) if isinstance(self.source, PictureSource) else 0
-        width, height = collection.sizes[position]
-        return known or int(width) * int(height)  # what has no file becomes a PNG of about a byte a pixel
+    def places(self, collection: OpenedCollection, position: int) -> list[int]:
+        """Return where in the source an image may be, the likeliest first: by its name, by what was read already."""
+        image_id, content = collection.ids[position], collection.contents[position]
+        if content == collection.content_keys[position]:  # no digest of its file was stored
+            found = [self._by_key.get((image_id, content))]
+        else:
+            found = [self._by_id.get(image_id), self._by_content.get(content)]
+        return list(dict.fromkeys(index for index in found if index is not None))
+
+    def find(self, collection: OpenedCollection, position: int) -> int | None:
+        """Return where in the source an image seems to be; no file is read. None if there is none of its name."""
+        for index in self.places(collection, position):
+            path = self.source.path(index)
+            if path is None or Path(path).is_file():
+                return index
+        return None
 
     def index_of(self, collection: OpenedCollection, position: int, *, search: bool = True) -> int | None:
         """Return the place of an image in the source; None if the source does not hold what was embedded.
@@ -77,19 +79,27 @@ class Originals:
         return self._by_content.get(content)
 
     def file(self, collection: OpenedCollection, position: int) -> bytes | None:
-        """Return the bytes of an image's file as they are, a PNG of one that has none; None if it is not there.
+        """Return the bytes of an image's file, wherever it is by now; see ``read_from``. None if it is not there."""
+        index = self.index_of(collection, position)
+        return None if index is None else self.read_from(collection, position, index)
+
+    def read_from(self, collection: OpenedCollection, position: int, index: int) -> bytes | None:
+        """Return the bytes of an image's file at a place of the source, a PNG of one that has none; it is read once.
+
+        None if it does not hold what was embedded.
 
         Raises:
             ImageError: If it cannot be read any more.
         """
-        index = self.index_of(collection, position)
-        if index is None:
-            return None
+        content = collection.contents[position]
+        is_known = content == collection.content_keys[position]  # by its key, without a digest of its bytes
         held = self.source.picture(index)
-        if isinstance(held, bytes):
-            return held
         if isinstance(held, str | os.PathLike):
-            return Path(held).read_bytes()
+            held = Path(held).read_bytes()
+        if isinstance(held, bytes):
+            return held if is_known or digest_bytes(held) == content else None
+        if not is_known and self.source.content(index) != content:
+            return None
         self.source.decoding = collection.decoding
         out = io.BytesIO()
         Image.fromarray(self.source.load(index)).save(out, "PNG")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from dinoscope.analysis.neighbors import NeighborGraph
     from dinoscope.analysis.overlap import NeighborOverlap
 
+Found = TypeVar("Found")
 __all__ = ["ModelOverlap", "SharedImages", "model_overlap", "shared_images"]
 
 
@@ -64,7 +67,7 @@ def shared_images(collection: OpenedCollection, other: OpenedCollection) -> Shar
             f"both sides are the same vectors of {collection.path}: name a collection that another model embedded, "
             "or another model of this one"
         )
-    return collection.held(_name("shared", other), lambda: _match(collection, other))
+    return _last(collection, ("shared",), other, lambda: _match(collection, other))
 
 
 def model_overlap(collection: OpenedCollection, other: OpenedCollection, k: int = 10) -> ModelOverlap:
@@ -82,11 +85,32 @@ def model_overlap(collection: OpenedCollection, other: OpenedCollection, k: int 
         vectors = collection.vectors[shared.positions], other.vectors[shared.others]
         return ModelOverlap(shared, neighbor_overlap(*vectors, k=k, graphs=graphs))
 
-    return collection.held((*_name("overlap", other), k), compare)
+    return _last(collection, ("overlap", k), other, compare)
 
 
-def _name(kind: str, other: OpenedCollection) -> tuple[str, str, str]:
-    return kind, str(other.path.resolve()), other.results.state
+class _Last(Generic[Found]):
+    """What was found of the last state of another collection: those before it are not asked for any more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._state: str | None = None
+        self._found: Found
+
+    def of(self, state: str, make: Callable[[], Found]) -> Found:
+        """Return what there is of a state, made once while it is the last."""
+        with self._lock:
+            if self._state != state:
+                self._found = make()
+                self._state = state
+            return self._found
+
+
+def _last(
+    collection: OpenedCollection, kind: tuple[Hashable, ...], other: OpenedCollection, make: Callable[[], Found]
+) -> Found:
+    name = (*kind, str(other.path.resolve()), other.key)
+    held: _Last[Found] = collection.held(name, _Last)
+    return held.of(other.results.state, make)
 
 
 def _match(collection: OpenedCollection, other: OpenedCollection) -> SharedImages:

@@ -120,7 +120,7 @@ def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["apply", "plan.json"], "apply needs a plan and two folders"),
+        (["apply", "plan.json"], "apply needs --images and -o, such as: dinoscope apply plan.json"),
         (["apply", "nothing.json", "--images", "photos", "--to", "q"], "is not there: write a plan with"),
         (["apply", "odd.json", "--images", "photos", "--to", "q"], "is not a plan from"),
         (["apply", "old.json", "--images", "photos", "--to", "q"], "as an earlier version wrote it"),
@@ -129,11 +129,14 @@ def test_pictures_that_are_no_files_cannot_be_sorted(photos, run, tmp_path):
         (["apply", "new.json", "--images", "photos", "--to", "q", "--action", "relabel"], "--action takes"),
         (["apply", "--undo", "new.json"], "is not a journal"),
         (["apply", "new.json", "--images", "nowhere", "--into", "q"], "name the one with the images by --images"),
-        (["sort", "c.dino"], "dinoscope sort c.dino --images photos/ -o sorted/"),
-        (["sort", "c.dino", "-o", "my q"], "dinoscope sort c.dino --images photos/ -o 'my q'"),
+        (["sort", "c.dino"], "sort needs --images and -o, such as: dinoscope sort c.dino --images photos/ -o sorted/"),
+        (
+            ["sort", "c.dino", "-o", "my q"],
+            "sort needs --images, such as: dinoscope sort c.dino --images photos/ -o 'my q'",
+        ),
         (["sort", "c.dino", "--images", "photos", "--to", "photos/q"], "choose another"),
-        (["export", "c.dino", "-o", "q"], "dinoscope export c.dino -o q --as coco"),
-        (["export", "c.dino", "--as", "csv"], "dinoscope export c.dino -o exported --as csv"),
+        (["export", "c.dino", "-o", "q"], "export needs --as, such as: dinoscope export c.dino -o q --as coco"),
+        (["export", "c.dino", "--as", "csv"], "export needs -o, such as: dinoscope export c.dino -o exported --as csv"),
         (["sort", "c.dino", "--images", "photos", "--into", "q", "--copy", "--move"], "choose one of"),
         (["sort", "c.dino", "--images", "photos", "--into", "c.dino/results"], "belongs to the collection"),
     ],

@@ -1034,6 +1034,12 @@ export interface components {
              */
             originals: boolean;
             /**
+             * Files
+             * @description Whether the files may be taken away as they are.
+             * @default false
+             */
+            files: boolean;
+            /**
              * Writable
              * @description Whether findings can be dismissed, pairs answered and collections written.
              */
@@ -1238,9 +1244,9 @@ export interface components {
             files: number;
             /**
              * Bytes
-             * @description About how many they are together.
+             * @description About how many they are together; null where reading alone would tell.
              */
-            bytes: number;
+            bytes: number | null;
             /**
              * Missing
              * @description How many images have no file of their name.

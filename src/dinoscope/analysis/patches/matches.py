@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,8 +95,9 @@ def token_similarities(tokens: NDArray[np.float16], asked: NDArray[np.float32]) 
         asked: A unit token (D,), brought to 16 bits as the others are.
     """
     found, one = np.empty(len(tokens), np.float32), asked.astype(np.float16)
+    cdist: Callable[..., Any] | None
     try:
-        from numkong import cdist
+        cdist = importlib.import_module("numkong").cdist
     except (ImportError, OSError):  # not installed, or not for this processor
         cdist = None
     for rows in row_blocks(len(tokens), _BLOCK):

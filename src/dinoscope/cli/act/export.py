@@ -15,6 +15,7 @@ from dinoscope.cli.options import (
     ModelOption,
     PrivateOption,
     WhereOption,
+    missing_of,
     open_collection,
     spare_collections,
 )
@@ -72,7 +73,7 @@ def export(
     if to is None or form is None:
         command = ("dinoscope", "export", str(collection), "-o", str(to or "exported"), "--as", form or "coco")
         told = f"such as: {shlex.join(command)} (--as takes {', '.join(FormName)})"
-        raise InputError(f"export needs -o and --as, {told}")
+        raise InputError(f"export needs {missing_of({'-o': to, '--as': form})}, {told}")
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say, working
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict
 
 import typer
 
-from dinoscope.cli.options import JsonOption, ModelOption, open_collection, spare_collections
+from dinoscope.cli.options import JsonOption, ModelOption, missing_of, open_collection, spare_collections
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def apply(
         return
     if plan is None or images is None or to is None:
         command = ("apply", plan or "plan.json", "--images", images or "photos/", "-o", to or "quarantine/")
-        raise InputError(f"apply needs a plan and two folders, such as: {_typed(command)}; or --undo JOURNAL")
+        missing = missing_of({"a plan": plan, "--images": images, "-o": to})
+        raise InputError(f"apply needs {missing}, such as: {_typed(command)}; or --undo JOURNAL")
     wanted = _read_plan(plan, set(action or ["remove"]))
     _act("apply", "move", images, to, wanted, do, journal, as_json)
 
@@ -139,7 +140,8 @@ def sort(
         return
     if collection is None or images is None or into is None:
         command = ("sort", collection or "photos.dino", "--images", images or "photos/", "-o", into or "sorted/")
-        raise InputError(f"sort needs a collection and two folders, such as: {_typed(command)}; or --undo JOURNAL")
+        missing = missing_of({"a collection": collection, "--images": images, "-o": into})
+        raise InputError(f"sort needs {missing}, such as: {_typed(command)}; or --undo JOURNAL")
     if copy + link + move > 1:
         raise InputError("choose one of --copy, --link and --move")
     from dinoscope.filing.names import folder_names
@@ -219,6 +221,7 @@ def _act(
     file, outcome = None, None
     if found.steps:
         file = write_journal(action, images, into, found.steps, journal)
+        say(f"to undo it: {_typed([command, '--undo', file])}")  # before Ctrl-C may end it
         with working(f"{_NOW[action]} {_files(len(found.steps))}"):
             outcome = carry_out(read_journal(file))
     stayed = found.refused + (outcome.stayed if outcome else [])
@@ -228,8 +231,6 @@ def _act(
     else:
         _print_stayed(stayed)
         tell(f"{_PAST[action]} {_files(outcome.done if outcome else 0)} to {into}")
-    if file is not None:
-        say(f"to undo it: {shlex.join(['dinoscope', command, '--undo', str(file)])}")
     if stayed:
         raise typer.Exit(1)
 

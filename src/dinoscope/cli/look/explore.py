@@ -228,6 +228,8 @@ def _copy_place(
         InputError: If somebody else could reach the page, or one of the folders is none.
     """
     from dinoscope.explorer.copying import CopyPlace
+    from dinoscope.filing.names import is_within
+    from dinoscope.storage.manifest import owner_of
 
     if open_to_others or allow_host or no_token:
         raise InputError("--allow-copy is for you alone: leave out --host, --allow-host and --no-token")
@@ -236,7 +238,11 @@ def _copy_place(
         raise InputError("--allow-copy copies files of a folder: name the one with the images by --images")
     if not into.is_dir():
         raise InputError(f"--allow-copy {into} is not a folder: make it first")
-    if folder.resolve() in (into.resolve(), *into.resolve().parents):
+    if (owner := owner_of(into / "collection.json")) is not None:
+        raise InputError(
+            f"--allow-copy {into} belongs to the collection {owner}, which takes no copies: choose another"
+        )
+    if is_within(into, folder):
         raise InputError(f"--allow-copy {into} is in the folder of the images, where copies would count as images")
     return CopyPlace(folder.absolute(), into.absolute())
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+import shlex
 from collections import OrderedDict
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from fastapi import FastAPI, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
+from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -26,26 +30,37 @@ from dinoscope.server.state import Workspace
 
 __all__ = ["add_copies", "add_files"]
 
+_log = logging.getLogger("dinoscope")
 _KEPT = 8  # selections that were asked for last, and copies that can be undone
+_AnyModel = Annotated[
+    str, InPath(alias="model", min_length=1, max_length=300, description="Key of a model of the collection.")
+]
 _Key = Annotated[str, InPath(min_length=1, max_length=64, description="What an answer said.")]
 
 
-def add_files(app: FastAPI, workspace: Workspace, originals: Originals | None) -> None:
-    """Add the routes of ZIP files.
+def add_files(app: FastAPI, workspace: Workspace, originals: Originals | None, *, is_private: bool) -> None:
+    """Add the routes of ZIP files, which a server that others can reach does not give.
 
     A browser writes an answer to the disk as it comes only if a link asks for it, and a link brings no list of images.
     So the list is sent first, which also tells how large the ZIP will be, and the link names it.
     """
-    asked: OrderedDict[str, tuple[str, tuple[int, ...]]] = OrderedDict()  # the state, and the images
+    asked: OrderedDict[str, tuple[str, NDArray[np.uint32]]] = OrderedDict()  # the state, and the images
+
+    def allow() -> None:
+        if not is_private:  # a file also says what the camera wrote into it, such as a place
+            raise HTTPException(
+                403, "a server that others can reach gives no files: start it without --host and --allow-host"
+            )
 
     @app.post("/api/models/{model}/files", response_model=FilesInfo)
     async def measure(request: Request, model: ModelKey, body: FilesQuery, v: State = None) -> Response:
         """Return how many files there are of images, and how large they are; ask for them by the key."""
+        allow()
         data = await run_in_threadpool(workspace.data, model, v)
         if originals is None:
             raise CollectionError("the files are not at hand: start dinoscope explore with --images to have them")
-        rows, key = tuple(dict.fromkeys(body.rows)), secrets.token_urlsafe(16)
-        found = await run_in_threadpool(measure_files, data.collection, originals, rows, key)
+        rows, key = np.fromiter(dict.fromkeys(body.rows), np.uint32), secrets.token_urlsafe(16)
+        found = await run_in_threadpool(measure_files, data.collection, originals, rows.tolist(), key)
         asked[key] = (data.state, rows)
         while len(asked) > _KEPT:
             asked.popitem(last=False)
@@ -58,18 +73,21 @@ def add_files(app: FastAPI, workspace: Workspace, originals: Originals | None) -
         name: Annotated[str, Query(max_length=200, pattern="[A-Za-z0-9]", description="Of the ZIP file.")] = "images",
     ) -> Response:
         """Return the files of images as they are, as a ZIP file that is made while it is sent."""
+        allow()
         if originals is None or key not in asked:
             raise Unknown("this selection is not kept any more: ask for its files again")
         state, rows = asked[key]
         data = await run_in_threadpool(workspace.data, model, state)
         headers = {"Content-Disposition": f'attachment; filename="{safe_name(name)}.zip"', "Cache-Control": "no-store"}
-        pieces = pack_files(data.collection, originals, rows)
+        pieces = pack_files(data.collection, originals, rows.tolist())
         return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
 
-def add_copies(app: FastAPI, workspace: Workspace, place: CopyPlace | None, copying: Jobs) -> None:
+def add_copies(
+    app: FastAPI, workspace: Workspace, place: CopyPlace | None, copying: Jobs, originals: Originals | None
+) -> None:
     """Add the routes of copies; one is made at a time, among the ``copying`` jobs."""
-    journals: OrderedDict[str, Path] = OrderedDict()
+    journals = _Journals()
 
     def allowed() -> CopyPlace:
         if place is None:
@@ -82,14 +100,11 @@ def add_copies(app: FastAPI, workspace: Workspace, place: CopyPlace | None, copy
         to = allowed()
         data = await run_in_threadpool(workspace.data, model, v)
         if copying.busy:
-            raise CollectionError("files are being copied already: wait until that has ended")
-        work = lambda: copy_files(data.collection, body.rows, body.folder, to, while_wanted)  # noqa: E731
+            raise CollectionError("files are being copied or taken away: wait until that has ended")
+        work = lambda: copy_files(data.collection, body.rows, body.folder, to, originals, while_wanted, _tell)  # noqa: E731
         told, journal = await copying.run("copy", work)
-        if journal is not None:
-            told = told.model_copy(update={"key": secrets.token_urlsafe(16)})
-            journals[str(told.key)] = journal
-            while len(journals) > _KEPT:
-                journals.popitem(last=False)
+        if journal is not None and told.done:
+            told = told.model_copy(update={"key": journals.keep(journal)})
         return json_answer(request, told)
 
     @app.get("/api/models/{model}/copies", response_model=ProgressInfo | None)
@@ -100,13 +115,45 @@ def add_copies(app: FastAPI, workspace: Workspace, place: CopyPlace | None, copy
         return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
 
     @app.delete("/api/models/{model}/copies/{key}", response_model=Copied)
-    async def undo(request: Request, model: ModelKey, key: _Key) -> Response:
+    async def undo(request: Request, _model: _AnyModel, key: _Key) -> Response:
         """Take copies away again that this server made, but not changed ones."""
         to = allowed()
-        await run_in_threadpool(workspace.data, model)
-        if key not in journals:
+        journal = journals.take(key)
+        left = True
+        try:
+            told = await copying.run(object(), lambda: undo_copies(to, journal))
+            left = told.stayed > 0
+        finally:
+            if left:  # it may be done later
+                journals.keep(journal, key)
+        return json_answer(request, told.model_copy(update={"key": key if left else None}))
+
+
+class _Journals:
+    """The journals of copies that can be undone, the last ones, by what a page was told."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, Path] = OrderedDict()
+
+    def keep(self, journal: Path, key: str | None = None) -> str:
+        """Keep a journal; return what to ask for it by."""
+        key = key or secrets.token_urlsafe(16)
+        self._held[key] = journal
+        while len(self._held) > _KEPT:
+            self._held.popitem(last=False)
+        return key
+
+    def take(self, key: str) -> Path:
+        """Return a journal, which nobody else gets until it is kept again.
+
+        Raises:
+            Unknown: If there is none.
+        """
+        if key not in self._held:
             raise Unknown("these copies cannot be undone here: 'dinoscope sort --undo JOURNAL' undoes them")
-        journal = journals[key]
-        told = await copying.run(object(), lambda: undo_copies(to, journal))
-        journals.pop(key, None)
-        return json_answer(request, told)
+        return self._held.pop(key)
+
+
+def _tell(journal: Path) -> None:
+    """Say in the terminal what undoes copies, before the first is made: the server may be ended meanwhile."""
+    _log.warning("to undo the copies: %s", shlex.join(["dinoscope", "sort", "--undo", str(journal)]))

@@ -109,6 +109,10 @@ class ArchiveSource(PictureSource):
         """Return how large one member is; see `PictureSource.bytes_read`."""
         return self._columns["size"][index] + self._columns["stored"][index]
 
+    def file_size(self, index: int) -> int:
+        """Return the size of one member; see `ImageSource.file_size`."""
+        return self._columns["size" if self._columns["method"][index] >= 0 else "stored"][index]
+
     def picture(self, index: int) -> bytes:
         """Return the bytes of one member; see `ImageSource.picture`."""
         return self._content({key: column[index] for key, column in self._columns.items()})

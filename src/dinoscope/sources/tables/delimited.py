@@ -82,6 +82,9 @@ class CsvTable:
         """See `Table.bytes_read`."""
         return int(self._file.size())
 
+    def value_size(self, column: str, row: int) -> None:
+        """See `Table.value_size`: its values are paths."""
+
     def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
         return self._read([column]).column(0)[row].as_py()

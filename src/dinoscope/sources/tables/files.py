@@ -55,6 +55,9 @@ class Table(Protocol):
     def bytes_read(self, column: str, row: int) -> int:
         """Return how many bytes are read into memory with one value."""
 
+    def value_size(self, column: str, row: int) -> int | None:
+        """Return about how many bytes one value has, the bytes alone of a struct; None where reading alone tells."""
+
     def columns(self, names: Sequence[str]) -> pa.Table:
         """Return some columns, whole; a field of a struct is "image.path".
 
@@ -90,6 +93,12 @@ class MemoryTable:
     def bytes_read(self, column: str, row: int) -> int:
         """See `Table.bytes_read`: it is read already."""
         return 0
+
+    def value_size(self, column: str, row: int) -> int | None:
+        """See `Table.value_size`."""
+        value = self.value(column, row)
+        held = value.get("bytes") if isinstance(value, dict) else value
+        return len(held) if isinstance(held, bytes) else None
 
     def value(self, column: str, row: int) -> object:
         """See `Table.value`."""
@@ -207,6 +216,12 @@ class ParquetTable:
         if repeats and size > _MOST_REPEATED:
             return size
         return int(size * self._batch_rows(column, group) // rows)
+
+    def value_size(self, column: str, row: int) -> int | None:
+        """See `Table.value_size`: the mean of its row group."""
+        group = bisect_right(self._starts, row) - 1
+        size = self._size(f"{column}.bytes", group)[0] or self._size(column, group)[0]
+        return int(size // max(1, self._starts[group + 1] - self._starts[group]))
 
     def _batch_rows(self, column: str, group: int) -> int:
         size, repeats = self._size(column, group)

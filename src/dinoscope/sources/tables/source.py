@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TableSource"]
 
+_LEAST_FILE = 32  # bytes: no image's file is smaller, so a column of less holds paths, or nothing
+
 
 class TableSource(PictureSource):
     """The images of one table, or of several with the same columns, in the order of their rows.
@@ -137,6 +139,17 @@ class TableSource(PictureSource):
         """Return one image's file; see `ImageSource.path`."""
         is_local = self._chosen.form == "path" and isinstance(self._images, LocalStorage)
         return str(self.picture(index)) if is_local else None
+
+    def file_size(self, index: int) -> int | None:
+        """Return about how large one image's file is; see `ImageSource.file_size`."""
+        if self._chosen.form == "path":
+            return super().file_size(index)
+        number = bisect_right(self._ends, index)
+        try:
+            size = self._open(self._files[number]).value_size(self._chosen.image, index - ([0, *self._ends][number]))
+        except SourceError:  # reading it will tell
+            return None
+        return size if size is not None and size >= _LEAST_FILE else None
 
     def columns(self) -> dict[str, pa.Array]:
         """Return the columns that are neither images nor labels, splits or captions; see `ImageSource.columns`.

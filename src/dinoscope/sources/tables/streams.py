@@ -66,6 +66,7 @@ class ArrowTable:
         self._schema = schema
         self._lock, self._kept = threading.Lock(), KeptValues()
         self._kept_column = ""
+        self._shares: dict[str, float] = {}  # of the bytes of a batch that a column has
 
     def preview(self) -> pa.Table:
         """See `Table.preview`; of a struct the whole."""
@@ -80,6 +81,15 @@ class ArrowTable:
     def bytes_read(self, column: str, row: int) -> int:
         """See `Table.bytes_read`: a batch is read whole."""
         return self._batches[self._place(row)][1]
+
+    def value_size(self, column: str, row: int) -> int | None:
+        """See `Table.value_size`: the mean of its batch, by the share that the column has of the first one."""
+        number = self._place(row)
+        if column not in self._shares:
+            first = self._read(next(at for at in range(len(self._batches)) if self._starts[at + 1] > self._starts[at]))
+            self._shares[column] = first.column(column).nbytes / max(1, first.nbytes)
+        rows = self._starts[number + 1] - self._starts[number]
+        return int(self._batches[number][1] * self._shares[column]) // max(1, rows)
 
     def columns(self, names: Sequence[str]) -> pa.Table:
         """See `Table.columns`."""
