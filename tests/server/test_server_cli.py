@@ -179,7 +179,7 @@ def test_mistakes_are_one_line(run, folder, tmp_path):
             ([folder, "--token", "short"], "16 to 200 characters"),
             ([folder, "--token", "a" * 16, "--no-token"], "leave one of them out"),
             ([folder, "--host", "0.0.0.0", "--no-token"], "this machine alone"),
-            ([tmp_path], "is not a collection"),
+            ([tmp_path], "is a folder but no collection"),
             ([folder, "--model", "dinov2-small"], "has no vectors of 'dinov2-small'"),
             ([folder, "--images", tmp_path / "nothing"], "nothing is called"),
             ([folder, "--allow-copy", out], "name the one with the images by --images"),

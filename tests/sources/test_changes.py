@@ -165,7 +165,7 @@ def test_a_folder_of_the_same_name_with_other_images_is_asked_about(tmp_path, fo
         CollectionError, match=r"holds 6 images, and the folder 'set' has none of them among its 4 imag"
     ):
         counts(folder, tmp_path / "c", encoder)
-    with pytest.raises(CollectionError, match=r": 6 of 6 would leave the collection\. If .*, add --replace; else"):
+    with pytest.raises(CollectionError, match=r": 6 of 6 would leave the collection\. If .*, add --replace; otherwise"):
         counts(folder, tmp_path / "c", encoder)
     assert len(Collection(tmp_path / "c")) == 6
     assert len(list((tmp_path / "c" / "results" / "neighbors").iterdir())) == 1

@@ -125,7 +125,7 @@ def test_answers_for_the_list_of_another_model_do_not_count(collection, planted)
 def test_the_answers_of_a_sheet_are_kept_together_or_not_at_all(collection):
     asked = collection.findings_to_check("label_errors", 3)
     keys = [key for key, _ in asked]
-    with pytest.raises(InputError, match="no key"):
+    with pytest.raises(InputError, match="is not a key"):
         answer_findings(collection, {keys[0]: True, "label_errors-1": True})
     assert collection.findings_to_check("label_errors", 3) == asked
     answer_findings(collection, {keys[0]: True, keys[1]: False})
@@ -138,7 +138,7 @@ def test_the_answers_of_a_sheet_are_kept_together_or_not_at_all(collection):
 def test_kinds_and_keys_that_are_none_are_refused(collection):
     with pytest.raises(InputError, match="must be one of label_errors, outliers, got 'leaks'"):
         collection.findings_to_check("leaks")
-    with pytest.raises(InputError, match="no key"):
+    with pytest.raises(InputError, match="is not a key"):
         collection.answer_finding("label_errors-1", True)
 
 
