@@ -129,7 +129,7 @@ class Visit:
         self._devtools = self.context.new_cdp_session(self.page)
         self.mistakes: list[str] = []
         self._colours: dict[str, NDArray[np.int16]] = {}
-        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("console", lambda message: self._note(message.type, f"{message.text} {message.location['url']}"))
         self.page.on("pageerror", lambda error: self.mistakes.append(str(error)))
         self.page.on("request", lambda request: self._ask(request.url))
 

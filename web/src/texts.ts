@@ -637,7 +637,6 @@ export const movedTexts = {
   how: (k: number, partner: string) =>
     `Above, an image's ${k} nearest by this model; below, by ${partner}. A frame marks what both find. First come images that keep fewest, then those whose neighbours went farthest.`,
   keys: "N: next, P: previous, O: open.",
-  spoken: (name: string, kept: number, k: number) => `${name}: ${kept} of ${k} neighbours kept`,
   kept: (kept: number, k: number) => `${kept} of ${k} kept`,
   here: "This model",
   show: (partner: string) => `Show the map of ${partner} beside this one`,

@@ -37,6 +37,8 @@ def add_page(app: FastAPI, folder: Path = _FOLDER) -> None:
 
     @app.get("/{name:path}", include_in_schema=False)
     def asset(request: Request, name: str) -> Response:
+        if name == "favicon.ico":  # browsers ask for it before they have read which icon the page names
+            return Response(status_code=204)
         if name not in files:
             raise HTTPException(404, "there is nothing at this address")
         return _file(request, name, *files[name])
