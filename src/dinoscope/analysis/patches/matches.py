@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +96,9 @@ def token_similarities(tokens: NDArray[np.float16], asked: NDArray[np.float32]) 
     found, one = np.empty(len(tokens), np.float32), asked.astype(np.float16)
     cdist: Callable[..., Any] | None
     try:
-        cdist = importlib.import_module("numkong").cdist
+        import numkong
+
+        cdist = numkong.cdist
     except (ImportError, OSError):  # not installed, or not for this processor
         cdist = None
     for rows in row_blocks(len(tokens), _BLOCK):
