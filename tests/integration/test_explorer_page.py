@@ -74,12 +74,14 @@ def test_open(visit):
 
 def test_zooming_turns_points_into_thumbnails(visit):
     see = visit()
-    height = longest_run(see.settled().max(axis=2).T < 8)  # the black ground of a thumbnail
+    before = see.settled().max(axis=2) < 8  # the black ground of a thumbnail
+    height = longest_run(before.T)
     see.page.mouse.move(*see.heart_of("Trouser"))
     for _ in range(4):
         see.page.mouse.wheel(0, -240)
     see.until(lambda: "&at=" in see.page.url, "the zoom is not in the address")
-    assert longest_run(see.settled().max(axis=2).T < 8) >= height > 20
+    after = see.settled().max(axis=2) < 8
+    assert longest_run(after.T) >= height > 20
     see.keep("zoomed-in")
     see.page.get_by_role("button", name="Show everything").click()
     see.until(lambda: "&at=" not in see.page.url, "the map does not show everything")

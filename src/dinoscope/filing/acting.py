@@ -72,6 +72,7 @@ def carry_out(journal: Journal, *, on_step: Callable[[], object] = lambda: None)
             acts[journal["action"]](source, target, held)
 
         outcome.note(step["from"], act)
+    _remove_empty(journal)  # those of files that all stayed
     return outcome
 
 
@@ -97,10 +98,15 @@ def undo(journal: Journal) -> Outcome:
             acts[journal["action"]](source, target, held)
 
         outcome.note(step["to"], act)
+    _remove_empty(journal)
+    return outcome
+
+
+def _remove_empty(journal: Journal) -> None:
+    """Remove the folders that were made and hold nothing."""
     for folder in sorted(map(Path, journal["made"]), reverse=True):
         with suppress(OSError):  # not empty, or gone
             folder.rmdir()
-    return outcome
 
 
 def _move(source: Path, target: Path, held: str) -> None:
