@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from rich.cells import cell_len
 
+from dinoscope.cli import terminal
 from dinoscope.cli.terminal import advise, counting, print_table, say, suggest, tell, working
 from dinoscope.wording.in_short import Point
 
@@ -169,6 +170,18 @@ def test_beside_a_bar_no_second_line_is_shown(narrow, monkeypatch):
     with counting("maps") as show, working("finding the nearest images"):
         show(1, 2)
     assert "finding" not in narrow.stderr.getvalue()
+
+
+def test_what_began_first_may_end_first(narrow, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    with working("writing the report"):
+        map_, copies = working("laying out the map"), working("looking for duplicates")
+        map_.__enter__()
+        copies.__enter__()
+        map_.__exit__(None, None, None)
+        assert terminal._doing == ["writing the report", "looking for duplicates"]
+        copies.__exit__(None, None, None)
+    assert terminal._doing == []
 
 
 def test_no_program_is_told_what_goes_on(capsys):

@@ -376,17 +376,18 @@ def test_the_record_says_what_was_run(page, collection):
     steps = [each["text"] for each in page.all("th", inside=page.section("run")) if each.get("scope") == "row"]
     assert steps == [
         "neighbors",
-        "clusters",
         "map",
         "map_quality",
-        "scores",
+        "clusters",
         "cluster_quality",
-        "properties",
-        "explanation",
+        "scores",
         "evaluation",
         "duplicates",
         "outliers",
         "label_errors",
+        "properties",
+        "explanation",
+        "pictures",
     ]
 
 

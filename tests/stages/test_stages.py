@@ -6,6 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +93,21 @@ def test_a_result_comes_back_as_it_was(folder, ask):
     assert again.stages
     assert all(stage.stored for stage in again.stages.values())
     assert again.results.seconds_computing == 0
+
+
+def test_time_in_which_two_stages_are_computed_counts_once(folder):
+    results, both = Collection(folder).results, threading.Barrier(2, timeout=10)
+
+    def compute():
+        both.wait()  # so the two overlap from here on
+        time.sleep(0.2)
+        return {}, {}
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda seed: results.run("properties", {"seed": seed}, compute), range(2)))
+    assert 0.2 <= results.seconds_computing <= time.perf_counter() - began
+    assert results.stages["properties"].seconds >= 0.2
 
 
 def test_what_is_one_object_comes_back_as_one(folder):

@@ -158,7 +158,8 @@ def _bar(what: str = "") -> Iterator[None]:
     try:
         yield
     finally:
-        _doing.pop()
+        at = len(_doing) - 1 - _doing[::-1].index(what)  # threads that began together need not end in turn
+        del _doing[at]
 
 
 def watch(collection: OpenedCollection) -> None:

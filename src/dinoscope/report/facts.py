@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.base.parallel import in_threads
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.models.catalogue import MODELS
 from dinoscope.plots.image_map import Tiles, pick_tiles
 from dinoscope.plots.palette import cluster_colors, group_colors, label_groups
 from dinoscope.stages.cleaning.checks import CHECKABLE, Checkable, findings_checked
 from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys
+from dinoscope.stages.cleaning.pictures import poor_pictures
 from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
 from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
@@ -147,6 +150,8 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     attempt(
         "neighbors", lambda: neighbor_graph(collection)
     )  # for the record: the steps below read it only when they compute
+    if len(collection) <= _MANY:
+        _compute_ahead(collection, k)
     # a k that somebody asked for and that cannot be had is an error
     clusters = attempt("clusters", lambda: find_clusters(collection)) if k is None else find_clusters(collection, k)
     coordinates = attempt("map", lambda: make_map(collection))
@@ -168,6 +173,24 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     _load_pictures(facts)
     facts.seen = _seen(facts)
     return facts
+
+
+def _compute_ahead(collection: OpenedCollection, k: int | None) -> None:
+    """Compute side by side what takes long and does not wait for each other; what is asked for below is then there.
+
+    An error comes again from whoever asks.
+    """
+
+    def look_at_map() -> None:
+        all_scores(collection, k)
+        explain_map(collection, cluster_settings={"k": k})
+
+    def compute(work: Callable[[], object]) -> None:
+        with suppress(DinoscopeError):
+            work()
+
+    labels, findings = lambda: evaluate_labels(collection), lambda: all_findings(collection)
+    in_threads(compute, [look_at_map, findings, lambda: poor_pictures(collection), labels])
 
 
 def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:

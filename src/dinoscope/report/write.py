@@ -27,6 +27,7 @@ from dinoscope.report.sections.in_short import in_short
 from dinoscope.stages.columns import public_condition
 from dinoscope.storage.files import write_bytes
 from dinoscope.storage.manifest import list_models
+from dinoscope.storage.result_files import STAGES
 
 if TYPE_CHECKING:
     from dinoscope.report.embedded import Bundle, Embedded
@@ -283,9 +284,8 @@ def _run(facts: Facts) -> str:
         "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
-    steps = [
-        (stage.name, html.settings_text(stage.settings), stage.seconds) for stage in collection.results.stages.values()
-    ]
+    ran = sorted(collection.results.stages.values(), key=lambda stage: STAGES.index(stage.name))
+    steps = [(stage.name, html.settings_text(stage.settings), stage.seconds) for stage in ran]
     if collection.embedded is not None:
         done = collection.embedded
         steps.insert(0, ("embed", f"{done.embedded:,} embedded, {done.reused:,} had vectors already", done.seconds))

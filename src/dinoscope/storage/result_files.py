@@ -17,7 +17,7 @@ from dinoscope.storage.manifest import list_models
 from dinoscope.storage.parts import active_rows, read_images, read_parts
 from dinoscope.storage.tables import read_table
 
-__all__ = ["belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
+__all__ = ["STAGES", "belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
 
 # Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
 _VERSIONS = {
@@ -47,6 +47,8 @@ _VERSIONS = {
     "tokens": 1,
 }
 
+# In the order in which people are told of them.
+STAGES = tuple(_VERSIONS)
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dinoscope.analysis.metrics.silhouette import Metric
 from dinoscope.analysis.neighbors import neighbors
 from dinoscope.base.checks import check_count
+from dinoscope.base.parallel import one_thread_each
 from dinoscope.errors import InputError
 
 __all__ = ["NO_CLUSTER", "Method", "fit_hdbscan", "fit_kmeans", "fitter", "group_means"]
@@ -63,13 +64,14 @@ def _one_thread() -> Iterator[None]:
     """Let scikit-learn fit in one thread, without its warnings of fits that stopped early or found duplicates.
 
     With more, the order of the sums, and so the last digits, differ from run to run; and the threads wait for each
-    other longer than they work, ten times longer on a busy machine. Both settings are the whole process's: callers in
-    several threads take turns, or one would undo the other's and leave its own behind.
+    other longer than they work, ten times longer on a busy machine. The warnings are the whole process's: callers in
+    several threads take turns, or one would undo the other's and leave its own behind. So are BLAS's threads, which
+    scikit-learn sets, too: ``one_thread_each`` counts who wants one. OpenMP's are each thread's own.
     """
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
 
-    with _ALONE, warnings.catch_warnings(), threadpool_limits(1):
+    with _ALONE, warnings.catch_warnings(), one_thread_each(), threadpool_limits(1, user_api="openmp"):
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
 

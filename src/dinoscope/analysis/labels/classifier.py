@@ -203,15 +203,20 @@ class Classifier:
         votes, scores = self.ask(graph)
         judgement = self.rules.judge(votes, scores)
         percentiles = self._percentiles(queries, votes.winners, np.full(len(graph), -1) if own is None else own)
+        named = self.positions[graph.indices], self.labels[graph.indices], graph.similarities.astype(np.float64)
+        voters = zip(*(each.tolist() for each in named), strict=True)
         return [
-            self._verdict(graph, judgement, row, winner, percentile)
-            for row, (winner, percentile) in enumerate(zip(votes.winners.tolist(), percentiles, strict=True))
+            self._verdict(judgement, row, winner, percentile, tuple(map(Voter, *each)))
+            for row, (winner, percentile, each) in enumerate(
+                zip(votes.winners.tolist(), percentiles, voters, strict=True)
+            )
         ]
 
-    def _verdict(self, graph: NeighborGraph, judgement: Judgement, row: int, winner: int, percentile: float) -> Verdict:
+    def _verdict(
+        self, judgement: Judgement, row: int, winner: int, percentile: float, voters: tuple[Voter, ...]
+    ) -> Verdict:
         chances = judgement.probabilities[row]
         ranked = sorted(np.flatnonzero(judgement.sets[row]).tolist(), key=lambda c: (-chances[c], c != winner, c))
-        voters = zip(graph.indices[row].tolist(), graph.similarities[row].tolist(), strict=True)
         return Verdict(
             label=self.names[winner].item(),
             probability=float(chances[winner]),
@@ -219,7 +224,7 @@ class Classifier:
             p_value=float(judgement.p_values[row]),
             percentile=percentile,
             prediction_set=tuple(self.names[code].item() for code in ranked),
-            voters=tuple(Voter(int(self.positions[i]), self.labels[i].item(), float(s)) for i, s in voters),
+            voters=voters,
         )
 
     def _percentiles(

@@ -62,14 +62,11 @@ def demo(
     watch(collection)
     labels = {label for label in collection.labels if label is not None}
     k = len(labels) if len(labels) > 1 else None
-    with working("analysing"):
-        scores = collection.scores(k)
-    scored, computing = time.perf_counter(), collection.results.seconds_computing
+    analysing = time.perf_counter()
     with working("writing the report"):
         path = collection.report(k=k, on_note=say)
-    reported = (
-        time.perf_counter() - scored - (collection.results.seconds_computing - computing)
-    )  # stages stand by themselves
+    scores = collection.scores(k)
+    reported = time.perf_counter() - analysing - collection.results.seconds_computing  # stages stand by themselves
     steps = [("embed", embedded, False)]
     steps += [(each.name, each.seconds, each.stored) for each in collection.stages.values()]
     steps.append(("report", reported, False))

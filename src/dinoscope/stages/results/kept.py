@@ -6,8 +6,8 @@ import os
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -84,14 +84,14 @@ class Results:
         self._held: OrderedDict[Path, Computed] = OrderedDict()  # the one used last comes last
         self._unstored: dict[Path, tuple[int, Computed]] = {}  # with the time; these stay
         self._computed: set[Path] = set()  # by this object
-        self._seconds = 0.0
+        self._seconds, self._computing, self._since = 0.0, 0, 0.0  # of how many stages, since when
         self._changing = threading.Lock()
         self._running: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
         self._nested = threading.local()  # seconds of the stages that the one in progress asked for, a thread each
 
     @property
     def seconds_computing(self) -> float:
-        """Seconds that this object spent in computing results; those it found stored cost none."""
+        """Seconds in which this object computed a result or several; those it found stored cost none."""
         return self._seconds
 
     @property
@@ -217,7 +217,7 @@ class Results:
         self._nested.seconds = 0.0
         began = time.perf_counter()
         try:
-            with self.watch(path.parent.name):
+            with self._clocked(), self.watch(path.parent.name):
                 columns, meta = compute()
         finally:
             took = time.perf_counter() - began
@@ -229,11 +229,25 @@ class Results:
         of_these = self._is_of_these_labels(settings)
         is_stored = of_these and self._store(path, columns, meta)
         with self._changing:
-            self._seconds += meta["seconds"]
             self._computed.add(path)
         if of_these:
             self._hold(path, (columns, meta), is_stored)
         return columns, meta
+
+    @contextmanager
+    def _clocked(self) -> Iterator[None]:
+        """Count the time in which anything is computed, once where threads compute several stages."""
+        with self._changing:
+            if not self._computing:
+                self._since = time.perf_counter()
+            self._computing += 1
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._computing -= 1
+                if not self._computing:
+                    self._seconds += time.perf_counter() - self._since
 
     def _is_of_these_labels(self, settings: JsonObject) -> bool:
         return bool(settings.get("labels", self.label_state) == self.label_state)
