@@ -70,7 +70,7 @@ class OpenedCollection:
         source_label_sets: Those of the source, which stay as they are.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
-        left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
+        left_out: How many files of the source were skipped, by how their names end, when it was embedded last.
         decoding: How its pictures were decoded, and new ones that are compared with them are.
         columns_state: Changes when somebody changes the columns.
         condition: What all images meet, where only a part of the collection was opened; None otherwise.
@@ -96,7 +96,7 @@ class OpenedCollection:
             fixed_labels: Whether the labels stay as they are when people give others: see ``relabelled``.
 
         Raises:
-            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
+            CollectionError: If the folder is not a collection, is damaged, or has no vectors of that model.
             InputError: If there are no such labels.
         """
         check_choice(labels, "labels", _LABELS_FROM)
@@ -326,7 +326,7 @@ class OpenedCollection:
 
     @cached_property
     def _details(self) -> dict[Path, Columns]:
-        """What decoding gave, but for the pictures, by part."""
+        """What decoding gave, except for the pictures, by part."""
         return read_parts(self.path / "details", ["row", "width", "height", "error"], self._images)
 
     @cached_property

@@ -120,7 +120,7 @@ def _margins(
         # one more than vote: an image does not vote for itself
         graph = query_neighbors(collection.vectors[voters], collection.vectors[at], _VOTERS + 1)
         own = voters[graph.indices] == at[:, None]
-        own[~own.any(axis=1), -1] = True  # of an image that is no voter, the last is left out
+        own[~own.any(axis=1), -1] = True  # of an image that is not a voter, the last is left out
         if graph.k > 1:
             shape = (len(at), graph.k - 1)
             graph = NeighborGraph(graph.indices[~own].reshape(shape), graph.similarities[~own].reshape(shape))
