@@ -103,7 +103,7 @@ def image_properties(
         order: Place of each image in its source (N,), by default the order given.
 
     Returns:
-        For each property one number an image, float32 (N,).
+        For each property one number per image, float32 (N,).
 
     Raises:
         InputError: If the arrays do not fit each other, or a size is not positive.

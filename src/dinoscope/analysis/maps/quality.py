@@ -143,7 +143,7 @@ def rank_correlation(vectors: ArrayLike, coordinates: ArrayLike, *, pairs: int =
     Args:
         vectors: Array (N, D), N >= 2.
         coordinates: The map (N, C).
-        pairs: Most pairs of different images to compare; where there are more, so many are drawn, with repetition.
+        pairs: Most pairs of different images to compare; if there are more, this many are drawn, with repetition.
         seed: Seed of the draw.
 
     Returns:
