@@ -37,7 +37,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
     """Check that ``vectors`` is a finite real matrix with enough rows.
 
     Args:
-        vectors: Array (N, D), one row an item.
+        vectors: Array (N, D), one row per item.
         name: What the messages call it.
         at_least: The fewest rows that make sense.
 
@@ -82,7 +82,7 @@ def check_labels(labels: ArrayLike, count: int | None = None, name: str = "label
     """
     array = _as_array(labels, name, "(N,)")
     if array.dtype.kind == "U" and not isinstance(labels, np.ndarray):
-        array = np.asarray(labels, object)  # else a number or NaN among strings would have become a string as well
+        array = np.asarray(labels, object)  # otherwise a number or NaN among strings would have become a string as well
     if array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat):
         array = array.astype(np.str_)
     if array.ndim != 1:
@@ -100,7 +100,7 @@ def check_positions(positions: ArrayLike, count: int) -> NDArray[np.int64]:
     """Check that ``positions`` are places in an array of ``count`` items; one of them is a list of one.
 
     Raises:
-        InputError: They are no whole numbers, or outside the range.
+        InputError: They are not whole numbers, or outside the range.
     """
     array = np.atleast_1d(_as_array(positions, "positions", "(M,)"))
     if array.size == 0 and array.ndim == 1:
@@ -124,7 +124,7 @@ def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | N
         The number as a plain int.
 
     Raises:
-        InputError: It is no integer or outside the range.
+        InputError: It is not an integer or outside the range.
     """
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         whole = int(value)
@@ -143,7 +143,7 @@ def check_choice(value: object, name: str, known: Collection[str], *, what: str 
         value: The name.
         name: What the message calls it.
         known: The names.
-        what: What may stand in place of a name, put behind them into the message.
+        what: What is allowed besides the names, for the message.
 
     Raises:
         InputError: It is another name, or no text.

@@ -22,7 +22,7 @@ def similar_path(path: str | os.PathLike[str]) -> str:
         beside = [each.name for each in named.parent.iterdir() if not each.name.startswith(".")]
     except (OSError, ValueError):
         return ""
-    ending = named.suffix  # which would make short names alike
+    ending = named.suffix  # which would make short names equal
     stems = [name.removesuffix(ending) for name in beside if name.endswith(ending)]
     others = [name for name in beside if not name.endswith(ending)]
 

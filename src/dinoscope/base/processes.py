@@ -48,7 +48,7 @@ def announce() -> None:
 
 
 def limit_memory(size: int) -> None:
-    """Give this process so many bytes of address space, and no picture of its memory when it fails."""
+    """Limit this process to this many bytes of address space, and let it write no core dump."""
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limits, and not every system keeps them
         import resource
 

@@ -56,7 +56,7 @@ def split_role(name: str | None) -> str | None:
 def named_splits(names: Iterable[str]) -> dict[str, str]:
     """Return those of some names that stand side by side that name a split, and its role; see ``split_role``.
 
-    Names that say more do so, too, where the same stands beside several splits ("seg_train" and "seg_test",
+    Longer names do so, too, if the same word is in the names of several splits ("seg_train" and "seg_test",
     "train_cats" and "test_cats"), or where each name tells a split and one tells nothing else ("train", "test_seen",
     "test_unseen").
     """

@@ -43,7 +43,7 @@ def remark(text: str) -> None:
 
 
 def printable(name: str) -> str:
-    """Return a name, or a text of JSON, as text that prints and goes into a Parquet file, also when it is no UTF-8."""
+    """Return a name, or a text of JSON, as text that can be printed and stored in Parquet, even if it is not UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

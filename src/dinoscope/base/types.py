@@ -45,7 +45,7 @@ class Manifest(TypedDict):
 
     ``vectors`` is the key of those that are shown. ``range`` is what is black and what is white in pictures of more
     than 8 bits; None where there were none, and missing where each type had its own. ``left_out`` says how many files
-    of the source were passed over, by how their names end. ``folders`` says how the names of folders become labels and
+    of the source were skipped, by how their names end. ``folders`` says how the names of folders become labels and
     splits, where a person chose, and ``columns`` which columns they want.
     """
 

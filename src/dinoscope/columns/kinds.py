@@ -27,10 +27,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One value an image.
+    """One value per image.
 
     Attributes:
-        kind: "number"; "date", with or without a time; "category", one of few texts; "text"; "boolean".
+        kind: "number", "date" (with or without a time), "category" (one of few texts), "text" or "boolean".
         values: (N,). Numbers and dates are float64, and so are booleans (1 and 0); NaN is missing. Dates are seconds
             since 1970 as they are written, in UTC where a time zone is written. Texts are objects; None is missing.
         private: Whether it is left out of what others get, unless that is asked for.
@@ -119,7 +119,7 @@ class Column:
             like: Its kind, and values (N,).
             places: Where each goes (N,).
             count: How long it is.
-            before: What stands at all other places, by default nothing. Its kind ``goes_with`` this one; all texts tell
+            before: What is at all other places, by default nothing. Its kind ``goes_with`` this one; all texts tell
                 whether they are categories.
         """
         if before is not None:

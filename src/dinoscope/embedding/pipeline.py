@@ -2,7 +2,7 @@
 
 The folder that this writes is described in docs/format.md. Row numbers never change and are never used twice. A part is
 a checkpoint: details first, then vectors, so that an image with a vector always has its details. A damaged part is
-dropped, and what it held is made anew.
+dropped, and what it held is made again.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def embed_source(
     is a random sample; a source whose ``random_access`` is False keeps its order.
 
     Args:
-        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; else the
+        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; otherwise the
             collection says it, or for a new one a sample of its pictures.
         path: Folder of the collection; made if there is none.
         encoder: The model.
@@ -255,7 +255,7 @@ def _said_of_decoding(path: Path) -> JsonObject:
 def _write(
     path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64], choice: ColumnChoice
 ) -> None:
-    """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
+    """Store what is finished. It then leaves the buffer, so that it is not stored twice if the rest fails."""
     import pyarrow as pa
 
     if buffer.details:

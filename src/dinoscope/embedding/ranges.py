@@ -1,4 +1,4 @@
-"""Which range of values a collection's pictures of more than 8 bits have: settled once, for they are compared."""
+"""The range of values in a collection's pictures of more than 8 bits, fixed once so that they stay comparable."""
 
 from __future__ import annotations
 

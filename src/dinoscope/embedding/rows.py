@@ -137,7 +137,7 @@ def synchronise(path: Path, source: ImageSource, *, moved: bool = False, replace
 
 
 def _drop_unknown(path: Path, table: _Table) -> None:
-    """Take out of the parts what is not of the images of the table, and vectors that stand there twice.
+    """Remove from the parts what does not belong to images of the table, and vectors that are there twice.
 
     That is so in a folder that was copied while it was written, restored, or put together of two copies.
     """
@@ -154,7 +154,7 @@ def _drop_unknown(path: Path, table: _Table) -> None:
                     keep_lines(part, keep)
                     count = int((~keep).sum())
                     remark(f"{part} had {count:,} lines of another copy or collection: they are dropped")
-            except DamagedError:  # made anew when it is needed, and until then never believed
+            except DamagedError:  # made again when it is needed, and until then never believed
                 continue
 
 
@@ -234,7 +234,7 @@ def _said_in_parts(path: Path) -> dict[str, object]:
 
 
 def _set_aside_notes(path: Path) -> None:
-    """Rename what people decided where it is damaged: nobody can make it anew.
+    """Rename damaged files of people's decisions: nobody can make them again.
 
     Other files in the folder are a person's own, such as a plan that was edited.
     """

@@ -267,7 +267,7 @@ def _map_scores(data: ModelData, settings: MethodSettings) -> list[ScoreInfo]:
             name=f"labels: {name}" if name == "silhouette on the map" else f"map: {name}", value=value, meaning=text
         )
         for name, value, text in told
-        if name != "silhouette in the embedding"  # it is no figure of the map: all_scores has it
+        if name != "silhouette in the embedding"  # it does not describe the map: all_scores has it
     ]
 
 

@@ -95,7 +95,7 @@ class LabelProgress(Answer):
 
 
 class Labelling(Answer):
-    """The next question, null when every image has a label; how far it has come; and the labels, if they changed."""
+    """The next question (null when every image has a label), the progress, and the labels if they changed."""
 
     question: LabelQuestion | None
     progress: LabelProgress

@@ -35,7 +35,7 @@ __all__ = [
 
 COLUMNS = 16  # tiles across and down a sheet: few look-alikes should not need many others decoded
 _TILE = 64  # largest side of a tile, in pixels
-_EXACT = 32  # up to this side tiles are stored without loss: there one sees single pixels
+_EXACT = 32  # up to this side tiles are stored without loss, because single pixels are visible
 _QUALITY = 80
 _SMALL = 256  # a picture up to this side is sent without loss; no thumbnail is larger
 _PICTURE = 1600  # longest side of a large picture

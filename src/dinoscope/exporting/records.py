@@ -83,7 +83,7 @@ class Records:
         return {names[split]: positions for split, positions in found.items()}
 
     def columns(self) -> dict[str, list[object]]:
-        """Return the columns of a table of all images, each (N,), but for the vectors."""
+        """Return the columns of a table of all images, each (N,), except for the vectors."""
         held = self.collection
         sizes = held.sizes
         columns: dict[str, list[object]] = {"row": held.rows.tolist(), "id": held.ids.tolist()}

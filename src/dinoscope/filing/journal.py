@@ -21,7 +21,7 @@ __all__ = ["Action", "Journal", "Step", "read_journal", "write_journal"]
 Action: TypeAlias = Literal["move", "copy", "link"]
 _VERSION = 1
 
-# "from" is no name of an attribute
+# "from" is not a name of an attribute
 Step = TypedDict("Step", {"from": str, "to": str, "sha256": str})
 Step.__doc__ = "A file: where it is below the root, where it goes below the target folder, and what it holds."
 

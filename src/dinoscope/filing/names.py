@@ -139,5 +139,5 @@ def _visible(text: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return as much of a text as fits into so many bytes."""
+    """Return as much of a text as fits into this many bytes."""
     return text.encode()[:most].decode(errors="ignore")

@@ -23,7 +23,7 @@ _LARGEST_EPS = 1e-5  # of a DINO; below it, vectors do not depend on it
 # Wrappers around the model itself, in the names of its tensors.
 _PREFIX = re.compile(r"^(?:(?:module|model|backbone|encoder|vit|dinov2|dinov2_with_registers|dinov3_vit)\.)+")
 _BLOCK = re.compile(r"^(?:blocks|layers?)\.(\d+)\.(.+)$")
-# What is no part of the features: masking and pretraining heads, the pooler (untrained in DINO), constants of RoPE.
+# What is not part of the features: masking and pretraining heads, the pooler (untrained in DINO), constants of RoPE.
 _UNUSED = re.compile(
     r"^(?:embeddings\.)?mask_token$|^(?:pooler|head|fc_norm|classifier|rope_embed|rope|local_cls_norm)\b"
 )
@@ -117,7 +117,7 @@ class Geometry:
 
     @property
     def family(self) -> str:
-        """``dino``, ``dinov2`` or ``dinov3``, told by what only it has."""
+        """``dino``, ``dinov2`` or ``dinov3``, recognized by what only it has."""
         return "dinov3" if not self.grid else "dinov2" if self.layer_scale else "dino"
 
     @property

@@ -132,7 +132,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     """Compute, or read back, everything that the report of a collection shows; ``k`` as in ``clusters``.
 
     Raises:
-        InputError: If ``k`` is given and cannot be had.
+        InputError: If ``k`` is given and cannot be used.
     """
     missing: dict[str, str] = {}
 
@@ -147,7 +147,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     attempt(
         "neighbors", lambda: neighbor_graph(collection)
     )  # for the record: the steps below read it only when they compute
-    # a k that somebody asked for and that cannot be had is an error
+    # a given k that cannot be used is an error
     clusters = attempt("clusters", lambda: find_clusters(collection)) if k is None else find_clusters(collection, k)
     coordinates = attempt("map", lambda: make_map(collection))
     scores = attempt("scores", lambda: all_scores(collection, k)) or []

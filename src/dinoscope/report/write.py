@@ -72,7 +72,7 @@ def write_report(
         The path.
 
     Raises:
-        InputError: If ``path`` is a folder, ``k`` cannot be had, or the file would be larger than ``max_mb``.
+        InputError: If ``path`` is a folder, ``k`` cannot be used, or the file would be larger than ``max_mb``.
     """
     path = named_path(path)
     if path.is_dir():

@@ -97,7 +97,7 @@ class ImageSource(ABC):
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
 
-        None if there is no file, or it cannot be had cheaply. The same as ``ReducedImage.content``.
+        None if there is no file, or it would cost too much. The same as ``ReducedImage.content``.
         """
         return None
 

@@ -98,7 +98,7 @@ class SequenceSource(PictureSource):
             with "image" and perhaps "label". Tensors have their channels first. `classes` names the label numbers.
 
     Raises:
-        InputError: An array's shape, type or range does not fit, or something is no image.
+        InputError: An array's shape, type or range does not fit, or something is not an image.
     """
 
     kind, has_splits, random_access = "array", False, False
@@ -142,7 +142,7 @@ class SequenceSource(PictureSource):
             if isinstance(picture, np.ndarray):
                 check_shape(picture[None])
                 if picture.dtype.kind == "f" and not isinstance(self._source, list | tuple):
-                    check_images(picture[None])  # normalised for a network they are no picture any more
+                    check_images(picture[None])  # normalised for a network they are no longer pictures
                 key = digest_bytes(picture.dtype.str, str(picture.shape), picture.tobytes())
             elif isinstance(picture, Image.Image):
                 key = digest_bytes(picture.mode, str(picture.size), picture.tobytes())

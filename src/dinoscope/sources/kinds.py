@@ -59,7 +59,7 @@ def open_files(source: str, wanted: TableColumns, rule: FolderRule | None = None
 
     Raises:
         SourceError: It cannot be opened, or holds no images.
-        InputError: Columns are named, and it is no table; or a rule for folders, and it is one.
+        InputError: Columns are named, and it is not a table; or a rule for folders, and it is one.
     """
     storage: Storage
     file: str | None = None
@@ -162,7 +162,7 @@ def _data_beside(
     """Open the tables or shards of a data set in which a few pictures lie, such as the banner of its README.
 
     Tables with images inside count, and archives in a clone of a hub's repository, where they hold more images than
-    there are pictures. Else the pictures are the source.
+    there are pictures. Otherwise the pictures are the source.
 
     Returns:
         The data set, if it is one, and what a person should know if it is none.
@@ -261,7 +261,7 @@ def _match(storage: Storage, pattern: str) -> list[str]:
 
 
 def _matching(storage: Storage, patterns: Sequence[str], endings: tuple[str, ...]) -> list[str]:
-    """Return the files with these endings that patterns name, and those that are no patterns, whatever their ending."""
+    """Return the files with these endings that patterns name, and named files with any ending."""
     listed = storage.list(endings)[0] if any(map(is_pattern, patterns)) else []
     found: list[str] = []
     for each in patterns:

@@ -114,7 +114,7 @@ class History:
         return self._turn(self.done, self._take_back)
 
     def redo(self) -> list[str]:
-        """Play the act that was undone last once more; return the contents that it concerned."""
+        """Redo the act that was undone last; return the contents that it changed."""
         return self._turn(self.undone, self._do)
 
     def _turn(self, acts: list[int], play: Callable[[int], None]) -> list[str]:
@@ -159,7 +159,7 @@ def read_history(folder: Path) -> History:
     """Read the history of a collection; an empty one where nobody has said anything.
 
     Raises:
-        DamagedError: If it is damaged, or is no possible history.
+        DamagedError: If it is damaged, or its history is impossible.
     """
     path = folder / ANNOTATIONS
     try:

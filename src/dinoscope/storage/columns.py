@@ -74,7 +74,7 @@ def read_columns(path: Path, images: Columns) -> dict[str, StoredColumn]:
         images: Columns of images.parquet, removed and generation among them: what is of other rows is missing.
 
     Raises:
-        DamagedError: If the file is damaged, or is no possible one.
+        DamagedError: If the file is damaged, or its content is impossible.
     """
     file = path / COLUMNS
     try:
@@ -118,7 +118,7 @@ def write_columns(path: Path, images: Columns, columns: Mapping[str, StoredColum
         WriteError: If it cannot be written.
     """
     file = path / COLUMNS
-    with suppress(DamagedError):  # then it is written anew
+    with suppress(DamagedError):  # then it is written again
         known = read_columns(path, images)
         same = list(known) == list(columns) and all(
             known[name].origin == each.origin and known[name].column.same_as(each.column)

@@ -70,7 +70,7 @@ def stored_contents(path: Path, images: Columns, wanted: NDArray[np.bool_]) -> I
     for part in list_parts(path / "details"):
         try:
             columns = known_lines(read_table(part, ["row", "content", "generation"])[0], images)
-        except (DamagedError, FileNotFoundError):  # it is made anew later
+        except (DamagedError, FileNotFoundError):  # it is made again later
             continue
         for row, content in zip(columns["row"].tolist(), columns.get("content", ()), strict=False):
             if content is not None and wanted[row]:

@@ -1,7 +1,7 @@
 """Who may write a collection: one process at a time, and the others are told who it is.
 
-The lock is the operating system's, which frees it when its holder ends, however it ends. Who holds it stands in a file
-beside it, which is believed only while the lock is taken.
+The operating system frees the lock when its holder ends in any way. A file beside it says who holds it. That file
+counts only while the lock is taken.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which images belong to a collection: what it is made of, and the row of every image ever seen.
 
-``images.parquet`` cannot be made anew, because nothing else says which row is which image, so it has a copy,
+``images.parquet`` cannot be made again, because nothing else says which row is which image, so it has a copy,
 ``images.parquet.bak``. The copy is written after the table and before any part that knows its rows.
 """
 
@@ -152,7 +152,7 @@ def is_gone(path: Path) -> CollectionError:
 
 
 def no_collection(path: Path) -> CollectionError:
-    """Return the error of a path that is no collection, with the command that works for what stands there."""
+    """Return the error for a path that is not a collection, with the command that works for it."""
     if not _is_foreign(path):
         near = "" if path.exists() else similar_path(path)
         return CollectionError(f"{path} is not a collection: make one with 'dinoscope embed SOURCE -o {path}'{near}")
@@ -211,7 +211,7 @@ def _set_choice(path: Path, name: str, choice: object) -> None:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Tell whether something stands there that no embedding made."""
+    """Tell whether the folder contains something that no embedding made."""
     if not path.exists() or (path / "images.parquet").exists() or _backup(path).exists():
         return False
     ours = (*LOCK_FILES, "collection.json")  # and what a run that was killed as it began left unfinished

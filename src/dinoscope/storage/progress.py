@@ -68,7 +68,7 @@ class ProgressRecord:
         self._done = 0
 
     def advance(self, done: int, written: int) -> None:
-        """Tell, and every two seconds record, that so many images are done and so many stored."""
+        """Report, and every two seconds record, how many images are done and how many are stored."""
         self._done = done
         progress = self._progress()
         if time.monotonic() - self._recorded >= _SECONDS:

@@ -18,7 +18,7 @@ _FLAT = 10  # percent of the blocks: the flattest
 _STEPS = np.arange(2, 64)
 _PERIODIC, _ENOUGH = 0.6, 30  # mean cosine of values that come in steps, and how many there must be
 _BINS, _BIN = 1024, 0.25  # in which values are counted, and the width of one
-_FINEST = 0.15  # of the standard steps: finer ones cannot be told from none
+_FINEST = 0.15  # of the standard steps: finer ones look like none
 
 
 def measure_blocks(pixels: NDArray[np.uint8]) -> tuple[float, float | None]:

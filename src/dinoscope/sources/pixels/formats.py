@@ -36,7 +36,7 @@ def identify(file: IO[bytes]) -> Image.Image:
     `Image.open` would do, but warns of large images, by filters that all threads share.
 
     Raises:
-        ImageError: If it is no image of a kind that dinoscope reads.
+        ImageError: If it is not an image of a kind that dinoscope reads.
     """
     prefix = file.read(16)
     if not prefix:
@@ -52,7 +52,7 @@ def identify(file: IO[bytes]) -> Image.Image:
 
 
 def check_head(head: bytes, size: int) -> None:
-    """Refuse a file by its first bytes: one that is no image, or much larger than its pixels can be.
+    """Refuse a file by its first bytes: one that is not an image, or much larger than its pixels can be.
 
     Args:
         head: What it begins with, or all of it.
@@ -105,7 +105,7 @@ def held_whole(image: Image.Image) -> bool:
             return file.read(1)[:1] < bytes([image.layers])
         else:
             file.seek(int.from_bytes(head[2:]) - 2, 1)
-    return True  # something odd stands there
+    return True  # something odd is there
 
 
 def pixels_at_once(image: Image.Image) -> int:

@@ -16,7 +16,7 @@ _SUSPECT = 1 << 28  # bytes, from where the packing is looked at
 
 
 def packed_too_small(size: int, packed: int) -> bool:
-    """Tell whether so many bytes, packed into so few, would only fill the memory."""
+    """Tell whether this many bytes, packed into so few, would only fill the memory."""
     return size > _SUSPECT and size > MOST_PACKED * packed
 
 
@@ -32,7 +32,7 @@ class Memory:
 
     @contextmanager
     def take(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room to decode so many pixels."""
+        """Wait until there is room to decode this many pixels."""
         if pixels > self.large:
             with self.alone():
                 yield
