@@ -108,8 +108,8 @@ class Collection(OpenedCollection):
             model: Which model's vectors to use, where there are several; by default those embedded last.
             labels: Which labels analyses use: "source", "mine" or "merged".
             read_only: Keep results in memory only.
-            where: What the images meet, such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md. Everything is
-                then computed of these images alone.
+            where: What the images meet, such as ``"width >= 1000 and format = 'JPEG'"``; see docs/columns.md. Only
+                these images then count, in everything.
 
         Raises:
             CollectionError: If the folder is not a collection, is damaged, or has no vectors of that model.
@@ -374,8 +374,8 @@ class Collection(OpenedCollection):
     def neighbors(self, k: int = 30) -> NeighborGraph:
         """Return the graph of the ``k`` nearest neighbours; every other step reads the one with 30.
 
-        It is exact below 100,000 images; from there on it comes from an approximate index, and ``recall`` says how many
-        of the true neighbours it has.
+        Below 100,000 images it is exact. For more, it comes from an approximate index, and ``recall`` says how many of
+        the true neighbours it has.
         """
         return neighbors.neighbor_graph(self, k)
 
@@ -664,7 +664,7 @@ class Collection(OpenedCollection):
         return properties.explain_collection_columns(self, cluster_settings=cluster_settings, map_settings=map_settings)
 
     def matching(self, where: str) -> NDArray[np.bool_]:
-        """Tell which images meet a condition (N,), such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md.
+        """Tell which images meet a condition (N,), such as ``"width >= 1000"``; see docs/columns.md.
 
         Raises:
             InputError: If the condition is not valid, or names a missing column.
@@ -1012,7 +1012,7 @@ class Collection(OpenedCollection):
     def search(self, query: Query, k: int = 10, *, weights: str | None = None) -> Answers[Match]:
         """Find the images most like one image, by cosine similarity, the best first.
 
-        Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
+        Below 100,000 images the answer is exact. For more, the index of ``neighbors`` gives it in milliseconds.
 
         Args:
             query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
@@ -1085,7 +1085,7 @@ class Collection(OpenedCollection):
 
         Args:
             weights: See ``search``.
-            encoder: The model that made the vectors, where it is at hand.
+            encoder: The model that made the vectors, if available.
             on_progress: Called with how many images' windows are there, and how many there will be.
 
         Raises:
@@ -1111,7 +1111,7 @@ class Collection(OpenedCollection):
             query: As in ``search``.
             rows: The images.
             weights: See ``search``.
-            encoder: The model that made the vectors, where it is at hand.
+            encoder: The model that made the vectors, if available.
             on_progress: Called with how many images are done, and how many there are.
 
         Raises:

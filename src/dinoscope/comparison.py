@@ -270,7 +270,7 @@ def _score(found: Sequence[_Entry], seed: int) -> tuple[Contender, ...]:
             if len(set(labels)) >= 2 and known.sum() >= 3
             else score_vectors(collection.vectors, seed=seed)
         )
-        # settings of one model agree with each other whatever they see
+        # settings of one model always agree with each other
         others = [
             neighbor_agreement(own, graph, k)
             for graph, other in zip(graphs, found, strict=True)

@@ -51,6 +51,8 @@ TURNS = {
     r"\bone (?!needs)[a-z]+ an? (?:image|item|vector|pair|line|picture)\b": "one ... per image",
     r"\botherwise lit\b|\b(?:lit|moved|decoded|scaled) otherwise\b": "in another way",
     r", for (?:it|its|they|their) ": "because",
+    r"\bfor ever\b": "forever",
+    r"\b(?:is|are|was|were) told\b(?! (?:not )?to\b| below)": "you see...; says...; learns...",
     r"\bwhoever\b|\bshall\b|\bthereof\b|\bwhence\b|\bsurer\b": "anyone who; more certain...",
 }
 PAGES = [

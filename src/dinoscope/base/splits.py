@@ -88,7 +88,7 @@ def common_names(roles: Iterable[str]) -> dict[str, str]:
 
 
 def held_out_split(splits: Iterable[str | None]) -> str | None:
-    """Return which of some splits is held out: test, else val, by whatever usual name; None if there is none."""
+    """Return which of some splits is held out: test, else val, by any usual name; None if there is none."""
     return _first(splits, _HELD_OUT)
 
 

@@ -38,7 +38,7 @@ def did_you_mean(name: str, known: Iterable[str], show: Callable[[str], str] = s
 
 
 def remark(text: str) -> None:
-    """Tell of something that was dealt with: on stderr, unless the program that uses dinoscope directs its log."""
+    """Report something that was dealt with: on stderr, unless the calling program directs its log."""
     logging.getLogger("dinoscope").warning(text)
 
 

@@ -34,7 +34,7 @@ class Sets:
 
     Attributes:
         values: (N,) tuples.
-        none_is_missing: Whether nothing is known of an image without any, as of one without a label. To have no tag is
+        none_is_missing: Whether an image without a value is unknown, such as one without a label. To have no tag is
             no missing value.
     """
 

@@ -63,7 +63,7 @@ class Batches(Protocol):
     def __call__(
         self, source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]
     ) -> Generator[Finished, None, None]:
-        """Yield the images of all jobs, in whatever order."""
+        """Yield the images of all jobs, in any order."""
 
 
 def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:

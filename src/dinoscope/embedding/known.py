@@ -1,4 +1,4 @@
-"""What is known of each image as a run begins: read of parts that are whole, for the others are dropped."""
+"""What is known about each image when a run begins. It is read from intact parts; the others are dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READ = ["row", "generation", "width", "height", "error", "transient", "content"
 
 
 class Known:
-    """What is known of each row: bits and numbers, and texts only for images that cannot be read.
+    """What is known about each row: bits and numbers. Texts only for images that cannot be read.
 
     Attributes:
         rows: The rows that the source has (N,), sorted.

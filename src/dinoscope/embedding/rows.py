@@ -154,7 +154,7 @@ def _drop_unknown(path: Path, table: _Table) -> None:
                     keep_lines(part, keep)
                     count = int((~keep).sum())
                     remark(f"{part} had {count:,} lines of another copy or collection: they are dropped")
-            except DamagedError:  # made again when it is needed, and until then never believed
+            except DamagedError:  # made again when it is needed, and never trusted until then
                 continue
 
 
@@ -293,7 +293,7 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tupl
     """Bring the table to the state of the source, with new rows for new images.
 
     Returns:
-        How many images have another label or split, and whether anything else is said of one.
+        How many images have another label or split, and whether anything else has changed.
     """
     relabelled, other = 0, False
     before = len(table["row"])

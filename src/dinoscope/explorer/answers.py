@@ -57,7 +57,7 @@ _MOST_CELLS = 1_000_000  # of a table that a page is sent
 
 
 def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int = _NEIGHBORS) -> ImageInfo:
-    """Return what is known of an image; without a classifier there is no verdict.
+    """Return what is known about an image; without a classifier there is no verdict.
 
     Raises:
         Unknown: If no image with vectors has this row number.

@@ -173,7 +173,7 @@ class Originals(stages_originals.Originals):
 
 
 def large_picture(collection: OpenedCollection, position: int, originals: Originals | None) -> bytes:
-    """Return the largest picture of an image that is at hand, PNG or JPEG: its original, or its thumbnail.
+    """Return the largest available picture of an image, PNG or JPEG: its original, or its thumbnail.
 
     Raises:
         CollectionError: If not even the thumbnail is there.

@@ -1,8 +1,8 @@
 """The journal of what is to be done with files: written and flushed before the first of them is touched.
 
-A step is done when its file is at its new place. So the journal need not be written again while the steps are done: it
-says of every file both places where it can be, and the disk says which. Whatever kills the process, each file is whole
-at one of the two.
+A step is done when its file is at its new place. So the journal is written only once. For every file it names both
+possible places, and the disk shows which one is true. If the process is killed, each file is complete at one of the
+two.
 """
 
 from __future__ import annotations

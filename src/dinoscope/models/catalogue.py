@@ -48,7 +48,7 @@ IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # of eve
 
 @dataclass(frozen=True)
 class Model:
-    """What must be known of a model before it is loaded.
+    """What must be known about a model before it is loaded.
 
     Attributes:
         name: What people type.
@@ -220,7 +220,7 @@ _STRONGER = "dinov2-small"
 
 
 def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Model:
-    """Return what is known of the model that a person names.
+    """Return what is known about the model that a person names.
 
     Args:
         name: A name of the table; a folder or file with weights (``./dinov2-small``, ``weights.safetensors``,
@@ -264,7 +264,7 @@ def stronger_model() -> Model:
 
 
 def get_published(name: str) -> Model:
-    """Return what is known of a model by a name that a file holds: the writer of that file must not name a path.
+    """Return what is known about a model by a name that a file holds: the writer of that file must not name a path.
 
     Args:
         name: A name of the table, or the hub id of a repository.

@@ -50,7 +50,7 @@ class Encoder:
         dim: Length of a vector.
         resolution: Side of the square that the model sees, in pixels.
         pooling: What a vector is made of: ``cls``, or ``cls+mean``.
-        focus: What a vector tells of: the ``image``, or its ``foreground``.
+        focus: What a vector describes: the ``image``, or its ``foreground``.
         preprocessing: How an image becomes that square.
         published: How the model's authors prepare images, without ``pad`` and ``upstream``.
         assumed: What of that is nowhere and was assumed, for people; mostly empty.
@@ -414,7 +414,7 @@ class Encoder:
             usual = "the focus 'image'" if self.focus == FOREGROUND else "the pooling 'cls'"
             raise ModelError(f"{self.model.name} gives one vector per image, no patches: expected {usual}")
         try:
-            with np.errstate(all="ignore"):  # numbers beyond a float32 are told below
+            with np.errstate(all="ignore"):  # numbers beyond a float32 are reported below
                 vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
             dim = len(vector)
         except InputError:  # the square has too few patches for a foreground

@@ -1,4 +1,4 @@
-"""What of an image a vector tells of: the whole of it, or what stands out from its ground."""
+"""What a vector describes: the whole image, or what stands out from its ground."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class LoadedModel:
         own_family: The family that name or weights tell; empty for an ONNX file, whose family is beside it.
         published: How the authors prepare images: by its row, else by what is beside the weights.
         assumed: What of that is nowhere, for people; empty if all of it does.
-        told: What config.json alone says of the computation; see ``Geometry.told``.
+        told: What config.json alone says about the computation; see ``Geometry.told``.
     """
 
     model: Model

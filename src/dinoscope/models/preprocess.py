@@ -52,8 +52,7 @@ class Preprocessing:
 
     Attributes:
         resize: ``crop``: the shortest side to ``resolution * scale``, then the middle. ``squash``: both sides to
-            ``resolution``, whatever the aspect. ``pad``: the longest side to ``resolution``, the rest in the mean
-            colour.
+            ``resolution``, for any aspect. ``pad``: the longest side to ``resolution``, the rest in the mean colour.
         scale: The side that the image is scaled to before its middle is kept, in resolutions; 1 with ``pad``.
         filter: Filter of the scaling, antialiased.
         floats: Scale in floats and round once, instead of once a direction.

@@ -55,8 +55,8 @@ MAX_CLUSTERS = 60  # shown with pictures; more are counted
 SHOWN, EVIDENCE, EXAMPLES = 9, 4, 6  # findings of a kind; images of one; pairs of labels that are mixed up
 _TYPICAL, _UNUSUAL = 5, 4  # members of a cluster that are shown
 _SEEN = 12  # clusters, the largest, whose middle image is shown as the model sees it
-_ANSWERS = 4  # images shown beside one that is asked with
-_GROUPS, _JUDGED = 10, 10  # labels that are asked with; nearest images by which a good one is told
+_ANSWERS = 4  # images shown beside a query
+_GROUPS, _JUDGED = 10, 10  # labels with queries; nearest images that show a good one
 _MANY = 20_000  # images from which findings and evaluation, of minutes, are shown only where they are stored
 Value = TypeVar("Value")
 
@@ -82,7 +82,7 @@ class Query:
 
 @dataclass(frozen=True)
 class QueryGroup:
-    """The images of a label, or of a cluster, that are asked with: the best first, the worst last."""
+    """The query images of a label, or of a cluster: the best first, the worst last."""
 
     name: str
     queries: list[Query]
@@ -108,7 +108,7 @@ class Facts:
     evaluation: Evaluation | None = None
     findings: Findings | None = None
     kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
-    checked: dict[Checkable, Checked] = field(default_factory=dict)  # what a person's checks say of the other findings
+    checked: dict[Checkable, Checked] = field(default_factory=dict)  # what checks say about the rest
     tuning: Tuning | None = None
     tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
@@ -171,7 +171,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
 
 
 def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:
-    """Gather what is said of labels and single images; what takes long only where it is stored."""
+    """Gather what is known about labels and single images. What takes long is used only if it is stored."""
     collection = facts.collection
     if facts.few or collection.results.stored("evaluation"):
         facts.evaluation = attempt("evaluation", lambda: evaluate_labels(collection))
@@ -268,7 +268,7 @@ def _load_pictures(facts: Facts) -> None:
 
 
 def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
-    """Look at the middle images of the largest clusters; not where pictures are tiny, or where it would take long."""
+    """Look at the middle images of the largest clusters, unless pictures are tiny or it would take long."""
     collection = facts.collection
     model = MODELS.get(str(collection.model["model"]))
     quick = (model is not None and model.family == "bundled") or any(
@@ -278,7 +278,7 @@ def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
         return []
     try:
         looks = look(collection, [int(collection.rows[sample.medoid]) for sample in facts.samples[:_SEEN]])
-    except DinoscopeError:  # no weights at hand, or a model without patches: the report does without
+    except DinoscopeError:  # no weights here, or a model without patches: the report has no such section
         return []
     return [each.colours for each in looks]
 

@@ -154,7 +154,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         responses={"4XX": {"model": ErrorAnswer, "description": "What is wrong, in one sentence."}},
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # no telemetry, whatever the environment says
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # even if the environment asks for it
     )
     app.state.explorer = explorer
     _add_collection(app, explorer)

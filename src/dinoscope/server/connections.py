@@ -27,8 +27,8 @@ _AT_ONCE = 1024  # connections that are accepted at once, before any is closed; 
 _HEAD = 10.0  # seconds in which the head of a request must arrive
 _STALLED = 60.0  # seconds in which a client must have read something of its answer
 _PAUSED = 3600.0  # the same for files, because a person can pause a download
-_GRACE = 1  # seconds for answers under way when the server ends
-_LAST = 1.0  # seconds until the process ends, whatever it is doing
+_GRACE = 1  # seconds for unfinished answers when the server ends
+_LAST = 1.0  # seconds until the process ends in any case
 _QUIET = 60.0  # seconds in which a repeated message is logged only once
 
 

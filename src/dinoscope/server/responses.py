@@ -47,7 +47,7 @@ RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an 
 LookAlikes = Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")]
 State = Annotated[
     str | None,
-    Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
+    Query(max_length=64, description="State of the model that is meant; an array may then be cached forever."),
 ]
 FOR_EVER = "private, max-age=31536000, immutable"
 _LEAST = 1000  # bytes from which packing is worth it

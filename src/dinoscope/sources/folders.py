@@ -57,7 +57,7 @@ class FolderRule:
         return cls(known.get("root"), known.get("labels", "auto"), known.get("splits"))
 
     def to_json(self) -> dict[str, object]:
-        """Return what is not as it is by default, as JSON has it."""
+        """Return what differs from the default, as JSON."""
         splits = None if self.splits is None else dict(self.splits)
         held = {"root": self.root, "labels": self.labels, "splits": splits}
         return {name: value for name, value in held.items() if value not in (None, "auto")}
@@ -80,7 +80,7 @@ BY_NAMES = FolderRule()
 
 @dataclass(frozen=True)
 class FolderLabels:
-    """What folders say of the images in them.
+    """What folders say about the images in them.
 
     Attributes:
         of: Label and split of each folder that holds images.

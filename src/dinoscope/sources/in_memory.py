@@ -111,7 +111,7 @@ class SequenceSource(PictureSource):
         self.items: Sequence[Item] = Items(map(self._item, range(len(source))))
 
     def picture(self, index: int) -> Picture:
-        """Return one image as the sequence has it; see `ImageSource.picture`."""
+        """Return one image as it is in the sequence; see `ImageSource.picture`."""
         return self._get(index)[0]
 
     def __getstate__(self) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What is known of the images of a source before they are decoded, a million of them in little memory."""
+"""What is known about the images of a source before they are decoded, a million of them in little memory."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ __all__ = ["open_files"]
 
 _MARKED = re.compile(r"^(data\.yaml|.*coco.*\.json|instances_.*\.json)$")  # COCO and YOLO, as tools call them
 _TEXT_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
-_CLONED = ".gitattributes"  # every clone of a hub's repository has it
+_CLONED = ".gitattributes"  # every clone of a hub's repository contains it
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
 
@@ -272,7 +272,7 @@ def _matching(storage: Storage, patterns: Sequence[str], endings: tuple[str, ...
 
 
 def _expand(pattern: str) -> Iterator[str]:
-    """Yield what braces stand for, as a shell has it: "{08..10}" is 08, 09, 10, and "{a,b}" is a, b."""
+    """Yield what braces stand for, as in a shell: "{08..10}" is 08, 09, 10, and "{a,b}" is a, b."""
     braces = re.search(r"\{([^{}]*)\}", pattern)
     if braces is None:
         yield pattern

@@ -189,7 +189,7 @@ class OpenedCollection:
         return name in self._held
 
     def history(self) -> History:
-        """Return all that people have said of images, as it is on disk; nobody may change it."""
+        """Return all labels and tags by people, as on disk. Nobody may change the result."""
         signature = changed_on_disk(self.path)
         known = self._history
         if known is None or known[0] != signature:
@@ -264,7 +264,7 @@ class OpenedCollection:
 
     @property
     def columns_of_source(self) -> dict[str, Column]:
-        """What a table said of the images, or a person added: name -> column (N,)."""
+        """What a table said about the images, or a person added: name -> column (N,)."""
         return {name: each.column for name, each in self.stored_columns.items()}
 
     @cached_property
@@ -275,7 +275,7 @@ class OpenedCollection:
 
     @cached_property
     def file_facts(self) -> dict[str, NDArray[Any]]:
-        """What the files say of the photographs, as ``pixels.facts.FileFacts``: name -> (N,), NaN or None: not said."""
+        """What the files say about the photographs: name of ``FileFacts`` -> (N,), NaN or None if unknown."""
         return stored_facts(self.path, self._images, self.rows)
 
     @cached_property
@@ -295,7 +295,7 @@ class OpenedCollection:
 
         Args:
             keep: Which images stay (N,).
-            condition: What is said of those that stay.
+            condition: The condition that those that stay meet.
 
         Raises:
             InputError: If none stays.

@@ -39,8 +39,8 @@ def pick(
 ) -> Picking:
     """Choose images to label or to keep.
 
-    See ``Collection.pick``. ``on_progress`` is told how many of how many are picked, then how many choices of how many
-    are measured; what it raises ends the work.
+    See ``Collection.pick``. ``on_progress`` gets how many of how many are picked, then how many choices of how many are
+    measured. An error that it raises ends the work.
     """
     from dinoscope.analysis.picking.curve import Picking, picking_curve
     from dinoscope.analysis.picking.greedy import pick_balanced, pick_farthest, pick_typical, pick_uncertain

@@ -47,7 +47,7 @@ Signature = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a person said of an image.
+    """What a person said about an image.
 
     Attributes:
         label: Its label; None for none.

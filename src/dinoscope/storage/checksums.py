@@ -1,4 +1,4 @@
-"""Checksums inside the files of a collection: written last, checked before anything in a file is believed.
+"""Checksums inside the files of a collection: written last, checked before anything in a file is used.
 
 Both kinds of file have them after one mark, which is there twice, as a key and before its value, so that damage to one
 of the two does not make the file look like one from before there were checksums. A JSON file has one CRC-32, of all its

@@ -27,7 +27,7 @@ _MICROSECONDS = 1e6
 
 
 class _Described(TypedDict):
-    """What the file's metadata says of a column."""
+    """What the file's metadata says about a column."""
 
     name: Annotated[str, Within(1, MOST_LETTERS)]
     kind: Kind
@@ -45,8 +45,8 @@ class StoredColumn:
 
     Attributes:
         column: Its values, by row.
-        origin: "source": as the source of the images has it, and embedding brings it up to date; "own": a person added
-            it, and it stays.
+        origin: "source": from the source of the images, and embedding updates it. "own": a person added it, and it
+            stays.
     """
 
     column: Column
@@ -101,7 +101,7 @@ def read_columns(path: Path, images: Columns) -> dict[str, StoredColumn]:
 
 
 def check_columns(path: Path) -> None:
-    """Check that the file of the columns is a possible one, whatever the state of the table of images.
+    """Check that the file of the columns is valid, for any state of the table of images.
 
     Raises:
         DamagedError: It is not.
@@ -157,7 +157,7 @@ def _stored(column: Column) -> Any:
 
 
 def _values(kind: Kind, held: Any) -> Any:
-    """Return what was read of a column as its kind has it.
+    """Return what was read from a column in the form of its kind.
 
     Raises:
         TypeError, ValueError: It holds something else.

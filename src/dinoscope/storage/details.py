@@ -28,7 +28,7 @@ QUALITY = {
 }
 LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # what anybody sees of a picture
 
-# what the file says of the photograph
+# what the file says about the photograph
 FACTS = {
     "format": "U",
     "date": "f8",

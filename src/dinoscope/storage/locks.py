@@ -1,4 +1,4 @@
-"""Who may write a collection: one process at a time, and the others are told who it is.
+"""Who may write a collection: one process at a time. The others learn which one it is.
 
 The operating system frees the lock when its holder ends in any way. A file beside it says who holds it. That file
 counts only while the lock is taken.

@@ -81,7 +81,7 @@ def list_models(path: Path) -> list[str]:
 
 
 def read_model(path: Path, key: str) -> ModelDescription:
-    """Return what ``Encoder.describe`` said of a model.
+    """Return what ``Encoder.describe`` said about a model.
 
     Raises:
         DamagedError: If the file is damaged.
@@ -128,7 +128,7 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
 
 
 def other_weights(one: ModelDescription, other: ModelDescription) -> str:
-    """Return what is told of vectors by one model's name with other weights; empty if that is not so."""
+    """Return a sentence about vectors of a model with this name but other weights; empty if there are none."""
     if one["model"] != other["model"] or one["weights_sha256"] == other["weights_sha256"]:
         return ""
     first, second = (weights_text(each) for each in (one, other))

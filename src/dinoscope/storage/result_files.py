@@ -1,4 +1,4 @@
-"""Which stored result is which: its name tells of what images, vectors, labels and settings it was made."""
+"""Names of stored results. The name says which images, vectors, labels and settings made the result."""
 
 from __future__ import annotations
 

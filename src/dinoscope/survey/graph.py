@@ -75,7 +75,7 @@ def write_graph(
         k: Neighbours of each.
         seed: Of k-means.
         run: What searches.
-        tell: Is told of the progress.
+        tell: Called with the progress.
 
     Returns:
         The share of true neighbours found, measured.

@@ -63,7 +63,7 @@ class SurveySettings(TypedDict):
 
 @dataclass(frozen=True)
 class Survey:
-    """A finished survey; what it says of single images is read from its files when asked for.
+    """A finished survey. What it says about single images is read from its files when needed.
 
     Attributes:
         path: Its folder.

@@ -33,7 +33,7 @@ __all__ = [
 
 FEW = 20  # images below which neither a map nor a list of findings means much
 _THUMBNAIL = 96  # longest side in pixels up to which the bundled models see what there is
-_FAITHFUL, _ROUGH = 0.95, 0.85  # trustworthiness from which a map can be believed, and in part
+_FAITHFUL, _ROUGH = 0.95, 0.85  # trustworthiness from which you can trust a map, and trust it in part
 Tone = Literal["good", "look", "bad", "plain"]
 
 
@@ -66,7 +66,7 @@ def in_short(
         kept: Kind of finding -> those that were not dismissed; None where nothing was searched.
         copies: Images that show the same picture as another one, without the one to keep.
         dismissed: Kind of finding -> how many a person called no problem.
-        checked: What a person's check of some labels says of the others, in sentences; "" where there was none.
+        checked: What a person's check of some labels says about the others, in sentences; "" without a check.
     """
     model = str(collection.model["model"])
     weak = is_too_weak(collection)
@@ -265,7 +265,7 @@ def about_labels(
         weak: Whether the model sees too little.
         several: Whether images may have several labels.
         dismissed: Labels that disagree, and that a person called no problem.
-        checked: What a person's check of some says of the others, in sentences.
+        checked: What a person's check of some says about the others, in sentences.
     """
     kinds = Counter(labels)
     if several:

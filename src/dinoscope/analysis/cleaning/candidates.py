@@ -26,7 +26,7 @@ __all__ = ["LEAST", "Candidates", "score_pairs"]
 
 LEAST = 0.3  # score of pairs that are looked at: below it lies what everything looks like
 _BACKGROUND = 9  # place of the look-alike that a pair must stand out from: nine copies of one image are still found
-_CERTAIN_PICTURES = 0.995  # agreement that only saving an image again leaves, whatever else looks like it
+_CERTAIN_PICTURES = 0.995  # agreement after nothing but saving again, even among many similar images
 _CERTAIN_VECTORS = 1 - 1e-5
 _FEW = 0.1  # background distance where there are too few images to tell
 _FALSE_SHARE = 0.01  # of the pairs above the suggested threshold

@@ -54,8 +54,8 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
     The product of two normalised correlations: of the whole picture, and of its detail alone (what is left after a
     blur of one pixel and gone after one of three), each the largest over nine shifts. Only the most likely are
     compared so, by nearness and by a first look at a quarter of the size; the others get -1. A part without structure
-    (within two grey levels) agrees with its like; but a flat picture agrees with none that has structure, and with
-    another flat one only as far as their colours do: a hue in common is not evidence.
+    (within two grey levels) agrees with another such part. But a flat picture agrees with no picture that has
+    structure, and with another flat one only as far as their colours do: a common hue is not evidence.
 
     Args:
         prints: What ``fingerprints`` made, (N, 32, 32, C).
@@ -93,7 +93,7 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
 
 
 def _moved_sizes(pictures: NDArray[np.uint8] | NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return the length (N, 9) of what each shift shows of each picture, as ``centred`` has it."""
+    """Return the length (N, 9) of what each shift shows of each picture, in the form of ``centred``."""
     sizes = np.empty((len(pictures), len(_SHIFTS)), np.float32)
 
     def fill(rows: slice) -> None:

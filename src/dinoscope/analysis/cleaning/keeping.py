@@ -25,7 +25,7 @@ _SHARPER = 1.04  # factor of detail over noise that is significant
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What is known of the file of an image; None where nothing is.
+    """What is known about the file of an image; None where nothing is.
 
     Attributes:
         pixels: Width times height.

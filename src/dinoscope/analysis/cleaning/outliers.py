@@ -22,7 +22,7 @@ class Outliers:
 
     Attributes:
         positions: Where the images stand (M,).
-        factors: The local outlier factor of every image (N,): about 1 among its like, 2 at half the density.
+        factors: The local outlier factor of every image (N,): about 1 among similar images, 2 at half the density.
         z_scores: How far each factor lies from the median, in robust standard deviations (N,).
         neighbors: Positions of the nearest of each image listed (M, k).
     """

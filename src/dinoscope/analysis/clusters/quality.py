@@ -79,7 +79,7 @@ def judge(
     resamples: int = 10,
     seed: int = 0,
 ) -> ClusterQuality:
-    """Judge each cluster, in the embedding whatever the space in which it was found.
+    """Judge each cluster in the embedding, also if it was found in another space.
 
     Args:
         vectors: Array (N, D), of any scale.
@@ -284,7 +284,7 @@ def weak_clusters(quality: ClusterQuality, nulls: Sequence[ClusterQuality]) -> N
 
     Args:
         quality: The clusters.
-        nulls: What ``judge`` says of the clusters that the same recipe finds in shuffled features, one or more.
+        nulls: What ``judge`` says about the clusters that the same recipe finds in shuffled features, one or more.
 
     Raises:
         InputError: There are no nulls.

@@ -128,7 +128,7 @@ def _similar(scores: NDArray[np.float64] | NDArray[np.int64], near: NDArray[np.i
 
 
 def _share_of_codes(codes: NDArray[np.int64], groups: NDArray[np.int64]) -> float | None:
-    """Return what ``variance_share`` says of a column of 0 and 1 for each code, from counts alone.
+    """Return what ``variance_share`` says about a column of 0 and 1 for each code, from counts alone.
 
     For a million images and 200 codes these columns would take 1.6 GB.
     """

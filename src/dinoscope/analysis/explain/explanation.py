@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 FEWEST = 20  # fewest images for meaningful figures
-_STEPS = 10  # groups of equal size, by which a property may tell of the vectors
+_STEPS = 10  # groups of equal size, for the variance of the vectors
 _SHUFFLES = 99
 _NAMED = 5_000  # images for guessing labels from properties
 _LEANING = 0.1  # least share of the variance for "rises to one side"

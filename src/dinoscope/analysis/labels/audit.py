@@ -1,8 +1,9 @@
 """How right proposals are, by answers on a random part, as intervals that hold; and when one may stop.
 
-A random part of the images is asked about whatever the machine would like to know, and these answers are hidden from
-it. So they are a random sample of all that the machine has not chosen yet, and its proposals for them are as good as
-those for the rest. If the machine chooses an image of the part, it leaves the sample, because its answer is known.
+Some questions are about a random part of the images, not about what the machine would like to know. Their answers are
+hidden from it. So they are a random sample of all that the machine has not chosen yet, and its proposals for them are
+as good as those for the rest. If the machine chooses an image of the part, it leaves the sample, because its answer is
+known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well the labels of a collection are found by its neighbours, and how far the probabilities can be believed."""
+"""How well the labels of a collection are found by its neighbours, and how far to trust the probabilities."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ __all__ = ["Curve", "Rounds", "simulate"]
 
 _ROUND = 5  # single questions between two proposals
 _CAUTION = 1.0  # at first
-_LEARN = 0.2  # how much one batch says of the next
+_LEARN = 0.2  # how much one batch says about the next
 
 
 class Rounds:

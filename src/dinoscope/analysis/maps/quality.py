@@ -189,7 +189,7 @@ def label_silhouette(vectors: ArrayLike, labels: ArrayLike, metric: Metric) -> f
 
 
 def map_difference(first: ArrayLike, second: ArrayLike) -> float:
-    """Return how much two maps of the same images differ, 0 to 1, whatever their place, scale, rotation, reflection.
+    """Return how much two maps of the same images differ, 0 to 1, after the best shift, scale, rotation, reflection.
 
     The Procrustes disparity (Gower 1975): both are centred and scaled to a sum of squares of 1; what is left as the
     sum of squared differences after the best rotation and scale is 1 - (sum of the singular values of A'B)^2. 0 is the

@@ -257,7 +257,7 @@ def _distance_to_ideal(aims: NDArray[np.float64]) -> NDArray[np.float64]:
 def _is_gain(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Tell whether some maps gain over others in one of the aims (seeds, A) by more than two standard errors."""
     if min(len(one), len(other)) < 2:
-        return True  # nothing is known of chance
+        return True  # nothing is known about chance
     error = np.sqrt(one.var(axis=0, ddof=1) / len(one) + other.var(axis=0, ddof=1) / len(other))
     return bool((one.mean(axis=0) - other.mean(axis=0) > 2 * error).any())
 

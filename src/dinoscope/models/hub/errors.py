@@ -38,7 +38,7 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def explain(error: Exception, model: Model, holds: Callable[[str], bool]) -> DinoscopeError | None:
-    """Return what to tell of an error that the hub raised; None if it is not a trouble of network, hub or disk.
+    """Return what to tell about an error that the hub raised; None if it is not a trouble of network, hub or disk.
 
     Args:
         error: It.

@@ -58,7 +58,7 @@ def add_files(app: FastAPI, workspace: Workspace, originals: Originals | None, *
         allow()
         data = await run_in_threadpool(workspace.data, model, v)
         if originals is None:
-            raise CollectionError("the files are not at hand: start dinoscope explore with --images to have them")
+            raise CollectionError("the files are not available: start dinoscope explore with --images to get them")
         rows, key = np.fromiter(dict.fromkeys(body.rows), np.uint32), secrets.token_urlsafe(16)
         found = await run_in_threadpool(measure_files, data.collection, originals, rows.tolist(), key)
         asked[key] = (data.state, rows)

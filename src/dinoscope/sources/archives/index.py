@@ -82,7 +82,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a file beside an image says of it."""
+    """What a file beside an image says about it."""
 
     label: str | None = None
     labels: tuple[str, ...] = ()
@@ -225,7 +225,7 @@ def _with_label(group: list[Member]) -> Iterator[Member]:
 def _belonging(images: Sequence[Member], files: Sequence[Member]) -> Iterator[tuple[Member, Member]]:
     """Yield images and the file of each, where its name says so: "a.left.jpg" has "a.left.cls", else "a.cls".
 
-    A file that is not an image's by its name is that of all, if it is the only one, as WebDataset has it.
+    A file that is not an image's by its name is that of all, if it is the only one, as in WebDataset.
     """
     exact = {_stem(file): file for file in files}
     longer = {stem[:depth]: file for stem, file in exact.items() for depth in range(1, len(stem))}

@@ -26,7 +26,7 @@ def measure_blocks(pixels: NDArray[np.uint8]) -> tuple[float, float | None]:
 
     Grain is the size of the low frequencies in the flattest tenth of the blocks, in grey levels. JPEG keeps it down to
     half of a step, so a picture that lacks the grain of another was not compressed from it. Values that come in steps
-    were rounded by JPEG, in whatever file they are now (Fan and de Queiroz 2003).
+    were rounded by JPEG, in any kind of file (Fan and de Queiroz 2003).
 
     Returns:
         The grain, and the steps as a multiple of JPEG's standard table: 1 of quality 50, 0.3 of quality 85; None where

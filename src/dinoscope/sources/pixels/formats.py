@@ -135,7 +135,7 @@ def check_scans(image: Image.Image, most_pixels: int) -> None:
 def mend_end(image: Image.Image) -> IO[bytes] | None:
     """Return the file of a JPEG that would not load with the mark of its end; None if more than that is missing.
 
-    Whatever stands between the last byte and the mark makes no difference then: the decoder asks for nothing more.
+    What comes between the last byte and the mark then makes no difference: the decoder reads no further.
     """
     if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.fp is None:
         return None

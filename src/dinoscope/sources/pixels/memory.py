@@ -1,4 +1,4 @@
-"""The memory that all decoders of this process share, however many threads there are."""
+"""The memory that all decoders of this process share, with any number of threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 __all__ = ["LARGE_BYTES", "MOST_PACKED", "Memory", "decoders", "packed_too_small"]
 
-LARGE_BYTES = 1 << 25  # 32 MiB of a file: from there on, one is read and decoded at a time
+LARGE_BYTES = 1 << 25  # 32 MiB; larger files are read and decoded one at a time
 
 
 MOST_PACKED = 100  # times: pictures are packed already, and what is not shrinks hardly more

@@ -66,7 +66,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What is known of a picture's file.
+    """What is known about a picture's file.
 
     Attributes:
         quality: From 1 to 100 as JPEG has it, `LOSSLESS` for a file without loss; None for a picture without a file.

@@ -15,7 +15,7 @@ _BATCHES = 8  # how many of them are kept
 
 
 class KeptValues:
-    """A few stretches of a column, the newest last; the newest stays however large it is."""
+    """A few stretches of a column, the newest last; the newest stays even if it is large."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, pa.Array, int]] = deque()  # first row, values, bytes
