@@ -1,4 +1,4 @@
-"""The usual names of the parts of a data set: which words mean training, validation and test."""
+"""Usual names of the parts of a data set: which words mean training, validation and test."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _COMPOUND = tuple(
 
 
 def split_role(name: str | None) -> str | None:
-    """Return what a name says alone: "train", "val", "test", "dev", "eval"; None for any other name.
+    """Return the split that a single name means: "train", "val", "test", "dev", "eval"; None for any other name.
 
     Upper case, accents, numbers and filling words do not matter: "Training", "train2017", "test_images", "TestSet" and
     "Trainingsdaten" are splits; "train-ride" is none.

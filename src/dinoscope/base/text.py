@@ -13,7 +13,7 @@ _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of a letter, which stand
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """Return a duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     tenths, whole = round(seconds, 1), round(seconds)  # rounded first: 59.7 seconds are a minute
     if tenths < 10:
         return f"{tenths:.1f} s"

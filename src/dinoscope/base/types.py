@@ -1,4 +1,4 @@
-"""Types of JSON that is stored or passed on, and of the objects of which the keys are known."""
+"""Types of stored or exchanged JSON, and of objects with known keys."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Manifest(TypedDict):
 
 
 class ModelDescription(TypedDict):
-    """What ``Encoder.describe`` says and ``model.json`` holds; a baseline, or an older version, said less."""
+    """What ``Encoder.describe`` returns and ``model.json`` contains. Baselines and older versions have less."""
 
     model: str
     dim: Annotated[int, Within(1, 1 << 16)]
@@ -90,7 +90,7 @@ class Dismissed(TypedDict):
 
 
 class Answer(TypedDict):
-    """Whether two images, by what they hold, show the same picture; null if a person could not tell."""
+    """Whether two images, named by content, show the same picture; null if a person could not tell."""
 
     images: tuple[str, str]
     same: bool | None

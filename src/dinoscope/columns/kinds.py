@@ -1,4 +1,4 @@
-"""What a column is: values of one kind, one an image."""
+"""A column: values of one kind, one per image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = Literal["number", "date", "category", "text", "boolean"]
 KINDS: tuple[Kind, ...] = ("number", "date", "category", "text", "boolean")
 NUMERIC = ("number", "date", "boolean")
 _MOST_CATEGORIES = 200  # different texts of a table that people choose among
-_FEW = 20  # different texts that are categories however few the images are
+_FEW = 20  # different texts that count as categories even with few images
 _LONG = 80  # letters on average: such a text is read, not chosen
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -142,7 +142,7 @@ class Column:
 
 
 def text_of(kind: Kind, value: object) -> str:
-    """Return a value that is there as people read it: 1.5, 2024-05-17 12:00:00, yes."""
+    """Return an existing value as text for people: 1.5, 2024-05-17 12:00:00, yes."""
     if kind == "boolean":
         return "yes" if value else "no"
     if kind == "number":

@@ -62,7 +62,7 @@ class Known:
             self.errors.pop(row, None)
 
     def is_news(self, row: int, error: str | None) -> bool:
-        """Tell whether a row is new, or fails or succeeds otherwise than last time."""
+        """Tell whether a row is new, or has another outcome than last time."""
         return not self.seen[row] or self.errors.get(row, (None, False))[0] != error
 
     def jobs(self, rows: NDArray[np.int64]) -> Iterator[Job]:
@@ -71,7 +71,7 @@ class Known:
             yield Job(row, self.index(row), bool(self.seen[row]) and row not in self.errors, bool(self.embedded[row]))
 
     def pending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some rows that need work: a lost part, a missing vector, a failure that may pass."""
+        """Return which of some rows need work: a lost part, a missing vector, a failure that may pass."""
         work = ~(self.seen & self.embedded)
         for row, (_, transient) in self.errors.items():
             work[row] = transient

@@ -56,7 +56,7 @@ _DEEPEST = 30  # folders before a name that are tried
 
 @dataclass(frozen=True)
 class NamedVectors:
-    """Vectors (N, D) as a file holds them, and the names of their images (N,), if it has them."""
+    """Vectors (N, D) from a file, and the names of their images (N,), if it has them."""
 
     vectors: ArrayLike
     names: tuple[str, ...] | None = None

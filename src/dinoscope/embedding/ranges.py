@@ -15,7 +15,7 @@ __all__ = ["settle_range"]
 
 
 def settle_range(path: Path, source: ImageSource) -> ValueRange | None:
-    """Return the range that a collection has, or give it the one that is asked for or that a sample shows.
+    """Return the range of a collection, or set the requested one, or one from a sample.
 
     A collection that was begun without one keeps what each type of pixels has by itself.
 

@@ -60,14 +60,14 @@ class Synchronised(NamedTuple):
 
 
 def check_folder(path: Path, source: ImageSource, moved: bool = False) -> None:
-    """Check, before anything is written, that a folder is new or a collection of this source.
+    """Check before any write that a folder is new or a collection of this source.
 
-    A collection without a single vector is nobody's: a first run that failed binds it to no source.
+    A collection without a vector belongs to no source: a failed first run does not count.
 
     Args:
         path: The folder.
         source: The images.
-        moved: Whether a source of another name or kind is welcome.
+        moved: Whether a source of another name or kind is accepted.
 
     Raises:
         CollectionError: If it is neither.
@@ -95,14 +95,14 @@ def stored_rule(path: Path) -> FolderRule | None:
 def synchronise(path: Path, source: ImageSource, *, moved: bool = False, replace: bool = False) -> Synchronised:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
-    A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
-    or only touched, and keeps its row. What the table does not know leaves the parts first, so that a new row is
-    beyond all that any part holds.
+    A file that is new by name, size or time, but has the bytes of a missing one, is that file: it was renamed, moved or
+    only touched, and keeps its row. Unknown rows are removed from the parts first, so that a new row is beyond all rows
+    of the parts.
 
     Args:
         path: The collection.
         source: The images.
-        moved: Whether a source of another name or kind is welcome.
+        moved: Whether a source of another name or kind is accepted.
         replace: Whether a source that shares no image with the collection is welcome.
 
     Raises:
@@ -139,7 +139,7 @@ def synchronise(path: Path, source: ImageSource, *, moved: bool = False, replace
 def _drop_unknown(path: Path, table: _Table) -> None:
     """Remove from the parts what does not belong to images of the table, and vectors that are there twice.
 
-    That is so in a folder that was copied while it was written, restored, or put together of two copies.
+    This happens in a folder that was copied during a write, restored, or merged from two copies.
     """
     for folder in (path / "details", *(path / "vectors").glob("*")):
         seen = np.zeros(len(table["removed"]), bool)

@@ -120,8 +120,8 @@ class Workspace:
             if data.collection.model.get("own"):
                 raise known
             raise ModelError(
-                f"search by image is not possible: the model {data.collection.model['model']!r} is not available on the "
-                "machine that serves this page; the terminal there says why"
+                f"search by image is not possible: the model {data.collection.model['model']!r} is not available on "
+                "the machine that serves this page; the terminal there says why"
             )
         return known
 

@@ -58,7 +58,7 @@ class StoredColumn:
 
 
 def changed_columns(path: Path) -> tuple[int, int]:
-    """Return what differs when the file of the columns does: when it was written, and its size."""
+    """Return a state that changes with the file of the columns: its time and size."""
     try:
         found = (path / COLUMNS).stat()
     except FileNotFoundError:
@@ -67,7 +67,7 @@ def changed_columns(path: Path) -> tuple[int, int]:
 
 
 def read_columns(path: Path, images: Columns) -> dict[str, StoredColumn]:
-    """Return the stored columns by name; none where there is no file.
+    """Return the stored columns by name; none without a file.
 
     Args:
         path: The collection.
@@ -110,7 +110,7 @@ def check_columns(path: Path) -> None:
 
 
 def write_columns(path: Path, images: Columns, columns: Mapping[str, StoredColumn]) -> bool:
-    """Write columns of all rows (R,), if they are not what is there; return whether anything was written.
+    """Write columns of all rows (R,) if they differ from the stored ones; return whether anything was written.
 
     The caller holds the collection's lock.
 
@@ -142,7 +142,7 @@ def write_columns(path: Path, images: Columns, columns: Mapping[str, StoredColum
 
 
 def _stored(column: Column) -> Any:
-    """Return values as Arrow has them, so that other programs see numbers, dates and texts."""
+    """Return values in Arrow's types, so that other programs see numbers, dates and texts."""
     import pyarrow as pa
 
     gone = column.missing

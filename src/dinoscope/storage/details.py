@@ -1,4 +1,4 @@
-"""What decoding gave of each image: read from the parts of ``details``."""
+"""Results of decoding each image, read from the parts of ``details``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dinoscope.storage.tables import list_parts, read_table
 
 __all__ = ["FACTS", "LOOK", "QUALITY", "count_missing", "stored_contents", "stored_facts", "stored_qualities"]
 
-# what tells the better of two copies; parts of earlier versions have none of it
+# for choosing the better of two copies; parts of earlier versions lack it
 QUALITY = {
     "quality": "f4",
     "noise": "f4",
@@ -26,7 +26,7 @@ QUALITY = {
     "bytes": "i8",
     "modified": "i8",
 }
-LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # what anybody sees of a picture
+LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # how a picture looks
 
 # what the file says about the photograph
 FACTS = {

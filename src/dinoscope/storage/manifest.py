@@ -76,7 +76,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def list_models(path: Path) -> list[str]:
-    """Return the keys of the models that were begun; each has a folder, perhaps without a vector yet."""
+    """Return the keys of all models, including ones without a vector yet."""
     return sorted(file.parent.name for file in (path / "vectors").glob("*/model.json"))
 
 
@@ -142,12 +142,12 @@ def weights_text(model: ModelDescription) -> str:
 
 
 def no_vectors(path: Path) -> CollectionError:
-    """Return the error of a collection that was begun only."""
+    """Return the error of a collection without vectors."""
     return CollectionError(f"{path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped")
 
 
 def is_gone(path: Path) -> CollectionError:
-    """Return the error of a collection that was there when it was opened."""
+    """Return the error of a collection that vanished after it was opened."""
     return CollectionError(f"{path} is gone: it was deleted or moved since it was opened")
 
 
@@ -165,7 +165,7 @@ def no_collection(path: Path) -> CollectionError:
 
 
 def owner_of(path: Path) -> Path | None:
-    """Return the collection that a file belongs to by its name and place; None for what merely lies in one."""
+    """Return the collection that a file belongs to by its name and place; None for other files in its folder."""
     place = path.parent.resolve() / path.name
     for folder in place.parents:
         if (folder / "collection.json").exists() and ((folder / "images.parquet").exists() or _backup(folder).exists()):
@@ -181,24 +181,24 @@ def stored_range(path: Path) -> tuple[float, float] | None:
 
 
 def is_range(held: object) -> bool:
-    """Tell whether what a file says is a range of values, or that there is none."""
+    """Tell whether the content of a file is a range of values, or "none"."""
     return held is None or (isinstance(held, list) and not mismatch(held, tuple[float, float]) and held[0] < held[1])
 
 
 def update_manifest(path: Path, **said: object) -> None:
-    """Bring what ``collection.json`` says up to date; a collection that says so already is not written."""
+    """Update ``collection.json``. Nothing is written if it is up to date."""
     manifest = read_manifest(path)
     if manifest != (changed := {**manifest, **said}):
         write_json(path / "collection.json", changed, checked=True, within=path)
 
 
 def set_folders(path: Path, rule: JsonObject) -> None:
-    """Keep what a person wants of the names of folders, so that later embeddings do the same; {} is nothing."""
+    """Store a person's rules for the names of folders, so that later embeddings follow them; {} means none."""
     _set_choice(path, "folders", rule or None)
 
 
 def set_columns(path: Path, names: Sequence[str] | None) -> None:
-    """Keep which columns a person wants, so that later embeddings do the same; None is all."""
+    """Store which columns a person wants, so that later embeddings follow it; None means all."""
     _set_choice(path, "columns", None if names is None else list(names))
 
 

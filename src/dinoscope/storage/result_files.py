@@ -19,7 +19,7 @@ from dinoscope.storage.tables import read_table
 
 __all__ = ["belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
 
-# Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
+# Raise a stage's number when the same input and settings give another result, or its dataclass gets other fields.
 _VERSIONS = {
     "neighbors": 1,
     "map": 3,
@@ -101,7 +101,7 @@ def belongs(path: Path, settings: JsonObject, state: str, label_state: str) -> b
 
 
 def stale_results(folder: Path) -> list[Path]:
-    """Return the stored results of a collection that are of none of its models' vectors as they are now.
+    """Return the stored results of a collection that belong to none of its models' present vectors.
 
     A result of a part of the images belongs to the state of all images that the part was taken of.
 

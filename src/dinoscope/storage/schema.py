@@ -21,7 +21,7 @@ __all__ = ["MOST_LETTERS", "Schema", "check_types", "check_values", "schema_of"]
 
 _UNIT = 1e-3  # how far the length of a vector may be from 1
 MOST_LETTERS = 1 << 15  # letters of an id, a label, a reason
-_MOST_ROWS = 100_000_000  # of a table, far more than one machine can show: a few bytes can stand for any number of rows
+_MOST_ROWS = 100_000_000  # rows of a table, more than a machine can show: a few bytes can encode any number
 
 
 @dataclass(frozen=True)
