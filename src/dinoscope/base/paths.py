@@ -16,7 +16,7 @@ def named_path(path: str | os.PathLike[str]) -> Path:
 
 
 def similar_path(path: str | os.PathLike[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for a missing path, if something has nearly its name; else ""."""
+    """Return ``"; did you mean 'x'?"`` for a missing path, if something has nearly its name; otherwise ""."""
     named = named_path(path)
     try:
         beside = [each.name for each in named.parent.iterdir() if not each.name.startswith(".")]
