@@ -21,7 +21,7 @@ from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import explain_map
-from dinoscope.stages.queries.patches import look
+from dinoscope.stages.queries.patches import kept_colours
 from dinoscope.stages.queries.search import search
 
 if TYPE_CHECKING:
@@ -268,19 +268,18 @@ def _load_pictures(facts: Facts) -> None:
 
 
 def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
-    """Look at the middle images of the largest clusters, unless pictures are tiny or it would take long."""
+    """Look at the middle images of the largest clusters, unless it would take long."""
     collection = facts.collection
     model = MODELS.get(str(collection.model["model"]))
     quick = (model is not None and model.family == "bundled") or any(
         each["resolution"] is None for each in collection.results.stored("patches")
     )
-    if facts.small or not quick:
+    if not quick:
         return []
     try:
-        looks = look(collection, [int(collection.rows[sample.medoid]) for sample in facts.samples[:_SEEN]])
+        return kept_colours(collection, [sample.medoid for sample in facts.samples[:_SEEN]])
     except DinoscopeError:  # no weights here, or a model without patches: the report has no such section
         return []
-    return [each.colours for each in looks]
 
 
 def _pictures_of_findings(facts: Facts) -> set[int]:

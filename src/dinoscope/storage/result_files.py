@@ -45,6 +45,7 @@ _VERSIONS = {
     "pictures": 1,
     "patches": 1,
     "tokens": 1,
+    "seen": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
