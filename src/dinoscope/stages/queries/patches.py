@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
     from dinoscope.models.patches import Seen
     from dinoscope.stages.opened import OpenedCollection
-    from dinoscope.stages.results.packing import Computed
+    from dinoscope.stages.results.kept import Computed
 
 __all__ = ["Look", "Scheme", "find_scheme", "kept_colours", "look", "look_at", "make_scheme", "patch_encoder"]
 
