@@ -95,7 +95,7 @@ def in_short(
 
 
 def _is_blind(doubtful: int | None, labels: int) -> bool:
-    """Return whether so many labels disagree with their neighbours that it is the model, and not the labels."""
+    """Return whether most labels disagree with their neighbours: then the fault is the model's, not theirs."""
     return doubtful is not None and 2 * doubtful > labels
 
 

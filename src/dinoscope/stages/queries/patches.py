@@ -195,7 +195,7 @@ def kept_colours(collection: OpenedCollection, positions: Sequence[int]) -> list
             found = read(stored[0])
         except (KeyError, TypeError) as error:
             raise ValueError("it holds no colours") from error
-        if len(found) != len(positions):
+        if len(found) != len(positions) or not all(each.size for each in found):
             raise ValueError("it is not of these images")
 
     return read(collection.results.run("seen", {"images": list(positions)}, compute, check=check)[0])
