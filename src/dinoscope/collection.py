@@ -1,8 +1,8 @@
 """``Collection``: images, their vectors, and everything computed from them, as people use it.
 
-It is a face: every method asks the function of ``stages`` that does the work. Each result is stored under a key made of
-the keys of its inputs and its settings, so that nothing is computed twice and nothing stale is shown: a new map setting
-never embeds again, ten new images embed ten.
+It is a thin layer: every method calls the function of ``stages`` that does the work. Each result is stored under a key
+made of the keys of its inputs and its settings. So nothing is computed twice, and nothing stale is shown: a new map
+setting embeds nothing again, and ten new images embed ten.
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ class Collection(OpenedCollection):
             path: The folder.
             model: Which model's vectors to use, where there are several; by default those embedded last.
             labels: Which labels analyses use: "source", "mine" or "merged".
-            read_only: Whether to hold results in memory alone.
-            where: What the images meet, such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md. Everything is
-                then computed of these images alone.
+            read_only: Keep results in memory only.
+            where: What the images meet, such as ``"width >= 1000 and format = 'JPEG'"``; see docs/columns.md. Only
+                these images then count, in everything.
 
         Raises:
-            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
-            InputError: If there are no such labels, the condition is none, or no image meets it.
+            CollectionError: If the folder is not a collection, is damaged, or has no vectors of that model.
+            InputError: If there are no such labels, the condition is not valid, or no image meets it.
         """
         super().__init__(path, model, labels=labels, read_only=read_only)
         if where is not None:
@@ -141,12 +141,12 @@ class Collection(OpenedCollection):
         replace: bool = False,
         keep_columns: str | Sequence[str] | None = None,
     ) -> Collection:
-        """Embed images into a collection and open it; only what has no vectors yet is embedded.
+        """Embed images into a collection and open it. Only images without vectors are embedded.
 
         Args:
-            source: A folder, archive, table or the name of a data set; an array uint8 (N, H, W) or (N, H, W, 3); a list
-                of paths, arrays or Pillow images; a table of pandas, polars or Arrow with a column of paths; a data set
-                of Hugging Face or torch. See ``dinoscope.open_source``.
+            source: A folder, archive, table or the name of a data set. Or an array uint8 (N, H, W) or (N, H, W, 3), or
+                a list of paths, arrays or Pillow images. Or a table of pandas, polars or Arrow with a column of paths,
+                or a data set of Hugging Face or torch. See ``dinoscope.open_source``.
             path: Folder of the collection, made if there is none.
             model: A name of the model table, a hub id or a path of weights; or an ``Encoder``, for every setting. Where
                 the path has the same model's vectors in float32, ``device="auto"`` goes on in float32.
@@ -157,15 +157,15 @@ class Collection(OpenedCollection):
             label_column: Column of a table that holds the labels; "none" for none.
             split_column: Column of a table that holds the splits; "none" for none.
             data_dir: Where to look for data sets first.
-            limit: Take a random sample of so many images.
+            limit: Take a random sample of this many images.
             folders: How the names of folders become labels and splits; by default as in the run before, and at first as
                 ``dinoscope.sources.folders.read_folders`` says.
             on_progress: Called after every batch.
-            batches: What decodes and embeds: this machine, or ``dinoscope.on_ray.embedding.OnRay``.
-            value_range: What is black and what is white in pictures of more than 8 bits; by default what the collection
-                has, or what a sample of its pictures shows.
+            batches: What decodes and embeds; by default this machine, or ``dinoscope.on_ray.embedding.OnRay``.
+            value_range: Values of black and white in pictures of more than 8 bits; by default those of the collection,
+                or those that a sample of its pictures shows.
             moved: Accept a source that was renamed or moved; its images keep their rows and vectors.
-            replace: Accept a source that has not one of the images that the collection holds.
+            replace: Accept a source without any of the collection's images.
             keep_columns: "all", "none" or the names of the columns to keep of the images' table and files; None is as
                 in the run before, and at first all.
 
@@ -220,23 +220,23 @@ class Collection(OpenedCollection):
         moved: bool = False,
         replace: bool = False,
     ) -> Collection:
-        """Make a collection of vectors of your own, and open it; everything works but what needs the model.
+        """Make a collection of your own vectors, and open it. Everything works except what needs the model.
 
         Args:
             vectors: Vectors (N, D), one for each image in the order of the images; or a file of them, which may name
                 the images: see ``dinoscope.embedding.own_vectors.read_vectors``. They are brought to length 1.
             path: Folder of the collection, made if there is none; it may hold vectors of other models.
-            images: What the vectors were made of; see ``from_images``.
+            images: The images that the vectors were made from; see ``from_images``.
             labels: As in ``from_images``, and so are the next two.
             splits: See above.
             folders: See above.
-            name: What made them: the collection calls its model "own:NAME". Those of the same name are superseded.
+            name: What made them: the collection calls its model "own:NAME". Vectors with the same name are replaced.
             on_progress: Called after every batch.
             moved: As in ``from_images``.
             replace: As in ``from_images``.
 
         Raises:
-            InputError: If the vectors are no finite matrix, hold a zero vector, or do not fit the images.
+            InputError: If the vectors are not a finite matrix, contain a zero vector, or do not fit the images.
             SourceError: If the images cannot be opened, or none can be read.
             CollectionError: If ``path`` is in use, or holds something else.
         """
@@ -285,9 +285,9 @@ class Collection(OpenedCollection):
 
         Args:
             method: As in ``map``.
-            images: Draw the images themselves, where points would stand.
+            images: Draw the images instead of points.
             dark: For a dark page.
-            width: Of the picture, in pixels. One that is drawn smaller keeps its size.
+            width: Width in pixels. A picture that is drawn smaller keeps its size.
             settings: As in ``map``.
 
         Raises:
@@ -337,7 +337,7 @@ class Collection(OpenedCollection):
 
     @property
     def stages(self) -> dict[str, Stage]:
-        """How the result that was given last came to be, of each stage."""
+        """For each stage, how its latest result was made."""
         return self.results.stages
 
     def report(
@@ -374,8 +374,8 @@ class Collection(OpenedCollection):
     def neighbors(self, k: int = 30) -> NeighborGraph:
         """Return the graph of the ``k`` nearest neighbours; every other step reads the one with 30.
 
-        It is exact below 100,000 images; from there on it comes from an approximate index, and ``recall`` says how many
-        of the true neighbours it has.
+        Below 100,000 images it is exact. For more, it comes from an approximate index, and ``recall`` says how many of
+        the true neighbours it has.
         """
         return neighbors.neighbor_graph(self, k)
 
@@ -527,7 +527,7 @@ class Collection(OpenedCollection):
     ) -> ClusterJudgement:
         """Return how good the clusters are that ``clusters`` finds with the same settings.
 
-        Cohesion and purity are there at once; stability and nulls cluster many times over and are kept by themselves.
+        Cohesion and purity are quick. Stability and nulls cluster many times, and are stored separately.
 
         Args:
             k: As in ``clusters``, and so are the four after it.
@@ -536,7 +536,8 @@ class Collection(OpenedCollection):
             dims: See above.
             seed: See above.
             stability: Tell how surely each cluster is found again in resamples; slow with the space "umap".
-            nulls: Tell which clusters are no better than those of shuffled features, and which pixels show too.
+            nulls: Tell which clusters are no better than those of shuffled features, and which also exist in the
+                pixels.
 
         Raises:
             InputError: See ``clusters``.
@@ -546,13 +547,13 @@ class Collection(OpenedCollection):
         )
 
     def scores(self, k: int | None = None) -> Scores:
-        """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
+        """Return how far to trust map and clusters, one ``Score`` per line; ``k`` as in ``clusters``."""
         return Scores(clusters.all_scores(self, k))
 
     # --- labels ------------------------------------------------------------------------------------------------------
 
     def classifier(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Classifier:
-        """Return what names images by the collection's labelled ones, made once and kept while the collection is open.
+        """Return the classifier of the collection's labelled images, made once while the collection is open.
 
         Args:
             k: Voters.
@@ -579,13 +580,13 @@ class Collection(OpenedCollection):
 
         Raises:
             InputError: Fewer than two images have a label, there is no such row, or a vector does not fit.
-            ImageError: A file is no image.
-            ModelError: The model that made the vectors is not to be had.
+            ImageError: A file is not an image.
+            ModelError: The model that made the vectors cannot be loaded.
         """
         return labels.classify(self, queries, k=k, coverage=coverage, abstain=abstain, weights=weights)
 
     def evaluate_sets(self, split: str = "auto", *, k: int = 20) -> MultiLabelEvaluation:
-        """Return the average precision of each label, of images that may have several, by their neighbours' votes.
+        """Return the average precision of each label by neighbours' votes, for images that may have several labels.
 
         Args:
             split: See ``evaluate``.
@@ -597,18 +598,19 @@ class Collection(OpenedCollection):
         return labels.evaluate_label_sets(self, split, k=k)
 
     def predictions(self, *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Predictions:
-        """Return what the labelled images say of every image of the collection, each left out of its own vote.
+        """Return what the labelled images say about every image of the collection. No image votes for itself.
 
         Arguments and errors as in ``classify``.
         """
         return labels.predict_labels(self, k=k, coverage=coverage, abstain=abstain)
 
     def evaluate(self, split: str = "auto", *, k: int = 20, coverage: float = 0.9, abstain: float = 0.05) -> Evaluation:
-        """Say how well the labels of the collection are found by neighbours; positions are the collection's.
+        """Measure how well neighbours find the labels of the collection. Positions are those of the collection.
 
         Args:
-            split: A split, such as "test": the training images name its images, or all others where there are none;
-                "leave-one-out"; or "auto": test, else val, where it and train have labels, else leave-one-out.
+            split: A split, such as "test": the training images name its images, or all other images if there is no
+                training split. Or "leave-one-out". Or "auto": test, else val, if it and train have labels, else
+                leave-one-out.
             k: Voters.
             coverage: Share of sets of labels that are to hold the truth.
             abstain: Share of images of the known kind that may be called unknown.
@@ -622,25 +624,25 @@ class Collection(OpenedCollection):
     # --- columns -----------------------------------------------------------------------------------------------------
 
     def columns(self) -> dict[str, Column]:
-        """Return what is known of each image beside its label: name -> column (N,).
+        """Return what is known about each image besides its label: name -> column (N,).
 
-        Columns of the table that the images came from or that lies beside them, what the files say (date, camera,
-        exposure, size...), and columns of your own. Latitude and longitude are marked as private.
+        These are columns of the table that the images came from or that lies beside them, facts from the files (date,
+        camera, exposure, size...), and your own columns. Latitude and longitude are marked as private.
         """
         return dict(columns.read_all(self))
 
     def add_columns(self, table: Frame) -> list[str]:
-        """Add columns of your own, or bring them up to date; they stay when images are embedded again.
+        """Add your own columns, or update them. They stay when images are embedded again.
 
         Args:
-            table: A table of pandas, polars or Arrow, or a dictionary of columns. Its column "id" names the images; one
-                that it does not name has no value.
+            table: A table of pandas, polars or Arrow, or a dictionary of columns. Its column "id" names the images. An
+                image that is missing there has no value.
 
         Returns:
             The names of the columns.
 
         Raises:
-            InputError: It is no such table, names none of the images, or has a column that the source has.
+            InputError: If it is no such table, names none of the images, or has a column of the source.
             CollectionError: Another process is writing the collection.
             WriteError: The folder may not be written.
         """
@@ -649,23 +651,23 @@ class Collection(OpenedCollection):
     def explain_columns(
         self, *, cluster_settings: ClusterSettings | None = None, map_settings: MethodSettings | None = None
     ) -> tuple[ExplainedColumn, ...]:
-        """Return how far each column goes along with the neighbours, the map and the clusters.
+        """Return how closely each column follows the neighbours, the map and the clusters.
 
         Args:
             cluster_settings: Arguments of ``clusters``.
             map_settings: Arguments of ``map``.
 
         Returns:
-            The columns of numbers, dates and categories, those most alike among neighbours on the map first. Those of
-            which fewer than 20 images have a value, and those that are the same in all images, are left out.
+            The columns of numbers, dates and categories, first those that neighbours on the map share most. A column is
+            left out if fewer than 20 images have a value, or if all values are the same.
         """
         return properties.explain_collection_columns(self, cluster_settings=cluster_settings, map_settings=map_settings)
 
     def matching(self, where: str) -> NDArray[np.bool_]:
-        """Tell which images meet a condition (N,), such as ``"date >= 2024 and camera = 'X'"``; see docs/columns.md.
+        """Tell which images meet a condition (N,), such as ``"width >= 1000"``; see docs/columns.md.
 
         Raises:
-            InputError: It is no condition, or names a column that is not there.
+            InputError: If the condition is not valid, or names a missing column.
         """
         return columns.matching(self, where)
 
@@ -681,10 +683,10 @@ class Collection(OpenedCollection):
         drop_tags: Sequence[str] = (),
         since: int | None = None,
     ) -> int:
-        """Give images a label, tags, or both, and remember that in the collection as one act.
+        """Give images a label, tags, or both, and store that in the collection as one act.
 
-        Said of what the images hold, so it stays when names, rows or models change. The labels of the source stay as
-        they are; ``Collection(path, labels="merged")`` lets analyses use both.
+        Labels and tags belong to the images' content, so they stay when names, rows or models change. The labels of the
+        source do not change. ``Collection(path, labels="merged")`` lets analyses use both.
 
         Args:
             rows: The images.
@@ -692,15 +694,15 @@ class Collection(OpenedCollection):
             tags: All of their tags; None leaves them.
             add_tags: Tags that are added.
             drop_tags: Tags that are taken away.
-            since: Refuse, if somebody changed one of these images after this revision.
+            since: Refuse if somebody changed one of these images after this revision.
 
         Returns:
             The revision: the number of this act.
 
         Raises:
-            ConflictError: Somebody did.
-            InputError: There is no such row, or a text is no label.
-            WriteError: The folder may not be written, or the disk is full: what was said before is kept.
+            ConflictError: If somebody did.
+            InputError: If there is no such row, or a text is not a valid label.
+            WriteError: If the folder cannot be written or the disk is full. Earlier labels are kept.
         """
         return by_hand.annotate(self, rows, label=label, tags=tags, add_tags=add_tags, drop_tags=drop_tags, since=since)
 
@@ -709,26 +711,26 @@ class Collection(OpenedCollection):
         return by_hand.all_annotations(self)
 
     def undo(self, since: int | None = None) -> list[int]:
-        """Undo the last act of ``annotate`` that still holds, whoever did it; as often as there are acts.
+        """Undo the latest act of ``annotate``, no matter who did it. Call it again to undo more.
 
         Args:
-            since: Refuse, if there were acts after this revision.
+            since: Refuse if there were acts after this revision.
 
         Returns:
-            The rows that it concerned; none where there is nothing to undo.
+            The rows that it changed; none if there is nothing to undo.
 
         Raises:
-            ConflictError: There were.
+            ConflictError: If there were.
             WriteError: The folder may not be written.
         """
         return by_hand.turn(self, "undo", since)
 
     def redo(self, since: int | None = None) -> list[int]:
-        """Do again what was undone last; arguments and errors as in ``undo``."""
+        """Redo what was undone last; arguments and errors as in ``undo``."""
         return by_hand.turn(self, "redo", since)
 
     def export_annotations(self, path: str | os.PathLike[str]) -> int:
-        """Write the labels and tags that people gave, one line an image; return how many.
+        """Write the labels and tags that people gave, one line per image; return how many.
 
         Args:
             path: A .csv, .parquet or .jsonl file.
@@ -744,7 +746,7 @@ class Collection(OpenedCollection):
 
         Args:
             path: A .csv, .parquet or .jsonl file with a column id or content, and label, tags or both; other columns
-                are passed over. A column that is missing leaves what is known.
+                are ignored. A missing column changes nothing.
 
         Returns:
             How many images it labelled or tagged, and how many lines name no image of the collection.
@@ -776,10 +778,10 @@ class Collection(OpenedCollection):
         weights: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Crops:
-        """Find images that are a part of another one; those that ``findings`` calls duplicates are left out.
+        """Find images that are a part of another one, except those that ``findings`` calls duplicates.
 
-        Each image is looked for in the eight others that are most similar to it as a whole or in a window (see
-        ``search_inside``): the stored small pictures are slid over each other at many sizes.
+        Each image is compared with the eight others that are most similar to it as a whole or in a window (see
+        ``search_inside``). For that, its stored small picture is slid over theirs at many sizes.
 
         Args:
             threshold: See ``findings``.
@@ -788,16 +790,16 @@ class Collection(OpenedCollection):
 
         Raises:
             InputError: The threshold is out of range, or there are too many images to look inside.
-            ModelError: If the model that made the vectors is not to be had.
+            ModelError: If the model that made the vectors cannot be loaded.
         """
         return cleaning_crops.crops(self, threshold=threshold, weights=weights, on_progress=on_progress)
 
     def dismiss(self, key: str, dismissed: bool = True) -> None:
-        """Remember in the collection that a finding is no problem, or forget that.
+        """Store in the collection that a finding is no problem, or forget it.
 
         Args:
             key: One of ``Findings.keys``.
-            dismissed: False to have the finding back.
+            dismissed: False brings the finding back.
 
         Raises:
             InputError: The key is none of a finding.
@@ -806,13 +808,13 @@ class Collection(OpenedCollection):
         findings.dismiss_finding(self, key, dismissed)
 
     def dismissed(self) -> set[str]:
-        """Return the keys of the findings that a person has called no problem."""
+        """Return the keys of the findings that a person dismissed."""
         return findings.dismissed_keys(self)
 
     def findings_to_check(self, kind: Checkable, count: int = 20) -> list[tuple[str, int]]:
         """Return findings to check, drawn at random from the list: the key and the row of each.
 
-        The same ones until they are answered. Those among the first ``count`` that were answered are left out.
+        They stay the same until they are answered. Answered ones among the first ``count`` are left out.
 
         Args:
             kind: "label_errors" or "outliers".
@@ -824,11 +826,11 @@ class Collection(OpenedCollection):
         return checks.findings_to_check(self, kind, count)
 
     def answer_finding(self, key: str, right: bool | None) -> None:
-        """Remember in the collection whether a finding is right: the label is wrong, the image does not belong.
+        """Store in the collection whether a finding is right: the label is wrong, or the image does not belong.
 
         Args:
             key: One of ``Findings.keys``.
-            right: False is what ``dismiss`` says: no problem. None forgets the answer.
+            right: False means the same as ``dismiss``: no problem. None forgets the answer.
 
         Raises:
             InputError: The key is none of a finding.
@@ -837,10 +839,10 @@ class Collection(OpenedCollection):
         findings.answer_findings(self, {key: right})
 
     def findings_checked(self, kind: Checkable) -> Checked:
-        """Return how many findings were checked at random and are right, and how many of the others may be.
+        """Return how many randomly checked findings are right, and how many of the others may be.
 
-        The interval holds the truth in 90 of 100 cases at least; see ``dinoscope.analysis.cleaning.checked``. Only
-        findings that ``findings_to_check`` gave count, and not what you looked at by choice.
+        The interval contains the truth in at least 90 of 100 cases; see ``dinoscope.analysis.cleaning.checked``. Only
+        findings from ``findings_to_check`` count, not those that you chose yourself.
 
         Args:
             kind: "label_errors" or "outliers".
@@ -851,15 +853,15 @@ class Collection(OpenedCollection):
         return checks.findings_checked(self, kind)
 
     def pairs_to_answer(self, count: int = 20) -> tuple[PairToAnswer, ...]:
-        """Return the pairs whose answers would tell most about the threshold of duplicates; see ``choose_pairs``.
+        """Return the pairs with the most informative answers about the threshold of duplicates; see ``choose_pairs``.
 
-        The same pairs until one of them is answered.
+        They stay the same until one of them is answered.
 
         Args:
             count: How many.
 
         Returns:
-            As many, or fewer where there are no more that anybody could take for the same, by descending score.
+            This many, or fewer if no other pair could show the same picture, by descending score.
 
         Raises:
             InputError: ``count`` is not positive.
@@ -867,16 +869,16 @@ class Collection(OpenedCollection):
         return answers.pairs_to_answer(self, count)
 
     def answer_pair(self, first: int, second: int, same: bool | None) -> None:
-        """Remember in the collection whether two images show the same picture.
+        """Store in the collection whether two images show the same picture.
 
-        Said of what the images hold, so it stays when names, rows or models change. From ten answers on they
-        decide where duplicates are cut (see ``threshold_fit``). A pair that was called the same reaches any threshold;
-        one that was called different is never in one group.
+        Answers belong to the images' content, so they stay when names, rows or models change. From ten answers on they
+        set the threshold of duplicates (see ``threshold_fit``). A pair that you called the same reaches any threshold.
+        A pair that you called different is never in one group.
 
         Args:
             first: Row of an image.
             second: Row of the other.
-            same: None if that cannot be told: the pair is not asked again.
+            same: None if you cannot tell. The pair is not asked again.
 
         Raises:
             InputError: There are no such rows, or both are the same image.
@@ -893,7 +895,7 @@ class Collection(OpenedCollection):
         return answers.forget_answers(self)
 
     def threshold_fit(self) -> ThresholdFit:
-        """Return the threshold of duplicates that a person's answers make, and how good it and others are."""
+        """Return the threshold of duplicates from a person's answers, and how good it and others are."""
         return answers.threshold_fit(self)
 
     def difference(self, other: OpenedCollection, *, k: int | None = None, false_share: float = 0.1) -> Difference:
@@ -910,14 +912,14 @@ class Collection(OpenedCollection):
         return difference.difference(self, other, k=k, false_share=false_share)
 
     def overlap(self, other: OpenedCollection, k: int = 10) -> ModelOverlap:
-        """Compare what two models hold to be near, of the images that both have vectors of, matched by content.
+        """Compare what two models consider near, for the images with vectors of both, matched by content.
 
         Args:
             other: A collection of the same images, or this one opened with another model.
-            k: Neighbours an image, searched among the images that both hold.
+            k: Neighbours per image, searched among the images that both contain.
 
         Returns:
-            The images that both hold, and how much of each one's neighbours both models find.
+            The images that both contain, and the share of each one's neighbours that both models find.
 
         Raises:
             InputError: Both are the same vectors, or share fewer than two images, or ``k`` is not 1 or more.
@@ -927,7 +929,7 @@ class Collection(OpenedCollection):
     # --- what to do with it ------------------------------------------------------------------------------------------
 
     def pick(self, count: int, by: Rule = "typical", *, beside: Sequence[int] = ()) -> Picking:
-        """Choose images to label or to keep; the first of the choice are the choice of fewer.
+        """Choose images to label or to keep. The first n are also the choice of n images.
 
         Args:
             count: How many; with fewer left, all are picked.
@@ -935,7 +937,7 @@ class Collection(OpenedCollection):
                 far. "uncertain": images whose labelled neighbours disagree; those of ``beside`` vote where any has a
                 label, else all that have one. "balanced": as many typical ones of each label, or of each cluster where
                 no image has a label. See ``dinoscope.analysis.picking``.
-            beside: Rows of images that you have already.
+            beside: Rows of images that you already have.
 
         Raises:
             InputError: The rule is unknown or needs labels, there is no such row, or no image is left to pick.
@@ -953,22 +955,22 @@ class Collection(OpenedCollection):
         predictions: bool = False,
         private_columns: bool = False,
     ) -> list[str]:
-        """Write the images with their labels and splits for another tool; return remarks, such as what was left out.
+        """Write the images with their labels and splits for another tool. Return remarks, such as what was left out.
 
         Args:
-            to: A new or an empty folder; it is written whole or not at all.
+            to: A new or empty folder. It is written completely or not at all.
             form: "imagefolder", "coco", "yolo-cls", "huggingface", "fiftyone", "webdataset", "csv", "parquet" or
                 "annotations" (of objects: the COCO, YOLO or Pascal VOC files with the labels that they have here).
-            images: What the collection was made of, for forms that hold pictures. Without it, pictures of up to 64
+            images: What the collection was made from, for forms that contain pictures. Without it, pictures of up to 64
                 pixels are taken from the collection.
             vectors: Write the vectors, too.
             clusters: Write the cluster of each image, too.
-            predictions: Write what labelled neighbours say of each image, too.
+            predictions: Write what labelled neighbours say about each image, too.
             private_columns: Write latitude and longitude, too.
 
         Raises:
             InputError: The form is unknown or does not fit, the folder is not empty, or there are no pictures.
-            CollectionError: A picture is not what was embedded.
+            CollectionError: A picture differs from what was embedded.
             WriteError: Something cannot be written.
         """
         from dinoscope.exporting.records import Records
@@ -989,7 +991,7 @@ class Collection(OpenedCollection):
             weights: See ``search``.
 
         Raises:
-            ModelError: If it is not to be had, or these are other weights.
+            ModelError: If it cannot be loaded, or these are other weights.
         """
         return search.load_encoder(self, weights)
 
@@ -1001,16 +1003,16 @@ class Collection(OpenedCollection):
             weights: See ``search``.
 
         Raises:
-            ImageError: If the file is no image.
+            ImageError: If the file is not an image.
             InputError: If a vector is of another length, or not of finite numbers, or zero.
-            ModelError: If the model is not to be had.
+            ModelError: If the model cannot be loaded.
         """
         return search.query_vector(self, query, weights)
 
     def search(self, query: Query, k: int = 10, *, weights: str | None = None) -> Answers[Match]:
         """Find the images most like one image, by cosine similarity, the best first.
 
-        Below 100,000 images the answer is exact; from there on the index of ``neighbors`` gives it in milliseconds.
+        Below 100,000 images the answer is exact. For more, the index of ``neighbors`` gives it in milliseconds.
 
         Args:
             query: A row number (the image itself is left out of the answer), an image file, a decoded image uint8
@@ -1020,8 +1022,8 @@ class Collection(OpenedCollection):
 
         Raises:
             InputError: If there is no such row or ``k`` is not positive.
-            ImageError: If the file is no image.
-            ModelError: If the model that made the vectors is not to be had.
+            ImageError: If the file is not an image.
+            ModelError: If the model that made the vectors cannot be loaded.
         """
         return Answers(search.search(self, query, k, weights=weights), self, query)
 
@@ -1033,10 +1035,10 @@ class Collection(OpenedCollection):
         weights: str | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> Answers[Spot]:
-        """Find the images that hold something like an image, the most similar first.
+        """Find the images that contain something similar to an image, the most similar first.
 
         Each image counts by the best of itself and nine overlapping windows of half its size. The windows are cut out
-        of the stored thumbnails and embedded when they are first needed: nine times as much work as embedding the
+        of the stored thumbnails and embedded when they are first needed. That is nine times the work of embedding the
         images, once.
 
         Args:
@@ -1048,8 +1050,8 @@ class Collection(OpenedCollection):
 
         Raises:
             InputError: If there is no such row or ``k`` is not positive.
-            ImageError: If the file is no image.
-            ModelError: If the model that made the vectors is not to be had.
+            ImageError: If the file is not an image.
+            ModelError: If the model that made the vectors cannot be loaded.
         """
         found = windows.search_inside(self, query, k, weights=weights, on_progress=on_progress)
         return Answers(found, self, query)
@@ -1058,15 +1060,15 @@ class Collection(OpenedCollection):
         """Return the vector (D,) of a part of an image, to search by.
 
         Args:
-            query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a row number; of a row, the thumbnail is
-                what is at hand.
+            query: An image file, a decoded image uint8 (H, W) or (H, W, 3), or a row number. For a row, its thumbnail
+                is used.
             box: Left, top, width and height of the part, in pixels of the image.
             weights: See ``search``.
 
         Raises:
-            InputError: If there is no such row, or the box is no part of the image.
-            ImageError: If the file is no image.
-            ModelError: If the model that made the vectors is not to be had.
+            InputError: If there is no such row, or the box is not part of the image.
+            ImageError: If the file is not an image.
+            ModelError: If the model that made the vectors cannot be loaded.
         """
         return windows.crop_vector(self, query, box, weights)
 
@@ -1077,18 +1079,18 @@ class Collection(OpenedCollection):
         encoder: Encoder | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> NDArray[np.float16]:
-        """Return unit vectors of each image's windows (N, 9, D), embedded when they are first asked for.
+        """Return unit vectors of each image's windows (N, 9, D), embedded when they are first needed.
 
-        A run that is stopped goes on where it was, but for the last thousand images.
+        A stopped run continues where it was. At most the last thousand images are done again.
 
         Args:
             weights: See ``search``.
-            encoder: The model that made the vectors, where it is at hand.
+            encoder: The model that made the vectors, if available.
             on_progress: Called with how many images' windows are there, and how many there will be.
 
         Raises:
-            InputError: If there are so many that they would not fit in memory.
-            ModelError: If the model that made the vectors is not to be had.
+            InputError: If they would not fit in memory.
+            ModelError: If the model that made the vectors cannot be loaded.
         """
         return windows.windows(self, weights=weights, encoder=encoder, on_progress=on_progress)
 
@@ -1101,7 +1103,7 @@ class Collection(OpenedCollection):
         encoder: Encoder | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[Reason]:
-        """Return, for images of the collection, what in each makes it like a query: see ``heat_map``.
+        """Return, for images of the collection, which part makes each similar to a query: see ``heat_map``.
 
         Each is embedded fifty times, from its thumbnail, with one square after another hidden.
 
@@ -1109,13 +1111,13 @@ class Collection(OpenedCollection):
             query: As in ``search``.
             rows: The images.
             weights: See ``search``.
-            encoder: The model that made the vectors, where it is at hand.
+            encoder: The model that made the vectors, if available.
             on_progress: Called with how many images are done, and how many there are.
 
         Raises:
-            ImageError: If the query's file is no image.
+            ImageError: If the query's file is not an image.
             InputError: If there is no such row.
-            ModelError: If the model that made the vectors is not to be had.
+            ModelError: If the model that made the vectors cannot be loaded.
         """
         return reasons.find_reasons(self, query, rows, weights=weights, encoder=encoder, on_progress=on_progress)
 
@@ -1124,18 +1126,18 @@ class Collection(OpenedCollection):
     def look(self, query: Query, *, resolution: int | None = None, weights: str | None = None) -> Look:
         """Return what the model sees in an image, patch by patch: colours, foreground, parts, and its attention.
 
-        The colours and parts are those of the collection: they mean the same in every image. See docs/patches.md.
+        Colours and parts are shared by the collection, so they mean the same in every image. See docs/patches.md.
 
         Args:
-            query: A row, whose thumbnail is looked at; or an image, as in ``search``.
+            query: A row, which uses its thumbnail; or an image, as in ``search``.
             resolution: Pixels a side; more make finer patches. A bundled model takes any multiple of 8, by default
                 128; any other a multiple of its patch, by default what the vectors were made with.
             weights: See ``search``.
 
         Raises:
-            ImageError: If the query's file is no image.
+            ImageError: If the query's file is not an image.
             InputError: If there is no such row, or the model does not take that resolution.
-            ModelError: If the model that made the vectors is not to be had, or gives no patches.
+            ModelError: If the model that made the vectors cannot be loaded, or gives no patches.
         """
         found = patches.look(self, [query], resolution=resolution, weights=weights)[0]
         return shown(ShownLook, found, self)
@@ -1165,13 +1167,13 @@ class Collection(OpenedCollection):
     ) -> TokenPlan:
         """Compute the patch tokens of all images and keep them, for ``search_patch``. A second run continues.
 
-        They are stored as float16, 256 images a file. They are of the vectors that this collection shows: when images
-        come or go, the next ``embed`` deletes them.
+        They are stored as float16, 256 images per file. They belong to the vectors that this collection shows. When
+        images are added or removed, the next ``embed`` deletes them.
 
         Args:
             resolution: See ``look``.
             weights: See ``search``.
-            at_most: Images; a larger collection is refused.
+            at_most: Most images; a larger collection is refused.
             on_plan: Called before the work with what is missing, and the bytes and seconds that it takes.
             on_progress: Called with how many images' tokens are there, and how many there will be.
 
@@ -1192,19 +1194,20 @@ class Collection(OpenedCollection):
         resolution: int | None = None,
         weights: str | None = None,
     ) -> list[Spot]:
-        """Find where else in the collection there is a patch like one of an image, the most similar first.
+        """Find the images with a patch similar to the given one, the most similar first.
 
-        Every image counts by its best patch, whose box is told. The answer is exact, but for the 16 bits of a token.
+        Every image counts by its best patch. The answer has the box of that patch. It is exact, up to the 16 bits of a
+        token.
 
         Args:
             query: As in ``look``; a row is not among the answers.
             place: How far right and how far down in the image the patch is, each from 0 to 1.
             k: Number of answers.
-            resolution: That of the tokens, where several are kept; by default the usual one, else the one kept last.
+            resolution: Resolution of the tokens, if several are kept; by default the usual one, else the one kept last.
             weights: See ``search``.
 
         Raises:
-            ImageError: If the query's file is no image.
+            ImageError: If the query's file is not an image.
             InputError: If the tokens are not kept, there is no such row, or an argument cannot work.
             ModelError: See ``look``.
         """
@@ -1225,7 +1228,7 @@ class Collection(OpenedCollection):
     def explanation(
         self, *, cluster_settings: ClusterSettings | None = None, map_settings: MethodSettings | None = None
     ) -> Explanation:
-        """Return how far those properties go along with map, clusters, vectors and labels.
+        """Return how closely those properties follow map, clusters, vectors and labels.
 
         See ``dinoscope.analysis.explain.explanation.explain``.
 

@@ -1,4 +1,4 @@
-"""Run several models on a sample of somebody's images and score what they see: the pipeline behind ``compare``."""
+"""Run several models on a sample of your images and score what they see: the pipeline behind ``compare``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["BASELINES", "Comparison", "compare_models", "default_models", "focus
 BASELINES = ("pixels", "untrained")
 _RATE_IMAGES, _RATE_SECONDS = 64, 1.5
 _NEIGHBORS = 15
-_CHANGED = 1_000  # images at most that are changed and looked for; the deviation of a share of them is below 0.016
+_CHANGED = 1_000  # most images to change and find again; the standard deviation of a share is then below 0.016
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Comparison:
     """What a comparison found.
 
     Attributes:
-        contenders: One a model and setting, in the order asked for.
+        contenders: One per model and setting, in the given order.
         left_out: Name and reason of those that did not load.
         images: Number of images in the sample.
         labels: Number of different labels in it.
@@ -64,7 +64,7 @@ class _Entry:
 
 
 def default_models() -> list[str]:
-    """Return the models that are on this machine already: bundled, and official ones that were downloaded."""
+    """Return the models on this machine: bundled ones, and downloaded official ones."""
     from dinoscope.models.catalogue import MODELS
     from dinoscope.models.hub import find_weights
 
@@ -101,8 +101,8 @@ def compare_models(
 
     Raises:
         InputError: If there are fewer than 3 images that can be read, or no model is named.
-        ModelError: If a name is no model's.
-        DinoscopeError: If not a single model loads: the first one's error.
+        ModelError: If a name is not a model's.
+        DinoscopeError: If no model loads: the error of the first.
     """
     asked = default_models() if models is None else list(models)
     for focus in focuses:
@@ -123,7 +123,7 @@ def compare_models(
                     first_error = first_error or error
                     left_out.append((title, str(error)))
                     continue
-                except DinoscopeError as error:  # the model itself: its other settings would say the same
+                except DinoscopeError as error:  # the model itself: its other settings would fail the same way
                     first_error = first_error or error
                     left_out.append((name, str(error)))
                     break
@@ -145,7 +145,7 @@ def focus_gains(contenders: Sequence[Contender]) -> list[tuple[str, float, float
     """Return where a focus on the foreground can be weighed: the title without it, and both k-NN accuracies.
 
     Args:
-        contenders: Of a comparison with both focuses, on labelled images; else there are none.
+        contenders: Of a comparison with both focuses, on labelled images; otherwise there are none.
 
     Returns:
         Title, accuracy of the whole image, accuracy of the foreground.
@@ -159,7 +159,7 @@ def focus_gains(contenders: Sequence[Contender]) -> list[tuple[str, float, float
 
 
 def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence[str], images: int) -> None:
-    """Refuse what cannot be compared before minutes are spent on it."""
+    """Refuse what cannot be compared before it costs minutes."""
     if images < 3:
         raise InputError(f"a comparison needs at least 3 images, got {images}")
     if not models:
@@ -170,7 +170,7 @@ def _check(models: Sequence[str], resolutions: Sequence[int], poolings: Sequence
         check_pooling(pooling)
     for name in models:
         if name not in BASELINES:
-            get_model(name)  # a name that nothing has is a slip, unlike a model that does not load
+            get_model(name)  # an unknown name is a typing mistake, unlike a model that does not load
 
 
 def _variants(
@@ -189,7 +189,7 @@ def _variants(
         return [("untrained", lambda: UntrainedEncoder(seed=seed))]
     row = get_model(name)
     variants: list[tuple[str, Callable[[], ImageEncoder]]] = []
-    its_own = row.family == "bundled"  # it takes one resolution alone, but for the foreground
+    its_own = row.family == "bundled"  # it takes only one resolution, except for the foreground
     settings = product(resolutions or (None,), poolings, focuses)
     for side, pooling, focus in dict.fromkeys(
         (None if its_own and focus != FOREGROUND else side, pooling, focus) for side, pooling, focus in settings
@@ -212,7 +212,7 @@ def _reporter(on_progress: Callable[[str, Progress], None], title: str) -> Calla
 
 
 def _rate(encoder: ImageEncoder, source: ImageSource) -> float:
-    """Measure how many preprocessed images a second go through the model, decoding left out."""
+    """Measure how many preprocessed images per second go through the model, without decoding."""
     pixels = []
     for index in range(len(source.items)):
         try:
@@ -238,17 +238,17 @@ def _find_again(
     seed: int,
     on_progress: Callable[[Progress], None] | None,
 ) -> float:
-    """Embed changed copies of some images, and look for their images among all."""
+    """Embed changed copies of some images, and search for their images among all."""
     count = len(source.items)
     drawn = np.sort(np.random.default_rng(seed).permutation(count)[:_CHANGED]).tolist()
     copies = AugmentedSource(select(source, drawn), seed)
     try:
         embed_source(copies, place, encoder, on_progress=on_progress)
-    except SourceError:  # of those drawn not one can be read
+    except SourceError:  # none of the drawn images can be read
         return float("nan")
     changed = OpenedCollection(place, encoder.key)
     at = {name: position for position, name in enumerate(collection.ids)}
-    read = [number for number, name in enumerate(changed.ids) if name in at]  # another may be readable only now
+    read = [number for number, name in enumerate(changed.ids) if name in at]  # another image may have become readable
     if not read:
         return float("nan")
     return found_again(collection.vectors, changed.vectors[read], [at[changed.ids[number]] for number in read])
@@ -270,7 +270,7 @@ def _score(found: Sequence[_Entry], seed: int) -> tuple[Contender, ...]:
             if len(set(labels)) >= 2 and known.sum() >= 3
             else score_vectors(collection.vectors, seed=seed)
         )
-        # settings of one model agree with each other whatever they see
+        # settings of one model always agree with each other
         others = [
             neighbor_agreement(own, graph, k)
             for graph, other in zip(graphs, found, strict=True)

@@ -47,7 +47,7 @@ class InputError(DinoscopeError, ValueError):
 
 
 class SourceError(DinoscopeError):
-    """The images cannot be found, or what was named is no source of images."""
+    """The images cannot be found, or the given name is not a source of images."""
 
 
 class ImageError(DinoscopeError):
@@ -67,7 +67,7 @@ class CollectionError(DinoscopeError):
 
 
 class ConflictError(CollectionError):
-    """Somebody else has changed the same meanwhile: nothing was written."""
+    """Somebody else changed the same thing meanwhile. Nothing was written."""
 
 
 class RayError(DinoscopeError):
@@ -75,7 +75,7 @@ class RayError(DinoscopeError):
 
 
 class PublishError(DinoscopeError):
-    """Milvus cannot be reached, refuses what was asked, or holds something else."""
+    """Milvus cannot be reached, refuses a request, or contains something else."""
 
 
 class WriteError(DinoscopeError, OSError):
@@ -87,7 +87,7 @@ class UnreadableError(ImageError):
 
 
 class DamagedError(CollectionError):
-    """A file of a collection is not what was written.
+    """A file of a collection differs from what was written.
 
     Attributes:
         path: The file.

@@ -32,11 +32,11 @@ _BLOCK_BYTES = 1 << 26
 
 
 class KNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """k-NN by cosine similarity whose votes count exp(similarity / temperature), as in ``analysis.labels.voting``.
+    """k-NN by cosine similarity. Votes count exp(similarity / temperature), as in ``analysis.labels.voting``.
 
     Args:
         k: Voters.
-        temperature: Above 0; small values trust the nearest alone, infinity lets all votes count the same.
+        temperature: Above 0. Small values trust only the nearest. With infinity all votes count the same.
 
     Attributes:
         classes_: The C labels, sorted.
@@ -51,7 +51,7 @@ class KNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Keep the vectors (N, D) and their labels (N,).
 
         Raises:
-            ValueError: They do not fit each other, or are no numbers and no labels.
+            ValueError: If they do not fit each other, or are not numbers and labels.
         """
         vectors, labels = validate_data(self, X, y, dtype=(np.float64, np.float32))
         check_classification_targets(labels)
@@ -82,7 +82,7 @@ class KNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Images to vectors of a pretrained model; nothing is learnt, so ``fit`` does nothing.
+    """Images to vectors of a pretrained model. Nothing is learnt, so ``fit`` does nothing.
 
     Args:
         model: A name of the model table, a hub id or a path of weights.
@@ -120,9 +120,9 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Vectors of length 1, float32 (M, D).
 
         Raises:
-            ImageError: If a file is no image.
+            ImageError: If a file is not an image.
             InputError: If there is no image, or an array is none.
-            ModelError: If the model is not to be had.
+            ModelError: If the model cannot be loaded.
         """
         indexed = hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, str | bytes | Mapping)
         if not indexed or not len(X):
@@ -150,7 +150,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self._loaded[1]
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave the loaded model out: a copy loads it again, in another process too."""
+        """Leave the loaded model out. A copy loads it again, also in another process."""
         state: dict[str, object] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_loaded"}
 
@@ -162,7 +162,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _square(encoder: Encoder, image: Picture, number: int) -> NDArray[np.uint8]:
-    """Decode an image of X, naming it where that fails."""
+    """Decode an image of X; an error names the image."""
     try:
         return encoder.square(image)
     except ImageError as error:
@@ -171,7 +171,7 @@ def _square(encoder: Encoder, image: Picture, number: int) -> NDArray[np.uint8]:
 
 
 def _exact(graph: NeighborGraph, vectors: NDArray[np.floating], queries: NDArray[np.floating]) -> NeighborGraph:
-    """Recompute the similarities in float64: a vote must not depend on which others are asked for at once."""
+    """Recompute the similarities in float64, so that a vote does not depend on the rest of the batch."""
     exact = np.empty(graph.similarities.shape)
     for rows in row_blocks(len(graph), _BLOCK_BYTES // (8 * graph.k * vectors.shape[1])):
         near, asked = vectors[graph.indices[rows]].astype(np.float64), queries[rows].astype(np.float64)

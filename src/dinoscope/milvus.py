@@ -1,8 +1,8 @@
 """Publish a collection to Milvus, where many people search more vectors than one machine's memory holds.
 
-What Milvus holds decides what is left to do: there is no record beside it that could differ. Each row carries a digest
-of all that is published of it, so a second run, after a kill as after new images, sends what is missing or changed and
-takes away what was removed.
+The content of Milvus decides what is left to do. There is no second record that could differ. Each row carries a digest
+of everything that is published of it. So a second run (after a kill, or with new images) sends what is missing or
+changed, and deletes what was removed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TOKEN_VARIABLE", "PublishSummary", "publish", "published_name", "search_published"]
 
-TOKEN_VARIABLE = "MILVUS_TOKEN"  # its name; the token is never stored nor printed
+TOKEN_VARIABLE = "MILVUS_TOKEN"  # name of the variable; the token is never stored or printed
 _WINDOW = 10_000  # row numbers compared at once; Milvus gives at most 16,384 rows an answer
 _BATCH_BYTES = 4 << 20  # of vectors in one request; Milvus takes up to 64 MB
 _LINKS, _BUILD_WIDTH, _SEARCH_WIDTH = 16, 200, 128  # of Milvus' HNSW index: recall at 10 above 0.98
 _LONGEST = 65_535  # bytes of a text in Milvus
 _MOST_ANSWERS = 1_000
 _MOST_LABELS = 4_096  # of one image; Milvus holds no longer array
-_SETS = "labels"  # the field of several labels an image, which collections of earlier versions lack
+_SETS = "labels"  # the field for several labels per image; collections of earlier versions lack it
 _FIELDS = {"row", "key", "digest", "id", "label", _SETS, "split", "vector"}
 
 
@@ -53,9 +53,9 @@ class PublishSummary:
 
     Attributes:
         name: Name of the collection in Milvus.
-        images: Images that it now holds.
+        images: Images that it now contains.
         upserted: Images sent by this run, because they were missing or had changed.
-        removed: Images taken away by this run, because they are no longer in the collection.
+        removed: Images deleted by this run, because they are no longer in the collection.
         seconds: Time that this run took.
     """
 
@@ -74,7 +74,7 @@ def publish(
     replace: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> PublishSummary:
-    """Bring a collection in Milvus to the state of a collection on disk; a run that was stopped is continued.
+    """Bring a collection in Milvus to the state of a collection on disk. A stopped run is continued.
 
     Published are row, id, label or labels, split and vector of every image. The token of a cluster is read from the
     environment variable MILVUS_TOKEN.
@@ -83,7 +83,7 @@ def publish(
         collection: What to publish.
         uri: Address of a Milvus server, http(s)://HOST:PORT, or a name that ends with .db, for milvus-lite.
         name: Name in Milvus; by default made of the names of the source and of the vectors.
-        replace: Whether to delete what stands under that name and was made of other images.
+        replace: Whether to delete what has that name and was made from other images.
         on_progress: Called with the images done and their total.
 
     Raises:
@@ -141,7 +141,7 @@ def search_published(
     """Find the images most like one image in Milvus, the best first.
 
     Args:
-        collection: What was published: it names the model, and holds the vector of a row.
+        collection: What was published. It names the model and contains the vector of a row.
         uri: See ``publish``.
         query: See ``Collection.search``; the image of a row is left out of the answer.
         k: Number of answers, at most 1,000.
@@ -156,7 +156,7 @@ def search_published(
     """
     check_count(k, "k", at_most=_MOST_ANSWERS, why="what Milvus is asked for")
     uri = os.path.expanduser(uri)
-    _check_uri(uri)  # before any advice that repeats it
+    _check_uri(uri)  # before any message that repeats it
     place = _checked_name(collection, name)
     filters = [f"split in {_quoted(splits)}"] if splits else []
     if labels:
@@ -164,7 +164,7 @@ def search_published(
     vector, own = resolve_query(collection, query, k, weights)
     if own is not None:
         filters.append(f"row != {collection.rows[own]}")
-    if _is_file(uri) and not Path(uri).exists():  # asking would make it
+    if _is_file(uri) and not Path(uri).exists():  # a query would create it
         raise _not_published(collection, uri, name, [])
     with _connected(uri) as client:
         if not client.has_collection(place):
@@ -210,7 +210,7 @@ def published_name(collection: OpenedCollection) -> str:
 
 
 def _of_other_weights(names: Iterable[str], collection: OpenedCollection) -> list[str]:
-    """Return those of the default names that differ from the collection's own in the digest of the weights alone."""
+    """Return the default names that differ from the collection's only in the digest of the weights."""
     own, digest = published_name(collection), str(collection.model["weights_sha256"])[:8]
     pattern = re.escape(own).replace(f"_{digest}_", "_[0-9a-f]{8}_")
     return [each for each in names if digest and each != own and re.fullmatch(pattern, each)]
@@ -274,9 +274,9 @@ def _is_file(uri: str) -> bool:
 
 
 def _is_ours(client: MilvusClient, name: str, collection: OpenedCollection) -> bool:
-    """Tell whether what Milvus holds was published from this collection, as it is or was.
+    """Tell whether the content of Milvus was published from this collection, now or earlier.
 
-    A row number belongs to one image for ever: the same numbers with other images are another collection.
+    A row number belongs to one image forever. The same numbers with other images are another collection.
     """
     fields = _fields(client, name)
     if fields.keys() | {_SETS} != _FIELDS or int(fields["vector"]["dim"]) != collection.vectors.shape[1]:
@@ -299,12 +299,12 @@ def _key_prefix(collection: OpenedCollection) -> str:
 
 
 def _keys(collection: OpenedCollection, at: int) -> tuple[str, ...]:
-    """Return what an image may be published as: model and content; before, model and name, size, time of its file."""
+    """Return the keys of a published image: by content, and by name, size and time of its file as in the past."""
     return tuple(_key_prefix(collection) + key for key in (collection.contents[at], collection.content_keys[at]))
 
 
 def _prepare(client: MilvusClient, name: str, collection: OpenedCollection) -> None:
-    """Make the collection in Milvus, if there is none, and load it; each step is repeated where a kill left it out."""
+    """Create the collection in Milvus if it is missing, and load it. Steps that a kill prevented are repeated."""
     from pymilvus import DataType
 
     if not client.has_collection(name):
@@ -348,7 +348,7 @@ def _held(client: MilvusClient, name: str, collection: OpenedCollection, window:
 
 
 def _synchronise(client: MilvusClient, name: str, collection: OpenedCollection, window: slice) -> tuple[int, int]:
-    """Send what a window lacks and take away what it has too much; return how many of each."""
+    """Send what a window lacks and delete what it has too much; return how many of each."""
     held = _held(client, name, collection, window)
     ours = {int(collection.rows[at]): at for at in range(window.start, window.stop)}
     gone = [row for row in held if row not in ours]
@@ -378,7 +378,7 @@ def _synchronise(client: MilvusClient, name: str, collection: OpenedCollection, 
 
 
 def _remove_beyond(client: MilvusClient, name: str, last: int) -> int:
-    """Take away what has a higher row number than any image of the collection; return how many that were."""
+    """Delete rows with a higher number than any image of the collection; return how many."""
     removed = 0
     while beyond := client.query(name, filter=f"row > {last}", output_fields=["row"], limit=_WINDOW):
         client.delete(name, ids=[each["row"] for each in beyond])
@@ -387,7 +387,7 @@ def _remove_beyond(client: MilvusClient, name: str, last: int) -> int:
 
 
 def _label_set(collection: OpenedCollection, at: int) -> list[str]:
-    """Return the labels of an image that may have several, in one order: as a set has none."""
+    """Return the several labels of an image in a fixed order, because a set has none."""
     held = sorted(collection.label_sets[at])
     if len(held) > _MOST_LABELS:
         raise PublishError(

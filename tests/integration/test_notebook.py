@@ -23,7 +23,7 @@ from PIL import Image
 from tests import ROOT, documented_options
 
 PATH = ROOT / "notebooks" / "fashion_mnist.ipynb"
-FIGURES = 4
+FIGURES = 7
 STRIPS = 12  # cards, images, searches, clusters and findings, with pictures in their HTML
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

@@ -172,3 +172,15 @@ def test_what_a_person_checked_is_told_in_sentences(kind, checked, told):
     kept = {**NONE, "label_errors": [1, 2]}
     labels = points(100, ["boot"] * 60 + ["hat"] * 40, kept=kept, checked=told)[3]
     assert labels.text == f"2 of 100 disagree with their nearest images (2.0%). {told}"
+
+
+def test_a_model_that_does_not_see_the_labels_is_blamed_and_not_the_labels():
+    names = ["boot"] * 30 + ["hat"] * 30
+    _, map_, _, labels, step = points(60, names, kept={**NONE, "label_errors": list(range(30))})
+    assert (map_.tone, labels.verdict, step.verdict) == ("good", "30 labels to check.", "Next: look at 30 findings.")
+    _, map_, _, labels, step = points(60, names, kept={**NONE, "label_errors": list(range(31))})
+    assert (map_.verdict, map_.tone) == ("Don't trust the map much.", "bad")
+    assert map_.text.endswith("But the model does not see your labels.")
+    assert (labels.verdict, labels.tone) == ("The labels can't be checked.", "bad")
+    assert labels.text.startswith("31 of 60 disagree with their nearest images (51.7%). Most of them may be right")
+    assert step.command == "dinoscope compare YOUR-PHOTOS"

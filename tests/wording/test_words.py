@@ -9,8 +9,10 @@ import ast
 import json
 import re
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from statistics import median
+from tokenize import COMMENT, generate_tokens
 
 import pytest
 
@@ -49,6 +51,8 @@ TURNS = {
     r"\bone (?!needs)[a-z]+ an? (?:image|item|vector|pair|line|picture)\b": "one ... per image",
     r"\botherwise lit\b|\b(?:lit|moved|decoded|scaled) otherwise\b": "in another way",
     r", for (?:it|its|they|their) ": "because",
+    r"\bfor ever\b": "forever",
+    r"\b(?:is|are|was|were) told\b(?! (?:not )?to\b| below)": "you see...; says...; learns...",
     r"\bwhoever\b|\bshall\b|\bthereof\b|\bwhence\b|\bsurer\b": "anyone who; more certain...",
 }
 PAGES = [
@@ -57,7 +61,6 @@ PAGES = [
 ]
 CHANGES = ROOT / "CHANGELOG.md"
 CODE = sorted((ROOT / "src/dinoscope").rglob("*.py"))
-SHOWN = ("cli", "wording", "explorer", "report")  # rooms whose docstrings count too: help texts are made of them
 TEXTS = ROOT / "web/src/texts.ts"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
@@ -83,15 +86,11 @@ def sentences(text: str) -> Iterator[str]:
 
 
 def strings(path: Path) -> Iterator[str]:
-    """Return the texts of a file: strings of Python, what is in quotes in the page's texts, prose of a notebook."""
+    """Return the texts of a file: strings and comments of Python, strings of the page's texts, prose of a notebook."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        shown = path.relative_to(ROOT).parts[2] in SHOWN
-        tree = ast.parse(text)
-        inner = [] if shown else [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
-        for node in ast.walk(tree):
-            if node in inner:  # a docstring
-                continue
+        yield from (each.string[2:] for each in generate_tokens(StringIO(text).readline) if each.type == COMMENT)
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(str(each.value) if isinstance(each, ast.Constant) else "x" for each in node.values)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:

@@ -1,4 +1,4 @@
-"""How two collections differ: are they of one kind, what is new, what is gone, which clusters grew or shrank.
+"""How two collections differ: whether they are of one kind, what is new or gone, which clusters grew or shrank.
 
 These functions take vectors and use nothing but neighbours. Positions run through both collections, BEFORE first.
 """
@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 _K = 30  # neighbours searched on either side
-_MIXED = 15  # of them those whose side is asked for
+_MIXED = 15  # of these, how many count for the separation
 _SHUFFLES = 199
-_CLUSTER_IMAGES = 50  # images of a cluster, on average, at least, where the number of clusters is not given
+_CLUSTER_IMAGES = 50  # least average size of a cluster, if the number of clusters is not given
 _CLUSTERS = 20
-_LEVEL = 0.05  # share of groups listed as changed that may be so by chance
-_TAIL = 0.05  # share of familiar images that are as little familiar as those counted as strange
+_LEVEL = 0.05  # share of the listed changes that may be chance
+_TAIL = 0.05  # share of familiar images that fall below the limit for strange ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class ShareChange:
         share_before: Of all images of BEFORE.
         share_after: Of all images of AFTER.
         p_value: Chance of a difference as large, or larger, if the share were the same (Fisher's exact test).
-        changed: Whether it is on a list of changes of which one in twenty at most is expected to be chance
+        changed: Whether it is on the list of changes. At most one in twenty of these is expected to be chance
             (Benjamini and Hochberg 1995).
     """
 
@@ -83,11 +83,11 @@ class Difference:
     Attributes:
         counts: Images in BEFORE and in AFTER, N and M.
         separation: See ``separation``.
-        p_value: Chance of a separation as large, or larger, if the images had been dealt out at random.
+        p_value: Chance of a separation this large or larger if the images were divided at random.
         familiarity: Of each image (N + M,): the share of the other side's images that lie at least as far out there.
         strangeness: Of each image (N + M,): how far it lies from everything there; comparable within one side.
-        new: Positions of the images of AFTER that BEFORE has nothing like, the strangest first.
-        gone: Positions of the images of BEFORE that AFTER has nothing like, the strangest first.
+        new: Positions of the images of AFTER with nothing similar in BEFORE, the strangest first.
+        gone: Positions of the images of BEFORE with nothing similar in AFTER, the strangest first.
         new_share: Estimated share of AFTER that is unlike BEFORE, listed or not.
         new_error: Standard error of that.
         gone_share: Estimated share of BEFORE that is unlike AFTER.
@@ -129,14 +129,14 @@ def find_difference(
     An image is new if its distance to what it resembles most in BEFORE (``nonconformity``) is larger than the
     images of BEFORE have among themselves: by a conformal p-value each (``p_values``), and the list of
     Benjamini and Hochberg, which holds for such p-values (Bates et al. 2023, arXiv:2104.08279). A list can only be as
-    sure as there are images to compare with: of N, no image is stranger than 1 in N + 1. ``gone`` is the same with
-    the sides exchanged. The estimated share is what of the p-values lies below 0.05 beyond the twentieth that chance
-    puts there, as a share of the nineteen others.
+    certain as the number of images allows: with N to compare with, no image is stranger than 1 in N + 1. ``gone`` is
+    the same with the sides exchanged. The estimated share is the excess of p-values below 0.05 over the twentieth that
+    chance puts there, divided by the other nineteen twentieths.
 
     Args:
         before: Vectors (N, D), N >= 3.
         after: Vectors (M, D), M >= 3, of the same model.
-        graphs: Their neighbours, 30 each or as many as there are, where they are at hand.
+        graphs: Their neighbours, 30 each or as many as there are, if you have them.
         k: Number of clusters; by default 20, fewer for few images.
         false_share: Share of the images listed as new, or as gone, that may be neither.
         seed: Of k-means and of the shuffles.
@@ -205,12 +205,12 @@ def check_sides(before: int, after: int) -> None:
 
 
 def separation(graph: NeighborGraph, sides: ArrayLike, *, k: int = _MIXED, seed: int = 0) -> tuple[float, float]:
-    """Measure how far two sides keep apart, and the chance of that among sides dealt out at random.
+    """Measure how far two sides are apart, and the chance of that for sides drawn at random.
 
     It is by how much an image's own side is more common among its ``k`` neighbours than among all other images, as a
     share of the most it could be (the two-sample test of Schilling 1986 and Henze 1988); each side counts half,
-    however many images it has. 0: like one collection, dealt out at random; 1: no image has a neighbour on the other
-    side; below 0: images have their like on the other side, as where both hold the same pictures.
+    however many images it has. 0: like one collection divided at random. 1: no image has a neighbour on the other side.
+    Below 0: images have their counterparts on the other side, as when both contain the same pictures.
 
     Args:
         graph: Neighbours of all images (N, k or more), k fewer where there are fewer others.
@@ -222,7 +222,7 @@ def separation(graph: NeighborGraph, sides: ArrayLike, *, k: int = _MIXED, seed:
         The separation, and its p-value from 199 shuffles: 0.005 at the least.
 
     Raises:
-        InputError: There is not one side an image, or a side is empty.
+        InputError: If there is not exactly one side per image, or a side is empty.
     """
     mine = np.asarray(sides, bool)
     count, second = len(mine), int(mine.sum())
@@ -312,7 +312,7 @@ def _listed(
 
 
 def _estimate(p_values: NDArray[np.float64], compared: int) -> tuple[float, float]:
-    """Return what share of p-values is too small, beyond the twentieth that chance makes so, and its standard error.
+    """Return which share of p-values is too small, beyond the twentieth due to chance, and its standard error.
 
     The error is that of two shares: of the images asked about (M,), and of those that they are compared with.
     """

@@ -22,7 +22,7 @@ from dinoscope.errors import InputError
 
 __all__ = ["APPROXIMATE_FROM", "SearchIndex", "takes_index"]
 
-APPROXIMATE_FROM = 100_000  # vectors; so many have an exact graph in about a minute on two cores
+APPROXIMATE_FROM = 100_000  # vectors; their exact graph takes about a minute on two cores
 _LINKS = 16  # of each vector to others
 _BUILD_WIDTH = 128  # candidates kept while a vector finds its links
 _GRAPH_WIDTH = 128  # candidates kept while the neighbours of a vector are looked for, at least
@@ -35,7 +35,7 @@ _TIE = 1e-6  # similarities this close are equal: the rounding of float32 produc
 
 
 def takes_index(count: int) -> bool:
-    """Tell whether so many vectors are searched by an index: they are many, and usearch, an extra, is installed."""
+    """Tell whether to search this many vectors with an index: they are many, and usearch (an extra) is installed."""
     return count >= APPROXIMATE_FROM and find_spec("usearch") is not None
 
 
@@ -55,7 +55,7 @@ class SearchIndex:
             content: What ``dump`` gave.
 
         Raises:
-            InputError: See ``l2_normalize``; or ``content`` belongs to other vectors, or is no index; or usearch is not
+            InputError: See ``l2_normalize``; ``content`` belongs to other vectors or is not an index; or usearch is not
                 installed.
         """
         # Wheels of usearch from 2.26 on bring a C++ library of their own for Linux. Where theirs is the first in a
@@ -81,7 +81,7 @@ class SearchIndex:
             expansion_add=_BUILD_WIDTH,
             enable_key_lookups=False,
         )
-        self._one_at_a_time = Lock()  # usearch runs threads of its own, but keeps one set of notes for all callers
+        self._one_at_a_time = Lock()  # usearch starts its own threads, but all callers share one working memory
         if content is None:
             for rows in row_blocks(len(self._unit), _BLOCK):
                 keys = np.arange(rows.start, rows.stop)

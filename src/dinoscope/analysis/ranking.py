@@ -170,11 +170,11 @@ def neighbor_agreement(first: NeighborGraph, second: NeighborGraph, k: int = 15)
 
 
 def found_again(vectors: ArrayLike, changed: ArrayLike, rows: ArrayLike | None = None) -> float:
-    """Return the share of images whose changed copy is nearest, by cosine, to its own image among all images, 0 to 1.
+    """Return the share of changed copies that are nearest, by cosine, to their own image among all images, 0 to 1.
 
     What a model sees of an image should outlast a crop or other light, and tell it from the others. Where several
     images are equally near (1e-6), each has its share: copies in the collection cost little, and vectors that are
-    all alike get 1 / N, not 1.
+    identical vectors get 1 / N, not 1.
 
     Args:
         vectors: Array (N, D) of the images.
@@ -262,7 +262,7 @@ def _advise_without_labels(contenders: Sequence[Contender]) -> str:
 def certainty(contenders: Sequence[Contender]) -> str:
     """Return one sentence: how far the order without labels can be trusted.
 
-    Where there are labels, by how well it agrees with them here; else by what ``benchmarks.ranking`` measured.
+    Where there are labels, by how well it agrees with them here; otherwise by what ``benchmarks.ranking`` measured.
     """
     if any(math.isnan(each.scores.knn_accuracy) for each in contenders):
         return _MEASURED

@@ -26,7 +26,7 @@ MAP_MEANINGS = {
     "silhouette in the embedding": "how well the labels are separated in the embedding, cosine; -1 to 1",
 }
 
-_SAMPLE = 5_000  # images whose neighbours on the map are judged, where there are more
+_SAMPLE = 5_000  # images for judging neighbours on the map, if there are more
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def compute_scores(
         clusters: Cluster of each image (N,).
         labels: Labels (N,), None where there is none; without two labels the scores against labels are left out.
         splits: Splits (N,); where training and test (else validation) occur, training images also name the others.
-        quality: What ``map_quality`` says of the map, where it is at hand; else it is computed.
+        quality: What ``map_quality`` says about the map, if you have it; otherwise it is computed.
     """
     from dinoscope.analysis import metrics
     from dinoscope.analysis.maps.quality import map_quality

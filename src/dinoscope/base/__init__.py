@@ -1,3 +1,3 @@
-"""What every other package may use: argument checks, digests, threads, texts, vectors of length 1, this machine."""
+"""Shared by all other packages: argument checks, digests, threads, texts, unit vectors, this machine."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""What every step asks of its arguments; a check of an array returns it ready for use."""
+"""Checks of arguments. A check of an array returns it ready for use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
     """Check that ``vectors`` is a finite real matrix with enough rows.
 
     Args:
-        vectors: Array (N, D), one row an item.
+        vectors: Array (N, D), one row per item.
         name: What the messages call it.
         at_least: The fewest rows that make sense.
 
@@ -67,7 +67,7 @@ def check_vectors(vectors: ArrayLike, name: str = "vectors", *, at_least: int = 
 
 
 def check_labels(labels: ArrayLike, count: int | None = None, name: str = "labels") -> NDArray[np.generic]:
-    """Check that ``labels`` is one integer, boolean or string an item.
+    """Check that ``labels`` has one integer, boolean or string per item.
 
     Args:
         labels: Array (N,). No value is special: leave out what has no label before the call.
@@ -82,7 +82,7 @@ def check_labels(labels: ArrayLike, count: int | None = None, name: str = "label
     """
     array = _as_array(labels, name, "(N,)")
     if array.dtype.kind == "U" and not isinstance(labels, np.ndarray):
-        array = np.asarray(labels, object)  # else a number or NaN among strings would have become a string as well
+        array = np.asarray(labels, object)  # otherwise a number or NaN among strings would have become a string as well
     if array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat):
         array = array.astype(np.str_)
     if array.ndim != 1:
@@ -100,7 +100,7 @@ def check_positions(positions: ArrayLike, count: int) -> NDArray[np.int64]:
     """Check that ``positions`` are places in an array of ``count`` items; one of them is a list of one.
 
     Raises:
-        InputError: They are no whole numbers, or outside the range.
+        InputError: They are not whole numbers, or outside the range.
     """
     array = np.atleast_1d(_as_array(positions, "positions", "(M,)"))
     if array.size == 0 and array.ndim == 1:
@@ -124,7 +124,7 @@ def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | N
         The number as a plain int.
 
     Raises:
-        InputError: It is no integer or outside the range.
+        InputError: It is not an integer or outside the range.
     """
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         whole = int(value)
@@ -137,13 +137,13 @@ def check_count(value: object, name: str, *, at_least: int = 1, at_most: int | N
 
 
 def check_choice(value: object, name: str, known: Collection[str], *, what: str = "") -> None:
-    """Check that ``value`` is one of the names that are known.
+    """Check that ``value`` is a known name.
 
     Args:
         value: The name.
         name: What the message calls it.
         known: The names.
-        what: What may stand in place of a name, put behind them into the message.
+        what: What is allowed besides the names, for the message.
 
     Raises:
         InputError: It is another name, or no text.
@@ -154,10 +154,10 @@ def check_choice(value: object, name: str, known: Collection[str], *, what: str 
 
 
 def check_arguments(function: Function) -> Function:
-    """Let a function check the types of its arguments, by its annotations as they are written.
+    """Let a function check the types of its arguments against its annotations.
 
     Whole numbers, numbers, texts, ``bool``, lists of these, and ``None`` beside them are known; NumPy's numbers are
-    numbers. An argument with any other annotation is the function's to check, and so is what range a number has.
+    numbers. The function itself checks arguments with other annotations, and the ranges of numbers.
     """
     signature = inspect.signature(function)
     known = {name: kinds for name, each in signature.parameters.items() if (kinds := _kinds(each.annotation))}
@@ -199,7 +199,7 @@ def is_list_of_whole(value: object) -> TypeGuard[Sequence[int]]:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: in one line, not all of a long one."""
+    """Return a value for a message: on one line, shortened if it is long."""
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array {value.shape}"
     text = " ".join(repr(value).split())

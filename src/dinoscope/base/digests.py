@@ -30,7 +30,7 @@ def digest_bytes(*parts: str | bytes) -> str:
 
 
 class Digest:
-    """The digest that ``digest_bytes`` gives of ``size`` bytes, which come piece by piece."""
+    """The digest of ``digest_bytes`` for ``size`` bytes that come piece by piece."""
 
     def __init__(self, size: int) -> None:
         self._held = hashlib.blake2b(str(size).encode(), digest_size=8)
@@ -45,7 +45,7 @@ class Digest:
 
 
 def digest_file(path: str | os.PathLike[str]) -> str:
-    """Return what ``digest_bytes`` gives of the bytes of a file, of which a piece is held at a time."""
+    """Return the digest of ``digest_bytes`` for a file, with one piece in memory at a time."""
     with Path(path).open("rb") as file:
         digest = Digest(os.fstat(file.fileno()).st_size)
         while piece := file.read(1 << 18):

@@ -1,4 +1,4 @@
-"""What this machine computes with: cores; for the record processor, system, versions, no name of a person or a host."""
+"""The machine: its cores, and for the record processor, system and versions, without names of people or hosts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = ("numpy", "onnxruntime", "openvino", "pillow", "pyarrow")
 
 
 def cores() -> int:
-    """Count the cores that this process may use: threads beyond them, as in a container, slow each other down."""
+    """Count the cores that this process may use. More threads, as in a container, slow each other down."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -30,7 +30,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
 
 
 class _Limit:
-    """How many are inside ``one_thread_each``, and what the last one gives back."""
+    """How many callers are inside ``one_thread_each``, and what the last one restores."""
 
     lock = threading.Lock()
     inside = 0
@@ -39,7 +39,7 @@ class _Limit:
 
 @contextmanager
 def one_thread_each() -> Generator[None, None, None]:
-    """Give products of matrices one thread each meanwhile: with more, their last digits may differ.
+    """Limit products of matrices to one thread each meanwhile: with more, their last digits may differ.
 
     Several threads may be inside at once, which threadpoolctl alone does not allow: the limit goes with the last one.
     """
@@ -67,7 +67,7 @@ def in_order(
 ) -> Generator[Result, None, None]:
     """Run ``work`` on each item in threads and yield the results in order, never more than ``ahead`` items early.
 
-    There is a thread a core, or as many as ``threads``.
+    It uses one thread per core, or ``threads``.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads or cores(), thread_name_prefix="ahead") as pool:

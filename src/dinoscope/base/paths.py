@@ -11,18 +11,18 @@ __all__ = ["named_path", "similar_path"]
 
 
 def named_path(path: str | os.PathLike[str]) -> Path:
-    """Return a path that a person named; a "~" at its beginning is the home folder, which a quoted one still holds."""
+    """Return a path that a person named. A leading "~", which quotes protect from the shell, is the home folder."""
     return Path(os.path.expanduser(path))
 
 
 def similar_path(path: str | os.PathLike[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for what is called nearly as a path that is not there; "" if nothing is."""
+    """Return ``"; did you mean 'x'?"`` for a missing path, if something has nearly its name; otherwise ""."""
     named = named_path(path)
     try:
         beside = [each.name for each in named.parent.iterdir() if not each.name.startswith(".")]
     except (OSError, ValueError):
         return ""
-    ending = named.suffix  # which would make short names alike
+    ending = named.suffix  # which would make short names equal
     stems = [name.removesuffix(ending) for name in beside if name.endswith(ending)]
     others = [name for name in beside if not name.endswith(ending)]
 

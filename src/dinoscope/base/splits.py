@@ -1,4 +1,4 @@
-"""The usual names of the parts of a data set: which words mean training, validation and test."""
+"""Usual names of the parts of a data set: which words mean training, validation and test."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _COMPOUND = tuple(
 
 
 def split_role(name: str | None) -> str | None:
-    """Return what a name says alone: "train", "val", "test", "dev", "eval"; None for any other name.
+    """Return the split that a single name means: "train", "val", "test", "dev", "eval"; None for any other name.
 
     Upper case, accents, numbers and filling words do not matter: "Training", "train2017", "test_images", "TestSet" and
     "Trainingsdaten" are splits; "train-ride" is none.
@@ -56,7 +56,7 @@ def split_role(name: str | None) -> str | None:
 def named_splits(names: Iterable[str]) -> dict[str, str]:
     """Return those of some names that stand side by side that name a split, and its role; see ``split_role``.
 
-    Names that say more do so, too, where the same stands beside several splits ("seg_train" and "seg_test",
+    Longer names do so, too, if the same word is in the names of several splits ("seg_train" and "seg_test",
     "train_cats" and "test_cats"), or where each name tells a split and one tells nothing else ("train", "test_seen",
     "test_unseen").
     """
@@ -88,7 +88,7 @@ def common_names(roles: Iterable[str]) -> dict[str, str]:
 
 
 def held_out_split(splits: Iterable[str | None]) -> str | None:
-    """Return which of some splits is held out: test, else val, by whatever usual name; None if there is none."""
+    """Return which of some splits is held out: test, else val, by any usual name; None if there is none."""
     return _first(splits, _HELD_OUT)
 
 

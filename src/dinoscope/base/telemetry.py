@@ -1,7 +1,7 @@
-"""Reports that other packages send to their makers: switched off before those packages are loaded.
+"""Switches off reports that other packages send to their makers, before those packages are loaded.
 
-Some of them collect unless an environment variable says no, and read it while they are imported or started. The
-variables are set for that moment only, so that nothing is changed for the program that uses dinoscope.
+Some packages collect data unless an environment variable forbids it. They read it while they are imported or started.
+The variables are set for that moment only, so that nothing is changed for the program that uses dinoscope.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ _HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")  # of a letter, which stand
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """Return a duration for people: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
     tenths, whole = round(seconds, 1), round(seconds)  # rounded first: 59.7 seconds are a minute
     if tenths < 10:
         return f"{tenths:.1f} s"
@@ -38,12 +38,12 @@ def did_you_mean(name: str, known: Iterable[str], show: Callable[[str], str] = s
 
 
 def remark(text: str) -> None:
-    """Tell of something that was dealt with: on stderr, unless the program that uses dinoscope directs its log."""
+    """Report something that was dealt with: on stderr, unless the calling program directs its log."""
     logging.getLogger("dinoscope").warning(text)
 
 
 def printable(name: str) -> str:
-    """Return a name, or a text of JSON, as text that prints and goes into a Parquet file, also when it is no UTF-8."""
+    """Return a name, or a text of JSON, as text that can be printed and stored in Parquet, even if it is not UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Whether values that came out of a file are of the types that are annotated: JSON knows no types of its own."""
+"""Checks that values from a JSON file have their annotated types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_json(text: str | bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: If it is none, or is nested so deep that it cannot be meant.
+        ValueError: If it is not JSON, or is nested absurdly deep.
     """
     try:
         return json.loads(text)
@@ -36,9 +36,9 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def mismatch(value: object, kind: object, where: str = "", *, nan: bool = False) -> str | None:
-    """Return in which way a JSON value is not of a type, None if it is.
+    """Return why a JSON value does not fit a type; None if it fits.
 
-    Members of an object that the type does not name are of a newer version, and are let through.
+    Extra members of an object come from a newer version and are allowed.
 
     Args:
         value: What was read.

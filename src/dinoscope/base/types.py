@@ -1,4 +1,4 @@
-"""Types of JSON that is stored or passed on, and of the objects of which the keys are known."""
+"""Types of stored or exchanged JSON, and of objects with known keys."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Manifest(TypedDict):
 
     ``vectors`` is the key of those that are shown. ``range`` is what is black and what is white in pictures of more
     than 8 bits; None where there were none, and missing where each type had its own. ``left_out`` says how many files
-    of the source were passed over, by how their names end. ``folders`` says how the names of folders become labels and
+    of the source were skipped, by how their names end. ``folders`` says how the names of folders become labels and
     splits, where a person chose, and ``columns`` which columns they want.
     """
 
@@ -59,7 +59,7 @@ class Manifest(TypedDict):
 
 
 class ModelDescription(TypedDict):
-    """What ``Encoder.describe`` says and ``model.json`` holds; a baseline, or an older version, said less."""
+    """What ``Encoder.describe`` returns and ``model.json`` contains. Baselines and older versions have less."""
 
     model: str
     dim: Annotated[int, Within(1, 1 << 16)]
@@ -90,7 +90,7 @@ class Dismissed(TypedDict):
 
 
 class Answer(TypedDict):
-    """Whether two images, by what they hold, show the same picture; null if a person could not tell."""
+    """Whether two images, named by content, show the same picture; null if a person could not tell."""
 
     images: tuple[str, str]
     same: bool | None

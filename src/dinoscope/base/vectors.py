@@ -10,7 +10,7 @@ from dinoscope.errors import InputError
 
 __all__ = ["l2_normalize", "row_lengths"]
 
-_ROUNDING = 5e-7  # by how much the length of a float32 unit vector may be off
+_ROUNDING = 5e-7  # largest error in the length of a float32 unit vector
 
 
 def row_lengths(vectors: ArrayLike) -> NDArray[np.float64]:
@@ -35,7 +35,7 @@ def row_lengths(vectors: ArrayLike) -> NDArray[np.float64]:
 def l2_normalize(vectors: ArrayLike) -> NDArray[np.float32]:
     """Scale each row of (N, D) to length 1, float32; errors as in ``row_lengths``.
 
-    Float32 rows that have this length, to their rounding, are returned as they are: a million of them take 1.5 GB.
+    Float32 rows that already have this length are returned without a copy: a million of them take 1.5 GB.
     """
     array = check_vectors(vectors)
     lengths = row_lengths(array)

@@ -220,7 +220,7 @@ def _meant(text: str, command: Any) -> str:
     model = next((name for name in ("--models", "--model") if name in options), None)
     if model is not None and extra[1] in MODELS:
         return f": for the model type {model} {given}"
-    if place is None or Path(extra[1]).exists():  # what stands there is rarely meant to be replaced
+    if place is None or Path(extra[1]).exists():  # what is there is rarely meant to be replaced
         return ""
     return f": to write there type {place} {given}"
 

@@ -86,7 +86,7 @@ WhereOption = Annotated[
     str | None,
     typer.Option(
         metavar="CONDITION",
-        help="Only images that meet it, such as \"date >= 2024 and camera = 'X'\"; see docs/columns.md.",
+        help="Only images that meet it, such as \"width >= 1000 and format = 'JPEG'\"; see docs/columns.md.",
     ),
 ]
 PrivateOption = Annotated[
@@ -236,7 +236,7 @@ def output_suffix(output: Path | None, *more: str) -> str:
 
 
 def write_picture(path: Path, picture: bytes, *, asked: bool) -> bool:
-    """Write a picture that goes along with figures, and tell whether it was written.
+    """Write a picture that comes with figures, and tell whether it was written.
 
     Args:
         path: The file.

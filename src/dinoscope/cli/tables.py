@@ -30,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     from rich.table import Table
     from rich.text import Text
 
-    # Text: a label in [brackets] is no markup
+    # Text: a label in [brackets] is not markup
     cells = [[Text(cell.translate(CONTROLS)) for cell in row] for row in rows]
     # piped output is not a terminal of 80 columns: nothing is cut off there
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200)
@@ -158,7 +158,7 @@ def _print_records(columns: Sequence[str], cells: Sequence[Sequence[Text]], room
     for row in cells:
         for name, cell in zip(columns, row, strict=True):
             head, rest = f" {set_cell_size(name, wide)}  ", " " * (wide + 3)
-            if _longest_word(cell) > room - len(rest):  # a path that has no room beside the name stands below it
+            if _longest_word(cell) > room - len(rest):  # a path without room beside the name goes below it
                 sys.stdout.write(f" {name}\n")
                 head = rest = "   "
             if cell.plain.split():

@@ -175,7 +175,7 @@ def embedding_progress(name: str) -> Iterator[Callable[[Progress], None]]:
     from rich.progress import Progress as Bar
 
     console = Console(file=sys.stderr)
-    plain = TextColumn("{task.description}", markup=False)  # a name in [brackets] is no markup
+    plain = TextColumn("{task.description}", markup=False)  # a name in [brackets] is not markup
     columns = (plain, BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     with _bar(), Bar(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"embedding {name.translate(CONTROLS)}", total=None, rate="")

@@ -30,11 +30,11 @@ _YES, _NO = ("true", "yes", "1"), ("false", "no", "0")
 
 @dataclass(frozen=True, eq=False)
 class Sets:
-    """Several texts an image, such as its tags.
+    """Several texts per image, such as its tags.
 
     Attributes:
         values: (N,) tuples.
-        none_is_missing: Whether nothing is known of an image without any, as of one without a label. To have no tag is
+        none_is_missing: Whether an image without a value is unknown, such as one without a label. To have no tag is
             no missing value.
     """
 
@@ -55,7 +55,7 @@ class _Known(NamedTuple):
 
 
 class Condition:
-    """A condition that was understood; it may name columns that a collection lacks."""
+    """A parsed condition. It may name columns that a collection lacks."""
 
     def __init__(self, text: str) -> None:
         """Parse a condition; see ``parse_condition``."""
@@ -76,7 +76,7 @@ class Condition:
             columns: Name -> column (N,), or texts of which an image has several.
 
         Raises:
-            InputError: If it names a column that is not there, or compares one with what it cannot be.
+            InputError: If it names a missing column, or compares a column with an impossible value.
         """
         return self._evaluate(self._tree, columns).yes
 

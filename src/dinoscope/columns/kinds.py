@@ -1,4 +1,4 @@
-"""What a column is: values of one kind, one an image."""
+"""A column: values of one kind, one per image."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Kind = Literal["number", "date", "category", "text", "boolean"]
 KINDS: tuple[Kind, ...] = ("number", "date", "category", "text", "boolean")
 NUMERIC = ("number", "date", "boolean")
 _MOST_CATEGORIES = 200  # different texts of a table that people choose among
-_FEW = 20  # different texts that are categories however few the images are
+_FEW = 20  # different texts that count as categories even with few images
 _LONG = 80  # letters on average: such a text is read, not chosen
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One value an image.
+    """One value per image.
 
     Attributes:
-        kind: "number"; "date", with or without a time; "category", one of few texts; "text"; "boolean".
+        kind: "number", "date" (with or without a time), "category" (one of few texts), "text" or "boolean".
         values: (N,). Numbers and dates are float64, and so are booleans (1 and 0); NaN is missing. Dates are seconds
             since 1970 as they are written, in UTC where a time zone is written. Texts are objects; None is missing.
         private: Whether it is left out of what others get, unless that is asked for.
@@ -119,7 +119,7 @@ class Column:
             like: Its kind, and values (N,).
             places: Where each goes (N,).
             count: How long it is.
-            before: What stands at all other places, by default nothing. Its kind ``goes_with`` this one; all texts tell
+            before: What is at all other places, by default nothing. Its kind ``goes_with`` this one; all texts tell
                 whether they are categories.
         """
         if before is not None:
@@ -142,7 +142,7 @@ class Column:
 
 
 def text_of(kind: Kind, value: object) -> str:
-    """Return a value that is there as people read it: 1.5, 2024-05-17 12:00:00, yes."""
+    """Return an existing value as text for people: 1.5, 2024-05-17 12:00:00, yes."""
     if kind == "boolean":
         return "yes" if value else "no"
     if kind == "number":

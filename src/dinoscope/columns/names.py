@@ -1,4 +1,4 @@
-"""Names of columns: those of files, those that mean something already, and those that a person wants."""
+"""Names of columns: those of files, reserved ones, and those that a person wants."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ class ColumnChoice:
 
 
 def free_name(name: str, origin: str, taken: Container[str] = ()) -> str:
-    """Return the name that a column has here, none of ``taken``: where it means something, it says where it is from."""
+    """Return a free name for a column, none of ``taken``. If its name is reserved, it gets its origin in brackets."""
     free = f"{name} ({origin})" if name in (*BUILT_IN, *_STORED) or name in taken else name
     return free_name(free, origin, taken) if free in taken else free

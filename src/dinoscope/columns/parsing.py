@@ -1,4 +1,4 @@
-"""A condition such as ``date > 2024 and camera = 'X'`` to the tree that it says; nothing of it is ever executed.
+"""A condition such as ``width >= 1000 and format = 'JPEG'`` as a tree; nothing of it is ever executed.
 
 condition:  test | not condition | condition and condition | condition or condition | (condition)
 test:       NAME = VALUE, and != < <= > >=

@@ -1,4 +1,4 @@
-"""Which kind a column of a table is: told by its type, and of texts by what they say."""
+"""The kind of a table's column: by its type, and for texts by their content."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ __all__ = ["Batches", "Decoded", "Finished", "Job", "finish_batches"]
 
 
 class Job(NamedTuple):
-    """A row to work on: where the source has its image, and what of it is stored already."""
+    """A row to work on: where its image is in the source, and what is stored already."""
 
     row: int
     source_index: int
@@ -34,7 +34,7 @@ class Job(NamedTuple):
 
 @dataclass
 class Decoded:
-    """What decoding the image of a row gave; without pixels once the model has seen them."""
+    """Result of decoding the image of a row; without pixels once the model has seen them."""
 
     row: int
     pixels: NDArray[np.uint8] | None = None
@@ -50,7 +50,7 @@ class Decoded:
 
 
 class Finished(NamedTuple):
-    """Images that are done: what decoding gave, unreadable ones included, and rows with their new vectors (B, D)."""
+    """Finished images: results of decoding, including unreadable ones, and rows with their new vectors (B, D)."""
 
     decoded: list[Decoded]
     rows: list[int]
@@ -63,13 +63,13 @@ class Batches(Protocol):
     def __call__(
         self, source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]
     ) -> Generator[Finished, None, None]:
-        """Yield the images of all jobs, in whatever order."""
+        """Yield the images of all jobs, in any order."""
 
 
 def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]) -> Generator[Finished, None, None]:
     """Decode and embed the images of these jobs on this machine, in order.
 
-    Unreadable ones do not wait for a batch to fill: where a batch's worth of them has gathered, they are finished.
+    Unreadable images do not wait for a full batch: a batch's worth of them is finished at once.
 
     Args:
         source: The images.

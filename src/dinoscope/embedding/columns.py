@@ -48,7 +48,7 @@ def renew_columns(
 ) -> bool:
     """Bring the stored columns to the state of a source; the lock must be held.
 
-    Images that left the source keep what was known of them, and columns that a person added stay.
+    Images that left the source keep their values, and columns that a person added stay.
 
     Args:
         path: The collection.

@@ -1,4 +1,4 @@
-"""What is known of each image as a run begins: read of parts that are whole, for the others are dropped."""
+"""What is known about each image when a run begins. It is read from intact parts; the others are dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _READ = ["row", "generation", "width", "height", "error", "transient", "content"
 
 
 class Known:
-    """What is known of each row: bits and numbers, and texts only for images that cannot be read.
+    """What is known about each row: bits and numbers. Texts only for images that cannot be read.
 
     Attributes:
         rows: The rows that the source has (N,), sorted.
@@ -62,7 +62,7 @@ class Known:
             self.errors.pop(row, None)
 
     def is_news(self, row: int, error: str | None) -> bool:
-        """Tell whether a row is new, or fails or succeeds otherwise than last time."""
+        """Tell whether a row is new, or has another outcome than last time."""
         return not self.seen[row] or self.errors.get(row, (None, False))[0] != error
 
     def jobs(self, rows: NDArray[np.int64]) -> Iterator[Job]:
@@ -71,7 +71,7 @@ class Known:
             yield Job(row, self.index(row), bool(self.seen[row]) and row not in self.errors, bool(self.embedded[row]))
 
     def pending(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some rows that need work: a lost part, a missing vector, a failure that may pass."""
+        """Return which of some rows need work: a lost part, a missing vector, a failure that may pass."""
         work = ~(self.seen & self.embedded)
         for row, (_, transient) in self.errors.items():
             work[row] = transient

@@ -1,4 +1,4 @@
-"""Vectors that a person made elsewhere, in place of those of a model: checked, and given to the right images."""
+"""Vectors that a person made elsewhere, instead of a model's: checked, and assigned to the right images."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ _DEEPEST = 30  # folders before a name that are tried
 
 @dataclass(frozen=True)
 class NamedVectors:
-    """Vectors (N, D) as a file holds them, and the names of their images (N,), if it has them."""
+    """Vectors (N, D) from a file, and the names of their images (N,), if it has them."""
 
     vectors: ArrayLike
     names: tuple[str, ...] | None = None
 
 
 class OwnVectors:
-    """Unit vectors of the images of one source; stands in for an ``Encoder``, and for ``Batches``, which it makes.
+    """Unit vectors of the images of one source. Replaces an ``Encoder``, and the ``Batches`` that one makes.
 
     The key is made of a digest of the vectors: other vectors of the same name are never mixed with them.
 
@@ -78,7 +78,7 @@ class OwnVectors:
         """Check vectors and bring them to length 1 and into the order of a source.
 
         Raises:
-            InputError: They are no finite matrix, one is all zeros, or they do not fit the images.
+            InputError: If they are not a finite matrix, one is all zeros, or they do not fit the images.
         """
         held = vectors if isinstance(vectors, NamedVectors) else NamedVectors(vectors)
         values: Any = held.vectors
@@ -117,7 +117,7 @@ class OwnVectors:
     def __call__(
         self, source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Job]
     ) -> Generator[Finished, None, None]:
-        """Decode each image once, for its thumbnail, and give it its vector; see ``Batches``."""
+        """Decode each image once for its thumbnail, and give it its vector; see ``Batches``."""
         decoded: list[Decoded] = []
         ready: list[Job] = []
 

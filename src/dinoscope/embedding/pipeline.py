@@ -2,7 +2,7 @@
 
 The folder that this writes is described in docs/format.md. Row numbers never change and are never used twice. A part is
 a checkpoint: details first, then vectors, so that an image with a vector always has its details. A damaged part is
-dropped, and what it held is made anew.
+dropped, and what it held is made again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _PART_ROWS = 4096  # a part of 256 dimensions is then 4 MB
 _PART_SECONDS = 20.0  # and no more than this much work is lost to a kill
 _FIRST_ROWS = 512  # enough for a first map
 _GROUP_ROWS = 256  # thumbnails that are read at once for one of them
-_SAMPLE_FROM = 2000  # images from which a random order is worth having: fewer are done before anybody looks
+_SAMPLE_FROM = 2000  # images from which a random order is useful: fewer are done before anybody looks
 ORDER_SEED = 7
 
 
@@ -87,13 +87,13 @@ def embed_source(
     moved: bool = False,
     replace: bool = False,
 ) -> EmbedSummary:
-    """Bring the collection at ``path`` to the state of ``source``: embed what has no vectors yet.
+    """Bring the collection at ``path`` to the state of ``source``: embed images without vectors.
 
     From 2,000 images on they are embedded in a random order, always the same one, so that what is there at any moment
     is a random sample; a source whose ``random_access`` is False keeps its order.
 
     Args:
-        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; else the
+        source: The images. Its ``decoding`` says what is black and white in pictures of more than 8 bits; otherwise the
             collection says it, or for a new one a sample of its pictures.
         path: Folder of the collection; made if there is none.
         encoder: The model.
@@ -101,7 +101,7 @@ def embed_source(
         wait: Seconds to wait for another process that writes this collection.
         batches: What decodes and embeds: this machine, or others (``dinoscope.on_ray.embedding.OnRay``).
         moved: Accept a source of another name or kind that has images of the collection.
-        replace: Accept a source that has not one image of the collection.
+        replace: Accept a source without any image of the collection.
 
     Raises:
         CollectionError: If ``path`` is something else, holds another source or other images, or is in use.
@@ -141,7 +141,7 @@ def embed_source(
         update_manifest(path, vectors=encoder.key, left_out=dict(source.ignored_endings))
         _remove_stale(path)  # also where nothing has changed: a run that was killed here left some
         if embedded or table.changed:
-            shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are asked for
+            shutil.rmtree(path / "results" / "sheets", ignore_errors=True)  # drawn when they are requested
     reused = len(known.rows) - embedded - len(failures)
     seconds = time.monotonic() - began
     return EmbedSummary(
@@ -255,7 +255,7 @@ def _said_of_decoding(path: Path) -> JsonObject:
 def _write(
     path: Path, encoder: ImageEncoder, buffer: _Buffer, generations: NDArray[np.int64], choice: ColumnChoice
 ) -> None:
-    """Store what is finished; what is stored leaves the buffer, lest it be stored twice when the rest fails."""
+    """Store what is finished. It then leaves the buffer, so that it is not stored twice if the rest fails."""
     import pyarrow as pa
 
     if buffer.details:

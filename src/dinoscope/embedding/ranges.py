@@ -1,4 +1,4 @@
-"""Which range of values a collection's pictures of more than 8 bits have: settled once, for they are compared."""
+"""The range of values in a collection's pictures of more than 8 bits, fixed once so that they stay comparable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["settle_range"]
 
 
 def settle_range(path: Path, source: ImageSource) -> ValueRange | None:
-    """Return the range that a collection has, or give it the one that is asked for or that a sample shows.
+    """Return the range of a collection, or set the requested one, or one from a sample.
 
     A collection that was begun without one keeps what each type of pixels has by itself.
 

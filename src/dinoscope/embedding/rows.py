@@ -60,14 +60,14 @@ class Synchronised(NamedTuple):
 
 
 def check_folder(path: Path, source: ImageSource, moved: bool = False) -> None:
-    """Check, before anything is written, that a folder is new or a collection of this source.
+    """Check before any write that a folder is new or a collection of this source.
 
-    A collection without a single vector is nobody's: a first run that failed binds it to no source.
+    A collection without a vector belongs to no source: a failed first run does not count.
 
     Args:
         path: The folder.
         source: The images.
-        moved: Whether a source of another name or kind is welcome.
+        moved: Whether a source of another name or kind is accepted.
 
     Raises:
         CollectionError: If it is neither.
@@ -95,14 +95,14 @@ def stored_rule(path: Path) -> FolderRule | None:
 def synchronise(path: Path, source: ImageSource, *, moved: bool = False, replace: bool = False) -> Synchronised:
     """Give every image of the source its row in images.parquet; the lock must be held.
 
-    A file that is new by name, size or time, but has the bytes of one that is gone, is that one: it was renamed, moved
-    or only touched, and keeps its row. What the table does not know leaves the parts first, so that a new row is
-    beyond all that any part holds.
+    A file that is new by name, size or time, but has the bytes of a missing one, is that file: it was renamed, moved or
+    only touched, and keeps its row. Unknown rows are removed from the parts first, so that a new row is beyond all rows
+    of the parts.
 
     Args:
         path: The collection.
         source: The images.
-        moved: Whether a source of another name or kind is welcome.
+        moved: Whether a source of another name or kind is accepted.
         replace: Whether a source that shares no image with the collection is welcome.
 
     Raises:
@@ -137,9 +137,9 @@ def synchronise(path: Path, source: ImageSource, *, moved: bool = False, replace
 
 
 def _drop_unknown(path: Path, table: _Table) -> None:
-    """Take out of the parts what is not of the images of the table, and vectors that stand there twice.
+    """Remove from the parts what does not belong to images of the table, and vectors that are there twice.
 
-    That is so in a folder that was copied while it was written, restored, or put together of two copies.
+    This happens in a folder that was copied during a write, restored, or merged from two copies.
     """
     for folder in (path / "details", *(path / "vectors").glob("*")):
         seen = np.zeros(len(table["removed"]), bool)
@@ -154,7 +154,7 @@ def _drop_unknown(path: Path, table: _Table) -> None:
                     keep_lines(part, keep)
                     count = int((~keep).sum())
                     remark(f"{part} had {count:,} lines of another copy or collection: they are dropped")
-            except DamagedError:  # made anew when it is needed, and until then never believed
+            except DamagedError:  # made again when it is needed, and never trusted until then
                 continue
 
 
@@ -234,7 +234,7 @@ def _said_in_parts(path: Path) -> dict[str, object]:
 
 
 def _set_aside_notes(path: Path) -> None:
-    """Rename what people decided where it is damaged: nobody can make it anew.
+    """Rename damaged files of people's decisions: nobody can make them again.
 
     Other files in the folder are a person's own, such as a plan that was edited.
     """
@@ -293,7 +293,7 @@ def _assign(table: _Table, source: ImageSource, rows: NDArray[np.int64]) -> tupl
     """Bring the table to the state of the source, with new rows for new images.
 
     Returns:
-        How many images have another label or split, and whether anything else is said of one.
+        How many images have another label or split, and whether anything else has changed.
     """
     relabelled, other = 0, False
     before = len(table["row"])

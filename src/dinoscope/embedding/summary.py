@@ -32,7 +32,7 @@ class EmbedSummary:
         device: What it ran on.
         precision: What its products were computed in.
         value_range: What is black and what is white in pictures of more than 8 bits, where there are some.
-        notes: What is wrong with images that could be read all the same, by this run: a failure each in all but effect.
+        notes: Defects of images that this run could read anyway.
         relabelled: Images that were there already and have another label or split than before.
     """
 

@@ -57,7 +57,7 @@ _MOST_CELLS = 1_000_000  # of a table that a page is sent
 
 
 def image_info(data: ModelData, row: int, classifier: Classifier | None, k: int = _NEIGHBORS) -> ImageInfo:
-    """Return what is known of an image; without a classifier there is no verdict.
+    """Return what is known about an image; without a classifier there is no verdict.
 
     Raises:
         Unknown: If no image with vectors has this row number.
@@ -267,7 +267,7 @@ def _map_scores(data: ModelData, settings: MethodSettings) -> list[ScoreInfo]:
             name=f"labels: {name}" if name == "silhouette on the map" else f"map: {name}", value=value, meaning=text
         )
         for name, value, text in told
-        if name != "silhouette in the embedding"  # it is no figure of the map: all_scores has it
+        if name != "silhouette in the embedding"  # it does not describe the map: all_scores has it
     ]
 
 

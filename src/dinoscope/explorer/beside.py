@@ -20,7 +20,7 @@ _MOST_MOVED = 500  # images that a page is sent
 
 
 def partner_infos(found: Sequence[tuple[str, ModelInfo, str]]) -> list[PartnerInfo]:
-    """Return what the page is told of models whose maps can be shown beside another's.
+    """Describe, for the page, the models whose maps it can show beside another's.
 
     Args:
         found: What names each, the model, and the name of the collection that it belongs to if it is another one.

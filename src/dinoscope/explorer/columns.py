@@ -1,4 +1,4 @@
-"""What the explorer's page is told of the columns of a collection: what there is, values as bytes, texts that match."""
+"""The columns of a collection for the explorer's page: which there are, values as bytes, texts that match."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def find_in_column(column: Column, text: str) -> Positions:
 
 
 def texts_of_image(collection: OpenedCollection, at: int) -> list[ColumnText]:
-    """Return what the columns say of one image, by position; without those that say nothing."""
+    """Return what the columns say about one image, by position; without those that say nothing."""
     told = ((name, column.text(at)) for name, column in read_all(collection).items())
     return [ColumnText(name=name, text=text) for name, text in told if text is not None]
 

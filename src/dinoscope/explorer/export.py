@@ -83,7 +83,8 @@ def safe_name(name: str) -> str:
 def write_collection(collection: OpenedCollection, key: str, rows: Sequence[int], name: str) -> str:
     """Write images with their vectors and thumbnails as a collection beside this one; return its name.
 
-    All that is known of them goes along: labels of the source and of people, columns, and what their files say.
+    The copy has everything that is known about them: labels of the source and of people, columns, and facts from their
+    files.
     It is a source of its own: embedding the old source into it again would bring everything back, and is refused.
 
     Args:
@@ -171,7 +172,7 @@ def _write(collection: OpenedCollection, key: str, positions: list[int], name: s
 
 
 def _told_by_files(collection: OpenedCollection, positions: list[int]) -> dict[str, object]:
-    """Return what decoding told of images: the quality and look of their pictures, and what their files say."""
+    """Return what decoding told about images: the quality and look of their pictures, and what their files say."""
     import pyarrow as pa
 
     kinds = QUALITY | LOOK | FACTS

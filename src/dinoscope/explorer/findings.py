@@ -1,4 +1,4 @@
-"""What the explorer says of what to look at, and the pairs of images that it asks about. No web in it."""
+"""Findings for the explorer, and the pairs of images that it asks about. No web in it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def findings(collection: OpenedCollection) -> Findings:
 
 
 def checks(collection: OpenedCollection) -> Checks:
-    """Return what a person said of findings that were drawn at random, and which to check next."""
+    """Return a person's checks of random findings, and which to check next."""
     told = []
     for kind, listed in _CHECKED.items():
         if kind == "label_error" and label_errors(collection)[0] is None:

@@ -1,4 +1,4 @@
-"""What the explorer says of labels that people give: the labels, the next question, and how right the rest is."""
+"""Labelling for the explorer: the labels, the next question, and how many of the other labels are right."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Seen = Annotated[int, Field(ge=0, description="The revision that the page has s
 
 
 class LabelChange(BaseModel):
-    """What a person says of some images."""
+    """What a person says about some images."""
 
     rows: _Rows
     label: _Text | None = None
@@ -91,11 +91,11 @@ class LabelProgress(Answer):
     """Share of the images without a label whose proposals are right, at least."""
     high: float
     stop: bool
-    """Whether 95% of them are right, as the rule for stopping has it."""
+    """Whether 95% of them are right, by the stopping rule."""
 
 
 class Labelling(Answer):
-    """The next question, null when every image has a label; how far it has come; and the labels, if they changed."""
+    """The next question (null when every image has a label), the progress, and the labels if they changed."""
 
     question: LabelQuestion | None
     progress: LabelProgress

@@ -69,7 +69,7 @@ _MOST_SETS = 30  # labels of images with several that can be filtered by
 _WARMED = 200  # labels whose spread is measured before anybody asks
 _MOST_MEASURED = 100_000  # images whose properties are measured before anybody asks, in half a minute
 _A_PAIR = 5e-9  # seconds two images take to be compared
-_MOST_CLUSTERS = 200  # that are looked for because there are so many labels
+_MOST_CLUSTERS = 200  # most clusters to search for when there are many labels
 _MAPS: dict[str, tuple[str, MethodSettings]] = {
     "umap": ("UMAP", {"method": "umap", "n_neighbors": 15, "min_dist": 0.1, "seed": 42}),
     "tsne": ("t-SNE", {"method": "tsne", "perplexity": 30.0, "seed": 42}),

@@ -35,7 +35,7 @@ __all__ = [
 
 COLUMNS = 16  # tiles across and down a sheet: few look-alikes should not need many others decoded
 _TILE = 64  # largest side of a tile, in pixels
-_EXACT = 32  # up to this side tiles are stored without loss: there one sees single pixels
+_EXACT = 32  # up to this side tiles are stored without loss, because single pixels are visible
 _QUALITY = 80
 _SMALL = 256  # a picture up to this side is sent without loss; no thumbnail is larger
 _PICTURE = 1600  # longest side of a large picture
@@ -173,7 +173,7 @@ class Originals(stages_originals.Originals):
 
 
 def large_picture(collection: OpenedCollection, position: int, originals: Originals | None) -> bytes:
-    """Return the largest picture of an image that is at hand, PNG or JPEG: its original, or its thumbnail.
+    """Return the largest available picture of an image, PNG or JPEG: its original, or its thumbnail.
 
     Raises:
         CollectionError: If not even the thumbnail is there.

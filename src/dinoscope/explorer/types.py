@@ -1,4 +1,4 @@
-"""What the explorer's page is told; in JSON the names are camelCase. web/src/lib/api.ts is made from it."""
+"""What the explorer's page receives. In JSON the names are camelCase. web/src/lib/api.ts is made from it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ __all__ = [
     "WeightsInfo",
 ]
 
-Row = Annotated[int, Field(ge=0, le=2**32 - 1, description="Number of an image, the same in every model, for ever.")]
+Row = Annotated[int, Field(ge=0, le=2**32 - 1, description="Number of an image, the same in every model, permanently.")]
 
 
 class Answer(BaseModel):
@@ -92,7 +92,7 @@ class ModelInfo(Answer):
     resolution: int | None
     pooling: str
     focus: str
-    """What a vector tells of: image or foreground."""
+    """What a vector describes: image or foreground."""
     images: int
 
 
@@ -108,7 +108,7 @@ class CollectionInfo(Answer):
     live: bool
     """False in a report: nothing can be uploaded or computed."""
     originals: bool
-    """Whether pictures larger than the thumbnails are at hand."""
+    """Whether pictures larger than the thumbnails are available."""
     files: bool = False
     """Whether the files may be taken away as they are."""
     writable: bool
@@ -148,14 +148,14 @@ Column = Annotated[CategoryColumn | NumberColumn, Field(discriminator="kind")]
 
 
 class MapInfo(Answer):
-    """A map, perhaps one that is computed when it is asked for first."""
+    """A map. Perhaps it is computed at the first request."""
 
     id: str
     """umap, tsne, pca, or another stored map."""
     title: str
     settings: dict[str, str | int | float]
     ready: bool
-    """False: it is computed when it is asked for first, which may take a while."""
+    """False: it is computed at the first request, which may take a while."""
     seconds: float | None
     """About how long that takes; null where it is ready."""
 
@@ -197,7 +197,7 @@ class PartnerInfo(Answer):
 
 
 class ModelView(Answer):
-    """One model's arrays: what there is, and the state in which it is."""
+    """One model's arrays: which there are, and their state."""
 
     key: str
     count: int
@@ -224,16 +224,16 @@ class MovedImage(Answer):
 
 
 class Moved(Answer):
-    """What two models see differently, of the images that both have vectors of."""
+    """What two models see differently, in the images with vectors of both."""
 
     k: int
     """Neighbours compared."""
     shared: float
-    """How many of them both find, mean over the images."""
+    """How many of them both find, as a mean over the images."""
     chance: float
     """The same if one model's neighbours were drawn at random."""
     images: int
-    """Images that both have vectors of."""
+    """Images with vectors of both."""
     only_here: int
     only_there: int
     moved: list[MovedImage]
@@ -251,7 +251,7 @@ class MatchInfo(Answer):
 
 
 class ReasonInfo(Answer):
-    """What in a look-alike makes it like the image that was asked about.
+    """Which part of a look-alike makes it similar to the query image.
 
     ``heat`` is how much each of 16 x 16 places matters, from 0 to 255, and ``place`` where they lie on its tile: left,
     top, width and height as shares. ``without`` is the similarity while the most important square is hidden.
@@ -264,7 +264,7 @@ class ReasonInfo(Answer):
 
 
 class Reasons(Answer):
-    """A reason for each look-alike that was asked for."""
+    """A reason for each requested look-alike."""
 
     reasons: list[ReasonInfo]
 
@@ -301,7 +301,7 @@ class PatchView(Answer):
     bundled: bool
     """Whether the model is one of the small bundled ones, which see less than official weights."""
     basis: str
-    """Names the colours: where it is the same, a colour means the same."""
+    """Names the colours. With the same name, a colour means the same."""
 
 
 class PatchPair(Answer):
@@ -321,11 +321,11 @@ class PatchPairs(Answer):
 
 
 class TokensInfo(Answer):
-    """Whether all that the model sees patch by patch is kept, which a search by a patch needs, or what that takes."""
+    """Whether the patch tokens are kept, which a search by a patch needs, or what keeping them takes."""
 
     kept: bool
     images: int
-    """Images of which it is not kept yet."""
+    """Images without kept tokens."""
     megabytes: float
     """What these take on the disk."""
     seconds: float
@@ -341,12 +341,12 @@ class Matches(Answer):
 
 
 class VerdictInfo(Answer):
-    """What the labelled images say of an image."""
+    """What the labelled images say about an image."""
 
     label: str
     probability: float
     set: list[str]
-    """Labels of which one should be the truth in ``set_level`` of the cases."""
+    """Labels, one of which should be the truth in ``set_level`` of the cases."""
     set_level: float
     set_measured: float | None
     """Share of the cases in which one was; null where there are too few images to measure it."""
@@ -367,7 +367,7 @@ class ColumnValue(Answer):
 
 
 class ColumnInfo(Answer):
-    """What a table, the images' files, or a person says of each image."""
+    """What a table, the images' files, or a person says about each image."""
 
     name: str
     kind: Literal["number", "date", "category", "text", "boolean"]
@@ -381,7 +381,7 @@ class ColumnInfo(Answer):
     values: list[ColumnValue]
     """The texts of a category, the most common first, at most 65,535; of a boolean yes and no."""
     private: bool
-    """Whether it is left out of what others get, unless that is asked for."""
+    """Whether it is left out of what others get, unless requested."""
 
 
 class Columns(Answer):
@@ -391,7 +391,7 @@ class Columns(Answer):
 
 
 class ColumnText(Answer):
-    """What a column says of an image."""
+    """What a column says about an image."""
 
     name: str
     text: str
@@ -404,7 +404,7 @@ class Positions(Answer):
 
 
 class ImageInfo(Answer):
-    """All that is known of one image."""
+    """All that is known about one image."""
 
     row: Row
     id: str
@@ -417,21 +417,21 @@ class ImageInfo(Answer):
     width: int
     height: int
     verdict: VerdictInfo | None
-    """What the other images say of this one; null without labels."""
+    """What the other images say about this one; null without labels."""
     neighbors: list[MatchInfo]
     columns: list[ColumnText]
-    """What the columns say of it."""
+    """What the columns say about it."""
 
 
 class SearchAnswer(Answer):
-    """What an image from outside looks like."""
+    """What an uploaded image is similar to."""
 
     here: MatchInfo | None
     """The image of the collection that is the same file, or has the same vector."""
     matches: list[MatchInfo]
     verdict: VerdictInfo | None
     place: tuple[float, float] | None
-    """On the map that was asked for, in its units (-1 to 1)."""
+    """On the requested map, in its units (-1 to 1)."""
     seconds: float
     """Time on the server."""
     parts: list[tuple[float, float, float, float] | None] | None
@@ -446,7 +446,7 @@ class Finding(Answer):
     """Something to look at."""
 
     key: str
-    """Stable over runs and models; what is remembered when the finding is dismissed."""
+    """Stable over runs and models. Stored when the finding is dismissed."""
     kind: FindingKind
     rows: list[Row]
     """The images that it is about, the most important first."""
@@ -464,12 +464,12 @@ class Finding(Answer):
 
 
 class CheckedInfo(Answer):
-    """What a person said of findings of a kind that were drawn at random, and what that says of the others."""
+    """A person's checks of random findings of one kind, and what they say about the others."""
 
     kind: Literal["label_error", "outlier"]
     checked: int
     right: int
-    """Those of them that are right: the label is wrong, the image does not belong."""
+    """Those that are right: the label is wrong, or the image does not belong."""
     rest: int
     """Findings that nobody has checked."""
     low: int
@@ -480,7 +480,7 @@ class CheckedInfo(Answer):
 
 
 class Checks(Answer):
-    """What was checked at random, of each kind that can be."""
+    """The random checks, for each kind that has them."""
 
     checks: list[CheckedInfo]
 
@@ -501,7 +501,7 @@ class Findings(Answer):
 
 
 class PairQuestion(Answer):
-    """Two images of which a person is asked whether they show the same picture, and what the answers so far say.
+    """Two images for a person to judge, "same picture" or not, and what the answers so far say.
 
     ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
@@ -512,7 +512,7 @@ class PairQuestion(Answer):
     different: int
     unsure: int
     enough: int
-    """Answers from which the threshold is theirs."""
+    """Answers needed before they set the threshold."""
     suggested: float
     threshold: float
     pairs: int
@@ -538,7 +538,7 @@ class ClusterInfo(Answer):
     purity: float | None
     labels: list[tuple[str, int]]
     traits: str
-    """What sets it apart from all other images, in words; empty where nothing does."""
+    """What sets it apart from all other images, in words; empty if nothing does."""
 
 
 class Table(Answer):
@@ -561,7 +561,7 @@ class LabelEvaluation(Answer):
 
 
 class PropertyInfo(Answer):
-    """How far a property, or the labels, goes along with neighbours: 0 is chance, 1 the same."""
+    """How closely neighbours agree in a property, or in the labels: 0 is chance, 1 the same."""
 
     name: str
     embedding: float
@@ -569,7 +569,7 @@ class PropertyInfo(Answer):
     within_labels: float | None
     by_labels: float | None
     rises: str
-    """Where on the map there is more of it, in words; empty where that cannot be said."""
+    """Where on the map there is more of it, in words; empty if unknown."""
 
 
 class Explained(Answer):
@@ -577,12 +577,12 @@ class Explained(Answer):
 
     labels: PropertyInfo | None
     properties: list[PropertyInfo]
-    """Those in which neighbours on the map are most similar first."""
+    """First those in which neighbours on the map are most similar."""
     conclusions: list[str]
 
 
 class JudgementInfo(Answer):
-    """What the figures of one thing come to, in a sentence."""
+    """What the figures of one thing mean, in a sentence."""
 
     about: Literal["model", "map", "clusters", "labels"]
     tone: Literal["good", "middling", "bad", "unknown"]
@@ -593,7 +593,7 @@ class Numbers(Answer):
     """How far to trust what is seen."""
 
     judged: list[JudgementInfo]
-    """What the figures come to; first what the model cannot see in these images, if there is such a thing."""
+    """What the figures mean. First what the model cannot see in these images, if there is something."""
     scores: list[ScoreInfo]
     clusters: list[ClusterInfo]
     confusion: Table | None
@@ -605,7 +605,7 @@ class Numbers(Answer):
 
 
 class Picked(Answer):
-    """A few images that stand for many."""
+    """A few images that represent many."""
 
     rows: list[Row]
     """The most important first."""
@@ -631,7 +631,7 @@ class Running(Answer):
 
 
 class ProgressInfo(Answer):
-    """How far the work is that somebody waits for."""
+    """Progress of the work that somebody waits for."""
 
     done: int
     total: int
@@ -657,17 +657,17 @@ class ErrorAnswer(Answer):
 
     error: str
     weights: WeightsInfo | None = None
-    """What is to be fetched first, if that is why."""
+    """What to fetch first, if that is the reason."""
 
 
 class FilesInfo(Answer):
-    """Files that can be taken away as a ZIP."""
+    """Files that can be downloaded as a ZIP."""
 
     key: str
-    """What to ask for them by."""
+    """The key to download them with."""
     files: int
     bytes: int | None
-    """About how many they are together; null where reading alone would tell."""
+    """About how many bytes they have together; null if only reading them would tell."""
     missing: int
     """How many images have no file of their name."""
 
@@ -688,27 +688,27 @@ class Copied(Answer):
     """Files of the same content that were there already."""
     stayed: int
     reasons: list[Stayed]
-    """Why they stayed, of the first."""
+    """Why the first of them stayed."""
     journal: str | None
-    """Name of the file that says what was done; it undoes it."""
+    """Name of the file that records what was done; it can undo it."""
     key: str | None = None
-    """What to undo it by, while this server runs."""
+    """The key to undo it with, while this server runs."""
 
 
 class Name(Answer):
-    """What a new collection is called."""
+    """Name of a new collection."""
 
     name: str
 
 
 class _Asked(BaseModel):
-    """What a request says, exactly as it is described."""
+    """Content of a request, exactly as described."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
 def _whole(value: object) -> object:
-    """Take 7.0 for 7, which JSON does not tell apart."""
+    """Accept 7.0 for 7, which JSON does not distinguish."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -716,7 +716,7 @@ _Rows = Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_lengt
 
 
 class RowsQuery(_Asked):
-    """Images that together are a question."""
+    """Images that together form a query."""
 
     rows: _Rows
     k: Annotated[int, Field(ge=1, le=200), BeforeValidator(_whole)] = 24
@@ -751,7 +751,7 @@ class CopyQuery(_Asked):
 
 
 class Dismissal(_Asked):
-    """Whether a finding is no problem, or is one."""
+    """Whether a finding is a problem."""
 
     dismissed: bool
     confirmed: bool = False
@@ -759,16 +759,16 @@ class Dismissal(_Asked):
 
 
 class PickQuery(_Asked):
-    """A few images that are to be picked."""
+    """A few images to pick."""
 
     count: Annotated[int, Field(ge=1, le=10_000), BeforeValidator(_whole)]
     by: Literal["coverage", "typical", "uncertain", "balanced"] = "typical"
     rows: _Rows | None = None
-    """Of which; null for all."""
+    """From which images; null for all."""
 
 
 class PairAnswer(_Asked):
-    """Whether two images show the same picture; null where that is not known."""
+    """Whether two images show the same picture; null if unknown."""
 
     rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=2, max_length=2)]
     same: bool | None

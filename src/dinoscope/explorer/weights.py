@@ -1,4 +1,4 @@
-"""Weights that a collection needs and this machine lacks: what the explorer says of them before they are fetched."""
+"""Weights that a collection needs and this machine lacks: what the explorer says about them before they are fetched."""
 
 from __future__ import annotations
 

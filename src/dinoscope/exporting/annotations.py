@@ -23,7 +23,7 @@ _NAMES = "classes.txt"
 
 
 def relabelled(records: Records) -> tuple[dict[str, bytes], list[str]]:
-    """Return the COCO, YOLO or Pascal VOC files as they were read but for the labels, by name, and remarks.
+    """Return the COCO, YOLO or Pascal VOC files as they were read except for the labels, by name, and remarks.
 
     Raises:
         InputError: If the collection is not of objects, or they have several labels each.

@@ -38,7 +38,7 @@ class Records:
         collection: The collection.
         originals: Where their pictures are; None: those that are small enough are stored in the collection.
         clusters: Whether to write the cluster of each image.
-        predictions: Whether to write what its labelled neighbours say of it.
+        predictions: Whether to write what its labelled neighbours say about it.
         vectors: Whether to write its vector.
         private: Whether to write private columns.
     """
@@ -83,7 +83,7 @@ class Records:
         return {names[split]: positions for split, positions in found.items()}
 
     def columns(self) -> dict[str, list[object]]:
-        """Return the columns of a table of all images, each (N,), but for the vectors."""
+        """Return the columns of a table of all images, each (N,), except for the vectors."""
         held = self.collection
         sizes = held.sizes
         columns: dict[str, list[object]] = {"row": held.rows.tolist(), "id": held.ids.tolist()}
@@ -107,7 +107,7 @@ class Records:
         return columns
 
     def lines(self) -> list[dict[str, object]]:
-        """Return what is known of each image (N,), without what is not."""
+        """Return what is known about each image (N,), without missing values."""
         columns = self.columns()
         names = list(columns)
         return [
@@ -145,7 +145,7 @@ class Records:
                 raise CollectionError(
                     f"{name} is not in the source of --images as it was embedded: run 'dinoscope embed' again first"
                 )
-            # the name of an array's image is its number, and a thumbnail is a PNG whatever the file was
+            # the name of an array's image is its number, and a thumbnail is always a PNG
             ending = ".png" if self.originals is None else ending_of(picture, name)
             yield at, f"{held.rows[at]:06d}-{_plain(PurePosixPath(name).stem)}{ending}", picture
 

@@ -1,8 +1,8 @@
 """The journal of what is to be done with files: written and flushed before the first of them is touched.
 
-A step is done when its file is at its new place. So the journal need not be written again while the steps are done: it
-says of every file both places where it can be, and the disk says which. Whatever kills the process, each file is whole
-at one of the two.
+A step is done when its file is at its new place. So the journal is written only once. For every file it names both
+possible places, and the disk shows which one is true. If the process is killed, each file is complete at one of the
+two.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Action", "Journal", "Step", "read_journal", "write_journal"]
 Action: TypeAlias = Literal["move", "copy", "link"]
 _VERSION = 1
 
-# "from" is no name of an attribute
+# "from" is not a name of an attribute
 Step = TypedDict("Step", {"from": str, "to": str, "sha256": str})
 Step.__doc__ = "A file: where it is below the root, where it goes below the target folder, and what it holds."
 

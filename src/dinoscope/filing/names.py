@@ -36,7 +36,7 @@ def is_inside(name: str) -> bool:
 
 
 def is_within(path: Path, folder: Path) -> bool:
-    """Tell whether a path is a folder or lies in it, whatever the links are and however its letters are written."""
+    """Tell whether a path is a folder or lies in it, after following links and ignoring how letters are written."""
     place = path.resolve()
     return any(each.samefile(folder) for each in (place, *place.parents) if each.exists())
 
@@ -139,5 +139,5 @@ def _visible(text: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return as much of a text as fits into so many bytes."""
+    """Return as much of a text as fits into this many bytes."""
     return text.encode()[:most].decode(errors="ignore")

@@ -61,7 +61,7 @@ def propose(
         on_step: Called before each file is looked at.
 
     Raises:
-        InputError: If ``root`` is no folder, or ``into`` lies in it or is something else than a folder.
+        InputError: If ``root`` is not a folder, or ``into`` is inside it or is not a folder.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder: name the one with the images by --images")

@@ -17,7 +17,7 @@ __all__ = ["ImageEncoder", "provenance"]
 
 
 class ImageEncoder(Protocol):
-    """Images to vectors: ``Encoder``, or a baseline that stands in for one; the attributes are those of ``Encoder``."""
+    """Images to vectors: ``Encoder``, or a baseline with the same attributes."""
 
     model: Model
     dim: int

@@ -25,7 +25,7 @@ _FEWEST = 16  # numbers of a tensor from which it is a weight, not the scale of 
 
 
 class PixelEncoder:
-    """The images themselves, small, as vectors; stands in for an ``Encoder``, see there."""
+    """The images themselves, small, as vectors. Has the attributes of an ``Encoder``, see there."""
 
     resolution, precision, device, batch_size, key = 32, "fp32", "cpu", 256, "pixels"
     preprocessing: Preprocessing = preprocessing_of("bundled")
@@ -79,13 +79,13 @@ def untrained_vectors(
 
     Raises:
         ModelError: If the model is unknown.
-        InputError: If an array is no image.
+        InputError: If an array is not an image.
     """
     return UntrainedEncoder(model, seed=seed).encode(images)
 
 
 def redraw_weights(proto: bytes, seed: int = 0) -> bytes:
-    """Return an ONNX model with each weight tensor drawn anew, normal, with the mean and deviation that it had.
+    """Return an ONNX model with each weight tensor drawn again, normal, with the mean and deviation that it had.
 
     So the network keeps its shape and the scale of its layers, and forgets all that it learned. Tensors of fewer than
     16 numbers stay: they scale and centre pixels.

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "mini"
-AUTO = "auto"  # in place of a name: the best model on this machine, see ``choice``
+AUTO = "auto"  # instead of a name: the best model on this machine, see ``choice``
 LICENCE_LINKS = {
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
     "DINOv3": "https://ai.meta.com/resources/models-and-libraries/dinov3-license/",
@@ -48,7 +48,7 @@ IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # of eve
 
 @dataclass(frozen=True)
 class Model:
-    """What must be known of a model before it is loaded.
+    """What must be known about a model before it is loaded.
 
     Attributes:
         name: What people type.
@@ -220,7 +220,7 @@ _STRONGER = "dinov2-small"
 
 
 def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Model:
-    """Return what is known of the model that a person names.
+    """Return what is known about the model that a person names.
 
     Args:
         name: A name of the table; a folder or file with weights (``./dinov2-small``, ``weights.safetensors``,
@@ -229,7 +229,7 @@ def get_model(name: str | os.PathLike[str], revision: str | None = None) -> Mode
 
     Raises:
         ModelError: If there is no model of that name.
-        InputError: If it comes from no repository, and so has no revisions; or that is no name of one.
+        InputError: If it comes from no repository, and so has no revisions; or that is not a name of one.
     """
     model = _named(os.fspath(name))  # also a pathlib.Path
     if revision is None:
@@ -264,7 +264,7 @@ def stronger_model() -> Model:
 
 
 def get_published(name: str) -> Model:
-    """Return what is known of a model by a name that a file holds: whoever wrote that file may name no path.
+    """Return what is known about a model by a name that a file holds: the writer of that file must not name a path.
 
     Args:
         name: A name of the table, or the hub id of a repository.

@@ -23,7 +23,7 @@ _LARGEST_EPS = 1e-5  # of a DINO; below it, vectors do not depend on it
 # Wrappers around the model itself, in the names of its tensors.
 _PREFIX = re.compile(r"^(?:(?:module|model|backbone|encoder|vit|dinov2|dinov2_with_registers|dinov3_vit)\.)+")
 _BLOCK = re.compile(r"^(?:blocks|layers?)\.(\d+)\.(.+)$")
-# What is no part of the features: masking and pretraining heads, the pooler (untrained in DINO), constants of RoPE.
+# What is not part of the features: masking and pretraining heads, the pooler (untrained in DINO), constants of RoPE.
 _UNUSED = re.compile(
     r"^(?:embeddings\.)?mask_token$|^(?:pooler|head|fc_norm|classifier|rope_embed|rope|local_cls_norm)\b"
 )
@@ -117,12 +117,12 @@ class Geometry:
 
     @property
     def family(self) -> str:
-        """``dino``, ``dinov2`` or ``dinov3``, told by what only it has."""
+        """``dino``, ``dinov2`` or ``dinov3``, recognized by what only it has."""
         return "dinov3" if not self.grid else "dinov2" if self.layer_scale else "dino"
 
     @property
     def told(self) -> str:
-        """What config.json says of the computation and the tensors do not, where it is not usual: ``4heads``."""
+        """What config.json says about the computation and the tensors do not, where it is not usual: ``4heads``."""
         heads = f"{self.heads}heads" if self.heads != self.dim // 64 else ""
         rope = f"rope{self.rope_base:g}" if not self.grid and self.rope_base != _ROPE_BASE else ""
         return "-".join(filter(None, (heads, rope, f"eps{self.eps:g}" if self.eps > _LARGEST_EPS else "")))
@@ -138,7 +138,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read what a safetensors file says of itself; the values stay where they are.
+    """Read what a safetensors file says about itself; the values stay where they are.
 
     The number of heads and the epsilon of the norms cannot be seen from the weights: they are taken from the
     config.json beside the file, where transformers put one, else as DINO has them (64 dimensions a head).
@@ -204,7 +204,7 @@ def _split_fused(tensors: dict[str, Tensor], block: int) -> None:
             third = fused.shape[0] // 3
             for part, name in enumerate("qkv"):
                 tensors[f"{block}.{name}.{leaf}"] = fused.rows(part * third, (part + 1) * third)
-    # Meta's DINOv3 takes the bias of the keys out of its sums, whatever it holds
+    # Meta's DINOv3 ignores the bias of the keys
     if tensors.pop(f"{block}.qkv.mask", None):
         tensors.pop(f"{block}.k.bias", None)
     up, down = tensors.get(f"{block}.up.weight"), tensors.get(f"{block}.down.weight")
@@ -247,7 +247,7 @@ def _geometry(path: Path, tensors: dict[str, Tensor], depth: int, config: dict[s
             "which names num_attention_heads, beside the weights"
         )
     gated, grid = any(".gate." in name for name in tensors), _grid(path, tensors.get("position"))
-    # transformers' gated DINOv2 takes SiLU whatever its config.json says
+    # transformers' gated DINOv2 always takes SiLU
     expected = "gelu" if grid or not gated else "silu"
     if config.get("hidden_act", expected) != expected:
         raise ModelError(

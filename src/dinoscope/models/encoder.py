@@ -50,10 +50,10 @@ class Encoder:
         dim: Length of a vector.
         resolution: Side of the square that the model sees, in pixels.
         pooling: What a vector is made of: ``cls``, or ``cls+mean``.
-        focus: What a vector tells of: the ``image``, or its ``foreground``.
+        focus: What a vector describes: the ``image``, or its ``foreground``.
         preprocessing: How an image becomes that square.
         published: How the model's authors prepare images, without ``pad`` and ``upstream``.
-        assumed: What of that stands nowhere and was assumed, for people; mostly empty.
+        assumed: What of that is nowhere and was assumed, for people; mostly empty.
         batch_size: Images in one run of the model.
         asked_device: The device that was asked for, maybe ``auto``.
         device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
@@ -89,10 +89,10 @@ class Encoder:
                 model's own; fewer pixels are as good for images that are small themselves, and quadratically faster.
             pooling: ``cls``: the CLS token behind the final norm, (D,). ``cls+mean``: with the mean of the patches
                 behind it, (2 D,), the feature of DINOv2's linear probe.
-            focus: ``foreground``: the mean of the patches that stand out from the ground, in place of the CLS token
+            focus: ``foreground``: the mean of the patches that stand out from the ground, instead of the CLS token
                 (with ``cls``) or of the mean of all patches (with ``cls+mean``). Where the foreground is not clear,
                 all patches count. A bundled model then sees 128 pixels a side, or any multiple of 8.
-            pad: Show the model the whole image in a frame, in place of its middle.
+            pad: Show the model the whole image in a frame, instead of its middle.
             upstream: Preprocess as the authors evaluate (scale, then crop) where the published image processor differs.
             device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``; see ``open_runtime``.
             batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
@@ -220,7 +220,7 @@ class Encoder:
         )
         encoder.decoding = decoding or encoder.decoding
         made, found = description.get("preprocessing"), encoder.preprocessing.key
-        if made not in (None, found):  # what stands beside the weights decides
+        if made not in (None, found):  # what is beside the weights decides
             raise ModelError(
                 f"the vectors were made of images prepared as {made}, with these weights of {name!r} they would be "
                 f"{found}: put the config.json and preprocessor_config.json of the weights beside them, or embed the "
@@ -414,14 +414,14 @@ class Encoder:
             usual = "the focus 'image'" if self.focus == FOREGROUND else "the pooling 'cls'"
             raise ModelError(f"{self.model.name} gives one vector per image, no patches: expected {usual}")
         try:
-            with np.errstate(all="ignore"):  # numbers beyond a float32 are told below
+            with np.errstate(all="ignore"):  # numbers beyond a float32 are reported below
                 vector = self.run(np.full((1, self.resolution, self.resolution, 3), 128, np.uint8))[0]
             dim = len(vector)
         except InputError:  # the square has too few patches for a foreground
             raise
         except Exception as error:  # each runtime has errors of its own
             raise ModelError(does_not_run(self.model.name, self.resolution, error, remedy)) from None
-        if not np.isfinite(vector).all():  # else the run would end well, and every step after it refuse the vectors
+        if not np.isfinite(vector).all():  # every later step would refuse these vectors
             raise ModelError(
                 f"{self.model.name} gives NaN or infinity on {self.device} in {self.precision}: its weights are "
                 "damaged, or overflow in 16 bits; fetch them again, or take those in float32"

@@ -1,4 +1,4 @@
-"""What of an image a vector tells of: the whole of it, or what stands out from its ground."""
+"""What a vector describes: the whole image, or what stands out from its ground."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_focus(focus: str) -> None:
 def foreground_mean(tokens: NDArray[np.float32], finer: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """Return the mean of an image's tokens, each weighted by the share of its patch that the foreground covers.
 
-    Where the foreground is not clear, all patches count alike. See ``Foreground.clear``.
+    Where the foreground is not clear, all patches count the same. See ``Foreground.clear``.
 
     Args:
         tokens: (H, W, D), as the model gives them.

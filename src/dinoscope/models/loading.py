@@ -32,10 +32,10 @@ class LoadedModel:
         graph: The graph.
         resolution: Side of the images that the graph takes, in pixels.
         weights_sha256: SHA-256 of the weights; see ``digest_weights``.
-        own_family: The family that name or weights tell; empty for an ONNX file, whose family stands beside it.
-        published: How the authors prepare images: by its row, else by what stands beside the weights.
-        assumed: What of that stands nowhere, for people; empty if all of it does.
-        told: What config.json alone says of the computation; see ``Geometry.told``.
+        own_family: The family that name or weights tell; empty for an ONNX file, whose family is beside it.
+        published: How the authors prepare images: by its row, else by what is beside the weights.
+        assumed: What of that is nowhere, for people; empty if all of it does.
+        told: What config.json alone says about the computation; see ``Geometry.told``.
     """
 
     model: Model
@@ -116,7 +116,7 @@ def load_model(
 
 
 def _processor(row: Model, file: Path, family: str = "") -> Processor:
-    """Return how images are prepared: a row of the table says it, of other weights what stands beside them."""
+    """Return how images are prepared: a row of the table says it, of other weights what is beside them."""
     usual = preprocessing_of(row.family or family)
     if _is_published(row):
         return Processor(row.normalization or IMAGENET, usual)

@@ -88,7 +88,7 @@ def bundled_side(resolution: int | None) -> int:
     """Return the side in pixels of what a bundled model sees patch by patch, by default 128.
 
     Raises:
-        InputError: If it is no multiple of 8, too small or too large.
+        InputError: If it is not a multiple of 8, too small or too large.
     """
     if resolution is None:
         return BUNDLED_SIDE
@@ -146,7 +146,7 @@ def _see_padded(
     patch = side // count
     width, height = (max(1, round(count * each / max(image.size))) for each in image.size)
     left, top = (count - width) // 2, (count - height) // 2
-    edge = side - count * patch  # of an export whose square is no whole number of patches
+    edge = side - count * patch  # of an export whose square is not a whole number of patches
     picture = _scaled(image, (width * patch + edge * (width == count), height * patch + edge * (height == count)), how)
     colour = [min(max(round(255 * each), 0), 255) for each in how.normalization.mean]
     square = np.full((1, side, side, 3), colour, np.uint8)

@@ -52,8 +52,7 @@ class Preprocessing:
 
     Attributes:
         resize: ``crop``: the shortest side to ``resolution * scale``, then the middle. ``squash``: both sides to
-            ``resolution``, whatever the aspect. ``pad``: the longest side to ``resolution``, the rest in the mean
-            colour.
+            ``resolution``, for any aspect. ``pad``: the longest side to ``resolution``, the rest in the mean colour.
         scale: The side that the image is scaled to before its middle is kept, in resolutions; 1 with ``pad``.
         filter: Filter of the scaling, antialiased.
         floats: Scale in floats and round once, instead of once a direction.
@@ -112,10 +111,10 @@ def preprocessing_of(
     Args:
         family: ``bundled``, ``dino``, ``dinov2`` or ``dinov3``; empty for weights of unknown kind, which get that of
             DINOv2.
-        upstream: Take the transform of the papers' evaluations (shortest side to 256, middle 224, bicubic) in place of
+        upstream: Take the transform of the papers' evaluations (shortest side to 256, middle 224, bicubic) instead of
             the published image processor's. The bundled models have only one.
-        pad: Show the whole image, with bars of the mean colour, in place of cropping or squashing it.
-        published: What stands beside the weights, in place of what is usual for the family.
+        pad: Show the whole image, with bars of the mean colour, instead of cropping or squashing it.
+        published: What is beside the weights, instead of what is usual for the family.
 
     Raises:
         InputError: If there is no such family.
@@ -159,7 +158,7 @@ def prepare(
 
 
 def kept_fraction(width: int, height: int, how: Preprocessing) -> float:
-    """Return the share of an image's area that the model sees, 0..1, but for rounding to whole pixels."""
+    """Return the share of an image's area that the model sees, 0..1, except for rounding to whole pixels."""
     shape = min(width, height) / max(width, height) if how.resize == "crop" else 1.0
     return shape / how.scale**2
 

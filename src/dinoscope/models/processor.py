@@ -30,12 +30,12 @@ _SAME = 1e-6  # numbers that were stored as float32 are still those that they we
 
 @dataclass(frozen=True)
 class Processor:
-    """What stands beside weights, or was assumed in its place.
+    """What is beside weights, or was assumed in its place.
 
     Attributes:
         normalization: How pixels are scaled and centred.
         preprocessing: How an image becomes a square.
-        assumed: What of it stands nowhere, for people; empty if all of it does.
+        assumed: What of it is nowhere, for people; empty if all of it does.
     """
 
     normalization: Normalization

@@ -97,7 +97,7 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
         threads: Threads on the processor, by default one for each core.
 
     Raises:
-        InputError: If there is no such device, or it is not to be had on this machine.
+        InputError: If there is no such device, or it is not available on this machine.
         ModelError: If the graph does not load.
     """
     check_choice(device, "device", DEVICES)
@@ -125,7 +125,7 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
         except (InputError, ModelError) as error:
             return _OnnxRuntime(graph, count, reason=f"without OpenVINO: {error}")
     faster = "pip install 'dinoscope[openvino]' runs it faster" + (" in bfloat16" if _has_bfloat16() else "")
-    return _OnnxRuntime(graph, count, reason=f"neither a GPU nor OpenVINO is at hand; {faster}")
+    return _OnnxRuntime(graph, count, reason=f"neither a GPU nor OpenVINO is available; {faster}")
 
 
 class _OnnxRuntime:
@@ -278,7 +278,7 @@ def _no_cuda() -> InputError:
 
 
 def does_not_run(name: str, side: int, error: Exception, remedy: str) -> str:
-    """Return what is said of a model that loads, and does not run on images of so many pixels a side."""
+    """Return what is said about a model that loads, and does not run on images of this many pixels a side."""
     return f"{name} does not run at {side} pixels ({_first_line(error)}): {remedy}"
 
 

@@ -74,7 +74,7 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read the header of a safetensors file: the name of every tensor, and where it is.
 
     Raises:
-        ModelError: If the file is no safetensors file, or is cut short.
+        ModelError: If the file is not a safetensors file, or is cut short.
     """
     file = Path(os.path.realpath(path))
     name = Path(path).name

@@ -25,7 +25,7 @@ class Tile:
         picture: The bytes of a PNG or JPEG.
         captions: Lines below it.
         title: What appears when the pointer rests on it.
-        size: Width and height of the picture, in pixels; (0, 0) if unknown.
+        size: Width and height in pixels; (0, 0) if unknown.
         box: A part to mark: left, top, width and height as shares of the sides.
         strong: Whether it stands out: the image that was asked about.
     """
@@ -99,7 +99,7 @@ def _mark(tile: Tile) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str | float | int]]) -> str:
-    """Return a table; numbers stand on the right, floats with three decimals."""
+    """Return a table; numbers are on the right, floats with three decimals."""
     head = "".join(f'<th style="text-align:left;padding:2px 8px">{escape(each)}</th>' for each in heads)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<table style="border-collapse:collapse"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'

@@ -23,7 +23,7 @@ class RunOnRay:
     """A ``tasks.Run`` on a cluster."""
 
     def __init__(self, address: str = "ray", workers: int | None = None) -> None:
-        """Say where; the arguments are those of ``on_ray.OnRay``, but for a worker being a core."""
+        """Say where; the arguments are those of ``on_ray.OnRay``, except for a worker being a core."""
         self._address = None if address == "ray" else address
         self._workers = workers
 

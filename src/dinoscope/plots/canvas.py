@@ -59,7 +59,7 @@ class Picture(bytes):
 
 
 def new_figure(width: float, height: float, background: str | None = None) -> Figure:
-    """Make an empty figure of so many inches, see-through without a background."""
+    """Make an empty figure of this many inches, see-through without a background."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=_DPI, facecolor=background or "none")
@@ -77,7 +77,7 @@ def frame(figure: Figure, axes: Axes, points: NDArray[np.float64]) -> None:
 
 
 def fit(figure: Figure, text: Text, width: float) -> None:
-    """Make a text smaller where it is wider than so many inches."""
+    """Make a text smaller where it is wider than this many inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     dress(text)

@@ -54,7 +54,7 @@ def cluster_picture(found: Clustering, labels: ArrayLike | Sequence[str | None],
 
 
 def match_order(counts: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Order clusters and labels so that the best one-to-one match of both stands on the diagonal.
+    """Order clusters and labels so that the best one-to-one match of both is on the diagonal.
 
     Args:
         counts: Images (R, C) of each cluster and label.
@@ -88,7 +88,7 @@ def cluster_label_figure(
         counts: Images (R, C) of each cluster and label.
         rows: Names of the clusters.
         columns: Names of the labels.
-        apart: How many of the last rows are no clusters, such as images without one; they stay below all clusters.
+        apart: How many of the last rows are not clusters, such as images without one; they stay below all clusters.
         title: Written above.
         format: "png", "webp" or "svg".
 

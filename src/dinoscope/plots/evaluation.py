@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: the confusion matrix, and how far the probabilities can be believed."""
+"""Pictures of an evaluation: the confusion matrix, and how far to trust the probabilities."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def evaluation_figures(evaluation: Evaluation) -> dict[str, Picture]:
     """Draw an evaluation: file name -> PNG."""
     from scipy.sparse import coo_array
 
-    # Of labels and confusions, which hold every count but the zeros, however many labels there are.
+    # Made from labels and confusions, which contain every count except zeros, for any number of labels.
     names = [each.label for each in evaluation.labels]
     place = {name: number for number, name in enumerate(names)}
     cells = [(at, at, round(each.recall * each.images)) for at, each in enumerate(evaluation.labels) if each.images]

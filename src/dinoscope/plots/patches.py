@@ -35,8 +35,8 @@ _TILE, _GAP, _LINE = 168, 10, 17
 _TITLE, _TEXT = 19, 12
 _INK, _GREY, _PAPER = "#1d2026", "#5d636d", "#ffffff"
 _SHADE = 0.25  # how much is left of the ground
-_FEW = 6  # images that stand below each other; more get a second column
-_MATCHES = 40  # lines, the most similar: more cannot be told apart
+_FEW = 6  # images below each other; more get a second column
+_MATCHES = 40  # lines, the most similar: more would blur into each other
 _LARGE = 420  # of a picture with lines
 
 

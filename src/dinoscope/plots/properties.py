@@ -37,7 +37,7 @@ def property_maps(
     background: str | None = None,
     format: str = "png",
 ) -> Picture:
-    """Draw the map in the colours of each property, by rank, those most alike among neighbours first.
+    """Draw the map in the colours of each property, by rank, first those that neighbours share most.
 
     Args:
         coordinates: The map (N, 2).

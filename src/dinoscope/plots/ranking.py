@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["comparison_figure"]
 
 # Pixels of the layout: of a letter, a line, half a point; then offsets of a name from its point, and which part of the
-# name stands there (0 its start, 1 its end).
+# name is there (0 its start, 1 its end).
 _LETTER, _LINE, _DOT = 6.0, 12.0, 6.0
 _PLACES = [(9.0, 0.0, 0.0), (-9.0, 0.0, 1.0), (0.0, 14.0, 0.5), (0.0, -14.0, 0.5)] + [
     (9.0 * side, dy, 0.0 if side > 0 else 1.0) for dy in (12.0, -12.0, 24.0, -24.0, 36.0, -36.0) for side in (1, -1)

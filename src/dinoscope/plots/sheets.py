@@ -35,7 +35,7 @@ _FRAMES: dict[Frame, str] = {"keep": "#189c90", "doubt": "#c03054", "none": "#d5
 class Tile:
     """One picture: its position, one or two lines below it, the colour of its frame, and a part to mark in it.
 
-    The part is left, top, width and height as shares of the picture's sides.
+    The part is left, top, width and height as shares of its sides.
     """
 
     position: int

@@ -53,7 +53,7 @@ _SIDES = (56, 48, 40, 32, 24)  # of tiles that are tried where the full size is 
 _READABLE = 32  # side from which on fewer thumbnails are better than smaller ones
 _SAMPLE = 256  # thumbnails that are drawn to tell how many bytes all take
 _PLACE = 16 / 3  # bytes for the position of a thumbnail, where not every image has one
-_SPARE = 1000  # bytes for what the choice is told in, and longer numbers
+_SPARE = 1000  # bytes for the sentence about the choice, and for longer numbers
 _MARGIN = 1.05  # how far the sample may be off; where that is not enough, the last sheets are left out
 
 
@@ -243,7 +243,7 @@ class _Writer:
         return neighbor_graph(self.collection) if len(self.collection) > 1 else None
 
     def verdicts(self) -> list[str]:
-        """Return what the others say of every image, where that takes seconds."""
+        """Return what the others say about every image, if that takes only seconds."""
         collection = self.collection
         if not (self.facts.few and can_judge(collection)):
             return []

@@ -24,7 +24,7 @@ from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import explain_map
-from dinoscope.stages.queries.patches import look
+from dinoscope.stages.queries.patches import kept_colours
 from dinoscope.stages.queries.search import search
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ MAX_CLUSTERS = 60  # shown with pictures; more are counted
 SHOWN, EVIDENCE, EXAMPLES = 9, 4, 6  # findings of a kind; images of one; pairs of labels that are mixed up
 _TYPICAL, _UNUSUAL = 5, 4  # members of a cluster that are shown
 _SEEN = 12  # clusters, the largest, whose middle image is shown as the model sees it
-_ANSWERS = 4  # images shown beside one that is asked with
-_GROUPS, _JUDGED = 10, 10  # labels that are asked with; nearest images by which a good one is told
+_ANSWERS = 4  # images shown beside a query
+_GROUPS, _JUDGED = 10, 10  # labels with queries; nearest images that show a good one
 _MANY = 20_000  # images from which findings and evaluation, of minutes, are shown only where they are stored
 Value = TypeVar("Value")
 
@@ -85,7 +85,7 @@ class Query:
 
 @dataclass(frozen=True)
 class QueryGroup:
-    """The images of a label, or of a cluster, that are asked with: the best first, the worst last."""
+    """The query images of a label, or of a cluster: the best first, the worst last."""
 
     name: str
     queries: list[Query]
@@ -111,7 +111,7 @@ class Facts:
     evaluation: Evaluation | None = None
     findings: Findings | None = None
     kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
-    checked: dict[Checkable, Checked] = field(default_factory=dict)  # what a person's checks say of the other findings
+    checked: dict[Checkable, Checked] = field(default_factory=dict)  # what checks say about the rest
     tuning: Tuning | None = None
     tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
@@ -135,7 +135,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     """Compute, or read back, everything that the report of a collection shows; ``k`` as in ``clusters``.
 
     Raises:
-        InputError: If ``k`` is given and cannot be had.
+        InputError: If ``k`` is given and cannot be used.
     """
     missing: dict[str, str] = {}
 
@@ -152,7 +152,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     )  # for the record: the steps below read it only when they compute
     if len(collection) <= _MANY:
         _compute_ahead(collection, k)
-    # a k that somebody asked for and that cannot be had is an error
+    # a given k that cannot be used is an error
     clusters = attempt("clusters", lambda: find_clusters(collection)) if k is None else find_clusters(collection, k)
     coordinates = attempt("map", lambda: make_map(collection))
     scores = attempt("scores", lambda: all_scores(collection, k)) or []
@@ -194,7 +194,7 @@ def _compute_ahead(collection: OpenedCollection, k: int | None) -> None:
 
 
 def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:
-    """Gather what is said of labels and single images; what takes long only where it is stored."""
+    """Gather what is known about labels and single images. What takes long is used only if it is stored."""
     collection = facts.collection
     if facts.few or collection.results.stored("evaluation"):
         facts.evaluation = attempt("evaluation", lambda: evaluate_labels(collection))
@@ -291,7 +291,7 @@ def _load_pictures(facts: Facts) -> None:
 
 
 def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
-    """Look at the middle images of the largest clusters; not where pictures are tiny, or where it would take long."""
+    """Look at the middle images of the largest clusters, unless pictures are tiny or it would take long."""
     collection = facts.collection
     model = MODELS.get(str(collection.model["model"]))
     quick = (model is not None and model.family == "bundled") or any(
@@ -300,10 +300,9 @@ def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
     if facts.small or not quick:
         return []
     try:
-        looks = look(collection, [int(collection.rows[sample.medoid]) for sample in facts.samples[:_SEEN]])
-    except DinoscopeError:  # no weights at hand, or a model without patches: the report does without
+        return kept_colours(collection, [sample.medoid for sample in facts.samples[:_SEEN]])
+    except DinoscopeError:  # no weights here, or a model without patches: the report has no such section
         return []
-    return [each.colours for each in looks]
 
 
 def _pictures_of_findings(facts: Facts) -> set[int]:

@@ -73,7 +73,7 @@ def write_report(
         The path.
 
     Raises:
-        InputError: If ``path`` is a folder, ``k`` cannot be had, or the file would be larger than ``max_mb``.
+        InputError: If ``path`` is a folder, ``k`` cannot be used, or the file would be larger than ``max_mb``.
     """
     path = named_path(path)
     if path.is_dir():
@@ -270,7 +270,6 @@ def _run(facts: Facts) -> str:
     collection, model = facts.collection, facts.collection.model
     side, focus = model.get("resolution"), f" of the {model['focus']}" if "focus" in model else ""
     terms = {
-        "Command": f"<code>{escape(facts.command)}</code>",
         "Date": _today(),
         "Model": escape(str(model["model"])),
         "Licence": escape(str(model.get("licence", "unknown"))),
@@ -296,8 +295,12 @@ def _run(facts: Facts) -> str:
     heads = '<th scope="col">step</th><th scope="col">settings</th><th scope="col" class="num">seconds</th>'
     table = f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>{rows}</tbody>\n</table>"
     list_ = "".join(f"<dt>{name}</dt><dd>{text}</dd>\n" for name, text in terms.items())
-    folded = html.fold("Steps, settings and seconds", f'<div class="scroll">{table}</div>')
-    return html.section("run", "What was run", "", f'<dl class="run">\n{list_}</dl>\n{folded}')
+    content = (
+        f"<p>This command writes the report again: <code>{escape(facts.command)}</code></p>\n"
+        + html.fold("Model, weights and versions", f'<dl class="run">\n{list_}</dl>')
+        + html.fold("Steps, settings and seconds", f'<div class="scroll">{table}</div>')
+    )
+    return html.section("run", "What was run", "", content)
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Facts], str]]] = {

@@ -1,7 +1,7 @@
 """The explorer's server: thin routes over ``explorer``; every error becomes an answer in one place.
 
-Reading runs in threads. What may take long runs one at a time, and all who ask for it wait for the same result. A
-request names what it wants by model, map, column and row, never by a path.
+Reading runs in threads. Long work runs one piece at a time, and everyone who asks for it waits for the same result. A
+request names a model, map, column or row, never a path.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-_PAUSE, _PATIENCE = 1.0, 6.0  # seconds without a request after which a page has come, and those to wait at most
+_PAUSE, _PATIENCE = 1.0, 6.0  # seconds without a request that mean the page has loaded, and the longest wait
 _log = logging.getLogger("dinoscope")
 
 
@@ -113,24 +113,24 @@ def create_app(
 
     Args:
         collection: Folder of the collection.
-        model: Which model is shown first, by default the one embedded last.
-        originals: Where pictures larger than the thumbnails come from, and, where this machine alone may ask, files.
-        weights: Path of the model's weights, for a model that was named by such a path.
+        model: The model to show first, by default the one embedded last.
+        originals: Where larger pictures than the thumbnails come from. If only this machine may ask, files too.
+        weights: Path of the model's weights, if the model was named by a path.
         access: Who may ask; by default this machine alone.
-        read_only: Whether to write nothing: results are then held in memory, and what people decide is refused.
-        warm: Whether to prepare, once it runs, what is likely to be asked for.
+        read_only: Write nothing: results stay in memory, and decisions of people are refused.
+        warm: Whether to prepare what people are likely to ask for, once the server runs.
         labels: Which labels verdicts and findings use: "source", "mine" or "merged".
-        beside: Another collection of the same images, whose models' maps can stand beside those of this one.
+        beside: Another collection of the same images. The page can show its models' maps beside those of this one.
         copies: Where the page may copy files; by default nowhere. Only for a server that nobody else can reach.
 
     Raises:
-        InputError: If copies are allowed, and it is to write nothing.
+        InputError: If ``copies`` is given together with ``read_only``.
         CollectionError: If there is no such collection, or it has no vectors of that model.
         InputError: If ``beside`` is the same collection, or shares fewer than two images with it.
     """
     if copies is not None and read_only:
         raise InputError("a server with --read-only writes nothing and copies no files: leave out --allow-copy")
-    # absolute: answers name the folder where an error has its path, and "." would be found in any sentence
+    # absolute: errors replace the path by the folder's name, and "." would match in any sentence
     workspace = Workspace(named_path(collection).absolute(), model, weights, read_only=read_only, labels=labels)
     second = None if beside is None else Workspace(named_path(beside).absolute(), read_only=read_only)
     access = access or Access()
@@ -154,7 +154,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         responses={"4XX": {"model": ErrorAnswer, "description": "What is wrong, in one sentence."}},
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # nothing is told, whatever the environment asks
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # even if the environment asks for it
     )
     app.state.explorer = explorer
     _add_collection(app, explorer)
@@ -205,9 +205,9 @@ class _Explorer:
         return await run_in_threadpool(self.workspace.data, model, state)
 
     async def classifier(self, data: ModelData) -> Classifier | None:
-        """Return what names images; None without labels, and while it would have to be waited for.
+        """Return the classifier; None without labels, and while it is not ready.
 
-        That is while images are still being added, and while something else is computed before it is made.
+        It is not ready while images are still being added, and while other work is ahead of it.
         """
         work = partial(self.workspace.classifier, data)
         if has_classifier(data.collection):
@@ -216,17 +216,17 @@ class _Explorer:
             return None
         key = ("classifier", data.state)
         if self.heavy.busy and not self.heavy.has_begun(key):
-            self.heavy.start(key, work)  # a later click has it
+            self.heavy.start(key, work)  # a later click gets it
             return None
         return await self.heavy.run(key, work)
 
     async def uploaded(self, request: Request, data: ModelData) -> tuple[NDArray[np.float32], Encoder, str]:
-        """Return the vector (D,) of the image that a request brings, the model that made it, and its file's digest.
+        """Return the vector (D,) of the image in a request, the model that made it, and its file's digest.
 
-        The image's bytes are held until it is decoded and no longer, whatever is asked of it then.
+        The image's bytes are dropped as soon as it is decoded.
 
         Raises:
-            ImageError: If it is no image, too large, or not decoded in time.
+            ImageError: If it is not an image, too large, or not decoded in time.
         """
         async with self.uploads.one(request) as content:
             digest = digest_bytes(bytes(content))
@@ -241,11 +241,11 @@ class _Explorer:
         return vectors[0], encoder, digest
 
     async def note(self) -> None:
-        """Remember when something was asked for last."""
+        """Remember the time of the last request."""
         self._asked = time.monotonic()
 
     async def _calm(self) -> None:
-        """Wait until the page that opens at the start has come, or does not come: work on all cores would delay it."""
+        """Wait until the first page has loaded, or for a limited time: work on all cores would delay it."""
         began = time.monotonic()
         while (now := time.monotonic()) - began < _PATIENCE:
             if self._asked is not None and now - self._asked > _PAUSE:
@@ -253,7 +253,7 @@ class _Explorer:
             await asyncio.sleep(_PAUSE / 10)
 
     async def warm(self) -> None:
-        """Prepare search and verdicts, and compute the columns that are missing, once the first page has come."""
+        """Prepare search and verdicts, and compute missing columns, once the first page has loaded."""
         key = self.workspace.shown
         try:
             data = await self.data(key)
@@ -263,14 +263,14 @@ class _Explorer:
             if self.workspace.read_only:
                 return  # a column appears once it is stored
             if await run_in_threadpool(read_progress, self.workspace.path):
-                return  # it would be another collection in a moment
+                return  # the collection is about to change
             for name, work in data.preparations().items():
                 await self.heavy.run((name, data.state), work)
         except DinoscopeError as error:
             _log.debug("not prepared: %s", error)
 
     def stop(self) -> None:
-        """Begin nothing more, and wait for nobody."""
+        """Start no more work, and wait for none."""
         for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching, self.copying):
             jobs.stop()
         self.decoders.stop()
@@ -296,7 +296,7 @@ def _add_collection(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.get("/api/progress", response_model=Running | None)
     def progress(request: Request) -> Response:
-        """Return how far an embedding is that runs at this moment, or null."""
+        """Return the progress of a running embedding, or null."""
         found = read_progress(workspace.path)
         if found is None:
             return json_answer(request, None)
@@ -337,7 +337,7 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.get("/api/models/{model}/maps/{map_id}/progress", response_model=ProgressInfo | None)
     async def map_progress(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
-        """Return how far a map is that is computed at this moment, or null where that cannot be told."""
+        """Return the progress of a map that is being computed, or null if it is unknown."""
         data = await explorer.data(model, v)
         await run_in_threadpool(data.settings_of, map_id)  # or there is no such map
         found = explorer.heavy.progress(("map", data.state, map_id))
@@ -370,7 +370,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.get("/api/models/{model}/images/{row}", response_model=ImageInfo)
     async def image(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
-        """Return what is known of an image."""
+        """Return what is known about an image."""
         data = await explorer.data(model, v)
         position_of(data.collection, row)
         classifier = await explorer.classifier(data)
@@ -379,7 +379,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.get("/api/models/{model}/images/{row}/reasons", response_model=Reasons)
     async def reasons(request: Request, model: ModelKey, row: RowNumber, of: LookAlikes, v: State = None) -> Response:
-        """Return what in each look-alike makes it like an image."""
+        """Return which part of each look-alike makes it similar to an image."""
         data = await explorer.data(model, v)
         encoder = explorer.workspace.encoder
         work = lambda: explorer_answers.reasons(data, row, of, encoder(data), while_wanted)  # noqa: E731
@@ -387,7 +387,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.post("/api/models/{model}/reasons", response_model=Reasons, openapi_extra=an_image)
     async def reasons_from_outside(request: Request, model: ModelKey, of: LookAlikes, v: State = None) -> Response:
-        """Return what in each look-alike makes it like an image that is sent as for a search."""
+        """Return which part of each look-alike makes it similar to an uploaded image."""
         data = await explorer.data(model, v)
         vector, encoder, _ = await explorer.uploaded(request, data)
         work = lambda: explorer_answers.reasons(data, vector, of, encoder, while_wanted)  # noqa: E731
@@ -399,12 +399,12 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         responses={200: {"description": "A picture", "content": {"image/jpeg": pictures, "image/png": pictures}}},
     )
     async def picture(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
-        """Return the largest picture of an image that is at hand."""
+        """Return the largest available picture of an image."""
         data = await explorer.data(model, v)
         position = position_of(data.collection, row)
         work = lambda: large_picture(data.collection, position, explorer.originals)  # noqa: E731
         content = await explorer.drawing.run(("picture", data.state, row), work, request)
-        return bytes_answer(request, content, None, media_type(content))  # not for ever: originals come and go
+        return bytes_answer(request, content, None, media_type(content))  # only for a while: originals come and go
 
     @app.post("/api/models/{model}/search", response_model=SearchAnswer, openapi_extra=an_image)
     async def search(
@@ -415,7 +415,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
         inside: Annotated[bool, Query(description="Whether parts of images count; slow the first time.")] = False,
         v: State = None,
     ) -> Response:
-        """Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels."""
+        """Return the look-alikes of an uploaded image file of at most 20 MB and 50 million pixels."""
         data = await explorer.data(model, v)
         if map_id is not None:
             await run_in_threadpool(data.is_ready, map_id)  # or there is no such map
@@ -429,7 +429,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.get("/api/models/{model}/inside", response_model=ProgressInfo | None)
     async def inside_progress(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return how many images have been looked into by a search that runs at this moment, or null."""
+        """Return how many images a running search has looked into, or null."""
         data = await explorer.data(model, v)
         found = explorer.heavy.progress(("windows", data.state))
         return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
@@ -451,7 +451,7 @@ def _add_clusters(app: FastAPI, explorer: _Explorer) -> None:
         dependencies=[Depends(partial(check_writable, explorer.workspace))],
     )
     async def clusters(request: Request, model: ModelKey, body: ClusterQuery, v: State = None) -> Response:
-        """Show k-means clusters of another number, computed if they are not stored."""
+        """Show another number of k-means clusters, computed if they are not stored."""
         data = await explorer.data(model, v)
         if body.k > len(data.collection):
             raise InputError(f"k must be at most {len(data.collection)}, the number of images, got {body.k}")
@@ -477,7 +477,7 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
 
     @app.post("/api/models/{model}/pick", response_model=Picked)
     async def pick(request: Request, model: ModelKey, body: PickQuery, v: State = None) -> Response:
-        """Return a few images, of all or of some, that are worth a label or that stand for the others."""
+        """Return a few images that are worth a label or that represent the others."""
         data = await explorer.data(model, v)
         work = lambda: pick_images(data.collection, body, while_wanted)  # noqa: E731
         return json_answer(request, await explorer.heavy.run(object(), work, request))
@@ -486,7 +486,7 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
     def find(
         request: Request, model: ModelKey, text: Annotated[str, Query(max_length=200)], v: State = None
     ) -> Response:
-        """Return the images whose id holds a text, at most 1,000."""
+        """Return the images whose id contains a text, at most 1,000."""
         return json_answer(request, Rows(rows=explorer_answers.find_rows(workspace.data(model, v).collection, text)))
 
     texts = {"schema": {"type": "string"}}
@@ -505,7 +505,7 @@ def _add_selections(app: FastAPI, explorer: _Explorer) -> None:
     def export(request: Request, model: ModelKey, body: ExportQuery, v: State = None) -> Response:
         """Return images as a table or a list of ids, or write them as a new collection beside this one.
 
-        In the table, a text that a spreadsheet would take for a formula has an apostrophe in front.
+        In the table, an apostrophe goes before a text that a spreadsheet would take for a formula.
         """
         data = workspace.data(model, v)
         if body.format == "collection":

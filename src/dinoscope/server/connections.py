@@ -1,4 +1,4 @@
-"""The server itself: how many connections it holds and for how long, what it logs, how it ends."""
+"""The server itself: how many connections it holds and how long, what it logs, and how it ends."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 __all__ = ["ExplorerServer"]
 
 _FILES = 8192  # each connection is one
-_MOST = 2000  # connections; half of the files that there may be, if that is less
+_MOST = 2000  # connections; or half of the allowed open files, if that is less
 _AT_ONCE = 1024  # connections that are accepted at once, before any is closed; or a quarter of the files
-_HEAD = 10.0  # seconds in which the head of a request must be here
+_HEAD = 10.0  # seconds in which the head of a request must arrive
 _STALLED = 60.0  # seconds in which a client must have read something of its answer
-_PAUSED = 3600.0  # the same of files, which a browser lets a person pause
-_GRACE = 1  # seconds for answers under way when the server ends
-_LAST = 1.0  # seconds after which the process ends, whatever it is doing
-_QUIET = 60.0  # seconds in which the same message is logged once
+_PAUSED = 3600.0  # the same for files, because a person can pause a download
+_GRACE = 1  # seconds for unfinished answers when the server ends
+_LAST = 1.0  # seconds until the process ends in any case
+_QUIET = 60.0  # seconds in which a repeated message is logged only once
 
 
 class ExplorerServer(uvicorn.Server):
@@ -37,8 +37,8 @@ class ExplorerServer(uvicorn.Server):
 
     Args:
         app: What ``create_app`` returned.
-        is_alone: Whether the process ends with the server. What is being computed cannot be stopped and would hold it
-            for minutes; files are written whole.
+        is_alone: Whether the process ends with the server. Running computations cannot be stopped and would delay the
+            end for minutes. Ending is safe, because files are written whole.
     """
 
     def __init__(self, app: FastAPI, *, is_alone: bool = False) -> None:
@@ -64,7 +64,7 @@ class ExplorerServer(uvicorn.Server):
         super().__init__(config)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Tell those who wait that the server ends, and end."""
+        """Tell waiting clients that the server ends, and end."""
         if self._is_alone:
             last = threading.Timer(_LAST, os._exit, (0,))
             last.daemon = True
@@ -74,7 +74,7 @@ class ExplorerServer(uvicorn.Server):
 
 
 def _files() -> int:
-    """Return how many files this process may open, as many as the server needs if the system allows it."""
+    """Raise the limit of open files to what the server needs, as far as the system allows, and return it."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -90,7 +90,7 @@ def _files() -> int:
 
 
 class _Connection(H11Protocol):
-    """A connection with deadlines. When there are too many, one that asks for nothing makes room for a new one."""
+    """A connection with deadlines. When there are too many, an idle one makes room for a new one."""
 
     most = _MOST
     _since = 0.0
@@ -125,7 +125,7 @@ class _Connection(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        # whoever gets files has shown the token
+        # a client that gets files has shown the token
         longest = _PAUSED if "/files/" in self.scope["path"] else _STALLED
         self._stalled = self.loop.call_later(longest, self.transport.abort)
         super().pause_writing()
@@ -146,14 +146,14 @@ class _Connection(H11Protocol):
         if len(held) <= self.most:
             return
         idle = [each for each in held if isinstance(each, _Connection) and each.is_idle and each is not self]
-        # first those that never asked for anything; many may have been accepted at once, and their requests not be read
+        # first those that never sent a request; many may be accepted at once, with requests that are still unread
         chosen = min(idle, key=lambda each: (each.cycle is not None, each._since), default=self)
         (self if _has_sent(chosen.transport) else chosen).transport.abort()
         self.logger.warning("more than %d connections: those that ask for nothing are closed", self.most)
 
 
 def _has_sent(transport: asyncio.Transport) -> bool:
-    """Tell whether something has come in that was not read."""
+    """Tell whether unread input is waiting."""
     number = transport.get_extra_info("socket").fileno()
     if sys.platform == "win32":
         return bool(select.select([number], [], [], 0)[0])
@@ -163,7 +163,7 @@ def _has_sent(transport: asyncio.Transport) -> bool:
 
 
 class _Seldom(logging.Filter):
-    """Lets the same message through once in a while: whoever can connect could else fill the disk with them."""
+    """Lets the same message through only once in a while. Otherwise anyone who can connect could fill the disk."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class _Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a message is logged."""
-        if "graceful shutdown" in str(record.msg):  # that an answer is not waited for at the end is no error
+        if "graceful shutdown" in str(record.msg):  # at the end, an answer that nobody waits for is not an error
             return False
         key = (str(record.msg).partition("\n")[0], record.exc_info and record.exc_info[0])
         now = time.monotonic()

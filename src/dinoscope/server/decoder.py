@@ -17,22 +17,22 @@ from dinoscope.sources.pixels.formats import identify, pixels_at_once
 
 __all__ = ["ANSWER", "QUESTION", "SECONDS", "main"]
 
-QUESTION = struct.Struct("!II")  # lengths of the settings and of the file that follow
-ANSWER = struct.Struct("!?I")  # whether it is a picture, and the length of that or of the reason
-SECONDS = 8  # in which a file must be decoded
+QUESTION = struct.Struct("!II")  # lengths of the settings and of the file, which follow
+ANSWER = struct.Struct("!?I")  # whether it is a picture, and the length of what follows: the picture, or the reason
+SECONDS = 8  # the time limit for one file
 MAX_PIXELS = 50_000_000
 _BYTES = 3 << 30  # of address space
 
 
 def main() -> None:
-    """Answer until nobody asks any more: then the pipe is closed."""
+    """Answer until the pipe is closed."""
     limit_memory(_BYTES)
     asked, answers = sys.stdin.buffer, sys.stdout.buffer
     announce()
     while head := asked.read(QUESTION.size):
         settings, length = QUESTION.unpack(head)
         preprocessing, resolution, how = pickle.loads(asked.read(settings))  # noqa: S301  # the server's own
-        _alarm(2 * SECONDS)  # should the server be killed meanwhile
+        _alarm(2 * SECONDS)  # in case the server is killed meanwhile
         is_picture, answer = _square(asked.read(length), preprocessing, resolution, how)
         _alarm(0)
         answers.write(ANSWER.pack(is_picture, len(answer)) + answer)

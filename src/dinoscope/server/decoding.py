@@ -1,4 +1,4 @@
-"""Uploads are decoded in processes of their own: a file that takes for ever, or all memory, ends with its process."""
+"""Uploads are decoded in separate processes: a file that takes too long, or all memory, ends only its process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Decoders"]
 
-_MOMENT = 1.0  # seconds: usually less than it takes to start another process
+_MOMENT = 1.0  # seconds; usually shorter than starting another process
 _DECODER = "dinoscope.server.decoder"
 _LONGEST = 1000  # bytes of a reason
 
@@ -30,12 +30,12 @@ _LONGEST = 1000  # bytes of a reason
 @dataclass(eq=False)
 class _Work:
     process: subprocess.Popen[bytes]
-    is_over: bool = False  # the process has ended, or will in a moment
+    is_over: bool = False  # the process has ended or is about to
     is_late: bool = False
 
 
 class Decoders:
-    """Processes that decode, started when they are needed and kept."""
+    """Decoding processes, started when they are needed and then kept."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
@@ -49,7 +49,7 @@ class Decoders:
         """Return what the model sees of an image in its file's bytes: uint8 (resolution, resolution, 3).
 
         Raises:
-            ImageError: If it is no image, too large, or not decoded in time.
+            ImageError: If it is not an image, too large, or not decoded in time.
         """
         settings = pickle.dumps((encoder.preprocessing, encoder.resolution, encoder.decoding))
         work = _Work(self._take())
@@ -77,7 +77,7 @@ class Decoders:
         return np.frombuffer(answer, np.uint8).reshape(encoder.resolution, encoder.resolution, 3)
 
     def give_up(self, content: memoryview) -> None:
-        """End the process that decodes a file, if it still does so in a moment: nobody waits for it any more."""
+        """End the process that decodes a file that nobody waits for, unless it ends by itself in a moment."""
         with self._lock:
             work = self._working.get(id(content))
         if work is not None:
@@ -120,7 +120,7 @@ def _ask(process: subprocess.Popen[bytes], settings: bytes, content: memoryview,
     asks.write(content)
     asks.flush()
     is_picture, length = ANSWER.unpack(_read(answers, ANSWER.size))
-    if length != size if is_picture else length > _LONGEST:  # what decodes strange files is not believed
+    if length != size if is_picture else length > _LONGEST:  # do not trust a process that decodes strange files
         raise ValueError(length)
     return is_picture, _read(answers, length)
 
@@ -137,7 +137,7 @@ def _end_all(processes: set[subprocess.Popen[bytes]]) -> None:
         process.kill()
         process.wait()
         for pipe in pipes(process):
-            with suppress(OSError, ValueError):  # what was still to be written has nobody to go to
+            with suppress(OSError, ValueError):  # nobody reads what was still to be written
                 pipe.close()
 
 

@@ -1,4 +1,4 @@
-"""Work that is done once for all who ask for it, and dropped when nobody waits for it any more."""
+"""Work that runs once for everyone who asks for it, and is dropped when nobody waits for it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "Jobs", "while_wanted"]
 
 Value = TypeVar("Value", covariant=True)
-_thread = threading.local()  # the check of the job that it works at
+_thread = threading.local()  # the check of the job that this thread runs
 
 
 class Ending(DinoscopeError):
-    """The server ends before an answer is there."""
+    """The server ends before the answer is ready."""
 
 
 class _Unwanted(Exception):
-    """Nobody waits for this work any more."""
+    """Nobody waits for this work."""
 
 
 class _Job(Generic[Value]):
@@ -44,7 +44,7 @@ class _Job(Generic[Value]):
 
 
 class Jobs:
-    """Runs work in a few threads, the same work once however many ask for it meanwhile."""
+    """Runs work in a few threads. The same work runs once, no matter how many ask for it."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -52,7 +52,7 @@ class Jobs:
         self._lock = threading.Lock()
 
     def start(self, key: Hashable, work: Callable[[], Value]) -> Future[Value]:
-        """Begin work, or return the same work that is under way; it is done even if nobody waits for it."""
+        """Start work, or return the same work if it is running. It is done even if nobody waits for it."""
         with self._lock:
             job = self._join(key, work)
             job.is_kept = True
@@ -62,14 +62,14 @@ class Jobs:
         """Wait for work without blocking the server.
 
         Args:
-            key: Names the work: who asks for the same waits for the same.
+            key: Names the work: requests with the same key wait for the same work.
             work: What is done, in a thread. It may call ``while_wanted`` now and then.
-            request: Who waits, if the work is for nobody else. When all have left who wait for it, work that has not
-                begun is dropped, and work that calls ``while_wanted`` is stopped there.
+            request: The client that waits, if the work may be dropped. When all such clients have left, work that has
+                not started is dropped, and work that calls ``while_wanted`` stops there.
 
         Raises:
             Ending: If the server ends before the work does.
-            ClientDisconnect: If the one who waits has left.
+            ClientDisconnect: If the client has left.
         """
         with self._lock:
             job = self._join(key, work)
@@ -85,21 +85,21 @@ class Jobs:
 
     @property
     def busy(self) -> bool:
-        """Whether any work is under way."""
+        """Whether any work is running."""
         return bool(self._running)
 
     def has_begun(self, key: Hashable) -> bool:
-        """Tell whether this work is under way and no longer waits for its turn."""
+        """Tell whether this work has started."""
         job = self._running.get(key)
         return job is not None and job.answer.running()
 
     def progress(self, key: Hashable) -> tuple[int, int] | None:
-        """Return how much of how much is done of work that calls ``while_wanted``; None if it has not begun."""
+        """Return how much of how much is done, for work that calls ``while_wanted``; None before it starts."""
         job = self._running.get(key)
         return job.progress if job is not None else None
 
     def stop(self) -> None:
-        """Begin nothing more, and tell those who wait: what is being computed cannot be stopped."""
+        """Start no more work, and tell waiting clients: running computations cannot be stopped."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             jobs = list(self._running.values())
@@ -126,7 +126,7 @@ class Jobs:
         try:
             value = work()
         except BaseException as error:
-            with suppress(InvalidStateError):  # those who waited know already that the server ends
+            with suppress(InvalidStateError):  # the clients already know that the server ends
                 job.answer.set_exception(error)
         else:
             with suppress(InvalidStateError):
@@ -140,7 +140,7 @@ class Jobs:
         with self._lock:
             job.progress = progress
             if job.is_unwanted:
-                self._forget(key, job)  # who asks from now on begins anew
+                self._forget(key, job)  # a later request starts again
                 raise _Unwanted
 
     def _forget(self, key: Hashable, job: _Job[object]) -> None:
@@ -149,7 +149,7 @@ class Jobs:
 
 
 def while_wanted(done: int = 0, total: int = 0) -> None:
-    """End the work that this thread does for ``Jobs`` if nobody waits for it any more; else note how far it is."""
+    """Stop the work of this thread if nobody waits for it; otherwise record its progress."""
     check: Callable[[tuple[int, int] | None], None] | None = getattr(_thread, "check", None)
     if check is not None:
         check((done, total) if total else None)
@@ -178,6 +178,6 @@ async def _wait(answer: Future[Value], request: Request | None) -> Value:
 
 
 async def _left(request: Request) -> None:
-    """Wait until a client has left, whose body is here."""
+    """Wait until a client leaves. Its request's body was already read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The explorer's page: the files that the front end's build leaves in the package, and nothing else."""
+"""The explorer's page: the files that the front end's build puts into the package, and nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ mimetypes.add_type("text/javascript", ".js")  # Windows may know it as text/plai
 
 
 def add_page(app: FastAPI, folder: Path = _FOLDER) -> None:
-    """Serve the page at / and its files below; they are read now, so a request never names a file."""
+    """Serve the page at / and its files below. They are read now, so no request opens a file."""
     files = _read(folder)
 
     @app.get("/", include_in_schema=False)
@@ -37,7 +37,7 @@ def add_page(app: FastAPI, folder: Path = _FOLDER) -> None:
 
     @app.get("/{name:path}", include_in_schema=False)
     def asset(request: Request, name: str) -> Response:
-        if name == "favicon.ico":  # browsers ask for it before they have read which icon the page names
+        if name == "favicon.ico":  # browsers ask for it before they read which icon the page names
             return Response(status_code=204)
         if name not in files:
             raise HTTPException(404, "there is nothing at this address")
@@ -45,7 +45,7 @@ def add_page(app: FastAPI, folder: Path = _FOLDER) -> None:
 
 
 def _read(folder: Path) -> dict[str, tuple[bytes, bytes | None]]:
-    """Return the content of each file, as it is and packed; the report's part of the page is not for browsers."""
+    """Return the content of each file, plain and packed. The report's part of the page is left out."""
     files: dict[str, tuple[bytes, bytes | None]] = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         name = path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""The models whose maps can stand beside the one that is shown: others of the collection, and those of a second one."""
+"""Models whose maps the page can show beside the current one: of this collection, and of a second one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _ELSEWHERE = "beside:"  # before the key of a model of the second collection
 
 
 class Partners:
-    """A collection, and another one beside it if there is one."""
+    """A collection, and maybe a second one beside it."""
 
     def __init__(self, workspace: Workspace, beside: Workspace | None = None) -> None:
-        """Check that the two can be compared.
+        """Check that the two collections can be compared.
 
         Raises:
             InputError: If both are one collection, or share fewer than two images.
@@ -37,12 +37,12 @@ class Partners:
         shared_images(*(each.data(each.shown).collection for each in (workspace, beside)))
 
     def of(self, model: str) -> list[PartnerInfo]:
-        """Return the partners of a model, those of the second collection first, and its own first choice before all."""
+        """Return the partners of a model: first those of the second collection, beginning with its default."""
         found = [(each.key, each, "") for each in self._workspace.models() if each.key != model]
         return partner_infos(self._elsewhere() + found)
 
     def _elsewhere(self) -> list[tuple[str, ModelInfo, str]]:
-        """Return the models of the second collection; none while it cannot be read, which ``pair`` reports."""
+        """Return the models of the second collection; none if it cannot be read, which ``pair`` reports."""
         beside = self._beside
         if beside is None:
             return []
@@ -54,11 +54,11 @@ class Partners:
         return [(_ELSEWHERE + each.key, each, beside.path.name) for each in models]
 
     def pair(self, model: str, state: str | None, other: str) -> tuple[ModelData, ModelData]:
-        """Return a model in a state that a page has seen, and a partner as it is now.
+        """Return a model in the state that a page has seen, and a partner in its present state.
 
         Raises:
             Unknown: If there is no such model.
-            Gone: If that state is not kept any more.
+            Gone: If that state is no longer kept.
         """
         data = self._workspace.data(model, state)
         if not other.startswith(_ELSEWHERE):

@@ -47,15 +47,15 @@ RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an 
 LookAlikes = Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")]
 State = Annotated[
     str | None,
-    Query(max_length=64, description="State of the model that is meant; an array may then be cached for ever."),
+    Query(max_length=64, description="State of the model that is meant; an array may then be cached forever."),
 ]
 FOR_EVER = "private, max-age=31536000, immutable"
-_LEAST = 1000  # bytes worth packing
+_LEAST = 1000  # bytes from which packing is worth it
 _log = logging.getLogger("dinoscope")
 
 
 class Binary(TypedDict):
-    """What a route of bytes says of its answer."""
+    """How a route of bytes describes its answer."""
 
     response_class: type[Response]
     responses: dict[int | str, dict[str, object]]
@@ -74,7 +74,7 @@ def binary_route(text: str, kind: str = "application/octet-stream") -> Binary:
 def bytes_answer(
     request: Request, content: bytes, state: str | None, kind: str = "application/octet-stream"
 ) -> Response:
-    """Answer with bytes, packed unless they are a picture; for ever the same where the state was named."""
+    """Answer with bytes, packed unless they are a picture. Browsers keep them if the address names the state."""
     return _packed(request, content, kind, {"Cache-Control": FOR_EVER if state is not None else "no-cache"})
 
 
@@ -87,17 +87,17 @@ def json_answer(request: Request, value: BaseModel | None) -> Response:
 def file_answer(request: Request, text: str, name: str, kind: str) -> Response:
     """Answer with a file to save."""
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    # a name that is no UTF-8 was written with backslashes when it was read; nothing else can fail here
+    # a name that is not UTF-8 got backslashes when it was read; nothing else can fail here
     return _packed(request, text.encode("utf-8", "backslashreplace"), f"{kind}; charset=utf-8", headers)
 
 
 def add_error_answers(app: FastAPI, collections: Sequence[Path], hidden: Sequence[Path] = ()) -> None:
-    """Turn every error into ``{"error": ...}`` and a status; no answer names where a folder is.
+    """Turn every error into ``{"error": ...}`` and a status. No answer contains a path of this machine.
 
     Args:
         app: The application.
-        collections: The folders that an error may mean when it says that something is not there.
-        hidden: Further folders that sentences may name.
+        collections: The folders that an error about something missing may refer to.
+        hidden: Further folders that a sentence may contain.
     """
     paths = [*collections, *hidden]
 

@@ -1,4 +1,4 @@
-"""What every request must pass and every answer carries: hosts, token, origin, sizes, headers. Plain ASGI.
+"""Checks of every request and headers of every answer: hosts, token, origin, sizes. Plain ASGI.
 
 The page is reached from this machine alone unless somebody asks for more. Three things could still reach it: another
 page in the same browser (requests from elsewhere are refused, and no answer may be read or framed from elsewhere), a
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["CLIENT_COOKIE", "MAX_UPLOAD", "Access", "Guard", "host_name", "is_loopback"]
 
 MAX_UPLOAD = 20_000_000  # bytes of a request's body
-_SECONDS = 60.0  # in which it must be here
+_SECONDS = 60.0  # seconds in which it must arrive
 _COOKIE = "Path=/; HttpOnly; SameSite=Strict"
-CLIENT_COOKIE = "dinoscope-client"  # tells the pages of one machine apart
+CLIENT_COOKIE = "dinoscope-client"  # distinguishes the pages of one machine
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
@@ -53,13 +53,13 @@ class Access:
 
     Attributes:
         hosts: Names and addresses that the Host header may carry.
-        any_address: Whether it may also be any IP address: for a server that listens on all of them. An address cannot
-            be pointed elsewhere as a name can.
-        token: What a request must show; None asks for nothing.
-        port: Where the server listens: it is part of the cookie's name.
-        ticket: Opens the page once, in place of the token: other users can read the command line of a browser.
-        session: What the cookie holds. A browser sends a cookie to every port of a machine, so it is not the token,
-            and means nothing to another server.
+        any_address: Whether any IP address is allowed too, for a server that listens on all of them. Unlike a name, an
+            address cannot be pointed elsewhere.
+        token: What a request must show; None if nothing is needed.
+        port: Where the server listens; part of the cookie's name.
+        ticket: Opens the page once, instead of the token: other users can read a browser's command line.
+        session: Content of the cookie. A browser sends a cookie to every port of a machine, so it is not the token and
+            useless to another server.
     """
 
     hosts: frozenset[str] = _LOOPBACK
@@ -72,7 +72,7 @@ class Access:
 
     @classmethod
     def of(cls, host: str, token: str | None = None, allowed: Iterable[str] = (), port: int = 0) -> Access:
-        """Return what suits a server that listens on ``host`` and ``port``."""
+        """Return the access rules for a server that listens on ``host`` and ``port``."""
         chosen = host_name(host)
         everywhere = _is_address(chosen) and ipaddress.ip_address(chosen).is_unspecified
         names = {chosen, *(host_name(each) for each in allowed)} - {"0.0.0.0", "::"}  # noqa: S104  # compared, not listened on
@@ -82,26 +82,26 @@ class Access:
 
     @property
     def is_private(self) -> bool:
-        """Whether it is for this machine alone."""
+        """Whether only this machine may ask."""
         return not self.any_address and all(map(is_loopback, self.hosts))
 
     def knows(self, host: str) -> bool:
-        """Tell whether a Host header is one that was meant."""
+        """Tell whether a Host header is allowed."""
         name = host_name(host)
         return name in self.hosts or (self.any_address and _is_address(name))
 
     def accepts(self, token: str | None) -> bool:
-        """Tell whether this is the token, in a time that says nothing about it."""
+        """Tell whether this is the token, in constant time."""
         return self.token is None or _same(token, self.token)
 
     @property
     def cookies(self) -> str:
-        """What the names of this port's cookies begin with, also those of servers that have ended."""
+        """Beginning of the names of this port's cookies, including those of servers that have ended."""
         return f"dinoscope-{self.port}-"
 
     @property
     def cookie(self) -> str:
-        """Name of the cookie that lets a browser in: cookies of two servers on one machine must not mix."""
+        """Name of the cookie that lets a browser in. Cookies of two servers on one machine must not mix."""
         return self.cookies + self._mark
 
 
@@ -112,7 +112,7 @@ class _Refusal(Exception):
 
 
 class Guard:
-    """Lets through what ``Access`` allows, limits bodies and adds the headers; everything else never sees a request."""
+    """Lets through what ``Access`` allows, limits bodies and adds headers. Nothing else reaches the application."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
@@ -120,7 +120,7 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":  # there are no web sockets; lifespan goes through
+        if scope["type"] != "http":  # there are no web sockets; lifespan passes
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
@@ -148,7 +148,7 @@ class Guard:
         await self._app(scope, _limited(receive), send)
 
     def _check(self, scope: Scope, headers: dict[str, str], cookies: dict[str, str]) -> bool:
-        """Refuse a request, or tell whether its address brought the token: then a cookie takes the token's place."""
+        """Refuse a request, or tell whether its address held the token: then a cookie replaces it."""
         host = headers.get("host", "")
         if not self._access.knows(host):
             raise _Refusal(403, "this address is not served here: start dinoscope explore with --allow-host to add it")
@@ -182,13 +182,13 @@ def host_name(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a server on this address is reached from this machine alone."""
+    """Tell whether only this machine can reach a server on this address."""
     name = host_name(host)
     return name in _LOOPBACK or (_is_address(name) and ipaddress.ip_address(name).is_loopback)
 
 
 def _check_origin(scope: Scope, headers: dict[str, str], host: str) -> None:
-    """Refuse what another page caused: requests that change something, and any for data."""
+    """Refuse what another page caused: requests for data and requests that change something."""
     site = headers.get("sec-fetch-site", "none")
     foreign = site not in ("same-origin", "none") and scope["path"].startswith("/api/")
     origin = headers.get("origin")
@@ -215,7 +215,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _cookies(headers: dict[str, str]) -> dict[str, str]:
-    # not by http.cookies, which gives up all of them for one of somebody else's that it cannot read
+    # not with http.cookies: one foreign cookie that it cannot read makes it drop all of them
     from starlette.requests import cookie_parser
 
     return cookie_parser(headers.get("cookie", ""))
@@ -232,14 +232,14 @@ def _length(headers: dict[str, str]) -> int:
 
 
 def _limited(receive: Receive) -> Receive:
-    """Count and time a body while it comes in: its length need not be announced."""
+    """Count and time a body while it arrives, because its length need not be announced."""
     from starlette.exceptions import HTTPException
 
     seen, is_whole, end = 0, False, 0.0
 
     async def counted() -> Message:
         nonlocal seen, is_whole, end
-        end = end or asyncio.get_running_loop().time() + _SECONDS  # not before it is asked for
+        end = end or asyncio.get_running_loop().time() + _SECONDS  # not before somebody asks for it
         try:
             async with asyncio.timeout_at(None if is_whole else end):
                 message = await receive()
@@ -270,7 +270,7 @@ async def _answer(scope: Scope, send: Send, status: int, reason: str) -> None:
 
     page = not scope["path"].startswith("/api/")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    headers["Connection"] = "close"  # what is left of a body is not read
+    headers["Connection"] = "close"  # the rest of a body is not read
     response: Response
     if page:
         response = HTMLResponse(_PAGE.format(head="", text=html.escape(reason)), status, headers)
@@ -282,8 +282,8 @@ async def _answer(scope: Scope, send: Send, status: int, reason: str) -> None:
 async def _welcome(scope: Scope, send: Send) -> None:
     """Go to the page without the token in its address.
 
-    By a page that refreshes, not by a redirect: a browser that followed a link from elsewhere would not show a strict
-    cookie to the address that a redirect leads to.
+    A page that refreshes does this, not a redirect: after a link from another site, a browser does not send a strict
+    cookie to the target of a redirect.
     """
     from starlette.responses import HTMLResponse
 

@@ -1,4 +1,4 @@
-"""What a server holds: the opened models of a collection in their last states."""
+"""What a server holds: the opened models of a collection in their latest states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gone", "Workspace", "check_writable"]
 
-_STATES = 3  # of a model that are kept, those asked for last: a page goes on with the one that it began with
+_STATES = 3  # states kept of a model, the most recently used: a page stays with the one that it started with
 _RESULTS = ("map", "clusters", "predictions", "properties")  # stages whose results change what is shown
 _log = logging.getLogger("dinoscope")
 _Signature: TypeAlias = tuple[
@@ -36,11 +36,11 @@ _Signature: TypeAlias = tuple[
 
 
 class Gone(DinoscopeError):
-    """A state that is not kept any more."""
+    """A state that is no longer kept."""
 
 
 class Workspace:
-    """A collection on disk, which another process may be adding to."""
+    """A collection on disk. Another process may be adding to it."""
 
     def __init__(
         self,
@@ -62,22 +62,22 @@ class Workspace:
         self.shown = first.key
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
-        self._states: dict[str, OrderedDict[str, ModelData]] = {}  # of each model, the one asked for last at the end
-        self._newest: dict[str, tuple[_Signature, ModelData]] = {}  # with that of the files that it was read from
+        self._states: dict[str, OrderedDict[str, ModelData]] = {}  # of each model, the most recently used last
+        self._newest: dict[str, tuple[_Signature, ModelData]] = {}  # with the state of the files that it was read from
         self._infos: tuple[Sequence[object], list[ModelInfo]] | None = None
         self._encoders: dict[str, Encoder | DinoscopeError] = {}
         self._loading = threading.Lock()
         self._remember(self.shown, self._signature(self.shown), ModelData(first, self.shown))
 
     def models(self) -> list[ModelInfo]:
-        """Return the models that there are vectors of."""
+        """Return the models that have vectors."""
         signature = [self._signature(key)[:2] for key in list_models(self.path)]
         if self._infos is None or self._infos[0] != signature:
             self._infos = (signature, model_infos(self.path))
         return self._infos[1]
 
     def data(self, model: str, state: str | None = None) -> ModelData:
-        """Return a model as it is now on disk, or in a state that a page has seen.
+        """Return a model in its present state on disk, or in a state that a page has seen.
 
         Raises:
             Unknown: If the collection has no such model.
@@ -100,8 +100,8 @@ class Workspace:
         """Return the model that made the vectors, loaded once.
 
         Raises:
-            NeedsWeights: If its weights are not on this machine, and may be fetched.
-            ModelError: If it is not at hand.
+            NeedsWeights: If its weights are not on this machine but can be fetched.
+            ModelError: If it cannot be loaded.
         """
         from dinoscope.models.loading import described_model
 
@@ -120,8 +120,8 @@ class Workspace:
             if data.collection.model.get("own"):
                 raise known
             raise ModelError(
-                f"search by image is not possible: the model {data.collection.model['model']!r} is not at hand on the "
-                "machine that serves this page; the terminal there says why"
+                f"search by image is not possible: the model {data.collection.model['model']!r} is not available on "
+                "the machine that serves this page; the terminal there says why"
             )
         return known
 
@@ -129,12 +129,12 @@ class Workspace:
         """Fetch the weights of the model that made the vectors, and load it.
 
         Args:
-            data: Names a row of the table or a repository, and the digest that its weights must have.
-            on_progress: Called with the bytes that are here and all of them; what it raises ends the download.
+            data: Names a row of the table or a repository, and the digest of the weights.
+            on_progress: Called with the bytes received and the total; an error that it raises ends the download.
 
         Raises:
             DownloadError: If they cannot be fetched.
-            ModelError: If they are not those that made the vectors, or the model comes from no repository.
+            ModelError: If other weights made the vectors, or the model comes from no repository.
         """
         from dinoscope.models.hub import fetch_weights
         from dinoscope.models.loading import described_model
@@ -150,19 +150,19 @@ class Workspace:
         return Encoder.from_description(description, weights=self._weights, decoding=decoding)
 
     def classifier(self, data: ModelData) -> Classifier | None:
-        """Return what names images by the labelled ones; None without labels."""
+        """Return the classifier of the labelled images; None without labels."""
         from dinoscope.stages.labels import load_classifier
 
         return load_classifier(data.collection) if can_judge(data.collection) else None
 
     def _open(self, model: str | None) -> OpenedCollection:
-        """Open the collection with a model; other threads compute on it, so its labels stay."""
+        """Open the collection with a model. Its labels stay fixed, because other threads compute with it."""
         return OpenedCollection(self.path, model, labels=self._labels, read_only=self.read_only, fixed_labels=True)
 
     def _current(self, model: str) -> ModelData:
         with self._lock:
             opening = self._opening.setdefault(model, threading.Lock())
-        with opening:  # others wait for the same opened collection
+        with opening:  # other threads wait for the same opened collection
             signature = self._signature(model)
             known = self._newest.get(model)
             if known is None or known[0][:2] != signature[:2]:
@@ -185,7 +185,7 @@ class Workspace:
             return states[data.state]
 
     def _signature(self, model: str) -> _Signature:
-        """Return what differs when the images, the vectors or the results do; it costs a listing."""
+        """Return a state that changes with the images, the vectors or the results. It costs a directory listing."""
         images = (self.path / "images.parquet").stat()
         parts = [
             (part.name, part.stat().st_mtime_ns, part.stat().st_size)
@@ -197,17 +197,17 @@ class Workspace:
             results.append(folder.stat().st_mtime_ns if folder.exists() else 0)
         known = self._newest.get(model)
         results.append(known[1].collection.results.unstored if known else 0)
-        # labels that people gave are among the images' own
+        # labels that people gave count as the images' labels
         given = changed_on_disk(self.path) if self._labels != "source" else None
         results.append(hash(given))
         return (images.st_mtime_ns, images.st_size, *changed_columns(self.path)), parts, results
 
 
 def check_writable(workspace: Workspace) -> None:
-    """Refuse what would write.
+    """Refuse a request that would write.
 
     Raises:
-        HTTPException: 403, of a collection that is only shown.
+        HTTPException: 403, if the server is read-only.
     """
     if workspace.read_only:
         raise HTTPException(403, "this collection is only shown: start dinoscope explore without --read-only to write")

@@ -1,4 +1,4 @@
-"""Images that a page sends: received within limits, one at a time from each client."""
+"""Uploaded images: received within limits, one at a time from each client."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Uploads"]
 
-_MOMENT = 0.01  # seconds, in which it is noticed that a client left as soon as it had sent all
-_AT_ONCE = 3  # bodies held at a time, of all clients together
+_MOMENT = 0.01  # seconds, enough to notice a client that left right after sending
+_AT_ONCE = 3  # bodies held at once, for all clients together
 
 
 class Uploads:
-    """Lets each client send one image at a time; the others wait for their turn, and then for room."""
+    """Lets each client send one image at a time. Further images wait for their turn, then for room."""
 
     def __init__(self) -> None:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -31,7 +31,7 @@ class Uploads:
 
     @asynccontextmanager
     async def one(self, request: Request) -> AsyncIterator[memoryview]:
-        """Receive the body of a request; it is the client's turn until the image is decoded.
+        """Receive the body of a request. The client's turn lasts until the image is decoded.
 
         Raises:
             ClientDisconnect: If the client has left.
@@ -43,7 +43,7 @@ class Uploads:
 
 
 async def _receive(request: Request) -> memoryview:
-    # a mapping of its own: its memory goes back to the system as soon as nobody holds it
+    # a separate mapping: its memory returns to the system as soon as nobody holds it
     held = mmap.mmap(-1, MAX_UPLOAD)
     async for piece in request.stream():
         held.write(piece)

@@ -27,7 +27,7 @@ __all__ = ["ArraySource", "Labels", "has_several", "hot_columns", "label_text", 
 
 
 Labels: TypeAlias = Sequence[object] | NDArray[np.generic]
-_MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have in place of a label, as text
+_MISSING = ("nan", "<NA>", "NaT")  # what NumPy and pandas have instead of a label, as text
 
 
 class ArraySource(PictureSource):
@@ -37,7 +37,7 @@ class ArraySource(PictureSource):
         images: (N, H, W), (N, H, W, 1), (N, H, W, 3) or (N, H, W, 4) with alpha; uint8, bool, or other whole numbers
             and floats, which are scaled by one range: the collection's, or else uint16 with 65535 as white and floats
             in 0..1, and no others.
-        labels: (N,) class names or numbers; None, or NaN as pandas has it, where unknown; or a list of them each.
+        labels: (N,) class names or numbers, None (or NaN as in pandas) if unknown. Or a list of them for each.
         name: Short name for people.
 
     Raises:
@@ -79,7 +79,7 @@ def load_array_file(path: str | os.PathLike[str], labels: Labels | None = None) 
 
     Args:
         path: The file.
-        labels: (N,) labels in place of the file's own.
+        labels: (N,) labels instead of the file's own.
 
     Raises:
         SourceError: The file cannot be read as such.
@@ -155,7 +155,7 @@ class _NpyFile:
 
 
 def label_text(value: object) -> str | None:
-    """Return a label as text; None where it is missing, be it None or NaN."""
+    """Return a label as text; None if it is missing, which is None or NaN."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a tensor of one number
         value = value.item()
     if isinstance(value, bytes):
@@ -165,7 +165,7 @@ def label_text(value: object) -> str | None:
 
 
 def hot_columns(label: object) -> list[int] | None:
-    """Return where an array or a tensor (L,) of 0 and 1 is 1, as data sets with several labels have it; else None."""
+    """Return where an array or tensor (L,) of 0 and 1 is 1, as in data sets with several labels; otherwise None."""
     if getattr(label, "ndim", None) != 1 or not hasattr(label, "__array__"):
         return None
     values = np.asarray(label)

@@ -32,7 +32,7 @@ class ImageSource(ABC):
     Attributes:
         name: Short name for people.
         kind: One of "folder", "archive", "table", "array" and "dataset".
-        items: What is known of each image before it is decoded.
+        items: What is known about each image before it is decoded.
         random_access: Whether the order of loading is free; False keeps the source's order.
         ignored_endings: How many files were left out because of what their names end with, by that ending.
         notes: Sentences about the source that a person should read.
@@ -97,12 +97,12 @@ class ImageSource(ABC):
     def content(self, index: int) -> str | None:
         """Return the digest of the bytes of an image's file; it tells a renamed file from a new one.
 
-        None if there is no file, or it cannot be had cheaply. The same as ``ReducedImage.content``.
+        None if there is no file, or it would cost too much. The same as ``ReducedImage.content``.
         """
         return None
 
     def columns(self) -> Mapping[str, pa.Array]:
-        """Return what is known of the images beside label, split and caption: name -> values (N,), read when asked for.
+        """Return what is known besides label, split and caption: name -> values (N,), read when needed.
 
         Raises:
             SourceError: It cannot be read.

@@ -1,4 +1,4 @@
-"""Captions told from labels: texts about one image each, which name no group."""
+"""Captions distinguished from labels: texts about one image each, which name no group."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ class FolderSource(PictureSource):
     """The images below a folder, in natural order of their relative paths ("2.png" before "10.png").
 
     Hidden files and folders, what systems put beside a person's files (`__MACOSX`, `Thumbs.db`, `$RECYCLE.BIN`,
-    `@eaDir`...) and dinoscope's own collections do not exist for it. Whatever has an image's suffix is an item, also
-    when it turns out to be none. `read_folders` says which folders are labels and splits. `ignored` counts the files
+    `@eaDir`...) and dinoscope's own collections do not exist for it. Every file with an image's suffix is an item, even
+    if it turns out to be no image. `read_folders` says which folders are labels and splits. `ignored` counts the files
     left out because of their suffix, `ignored_endings` says how many have which.
 
     Raises:

@@ -35,9 +35,9 @@ class FolderRule:
     Attributes:
         root: The folder, inside the source, whose sub-folders are the labels or splits; None: below all folders that
             stand around everything. Images elsewhere have neither.
-        labels: "folder": the first folder that is no split; "parent": the one that holds the image; "none"; or "auto":
-            as "folder", but a label that stands in a file beside the image goes first.
-        splits: Names of folders that are splits, and what each is called; empty for none; None: by the usual names.
+        labels: "folder" (the first folder that is not a split), "parent" (the one that contains the image), "none", or
+            "auto" (as "folder", but a label in a file beside the image goes first).
+        splits: Names of folders that are splits, and what each is called. Empty for none. None: by the usual names.
 
     Raises:
         InputError: ``labels`` is none of these.
@@ -57,7 +57,7 @@ class FolderRule:
         return cls(known.get("root"), known.get("labels", "auto"), known.get("splits"))
 
     def to_json(self) -> dict[str, object]:
-        """Return what is not as it is by default, as JSON has it."""
+        """Return what differs from the default, as JSON."""
         splits = None if self.splits is None else dict(self.splits)
         held = {"root": self.root, "labels": self.labels, "splits": splits}
         return {name: value for name, value in held.items() if value not in (None, "auto")}
@@ -80,11 +80,11 @@ BY_NAMES = FolderRule()
 
 @dataclass(frozen=True)
 class FolderLabels:
-    """What folders say of the images in them.
+    """What folders say about the images in them.
 
     Attributes:
         of: Label and split of each folder that holds images.
-        beside: Names of folders that stand beside splits and are none.
+        beside: Names of folders beside splits that are not splits.
     """
 
     of: Mapping[str, tuple[str | None, str | None]]
@@ -110,10 +110,10 @@ def read_folders(names: Iterable[str], rule: FolderRule = BY_NAMES) -> FolderLab
     """Return the labels and splits that folders give the images in them, from the paths of all images.
 
     The folders in one folder are splits if two of them or more have names of different splits ("train" and "test"), or
-    if all have ("train" alone, or beside "unlabeled"): ``named_splits`` says which names these are. Those that stand
-    beside splits are no labels either. A single folder around everything is no label; nor are layers such as "images",
-    where nothing else stands beside them; nor is a single folder with the name of the one around it. The label is the
-    first folder that is left; where none is, what the names of splits say besides: "train_cats" and "train_dogs".
+    if all have ("train" alone, or beside "unlabeled"): ``named_splits`` says which names these are. Other folders
+    beside splits are not labels either. A single folder around everything is not a label. Nor are layers such as
+    "images" with nothing else beside them, nor a single folder with the name of the one around it. The label is the
+    first folder that is left. If none is left, it is what else the names of splits say: "train_cats" and "train_dogs".
 
     Args:
         names: Relative paths, with "/".
@@ -246,6 +246,6 @@ def _inside(kept: Mapping[str, _Parts]) -> dict[str, _Parts]:
     while held and len({each[depth] for each in held}) == 1:
         depth += 1
         held = [each for each in held if len(each) > depth]
-    if not held and kept:  # they stand in each other alone: those around all images
+    if not held and kept:  # they are in each other alone: those around all images
         depth = min(map(len, kept.values()))
     return {folder: each[depth:] for folder, each in kept.items()}

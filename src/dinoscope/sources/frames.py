@@ -73,7 +73,7 @@ def _column(source: Any, name: str | int) -> pa.ChunkedArray | None:
 
 
 def as_table(source: Any) -> pa.Table | None:
-    """Return a data frame, a dictionary of columns or a list of dictionaries with paths as a table; else None.
+    """Return a data frame, a dictionary of columns or a list of dictionaries with paths as a table; otherwise None.
 
     Raises:
         InputError: Columns are not of one length.

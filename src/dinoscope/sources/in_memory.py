@@ -98,7 +98,7 @@ class SequenceSource(PictureSource):
             with "image" and perhaps "label". Tensors have their channels first. `classes` names the label numbers.
 
     Raises:
-        InputError: An array's shape, type or range does not fit, or something is no image.
+        InputError: An array's shape, type or range does not fit, or something is not an image.
     """
 
     kind, has_splits, random_access = "array", False, False
@@ -111,7 +111,7 @@ class SequenceSource(PictureSource):
         self.items: Sequence[Item] = Items(map(self._item, range(len(source))))
 
     def picture(self, index: int) -> Picture:
-        """Return one image as the sequence has it; see `ImageSource.picture`."""
+        """Return one image as it is in the sequence; see `ImageSource.picture`."""
         return self._get(index)[0]
 
     def __getstate__(self) -> dict[str, object]:
@@ -142,7 +142,7 @@ class SequenceSource(PictureSource):
             if isinstance(picture, np.ndarray):
                 check_shape(picture[None])
                 if picture.dtype.kind == "f" and not isinstance(self._source, list | tuple):
-                    check_images(picture[None])  # normalised for a network they are no picture any more
+                    check_images(picture[None])  # normalised for a network they are no longer pictures
                 key = digest_bytes(picture.dtype.str, str(picture.shape), picture.tobytes())
             elif isinstance(picture, Image.Image):
                 key = digest_bytes(picture.mode, str(picture.size), picture.tobytes())

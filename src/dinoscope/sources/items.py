@@ -1,4 +1,4 @@
-"""What is known of the images of a source before they are decoded, a million of them in little memory."""
+"""What is known about the images of a source before they are decoded, a million of them in little memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Item:
     key: str  # 16 hexadecimal digits that change when the content changes
     label: str | None = None
     split: str | None = None
-    caption: str | None = None  # a text about this image alone, which is no label
+    caption: str | None = None  # a text about this image alone, which is not a label
     labels: tuple[str, ...] = ()  # where images have several; `label` is then None
 
 

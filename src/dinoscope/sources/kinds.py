@@ -42,7 +42,7 @@ __all__ = ["open_files"]
 
 _MARKED = re.compile(r"^(data\.yaml|.*coco.*\.json|instances_.*\.json)$")  # COCO and YOLO, as tools call them
 _TEXT_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
-_CLONED = ".gitattributes"  # every clone of a hub's repository has it
+_CLONED = ".gitattributes"  # every clone of a hub's repository contains it
 _UNPACK = {"gz": "gzip", "tgz": "gzip", "bz2": "bzip2", "tbz2": "bzip2", "xz": "xz", "txz": "xz", "zst": "zstd"}
 
 
@@ -59,7 +59,7 @@ def open_files(source: str, wanted: TableColumns, rule: FolderRule | None = None
 
     Raises:
         SourceError: It cannot be opened, or holds no images.
-        InputError: Columns are named, and it is no table; or a rule for folders, and it is one.
+        InputError: Columns are named, and it is not a table; or a rule for folders, and it is one.
     """
     storage: Storage
     file: str | None = None
@@ -162,7 +162,7 @@ def _data_beside(
     """Open the tables or shards of a data set in which a few pictures lie, such as the banner of its README.
 
     Tables with images inside count, and archives in a clone of a hub's repository, where they hold more images than
-    there are pictures. Else the pictures are the source.
+    there are pictures. Otherwise the pictures are the source.
 
     Returns:
         The data set, if it is one, and what a person should know if it is none.
@@ -261,7 +261,7 @@ def _match(storage: Storage, pattern: str) -> list[str]:
 
 
 def _matching(storage: Storage, patterns: Sequence[str], endings: tuple[str, ...]) -> list[str]:
-    """Return the files with these endings that patterns name, and those that are no patterns, whatever their ending."""
+    """Return the files with these endings that patterns name, and named files with any ending."""
     listed = storage.list(endings)[0] if any(map(is_pattern, patterns)) else []
     found: list[str] = []
     for each in patterns:
@@ -272,7 +272,7 @@ def _matching(storage: Storage, patterns: Sequence[str], endings: tuple[str, ...
 
 
 def _expand(pattern: str) -> Iterator[str]:
-    """Yield what braces stand for, as a shell has it: "{08..10}" is 08, 09, 10, and "{a,b}" is a, b."""
+    """Yield what braces stand for, as in a shell: "{08..10}" is 08, 09, 10, and "{a,b}" is a, b."""
     braces = re.search(r"\{([^{}]*)\}", pattern)
     if braces is None:
         yield pattern

@@ -16,7 +16,7 @@ _HEIC = (".heic", ".heif", ".hif")
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # tables that speak for the images beside them
 SUFFIXES = _READ_BY_PILLOW + (_HEIC if HEIC else ())
 _ENDING_LETTERS = 12  # a longer one is a part of the name
-_ENDINGS = 5  # that are told
+_ENDINGS = 5  # that messages name
 
 
 def ending_of(name: str) -> str:

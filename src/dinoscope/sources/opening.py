@@ -73,7 +73,7 @@ def open_source(
     Raises:
         SourceError: Nothing is there, or it holds no images.
         InputError: An array, `labels`, `limit` or `folders` does not fit.
-        DownloadError: A data set's files are neither here nor to be had.
+        DownloadError: A data set's files are missing and cannot be downloaded.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit must be at least 1, got {limit}")

@@ -32,7 +32,7 @@ def find_range(source: ImageSource) -> ValueRange | None:
     """
     count = len(source.items)
     rows: Sequence[int] = range(min(count, _CONSIDERED))
-    if source.random_access:  # else all before the last one would be read
+    if source.random_access:  # otherwise all before the last one would be read
         rows = np.sort(np.random.default_rng(_SEED).permutation(count)[:_CONSIDERED]).tolist()
     candidates = [at for at in rows if ending_of(source.items[at].id) in _MAY_BE_DEEP]
     if len(candidates) > _LOOKED_AT:

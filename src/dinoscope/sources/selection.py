@@ -74,7 +74,7 @@ def select(source: ImageSource, indices: Sequence[int]) -> ImageSource:
 
 
 def give_labels(source: ImageSource, labels: Labels | None, splits: Labels | None) -> ImageSource:
-    """Return a source with these labels and splits, (N,) each, in place of its own; None leaves those.
+    """Return a source with these labels and splits, (N,) each, instead of its own; None leaves those.
 
     Raises:
         InputError: They are not as many as the images.

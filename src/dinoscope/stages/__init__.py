@@ -1,3 +1,3 @@
-"""What is computed of an opened collection, and kept in it."""
+"""Results that are computed from an opened collection and kept in it."""
 
 __all__: list[str] = []

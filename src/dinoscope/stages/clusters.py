@@ -32,9 +32,9 @@ __all__ = [
     "shown_clusters",
 ]
 
-_NULL_IMAGES = 3_000  # that the nulls are made of, drawn at random where there are more
+_NULL_IMAGES = 3_000  # images for the nulls; more are sampled at random
 _RESAMPLES = 10
-_ALSO = 0.5  # Jaccard similarity from which a null has found the same cluster
+_ALSO = 0.5  # Jaccard similarity above which a null has found the same cluster
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,9 @@ class ClusterJudgement:
     """How good the clusters of a collection are.
 
     Attributes:
-        quality: Size, cohesion, purity of each, and stability where it was asked for.
-        agreement: Of all with the labels: "accuracy", "nmi", "ami", "ari"; empty without labels.
-        nulls: What the same recipe finds in vectors that know less; empty where they were not asked for.
+        quality: Size, cohesion and purity of each, and stability if it was requested.
+        agreement: Agreement with the labels: "accuracy", "nmi", "ami", "ari"; empty without labels.
+        nulls: What the same recipe finds in vectors that know less; empty if not requested.
         weak: Which clusters do no better than those in shuffled vectors (k,); None without nulls.
         also_in: Names of the other nulls in which each cluster is found too (k); empty without nulls.
     """
@@ -57,7 +57,7 @@ class ClusterJudgement:
 
 
 class ClusterSettings(TypedDict, total=False):
-    """What decides clusters; see ``Collection.clusters``."""
+    """Settings that decide the clusters; see ``Collection.clusters``."""
 
     k: int | None
     method: Method
@@ -102,7 +102,7 @@ def find_clusters(
 
 
 def newest_clusters(collection: OpenedCollection) -> NDArray[np.int64] | None:
-    """Return the cluster of each image (N,), -1 for none, of the clusters that were found last; None without any."""
+    """Return the cluster of each image (N,) in the latest clustering, -1 for none; None without a clustering."""
     stored = collection.results.stored("clusters")
     if not stored:
         return None
@@ -111,13 +111,13 @@ def newest_clusters(collection: OpenedCollection) -> NDArray[np.int64] | None:
 
 
 def shown_clusters(collection: OpenedCollection) -> NDArray[np.int64]:
-    """Return the clusters that were found last, as ``newest_clusters`` does; those that are found now without any."""
+    """Return the latest clusters, as ``newest_clusters`` does; if there are none, find some."""
     found = newest_clusters(collection)
     return find_clusters(collection).labels.astype(np.int64) if found is None else found
 
 
 def show_clusters(collection: OpenedCollection, k: int) -> None:
-    """Make k-means clusters of this number the newest, which are those that the explorer shows."""
+    """Make this number of k-means clusters the latest, which the explorer shows."""
     find_clusters(collection, k)
     collection.results.renew("clusters", _settings(k, "kmeans", "embedding", 10, 0))
 
@@ -174,7 +174,7 @@ def judge_clusters(
     )
     shuffled = [null.quality for null in known if null.name == "shuffled features"]
     others = [null for null in known if null.name != "shuffled features"]
-    # Of the smallest clusters the sample may hold nothing: where these are the last ones, the matches end before them.
+    # The sample may miss the smallest clusters. If these are the last ones, the matches end before them.
     also = (
         tuple(sorted({null.name for null in others if (null.match[at : at + 1] > _ALSO).any()}))
         for at in range(len(found.medoids))
@@ -183,7 +183,7 @@ def judge_clusters(
 
 
 def judge_as_stored(collection: OpenedCollection, k: int | None = None) -> ClusterJudgement:
-    """Return what ``judge`` says of the k-means clusters, with stability and nulls where they are stored already."""
+    """Return what ``judge`` says about the k-means clusters, with stability and nulls if they are stored."""
     asked = _settings(k, "kmeans", "embedding", 10, 0)
     nulls = [each for each in collection.results.stored("nulls") if each["clusters"] == asked]
     steady = {"clusters": asked} in collection.results.stored("stability")
@@ -193,7 +193,7 @@ def judge_as_stored(collection: OpenedCollection, k: int | None = None) -> Clust
 
 
 def all_scores(collection: OpenedCollection, k: int | None = None) -> list[Score]:
-    """Return how far map and clusters can be trusted, one ``Score`` a line; ``k`` as in ``clusters``."""
+    """Return how far to trust map and clusters, one ``Score`` per line; ``k`` as in ``clusters``."""
     from dinoscope.analysis.scores import Score, compute_scores
 
     def compute() -> Computed:
@@ -216,7 +216,7 @@ def all_scores(collection: OpenedCollection, k: int | None = None) -> list[Score
 
 def _settings(k: int | None, method: Method, space: Space, dims: int, seed: int) -> JsonObject:
     settings: dict[str, object] = {"method": method, "k": k, "seed": seed}
-    if (method, space) != ("kmeans", "embedding"):  # whose results were stored before there were others
+    if (method, space) != ("kmeans", "embedding"):  # their results were stored before there were others
         settings |= {"space": space, "dims": dims} if space == "umap" else {"space": space}
     return settings
 

@@ -1,4 +1,4 @@
-"""The columns of a collection: of its source's tables, of the files, and what people added; and conditions on them."""
+"""The columns of a collection (from tables, from files, and added by people), and conditions on them."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def read_all(collection: OpenedCollection) -> dict[str, Column]:
 
 
 def public_columns(collection: OpenedCollection, *, private: bool = False) -> dict[str, Column]:
-    """Return the columns that others may see; with ``private``, all."""
+    """Return the columns that others may see; all with ``private``."""
     return {name: column for name, column in read_all(collection).items() if private or not column.private}
 
 
 def public_condition(collection: OpenedCollection, *, private: bool = False) -> str | None:
-    """Return the condition that all images meet, as others may see it; None without one.
+    """Return the condition of all images in the form that others may see; None without one.
 
-    Dots stand for one that names a private column, as its values could be told from it; with ``private``, it is shown.
+    A condition on a private column is shown as dots, because it could reveal values. ``private`` shows it.
     """
     text = collection.condition
     if text is None or private:
@@ -75,7 +75,7 @@ def add_columns(collection: OpenedCollection, table: Frame) -> list[str]:
 
     try:
         held = pa.table(table)
-    except Exception as error:  # whatever a program hands over
+    except Exception as error:  # a program may pass anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"expected a table of pandas, polars or Arrow, or a dictionary of columns: {reason}") from None
     try:
@@ -133,7 +133,7 @@ def _read_all(collection: OpenedCollection) -> dict[str, Column]:
 
 
 def _of_files(collection: OpenedCollection) -> dict[str, Column]:
-    """Return what files say and what decoding them told; a column without a value is left out."""
+    """Return what files say and what decoding found. A column without a value is left out."""
     held: dict[str, Any] = dict(collection.file_facts)
     size = collection.sizes.astype(np.float64)
     held |= {"width": size[:, 0], "height": size[:, 1], "aspect": size[:, 0] / size[:, 1]}
@@ -180,6 +180,6 @@ def _texts(values: NDArray[np.object_]) -> NDArray[np.object_]:
 
 
 def _clusters(collection: OpenedCollection) -> Column | None:
-    """Return the number of each image's cluster, of the clusters that were found last; None where there are none."""
+    """Return the number of each image's cluster in the latest clustering; None if there is none."""
     labels = newest_clusters(collection)
     return None if labels is None else Column("number", np.where(labels < 0, np.nan, labels).astype(np.float64))

@@ -1,4 +1,4 @@
-"""One collection against another: what is new, what is gone, which pictures both hold."""
+"""Two collections compared: what is new, what is gone, which pictures both contain."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def difference(
     from dinoscope.analysis.difference import NeighborGraphs, check_sides, find_difference
 
     _check_one_model(collection, other)
-    check_sides(len(collection), len(other))  # before their neighbours are searched
+    check_sides(len(collection), len(other))  # before the search for their neighbours
     graphs = NeighborGraphs(
         neighbor_graph(collection), neighbor_graph(other), _asked(collection, other), _asked(other, collection)
     )
@@ -46,7 +46,7 @@ def same_pictures(collection: OpenedCollection, other: OpenedCollection, graph: 
         graph: Neighbours of all images, ``Difference.graph``.
 
     Returns:
-        Groups whose positions count through both collections, and whose splits are "after" and "before".
+        Groups. Their positions count through both collections, and their splits are "after" and "before".
     """
     from dinoscope.analysis.cleaning.altered import inside_frames
     from dinoscope.analysis.cleaning.duplicates import find_duplicates
@@ -72,7 +72,7 @@ def same_pictures(collection: OpenedCollection, other: OpenedCollection, graph: 
 
 
 def label_changes(collection: OpenedCollection, other: OpenedCollection) -> dict[str, ShareChange]:
-    """Return how the share of each label changed, of the images that have one; nothing without labels on both sides."""
+    """Return how the share of each label changed among labelled images; nothing unless both sides have labels."""
     from dinoscope.analysis.difference import share_changes
 
     labels = [str(label) for each in (collection, other) for label in each.labels if label is not None]

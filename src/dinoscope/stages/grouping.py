@@ -1,4 +1,4 @@
-"""The groups that images of a collection are sorted into: by label, split or cluster."""
+"""Groups of the images of a collection: by label, split or cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
 
 
 def group_names(collection: OpenedCollection, by: Grouping) -> list[str]:
-    """Return the name of the group of each image (N,); "no label" and the like where it is in none.
+    """Return the name of the group of each image (N,), such as "no label" if it has none.
 
     Raises:
         InputError: If there is no such grouping, no image has a label or a split, or images have several labels.

@@ -1,4 +1,4 @@
-"""Labels of a collection and what its neighbours say of them."""
+"""Labels of a collection and what its neighbours say about them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _VOTERS, _COVERAGE, _ABSTAIN = 20, 0.9, 0.05
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What the labelled images say of every image, each left out in turn.
+    """What the labelled images say about every image, each left out in turn.
 
     Attributes:
         labels: The label with the most votes (N,), strings.
@@ -126,7 +126,7 @@ def classify(
 def predict_labels(
     collection: OpenedCollection, *, k: int = _VOTERS, coverage: float = _COVERAGE, abstain: float = _ABSTAIN
 ) -> Predictions:
-    """Return what the labelled images say of every image of the collection, each left out of its own vote.
+    """Return what the labelled images say about every image of the collection. No image votes for itself.
 
     See ``Collection.predictions``.
     """

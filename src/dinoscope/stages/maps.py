@@ -60,7 +60,7 @@ def make_map(
 ) -> NDArray[np.float32]:
     """Return the map (N, dims), made from the neighbour graph; the same seed gives the same map.
 
-    See ``Collection.map``. ``on_progress`` is told of the steps of UMAP and t-SNE.
+    See ``Collection.map``. ``on_progress`` gets the steps of UMAP and t-SNE.
     """
     from dinoscope.analysis.maps import projection
 

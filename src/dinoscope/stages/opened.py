@@ -70,7 +70,7 @@ class OpenedCollection:
         source_label_sets: Those of the source, which stay as they are.
         vectors: Unit vectors float32 (N, D).
         results: What is computed of them, and kept.
-        left_out: How many files of the source were passed over, by how their names end, when it was embedded last.
+        left_out: How many files of the source were skipped, by how their names end, when it was embedded last.
         decoding: How its pictures were decoded, and new ones that are compared with them are.
         columns_state: Changes when somebody changes the columns.
         condition: What all images meet, where only a part of the collection was opened; None otherwise.
@@ -96,7 +96,7 @@ class OpenedCollection:
             fixed_labels: Whether the labels stay as they are when people give others: see ``relabelled``.
 
         Raises:
-            CollectionError: If the folder is no collection, is damaged, or has no vectors of that model.
+            CollectionError: If the folder is not a collection, is damaged, or has no vectors of that model.
             InputError: If there are no such labels.
         """
         check_choice(labels, "labels", _LABELS_FROM)
@@ -189,7 +189,7 @@ class OpenedCollection:
         return name in self._held
 
     def history(self) -> History:
-        """Return all that people have said of images, as it is on disk; nobody may change it."""
+        """Return all labels and tags by people, as on disk. Nobody may change the result."""
         signature = changed_on_disk(self.path)
         known = self._history
         if known is None or known[0] != signature:
@@ -264,7 +264,7 @@ class OpenedCollection:
 
     @property
     def columns_of_source(self) -> dict[str, Column]:
-        """What a table said of the images, or a person added: name -> column (N,)."""
+        """What a table said about the images, or a person added: name -> column (N,)."""
         return {name: each.column for name, each in self.stored_columns.items()}
 
     @cached_property
@@ -275,7 +275,7 @@ class OpenedCollection:
 
     @cached_property
     def file_facts(self) -> dict[str, NDArray[Any]]:
-        """What the files say of the photographs, as ``pixels.facts.FileFacts``: name -> (N,), NaN or None: not said."""
+        """What the files say about the photographs: name of ``FileFacts`` -> (N,), NaN or None if unknown."""
         return stored_facts(self.path, self._images, self.rows)
 
     @cached_property
@@ -295,7 +295,7 @@ class OpenedCollection:
 
         Args:
             keep: Which images stay (N,).
-            condition: What is said of those that stay.
+            condition: The condition that those that stay meet.
 
         Raises:
             InputError: If none stays.
@@ -326,7 +326,7 @@ class OpenedCollection:
 
     @cached_property
     def _details(self) -> dict[Path, Columns]:
-        """What decoding gave, but for the pictures, by part."""
+        """What decoding gave, except for the pictures, by part."""
         return read_parts(self.path / "details", ["row", "width", "height", "error"], self._images)
 
     @cached_property

@@ -130,7 +130,7 @@ def _match(collection: OpenedCollection, other: OpenedCollection) -> SharedImage
 
 
 def _graph(collection: OpenedCollection, positions: NDArray[np.int64], k: int) -> NeighborGraph:
-    """Return the neighbours of some images among these, at least ``k`` of each if there are so many."""
+    """Return the neighbours of some images among these, at least ``k`` of each if there are enough."""
     from dinoscope.analysis.hnsw import SearchIndex, takes_index
     from dinoscope.analysis.neighbors import NeighborGraph, neighbors
 

@@ -39,8 +39,8 @@ def pick(
 ) -> Picking:
     """Choose images to label or to keep.
 
-    See ``Collection.pick``. ``on_progress`` is told how many of how many are picked, then how many choices of how many
-    are measured; what it raises ends the work.
+    See ``Collection.pick``. ``on_progress`` gets how many of how many are picked, then how many choices of how many are
+    measured. An error that it raises ends the work.
     """
     from dinoscope.analysis.picking.curve import Picking, picking_curve
     from dinoscope.analysis.picking.greedy import pick_balanced, pick_farthest, pick_typical, pick_uncertain
@@ -120,7 +120,7 @@ def _margins(
         # one more than vote: an image does not vote for itself
         graph = query_neighbors(collection.vectors[voters], collection.vectors[at], _VOTERS + 1)
         own = voters[graph.indices] == at[:, None]
-        own[~own.any(axis=1), -1] = True  # of an image that is no voter, the last is left out
+        own[~own.any(axis=1), -1] = True  # of an image that is not a voter, the last is left out
         if graph.k > 1:
             shape = (len(at), graph.k - 1)
             graph = NeighborGraph(graph.indices[~own].reshape(shape), graph.similarities[~own].reshape(shape))

@@ -1,4 +1,4 @@
-"""What can be said of a collection's images by looking at them, and what that has to do with its map and clusters."""
+"""Visible properties of a collection's images, and how they relate to its map and clusters."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def explain_collection_columns(
     cluster_settings: ClusterSettings | None = None,
     map_settings: MethodSettings | None = None,
 ) -> tuple[ExplainedColumn, ...]:
-    """Return how far columns go along with map, vectors and clusters.
+    """Return how closely columns follow map, vectors and clusters.
 
     See ``Collection.explain_columns``.
     """
@@ -76,7 +76,7 @@ def explain_map(
     cluster_settings: ClusterSettings | None = None,
     map_settings: MethodSettings | None = None,
 ) -> Explanation:
-    """Return how far those properties go along with map, clusters, vectors and labels.
+    """Return how closely those properties follow map, clusters, vectors and labels.
 
     See ``Collection.explanation``.
     """

@@ -1,3 +1,3 @@
-"""Files of a collection: whole or absent, checked when they are read, written by one process at a time."""
+"""Files of a collection: complete or absent, checked when they are read, written by one process at a time."""
 
 __all__: list[str] = []

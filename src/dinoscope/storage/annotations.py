@@ -1,8 +1,7 @@
-"""What people called images, by what the images hold: a history that only grows, so that every step can be undone.
+"""Labels and tags by people, by image content: a history that only grows, so that every step can be undone.
 
-Each act is some lines of ``annotations.parquet`` with one number: a label or tags for images, or that the act before is
-undone or done again. What holds now follows from playing them in order. So undo and redo reach back to the first act,
-also after a restart.
+Each act is some lines of ``annotations.parquet`` with one number: labels or tags for images, an undo, or a redo.
+Playing all acts in order gives the present state. So undo and redo reach back to the first act, also after a restart.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ Signature = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a person said of an image.
+    """What a person said about an image.
 
     Attributes:
         label: Its label; None for none.
@@ -55,7 +54,7 @@ class Annotation:
         how: "hand": chosen by the person; "asked": one image that dinoscope asked about; "batch": several at once;
             "audit": one of the random part that nobody chose; "revealed": one of these that was chosen later;
             "import": read from a file.
-        who: Who said it.
+        who: Who gave them.
         when: When, in nanoseconds since 1970.
     """
 
@@ -67,17 +66,17 @@ class Annotation:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is left of what was said."""
+        """Whether neither label nor tag is left."""
         return self.label is None and not self.tags
 
 
 @dataclass
 class History:
-    """All acts, and what holds after the last.
+    """All acts, and the state after the last.
 
     Attributes:
         revision: How many acts there were, undo and redo among them.
-        held: What holds of each image, by content; images of which all was undone or taken back are not in it.
+        held: Present annotation of each image, by content. Images without any are not in it.
         touched: The act that changed an image last, by content.
         done: Acts that undo would take back, the last at the end.
         undone: Acts that redo would bring back, the next at the end.
@@ -103,18 +102,18 @@ class History:
         return [content for content, act in self.touched.items() if act > revision]
 
     def set(self, lines: Mapping[str, Annotation]) -> None:
-        """Play an act that says something of images, by content."""
+        """Play an act that changes images, by content."""
         self.revision += 1
         self._acts[self.revision] = dict(lines)
         self.undone.clear()
         self._do(self.revision)
 
     def undo(self) -> list[str]:
-        """Play the undoing of the last act; return the contents that it concerned, none where there was no act."""
+        """Undo the last act; return the contents that it changed, none if there was no act."""
         return self._turn(self.done, self._take_back)
 
     def redo(self) -> list[str]:
-        """Play the act that was undone last once more; return the contents that it concerned."""
+        """Redo the act that was undone last; return the contents that it changed."""
         return self._turn(self.undone, self._do)
 
     def _turn(self, acts: list[int], play: Callable[[int], None]) -> list[str]:
@@ -147,7 +146,7 @@ class History:
 
 
 def changed_on_disk(folder: Path) -> Signature | None:
-    """Return what differs whenever the history was written; None while there is none."""
+    """Return a state that changes with every write of the history; None without a history."""
     try:
         found = (folder / ANNOTATIONS).stat()
     except FileNotFoundError:
@@ -156,10 +155,10 @@ def changed_on_disk(folder: Path) -> Signature | None:
 
 
 def read_history(folder: Path) -> History:
-    """Read the history of a collection; an empty one where nobody has said anything.
+    """Read the history of a collection; an empty one if there is none.
 
     Raises:
-        DamagedError: If it is damaged, or is no possible history.
+        DamagedError: If it is damaged, or its history is impossible.
     """
     path = folder / ANNOTATIONS
     try:
@@ -182,10 +181,10 @@ def append_act(
     """Play an act and write the history with it; the caller holds the lock of decisions.
 
     Returns:
-        The contents that it concerned; none, and nothing is written, where there was nothing to undo or redo.
+        The contents that it changed. With nothing to undo or redo, there are none, and nothing is written.
 
     Raises:
-        WriteError: If it cannot be written: what was said before is kept.
+        WriteError: If it cannot be written. Earlier acts are kept.
     """
     if kind == "set":
         said = dict(lines or {})

@@ -1,6 +1,6 @@
-"""Checksums inside the files of a collection: written last, checked before anything in a file is believed.
+"""Checksums inside the files of a collection: written last, checked before anything in a file is used.
 
-Both kinds of file carry them under one mark, which stands twice, as a key and before its value, so that damage to one
+Both kinds of file have them after one mark, which is there twice, as a key and before its value, so that damage to one
 of the two does not make the file look like one from before there were checksums. A JSON file has one CRC-32, of all its
 bytes with zeros in the place of the digits. A Parquet file has a CRC-32 of its first four bytes and its footer, with
 zeros likewise, and one of each column chunk, so that reading one column reads and checks that column alone. The
@@ -44,7 +44,7 @@ _JSON_TAIL = 80  # bytes that hold mark, value and the closing brace
 
 
 def blank(checks: int) -> str:
-    """Return the value of the mark before its digits are known: place for so many checksums."""
+    """Return the value of the mark before its digits are known: room for this many checksums."""
     return f"{MARK}={'0' * _DIGITS * checks}"
 
 
@@ -99,8 +99,8 @@ def seal_parquet(path: Path, metadata: pq.FileMetaData) -> None:
 class FileContent:
     """What was read of a Parquet file so far, each byte at its place.
 
-    It is read and never mapped: a file that shrinks while it is mapped ends the process. The zeros in place of what was
-    not read take no memory.
+    It is read and never mapped: a file that shrinks while it is mapped ends the process. Zeros replace what was not
+    read and take no memory.
 
     Attributes:
         data: The bytes of the whole file.
@@ -127,7 +127,7 @@ class FileContent:
         """Read what its checksum is of: the first four bytes, and the footer; return where that begins.
 
         Raises:
-            ValueError: If it is no Parquet file.
+            ValueError: If it is not a Parquet file.
         """
         size = len(self.data)
         if size < 12 or bytes(self.read(size - 4, size)) != b"PAR1":
@@ -189,7 +189,7 @@ def chunks_of(metadata: pq.FileMetaData) -> Iterator[tuple[int, str, int, int]]:
 
 
 def _find(text: bytes) -> tuple[int, bytes] | None:
-    """Return where the digits behind the mark begin, and the digits; None if the mark stands nowhere."""
+    """Return where the digits after the mark begin, and the digits; None without the mark."""
     marks = text.count(MARK.encode())
     if marks == 0:
         return None

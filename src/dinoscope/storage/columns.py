@@ -27,7 +27,7 @@ _MICROSECONDS = 1e6
 
 
 class _Described(TypedDict):
-    """What the file's metadata says of a column."""
+    """What the file's metadata says about a column."""
 
     name: Annotated[str, Within(1, MOST_LETTERS)]
     kind: Kind
@@ -45,8 +45,8 @@ class StoredColumn:
 
     Attributes:
         column: Its values, by row.
-        origin: "source": as the source of the images has it, and embedding brings it up to date; "own": a person added
-            it, and it stays.
+        origin: "source": from the source of the images, and embedding updates it. "own": a person added it, and it
+            stays.
     """
 
     column: Column
@@ -58,7 +58,7 @@ class StoredColumn:
 
 
 def changed_columns(path: Path) -> tuple[int, int]:
-    """Return what differs when the file of the columns does: when it was written, and its size."""
+    """Return a state that changes with the file of the columns: its time and size."""
     try:
         found = (path / COLUMNS).stat()
     except FileNotFoundError:
@@ -67,14 +67,14 @@ def changed_columns(path: Path) -> tuple[int, int]:
 
 
 def read_columns(path: Path, images: Columns) -> dict[str, StoredColumn]:
-    """Return the stored columns by name; none where there is no file.
+    """Return the stored columns by name; none without a file.
 
     Args:
         path: The collection.
         images: Columns of images.parquet, removed and generation among them: what is of other rows is missing.
 
     Raises:
-        DamagedError: If the file is damaged, or is no possible one.
+        DamagedError: If the file is damaged, or its content is impossible.
     """
     file = path / COLUMNS
     try:
@@ -101,7 +101,7 @@ def read_columns(path: Path, images: Columns) -> dict[str, StoredColumn]:
 
 
 def check_columns(path: Path) -> None:
-    """Check that the file of the columns is a possible one, whatever the state of the table of images.
+    """Check that the file of the columns is valid, for any state of the table of images.
 
     Raises:
         DamagedError: It is not.
@@ -110,7 +110,7 @@ def check_columns(path: Path) -> None:
 
 
 def write_columns(path: Path, images: Columns, columns: Mapping[str, StoredColumn]) -> bool:
-    """Write columns of all rows (R,), if they are not what is there; return whether anything was written.
+    """Write columns of all rows (R,) if they differ from the stored ones; return whether anything was written.
 
     The caller holds the collection's lock.
 
@@ -118,7 +118,7 @@ def write_columns(path: Path, images: Columns, columns: Mapping[str, StoredColum
         WriteError: If it cannot be written.
     """
     file = path / COLUMNS
-    with suppress(DamagedError):  # then it is written anew
+    with suppress(DamagedError):  # then it is written again
         known = read_columns(path, images)
         same = list(known) == list(columns) and all(
             known[name].origin == each.origin and known[name].column.same_as(each.column)
@@ -142,7 +142,7 @@ def write_columns(path: Path, images: Columns, columns: Mapping[str, StoredColum
 
 
 def _stored(column: Column) -> Any:
-    """Return values as Arrow has them, so that other programs see numbers, dates and texts."""
+    """Return values in Arrow's types, so that other programs see numbers, dates and texts."""
     import pyarrow as pa
 
     gone = column.missing
@@ -157,7 +157,7 @@ def _stored(column: Column) -> Any:
 
 
 def _values(kind: Kind, held: Any) -> Any:
-    """Return what was read of a column as its kind has it.
+    """Return what was read from a column in the form of its kind.
 
     Raises:
         TypeError, ValueError: It holds something else.

@@ -1,4 +1,4 @@
-"""What decoding gave of each image: read from the parts of ``details``."""
+"""Results of decoding each image, read from the parts of ``details``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dinoscope.storage.tables import list_parts, read_table
 
 __all__ = ["FACTS", "LOOK", "QUALITY", "count_missing", "stored_contents", "stored_facts", "stored_qualities"]
 
-# what tells the better of two copies; parts of earlier versions have none of it
+# for choosing the better of two copies; parts of earlier versions lack it
 QUALITY = {
     "quality": "f4",
     "noise": "f4",
@@ -26,9 +26,9 @@ QUALITY = {
     "bytes": "i8",
     "modified": "i8",
 }
-LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # what anybody sees of a picture
+LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # how a picture looks
 
-# what the file says of the photograph
+# what the file says about the photograph
 FACTS = {
     "format": "U",
     "date": "f8",
@@ -70,7 +70,7 @@ def stored_contents(path: Path, images: Columns, wanted: NDArray[np.bool_]) -> I
     for part in list_parts(path / "details"):
         try:
             columns = known_lines(read_table(part, ["row", "content", "generation"])[0], images)
-        except (DamagedError, FileNotFoundError):  # it is made anew later
+        except (DamagedError, FileNotFoundError):  # it is made again later
             continue
         for row, content in zip(columns["row"].tolist(), columns.get("content", ()), strict=False):
             if content is not None and wanted[row]:

@@ -1,4 +1,4 @@
-"""Files of a collection: tables that are either whole or absent, and digests that name them.
+"""Files of a collection: tables that are either complete or absent, and digests that name them.
 
 Every write goes to a temporary file in the same folder, is flushed to the disk and then renamed over its target, so
 that a process killed at any moment leaves either the old file or the new one. What was written is checked when it is
@@ -48,12 +48,12 @@ __all__ = [
 _LEFTOVER = ".part-"
 _WRITER = re.compile(r"\.part-(?P<pid>[0-9]{1,10})-[0-9a-f]+@(?P<host>.+)$")
 _DAY = 86400.0
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes; web/src/lib/export.ts writes the same
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # texts that a spreadsheet computes; web/src/lib/export.ts does the same
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")  # such as -0.5: written as it is
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True, within: Path | None = None) -> None:
-    """Write a file whole or not at all.
+    """Write a file completely or not at all.
 
     Args:
         path: The file.
@@ -69,7 +69,7 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True, within: Pat
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file with a header, whole or not at all; see ``csv_text``."""
+    """Write a CSV file with a header, completely or not at all; see ``csv_text``."""
     write_bytes(path, csv_text(columns, rows).encode())
 
 
@@ -85,14 +85,14 @@ def csv_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def plain_text(cell: str) -> str:
-    """Return what a cell said before ``csv_text`` made it harmless."""
+    """Return the content of a cell before ``csv_text`` made it harmless."""
     return cell[1:] if cell.startswith("'") and _harmless(cell[1:]) == cell else cell
 
 
 def write_json(
     path: Path, value: object, *, checked: bool = False, durable: bool = True, within: Path | None = None
 ) -> None:
-    """Write a JSON file whole or not at all.
+    """Write a JSON file completely or not at all.
 
     Args:
         path: The file.
@@ -153,12 +153,12 @@ def make_folder(path: Path, within: Path | None = None, *, private: bool = False
 
 
 def is_leftover(path: Path) -> bool:
-    """Tell by its name whether a file is a temporary one, of a write that goes on or was killed."""
+    """Tell by its name whether a file is temporary, from a running or killed write."""
     return path.name.startswith(".") and _LEFTOVER in path.name
 
 
 def remove_leftovers(folder: Path, beginning: str | None = None) -> None:
-    """Delete the temporary files that killed processes left, and none that a living one is writing.
+    """Delete the temporary files of killed processes, but none that a running one is writing.
 
     Args:
         folder: Where they are, or in its folders.
@@ -183,12 +183,12 @@ def remove_leftover_folders(folder: Path) -> None:
 
 
 def temporary(path: Path) -> Path:
-    """Return a name beside a path, of this process alone, for what gets the path's name when it is whole."""
+    """Return a temporary name beside a path, only for this process, until the file is complete."""
     return path.with_name(f".{path.name}{_LEFTOVER}{os.getpid()}-{secrets.token_hex(4)}@{socket.gethostname()}")
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Tell whether nobody writes a temporary file or folder any more."""
+    """Tell whether nobody is writing a temporary file or folder."""
     found = _WRITER.search(path.name)
     if found is None:  # somebody else's
         return False
@@ -251,7 +251,7 @@ def _make_folders(path: Path, within: Path | None, private: bool = False) -> Non
 
 
 def flush_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk; where the system cannot do that, it does so in its own time."""
+    """Flush the names in a folder to the disk, if the system can do that."""
     with suppress(OSError):
         number = os.open(folder, os.O_RDONLY)
         try:

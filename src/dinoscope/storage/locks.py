@@ -1,7 +1,7 @@
-"""Who may write a collection: one process at a time, and the others are told who it is.
+"""Who may write a collection: one process at a time. The others learn which one it is.
 
-The lock is the operating system's, which frees it when its holder ends, however it ends. Who holds it stands in a file
-beside it, which is believed only while the lock is taken.
+The operating system frees the lock when its holder ends in any way. A file beside it says who holds it. That file
+counts only while the lock is taken.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
 
     Args:
         folder: The collection.
-        wait: Seconds to wait for another process to end; that it waits, and for whom, is said at once.
+        wait: Seconds to wait for another process to end. It says at once that it waits, and for which process.
 
     Raises:
         CollectionError: If another process still holds it.
@@ -94,7 +94,7 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
 
 @contextmanager
 def deciding(folder: Path) -> Iterator[None]:
-    """Hold the lock of what people decide, which takes a moment and goes on while images are embedded.
+    """Hold the lock of people's decisions. It takes a moment and works while images are embedded.
 
     Args:
         folder: The collection.
@@ -117,7 +117,7 @@ def deciding(folder: Path) -> Iterator[None]:
 
 
 def _check_there(folder: Path) -> None:
-    """Refuse to lock a folder that is gone, which filelock would make again."""
+    """Refuse to lock a missing folder, because filelock would make it again."""
     if not folder.is_dir():
         raise CollectionError(f"{folder} is gone: it was deleted or moved meanwhile")
 

@@ -1,6 +1,6 @@
 """Which images belong to a collection: what it is made of, and the row of every image ever seen.
 
-``images.parquet`` cannot be made anew, because nothing else says which row is which image, so it has a copy,
+``images.parquet`` cannot be made again, because nothing else says which row is which image, so it has a copy,
 ``images.parquet.bak``. The copy is written after the table and before any part that knows its rows.
 """
 
@@ -76,12 +76,12 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def list_models(path: Path) -> list[str]:
-    """Return the keys of the models that were begun; each has a folder, perhaps without a vector yet."""
+    """Return the keys of all models, including ones without a vector yet."""
     return sorted(file.parent.name for file in (path / "vectors").glob("*/model.json"))
 
 
 def read_model(path: Path, key: str) -> ModelDescription:
-    """Return what ``Encoder.describe`` said of a model.
+    """Return what ``Encoder.describe`` said about a model.
 
     Raises:
         DamagedError: If the file is damaged.
@@ -128,7 +128,7 @@ def choose_model(path: Path, shown: str | None, model: str | None) -> str:
 
 
 def other_weights(one: ModelDescription, other: ModelDescription) -> str:
-    """Return what is told of vectors by one model's name with other weights; empty if that is not so."""
+    """Return a sentence about vectors of a model with this name but other weights; empty if there are none."""
     if one["model"] != other["model"] or one["weights_sha256"] == other["weights_sha256"]:
         return ""
     first, second = (weights_text(each) for each in (one, other))
@@ -142,17 +142,17 @@ def weights_text(model: ModelDescription) -> str:
 
 
 def no_vectors(path: Path) -> CollectionError:
-    """Return the error of a collection that was begun only."""
+    """Return the error of a collection without vectors."""
     return CollectionError(f"{path} has no vectors yet: run 'dinoscope embed' again, it continues where it stopped")
 
 
 def is_gone(path: Path) -> CollectionError:
-    """Return the error of a collection that was there when it was opened."""
+    """Return the error of a collection that vanished after it was opened."""
     return CollectionError(f"{path} is gone: it was deleted or moved since it was opened")
 
 
 def no_collection(path: Path) -> CollectionError:
-    """Return the error of a path that is no collection, with the command that works for what stands there."""
+    """Return the error for a path that is not a collection, with the command that works for it."""
     if not _is_foreign(path):
         near = "" if path.exists() else similar_path(path)
         return CollectionError(f"{path} is not a collection: make one with 'dinoscope embed SOURCE -o {path}'{near}")
@@ -165,7 +165,7 @@ def no_collection(path: Path) -> CollectionError:
 
 
 def owner_of(path: Path) -> Path | None:
-    """Return the collection that a file belongs to by its name and place; None for what merely lies in one."""
+    """Return the collection that a file belongs to by its name and place; None for other files in its folder."""
     place = path.parent.resolve() / path.name
     for folder in place.parents:
         if (folder / "collection.json").exists() and ((folder / "images.parquet").exists() or _backup(folder).exists()):
@@ -181,24 +181,24 @@ def stored_range(path: Path) -> tuple[float, float] | None:
 
 
 def is_range(held: object) -> bool:
-    """Tell whether what a file says is a range of values, or that there is none."""
+    """Tell whether the content of a file is a range of values, or "none"."""
     return held is None or (isinstance(held, list) and not mismatch(held, tuple[float, float]) and held[0] < held[1])
 
 
 def update_manifest(path: Path, **said: object) -> None:
-    """Bring what ``collection.json`` says up to date; a collection that says so already is not written."""
+    """Update ``collection.json``. Nothing is written if it is up to date."""
     manifest = read_manifest(path)
     if manifest != (changed := {**manifest, **said}):
         write_json(path / "collection.json", changed, checked=True, within=path)
 
 
 def set_folders(path: Path, rule: JsonObject) -> None:
-    """Keep what a person wants of the names of folders, so that later embeddings do the same; {} is nothing."""
+    """Store a person's rules for the names of folders, so that later embeddings follow them; {} means none."""
     _set_choice(path, "folders", rule or None)
 
 
 def set_columns(path: Path, names: Sequence[str] | None) -> None:
-    """Keep which columns a person wants, so that later embeddings do the same; None is all."""
+    """Store which columns a person wants, so that later embeddings follow it; None means all."""
     _set_choice(path, "columns", None if names is None else list(names))
 
 
@@ -211,7 +211,7 @@ def _set_choice(path: Path, name: str, choice: object) -> None:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Tell whether something stands there that no embedding made."""
+    """Tell whether the folder contains something that no embedding made."""
     if not path.exists() or (path / "images.parquet").exists() or _backup(path).exists():
         return False
     ours = (*LOCK_FILES, "collection.json")  # and what a run that was killed as it began left unfinished

@@ -2,7 +2,7 @@
 
 A folder that was copied while it was written, restored or synchronised may hold parts of a later state than its table,
 or of another collection. Rows are given in runs, and each run draws a number, its generation. Table and parts hold it
-beside the row, so that a line whose image the table does not know is told from one that it knows.
+beside the row, so that a line with an unknown image is recognized.
 """
 
 from __future__ import annotations

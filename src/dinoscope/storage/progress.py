@@ -1,4 +1,4 @@
-"""How far an embedding is, for the process that runs it and for others that look at the collection meanwhile."""
+"""Progress of an embedding, for the process that runs it and for others that use the collection meanwhile."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class ProgressRecord:
         self._done = 0
 
     def advance(self, done: int, written: int) -> None:
-        """Tell, and every two seconds record, that so many images are done and so many stored."""
+        """Report, and every two seconds record, how many images are done and how many are stored."""
         self._done = done
         progress = self._progress()
         if time.monotonic() - self._recorded >= _SECONDS:
@@ -77,7 +77,7 @@ class ProgressRecord:
             self._tell(progress)
 
     def record(self, written: int) -> None:
-        """Write the file; where it cannot be written, the run goes on without."""
+        """Write the file. If that fails, the run continues without it."""
         self._recorded = time.monotonic()
         running = RunningEmbedding(
             **asdict(self._progress()),

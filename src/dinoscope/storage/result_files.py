@@ -1,4 +1,4 @@
-"""Which stored result is which: its name tells of what images, vectors, labels and settings it was made."""
+"""Names of stored results. The name says which images, vectors, labels and settings made the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dinoscope.storage.tables import read_table
 
 __all__ = ["STAGES", "belongs", "label_state_of", "result_file", "settings_of", "stale_results", "state_of"]
 
-# Raise a stage's number when the same input and settings would give another result, or its dataclass other fields.
+# Raise a stage's number when the same input and settings give another result, or its dataclass gets other fields.
 _VERSIONS = {
     "neighbors": 1,
     "map": 3,
@@ -45,6 +45,7 @@ _VERSIONS = {
     "pictures": 1,
     "patches": 1,
     "tokens": 1,
+    "seen": 1,
 }
 
 # In the order in which people are told of them.
@@ -103,7 +104,7 @@ def belongs(path: Path, settings: JsonObject, state: str, label_state: str) -> b
 
 
 def stale_results(folder: Path) -> list[Path]:
-    """Return the stored results of a collection that are of none of its models' vectors as they are now.
+    """Return the stored results of a collection that belong to none of its models' present vectors.
 
     A result of a part of the images belongs to the state of all images that the part was taken of.
 

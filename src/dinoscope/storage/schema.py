@@ -1,7 +1,7 @@
-"""What the tables of a collection must hold, whoever wrote them: columns, types and ranges; see docs/format.md.
+"""What the tables of a collection must contain, from any writer: columns, types, ranges; see docs/format.md.
 
-A checksum tells that a file is as it was written, and anybody can write one. This is asked once, where a table is read,
-so that whatever reads it later need not ask again: a row number is none below 0, a vector has length 1.
+A checksum shows that a file is unchanged, but anybody can write one. So each table is checked once when it is read, and
+later code can rely on it: no row number is below 0, and a vector has length 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["MOST_LETTERS", "Schema", "check_types", "check_values", "schema_of"]
 
 _UNIT = 1e-3  # how far the length of a vector may be from 1
 MOST_LETTERS = 1 << 15  # letters of an id, a label, a reason
-_MOST_ROWS = 100_000_000  # of a table, far more than one machine can show: a few bytes can stand for any number of rows
+_MOST_ROWS = 100_000_000  # rows of a table, more than a machine can show: a few bytes can encode any number
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tables of a collection: Parquet files that are whole or absent, checked when they are read."""
+"""Tables of a collection: Parquet files that are complete or absent, checked when they are read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_table(
     group: int = 1 << 20,
     within: Path | None = None,
 ) -> None:
-    """Write columns of equal length as one Parquet file, whole or not at all.
+    """Write columns of equal length as one Parquet file, completely or not at all.
 
     Args:
         path: The file.

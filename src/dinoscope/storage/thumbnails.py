@@ -1,4 +1,4 @@
-"""The small pictures of a collection, which may be a stranger's: nothing but small PNG and JPEG files is handed out."""
+"""The thumbnails of a collection. It may be a stranger's, so only small PNG and JPEG files are returned."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FORMATS = ("PNG", "JPEG")
 
 
 def trusted_thumbnail(picture: bytes) -> bytes:
-    """Return a stored picture if it is a PNG or JPEG of at most 256 pixels a side, else a grey square in its place.
+    """Return a stored picture if it is a PNG or JPEG of at most 256 pixels a side, else a grey square.
 
-    Pillow opens dozens of formats, some of them with other programs, and by what a file says it is: a collection that
-    came by mail must not choose one.
+    Pillow opens dozens of formats, some with other programs, and trusts what a file says it is. A collection that came
+    by mail must not choose one.
     """
     return picture if max(_size_of(picture)) <= _MOST_PIXELS else _blank()
 

@@ -1,6 +1,6 @@
 """Nearest neighbours among more vectors than memory holds.
 
-The vectors are written once more, to a temporary file in the order of cells: small groups around centres that k-means
+The vectors are copied to a temporary file in the order of cells: small groups around centres that k-means
 finds in the sample. Each cell is then searched exactly, in itself and the cells whose centres are nearest. So memory
 depends on the size of a cell, not on the collection, and cells can be searched by other machines. What is missed are
 neighbours in cells further off: their share is measured by an exact search for 500 images of the sample.
@@ -75,7 +75,7 @@ def write_graph(
         k: Neighbours of each.
         seed: Of k-means.
         run: What searches.
-        tell: Is told of the progress.
+        tell: Called with the progress.
 
     Returns:
         The share of true neighbours found, measured.

@@ -85,7 +85,7 @@ def open_vectors(path: Path, model: str | None = None) -> PartedVectors:
         model: Which model's vectors, by its name or their key; by default those embedded last.
 
     Raises:
-        CollectionError: If the folder is no collection, is damaged, or has fewer than two vectors of that model.
+        CollectionError: If the folder is not a collection, is damaged, or has fewer than two vectors of that model.
     """
     if not (path / "collection.json").exists():
         raise no_collection(path)
@@ -113,7 +113,7 @@ def _shown(part: Path, columns: list[str], images: Columns) -> Columns:
 
 
 def is_whole(file: Path) -> bool:
-    """Tell whether a result is there; one that is damaged is deleted, to be made anew."""
+    """Tell whether a result is there; one that is damaged is deleted, to be made again."""
     try:
         check_table(file)
     except FileNotFoundError:

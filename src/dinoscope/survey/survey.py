@@ -63,7 +63,7 @@ class SurveySettings(TypedDict):
 
 @dataclass(frozen=True)
 class Survey:
-    """A finished survey; what it says of single images is read from its files when asked for.
+    """A finished survey. What it says about single images is read from its files when needed.
 
     Attributes:
         path: Its folder.
@@ -146,7 +146,7 @@ def survey(
         on_progress: Called with the name of the step, what is done and what there is to do.
 
     Raises:
-        CollectionError: If the folder is no collection, is damaged, or another process makes the same survey.
+        CollectionError: If the folder is not a collection, is damaged, or another process makes the same survey.
         RayError: See ``on_ray.tasks.RunOnRay``.
         InputError: A setting is out of its range.
         WriteError: If the folder cannot be written.

@@ -1,4 +1,4 @@
-"""What ``dinoscope diff`` tells of the difference between two collections: names, words, and records for files."""
+"""How ``dinoscope diff`` describes the difference between two collections: names, words, and records for files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EVIDENCE = 3  # images shown beside a finding
 
 
 def find(before: OpenedCollection, after: OpenedCollection, *, k: int | None, false_share: float) -> Told:
-    """Find the difference, see ``Collection.difference``, and what to say of it."""
+    """Find the difference, see ``Collection.difference``, and what to say about it."""
     found = difference(before, after, k=k, false_share=false_share)
     return Told(Both(before, after), found, label_changes(before, after), false_share)
 
@@ -193,7 +193,7 @@ class Told:
         }
 
     def record(self, position: int) -> dict[str, object]:
-        """Return what is known of one image."""
+        """Return what is known about one image."""
         partner = int(self.in_both[position])
         return {
             **self.both.who(position),

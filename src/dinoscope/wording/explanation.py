@@ -1,4 +1,4 @@
-"""What is told of an explanation in words: by the command line, the report and the explorer."""
+"""An explanation in words, for the command line, the report and the explorer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of the findings: what is not looked for, the self-test of the labels to check, what a person checked."""
+"""Findings in words: what is not searched for, the self-test of the labels to check, what a person checked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tell_self_test(test: SelfTest) -> str:
 
 
 def tell_checked(kind: Checkable, found: Checked) -> str:
-    """Say what checking some findings at random tells of the others."""
+    """Say what random checks of some findings mean for the others."""
     if not found.checked:
         return f"nobody has checked the {found.rest:,} {_CHECKED[kind][0]}s of the list yet"
     drawn, right, others = _check(kind, found)
@@ -62,7 +62,7 @@ _CHECKED = {
 
 
 def _check(kind: Checkable, found: Checked) -> tuple[str, str, str]:
-    """Return how many were checked, how many of these are right, and what that says of the others."""
+    """Return how many were checked, how many of these are right, and what that says about the others."""
     name, is_right, are_right = _CHECKED[kind]
     right = f"{found.right:,} {is_right if found.right == 1 else are_right}"
     others = f"so of the other {found.rest:,}, {found.low:,} to {found.high:,} are (90% certain)"

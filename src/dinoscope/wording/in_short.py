@@ -33,7 +33,7 @@ __all__ = [
 
 FEW = 20  # images below which neither a map nor a list of findings means much
 _THUMBNAIL = 96  # longest side in pixels up to which the bundled models see what there is
-_FAITHFUL, _ROUGH = 0.95, 0.85  # trustworthiness from which a map can be believed, and in part
+_FAITHFUL, _ROUGH = 0.95, 0.85  # trustworthiness from which you can trust a map, and trust it in part
 Tone = Literal["good", "look", "bad", "plain"]
 
 
@@ -66,7 +66,7 @@ def in_short(
         kept: Kind of finding -> those that were not dismissed; None where nothing was searched.
         copies: Images that show the same picture as another one, without the one to keep.
         dismissed: Kind of finding -> how many a person called no problem.
-        checked: What a person's check of some labels says of the others, in sentences; "" where there was none.
+        checked: What a person's check of some labels says about the others, in sentences; "" without a check.
     """
     model = str(collection.model["model"])
     weak = is_too_weak(collection)
@@ -74,11 +74,12 @@ def in_short(
     sets, settled = list(filter(None, collection.label_sets)), dismissed or {}
     count = len(collection)
     doubtful = None if kept is None else len(kept["label_errors"])
+    blind = _is_blind(doubtful, len(labels))
     leaked = 0 if kept is None else len(kept["leaks"])
     listed = 0 if kept is None else sum(len(each) for each in kept.values())
     return [
         what_it_is(collection.name, count, labels, model, len(collection.failures), sets),
-        about_map(count, quality, explanation, weak=weak),
+        about_map(count, quality, explanation, weak=weak, blind=blind),
         about_duplicates(None if kept is None else copies, leaked, settled.get("duplicates", 0)),
         about_labels(
             labels,
@@ -89,8 +90,13 @@ def in_short(
             dismissed=settled.get("label_errors", 0),
             checked=checked,
         ),
-        next_step(collection.path.name, count, listed=listed, searched=kept is not None, weak=weak),
+        next_step(collection.path.name, count, listed=listed, searched=kept is not None, weak=weak, blind=blind),
     ]
+
+
+def _is_blind(doubtful: int | None, labels: int) -> bool:
+    """Return whether most labels disagree with their neighbours: then the fault is the model's, not theirs."""
+    return doubtful is not None and 2 * doubtful > labels
 
 
 def is_too_weak(collection: OpenedCollection) -> bool:
@@ -187,8 +193,10 @@ def _of_sets(count: int, sets: Sequence[Sequence[str]]) -> str:
     return f"{text} {counted(none)} {'has' if none == 1 else 'have'} none." if none else text
 
 
-def about_map(count: int, quality: MapQuality | None, explanation: Explanation | None, *, weak: bool) -> Point:
-    """Say whether the map can be trusted, and what it follows where that is not the labels."""
+def about_map(
+    count: int, quality: MapQuality | None, explanation: Explanation | None, *, weak: bool, blind: bool = False
+) -> Point:
+    """Say whether to trust the map, and what it follows if not the labels; ``blind``: the model does not see these."""
     if quality is None and count >= FEW:
         return Point("The map was not judged.", "Nothing says how far you can trust it.", "look")
     if quality is None or count < FEW:
@@ -205,6 +213,8 @@ def about_map(count: int, quality: MapQuality | None, explanation: Explanation |
         text += f" But the model sees only thumbnails of these photographs.{sorted_by}"
         return Point("Don't trust the map much.", text, "bad")
     text += sorted_by
+    if blind:
+        return Point("Don't trust the map much.", f"{text} But the model does not see your labels.", "bad")
     if quality.trustworthiness >= _FAITHFUL and not sorted_by:
         return Point("You can trust the groups on the map.", text, "good")
     if quality.trustworthiness >= _ROUGH:
@@ -265,7 +275,7 @@ def about_labels(
         weak: Whether the model sees too little.
         several: Whether images may have several labels.
         dismissed: Labels that disagree, and that a person called no problem.
-        checked: What a person's check of some says of the others, in sentences.
+        checked: What a person's check of some says about the others, in sentences.
     """
     kinds = Counter(labels)
     if several:
@@ -292,6 +302,9 @@ def about_labels(
         return Point("No labels left to check." if dismissed else "No labels to check.", text, "good")
     verb = "disagrees with its" if doubtful == 1 else "disagree with their"
     text = f"{doubtful:,} of {len(labels):,} {verb} nearest images ({doubtful / len(labels):.1%})."
+    if _is_blind(doubtful, len(labels)):
+        text += " Most of them may be right, because the model cannot see enough."
+        return Point("The labels can't be checked.", f"{text} {checked}".strip(), "bad")
     judged = f" {checked}" if checked else ""
     text += judged or (
         " Most of them may be right, because the model cannot see enough."
@@ -301,7 +314,7 @@ def about_labels(
     return Point(f"{counted(doubtful, 'label')} to check.", text, "look")
 
 
-def next_step(folder: str, count: int, *, listed: int, searched: bool, weak: bool) -> Point:
+def next_step(folder: str, count: int, *, listed: int, searched: bool, weak: bool, blind: bool = False) -> Point:
     """Say what to do next with the collection of this folder, with the command."""
     where = shlex.quote(folder)
     if weak:
@@ -310,6 +323,9 @@ def next_step(folder: str, count: int, *, listed: int, searched: bool, weak: boo
     if count < FEW:
         text = f"From about {FEW} images on, the map and the lists begin to mean something."
         return Point("Next: add images.", text, command=f"dinoscope embed YOUR-PHOTOS -o {where}")
+    if blind:
+        text = "This compares those on this machine with the pixels alone."
+        return Point("Next: try another model.", text, command="dinoscope compare YOUR-PHOTOS")
     if not searched:
         text = "It lists duplicates, outliers and labels to check. No image is touched."
         return Point("Next: search for problems.", text, command=f"dinoscope clean {where}")

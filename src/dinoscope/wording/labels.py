@@ -1,4 +1,4 @@
-"""What is told of labels given by neighbours: how often sets hold the truth, and how true probabilities are."""
+"""Labels by neighbours in words: how often sets contain the truth, and how true probabilities are."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ export interface paths {
         };
         /**
          * Progress
-         * @description Return how far an embedding is that runs at this moment, or null.
+         * @description Return the progress of a running embedding, or null.
          */
         get: operations["progress_api_progress_get"];
         put?: never;
@@ -133,7 +133,7 @@ export interface paths {
         };
         /**
          * Map Progress
-         * @description Return how far a map is that is computed at this moment, or null where that cannot be told.
+         * @description Return the progress of a map that is being computed, or null if it is unknown.
          */
         get: operations["map_progress_api_models__model__maps__map_id__progress_get"];
         put?: never;
@@ -193,7 +193,7 @@ export interface paths {
         };
         /**
          * Columns
-         * @description Return what columns there are.
+         * @description Return the columns.
          */
         get: operations["columns_api_models__model__columns_get"];
         put?: never;
@@ -233,7 +233,7 @@ export interface paths {
         };
         /**
          * Find
-         * @description Return the positions of the images whose text holds another one.
+         * @description Return the positions of the images whose text contains another one.
          */
         get: operations["find_api_models__model__columns__index__find_get"];
         put?: never;
@@ -254,7 +254,7 @@ export interface paths {
         get?: never;
         /**
          * Clusters
-         * @description Show k-means clusters of another number, computed if they are not stored.
+         * @description Show another number of k-means clusters, computed if they are not stored.
          */
         put: operations["clusters_api_models__model__clusters_put"];
         post?: never;
@@ -273,7 +273,7 @@ export interface paths {
         };
         /**
          * Image
-         * @description Return what is known of an image.
+         * @description Return what is known about an image.
          */
         get: operations["image_api_models__model__images__row__get"];
         put?: never;
@@ -293,7 +293,7 @@ export interface paths {
         };
         /**
          * Reasons
-         * @description Return what in each look-alike makes it like an image.
+         * @description Return which part of each look-alike makes it similar to an image.
          */
         get: operations["reasons_api_models__model__images__row__reasons_get"];
         put?: never;
@@ -315,7 +315,7 @@ export interface paths {
         put?: never;
         /**
          * Reasons From Outside
-         * @description Return what in each look-alike makes it like an image that is sent as for a search.
+         * @description Return which part of each look-alike makes it similar to an uploaded image.
          */
         post: operations["reasons_from_outside_api_models__model__reasons_post"];
         delete?: never;
@@ -333,7 +333,7 @@ export interface paths {
         };
         /**
          * Picture
-         * @description Return the largest picture of an image that is at hand.
+         * @description Return the largest available picture of an image.
          */
         get: operations["picture_api_models__model__images__row__picture_get"];
         put?: never;
@@ -355,7 +355,7 @@ export interface paths {
         put?: never;
         /**
          * Search
-         * @description Return what an image, sent as it is in its file, looks like; at most 20 MB and 50 million pixels.
+         * @description Return the look-alikes of an uploaded image file of at most 20 MB and 50 million pixels.
          */
         post: operations["search_api_models__model__search_post"];
         delete?: never;
@@ -373,7 +373,7 @@ export interface paths {
         };
         /**
          * Inside Progress
-         * @description Return how many images have been looked into by a search that runs at this moment, or null.
+         * @description Return how many images a running search has looked into, or null.
          */
         get: operations["inside_progress_api_models__model__inside_get"];
         put?: never;
@@ -413,7 +413,7 @@ export interface paths {
         };
         /**
          * Findings
-         * @description Return what to look at, computed if it is not stored.
+         * @description Return the findings, computed if they are not stored.
          */
         get: operations["findings_api_models__model__findings_get"];
         put?: never;
@@ -433,7 +433,7 @@ export interface paths {
         };
         /**
          * Checked
-         * @description Return what was said of findings that were drawn at random, what it says of the rest, and what is next.
+         * @description Return the checks of random findings, what they say about the rest, and the next finding to check.
          */
         get: operations["checked_api_models__model__findings_checks_get"];
         put?: never;
@@ -454,7 +454,7 @@ export interface paths {
         get?: never;
         /**
          * Dismiss
-         * @description Remember in the collection that a finding is no problem or is one, or forget that.
+         * @description Store in the collection whether a finding is a problem, or forget it.
          */
         put: operations["dismiss_api_models__model__findings__key__put"];
         post?: never;
@@ -473,12 +473,12 @@ export interface paths {
         };
         /**
          * Pair
-         * @description Return the pair of images that should be answered next, and what the answers so far say.
+         * @description Return the next pair of images to answer, and what the answers so far say.
          */
         get: operations["pair_api_models__model__pairs_get"];
         /**
          * Answer
-         * @description Remember in the collection whether two images show the same picture; return the next pair.
+         * @description Store in the collection whether two images show the same picture; return the next pair.
          */
         put: operations["answer_api_models__model__pairs_put"];
         post?: never;
@@ -501,7 +501,7 @@ export interface paths {
         };
         /**
          * Labels
-         * @description Return the labels and tags that people gave, of the images that changed after a revision.
+         * @description Return the labels and tags of the images that changed after a revision.
          */
         get: operations["labels_api_models__model__labels_get"];
         /**
@@ -527,7 +527,7 @@ export interface paths {
         put?: never;
         /**
          * Step
-         * @description Undo the last act, or do it again; refused if somebody else did something meanwhile.
+         * @description Undo or redo the last act; refused if somebody else did something meanwhile.
          */
         post: operations["step_api_models__model__labels__back__post"];
         delete?: never;
@@ -545,7 +545,7 @@ export interface paths {
         };
         /**
          * Question
-         * @description Return the next question, and how far labelling has come.
+         * @description Return the next question and the progress of labelling.
          */
         get: operations["question_api_models__model__labelling_get"];
         /**
@@ -569,7 +569,7 @@ export interface paths {
         };
         /**
          * Map Beside
-         * @description Return a partner's map, turned and mirrored onto a map of the model; both are computed if not stored.
+         * @description Return a partner's map, turned and mirrored to fit a map of the model. Both are computed if not stored.
          */
         get: operations["map_beside_api_models__model__maps__map_id__beside_get"];
         put?: never;
@@ -629,7 +629,7 @@ export interface paths {
         };
         /**
          * Search
-         * @description Return where else in the collection there is a patch like the one at a place of an image.
+         * @description Return where else in the collection there is a similar patch.
          */
         get: operations["search_api_models__model__images__row__patches_search_get"];
         put?: never;
@@ -669,12 +669,12 @@ export interface paths {
         };
         /**
          * Tokens
-         * @description Return whether a search by a patch is possible, or what it takes to make it so, measured on a few images.
+         * @description Return whether a search by a patch is possible, or what preparing it takes, measured on a few images.
          */
         get: operations["tokens_api_models__model__tokens_get"];
         /**
          * Keep
-         * @description Keep what the model sees of all images, patch by patch; a second request goes on where one was ended.
+         * @description Keep the patch tokens of all images. A second request continues where the first one ended.
          */
         put: operations["keep_api_models__model__tokens_put"];
         post?: never;
@@ -693,7 +693,7 @@ export interface paths {
         };
         /**
          * Keeping
-         * @description Return of how many images it is kept, by a request that is under way, or null.
+         * @description Return how many images a running request has done, or null.
          */
         get: operations["keeping_api_models__model__tokens_progress_get"];
         put?: never;
@@ -713,13 +713,13 @@ export interface paths {
         };
         /**
          * Progress
-         * @description Return how many bytes of the weights have come that are being fetched at this moment, or null.
+         * @description Return how many bytes of the weights have arrived, or null if none are being fetched.
          */
         get: operations["progress_api_models__model__weights_get"];
         put?: never;
         /**
          * Fetch
-         * @description Fetch the weights of a model that the collection names, until nobody waits for them any more.
+         * @description Fetch the weights of a model of the collection, for as long as somebody waits for them.
          */
         post: operations["fetch_api_models__model__weights_post"];
         delete?: never;
@@ -739,7 +739,7 @@ export interface paths {
         put?: never;
         /**
          * Measure
-         * @description Return how many files there are of images, and how large they are; ask for them by the key.
+         * @description Return how many files some images have, how large they are, and a key to download them with.
          */
         post: operations["measure_api_models__model__files_post"];
         delete?: never;
@@ -757,7 +757,7 @@ export interface paths {
         };
         /**
          * Files
-         * @description Return the files of images as they are, as a ZIP file that is made while it is sent.
+         * @description Return the unchanged files of images as a ZIP file that is made while it is sent.
          */
         get: operations["files_api_models__model__files__key__get"];
         put?: never;
@@ -777,7 +777,7 @@ export interface paths {
         };
         /**
          * Progress
-         * @description Return how far copying is at this moment, or null.
+         * @description Return the progress of copying, or null.
          */
         get: operations["progress_api_models__model__copies_get"];
         put?: never;
@@ -804,7 +804,7 @@ export interface paths {
         post?: never;
         /**
          * Undo
-         * @description Take copies away again that this server made, but not changed ones.
+         * @description Remove copies that this server made, except changed ones.
          */
         delete: operations["undo_api_models__model__copies__key__delete"];
         options?: never;
@@ -843,7 +843,7 @@ export interface paths {
         put?: never;
         /**
          * Pick
-         * @description Return a few images, of all or of some, that are worth a label or that stand for the others.
+         * @description Return a few images that are worth a label or that represent the others.
          */
         post: operations["pick_api_models__model__pick_post"];
         delete?: never;
@@ -861,7 +861,7 @@ export interface paths {
         };
         /**
          * Find
-         * @description Return the images whose id holds a text, at most 1,000.
+         * @description Return the images whose id contains a text, at most 1,000.
          */
         get: operations["find_api_models__model__find_get"];
         put?: never;
@@ -885,7 +885,7 @@ export interface paths {
          * Export
          * @description Return images as a table or a list of ids, or write them as a new collection beside this one.
          *
-         *     In the table, a text that a spreadsheet would take for a formula has an apostrophe in front.
+         *     In the table, an apostrophe goes before a text that a spreadsheet would take for a formula.
          */
         post: operations["export_api_models__model__export_post"];
         delete?: never;
@@ -927,7 +927,7 @@ export interface components {
         };
         /**
          * CheckedInfo
-         * @description What a person said of findings of a kind that were drawn at random, and what that says of the others.
+         * @description A person's checks of random findings of one kind, and what they say about the others.
          */
         CheckedInfo: {
             /**
@@ -939,7 +939,7 @@ export interface components {
             checked: number;
             /**
              * Right
-             * @description Those of them that are right: the label is wrong, the image does not belong.
+             * @description Those that are right: the label is wrong, or the image does not belong.
              */
             right: number;
             /**
@@ -962,7 +962,7 @@ export interface components {
         };
         /**
          * Checks
-         * @description What was checked at random, of each kind that can be.
+         * @description The random checks, for each kind that has them.
          */
         Checks: {
             /** Checks */
@@ -979,7 +979,7 @@ export interface components {
             size: number;
             /**
              * Medoid
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             medoid: number;
             /** Cohesion */
@@ -993,7 +993,7 @@ export interface components {
             ][];
             /**
              * Traits
-             * @description What sets it apart from all other images, in words; empty where nothing does.
+             * @description What sets it apart from all other images, in words; empty if nothing does.
              */
             traits: string;
         };
@@ -1030,7 +1030,7 @@ export interface components {
             live: boolean;
             /**
              * Originals
-             * @description Whether pictures larger than the thumbnails are at hand.
+             * @description Whether pictures larger than the thumbnails are available.
              */
             originals: boolean;
             /**
@@ -1052,7 +1052,7 @@ export interface components {
         };
         /**
          * ColumnInfo
-         * @description What a table, the images' files, or a person says of each image.
+         * @description What a table, the images' files, or a person says about each image.
          */
         ColumnInfo: {
             /** Name */
@@ -1086,13 +1086,13 @@ export interface components {
             values: components["schemas"]["ColumnValue"][];
             /**
              * Private
-             * @description Whether it is left out of what others get, unless that is asked for.
+             * @description Whether it is left out of what others get, unless requested.
              */
             private: boolean;
         };
         /**
          * ColumnText
-         * @description What a column says of an image.
+         * @description What a column says about an image.
          */
         ColumnText: {
             /** Name */
@@ -1136,17 +1136,17 @@ export interface components {
             stayed: number;
             /**
              * Reasons
-             * @description Why they stayed, of the first.
+             * @description Why the first of them stayed.
              */
             reasons: components["schemas"]["Stayed"][];
             /**
              * Journal
-             * @description Name of the file that says what was done; it undoes it.
+             * @description Name of the file that records what was done; it can undo it.
              */
             journal: string | null;
             /**
              * Key
-             * @description What to undo it by, while this server runs.
+             * @description The key to undo it with, while this server runs.
              */
             key?: string | null;
         };
@@ -1162,7 +1162,7 @@ export interface components {
         };
         /**
          * Dismissal
-         * @description Whether a finding is no problem, or is one.
+         * @description Whether a finding is a problem.
          */
         Dismissal: {
             /** Dismissed */
@@ -1180,7 +1180,7 @@ export interface components {
         ErrorAnswer: {
             /** Error */
             error: string;
-            /** @description What is to be fetched first, if that is why. */
+            /** @description What to fetch first, if that is the reason. */
             weights?: components["schemas"]["WeightsInfo"] | null;
         };
         /**
@@ -1191,7 +1191,7 @@ export interface components {
             labels: components["schemas"]["PropertyInfo"] | null;
             /**
              * Properties
-             * @description Those in which neighbours on the map are most similar first.
+             * @description First those in which neighbours on the map are most similar.
              */
             properties: components["schemas"]["PropertyInfo"][];
             /** Conclusions */
@@ -1222,7 +1222,7 @@ export interface components {
         FailureInfo: {
             /**
              * Row
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             row: number;
             /** Id */
@@ -1232,19 +1232,19 @@ export interface components {
         };
         /**
          * FilesInfo
-         * @description Files that can be taken away as a ZIP.
+         * @description Files that can be downloaded as a ZIP.
          */
         FilesInfo: {
             /**
              * Key
-             * @description What to ask for them by.
+             * @description The key to download them with.
              */
             key: string;
             /** Files */
             files: number;
             /**
              * Bytes
-             * @description About how many they are together; null where reading alone would tell.
+             * @description About how many bytes they have together; null if only reading them would tell.
              */
             bytes: number | null;
             /**
@@ -1268,7 +1268,7 @@ export interface components {
         Finding: {
             /**
              * Key
-             * @description Stable over runs and models; what is remembered when the finding is dismissed.
+             * @description Stable over runs and models. Stored when the finding is dismissed.
              */
             key: string;
             /**
@@ -1383,12 +1383,12 @@ export interface components {
         };
         /**
          * ImageInfo
-         * @description All that is known of one image.
+         * @description All that is known about one image.
          */
         ImageInfo: {
             /**
              * Row
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             row: number;
             /** Id */
@@ -1410,19 +1410,19 @@ export interface components {
             width: number;
             /** Height */
             height: number;
-            /** @description What the other images say of this one; null without labels. */
+            /** @description What the other images say about this one; null without labels. */
             verdict: components["schemas"]["VerdictInfo"] | null;
             /** Neighbors */
             neighbors: components["schemas"]["MatchInfo"][];
             /**
              * Columns
-             * @description What the columns say of it.
+             * @description What the columns say about it.
              */
             columns: components["schemas"]["ColumnText"][];
         };
         /**
          * JudgementInfo
-         * @description What the figures of one thing come to, in a sentence.
+         * @description What the figures of one thing mean, in a sentence.
          */
         JudgementInfo: {
             /**
@@ -1465,7 +1465,7 @@ export interface components {
         };
         /**
          * LabelChange
-         * @description What a person says of some images.
+         * @description What a person says about some images.
          */
         LabelChange: {
             /** Rows */
@@ -1539,7 +1539,7 @@ export interface components {
             high: number;
             /**
              * Stop
-             * @description Whether 95% of them are right, as the rule for stopping has it.
+             * @description Whether 95% of them are right, by the stopping rule.
              */
             stop: boolean;
         };
@@ -1570,7 +1570,7 @@ export interface components {
         };
         /**
          * Labelling
-         * @description The next question, null when every image has a label; how far it has come; and the labels, if they changed.
+         * @description The next question (null when every image has a label), the progress, and the labels if they changed.
          */
         Labelling: {
             question: components["schemas"]["LabelQuestion"] | null;
@@ -1579,7 +1579,7 @@ export interface components {
         };
         /**
          * MapInfo
-         * @description A map, perhaps one that is computed when it is asked for first.
+         * @description A map. Perhaps it is computed at the first request.
          */
         MapInfo: {
             /**
@@ -1595,7 +1595,7 @@ export interface components {
             };
             /**
              * Ready
-             * @description False: it is computed when it is asked for first, which may take a while.
+             * @description False: it is computed at the first request, which may take a while.
              */
             ready: boolean;
             /**
@@ -1621,7 +1621,7 @@ export interface components {
         MatchInfo: {
             /**
              * Row
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             row: number;
             /** Id */
@@ -1659,7 +1659,7 @@ export interface components {
             pooling: string;
             /**
              * Focus
-             * @description What a vector tells of: image or foreground.
+             * @description What a vector describes: image or foreground.
              */
             focus: string;
             /** Images */
@@ -1667,7 +1667,7 @@ export interface components {
         };
         /**
          * ModelView
-         * @description One model's arrays: what there is, and the state in which it is.
+         * @description One model's arrays: which there are, and their state.
          */
         ModelView: {
             /** Key */
@@ -1695,7 +1695,7 @@ export interface components {
         };
         /**
          * Moved
-         * @description What two models see differently, of the images that both have vectors of.
+         * @description What two models see differently, in the images with vectors of both.
          */
         Moved: {
             /**
@@ -1705,7 +1705,7 @@ export interface components {
             k: number;
             /**
              * Shared
-             * @description How many of them both find, mean over the images.
+             * @description How many of them both find, as a mean over the images.
              */
             shared: number;
             /**
@@ -1715,7 +1715,7 @@ export interface components {
             chance: number;
             /**
              * Images
-             * @description Images that both have vectors of.
+             * @description Images with vectors of both.
              */
             images: number;
             /** Onlyhere */
@@ -1735,7 +1735,7 @@ export interface components {
         MovedImage: {
             /**
              * Row
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             row: number;
             /**
@@ -1790,7 +1790,7 @@ export interface components {
         Numbers: {
             /**
              * Judged
-             * @description What the figures come to; first what the model cannot see in these images, if there is such a thing.
+             * @description What the figures mean. First what the model cannot see in these images, if there is something.
              */
             judged: components["schemas"]["JudgementInfo"][];
             /** Scores */
@@ -1806,7 +1806,7 @@ export interface components {
         };
         /**
          * PairAnswer
-         * @description Whether two images show the same picture; null where that is not known.
+         * @description Whether two images show the same picture; null if unknown.
          */
         PairAnswer: {
             /** Rows */
@@ -1816,7 +1816,7 @@ export interface components {
         };
         /**
          * PairQuestion
-         * @description Two images of which a person is asked whether they show the same picture, and what the answers so far say.
+         * @description Two images for a person to judge, "same picture" or not, and what the answers so far say.
          *
          *     ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
          *     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
@@ -1832,7 +1832,7 @@ export interface components {
             unsure: number;
             /**
              * Enough
-             * @description Answers from which the threshold is theirs.
+             * @description Answers needed before they set the threshold.
              */
             enough: number;
             /** Suggested */
@@ -1865,7 +1865,7 @@ export interface components {
         PatchImage: {
             /**
              * Row
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             row: number;
             /**
@@ -1960,13 +1960,13 @@ export interface components {
             bundled: boolean;
             /**
              * Basis
-             * @description Names the colours: where it is the same, a colour means the same.
+             * @description Names the colours. With the same name, a colour means the same.
              */
             basis: string;
         };
         /**
          * PickQuery
-         * @description A few images that are to be picked.
+         * @description A few images to pick.
          */
         PickQuery: {
             /** Count */
@@ -1982,7 +1982,7 @@ export interface components {
         };
         /**
          * Picked
-         * @description A few images that stand for many.
+         * @description A few images that represent many.
          */
         Picked: {
             /**
@@ -2011,7 +2011,7 @@ export interface components {
         };
         /**
          * ProgressInfo
-         * @description How far the work is that somebody waits for.
+         * @description Progress of the work that somebody waits for.
          */
         ProgressInfo: {
             /** Done */
@@ -2021,7 +2021,7 @@ export interface components {
         };
         /**
          * PropertyInfo
-         * @description How far a property, or the labels, goes along with neighbours: 0 is chance, 1 the same.
+         * @description How closely neighbours agree in a property, or in the labels: 0 is chance, 1 the same.
          */
         PropertyInfo: {
             /** Name */
@@ -2036,13 +2036,13 @@ export interface components {
             byLabels: number | null;
             /**
              * Rises
-             * @description Where on the map there is more of it, in words; empty where that cannot be said.
+             * @description Where on the map there is more of it, in words; empty if unknown.
              */
             rises: string;
         };
         /**
          * ReasonInfo
-         * @description What in a look-alike makes it like the image that was asked about.
+         * @description Which part of a look-alike makes it similar to the query image.
          *
          *     ``heat`` is how much each of 16 x 16 places matters, from 0 to 255, and ``place`` where they lie on its tile: left,
          *     top, width and height as shares. ``without`` is the similarity while the most important square is hidden.
@@ -2050,7 +2050,7 @@ export interface components {
         ReasonInfo: {
             /**
              * Row
-             * @description Number of an image, the same in every model, for ever.
+             * @description Number of an image, the same in every model, permanently.
              */
             row: number;
             /** Without */
@@ -2067,7 +2067,7 @@ export interface components {
         };
         /**
          * Reasons
-         * @description A reason for each look-alike that was asked for.
+         * @description A reason for each requested look-alike.
          */
         Reasons: {
             /** Reasons */
@@ -2083,7 +2083,7 @@ export interface components {
         };
         /**
          * RowsQuery
-         * @description Images that together are a question.
+         * @description Images that together form a query.
          */
         RowsQuery: {
             /** Rows */
@@ -2122,7 +2122,7 @@ export interface components {
         };
         /**
          * SearchAnswer
-         * @description What an image from outside looks like.
+         * @description What an uploaded image is similar to.
          */
         SearchAnswer: {
             /** @description The image of the collection that is the same file, or has the same vector. */
@@ -2132,7 +2132,7 @@ export interface components {
             verdict: components["schemas"]["VerdictInfo"] | null;
             /**
              * Place
-             * @description On the map that was asked for, in its units (-1 to 1).
+             * @description On the requested map, in its units (-1 to 1).
              */
             place: [
                 number,
@@ -2204,14 +2204,14 @@ export interface components {
         };
         /**
          * TokensInfo
-         * @description Whether all that the model sees patch by patch is kept, which a search by a patch needs, or what that takes.
+         * @description Whether the patch tokens are kept, which a search by a patch needs, or what keeping them takes.
          */
         TokensInfo: {
             /** Kept */
             kept: boolean;
             /**
              * Images
-             * @description Images of which it is not kept yet.
+             * @description Images without kept tokens.
              */
             images: number;
             /**
@@ -2232,7 +2232,7 @@ export interface components {
         };
         /**
          * VerdictInfo
-         * @description What the labelled images say of an image.
+         * @description What the labelled images say about an image.
          */
         VerdictInfo: {
             /** Label */
@@ -2241,7 +2241,7 @@ export interface components {
             probability: number;
             /**
              * Set
-             * @description Labels of which one should be the truth in ``set_level`` of the cases.
+             * @description Labels, one of which should be the truth in ``set_level`` of the cases.
              */
             set: string[];
             /** Setlevel */
@@ -2466,7 +2466,7 @@ export interface operations {
     rows_api_models__model__rows_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2501,7 +2501,7 @@ export interface operations {
     column_api_models__model__columns__name__get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2537,7 +2537,7 @@ export interface operations {
     map__api_models__model__maps__map_id__get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2574,7 +2574,7 @@ export interface operations {
     map_progress_api_models__model__maps__map_id__progress_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2611,7 +2611,7 @@ export interface operations {
     trust_api_models__model__maps__map_id__trust_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2648,7 +2648,7 @@ export interface operations {
     thumbnails_api_models__model__sheets__index__get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2684,7 +2684,7 @@ export interface operations {
     columns_api_models__model__columns_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2719,7 +2719,7 @@ export interface operations {
     values_api_models__model__columns__index__values_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2758,7 +2758,7 @@ export interface operations {
             query: {
                 /** @description What the text holds. */
                 text: string;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2795,7 +2795,7 @@ export interface operations {
     clusters_api_models__model__clusters_put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2832,7 +2832,7 @@ export interface operations {
     image_api_models__model__images__row__get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2871,7 +2871,7 @@ export interface operations {
             query: {
                 /** @description Rows of look-alikes. */
                 of: number[];
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2910,7 +2910,7 @@ export interface operations {
             query: {
                 /** @description Rows of look-alikes. */
                 of: number[];
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2952,7 +2952,7 @@ export interface operations {
     picture_api_models__model__images__row__picture_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -2996,7 +2996,7 @@ export interface operations {
                 k?: number;
                 /** @description Whether parts of images count; slow the first time. */
                 inside?: boolean;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3038,7 +3038,7 @@ export interface operations {
     inside_progress_api_models__model__inside_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3073,7 +3073,7 @@ export interface operations {
     numbers_api_models__model__maps__map_id__numbers_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3110,7 +3110,7 @@ export interface operations {
     findings_api_models__model__findings_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3145,7 +3145,7 @@ export interface operations {
     checked_api_models__model__findings_checks_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3180,7 +3180,7 @@ export interface operations {
     dismiss_api_models__model__findings__key__put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3218,7 +3218,7 @@ export interface operations {
     pair_api_models__model__pairs_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3253,7 +3253,7 @@ export interface operations {
     answer_api_models__model__pairs_put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3292,7 +3292,7 @@ export interface operations {
     forget_api_models__model__pairs_delete: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3329,7 +3329,7 @@ export interface operations {
             query?: {
                 /** @description The revision that the page has seen. */
                 seen?: number;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3364,7 +3364,7 @@ export interface operations {
     change_api_models__model__labels_put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3405,7 +3405,7 @@ export interface operations {
             query: {
                 /** @description The revision that the page has seen. */
                 seen: number;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3444,7 +3444,7 @@ export interface operations {
                 /** @description The revision that the page has seen. */
                 seen?: number;
                 batches?: boolean;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3479,7 +3479,7 @@ export interface operations {
     answer_api_models__model__labelling_put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3522,7 +3522,7 @@ export interface operations {
                 other: string;
                 /** @description Id of a map of the partner. */
                 map: string;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3561,7 +3561,7 @@ export interface operations {
             query: {
                 /** @description Id of a partner of the model. */
                 other: string;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3596,7 +3596,7 @@ export interface operations {
     patches_api_models__model__images__row__patches_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3639,7 +3639,7 @@ export interface operations {
                 y: number;
                 /** @description Number of answers. */
                 k?: number;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3676,7 +3676,7 @@ export interface operations {
     pairs_api_models__model__images__row__patches__other__get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3715,7 +3715,7 @@ export interface operations {
     tokens_api_models__model__tokens_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3750,7 +3750,7 @@ export interface operations {
     keep_api_models__model__tokens_put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3783,7 +3783,7 @@ export interface operations {
     keeping_api_models__model__tokens_progress_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3818,7 +3818,7 @@ export interface operations {
     progress_api_models__model__weights_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3853,7 +3853,7 @@ export interface operations {
     fetch_api_models__model__weights_post: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3886,7 +3886,7 @@ export interface operations {
     measure_api_models__model__files_post: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3962,7 +3962,7 @@ export interface operations {
     progress_api_models__model__copies_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3997,7 +3997,7 @@ export interface operations {
     copy_api_models__model__copies_post: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4070,7 +4070,7 @@ export interface operations {
     query_api_models__model__query_post: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4109,7 +4109,7 @@ export interface operations {
     pick_api_models__model__pick_post: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4149,7 +4149,7 @@ export interface operations {
         parameters: {
             query: {
                 text: string;
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4184,7 +4184,7 @@ export interface operations {
     export_api_models__model__export_post: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;

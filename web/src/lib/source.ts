@@ -7,7 +7,7 @@ import type {
 /**
  * Where the page has its data from: a server (HttpSource), or the file that it stands in itself (FileSource).
  *
- * What only reads can be aborted by a signal; what is at hand at once need not heed it. What writes is never aborted:
+ * What only reads can be aborted by a signal; what is ready at once may ignore it. What writes is never aborted:
  * nobody would know whether it was kept. A download is: what has come of it stays.
  */
 export interface Source {
@@ -35,7 +35,7 @@ export interface Source {
   dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]>;
   /** Address of a sheet of thumbnails. */
   sheet(model: ModelView, index: number): string;
-  /** Address of the largest picture of an image that is at hand. */
+  /** Address of the largest available picture of an image. */
   picture(model: ModelView, row: Row): string;
   image(model: ModelView, row: Row, signal?: AbortSignal): Promise<ImageInfo>;
   /** What in each of some look-alikes makes it like an image, of the collection or from outside; takes a second or more. */

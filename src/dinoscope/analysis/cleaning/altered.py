@@ -1,7 +1,7 @@
-"""Copies that are turned, mirrored, without colour or framed: their vectors are far apart, so fingerprints find them.
+"""Copies that are turned, mirrored, framed or without colour. Their vectors are far apart, so fingerprints find them.
 
-An image is looked up by numbers that are the same for all eight of its orientations, whatever its colours. What lies
-near is turned until it fits and then compared as all fingerprints are.
+An image is looked up by numbers that are the same for all eight orientations and do not depend on colour. Candidates
+are turned until they fit, and then compared as all fingerprints are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["altered_pairs", "has_colours", "inside_frames", "inside_share"]
 Level = TypeVar("Level", np.uint8, np.float32)
 
 _ORIENTATIONS = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]  # the first is upright
-_WAVES = 5  # cosine waves a side whose strengths an image is looked up by
-_NEAREST = 4  # images looked at for each
+_WAVES = 5  # cosine waves per side; images are looked up by their strengths
+_NEAREST = 4  # candidates per image
 _FAR = 0.2  # distance of the strengths beyond which there is no copy
 _ALIKE = 0.95  # agreement at a quarter of the size, below which there is no copy
 _CELL = 4  # pixels averaged for it
@@ -131,7 +131,7 @@ def _compare(
     orientation: NDArray[np.int64],
     mixed: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """Return how far pairs agree (P,), the other turned as said, without colours where one of them has none."""
+    """Return how far pairs agree (P,), the second one turned; without colours if one of the two has none."""
     left, right = forms[one], forms[other]
     for at, each in enumerate(_ORIENTATIONS):
         chosen = orientation == at

@@ -1,8 +1,8 @@
 """Candidates for near-duplicates: pairs that stand out from everything else that looks like them.
 
-A similarity of 0.98 is a copy among holiday pictures and nothing among trousers, so no fixed similarity serves. What
-tells a copy is contrast: it is far nearer than the other look-alikes of the same image (the ratio test of Lowe 2004
-for matching keypoints). Vectors find the candidates; small grey or colour pictures, where there are some, decide.
+A similarity of 0.98 is a copy among holiday pictures and nothing among trousers, so no fixed similarity works. Contrast
+reveals a copy: it is far nearer than the other look-alikes of the same image (the ratio test of Lowe 2004 for matching
+keypoints). Vectors find the candidates. Small grey or colour pictures decide, if there are any.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["LEAST", "Candidates", "score_pairs"]
 
 LEAST = 0.3  # score of pairs that are looked at: below it lies what everything looks like
 _BACKGROUND = 9  # place of the look-alike that a pair must stand out from: nine copies of one image are still found
-_CERTAIN_PICTURES = 0.995  # agreement that only saving an image again leaves, whatever else looks like it
+_CERTAIN_PICTURES = 0.995  # agreement after nothing but saving again, even among many similar images
 _CERTAIN_VECTORS = 1 - 1e-5
 _FEW = 0.1  # background distance where there are too few images to tell
 _FALSE_SHARE = 0.01  # of the pairs above the suggested threshold
@@ -40,7 +40,7 @@ class Candidates:
     """Pairs that may show the same picture, before they are cut at a threshold.
 
     Attributes:
-        pairs: Pairs that score at least ``LEAST``, or less if that was asked for; exact copies count as one image.
+        pairs: Pairs that score at least ``LEAST`` (or the lower limit that was given). Exact copies count as one image.
         copy_of: Position of the first image with the same content (N,), the image's own where there is none before.
         preference: Numbers (N, Q) by which the image to keep is chosen.
         suggested: Threshold that the collection suggests.
@@ -67,17 +67,17 @@ def score_pairs(
 
     The score of a pair is 1 - d / min(D, D'): d is its distance, D and D' the distances of both images to their tenth
     nearest look-alike. The distance is 1 - agreement of the fingerprints where those are given, else 1 - cosine
-    similarity. Pairs that agree in everything a re-saved image keeps score so too, however many copies there are.
+    similarity. Pairs that agree in everything that saving again keeps also score 1, no matter how many copies there
+    are.
 
     Args:
         vectors: Array (N, D).
-        graph: Their neighbour graph, where it is at hand. Where there are exact copies, the lists that held some are
-            searched anew.
+        graph: Their neighbour graph, if you have it. With exact copies, the lists that contain them are searched again.
         keys: Content of each image (N,): equal keys are exact copies. By default equal vectors are.
         prints: What ``fingerprints`` made, (N, 32, 32, C). With them copies that are turned by quarters, mirrored or
             without colour are found too.
         inside: What ``inside_frames`` returned: with it framed copies are found too.
-        aspects: Width by height of each image (N,), which fingerprints do not show; by default all are alike.
+        aspects: Width by height of each image (N,), which fingerprints do not show; by default all are the same.
         preference: Numbers (N, Q), those of the first column before those of the second: the image with the largest
             is kept, among equals the one that comes first.
         least: Lowest score of a pair that is returned.
@@ -127,7 +127,7 @@ def _first_with_same(unit: NDArray[np.float32], keys: ArrayLike | None) -> NDArr
 
 
 def _among(graph: NeighborGraph, unit: NDArray[np.float32], own: NDArray[np.int64]) -> NeighborGraph:
-    """Return the graph of these images alone: lists that held others are searched anew, of the rest nothing is."""
+    """Return the graph of these images only: lists that contained other images are searched again, the rest stay."""
     place = np.full(len(unit), -1, np.int32)
     place[own] = np.arange(len(own))
     k = min(graph.k, len(own) - 1)

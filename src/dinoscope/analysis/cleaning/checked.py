@@ -15,7 +15,7 @@ LEVEL = 0.9  # of the interval
 
 @dataclass(frozen=True)
 class Checked:
-    """What checking a part of a list says of the rest.
+    """What checking a part of a list says about the rest.
 
     Attributes:
         checked: Findings that a person has checked.
@@ -37,7 +37,7 @@ def count_right(listed: int, checked: int, right: int, *, level: float = LEVEL) 
 
     The number of right ones among those drawn is hypergeometric. The interval holds every total under which neither
     as many nor as few would be rarer than half of ``1 - level`` (Clopper and Pearson 1934, for a finite list). So it
-    holds the truth with a probability of ``level`` at least, whatever the truth is.
+    contains the truth with a probability of at least ``level``.
 
     Args:
         listed: Findings of the list.

@@ -14,8 +14,8 @@ from dinoscope.base.parallel import in_order, row_blocks
 __all__ = ["CROPPED", "Crops", "find_crops", "fit_part", "propose_crops"]
 
 CROPPED = 0.75  # correlation from which one picture is a part of the other
-_CANDIDATES = 8  # images in which each is looked for
-_SIDE = 96  # pixels of the longer side of the picture that is looked in
+_CANDIDATES = 8  # images that each one is compared with
+_SIDE = 96  # pixels of the longer side of the larger picture
 _SHARES = np.geomspace(0.55, 0.97, 16)  # of the width that the part may take
 _FINE = 2  # pixels around the best of these widths, which are tried one by one
 _SMALLEST = 16  # pixels a side, below which a part says nothing

@@ -16,8 +16,8 @@ __all__ = ["centred", "fingerprints", "flatness", "picture_agreement"]
 
 _SIDE = 32  # of a fingerprint, in pixels
 _CELL = 4  # pixels of a fingerprint averaged for a first look
-_FINE = 14  # candidates an image whose fingerprints are compared in full
-_NEAREST = 4  # of them those whose vectors are nearest; the others by the first look
+_FINE = 14  # candidates per image with fully compared fingerprints
+_NEAREST = 4  # of these, how many come from the nearest vectors; the first look gives the others
 _BAND = (1.0, 3.0)  # blurs between which detail lies: less is lost when a picture is made smaller, more is shape
 _NOISE = 2.0  # grey levels of structure below which there is nothing to compare
 _SHOWN = _SIDE - 2  # pixels of a side that every shift shows
@@ -49,13 +49,13 @@ def fingerprints(pictures: Sequence[bytes | NDArray[np.uint8]]) -> NDArray[np.ui
 
 
 def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -> NDArray[np.float32]:
-    """Compare each picture with some others, whatever their brightness and contrast and up to a shift of a pixel.
+    """Compare each picture with some others, regardless of brightness and contrast, up to a shift of one pixel.
 
     The product of two normalised correlations: of the whole picture, and of its detail alone (what is left after a
     blur of one pixel and gone after one of three), each the largest over nine shifts. Only the most likely are
     compared so, by nearness and by a first look at a quarter of the size; the others get -1. A part without structure
-    (within two grey levels) agrees with its like; but a flat picture agrees with none that has structure, and with
-    another flat one only as far as their colours do: a hue in common is no evidence.
+    (within two grey levels) agrees with another such part. But a flat picture agrees with no picture that has
+    structure, and with another flat one only as far as their colours do: a common hue is not evidence.
 
     Args:
         prints: What ``fingerprints`` made, (N, 32, 32, C).
@@ -75,7 +75,7 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
 
     def compare(rows: slice) -> None:
         near = np.einsum("nd,nkd->nk", coarse[rows], coarse[indices[rows]])
-        near[:, :_NEAREST] = 2  # whatever they look like from afar: thin lines, moved, may not
+        near[:, :_NEAREST] = 2  # even if they look different from afar, as shifted thin lines may
         best = np.argsort(-near, axis=1, kind="stable")[:, :fine]
         others = np.take_along_axis(indices[rows], best, axis=1)
         apart = np.abs(colours[rows, None] - colours[others]).max(axis=2)
@@ -93,7 +93,7 @@ def picture_agreement(prints: NDArray[np.uint8], indices: NDArray[np.integer]) -
 
 
 def _moved_sizes(pictures: NDArray[np.uint8] | NDArray[np.float16]) -> NDArray[np.float32]:
-    """Return the length (N, 9) of what each shift shows of each picture, as ``centred`` has it."""
+    """Return the length (N, 9) of what each shift shows of each picture, in the form of ``centred``."""
     sizes = np.empty((len(pictures), len(_SHIFTS)), np.float32)
 
     def fill(rows: slice) -> None:
@@ -117,7 +117,7 @@ def _best_correlation(
     """Return the largest correlation (M, k) of the middle of each of ``rows`` with any shift of its ``others``.
 
     The middle has mean 0, so its product with what a shift shows needs no mean of that. A product of matrices gives all
-    shifts of all others at once: the middle stands at each place of the shifts, with zeros around it.
+    shifts of all others at once: the middle is at each place of the shifts, with zeros around it.
     """
     middle = pictures[rows, 1:-1, 1:-1].astype(np.float32)
     middle -= middle.mean(axis=(1, 2, 3), keepdims=True)

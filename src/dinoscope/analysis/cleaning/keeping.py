@@ -9,9 +9,9 @@ from dataclasses import dataclass
 __all__ = ["LOSSLESS", "THUMBNAIL", "FileFacts", "choose_keeper"]
 
 LOSSLESS = 101.0  # quality of a file that holds every pixel as it was
-THUMBNAIL = 0  # in place of a part of the size: it was measured on the thumbnail, where little is left of noise
+THUMBNAIL = 0  # instead of a fraction of the size: measured on the thumbnail, where little noise is left
 _NOISE_WEIGHT = (2.0, 6.0)  # of noise against detail; on thumbnails
-_ALIKE = 2.0  # qualities that are no further apart say nothing
+_ALIKE = 2.0  # smaller differences in quality say nothing
 _TRUSTED = 90.0  # quality from which compression takes no noise away, so that less of it is a merit
 _NOISE = (3.0, 2.0)  # grey levels and factor by which a picture is noisy beside another
 _GRAINIER, _GRAIN = 1.2, 0.3  # factor and grey levels by which a picture is grainy beside another
@@ -19,13 +19,13 @@ _DEAD_ZONE = 6.5  # grey levels of half a low-frequency step at quality 50
 _BLURRED = 3.0  # factor of detail over what a blur, and no noise, explains
 _NOISIER = (4.0, 3.0)  # factor of grain over what a usual blur takes away; less of it where it was decoded smaller
 _BLOCKY = 50.0  # quality up to which the edges of blocks count as detail
-_CLEARLY = 0.8  # part of the pixels inside a frame that a copy without one must have
-_SHARPER = 1.04  # factor of detail over noise that is no chance
+_CLEARLY = 0.8  # least part of the pixels inside a frame that an unframed copy has
+_SHARPER = 1.04  # factor of detail over noise that is significant
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What is known of the file of an image; None where nothing is.
+    """What is known about the file of an image; None where nothing is.
 
     Attributes:
         pixels: Width times height.
@@ -58,9 +58,9 @@ class FileFacts:
 def choose_keeper(copies: Sequence[FileFacts]) -> tuple[int, str]:
     """Return the place of the copy to keep, and why.
 
-    The largest, where what a frame adds is not counted; among these one in colour that is not blurred, where noise and
-    the blocks of compression are no detail; then the least compressed, unless it is noisy where another one is neither
-    noisy nor much compressed; then the one with most detail against noise, most bytes, the oldest, the first.
+    These decide, in this order: the largest area, without a frame. In colour and not blurred, where noise and blocks of
+    compression are not detail. The least compressed, unless it is noisy and another one is neither noisy nor much
+    compressed. The most detail against noise, the most bytes, the oldest, the first.
     """
     left = list(range(len(copies)))
     pixels = (_unframed, _by_size, _in_colour, _not_blurred, _without_noise)
@@ -102,7 +102,7 @@ def _in_colour(copies: Sequence[FileFacts]) -> _Chosen:
 
 
 def _not_blurred(copies: Sequence[FileFacts]) -> _Chosen:
-    """Leave out copies with far less detail than another one, if that is no noise or compression."""
+    """Leave out copies with far less detail than another one, if that is not noise or compression."""
     measured = _measured(copies)
     if measured is None:
         return list(range(len(copies))), ""

@@ -30,7 +30,7 @@ def find_leaks(duplicates: Duplicates, splits: ArrayLike) -> tuple[Leak, ...]:
         splits: Splits (N,), None where an image has none.
 
     Raises:
-        InputError: There is not one split an image.
+        InputError: If there is not exactly one split per image.
     """
     names: list[object] = np.asarray(splits, dtype=object).tolist()
     if len(names) != len(duplicates.copy_of):

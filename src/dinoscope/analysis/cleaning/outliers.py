@@ -22,7 +22,7 @@ class Outliers:
 
     Attributes:
         positions: Where the images stand (M,).
-        factors: The local outlier factor of every image (N,): about 1 among its like, 2 at half the density.
+        factors: The local outlier factor of every image (N,): about 1 among similar images, 2 at half the density.
         z_scores: How far each factor lies from the median, in robust standard deviations (N,).
         neighbors: Positions of the nearest of each image listed (M, k).
     """
@@ -42,13 +42,13 @@ def find_outliers(graph: NeighborGraph, *, k: int = 20, z_score: float = _TYPICA
     The local outlier factor (Breunig et al. 2000) over cosine distances: the mean density of the neighbours, divided
     by the image's own; density is the inverse of the mean reachability distance max(d(a, b), k-distance(b)). A
     scattered class is therefore not an outlier as a whole. Among many copies of one picture the density has no bound,
-    and every image beside them would be an outlier; so an image whose neighbours are all copies of it gets the median
-    density. (scikit-learn's LocalOutlierFactor has no place for that rule; without copies both agree.) The list holds
-    the images whose factor lies ``z_score`` robust standard deviations (1.4826 times the median absolute deviation) or
-    more above the median.
+    and every image near them would be an outlier. So an image with only copies as neighbours gets the median density.
+    (scikit-learn's LocalOutlierFactor has no place for that rule; without copies both agree.) The list holds the images
+    whose factor lies ``z_score`` robust standard deviations (1.4826 times the median absolute deviation) or more above
+    the median.
 
     Args:
-        graph: Neighbours (N, k or more); where it holds all others, fewer than ``k`` do.
+        graph: Neighbours (N, k or more); if it contains all other images, fewer than ``k`` are enough.
         k: Neighbours that make the density.
         z_score: How far out an image must lie to be listed.
 

@@ -1,7 +1,7 @@
-"""Pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape, beside the others.
+"""Pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape compared with the others.
 
-What is odd depends on the collection: a product photograph on white is no mistake among a thousand like it. So a
-picture must be beyond a fixed limit, and far from the usual of its own collection.
+What is odd depends on the collection: a product photograph on white is normal among a thousand others on white. So a
+picture must be beyond a fixed limit, and also far from what is usual in its collection.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PoorPictures:
         kinds: Their kinds (M,), numbers in ``PICTURE_KINDS``.
         values: What was measured (M,): sharpness by the median's, lightness 0 to 255, contrast, the width of the frame
             as a share, or how many times the usual size or shape.
-        common: Kinds that so many pictures are of that they are this collection's style; they are not listed.
+        common: Kinds with so large a share that they are this collection's style. They are not listed.
     """
 
     positions: NDArray[np.int64]
@@ -53,7 +53,7 @@ class PoorPictures:
 
 
 def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLike) -> PoorPictures:
-    """Find pictures that something is wrong with.
+    """Find pictures with a defect.
 
     Args:
         looks: darkest, lightest, contrast, sharpness and frame of each (N,); see ``sources.pixels.quality.Look``.
@@ -75,7 +75,7 @@ def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLi
     usual = {name: np.median(values) if len(size) else 0.0 for name, values in (("side", side), ("shape", shape))}
     filled = sharpness[~empty]
     sharp = float(np.median(filled)) if len(filled) else 0.0
-    # of each kind: which pictures, what is told of them, and how bad that is
+    # for each kind: which pictures, the value reported for each, and how bad it is
     found: dict[PictureKind, tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]] = {
         "blurred": (
             ~empty & (sharpness < min(sharp - _FAR * _spread_below(filled), sharp + np.log2(_BLURRED))),

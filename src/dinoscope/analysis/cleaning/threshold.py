@@ -21,10 +21,10 @@ from dinoscope.errors import InputError
 
 __all__ = ["ENOUGH", "ThresholdFit", "choose_pairs", "fit_threshold"]
 
-ENOUGH = 10  # answers from which the threshold is theirs
+ENOUGH = 10  # answers needed before they set the threshold
 _BINS = np.arange(LEAST, 1.0001, 0.01).round(2)  # lowest score of each bin
 _MIDDLES = np.minimum(_BINS + 0.005, 1)
-_PLACES = np.linspace(0.2, 1.1, 91)  # scores at which a pair is as often the same picture as not
+_PLACES = np.linspace(0.2, 1.1, 91)  # scores at which half of the pairs show the same picture
 _WIDTHS = np.geomspace(0.005, 0.15, 12)  # in which the curve rises from 0.27 to 0.73, twice
 _SPREAD = 0.25  # how far from the suggested threshold that place usually lies
 _SLIP = 0.02  # share of the answers that are mistakes
@@ -39,7 +39,7 @@ class ThresholdFit:
     Attributes:
         same: Answers that two images show the same picture.
         different: Answers that they do not.
-        unsure: Answers that it cannot be told.
+        unsure: Answers "cannot tell".
         suggested: Threshold that the collection suggests.
         threshold: Score from which on a pair is more likely the same picture than not; 1 if there is none.
         thresholds: Other thresholds (T,), ascending.
@@ -74,7 +74,7 @@ class ThresholdFit:
 
     @property
     def used(self) -> float:
-        """The threshold to cut at: the fitted one where there are enough answers, else the suggested one."""
+        """The threshold to use: the fitted one if there are enough answers, else the suggested one."""
         return self.threshold if self.enough else self.suggested
 
     def at(self, threshold: float) -> int:
@@ -87,11 +87,11 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
 
     Args:
         scores: Scores of all candidate pairs (P,).
-        answers: For each pair 1: the same picture, 0: not the same, 0.5: cannot be told, NaN: not asked (P,).
+        answers: For each pair 1: the same picture, 0: not the same, 0.5: unknown, NaN: not asked (P,).
         suggested: Threshold that the collection suggests, where the fit starts.
 
     Raises:
-        InputError: There is not one answer a pair.
+        InputError: If there is not exactly one answer per pair.
     """
     values, given = _checked(scores, answers)
     asked = (given == 0) | (given == 1)
@@ -125,7 +125,7 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
 
 
 def choose_pairs(scores: ArrayLike, answers: ArrayLike, suggested: float, count: int) -> NDArray[np.int64]:
-    """Choose the pairs whose answers would tell most, spread over the scores at which they would.
+    """Choose the pairs with the most informative answers, spread over the informative scores.
 
     Args:
         scores: Scores of all candidate pairs (P,).
@@ -137,7 +137,7 @@ def choose_pairs(scores: ArrayLike, answers: ArrayLike, suggested: float, count:
         Places of the pairs (count,) or fewer, by descending score.
 
     Raises:
-        InputError: There is not one answer a pair, or ``count`` is not positive.
+        InputError: If there is not exactly one answer per pair, or ``count`` is not positive.
     """
     values, given = _checked(scores, answers)
     count = check_count(count, "count")

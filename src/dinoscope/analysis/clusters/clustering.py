@@ -36,7 +36,7 @@ _MOST_CLUSTERS = 20
 PLATEAU = 0.06
 """How far below the best silhouette a number of clusters is still as good; see ``choose_k``."""
 _SAMPLE = 5_000  # rows on which numbers of clusters are tried
-_ROUNDING = 1e-6  # by how much the numbers of float32 unit vectors of one direction may differ
+_ROUNDING = 1e-6  # largest difference between the numbers of float32 unit vectors of the same direction
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +102,15 @@ def cluster(
         k: Number of clusters, 1 to N; without it the rule of ``choose_k``, in the space that is clustered. Vectors
             that are all the same, and fewer than 3, are then one cluster.
         method: "kmeans", "hdbscan", "ward" or "gmm".
-        space: "embedding" or "umap"; by default the UMAP for HDBSCAN, to which distances in hundreds of dimensions say
-            little and which takes minutes there, else the embedding.
-        layout: The UMAP (N, C), where it is at hand; else it is computed, see ``umap_space``.
+        space: "embedding" or "umap"; by default the UMAP for HDBSCAN, else the embedding. In hundreds of dimensions
+            distances tell HDBSCAN little, and it takes minutes.
+        layout: The UMAP (N, C), if you have it; otherwise it is computed, see ``umap_space``.
         dims: Dimensions of the UMAP that is computed.
         seed: Seed of k-means, of draws and of the UMAP, from 0 to 2**32 - 1.
 
     Raises:
-        InputError: See ``l2_normalize`` and ``umap_space``; an argument is out of its range; ``k`` with HDBSCAN.
+        InputError: See ``l2_normalize`` and ``umap_space``. Also if an argument is out of its range, or ``k`` is given
+            with HDBSCAN.
     """
     space = resolve_space(method, space, k)
     if method == "kmeans" and space == "embedding":
@@ -177,8 +178,8 @@ def kmeans(vectors: ArrayLike, k: int | None = None, *, seed: int = 0) -> Cluste
 
     Args:
         vectors: Array (N, D), of any scale.
-        k: Number of clusters, 1 to N; without it ``choose_k`` chooses, and fewer than 3 vectors, or vectors that are
-            all alike, are one cluster.
+        k: Number of clusters, 1 to N; without it ``choose_k`` chooses. Fewer than 3 vectors, or identical vectors, are
+            one cluster.
         seed: Seed of the starts, from 0 to 2**32 - 1.
 
     Raises:
@@ -213,7 +214,8 @@ def choose_k(
             and keeps the time bounded.
 
     Raises:
-        InputError: See ``l2_normalize``; N < 3, a candidate out of range or none, or all vectors alike.
+        InputError: See ``l2_normalize``; N < 3, a candidate is out of range, there is none, or all vectors are the
+            same.
     """
     unit = l2_normalize(check_vectors(vectors, at_least=3))
     return _choose(unit, "kmeans", "cosine", candidates, seed, sample)
@@ -242,7 +244,7 @@ def find_medoids(vectors: ArrayLike, labels: ArrayLike) -> NDArray[np.int64]:
 
 
 def _is_one(unit: NDArray[np.float32]) -> bool:
-    """Tell whether there is nothing to divide: fewer than 3 vectors, or all alike."""
+    """Tell whether there is nothing to divide: fewer than 3 vectors, or identical ones."""
     return len(unit) < 3 or bool(np.ptp(unit, axis=0).max() <= _ROUNDING)
 
 
@@ -301,7 +303,7 @@ def finest_k(curve: Sequence[tuple[int, float]]) -> int:
 
 
 def _largest_first(labels: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Renumber so that sizes descend; among equal sizes the cluster with the lowest row comes first; -1 stays."""
+    """Renumber so that sizes descend. Among equal sizes the cluster with the lowest row comes first. -1 stays."""
     numbered = np.full(len(labels), NO_CLUSTER, np.int32)
     rows = np.flatnonzero(labels != NO_CLUSTER)
     _, first, codes, sizes = np.unique(labels[rows], return_index=True, return_inverse=True, return_counts=True)

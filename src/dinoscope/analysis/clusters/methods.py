@@ -96,7 +96,7 @@ def fit_hdbscan(points: NDArray[np.floating]) -> NDArray[np.integer]:
 
 def _mixture(points: NDArray[np.floating], metric: Metric, seed: int) -> Callable[[int], NDArray[np.integer]]:
     """Return a function that fits k Gaussians of one shape; vectors are first averaged with their neighbours."""
-    near = min(_NEAR, len(points) // 10) if metric == "cosine" else 0  # of a few rows no tenth is alike
+    near = min(_NEAR, len(points) // 10) if metric == "cosine" else 0  # a tenth of a few rows is less than one
     smooth = _smoothed(points, near) if near else points
     centred = smooth - smooth.mean(axis=0, dtype=np.float64)
     axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]

@@ -79,7 +79,7 @@ def judge(
     resamples: int = 10,
     seed: int = 0,
 ) -> ClusterQuality:
-    """Judge each cluster, in the embedding whatever the space in which it was found.
+    """Judge each cluster in the embedding, also if it was found in another space.
 
     Args:
         vectors: Array (N, D), of any scale.
@@ -109,7 +109,7 @@ def cluster_silhouettes(vectors: ArrayLike, clusters: ArrayLike) -> NDArray[np.f
     """Return the mean cosine silhouette of the members of each cluster (k,), -1 to 1, among all that have a cluster.
 
     Above 0 members are nearer to each other than to the next cluster. The mean similarity to the centre, the other
-    usual measure, depends on where the vectors lie: those of an untrained network are all alike and would win.
+    usual measure, depends on where the vectors lie: those of an untrained network are all similar and would win.
 
     Args:
         vectors: Array (N, D), of any scale.
@@ -132,11 +132,11 @@ def stability(
 ) -> NDArray[np.float64]:
     """Return how surely each cluster is found again in a bootstrap of the images (Hennig 2007), 0 to 1.
 
-    Each time N rows (at most ``sample``) are drawn with replacement and clustered anew, with the UMAP where the recipe
+    Each time N rows (at most ``sample``) are drawn with replacement and clustered again, with the UMAP where the recipe
     has one; a row drawn twice counts once, because copies would be neighbours and clusters of their own. A cluster's
     members among the drawn are compared with each new cluster by the Jaccard similarity |A and B| / |A or B|, and the
     best counts; the mean over the resamples is the stability. Hennig reads below 0.5 as dissolved, 0.6 to 0.75 as a
-    pattern whose members are unsure, above 0.85 as highly stable.
+    pattern with unsure members, above 0.85 as highly stable.
 
     Args:
         vectors: Array (N, D), of any scale.
@@ -276,7 +276,7 @@ def weak_clusters(quality: ClusterQuality, nulls: Sequence[ClusterQuality]) -> N
 
     A cluster is strong if its silhouette exceeds the 95th percentile of that of the nulls' clusters, taken
     together, and, where it was measured, its stability exceeds their median and 0.5, below which Hennig (2007) calls a
-    cluster dissolved; else it is weak. Nulls in which nothing was found are beaten by any silhouette above 0.
+    cluster dissolved; otherwise it is weak. Any silhouette above 0 beats nulls in which nothing was found.
 
     The nulls have to be ``shuffled_features``: silhouettes cannot be compared with those of pixels or of an untrained
     network, whose vectors lie along few directions and so have larger silhouettes with worse clusters. For those ask
@@ -284,7 +284,7 @@ def weak_clusters(quality: ClusterQuality, nulls: Sequence[ClusterQuality]) -> N
 
     Args:
         quality: The clusters.
-        nulls: What ``judge`` says of the clusters that the same recipe finds in shuffled features, one or more.
+        nulls: What ``judge`` says about the clusters that the same recipe finds in shuffled features, one or more.
 
     Raises:
         InputError: There are no nulls.

@@ -1,4 +1,4 @@
-"""What a map is made of, and what makes two images alike."""
+"""What a map is made of, and what makes two images similar."""
 
 from dinoscope.analysis.explain.explanation import Explanation, explain
 from dinoscope.analysis.explain.properties import PROPERTIES, image_properties

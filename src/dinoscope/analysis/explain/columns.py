@@ -1,4 +1,4 @@
-"""How far columns, such as a date or a camera, go along with the neighbours, the map and the clusters."""
+"""How closely columns, such as a date or a camera, follow the neighbours, the map and the clusters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_GROUPS = 200  # of a category; the rarest count as one
 
 @dataclass(frozen=True)
 class ExplainedColumn:
-    """How far a column goes along with what the model sees; images without a value are left out.
+    """How closely a column follows what the model sees. Images without a value are left out.
 
     Attributes:
         name: Its name.
@@ -30,7 +30,7 @@ class ExplainedColumn:
         map: The same with the neighbours on the map.
         clusters: Share of its variance (by rank; of a category, of its indicators) that the clusters tell, adjusted for
             their number; None without clusters.
-        chance: The largest of the first two, either way, of the same values dealt out at random 19 times.
+        chance: The largest absolute value of the first two for the same values in 19 random orders.
     """
 
     name: str
@@ -58,11 +58,11 @@ def explain_columns(
         graph: Neighbours of the vectors.
         coordinates: The map (N, 2).
         clusters: Cluster of each image (N,), -1 for none.
-        k: Neighbours to ask; of few images a quarter of the others.
+        k: Neighbours that count; at most a quarter of the other images.
         seed: Of the random deals.
 
     Returns:
-        The columns, those most alike among neighbours on the map first.
+        The columns, first those that neighbours on the map share most.
 
     Raises:
         InputError: If the arrays do not fit each other.
@@ -128,7 +128,7 @@ def _similar(scores: NDArray[np.float64] | NDArray[np.int64], near: NDArray[np.i
 
 
 def _share_of_codes(codes: NDArray[np.int64], groups: NDArray[np.int64]) -> float | None:
-    """Return what ``variance_share`` says of a column of 0 and 1 for each code, from counts alone.
+    """Return what ``variance_share`` says about a column of 0 and 1 for each code, from counts alone.
 
     For a million images and 200 codes these columns would take 1.6 GB.
     """

@@ -1,6 +1,6 @@
-"""What a map is made of: how far properties that anybody can name, such as brightness, go along with it.
+"""What a map is made of: how closely it follows properties that anybody can name, such as brightness.
 
-Plain functions over vectors, neighbours and one number an image and property. Properties count by their ranks, so
+Plain functions over vectors, neighbours and one number per image and property. Properties count by their ranks, so
 neither their units nor single extreme images matter.
 """
 
@@ -32,11 +32,11 @@ __all__ = [
     "variance_share",
 ]
 
-FEWEST = 20  # images below which no figure would mean anything
-_STEPS = 10  # groups of equal size, by which a property may tell of the vectors
+FEWEST = 20  # fewest images for meaningful figures
+_STEPS = 10  # groups of equal size, for the variance of the vectors
 _SHUFFLES = 99
-_NAMED = 5_000  # images whose label is guessed from their properties
-_LEANING = 0.1  # share of its variance from which a property is said to rise to one side
+_NAMED = 5_000  # images for guessing labels from properties
+_LEANING = 0.1  # least share of the variance for "rises to one side"
 _STRONG, _SURE = 0.25, 4.0  # of a trait: superiority beyond one half, and that in standard errors
 
 
@@ -46,12 +46,12 @@ class Explained:
 
     Attributes:
         name: Its name.
-        embedding: How alike neighbours in the embedding are in it (Moran's I): 0 by chance, 1 the same.
+        embedding: How similar neighbours in the embedding are in it (Moran's I): 0 by chance, 1 the same.
         map: The same for neighbours on the map.
         variance: Share of the vectors' variance between its tenths, or between the labels; adjusted, so 0 by chance.
-        within_labels: Moran's I in the embedding of what is left of it when each label's mean is taken away; None
-            without labels, and for the labels themselves.
-        by_labels: Share of its own variance that lies between the labels; adjusted. None as above.
+        within_labels: Moran's I in the embedding after subtracting each label's mean; None without labels, and for the
+            labels themselves.
+        by_labels: Share of its variance that lies between the labels; adjusted. None as above.
         across: Share of its variance that a plane over the map tells: whether it rises from one side to the other.
         direction: Where on the map it rises (x, y), of length 1.
     """
@@ -67,7 +67,7 @@ class Explained:
 
     @property
     def rises(self) -> tuple[float, float] | None:
-        """The direction, where a tenth of the variance or more goes that way; else None."""
+        """The direction, where a tenth of the variance or more goes that way; otherwise None."""
         return self.direction if self.across is not None and self.across >= _LEANING else None
 
 
@@ -84,12 +84,12 @@ class Explanation:
     """What ``explain`` found.
 
     Attributes:
-        properties: The properties, those most alike among neighbours on the map first.
+        properties: The properties, first those that neighbours on the map share most.
         labels: The same for the labels, None without any.
         constant: Names of properties that are the same in all images.
         variance: Share of the vectors' variance that all properties together tell, adjusted; None for too few images.
             This and the next are of the properties that the images show.
-        chance: The largest Moran's I, either way, of a property dealt out at random 99 times.
+        chance: The largest absolute Moran's I of 99 random values.
         k: Neighbours that were asked.
         named_by_properties: Share of the labels that the images with the most similar properties name right.
         named_by_vectors: The same for the neighbours in the embedding.
@@ -123,22 +123,22 @@ def explain(
     k: int = 15,
     seed: int = 0,
 ) -> Explanation:
-    """Measure how far each property goes along with the neighbours, the map, the vectors, the labels and the clusters.
+    """Measure how closely each property follows the neighbours, the map, the vectors, the labels and the clusters.
 
-    That neighbours are alike in a property does not say that the model looks at it: it may go along with what the
-    model sees. What is left of it within labels is a better hint.
+    If neighbours share a property, the model need not look at it: the property may follow something else that the model
+    sees. What is left within labels is a better hint.
 
     Args:
         vectors: Vectors (N, D), N >= 20.
         properties: Name -> finite numbers (N,).
         coordinates: The map (N, 2).
-        graph: Neighbours of the vectors, ``k`` or more, where they are at hand.
+        graph: Neighbours of the vectors, ``k`` or more, if you have them.
         labels: Labels (N,), None for an image without one.
         clusters: Cluster of each image (N,), counted from 0, -1 for none.
-        unseen: Names of properties that the images do not show, such as their order: each is told of, but they are left
-            out of what all properties tell together.
-        k: Neighbours to ask; of few images a quarter of the others.
-        seed: Of the random deals, and of the sample whose labels are guessed.
+        unseen: Names of properties that the images do not show, such as their order. Each is reported, but they are
+            left out of what all properties explain together.
+        k: Neighbours that count; at most a quarter of the other images.
+        seed: Seed of the random orders, and of the sample for guessing labels.
 
     Raises:
         InputError: If the arrays do not fit each other, or there are too few images.
@@ -210,7 +210,7 @@ def variance_share(vectors: ArrayLike, groups: list[NDArray[np.int64]]) -> float
 
     Args:
         vectors: Vectors (N, D).
-        groups: Groupings, each with one number an image (N,), counted from 0.
+        groups: Groupings, each with one number per image (N,), counted from 0.
 
     Returns:
         At most 1, below 0 by chance; None where there are more groups than images to tell them by.

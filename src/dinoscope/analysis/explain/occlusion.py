@@ -62,7 +62,7 @@ def heat_map(falls: ArrayLike) -> NDArray[np.float32]:
         falls: By how much the similarity falls when each square is hidden (49,).
 
     Returns:
-        float32 (16, 16); below 0 where the image would be more alike without the place.
+        float32 (16, 16); below 0 where the image would be more similar without the place.
 
     Raises:
         InputError: If there are not as many.

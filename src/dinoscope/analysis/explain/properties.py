@@ -1,7 +1,7 @@
 """Properties of images that anybody can name: how bright, colourful, detailed, wide or early each is.
 
-They are measured on pictures of one small size, whatever the sizes of the images, so that they can be compared; what
-only a larger picture shows (slight blur, noise) is not in them.
+They are measured on pictures of one small size, so that they can be compared. They miss what only a larger picture
+shows (slight blur, noise).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BLOCK_ROWS = 256
 
 @dataclass(frozen=True)
 class Property:
-    """What one number says of an image: its name, words for little and less, much and more, how it is measured."""
+    """What one number says about an image: its name, words for little and less, much and more, how it is measured."""
 
     name: str
     low: tuple[str, str]
@@ -103,7 +103,7 @@ def image_properties(
         order: Place of each image in its source (N,), by default the order given.
 
     Returns:
-        For each property one number an image, float32 (N,).
+        For each property one number per image, float32 (N,).
 
     Raises:
         InputError: If the arrays do not fit each other, or a size is not positive.

@@ -17,7 +17,7 @@ __all__ = ["COUNT", "WHOLE", "Box", "best_windows", "check_box", "window_boxes"]
 Box = tuple[int, int, int, int]  # left, top, width, height, in pixels
 _ACROSS = 3  # windows beside each other, and below each other
 COUNT = _ACROSS**2
-WHOLE = -1  # in place of a window's number: the image as a whole
+WHOLE = -1  # instead of a window's number: the image as a whole
 _BLOCK_ROWS = 4096
 
 
@@ -46,7 +46,7 @@ def check_box(box: ArrayLike, width: int, height: int) -> Box:
         height: Likewise.
 
     Raises:
-        InputError: If it is no part of the image.
+        InputError: If it is not part of the image.
     """
     if is_list_of_whole(box) and len(box) == 4:
         left, top, across, down = (int(each) for each in box)

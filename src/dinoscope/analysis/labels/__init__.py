@@ -1,4 +1,4 @@
-"""What labelled neighbours say of an image, and how often that is right."""
+"""What labelled neighbours say about an image, and how often that is right."""
 
 from dinoscope.analysis.labels.classifier import Classifier, Verdict
 from dinoscope.analysis.labels.evaluation import Evaluation, evaluate

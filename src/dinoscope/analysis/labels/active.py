@@ -35,10 +35,10 @@ Kind = Literal["one", "batch", "audit"]
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What to ask a person: which label one image has, or whether some look-alikes all have the label proposed.
+    """A question to a person: which label one image has, or whether a batch of look-alikes all have the proposed label.
 
     Attributes:
-        kind: "one"; "batch"; or "audit", which is one image of the random part (see ``audit``).
+        kind: "one", "batch", or "audit" (one image of the random part, see ``audit``).
         positions: The images (n,), the most doubtful first.
         label: Number of the label that is proposed; -1 for none.
     """
@@ -197,7 +197,7 @@ def look_alikes(
     caution: float = 1.0,
     accepted: float = _ACCEPTED,
 ) -> Question | None:
-    """Return a batch of look-alikes with one proposed label, as large as is likely to be right; None if there is none.
+    """Return the largest batch of look-alikes that is likely to share the proposed label; None if there is none.
 
     Args:
         proposer: What made the proposals.

@@ -1,8 +1,9 @@
 """How right proposals are, by answers on a random part, as intervals that hold; and when one may stop.
 
-A random part of the images is asked about whatever the machine would like to know, and these answers are hidden from
-it. So they are a random sample of all that the machine has not chosen yet, and its proposals for them are as good as
-those for the rest. An image of the part that the machine comes to choose leaves the sample, for its answer is known.
+Some questions are about a random part of the images, not about what the machine would like to know. Their answers are
+hidden from it. So they are a random sample of all that the machine has not chosen yet, and its proposals for them are
+as good as those for the rest. If the machine chooses an image of the part, it leaves the sample, because its answer is
+known.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Rest:
 
 
 def judge_rest(right: int, sample: int, count: int, level: float = LEVEL) -> Rest:
-    """Return the exact interval for the share of ``count`` images whose proposals are right.
+    """Return the exact interval for the share of right proposals among ``count`` images.
 
     The images were drawn without replacement, so the number that is right among those drawn is hypergeometric; the
     interval holds all shares that two one-sided tests do not reject (Clopper and Pearson 1934, for a finite number).
@@ -88,12 +89,12 @@ def may_stop(right: int, sample: int, count: int, asked: int, target: float) -> 
 
 
 def is_look(asked: int) -> bool:
-    """Tell whether the rule for stopping is asked after so many answers on the random part."""
+    """Tell whether to check the stopping rule after this many answers on the random part."""
     return asked >= _FIRST_LOOK and (asked == _FIRST_LOOK or _look(asked) > _look(asked - 1))
 
 
 def is_audit_turn(answers: int, every: int = EVERY) -> bool:
-    """Tell whether the next answer, after so many, is on the random part, as one of ``every`` is."""
+    """Tell whether the next answer, after this many, is on the random part, as every ``every``-th is."""
     return answers >= _FROM and answers % every == every - 1
 
 
@@ -102,7 +103,7 @@ def _look(asked: int) -> int:
 
 
 def _fewest(right: int, sample: int, count: int, doubt: float) -> int:
-    """Return the fewest of ``count`` that are right, so that ``right`` of the sample or more is no surprise."""
+    """Return the fewest of ``count`` that are right, for which ``right`` or more in the sample is not a surprise."""
     from scipy.stats import hypergeom
 
     least, most = 0, count  # of the rest

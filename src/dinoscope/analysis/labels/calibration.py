@@ -1,4 +1,4 @@
-"""Probabilities from the votes of neighbours, learnt from images whose label is known."""
+"""Probabilities from the votes of neighbours, learnt from labelled images."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Calibration:
 
 
 def fit_calibration(shares: NDArray[np.float64], truth: NDArray[np.intp]) -> Calibration:
-    """Find the calibration with the least logarithmic loss on images whose label is known.
+    """Find the calibration with the least logarithmic loss on labelled images.
 
     The truth counts as (N + 1) / (N + 2), the other labels share the rest (Platt 1999), so that N votes without an
     error do not become certainty.

@@ -193,7 +193,7 @@ class Classifier:
     def verdicts(
         self, graph: NeighborGraph, queries: NDArray[np.floating], own: NDArray[np.intp] | None = None
     ) -> list[Verdict]:
-        """Return the verdicts on unit vectors (M, D) whose labelled neighbours are known already.
+        """Return the verdicts on unit vectors (M, D), given their labelled neighbours.
 
         Args:
             graph: Their neighbours (M, k) among the labelled vectors.
@@ -251,7 +251,7 @@ class Classifier:
 
 
 def known_labels(labels: ArrayLike, count: int) -> tuple[NDArray[np.intp], NDArray[np.generic]]:
-    """Return the positions of the items that have a label (n,) and their labels (n,); None is no label.
+    """Return the positions of the items that have a label (n,) and their labels (n,); None is not a label.
 
     Raises:
         InputError: See ``check_labels``.

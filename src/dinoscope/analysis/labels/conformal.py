@@ -98,7 +98,7 @@ class Rules:
         least: A label belongs to the set from this probability on; minus infinity where all do.
         known: Nonconformity of the left-out images (N,), ascending.
         abstain: Share of images of the known kind that may be called unknown.
-        calibrated: Whether probabilities are calibrated, or the shares of the votes as they are. Sets always use the
+        calibrated: Whether probabilities are calibrated, or plain shares of the votes. Sets always use the
             calibrated ones.
     """
 

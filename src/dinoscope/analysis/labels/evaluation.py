@@ -1,4 +1,4 @@
-"""How well the labels of a collection are found by its neighbours, and how far the probabilities can be believed."""
+"""How well the labels of a collection are found by its neighbours, and how far to trust the probabilities."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """How well neighbours name images whose label is known.
+    """How well neighbours name labelled images.
 
     Attributes:
         method: The split whose images the training images name, such as "test"; or "leave-one-out".
@@ -48,7 +48,7 @@ class Evaluation:
         interval: Its 95% interval; see ``wilson_interval``.
         labels: Precision and recall of each label.
         confusions: The pairs mixed up, the most frequent first.
-        votes: Reliability of the shares of the votes as they are.
+        votes: Reliability of the plain shares of the votes.
         calibrated: Reliability of the probabilities: calibrated, or ``votes`` again where these had no larger error.
         log_loss_votes: Logarithmic loss of the votes, natural logarithm, probabilities below 1e-15 counted as that.
         log_loss: The same of the probabilities.
@@ -81,7 +81,7 @@ class Evaluation:
 def log_loss(probabilities: NDArray[np.float64], truth: NDArray[np.intp]) -> float:
     """Return the mean of -ln(probability of the truth), for probabilities (M, C) and label numbers (M,), -1 for none.
 
-    Probabilities below 1e-15 count as that: one impossible truth shall not hide all others.
+    Probabilities below 1e-15 count as that: one impossible truth must not hide all others.
     """
     return _mean_loss(_of_truth(probabilities, truth))
 
@@ -97,7 +97,7 @@ def evaluate(
     abstain: float = 0.05,
     graph: NeighborGraph | None = None,
 ) -> Evaluation:
-    """Name images whose label is known by their neighbours, and count.
+    """Name labelled images by their neighbours, and count how many are right.
 
     With references, these alone vote and everything is learnt from them. Without, each image is left out in turn; then
     calibration, prediction sets and abstentions of either half of the images are learnt from the other half, so that
@@ -243,7 +243,7 @@ def _summarise(
 
 
 def _sweep(graph: NeighborGraph, classifier: Classifier, truth: NDArray[np.intp]) -> tuple[Setting, ...]:
-    """Return the accuracy with more and fewer voters, and with votes more and less alike."""
+    """Return the accuracy with more and fewer voters, and with more and less equal votes."""
     codes = _numbers(classifier.labels, classifier.names)  # texts would be sorted for every line
     lines = []
     for k in sorted({min(k, graph.k) for k in _KS}):

@@ -19,7 +19,7 @@ from dinoscope.errors import InputError
 
 __all__ = ["FEWEST", "LabelErrors", "SelfTest", "find_label_errors", "self_test", "vote_shares"]
 
-FEWEST = 3  # images of a label of which something can be told: two others that may vote for one
+FEWEST = 3  # fewest images of a label to check it: two others can then vote for one
 _TEMPERATURE = 0.07
 _CELLS = 1_000_000  # shares of votes held at once, of images times classes
 _COPIES = 10  # of the self-test
@@ -27,7 +27,7 @@ _COPIES = 10  # of the self-test
 
 @dataclass(frozen=True, eq=False)
 class LabelErrors:
-    """Images whose label is doubtful, the most doubtful first.
+    """Images with a doubtful label, the most doubtful first.
 
     Attributes:
         positions: Where the images stand (M,).
@@ -104,7 +104,7 @@ def find_label_errors(graph: NeighborGraph, labels: ArrayLike, *, k: int = 30, f
         fewest: Images that a class must have; images of the others vote, and are neither listed nor suggested.
 
     Raises:
-        InputError: See ``check_labels``; or fewer than two classes have so many images.
+        InputError: See ``check_labels``; or fewer than two classes have this many images.
     """
     check_count(k, "k")
     names, codes, told = _classes(graph, labels, fewest)

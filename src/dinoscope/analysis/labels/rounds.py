@@ -15,7 +15,7 @@ __all__ = ["Curve", "Rounds", "simulate"]
 
 _ROUND = 5  # single questions between two proposals
 _CAUTION = 1.0  # at first
-_LEARN = 0.2  # how much one batch says of the next
+_LEARN = 0.2  # how much one batch says about the next
 
 
 class Rounds:
@@ -55,7 +55,7 @@ class Rounds:
             answers: How many answers were given already.
             audited: How many of them were on the random part.
             batches: Whether to ask about batches, too.
-            every: One of so many questions is about the random part.
+            every: One in this many questions is about the random part.
         """
         self.proposer, self.known, self.hidden, self.labels = proposer, known, hidden, labels
         self.answers, self.audited, self.batches = answers, audited, batches
@@ -203,7 +203,7 @@ class Curve:
 
     Attributes:
         answers: Answers given, at each point (M,).
-        right: Share of all images whose label, given or proposed, is right (M,).
+        right: Share of all images with a right label, given or proposed (M,).
         named: Images that were named by a person (M,).
         rest: How right the rest is said to be (M,).
         truth: Share of the rest that is right (M,).
@@ -237,7 +237,7 @@ def simulate(
         seed: Of the random part, and of the images that are asked about first.
         batches: Whether batches are asked about.
         target: Share of the rest that is to be right, to see when the rule says to stop; None to go on to the end.
-        every: One of so many questions is about the random part.
+        every: One in this many questions is about the random part.
     """
     count, curve, due = len(truth), Curve(), deque(sorted(points))
     order = np.random.default_rng(seed).permutation(count)

@@ -78,7 +78,7 @@ def knn_predict(
     winners, shares = np.empty(len(graph), np.intp), np.empty(len(graph))
     for rows in row_blocks(len(graph), min(_BLOCK_ROWS, _CELLS // graph.k**2)):
         voted, weights = codes[graph.indices[rows]], _weights(graph.similarities[rows], temperature)
-        # Votes of each neighbour's own label: k x k a row, however many labels there are.
+        # Votes for each neighbour's own label: k x k a row, for any number of labels.
         votes = np.einsum("mij,mj->mi", voted[:, :, None] == voted[:, None, :], weights)
         best = votes.argmax(axis=1)[:, None]
         winners[rows] = np.take_along_axis(voted, best, axis=1)[:, 0]

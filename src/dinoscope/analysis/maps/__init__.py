@@ -1,4 +1,4 @@
-"""Maps of vectors: UMAP, t-SNE, PCA; how far to trust them; their settings."""
+"""Maps of vectors (UMAP, t-SNE, PCA), how far to trust them, and their settings."""
 
 from dinoscope.analysis.maps.projection import Method, pca, transform, tsne, umap
 from dinoscope.analysis.maps.quality import MapQuality, map_quality

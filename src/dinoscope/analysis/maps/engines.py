@@ -31,7 +31,7 @@ class Settings:
         seed: See ``umap``.
         epochs: Passes over the graph; None leaves it to the engine.
         start: Where the points start (N, n_components); None: at the spectrum of the graph.
-        spare: Returns where they start if the spectrum is not to be had in reasonable time.
+        spare: Returns the start if the spectrum would take too long.
         on_progress: See ``umap``.
     """
 
@@ -111,7 +111,7 @@ def _with_self(graph: NeighborGraph) -> tuple[NDArray[np.int64], NDArray[np.floa
     """Return indices and distances (N, k + 1) with each point first among its own neighbours, as UMAP expects.
 
     Distances within the rounding of float32 products become 0: UMAP takes the nearest neighbour at a positive
-    distance as the unit of its scale, and a duplicate must not be it.
+    distance as the unit of its scale, and that must not be the distance to a duplicate.
     """
     rows = np.arange(len(graph))[:, None]
     distances = np.where(graph.distances < ROUNDING, np.float32(0), graph.distances)

@@ -24,7 +24,7 @@ _EXACT = 1e-6  # to which they are found
 
 
 class NoStart(Exception):
-    """The slowest waves of a graph differ too little to be told apart in reasonable time."""
+    """The slowest waves of a graph differ too little to separate in reasonable time."""
 
 
 def fuzzy_weights(graph: NeighborGraph, rounding: float) -> csr_array:

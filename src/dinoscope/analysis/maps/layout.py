@@ -32,7 +32,7 @@ _PUSHES = 5  # of a point for each unit of the weights of its edges, as in UMAP
 _NEAR = np.float32(0.001)  # keeps the push of near points finite, as in UMAP
 _MOST = np.float32(4)  # push of one point along one axis, as in UMAP
 _FIRST_SHIFTS, _LAST_SHIFTS = 4, 32  # points that push in the first and in the last epoch: noise first, then precision
-_EARLY, _EARLY_PULL = 0.3, np.float32(4)  # share of the epochs in which neighbours pull so many times as strongly
+_EARLY, _EARLY_PULL = 0.3, np.float32(4)  # share of the epochs in which neighbours pull this many times as strongly
 _RATE = 5.0  # map units of the first steps; they shrink to 0 by the square of what is left
 _MEAN, _SQUARE = 0.5, 0.9  # shares of Adam's averages that are kept from one epoch to the next
 _TINY = np.float32(1e-12)
@@ -156,6 +156,6 @@ class _Block:
         return pushes
 
     def _powers(self, gaps: _Floats) -> tuple[_Floats, _Floats]:
-        """Return r^2 and r^(2 b) of gaps whose first axis are those of the map."""
+        """Return r^2 and r^(2 b) of gaps (axes of the map, ...)."""
         square = np.einsum("c...,c...->...", gaps, gaps) + _TINY
         return square, np.exp(self.b * np.log(square))  # of what NumPy computes many at once, unlike powers

@@ -143,7 +143,7 @@ def rank_correlation(vectors: ArrayLike, coordinates: ArrayLike, *, pairs: int =
     Args:
         vectors: Array (N, D), N >= 2.
         coordinates: The map (N, C).
-        pairs: Most pairs of different images to compare; where there are more, so many are drawn, with repetition.
+        pairs: Most pairs of different images to compare; if there are more, this many are drawn, with repetition.
         seed: Seed of the draw.
 
     Returns:
@@ -189,7 +189,7 @@ def label_silhouette(vectors: ArrayLike, labels: ArrayLike, metric: Metric) -> f
 
 
 def map_difference(first: ArrayLike, second: ArrayLike) -> float:
-    """Return how much two maps of the same images differ, 0 to 1, whatever their place, scale, rotation, reflection.
+    """Return how much two maps of the same images differ, 0 to 1, after the best shift, scale, rotation, reflection.
 
     The Procrustes disparity (Gower 1975): both are centred and scaled to a sum of squares of 1; what is left as the
     sum of squared differences after the best rotation and scale is 1 - (sum of the singular values of A'B)^2. 0 is the

@@ -25,8 +25,8 @@ N_NEIGHBORS = (5, 15, 50, 100)
 MIN_DIST = (0.0, 0.1, 0.3, 0.8)
 _DEFAULT = (15, 0.1)
 _EPOCHS = 200  # a map of 10,000 images and more gets as many anyway; the ranking is that of 500 (benchmarks/tuning.py)
-_JUDGED = 1_000  # images whose trustworthiness is taken: the same in all maps, so that differences are exact
-_PAIRS = 20_000  # and pairs whose distances are compared
+_JUDGED = 1_000  # images for the trustworthiness: the same in all maps, so that differences are exact
+_PAIRS = 20_000  # and pairs for comparing distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Setting:
 
     @property
     def aim(self) -> float:
-        """What stands beside the neighbours kept; see ``Tuning.aim``."""
+        """The second score besides the neighbours kept; see ``Tuning.aim``."""
         return self.rank_correlation if self.silhouette is None else self.silhouette
 
 
@@ -73,7 +73,7 @@ class Tuning:
         settings: Every setting, by n_neighbors and min_dist.
         recommended: The one of the front that is nearest to the best of both aims.
         default: The one that ``umap`` takes by itself.
-        aim: What stands beside the neighbours kept: "silhouette" or, without labels, "rank correlation".
+        aim: The second score besides the neighbours kept: "silhouette" or, without labels, "rank correlation".
         verdict: Recommendation and what the default costs against it, in one sentence.
         positions: Positions (N,) of the images that were mapped.
         k: Neighbours that were compared.
@@ -257,7 +257,7 @@ def _distance_to_ideal(aims: NDArray[np.float64]) -> NDArray[np.float64]:
 def _is_gain(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Tell whether some maps gain over others in one of the aims (seeds, A) by more than two standard errors."""
     if min(len(one), len(other)) < 2:
-        return True  # nothing is known of chance
+        return True  # nothing is known about chance
     error = np.sqrt(one.var(axis=0, ddof=1) / len(one) + other.var(axis=0, ddof=1) / len(other))
     return bool((one.mean(axis=0) - other.mean(axis=0) > 2 * error).any())
 

@@ -116,7 +116,7 @@ def neighborhood_preservation(graph: NeighborGraph, coordinates: ArrayLike, k: i
     Arguments and errors as in ``continuity``.
     """
     nearby = map_neighbors(_check_map(coordinates, len(graph), k), k)
-    both = np.sort(np.hstack([graph.top(k).indices, nearby]), axis=1)  # a shared neighbour stands beside itself
+    both = np.sort(np.hstack([graph.top(k).indices, nearby]), axis=1)  # a shared neighbour is beside itself
     return float((both[:, 1:] == both[:, :-1]).sum() / nearby.size)
 
 

@@ -15,7 +15,7 @@ from dinoscope.errors import InputError
 __all__ = ["Metric", "silhouette", "silhouette_samples"]
 
 Metric = Literal["cosine", "euclidean"]
-_BLOCK_ROWS = 2048  # rows whose distances are summed in one go
+_BLOCK_ROWS = 2048  # rows per block of distances
 _TILE = (32, 4096)  # distances computed at once: two float32 tiles stay in a 2 MB cache
 _BLOCK_BYTES = 1 << 26  # one thread's share
 
@@ -144,7 +144,7 @@ def _pair_sums(
         first, last = across.start + rows.start, across.stop + rows.start
         group = int(np.searchsorted(firsts, first, side="right")) - 1
         cuts = np.maximum(firsts[group : np.searchsorted(firsts, last)] - first, 0)
-        beyond = max(rows.stop, first)  # from here on a point is not one of the rows
+        beyond = max(rows.stop, first)  # from here on a point is none of the rows
         for down in row_blocks(len(there), _TILE[0]):
             members = points[:, rows.start + down.start : rows.start + down.stop]
             tile = distances(members, points[:, first:last], buffers)

@@ -18,7 +18,7 @@ _BLOCK_BYTES = 1 << 26  # of rows that are brought to length 1 at once
 def effective_rank(vectors: ArrayLike) -> float:
     """Return how many directions the vectors use, 1 to min(N, D): exp of the entropy of their singular values.
 
-    The singular values, of the vectors as they are, count as a distribution (Roy and Vetterli 2007). They come from
+    The singular values of the given vectors count as a distribution (Roy and Vetterli 2007). They come from
     the eigenvalues of the smaller product of the matrix with itself, in float64; below about 3e-7 of the largest,
     which is the noise of that way and of float32 vectors, they count as zero.
 

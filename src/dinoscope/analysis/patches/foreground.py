@@ -69,8 +69,8 @@ def find_foreground(
         tokens: Unit tokens (H, W, D).
         method: ``border``: how badly each patch is reached from the border, from patch to similar patch. ``cut``: the
             normalised cut of the graph of patches. ``component``: the first principal component of the image's own
-            tokens. On pictures whose foreground is known ``border`` is best; see docs/benchmarks.md.
-        finer: A finer map of the same image (2H, 2W, C), not normalised, which ``border`` takes in place of the tokens.
+            tokens. On pictures with a known foreground, ``border`` is best; see docs/benchmarks.md.
+        finer: A finer map of the same image (2H, 2W, C), not normalised, which ``border`` takes instead of the tokens.
             One of more than 64 places a side is brought to H x W.
 
     Raises:
@@ -153,8 +153,9 @@ def component(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
 def normalised_cut(tokens: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the second eigenvector of the graph of patches (H, W), as TokenCut (Wang et al. 2022) has it.
 
-    Patches whose tokens, less their mean, have a cosine similarity above 0.2 are tied with weight 1, all others with
-    1e-5. y solves (D - W) y = lambda D y for the second smallest lambda (Shi and Malik 2000); D holds the sums of W.
+    Two patches are tied with weight 1 if their tokens, less the mean, have a cosine similarity above 0.2, all others
+    with 1e-5. y solves (D - W) y = lambda D y for the second smallest lambda (Shi and Malik 2000); D holds the sums of
+    W.
     """
     from scipy.sparse.linalg import eigsh
 

@@ -14,7 +14,7 @@ from dinoscope.errors import InputError
 
 __all__ = ["PatchMatches", "match_patches", "similar_patches", "token_similarities"]
 
-_BLOCK = 65_536  # tokens whose similarities are held in float64 at once
+_BLOCK = 65_536  # tokens converted at once
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Parts that recur in the images of a collection: groups of patches that look alike to the model."""
+"""Parts that recur in the images of a collection: groups of patches that look similar to the model."""
 
 from __future__ import annotations
 

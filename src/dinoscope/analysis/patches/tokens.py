@@ -51,7 +51,7 @@ def unit_tokens(tokens: Tokens) -> tuple[NDArray[np.float32], int]:
         float32 (H, W, D), and the number of artefacts.
 
     Raises:
-        InputError: If these are no tokens of an image.
+        InputError: If these are not tokens of an image.
     """
     check_tokens(tokens)
     wrong = high_norm(tokens)

@@ -18,7 +18,7 @@ from dinoscope.errors import InputError
 __all__ = ["pick_balanced", "pick_farthest", "pick_typical", "pick_uncertain"]
 
 _CLOSE = 5  # neighbours that an uncertain image speaks for
-_OFTEN = 4096  # images between two times that progress is told
+_OFTEN = 4096  # images between two reports of progress
 
 _Told: TypeAlias = Callable[[int, int], None]
 
@@ -118,9 +118,9 @@ def pick_balanced(
 def pick_uncertain(
     graph: NeighborGraph, margins: ArrayLike, count: int, *, beside: ArrayLike = (), on_progress: _Told | None = None
 ) -> NDArray[np.int64]:
-    """Pick the images whose label is least sure, and not the next to one that was picked already.
+    """Pick the images with the least certain labels, but none next to an image that is already picked.
 
-    An image is passed over while one of its five nearest neighbours was picked, or has it among its own five, until no
+    An image is skipped while one of its five nearest neighbours was picked, or has it among its own five, until no
     other is left: the next of the kind tells little.
 
     Args:

@@ -65,7 +65,7 @@ def _shown(place: Path) -> str | None:
         return None
     try:
         shown = read_manifest(place).get("vectors")
-    except (FileNotFoundError, DamagedError):  # embedding writes it anew
+    except (FileNotFoundError, DamagedError):  # embedding writes it again
         shown = None
     return choose_model(place, shown, None)
 

@@ -385,7 +385,7 @@ def _say_if_in_vain(encoder: Encoder, settings: dict[str, Any]) -> None:
 
 
 def _say_what_is_cropped(collection: Collection, encoder: Encoder) -> None:
-    """Tell of pictures so far from square that the centre crop shows the model only a part of them."""
+    """Warn of pictures so far from square that the centre crop shows the model only a part of them."""
     from dataclasses import replace
 
     from dinoscope.base.text import counted

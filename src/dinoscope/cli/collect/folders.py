@@ -1,4 +1,4 @@
-"""The options that say which folders are labels and splits, and what `embed` says of those it took."""
+"""The options that say which folders are labels and splits, and what `embed` prints about the result."""
 
 from __future__ import annotations
 

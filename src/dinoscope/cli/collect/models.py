@@ -58,7 +58,7 @@ def fetch(names: Names, revision: RevisionOption = None, as_json: JsonOption = F
     from dinoscope.models.catalogue import get_model
     from dinoscope.models.hub import fetch_weights
 
-    wanted = [get_model(name, revision) for name in names]  # a wrong name is told before anything is downloaded
+    wanted = [get_model(name, revision) for name in names]  # report a wrong name before any download
     found = []
     try:
         for model in wanted:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["survey"]
 
-_DRAWN = 200_000  # points drawn; of more, so many are drawn at random
+_DRAWN = 200_000  # most points drawn; of more, a random sample
 
 
 def survey(

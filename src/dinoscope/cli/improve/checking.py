@@ -61,7 +61,7 @@ def check_findings(
         write_bytes(place, _draw(opened, kind, [row for _, row in asked]))
         say(f"{counted(len(asked), 'finding')} to check, drawn at random: {place}")
         kinds = "--labels" if kind == "label_errors" else "--outliers"
-        again = shlex.join([*command, kinds, "--pairs", str(count)])  # the numbers are of so many
+        again = shlex.join([*command, kinds, "--pairs", str(count)])  # the numbers belong to a sheet of this many
         said = ask_about(place, _QUESTIONS[kind], len(asked), "--wrong", again, as_json=as_json, is_shown=is_shown)
         if said is not None:
             _answer(opened, asked, said)
@@ -75,8 +75,8 @@ def check_findings(
 def _answer(opened: Collection, asked: Sequence[tuple[str, int]], answers: Sequence[bool | None]) -> None:
     from dinoscope.stages.cleaning.findings import answer_findings
 
-    # all at once: a second run would ask about others under the same numbers; where nobody can tell, it is no certain
-    # mistake
+    # all at once: a second run would ask about others under the same numbers. If a person cannot tell, it does not
+    # count as a mistake.
     answer_findings(opened, {key: bool(answer) for (key, _), answer in zip(asked, answers, strict=True)})
 
 

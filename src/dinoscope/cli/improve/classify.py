@@ -289,7 +289,7 @@ def _evaluation_as_json(collection: Collection, found: Evaluation) -> dict[str, 
         "labels": [vars(each) for each in found.labels],
         "confusions": pairs,
         "reliability": {"votes": bins("votes"), "calibrated": bins("calibrated")},
-        # "alike" stands for an infinite temperature, which JSON does not know
+        # the name for an infinite temperature, which JSON does not know
         "sweep": [
             {**vars(each), "temperature": "alike" if each.temperature == float("inf") else each.temperature}
             for each in found.sweep

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster"]
 
-_WIDE = 120  # columns from which one line holds all that is known of a cluster
+_WIDE = 120  # columns of a terminal that fit one line per cluster
 
 
 class MethodName(StrEnum):
@@ -129,7 +129,7 @@ def cluster(
 
 
 def _rows(opened: Collection, found: Clustering, judged: ClusterJudgement) -> list[dict[str, Any]]:
-    """Return what is known of each cluster; what was not asked for is left out."""
+    """Return what is known about each cluster. What was not requested is left out."""
     import numpy as np
 
     quality = judged.quality

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
-_CLUSTERS = 20  # that are told about, the largest
+_CLUSTERS = 20  # the largest ones, which are described
 
 
 def explain(
@@ -49,7 +49,7 @@ def explain(
     labels_from: LabelsOption = "source",
     as_json: JsonOption = False,
 ) -> None:
-    """Say what the map is made of: how far brightness, colour, detail, shape or order go along with it.
+    """Say what the map is made of: how closely it follows brightness, colour, detail, shape or order.
 
     The map in the colours of each goes to explain.png in the collection, or where -o says; -o table.csv writes what was
     measured of each image instead. All is measured on thumbnails, and compared by rank.
@@ -133,7 +133,7 @@ def _print(found: Explanation) -> None:
 
 
 def _print_columns(columns: Sequence[ExplainedColumn]) -> None:
-    """Tell how far columns go along with the map; those that do so no more than chance are marked."""
+    """Say how closely columns follow the map, and mark those that do so no more than chance."""
     from dinoscope.cli.terminal import print_table
 
     lines = [

@@ -110,7 +110,7 @@ def look(
 def _keep_tokens(
     path: Path, model: str | None, resolution: int | None, weights: str | None, at_most: int | None, as_json: bool
 ) -> None:
-    """Keep the tokens of a collection; what that takes is told before."""
+    """Keep the tokens of a collection, after saying what that takes."""
     from dinoscope.base.text import counted, duration
     from dinoscope.cli.terminal import counting, print_json, say, suggest, tell
     from dinoscope.stages.queries.tokens import TOKEN_IMAGES

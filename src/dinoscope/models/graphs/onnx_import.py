@@ -52,7 +52,7 @@ def read_onnx(
         raise ModelError(f"{path.name} is not an ONNX file, or is cut short: fetch it again") from None
     try:
         return _read_model(path, model, resolution, normalization)
-    except (ValueError, TypeError, RecursionError) as error:  # what protobuf says of fields that make no sense
+    except (ValueError, TypeError, RecursionError) as error:  # what protobuf says about fields that make no sense
         if isinstance(error, DinoscopeError):
             raise
         reason = " ".join(str(error).split())[:200]

@@ -20,7 +20,7 @@ _Key = tuple[str, str]  # domain and name of an operator
 def check_length(name: str, model: onnx.ModelProto) -> None:
     """Refuse a model that may run without end.
 
-    A loop counts as often as its constant bound says. Every other operator that runs graphs, but for ``If``, may run
+    A loop counts as often as its constant bound says. Every other operator that runs graphs, except for ``If``, may run
     them as often as it likes. A function of the model counts wherever it is called.
 
     Args:

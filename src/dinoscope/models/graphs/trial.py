@@ -17,14 +17,14 @@ from dinoscope.models.runtime import Graph, does_not_run, open_runtime
 __all__ = ["main", "try_out"]
 
 _SECONDS, _SECONDS_A_GB = 8.0, 30.0  # for a graph, and for its weights
-_BYTES, _COPIES = 3 << 30, 4  # of address space: for one image, and for the weights so many times
+_BYTES, _COPIES = 3 << 30, 4  # of address space: for one image, and this many times the weights
 _RAN, _NO_MEMORY = b"ran", (b"memory", b"bad_alloc", b"bfc_arena")  # also of ONNX Runtime
 _REMEDY = "take another export of the model, from somebody you trust"
 _LONGEST = 1000  # bytes of a reason
 
 
 def try_out(graph: Graph, side: int) -> None:
-    """Load a graph and run it on one image of so many pixels a side, where it can take neither memory nor time.
+    """Load a graph and run it on one image of this many pixels a side, with limited memory and time.
 
     Raises:
         ModelError: If it needs more than 3 GB and four times its weights, takes too long, or does not run.
@@ -69,7 +69,7 @@ def try_out(graph: Graph, side: int) -> None:
 
 
 def main() -> None:
-    """Try the graph that stands in the input, and say whether it ran."""
+    """Try the graph that is in the input, and say whether it ran."""
     import_onnxruntime()
     announce()
     graph, side, most = pickle.load(sys.stdin.buffer)  # noqa: S301  # of the process that started this one

@@ -49,7 +49,7 @@ def build_graph(checkpoint: Checkpoint, resolution: int, normalization: Normaliz
         A serialised ONNX model; its external data lies in the folder of ``checkpoint.file``.
 
     Raises:
-        InputError: If the resolution is no positive multiple of the patch, or one image would take gigabytes.
+        InputError: If the resolution is not a positive multiple of the patch, or one image would take gigabytes.
         ModelError: If weights that are not float32 are too many to be kept in the graph.
     """
     shape = checkpoint.geometry

@@ -1,8 +1,8 @@
 """Official weights: how they get here from a hub.
 
-Downloads go through huggingface_hub into its cache, which other programs share. It does three things less than a file
-of gigabytes asks for, so they are done here, on its own building blocks: a cut download goes on in the next run, too;
-the content is checked against the SHA-256 that the hub names; and a network that is not there is told at once.
+Downloads go through huggingface_hub into its cache, which other programs share. It lacks three things that a file of
+gigabytes needs, so they are done here with its own building blocks. An interrupted download continues in the next run,
+too. The content is checked against the SHA-256 that the hub names. A missing network is reported at once.
 
 huggingface_hub is imported inside functions: it takes time, and reads its environment variables at that moment.
 """

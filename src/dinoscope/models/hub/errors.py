@@ -18,7 +18,7 @@ _ELSEWHERE = (
 )
 _TOKENS = "https://huggingface.co/settings/tokens"
 _AGAIN = "run the same command again, which goes on where it stopped, or " + _ELSEWHERE
-# Classes by name, for httpx, httpx2, ssl and socket alike, among an error and its causes; the first row counts.
+# Classes by name, from httpx, httpx2, ssl and socket, of an error or its causes. The first matching row counts.
 _TROUBLES = (
     (("OfflineModeIsEnabled",), "it is not on this machine, and HF_HUB_OFFLINE is set: unset it, or " + _ELSEWHERE),
     (("ProxyError",), "the proxy refuses to connect to {host}: check HTTPS_PROXY and NO_PROXY, or " + _ELSEWHERE),
@@ -38,7 +38,7 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def explain(error: Exception, model: Model, holds: Callable[[str], bool]) -> DinoscopeError | None:
-    """Return what to tell of an error that the hub raised; None if it is no trouble of network, hub or disk.
+    """Return what to tell about an error that the hub raised; None if it is not a trouble of network, hub or disk.
 
     Args:
         error: It.

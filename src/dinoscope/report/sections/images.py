@@ -76,7 +76,7 @@ def _query(facts: Facts, title: str, query: Query) -> str:
 
 
 def evaluation(facts: Facts) -> str:
-    """Return how well the labels are found by neighbours, and how far the probabilities can be believed."""
+    """Return how well neighbours find the labels, and how far to trust the probabilities."""
     found = facts.evaluation
     if found is None:
         return ""
@@ -266,7 +266,7 @@ def _label_errors(facts: Facts) -> str:
 
 
 def _checked(facts: Facts, kind: Checkable) -> str:
-    """Return what a person's checks of some findings say of the others; "" where nobody checked."""
+    """Return what a person's checks of some findings say about the others; "" if nobody checked."""
     found = facts.checked.get(kind)
     return f" {tell_your_check(kind, found)}" if found else ""
 

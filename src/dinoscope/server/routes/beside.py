@@ -1,4 +1,4 @@
-"""The explorer's routes for another model's map beside the one that is shown, and for what the two see differently."""
+"""Routes for another model's map beside the current one, and for what the two models see differently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_beside(app: FastAPI, partners: Partners, heavy: Jobs) -> None:
     async def map_beside(
         request: Request, model: ModelKey, map_id: MapId, other: _Other, other_map: _OtherMap, v: State = None
     ) -> Response:
-        """Return a partner's map, turned and mirrored onto a map of the model; both are computed if not stored."""
+        """Return a partner's map, turned and mirrored to fit a map of the model. Both are computed if not stored."""
         data, beside = await run_in_threadpool(partners.pair, model, v, other)
         data.settings_of(map_id), beside.settings_of(other_map)  # or there is no such map
         work = lambda: places_beside(data, map_id, beside, other_map, while_wanted)  # noqa: E731

@@ -24,7 +24,7 @@ def add_columns(app: FastAPI, workspace: Workspace) -> None:
 
     @app.get("/api/models/{model}/columns", response_model=Columns)
     def columns(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return what columns there are."""
+        """Return the columns."""
         return json_answer(request, describe_columns(read_all(workspace.data(model, v).collection)))
 
     @app.get(
@@ -40,5 +40,5 @@ def add_columns(app: FastAPI, workspace: Workspace) -> None:
 
     @app.get("/api/models/{model}/columns/{index}/find", response_model=Positions)
     def find(request: Request, model: ModelKey, index: _Index, text: _Wanted, v: State = None) -> Response:
-        """Return the positions of the images whose text holds another one."""
+        """Return the positions of the images whose text contains another one."""
         return json_answer(request, find_in_column(column_at(workspace.data(model, v).collection, index), text))

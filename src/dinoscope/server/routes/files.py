@@ -1,4 +1,4 @@
-"""The explorer's routes for the files of images: all of them as a ZIP, and copies where the server may make some."""
+"""Routes for the files of images: a ZIP of them, and copies if the server may make them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from dinoscope.server.state import Workspace
 __all__ = ["add_copies", "add_files"]
 
 _log = logging.getLogger("dinoscope")
-_KEPT = 8  # selections that were asked for last, and copies that can be undone
+_KEPT = 8  # recent selections, and copies that can be undone
 _AnyModel = Annotated[
     str, InPath(alias="model", min_length=1, max_length=300, description="Key of a model of the collection.")
 ]
@@ -39,26 +39,26 @@ _Key = Annotated[str, InPath(min_length=1, max_length=64, description="What an a
 
 
 def add_files(app: FastAPI, workspace: Workspace, originals: Originals | None, *, is_private: bool) -> None:
-    """Add the routes of ZIP files, which a server that others can reach does not give.
+    """Add the routes of ZIP files. A server that others can reach does not offer them.
 
-    A browser writes an answer to the disk as it comes only if a link asks for it, and a link brings no list of images.
-    So the list is sent first, which also tells how large the ZIP will be, and the link names it.
+    A browser streams an answer to the disk only from a link, and a link cannot carry a list of images. So the page
+    sends the list first and learns how large the ZIP will be. The link then names the list.
     """
     asked: OrderedDict[str, tuple[str, NDArray[np.uint32]]] = OrderedDict()  # the state, and the images
 
     def allow() -> None:
-        if not is_private:  # a file also says what the camera wrote into it, such as a place
+        if not is_private:  # a file also contains what the camera wrote, such as a place
             raise HTTPException(
                 403, "a server that others can reach gives no files: start it without --host and --allow-host"
             )
 
     @app.post("/api/models/{model}/files", response_model=FilesInfo)
     async def measure(request: Request, model: ModelKey, body: FilesQuery, v: State = None) -> Response:
-        """Return how many files there are of images, and how large they are; ask for them by the key."""
+        """Return how many files some images have, how large they are, and a key to download them with."""
         allow()
         data = await run_in_threadpool(workspace.data, model, v)
         if originals is None:
-            raise CollectionError("the files are not at hand: start dinoscope explore with --images to have them")
+            raise CollectionError("the files are not available: start dinoscope explore with --images to get them")
         rows, key = np.fromiter(dict.fromkeys(body.rows), np.uint32), secrets.token_urlsafe(16)
         found = await run_in_threadpool(measure_files, data.collection, originals, rows.tolist(), key)
         asked[key] = (data.state, rows)
@@ -72,7 +72,7 @@ def add_files(app: FastAPI, workspace: Workspace, originals: Originals | None, *
         key: _Key,
         name: Annotated[str, Query(max_length=200, pattern="[A-Za-z0-9]", description="Of the ZIP file.")] = "images",
     ) -> Response:
-        """Return the files of images as they are, as a ZIP file that is made while it is sent."""
+        """Return the unchanged files of images as a ZIP file that is made while it is sent."""
         allow()
         if originals is None or key not in asked:
             raise Unknown("this selection is not kept any more: ask for its files again")
@@ -109,14 +109,14 @@ def add_copies(
 
     @app.get("/api/models/{model}/copies", response_model=ProgressInfo | None)
     async def progress(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return how far copying is at this moment, or null."""
+        """Return the progress of copying, or null."""
         await run_in_threadpool(workspace.data, model, v)
         found = copying.progress("copy")
         return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
 
     @app.delete("/api/models/{model}/copies/{key}", response_model=Copied)
     async def undo(request: Request, _model: _AnyModel, key: _Key) -> Response:
-        """Take copies away again that this server made, but not changed ones."""
+        """Remove copies that this server made, except changed ones."""
         to = allowed()
         journal = journals.take(key)
         left = True
@@ -124,19 +124,19 @@ def add_copies(
             told = await copying.run(object(), lambda: undo_copies(to, journal))
             left = told.stayed > 0
         finally:
-            if left:  # it may be done later
+            if left:  # it may work later
                 journals.keep(journal, key)
         return json_answer(request, told.model_copy(update={"key": key if left else None}))
 
 
 class _Journals:
-    """The journals of copies that can be undone, the last ones, by what a page was told."""
+    """The latest journals of copies that can be undone, by the key that the page got."""
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, Path] = OrderedDict()
 
     def keep(self, journal: Path, key: str | None = None) -> str:
-        """Keep a journal; return what to ask for it by."""
+        """Keep a journal; return its key."""
         key = key or secrets.token_urlsafe(16)
         self._held[key] = journal
         while len(self._held) > _KEPT:
@@ -144,7 +144,7 @@ class _Journals:
         return key
 
     def take(self, key: str) -> Path:
-        """Return a journal, which nobody else gets until it is kept again.
+        """Return a journal. Nobody else gets it until it is kept again.
 
         Raises:
             Unknown: If there is none.
@@ -155,5 +155,5 @@ class _Journals:
 
 
 def _tell(journal: Path) -> None:
-    """Say in the terminal what undoes copies, before the first is made: the server may be ended meanwhile."""
+    """Print how to undo the copies before the first is made: the server may end meanwhile."""
     _log.warning("to undo the copies: %s", shlex.join(["dinoscope", "sort", "--undo", str(journal)]))

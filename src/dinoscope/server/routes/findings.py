@@ -1,4 +1,4 @@
-"""The explorer's routes for what to look at: findings, and the pairs of images that a person is asked about."""
+"""Routes for findings, and for questions about pairs of images."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["add_findings"]
 
 
 def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
-    """Add the routes; what may take long runs among the ``heavy`` jobs."""
+    """Add the routes. Long work runs among the ``heavy`` jobs."""
 
     @app.get("/api/models/{model}/findings", response_model=Findings)
     async def findings(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return what to look at, computed if it is not stored."""
+        """Return the findings, computed if they are not stored."""
         data = await run_in_threadpool(workspace.data, model, v)
         found = await heavy.run(object(), lambda: explorer_findings.findings(data.collection), request)
         return await run_in_threadpool(json_answer, request, found)
 
     @app.get("/api/models/{model}/findings/checks", response_model=Checks)
     async def checked(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return what was said of findings that were drawn at random, what it says of the rest, and what is next."""
+        """Return the checks of random findings, what they say about the rest, and the next finding to check."""
         data = await run_in_threadpool(workspace.data, model, v)
         found = await heavy.run(object(), lambda: explorer_findings.checks(data.collection), request)
         return json_answer(request, found)
@@ -45,7 +45,7 @@ def add_findings(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     def dismiss(
         model: ModelKey, key: Annotated[str, InPath(max_length=200)], body: Dismissal, v: State = None
     ) -> Response:
-        """Remember in the collection that a finding is no problem or is one, or forget that."""
+        """Store in the collection whether a finding is a problem, or forget it."""
         collection = workspace.data(model, v).collection
         try:
             answer_findings(collection, {key: True if body.confirmed else False if body.dismissed else None})
@@ -61,14 +61,14 @@ def _add_pairs(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
 
     @app.get("/api/models/{model}/pairs", response_model=PairQuestion)
     async def pair(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return the pair of images that should be answered next, and what the answers so far say."""
+        """Return the next pair of images to answer, and what the answers so far say."""
         data = await run_in_threadpool(workspace.data, model, v)
         found = await heavy.run(object(), lambda: explorer_findings.pair_question(data.collection), request)
         return json_answer(request, found)
 
     @app.put("/api/models/{model}/pairs", response_model=PairQuestion, dependencies=writes)
     async def answer(request: Request, model: ModelKey, body: PairAnswer, v: State = None) -> Response:
-        """Remember in the collection whether two images show the same picture; return the next pair."""
+        """Store in the collection whether two images show the same picture; return the next pair."""
         data = await run_in_threadpool(workspace.data, model, v)
 
         def remember() -> PairQuestion:

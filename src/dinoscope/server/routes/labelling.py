@@ -1,4 +1,4 @@
-"""The explorer's routes for labels that people give: what they are, changes, undo, and questions."""
+"""Routes for the labels that people give: reading, changes, undo, and questions."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Seen = Annotated[int, Query(ge=0, description="The revision that the page has se
 
 
 def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
-    """Add the routes; what may take long runs among the ``heavy`` jobs."""
+    """Add the routes. Long work runs among the ``heavy`` jobs."""
     writes = [Depends(partial(check_writable, workspace))]
 
     @app.get("/api/models/{model}/labels", response_model=GivenLabels)
     def labels(request: Request, model: ModelKey, seen: Seen = 0, v: State = None) -> Response:
-        """Return the labels and tags that people gave, of the images that changed after a revision."""
+        """Return the labels and tags of the images that changed after a revision."""
         return json_answer(request, given_labels(workspace.data(model, v).collection, seen))
 
     @app.put("/api/models/{model}/labels", response_model=GivenLabels, dependencies=writes)
@@ -36,7 +36,7 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         """Give images a label, tags, or both; refused if somebody else changed one of them meanwhile."""
         collection = workspace.data(model, v).collection
         for row in body.rows:
-            position_of(collection, row)  # one that is not there is unknown, as everywhere
+            position_of(collection, row)  # a missing one is unknown, as everywhere
         annotate(
             collection, body.rows, label=body.label, add_tags=body.add_tags, drop_tags=body.drop_tags, since=body.seen
         )
@@ -50,7 +50,7 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         seen: Seen,
         v: State = None,
     ) -> Response:
-        """Undo the last act, or do it again; refused if somebody else did something meanwhile."""
+        """Undo or redo the last act; refused if somebody else did something meanwhile."""
         collection = workspace.data(model, v).collection
         turn(collection, back, since=seen)
         return json_answer(request, given_labels(collection, seen))
@@ -59,7 +59,7 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
     async def question(
         request: Request, model: ModelKey, seen: Seen = 0, batches: bool = False, v: State = None
     ) -> Response:
-        """Return the next question, and how far labelling has come."""
+        """Return the next question and the progress of labelling."""
         data = await run_in_threadpool(workspace.data, model, v)
         found = await heavy.run(object(), lambda: labelling(data.collection, batches=batches, since=seen), request)
         return json_answer(request, found)

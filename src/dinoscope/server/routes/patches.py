@@ -1,4 +1,4 @@
-"""The explorer's routes for what the model sees in an image, patch by patch, and for a search by one patch."""
+"""Routes for what the model sees in an image, patch by patch, and for a search by one patch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Share = Annotated[float, Query(ge=0, le=1, description="How far right, or down, 
 
 
 def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -> None:
-    """Add the routes; what may take long runs among the ``heavy`` jobs."""
+    """Add the routes. Long work runs among the ``heavy`` jobs."""
 
     @app.get("/api/models/{model}/images/{row}/patches", response_model=PatchView)
     async def patches(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
@@ -43,7 +43,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
         k: Annotated[int, Query(ge=1, le=200, description="Number of answers.")] = 24,
         v: State = None,
     ) -> Response:
-        """Return where else in the collection there is a patch like the one at a place of an image."""
+        """Return where else in the collection there is a similar patch."""
         data = await run_in_threadpool(workspace.data, model, v)
         work = lambda: explorer_patches.find_patch(data, row, (x, y), k)  # noqa: E731
         return json_answer(request, await asking.run(object(), work, request))
@@ -57,7 +57,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
 
     @app.get("/api/models/{model}/tokens", response_model=TokensInfo)
     async def tokens(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return whether a search by a patch is possible, or what it takes to make it so, measured on a few images."""
+        """Return whether a search by a patch is possible, or what preparing it takes, measured on a few images."""
         data = await run_in_threadpool(workspace.data, model, v)
         work = lambda: explorer_patches.tokens_info(  # noqa: E731
             data, lambda: workspace.encoder(data), read_only=workspace.read_only
@@ -66,7 +66,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
 
     @app.put("/api/models/{model}/tokens", status_code=204, dependencies=[Depends(partial(check_writable, workspace))])
     async def keep(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Keep what the model sees of all images, patch by patch; a second request goes on where one was ended."""
+        """Keep the patch tokens of all images. A second request continues where the first one ended."""
         data = await run_in_threadpool(workspace.data, model, v)
         work = lambda: keep_tokens(  # noqa: E731
             data.collection, encoder=workspace.encoder(data), on_progress=while_wanted
@@ -76,7 +76,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
 
     @app.get("/api/models/{model}/tokens/progress", response_model=ProgressInfo | None)
     async def keeping(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return of how many images it is kept, by a request that is under way, or null."""
+        """Return how many images a running request has done, or null."""
         data = await run_in_threadpool(workspace.data, model, v)
         found = heavy.progress(("keep", data.state))
         return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))

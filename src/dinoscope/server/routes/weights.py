@@ -1,4 +1,4 @@
-"""The explorer's routes for weights that are not on this machine: fetched when a person asks for them."""
+"""Routes for weights that are not on this machine: fetched when a person asks for them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def add_weights(app: FastAPI, workspace: Workspace, fetching: Jobs) -> None:
         "/api/models/{model}/weights", status_code=204, dependencies=[Depends(partial(check_writable, workspace))]
     )
     async def fetch(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Fetch the weights of a model that the collection names, until nobody waits for them any more."""
+        """Fetch the weights of a model of the collection, for as long as somebody waits for them."""
         data = await run_in_threadpool(workspace.data, model, v)
         await fetching.run(data.key, lambda: workspace.fetch(data, while_wanted), request)
         return Response(status_code=204)
 
     @app.get("/api/models/{model}/weights", response_model=ProgressInfo | None)
     async def progress(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return how many bytes of the weights have come that are being fetched at this moment, or null."""
+        """Return how many bytes of the weights have arrived, or null if none are being fetched."""
         data = await run_in_threadpool(workspace.data, model, v)
         found = fetching.progress(data.key)
         return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))

@@ -82,7 +82,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What a file beside an image says of it."""
+    """What a file beside an image says about it."""
 
     label: str | None = None
     labels: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ def read_index(file: pa.NativeFile, name: str) -> Iterator[Member]:
         name: Its name.
 
     Raises:
-        SourceError: It is no archive, or its list of contents is lost.
+        SourceError: It is not an archive, or its list of contents is lost.
     """
     file.seek(0)
     if file.read(4) in (b"PK\x03\x04", b"PK\x05\x06"):
@@ -189,7 +189,7 @@ def _member(name: str) -> Member:
 
 
 def _labelled(members: Iterator[Member]) -> Iterator[Member]:
-    """Give images the label that stands in the files beside them: WebDataset keeps what belongs together in a row.
+    """Give images the label that is in the files beside them: WebDataset keeps what belongs together in a row.
 
     There, a sample is all that has the same name up to the first dot.
     """
@@ -225,7 +225,7 @@ def _with_label(group: list[Member]) -> Iterator[Member]:
 def _belonging(images: Sequence[Member], files: Sequence[Member]) -> Iterator[tuple[Member, Member]]:
     """Yield images and the file of each, where its name says so: "a.left.jpg" has "a.left.cls", else "a.cls".
 
-    A file that is no image's by its name is that of all, if it is the only one, as WebDataset has it.
+    A file that is not an image's by its name is that of all, if it is the only one, as in WebDataset.
     """
     exact = {_stem(file): file for file in files}
     longer = {stem[:depth]: file for stem, file in exact.items() for depth in range(1, len(stem))}

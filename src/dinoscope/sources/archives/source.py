@@ -43,7 +43,7 @@ class ArchiveSource(PictureSource):
     Args:
         storage: The folder that holds the archives.
         archives: Their names.
-        named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
+        named: Whether one was named as such. Otherwise its name is part of the ids, since more may follow later.
 
     Attributes:
         ignored: Number of other files inside.

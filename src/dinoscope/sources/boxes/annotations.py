@@ -25,12 +25,12 @@ class Box:
     """One object in a picture.
 
     Attributes:
-        picture: The name of the picture's file as the annotations have it; YOLO's has no ending.
+        picture: Name of the image file in the annotations; YOLO's has no ending.
         file: The file of annotations, relative to the folder that was opened.
         number: What the object is called among those of its picture: COCO's id; the place from 1 in YOLO and VOC.
         label: Its class; None where it has none.
         corners: Left, top, right and bottom, in units of ``size``.
-        size: Width and height of the picture in the units of the corners: (1, 1) for shares; None for its pixels.
+        size: Width and height of that image in the units of the corners: (1, 1) for shares; None for its pixels.
     """
 
     picture: str
@@ -49,10 +49,10 @@ def read_coco(text: bytes, file: str) -> list[Box]:
         file: Its name, for messages and ``Box.file``.
 
     Returns:
-        The objects, but for crowds (``iscrowd``), which are regions and no objects.
+        The objects, except for crowds (``iscrowd``), which are regions.
 
     Raises:
-        SourceError: If it is no COCO file, or an annotation says what cannot be.
+        SourceError: If it is not a COCO file, or an annotation is impossible.
     """
     try:
         held = json.loads(text)
@@ -122,7 +122,7 @@ def read_yolo(text: bytes, file: str, names: Mapping[int, str]) -> list[Box]:
 
     Args:
         text: The file.
-        file: Its name; the picture's is the same but for the ending.
+        file: Its name; the picture's is the same except for the ending.
         names: The names of the classes; one without a name is called by its number.
 
     Raises:

@@ -82,7 +82,7 @@ class BoxSource(ImageSource):
         Args:
             name: What people call it.
             pictures: Where the pictures are.
-            boxes: The place of the picture of each object in ``pictures``, and the object (N,).
+            boxes: For each object, the place of its picture in ``pictures``, and the object (N,).
             splits: The split of each (N,), for pictures that have none.
             files: Where they were read from.
         """
@@ -138,7 +138,7 @@ class BoxSource(ImageSource):
         return {**held, "picture": pa.array([self._pictures.items[at].id for at in self._of.tolist()])}
 
     def content(self, index: int) -> str | None:
-        """Return a digest of the picture's file and of the box; see `ImageSource.content`."""
+        """Return a digest of the image file and of the box; see `ImageSource.content`."""
         place, digested = int(self._of[index]), self._digested
         if digested is None or digested[0] != place:  # the objects of a picture follow each other
             digested = self._digested = place, self._pictures.content(place)
@@ -158,7 +158,7 @@ class BoxSource(ImageSource):
         return Item(name, digest_bytes(held.key, self._box_told(at)), box.label, held.split or split)
 
     def _picture(self, at: int) -> ReducedImage:
-        """Return a picture whole; the last ones are kept, for their next objects."""
+        """Return a whole picture. The last ones are kept for their next objects."""
         with self._turn:
             held = self._held.setdefault(at, _Held())
             self._held.move_to_end(at)

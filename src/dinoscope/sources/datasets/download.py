@@ -47,7 +47,7 @@ def obtain(
 def _download(
     read: Callable[[Path], _Content], file: DataFile, dataset: Dataset, mirrors: Sequence[str], reasons: Sequence[str]
 ) -> _Content:
-    """Fetch a file into the user's cache from the first mirror that has it whole; `reasons` say why it is needed."""
+    """Fetch a file into the user's cache from the first mirror with a complete one; `reasons` say why it is needed."""
     folder, reasons = cache_folder() / dataset.folder, list(reasons)
     for mirror in mirrors:
         try:

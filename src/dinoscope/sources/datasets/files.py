@@ -89,7 +89,7 @@ def parse_idx(data: bytes, name: str) -> NDArray[np.uint8]:
         name: Its name, for messages.
 
     Raises:
-        SourceError: It is no IDX file of bytes.
+        SourceError: It is not an IDX file of bytes.
     """
     dimensions = data[3] if data[:3] == b"\0\0\x08" and len(data) > 3 else 0  # 8: unsigned bytes
     start = 4 + 4 * dimensions
@@ -220,7 +220,7 @@ def parse_batch(content: bytes, name: str) -> Images:
         Pixels (N, 32, 32, 3), which a file holds as three planes, and the number of each image's class.
 
     Raises:
-        SourceError: It asks for anything else than an array, or is no batch.
+        SourceError: If it asks for anything other than an array, or is not a batch.
     """
     try:
         batch = _Unpickler(io.BytesIO(content), encoding="latin1").load()

@@ -1,7 +1,7 @@
 """Named data sets: where their files are looked for, how they are fetched and checked; and files that hold an array.
 
 Nothing is fetched that is already on the machine. Each file is known by the digest of its unpacked content, because
-distributions pack it anew (Debian's differ from the published ones by the name and time in the gzip header).
+distributions pack it again (Debian's differ from the published ones by the name and time in the gzip header).
 """
 
 from __future__ import annotations
@@ -154,17 +154,17 @@ def load_dataset(
 ) -> DatasetSource:
     """Load a named data set: from this machine where it is, else from the web into the user's cache.
 
-    Files are looked for in `data_dir`, the folder `DINOSCOPE_DATA` names, the user's cache, /usr/share/datasets and the
-    package; there, or in their sub-folder of the set's name; packed or unpacked. One with other content does not count.
-    A download that was cut goes on where it stopped.
+    Files are searched in `data_dir`, the folder in `DINOSCOPE_DATA`, the user's cache, /usr/share/datasets and the
+    package: there, or in a sub-folder with the set's name, packed or unpacked. A file with other content does not
+    count. An interrupted download continues where it stopped.
 
     Args:
         name: A name in `DATASETS`.
         data_dir: Folder that is looked into first.
-        mirrors: Addresses to fetch from in place of the data set's own.
+        mirrors: Addresses to fetch from instead of the data set's own.
 
     Raises:
-        SourceError: The name is unknown or `data_dir` is no folder.
+        SourceError: The name is unknown or `data_dir` is not a folder.
         DownloadError: A file is not here and cannot be fetched.
     """
     if name not in DATASETS:

@@ -73,7 +73,7 @@ class LocalStorage:
         import pyarrow as pa
 
         path = os.path.join(self._root, name)
-        if not os.path.isfile(path):  # opening a pipe would wait for ever
+        if not os.path.isfile(path):  # opening a pipe would wait forever
             raise SourceError(f"{printable(name)!r} is not a regular file")
         try:
             return pa.OSFile(path)

@@ -16,7 +16,7 @@ def open_root(folder: str) -> Storage:
     """Open a folder, or a URI of one, that holds images.
 
     Raises:
-        SourceError: It is no folder.
+        SourceError: It is not a folder.
     """
     if is_remote(folder):
         storage, file, pattern = open_storage(folder)

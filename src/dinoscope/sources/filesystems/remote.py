@@ -110,7 +110,7 @@ def open_storage(uri: str) -> tuple[RemoteStorage, str | None, str | None]:
     """Reach a URI such as "s3://bucket/photos", with the credentials that pyarrow finds by itself.
 
     Returns:
-        The folder; the name of the file in it, where the URI is one of a file; or the pattern of files in it.
+        The folder, and the name of the file in it if the URI is that of a file, or the pattern of files in it.
 
     Raises:
         SourceError: The scheme is unknown, or nothing is there.

@@ -18,7 +18,7 @@ _FLAT = 10  # percent of the blocks: the flattest
 _STEPS = np.arange(2, 64)
 _PERIODIC, _ENOUGH = 0.6, 30  # mean cosine of values that come in steps, and how many there must be
 _BINS, _BIN = 1024, 0.25  # in which values are counted, and the width of one
-_FINEST = 0.15  # of the standard steps: finer ones cannot be told from none
+_FINEST = 0.15  # of the standard steps: finer ones look like none
 
 
 def measure_blocks(pixels: NDArray[np.uint8]) -> tuple[float, float | None]:
@@ -26,7 +26,7 @@ def measure_blocks(pixels: NDArray[np.uint8]) -> tuple[float, float | None]:
 
     Grain is the size of the low frequencies in the flattest tenth of the blocks, in grey levels. JPEG keeps it down to
     half of a step, so a picture that lacks the grain of another was not compressed from it. Values that come in steps
-    were rounded by JPEG, in whatever file they are now (Fan and de Queiroz 2003).
+    were rounded by JPEG, in any kind of file (Fan and de Queiroz 2003).
 
     Returns:
         The grain, and the steps as a multiple of JPEG's standard table: 1 of quality 50, 0.3 of quality 85; None where

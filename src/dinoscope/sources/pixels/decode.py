@@ -75,7 +75,7 @@ class ReducedImage:
         content: Digest of the file's bytes, where there is a file and it was read whole.
         note: What is wrong with the file, though it could be read.
         quality: What tells the better of two copies, where it was measured.
-        facts: What the file says of the photograph, where that was read.
+        facts: What the file says about the photograph, where that was read.
     """
 
     pixels: NDArray[np.uint8]
@@ -213,7 +213,7 @@ def _of_file(quality: Quality | None, size: int, modified: int | None = None) ->
 def _open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
     path = named_path(path)
     mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
+    if not stat.S_ISREG(mode):  # opening a pipe would wait forever
         raise ImageError("is a directory" if stat.S_ISDIR(mode) else "is not a regular file")
     return open(path, "rb")
 
@@ -265,7 +265,7 @@ def _decode(
     whole = held_whole(image)
     if least and isinstance(image, JpegImagePlugin.JpegImageFile):
         _reduce(image, least)
-    # the coefficients of a progressive JPEG are held whole, at whatever size it is decoded
+    # all coefficients of a progressive JPEG are held, at any decoded size
     held = width * height if whole else image.width * image.height
     _check_size((width, height), image.format, held, how)
     with decoders.take(held):

@@ -1,4 +1,4 @@
-"""What a file says of its photograph: format, date, camera, exposure, place; from the bytes that are at hand anyway.
+"""What a file says about its photograph: format, date, camera, exposure, place. The bytes are already in memory.
 
 Names of persons and serial numbers, which Exif may hold too, are never read.
 """
@@ -83,7 +83,7 @@ def describe_file(image: Image.Image, form: str | None) -> FileFacts | None:
 
 
 def _read(held: Mapping[int, Any], tag: int, convert: Callable[[Any], Told]) -> Told | None:
-    with suppress(Exception):  # of any type, whatever the standard says
+    with suppress(Exception):  # of any type, even against the standard
         return convert(held[tag])
     return None
 

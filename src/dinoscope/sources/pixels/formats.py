@@ -36,7 +36,7 @@ def identify(file: IO[bytes]) -> Image.Image:
     `Image.open` would do, but warns of large images, by filters that all threads share.
 
     Raises:
-        ImageError: If it is no image of a kind that dinoscope reads.
+        ImageError: If it is not an image of a kind that dinoscope reads.
     """
     prefix = file.read(16)
     if not prefix:
@@ -52,7 +52,7 @@ def identify(file: IO[bytes]) -> Image.Image:
 
 
 def check_head(head: bytes, size: int) -> None:
-    """Refuse a file by its first bytes: one that is no image, or much larger than its pixels can be.
+    """Refuse a file by its first bytes: one that is not an image, or much larger than its pixels can be.
 
     Args:
         head: What it begins with, or all of it.
@@ -105,7 +105,7 @@ def held_whole(image: Image.Image) -> bool:
             return file.read(1)[:1] < bytes([image.layers])
         else:
             file.seek(int.from_bytes(head[2:]) - 2, 1)
-    return True  # something odd stands there
+    return True  # something odd is there
 
 
 def pixels_at_once(image: Image.Image) -> int:
@@ -135,7 +135,7 @@ def check_scans(image: Image.Image, most_pixels: int) -> None:
 def mend_end(image: Image.Image) -> IO[bytes] | None:
     """Return the file of a JPEG that would not load with the mark of its end; None if more than that is missing.
 
-    Whatever stands between the last byte and the mark makes no difference then: the decoder asks for nothing more.
+    What comes between the last byte and the mark then makes no difference: the decoder reads no further.
     """
     if not isinstance(image, JpegImagePlugin.JpegImageFile) or image.fp is None:
         return None

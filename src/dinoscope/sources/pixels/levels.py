@@ -52,7 +52,7 @@ def check_range(value_range: Sequence[float]) -> ValueRange:
 
 
 def check_shape(images: NDArray[np.generic]) -> None:
-    """Refuse an array (N, H, W[, C]) that is not one of images."""
+    """Refuse an array (N, H, W[, C]) that does not hold images."""
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3, 4)):
         last = "; move the channels last" if images.ndim == 4 and images.shape[1] in (1, 3, 4) else ""
         raise InputError(f"images must have shape (N, H, W) or (N, H, W, 1 | 3 | 4), got {images.shape}{last}")
@@ -63,7 +63,7 @@ def check_shape(images: NDArray[np.generic]) -> None:
 
 
 def check_images(images: NDArray[np.generic], value_range: ValueRange | None = None) -> None:
-    """Refuse an array (N, H, W[, C]) that is not one of images, or whose range of values is not certain."""
+    """Refuse an array (N, H, W[, C]) that does not hold images, or has an uncertain range of values."""
     check_shape(images)
     if value_range is not None or not is_deep(images):
         return
@@ -106,8 +106,8 @@ def fit_range(values: NDArray[np.float64], whole: bool) -> ValueRange | None:
     """Return the range of a collection's pictures, from a sample of their values.
 
     It is the usual one, 0 to 2^b - 1 of b bits or 0 to 1 of floats, where the values fill half of it or more. So 12
-    bits in a file of 16 are told from 16 bits, and pictures that are dark stay so. Else it holds the values, but for
-    one in a thousand on either side.
+    bits in a file of 16 are recognized, and dark pictures stay dark. Otherwise the range contains the values, except
+    for one in a thousand on either side.
 
     Args:
         values: See ``sample_values`` (V,), of all pictures together.

@@ -1,4 +1,4 @@
-"""The memory that all decoders of this process share, however many threads there are."""
+"""The memory that all decoders of this process share, with any number of threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 __all__ = ["LARGE_BYTES", "MOST_PACKED", "Memory", "decoders", "packed_too_small"]
 
-LARGE_BYTES = 1 << 25  # 32 MiB of a file: from there on, one is read and decoded at a time
+LARGE_BYTES = 1 << 25  # 32 MiB; larger files are read and decoded one at a time
 
 
 MOST_PACKED = 100  # times: pictures are packed already, and what is not shrinks hardly more
@@ -16,7 +16,7 @@ _SUSPECT = 1 << 28  # bytes, from where the packing is looked at
 
 
 def packed_too_small(size: int, packed: int) -> bool:
-    """Tell whether so many bytes, packed into so few, would only fill the memory."""
+    """Tell whether this many bytes, packed into so few, would only fill the memory."""
     return size > _SUSPECT and size > MOST_PACKED * packed
 
 
@@ -32,7 +32,7 @@ class Memory:
 
     @contextmanager
     def take(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room to decode so many pixels."""
+        """Wait until there is room to decode this many pixels."""
         if pixels > self.large:
             with self.alone():
                 yield

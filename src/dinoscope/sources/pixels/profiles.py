@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 __all__ = ["to_srgb"]
 
-_SAME = 2  # levels by which a profile of sRGB may be off, for it is written in several ways
+_SAME = 2  # levels by which a profile of sRGB may be off, because it is written in several ways
 _GRID = 9  # levels of each colour that are tried
 _MODES = {"RGB": "RGB", "RGBA": "RGBA", "CMYK": "RGB"}  # and what they become
 _KEPT = 64  # profiles: a collection has few

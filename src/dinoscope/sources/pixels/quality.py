@@ -1,4 +1,4 @@
-"""What can be told of a picture while its pixels are at hand: compression, noise, sharpness, light, a frame."""
+"""What decoded pixels say about a picture: compression, noise, sharpness, light, a frame."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Look:
         lightest: Lightness that 1% of the pixels are above, 0 to 255.
         contrast: Standard deviation of the lightness.
         sharpness: Strength of the strongest edges by the contrast: the 99th percentile of the Laplacian's size.
-        frame: Width of a frame of one colour at each edge, as a share of the picture; the one that is thinnest.
+        frame: Width of a frame of one colour, at its thinnest edge, as a share of the image.
     """
 
     darkest: float
@@ -66,7 +66,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What is known of a picture's file.
+    """What is known about a picture's file.
 
     Attributes:
         quality: From 1 to 100 as JPEG has it, `LOSSLESS` for a file without loss; None for a picture without a file.
@@ -190,7 +190,7 @@ def jpeg_quality(table: Sequence[int]) -> float:
 
 
 def _quality(scale: float) -> float:
-    """Return the quality whose steps are so many percent of the standard ones."""
+    """Return the quality with steps of this many percent of the standard ones."""
     return float(np.clip((200 - scale) / 2 if scale <= 100 else 5000 / scale, 1, 100))
 
 

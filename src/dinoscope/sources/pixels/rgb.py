@@ -32,7 +32,7 @@ def as_rgb(image: Image.Image, value_range: ValueRange | None) -> NDArray[np.uin
     """Return the pixels (H, W, 3) of a loaded image.
 
     Args:
-        image: Of any mode, with what its file says of transparency, orientation and colours.
+        image: Of any mode, with what its file says about transparency, orientation and colours.
         value_range: What is black and what is white in a picture of more than 8 bits.
 
     Raises:

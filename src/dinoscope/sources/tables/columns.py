@@ -131,7 +131,7 @@ def read_names(fields: pa.Schema | pa.DataType) -> None:
     """Read the names of all columns and of what is in them, since pyarrow reads each only when it is asked for.
 
     Raises:
-        UnicodeDecodeError: One is no UTF-8.
+        UnicodeDecodeError: If one is not UTF-8.
     """
     import pyarrow as pa
 

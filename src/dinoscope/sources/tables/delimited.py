@@ -29,9 +29,9 @@ _EXPECTED = "CSV in UTF-8 with a line of column names"
 class CsvTable:
     """A CSV or TSV file; every value is a text, and an empty one is none.
 
-    Which of comma, semicolon, tab and bar stands between the columns is told by the first line: the one that makes the
+    The first line shows which of comma, semicolon, tab and bar separates the columns: the one that makes the
     most names, or the one in the "sep=;" that Excel reads. The text is UTF-8, UTF-16 with its mark, or else
-    Windows-1252. Spaces around a value are no part of it. A short row lacks its last values. Where the first line
+    Windows-1252. Spaces around a value are not part of it. A short row lacks its last values. Where the first line
     names a file already, there is no line of column names.
 
     Attributes:
@@ -172,7 +172,7 @@ class CsvTable:
 
 
 def unreadable(name: str, expected: str, error: Exception) -> SourceError:
-    """Return the error for a file that is no table of the expected kind."""
+    """Return the error for a file that is not a table of the expected kind."""
     reason = " ".join(str(error).split())[:200]
     remedy = "; save it again as UTF-8, in Excel as 'CSV UTF-8'" if isinstance(error, UnicodeError) else ""
     return SourceError(f"{name} cannot be read as {expected}: {reason}{remedy}")

@@ -263,7 +263,7 @@ class ParquetTable:
 
 
 def _check_footer(meta: pq.FileMetaData, size: int, name: str) -> None:
-    """Check that what a Parquet file says of its parts has room in so many bytes: memory is taken by what it says.
+    """Check that what a Parquet file says about its parts has room in this many bytes: memory is taken by what it says.
 
     Raises:
         SourceError: It says more than there can be.

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 __all__ = ["BATCH_BYTES", "KeptValues"]
 
 BATCH_BYTES = 1 << 24  # of images that are read at once
-_BATCHES = 8  # and so many of them are kept
+_BATCHES = 8  # how many of them are kept
 
 
 class KeptValues:
-    """A few stretches of a column, the newest last; the newest stays however large it is."""
+    """A few stretches of a column, the newest last; the newest stays even if it is large."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, pa.Array, int]] = deque()  # first row, values, bytes
@@ -28,7 +28,7 @@ class KeptValues:
         return None
 
     def add(self, first: int, values: pa.Array, size: int) -> None:
-        """Keep values from a row on, which hold so many bytes of memory."""
+        """Keep values from a row on, which hold this many bytes of memory."""
         self._kept.append((first, values, size))
         while len(self._kept) > 1 and (len(self._kept) > _BATCHES or self.size > _BATCHES * BATCH_BYTES):
             self._kept.popleft()

@@ -22,7 +22,7 @@ def unpacked_bytes(read: Callable[[int, int], bytes], start: int, end: int) -> i
     """Return the bytes that the pages between two places unpack to; those behind a damaged header do not count.
 
     Args:
-        read: Returns so many bytes from a place.
+        read: Returns this many bytes from a place.
         start: Where the first page begins.
         end: Where the last one ends.
 

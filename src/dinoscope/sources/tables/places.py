@@ -23,7 +23,8 @@ def find_files(
 
     A file may be written otherwise in the table: its accents in the other Unicode form, its backslashes as slashes, its
     letters small or large, and without its ending, where no name in the table has one. Of whole paths on another
-    machine or drive, a file is the one whose path ends like the name, if there is but one, and no other name has it.
+    machine or drive, a file is the one with a path that ends like the name, if there is only one, and no other name has
+    it.
 
     Args:
         names: Relative paths, with "/".

@@ -18,7 +18,7 @@ _MOST_BYTES = 1 << 26  # of a description
 
 
 def arrow_files(storage: Storage) -> list[str]:
-    """Return the Arrow files of a folder: those that a `state.json` beside them names, in its order; else all.
+    """Return the Arrow files of a folder: those that a `state.json` beside them names, in its order; otherwise all.
 
     A data set that was saved again in fewer files leaves the old ones beside the new.
 

@@ -48,7 +48,7 @@ class TableSource(PictureSource):
         storage: The folder that holds the tables.
         files: Their names: .parquet, .arrow, .csv, .tsv or .jsonl.
         wanted: The columns that a person names, and the folder of the images.
-        named: Whether one was named as such. Else its name is part of the ids, since there may be more of them later.
+        named: Whether one was named as such. Otherwise its name is part of the ids, since more may follow later.
         held: The tables, where they are in memory and no files.
         name: Name for people; by default that of the table or the folder.
 
@@ -58,8 +58,8 @@ class TableSource(PictureSource):
         random_access: Whether the order of loading is free; bytes in a table are read a batch at a time.
 
     Raises:
-        SourceError: A table cannot be read, which column holds the images or the labels is not certain, or not one of
-            the files that it names is there.
+        SourceError: A table cannot be read, which column holds the images or the labels is not certain, or none of the
+            files that it names exists.
     """
 
     kind = "table"
@@ -107,7 +107,7 @@ class TableSource(PictureSource):
 
     @property
     def gives_labels(self) -> bool:
-        """Whether it has a column of labels, or several, that are no captions."""
+        """Whether it has a column of labels, or several, that are not captions."""
         return bool(self._chosen.hot) or (self._chosen.label is not None and not self._captions)
 
     def bytes_read(self, index: int) -> int:

@@ -1,6 +1,6 @@
 """Arrow's stream and file formats, as Hugging Face's `save_to_disk` writes them, read a batch at a time.
 
-They are not mapped into memory: a file that is written anew meanwhile would end the process. See
+They are not mapped into memory: a file that is written again meanwhile would end the process. See
 https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc.
 """
 

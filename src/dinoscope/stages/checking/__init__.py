@@ -1,3 +1,3 @@
-"""Whether a collection is whole, and what made it."""
+"""Whether a collection is complete, and what made it."""
 
 __all__: list[str] = []

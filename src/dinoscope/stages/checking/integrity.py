@@ -1,4 +1,4 @@
-"""Check a collection: every byte of its files, and whether its tables say the same about the same images."""
+"""Check a collection: every byte of its files, and whether its tables agree with each other."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Check:
     Attributes:
         name: What was checked.
         found: How much of it there is.
-        damage: What is wrong, one text for each file or fact; empty if all is well.
-        note: A remark that is no damage: "no checksum", "3 stale".
+        damage: What is wrong, one text per file or fact; empty if all is well.
+        note: A remark that is not damage: "no checksum", "3 stale".
     """
 
     name: str
@@ -62,10 +62,10 @@ class _Files:
 
 
 def verify_collection(path: Path) -> Verification:
-    """Check every checksum and every row of a collection, whatever its state.
+    """Check every checksum and every row of a collection in any state.
 
     Raises:
-        CollectionError: If the folder is no collection, or of a newer format.
+        CollectionError: If the folder is not a collection, or of a newer format.
     """
     if not (path / "collection.json").exists() and not (path / "images.parquet").exists():
         raise no_collection(path)
@@ -77,7 +77,7 @@ def verify_collection(path: Path) -> Verification:
     copies = [each for each in [path / "images.parquet.bak"] if each.exists()]
     images = _check_files(path, "images.parquet", [path / "images.parquet", *copies])
     begun = [folder for folder in folders if any(each.suffix for each in folder.iterdir() if not is_leftover(each))]
-    models = [folder / "model.json" for folder in begun]  # of a run that was killed, there may be an empty folder
+    models = [folder / "model.json" for folder in begun]  # a killed run may leave an empty folder
     results = sorted((path / "results").glob("*/*.parquet"))
     notes = [each for each in (path / "answers.json", path / "dismissed.json") if each.exists()]
     manifest = _manifest(path, notes)
@@ -98,7 +98,7 @@ def verify_collection(path: Path) -> Verification:
 
 
 def _check_files(path: Path, name: str, files: Sequence[Path]) -> _Files:
-    """Check every byte of some files, as many at once as there are cores."""
+    """Check every byte of some files, in parallel on all cores."""
     with ThreadPoolExecutor(max_workers=cores(), thread_name_prefix="verify") as pool:
         states = list(pool.map(_check_file, files))
     damage = tuple(
@@ -135,7 +135,7 @@ def _check_file(file: Path) -> bool | str:
 
 
 def _manifest(path: Path, others: list[Path]) -> _Files:
-    """Check collection.json, which also tells the format, and the JSON files that nobody else answers for."""
+    """Check collection.json, which also names the format, and the JSON files that no other check covers."""
     from dinoscope.storage.manifest import read_manifest
 
     file = path / "collection.json"
@@ -185,7 +185,7 @@ def _details(parts: Iterable[Path], images: Columns) -> tuple[NDArray[np.bool_],
         np.add.at(times, rows[known & ~bad], 1)
         read |= times > 0
         twice |= times > 1
-        times[rows[known & bad]] = 0  # once it cannot be read, for another model, it may be read again
+        times[rows[known & bad]] = 0  # an image that one model could not read may be read again for another
         failed[rows[known]] = bad[known]  # a later part overrides an earlier one
     return read, failed, _texts("details", twice=int(twice.sum()), strangers=strangers, foreign=foreign - strangers)
 

@@ -1,6 +1,6 @@
-"""A receipt of a collection: what made its vectors, digests of what they are, and a sample to try on another machine.
+"""A receipt of a collection: what made its vectors, their digests, and a sample to try on another machine.
 
-It holds no path, no name of a file and no picture: an image is named by the digest of its id.
+It contains no path, file name or picture: images are named by the digest of their id.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def read_receipt(path: Path) -> Receipt:
     """Read a receipt.
 
     Raises:
-        InputError: If it is none, is of a newer version, or was changed.
+        InputError: If the file is not a receipt, is of a newer version, or was changed.
     """
     if path.is_dir():
         raise InputError(
@@ -132,7 +132,7 @@ def read_receipt(path: Path) -> Receipt:
 
 
 def digests(collection: OpenedCollection) -> _Digests:
-    """Return digests of the contents: the same wherever and in whatever parts they are stored."""
+    """Return digests of the contents. They do not depend on where or in which parts these are stored."""
     images = hashlib.sha256()
     columns = (collection.ids, collection.labels, collection.splits)
     for row in zip(*(column.tolist() for column in columns), strict=True):
@@ -146,7 +146,7 @@ def digests(collection: OpenedCollection) -> _Digests:
 
 
 def makers(path: Path, key: str) -> list[Provenance]:
-    """Return what computed the vectors of a collection under a key, as their parts say; each once."""
+    """Return what computed the vectors of a collection under a key, according to their parts; each once."""
     found: list[Provenance] = []
     for part in list_parts(path / "vectors" / key):
         maker: Provenance | None = read_table(part, [])[1].get("made_by")
@@ -156,7 +156,7 @@ def makers(path: Path, key: str) -> list[Provenance]:
 
 
 def _results(collection: OpenedCollection) -> list[JsonObject]:
-    """Return settings (seeds among them) and digests of the results of the collection as it is."""
+    """Return settings, including seeds, and digests of the results of the present collection."""
     found: list[JsonObject] = []
     for file in sorted((collection.path / "results").glob("*/*.parquet")):
         try:
@@ -164,9 +164,9 @@ def _results(collection: OpenedCollection) -> list[JsonObject]:
                 continue
             columns, meta = read_table(file)
         except DamagedError:
-            continue  # it is computed again when it is asked for
+            continue  # it is computed again when it is needed
         values = {name: value for name, value in meta.items() if name not in ("settings", "seconds")}
-        content = hashlib.sha256(digest_json(values, length=64).encode())  # all that some results consist of
+        content = hashlib.sha256(digest_json(values, length=64).encode())  # some results consist of nothing else
         for name in sorted(columns):
             content.update(name.encode())
             content.update(np.ascontiguousarray(columns[name]).tobytes())

@@ -1,4 +1,4 @@
-"""A receipt tried on another machine: how far the vectors made or held there are from those that it states."""
+"""A receipt tried on another machine: how far the vectors made or stored there are from those in the receipt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["COARSE_TOLERANCE", "Deviation", "compare_collection", "embed_again"]
 
 # Largest difference of any number of a vector of length 1. Sums in another order differ by about 1e-6 in float32;
-# bfloat16 has 8 bits, of which a deep model loses some more.
+# bfloat16 has 8 bits, and a deep model loses some more.
 TOLERANCE, COARSE_TOLERANCE = 1e-4, 2e-2
 
 
@@ -33,12 +33,12 @@ class Deviation:
 
     Attributes:
         images: Images compared.
-        missing: Images of the sample that the source has no more, or that cannot be read.
-        same_pictures: Images whose thumbnails are the same, byte for byte: so far, decoding gave the same.
+        missing: Images of the sample that the source no longer has, or that cannot be read.
+        same_pictures: Images with identical thumbnails, byte for byte: decoding gave the same.
         largest: Largest absolute difference of any number of a vector.
-        similarity: Smallest cosine similarity of a vector to its like.
-        tolerance: What ``largest`` may be.
-        differing: What else is not as the receipt says.
+        similarity: Smallest cosine similarity of a vector to its counterpart.
+        tolerance: Upper limit for ``largest``.
+        differing: What else differs from the receipt.
     """
 
     images: int
@@ -51,7 +51,7 @@ class Deviation:
 
     @property
     def within(self) -> bool:
-        """Whether all is as it should be."""
+        """Whether everything agrees."""
         return self.images > 0 and self.largest <= self.tolerance and not self.differing
 
 
@@ -59,10 +59,10 @@ def embed_again(receipt: Receipt, source: ImageSource, encoder: Encoder, toleran
     """Embed the images of a receipt's sample on this machine and compare.
 
     Args:
-        receipt: What ``read_receipt`` gave.
+        receipt: What ``read_receipt`` returned.
         source: The images that the collection was made from.
         encoder: The model; see ``Encoder.from_description``.
-        tolerance: What the largest deviation may be; by default 1e-4, and 2e-2 where precisions differ or are coarse.
+        tolerance: Limit for the largest deviation; by default 1e-4, or 2e-2 if precisions differ or are coarse.
 
     Raises:
         InputError: If no image of the sample is in the source.
@@ -98,7 +98,7 @@ def embed_again(receipt: Receipt, source: ImageSource, encoder: Encoder, toleran
 
 
 def compare_collection(receipt: Receipt, collection: OpenedCollection, tolerance: float | None = None) -> Deviation:
-    """Compare the vectors that a collection holds with those of a receipt, without a model.
+    """Compare the stored vectors of a collection with those of a receipt, without a model.
 
     Raises:
         InputError: If no image of the sample is in the collection.

@@ -1,4 +1,4 @@
-"""What a person answered about pairs of images: do these two show the same picture?"""
+"""A person's answers about pairs of images: do these two show the same picture?"""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ Contents = tuple[str, str]  # of two images, the lower first
 
 @dataclass(frozen=True)
 class PairToAnswer:
-    """Two images of which a person should say whether they show the same picture: their rows, and their score."""
+    """Two images for a person to judge, "same picture" or not: their rows, and their score."""
 
     rows: tuple[int, int]
     score: float
 
 
 def pairs_to_answer(collection: OpenedCollection, count: int = 20) -> tuple[PairToAnswer, ...]:
-    """Return the pairs whose answers would tell most about the threshold of duplicates; see ``choose_pairs``.
+    """Return the pairs with the most informative answers about the threshold of duplicates; see ``choose_pairs``.
 
     See ``Collection.pairs_to_answer``.
     """
@@ -60,7 +60,7 @@ def pairs_to_answer(collection: OpenedCollection, count: int = 20) -> tuple[Pair
 
 
 def answer_pairs(collection: OpenedCollection, answers: Mapping[tuple[int, int], bool | None]) -> None:
-    """Remember in the collection whether pairs of images show the same picture, all of them or none.
+    """Store in the collection whether pairs of images show the same picture. Stores all of them or none.
 
     See ``Collection.answer_pair``.
     """
@@ -83,7 +83,7 @@ def forget_answers(collection: OpenedCollection) -> int:
 
 
 def threshold_fit(collection: OpenedCollection) -> ThresholdFit:
-    """Return the threshold of duplicates that a person's answers make, and how good it and others are."""
+    """Return the threshold of duplicates from a person's answers, and how good it and others are."""
     from dinoscope.analysis.cleaning.threshold import fit_threshold
 
     found = candidates(collection)
@@ -111,7 +111,7 @@ def answered(collection: OpenedCollection, found: Candidates) -> NDArray[np.floa
 def candidates(collection: OpenedCollection, least: float | None = None) -> Candidates:
     """Return the pairs that may show the same picture, compared by vectors and stored thumbnails; stored.
 
-    Pairs that score less than ``LEAST`` are there only if ``least`` is lower.
+    Pairs that score less than ``LEAST`` are included only if ``least`` is lower.
     """
     from dinoscope.analysis.cleaning.altered import inside_frames
     from dinoscope.analysis.cleaning.candidates import LEAST, Candidates, score_pairs

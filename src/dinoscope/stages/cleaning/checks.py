@@ -1,4 +1,4 @@
-"""What a person said of findings that were drawn at random, and what that says of the others."""
+"""A person's checks of random findings, and what they say about the others."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def findings_to_check(collection: OpenedCollection, kind: Checkable, count: int 
 
 
 def findings_checked(collection: OpenedCollection, kind: Checkable) -> Checked:
-    """Return what was checked of a kind at random, and how many of the others may be right.
+    """Return the random checks of a kind of finding, and how many of the others may be right.
 
-    A label that was mended has left the list and still counts as one that was drawn: it was right.
+    A corrected label has left the list but still counts as drawn: the finding was right.
     """
     from dinoscope.analysis.cleaning.checked import count_right
 
     listed = _listed(collection, kind)
     settled = _settled(collection, kind, listed)
     everything = sorted({*listed, *settled}, key=_drawn)
-    # Only those that were drawn say something of the others: what a person looked at by choice is another matter.
+    # Only randomly drawn findings say something about the others. What a person chose to look at does not count.
     drawn = next((at for at, key in enumerate(everything) if key not in settled), len(everything))
     right = sum(settled[key] for key in everything[:drawn])
     return count_right(len(everything), drawn, right)
@@ -52,10 +52,10 @@ def _listed(collection: OpenedCollection, kind: Checkable) -> dict[str, int]:
 
 
 def _settled(collection: OpenedCollection, kind: Checkable, listed: Container[str]) -> dict[str, bool]:
-    """Return the findings of a kind that a person has judged: key -> whether it is right.
+    """Return the judged findings of a kind: key -> whether it is right.
 
-    Those that are not listed any more are of labels that were mended, or of images that are gone. Where the image is
-    still there with its label, they are of another model's list, and say nothing of this one.
+    Findings that are no longer listed belong to corrected labels or removed images. If the image is still there with
+    its label, they come from another model's list and say nothing about this one.
     """
     said = dict.fromkeys(dismissed_keys(collection), False) | dict.fromkeys(confirmed_keys(collection), True)
     said = {key: right for key, right in said.items() if key.startswith(f"{kind}-")}
@@ -66,5 +66,5 @@ def _settled(collection: OpenedCollection, kind: Checkable, listed: Container[st
 
 
 def _drawn(key: str) -> str:
-    """Return what puts keys into a random order: the digest that each ends with, which knows nothing of its list."""
+    """Return a sort key for a random order: the digest at the end, which does not depend on the list."""
     return key.rpartition("-")[2]

@@ -1,4 +1,4 @@
-"""Which copy of a picture a collection should keep, by what was stored of the files."""
+"""Which copy of a picture a collection should keep, according to what is stored about the files."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Seen:
         return cls(has_colours(picture), inside_share(picture), measure_sharpness(picture) if sharpness else None)
 
     def facts(self, pixels: int, measured: Mapping[str, float]) -> FileFacts:
-        """Return all that is known of a file of so many pixels; the names are those of ``storage.details.QUALITY``."""
+        """Return all that is known about a file of this many pixels; ``measured`` is by ``details.QUALITY``."""
         from dinoscope.analysis.cleaning.keeping import FileFacts
 
         unknown = measured.get("quality") == UNKNOWN_LOSS
@@ -64,10 +64,9 @@ def keep_first(collection: OpenedCollection, group: Sequence[int]) -> tuple[tupl
 
 
 def look_at(collection: OpenedCollection, positions: Sequence[int]) -> Mapping[int, Seen]:
-    """Return what the small pictures at these positions, and maybe others, show.
+    """Return what the small pictures at these positions (and maybe others) show.
 
-    Each is read once while the collection is open. Ask for many at once: to read one alone takes as long as to read
-    many.
+    Each is read once while the collection is open. Ask for many at once: reading one takes as long as reading many.
     """
     seen: dict[int, Seen] = collection.held("looks of copies", dict)
     missing = [at for at in positions if at not in seen]

@@ -1,4 +1,4 @@
-"""What to look at before a collection is used, and what a person has looked at already."""
+"""What to look at before you use a collection, and what a person has looked at already."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ _JUDGED = 200  # beginning of the list of labels to check that the self-test spe
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What was found in a collection; positions are the collection's.
+    """What was found in a collection. Positions are those of the collection.
 
     Attributes:
         duplicates: Groups of images that show the same picture, those with two labels or more first.
-        leaks: Those of them in more than one split.
+        leaks: Those that are in more than one split.
         outliers: Images that stand alone.
-        label_errors: Labels that neighbours contradict; None where fewer than two labels have three images or more.
-        self_test: How many labels changed on purpose that list finds; None where there is no list, or nothing in it.
-        keys: Of each kind (see ``KINDS``) a key for each finding, in the order of the list. A key is made of the
-            kind and the contents of the images, for a label error of the label too, so it stays when names, rows,
+        label_errors: Labels that neighbours contradict; None if fewer than two labels have three images or more.
+        self_test: How many deliberately changed labels the list finds; None without a list, or if it is empty.
+        keys: For each kind (see ``KINDS``), a key for each finding, in the order of the list. A key is made of the kind
+            and the contents of the images, and of the label for a label error. So it stays the same when names, rows,
             models or settings change.
     """
 
@@ -89,7 +89,7 @@ def all_findings(collection: OpenedCollection, *, threshold: float | None = None
 
 
 def duplicates(collection: OpenedCollection, threshold: float | None = None) -> Duplicates:
-    """Group what shows the same picture: at the threshold, else at that of the answers, else at the suggested one.
+    """Group images of the same picture: at the given threshold, else at that of the answers, else at the suggested one.
 
     The copy to keep is the first of its group; ``keep_first`` says why. Groups with two labels or more come first.
     """
@@ -103,9 +103,9 @@ def duplicates(collection: OpenedCollection, threshold: float | None = None) -> 
     told = np.flatnonzero((given == 0) | (given == 1)).tolist()
     answers = {(int(pairs.first[at]), int(pairs.second[at])): bool(given[at]) for at in told}
     grouped = group_pairs(found, threshold, answers)
-    look_at(collection, [at for group in grouped.groups for at in group])  # all at once, before each group is asked for
+    look_at(collection, [at for group in grouped.groups for at in group])  # all at once, before each group is needed
     groups = [keep_first(collection, group)[0] for group in grouped.groups]
-    # A picture with two labels is the surest wrong label that there is.
+    # A picture with two labels certainly has a wrong one.
     order = sorted(range(len(groups)), key=lambda at: len(labels_of(collection, groups[at])) < 2)
     return replace(grouped, groups=tuple(groups[at] for at in order), scores=tuple(grouped.scores[at] for at in order))
 
@@ -136,7 +136,7 @@ def outliers(collection: OpenedCollection) -> Outliers:
 
 
 def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, SelfTest | None]:
-    """Return the doubtful labels and the self-test of their list, None without two labels of some images, or any."""
+    """Return the doubtful labels and the self-test of their list; None without two labels, or if none is doubtful."""
     from dinoscope.analysis.labels.label_errors import FEWEST, LabelErrors, SelfTest, find_label_errors, self_test
     from dinoscope.analysis.neighbors import neighbors
 
@@ -158,12 +158,12 @@ def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, Self
 
 
 def dismissed_keys(collection: OpenedCollection) -> set[str]:
-    """Return the keys of the findings that a person has called no problem."""
+    """Return the keys of the findings that a person dismissed."""
     return set(_decided(collection)["keys"])
 
 
 def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = True) -> None:
-    """Remember in the collection that a finding is no problem, or forget that.
+    """Store in the collection that a finding is no problem, or forget it.
 
     See ``Collection.dismiss``.
     """
@@ -171,7 +171,7 @@ def dismiss_finding(collection: OpenedCollection, key: str, dismissed: bool = Tr
 
 
 def answer_findings(collection: OpenedCollection, answers: Mapping[str, bool | None]) -> None:
-    """Remember in the collection whether findings are right, all of them or none; see ``Collection.answer_finding``."""
+    """Store whether findings are right, all of them or none; see ``Collection.answer_finding``."""
     for key in answers:
         if not _KEY.fullmatch(key):
             raise InputError(
@@ -203,11 +203,11 @@ def finding_key(collection: OpenedCollection, kind: str, positions: Sequence[int
     The kind is one of ``KINDS``, "pictures" or "crops".
     """
     contents = sorted(collection.contents[at] for at in positions)
-    label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # another label is another doubt
+    label = str(collection.labels[positions[0]]) if kind == "label_errors" else None  # a new label: a new finding
     return f"{kind}-{digest_json(contents, label)}"
 
 
 def not_dismissed(collection: OpenedCollection, kind: str, found: Sequence[Sequence[int]]) -> list[int]:
-    """Return the numbers of the findings, given by their positions, that nobody has called no problem."""
+    """Return the numbers of the findings, given by their positions, that nobody dismissed."""
     settled = dismissed_keys(collection)
     return [at for at, positions in enumerate(found) if finding_key(collection, kind, positions) not in settled]

@@ -1,4 +1,4 @@
-"""The small pictures that copies are told by and properties are measured on: made once while a collection is open.
+"""Small pictures for finding copies and measuring properties, made once while a collection is open.
 
 They are not stored: 3 kB an image is more than most vectors have, and making them takes a fifth of a millisecond.
 """
@@ -15,7 +15,7 @@ from dinoscope.stages.opened import OpenedCollection
 __all__ = ["all_prints", "print_blocks"]
 
 _BLOCK_ROWS = 8192  # thumbnails in memory at once
-_MOST_HELD = 50_000  # images of which they are held, 150 MB; of more they are made again
+_MOST_HELD = 50_000  # most images to hold them for, 150 MB; for more they are made again
 
 
 def print_blocks(collection: OpenedCollection) -> list[NDArray[np.uint8]]:

@@ -1,4 +1,4 @@
-"""Pictures of a collection that something is wrong with, by what was measured when they were decoded."""
+"""Pictures of a collection with a defect, found by what was measured when they were decoded."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def poor_pictures(collection: OpenedCollection) -> PoorPictures:
 
 
 def from_thumbnails(collection: OpenedCollection) -> bool:
-    """Tell whether the small copies are measured: an array has no file, and an earlier version stored nothing.
+    """Tell whether to measure the small copies: an array has no file, and an earlier version stored nothing.
 
-    All of them, then: the sharpness of a picture and that of a small copy cannot be compared.
+    If so, all of them: you cannot compare the sharpness of a picture with that of a small copy.
     """
     return bool(np.isnan(collection.looks["sharpness"]).any())
 

@@ -1,3 +1,3 @@
-"""Labels and tags by hand, what dinoscope proposes for the rest, and how right that is."""
+"""Labels and tags by hand, proposals for the rest, and how many of these are right."""
 
 __all__: list[str] = []

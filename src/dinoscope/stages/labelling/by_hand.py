@@ -25,18 +25,18 @@ _NOTHING = Annotation(None, how="")
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """What people said of the images of a collection; position i is the collection's.
+    """Labels and tags that people gave to the images of a collection; position i is that of the collection.
 
     Attributes:
         labels: The labels that people gave (N,), None where they gave none.
         tags: Their tags (N,), tuples.
-        how: How each came to be (N,), "" where nothing was said; see ``Annotation``.
-        who: Who said it (N,).
-        when: When (N,), nanoseconds since 1970; 0 where nothing was said.
+        how: How each was made (N,), "" without a label or tag; see ``Annotation``.
+        who: Who made it (N,).
+        when: When (N,), in nanoseconds since 1970; 0 without a label or tag.
         revision: How many acts there were.
         undoable: How many acts can be undone.
         redoable: How many can be done again.
-        answers: How many acts that hold are answers to questions of dinoscope.
+        answers: How many acts in force are answers to questions of dinoscope.
     """
 
     labels: NDArray[np.object_]
@@ -50,12 +50,12 @@ class Annotations:
     answers: int
 
     def __len__(self) -> int:
-        """Return how many images people said something of."""
+        """Return how many images have a label or tag by hand."""
         return int((self.how != "").sum())
 
 
 def all_annotations(collection: OpenedCollection) -> Annotations:
-    """Return what people said of the images.
+    """Return the labels and tags that people gave.
 
     See ``Collection.annotations``.
     """
@@ -103,11 +103,12 @@ def annotate(
 def say_of(
     collection: OpenedCollection, said: Mapping[int, Callable[[Annotation], Annotation]], *, since: int | None = None
 ) -> int:
-    """Write what is said of images as one act; return its revision.
+    """Write changes to labels and tags as one act; return its revision.
 
     Args:
         collection: Where.
-        said: What is said of the image at a position, of what was said of it before (``how`` is "" where nothing was).
+        said: Gives the new annotation for the image at a position, from the present one (``how`` is "" if there is
+            none).
         since: See ``Collection.annotate``.
     """
     who, when = who_is_here(), time.time_ns()
@@ -126,7 +127,7 @@ def say_of(
 
 
 def turn(collection: OpenedCollection, back: Literal["undo", "redo"], since: int | None = None) -> list[int]:
-    """Undo the last act, or do again the one that was undone last; return the rows that it concerned.
+    """Undo the last act, or redo the last undone one; return the rows that it changed.
 
     See ``Collection.undo``.
     """
@@ -144,7 +145,7 @@ def check_text(text: str, what: str, *, empty: bool = False) -> str:
     """Return a label or a tag without the blanks around it.
 
     Raises:
-        InputError: It is no text of one line, empty, or longer than a collection holds.
+        InputError: If it has several lines, is empty, or is longer than a collection allows.
     """
     if not text.isprintable():
         raise InputError(f"a {what} is a text of one line, got {text!r}"[:200])

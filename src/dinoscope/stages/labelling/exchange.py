@@ -35,14 +35,14 @@ class _Said(TypedDict, total=False):
 
 
 class Imported(TypedDict):
-    """What came of an import: images that it labelled or tagged, and lines that name no image of the collection."""
+    """Result of an import: images that it labelled or tagged, and lines that name no image of the collection."""
 
     images: int
     unknown: int
 
 
 def export_annotations(collection: OpenedCollection, path: Path) -> int:
-    """Write the labels and tags that people gave, one line an image; return how many.
+    """Write the labels and tags that people gave, one line per image; return how many.
 
     See ``Collection.export_annotations``.
     """
@@ -118,7 +118,7 @@ def _read(path: Path) -> list[dict[str, object]]:
     """Return the lines of a file.
 
     Raises:
-        InputError: It cannot be read, or is not what its name says.
+        InputError: It cannot be read, or its content does not fit its name.
     """
     kind = _format(path)
     lines: list[dict[str, object]]

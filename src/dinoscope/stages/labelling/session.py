@@ -1,4 +1,4 @@
-"""A person labelling a collection with the machine's help: the next question, answers that are kept, progress."""
+"""A person labels a collection with the machine's help: the next question, stored answers, progress."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Asked", "Progress", "Session", "labelling_session"]
 
-_SET_SHARE = 0.9  # of the probability that a prediction set holds
-TARGET = 0.95  # share of the rest that is to be right, for the rule for stopping
+_SET_SHARE = 0.9  # probability that a prediction set contains the label
+TARGET = 0.95  # share of the rest that must be right for the stopping rule
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Asked:
     """A question to a person.
 
     Attributes:
-        kind: "one": which label has this image; "batch": have all of these the label proposed; "audit": as "one", of
-            the random part.
+        kind: "one": which label does this image have? "batch": do all of these have the proposed label? "audit": as
+            "one", for the random part.
         rows: The images.
-        label: The label that is proposed; None where there is none yet.
-        probability: How sure the machine is of it, 0 to 1: of the least sure image of a batch.
-        prediction_set: The labels that are likely, the likeliest first.
+        label: The proposed label; None if there is none yet.
+        probability: How certain the machine is, 0 to 1; in a batch, for the least certain image.
+        prediction_set: The likely labels, the likeliest first.
     """
 
     kind: Kind
@@ -54,12 +54,12 @@ class Progress:
     """How far labelling has come.
 
     Attributes:
-        answers: Acts in which dinoscope asked and a person answered.
+        answers: Answers to questions of dinoscope.
         named: Images with a label that a person gave.
         rest: How right the proposals for the others are: count, sample, right, low and high; see ``audit.Rest``.
-        low: Share of all images whose label, given or proposed, is right, at least.
-        high: The same, at most.
-        stop: Whether 95% of the rest are right, as the rule for stopping has it.
+        low: At least this share of all images has a right label, given or proposed.
+        high: At most this share.
+        stop: Whether 95% of the rest are right, by the stopping rule.
     """
 
     answers: int
@@ -71,15 +71,15 @@ class Progress:
 
 
 def labelling_session(collection: OpenedCollection) -> Session:
-    """Return the labelling session of a collection, one while it is open."""
+    """Return the labelling session of a collection. There is one while it is open."""
     return collection.held("labelling", lambda: Session(collection))
 
 
 class Session:
-    """What is asked of a person who labels, made of what people said so far.
+    """Questions to a person who labels, based on the labels so far.
 
-    Everything it knows comes from the annotations, so it goes on where it was after a restart, an undo, or when
-    somebody else labels the same collection. Safe to use from several threads.
+    It works from the annotations alone, so it continues correctly after a restart, an undo, or when somebody else
+    labels the same collection. Safe to use from several threads.
     """
 
     def __init__(self, collection: OpenedCollection) -> None:
@@ -115,7 +115,7 @@ class Session:
             return Asked(question.kind, rows, label, probability, likely)
 
     def answer(self, kind: Kind, rows: tuple[int, ...], label: str, since: int | None = None) -> int:
-        """Keep an answer in the collection, and with it what the machine came to know; return the revision.
+        """Store an answer in the collection and update the proposals; return the revision.
 
         Args:
             kind: Of the question.
@@ -125,7 +125,7 @@ class Session:
 
         Raises:
             ConflictError: See ``Collection.annotate``.
-            InputError: There is no such row, or this is no label.
+            InputError: There is no such row, or this is not a label.
             WriteError: It cannot be kept.
         """
         how: dict[Kind, How] = {"one": "asked", "batch": "batch", "audit": "audit"}
@@ -145,7 +145,7 @@ class Session:
             return revision
 
     def split(self, rows: tuple[int, ...]) -> None:
-        """Take note that a batch holds an image of another label: it is asked by itself."""
+        """Note that a batch contains an image with another label. The image gets its own question."""
         with self._lock:
             rounds = self._now(self._batches)
             question = rounds.ask()
@@ -162,7 +162,7 @@ class Session:
             return Progress(rounds.answers, named, rest, low, high, rounds.may_stop(TARGET))
 
     def _now(self, batches: bool) -> Rounds:
-        """Return the rounds as what people said makes them."""
+        """Return the rounds, rebuilt from the labels that people gave."""
         said = all_annotations(self._collection)
         if self._rounds is None or said.revision != self._revision or batches != self._batches:
             self._batches, self._revision = batches, said.revision

@@ -34,7 +34,7 @@ def search_patch(
     resolution: int | None = None,
     weights: str | None = None,
 ) -> list[Spot]:
-    """Find the images with a patch like one of an image, the most similar first.
+    """Find the images with a patch similar to the given one, the most similar first.
 
     See ``Collection.search_patch``.
     """

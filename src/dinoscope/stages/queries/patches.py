@@ -26,11 +26,13 @@ from dinoscope.sources.pixels.decode import Picture, Query
 from dinoscope.stages.queries.search import load_encoder
 
 if TYPE_CHECKING:
+    from dinoscope.base.types import Columns
     from dinoscope.models.encoder import Encoder
     from dinoscope.models.patches import Seen
     from dinoscope.stages.opened import OpenedCollection
+    from dinoscope.stages.results.kept import Computed
 
-__all__ = ["Look", "Scheme", "find_scheme", "look", "look_at", "make_scheme", "patch_encoder"]
+__all__ = ["Look", "Scheme", "find_scheme", "kept_colours", "look", "look_at", "make_scheme", "patch_encoder"]
 
 _SAMPLE = 100  # images whose patches decide the colours and parts of a collection
 PARTS = 6
@@ -166,6 +168,37 @@ def look(
     model = encoder or patch_encoder(collection, resolution, weights)
     scheme = find_scheme(collection, resolution=resolution, encoder=model)
     return look_at(model, pictures, resolution=resolution, scheme=scheme)
+
+
+def kept_colours(collection: OpenedCollection, positions: Sequence[int]) -> list[NDArray[np.uint8]]:
+    """Return the colours of the patches of images, each (H, W, 3), as ``look`` finds them; looked at once and kept.
+
+    Args:
+        collection: The collection.
+        positions: Positions of the images.
+
+    Raises:
+        DinoscopeError: See ``look``.
+    """
+
+    def compute() -> Computed:
+        found = [each.colours for each in look(collection, [int(collection.rows[at]) for at in positions])]
+        shapes = np.array([each.shape[:2] for each in found], np.int64).reshape(-1, 2)
+        return {"rows": shapes[:, 0], "across": shapes[:, 1], "colours": [each.tobytes() for each in found]}, {}
+
+    def read(columns: Columns) -> list[NDArray[np.uint8]]:
+        lines = zip(columns["rows"], columns["across"], columns["colours"], strict=True)
+        return [np.frombuffer(held, np.uint8).reshape(rows, across, 3) for rows, across, held in lines]
+
+    def check(stored: Computed) -> None:
+        try:
+            found = read(stored[0])
+        except (KeyError, TypeError) as error:
+            raise ValueError("it holds no colours") from error
+        if len(found) != len(positions) or not all(each.size for each in found):
+            raise ValueError("it is not of these images")
+
+    return read(collection.results.run("seen", {"images": list(positions)}, compute, check=check)[0])
 
 
 def patch_encoder(collection: OpenedCollection, resolution: int | None, weights: str | None = None) -> Encoder:

@@ -1,4 +1,4 @@
-"""Questions to a collection: what an image looks like, be it one of its own or another."""
+"""Questions to a collection: what is similar to an image, inside it or from elsewhere."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def load_encoder(collection: OpenedCollection, weights: str | None = None) -> En
             ("encoder", weights),
             lambda: Encoder.from_description(collection.model, weights=weights, decoding=collection.decoding),
         )
-        return collection.held("encoder", lambda: made)  # whoever asks later need not name the weights
+        return collection.held("encoder", lambda: made)  # later calls need not name the weights
     return collection.held("encoder", lambda: Encoder.from_description(collection.model, decoding=collection.decoding))
 
 

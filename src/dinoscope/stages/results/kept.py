@@ -33,7 +33,7 @@ _HELD_BYTES = 256 << 20  # of results in memory; a larger one is read again
 
 @dataclass(frozen=True)
 class Stage:
-    """How a result came to be: the settings, the seconds it took when it was computed, and whether it was stored."""
+    """How a result was made: the settings, the seconds that computing it took, and whether it was stored."""
 
     name: str
     settings: JsonObject
@@ -50,7 +50,7 @@ class Results:
     Attributes:
         state: A digest of the images and their vectors.
         label_state: A digest of all labels and splits, for the settings of stages that read them.
-        stages: How the result that was given last came to be, of each stage.
+        stages: For each stage, how its latest result was made.
         read_only: Whether nothing is to be stored.
         unstored: How many results are in memory alone, because of that, or because the folder cannot be written.
         watch: Entered with the name of a stage while that is computed: for who shows people what takes time.
@@ -66,7 +66,7 @@ class Results:
         read_only: bool = False,
         whole: tuple[str, str] | None = None,
     ) -> None:
-        """Say of what the results are.
+        """Say what the results belong to.
 
         Args:
             folder: The collection.
@@ -117,7 +117,7 @@ class Results:
                 read only if ``label_state`` is among them.
             compute: Gives columns of equal length, and JSON values.
             check: Raises a ValueError for what was stored and is no such result: it is computed again.
-            sizes: What is known of its shapes; see ``check_stored``.
+            sizes: What is known about its shapes; see ``check_stored``.
 
         Returns:
             The columns, which nobody may change, and the values, those with "settings" and "seconds".

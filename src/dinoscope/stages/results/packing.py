@@ -156,6 +156,6 @@ class _Reader:
 
 
 def _is_kind(dtype: np.dtype[np.generic], expected: type[np.generic]) -> bool:
-    """Tell whether an array is as annotated, but for the number of its bits."""
+    """Tell whether an array is as annotated, except for the number of its bits."""
     kinds = {np.bool_: "b", np.integer: "iu", np.floating: "f", np.str_: "U"}
     return dtype.kind in next((kinds[each] for each in kinds if issubclass(expected, each)), "biufUO")

@@ -63,7 +63,7 @@ def check_stored(stage: str, columns: Columns, meta: JsonObject, settings: objec
         columns: What was read.
         meta: The same.
         settings: Those that were asked for.
-        sizes: What is known of its shapes: N, the number of images, and more.
+        sizes: What is known about its shapes: N, the number of images, and more.
 
     Raises:
         ValueError: If it is none of this stage.
