@@ -13,10 +13,11 @@ import torch
 
 from pretraining.arithmetic import Arithmetic, keep_memory
 from pretraining.card import Section, read_scores, write_card
-from pretraining.export import export, export_safetensors, fit_projections
+from pretraining.export import export, export_safetensors
 from pretraining.images import load
 from pretraining.losses import LOSSES
 from pretraining.networks import BACKBONES
+from pretraining.projection import fit_projections
 from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES, Recipe
 from pretraining.restore import continued, restore
 from pretraining.sets import SETS, get_set
