@@ -178,10 +178,10 @@ def _block(graph: _Graph, x: str, layers: nn.Sequential) -> str:
 
 
 def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str]:
-    cells = ""
+    parts = []
     for number, stage in enumerate(net.stages):
         if wide and number == net.before_last:
-            cells = _in_cells(graph, x, net.cells)
+            parts = [_in_cells(graph, x, net.cells), *([] if net.cells > 1 else [_spread(graph, x)])]
         if isinstance(stage, Residual):
             inner = x
             for layers in stage.body:
@@ -191,7 +191,8 @@ def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str
             x = _block(graph, x, stage)
     cls = graph.add("Flatten", graph.add("GlobalAveragePool", x))
     if wide:
-        cls = graph.add("Concat", cells, cls, axis=1)
+        parts += [] if net.cells > 1 else [_spread(graph, x)]
+        cls = graph.add("Concat", *parts, cls, axis=1)
     flat = graph.add("Reshape", x, graph.exact(np.array([0, net.dim, -1]), np.int64))
     return cls, graph.add("Transpose", flat, perm=[0, 2, 1])
 
@@ -205,6 +206,12 @@ def _in_cells(graph: _Graph, x: str, side: int) -> str:
     halves = graph.add("MatMul", columns, graph.exact(mirrored + mirrored[::-1]))
     across = graph.add("Transpose", graph.add("MatMul", x, halves), perm=[0, 1, 3, 2])
     return graph.add("Flatten", graph.add("MatMul", across, rows))
+
+
+def _spread(graph: _Graph, x: str) -> str:
+    """Add ``networks.spread``."""
+    apart = graph.add("Sub", x, graph.add("GlobalAveragePool", x))
+    return graph.add("Flatten", graph.add("Sqrt", graph.add("GlobalAveragePool", graph.add("Mul", apart, apart))))
 
 
 def _overlaps(graph: _Graph, x: str, axis: int, side: int) -> str:
