@@ -13,10 +13,11 @@ import torch
 
 from pretraining.arithmetic import Arithmetic, keep_memory
 from pretraining.card import Section, read_scores, write_card
-from pretraining.export import export, export_safetensors, fit_projections
+from pretraining.export import export, export_safetensors
 from pretraining.images import load
 from pretraining.losses import LOSSES
 from pretraining.networks import BACKBONES
+from pretraining.projection import fit_projections
 from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES, Recipe
 from pretraining.restore import continued, restore
 from pretraining.sets import SETS, get_set
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument("--precision", choices=["float16", "float32"], default="float16", help="of the stored weights")
     ship.add_argument("--projection-dim", type=int, metavar="D", help="bake in a PCA to so many dimensions")
     ship.add_argument("--whiten", type=float, default=0.5, metavar="W", help="whitening of that PCA, 0..1; default 0.5")
+    ship.add_argument("--steady", action="store_true", help="let it play down what changes between views of an image")
     ship.add_argument("--data", type=Path, default=Path("data"), help="folder of the images for that PCA")
 
     card = command("card", _card, "write the model card, one section a model", _CARD)
@@ -193,10 +195,12 @@ def _export(args: argparse.Namespace) -> None:
     run = _open(args.checkpoint)
     name = args.name or args.onnx.stem
     projections = None
+    if args.steady and args.projection_dim is None:
+        raise ValueError("--steady changes how the projection is fitted: give its --projection-dim too")
     if args.projection_dim is not None:
         # A part of the images will do; the first ones of the files are never among the held-out ones.
         sets = [load(each, args.data, limit=12_000) for each in run.recipe.shares]
-        projections = fit_projections(run, sets, args.projection_dim, args.whiten)
+        projections = fit_projections(run, sets, args.projection_dim, args.whiten, steady=args.steady)
     export(run, args.onnx, name=name, precision=args.precision, projections=projections, size=args.size)
     print(f"{args.onnx}: {args.onnx.stat().st_size / 1e6:.2f} MB")
     if args.safetensors:

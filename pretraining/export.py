@@ -8,8 +8,7 @@ the same checkpoint. Input ``pixels`` uint8 (B, H, W, 3); outputs ``cls`` float3
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,118 +20,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from pretraining.images import ImageSet
 from pretraining.networks import MEAN, STD, Block, Residual, ResNet, ViT
+from pretraining.projection import Projection, Projections
 from pretraining.sets import get_set
 from pretraining.train import Run
 
-__all__ = ["Projection", "Projections", "export", "export_safetensors", "fit_projection", "fit_projections", "metadata"]
+__all__ = ["export", "export_safetensors", "metadata"]
 
 # ONNX Runtime 1.17 and later read these.
 OPSET, IR_VERSION = 20, 9
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Projection:
-    """A linear layer after the network: ``(x - offset) @ matrix``.
-
-    Attributes:
-        offset: What is subtracted first, (D_in,).
-        matrix: (D_in, D_out).
-    """
-
-    offset: Array
-    matrix: Array
-
-    def __post_init__(self) -> None:
-        """Check the shapes.
-
-        Raises:
-            ValueError: If they do not fit each other.
-        """
-        if self.matrix.ndim != 2 or self.offset.shape != self.matrix.shape[:1]:
-            raise ValueError(
-                f"a projection needs offset (D_in,) and matrix (D_in, D_out), got {self.offset.shape}, "
-                f"{self.matrix.shape}"
-            )
-
-
-@dataclass(frozen=True)
-class Projections:
-    """What stands behind the network: a layer for the image's features, and one for every patch token."""
-
-    image: Projection
-    patches: Projection
-
-
-def fit_projection(
-    vectors: Array, dim: int, whiten: float = 0.5, parts: Sequence[tuple[int, float]] = ()
-) -> Projection:
-    """Fit PCA with partial whitening on the features of unlabelled training images.
-
-    Component i is scaled by ``(eigenvalue_i / eigenvalue_0) ** (-whiten / 2)``: 0 leaves plain PCA, where a few strong
-    directions rule the cosine; 1 is full whitening, where every kept direction has the same variance, noise included.
-
-    Args:
-        vectors: Image features as the network gives them, not normalised, (N, D).
-        dim: Components to keep.
-        whiten: Strength of the whitening, 0..1.
-        parts: How many of the D numbers belong together, and how much each such part weighs: all are scaled to one
-            total variance first, times the square of that. None: everything as it is.
-
-    Raises:
-        ValueError: If ``dim`` or ``whiten`` is out of range, or the parts are not all of D.
-    """
-    n, full = vectors.shape
-    if not 1 <= dim <= min(full, n - 1):
-        raise ValueError(f"the projection's dimension must be 1..{min(full, n - 1)}, got {dim}")
-    if not 0 <= whiten <= 1:
-        raise ValueError(f"whiten must be 0..1, got {whiten}")
-    widths = [width for width, _ in parts]
-    if parts and sum(widths) != full:
-        raise ValueError(f"the parts must have {full} numbers together, got {sum(widths)}")
-    x = vectors.astype(np.float64)
-    offset = x.mean(0)
-    balance = np.ones(full)
-    if parts:
-        totals = [np.sqrt(part.var(0).sum()) for part in np.split(x, np.cumsum(widths)[:-1], axis=1)]
-        balance = np.repeat([weight / total for (_, weight), total in zip(parts, totals, strict=True)], widths)
-    x = (x - offset) * balance
-    values, axes = np.linalg.eigh(x.T @ x / n)
-    values, axes = values[::-1][:dim], axes[:, ::-1][:, :dim]
-    axes = axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dim)])  # the sign of an axis is arbitrary: fix it
-    scale = np.maximum(values / values[0], 1e-6) ** (-whiten / 2)
-    matrix = balance[:, None] * axes * scale
-    return Projection(offset.astype(np.float32), matrix.astype(np.float32))
-
-
-def fit_projections(run: Run, sets: list[ImageSet], dim: int, whiten: float = 0.5) -> Projections:
-    """Fit what stands behind a run's network, see ``fit_projection``, on 10,000 of its training images.
-
-    Patch tokens are projected as their mean asks for, which is the last part of the image's features.
-    """
-    backbone = run.teacher["backbone"]
-    vectors = _image_features(run, sets)
-    return Projections(
-        fit_projection(vectors, dim, whiten, backbone.parts), fit_projection(vectors[:, -backbone.dim :], dim, whiten)
-    )
-
-
-@torch.no_grad()
-def _image_features(run: Run, sets: list[ImageSet], count: int = 10_000) -> NDArray[np.float32]:
-    """Describe some training images with the teacher, each set with its share of ``count``, (N, D)."""
-    backbone, out = run.teacher["backbone"].eval(), []
-    for each in sets:
-        size = run.recipe.side(each.images)
-        chosen = each.images[: max(1, round(count * run.recipe.shares[each.name]))].to(run.device)
-        for part in chosen.split(250):
-            x = (part.float() / 255).expand(-1, 3, -1, -1)
-            if x.shape[-1] != size:
-                x = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-            out.append(backbone.features(x).float().cpu().numpy())
-    return np.concatenate(out)
 
 
 def metadata(run: Run, name: str) -> dict[str, str]:
@@ -280,10 +178,10 @@ def _block(graph: _Graph, x: str, layers: nn.Sequential) -> str:
 
 
 def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str]:
-    cells = ""
+    parts = []
     for number, stage in enumerate(net.stages):
         if wide and number == net.before_last:
-            cells = _in_cells(graph, x, net.cells)
+            parts = [_in_cells(graph, x, net.cells), *([] if net.cells > 1 else [_spread(graph, x)])]
         if isinstance(stage, Residual):
             inner = x
             for layers in stage.body:
@@ -293,7 +191,8 @@ def _resnet(graph: _Graph, net: ResNet, x: str, *, wide: bool) -> tuple[str, str
             x = _block(graph, x, stage)
     cls = graph.add("Flatten", graph.add("GlobalAveragePool", x))
     if wide:
-        cls = graph.add("Concat", cells, cls, axis=1)
+        parts += [] if net.cells > 1 else [_spread(graph, x)]
+        cls = graph.add("Concat", *parts, cls, axis=1)
     flat = graph.add("Reshape", x, graph.exact(np.array([0, net.dim, -1]), np.int64))
     return cls, graph.add("Transpose", flat, perm=[0, 2, 1])
 
@@ -307,6 +206,12 @@ def _in_cells(graph: _Graph, x: str, side: int) -> str:
     halves = graph.add("MatMul", columns, graph.exact(mirrored + mirrored[::-1]))
     across = graph.add("Transpose", graph.add("MatMul", x, halves), perm=[0, 1, 3, 2])
     return graph.add("Flatten", graph.add("MatMul", across, rows))
+
+
+def _spread(graph: _Graph, x: str) -> str:
+    """Add ``networks.spread``."""
+    apart = graph.add("Sub", x, graph.add("GlobalAveragePool", x))
+    return graph.add("Flatten", graph.add("Sqrt", graph.add("GlobalAveragePool", graph.add("Mul", apart, apart))))
 
 
 def _overlaps(graph: _Graph, x: str, axis: int, side: int) -> str:

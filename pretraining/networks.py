@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pretraining.arithmetic import Convolution
 
-__all__ = ["BACKBONES", "Head", "ResNet", "ViT", "build_backbone", "in_cells"]
+__all__ = ["BACKBONES", "Head", "ResNet", "ViT", "build_backbone", "in_cells", "spread"]
 
 # Mean and standard deviation of the input in 0..1: those of ImageNet, as in the whole DINO family.
 MEAN = (0.485, 0.456, 0.406)
@@ -70,6 +70,11 @@ def in_cells(maps: Tensor, side: int) -> Tensor:
     return ((maps @ halves).transpose(2, 3) @ rows).flatten(1)
 
 
+def spread(maps: Tensor) -> Tensor:
+    """Say how much each channel of maps (B, C, H, W) varies over the places: its standard deviation, (B, C)."""
+    return maps.std((2, 3), correction=0)
+
+
 def _overlaps(length: int, side: int, like: Tensor) -> Tensor:
     """Return the share of each of ``length`` pixels in the mean of each cell (length, side)."""
     pixel = torch.arange(length, device=like.device, dtype=like.dtype)[:, None] / length
@@ -109,7 +114,11 @@ class ResNet(nn.Module):
         self.before_last = max(at for at, layer in enumerate(layers) if not isinstance(layer, Residual))
         # What ``features`` gives: how many numbers each part has, and how much it weighs in the projection.
         self.cells = 4 if layout else 1
-        self.parts = ((4 * width * self.cells * ((self.cells + 1) // 2), 2.0 if layout else 1.0), (self.dim, 1.0))
+        self.parts: tuple[tuple[int, float], ...]
+        if layout:
+            self.parts = ((4 * width * self.cells * ((self.cells + 1) // 2), 2.0), (self.dim, 1.0))
+        else:
+            self.parts = ((4 * width, 1.0), (4 * width, 1.0), (self.dim, 1.0), (self.dim, 1.0))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) in 0..1 -> image feature (B, dim) and patch tokens (B, H/8 * W/8, dim)."""
@@ -117,16 +126,19 @@ class ResNet(nn.Module):
         return x.mean((2, 3)), x.flatten(2).transpose(1, 2)
 
     def features(self, x: Tensor) -> Tensor:
-        """Describe images (B, 3, H, W) for the projection: the map before the last stage, and the last one's mean.
+        """Describe images (B, 3, H, W) for the projection: the map before the last stage, and the last one.
 
         The loss sees the mean of the last map alone, and asks of it to forget where things are. What tells images
-        apart is more in the map before it; see "What was tried" in README.md.
+        apart is more in the map before it, and in how much a map varies; see "What was tried" in README.md. With the
+        layout the map before comes in cells; without it, each map gives its mean and its spread. The mean of the last
+        map comes last.
 
         Returns:
             (B, D), in ``parts``.
         """
         before, last = self._maps(x)
-        return torch.cat([in_cells(before, self.cells), last.mean((2, 3))], 1)
+        spreads = [] if self.cells > 1 else [spread(before), spread(last)]
+        return torch.cat([in_cells(before, self.cells), *spreads, last.mean((2, 3))], 1)
 
     def _maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the maps of 1/4 and 1/8 of the images' size."""
@@ -171,7 +183,7 @@ class ViT(nn.Module):
         nn.init.trunc_normal_(self.position, std=0.02)
         self.blocks = nn.Sequential(*(Block(dim, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.parts = ((dim, 1.0),)
+        self.parts: tuple[tuple[int, float], ...] = ((dim, 1.0),)
 
     def features(self, x: Tensor) -> Tensor:
         """Describe images (B, 3, H, W) for the projection: the class token (B, dim)."""

@@ -122,22 +122,29 @@ RECIPES = {
 }
 
 _PROJECTION = (
-    "Its vectors are 256 numbers out of {}, and the mean of the last map. The PCA that takes them, half whitened, was "
-    "fitted on 10,000 unlabelled training images and stands behind the network inside the file."
+    "Its vectors are 256 numbers out of {}. The projection that takes them, {}, was fitted on 10,000 unlabelled "
+    "training images and stands behind the network inside the file."
 )
 
-_LAYOUT = "1,280: the map before the last stage in 4 x 4 cells, each averaged with its mirror image's"
-_MEAN = "384: the mean of the map before the last stage"
+_LAYOUT = _PROJECTION.format(
+    "1,280: the map before the last stage in 4 x 4 cells, each averaged with its mirror image's, and the mean of the "
+    "last map",
+    "a PCA, half whitened",
+)
+_SPREAD = _PROJECTION.format(
+    "768: mean and standard deviation of the map before the last stage, and of the last map",
+    "a PCA, whitened by a quarter, of directions in which two views of an image differ equally",
+)
 
 # What the model card adds to the recipe.
 REMARKS = {
     "mini-fashion": (
-        f"{_PROJECTION.format(_LAYOUT)} The run shared two cores with other work, and its length was "
+        f"{_LAYOUT} The run shared two cores with other work, and its length was "
         "changed twice while it ran (32 minutes, then 8,500 steps, then 6,600), so the learning rate did not follow "
         "one cosine."
     ),
     "mini": (
-        f"{_PROJECTION.format(_MEAN)} The run began with weights of an earlier one (SimDINO, 60 minutes on two cores, "
+        f"{_SPREAD} The run began with weights of an earlier one (SimDINO, 60 minutes on two cores, "
         "576,000 images at 32 pixels, from random values), without their first residual block. It had one core. At "
         "step 1,882 two settings changed: the crops, from 12% to 50% of an image to 10% to 80%, and the share of "
         "composed images, from 0.1 of the crops to 0.3 of the images. The readings show Tiny-ImageNet at 64 pixels."

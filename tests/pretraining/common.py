@@ -13,10 +13,25 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 # By name, so that the type checker needs no torch where there is none.
-_MODULES = "arithmetic augment card __main__ export images losses monitor networks recipes restore sets train"
-arithmetic, augment, card, command, export, images, losses, monitor, networks, recipes, restore, sets, train = (
-    importlib.import_module(f"pretraining.{name}") for name in _MODULES.split()
+_MODULES = (
+    "arithmetic augment card __main__ export images losses monitor networks projection recipes restore sets train"
 )
+(
+    arithmetic,
+    augment,
+    card,
+    command,
+    export,
+    images,
+    losses,
+    monitor,
+    networks,
+    projection,
+    recipes,
+    restore,
+    sets,
+    train,
+) = (importlib.import_module(f"pretraining.{name}") for name in _MODULES.split())
 
 SHAPES = ("disc", "square", "bar", "ring")
 

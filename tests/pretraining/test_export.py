@@ -20,6 +20,7 @@ from tests.pretraining.common import (
     export,
     fit,
     networks,
+    projection,
     restore,
     torch,
     train,
@@ -83,7 +84,7 @@ class TestExport:
 
     def test_projections_apply_to_image_and_patches(self, backbone, trained, colour, tmp_path):
         run, path = trained[backbone], tmp_path / "m.onnx"
-        projections = export.fit_projections(run, [colour], 8)
+        projections = projection.fit_projections(run, [colour], 8)
         export.export(run, path, name="m", precision="float32", projections=projections)
         for shape in ((24, 24),) if backbone.startswith("vit") else ((24, 24), (8, 8), (20, 36)):
             batch = np.random.default_rng(0).integers(0, 256, (5, *shape, 3), np.uint8)
@@ -132,23 +133,14 @@ def test_cells_are_means_of_quarters_and_forget_the_mirror(height, width):
     torch.testing.assert_close(networks.in_cells(maps, 1), maps.mean((2, 3)))
 
 
-def test_parts_are_balanced_before_the_projection():
-    rng = np.random.default_rng(0)
-    vectors = np.hstack([100 * rng.normal(size=(4000, 3)), 0.01 * rng.normal(size=(4000, 2))]) + 5
-    projection = export.fit_projection(vectors, 5, 0, parts=((3, 2.0), (2, 1.0)))
-    out = (vectors - projection.offset) @ projection.matrix
-    # total variance 4 over three directions, and 1 over two
-    np.testing.assert_allclose(np.sort(out.var(0)), [0.5, 0.5, 4 / 3, 4 / 3, 4 / 3], rtol=0.1)
-    with pytest.raises(ValueError, match="the parts must have 5 numbers together, got 4"):
-        export.fit_projection(vectors, 2, parts=((3, 1.0), (1, 1.0)))
-
-
 @pytest.mark.parametrize("backbone", ["resnet-tiny", "resnet-tiny-strided"])
 def test_an_exported_file_is_read_back(backbone, trained, colour, tmp_path):
     run = trained[backbone]
     for precision in ("float32", "float16"):
         first, second = tmp_path / f"{precision}.onnx", tmp_path / f"{precision}-again.onnx"
-        export.export(run, first, name="m", precision=precision, projections=export.fit_projections(run, [colour], 8))
+        export.export(
+            run, first, name="m", precision=precision, projections=projection.fit_projections(run, [colour], 8)
+        )
         found = restore.restore(first)
         assert (found.recipe, found.seen, found.step, found.trained_on) == (run.recipe, run.seen, run.step, "cpu")
         assert [each["cifar10"] for each in found.history] == [each["cifar10"] for each in run.history]
@@ -217,22 +209,6 @@ def test_a_vit_is_exported_at_the_asked_size(trained, tmp_path):
     assert got[1].shape == (2, 25, 32)
     for one, other in zip(got, reference(trained["vit-tiny"], batch), strict=True):
         assert np.abs(one - other).max() <= 1e-4
-
-
-def test_projection_is_pca_with_partial_whitening():
-    rng = np.random.default_rng(0)
-    vectors = (rng.normal(size=(4000, 5)) * [8, 4, 2, 1, 0.5] + 3).astype(np.float32)
-    for whiten, ratio in ((0.0, 4.0), (0.5, 2.0), (1.0, 1.0)):
-        projection = export.fit_projection(vectors, 3, whiten)
-        out = (vectors - projection.offset) @ projection.matrix
-        np.testing.assert_allclose(out.mean(0), 0, atol=1e-3)
-        correlation = np.corrcoef(out.T)
-        np.testing.assert_allclose(correlation, np.eye(3), atol=1e-3)
-        assert out[:, 0].std() / out[:, 2].std() == pytest.approx(ratio, rel=0.1)
-    with pytest.raises(ValueError, match=r"dimension must be 1\.\.5, got 6"):
-        export.fit_projection(vectors, 6)
-    with pytest.raises(ValueError, match=r"whiten must be 0\.\.1, got 2"):
-        export.fit_projection(vectors, 2, 2)
 
 
 # Command line and card

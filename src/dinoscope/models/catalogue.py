@@ -171,7 +171,7 @@ _SMALL, _BASE, _LARGE, _GIANT = (
 MODELS: dict[str, Model] = {
     row.name: row
     for row in (
-        _bundled("mini", 32, 7.0, "for photographs of all kinds, at thumbnail size; saw 189,000 images of three sets"),
+        _bundled("mini", 32, 7.2, "for photographs of all kinds, at thumbnail size; saw 189,000 images of three sets"),
         _bundled(
             "mini-fashion", 28, 4.7, "for small grey pictures of clothes; saw 58,000 Fashion-MNIST training images"
         ),
