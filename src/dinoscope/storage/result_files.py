@@ -40,11 +40,12 @@ _VERSIONS = {
     "verdicts": 2,
     "properties": 1,
     "explanation": 4,
-    "windows": 1,
+    "windows": 2,
     "picking": 1,
     "pictures": 1,
     "patches": 1,
-    "tokens": 1,
+    "tokens": 2,
+    "patch_colours": 1,
 }
 
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
