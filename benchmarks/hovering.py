@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.explored import explored
 from dinoscope.collection import Collection
+from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 from tests.checkpoints import save_vit
 from tests.watched import opened_browser
@@ -75,7 +76,7 @@ def print_hover(photos: NDArray[np.uint8]) -> None:
     """
     with TemporaryDirectory() as place:
         weights = str(save_vit(Path(place, "vit"), "dinov3", dim=_DIM, depth=_DEPTH, patch=_PATCH))
-        made = Collection.from_images(photos, Path(place, "seen"), model=weights, resolution=_SIDE)
+        made = Collection.from_images(photos, Path(place, "seen"), model=Encoder(weights, resolution=_SIDE))
         plan = made.keep_tokens(weights=weights)
         print(f"\n{plan.missing} images, {plan.size / 1e6:.0f} MB of tokens", flush=True)
         with explored(made.path, "--weights", weights) as server:
