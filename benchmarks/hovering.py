@@ -60,9 +60,9 @@ _HOVER = """async () => {
       {clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true}));
     await new Promise(queueMicrotask);
     work.push(performance.now() - began);
-    const now = pixels();  // painted by then, or they would count as unchanged
     await frames();
     steps.push(performance.now() - began);
+    const now = pixels();
     changed += now.filter((each, at) => each !== before[at]).length;
     before = now;
   }
