@@ -23,14 +23,14 @@ class Explored(NamedTuple):
 
 
 @contextmanager
-def explored(collection: Path | None) -> Iterator[Explored]:
-    """Explore a collection, by default the 10,000 images that ship with dinoscope."""
+def explored(collection: Path | None, *options: str) -> Iterator[Explored]:
+    """Explore a collection, by default the 10,000 images that ship with dinoscope; ``options`` of the command."""
     command = str(Path(sys.executable).with_name("dinoscope"))
     with tempfile.TemporaryDirectory() as folder:
         if collection is None:
             collection = Path(folder) / "fashion"
             subprocess.run([command, "demo", "-o", str(collection)], check=True, capture_output=True)
-        explore = [command, "explore", str(collection), "--no-browser", "--no-token", "--port", "0"]
+        explore = [command, "explore", str(collection), "--no-browser", "--no-token", "--port", "0", *options]
         with subprocess.Popen(explore, stderr=subprocess.PIPE, text=True) as server:
             try:
                 assert server.stderr is not None

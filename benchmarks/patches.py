@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance
 
 from benchmarks.composing import compose
+from benchmarks.hovering import print_hover
 from benchmarks.weights import knn_accuracy, parts_of
 from dinoscope.analysis.patches import find_foreground, match_patches, token_similarities, unit_tokens
 from dinoscope.analysis.patches.foreground import FOREGROUND_METHODS
@@ -41,7 +42,7 @@ from pretraining.sets import get_set
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-_SIDE, _INK, _MOST = 128, 8, 1000
+_SIDE, _INK, _MOST, _SEEN = 128, 8, 1000, 300
 _ANGLE, _SCALE, _CROP = 15.0, 0.8, 8  # degrees, factor, pixels off every side
 
 
@@ -52,7 +53,9 @@ def main() -> None:
     parser.add_argument("--model", default="mini")
     parser.add_argument("--pictures", type=int, default=200, help="pictures of the foreground and of the matches")
     parser.add_argument("--chosen", action="store_true", help="take the half by which the method was chosen")
-    parser.add_argument("--only", choices=("foreground", "matches", "vectors", "tokens"), help="one table alone")
+    parser.add_argument(
+        "--only", choices=("foreground", "matches", "vectors", "tokens", "hover"), help="one table alone"
+    )
     arguments = parser.parse_args()
     data = arguments.data
     encoder, null = Encoder(arguments.model), random_encoder(arguments.model)
@@ -61,6 +64,7 @@ def main() -> None:
         "matches": lambda: print_matches(encoder, null, data, arguments.pictures),
         "vectors": lambda: print_vectors(encoder, data),
         "tokens": lambda: print_tokens(encoder, data),
+        "hover": lambda: print_hover(held_out("tiny-imagenet", data)[:_SEEN]),
     }
     for name, table in tables.items():
         if arguments.only in (None, name):
@@ -130,9 +134,9 @@ def print_tokens(encoder: Encoder, data: Path) -> None:
     """Print what keeping tokens was told to take and took, and how long a search takes among those of 10,000 images."""
     with TemporaryDirectory() as place:
         made = Collection.from_images(held_out("tiny-imagenet", data)[:300], Path(place, "c"), model=encoder)
-        began = time.perf_counter()
-        plan = made.keep_tokens()
-        seconds = time.perf_counter() - began
+        told_at: list[float] = []
+        plan = made.keep_tokens(on_plan=lambda _: told_at.append(time.perf_counter()))
+        seconds = time.perf_counter() - told_at[0]
         size = sum(each.stat().st_size for each in (made.path / "results" / "tokens").iterdir())
         print("\n| tokens of 300 images | told | taken |\n| --- | --- | --- |")
         print(f"| MB | {plan.size / 1e6:.1f} | {size / 1e6:.1f} |\n| s | {plan.seconds:.1f} | {seconds:.1f} |")

@@ -271,7 +271,7 @@ def test_what_the_model_sees_is_beside_the_middle_of_each_cluster(tmp_path):
 
 
 def test_what_the_model_sees_is_kept_for_the_next_report(tmp_path, monkeypatch):
-    made = Collection.from_images(pictures(24, 20, 20), tmp_path / "tiny.dino", model="mini")
+    made = Collection.from_images(pictures(24, 80, 80), tmp_path / "photos.dino", model="mini")
     first = Page(write_report(made, tmp_path / "r.html", k=3).read_text("utf-8"))
 
     def load(*_, **__):
@@ -284,8 +284,12 @@ def test_what_the_model_sees_is_kept_for_the_next_report(tmp_path, monkeypatch):
     assert painted[0] == painted[1]
 
 
-def test_what_the_model_sees_is_left_out_without_patches(tmp_path):
-    found = make(tmp_path / "c.dino", pictures(24, 80, 80))
+@pytest.mark.parametrize(("side", "model"), [(20, "mini"), (80, "fake")])
+def test_what_the_model_sees_is_left_out_of_tiny_pictures_and_without_patches(side, model, tmp_path):
+    if model == "mini":
+        found = Collection.from_images(pictures(24, side, side), tmp_path / "c.dino", model="mini")
+    else:
+        found = make(tmp_path / "c.dino", pictures(24, side, side))
     page = Page(write_report(found, tmp_path / "r.html", k=3).read_text("utf-8"))
     assert "clusters" in page.sections()
     assert "seen" not in page.sections()

@@ -80,6 +80,7 @@ def test_a_patch_is_searched_once_all_are_kept(tmp_path):
         assert before["megabytes"] == pytest.approx(kept / 1e6, rel=0.1)
         assert server.get(f"{base}/tokens").json()["kept"] is True
         answer = ask().json()
+        assert server.get(f"{base}/tokens/reading").json() is None  # it has been read
         assert server.get(f"{base}/images/3/patches/search", params={"x": 1.1, "y": 0}).status_code == 422
         assert server.get(f"{base}/images/99999/patches/search", params={"x": 0, "y": 0}).status_code == 404
     expected = collection.search_patch(3, (0.4, 0.6), 5)

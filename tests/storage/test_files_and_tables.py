@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dinoscope.base.digests import digest_json
@@ -47,6 +49,24 @@ def test_table_opens_with_plain_parquet(tmp_path):
 
     write_table(tmp_path / "t.parquet", {"row": np.array([1, 2])})
     assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"row": [1, 2]}
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (1, 1), (0, 4)])
+def test_rows_of_16_bit_floats_are_bytes(tmp_path, shape):
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float16)
+    write_table(tmp_path / "table", {"values": np.asfortranarray(values)})
+    found = read_table(tmp_path / "table")[0]["values"]
+    assert found.dtype == np.float16
+    np.testing.assert_array_equal(found, values)
+    lines = pq.read_table(tmp_path / "table")["values"].to_pylist()
+    assert [np.frombuffer(line, "<f2").tolist() for line in lines] == values.tolist()
+
+
+@pytest.mark.parametrize(("lines", "width"), [([b"abc", b"def"], 3), ([b"ab", None], 2)])
+def test_bytes_that_are_no_such_rows_are_damage(tmp_path, lines, width):
+    pq.write_table(pa.table({"values": pa.array(lines, pa.binary(width))}), tmp_path / "table")
+    with pytest.raises(DamagedError, match="not whole 16-bit numbers"):
+        read_table(tmp_path / "table")
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

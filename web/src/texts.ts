@@ -480,6 +480,7 @@ export const waitTexts = {
   patch: "Looking for this patch",
   pairs: "Looking for patches that match",
   tokens: "Looking at what this search needs",
+  colours: "Looking at what this needs",
   keeping: "Looking at all images, patch by patch",
   weights: (name: string) => `Fetching ${name}`,
   names: "Searching file names",
@@ -545,6 +546,7 @@ export const mapTexts = {
   lasso: "Lasso: draw around images to select them (or hold Shift and drag). Shift adds to a selection, Alt takes from it",
   box: "Box: draw a box around images to select them. Shift adds to a selection, Alt takes from it",
   size: "Size of the pictures",
+  colours: "What DINO sees: draw the thumbnails in the colours of their patches. Similar patches have similar colours, in all images.",
   tools: "Map tools",
 };
 
@@ -571,6 +573,12 @@ export const frameTexts = {
     `Looking inside: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
   keeping: (done: number, total: number, left: number | null) =>
     `Looking at the patches: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
+  coloursPlan: (count: number, seconds: number) =>
+    `To draw the thumbnails as DINO sees them, dinoscope has to look at ${images(count)} once. That takes about ${duration(seconds)}. You can stop it and go on later.`,
+  coloursKeep: "Look at them",
+  notNow: "Not now",
+  reading: (done: number, total: number, left: number | null) =>
+    `Reading what this search compares: ${Math.round((100 * done) / total)}%${left === null ? "" : `, ${duration(left)} left`}`,
   computing: (title: string, seconds: number | null, steps: { done: number; total: number; secondsLeft: number | null } | null) => {
     if (steps === null) return `Computing ${title} for the first time${seconds === null ? "" : `, about ${duration(seconds)}`}`;
     return `Computing ${title}: ${Math.round((100 * steps.done) / steps.total)}%${steps.secondsLeft === null ? "" : `, ${duration(steps.secondsLeft)} left`}`;

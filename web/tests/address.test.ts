@@ -7,7 +7,7 @@ const state: ViewState = {
     { column: "data:camera; make", by: "is", values: ["Sony: A7", ""] }, { column: "label", by: "not", values: ["50% off"] },
     { column: "data:taken", by: "range", range: [0.123456791, 2] }, { column: "data:caption", by: "text", text: "a;b:c%" },
   ],
-  camera: { x: -0.25, y: 0.5, zoom: 12 }, row: 7, panel: null, origin: { by: "text", text: "a:b,c&d=é" }, theme: "dark",
+  camera: { x: -0.25, y: 0.5, zoom: 12 }, pictures: "colours", row: 7, panel: null, origin: { by: "text", text: "a:b,c&d=é" }, theme: "dark",
 };
 
 describe("the address", () => {

@@ -57,6 +57,7 @@ __all__ = [
     "ModelData",
     "Unknown",
     "can_judge",
+    "check_sheet",
     "collection_info",
     "model_infos",
     "position_of",
@@ -448,6 +449,13 @@ def model_infos(path: Path) -> list[ModelInfo]:
     if not models:
         raise CollectionError(f"{path} has no vectors yet: wait for the first, or run 'dinoscope embed' again")
     return models
+
+
+def check_sheet(collection: OpenedCollection, index: int) -> None:
+    """Raise Unknown unless there is a sheet of thumbnails of this number."""
+    count = -(-len(collection) // COLUMNS**2)
+    if index >= count:
+        raise Unknown(f"there is no sheet {index}: there are {count}")
 
 
 def position_of(collection: OpenedCollection, row: int) -> int:

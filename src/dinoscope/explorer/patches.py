@@ -16,14 +16,16 @@ from dinoscope.explorer.model_view import ModelData, position_of
 from dinoscope.explorer.sheets import part_of_tile
 from dinoscope.explorer.types import MatchInfo, PatchImage, PatchPair, PatchPairs, PatchView, SearchAnswer, TokensInfo
 from dinoscope.stages.neighbors import neighbor_graph
+from dinoscope.stages.queries.colour_grids import plan_colours
 from dinoscope.stages.queries.patch_search import search_patch
 from dinoscope.stages.queries.patches import Look, look
-from dinoscope.stages.queries.tokens import TOKEN_IMAGES, hold_tokens, kept_resolutions, plan_tokens
+from dinoscope.stages.queries.tokens import TOKEN_IMAGES, TokenPlan, kept_resolutions, plan_tokens
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
+    from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["find_patch", "hold_kept_tokens", "patch_pairs", "patch_view", "tokens_info"]
+__all__ = ["colours_info", "find_patch", "patch_pairs", "patch_view", "tokens_info"]
 
 _NEIGHBORS = 4  # the patches of each are compared with those of the image
 
@@ -75,25 +77,36 @@ def tokens_info(data: ModelData, encoder: Callable[[], Encoder], *, read_only: b
     """Tell whether the tokens of all images are kept, and what keeping them takes, measured on a few images."""
     collection = data.collection
     if kept_resolutions(collection):
-        return TokensInfo(kept=True, images=0, megabytes=0, seconds=0, obstacle=None)
-    obstacle = None
-    if read_only:
-        obstacle = "this explorer was started to write nothing"
-    elif len(collection) > TOKEN_IMAGES:
-        words = ["dinoscope", "look", collection.path.name, "--keep-tokens", "--at-most", str(len(collection))]
-        obstacle = (
-            f"a collection of more than {TOKEN_IMAGES:,} images needs a command on its machine: {shlex.join(words)}"
-        )
-    plan = plan_tokens(collection, encoder())
+        return _kept()
+    obstacle = "this explorer was started to write nothing" if read_only else _limit(collection, len(collection))
+    return _told(plan_tokens(collection, encoder()), obstacle)
+
+
+def colours_info(data: ModelData, encoder: Callable[[], Encoder]) -> TokensInfo:
+    """Tell whether the patch colours of all images are kept, and what keeping them takes, measured on a few images."""
+    collection = data.collection
+    plan = plan_colours(collection, encoder)
+    if not plan.missing:
+        return _kept()
+    return _told(plan, None if None in kept_resolutions(collection) else _limit(collection, plan.missing))
+
+
+def _kept() -> TokensInfo:
+    return TokensInfo(kept=True, images=0, megabytes=0, seconds=0, obstacle=None)
+
+
+def _told(plan: TokenPlan, obstacle: str | None) -> TokensInfo:
     return TokensInfo(
         kept=False, images=plan.missing, megabytes=plan.size / 1e6, seconds=plan.seconds, obstacle=obstacle
     )
 
 
-def hold_kept_tokens(data: ModelData) -> None:
-    """Read the tokens that a search needs, so that it need not wait for them."""
-    for resolution in kept_resolutions(data.collection)[:1]:
-        hold_tokens(data.collection, resolution)
+def _limit(collection: OpenedCollection, count: int) -> str | None:
+    """Return why so many images are not looked at for the page, and what to do; None if they are."""
+    if count <= TOKEN_IMAGES:
+        return None
+    words = ["dinoscope", "look", collection.path.name, "--keep-tokens", "--at-most", str(len(collection))]
+    return f"a collection of more than {TOKEN_IMAGES:,} images needs a command on its machine: {shlex.join(words)}"
 
 
 def find_patch(data: ModelData, row: int, place: tuple[float, float], k: int) -> SearchAnswer:

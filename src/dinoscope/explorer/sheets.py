@@ -13,18 +13,24 @@ from PIL import Image
 
 from dinoscope.base.digests import digest_json
 from dinoscope.base.parallel import in_threads, row_blocks
-from dinoscope.errors import CollectionError, ImageError
+from dinoscope.errors import CollectionError, ImageError, InputError
 from dinoscope.stages import originals as stages_originals
+from dinoscope.stages.queries.colour_grids import colour_grids
 from dinoscope.storage.checksums import seal_bytes, unseal_bytes
 from dinoscope.storage.files import write_bytes
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dinoscope.models.encoder import Encoder
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = [
     "COLUMNS",
     "Originals",
     "all_sheets",
+    "colour_sheet",
     "draw_sheet",
     "large_picture",
     "media_type",
@@ -113,6 +119,29 @@ def _stored_sheet(path: Path, size: tuple[int, int]) -> bytes | None:
     return None
 
 
+def colour_sheet(collection: OpenedCollection, index: int, tile: int, encoder: Callable[[], Encoder]) -> bytes:
+    """Return a sheet whose thumbnails are the patch colours of their images, as WebP.
+
+    It is drawn from the colours that are kept, in a tenth of a second, so it is not kept itself.
+
+    Raises:
+        InputError: If the colours are not kept.
+    """
+    at = range(index * COLUMNS**2, min((index + 1) * COLUMNS**2, len(collection)))
+    grids = colour_grids(collection, at, encoder)
+    if grids is None:
+        raise InputError("there are no thumbnails in patch colours yet: look at all images first")
+    sizes = collection.sizes[at.start : at.stop].tolist()
+    return _page([_in_colours(grid, size, tile) for grid, size in zip(grids, sizes, strict=True)], tile, COLUMNS)
+
+
+def _in_colours(grid: NDArray[np.uint8], size: Sequence[int], tile: int) -> Image.Image:
+    """Return patch colours (H, W, 3), as large as the thumbnail of their image on its tile."""
+    shown = min(tile, max(size)) / max(size)
+    width, height = (max(1, round(shown * side)) for side in size)
+    return Image.fromarray(grid).resize((width, height), Image.Resampling.BILINEAR)
+
+
 def draw_sheet(
     pictures: Sequence[bytes | None], tile: int, columns: int = COLUMNS, *, lossless: bool | None = None
 ) -> bytes:
@@ -120,10 +149,14 @@ def draw_sheet(
 
     A picture that is missing, damaged or no thumbnail leaves its tile empty. By default small tiles are without loss.
     """
+    opened = [None if picture is None else _open_small(picture, tile) for picture in pictures]
+    return _page(opened, tile, columns, lossless)
+
+
+def _page(pictures: Sequence[Image.Image | None], tile: int, columns: int, lossless: bool | None = None) -> bytes:
     lines = max(1, -(-len(pictures) // columns))
     page = Image.new("RGBA", (columns * tile, lines * tile))
-    for number, picture in enumerate(pictures):
-        small = None if picture is None else _open_small(picture, tile)
+    for number, small in enumerate(pictures):
         if small is not None:
             left, top = number % columns * tile, number // columns * tile
             page.paste(small, (left + (tile - small.width) // 2, top + (tile - small.height) // 2))

@@ -28,9 +28,9 @@ from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import export as explorer_export
 from dinoscope.explorer.copying import CopyPlace
-from dinoscope.explorer.model_view import ModelData, Unknown, collection_info, position_of
+from dinoscope.explorer.model_view import ModelData, check_sheet, collection_info, position_of
 from dinoscope.explorer.picking import pick_images
-from dinoscope.explorer.sheets import COLUMNS, Originals, large_picture, media_type, sheet
+from dinoscope.explorer.sheets import Originals, large_picture, media_type, sheet
 from dinoscope.explorer.types import (
     ClusterQuery,
     CollectionInfo,
@@ -58,15 +58,18 @@ from dinoscope.server.responses import (
     MapId,
     ModelKey,
     RowNumber,
+    SheetIndex,
     State,
     add_error_answers,
     binary_route,
     bytes_answer,
     file_answer,
     json_answer,
+    progress_answer,
 )
 from dinoscope.server.routes import (
     add_beside,
+    add_colours,
     add_columns,
     add_copies,
     add_files,
@@ -167,6 +170,7 @@ def create_app(
     add_labelling(app, explorer.workspace, explorer.heavy)
     add_beside(app, explorer.partners, explorer.heavy)
     add_patches(app, explorer.workspace, explorer.heavy, explorer.asking)
+    add_colours(app, explorer.workspace, explorer.heavy, explorer.drawing)
     add_weights(app, explorer.workspace, explorer.fetching)
     add_files(app, explorer.workspace, explorer.originals, is_private=explorer.is_private)
     add_copies(app, explorer.workspace, explorer.copies, explorer.copying, explorer.originals)
@@ -340,8 +344,7 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
         """Return the progress of a map that is being computed, or null if it is unknown."""
         data = await explorer.data(model, v)
         await run_in_threadpool(data.settings_of, map_id)  # or there is no such map
-        found = explorer.heavy.progress(("map", data.state, map_id))
-        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
+        return progress_answer(request, explorer.heavy.progress(("map", data.state, map_id)))
 
     @app.get("/api/models/{model}/maps/{map_id}/trust", **binary_route("float32 (N)"))
     async def trust(request: Request, model: ModelKey, map_id: MapId, v: State = None) -> Response:
@@ -351,13 +354,10 @@ def _add_arrays(app: FastAPI, explorer: _Explorer) -> None:
         return await run_in_threadpool(lambda: bytes_answer(request, values.tobytes(), v))
 
     @app.get("/api/models/{model}/sheets/{index}", **binary_route("A sheet of thumbnails", "image/webp"))
-    async def thumbnails(
-        request: Request, model: ModelKey, index: Annotated[int, InPath(ge=0, le=2**32 - 1)], v: State = None
-    ) -> Response:
+    async def thumbnails(request: Request, model: ModelKey, index: SheetIndex, v: State = None) -> Response:
         """Return a sheet of thumbnails."""
         data = await explorer.data(model, v)
-        if index * COLUMNS**2 >= len(data.collection):
-            raise Unknown(f"there is no sheet {index}: there are {-(-len(data.collection) // COLUMNS**2)}")
+        check_sheet(data.collection, index)
         work = lambda: sheet(data.collection, index, data.tile)  # noqa: E731
         drawn, is_complete = await explorer.drawing.run(("sheet", data.state, index), work, request)
         return bytes_answer(request, drawn, v if is_complete else None, "image/webp")
@@ -431,8 +431,7 @@ def _add_images(app: FastAPI, explorer: _Explorer) -> None:
     async def inside_progress(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return how many images a running search has looked into, or null."""
         data = await explorer.data(model, v)
-        found = explorer.heavy.progress(("windows", data.state))
-        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
+        return progress_answer(request, explorer.heavy.progress(("windows", data.state)))
 
 
 def _add_results(app: FastAPI, explorer: _Explorer) -> None:

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from dinoscope.errors import DinoscopeError, ImageError, InputError
 from dinoscope.explorer.model_view import Unknown
-from dinoscope.explorer.types import ErrorAnswer
+from dinoscope.explorer.types import ErrorAnswer, ProgressInfo
 from dinoscope.explorer.weights import NeedsWeights
 from dinoscope.storage.manifest import is_gone
 
@@ -33,17 +33,20 @@ __all__ = [
     "MapId",
     "ModelKey",
     "RowNumber",
+    "SheetIndex",
     "State",
     "add_error_answers",
     "binary_route",
     "bytes_answer",
     "file_answer",
     "json_answer",
+    "progress_answer",
 ]
 
 ModelKey = Annotated[str, InPath(min_length=1, max_length=300, description="Key of a model of the collection.")]
 MapId = Annotated[str, InPath(min_length=1, max_length=100, description="Id of a map.")]
 RowNumber = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of an image.")]
+SheetIndex = Annotated[int, InPath(ge=0, le=2**32 - 1, description="Number of a sheet of thumbnails.")]
 LookAlikes = Annotated[list[RowNumber], Query(min_length=1, max_length=24, description="Rows of look-alikes.")]
 State = Annotated[
     str | None,
@@ -82,6 +85,11 @@ def json_answer(request: Request, value: BaseModel | None) -> Response:
     """Answer with a value as JSON."""
     text = "null" if value is None else value.model_dump_json(by_alias=True)
     return _packed(request, text.encode(), "application/json", {"Cache-Control": "no-store"})
+
+
+def progress_answer(request: Request, found: tuple[int, int] | None) -> Response:
+    """Answer with how much of how much is done, or null."""
+    return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
 
 
 def file_answer(request: Request, text: str, name: str, kind: str) -> Response:

@@ -40,12 +40,13 @@ _VERSIONS = {
     "verdicts": 2,
     "properties": 1,
     "explanation": 4,
-    "windows": 1,
+    "windows": 2,
     "picking": 1,
     "pictures": 1,
     "patches": 1,
-    "tokens": 1,
+    "tokens": 2,
     "seen": 1,
+    "patch_colours": 1,
 }
 
 # In the order in which people are told of them.

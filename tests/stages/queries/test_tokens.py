@@ -16,6 +16,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.queries import tokens
+from dinoscope.stages.queries.patch_search import prepare_search
 from dinoscope.stages.results import kept as kept_results
 from dinoscope.storage.tables import write_table
 
@@ -134,6 +135,16 @@ def test_the_search_is_the_exact_product(kept, monkeypatch, held):
     assert boxes[0][:2] == best[order[0]][1]
     assert len(boxes) == 5
     assert all(box[2] >= 3 and box[3] >= 3 for box in boxes)
+
+
+def test_reading_them_is_told_and_done_once(kept):
+    opened, told = Collection(kept.path), []
+    assert not tokens.are_held(opened, 64)
+    prepare_search(opened, lambda *each: told.append(each))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert tokens.are_held(opened, 64)
+    prepare_search(opened, lambda *each: told.append(each))
+    assert len(told) == 3
 
 
 def test_an_image_file_finds_itself_at_the_same_place(kept, images):

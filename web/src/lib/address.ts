@@ -1,5 +1,6 @@
 import type { Range } from "../map/range";
 import { decodeConditions, encodeConditions, isCut, type Condition } from "./filter";
+import type { Pictures } from "./source";
 import type { Row } from "./types";
 
 /** What picked a selection, short enough for the address. */
@@ -27,6 +28,7 @@ export interface ViewState {
   /** Whether images that do not pass are left out. */
   hiding: boolean;
   camera: Camera | null;
+  pictures: Pictures;
   row: Row | null;
   panel: Panel | null;
   origin: Origin | null;
@@ -65,6 +67,7 @@ export function encodeAddress(state: ViewState): string {
     ["filter", encodeConditions(state.filter)],
     ["rest", state.hiding ? "hidden" : null],
     ["at", state.camera && [state.camera.x, state.camera.y, state.camera.zoom].map(short).join()],
+    ["pictures", state.pictures === "photo" ? null : state.pictures],
     ["row", state.row === null ? null : String(state.row)],
     ["pick", state.origin && encodeOrigin(state.origin)],
     ["panel", state.panel ?? "none"],
@@ -103,6 +106,7 @@ export function decodeAddress(hash: string): Partial<ViewState & Read & Earlier>
     const [x, y, zoom] = camera as [number, number, number];
     if (Math.abs(x) <= 10 && Math.abs(y) <= 10 && zoom > 0 && zoom < 1e5) state.camera = { x, y, zoom };
   }
+  if (fields.get("pictures") === "colours") state.pictures = "colours";
   const row = wholeNumbers(fields.get("row"));
   if (row?.length === 1) state.row = row[0] as number;
   const origin = decodeOrigin(fields.get("pick"));

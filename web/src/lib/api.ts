@@ -704,6 +704,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/tokens/reading": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reading
+         * @description Return how much of what is kept has been read for the first search, or null where nothing is being read.
+         */
+        get: operations["reading_api_models__model__tokens_reading_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/colours": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Colours
+         * @description Return whether there are thumbnails in patch colours, or what it takes to make them.
+         */
+        get: operations["colours_api_models__model__colours_get"];
+        /**
+         * Keep In Colours
+         * @description Make thumbnails in patch colours; a second request goes on where one was ended.
+         */
+        put: operations["keep_in_colours_api_models__model__colours_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/colours/progress": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Colouring
+         * @description Return of how many images there are patch colours, by a request that is under way, or null.
+         */
+        get: operations["colouring_api_models__model__colours_progress_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/models/{model}/colours/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Colour Thumbnails
+         * @description Return a sheet of thumbnails in patch colours, which have been made.
+         */
+        get: operations["colour_thumbnails_api_models__model__colours__index__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/weights": {
         parameters: {
             query?: never;
@@ -2655,6 +2739,7 @@ export interface operations {
             path: {
                 /** @description Key of a model of the collection. */
                 model: string;
+                /** @description Number of a sheet of thumbnails. */
                 index: number;
             };
             cookie?: never;
@@ -3802,6 +3887,181 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProgressInfo"] | null;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    reading_api_models__model__tokens_reading_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    colours_api_models__model__colours_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensInfo"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    keep_in_colours_api_models__model__colours_put: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    colouring_api_models__model__colours_progress_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProgressInfo"] | null;
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    colour_thumbnails_api_models__model__colours__index__get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+                /** @description Number of a sheet of thumbnails. */
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A sheet of thumbnails */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/webp": string;
                 };
             };
             /** @description What is wrong, in one sentence. */

@@ -183,15 +183,19 @@ export class FileSource implements Source {
     return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
-  tokens(): Promise<TokensInfo> {
+  kept(): Promise<TokensInfo> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
-  keepTokens(): Promise<void> {
+  keep(): Promise<void> {
     return Promise.reject(new SourceError(problemTexts.needsServer));
   }
 
-  tokensProgress(): Promise<null> {
+  keeping(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  readingTokens(): Promise<null> {
     return Promise.resolve(null);
   }
 

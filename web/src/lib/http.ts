@@ -3,7 +3,7 @@ import type {
   ClusterQuery, Columns, CopyQuery, Dismissal, ErrorAnswer, ExportQuery, FilesQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
   RowsQuery,
 } from "./api";
-import { arrayOf, SourceError, type Said, type Source } from "./source";
+import { arrayOf, SourceError, type Kept, type Pictures, type Said, type Source } from "./source";
 import {
   isPerMap, type Checks, type CollectionInfo, type Copied, type DataColumn, type DataOrigin, type ExportFormat, type FilesInfo, type Finding, type Findings, type ImageInfo, type Match,
   type ModelView, type Moved, type Numbers, type PairQuestion, type PatchPairs, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type TokensInfo, type Values,
@@ -68,8 +68,8 @@ export class HttpSource implements Source {
     return (await this.#json<Positions>(path, { signal })).rows;
   }
 
-  sheet(model: ModelView, index: number): string {
-    return this.root + this.#path(model, `/sheets/${index}`);
+  sheet(model: ModelView, index: number, pictures: Pictures): string {
+    return this.root + this.#path(model, `/${pictures === "photo" ? "sheets" : "colours"}/${index}`);
   }
 
   picture(model: ModelView, row: Row): string {
@@ -98,16 +98,20 @@ export class HttpSource implements Source {
     return this.#json(`${this.#path(model, `/images/${row}/patches/search`)}&x=${x}&y=${y}&k=24`, { signal });
   }
 
-  tokens(model: ModelView, signal?: AbortSignal): Promise<TokensInfo> {
-    return this.#json(this.#path(model, "/tokens"), { signal });
+  kept(model: ModelView, what: Kept, signal?: AbortSignal): Promise<TokensInfo> {
+    return this.#json(this.#path(model, `/${what}`), { signal });
   }
 
-  async keepTokens(model: ModelView, signal?: AbortSignal): Promise<void> {
-    await this.#ask(this.#path(model, "/tokens"), { method: "PUT", signal });
+  async keep(model: ModelView, what: Kept, signal?: AbortSignal): Promise<void> {
+    await this.#ask(this.#path(model, `/${what}`), { method: "PUT", signal });
   }
 
-  tokensProgress(model: ModelView): Promise<ProgressInfo | null> {
-    return this.#json(this.#path(model, "/tokens/progress"));
+  keeping(model: ModelView, what: Kept): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, `/${what}/progress`));
+  }
+
+  readingTokens(model: ModelView): Promise<ProgressInfo | null> {
+    return this.#json(this.#path(model, "/tokens/reading"));
   }
 
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings> {

@@ -33,8 +33,8 @@ export interface Source {
   dataValues(model: ModelView, origin: DataOrigin, signal?: AbortSignal): Promise<Values>;
   /** Positions of the images whose text in one of these holds another, in any case. */
   dataFind(model: ModelView, index: number, text: string, signal?: AbortSignal): Promise<Position[]>;
-  /** Address of a sheet of thumbnails. */
-  sheet(model: ModelView, index: number): string;
+  /** Address of a sheet of thumbnails, as photographs or in the colours of their patches. */
+  sheet(model: ModelView, index: number, pictures: Pictures): string;
   /** Address of the largest available picture of an image. */
   picture(model: ModelView, row: Row): string;
   image(model: ModelView, row: Row, signal?: AbortSignal): Promise<ImageInfo>;
@@ -46,12 +46,14 @@ export interface Source {
   patchPairs(model: ModelView, row: Row, other: Row, signal?: AbortSignal): Promise<PatchPairs>;
   /** Where else in the collection there is a patch like the one at a place of an image, from the left and from the top as shares. */
   findPatch(model: ModelView, row: Row, place: [number, number], signal?: AbortSignal): Promise<SearchAnswer>;
-  /** Whether that is possible, or what it takes to make it so; takes a few seconds where it is not. */
-  tokens(model: ModelView, signal?: AbortSignal): Promise<TokensInfo>;
-  /** Make it possible: keep what the model sees of all images. What is done stays when this is aborted. */
-  keepTokens(model: ModelView, signal?: AbortSignal): Promise<void>;
+  /** Whether something that needs a look at all images is kept, or what it takes to make it; the latter takes a few seconds. */
+  kept(model: ModelView, what: Kept, signal?: AbortSignal): Promise<TokensInfo>;
+  /** Make and keep it. What is done stays when this is aborted. */
+  keep(model: ModelView, what: Kept, signal?: AbortSignal): Promise<void>;
   /** Of how many images it is kept; null where nobody keeps it at this moment. */
-  tokensProgress(model: ModelView): Promise<ProgressInfo | null>;
+  keeping(model: ModelView, what: Kept): Promise<ProgressInfo | null>;
+  /** How much of the tokens has been read for the first search among them; null where they are not being read. */
+  readingTokens(model: ModelView): Promise<ProgressInfo | null>;
   findings(model: ModelView, signal?: AbortSignal): Promise<Findings>;
   /** Remember what a person says of a finding: no problem, or one; neither forgets it. */
   judge(model: ModelView, finding: Finding, said: Said): Promise<void>;
@@ -106,6 +108,12 @@ export interface Source {
 export function arrayOf(kind: DataColumn["kind"]): Float32ArrayConstructor | Float64ArrayConstructor {
   return kind === "date" ? Float64Array : Float32Array;
 }
+
+/** How thumbnails are drawn. */
+export type Pictures = "photo" | "colours";
+
+/** What the model sees of all images: tokens, which a search by a patch needs, and the colours of patches. */
+export type Kept = "tokens" | "colours";
 
 /** What a person says of a finding. */
 export interface Said {

@@ -15,6 +15,7 @@ export class AnswerState {
   /** The image of the collection that it is a part of. */
   partOf = $state<Row | null>(null);
   readonly #progress = new Progress();
+  readonly #reading = new Progress();
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
@@ -28,6 +29,11 @@ export class AnswerState {
   /** How far a search inside the images is. */
   get progress(): Progress["current"] {
     return this.#progress.current;
+  }
+
+  /** How much has been read of what a search by a patch compares. */
+  get reading(): Progress["current"] {
+    return this.#reading.current;
   }
 
   /** Look-alikes of an image. */
@@ -48,9 +54,10 @@ export class AnswerState {
     this.drop();
     this.picture = URL.createObjectURL(picture);
     this.partOf = row;
+    const stop = this.#reading.follow(() => this.#source.readingTokens(view));
     await this.#tasks.run("answer", waitTexts.patch, (signal) => this.#source.findPatch(view, row, place, signal), (answer) => {
       this.current = answer;
-    });
+    }).finally(stop);
   }
 
   /** The same image once more, also where it fills only a part of another. */

@@ -2,7 +2,7 @@ import { decodeAddress, encodeAddress, type Origin, type Panel, type Theme, type
 import { MINE } from "../lib/given";
 import { browserAddress, type AddressBar } from "../lib/history";
 import type { Target } from "../lib/scene";
-import type { Source } from "../lib/source";
+import type { Pictures, Source } from "../lib/source";
 import type { PickQuery, Position, Row } from "../lib/types";
 import type { Effect } from "../map/gestures";
 import { combined } from "../panels/tally";
@@ -25,6 +25,9 @@ import { ThumbnailState } from "./thumbnails.svelte";
 import { TokensState } from "./tokens.svelte";
 import { WeightsState } from "./weights.svelte";
 
+/** Seconds that nobody is asked about. */
+const MOMENT = 3;
+
 /**
  * What the page shows. Components read the fields of its parts and call their methods; what concerns several parts stands
  * here, and so does the address. Nothing else holds state that outlives a panel.
@@ -46,6 +49,7 @@ export class Explorer {
   readonly numbers: NumbersState;
   readonly moved: MovedState;
   readonly tokens: TokensState;
+  readonly colours: TokensState;
   readonly weights: WeightsState;
   readonly files: FilesState;
   theme = $state<Theme>("auto");
@@ -71,7 +75,8 @@ export class Explorer {
     this.findings = new FindingsState(source, scene, tasks);
     this.numbers = new NumbersState(source, scene, tasks);
     this.moved = new MovedState(source, scene, tasks);
-    this.tokens = new TokensState(source, scene, tasks);
+    this.tokens = new TokensState("tokens", source, scene, tasks);
+    this.colours = new TokensState("colours", source, scene, tasks);
     this.weights = new WeightsState(source, scene, tasks);
     this.files = new FilesState(source, scene);
   }
@@ -101,6 +106,7 @@ export class Explorer {
     filter: this.filters.conditions,
     hiding: this.filters.isHiding,
     camera: this.map.camera,
+    pictures: this.thumbnails.pictures,
     row: this.image.row,
     panel: this.panel,
     origin: this.selection.current?.origin ?? null,
@@ -118,7 +124,7 @@ export class Explorer {
     const isLate = (): boolean => turn !== this.#restored;
     this.tasks.drop("scene", "selection"); // what another address asked for
     const model = this.collection.modelKey(state.model) ?? "";
-    const { map = "umap", column = "", beside = null, row = null, panel = null, theme = "auto", origin = null } = state;
+    const { map = "umap", column = "", beside = null, row = null, panel = null, theme = "auto", origin = null, pictures = "photo" } = state;
     this.theme = theme;
     if (!this.scene.shows({ model, map, beside, column })) await this.show({ model, map, beside, column });
     if (isLate() || !this.scene.view) return;
@@ -126,6 +132,7 @@ export class Explorer {
     this.filters.isHiding = state.hiding ?? false;
     this.legend.takeEarlier(state.hidden, state.range);
     if (state.camera) this.map.lookFrom(state.camera);
+    if (pictures !== this.thumbnails.pictures && this.collection.info?.live) void this.paint(pictures);
     this.panel = panel;
     if (row !== this.image.row) await this.image.look(row);
     if (isLate()) return;
@@ -188,9 +195,31 @@ export class Explorer {
     this.collection.expectColumns();
     this.tasks.drop("selection");
     this.tokens.cancel();
+    this.colours.cancel();
+    if (this.thumbnails.pictures === "colours") void this.paint("colours");
     if (!model) return;
     this.answer.drop();
     if (this.image.row !== null) void this.image.look(this.image.row);
+  }
+
+  // ---- thumbnails
+
+  /** Draw thumbnails as photographs, or in the colours of their patches; what that takes is asked first, unless it is a moment. */
+  async paint(pictures: Pictures): Promise<void> {
+    if (pictures === "photo") {
+      this.colours.cancel();
+      this.thumbnails.pictures = "photo";
+      return;
+    }
+    const areKept = await this.colours.areKept();
+    this.thumbnails.pictures = areKept ? "colours" : "photo";
+    const { plan } = this.colours;
+    if (plan?.obstacle === null && plan.seconds < MOMENT) await this.makeColours();
+  }
+
+  /** Look at all images for the colours of their patches, then draw thumbnails in these. */
+  async makeColours(): Promise<void> {
+    if (await this.colours.keep()) this.thumbnails.pictures = "colours";
   }
 
   // ---- selections

@@ -105,6 +105,43 @@ describe("a patch that is searched by", () => {
   });
 });
 
+describe("thumbnails in patch colours", () => {
+  it("are drawn once a person has agreed to what they take", async () => {
+    const { explorer } = await open();
+    await explorer.paint("colours");
+    expect(explorer.thumbnails.pictures).toBe("photo");
+    expect(explorer.colours.plan).toMatchObject({ images: 4, seconds: 10 });
+    await explorer.makeColours();
+    expect(explorer.colours.plan).toBeNull();
+    expect(explorer.thumbnails.pictures).toBe("colours");
+    expect(explorer.thumbnails.tile(0, "colours")?.url).toBe("coloured sheet 0");
+    expect(explorer.thumbnails.tile(0, "photo")?.url).toBe("sheet 0");
+    await explorer.paint("photo");
+    expect(explorer.thumbnails.pictures).toBe("photo");
+  });
+
+  it("are not asked about when they are there, or take a moment", async () => {
+    const { explorer } = await open();
+    const { source } = explorer;
+    source.kept = () => Promise.resolve({ kept: false, images: 4, megabytes: 1, seconds: 1, obstacle: null });
+    await explorer.paint("colours");
+    expect(explorer.thumbnails.pictures).toBe("colours");
+    await explorer.paint("photo");
+    source.kept = () => Promise.resolve({ kept: true, images: 0, megabytes: 0, seconds: 0, obstacle: null });
+    await explorer.paint("colours");
+    expect(explorer.thumbnails.pictures).toBe("colours");
+  });
+
+  it("stay photographs where something is in the way", async () => {
+    const { explorer } = await open();
+    const { source } = explorer;
+    source.kept = () => Promise.resolve({ kept: false, images: 20_000, megabytes: 1, seconds: 1, obstacle: "there are too many" });
+    await explorer.paint("colours");
+    expect(explorer.thumbnails.pictures).toBe("photo");
+    expect(explorer.colours.plan?.obstacle).toBe("there are too many");
+  });
+});
+
 describe("lines between patches that match", () => {
   const pair = (y: number): { first: [number, number]; second: [number, number]; similarity: number } => ({ first: [0.5, y], second: [0, 1], similarity: 1 });
 

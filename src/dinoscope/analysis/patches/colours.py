@@ -74,7 +74,7 @@ def fit_basis(tokens: Sequence[NDArray[np.float32]], masks: Sequence[NDArray[np.
     return ColourBasis(mean, np.ascontiguousarray(axes), low, high, share)
 
 
-def patch_colours(tokens: NDArray[np.float32], basis: ColourBasis) -> NDArray[np.uint8]:
+def patch_colours(tokens: NDArray[np.floating], basis: ColourBasis) -> NDArray[np.uint8]:
     """Return the colours of an image's patches: uint8 (H, W, 3).
 
     Args:

@@ -25,7 +25,7 @@ from dinoscope.explorer.packing import measure_files, pack_files
 from dinoscope.explorer.sheets import Originals
 from dinoscope.explorer.types import Copied, CopyQuery, FilesInfo, FilesQuery, ProgressInfo
 from dinoscope.server.jobs import Jobs, while_wanted
-from dinoscope.server.responses import ModelKey, State, binary_route, json_answer
+from dinoscope.server.responses import ModelKey, State, binary_route, json_answer, progress_answer
 from dinoscope.server.state import Workspace
 
 __all__ = ["add_copies", "add_files"]
@@ -111,8 +111,7 @@ def add_copies(
     async def progress(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return the progress of copying, or null."""
         await run_in_threadpool(workspace.data, model, v)
-        found = copying.progress("copy")
-        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
+        return progress_answer(request, copying.progress("copy"))
 
     @app.delete("/api/models/{model}/copies/{key}", response_model=Copied)
     async def undo(request: Request, _model: _AnyModel, key: _Key) -> Response:

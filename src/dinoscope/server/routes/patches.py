@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Annotated
 
@@ -9,10 +10,12 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from dinoscope.explorer import patches as explorer_patches
+from dinoscope.explorer.model_view import ModelData
 from dinoscope.explorer.types import PatchPairs, PatchView, ProgressInfo, SearchAnswer, TokensInfo
 from dinoscope.server.jobs import Jobs, while_wanted
-from dinoscope.server.responses import ModelKey, RowNumber, State, json_answer
+from dinoscope.server.responses import ModelKey, RowNumber, State, json_answer, progress_answer
 from dinoscope.server.state import Workspace, check_writable
+from dinoscope.stages.queries.patch_search import prepare_search
 from dinoscope.stages.queries.tokens import keep_tokens
 
 __all__ = ["add_patches"]
@@ -23,14 +26,16 @@ Share = Annotated[float, Query(ge=0, le=1, description="How far right, or down, 
 def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -> None:
     """Add the routes. Long work runs among the ``heavy`` jobs."""
 
+    def reading_of(data: ModelData) -> tuple[Hashable, Callable[[], None]]:
+        return ("read", data.state), lambda: prepare_search(data.collection, while_wanted)
+
     @app.get("/api/models/{model}/images/{row}/patches", response_model=PatchView)
     async def patches(request: Request, model: ModelKey, row: RowNumber, v: State = None) -> Response:
         """Return what the model sees in an image and its four nearest neighbours, from their thumbnails."""
         data = await run_in_threadpool(workspace.data, model, v)
         work = lambda: explorer_patches.patch_view(data, row, workspace.encoder(data))  # noqa: E731
         found = await heavy.run(("patches", data.state, row), work, request)
-        # a search by one of its patches may come next
-        asking.start(("tokens", data.state), lambda: explorer_patches.hold_kept_tokens(data))
+        asking.start(*reading_of(data))  # a search by one of its patches may come next
         return await run_in_threadpool(json_answer, request, found)
 
     @app.get("/api/models/{model}/images/{row}/patches/search", response_model=SearchAnswer)
@@ -45,6 +50,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
     ) -> Response:
         """Return where else in the collection there is a similar patch."""
         data = await run_in_threadpool(workspace.data, model, v)
+        await asking.run(*reading_of(data), request)  # here, for a search that waits for it would be in others' way
         work = lambda: explorer_patches.find_patch(data, row, (x, y), k)  # noqa: E731
         return json_answer(request, await asking.run(object(), work, request))
 
@@ -78,5 +84,10 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
     async def keeping(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return how many images a running request has done, or null."""
         data = await run_in_threadpool(workspace.data, model, v)
-        found = heavy.progress(("keep", data.state))
-        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
+        return progress_answer(request, heavy.progress(("keep", data.state)))
+
+    @app.get("/api/models/{model}/tokens/reading", response_model=ProgressInfo | None)
+    async def reading(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return how much of what is kept has been read for the first search, or null where nothing is being read."""
+        data = await run_in_threadpool(workspace.data, model, v)
+        return progress_answer(request, asking.progress(("read", data.state)))

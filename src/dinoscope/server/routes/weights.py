@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from dinoscope.explorer.types import ProgressInfo
 from dinoscope.server.jobs import Jobs, while_wanted
-from dinoscope.server.responses import ModelKey, State, json_answer
+from dinoscope.server.responses import ModelKey, State, progress_answer
 from dinoscope.server.state import Workspace, check_writable
 
 __all__ = ["add_weights"]
@@ -31,5 +31,4 @@ def add_weights(app: FastAPI, workspace: Workspace, fetching: Jobs) -> None:
     async def progress(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return how many bytes of the weights have arrived, or null if none are being fetched."""
         data = await run_in_threadpool(workspace.data, model, v)
-        found = fetching.progress(data.key)
-        return json_answer(request, found and ProgressInfo(done=found[0], total=found[1]))
+        return progress_answer(request, fetching.progress(data.key))

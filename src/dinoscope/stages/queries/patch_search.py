@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,14 +16,21 @@ from dinoscope.base.typed import mismatch
 from dinoscope.errors import InputError
 from dinoscope.sources.pixels.decode import Query
 from dinoscope.stages.queries.patches import patch_encoder
-from dinoscope.stages.queries.tokens import check_resolution, hold_tokens, kept_resolutions, read_tokens, tokens_of
+from dinoscope.stages.queries.tokens import (
+    are_held,
+    check_resolution,
+    hold_tokens,
+    kept_resolutions,
+    read_tokens,
+    tokens_of,
+)
 from dinoscope.stages.queries.windows import Spot
 from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["search_patch"]
+__all__ = ["prepare_search", "search_patch"]
 
 
 def search_patch(
@@ -60,6 +68,19 @@ def search_patch(
         similar = in_threads(lambda part: token_similarities(part.tokens, token), parts)
         grids = [part.grids for part in parts]
     return _spots(collection, np.concatenate(similar), np.concatenate(grids), k, own)
+
+
+def prepare_search(collection: OpenedCollection, on_progress: Callable[[int, int], None] | None = None) -> None:
+    """Read the tokens that ``search_patch`` compares, so that it need not wait for them.
+
+    Args:
+        collection: The collection.
+        on_progress: See ``hold_tokens``.
+
+    Raises:
+        InputError: If they are not kept.
+    """
+    hold_tokens(collection, _kept_resolution(collection, None), on_progress=on_progress)
 
 
 def _spots(
@@ -105,6 +126,8 @@ def _kept_resolution(collection: OpenedCollection, resolution: int | None) -> in
     Raises:
         InputError: If not all of its tokens are kept.
     """
+    if are_held(collection, resolution):
+        return resolution
     kept = kept_resolutions(collection)
     if resolution in kept:
         return resolution

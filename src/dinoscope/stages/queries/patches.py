@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,19 @@ if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
     from dinoscope.stages.results.kept import Computed
 
-__all__ = ["Look", "Scheme", "find_scheme", "kept_colours", "look", "look_at", "make_scheme", "patch_encoder"]
+__all__ = [
+    "SCHEME_IMAGES",
+    "Look",
+    "Scheme",
+    "find_scheme",
+    "kept_colours",
+    "look",
+    "look_at",
+    "make_scheme",
+    "patch_encoder",
+]
 
-_SAMPLE = 100  # images whose patches decide the colours and parts of a collection
+SCHEME_IMAGES = 100  # images whose patches decide the colours and parts of a collection
 PARTS = 6
 
 
@@ -132,16 +142,16 @@ def find_scheme(
     *,
     resolution: int | None = None,
     weights: str | None = None,
-    encoder: Encoder | None = None,
+    encoder: Callable[[], Encoder] | None = None,
 ) -> Scheme:
     """Return the colours and parts of a collection, found in the thumbnails of 100 of its images and kept.
 
     See ``Collection.patch_scheme``.
     """
-    positions = np.unique(np.linspace(0, len(collection) - 1, min(len(collection), _SAMPLE)).round().astype(int))
+    positions = np.unique(np.linspace(0, len(collection) - 1, min(len(collection), SCHEME_IMAGES)).round().astype(int))
 
     def compute() -> Scheme:
-        model = encoder or patch_encoder(collection, resolution, weights)
+        model = encoder() if encoder else patch_encoder(collection, resolution, weights)
         seen = (model.look(picture, resolution) for picture in collection.thumbnails(positions))
         return make_scheme([unit_tokens(each.tokens)[0] for each in seen])
 
@@ -166,7 +176,7 @@ def look(
         for query in queries
     ]
     model = encoder or patch_encoder(collection, resolution, weights)
-    scheme = find_scheme(collection, resolution=resolution, encoder=model)
+    scheme = find_scheme(collection, resolution=resolution, encoder=lambda: model)
     return look_at(model, pictures, resolution=resolution, scheme=scheme)
 
 

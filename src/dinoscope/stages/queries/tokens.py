@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,17 +31,26 @@ __all__ = [
     "TOKEN_IMAGES",
     "TokenPart",
     "TokenPlan",
+    "are_held",
+    "check_limit",
     "check_resolution",
     "hold_tokens",
     "keep_tokens",
     "kept_resolutions",
+    "kept_tokens",
+    "look_at_tokens",
+    "part_settings",
+    "parts_lacking",
+    "parts_of",
     "plan_tokens",
     "read_tokens",
+    "time_looks",
     "tokens_of",
 ]
 
 TOKEN_IMAGES = 10_000  # whose tokens are kept, unless more are allowed: with mini they take 1.3 GB
 _PART = 256  # images whose tokens are stored together: what a kill loses at most
+_GROUP = 32  # images that are looked at between two reports
 _SAMPLE = 24  # images that are looked at to tell size and time
 _MOST_HELD = 2_000_000_000  # bytes of tokens in memory; more are read again for each search
 _STAGE = "tokens"
@@ -89,17 +99,13 @@ def keep_tokens(
     if collection.results.read_only:
         raise InputError(f"tokens are stored in the collection, and {collection.path} was opened for reading alone")
     count = len(collection)
-    if count > check_count(at_most, "at_most"):
-        raise InputError(
-            f"tokens are kept of at most {at_most:,} images, got {count:,}: allow more (--at-most {count}), or embed a "
-            f"part of them into a collection of its own (dinoscope embed --limit {at_most})"
-        )
+    check_limit(count, at_most)
     model = encoder or patch_encoder(collection, resolution, weights)
     plan = plan_tokens(collection, model, resolution)
     if on_plan is not None:
         on_plan(plan)
     done, before = count - plan.missing, collection.results.unstored
-    for rows in _missing(collection, resolution):
+    for rows in parts_lacking(collection, _STAGE, resolution):
 
         def report(part: int, start: int = done) -> None:
             if on_progress is not None:
@@ -122,54 +128,83 @@ def check_resolution(resolution: int | None) -> None:
         check_count(resolution, "resolution")
 
 
+def check_limit(count: int, at_most: int = TOKEN_IMAGES) -> None:
+    """Raise an InputError if more images than these are to be looked at patch by patch."""
+    if count > check_count(at_most, "at_most"):
+        raise InputError(
+            f"tokens are kept of at most {at_most:,} images, got {count:,}: allow more (--at-most {count}), or embed a "
+            f"part of them into a collection of its own (dinoscope embed --limit {at_most})"
+        )
+
+
 def plan_tokens(collection: OpenedCollection, encoder: Encoder, resolution: int | None = None) -> TokenPlan:
     """Look at a few of the images whose tokens are not kept yet, and tell what all of these take."""
-    import pyarrow as pa
-
-    missing = [np.arange(rows.start, rows.stop) for rows in _missing(collection, resolution)]
+    missing = [np.arange(rows.start, rows.stop) for rows in parts_lacking(collection, _STAGE, resolution)]
     if not missing:
         return TokenPlan(len(collection), 0, 0, 0.0)
     positions = np.concatenate(missing)
-    some = positions[np.unique(np.linspace(0, len(positions) - 1, _SAMPLE).round().astype(int))]
-    pictures = collection.thumbnails(some)
-    encoder.look(pictures[0], resolution)  # the first run of a model takes longer
-    began = time.perf_counter()
-    tokens = in_threads(lambda picture: _look(encoder, picture, resolution), pictures)
-    together = np.concatenate([each.ravel() for each in tokens]).tobytes()
-    size = len(pa.compress(together, codec="zstd", asbytes=True)) / len(some)
-    seconds = (time.perf_counter() - began) / len(some)
+    seconds, tokens = time_looks(collection, encoder, positions, resolution)
+    size = float(np.mean([each.nbytes for each in tokens]))
     return TokenPlan(len(collection), len(positions), math.ceil(size * len(positions)), seconds * len(positions))
 
 
-def _look(encoder: Encoder, picture: bytes, resolution: int | None) -> NDArray[np.float16]:
+def time_looks(
+    collection: OpenedCollection, encoder: Encoder, positions: NDArray[np.int64], resolution: int | None = None
+) -> tuple[float, list[NDArray[np.float16]]]:
+    """Look at a few of the images at some positions, from all over these.
+
+    Reading is timed by itself, in groups as they are read later: a file gives many thumbnails as quickly as one.
+
+    Returns:
+        The seconds that one of these images takes, and the unit tokens (H, W, D) of those that were looked at.
+    """
+    firsts = np.unique(np.linspace(0, max(0, len(positions) - _GROUP), 3).round().astype(int)).tolist()
+    began = time.perf_counter()
+    read = [collection.thumbnails(positions[first : first + _GROUP]) for first in firsts]
+    reading = (time.perf_counter() - began) / sum(map(len, read))
+    pictures = [picture for group in read for picture in group[:: max(1, len(read) * len(group) // _SAMPLE)]]
+    look = partial(look_at_tokens, encoder, resolution=resolution)
+    in_threads(look, pictures[: cores()])  # the first runs of a model take longer
+    began = time.perf_counter()
+    tokens = in_threads(look, pictures)
+    return reading + (time.perf_counter() - began) / len(pictures), tokens
+
+
+def look_at_tokens(encoder: Encoder, picture: bytes, resolution: int | None = None) -> NDArray[np.float16]:
     """Return the unit tokens of a picture (H, W, D)."""
     return unit_tokens(encoder.look(picture, resolution).tokens)[0].astype(np.float16)
 
 
-def _settings(first: int, resolution: int | None) -> JsonObject:
+def part_settings(first: int, resolution: int | None) -> JsonObject:
+    """Return the settings of a stage that keeps what concerns patches in parts, by the part's first position."""
     return {"first": first, "images": _PART, "resolution": resolution}
 
 
 def kept_resolutions(collection: OpenedCollection) -> list[int | None]:
     """Return the resolutions at which the tokens of all images are kept, the one that was kept last first."""
-    wanted = {rows.start for rows in row_blocks(len(collection), _PART)}
-    return [each for each, firsts in _stored(collection).items() if firsts >= wanted]
+    wanted = {rows.start for rows in parts_of(collection)}
+    return [each for each, firsts in _stored(collection, _STAGE).items() if firsts >= wanted]
 
 
-def _missing(collection: OpenedCollection, resolution: int | None) -> list[slice]:
-    """Return the positions of the parts that are not kept."""
-    there = _stored(collection).get(resolution, set())
-    return [rows for rows in row_blocks(len(collection), _PART) if rows.start not in there]
+def parts_of(collection: OpenedCollection) -> list[slice]:
+    """Return the positions whose tokens are stored together, 256 images each."""
+    return row_blocks(len(collection), _PART)
 
 
-def _stored(collection: OpenedCollection) -> dict[int | None, set[int]]:
+def parts_lacking(collection: OpenedCollection, stage: str, resolution: int | None = None) -> list[slice]:
+    """Return the positions of the parts that a stage has not kept."""
+    there = _stored(collection, stage).get(resolution, set())
+    return [rows for rows in parts_of(collection) if rows.start not in there]
+
+
+def _stored(collection: OpenedCollection, stage: str) -> dict[int | None, set[int]]:
     """Return the first position of each part that is kept, by resolution, the one that was written last first."""
     found: dict[int | None, set[int]] = {}
-    for settings in collection.results.stored(_STAGE):
+    for settings in collection.results.stored(stage):
         first, resolution = settings.get("first"), settings.get("resolution")
         if not isinstance(first, int) or not (resolution is None or isinstance(resolution, int)):
             continue
-        if settings == _settings(first, resolution):
+        if settings == part_settings(first, resolution):
             found.setdefault(resolution, set()).add(first)
     return found
 
@@ -186,9 +221,9 @@ def _part(
 
     def compute() -> Computed:
         model, found = encoder(), []
-        for group in row_blocks(count, 32):
+        for group in row_blocks(count, _GROUP):
             pictures = collection.thumbnails(np.arange(rows.start + group.start, rows.start + group.stop))
-            found += in_threads(lambda picture: _look(model, picture, resolution), pictures)
+            found += in_threads(partial(look_at_tokens, model, resolution=resolution), pictures)
             report(len(found))
         flat = np.concatenate([each.reshape(-1, each.shape[2]) for each in found])
         return {"tokens": flat}, {"grids": [list(each.shape[:2]) for each in found]}
@@ -202,8 +237,18 @@ def _part(
         if sum(rows * columns for rows, columns in grids) != len(found[0]["tokens"]):
             raise ValueError("its patches are not those of its images")
 
-    columns, meta = collection.results.run(_STAGE, _settings(rows.start, resolution), compute, check=check)
+    columns, meta = collection.results.run(_STAGE, part_settings(rows.start, resolution), compute, check=check)
     return TokenPart(columns["tokens"], np.asarray(meta["grids"], np.int64))
+
+
+def kept_tokens(collection: OpenedCollection, rows: slice) -> list[NDArray[np.float16]] | None:
+    """Return the unit tokens (H, W, D) of each image of a part; None where they are not kept."""
+    if rows in parts_lacking(collection, _STAGE):
+        return None
+    part = _part(collection, rows, None, lambda: patch_encoder(collection, None))
+    grids = part.grids.tolist()
+    pieces = np.split(part.tokens, np.cumsum(part.grids.prod(axis=1))[:-1])
+    return [piece.reshape(*grid, -1) for piece, grid in zip(pieces, grids, strict=True)]
 
 
 def tokens_of(
@@ -212,7 +257,7 @@ def tokens_of(
     """Return the kept tokens of the image at a position (H, W, D)."""
     parts, number = hold_tokens(collection, resolution, weights), at // _PART
     if parts is None:
-        rows = row_blocks(len(collection), _PART)[number]
+        rows = parts_of(collection)[number]
         part = _part(collection, rows, resolution, lambda: patch_encoder(collection, resolution, weights))
     else:
         part = parts[number]
@@ -230,21 +275,38 @@ def read_tokens(
     def read(rows: slice) -> TokenPart:
         return _part(collection, rows, resolution, lambda: patch_encoder(collection, resolution, weights))
 
-    return in_order(read, row_blocks(len(collection), _PART), ahead=cores() + 1)
+    return in_order(read, parts_of(collection), ahead=cores() + 1)
 
 
 def hold_tokens(
-    collection: OpenedCollection, resolution: int | None, weights: str | None = None
+    collection: OpenedCollection,
+    resolution: int | None,
+    weights: str | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[TokenPart] | None:
-    """Return all parts, read once and held; None where they would take too much memory."""
+    """Return all parts, read once and held; None where they would take too much memory.
+
+    Args:
+        collection: The collection.
+        resolution: See ``keep_tokens``.
+        weights: Path of the model's weights, should a part be damaged.
+        on_progress: Called with the number of parts that are read, and of all, where they are not held yet.
+    """
 
     def read() -> list[TokenPart] | None:
-        parts, size = [], 0
+        parts, size, count = [], 0, len(parts_of(collection))
         for part in read_tokens(collection, resolution, weights):
             size += part.tokens.nbytes
             if size > _MOST_HELD:
                 return None
             parts.append(part)
+            if on_progress is not None:
+                on_progress(len(parts), count)
         return parts
 
     return collection.held((_STAGE, resolution), read)
+
+
+def are_held(collection: OpenedCollection, resolution: int | None) -> bool:
+    """Tell whether ``hold_tokens`` has been asked for these before: all of them are kept."""
+    return collection.holds((_STAGE, resolution))

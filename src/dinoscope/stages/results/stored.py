@@ -52,6 +52,7 @@ _SHAPES: dict[str, dict[str, str]] = {
 }
 _POSITIONS = {"indices", "positions", "neighbors", "first", "second", "copy_of", "nearby"}  # of images
 _FINITE = {"indices", "similarities", "coordinates", "windows", "tokens", "preference", "scores"}
+_INFINITE = 0x7C00  # infinity as a 16-bit float, without its sign; NaN lies above
 _FINITE |= {"mean", "axes", "low", "high", "centres"}
 
 
@@ -123,12 +124,20 @@ def _is_measured(column: object, count: int) -> bool:
 def _check_range(name: str, values: NDArray[np.generic], count: int) -> None:
     if name in _POSITIONS and values.dtype.kind not in "iu":
         raise ValueError(f"its {name} are not whole numbers")
-    if name in _FINITE and (values.dtype.kind not in "iuf" or not np.isfinite(values).all()):
+    if name in _FINITE and (values.dtype.kind not in "iuf" or not _is_finite(values)):
         raise ValueError(f"its {name} are not finite")
     if values.dtype.kind in "iu" and values.size:
         least, most = (0, count - 1) if name in _POSITIONS else (-1, count)
         if values.min() < least or values.max() > most:
             raise ValueError(f"its {name} are not from {least} to {most:,}")
+
+
+def _is_finite(values: NDArray[np.generic]) -> bool:
+    if (
+        values.dtype == np.float16 and values.size
+    ):  # by their bits, in a quarter of NumPy's time: they come in gigabytes
+        return bool((values.view(np.uint16) & 0x7FFF).max() < _INFINITE)
+    return bool(np.isfinite(values).all())
 
 
 def _check_clusters(labels: NDArray[np.int64], meta: JsonObject, count: int) -> None:

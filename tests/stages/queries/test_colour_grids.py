@@ -1,0 +1,150 @@
+"""The patch colours of all images, kept to be drawn in place of thumbnails."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dinoscope import Collection
+from dinoscope.errors import InputError
+from dinoscope.sources.datasets.named import load_dataset
+from dinoscope.stages.checking.integrity import verify_collection
+from dinoscope.stages.queries import tokens
+from dinoscope.stages.queries.colour_grids import colour_grids, keep_colours, plan_colours
+from dinoscope.storage.tables import read_table, write_table
+
+COUNT = 20
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(tokens, "_PART", 8)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Clothes, some of them wider than high: their grids differ."""
+    folder = tmp_path_factory.mktemp("images")
+    for number, pixels in enumerate(load_dataset("fashion-mnist-test").pixels[:COUNT]):
+        size = (56, 28) if number % 5 == 0 else (28, 28)
+        Image.fromarray(pixels).resize(size).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def clothes(images, tmp_path):
+    return Collection.from_images(images, tmp_path / "clothes", model="mini")
+
+
+def files(collection):
+    return sorted((collection.path / "results" / "patch_colours").glob("*.parquet"))
+
+
+def never():
+    raise AssertionError("no image had to be looked at")
+
+
+def grids(collection, first=0, last=COUNT):
+    return colour_grids(collection, range(first, last), collection.encoder)
+
+
+def test_they_are_those_that_the_panel_shows(clothes):
+    assert grids(clothes) is None
+    done: list[tuple[int, int]] = []
+    keep_colours(clothes, clothes.encoder, on_progress=lambda *each: done.append(each))
+    assert done[-1] == (COUNT, COUNT)
+    assert done == sorted(done)
+    assert len(files(clothes)) == 3
+    found = grids(Collection(clothes.path), 3, 17)  # across three parts
+    assert len(found) == 14
+    for position in (3, 5, 10, 16):
+        expected = clothes.look(int(clothes.rows[position])).colours
+        assert np.abs(found[position - 3].astype(int) - expected).max() <= 2  # of tokens in 16 bits
+    assert found[2].shape == (11, 23, 3)
+    assert verify_collection(clothes.path).damage == ()
+
+
+def test_what_it_takes_is_told_before(clothes):
+    plan = plan_colours(clothes, clothes.encoder)
+    assert (plan.images, plan.missing) == (COUNT, COUNT)
+    assert plan.seconds > 0
+    keep_colours(clothes, clothes.encoder)
+    kept = sum(grid.size for grid in grids(clothes))
+    assert plan.size == pytest.approx(kept, rel=0.1)
+    assert plan_colours(clothes, never) == tokens.TokenPlan(COUNT, 0, 0, 0.0)
+
+
+def test_kept_tokens_need_no_model(clothes):
+    keep_colours(clothes, clothes.encoder)
+    looked_at = grids(clothes)
+    for file in files(clothes):
+        file.unlink()
+    clothes.keep_tokens()
+    again = Collection(clothes.path)
+    assert plan_colours(again, never).missing == COUNT
+    keep_colours(again, never)
+    for one, other in zip(grids(again), looked_at, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_stopped_run_continues(clothes):
+    def stop(done, _):
+        if done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        keep_colours(clothes, clothes.encoder, on_progress=stop)
+    assert len(files(clothes)) == 1
+    again = Collection(clothes.path)
+    assert grids(again, 0, 8) is not None
+    assert grids(again, 0, 9) is None
+    assert plan_colours(again, again.encoder).missing == COUNT - 8
+    keep_colours(again, again.encoder)
+    assert len(files(clothes)) == 3
+
+
+def test_a_damaged_part_is_made_again(clothes):
+    keep_colours(clothes, clothes.encoder)
+    whole = grids(clothes)
+    files(clothes)[0].write_bytes(files(clothes)[0].read_bytes()[:-200])
+    again = Collection(clothes.path)
+    assert grids(again) is None
+    keep_colours(again, again.encoder)
+    for one, other in zip(grids(again), whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda columns, meta: columns.update(colours=[each[:-3] for each in columns["colours"]]),
+        lambda columns, meta: columns.update(colours=columns["colours"][:-1]),
+        lambda columns, meta: columns.update(colours=[1.0] * len(columns["colours"])),
+        lambda columns, meta: meta.update(grids=[[0, 16]] * len(meta["grids"])),
+        lambda columns, meta: meta.update(grids="none"),
+    ],
+)
+def test_a_strangers_colours_are_made_again(clothes, change):
+    keep_colours(clothes, clothes.encoder)
+    right = grids(clothes)
+    columns, meta = read_table(files(clothes)[0])
+    change(columns, meta)
+    write_table(files(clothes)[0], columns, meta)
+    for one, other in zip(grids(Collection(clothes.path)), right, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_large_collection_is_refused_unless_its_tokens_are_kept(clothes, monkeypatch):
+    monkeypatch.setattr("dinoscope.stages.queries.colour_grids.TOKEN_IMAGES", 19)
+    with pytest.raises(InputError, match="at most 19 images, got 20"):
+        keep_colours(clothes, clothes.encoder)
+    assert files(clothes) == []
+    clothes.keep_tokens()
+    keep_colours(clothes, clothes.encoder)
+    assert len(files(clothes)) == 3
+
+
+def test_a_collection_for_reading_alone_holds_them(clothes):
+    opened = Collection(clothes.path, read_only=True)
+    keep_colours(opened, opened.encoder)
+    assert len(grids(opened)) == COUNT
+    assert files(clothes) == []
