@@ -239,6 +239,10 @@ export class FileSource implements Source {
     });
   }
 
+  labelsAddress(): string {
+    return "";
+  }
+
   filesAddress(): string {
     return "";
   }
