@@ -87,12 +87,12 @@ describe("labels", () => {
     source.stepLabels = () => Promise.reject(new Error("a step of the history"));
     const { explorer } = await open("panel=label", source);
     const { labelling } = explorer;
-    const before = labelling.undoable;
+    const { undoable } = given([2], null);
     await labelling.answer(null);
     expect([labelling.question?.rows, labelling.isUnknown(2), labelling.isUnknown(4)]).toEqual([[4], true, false]);
-    expect(labelling.undoable).toBe(before + 1);
+    expect(labelling.undoable).toBe(undoable + 1);
     await labelling.undo();
-    expect([labelling.question?.rows, labelling.undoable]).toEqual([[2], before]);
+    expect([labelling.question?.rows, labelling.undoable]).toEqual([[2], undoable]);
     await labelling.answer("coat");
     expect(asked).toEqual([[[2], null], [[2], "coat"]]);
   });
