@@ -19,7 +19,7 @@ class Work:
     Attributes:
         keys: How often each key was pressed, by what it did.
         questions: How many questions were answered, by their kind: "one", "batch", and "unknown" for those put off.
-        proposed: To how many of the questions about one image there was a proposal.
+        proposed: To how many of the answers about one image there was a proposal.
         right: How many of these proposals were right.
         seconds: Of each question, from the key that ended the answer until the next question was there.
     """
@@ -55,9 +55,6 @@ def label_all(
         rows: list[int] = now["rows"]
         labels = {truth[row] for row in rows}
         single = not now["batch"]
-        if single and now["proposal"]:
-            work.proposed += 1
-            work.right += now["proposal"] in labels
         asked = work.questions["one"] + work.questions["unknown"] + 1
         if single and unknown and asked % unknown == 0 and rows[0] not in put_off:
             put_off.add(rows[0])
@@ -69,6 +66,8 @@ def label_all(
             _press(see, work, *(("Enter", "accept") if fits else ("0", "not all")))
         else:
             kind = "one"
+            work.proposed += now["proposal"] is not None
+            work.right += now["proposal"] in labels
             _name(see, work, labels.pop(), now)
         begun = time.perf_counter()
         work.questions[kind] += 1

@@ -134,7 +134,7 @@ def test_a_click_on_the_map_chooses_the_image_that_is_labelled(few):
     page.keyboard.press("0")  # somebody who went to the map by Tab moves it
     corner = binary_erosion(see.settled().max(axis=2) < 8, np.ones((5, 5))).nonzero()  # the black ground of a thumbnail
     box = see.map.bounding_box()
-    page.mouse.click(box["x"] + corner[1][0], box["y"] + corner[0][0])
+    page.mouse.click(box["x"] + float(corner[1][0]), box["y"] + float(corner[0][0]))
     page.get_by_role("heading", name="1 image that you chose").wait_for()
     row = asked(page)
     page.keyboard.type("boot")

@@ -67,7 +67,7 @@ export const panelTexts = {
     caption: "Caption",
     labels: "Labels",
     cluster: "Cluster",
-    size: "Size",
+    size: "Pixels",
     pixels: (width: number, height: number) => `${width} × ${height} px`,
     copyName: "Copy the file's name",
     copied: "Copied",
