@@ -114,7 +114,7 @@ def _question(see: Visit, before: str) -> dict[str, Any] | None:
 _NEXT = """(before) => {
   const pane = document.querySelector(".panel .pane");
   const text = (name) => pane?.querySelector(name)?.textContent.trim() ?? "";
-  if (text("h3") === "Every image has a label.") return {done: true};
+  if (text("h2") === "Every image has a label.") return {done: true};
   if (!pane || pane.querySelector(".answered")) return false;
   const picture = pane.querySelector("img.picture");
   const many = [...pane.querySelectorAll(".many [aria-label], .many img")];
@@ -122,9 +122,9 @@ _NEXT = """(before) => {
     ? [Number(picture.src.split("/images/")[1].split("/")[0])]
     : many.map((each) => Number(/\\d+/.exec(each.getAttribute("aria-label") ?? each.alt)[0]));
   if (rows.length === 0 || (picture && !(picture.complete && picture.naturalWidth > 0))) return false;
-  const batch = pane.querySelector("h3").textContent.startsWith("Are all");
+  const batch = pane.querySelector("h2").textContent.startsWith("Are all");
   const said = /^Likely (.*) \\(/.exec(text(".said"));
-  const state = `${rows} ${text(".numbers")} ${text("h3")} ${batch}`;
+  const state = `${rows} ${text(".numbers")} ${text("h2")} ${batch}`;
   if (state === before) return false;
   const labels = [...pane.querySelectorAll(".keys .word")].map((each) => each.textContent);
   return {done: false, rows, batch, proposal: said ? said[1] : null, labels, state};
