@@ -96,9 +96,9 @@ def test_filters_read_like_a_sentence(chromium, address, folder):
     gone = see.settled()
     left = np.abs(grey - gone).max(axis=2) > 8
     ground = np.median(gone.reshape(-1, 3), axis=0)
-    # where something went there is nothing now, and what went are the points of most images: some lie behind thumbnails
+    # where something went there is nothing now, and it went in many places: thumbnails of what passes hide most points
     assert (np.abs(gone[left] - ground).max(axis=1) < 8).mean() > 0.9
-    assert find_parts(left)[1] > (N - passing(see)) / 3
+    assert find_parts(left)[1] > 12
     # the address keeps it all
     count = passing(see)
     see.reload()
