@@ -355,7 +355,8 @@ _OVERLAPS = """() => {
   if (root.scrollHeight > root.clientHeight) found.push(`the page is ${root.scrollHeight} high`);
   const above = [".legend", ".stage > .tools", ".status .line", ".chips"];
   const names = ["header.bar", "[role=application]", "aside.panel", ".rail", ...above];
-  const parts = names.flatMap((name) => [...document.querySelectorAll(name)].map((element) => ({name, element})));
+  const shown = (name) => [...document.querySelectorAll(name)].filter((element) => element.getClientRects().length > 0);
+  const parts = names.flatMap((name) => shown(name).map((element) => ({name, element})));
   const over = (name) => above.includes(name);
   const boxes = parts.map(({name, element}) => ({name, box: element.getBoundingClientRect(), element}));
   for (const {name, box} of boxes) {

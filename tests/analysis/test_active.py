@@ -123,6 +123,31 @@ def test_a_refused_batch_is_one_answer_and_asked_singly(proposer, groups):
         assert following.positions.tolist() == question.positions[:1].tolist()
 
 
+def test_an_image_that_nobody_knows_is_asked_again_when_all_others_have_a_label(proposer, groups):
+    rounds, truth = begin(proposer, groups, batches=True), groups[1]
+    put_off: set[int] = set()
+    named: set[int] = set()
+    again: set[int] = set()
+    while (question := rounds.ask()) is not None:
+        (*_, last) = question.positions.tolist()
+        if question.kind != "batch" and len(put_off) < 30 and last not in put_off:
+            put_off.add(last)
+            answers = rounds.answers
+            rounds.put_off(question)
+            assert rounds.answers == answers
+            continue
+        if put_off & set(question.positions.tolist()):
+            again |= put_off & set(question.positions.tolist())
+            assert rounds.free.sum() + len(named) == N
+            assert (rounds.known >= 0).sum() >= N - len(put_off)
+        before = rounds.free.copy()
+        answer(rounds, truth, question)
+        named |= set(np.flatnonzero(before & ~rounds.free).tolist())
+    assert len(named) == N
+    assert again == put_off
+    assert len(put_off) == 30
+
+
 def test_a_simulated_person_beats_chance(groups):
     vectors, truth = groups
     curve = simulate(Proposer(vectors, neighbors(vectors)), truth, [50, 100, 250], batches=True)

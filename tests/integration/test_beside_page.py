@@ -77,8 +77,14 @@ def test_both_maps_stand_side_by_side_and_the_panel_says_what_both_share(visit, 
     sentence = see.panel.get_by_role("status").first.inner_text()
     assert f"both models find {told['shared']:.1f} of an image's 10 nearest neighbours" in sentence
     assert f"drawn at random they would share {told['chance']:.2f}." in sentence
-    first = see.panel.get_by_role("list", name="Images whose neighbours changed most").get_by_role("button").first
-    assert f"{told['moved'][0]['kept']} of 10 kept" in first.inner_text()
+    # a row says the label and how many neighbours both models find, and frames just these in both lines
+    listed = see.panel.get_by_role("list", name="Images whose neighbours changed most")
+    moved = told["moved"][0]
+    label = load_dataset("fashion-mnist-test").items[moved["row"]].label
+    first = listed.get_by_role("button", name=re.compile(rf"^{re.escape(label)} {moved['kept']} of 10 kept ")).first
+    for strip, rows in zip(first.locator(".strip").all(), (moved["here"], moved["there"]), strict=True):
+        assert strip.locator(".one").count() == len(rows) == 10
+        assert strip.locator(".both").count() == moved["kept"] == len({*moved["here"]} & {*moved["there"]})
     see.keep("beside")
     assert see.overlaps() == []
     assert see.hindrances() == []

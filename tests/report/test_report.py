@@ -604,7 +604,9 @@ def test_images_that_could_not_be_read_are_listed(tmp_path):
     page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
     failures = page.section("failures")
     assert (
-        failures["text"].strip().startswith("Not readable\n25 images could not be read and are left out. The first 20:")
+        failures["text"]
+        .strip()
+        .startswith("Not readable\n25 images could not be read and are left out. Below are the first 20.")
     )
     assert len(page.all("li", inside=failures)) == 20
     assert "00000 damaged: image file is truncated" in failures["text"]

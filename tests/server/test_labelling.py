@@ -60,6 +60,37 @@ def test_a_second_window_sees_what_the_first_said(server, base):
     assert change(server, base, [4], told["revision"], label="coat").status_code == 200
 
 
+def test_an_image_that_nobody_knows_is_put_off_and_nothing_is_written(server, base, folder):
+    told = server.get(f"{base}/labelling").json()
+    first = told["question"]["rows"]
+    answer = {"kind": told["question"]["kind"], "rows": first, "label": None, "seen": 0}
+    told = server.put(f"{base}/labelling", json=answer).json()
+    assert told["question"]["rows"] != first
+    assert (told["progress"]["answers"], told["progress"]["named"], told["given"]["undoable"]) == (0, 0, 0)
+    assert len(Collection(folder).annotations()) == 0
+    # a label that is new makes the proposals anew: what was put off stays so
+    given = {"kind": "one", "rows": told["question"]["rows"], "label": "coat", "seen": 0}
+    told = server.put(f"{base}/labelling", json=given).json()
+    assert told["progress"]["named"] == 1
+    for _ in range(N - 2):
+        question = told["question"]
+        assert question["rows"] != first
+        given = {"kind": question["kind"], "rows": question["rows"], "label": "coat", "seen": told["given"]["revision"]}
+        told = server.put(f"{base}/labelling", json=given).json()
+    assert told["question"]["rows"] == first
+
+
+def test_labels_are_a_file_for_those_who_may_give_them(server, base, folder, tmp_path):
+    change(server, base, [3, 5], 0, label="shirt", add_tags=["good", "new"])
+    answer = server.get(f"{base}/labels/file")
+    assert answer.headers["content-disposition"] == 'attachment; filename="labels.csv"'
+    Collection(folder).export_annotations(tmp_path / "same.csv")
+    assert answer.content == (tmp_path / "same.csv").read_bytes()
+    assert answer.text.count("shirt,good|new") == 2
+    with client(folder, read_only=True) as shown:
+        assert shown.get(f"{base}/labels/file").status_code == 403
+
+
 def test_questions_are_answered_until_no_image_is_left(server, base):
     truth = [item.label for item in images().items]
     told = server.get(f"{base}/labelling", params={"batches": True}).json()

@@ -80,6 +80,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     giveLabels: (_, { rows, label }) => wait("giveLabels", given(rows, label ?? null)),
     stepLabels: () => wait("stepLabels", GIVEN),
     labelling: () => wait("labelling", LABELLING),
+    labelsAddress: () => "labels.csv",
     answerLabel: (_, { rows, label }) => wait("answerLabel", { ...LABELLING, given: given(rows, label) }),
     judge: () => wait("judge", undefined),
     checks: () => wait("checks", { checks: [{ kind: "outlier", checked: 1, right: 1, rest: 0, low: 0, high: 0, next: [] }] }),

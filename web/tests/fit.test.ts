@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { fit, isClear, type Obstacle } from "../src/map/fit";
+import { fit, isBetterTurned, isClear, type Obstacle } from "../src/map/fit";
 import { PointGrid } from "../src/map/grid";
-import { namesOn } from "../src/map/names";
+import { freeBeside, namesOn, type Box } from "../src/map/names";
 import { LEAST_SIDE, MOST_SIDE, overviewOf, roomOf, SPACING, thumbnailSide, type Overview } from "../src/map/size";
 import { Thinning, thinningOrder } from "../src/map/thinning";
 import { View } from "../src/map/view";
@@ -56,9 +56,8 @@ describe("fitting a map", () => {
     ["upright", 390, 650, 0.9, 1, false], ["square", 800, 800, 1, 0.9, false],
   ])("turns a map that lies across a %s canvas", (_, width, height, wide, high, turned) => {
     const points = rectangle(wide, high);
-    const found = fit(points, width, height, []);
-    expect(found.turned).toBe(turned);
-    const [across, down] = taken(points, new View(width, height, found.camera, found.turned));
+    expect(isBetterTurned(points, width, height)).toBe(turned);
+    const [across, down] = taken(points, new View(width, height, fit(points, width, height, [], { turned }), turned));
     expect(Math.max(across / width, down / height)).toBeCloseTo(0.89);
   });
 
@@ -66,8 +65,7 @@ describe("fitting a map", () => {
     "keeps images from behind the legend, and fills what is free, on %i x %i", (width, height, wide, high) => {
       const points = rectangle(1, 1);
       const obstacles = [legend(height, wide, high), { left: width - 54, top: height - 260, right: width - 12, bottom: height - 12 }];
-      const found = fit(points, width, height, obstacles);
-      const view = new View(width, height, found.camera, found.turned);
+      const view = new View(width, height, fit(points, width, height, obstacles));
       expect(isClear(points, view, obstacles)).toBe(true);
       const [across, down] = taken(points, view);
       const free = [width - wide - 12 - 54, Math.max(height - high - 12, height * 0.6)];
@@ -77,12 +75,13 @@ describe("fitting a map", () => {
 
   it("uses a corner that is empty", () => {
     const points = rectangle(1, 1).filter((_, i, all) => all[i - (i % 2)]! > -0.4 || all[i - (i % 2) + 1]! > -0.2);
-    const found = fit(points, 900, 850, [legend(850, 196, 250)], { turned: false });
-    expect(taken(points, new View(900, 850, found.camera))[1]).toBeCloseTo(850 * 0.89, -1);
+    const camera = fit(points, 900, 850, [legend(850, 196, 250)]);
+    expect(taken(points, new View(900, 850, camera))[1]).toBeCloseTo(850 * 0.89, -1);
   });
 
-  it("leaves the way round as it is where that is asked", () => {
-    expect(fit(rectangle(0.3, 1), 1300, 700, [], { turned: false }).turned).toBe(false);
+  it("leaves a map as it is where a turn gains next to nothing", () => {
+    expect(isBetterTurned(rectangle(0.95, 1), 1300, 700)).toBe(false);
+    expect(isBetterTurned(rectangle(0.3, 1), 1300, 700)).toBe(true);
   });
 });
 
@@ -166,5 +165,17 @@ describe("names on the map", () => {
     const spread = rectangle(1, 1, 0.1);
     const one = { ...column, values: ["all"], counts: [spread.length / 2] };
     expect(namesOn(spread, new Uint16Array(spread.length / 2), one, new Set())).toEqual([]);
+  });
+
+  it("stand beside thumbnails, and stay there while that is free", () => {
+    const view = new View(400, 400, { x: 0, y: 0, zoom: 1 });
+    const thumbnail: Box = { x: 200, y: 200, wide: 30, high: 30 };
+    const half: [number, number] = [25, 10];
+    const [across, down] = freeBeside([200, 200], half, [thumbnail], view)!;
+    expect(Math.abs(across) >= 55 || Math.abs(down) >= 40).toBe(true);
+    expect(Math.hypot(across, down)).toBeLessThan(50);
+    expect(freeBeside([200, 200], half, [thumbnail], view, [60, 6])).toEqual([60, 6]);
+    expect(freeBeside([200, 200], half, [{ ...thumbnail, wide: 300, high: 300 }], view, [60, 6])).toBeNull();
+    expect(freeBeside([5, 200], half, [], view)![0]).toBeGreaterThanOrEqual(24); // whole, also at the rim
   });
 });

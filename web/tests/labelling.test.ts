@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { complete, labelKey } from "../src/panels/labels";
+import { isTyping } from "../src/lib/typing";
 import { SourceError } from "../src/lib/source";
 import { NO_CODE } from "../src/lib/types";
 import { given, makeSource, open } from "./explorers";
@@ -21,6 +22,12 @@ describe("keys", () => {
     expect(press("#")).toEqual({ does: "type" });
     for (const key of ["Tab", "ArrowDown", "F5", "Shift"]) expect(press(key)).toBeNull();
     expect(press("1", { ctrlKey: true })).toBeNull();
+  });
+
+  it("belong to fields that take letters alone", () => {
+    const typing = (tagName: string, type?: string): boolean => isTyping({ target: { tagName, type } as unknown as EventTarget });
+    expect([typing("INPUT", "text"), typing("INPUT", "search"), typing("TEXTAREA"), typing("SELECT")]).toEqual([true, true, true, true]);
+    expect([typing("INPUT", "checkbox"), typing("INPUT", "range"), typing("BUTTON"), typing("DIV")].some(Boolean)).toBe(false);
   });
 
   it("complete what is known", () => {
@@ -66,6 +73,28 @@ describe("labels", () => {
     await first;
     expect(asked).toEqual(["shirt"]);
     expect(explorer.labelling.question).not.toBeNull();
+  });
+
+  it("leave out what a person does not know, and undo brings that question back", async () => {
+    const source = makeSource();
+    const asked: unknown[] = [];
+    const answerLabel = source.answerLabel.bind(source);
+    source.answerLabel = async (model, answer) => {
+      asked.push([answer.rows, answer.label]);
+      const found = await answerLabel(model, answer);
+      return { ...found, question: { kind: "one", rows: [4], label: null, probability: 0, likely: [] } };
+    };
+    source.stepLabels = () => Promise.reject(new Error("a step of the history"));
+    const { explorer } = await open("panel=label", source);
+    const { labelling } = explorer;
+    const { undoable } = given([2], null);
+    await labelling.answer(null);
+    expect([labelling.question?.rows, labelling.isUnknown(2), labelling.isUnknown(4)]).toEqual([[4], true, false]);
+    expect(labelling.undoable).toBe(undoable + 1);
+    await labelling.undo();
+    expect([labelling.question?.rows, labelling.undoable]).toEqual([[2], undoable]);
+    await labelling.answer("coat");
+    expect(asked).toEqual([[[2], null], [[2], "coat"]]);
   });
 
   it("show what another window said when it was earlier", async () => {

@@ -39,7 +39,7 @@ describe("a lost WebGL context", () => {
 
   beforeEach(() => {
     frames = [];
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout, setTimeout: () => 0, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, innerWidth: 1280, innerHeight: 720, clearTimeout, setTimeout: () => 0, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
     vi.stubGlobal("cancelAnimationFrame", () => undefined);
   });
@@ -82,7 +82,7 @@ describe("what is drawn", () => {
 
   beforeEach(() => {
     frames = [];
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout, setTimeout: () => 0, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, innerWidth: 1280, innerHeight: 720, clearTimeout, setTimeout: () => 0, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
   });
 
@@ -113,7 +113,7 @@ describe("what is drawn", () => {
 describe("a map whose size changes", () => {
   beforeEach(() => {
     vi.useFakeTimers();
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, clearTimeout, setTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: true }), devicePixelRatio: 1, innerWidth: 1280, innerHeight: 720, clearTimeout, setTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => setTimeout(draw, 16));
     vi.stubGlobal("cancelAnimationFrame", () => undefined);
   });
@@ -140,10 +140,22 @@ describe("a map whose size changes", () => {
     vi.restoreAllMocks();
   });
 
+  it("is turned by the shape of the window, not by a panel that takes room", () => {
+    const { stage } = makeStage();
+    stage.resize(1200, 700, []);
+    stage.setPoints(Float32Array.of(-1, 0, 0, 0.3, 1, 0), null);
+    for (const [width, height] of [[600, 700], [300, 700], [1200, 700]] as const) {
+      stage.resize(width, height, []);
+      expect(stage.view.turned).toBe(false);
+    }
+    window.innerWidth = 400;
+    stage.resize(400, 700, []);
+    expect(stage.view.turned).toBe(true);
+  });
+
   it("tells where it is looked at from when it may not be turned any more", () => {
     const told = vi.spyOn(events, "camera");
     const { stage } = makeStage();
-    stage.resize(300, 80, []);
     stage.setPoints(Float32Array.of(0, -1, 0.05, 0, 0.1, 1), null);
     vi.runAllTimers();
     expect(stage.view.turned).toBe(true);
@@ -157,7 +169,7 @@ describe("a map whose size changes", () => {
 
 describe("a map that does not hold every image", () => {
   it("draws those that it holds, and points at no other", () => {
-    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, clearTimeout, setTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1, innerWidth: 1280, innerHeight: 720, clearTimeout, setTimeout, getComputedStyle: () => ({ fontFamily: "sans-serif" }) });
     const frames: (() => void)[] = [];
     vi.stubGlobal("requestAnimationFrame", (draw: () => void) => frames.push(draw));
     vi.stubGlobal("cancelAnimationFrame", () => undefined);

@@ -41,7 +41,7 @@ class LabelAnswer(BaseModel):
     kind: Literal["one", "batch", "audit"]
     rows: _Rows
     label: _Text | None
-    """Null where a batch holds an image of another label."""
+    """Null where a batch holds an image of another label, or a person does not know what an image is."""
     seen: _Seen
     batches: bool = False
 

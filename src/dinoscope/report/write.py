@@ -258,7 +258,7 @@ def _failures(facts: Facts) -> str:
     verb = "is" if len(failures) == 1 else "are"
     why = f"{html.counted(len(failures), 'image')} could not be read and {verb} left out."
     if len(failures) > _MAX_FAILURES:
-        why += f" The first {_MAX_FAILURES}:"
+        why += f" Below are the first {_MAX_FAILURES}."
     shown, more = ("".join(each) for each in (items[:_OPEN_FAILURES], items[_OPEN_FAILURES:]))
     content = f'<ul class="failures">\n{shown}</ul>\n'
     if more:

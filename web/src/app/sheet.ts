@@ -1,5 +1,5 @@
 /** The sheet that holds a panel below the map of a narrow screen: heights, as shares of map and sheet together. */
-export const STOPS = [0.24, 0.5, 0.92] as const;
+export const STOPS = [0.24, 0.5, 0.9] as const;
 /** Where it stands when it opens. */
 export const OPENED = 1;
 /** Below this share it closes. */

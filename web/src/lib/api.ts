@@ -516,6 +516,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/labels/file": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * File
+         * @description Return the labels and tags that people gave as a CSV file, as ``dinoscope label --export`` writes it.
+         */
+        get: operations["file_api_models__model__labels_file_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/labels/{back}": {
         parameters: {
             query?: never;
@@ -3473,6 +3493,39 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["GivenLabels"];
                 };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    file_api_models__model__labels_file_get: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached for ever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description What is wrong, in one sentence. */
             "4XX": {

@@ -243,6 +243,10 @@ export class FileSource implements Source {
     });
   }
 
+  labelsAddress(): string {
+    return "";
+  }
+
   filesAddress(): string {
     return "";
   }

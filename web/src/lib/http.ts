@@ -167,6 +167,10 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, "/labelling"), { method: "PUT", ...asJson(answer) });
   }
 
+  labelsAddress(model: ModelView): string {
+    return this.root + this.#path(model, "/labels/file");
+  }
+
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers> {
     return this.#json(this.#path(model, `/maps/${encodeURIComponent(map)}/numbers`), { signal });
   }

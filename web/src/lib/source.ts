@@ -74,6 +74,8 @@ export interface Source {
   /** The next question to a person who labels. */
   labelling(model: ModelView, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling>;
   answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling>;
+  /** Address of the labels and tags that people gave as CSV, for a link. */
+  labelsAddress(model: ModelView): string;
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;
   /** Look-alikes of an image from outside; `inside`, those that hold something like it, which takes longer the first time. */
   search(model: ModelView, image: Blob, map: string, inside: boolean, signal?: AbortSignal): Promise<SearchAnswer>;

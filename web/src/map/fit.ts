@@ -9,11 +9,6 @@ export interface Obstacle {
   bottom: number;
 }
 
-export interface Fit {
-  camera: Camera;
-  turned: boolean;
-}
-
 /** A turn has to gain this much, since a map that is known by its shape should keep it. */
 const WORTH_TURNING = 1.12;
 /** Share of the images that may lie behind what stands above the map. */
@@ -22,29 +17,30 @@ const SAMPLE = 2000;
 /** Pixels between an image and what stands above the map. */
 const APART = 16;
 
+/** Whether images are larger on a canvas of this shape when the map is turned by 90 degrees. */
+export function isBetterTurned(points: Float32Array, width: number, height: number): boolean {
+  const bounds = boundsOf(points);
+  const [upright, turned] = [false, true].map((each) => cameraFor(bounds, width, height, undefined, undefined, each).zoom);
+  return turned! > upright! * WORTH_TURNING;
+}
+
 /**
  * The camera under which images are largest, with next to none of them behind an obstacle: the map takes all of the canvas
- * where its corners are empty, else what lies beside or above the obstacles. `turned` fixes whether it is turned.
+ * where its corners are empty, else what lies beside or above the obstacles. `turned`: whether the map is.
  */
 export function fit(
   points: Float32Array, width: number, height: number, obstacles: readonly Obstacle[],
-  { turned, chosen, mostZoom }: { turned?: boolean; chosen?: Uint32Array; mostZoom?: number } = {},
-): Fit {
+  { turned = false, chosen, mostZoom }: { turned?: boolean; chosen?: Uint32Array; mostZoom?: number } = {},
+): Camera {
   const bounds = boundsOf(points, chosen);
   const sample = sampleOf(points, chosen);
-  let best: Fit | null = null;
-  let most = 0;
-  for (const isTurned of turned === undefined ? [false, true] : [turned]) {
-    for (const insets of waysAround(obstacles, width, height)) {
-      const camera = cameraFor(bounds, width, height, mostZoom, insets, isTurned);
-      const gain = camera.zoom / (isTurned && turned === undefined ? WORTH_TURNING : 1);
-      if (gain <= most * 1.001) continue;
-      if (!isFree(sample, new View(width, height, camera, isTurned), obstacles)) continue;
-      best = { camera, turned: isTurned };
-      most = gain;
-    }
+  let best: Camera | null = null;
+  for (const insets of waysAround(obstacles, width, height)) {
+    const camera = cameraFor(bounds, width, height, mostZoom, insets, turned);
+    if (best && camera.zoom <= best.zoom * 1.001) continue;
+    if (isFree(sample, new View(width, height, camera, turned), obstacles)) best = camera;
   }
-  return best ?? { camera: cameraFor(bounds, width, height, mostZoom, undefined, turned), turned: turned ?? false };
+  return best ?? cameraFor(bounds, width, height, mostZoom, undefined, turned);
 }
 
 /** Nothing kept free, and each obstacle gone around by its column or by its row. */

@@ -1,5 +1,28 @@
 import type { CategoryColumn } from "../lib/types";
-import type { MapName } from "./overlay";
+import type { View } from "./view";
+
+/** A word on the map. */
+export interface MapName {
+  text: string;
+  /** In units of the map. */
+  place: [number, number];
+}
+
+/** Pixels. */
+export const NAME_HEIGHT = 20;
+/** Pixels between a name and its place, at most. */
+const FARTHEST = 90;
+/** Where a name may stand, from its place: the nearest first. */
+const WAYS = Array.from({ length: 31 * 31 }, (_, i) => [6 * ((i % 31) - 15), 6 * (Math.floor(i / 31) - 15)] as const)
+  .sort(([a, b], [c, d]) => Math.hypot(a, b) - Math.hypot(c, d));
+
+/** A rectangle by its middle and half its sides. */
+export interface Box {
+  x: number;
+  y: number;
+  wide: number;
+  high: number;
+}
 
 /** Cells a side of the map in which images are counted. */
 const CELLS = 28;
@@ -66,4 +89,17 @@ function around(cell: number): number[] {
 
 function row(value: number): number {
   return Math.max(0, Math.min(CELLS - 1, Math.floor(((value + 1) / 2) * CELLS)));
+}
+
+/** How far from its place a name finds room, of half sizes `half`: as before if that is free, else as near as possible. */
+export function freeBeside(
+  [left, top]: [number, number], [wide, high]: [number, number], taken: readonly Box[], view: View, before?: readonly [number, number],
+): readonly [number, number] | null {
+  const near = taken.filter(({ x, y, ...box }) => Math.abs(x - left) < box.wide + wide + FARTHEST && Math.abs(y - top) < box.high + high + FARTHEST);
+  const isFree = ([across, down]: readonly [number, number]): boolean => {
+    const [x, y] = [left + across, top + down];
+    if (x < wide + 4 || x > view.width - wide - 4 || y < high + 4 || y > view.height - high - 4) return false; // it is whole
+    return near.every((box) => Math.abs(box.x - x) >= box.wide + wide || Math.abs(box.y - y) >= box.high + high);
+  };
+  return before && isFree(before) ? before : (WAYS.find(isFree) ?? null);
 }

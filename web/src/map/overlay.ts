@@ -1,4 +1,5 @@
 import { cssColour } from "./colours";
+import { freeBeside, NAME_HEIGHT, type Box, type MapName } from "./names";
 import { SPACING } from "./size";
 import type { View } from "./view";
 
@@ -33,13 +34,6 @@ export interface Star {
   place: [number, number];
   picture: CanvasImageSource | null;
   neighbors: Uint32Array;
-}
-
-/** A word on the map. */
-export interface MapName {
-  text: string;
-  /** In units of the map. */
-  place: [number, number];
 }
 
 /** What the overlay reads while it draws. */
@@ -90,6 +84,8 @@ interface Arranged {
 /** Draws thumbnails, the lines to an image's neighbours and the lasso on a 2-D canvas above the points. */
 export class Overlay {
   readonly #shown = new Map<number, Shown>();
+  /** How far each name stands from its place, in pixels: it stays there while that is free. */
+  readonly #beside = new Map<string, readonly [number, number]>();
   readonly #still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
   readonly #font: string;
   #ratio = 1;
@@ -116,7 +112,7 @@ export class Overlay {
     const star = scene.star && this.#arrange(scene, scene.star);
     const isMoving = this.#thumbnails(brush, scene, step, star);
     if (star) this.#drawStar(brush, scene, star);
-    else this.#names(brush, scene);
+    else this.#drawNames(brush, scene);
     if (scene.hovered !== null) this.#ring(brush, scene, scene.hovered);
     if (scene.lasso.length > 1) this.#lasso(brush, scene);
     return isMoving;
@@ -151,6 +147,7 @@ export class Overlay {
 
   forget(): void {
     this.#shown.clear();
+    this.#beside.clear();
   }
 
   #thumbnails(brush: CanvasRenderingContext2D, scene: OverlayScene, step: number, star: Arranged | null): boolean {
@@ -277,33 +274,47 @@ export class Overlay {
     brush.drawImage(picture, x - w / 2, y - h / 2, w, h);
   }
 
-  /** Names fade as one comes closer, and the less important ones give way. */
-  #names(brush: CanvasRenderingContext2D, scene: OverlayScene): void {
+  /** Names fade as one comes closer. They stand beside thumbnails, and the less important ones give way. */
+  #drawNames(brush: CanvasRenderingContext2D, scene: OverlayScene): void {
     const alpha = Math.min(1, Math.max(0, 1 - Math.log2(scene.closer / FADING) / 1.5));
     if (alpha === 0) return;
     brush.font = `600 13px ${this.#font}`;
     brush.textAlign = "center";
     brush.textBaseline = "middle";
     brush.lineJoin = "round";
-    const taken: [number, number, number][] = [];
+    const taken = this.#boxes(scene);
     for (const { text, place } of scene.names) {
-      const [middle, y] = scene.view.toScreen(...place);
-      const half = brush.measureText(text).width / 2 + 4;
-      const { width } = scene.view;
-      if (middle < 0 || middle > width) continue;
-      const x = Math.max(half + 4, Math.min(width - half - 4, middle)); // whole, also at the rim
-      if (taken.some(([left, top, wide]) => Math.abs(left - x) < half + wide && Math.abs(top - y) < 18)) continue;
-      taken.push([x, y, half]);
+      const [middle, top] = scene.view.toScreen(...place);
+      if (middle < 0 || middle > scene.view.width) continue;
+      const half = brush.measureText(text).width / 2 + 6;
+      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, this.#beside.get(text));
+      if (!shift) continue;
+      this.#beside.set(text, shift);
+      const [x, y] = [middle + shift[0], top + shift[1]];
+      taken.push({ x, y, wide: half + 2, high: NAME_HEIGHT / 2 + 1 });
       brush.globalAlpha = 0.85 * alpha;
       brush.fillStyle = scene.ground;
       brush.beginPath();
-      brush.roundRect(x - half - 2, y - 11, 2 * half + 4, 22, 6);
+      brush.roundRect(x - half, y - NAME_HEIGHT / 2, 2 * half, NAME_HEIGHT, 6);
       brush.fill();
       brush.globalAlpha = alpha;
       brush.fillStyle = scene.accent;
       brush.fillText(text, x, y + 0.5);
     }
     brush.globalAlpha = 1;
+  }
+
+  /** What thumbnails take of the canvas. */
+  #boxes(scene: OverlayScene): Box[] {
+    const boxes: Box[] = [];
+    for (const [position, { leaving }] of this.#shown) {
+      const picture = leaving ? null : scene.picture(position);
+      if (!picture) continue;
+      const [x, y] = this.at(scene, position);
+      const half = scene.side / 2 / Math.max(picture.width, picture.height);
+      boxes.push({ x, y, wide: half * picture.width + RIM, high: half * picture.height + RIM });
+    }
+    return boxes;
   }
 
   #dot(brush: CanvasRenderingContext2D, scene: OverlayScene, x: number, y: number): void {

@@ -3,8 +3,9 @@ import { accentColour, type Ground, type PointColours } from "./colours";
 import { followGestures, type Effect, type Tool } from "./gestures";
 import { PointGrid } from "./grid";
 import { Pace, SteadyLayer, type Look, type PointLayer } from "./layer";
-import { fit, isClear, type Obstacle } from "./fit";
-import { Overlay, type MapName, type OverlayScene, type Picture, type Star } from "./overlay";
+import { fit, isBetterTurned, isClear, type Obstacle } from "./fit";
+import type { MapName } from "./names";
+import { Overlay, type OverlayScene, type Picture, type Star } from "./overlay";
 import { PlainLayer } from "./plain";
 import { LEAST_SIDE, overviewOf, roomOf, SPACING, thumbnailSide } from "./size";
 import { coprimeStep, Thinning, thinningOrder } from "./thinning";
@@ -154,7 +155,7 @@ export class Stage {
       this.#overlay.resize(width, height);
     }
     const home = this.#home;
-    this.#fit(isHome ? this.#way : this.#turned);
+    this.#fit(isHome ? this.#way() : this.#turned);
     if (isSameSize && before.turned === this.#turned && sameCamera(home, this.#home)) return false;
     this.#packLater();
     if (before.turned !== this.#turned) this.#ask(); // no way leads from the one to the other
@@ -196,16 +197,15 @@ export class Stage {
     return left > margin && top > margin && left < this.#width - margin && top < this.#height - margin;
   }
 
-  /** Which way the map has to lie; undefined leaves it to what fits. */
-  get #way(): boolean | undefined {
-    return this.#isUpright ? false : undefined;
+  /** Whether the map has to be turned: by the window's shape, so that a panel that opens leaves it as it is. */
+  #way(): boolean {
+    return !this.#isUpright && isBetterTurned(this.#points, window.innerWidth, window.innerHeight);
   }
 
-  /** Find out from where all of the map is seen, and which way it is turned unless that is given. */
-  #fit(turned = this.#way): void {
-    const found = fit(this.#points, this.#width, this.#height, this.#obstacles, turned === undefined ? {} : { turned });
-    this.#home = found.camera;
-    this.#turned = found.turned;
+  /** Find out from where all of the map is seen. */
+  #fit(turned = this.#way()): void {
+    this.#home = fit(this.#points, this.#width, this.#height, this.#obstacles, { turned });
+    this.#turned = turned;
   }
 
   /** Show these places; images move there from `before`, where each was. */
@@ -348,7 +348,7 @@ export class Stage {
       to = to.filter((position) => this.has(position));
       if (to.length === 0) return;
       const around = { turned: this.#turned, chosen: to, mostZoom: this.#home.zoom * 9 };
-      const { camera } = fit(this.#points, this.#width, this.#height, this.#obstacles, around);
+      const camera = fit(this.#points, this.#width, this.#height, this.#obstacles, around);
       this.#fly(this.view.camera, camera, camera);
     } else this.#fly(this.view.camera, to ?? this.#home, to);
   }

@@ -72,9 +72,9 @@ export function cameraFor(
 ): Camera {
   const [left, bottom, right, top] = bounds as [number, number, number, number];
   const [wide, high] = turned ? [top - bottom, right - left] : [right - left, top - bottom];
-  const room = 0.89; // thumbnails at the rim need some
-  const across = ((width - insets.left - insets.right) * room) / Math.max(wide, 1e-6);
-  const down = ((height - insets.top - insets.bottom) * room) / Math.max(high, 1e-6);
+  const room = 0.89; // thumbnails at the rim need some, however little is free
+  const across = (width * room - insets.left - insets.right) / Math.max(wide, 1e-6);
+  const down = (height * room - insets.top - insets.bottom) / Math.max(high, 1e-6);
   const unit = unitPixels(width, height);
   const zoom = Math.min(mostZoom, Math.max(LEAST_ZOOM, Math.min(across, down) / unit));
   const pixel = 1 / (zoom * unit);

@@ -6,6 +6,8 @@ import type { Tasks } from "./tasks.svelte";
 
 /** What there is to look at in the collection. */
 export class FindingsState {
+  /** Pairs are answered in place of the list. */
+  isAsking = $state(false);
   current = $state.raw<Findings | null>(null);
   readonly #source: Source;
   readonly #scene: SceneState;
@@ -27,6 +29,7 @@ export class FindingsState {
 
   /** Nobody waits for them any more. */
   leave(): void {
+    this.isAsking = false;
     this.#tasks.drop("findings");
   }
 

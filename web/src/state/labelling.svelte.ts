@@ -1,3 +1,4 @@
+import { SvelteSet } from "svelte/reactivity";
 import type { GivenLabels, LabelProgress, LabelQuestion, Labelling } from "../lib/api";
 import { after, asColumn, codesOf, inOrder, nothingSaid } from "../lib/given";
 import type { Source } from "../lib/source";
@@ -11,13 +12,19 @@ export class LabellingState {
   /** The labels in the order of the keys 1 to 9: as they came, so a key never changes its meaning. */
   labels = $state.raw<string[]>([]);
   tags = $state.raw<string[]>([]);
-  undoable = $state(0);
+  #undoable = $state(0);
   redoable = $state(0);
   question = $state.raw<LabelQuestion | null>(null);
+  /** The question is answered and the next one is on its way. */
+  isAnswered = $state(false);
   progress = $state.raw<LabelProgress | null>(null);
   batches = $state(false);
   /** Images that the keys are about in place of the question: chosen by hand. */
   chosen = $state.raw<Row[] | null>(null);
+  /** The question that was put off last, until something else is said: undo brings it back. */
+  #putOff = $state.raw<LabelQuestion | null>(null);
+  /** Images that a person did not know. */
+  readonly #unknown = new SvelteSet<Row>();
   /** What was said of each image. */
   #said = $state.raw(nothingSaid);
   #revision = 0;
@@ -34,6 +41,16 @@ export class LabellingState {
 
   labelOf(row: Row): string | null {
     return this.#said.get(row)?.label ?? null;
+  }
+
+  /** How many steps can be undone. */
+  get undoable(): number {
+    return this.#undoable + (this.#putOff ? 1 : 0);
+  }
+
+  /** Whether a person said before that they do not know what an image is. */
+  isUnknown(row: Row): boolean {
+    return this.#unknown.has(row);
   }
 
   tagsOf(row: Row): string[] {
@@ -61,19 +78,23 @@ export class LabellingState {
     );
   }
 
-  /** Answer the question, or with null say that a batch holds an image of another label. */
+  /** Answer the question. With null say that a batch holds an image of another label, or that one does not know. */
   async answer(label: string | null): Promise<void> {
     const { question } = this;
     const { view } = this.#scene;
-    if (!view || !question) return;
-    this.question = null; // a second press of the key answers nothing
+    if (!view || !question || this.isAnswered) return;
+    this.isAnswered = true; // a second press of the key answers nothing
     const { kind, rows } = question;
+    const isPutOff = label === null && kind !== "batch";
+    this.#putOff = isPutOff ? question : null;
+    if (isPutOff) for (const row of rows) this.#unknown.add(row);
     const kept = await this.#tasks.run(
       "labelling", waitTexts.remembering,
       () => this.#source.answerLabel(view, { kind, rows, label, seen: this.#revision, batches: this.batches }),
       (found) => { this.#takeAll(found); },
     );
     if (!kept) await this.#again();
+    this.isAnswered = false;
   }
 
   /** Give images a label ("" takes it away, null leaves it) and tags. */
@@ -81,8 +102,11 @@ export class LabellingState {
     await this.#change((model) => this.#source.giveLabels(model, { rows, label, add_tags: addTags, drop_tags: dropTags, seen: this.#revision }));
   }
 
-  undo(): Promise<void> {
-    return this.#change((model) => this.#source.stepLabels(model, "undo", this.#revision));
+  async undo(): Promise<void> {
+    if (this.#putOff && this.chosen === null) {
+      this.question = this.#putOff;
+      this.#putOff = null;
+    } else await this.#change((model) => this.#source.stepLabels(model, "undo", this.#revision));
   }
 
   redo(): Promise<void> {
@@ -92,6 +116,7 @@ export class LabellingState {
   async #change(work: (model: ModelView) => Promise<GivenLabels>): Promise<void> {
     const { view } = this.#scene;
     if (!view) return;
+    this.#putOff = null;
     const kept = await this.#tasks.run("giving labels", waitTexts.remembering, () => work(view), (found) => { this.#take(found); });
     if (!kept) await this.#again();
     else if (this.progress) await this.ask();
@@ -121,7 +146,7 @@ export class LabellingState {
     const said = after(this.#said, found);
     this.labels = labels;
     this.tags = found.tags;
-    this.undoable = found.undoable;
+    this.#undoable = found.undoable;
     this.redoable = found.redoable;
     this.#revision = found.revision;
     this.#said = said;

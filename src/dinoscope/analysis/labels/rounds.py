@@ -42,6 +42,7 @@ class Rounds:
         audited: int = 0,
         batches: bool = False,
         every: int = EVERY,
+        put_off: NDArray[np.bool_] | None = None,
     ) -> None:
         """Begin, or go on where others were.
 
@@ -56,10 +57,12 @@ class Rounds:
             audited: How many of them were on the random part.
             batches: Whether to ask about batches, too.
             every: One in this many questions is about the random part.
+            put_off: Images (N,) that are asked about last, since a person did not know; the rounds keep it up to date.
         """
         self.proposer, self.known, self.hidden, self.labels = proposer, known, hidden, labels
         self.answers, self.audited, self.batches = answers, audited, batches
         self._order, self._every = order, every
+        self._put_off = np.zeros(len(known), bool) if put_off is None else put_off
         self._first = deque(first.tolist())
         self._coming: deque[Question] = deque()
         self._refused = np.zeros(len(known), np.intp)  # batches that an image was in and that were split
@@ -106,7 +109,7 @@ class Rounds:
     def ask(self) -> Question | None:
         """Return the next question, which stays the next one until it is answered; None when all are named."""
         if is_audit_turn(self.answers, self._every):
-            open_ = self.free
+            open_ = self.free & ~self._put_off
             for coming in self._coming:  # they are chosen already
                 open_[coming.positions] = False
             drawn = self._order[open_[self._order]]
@@ -123,6 +126,7 @@ class Rounds:
         """Take an answer: these images (n,) have this label."""
         self.answers += 1
         self.labels = max(self.labels, label + 1)
+        self._put_off[positions] = False
         if kind == "audit":
             self.audited += 1
             self.hidden[positions] = label
@@ -142,6 +146,12 @@ class Rounds:
         if self._coming and self._coming[0] is question:
             self._coming.popleft()
         self._coming.appendleft(Question("one", question.positions[:1], question.label))  # the most doubtful
+
+    def put_off(self, question: Question) -> None:
+        """Take note that a person does not know what an image is: it is asked about when all others have a label."""
+        self._put_off[question.positions] = True
+        if self._coming and self._coming[0] is question:
+            self._coming.popleft()
 
     def rest(self) -> Rest:
         """Return how right the proposals for the images without an answer are."""
@@ -164,13 +174,16 @@ class Rounds:
         """Choose the next questions; False if there is nothing left to ask."""
         while self._first:
             at = self._first.popleft()
-            if self._choose([at]):
+            if not self._put_off[at] and self._choose([at]):
                 self._coming.append(Question("one", np.asarray([at]), -1))
                 return True
         self._chances = None
         self._turn += 1
         while (self.known < 0).any():
-            chosen = doubtful(self.proposer, self.chances, self.known < 0, self._turn, _ROUND)
+            if not ((self.known < 0) & ~self._put_off).any():
+                self._put_off[:] = False
+            open_ = (self.known < 0) & ~self._put_off
+            chosen = doubtful(self.proposer, self.chances, open_, self._turn, _ROUND)
             self._coming.extend(Question("one", np.asarray([at]), self._proposed(at)) for at in self._choose(chosen))
             if self.batches:
                 self._plan_batch()
@@ -179,7 +192,7 @@ class Rounds:
         return False
 
     def _plan_batch(self) -> None:
-        free = (self.known < 0) & (self._refused < 2)
+        free = (self.known < 0) & (self._refused < 2) & ~self._put_off
         for at in self._coming:
             free[at.positions] = False
         found = look_alikes(self.proposer, self.certain, free, self._turn, caution=self._caution)

@@ -275,7 +275,7 @@ def _part(facts: Facts, title: str, kind: str, text: str, blocks: list[str]) -> 
     """Return the findings of a kind, the first of them shown."""
     total = len(facts.kept[kind])
     if total > len(blocks):
-        text += f" The first {len(blocks)}:"
+        text += f" Below are the first {len(blocks)}."
     assert facts.findings is not None
     settled = len(facts.findings.keys[kind]) - total
     if settled:

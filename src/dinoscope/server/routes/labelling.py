@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi import Path as InPath
@@ -12,10 +13,14 @@ from starlette.concurrency import run_in_threadpool
 from dinoscope.explorer.labelling import GivenLabels, LabelAnswer, LabelChange, Labelling, given_labels, labelling
 from dinoscope.explorer.model_view import position_of
 from dinoscope.server.jobs import Jobs
-from dinoscope.server.responses import ModelKey, State, json_answer
+from dinoscope.server.responses import ModelKey, State, file_answer, json_answer
 from dinoscope.server.state import Workspace, check_writable
 from dinoscope.stages.labelling.by_hand import annotate, turn
+from dinoscope.stages.labelling.exchange import annotations_csv
 from dinoscope.stages.labelling.session import labelling_session
+
+if TYPE_CHECKING:
+    from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["add_labelling"]
 
@@ -31,12 +36,17 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         """Return the labels and tags of the images that changed after a revision."""
         return json_answer(request, given_labels(workspace.data(model, v).collection, seen))
 
+    @app.get("/api/models/{model}/labels/file", response_class=Response, dependencies=writes)
+    def file(request: Request, model: ModelKey, v: State = None) -> Response:
+        """Return the labels and tags that people gave as a CSV file, as ``dinoscope label --export`` writes it."""
+        text = annotations_csv(workspace.data(model, v).collection)
+        return file_answer(request, text, "labels.csv", "text/csv")
+
     @app.put("/api/models/{model}/labels", response_model=GivenLabels, dependencies=writes)
     def change(request: Request, model: ModelKey, body: LabelChange, v: State = None) -> Response:
         """Give images a label, tags, or both; refused if somebody else changed one of them meanwhile."""
         collection = workspace.data(model, v).collection
-        for row in body.rows:
-            position_of(collection, row)  # a missing one is unknown, as everywhere
+        _check_rows(collection, body.rows)
         annotate(
             collection, body.rows, label=body.label, add_tags=body.add_tags, drop_tags=body.drop_tags, since=body.seen
         )
@@ -71,12 +81,16 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
 
         def remember() -> Labelling:
             session, rows = labelling_session(data.collection), tuple(body.rows)
-            for row in rows:
-                position_of(data.collection, row)
+            _check_rows(data.collection, rows)
             if body.label is None:
-                session.split(rows)
+                session.pass_over(rows)
             else:
                 session.answer(body.kind, rows, body.label, body.seen)
             return labelling(data.collection, batches=body.batches, since=body.seen)
 
         return json_answer(request, await heavy.run(object(), remember))
+
+
+def _check_rows(collection: OpenedCollection, rows: Sequence[int]) -> None:
+    for row in rows:
+        position_of(collection, row)  # one that is not there is unknown, as everywhere

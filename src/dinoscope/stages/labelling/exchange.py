@@ -9,19 +9,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from dinoscope.base.typed import parse_json
 from dinoscope.errors import InputError
 from dinoscope.stages.labelling.by_hand import all_annotations, check_text, say_of
 from dinoscope.storage.annotations import Annotation
-from dinoscope.storage.files import plain_text, write_bytes, write_csv
+from dinoscope.storage.files import csv_text, plain_text, write_bytes, write_csv
 from dinoscope.storage.tables import write_table
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["FORMATS", "Imported", "export_annotations", "import_annotations"]
+__all__ = ["FORMATS", "Imported", "annotations_csv", "export_annotations", "import_annotations"]
 
 FORMATS = (".csv", ".parquet", ".jsonl")
 _COLUMNS = ("id", "content", "label", "tags", "how", "who", "when")
@@ -46,10 +46,24 @@ def export_annotations(collection: OpenedCollection, path: Path) -> int:
 
     See ``Collection.export_annotations``.
     """
-    kind = _format(path)
+    kind, lines = _format(path), _lines(collection)
+    if kind == ".csv":
+        write_csv(path, _COLUMNS, _cells(lines))
+    elif kind == ".jsonl":
+        write_bytes(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+    else:
+        write_table(path, {name: [line[name] for line in lines] for name in _COLUMNS})
+    return len(lines)
+
+
+def annotations_csv(collection: OpenedCollection) -> str:
+    """Return the labels and tags that people gave as CSV, as ``export_annotations`` writes it."""
+    return csv_text(_COLUMNS, _cells(_lines(collection)))
+
+
+def _lines(collection: OpenedCollection) -> list[dict[str, Any]]:
     said = all_annotations(collection)
-    places = [at for at, how in enumerate(said.how.tolist()) if how]
-    lines = [
+    return [
         {
             "id": collection.ids[at],
             "content": collection.contents[at],
@@ -59,16 +73,13 @@ def export_annotations(collection: OpenedCollection, path: Path) -> int:
             "who": said.who[at],
             "when": datetime.fromtimestamp(said.when[at] / 1e9, UTC).isoformat(timespec="seconds"),
         }
-        for at in places
+        for at, how in enumerate(said.how.tolist())
+        if how
     ]
-    if kind == ".csv":
-        rows = ([*each.values()] for each in ({**line, "tags": _BETWEEN.join(line["tags"])} for line in lines))
-        write_csv(path, _COLUMNS, rows)
-    elif kind == ".jsonl":
-        write_bytes(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
-    else:
-        write_table(path, {name: [line[name] for line in lines] for name in _COLUMNS})
-    return len(lines)
+
+
+def _cells(lines: list[dict[str, Any]]) -> list[list[Any]]:
+    return [[*{**line, "tags": _BETWEEN.join(line["tags"])}.values()] for line in lines]
 
 
 def import_annotations(collection: OpenedCollection, path: Path) -> Imported:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError
@@ -89,6 +90,7 @@ class Session:
         self._names: list[str] = []
         self._rounds: Rounds | None = None
         self._batches = False
+        self._put_off: NDArray[np.bool_] = np.zeros(len(collection), bool)
 
     def ask(self, *, batches: bool = False) -> Asked | None:
         """Return the next question; None when every image has a label.
@@ -144,13 +146,24 @@ class Session:
                 self._revision = revision
             return revision
 
-    def split(self, rows: tuple[int, ...]) -> None:
-        """Note that a batch contains an image with another label. The image gets its own question."""
+    def pass_over(self, rows: tuple[int, ...]) -> None:
+        """Go on without a label, if these images are the question.
+
+        Of a batch that holds another label one image is asked by itself. An image that a person does not know is asked
+        about again when all others have a label; a collection that is opened anew does not remember it.
+
+        Args:
+            rows: The images of the question.
+        """
         with self._lock:
             rounds = self._now(self._batches)
             question = rounds.ask()
-            if question is not None and self._collection.rows[question.positions].tolist() == list(rows):
+            if question is None or self._collection.rows[question.positions].tolist() != list(rows):
+                return
+            if question.kind == "batch":
                 rounds.split(question)
+            else:
+                rounds.put_off(question)
 
     def progress(self) -> Progress:
         """Return how far labelling has come."""
@@ -191,4 +204,5 @@ class Session:
             answers=said.answers,
             audited=int((is_audit | (said.how == "revealed")).sum()),
             batches=self._batches,
+            put_off=self._put_off,
         )
