@@ -158,7 +158,7 @@ class Planted:
         for number, plant in enumerate(PLANTED.values()):
             for at in order[number * each : (number + 1) * each].tolist():
                 self.kinds[at], self.degrees[at] = number, generator.uniform(least, 1)
-                shown[at] = plant(pictures[at], self.degrees[at], generator)
+                shown[at] = plant(pictures[at], float(self.degrees[at]), generator)
         self.scored = score(shown)
 
     def is_neither(self, kind: PictureKind) -> NDArray[np.bool_]:

@@ -302,7 +302,7 @@ describe("a source", () => {
       source.collection(signal), source.model("one", signal), source.rows(view, signal), source.map(view, "umap", signal),
       source.codes(view, "label", signal), source.values(view, "trust", "umap", signal), source.image(view, 2, signal),
       source.reasons(view, 2, [4], signal), source.reasons(view, new Blob(), [4], signal), source.findings(view, signal),
-      source.pair(view, signal), source.numbers(view, "umap", signal), source.search(view, new Blob(), "umap", false, signal),
+      source.question(view, "duplicates", signal), source.numbers(view, "umap", signal), source.search(view, new Blob(), "umap", false, signal),
       source.query(view, [2], 1, signal), source.find(view, "x", signal),
     ];
     const answers = Promise.allSettled(asked);

@@ -464,7 +464,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/models/{model}/pairs": {
+    "/api/models/{model}/questions": {
         parameters: {
             query?: never;
             header?: never;
@@ -472,21 +472,21 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Pair
-         * @description Return the pair of images that should be answered next, and what the answers so far say.
+         * Question
+         * @description Return the pair or picture that should be answered next, and what the answers so far say.
          */
-        get: operations["pair_api_models__model__pairs_get"];
+        get: operations["question_api_models__model__questions_get"];
         /**
          * Answer
-         * @description Remember in the collection whether two images show the same picture; return the next pair.
+         * @description Remember in the collection what a person answers; return the next question.
          */
-        put: operations["answer_api_models__model__pairs_put"];
+        put: operations["answer_api_models__model__questions_put"];
         post?: never;
         /**
          * Forget
-         * @description Forget all answers; return the first pair.
+         * @description Forget all answers of a subject; return the first question.
          */
-        delete: operations["forget_api_models__model__pairs_delete"];
+        delete: operations["forget_api_models__model__questions_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1805,48 +1805,6 @@ export interface components {
             explained: components["schemas"]["Explained"] | null;
         };
         /**
-         * PairAnswer
-         * @description Whether two images show the same picture; null where that is not known.
-         */
-        PairAnswer: {
-            /** Rows */
-            rows: number[];
-            /** Same */
-            same: boolean | null;
-        };
-        /**
-         * PairQuestion
-         * @description Two images of which a person is asked whether they show the same picture, and what the answers so far say.
-         *
-         *     ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
-         *     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
-         */
-        PairQuestion: {
-            /** Rows */
-            rows: number[] | null;
-            /** Same */
-            same: number;
-            /** Different */
-            different: number;
-            /** Unsure */
-            unsure: number;
-            /**
-             * Enough
-             * @description Answers from which the threshold is theirs.
-             */
-            enough: number;
-            /** Suggested */
-            suggested: number;
-            /** Threshold */
-            threshold: number;
-            /** Pairs */
-            pairs: number;
-            /** Precision */
-            precision: number[] | null;
-            /** Recall */
-            recall: number[] | null;
-        };
-        /**
          * PartnerInfo
          * @description A model whose maps can be shown beside those of the one that is shown.
          */
@@ -2039,6 +1997,56 @@ export interface components {
              * @description Where on the map there is more of it, in words; empty where that cannot be said.
              */
             rises: string;
+        };
+        /**
+         * Question
+         * @description What a person is asked: do two images show the same picture, or is one blurred; and what the answers so far say.
+         *
+         *     ``rows`` is null where nothing is left to ask. ``threshold`` is the one in use, ``count`` those that reach it; their
+         *     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
+         */
+        Question: {
+            /** Rows */
+            rows: number[] | null;
+            /**
+             * Sizes
+             * @description Width and height of the originals.
+             */
+            sizes: [
+                number,
+                number
+            ][];
+            /** Yes */
+            yes: number;
+            /** No */
+            no: number;
+            /** Unsure */
+            unsure: number;
+            /**
+             * Enough
+             * @description Answers from which the threshold is theirs.
+             */
+            enough: number;
+            /** Suggested */
+            suggested: number;
+            /** Threshold */
+            threshold: number;
+            /** Count */
+            count: number;
+            /** Precision */
+            precision: number[] | null;
+            /** Recall */
+            recall: number[] | null;
+        };
+        /**
+         * QuestionAnswer
+         * @description What a person answers of one image or two; null where that cannot be told.
+         */
+        QuestionAnswer: {
+            /** Rows */
+            rows: number[];
+            /** Yes */
+            yes: boolean | null;
         };
         /**
          * ReasonInfo
@@ -2346,8 +2354,6 @@ export type Moved = components['schemas']['Moved'];
 export type MovedImage = components['schemas']['MovedImage'];
 export type NumberColumn = components['schemas']['NumberColumn'];
 export type Numbers = components['schemas']['Numbers'];
-export type PairAnswer = components['schemas']['PairAnswer'];
-export type PairQuestion = components['schemas']['PairQuestion'];
 export type PartnerInfo = components['schemas']['PartnerInfo'];
 export type PatchImage = components['schemas']['PatchImage'];
 export type PatchPair = components['schemas']['PatchPair'];
@@ -2358,6 +2364,8 @@ export type Picked = components['schemas']['Picked'];
 export type Positions = components['schemas']['Positions'];
 export type ProgressInfo = components['schemas']['ProgressInfo'];
 export type PropertyInfo = components['schemas']['PropertyInfo'];
+export type Question = components['schemas']['Question'];
+export type QuestionAnswer = components['schemas']['QuestionAnswer'];
 export type ReasonInfo = components['schemas']['ReasonInfo'];
 export type Reasons = components['schemas']['Reasons'];
 export type Rows = components['schemas']['Rows'];
@@ -3215,9 +3223,11 @@ export interface operations {
             };
         };
     };
-    pair_api_models__model__pairs_get: {
+    question_api_models__model__questions_get: {
         parameters: {
-            query?: {
+            query: {
+                /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
+                about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
                 /** @description State of the model that is meant; an array may then be cached for ever. */
                 v?: string | null;
             };
@@ -3236,7 +3246,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PairQuestion"];
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description What is wrong, in one sentence. */
@@ -3250,9 +3260,11 @@ export interface operations {
             };
         };
     };
-    answer_api_models__model__pairs_put: {
+    answer_api_models__model__questions_put: {
         parameters: {
-            query?: {
+            query: {
+                /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
+                about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
                 /** @description State of the model that is meant; an array may then be cached for ever. */
                 v?: string | null;
             };
@@ -3265,7 +3277,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PairAnswer"];
+                "application/json": components["schemas"]["QuestionAnswer"];
             };
         };
         responses: {
@@ -3275,7 +3287,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PairQuestion"];
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description What is wrong, in one sentence. */
@@ -3289,9 +3301,11 @@ export interface operations {
             };
         };
     };
-    forget_api_models__model__pairs_delete: {
+    forget_api_models__model__questions_delete: {
         parameters: {
-            query?: {
+            query: {
+                /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
+                about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
                 /** @description State of the model that is meant; an array may then be cached for ever. */
                 v?: string | null;
             };
@@ -3310,7 +3324,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PairQuestion"];
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description What is wrong, in one sentence. */

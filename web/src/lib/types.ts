@@ -65,7 +65,7 @@ export interface ModelView extends Omit<api.ModelView, "sheets" | "columns" | "p
 }
 
 /** What is asked: do two images show the same picture, or is one of a kind of poor pictures? */
-export type Subject = NonNullable<api.paths["/api/models/{model}/questions"]["get"]["parameters"]["query"]>["about"];
+export type Subject = api.paths["/api/models/{model}/questions"]["get"]["parameters"]["query"]["about"];
 
 /** Two images or one that a person is asked about, null where nothing is left to ask, and what the answers say. */
 export interface Question extends api.Question {
