@@ -12,16 +12,16 @@ export class Questions {
   readonly shown = $derived(this.#again ?? this.question?.rows ?? null);
   readonly #explorer: Explorer;
   readonly #about: Subject;
+  /** Width and height of the images that were asked about. */
+  readonly #sizes: Record<Row, [number, number]> = {};
 
   constructor(explorer: Explorer, about: Subject) {
     this.#explorer = explorer;
     this.#about = about;
   }
 
-  /** Width and height of an image that is shown, where they are told: of the next question's. */
   size(row: Row): [number, number] | null {
-    const at = this.question?.rows?.indexOf(row) ?? -1;
-    return this.question?.sizes[at] ?? null;
+    return this.#sizes[row] ?? null;
   }
 
   /** Ask the next question. Returns a function that stops that. */
@@ -57,6 +57,7 @@ export class Questions {
     if (!view) return false;
     tasks.drop("question", "answer");
     return tasks.run(kind, waitTexts.remembering, (signal) => work(view, signal), (next) => {
+      next.rows?.forEach((row, at) => (this.#sizes[row] = next.sizes[at] ?? [0, 0]));
       this.question = next;
       this.#again = null;
     });
