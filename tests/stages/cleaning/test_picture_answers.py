@@ -123,6 +123,8 @@ def test_the_kinds_of_the_command_line_are_those_that_there_are():
 def test_a_sheet_of_pictures_is_answered_on_the_command_line(collection, run):
     code, out, err = run("calibrate", collection.path, "--kind", "dark")
     assert (code, out) == (0, "")
+    err = run("calibrate", collection.path, "--kind", "dark")[2]
+    assert "damaged" not in err  # what was measured is read again
     assert f"20 pictures to answer: {collection.path / 'dark.png'}" in err
     assert "--kind dark --pairs 20 --yes NUMBERS" in err
     with Image.open(collection.path / "dark.png") as sheet:
