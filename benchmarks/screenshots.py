@@ -90,7 +90,9 @@ def charts(words: list[str], generator: Generator, count: int) -> Iterator[bytes
             elif kind == 1:
                 axes.bar(across[:12], generator.uniform(1, 9, 12))
             elif kind == 2:
-                axes.scatter(*generator.normal(size=(2, 500)), s=generator.uniform(2, 60, 500), alpha=0.6)
+                axes.scatter(
+                    generator.normal(size=500), generator.normal(size=500), s=generator.uniform(2, 60, 500), alpha=0.6
+                )
             elif kind == 3:
                 axes.imshow(generator.normal(size=(12, 12)).cumsum(axis=0), cmap="viridis")
             else:
@@ -166,7 +168,7 @@ def _page(generator: Generator, words: list[str], photos: Sequence[bytes]) -> st
         return str(generator.integers(most))
 
     def photo(name: str = "") -> str:
-        held = b64encode(photos[generator.integers(len(photos))]).decode()
+        held = b64encode(photos[int(generator.integers(len(photos)))]).decode()
         return f'<img class="{name}" src="data:image/jpeg;base64,{held}">'
 
     def code() -> str:

@@ -182,4 +182,5 @@ def _beyond(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
     """Return how much further from the median values lie than ``least``, and than most of the others do."""
     low, middle, high = np.percentile(values, (25, 50, 75))
     above, below = (max(least, _FAR * spread / _QUARTILE) for spread in (high - middle, middle - low))
-    return np.maximum(values - middle - above, middle - values - below)
+    beyond: NDArray[np.float64] = np.maximum(values - middle - above, middle - values - below)
+    return beyond

@@ -104,8 +104,8 @@ def calibrate(
         say(f"forgot {counted(opened.forget_answers(about), 'answer')}")
     asked = opened.questions(about, pairs)
     again = shlex.join([*command, *([] if kind is None else ["--kind", kind])])
-    if given[fitting] is not None:
-        _answer(opened, about, asked, read_numbers(given[fitting], len(asked), fitting))
+    if (numbers := given[fitting]) is not None:
+        _answer(opened, about, asked, read_numbers(numbers, len(asked), fitting))
     elif asked:
         sheet = output or collection / f"{kind or 'pairs'}.png"
         write_bytes(sheet, _draw(opened, about, asked))

@@ -174,7 +174,7 @@ def picture_fits(collection: OpenedCollection) -> dict[PictureKind, ThresholdFit
     """Return what a person's answers make of each kind of poor pictures that somebody was asked about."""
     from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
 
-    asked = ~np.isnan(pictures_answered(collection)).all(axis=0)
+    asked = [not np.isnan(given).all() for given in pictures_answered(collection).T]
     return {
         kind: threshold_fit(collection, kind) for kind, is_asked in zip(PICTURE_KINDS, asked, strict=True) if is_asked
     }
