@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks.cleaning import brightened, enlarged, saved, shifted
 from dinoscope.analysis.cleaning.candidates import score_pairs
 from dinoscope.analysis.cleaning.fingerprints import fingerprints
-from dinoscope.analysis.cleaning.threshold import ThresholdFit, choose_pairs, fit_threshold
+from dinoscope.analysis.cleaning.threshold import ThresholdFit, choose_questions, fit_threshold
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 
@@ -109,7 +109,7 @@ def ask(
     """Let a person answer twenty pairs in so many rounds, perhaps some of them wrong."""
     answers = np.full(len(scores), np.nan)
     for _ in range(rounds):
-        chosen = choose_pairs(scores, answers, suggested, _ANSWERS // rounds)
+        chosen = choose_questions(scores, answers, suggested, _ANSWERS // rounds)
         answers[chosen] = same[chosen]
     wrong = np.random.default_rng(seed).choice(np.flatnonzero(~np.isnan(answers)), slips, replace=False)
     answers[wrong] = 1 - answers[wrong]

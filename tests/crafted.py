@@ -76,7 +76,7 @@ def make(folder: Path) -> Path:
     (place / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnone")
     made = Collection.from_images(folder / "images", path, model="mini")
     made.dismiss(made.findings().keys["duplicates"][0])
-    made.answer_pair(int(made.rows[0]), int(made.rows[1]), False)
+    made.answer_question((int(made.rows[0]), int(made.rows[1])), False)
     made.clusters(5)
     made.map(method="pca", dims=3)
     for name, run in runs(path, folder / "out"):

@@ -46,7 +46,10 @@ def decide(path: str) -> None:
         for at in (0, 1):
             key = finding_key(opened, "outliers", [at])
             assert server.put(f"{model}/findings/{key}", json={"dismissed": True}).status_code == 204
-            assert server.put(f"{model}/pairs", json={"rows": [at, at + 5], "same": False}).status_code == 200
+            assert (
+                server.put(f"{model}/questions?about=duplicates", json={"rows": [at, at + 5], "yes": False}).status_code
+                == 200
+            )
 
 
 def take(path: str) -> None:

@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from dinoscope.sources.folders import FolderRule
     from dinoscope.sources.opening import Source
     from dinoscope.sources.pixels.decode import Picture, Queries, Query
-    from dinoscope.stages.cleaning.answers import PairToAnswer
+    from dinoscope.stages.cleaning.answers import Question, Subject
     from dinoscope.stages.cleaning.checks import Checkable
     from dinoscope.stages.cleaning.findings import Findings
     from dinoscope.stages.clusters import ClusterJudgement, ClusterSettings
@@ -852,51 +852,60 @@ class Collection(OpenedCollection):
         """
         return checks.findings_checked(self, kind)
 
-    def pairs_to_answer(self, count: int = 20) -> tuple[PairToAnswer, ...]:
-        """Return the pairs with the most informative answers about the threshold of duplicates; see ``choose_pairs``.
+    def questions(self, about: Subject = "duplicates", count: int = 20) -> tuple[Question, ...]:
+        """Return what to ask a person so that the answers tell most about a threshold; see ``choose_questions``.
 
-        They stay the same until one of them is answered.
+        The same questions until one of them is answered.
 
         Args:
+            about: "duplicates" asks whether two images show the same picture. A kind of poor pictures ("blurred",
+                "dark", "blown out", "empty", "framed", "screenshot", "odd size", "odd shape") asks whether one is so.
             count: How many.
 
         Returns:
-            This many, or fewer if no other pair could show the same picture, by descending score.
+            As many, or fewer where there are no more to which anybody could say yes, by descending score.
 
         Raises:
-            InputError: ``count`` is not positive.
+            InputError: There is no such kind, or ``count`` is not positive.
         """
-        return answers.pairs_to_answer(self, count)
+        return answers.questions(self, about, count)
 
-    def answer_pair(self, first: int, second: int, same: bool | None) -> None:
-        """Store in the collection whether two images show the same picture.
+    def answer_question(self, rows: Sequence[int], yes: bool | None, about: Subject = "duplicates") -> None:
+        """Remember in the collection whether two images show the same picture, or whether one is of a kind.
 
-        Answers belong to the images' content, so they stay when names, rows or models change. From ten answers on they
-        set the threshold of duplicates (see ``threshold_fit``). A pair that you called the same reaches any threshold.
-        A pair that you called different is never in one group.
+        Said of what the images hold, so it stays when names, rows or models change. From ten answers on they
+        decide the threshold (see ``threshold_fit``). What was answered yes is listed whatever the threshold is; a
+        picture that was answered no is not, and two such images are never in one group.
 
         Args:
-            first: Row of an image.
-            second: Row of the other.
-            same: None if you cannot tell. The pair is not asked again.
+            rows: Rows of two images; of one for a kind of poor pictures.
+            yes: None if that cannot be told: the question is not asked again.
+            about: As in ``questions``.
 
         Raises:
-            InputError: There are no such rows, or both are the same image.
+            InputError: There are no such rows, both are the same image, or there is no such kind.
             WriteError: The folder may not be written.
         """
-        answers.answer_pairs(self, {(first, second): same})
+        answers.answer_questions(self, {tuple(rows): yes}, about)
 
-    def forget_answers(self) -> int:
-        """Forget all answers; return how many there were.
+    def forget_answers(self, about: Subject = "duplicates") -> int:
+        """Forget all answers about duplicates, or about a kind of poor pictures; return how many there were.
 
         Raises:
+            InputError: There is no such kind.
             WriteError: The folder may not be written.
         """
-        return answers.forget_answers(self)
+        return answers.forget_answers(self, about)
 
-    def threshold_fit(self) -> ThresholdFit:
-        """Return the threshold of duplicates from a person's answers, and how good it and others are."""
-        return answers.threshold_fit(self)
+    def threshold_fit(self, about: Subject = "duplicates") -> ThresholdFit:
+        """Return the threshold that a person's answers make of duplicates, or of a kind of poor pictures.
+
+        It says how good this threshold and others are.
+
+        Raises:
+            InputError: There is no such kind.
+        """
+        return answers.threshold_fit(self, about)
 
     def difference(self, other: OpenedCollection, *, k: int | None = None, false_share: float = 0.1) -> Difference:
         """Find how another collection differs from this one; see ``dinoscope.analysis.difference.find_difference``.

@@ -3,7 +3,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS, find_poor_pictures
+from dinoscope.analysis.cleaning.pictures import (
+    PICTURE_KINDS,
+    SUGGESTED,
+    find_poor_pictures,
+    list_pictures,
+    score_pictures,
+)
 from dinoscope.errors import InputError
 
 
@@ -16,6 +22,7 @@ def usual(count=200):
         "contrast": generator.uniform(30, 80, count),
         "sharpness": np.exp2(generator.normal(2, 0.3, count)),
         "frame": np.zeros(count),
+        "ruled": np.zeros(count),
     }
     return looks, np.stack([generator.uniform(600, 900, count), generator.uniform(400, 650, count)], axis=1)
 
@@ -26,6 +33,7 @@ PLANTED: dict[str, dict[str, Any]] = {
     "blown out": {"darkest": 200.0, "lightest": 255.0},
     "empty": {"contrast": 1.0, "sharpness": 0.1, "lightest": 30.0, "frame": 1.0},
     "framed": {"frame": 0.1},
+    "screenshot": {"ruled": 1.0},
     "odd size": {"size": (80, 60)},
     "odd shape": {"size": (2000, 200)},
 }
@@ -89,6 +97,46 @@ def test_a_frame_is_more_than_a_line_of_a_small_picture():
     assert [at for at, _ in find_poor_pictures(looks, sizes).of("framed")] == [0]
 
 
+def test_scores_say_how_far_beyond_the_limit_a_picture_is():
+    looks, sizes = usual()
+    looks["lightest"][:3] = [60, 30, 120]  # at the limit, at half the light, at twice
+    scores = score_pictures(looks, sizes).scores
+    assert scores.shape == (200, len(PICTURE_KINDS))
+    assert scores[:3, PICTURE_KINDS.index("dark")] == pytest.approx([0.65, 0.812, 0.488], abs=0.001)
+    assert (scores[3:] < SUGGESTED).all()
+
+
+def test_the_threshold_is_what_a_person_makes_of_it_and_their_word_counts_for_each_picture():
+    looks, sizes = usual()
+    looks["lightest"][:6] = [10, 20, 30, 40, 50, 100]
+    scored = score_pictures(looks, sizes)
+    number = PICTURE_KINDS.index("dark")
+    assert [at for at, _ in list_pictures(scored).of("dark")] == [0, 1, 2, 3, 4]
+    at = float(scored.scores[2, number])
+    assert [at for at, _ in list_pictures(scored, {"dark": at}).of("dark")] == [0, 1, 2]
+    said = np.full(scored.scores.shape, np.nan)
+    said[[1, 5], number] = 0, 1
+    said[3, number] = 0.5  # nobody could tell: the threshold decides
+    assert [at for at, _ in list_pictures(scored, {"dark": at}, said).of("dark")] == [0, 2, 5]
+    assert list_pictures(scored, None, said).of("dark") == [(0, 10), (2, 30), (3, 40), (4, 50), (5, 100)]
+
+
+def test_what_many_pictures_have_is_listed_where_a_person_set_the_threshold():
+    looks, sizes = usual()
+    looks["frame"][:100] = 0.2
+    scored = score_pictures(looks, sizes)
+    assert list_pictures(scored).common == ("framed",)
+    told = list_pictures(scored, {"framed": SUGGESTED})
+    assert told.common == ()
+    assert len(told.of("framed")) == 100
+
+
+def test_pictures_of_an_earlier_version_are_no_screenshots():
+    looks, sizes = usual()
+    looks["ruled"] = np.full(200, np.nan)
+    assert find_poor_pictures(looks, sizes).of("screenshot") == []
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_few_pictures(count):
     looks, sizes = usual(count)
@@ -99,5 +147,7 @@ def test_arrays_that_do_not_fit_are_refused():
     looks, sizes = usual()
     with pytest.raises(InputError, match="one number per picture, expected 199"):
         find_poor_pictures(looks, sizes[1:])
+    with pytest.raises(InputError, match=r"one answer per picture and kind, \(200, 8\), got \(8, 200\)"):
+        list_pictures(score_pictures(looks, sizes), None, np.zeros((8, 200)))
     with pytest.raises(InputError, match="sizes must be positive"):
         find_poor_pictures(looks, sizes * 0)

@@ -6,7 +6,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from dinoscope.analysis.cleaning.candidates import LEAST
-from dinoscope.analysis.cleaning.threshold import ENOUGH, choose_pairs, fit_threshold
+from dinoscope.analysis.cleaning.threshold import ENOUGH, choose_questions, fit_threshold
 from dinoscope.errors import InputError
 
 
@@ -21,7 +21,7 @@ def answer(scores, same, count, suggested=0.9):
     """Let a person who knows answer so many pairs, one after the other."""
     answers = np.full(len(scores), np.nan)
     for _ in range(count):
-        chosen = choose_pairs(scores, answers, suggested, 1)
+        chosen = choose_questions(scores, answers, suggested, 1)
         answers[chosen] = same[chosen]
     return answers
 
@@ -53,7 +53,7 @@ def test_precision_and_recall_are_as_the_truth_is_nine_times_of_ten():
         fit = fit_threshold(scores, answer(scores, same, 20), 0.9)
         at = fit.at(fit.threshold)
         over = scores >= fit.thresholds[at]
-        assert fit.pairs[at] == over.sum()
+        assert fit.counts[at] == over.sum()
         for (low, middle, high), truth in (
             (fit.precision[at], same[over].mean()),
             (fit.recall[at], same[over].sum() / same.sum()),
@@ -66,7 +66,7 @@ def test_precision_and_recall_are_as_the_truth_is_nine_times_of_ten():
 def test_what_was_answered_is_counted_as_it_was_said():
     scores = np.array([0.95, 0.8, 0.7, 0.5])
     fit = fit_threshold(scores, [0, 1, 0.5, np.nan], 0.9)
-    assert (fit.same, fit.different, fit.unsure, fit.answers, fit.enough) == (1, 1, 1, 2, False)
+    assert (fit.yes, fit.no, fit.unsure, fit.answers, fit.enough) == (1, 1, 1, 2, False)
     assert fit.precision[fit.at(0.95)].tolist() == [0, 0, 0]
     assert fit.precision[fit.at(0.8)].tolist() == [0.5, 0.5, 0.5]
     assert fit.recall[fit.at(0.31)].tolist() == [1, 1, 1]
@@ -96,30 +96,30 @@ def test_nothing_is_the_same_and_everything_is():
 def test_pairs_to_ask_are_spread_and_new():
     scores, same = drawn(3)
     answers = np.full(len(scores), np.nan)
-    first = choose_pairs(scores, answers, 0.9, 20)
+    first = choose_questions(scores, answers, 0.9, 20)
     assert len(set(first.tolist())) == 20
     assert (np.diff(scores[first]) <= 0).all()
     assert scores[first[0]] - scores[first[-1]] > 0.3  # where nobody has said anything, all over
     answers[first] = same[first]
     answers[first[0]] = 0.5
-    second = choose_pairs(scores, answers, 0.9, 20)
+    second = choose_questions(scores, answers, 0.9, 20)
     assert not set(first.tolist()) & set(second.tolist())
     assert np.ptp(scores[second]) < np.ptp(scores[first])  # then nearer to where it is decided
-    assert choose_pairs(scores, answers, 0.9, 20).tolist() == second.tolist()
+    assert choose_questions(scores, answers, 0.9, 20).tolist() == second.tolist()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_hardly_any_pairs(count):
     scores = np.full(count, 0.7)
-    assert choose_pairs(scores, np.full(count, np.nan), 0.9, 20).tolist() == list(range(count))
+    assert choose_questions(scores, np.full(count, np.nan), 0.9, 20).tolist() == list(range(count))
     fit = fit_threshold(scores, np.full(count, np.nan), 0.9)
     assert fit.used == 0.9
-    assert fit.pairs[0] == count
-    assert not len(choose_pairs(scores, np.ones(count), 0.9, 20))
+    assert fit.counts[0] == count
+    assert not len(choose_questions(scores, np.ones(count), 0.9, 20))
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="expected one answer per pair"):
+    with pytest.raises(InputError, match="expected one answer per candidate"):
         fit_threshold([0.5, 0.6], [1], 0.9)
     with pytest.raises(InputError, match="count"):
-        choose_pairs([0.5], [np.nan], 0.9, 0)
+        choose_questions([0.5], [np.nan], 0.9, 0)

@@ -24,7 +24,7 @@ GIVEN: dict[str, dict[str, Any]] = {
     "answer_finding": {"key": "outliers-0123456789abcdef", "right": None},
     "add_columns": {"table": {"id": ["0"], "x": [1]}},
     "annotate": {"rows": [0]},
-    "answer_pair": {"first": 0, "second": 1, "same": True},
+    "answer_question": {"rows": (0, 1), "yes": True},
     "classify": {"queries": [0]},
     "crop_vector": {"query": 0, "box": (0, 0, 8, 8)},
     "overlap": {"other": None},

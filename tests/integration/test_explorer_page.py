@@ -636,6 +636,31 @@ def test_pairs_are_answered(visit):
     panel.get_by_text("chosen automatically").wait_for()
 
 
+def test_pictures_are_answered(visit):
+    panel = (see := visit()).open_panel("Findings")
+    panel.get_by_role("tab", name=re.compile("Poor pictures")).click()
+    panel.get_by_role("combobox", name="Kind of poor pictures").select_option("Dark")
+    panel.get_by_role("button", name="Answer pictures").click()
+    panel.get_by_text("Is this picture too dark?").wait_for()
+    picture = panel.get_by_role("img", name="The picture")
+    assert picture.evaluate("each => each.decode().then(() => each.naturalWidth)") == 28
+    assert see.hindrances() == []
+    see.keep("pictures")
+    for number, key in enumerate("yn?nnnnnnnnn", 1):
+        before = panel.locator("figcaption").all_inner_texts()
+        assert before[0].endswith("28 \N{MULTIPLICATION SIGN} 28")
+        see.page.keyboard.press(key)
+        panel.get_by_role("progressbar", name=f"{number} of 20 answers").wait_for()
+        assert panel.locator("figcaption").all_inner_texts() != before
+    assert "1 yes, 10 no, 1 unsure" in panel.inner_text()
+    assert "where yes and no are equally likely" in panel.inner_text()
+    see.keep("pictures-answered")
+    panel.get_by_role("button", name="Forget all answers").click()  # as it was, for whoever comes next
+    panel.get_by_text("0 yes, 0 no").wait_for()
+    panel.get_by_role("button", name="Done").click()
+    panel.get_by_role("button", name="Answer pictures").wait_for()
+
+
 def test_label_errors_say_what_to_expect_of_them(visit):
     panel = (see := visit()).open_panel("Findings")
     panel.get_by_role("tab", name=re.compile("Labels to check")).click()

@@ -47,6 +47,7 @@ COMMANDS = {
     "calibrate": ["calibrate", "c.dino", "--pairs", "3", "--same", "1"],
     "calibrate's sheet": ["calibrate", "c.dino", "--pairs", "3", "-o", "out/pairs.png"],
     "calibrate's outliers": ["calibrate", "c.dino", "--outliers", "--pairs", "3", "-o", "out/outliers.png"],
+    "pictures answered": ["calibrate", "c.dino", "--kind", "dark", "--pairs", "3", "--yes", "1"],
     "outliers checked": ["calibrate", "c.dino", "--outliers", "--pairs", "3", "--wrong", "1"],
     "labels checked": ["calibrate", "c.dino", "--labels", "--pairs", "2", "--wrong", "all"],
     "labels read": ["label", "c.dino", "--import", "labels.csv"],
@@ -73,7 +74,7 @@ COMMANDS = {
 WRITE_NOTHING_ELSE = {"info", "verify", "explore", "open"}
 SIMILAR = range(8, 20)  # pictures that are nearly another one
 EXACT = (".csv", ".png", ".tar", ".txt", ".safetensors")
-ANSWERS = ("calibrate", "outliers checked", "labels checked")  # nobody answers a sheet twice
+ANSWERS = ("calibrate", "pictures answered", "outliers checked", "labels checked")  # nobody answers a sheet twice
 TIMED = ("compare.png",)  # says how many seconds it took
 CHANGING = ("milvus.db", "home")  # a data base and caches of other programs
 COMMIT = "ab" * 20

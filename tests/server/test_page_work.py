@@ -76,6 +76,35 @@ def test_poor_pictures_are_findings_each_once(folder):
     assert empty["key"] in Collection(folder).dismissed()
 
 
+def test_pictures_are_asked_about_and_the_answers_decide_what_is_listed(folder):
+    def listed(server, kind):
+        found = server.get(f"{place(server)}/findings").json()["findings"]
+        return [each["rows"][0] for each in found if each["kind"] == "picture" and each["text"].startswith(kind)]
+
+    with client(folder) as server:
+        asked = f"{place(server)}/questions?about=empty"
+        assert listed(server, "empty") == [7]
+        told = server.get(asked).json()
+        assert (told["yes"], told["no"], told["unsure"], told["precision"]) == (0, 0, 0, None)
+        assert (len(told["rows"]), told["sizes"]) == (1, [[28, 28]])
+        rows = []
+        for _ in range(told["enough"]):
+            rows.append(told["rows"][0])
+            told = server.put(asked, json={"rows": told["rows"], "yes": told["rows"] == [7]}).json()
+        assert len(set(rows)) == told["enough"] == told["yes"] + told["no"]
+        assert told["threshold"] == Collection(folder).threshold_fit("empty").threshold
+        assert server.put(asked, json={"rows": [7], "yes": False}).status_code == 200
+        assert listed(server, "empty") == []
+        assert server.put(asked, json={"rows": [7], "yes": True}).status_code == 200
+        assert listed(server, "empty") == [7]
+        assert server.get(f"{place(server)}/questions?about=duplicates").json()["yes"] == 0
+        assert server.put(asked, json={"rows": [1, 2], "yes": True}).status_code == 404
+        assert server.get(f"{place(server)}/questions?about=ugly").status_code == 422
+        assert server.get(f"{place(server)}/questions").status_code == 422
+        assert server.delete(asked).json()["yes"] == 0
+    assert Collection(folder).forget_answers("empty") == 0
+
+
 def test_a_few_images_are_picked_of_all_or_of_some(folder):
     with client(folder) as server:
         base = place(server)

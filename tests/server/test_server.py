@@ -397,32 +397,32 @@ def test_pairs_are_asked_and_answered(tmp_path):
     path = make_collection(tmp_path / "c", images(80))
     with client(path) as server:
         model = server.get("/api/collection").json()["model"]
-        place = f"/api/models/{model}/pairs"
+        place = f"/api/models/{model}/questions?about=duplicates"
         told = server.get(place).json()
-        assert told.keys() == names_described("PairQuestion")
-        assert (told["same"], told["different"], told["unsure"], told["precision"]) == (0, 0, 0, None)
+        assert told.keys() == names_described("Question")
+        assert (told["yes"], told["no"], told["unsure"], told["precision"]) == (0, 0, 0, None)
         asked = []
         for number in range(told["enough"] + 2):
             asked.append(told["rows"])
             same = None if number == 1 else number < 6
-            told = server.put(place, json={"rows": told["rows"], "same": same}).json()
+            told = server.put(place, json={"rows": told["rows"], "yes": same}).json()
         assert len({tuple(rows) for rows in asked}) == len(asked)
         assert told["rows"] not in asked
-        assert (told["same"], told["different"], told["unsure"]) == (5, told["enough"] - 4, 1)
+        assert (told["yes"], told["no"], told["unsure"]) == (5, told["enough"] - 4, 1)
         fit = Collection(path).threshold_fit()
         assert (told["threshold"], told["suggested"]) == (fit.threshold, fit.suggested)
-        assert told["pairs"] == fit.pairs[fit.at(fit.threshold)]
+        assert told["count"] == fit.counts[fit.at(fit.threshold)]
         assert told["recall"] == fit.recall[fit.at(fit.threshold)].tolist()
         found = server.get(f"/api/models/{model}/findings").json()
         assert (found["threshold"], found["answers"]) == (fit.threshold, told["enough"] + 1)
-        again = server.put(place, json={"rows": asked[0], "same": False}).json()  # one may think again
-        assert (again["same"], again["different"]) == (4, told["enough"] - 3)
+        again = server.put(place, json={"rows": asked[0], "yes": False}).json()  # one may think again
+        assert (again["yes"], again["no"]) == (4, told["enough"] - 3)
         assert server.delete(place).json()["rows"] == asked[0]
         found = server.get(f"/api/models/{model}/findings").json()
         assert (found["threshold"], found["answers"]) == (found["suggested"], 0)
-        for rows, code in (([1], 422), ([1, 2, 3], 422), ([0, 0], 404), ([0, 999], 404)):
-            assert server.put(place, json={"rows": rows, "same": True}).status_code == code
-        assert server.put(place, json={"rows": [0, 1], "same": "yes"}).status_code == 422
+        for rows, code in (([], 422), ([1], 404), ([1, 2, 3], 422), ([0, 0], 404), ([0, 999], 404)):
+            assert server.put(place, json={"rows": rows, "yes": True}).status_code == code
+        assert server.put(place, json={"rows": [0, 1], "yes": "yes"}).status_code == 422
     assert Collection(path).threshold_fit().answers == 0
 
 
@@ -459,11 +459,11 @@ def test_what_is_only_shown_is_not_written(tmp_path):
         key = shown.get(f"{base}/findings").json()["findings"][0]["key"]
         shown.get(f"{base}/sheets/0")
         assert shown.get(f"{base}/maps/pca/numbers").json()["scores"]
-        rows = shown.get(f"{base}/pairs").json()["rows"]
+        rows = shown.get(f"{base}/questions?about=duplicates").json()["rows"]
         answers = [
             shown.put(f"{base}/findings/{key}", json={"dismissed": True}),
-            shown.put(f"{base}/pairs", json={"rows": rows, "same": True}),
-            shown.delete(f"{base}/pairs"),
+            shown.put(f"{base}/questions?about=duplicates", json={"rows": rows, "yes": True}),
+            shown.delete(f"{base}/questions?about=duplicates"),
             shown.post(f"{base}/export", json={"rows": [0], "format": "collection", "name": "new"}),
         ]
         for answer in answers:

@@ -1,5 +1,5 @@
 /** Every English text of the page, in one place. */
-import type { Copied } from "./lib/types";
+import type { Copied, Subject } from "./lib/types";
 
 // ---- panels ----
 
@@ -277,7 +277,8 @@ export const panelTexts = {
       outlier: "Images that stand apart: much farther from their nearest neighbours than those are from theirs.",
       label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
-      picture: "Pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape, compared with the others.",
+      picture:
+        "Pictures that are blurred, dark, blown out, empty or framed, screenshots and charts, and pictures of an odd size or shape, compared with the others. How blurred is blurred? Choose a kind and answer twenty pictures.",
     },
     needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
     needsSplits: "This needs splits. Put the images into folders such as train and test, and run dinoscope embed again.",
@@ -326,27 +327,21 @@ export const panelTexts = {
       `Pairs that score ${threshold.toFixed(2)} or more, ${answers > 0 ? `by ${answers} answers` : "chosen automatically"}. 1 is a copy.`,
     answerPairs: "Answer pairs",
     answerPairsTitle: "Set the threshold by answering, for twenty pairs, whether they show the same picture",
+    pictureKind: "Kind of poor pictures",
+    answerPictures: "Answer pictures",
+    answerPicturesTitle: "Set the threshold of this kind by answering, for twenty pictures, whether they are of it",
   },
 
-  pairs: {
-    title: "Pairs to answer",
-    question: "Do these two show the same picture?",
-    loading: "Choosing pairs …",
-    none: "No pair is left that could show the same picture.",
-    picture: (number: number) => `Picture ${number} of the pair`,
-    same: "Same",
-    different: "Different",
+  questions: {
+    title: "Questions to answer",
+    loading: "Choosing what to ask …",
+    picture: "The picture",
+    ofPair: (number: number) => `Picture ${number} of the pair`,
+    size: (width: number, height: number) => ` · ${width} × ${height}`,
     unsure: "Cannot tell",
-    keys: "What counts as the same is up to you. Keys: S, D and ?",
     progress: (said: number) => `${said} of 20 answers`,
-    answers: (same: number, different: number, unsure: number) =>
-      `${same} the same, ${different} different${unsure > 0 ? `, ${unsure} unsure` : ""}`,
     few: (left: number, threshold: number) =>
       `${left} more ${left === 1 ? "answer" : "answers"} and the threshold is yours; now it is ${threshold.toFixed(2)}.`,
-    threshold: (threshold: number, suggested: number) =>
-      `Threshold ${threshold.toFixed(2)}, where same and different are equally likely; the collection suggests ${suggested.toFixed(2)}.`,
-    quality: (pairs: number, precision: Shares, recall: Shares) =>
-      `${counted(pairs)} ${pairs === 1 ? "pair reaches" : "pairs reach"} it: ${between(precision)} of them are the same picture. They are ${between(recall)} of all such pairs.`,
     back: "Back",
     forget: "Forget all answers",
     done: "Done",
@@ -738,4 +733,68 @@ export const legendTexts = {
 function duration(seconds: number): string {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+// ---- questions ----
+
+/** Kinds of poor pictures, as the server names them. */
+export const PICTURE_SUBJECTS = ["blurred", "dark", "blown out", "empty", "framed", "screenshot", "odd size", "odd shape"] as const satisfies Subject[];
+
+/** What is asked of a picture, and what those are called that are of the kind. */
+const ASKED: Record<(typeof PICTURE_SUBJECTS)[number], [string, string, string]> = {
+  blurred: ["Blurred", "Is this picture blurred?", "blurred"],
+  dark: ["Dark", "Is this picture too dark?", "too dark"],
+  "blown out": ["Blown out", "Is this picture too light?", "too light"],
+  empty: ["Empty", "Is this picture empty?", "empty"],
+  framed: ["Framed", "Does this picture have a frame?", "framed"],
+  screenshot: ["Screenshots", "Is this a screenshot, a chart or another picture that a program drew?", "drawn by a program"],
+  "odd size": ["Odd size", "Is the size of this picture odd?", "of an odd size"],
+  "odd shape": ["Odd shape", "Is the shape of this picture odd?", "of an odd shape"],
+};
+
+export const subjectName = (about: (typeof PICTURE_SUBJECTS)[number]): string => ASKED[about][0];
+
+interface QuestionTexts {
+  question: string;
+  yes: string;
+  no: string;
+  keys: [string, string];
+  taste: string;
+  none: string;
+  answers: (yes: number, no: number, unsure: number) => string;
+  threshold: (threshold: number, suggested: number) => string;
+  quality: (count: number, precision: Shares, recall: Shares) => string;
+}
+
+/** What is said while questions about a subject are answered. */
+export function questionTexts(about: Subject): QuestionTexts {
+  const unsureToo = (unsure: number): string => (unsure > 0 ? `, ${unsure} unsure` : "");
+  const suggests = (suggested: number): string => `the collection suggests ${suggested.toFixed(2)}.`;
+  if (about === "duplicates") {
+    return {
+      question: "Do these two show the same picture?",
+      yes: "Same",
+      no: "Different",
+      keys: ["s", "d"],
+      taste: "What counts as the same is up to you. Keys: S, D and ?",
+      none: "No pair is left that could show the same picture.",
+      answers: (yes, no, unsure) => `${yes} the same, ${no} different${unsureToo(unsure)}`,
+      threshold: (threshold, suggested) => `Threshold ${threshold.toFixed(2)}, where same and different are equally likely; ${suggests(suggested)}`,
+      quality: (count, precision, recall) =>
+        `${counted(count)} ${count === 1 ? "pair reaches" : "pairs reach"} it: ${between(precision)} of them are the same picture. They are ${between(recall)} of all such pairs.`,
+    };
+  }
+  const [, question, kind] = ASKED[about];
+  return {
+    question,
+    yes: "Yes",
+    no: "No",
+    keys: ["y", "n"],
+    taste: "Where you draw the line is up to you. Keys: Y, N and ?",
+    none: "No picture is left to ask about.",
+    answers: (yes, no, unsure) => `${yes} yes, ${no} no${unsureToo(unsure)}`,
+    threshold: (threshold, suggested) => `Threshold ${threshold.toFixed(2)}, where yes and no are equally likely; ${suggests(suggested)}`,
+    quality: (count, precision, recall) =>
+      `${counted(count)} ${count === 1 ? "picture reaches" : "pictures reach"} it: ${between(precision)} of them are ${kind}. They are ${between(recall)} of all such pictures.`,
+  };
 }

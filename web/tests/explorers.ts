@@ -3,7 +3,7 @@ import type { GivenLabels, Labelling } from "../src/lib/api";
 import { Explorer } from "../src/state/explorer.svelte";
 import type { Source } from "../src/lib/source";
 import type { AddressBar } from "../src/lib/history";
-import type { ImageInfo, ModelView, PairQuestion } from "../src/lib/types";
+import type { ImageInfo, ModelView, Question } from "../src/lib/types";
 
 export const modelView = (key: string, rows: number[]): ModelView => ({
   key, count: rows.length, state: "s",
@@ -12,8 +12,8 @@ export const modelView = (key: string, rows: number[]): ModelView => ({
   sheets: { tile: 1, columns: 1, rows: 1, count: 4, positions: null }, failures: [],
 });
 
-const QUESTION: PairQuestion = {
-  rows: [2, 4], same: 0, different: 0, unsure: 0, enough: 10, suggested: 0.9, threshold: 0.9, pairs: 1, precision: null, recall: null,
+const QUESTION: Question = {
+  rows: [2, 4], sizes: [[28, 28], [28, 28]], yes: 0, no: 0, unsure: 0, enough: 10, suggested: 0.9, threshold: 0.9, count: 1, precision: null, recall: null,
 };
 const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({
@@ -73,9 +73,9 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     keeping: (_, what) => wait(`keeping ${what}`, { done: 1, total: 4 }),
     readingTokens: () => wait("readingTokens", null),
     findings: () => wait("findings", { findings: [{ key: "f", kind: "outlier", rows: [2], evidence: [], text: "", suggestion: null, score: 1, dismissed: false, confirmed: false }], selfTest: null, threshold: 0.9, suggested: 0.9, answers: 0, checks: [{ kind: "outlier", checked: 0, right: 0, rest: 1, low: 0, high: 1, next: ["f"] }] }),
-    pair: () => wait("pair", QUESTION),
-    answerPair: () => wait("answerPair", QUESTION),
-    forgetPairs: () => wait("forgetPairs", QUESTION),
+    question: () => wait("question", QUESTION),
+    answer: () => wait("answer", QUESTION),
+    forgetAnswers: () => wait("forgetAnswers", QUESTION),
     labels: () => wait("labels", GIVEN),
     giveLabels: (_, { rows, label }) => wait("giveLabels", given(rows, label ?? null)),
     stepLabels: () => wait("stepLabels", GIVEN),

@@ -5,7 +5,7 @@ import { SceneLoader } from "../src/lib/scene";
 import { Shared } from "../src/lib/shared";
 import type { Source } from "../src/lib/source";
 import { Names } from "../src/panels/names.svelte";
-import { Pairs } from "../src/panels/pairs.svelte";
+import { Questions } from "../src/panels/questions.svelte";
 import { Why } from "../src/panels/why.svelte";
 import type { Explorer } from "../src/state/explorer.svelte";
 import { Tasks } from "../src/state/tasks.svelte";
@@ -266,21 +266,21 @@ describe("what the explorer does not want any more is aborted", () => {
     expect([why.matched(explorer, 2, 4), why.matched(explorer, 2, 149)?.patches]).toEqual([null, 53]);
   });
 
-  it("a question about a pair, when the questions are left; what was answered is remembered all the same", async () => {
+  it("a question, when the questions are left; what was answered is remembered all the same", async () => {
     const { held, release } = hold();
-    const { source, aborted } = watched({ answerPair: held });
+    const { source, aborted } = watched({ answer: held });
     const { explorer } = await open("", source);
-    const pairs = new Pairs(explorer);
-    pairs.load()();
-    expect([aborted("pair"), ...told(explorer)]).toEqual([[true], null, null]);
-    const leave = pairs.load();
+    const questions = new Questions(explorer, "duplicates");
+    questions.load()();
+    expect([aborted("question"), ...told(explorer)]).toEqual([[true], null, null]);
+    const leave = questions.load();
     await settle();
-    const late = pairs.answer(true);
+    const late = questions.answer(true);
     leave();
-    expect(aborted("answerPair")).toEqual([null]);
+    expect(aborted("answer")).toEqual([null]);
     release();
     await late;
-    expect(pairs.earlier).toEqual([[2, 4]]);
+    expect(questions.earlier).toEqual([[2, 4]]);
   });
 });
 
@@ -302,7 +302,7 @@ describe("a source", () => {
       source.collection(signal), source.model("one", signal), source.rows(view, signal), source.map(view, "umap", signal),
       source.codes(view, "label", signal), source.values(view, "trust", "umap", signal), source.image(view, 2, signal),
       source.reasons(view, 2, [4], signal), source.reasons(view, new Blob(), [4], signal), source.findings(view, signal),
-      source.pair(view, signal), source.numbers(view, "umap", signal), source.search(view, new Blob(), "umap", false, signal),
+      source.question(view, "duplicates", signal), source.numbers(view, "umap", signal), source.search(view, new Blob(), "umap", false, signal),
       source.query(view, [2], 1, signal), source.find(view, "x", signal),
     ];
     const answers = Promise.allSettled(asked);

@@ -17,6 +17,7 @@ __all__ = [
     "Machine",
     "Manifest",
     "ModelDescription",
+    "PictureAnswer",
     "Provenance",
     "SourceDescription",
 ]
@@ -96,10 +97,19 @@ class Answer(TypedDict):
     same: bool | None
 
 
+class PictureAnswer(TypedDict):
+    """Whether an image, by what it holds, is blurred, or of another kind of poor pictures; null as in ``Answer``."""
+
+    image: str
+    kind: str
+    yes: bool | None
+
+
 class Answers(TypedDict):
-    """What ``answers.json`` holds."""
+    """What ``answers.json`` holds: of pairs, and of pictures."""
 
     answers: list[Answer]
+    pictures: NotRequired[list[PictureAnswer]]
 
 
 class Machine(TypedDict):

@@ -36,7 +36,7 @@ _PANELS = {
     "Clean and label": {
         "clean": "Find duplicates, outliers, wrong labels and leaks.",
         "label": "Label images by hand; dinoscope proposes the rest.",
-        "calibrate": "Answer a few pairs: which images are duplicates?",
+        "calibrate": "Answer a few: what is a duplicate, what is blurred?",
         "classify": "Name images by their labelled neighbours.",
     },
     "Do something with it": {

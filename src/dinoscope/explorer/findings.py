@@ -1,4 +1,4 @@
-"""Findings for the explorer, and the pairs of images that it asks about. No web in it."""
+"""What the explorer says of what to look at, and what it asks a person about. No web in it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dinoscope.base.splits import split_roles
-from dinoscope.explorer.types import CheckedInfo, Checks, Finding, FindingKind, Findings, PairQuestion
-from dinoscope.stages.cleaning.answers import pairs_to_answer, threshold_fit
+from dinoscope.explorer.types import CheckedInfo, Checks, Finding, FindingKind, Findings, Question
+from dinoscope.stages.cleaning.answers import Subject, questions, threshold_fit
 from dinoscope.stages.cleaning.checks import Checkable, findings_checked, findings_to_check
 from dinoscope.stages.cleaning.copies import keep_first
 from dinoscope.stages.cleaning.findings import (
@@ -17,8 +17,8 @@ from dinoscope.stages.cleaning.findings import (
     finding_key,
     label_errors,
     labels_of,
+    poor_pictures,
 )
-from dinoscope.stages.cleaning.pictures import poor_pictures
 from dinoscope.wording.findings import tell_few, tell_poor_picture, tell_self_test
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dinoscope.stages.cleaning.findings import Findings as Found
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["checks", "findings", "pair_question"]
+__all__ = ["checks", "findings", "question"]
 
 _EVIDENCE = 8
 _ASKED = 20  # findings that are drawn at once
@@ -128,22 +128,24 @@ def _explain(test: SelfTest | None, collection: OpenedCollection) -> str | None:
     return f"{told} {tell_few(collection.labels)}".strip() or None
 
 
-def pair_question(collection: OpenedCollection) -> PairQuestion:
-    """Return the pair that should be answered next, and what the answers so far say."""
+def question(collection: OpenedCollection, about: Subject) -> Question:
+    """Return the pair or picture that should be answered next, and what the answers so far say."""
     from dinoscope.analysis.cleaning.threshold import ENOUGH
 
-    asked, fit = pairs_to_answer(collection, 1), threshold_fit(collection)
+    asked, fit = questions(collection, about, 1), threshold_fit(collection, about)
+    rows = list(asked[0].rows) if asked else []
     at = fit.at(fit.used)
-    known = fit.enough and fit.pairs[at] > 0
-    return PairQuestion(
-        rows=list(asked[0].rows) if asked else None,
-        same=fit.same,
-        different=fit.different,
+    known = fit.enough and fit.counts[at] > 0
+    return Question(
+        rows=rows or None,
+        sizes=[tuple(collection.sizes[collection.position(row)].tolist()) for row in rows],
+        yes=fit.yes,
+        no=fit.no,
         unsure=fit.unsure,
         enough=ENOUGH,
         suggested=fit.suggested,
         threshold=fit.used,
-        pairs=int(fit.pairs[at]),
+        count=int(fit.counts[at]),
         precision=fit.precision[at].tolist() if known else None,
         recall=fit.recall[at].tolist() if known else None,
     )

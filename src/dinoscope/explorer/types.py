@@ -44,8 +44,6 @@ __all__ = [
     "Name",
     "NumberColumn",
     "Numbers",
-    "PairAnswer",
-    "PairQuestion",
     "PartnerInfo",
     "PatchImage",
     "PatchPair",
@@ -56,6 +54,8 @@ __all__ = [
     "Positions",
     "ProgressInfo",
     "PropertyInfo",
+    "Question",
+    "QuestionAnswer",
     "ReasonInfo",
     "Reasons",
     "Row",
@@ -500,22 +500,24 @@ class Findings(Answer):
     checks: list[CheckedInfo]
 
 
-class PairQuestion(Answer):
-    """Two images for a person to judge, "same picture" or not, and what the answers so far say.
+class Question(Answer):
+    """What a person is asked: do two images show the same picture, or is one blurred; and what the answers so far say.
 
-    ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
+    ``rows`` is null where nothing is left to ask. ``threshold`` is the one in use, ``count`` those that reach it; their
     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
     """
 
     rows: list[Row] | None
-    same: int
-    different: int
+    sizes: list[tuple[int, int]]
+    """Width and height of the originals."""
+    yes: int
+    no: int
     unsure: int
     enough: int
     """Answers needed before they set the threshold."""
     suggested: float
     threshold: float
-    pairs: int
+    count: int
     precision: list[float] | None
     recall: list[float] | None
 
@@ -767,8 +769,8 @@ class PickQuery(_Asked):
     """From which images; null for all."""
 
 
-class PairAnswer(_Asked):
-    """Whether two images show the same picture; null if unknown."""
+class QuestionAnswer(_Asked):
+    """What a person answers of one image or two; null where that cannot be told."""
 
-    rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=2, max_length=2)]
-    same: bool | None
+    rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=1, max_length=2)]
+    yes: bool | None

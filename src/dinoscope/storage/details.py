@@ -26,7 +26,9 @@ QUALITY = {
     "bytes": "i8",
     "modified": "i8",
 }
-LOOK = dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), "f4")  # how a picture looks
+LOOK = dict.fromkeys(
+    ("darkest", "lightest", "contrast", "sharpness", "frame", "ruled"), "f4"
+)  # what anybody sees of a picture
 
 # what the file says about the photograph
 FACTS = {

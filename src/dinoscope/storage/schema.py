@@ -45,7 +45,7 @@ _IMAGES |= {"generation": _DRAWN, "caption": _LATE, "labels": _TEXTS}
 _DETAILS = {"row": _WHOLE, "width": _PIXELS, "height": _PIXELS, "thumbnail": _BYTES, "error": _MAYBE}
 _DETAILS |= {"transient": _FLAG, "content": _LATE, "note": _LATE, "generation": _DRAWN}
 _DETAILS |= dict.fromkeys(("quality", "noise", "detail", "grain"), _REAL)
-_DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame"), _REAL)
+_DETAILS |= dict.fromkeys(("darkest", "lightest", "contrast", "sharpness", "frame", "ruled"), _REAL)
 _DETAILS |= dict.fromkeys(("format", "camera", "lens"), _LATE)
 _DETAILS |= dict.fromkeys(("date", "focal_length", "exposure", "f_number", "iso", "latitude", "longitude"), _PRECISE)
 # numbers of which some are null become double, when a program reads and writes them

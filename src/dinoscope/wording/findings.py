@@ -12,6 +12,7 @@ from dinoscope.base.text import counted
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.checked import Checked
+    from dinoscope.stages.cleaning.answers import Subject
     from dinoscope.stages.cleaning.checks import Checkable
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "tell_few",
     "tell_labels",
     "tell_poor_picture",
+    "tell_question",
     "tell_self_test",
     "tell_your_check",
 ]
@@ -78,9 +80,24 @@ def tell_poor_picture(kind: PictureKind, value: float) -> str:
         "blown out": f"95% of it is lighter than {value / 255:.0%} of white",
         "empty": f"its lightness varies by {value:.1f} of 255 levels",
         "framed": f"a frame of one colour takes {value:.0%} at each edge",
+        "screenshot": f"even lines and busy ones take turns in {value:.0%} of it, as on a screen or in a chart",
         "odd size": f"its sides are {times} as long as usual",
         "odd shape": f"it is {times} as wide for its height as usual",
     }[kind]
+
+
+def tell_question(about: Subject) -> str:
+    """Return what a person is asked about a sheet of pairs or of pictures."""
+    if about == "duplicates":
+        return "Which of them show the same picture?"
+    asked = {
+        "blown out": "too light",
+        "dark": "too dark",
+        "screenshot": "screenshots, charts or other pictures that a program drew",
+        "odd size": "of an odd size",
+        "odd shape": "of an odd shape",
+    }
+    return f"Which of them are {asked.get(about, about)}?"
 
 
 def tell_labels(labels: Sequence[str]) -> str:

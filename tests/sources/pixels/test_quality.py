@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter, JpegImagePlugin
+from PIL import Image, ImageDraw, ImageFilter, JpegImagePlugin
 
 from dinoscope.sources.pixels.blocks import measure_blocks
 from dinoscope.sources.pixels.decode import read_reduced
@@ -136,3 +136,26 @@ def test_pictures_measured_together_are_told_as_each_by_itself():
     together, alone = measure_looks(pictures), [measure_look(each) for each in pictures]
     assert [asdict(each) for each in together] == [pytest.approx(asdict(each), rel=1e-5) for each in alone]
     assert [each.frame for each in together] == [0, 0, 0, pytest.approx(0.1), 0, 1, 0, 0, 0]
+
+
+def screen(form: str, side: int = 400) -> np.ndarray:
+    """Lines of letters on an even ground, as a file of some form holds them."""
+    page = Image.new("RGB", (side, side), (250, 250, 250))
+    draw = ImageDraw.Draw(page)
+    for line in range(10, side - 10, 18):
+        draw.text((12, line), "even lines and busy ones take turns on every screen there is", (20, 20, 30))
+    return read_reduced(encoded(page, form, **({"quality": 85} if form == "JPEG" else {}))).pixels
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_screen_is_ruled_and_a_photograph_is_not(form):
+    assert measure_look(screen(form)).ruled > 0.3
+    rough = np.random.default_rng(0).normal(0, 4, (400, 400, 3)) + np.asarray(scene().resize((400, 400)))
+    assert measure_look(rough.clip(0, 255).astype(np.uint8)).ruled < 0.01
+    assert measure_look(np.full((400, 400, 3), 200, np.uint8)).ruled == 0
+
+
+def test_an_icon_is_no_screen_and_pictures_are_measured_together_as_each_alone():
+    assert measure_look(screen("PNG", 90)).ruled == 0
+    pictures = np.stack([screen("PNG"), screen("JPEG"), np.full((400, 400, 3), 9, np.uint8)])
+    assert measure_looks(pictures) == [measure_look(each) for each in pictures]

@@ -15,20 +15,20 @@ from dinoscope.analysis.cleaning.duplicates import group_pairs
 from dinoscope.analysis.cleaning.threshold import ENOUGH
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset
-from dinoscope.stages.cleaning.answers import answer_pairs
+from dinoscope.stages.cleaning.answers import answer_questions
 
 COUNT = 150
 
 
 def test_the_answers_of_a_sheet_are_kept_together_or_not_at_all(collection):
     """Half of them would shift the numbers of the others on the next sheet."""
-    asked = [pair.rows for pair in collection.pairs_to_answer(3)]
+    asked = [pair.rows for pair in collection.questions(count=3)]
     with pytest.raises(InputError, match="9999"):
-        answer_pairs(collection, {asked[0]: True, asked[1]: False, (0, 9999): True})
-    assert [pair.rows for pair in collection.pairs_to_answer(3)] == asked
-    answer_pairs(collection, dict.fromkeys(asked, False))
-    assert not {pair.rows for pair in collection.pairs_to_answer(3)} & set(asked)
-    assert collection.threshold_fit().different == 3
+        answer_questions(collection, {asked[0]: True, asked[1]: False, (0, 9999): True})
+    assert [pair.rows for pair in collection.questions(count=3)] == asked
+    answer_questions(collection, dict.fromkeys(asked, False))
+    assert not {pair.rows for pair in collection.questions(count=3)} & set(asked)
+    assert collection.threshold_fit().no == 3
 
 
 def write_photos(folder, copies=20):
@@ -53,7 +53,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="module")
 def made(photos):
     found = Collection.from_images(photos, photos.parent / "photos.dino", model="mini-fashion")
-    found.pairs_to_answer()  # what all of them need is computed once
+    found.questions()  # what all of them need is computed once
     return found.path
 
 
@@ -70,8 +70,8 @@ def is_same(collection, rows, kinds=("copy", "turned")):
 
 def answer_all(collection, count=20, **taste):
     for _ in range(count):
-        for pair in collection.pairs_to_answer(1):
-            collection.answer_pair(*pair.rows, is_same(collection, pair.rows, **taste))
+        for pair in collection.questions(count=1):
+            collection.answer_question(pair.rows, is_same(collection, pair.rows, **taste))
 
 
 def grouped(collection, **settings):
@@ -112,11 +112,11 @@ def test_pairs_are_kept_apart_or_together_as_was_said(collection):
     (a, b), row = found.duplicates.groups[0][:2], collection.rows
     pair = frozenset((collection.ids[a], collection.ids[b]))
     assert pair in grouped(collection, threshold=0.5)
-    collection.answer_pair(int(row[b]), int(row[a]), False)
+    collection.answer_question((int(row[b]), int(row[a])), False)
     assert pair not in grouped(collection, threshold=0.5)
-    collection.answer_pair(int(row[a]), int(row[b]), True)  # the last word counts
+    collection.answer_question((int(row[a]), int(row[b])), True)  # the last word counts
     assert pair in grouped(collection, threshold=1.0)
-    collection.answer_pair(int(row[a]), int(row[b]), None)
+    collection.answer_question((int(row[a]), int(row[b])), None)
     assert pair not in grouped(collection, threshold=1.0)
     assert (collection.threshold_fit().answers, collection.threshold_fit().unsure) == (0, 1)
 
@@ -152,22 +152,22 @@ def test_answers_stay_with_the_images(collection, photos, tmp_path):
 
 
 def test_they_can_be_forgotten(collection):
-    first = collection.pairs_to_answer()
+    first = collection.questions()
     answer_all(collection, 3)
-    assert collection.pairs_to_answer() != first
+    assert collection.questions() != first
     assert collection.forget_answers() == 3
     assert collection.forget_answers() == 0
-    assert collection.pairs_to_answer() == first
+    assert collection.questions() == first
 
 
 def test_bad_answers(collection):
     row = int(collection.rows[0])
     with pytest.raises(InputError, match="hold the same image"):
-        collection.answer_pair(row, row, True)
+        collection.answer_question((row, row), True)
     with pytest.raises(InputError, match="9999"):
-        collection.answer_pair(row, 9999, True)
+        collection.answer_question((row, 9999), True)
     with pytest.raises(InputError, match="count"):
-        collection.pairs_to_answer(0)
+        collection.questions(count=0)
     assert not (collection.path / "answers.json").exists()
 
 
@@ -181,14 +181,14 @@ def test_the_sheet_is_answered_on_the_command_line(collection, run):
     assert "--same NUMBERS" in err
     with Image.open(collection.path / "pairs.png") as sheet:
         assert sheet.width > 900
-    numbers = [at for at, pair in enumerate(collection.pairs_to_answer(), 1) if is_same(collection, pair.rows)]
+    numbers = [at for at, pair in enumerate(collection.questions(), 1) if is_same(collection, pair.rows)]
     unsure = next(at for at in range(1, 21) if at not in numbers)
     code, out, err = run("calibrate", collection.path, "--same", f"{','.join(map(str, numbers))} {unsure}?")
     assert code == 0
     assert f"19 answers: {len(numbers)} the same picture, {19 - len(numbers)} not, 1 that you could not tell" in out
     fit = collection.threshold_fit()
     assert f"threshold {fit.threshold:.2f} (the collection suggests {fit.suggested:.2f})" in out
-    assert re.search(rf"{fit.threshold:.2f} \* +{fit.pairs[fit.at(fit.threshold)]} ", out)
+    assert re.search(rf"{fit.threshold:.2f} \* +{fit.counts[fit.at(fit.threshold)]} ", out)
     assert "next: dinoscope clean" in err
     out = run("clean", collection.path, "--duplicates")[1]
     assert f"(threshold {fit.threshold:.2f}, by 19 answers)" in out
@@ -223,7 +223,7 @@ def test_thresholds_that_no_pair_reaches_are_not_listed(collection, run):
     listed = re.findall(r"^ +([\d.]+)(?: \*)? +(\d+) +\d+% \(", out, re.MULTILINE)
     assert len(listed) > 1
     for threshold, pairs in listed:
-        assert int(pairs) == fit.pairs[fit.at(float(threshold))] > 0
+        assert int(pairs) == fit.counts[fit.at(float(threshold))] > 0
 
 
 @pytest.mark.parametrize("said", ["", "0", "21", "3-2", "1 x", "1;2", "all 3", "1?-4"])

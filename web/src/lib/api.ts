@@ -464,7 +464,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/models/{model}/pairs": {
+    "/api/models/{model}/questions": {
         parameters: {
             query?: never;
             header?: never;
@@ -472,21 +472,21 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Pair
-         * @description Return the next pair of images to answer, and what the answers so far say.
+         * Question
+         * @description Return the pair or picture that should be answered next, and what the answers so far say.
          */
-        get: operations["pair_api_models__model__pairs_get"];
+        get: operations["question_api_models__model__questions_get"];
         /**
          * Answer
-         * @description Store in the collection whether two images show the same picture; return the next pair.
+         * @description Remember in the collection what a person answers; return the next question.
          */
-        put: operations["answer_api_models__model__pairs_put"];
+        put: operations["answer_api_models__model__questions_put"];
         post?: never;
         /**
          * Forget
-         * @description Forget all answers; return the first pair.
+         * @description Forget all answers of a subject; return the first question.
          */
-        delete: operations["forget_api_models__model__pairs_delete"];
+        delete: operations["forget_api_models__model__questions_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1909,48 +1909,6 @@ export interface components {
             explained: components["schemas"]["Explained"] | null;
         };
         /**
-         * PairAnswer
-         * @description Whether two images show the same picture; null if unknown.
-         */
-        PairAnswer: {
-            /** Rows */
-            rows: number[];
-            /** Same */
-            same: boolean | null;
-        };
-        /**
-         * PairQuestion
-         * @description Two images for a person to judge, "same picture" or not, and what the answers so far say.
-         *
-         *     ``rows`` is null where no pair is left. ``threshold`` is the one in use, ``pairs`` those that reach it; their
-         *     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
-         */
-        PairQuestion: {
-            /** Rows */
-            rows: number[] | null;
-            /** Same */
-            same: number;
-            /** Different */
-            different: number;
-            /** Unsure */
-            unsure: number;
-            /**
-             * Enough
-             * @description Answers needed before they set the threshold.
-             */
-            enough: number;
-            /** Suggested */
-            suggested: number;
-            /** Threshold */
-            threshold: number;
-            /** Pairs */
-            pairs: number;
-            /** Precision */
-            precision: number[] | null;
-            /** Recall */
-            recall: number[] | null;
-        };
-        /**
          * PartnerInfo
          * @description A model whose maps can be shown beside those of the one that is shown.
          */
@@ -2143,6 +2101,56 @@ export interface components {
              * @description Where on the map there is more of it, in words; empty if unknown.
              */
             rises: string;
+        };
+        /**
+         * Question
+         * @description What a person is asked: do two images show the same picture, or is one blurred; and what the answers so far say.
+         *
+         *     ``rows`` is null where nothing is left to ask. ``threshold`` is the one in use, ``count`` those that reach it; their
+         *     ``precision`` and ``recall`` are null without enough answers, else lower bound, median and upper bound.
+         */
+        Question: {
+            /** Rows */
+            rows: number[] | null;
+            /**
+             * Sizes
+             * @description Width and height of the originals.
+             */
+            sizes: [
+                number,
+                number
+            ][];
+            /** Yes */
+            yes: number;
+            /** No */
+            no: number;
+            /** Unsure */
+            unsure: number;
+            /**
+             * Enough
+             * @description Answers from which the threshold is theirs.
+             */
+            enough: number;
+            /** Suggested */
+            suggested: number;
+            /** Threshold */
+            threshold: number;
+            /** Count */
+            count: number;
+            /** Precision */
+            precision: number[] | null;
+            /** Recall */
+            recall: number[] | null;
+        };
+        /**
+         * QuestionAnswer
+         * @description What a person answers of one image or two; null where that cannot be told.
+         */
+        QuestionAnswer: {
+            /** Rows */
+            rows: number[];
+            /** Yes */
+            yes: boolean | null;
         };
         /**
          * ReasonInfo
@@ -2450,8 +2458,6 @@ export type Moved = components['schemas']['Moved'];
 export type MovedImage = components['schemas']['MovedImage'];
 export type NumberColumn = components['schemas']['NumberColumn'];
 export type Numbers = components['schemas']['Numbers'];
-export type PairAnswer = components['schemas']['PairAnswer'];
-export type PairQuestion = components['schemas']['PairQuestion'];
 export type PartnerInfo = components['schemas']['PartnerInfo'];
 export type PatchImage = components['schemas']['PatchImage'];
 export type PatchPair = components['schemas']['PatchPair'];
@@ -2462,6 +2468,8 @@ export type Picked = components['schemas']['Picked'];
 export type Positions = components['schemas']['Positions'];
 export type ProgressInfo = components['schemas']['ProgressInfo'];
 export type PropertyInfo = components['schemas']['PropertyInfo'];
+export type Question = components['schemas']['Question'];
+export type QuestionAnswer = components['schemas']['QuestionAnswer'];
 export type ReasonInfo = components['schemas']['ReasonInfo'];
 export type Reasons = components['schemas']['Reasons'];
 export type Rows = components['schemas']['Rows'];
@@ -3320,10 +3328,12 @@ export interface operations {
             };
         };
     };
-    pair_api_models__model__pairs_get: {
+    question_api_models__model__questions_get: {
         parameters: {
-            query?: {
-                /** @description State of the model that is meant; an array may then be cached forever. */
+            query: {
+                /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
+                about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
+                /** @description State of the model that is meant; an array may then be cached for ever. */
                 v?: string | null;
             };
             header?: never;
@@ -3341,7 +3351,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PairQuestion"];
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description What is wrong, in one sentence. */
@@ -3355,10 +3365,12 @@ export interface operations {
             };
         };
     };
-    answer_api_models__model__pairs_put: {
+    answer_api_models__model__questions_put: {
         parameters: {
-            query?: {
-                /** @description State of the model that is meant; an array may then be cached forever. */
+            query: {
+                /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
+                about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
+                /** @description State of the model that is meant; an array may then be cached for ever. */
                 v?: string | null;
             };
             header?: never;
@@ -3370,7 +3382,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["PairAnswer"];
+                "application/json": components["schemas"]["QuestionAnswer"];
             };
         };
         responses: {
@@ -3380,7 +3392,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PairQuestion"];
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description What is wrong, in one sentence. */
@@ -3394,10 +3406,12 @@ export interface operations {
             };
         };
     };
-    forget_api_models__model__pairs_delete: {
+    forget_api_models__model__questions_delete: {
         parameters: {
-            query?: {
-                /** @description State of the model that is meant; an array may then be cached forever. */
+            query: {
+                /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
+                about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
+                /** @description State of the model that is meant; an array may then be cached for ever. */
                 v?: string | null;
             };
             header?: never;
@@ -3415,7 +3429,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["PairQuestion"];
+                    "application/json": components["schemas"]["Question"];
                 };
             };
             /** @description What is wrong, in one sentence. */

@@ -157,9 +157,9 @@ export class FileSource implements Source {
   readonly undoCopies = unwritable;
   readonly checks = unwritable;
   readonly pick = unwritable;
-  readonly pair = unwritable;
-  readonly answerPair = unwritable;
-  readonly forgetPairs = unwritable;
+  readonly question = unwritable;
+  readonly answer = unwritable;
+  readonly forgetAnswers = unwritable;
   readonly divide = unwritable;
   readonly labels = unwritable;
   readonly giveLabels = unwritable;

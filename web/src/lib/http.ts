@@ -1,12 +1,12 @@
 import { problemTexts } from "../texts";
 import type {
-  ClusterQuery, Columns, CopyQuery, Dismissal, ErrorAnswer, ExportQuery, FilesQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, PairAnswer, Positions, Rows,
+  ClusterQuery, Columns, CopyQuery, Dismissal, ErrorAnswer, ExportQuery, FilesQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, Positions, QuestionAnswer, Rows,
   RowsQuery,
 } from "./api";
 import { arrayOf, SourceError, type Kept, type Pictures, type Said, type Source } from "./source";
 import {
   isPerMap, type Checks, type CollectionInfo, type Copied, type DataColumn, type DataOrigin, type ExportFormat, type FilesInfo, type Finding, type Findings, type ImageInfo, type Match,
-  type ModelView, type Moved, type Numbers, type PairQuestion, type PatchPairs, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Reasons, type Row, type Running, type SearchAnswer, type TokensInfo, type Values,
+  type ModelView, type Moved, type Numbers, type PatchPairs, type PatchView, type Picked, type PickQuery, type Position, type ProgressInfo, type Question, type Reasons, type Row, type Running, type SearchAnswer, type Subject, type TokensInfo, type Values,
 } from "./types";
 
 /** What is asked beside the address. */
@@ -131,16 +131,16 @@ export class HttpSource implements Source {
     return this.#json(this.#path(model, "/pick"), { method: "POST", ...asJson(asked), signal });
   }
 
-  pair(model: ModelView, signal?: AbortSignal): Promise<PairQuestion> {
-    return this.#json(this.#path(model, "/pairs"), { signal });
+  question(model: ModelView, about: Subject, signal?: AbortSignal): Promise<Question> {
+    return this.#json(this.#questions(model, about), { signal });
   }
 
-  answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion> {
-    return this.#json(this.#path(model, "/pairs"), { method: "PUT", ...asJson({ rows, same } satisfies PairAnswer) });
+  answer(model: ModelView, about: Subject, rows: Row[], yes: boolean | null): Promise<Question> {
+    return this.#json(this.#questions(model, about), { method: "PUT", ...asJson({ rows, yes } satisfies QuestionAnswer) });
   }
 
-  forgetPairs(model: ModelView): Promise<PairQuestion> {
-    return this.#json(this.#path(model, "/pairs"), { method: "DELETE" });
+  forgetAnswers(model: ModelView, about: Subject): Promise<Question> {
+    return this.#json(this.#questions(model, about), { method: "DELETE" });
   }
 
   async divide(model: ModelView, clusters: number): Promise<void> {
@@ -232,6 +232,10 @@ export class HttpSource implements Source {
   }
 
   /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
+  #questions(model: ModelView, about: Subject): string {
+    return this.#path(model, `/questions?about=${encodeURIComponent(about)}`);
+  }
+
   #path(model: ModelView, place: string): string {
     return `${modelPath(model.key)}${place}${place.includes("?") ? "&" : "?"}v=${encodeURIComponent(model.state)}`;
   }

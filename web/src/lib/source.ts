@@ -1,7 +1,7 @@
 import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
 import type {
-  Checks, CollectionInfo, Copied, DataColumn, DataOrigin, ExportFormat, FilesInfo, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PairQuestion, PatchPairs, PatchView, Picked, PickQuery, Position, ProgressInfo, Reasons, Row,
-  Running, SearchAnswer, TokensInfo, Values, WeightsInfo,
+  Checks, CollectionInfo, Copied, DataColumn, DataOrigin, ExportFormat, FilesInfo, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PatchPairs, PatchView, Picked, PickQuery, Position, ProgressInfo, Question, Reasons, Row,
+  Running, SearchAnswer, Subject, TokensInfo, Values, WeightsInfo,
 } from "./types";
 
 /**
@@ -59,12 +59,12 @@ export interface Source {
   judge(model: ModelView, finding: Finding, said: Said): Promise<void>;
   /** What was said of findings that were drawn at random, and which to check next. */
   checks(model: ModelView, signal?: AbortSignal): Promise<Checks>;
-  /** Two images that may show the same picture. */
-  pair(model: ModelView, signal?: AbortSignal): Promise<PairQuestion>;
-  /** Remember whether two images show the same picture, null if that cannot be told; the next pair. */
-  answerPair(model: ModelView, rows: [Row, Row], same: boolean | null): Promise<PairQuestion>;
-  /** Forget all answers; the first pair. */
-  forgetPairs(model: ModelView): Promise<PairQuestion>;
+  /** What to ask next about a subject. */
+  question(model: ModelView, about: Subject, signal?: AbortSignal): Promise<Question>;
+  /** Remember what a person answers, null if it cannot be told; the next question. */
+  answer(model: ModelView, about: Subject, rows: Row[], yes: boolean | null): Promise<Question>;
+  /** Forget all answers about a subject; the first question. */
+  forgetAnswers(model: ModelView, about: Subject): Promise<Question>;
   /** Show another number of clusters, which takes seconds the first time; the model has to be asked for again. */
   divide(model: ModelView, clusters: number): Promise<void>;
   /** Labels and tags that people gave, of the images that changed after a revision; `model` is a key, as they come before it is shown. */

@@ -64,9 +64,11 @@ export interface ModelView extends Omit<api.ModelView, "sheets" | "columns" | "p
   texts?: TextColumn[];
 }
 
-/** Two images that may show the same picture, null where no pair is left, and what the answers say. */
-export interface PairQuestion extends api.PairQuestion {
-  rows: [Row, Row] | null;
+/** What is asked: do two images show the same picture, or is one of a kind of poor pictures? */
+export type Subject = api.paths["/api/models/{model}/questions"]["get"]["parameters"]["query"]["about"];
+
+/** Two images or one that a person is asked about, null where nothing is left to ask, and what the answers say. */
+export interface Question extends api.Question {
   /** Lower bound, median, upper bound; null without enough answers. */
   precision: [number, number, number] | null;
   recall: [number, number, number] | null;

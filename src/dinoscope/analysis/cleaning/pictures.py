@@ -1,7 +1,8 @@
-"""Pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape compared with the others.
+"""Pictures that are blurred, dark, blown out, empty, framed, screenshots, or of an odd size or shape.
 
-What is odd depends on the collection: a product photograph on white is normal among a thousand others on white. So a
-picture must be beyond a fixed limit, and also far from what is usual in its collection.
+What is odd depends on the collection: a product photograph on white is no mistake among a thousand like it. So a
+picture must be beyond a fixed limit, and far from the usual of its own collection. Where that limit is, is a matter of
+taste: every picture has a score for every kind, and a person's answers may move the threshold (``threshold``).
 """
 
 from __future__ import annotations
@@ -13,20 +14,50 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dinoscope.analysis.cleaning.candidates import LEAST
 from dinoscope.errors import InputError
 
-__all__ = ["PICTURE_KINDS", "PictureKind", "PoorPictures", "find_poor_pictures"]
+__all__ = [
+    "PICTURE_KINDS",
+    "SUGGESTED",
+    "PictureKind",
+    "PictureScores",
+    "PoorPictures",
+    "find_poor_pictures",
+    "list_pictures",
+    "score_pictures",
+]
 
-PictureKind: TypeAlias = Literal["blurred", "dark", "blown out", "empty", "framed", "odd size", "odd shape"]
+PictureKind: TypeAlias = Literal[
+    "blurred", "dark", "blown out", "empty", "framed", "screenshot", "odd size", "odd shape"
+]
 PICTURE_KINDS: tuple[PictureKind, ...] = get_args(PictureKind)
+SUGGESTED = (1 + LEAST) / 2  # score of a picture at the limit
 _FAR = 3.5  # spreads from the median, as of Iglewicz and Hoaglin 1993 for outliers
 _QUARTILE = 0.6745  # of a normal distribution, in standard deviations
 _BLURRED = 0.6  # sharpness by the median's
 _DARK, _LIGHT = 60.0, 165.0  # lightness that 1% of the pixels are above, that 5% are below
 _EMPTY = 2.5  # contrast in grey levels
 _FRAMED, _FEWEST = 0.03, 2  # of height or width, at each edge, and lines of pixels
+_RULED = 0.01  # share of busy places that lie between even ones: one of 713 photographs has as much
 _SIZE, _SHAPE = 3.0, 2.5  # times the usual side, times the usual width by height
 _COMMON = 0.25  # share of a collection that is its style, no mistake
+_SMALLEST = 1e-3  # what is less counts as this much, where ratios are taken
+
+
+@dataclass(frozen=True, eq=False)
+class PictureScores:
+    """How much each picture is of each kind.
+
+    Attributes:
+        scores: From 0 to 1 (N, K), in the order of ``PICTURE_KINDS``: ``SUGGESTED`` at the limit, and half of the way
+            from there to 1 at half the light, or twice the width of a frame, and so on. 0 where a picture cannot be of
+            the kind.
+        values: What was measured (N, K), see ``PoorPictures.values``.
+    """
+
+    scores: NDArray[np.float64]
+    values: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +68,8 @@ class PoorPictures:
         positions: Which pictures (M,).
         kinds: Their kinds (M,), numbers in ``PICTURE_KINDS``.
         values: What was measured (M,): sharpness by the median's, lightness 0 to 255, contrast, the width of the frame
-            as a share, or how many times the usual size or shape.
-        common: Kinds with so large a share that they are this collection's style. They are not listed.
+            as a share, how ruled it is, or how many times the usual size or shape.
+        common: Kinds that so many pictures are of that they are this collection's style; they are not listed.
     """
 
     positions: NDArray[np.int64]
@@ -53,11 +84,20 @@ class PoorPictures:
 
 
 def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLike) -> PoorPictures:
-    """Find pictures with a defect.
+    """Find pictures that something is wrong with, at the suggested thresholds.
 
     Args:
-        looks: darkest, lightest, contrast, sharpness and frame of each (N,); see ``sources.pixels.quality.Look``.
+        looks: What was measured, of each picture (N,): the fields of ``sources.pixels.quality.Look``.
         sizes: Width and height (N, 2), in pixels.
+
+    Raises:
+        InputError: If the arrays do not fit each other, or a size is not positive.
+    """
+    return list_pictures(score_pictures(looks, sizes))
+
+
+def score_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLike) -> PictureScores:
+    """Measure how much each picture is of each kind; see ``find_poor_pictures``.
 
     Raises:
         InputError: If the arrays do not fit each other, or a size is not positive.
@@ -67,55 +107,80 @@ def find_poor_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLi
         raise InputError(f"sizes must be positive, of shape (N, 2), got shape {size.shape}")
     if any(np.shape(values) != (len(size),) for values in looks.values()):
         raise InputError(f"looks must have one number per picture, expected {len(size)} each")
+    if not len(size):
+        return PictureScores(np.empty((0, len(PICTURE_KINDS))), np.empty((0, len(PICTURE_KINDS))))
     empty = looks["contrast"] < _EMPTY
-    dark, light = ~empty & (looks["lightest"] < _DARK), ~empty & (looks["darkest"] > _LIGHT)
-    lit = ~(empty | dark | light)  # the edges of the others are of one colour by themselves
-    sharpness = np.log2(np.maximum(looks["sharpness"], 1e-3))
-    side, shape = np.log2(size.prod(axis=1)) / 2, np.log2(size[:, 0] / size[:, 1])
-    usual = {name: np.median(values) if len(size) else 0.0 for name, values in (("side", side), ("shape", shape))}
-    filled = sharpness[~empty]
-    sharp = float(np.median(filled)) if len(filled) else 0.0
-    # for each kind: which pictures, the value reported for each, and how bad it is
-    found: dict[PictureKind, tuple[NDArray[np.bool_], NDArray[np.floating], NDArray[np.floating]]] = {
-        "blurred": (
-            ~empty & (sharpness < min(sharp - _FAR * _spread_below(filled), sharp + np.log2(_BLURRED))),
-            2 ** (sharpness - sharp),
-            -sharpness,
-        ),
-        "dark": (dark, looks["lightest"], -looks["lightest"]),
-        "blown out": (light, looks["darkest"], looks["darkest"]),
-        "empty": (empty, looks["contrast"], -looks["contrast"]),
-        "framed": (
-            lit & (looks["frame"] >= np.maximum(_FRAMED, _FEWEST / size.min(axis=1))),
-            looks["frame"],
-            looks["frame"],
-        ),
-        "odd size": (_odd(side, np.log2(_SIZE)), 2 ** (side - usual["side"]), np.abs(side - usual["side"])),
-        "odd shape": (_odd(shape, np.log2(_SHAPE)), 2 ** (shape - usual["shape"]), np.abs(shape - usual["shape"])),
+    lit = ~empty & (looks["lightest"] >= _DARK) & (looks["darkest"] <= _LIGHT)  # edges of others are of one colour
+    sharpness = _octaves(looks["sharpness"])
+    filled = sharpness[~empty] if not empty.all() else np.zeros(1)
+    sharp = float(np.median(filled))
+    soft = min(sharp - _FAR * _spread_below(filled), sharp + np.log2(_BLURRED))
+    frame = np.maximum(_FRAMED, _FEWEST / size.min(axis=1))
+    side, shape = _octaves(size.prod(axis=1)) / 2, _octaves(size[:, 0] / size[:, 1])
+    # of each kind: by how many octaves a picture is beyond the limit, where it can be, and what is told of it
+    measured: dict[PictureKind, tuple[NDArray[np.floating], NDArray[np.bool_] | bool, NDArray[np.floating]]] = {
+        "blurred": (soft - sharpness, ~empty, 2 ** (sharpness - sharp)),
+        "dark": (np.log2(_DARK) - _octaves(looks["lightest"]), ~empty, looks["lightest"]),
+        "blown out": (np.log2(255 - _LIGHT) - _octaves(255 - looks["darkest"]), ~empty, looks["darkest"]),
+        "empty": (np.log2(_EMPTY) - _octaves(looks["contrast"]), True, looks["contrast"]),
+        "framed": (_octaves(looks["frame"] / frame), lit, looks["frame"]),
+        "screenshot": (_octaves(looks["ruled"] / _RULED), ~np.isnan(looks["ruled"]), looks["ruled"]),
+        "odd size": (_beyond(side, np.log2(_SIZE)), True, 2 ** (side - np.median(side))),
+        "odd shape": (_beyond(shape, np.log2(_SHAPE)), True, 2 ** (shape - np.median(shape))),
     }
-    common = tuple(kind for kind, (which, _, _) in found.items() if which.sum() > max(1, _COMMON * len(size)))
+    beyond, can_be, values = zip(*(measured[kind] for kind in PICTURE_KINDS), strict=True)
+    scores = SUGGESTED + (1 - SUGGESTED) * np.tanh(np.stack(beyond, axis=1) / 2)
+    held = np.stack([np.broadcast_to(each, len(size)) for each in can_be], axis=1)
+    return PictureScores(np.where(held, scores, 0.0), np.stack(values, axis=1).astype(np.float64))
+
+
+def list_pictures(
+    scored: PictureScores, thresholds: Mapping[PictureKind, float] | None = None, answers: ArrayLike | None = None
+) -> PoorPictures:
+    """List the pictures whose scores reach the thresholds.
+
+    Args:
+        scored: Their scores.
+        thresholds: Those that a person's answers make; ``SUGGESTED`` for the others. A kind that is given here is
+            listed, whatever share of the pictures is of it.
+        answers: For each picture and kind 1: it is of the kind, 0: it is not; anything else: nobody said (N, K).
+
+    Raises:
+        InputError: There is not one answer a picture and kind.
+    """
+    thresholds = thresholds or {}
+    said = np.full(scored.scores.shape, np.nan) if answers is None else np.asarray(answers, np.float64)
+    if said.shape != scored.scores.shape:
+        raise InputError(f"expected one answer per picture and kind, {scored.scores.shape}, got {said.shape}")
     places: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    kinds, told = [np.empty(0, np.int64)], [np.empty(0)]
+    kinds, told, common = [np.empty(0, np.int64)], [np.empty(0)], []
     for number, kind in enumerate(PICTURE_KINDS):
-        which, values, badness = found[kind]
-        at = np.flatnonzero(which) if kind not in common else np.empty(0, np.int64)
-        at = at[np.argsort(-badness[at], kind="stable")]
+        scores, given = scored.scores[:, number], said[:, number]
+        which = (scores >= thresholds.get(kind, SUGGESTED)) & (given != 0) | (given == 1)
+        at = np.flatnonzero(which)
+        if kind not in thresholds and len(at) > max(1, _COMMON * len(scores)):
+            common.append(kind)
+            continue
+        at = at[np.argsort(-scores[at], kind="stable")]
         places.append(at)
         kinds.append(np.full(len(at), number))
-        told.append(np.asarray(values, np.float64)[at])
-    return PoorPictures(np.concatenate(places), np.concatenate(kinds), np.concatenate(told), common)
+        told.append(scored.values[at, number])
+    return PoorPictures(np.concatenate(places), np.concatenate(kinds), np.concatenate(told), tuple(common))
+
+
+def _octaves(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.log2(np.maximum(np.asarray(values, np.float64), _SMALLEST))
+    return found
 
 
 def _spread_below(values: NDArray[np.floating]) -> float:
     """Return the standard deviation of a normal distribution with the same median and lower quartile."""
-    return float(np.median(values) - np.percentile(values, 25)) / _QUARTILE if len(values) else 0.0
+    return float(np.median(values) - np.percentile(values, 25)) / _QUARTILE
 
 
-def _odd(values: NDArray[np.floating], least: float) -> NDArray[np.bool_]:
-    """Tell which values lie further from the median than ``least`` and than most of the others do."""
-    if not len(values):
-        return np.zeros(0, bool)
+def _beyond(values: NDArray[np.floating], least: float) -> NDArray[np.float64]:
+    """Return how much further from the median values lie than ``least``, and than most of the others do."""
     low, middle, high = np.percentile(values, (25, 50, 75))
-    above, below = _FAR * (high - middle) / _QUARTILE, _FAR * (middle - low) / _QUARTILE
-    odd: NDArray[np.bool_] = (values - middle > max(least, above)) | (middle - values > max(least, below))
-    return odd
+    above, below = (max(least, _FAR * spread / _QUARTILE) for spread in (high - middle, middle - low))
+    beyond: NDArray[np.float64] = np.maximum(values - middle - above, middle - values - below)
+    return beyond

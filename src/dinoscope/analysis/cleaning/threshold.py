@@ -1,10 +1,11 @@
-"""The threshold of near-duplicates, fitted to a person's answers: do these two show the same picture?
+"""The threshold of a kind of findings, fitted to a person's answers: is this one?
 
-Only a person can say what counts as the same picture: a photo saved again, or also the next one of a burst. So a
-person answers for some pairs, and a psychometric function (Wichmann and Hill 2001) is fitted to the share of "the same"
-among pairs of a score: a logistic curve of unknown place and width, with a small chance of a slip. The next pairs to
-show are those whose answers tell most about the curve (Kontsevich and Tyler 1999, Bayesian adaptive estimation). The
-curve then says how many of the pairs above any threshold are the same, and how many of the same pairs lie above it.
+Only a person can say what counts as the same picture (a photo saved again, or also the next one of a burst), and what
+counts as blurred. So a person answers for some pairs or pictures, and a psychometric function (Wichmann and Hill 2001)
+is fitted to the share of "yes" among those of a score: a logistic curve of unknown place and width, with a small chance
+of a slip. The next ones to show are those whose answers tell most about the curve (Kontsevich and Tyler 1999, Bayesian
+adaptive estimation). The curve then says how many of those above any threshold are right, and how many of the right
+ones lie above it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from dinoscope.analysis.cleaning.candidates import LEAST
 from dinoscope.base.checks import check_count
 from dinoscope.errors import InputError
 
-__all__ = ["ENOUGH", "ThresholdFit", "choose_pairs", "fit_threshold"]
+__all__ = ["ENOUGH", "ThresholdFit", "choose_questions", "fit_threshold"]
 
 ENOUGH = 10  # answers needed before they set the threshold
 _BINS = np.arange(LEAST, 1.0001, 0.01).round(2)  # lowest score of each bin
 _MIDDLES = np.minimum(_BINS + 0.005, 1)
-_PLACES = np.linspace(0.2, 1.1, 91)  # scores at which half of the pairs show the same picture
+_PLACES = np.linspace(0.2, 1.1, 91)  # scores at which the answer is as often yes as no
 _WIDTHS = np.geomspace(0.005, 0.15, 12)  # in which the curve rises from 0.27 to 0.73, twice
 _SPREAD = 0.25  # how far from the suggested threshold that place usually lies
 _SLIP = 0.02  # share of the answers that are mistakes
@@ -34,30 +35,30 @@ _LEVEL = 0.9  # of the intervals
 
 @dataclass(frozen=True, eq=False)
 class ThresholdFit:
-    """What the answers say about a collection's pairs.
+    """What the answers say about a collection's candidates: pairs of images, or pictures.
 
     Attributes:
-        same: Answers that two images show the same picture.
-        different: Answers that they do not.
-        unsure: Answers "cannot tell".
+        yes: Answers that two images show the same picture, or that a picture is of the kind.
+        no: Answers that they do not, or that it is not.
+        unsure: Answers that it cannot be told.
         suggested: Threshold that the collection suggests.
-        threshold: Score from which on a pair is more likely the same picture than not; 1 if there is none.
+        threshold: Score from which on "yes" is more likely than not; 1 if there is none.
         thresholds: Other thresholds (T,), ascending.
-        pairs: Pairs that score as much, or more (T,).
-        shares: How likely a pair of that score is the same picture (T,).
-        precision: Of the pairs that score as much, the share that is the same picture: median and the bounds of
-            its 90% interval, the median in the middle (T, 3).
-        recall: Of the pairs that are the same picture, the share that scores as much (T, 3). Those that score less
-            than ``LEAST`` are not counted.
+        counts: Candidates that score as much, or more (T,).
+        shares: How likely one of that score is right (T,).
+        precision: Of those that score as much, the share that is right: median and the bounds of its 90% interval,
+            the median in the middle (T, 3).
+        recall: Of those that are right, the share that scores as much (T, 3). Those that score less than ``LEAST``
+            are not counted.
     """
 
-    same: int
-    different: int
+    yes: int
+    no: int
     unsure: int
     suggested: float
     threshold: float
     thresholds: NDArray[np.float64]
-    pairs: NDArray[np.int64]
+    counts: NDArray[np.int64]
     shares: NDArray[np.float64]
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
@@ -65,7 +66,7 @@ class ThresholdFit:
     @property
     def answers(self) -> int:
         """Answers that say something."""
-        return self.same + self.different
+        return self.yes + self.no
 
     @property
     def enough(self) -> bool:
@@ -86,12 +87,12 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
     """Fit the threshold to answers.
 
     Args:
-        scores: Scores of all candidate pairs (P,).
-        answers: For each pair 1: the same picture, 0: not the same, 0.5: unknown, NaN: not asked (P,).
+        scores: Scores of all candidates (P,).
+        answers: For each 1: yes, 0: no, 0.5: cannot be told, NaN: not asked (P,).
         suggested: Threshold that the collection suggests, where the fit starts.
 
     Raises:
-        InputError: If there is not exactly one answer per pair.
+        InputError: There is not one answer a candidate.
     """
     values, given = _checked(scores, answers)
     asked = (given == 0) | (given == 1)
@@ -103,11 +104,11 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
 
     draw = np.random.default_rng(0)
     bins = np.clip(np.searchsorted(_BINS, values + 1e-9, side="right") - 1, 0, len(_BINS) - 1)
-    open_pairs = np.bincount(bins[~asked], minlength=len(_BINS))
+    open_ones = np.bincount(bins[~asked], minlength=len(_BINS))
     known = np.bincount(bins[asked], weights=given[asked], minlength=len(_BINS))
     total = np.bincount(bins, minlength=len(_BINS))[::-1].cumsum()[::-1]
     cells = draw.choice(len(weights), _DRAWS, p=weights)
-    same = (known + draw.binomial(open_pairs, curves[cells]))[:, ::-1].cumsum(axis=1)[:, ::-1]
+    same = (known + draw.binomial(open_ones, curves[cells]))[:, ::-1].cumsum(axis=1)[:, ::-1]
     precision = np.where(total > 0, same / np.maximum(total, 1), np.nan)
     recall = np.where(same[:, :1] > 0, same / np.maximum(same[:, :1], 1), 1.0)
     return ThresholdFit(
@@ -124,20 +125,20 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
     )
 
 
-def choose_pairs(scores: ArrayLike, answers: ArrayLike, suggested: float, count: int) -> NDArray[np.int64]:
-    """Choose the pairs with the most informative answers, spread over the informative scores.
+def choose_questions(scores: ArrayLike, answers: ArrayLike, suggested: float, count: int) -> NDArray[np.int64]:
+    """Choose the candidates whose answers would tell most, spread over the scores at which they would.
 
     Args:
-        scores: Scores of all candidate pairs (P,).
+        scores: Scores of all candidates (P,).
         answers: As in ``fit_threshold`` (P,).
         suggested: Threshold that the collection suggests.
         count: How many.
 
     Returns:
-        Places of the pairs (count,) or fewer, by descending score.
+        Their places (count,) or fewer, by descending score.
 
     Raises:
-        InputError: If there is not exactly one answer per pair, or ``count`` is not positive.
+        InputError: There is not one answer a candidate, or ``count`` is not positive.
     """
     values, given = _checked(scores, answers)
     count = check_count(count, "count")
@@ -147,7 +148,7 @@ def choose_pairs(scores: ArrayLike, answers: ArrayLike, suggested: float, count:
     told = _SLIP + (1 - 2 * _SLIP) * expit((_MIDDLES - places[:, None]) / widths[:, None])
     gain = _entropy(weights @ told) - weights @ _entropy(told)
     gain = np.interp(values[left], _MIDDLES, gain)
-    # pairs lie much denser at low scores: each counts for the stretch of scores that it stands for
+    # they lie much denser at low scores: each counts for the stretch of scores that it stands for
     order = np.argsort(values[left], kind="stable")
     stretch = np.gradient(values[left][order]) if len(left) > 1 else np.ones(len(left))
     weight = np.cumsum(gain[order] * (stretch + 1e-12))
@@ -185,5 +186,5 @@ def _interval(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
 def _checked(scores: ArrayLike, answers: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     values, given = np.asarray(scores, np.float64), np.asarray(answers, np.float64)
     if values.shape != given.shape or values.ndim != 1:
-        raise InputError(f"expected one answer per pair, got {given.shape} answers for {values.shape} scores")
+        raise InputError(f"expected one answer per candidate, got {given.shape} answers for {values.shape} scores")
     return values, given

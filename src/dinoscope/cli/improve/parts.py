@@ -321,7 +321,8 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
 def _pictures(opened: Collection) -> Part:
     from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.stages.cleaning.pictures import from_thumbnails, poor_pictures
+    from dinoscope.stages.cleaning.findings import picture_fits, poor_pictures
+    from dinoscope.stages.cleaning.pictures import from_thumbnails
     from dinoscope.wording.findings import tell_poor_picture
 
     found = poor_pictures(opened)
@@ -330,6 +331,11 @@ def _pictures(opened: Collection) -> Part:
     shown = [number for number in range(len(found.positions)) if number in left]
     names = [PICTURE_KINDS[found.kinds[number]] for number in shown]
     part.remark = ", ".join(f"{names.count(kind):,} {kind}" for kind in PICTURE_KINDS if kind in names) or "none found"
+    told = [kind for kind, fit in picture_fits(opened).items() if fit.enough]
+    if told:
+        part.remark += f"\nby your answers: {', '.join(told)}"
+    elif names:
+        part.remark += f"\n'dinoscope calibrate --kind {names[0].replace(' ', '-')}' asks you what is {names[0]}"
     if found.common:
         part.remark += f"\nmore than a quarter of the pictures are {' and '.join(found.common)}: that is their style"
     if from_thumbnails(opened) and opened.sizes.max() > 64:
@@ -337,14 +343,14 @@ def _pictures(opened: Collection) -> Part:
             "\nmeasured on small copies, where slight blur does not show: embed the images again to measure them"
         )
     part.note = "the worst of each kind first"
-    part.facts = {"common": list(found.common)}
+    part.facts = {"common": list(found.common), "by_answers": told}
     for number, kind in zip(shown, names, strict=True):
         at, value = int(found.positions[number]), float(found.values[number])
-        told = tell_poor_picture(kind, value)
+        measured = tell_poor_picture(kind, value)
         key = _key(opened, "pictures", [at])
-        part.records.append({"kind": kind, **_who(opened, at), "value": round(value, 4), "told": told, **key})
-        part.moves.append(_move(opened, "review", at, f"{kind}: {told}"))
-        part.lines.append((kind, _name(opened, at), told))
+        part.records.append({"kind": kind, **_who(opened, at), "value": round(value, 4), "told": measured, **key})
+        part.moves.append(_move(opened, "review", at, f"{kind}: {measured}"))
+        part.lines.append((kind, _name(opened, at), measured))
         part.briefs.append(f"{kind}: {_name(opened, at)}")
     for kind in PICTURE_KINDS:
         tiles = [

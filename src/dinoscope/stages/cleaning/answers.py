@@ -1,17 +1,20 @@
-"""A person's answers about pairs of images: do these two show the same picture?"""
+"""What a person answered: do these two show the same picture, and is this one blurred?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.analysis.cleaning.pictures import PictureKind
+from dinoscope.base.checks import check_choice
 from dinoscope.base.types import Answers
 from dinoscope.errors import InputError
 from dinoscope.stages.cleaning.fingerprints import all_prints
+from dinoscope.stages.cleaning.pictures import picture_scores
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.locks import deciding
@@ -22,77 +25,128 @@ if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = [
-    "PairToAnswer",
-    "answer_pairs",
+    "SUBJECTS",
+    "Question",
+    "Subject",
+    "answer_questions",
     "answered",
     "candidates",
     "forget_answers",
-    "pairs_to_answer",
     "picture_keys",
+    "pictures_answered",
+    "questions",
     "threshold_fit",
 ]
 
+Subject: TypeAlias = Literal["duplicates"] | PictureKind
+SUBJECTS: tuple[Subject, ...] = ("duplicates", *get_args(PictureKind))
 _FILE = "answers.json"
-Contents = tuple[str, str]  # of two images, the lower first
+Contents = tuple[str, ...]  # of one image, or of two, the lower first
+Said = dict[tuple[Subject, Contents], bool | None]
 
 
 @dataclass(frozen=True)
-class PairToAnswer:
-    """Two images for a person to judge, "same picture" or not: their rows, and their score."""
+class Question:
+    """What a person is asked about: the rows of two images, or of one, and the score."""
 
-    rows: tuple[int, int]
+    rows: tuple[int, ...]
     score: float
 
 
-def pairs_to_answer(collection: OpenedCollection, count: int = 20) -> tuple[PairToAnswer, ...]:
-    """Return the pairs with the most informative answers about the threshold of duplicates; see ``choose_pairs``.
+def questions(collection: OpenedCollection, about: Subject = "duplicates", count: int = 20) -> tuple[Question, ...]:
+    """Return the pairs or pictures whose answers would tell most about a threshold; see ``Collection.questions``."""
+    from dinoscope.analysis.cleaning.threshold import choose_questions
 
-    See ``Collection.pairs_to_answer``.
+    asked = _asked(collection, about)
+    rows = collection.rows[asked.positions].tolist()
+    chosen = choose_questions(asked.scores, asked.answers, asked.suggested, count)
+    return tuple(Question(tuple(rows[at]), float(asked.scores[at])) for at in chosen.tolist())
+
+
+def answer_questions(
+    collection: OpenedCollection, answers: Mapping[tuple[int, ...], bool | None], about: Subject = "duplicates"
+) -> None:
+    """Remember in the collection what a person said of pairs or pictures, all of it or none.
+
+    See ``Collection.answer_question``.
     """
-    from dinoscope.analysis.cleaning.threshold import choose_pairs
-
-    found = candidates(collection)
-    chosen = choose_pairs(found.pairs.scores, answered(collection, found), found.suggested, count)
-    rows, pairs = collection.rows.tolist(), found.pairs
-    return tuple(
-        PairToAnswer((rows[pairs.first[at]], rows[pairs.second[at]]), float(pairs.scores[at])) for at in chosen.tolist()
-    )
-
-
-def answer_pairs(collection: OpenedCollection, answers: Mapping[tuple[int, int], bool | None]) -> None:
-    """Store in the collection whether pairs of images show the same picture. Stores all of them or none.
-
-    See ``Collection.answer_pair``.
-    """
-    said = {_contents(collection, *rows): same for rows, same in answers.items()}
+    _check(about)
+    said: Said = {(about, _contents(collection, about, rows)): yes for rows, yes in answers.items()}
     with deciding(collection.path):
-        known = {**_stored(collection), **said}
-        listed = [{"images": list(images), "same": each} for images, each in sorted(known.items())]
-        write_json(collection.path / _FILE, {"answers": listed}, checked=True, within=collection.path)
+        _write(collection, {**_stored(collection), **said})
 
 
-def forget_answers(collection: OpenedCollection) -> int:
-    """Forget all answers; return how many there were.
+def forget_answers(collection: OpenedCollection, about: Subject = "duplicates") -> int:
+    """Forget all answers about a subject; return how many there were.
 
     See ``Collection.forget_answers``.
     """
+    _check(about)
     with deciding(collection.path):
-        count = len(_stored(collection))
-        (collection.path / _FILE).unlink(missing_ok=True)
-    return count
+        known = _stored(collection)
+        left = {key: yes for key, yes in known.items() if key[0] != about}
+        if len(left) < len(known):
+            _write(collection, left)
+    return len(known) - len(left)
 
 
-def threshold_fit(collection: OpenedCollection) -> ThresholdFit:
-    """Return the threshold of duplicates from a person's answers, and how good it and others are."""
+def threshold_fit(collection: OpenedCollection, about: Subject = "duplicates") -> ThresholdFit:
+    """Return the threshold that a person's answers make of a subject, and how good it and others are."""
     from dinoscope.analysis.cleaning.threshold import fit_threshold
 
-    found = candidates(collection)
-    return fit_threshold(found.pairs.scores, answered(collection, found), found.suggested)
+    asked = _asked(collection, about)
+    return fit_threshold(asked.scores, asked.answers, asked.suggested)
+
+
+def pictures_answered(collection: OpenedCollection) -> NDArray[np.float64]:
+    """Return the answer to each picture and each kind of poor pictures, 1, 0, 0.5 or NaN (N, K)."""
+    known, kinds = _stored(collection), get_args(PictureKind)
+    answers = np.full((len(collection), len(kinds)), np.nan)
+    if not any(about in kinds for about, _ in known):
+        return answers
+    positions: dict[str, list[int]] = {}
+    for at, content in enumerate(collection.contents):
+        positions.setdefault(content, []).append(at)
+    for (about, contents), yes in known.items():
+        if about in kinds:
+            answers[positions.get(contents[0], []), kinds.index(about)] = 0.5 if yes is None else yes
+    return answers
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What may be asked about: positions of images (P, 2) or (P, 1), scores and answers (P,), the suggested cut."""
+
+    positions: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    answers: NDArray[np.float64]
+    suggested: float
+
+
+def _asked(collection: OpenedCollection, about: Subject) -> _Asked:
+    from dinoscope.analysis.cleaning.candidates import LEAST
+    from dinoscope.analysis.cleaning.pictures import SUGGESTED
+
+    _check(about)
+    if about == "duplicates":
+        found = candidates(collection)
+        pairs = found.pairs
+        places = np.stack([pairs.first, pairs.second], axis=1)
+        return _Asked(places, pairs.scores, answered(collection, found), found.suggested)
+    number = SUBJECTS.index(about) - 1
+    scores, answers = picture_scores(collection).scores[:, number], pictures_answered(collection)[:, number]
+    at = np.flatnonzero(scores >= LEAST)
+    return _Asked(at[:, None], scores[at], answers[at], SUGGESTED)
+
+
+def _check(about: Subject) -> None:
+    check_choice(about, "about", SUBJECTS)
 
 
 def answered(collection: OpenedCollection, found: Candidates) -> NDArray[np.float64]:
     """Return the answer to each candidate pair, 1, 0, 0.5 or NaN as in ``fit_threshold`` (P,)."""
-    pairs, known = found.pairs, _stored(collection)
+    known = {images: same for (about, images), same in _stored(collection).items() if about == "duplicates"}
+    pairs = found.pairs
     answers = np.full(len(pairs.scores), np.nan)
     if not known:
         return answers
@@ -147,15 +201,36 @@ def picture_keys(pictures: Sequence[bytes], sizes: NDArray[np.int64], vectors: N
     return keys
 
 
-def _stored(collection: OpenedCollection) -> dict[Contents, bool | None]:
-    """Return the answers, by the contents of both images."""
+def _stored(collection: OpenedCollection) -> Said:
+    """Return the answers, by their subject and the contents of the images."""
     path = collection.path / _FILE
-    listed = read_json(path, Answers)["answers"] if path.exists() else []
-    return {(each["images"][0], each["images"][1]): each["same"] for each in listed}
+    if not path.exists():
+        return {}
+    held = read_json(path, Answers)
+    said: Said = {("duplicates", tuple(each["images"])): each["same"] for each in held["answers"]}
+    # a kind that another version knows is kept as it is
+    return said | {(cast(Subject, each["kind"]), (each["image"],)): each["yes"] for each in held.get("pictures", ())}
 
 
-def _contents(collection: OpenedCollection, first: int, second: int) -> Contents:
-    one, other = (collection.contents[collection.position(row)] for row in (first, second))
-    if one == other:
-        raise InputError(f"rows {first} and {second} hold the same image: a pair needs two that could differ")
-    return (one, other) if one < other else (other, one)
+def _write(collection: OpenedCollection, said: Said) -> None:
+    if not said:
+        (collection.path / _FILE).unlink(missing_ok=True)
+        return
+    pairs, pictures = [], []
+    for (about, contents), yes in sorted(said.items(), key=lambda each: each[0]):
+        if about == "duplicates":
+            pairs.append({"images": list(contents), "same": yes})
+        else:
+            pictures.append({"image": contents[0], "kind": about, "yes": yes})
+    content: dict[str, object] = {"answers": pairs} | ({"pictures": pictures} if pictures else {})
+    write_json(collection.path / _FILE, content, checked=True, within=collection.path)
+
+
+def _contents(collection: OpenedCollection, about: Subject, rows: Sequence[int]) -> Contents:
+    expected = 2 if about == "duplicates" else 1
+    if len(rows) != expected:
+        raise InputError(f"a question about {about} is about {expected} rows, got {len(rows)}: {list(rows)}")
+    contents = sorted(collection.contents[collection.position(row)] for row in rows)
+    if len(set(contents)) < len(contents):
+        raise InputError(f"rows {rows[0]} and {rows[1]} hold the same image: a pair needs two that could differ")
+    return tuple(contents)

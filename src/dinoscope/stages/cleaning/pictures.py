@@ -1,4 +1,4 @@
-"""Pictures of a collection with a defect, found by what was measured when they were decoded."""
+"""How much each picture of a collection is blurred, dark and so on, by what was measured when it was decoded."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from dinoscope.sources.pixels.decode import read_image
 from dinoscope.sources.pixels.quality import Look, measure_looks
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.cleaning.pictures import PoorPictures
+    from dinoscope.analysis.cleaning.pictures import PictureScores
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["from_thumbnails", "poor_pictures"]
+__all__ = ["from_thumbnails", "picture_scores"]
 
 _READ_ROWS, _MEASURED_ROWS = 8192, 512  # thumbnails in memory at once, and how many of them are decoded
 
 
-def poor_pictures(collection: OpenedCollection) -> PoorPictures:
-    """Return the pictures that are blurred, dark, blown out, empty, framed, or of an odd size or shape."""
-    from dinoscope.analysis.cleaning.pictures import PoorPictures, find_poor_pictures
+def picture_scores(collection: OpenedCollection) -> PictureScores:
+    """Return how much each picture is of each kind of poor pictures."""
+    from dinoscope.analysis.cleaning.pictures import PictureScores, score_pictures
 
-    def compute() -> PoorPictures:
+    def compute() -> PictureScores:
         looks = _thumbnail_looks(collection) if from_thumbnails(collection) else collection.looks
-        return find_poor_pictures(looks, collection.sizes)
+        return score_pictures(looks, collection.sizes)
 
-    return collection.results.keep("pictures", {"small": from_thumbnails(collection)}, PoorPictures, compute)
+    return collection.results.keep("pictures", {"small": from_thumbnails(collection)}, PictureScores, compute)
 
 
 def from_thumbnails(collection: OpenedCollection) -> bool:

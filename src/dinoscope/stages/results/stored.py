@@ -42,7 +42,7 @@ _SHAPES: dict[str, dict[str, str]] = {
     "tuning": {"coordinates": "S2", "positions": "S"},
     "cluster_quality": dict.fromkeys(("sizes", "cohesion", "stability", "purity"), "C"),
     "stability": {"0": "C"},
-    "pictures": {"positions": "M", "kinds": "M", "values": "M"},
+    "pictures": {"scores": "N8", "values": "N8"},  # of eight kinds
     "picking": {
         "positions": "P",
         **dict.fromkeys(("sizes", "radius", "distance", "accuracy"), "S"),
