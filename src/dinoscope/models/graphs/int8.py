@@ -58,7 +58,8 @@ def quantized(proto: bytes, ranges: Mapping[str, tuple[float, float]]) -> bytes:
         if name not in scales:
             low, high = min(0.0, ranges[name][0]), max(0.0, ranges[name][1])
             scales[name] = scale = np.float32(max(high - low, 1e-6) / _MOST)
-            grid = [keep(f"{name}:scale", scale), keep(f"{name}:zero", np.uint8(np.rint(-low / scale)))]
+            zero = np.asarray(np.rint(-low / scale), np.uint8)
+            grid = [keep(f"{name}:scale", np.asarray(scale)), keep(f"{name}:zero", zero)]
             nodes.append(make_node("QuantizeLinear", [name, *grid], [f"{name}:whole"]))
             nodes.append(make_node("DequantizeLinear", [f"{name}:whole", *grid], [f"{name}:rounded"]))
         return f"{name}:rounded"
