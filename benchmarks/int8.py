@@ -1,98 +1,35 @@
-"""What whole numbers of 8 bits do to the bundled network: ``python -m benchmarks.int8 --data DIR``.
+"""What whole numbers of 8 bits do to the bundled networks: ``python -m benchmarks.int8 --data DIR``.
 
-The network is quantised statically: the ranges of what its layers put out are read from 512 images of Tiny-ImageNet.
-Its vectors are compared with those of the network as it ships, by the k-NN accuracy of 10,000 images, each left out in
-turn.
-Weights of 7 bits are for processors without VNNI, on which sums of products of 8 bits overflow.
+Speed on one thread by processor time, networks in turn. The k-NN accuracy is of images that no training saw, each left
+out in turn.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from PIL import Image
 
-import dinoscope
 from dinoscope.base.vectors import l2_normalize
+from dinoscope.models.catalogue import get_model, read_ranges, read_weights
+from dinoscope.models.graphs.int8 import quantized
+from dinoscope.models.runtime import Graph, Runtime, open_runtime
+from dinoscope.sources.datasets.named import load_dataset
+from pretraining.ranges import read_photographs
 
-__all__ = ["main", "quantise", "vectors_of"]
+__all__ = ["main"]
 
-_WEIGHTS = Path(dinoscope.__file__).parent / "weights" / "mini.onnx"
-_SIDE, _BATCH, _CALIBRATION = 32, 32, 512
-_LAYERS = ["Conv", "MatMul", "Gemm"]
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]  # it has no types
-    """Hands out batches of images."""
-
-    def __init__(self, images: NDArray[np.uint8]) -> None:
-        self.batches: Iterator[NDArray[np.uint8]] = iter(np.array_split(images, max(1, len(images) // _BATCH)))
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """Return the next batch by the name of the input."""
-        batch = next(self.batches, None)
-        return None if batch is None else {"pixels": batch}
+_BATCH, _ROUNDS = 64, 21
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a network gave: vectors (N, D) and milliseconds of processor time an image."""
-
-    vectors: NDArray[np.float32]
-    milliseconds: float
-
-
-def quantise(weights: Path, target: Path, images: NDArray[np.uint8], *, seven_bits: bool) -> None:
-    """Write a network with layers of whole numbers.
-
-    Args:
-        weights: The network; what it holds as float16 is made float32 first.
-        target: The file to write.
-        images: Images (N, R, R, 3) that tell the ranges.
-        seven_bits: Take 7 bits for the weights in place of 8.
-    """
-    folded = target.with_suffix(".folded.onnx")
-    options = ort.SessionOptions()
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(folded)
-    ort.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-    quantize_static(
-        str(folded),
-        str(target),
-        _Reader(images),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=_LAYERS,
-        per_channel=True,
-        reduce_range=seven_bits,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-    )
-
-
-def vectors_of(weights: Path, images: NDArray[np.uint8], batch: int = _BATCH) -> Measured:
-    """Return the vectors of images by a network on one thread, and the median time of its batches by their size."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    network = ort.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
-    vectors, times = [], []
-    for first in range(0, len(images), batch):
-        began = time.process_time()
-        vectors.append(network.run(["cls"], {"pixels": images[first : first + batch]})[0])
-        times.append((time.process_time() - began) / len(vectors[-1]))
-    return Measured(l2_normalize(np.concatenate(vectors)), 1e3 * statistics.median(times))
+def _vectors(runtime: Runtime, images: NDArray[np.uint8], batch: int = _BATCH) -> NDArray[np.float32]:
+    parts = [runtime.run(["cls"], images[at : at + batch])[0] for at in range(0, len(images), batch)]
+    return l2_normalize(np.concatenate(parts))
 
 
 def accuracy(vectors: NDArray[np.float32], labels: NDArray[Any], k: int = 20) -> float:
@@ -110,44 +47,63 @@ def accuracy(vectors: NDArray[np.float32], labels: NDArray[Any], k: int = 20) ->
     return right / len(vectors)
 
 
-def read_images(file: Path, count: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Return the first images (N, R, R, 3) of a Parquet file, and their labels."""
-    table = pq.read_table(file).slice(0, count)
-    pictures = [
-        np.asarray(Image.open(io.BytesIO(each)).convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
-        for each in table["image"].to_pylist()
-    ]
-    return np.stack(pictures), np.array(table["label"].to_pylist())
+def _open(name: str) -> dict[str, Runtime]:
+    """Return a bundled network on one thread, on both runtimes and in both precisions."""
+    row = get_model(name)
+    weights = {"fp32": read_weights(row), "int8": quantized(read_weights(row), read_ranges(row))}
+    devices = {"ONNX Runtime": "cpu", "OpenVINO": "openvino-fp32"}
+    return {
+        f"{precision}, {title}": open_runtime(Graph(name, proto, small=True), device, threads=1)
+        for precision, proto in weights.items()
+        for title, device in devices.items()
+    }
+
+
+def _milliseconds(networks: dict[str, Runtime], images: NDArray[np.uint8]) -> dict[str, float]:
+    """Return the milliseconds of processor time an image, medians of rounds in turn."""
+    taken: dict[str, list[float]] = {title: [] for title in networks}
+    for _ in range(_ROUNDS):
+        for title, network in networks.items():
+            began = time.process_time()
+            _vectors(network, images[: 4 * _BATCH])
+            taken[title].append((time.process_time() - began) / (4 * _BATCH))
+    return {title: 1e3 * statistics.median(each) for title, each in taken.items()}
+
+
+def _sets(name: str, data: Path, count: int) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
+    """Return images of no training, with their labels."""
+    if name == "mini-fashion":
+        found = load_dataset("fashion-mnist-test")
+        labels = np.array([item.label for item in found.items])
+        return {"Fashion-MNIST": (found.pixels[:count, :, :, None].repeat(3, axis=3), labels[:count])}
+    return {
+        "CIFAR-10": read_photographs(data / "cifar10-train.parquet", 50_000 - count, count, 32),
+        "Tiny-ImageNet": read_photographs(data / "tiny-imagenet-train-3.parquet", 15_900, min(9_100, count), 32),
+    }
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table for each network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the Parquet files")
     parser.add_argument("--count", type=int, default=10_000, help="images whose neighbours vote")
     arguments = parser.parse_args()
-    calibration, _ = read_images(arguments.data / "tiny-imagenet-train-1.parquet", _CALIBRATION)
-    sets = [
-        read_images(arguments.data / name, arguments.count)
-        for name in ("cifar10-train.parquet", "tiny-imagenet-train-2.parquet")
-    ]
-    print("| network | ms an image | k-NN, CIFAR-10 | k-NN, Tiny-ImageNet | cosine | one by one | MB |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    usual: NDArray[np.float32] | None = None
-    with tempfile.TemporaryDirectory() as folder:
-        files = {"as it ships": _WEIGHTS}
-        for name, seven_bits in (("int8", False), ("int8, weights of 7 bits", True)):
-            files[name] = Path(folder) / f"{len(files)}.onnx"
-            quantise(_WEIGHTS, files[name], calibration, seven_bits=seven_bits)
-        for name, file in files.items():
-            found = [vectors_of(file, images) for images, _ in sets]
-            usual = found[0].vectors if usual is None else usual
-            cosine = float((found[0].vectors * usual).sum(axis=1).mean())
-            alone = vectors_of(file, sets[0][0][:64], batch=1).vectors
-            scores = [accuracy(each.vectors, labels) for each, (_, labels) in zip(found, sets, strict=True)]
+    for name in ("mini", "mini-fashion"):
+        sets = _sets(name, arguments.data, arguments.count)
+        networks = _open(name)
+        first = next(iter(sets.values()))[0]
+        times = _milliseconds(networks, first)
+        print(f"\n| {name} | ms an image | {' | '.join(f'k-NN, {each}' for each in sets)} | cosine | one by one |")
+        print("| --- " * (len(sets) + 4) + "|")
+        usual: NDArray[np.float32] | None = None
+        for title, network in networks.items():
+            found = [_vectors(network, images) for images, _ in sets.values()]
+            usual = found[0] if usual is None else usual
+            scores = [accuracy(each, labels) for each, (_, labels) in zip(found, sets.values(), strict=True)]
+            alone = _vectors(network, first[:64], batch=1)
             print(
-                f"| {name} | {found[0].milliseconds:.2f} | {scores[0]:.4f} | {scores[1]:.4f} | {cosine:.4f} | "
-                f"{np.abs(alone - found[0].vectors[:64]).max():.1e} | {file.stat().st_size / 1e6:.1f} |",
+                f"| {title} | {times[title]:.2f} | {' | '.join(f'{each:.4f}' for each in scores)} | "
+                f"{float((found[0] * usual).sum(axis=1).mean()):.4f} | {np.abs(alone - found[0][:64]).max():.1e} |",
                 flush=True,
             )
 

@@ -1,8 +1,8 @@
 """The explorer's page in a real browser, software WebGL: ``python -m benchmarks.page``.
 
-First picture, frames while the map is dragged, a filter on five columns while it is drawn, search by upload. With
-``--collection`` the server is dinoscope's; with ``--points`` a stand-in
-serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
+First picture, frames while the map is dragged and the longest one when it rests again, memory, a filter on five
+columns while it is drawn, search by upload. With ``--collection`` the server is dinoscope's; with ``--points`` a
+stand-in serves so many synthetic points with thumbnails of noise, which says what the page alone can do.
 """
 
 from __future__ import annotations
@@ -58,8 +58,16 @@ _DRAG = """async () => {
     frames += 1;
     send('pointermove', 600 + 150 * Math.sin(frames / 10), 360 + 100 * Math.cos(frames / 12));
   }
+  const rate = 1000 * frames / (performance.now() - began);
   send('pointerup', 600, 360);
-  return 1000 * frames / (performance.now() - began);
+  let longest = 0;
+  for (let last = performance.now(), end = last + 2000; last < end;) {
+    await new Promise(requestAnimationFrame);
+    await new Promise((then) => setTimeout(then));  // it has been drawn
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }
+  return [rate, longest / 1000];
 }"""
 
 # Draws over a histogram; notes how long the counts and the map's next frame take for each step, in milliseconds.
@@ -107,8 +115,11 @@ def main() -> None:
     parser.add_argument("--collection", type=Path, help="by default the 10,000 images that ship with dinoscope")
     parser.add_argument("--points", type=int, nargs="*", default=[70_000, 1_000_000])
     arguments = parser.parse_args()
-    print("| points | first picture, s | first thumbnail, s | frames/s, whole map | frames/s, zoomed in |")
-    print("| --- | --- | --- | --- | --- |", flush=True)
+    print(
+        "| points | first picture, s | first thumbnail, s | frames/s, whole map | longest at rest, s | "
+        "frames/s, zoomed in | longest at rest, s | memory, GB |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     with explored(arguments.collection) as explorer:
         _measure(explorer.address, None)  # warms the server
         name = f"{len(dinoscope.Collection(explorer.collection)):,} images"
@@ -178,13 +189,23 @@ def _measure(address: str, name: str | None) -> None:
             seen.append(page.evaluate("window.seen"))
             page.wait_for_timeout(3000)
             if number == 0:
-                whole, zoomed = _drag(page)
+                moved = _drag(page)
+                memory = _memory(browser)
             browser.close()
     if name:
         first = " | ".join(
             f"{statistics.median(each[what] for each in seen) / 1000:.2f}" for what in ("points", "thumbnail")
         )
-        print(f"| {name} | {first} | {whole:.0f} | {zoomed:.0f} |", flush=True)
+        told = " | ".join(f"{rate:.0f} | {longest:.2f}" for rate, longest in moved)
+        print(f"| {name} | {first} | {told} | {memory:.2f} |", flush=True)
+
+
+def _memory(browser: Any) -> float:
+    """Return what the page's and the graphics process hold, in GB; zero where there is no /proc."""
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    files = [Path(f"/proc/{each['id']}/status") for each in told if each["type"] in ("renderer", "GPU")]
+    lines = [line for file in files if file.exists() for line in file.read_text().splitlines()]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1e6
 
 
 def _brush(address: str) -> tuple[float, ...]:
@@ -212,15 +233,15 @@ def _brush(address: str) -> tuple[float, ...]:
     return statistics.median(counts), max(counts), statistics.median(frames), max(frames), idle
 
 
-def _drag(page: Any) -> tuple[float, float]:
-    """Return the frames a second while the whole map is dragged, and after zooming in."""
+def _drag(page: Any) -> list[tuple[float, float]]:
+    """Return frames a second while the map is dragged, and seconds of the longest frame then: whole, and zoomed in."""
     whole = page.evaluate(_DRAG)
     page.mouse.move(600, 360)
     for _ in range(5):
         page.mouse.wheel(0, -200)
         page.wait_for_timeout(100)
     page.wait_for_timeout(2000)
-    return whole, page.evaluate(_DRAG)
+    return [whole, page.evaluate(_DRAG)]
 
 
 def _answers(count: int) -> dict[str, tuple[str, bytes]]:

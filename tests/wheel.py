@@ -25,6 +25,7 @@ SHIPPED = (
     "dinoscope/weights/CARD.md",
     "dinoscope/weights/mini-fashion.onnx",
     "dinoscope/weights/mini.onnx",
+    "dinoscope/weights/ranges.json",
     "dinoscope/py.typed",
 )
 

@@ -90,6 +90,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pooling: ``cls`` or ``cls+mean``.
         focus: ``image`` or ``foreground``.
         device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``.
+        precision: ``auto``, or ``int8`` for a bundled model in whole numbers of 8 bits.
     """
 
     def __init__(
@@ -99,12 +100,14 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pooling: str = "cls",
         device: str = "auto",
         focus: str = "image",
+        precision: str = "auto",
     ) -> None:
         self.model = model
         self.resolution = resolution
         self.pooling = pooling
         self.device = device
         self.focus = focus
+        self.precision = precision
 
     def fit(self, X: object = None, y: object = None) -> Embedder:
         """Return the embedder: there is nothing to learn."""

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { categoryColours, colourPoints, isOther, rampColour } from "../src/map/colours";
 import { insidePolygon, placesBefore } from "../src/map/geometry";
 import { PointGrid } from "../src/map/grid";
-import { batches, Pace } from "../src/map/layer";
+import { batches, Pace, type Look } from "../src/map/layer";
+import { Nearby } from "../src/map/nearby";
 import { rangeOf } from "../src/map/range";
 import { coprimeStep, Thinning, thinningOrder } from "../src/map/thinning";
 import { boundsOf, cameraFor, View } from "../src/map/view";
@@ -192,7 +193,7 @@ describe("colours", () => {
 });
 
 describe("drawing points", () => {
-  const look = { colours: new Uint32Array(1000), order: new Uint32Array(1000), contextCount: 100, isHiding: false, chosenCount: 50 };
+  const look = { colours: new Uint32Array(1000), order: new Uint32Array(1000), contextCount: 100, total: 1000, isHiding: false, chosenCount: 50 };
 
   it("draws context first, chosen ones last and strongest", () => {
     const parts = batches(look, new View(1280, 720, { x: 0, y: 0, zoom: 1 }), Infinity);
@@ -224,6 +225,61 @@ describe("drawing points", () => {
     const before = pace.most;
     for (let i = 0; i < 60; i++) pace.beat(2000 + 200 * i, 2016 + 200 * i);
     expect(pace.most).toBe(before);
+  });
+});
+
+describe("many points", () => {
+  const count = 250_000;
+  // every place once, along the diagonals of the unit square (the plastic number's multiples)
+  const points = Float32Array.from({ length: 2 * count }, (_, i) => 2 * (((i >> 1) * (i % 2 ? 0.5698402909980532 : 0.7548776662466927)) % 1) - 1);
+  const grid = new PointGrid(points);
+  const groups = Uint8Array.from({ length: count }, (_, p) => (p % 10 === 0 ? 2 : p % 3 === 0 ? 0 : 1));
+  const positions = Array.from({ length: count }, (_, p) => p);
+  const inGroup = (group: number): number[] => positions.filter((p) => groups[p] === group);
+  const all: Look = {
+    colours: new Uint32Array(count), order: Uint32Array.from([0, 1, 2].flatMap(inGroup)), contextCount: inGroup(0).length,
+    chosenCount: inGroup(2).length, total: count, isHiding: false,
+  };
+  const view = (x: number, zoom: number): View => new View(800, 600, { x, y: 0.2, zoom });
+
+  it("are all drawn where all are in view, and where there are fewer", () => {
+    expect(new Nearby(grid, groups).of(all, view(0, 1))).toBe(all);
+    const few = { ...all, order: all.order.subarray(0, 1000) };
+    expect(new Nearby(grid, groups).of(few, view(0, 20))).toBe(few);
+  });
+
+  it("are drawn near the view alone, every one of them and in their groups", () => {
+    const look = new Nearby(grid, groups).of(all, view(0.1, 8));
+    expect(look.order.length).toBeLessThan(count / 3);
+    expect(new Set(look.order).size).toBe(look.order.length);
+    const [left, bottom, right, top] = view(0.1, 8).bounds();
+    const drawn = new Set(look.order);
+    const inView = positions.filter((p) => points[2 * p]! >= left && points[2 * p]! <= right && points[2 * p + 1]! >= bottom && points[2 * p + 1]! <= top);
+    expect(inView.length).toBeGreaterThan(100);
+    expect(inView.filter((p) => !drawn.has(p))).toEqual([]);
+    const groupOf = Array.from(look.order, (p) => groups[p]!);
+    const ordinary = look.order.length - look.contextCount - look.chosenCount;
+    expect(groupOf).toEqual([...Array<number>(look.contextCount).fill(0), ...Array<number>(ordinary).fill(1), ...Array<number>(look.chosenCount).fill(2)]);
+  });
+
+  it("keep their size, and a first part of them is a fair sample", () => {
+    const look = new Nearby(grid, groups).of(all, view(0.1, 8));
+    expect(batches(look, view(0.1, 8), Infinity).map(({ size }) => size)).toEqual(batches(all, view(0.1, 8), Infinity).map(({ size }) => size));
+    const ordinary = look.order.subarray(look.contextCount, look.order.length - look.chosenCount);
+    const mean = (part: Uint32Array, axis: number): number => part.reduce((sum, p) => sum + points[2 * p + axis]!, 0) / part.length;
+    for (const axis of [0, 1]) expect(mean(ordinary.subarray(0, ordinary.length / 10), axis)).toBeCloseTo(mean(ordinary, axis), 2);
+  });
+
+  it("stay while the map moves a little, take new colours, and change when it moves on", () => {
+    const nearby = new Nearby(grid, groups);
+    const first = nearby.of(all, view(0.1, 8));
+    expect(nearby.of(all, view(0.12, 8))).toBe(first);
+    const painted = nearby.of({ ...all, colours: new Uint32Array(count).fill(7) }, view(0.12, 8));
+    expect(painted.order).toBe(first.order);
+    expect(painted.colours[0]).toBe(7);
+    expect(nearby.of(all, view(0.5, 8)).order).not.toBe(first.order);
+    expect(nearby.of(all, view(0.1, 80)).order.length).toBeLessThan(first.order.length / 10);
+    expect(nearby.of(all, view(0, 1))).toBe(all);
   });
 });
 

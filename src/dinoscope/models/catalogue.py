@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ __all__ = [
     "Normalization",
     "get_model",
     "get_published",
+    "read_ranges",
     "read_weights",
     "stronger_model",
 ]
@@ -293,11 +295,24 @@ def read_weights(model: Model) -> bytes:
     Raises:
         ModelError: If the file is missing from this installation.
     """
-    path = PACKAGE / "weights" / model.file
+    return _read_shipped(model.file, model.name)
+
+
+def read_ranges(model: Model) -> dict[str, tuple[float, float]]:
+    """Return the least and the greatest value of each tensor of a bundled model, for whole numbers of 8 bits.
+
+    Raises:
+        ModelError: If the file is missing from this installation.
+    """
+    ranges: dict[str, tuple[float, float]] = json.loads(_read_shipped("ranges.json", model.name))[model.name]
+    return ranges
+
+
+def _read_shipped(file: str, name: str) -> bytes:
     try:
-        return path.read_bytes()
+        return (PACKAGE / "weights" / file).read_bytes()
     except FileNotFoundError:
         raise ModelError(
-            f"the weights of {model.name!r} are missing from this installation: reinstall with 'pip install "
+            f"the weights of {name!r} are missing from this installation: reinstall with 'pip install "
             "--force-reinstall dinoscope'"
         ) from None

@@ -29,9 +29,10 @@ from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import Runtime, does_not_run, exact_device, open_runtime
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
-__all__ = ["POOLINGS", "Encoder", "check_pooling"]
+__all__ = ["POOLINGS", "PRECISIONS", "Encoder", "check_pooling"]
 
 POOLINGS = ("cls", "cls+mean")
+PRECISIONS = ("auto", "int8")
 # Part of every key of stored vectors: raise it when the same images and settings would give other vectors.
 _VERSION = 2
 _PATCHWISE_BATCH = 8  # squares of 128 pixels: the maps of more fill hundreds of megabytes
@@ -57,7 +58,7 @@ class Encoder:
         batch_size: Images in one run of the model.
         asked_device: The device that was asked for, maybe ``auto``.
         device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
-        precision: What its products are computed in: ``fp32``, ``tf32`` or ``bf16``.
+        precision: What its products are computed in: ``fp32``, ``tf32``, ``bf16`` or ``int8``.
         reason: Why this device, for people.
         key: Names the vectors it makes: two encoders of one key make the same vectors.
         weights_sha256: SHA-256 of the weights, for the record.
@@ -75,6 +76,7 @@ class Encoder:
         pad: bool = False,
         upstream: bool = False,
         device: str = "auto",
+        precision: str = "auto",
         batch_size: int | None = None,
         threads: int | None = None,
         fetch: bool = True,
@@ -95,6 +97,8 @@ class Encoder:
             pad: Show the model the whole image in a frame, instead of its middle.
             upstream: Preprocess as the authors evaluate (scale, then crop) where the published image processor differs.
             device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``; see ``open_runtime``.
+            precision: ``auto``: what suits the device. ``int8``: a bundled model computes in whole numbers of 8 bits,
+                which is faster; its vectors are others, and have a key of their own.
             batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
                 it.
             threads: Threads of the runtime, by default one for each core.
@@ -111,10 +115,18 @@ class Encoder:
             raise InputError(f"batch_size and threads must be at least 1, got {batch_size} and {threads}")
         check_pooling(pooling)
         check_focus(focus)
+        check_choice(precision, "precision", PRECISIONS)
         row = get_model(model) if isinstance(model, str) else model
         patchwise = focus == FOREGROUND and row.family == "bundled"
         side = bundled_side(resolution) if patchwise else None
-        loaded = load_model(row, resolution=None if patchwise else resolution, fetch=fetch, sha256=sha256, say=say)
+        loaded = load_model(
+            row,
+            resolution=None if patchwise else resolution,
+            whole=precision == "int8",
+            fetch=fetch,
+            sha256=sha256,
+            say=say,
+        )
         self.model, self.resolution, self.weights_sha256 = (
             loaded.model,
             side or loaded.resolution,
@@ -155,7 +167,7 @@ class Encoder:
 
     def _exact(self) -> Encoder:
         """Return this encoder in float32, if ``auto`` chose another precision."""
-        if self.asked_device != "auto" or self.precision == "fp32":
+        if self.asked_device != "auto" or self.precision in ("fp32", "int8"):  # auto never chooses the latter
             return self
         exact = copy(self)
         vars(exact).pop("_looking", None)
@@ -214,6 +226,7 @@ class Encoder:
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
             device=device,
+            precision="int8" if description.get("precision") == "int8" else "auto",
             threads=threads,
             fetch=fetch,
             sha256=str(description["weights_sha256"]),

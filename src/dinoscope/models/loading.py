@@ -11,7 +11,7 @@ import numpy as np
 
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
-from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, get_published, read_weights
+from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, get_published, read_ranges, read_weights
 from dinoscope.models.digests import digest_weights
 from dinoscope.models.preprocess import Preprocessing, preprocessing_of
 from dinoscope.models.processor import Processor, read_beside, read_processor
@@ -52,6 +52,7 @@ def load_model(
     name: str | Model,
     *,
     resolution: int | None = None,
+    whole: bool = False,
     fetch: bool = True,
     sha256: str | None = None,
     say: Callable[[str], None] | None = None,
@@ -61,6 +62,7 @@ def load_model(
     Args:
         name: See ``get_model``; or what that gave.
         resolution: Side of the images, in pixels; a multiple of the patch. By default the model's own.
+        whole: Let its layers compute in whole numbers of 8 bits.
         fetch: Download weights that are not on this machine.
         sha256: SHA-256 that the weights must have; others are refused before anything is made of them.
         say: Called with what is about to be downloaded, if anything is.
@@ -68,7 +70,7 @@ def load_model(
     Raises:
         ModelError: If the model is unknown, or its weights are damaged, of another kind, or not those of ``sha256``.
         DownloadError: If the weights cannot be fetched, or are not here and ``fetch`` is False.
-        InputError: If the model does not take that resolution.
+        InputError: If the model does not take that resolution, or has no layers in whole numbers.
     """
     if resolution is not None and resolution < 1:
         raise InputError(f"resolution must be at least 1, got {resolution}")
@@ -78,8 +80,17 @@ def load_model(
             raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
         weights = read_weights(row)
         digest = _expected(row, hashlib.sha256(weights).hexdigest(), sha256)
-        graph = Graph(row.name, weights, small=True, remedy="reinstall dinoscope")
+        if whole:
+            from dinoscope.models.graphs.int8 import quantized
+
+            weights = quantized(weights, read_ranges(row))
+        graph = Graph(row.name, weights, small=True, whole=whole, remedy="reinstall dinoscope")
         return LoadedModel(row, graph, row.resolution, digest, row.family, preprocessing_of(row.family))
+    if whole:
+        names = " and ".join(name for name, each in MODELS.items() if each.family == "bundled")
+        raise InputError(
+            f"int8 is for the bundled models ({names}), got {row.name}: name one of them, or leave --precision out"
+        )
     told = ""
     if row.path is not None:
         file = _find_file(Path(row.path))

@@ -39,6 +39,7 @@ class Graph:
         small: Whether the model is so small that only plain ONNX Runtime on the processor makes sense by itself.
         single: Whether it takes one image at a time only.
         strange: Whether the graph itself is somebody's, and no row of the table of models names it.
+        whole: Whether its layers compute in whole numbers of 8 bits, which the processor alone runs.
         remedy: What a person can do when it does not run.
     """
 
@@ -48,6 +49,7 @@ class Graph:
     small: bool = False
     single: bool = False
     strange: bool = False
+    whole: bool = False
     remedy: str = "fetch them again, or try --device cpu"
 
 
@@ -56,7 +58,7 @@ class Runtime(Protocol):
 
     Attributes:
         device: ``cpu``, ``openvino`` or ``cuda``.
-        precision: What products are computed in: ``fp32``, ``tf32`` or ``bf16``.
+        precision: What products are computed in: ``fp32``, ``tf32``, ``bf16`` or ``int8``.
         reason: Why this device, for people; with how to get a faster one where there is a way.
         batch_size: Images in one run that suit it.
         outputs: Names of what the graph gives: ``cls``; mostly ``patches``; of a ViT built here ``attention``, too.
@@ -100,7 +102,7 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
         InputError: If there is no such device, or it is not available on this machine.
         ModelError: If the graph does not load.
     """
-    check_choice(device, "device", DEVICES)
+    _check_device(graph, device)
     count = threads or cores()
     if device == "cuda":
         return _OnnxRuntime(graph, count, gpu=True, reason="asked for")
@@ -126,6 +128,12 @@ def open_runtime(graph: Graph, device: str = "auto", threads: int | None = None)
             return _OnnxRuntime(graph, count, reason=f"without OpenVINO: {error}")
     faster = "pip install 'dinoscope[openvino]' runs it faster" + (" in bfloat16" if _has_bfloat16() else "")
     return _OnnxRuntime(graph, count, reason=f"neither a GPU nor OpenVINO is available; {faster}")
+
+
+def _check_device(graph: Graph, device: str) -> None:
+    check_choice(device, "device", DEVICES)
+    if graph.whole and device not in ("auto", "cpu"):
+        raise InputError(f"int8 runs on the processor alone, got --device {device}: leave it out, or say cpu")
 
 
 class _OnnxRuntime:
@@ -154,7 +162,7 @@ class _OnnxRuntime:
             raise _no_cuda() if gpu else _does_not_load(graph, error) from None
         if gpu and self._session.get_providers()[0] != _GPU:  # it goes on without, by itself
             raise _no_cuda()
-        self.device, self.precision = ("cuda", "tf32") if gpu else ("cpu", "fp32")
+        self.device, self.precision = ("cuda", "tf32") if gpu else ("cpu", "int8" if graph.whole else "fp32")
         self.reason = reason
         # of a ViT, 4 to 8 images are fastest on a processor: more no longer fit its caches
         self.batch_size = 1 if graph.single else 64 if gpu or graph.small else 8

@@ -27,6 +27,16 @@ export class PointGrid {
     for (let i = 0; i < count; i++) if (cells[i] !== NOWHERE) this.#members[next[cells[i]!]!++] = i;
   }
 
+  /** About how many points lie inside the rectangle: all of the cells that it touches. */
+  count(left: number, bottom: number, right: number, top: number): number {
+    const [first, last] = [this.#cell(left), this.#cell(right)];
+    let count = 0;
+    for (let row = this.#cell(bottom); row <= this.#cell(top); row++) {
+      count += this.#starts[row * this.#side + last + 1]! - this.#starts[row * this.#side + first]!;
+    }
+    return count;
+  }
+
   /** Call `use` with every position inside the rectangle. */
   within(left: number, bottom: number, right: number, top: number, use: (position: number) => void): void {
     const { points } = this;

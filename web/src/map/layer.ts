@@ -7,6 +7,8 @@ export interface Look {
   /** Positions: context, then ordinary, then chosen ones; scattered within each, so that a first part is a fair sample. */
   order: Uint32Array;
   contextCount: number;
+  /** Of how many points the order tells a part: their size goes by it. */
+  total: number;
   /** Whether context is left out. */
   isHiding: boolean;
   chosenCount: number;
@@ -70,12 +72,12 @@ const ROOM = 90;
 /** What to draw with which opacity and size (pixels): by how many points share the canvas, and how far it is enlarged. */
 export function batches(look: Look, view: View, most: number): Batch[] {
   const { zoom } = view.camera;
-  const total = look.order.length;
-  const ordinary = total - look.contextCount - look.chosenCount;
-  const crowd = (view.width * view.height) / ROOM / Math.max(1, total);
+  const count = look.order.length;
+  const ordinary = count - look.contextCount - look.chosenCount;
+  const crowd = (view.width * view.height) / ROOM / Math.max(1, look.total);
   const size = Math.min(11, Math.max(1.6, Math.min(7, 4.4 * crowd ** 0.2) * Math.max(1, zoom) ** 0.22));
   const alpha = Math.min(0.92, Math.max(0.35, 0.8 * (crowd * Math.max(1, zoom) ** 1.6) ** 0.16));
-  const share = Math.min(1, most / total);
+  const share = Math.min(1, most / count);
   // fewer points are drawn denser, so that the map does not fade while it moves
   const denser = Math.min(1, alpha / share ** 0.3);
   const hasChosen = look.chosenCount > 0;

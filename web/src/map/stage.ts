@@ -5,6 +5,7 @@ import { PointGrid } from "./grid";
 import { Pace, SteadyLayer, type Look, type PointLayer } from "./layer";
 import { fit, isBetterTurned, isClear, type Obstacle } from "./fit";
 import type { MapName } from "./names";
+import { Nearby } from "./nearby";
 import { Overlay, type OverlayScene, type Picture, type Star } from "./overlay";
 import { PlainLayer } from "./plain";
 import { LEAST_SIDE, overviewOf, roomOf, SPACING, thumbnailSide } from "./size";
@@ -71,6 +72,10 @@ export class Stage {
   #flight: { from: Camera; to: Camera; since: number; land: Camera | null } | null = null;
   #flightTime = FLYING;
   #look: Look | null = null;
+  /** In which group of the look each image is. */
+  #groups: Uint8Array = new Uint8Array();
+  #nearby: Nearby | null = null;
+  #drawnLook: Look | null = null;
   #hovered: number | null = null;
   #star: Star | null = null;
   #lasso: [number, number][] = [];
@@ -120,7 +125,7 @@ export class Stage {
         return; // it was lost again
       }
       this.#layer.setPoints(this.#points, this.#before);
-      if (this.#look) this.#layer.setLook(this.#look);
+      this.#drawnLook = null;
       this.#layer.resize(this.#width, this.#height);
       this.#ask();
     };
@@ -221,7 +226,7 @@ export class Stage {
     this.#movingSince = performance.now();
     this.#layer.setPoints(points, this.#before);
     this.#layer.resize(this.#width, this.#height);
-    this.#grid = null;
+    this.#grid = this.#nearby = null;
     this.#candidates = this.#thinning = null;
     this.#thumbnails = this.#thumbnails.filter((position) => this.has(position));
     if (!before) this.#overlay.forget();
@@ -246,7 +251,6 @@ export class Stage {
       this.#look = this.#order(colours, this.#chosen);
     }
     this.#look = { ...this.#look, colours: colours.colours };
-    this.#layer.setLook(this.#look);
     this.#ask();
   }
 
@@ -286,7 +290,6 @@ export class Stage {
     this.#isHiding = isHiding;
     if (!this.#look) return;
     this.#look = { ...this.#look, isHiding };
-    this.#layer.setLook(this.#look);
     this.#ask();
   }
 
@@ -410,7 +413,10 @@ export class Stage {
     const order = new Uint32Array(present);
     const next = [0, counts[CONTEXT], present - counts[CHOSEN]];
     for (let i = 0, p = 0; i < count; i++, p = (p + step) % count) if (groups[p] !== ABSENT) order[next[groups[p]!]!++] = p;
-    return { colours: this.#colours.colours, order, contextCount: counts[CONTEXT], chosenCount: counts[CHOSEN], isHiding: this.#isHiding };
+    this.#groups = groups;
+    this.#nearby = null;
+    const [contextCount, , chosenCount] = counts;
+    return { colours: this.#colours.colours, order, contextCount, chosenCount, total: present, isHiding: this.#isHiding };
   }
 
   #place(position: number): [number, number] {
@@ -451,10 +457,21 @@ export class Stage {
       window.clearTimeout(this.#filterTimer);
       this.#filterTimer = window.setTimeout(() => this.#thinAnew(), RESTING);
     }
+    this.#chooseLook();
     this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
     if (isMoving || isComing || !isReady) this.#ask();
     return inHurry;
+  }
+
+  /** Give the layer what is to be drawn from here; while images move, all of them are. */
+  #chooseLook(): void {
+    if (!this.#look) return;
+    if (this.#grid) this.#nearby ??= new Nearby(this.#grid, this.#groups);
+    const look = this.#before || !this.#nearby ? this.#look : this.#nearby.of(this.#look, this.view);
+    if (look === this.#drawnLook) return;
+    this.#layer.setLook(look);
+    this.#drawnLook = look;
   }
 
   #advance(now: number): void {

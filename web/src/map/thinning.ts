@@ -21,15 +21,15 @@ export class Thinning {
   /** All with room so far, level by level, and where each level ends. */
   #shown: number[] = [];
   #ends: number[] = [];
-  /** A level that is being computed: how many of those that wait were tried, and which of them found no room. */
-  #begun: { squares: Squares; tried: number; left: number[] } | null = null;
+  /** A level that is being computed: how many of those that wait were tried, and how many of them found no room. */
+  #begun: { squares: Squares; tried: number; left: number } | null = null;
 
   /** `order` holds those positions that may have a thumbnail, the most important first. */
   constructor(readonly points: Float32Array, order: Uint32Array, base = 0) {
     this.#levels = new Uint8Array(points.length / 2).fill(NEVER);
     this.#shifts = new Float32Array(points.length);
     this.#bounds = boundsOf(points);
-    this.#waiting = order;
+    this.#waiting = order.slice(); // those that find no room move to its front
     this.#add(base, Infinity);
     this.#leaveOut(base);
   }
@@ -79,12 +79,13 @@ export class Thinning {
     if (!this.#begun) {
       const squares = new Squares(side, this.points.length / 2, this.#bounds);
       for (const position of this.#shown) squares.add(...this.#square(position, side));
-      this.#begun = { squares, tried: 0, left: [] };
+      this.#begun = { squares, tried: 0, left: 0 };
     }
-    const { squares, tried, left } = this.#begun;
+    const { squares, tried } = this.#begun;
+    let { left } = this.#begun;
     for (let i = tried; i < this.#waiting.length; i++) {
       if (i > tried && i % AT_ONCE === 0 && performance.now() > end) {
-        this.#begun.tried = i;
+        this.#begun = { squares, tried: i, left };
         return false;
       }
       const position = this.#waiting[i]!;
@@ -97,10 +98,10 @@ export class Thinning {
         this.#shifts[2 * position + 1] = (place[1] - y) / side;
         this.#levels[position] = level;
         this.#shown.push(position);
-      } else left.push(position);
+      } else this.#waiting[left++] = position;
     }
     this.#begun = null;
-    this.#waiting = Uint32Array.from(left);
+    this.#waiting = this.#waiting.subarray(0, left);
     this.#ends[level] = this.#shown.length;
     return true;
   }
@@ -152,14 +153,19 @@ const MOST_SWEPT = 65_536;
 export function thinningOrder(points: Float32Array, perSheet: number, allow: (p: number) => boolean, first?: Set<number>): Uint32Array {
   const count = points.length / 2;
   const swept = Math.ceil(SWEPT / perSheet) * perSheet;
-  const order: number[] = [];
-  const rest: number[] = [];
+  const order = new Uint32Array(count);
+  let length = 0;
   for (let start = 0; start < count; start += swept) {
-    const positions = Uint32Array.from({ length: Math.min(swept, count - start) }, (_, i) => start + i).filter(allow);
-    if (start < MOST_SWEPT) positions.sort((a, b) => points[2 * a]! - points[2 * b]!);
-    for (const position of positions) (first?.has(position) ? order : rest).push(position);
+    const from = length;
+    for (let position = start; position < Math.min(start + swept, count); position++) if (allow(position)) order[length++] = position;
+    if (start < MOST_SWEPT) order.subarray(from, length).sort((a, b) => points[2 * a]! - points[2 * b]!);
   }
-  return Uint32Array.from(order.concat(rest));
+  const all = order.subarray(0, length);
+  if (!first) return all;
+  const rest = all.filter((position) => !first.has(position));
+  all.set(all.filter((position) => first.has(position)));
+  all.set(rest, length - rest.length);
+  return all;
 }
 
 /** A step that visits all of 0 … count - 1 in a scattered order. */

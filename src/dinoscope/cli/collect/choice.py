@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_encoder"]
 
-_USUAL = {"resolution": None, "pooling": "cls", "focus": None, "pad": False, "upstream": False}  # what nobody asked for
+# what nobody asked for
+_USUAL = {"resolution": None, "pooling": "cls", "focus": None, "pad": False, "upstream": False, "precision": "auto"}
 
 
 def choose_encoder(
@@ -39,13 +40,15 @@ def choose_encoder(
         DownloadError, ModelError, InputError: See ``Encoder``.
         DamagedError: If the collection does not tell which model it has.
     """
-    from dinoscope.models.catalogue import AUTO, MODELS
+    from dinoscope.models.catalogue import AUTO, DEFAULT_MODEL, MODELS
     from dinoscope.models.encoder import Encoder
     from dinoscope.storage.manifest import list_models, read_model
 
     if model != AUTO:
         return Encoder(model, say=say, **settings).going_on(list_models(place))
     key = _shown(place)
+    if key is None and settings.get("precision") == "int8":  # for the bundled models alone
+        return Encoder(DEFAULT_MODEL, **settings)
     if key is None:
         return _best_here(settings, say) or Encoder(_best(yes, say), say=say, **settings)
     try:
