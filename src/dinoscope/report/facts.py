@@ -18,7 +18,7 @@ from dinoscope.plots.image_map import Tiles, pick_tiles
 from dinoscope.plots.palette import cluster_colors, group_colors, label_groups
 from dinoscope.stages.cleaning.checks import CHECKABLE, Checkable, findings_checked
 from dinoscope.stages.cleaning.findings import all_findings, dismissed_keys
-from dinoscope.stages.cleaning.pictures import poor_pictures
+from dinoscope.stages.cleaning.pictures import picture_scores
 from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
 from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
@@ -190,7 +190,7 @@ def _compute_ahead(collection: OpenedCollection, k: int | None) -> None:
             work()
 
     labels, findings = lambda: evaluate_labels(collection), lambda: all_findings(collection)
-    in_threads(compute, [look_at_map, findings, lambda: poor_pictures(collection), labels])
+    in_threads(compute, [look_at_map, findings, lambda: picture_scores(collection), labels])
 
 
 def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:

@@ -102,9 +102,11 @@ def test_a_collection_keeps_the_precision_of_its_vectors(images, tmp_path):
     exact = Encoder("mini-fashion")
     kept = Collection.from_images(images, tmp_path / "c", model=exact)
     whole = Collection.from_images(images, tmp_path / "c", model=Encoder("mini-fashion", precision="int8"))
+    assert whole.embedded is not None
     assert (whole.embedded.embedded, whole.embedded.precision) == (60, "int8")
     assert (kept.key, whole.key) == (exact.key, f"{exact.key}-int8")
     again = Collection.from_images(images, tmp_path / "c", model="mini-fashion")
+    assert again.embedded is not None
     assert (again.key, again.embedded.embedded) == (exact.key, 0)
     np.testing.assert_allclose(whole.query_vector(images[5]), whole.vectors[5], atol=1e-6)
 

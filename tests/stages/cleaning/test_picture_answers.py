@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,12 +100,13 @@ def test_answers_stay_with_the_images_and_are_forgotten_by_kind(collection):
 
 def test_what_cannot_be_answered_is_refused_and_nothing_is_kept(collection):
     row = int(collection.rows[0])
-    for rows, about, message in (
+    asked: tuple[tuple[tuple[int, ...], Any, str], ...] = (
         ((row, row + 1), "dark", "about 1 rows, got 2"),
         ((row,), "duplicates", "about 2 rows, got 1"),
         ((9999,), "dark", "9999"),
         ((row,), "ugly", "must be one of"),
-    ):
+    )
+    for rows, about, message in asked:
         with pytest.raises(InputError, match=message):
             answer_questions(collection, {(row + 2,): True, rows: True} if about == "dark" else {rows: True}, about)
     assert not (collection.path / "answers.json").exists()

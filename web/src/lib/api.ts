@@ -2128,7 +2128,7 @@ export interface components {
             unsure: number;
             /**
              * Enough
-             * @description Answers from which the threshold is theirs.
+             * @description Answers needed before they set the threshold.
              */
             enough: number;
             /** Suggested */
@@ -3333,7 +3333,7 @@ export interface operations {
             query: {
                 /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
                 about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3370,7 +3370,7 @@ export interface operations {
             query: {
                 /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
                 about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3411,7 +3411,7 @@ export interface operations {
             query: {
                 /** @description What is asked: duplicates, blurred, dark, blown out, empty, framed, screenshot, odd size, odd shape. */
                 about: "duplicates" | ("blurred" | "dark" | "blown out" | "empty" | "framed" | "screenshot" | "odd size" | "odd shape");
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3522,7 +3522,7 @@ export interface operations {
     file_api_models__model__labels_file_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -3970,7 +3970,7 @@ export interface operations {
     reading_api_models__model__tokens_reading_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4005,7 +4005,7 @@ export interface operations {
     colours_api_models__model__colours_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4040,7 +4040,7 @@ export interface operations {
     keep_in_colours_api_models__model__colours_put: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4073,7 +4073,7 @@ export interface operations {
     colouring_api_models__model__colours_progress_get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
@@ -4108,7 +4108,7 @@ export interface operations {
     colour_thumbnails_api_models__model__colours__index__get: {
         parameters: {
             query?: {
-                /** @description State of the model that is meant; an array may then be cached for ever. */
+                /** @description State of the model that is meant; an array may then be cached forever. */
                 v?: string | null;
             };
             header?: never;
