@@ -24,10 +24,13 @@ from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError
 from dinoscope.models.preprocess import preprocessing_of
 from dinoscope.report import embedded as report_explorer
+from dinoscope.report.embedded import find_bundle
+from dinoscope.report.facts import gather
 from dinoscope.report.html import percent
 from dinoscope.report.write import SECTIONS, write_report
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.items import Item
+from dinoscope.storage.tables import read_table
 from dinoscope.wording.explanation import conclusions
 from tests.plots.test_plots import contrast
 
@@ -401,8 +404,28 @@ def test_the_record_says_what_was_run(page, collection):
         "label_errors",
         "properties",
         "explanation",
-        "pictures",
+        *(["pictures"] if find_bundle() else []),
     ]
+
+
+def test_stages_beside_each_other_give_what_they_give_one_by_one(folder, tmp_path, monkeypatch):
+    def stored(name):
+        shutil.copytree(folder, tmp_path / name)
+        shutil.rmtree(tmp_path / name / "results")
+        gather(Collection(tmp_path / name), 5, explorer=True)
+        paths = sorted((tmp_path / name / "results").rglob("*.parquet"))
+        return {path.relative_to(tmp_path / name): read_table(path) for path in paths}
+
+    beside = stored("beside")
+    monkeypatch.setattr("dinoscope.report.facts.side_by_side", lambda works: [work() for work in works])
+    one_by_one = stored("one_by_one")
+    assert {path.parts[1] for path in beside} >= {"map", "duplicates", "pictures", "evaluation", "explanation"}
+    assert beside.keys() == one_by_one.keys()
+    for path, (columns, meta) in beside.items():
+        expected, described = one_by_one[path]
+        assert {**meta, "seconds": 0} == {**described, "seconds": 0}
+        for name, values in columns.items():
+            np.testing.assert_array_equal(values, expected[name], err_msg=f"{path}: {name}")
 
 
 def test_title_author_date_and_the_command_that_writes_it_again(collection, tmp_path, run):

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from dinoscope.base.machine import cores
 
-__all__ = ["Run", "in_order", "in_threads", "one_thread_each", "row_blocks", "run_here"]
+__all__ = ["Run", "in_order", "in_threads", "one_thread_each", "row_blocks", "run_here", "side_by_side"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,6 +27,37 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
     """Run ``work`` on each item, one thread a core (NumPy lets go of the interpreter lock); results in order."""
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, items))
+
+
+def side_by_side(works: Iterable[Callable[[], object]]) -> None:
+    """Run different works beside each other, as many at a time as there are cores, in the order given.
+
+    An interrupt does not wait for them: what is running then ends with the program, or by itself.
+
+    Raises:
+        Exception: What the first work that failed raised, when none runs any more.
+    """
+    waiting, failed = deque(works), list[Exception]()
+
+    def work_off() -> None:
+        while waiting:
+            try:
+                waiting.popleft()()
+            except IndexError:  # another thread took the last one
+                return
+            except Exception as error:  # raised below
+                failed.append(error)
+
+    threads = [threading.Thread(target=work_off, daemon=True) for _ in range(min(cores(), len(waiting)))]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        waiting.clear()
+    if failed:
+        raise failed[0]
 
 
 class _Limit:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.parallel import in_threads
+from dinoscope.base.parallel import one_thread_each, side_by_side
 from dinoscope.errors import DinoscopeError, InputError
 from dinoscope.models.catalogue import MODELS
 from dinoscope.plots.image_map import Tiles, pick_tiles
@@ -131,8 +131,10 @@ class Facts:
         return len(self.collection) <= _MANY
 
 
-def gather(collection: OpenedCollection, k: int | None) -> Facts:
+def gather(collection: OpenedCollection, k: int | None, *, explorer: bool = False) -> Facts:
     """Compute, or read back, everything that the report of a collection shows; ``k`` as in ``clusters``.
+
+    ``explorer`` says whether the file will hold the explorer, which shows poor pictures, too.
 
     Raises:
         InputError: If ``k`` is given and cannot be used.
@@ -151,7 +153,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
         "neighbors", lambda: neighbor_graph(collection)
     )  # for the record: the steps below read it only when they compute
     if len(collection) <= _MANY:
-        _compute_ahead(collection, k)
+        _compute_ahead(collection, k, explorer)
     # a given k that cannot be used is an error
     clusters = attempt("clusters", lambda: find_clusters(collection)) if k is None else find_clusters(collection, k)
     coordinates = attempt("map", lambda: make_map(collection))
@@ -175,22 +177,30 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
     return facts
 
 
-def _compute_ahead(collection: OpenedCollection, k: int | None) -> None:
-    """Compute side by side what takes long and does not wait for each other; what is asked for below is then there.
+def _compute_ahead(collection: OpenedCollection, k: int | None, explorer: bool) -> None:
+    """Compute what takes long side by side, so that it is there when it is asked for.
 
-    An error comes again from whoever asks.
+    An error comes again then. Products of matrices have one thread each: with more, last digits would depend on what
+    runs beside them.
     """
 
     def look_at_map() -> None:
         all_scores(collection, k)
         explain_map(collection, cluster_settings={"k": k})
 
-    def compute(work: Callable[[], object]) -> None:
-        with suppress(DinoscopeError):
-            work()
+    def tried(compute: Callable[[], object]) -> Callable[[], None]:
+        def work() -> None:
+            with suppress(DinoscopeError):
+                compute()
 
-    labels, findings = lambda: evaluate_labels(collection), lambda: all_findings(collection)
-    in_threads(compute, [look_at_map, findings, lambda: picture_scores(collection), labels])
+        return work
+
+    works: list[Callable[[], object]] = [look_at_map, lambda: all_findings(collection)]
+    if explorer:
+        works.append(lambda: picture_scores(collection))
+    works.append(lambda: evaluate_labels(collection))
+    with one_thread_each():
+        side_by_side(map(tried, works))
 
 
 def _examine(facts: Facts, attempt: Callable[[str, Callable[[], Any]], Any]) -> None:

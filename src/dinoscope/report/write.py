@@ -27,7 +27,6 @@ from dinoscope.report.sections.in_short import in_short
 from dinoscope.stages.columns import public_condition
 from dinoscope.storage.files import write_bytes
 from dinoscope.storage.manifest import list_models
-from dinoscope.storage.result_files import STAGES
 
 if TYPE_CHECKING:
     from dinoscope.report.embedded import Bundle, Embedded
@@ -80,8 +79,10 @@ def write_report(
         raise InputError(f"{path} is a folder: name a file, such as {path / 'report.html'}")
     if not max_mb > 0:
         raise InputError(f"max_mb must be positive, got {max_mb:g}")
-    facts = gather(collection, k)
-    bundle = report_explorer.find_bundle() if facts.coordinates is not None else None
+    bundle = report_explorer.find_bundle()
+    facts = gather(collection, k, explorer=bundle is not None)
+    if facts.coordinates is None:
+        bundle = None
     facts.explorer = bundle is not None
     facts.private = private_columns
     facts.title, facts.author = title.strip() or collection.name, author.strip()
@@ -119,8 +120,8 @@ def explorer_page(collection: OpenedCollection, *, max_mb: float) -> str:
     Raises:
         InputError: If so few images have no map, the page was never built, or it would be larger than ``max_mb``.
     """
-    facts = gather(collection, None)
     bundle = report_explorer.find_bundle()
+    facts = gather(collection, None, explorer=bundle is not None)
     if facts.coordinates is None:
         raise InputError(f"{collection.name} has no map to explore: {facts.missing.get('map', 'too few images')}")
     if bundle is None:
@@ -283,8 +284,7 @@ def _run(facts: Facts) -> str:
         "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
-    ran = sorted(collection.results.stages.values(), key=lambda stage: STAGES.index(stage.name))
-    steps = [(stage.name, html.settings_text(stage.settings), stage.seconds) for stage in ran]
+    steps = [(each.name, html.settings_text(each.settings), each.seconds) for each in collection.results.in_order()]
     if collection.embedded is not None:
         done = collection.embedded
         steps.insert(0, ("embed", f"{done.embedded:,} embedded, {done.reused:,} had vectors already", done.seconds))

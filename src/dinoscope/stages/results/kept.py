@@ -20,7 +20,7 @@ from dinoscope.errors import DamagedError, WriteError
 from dinoscope.stages.results.packing import Packed, pack, plain, unpack, unpack_arrays
 from dinoscope.stages.results.stored import check_arrays, check_stored
 from dinoscope.storage.files import remove_leftovers
-from dinoscope.storage.result_files import belongs, result_file, settings_of
+from dinoscope.storage.result_files import STAGES, belongs, result_file, settings_of
 from dinoscope.storage.tables import read_table, write_table
 
 __all__ = ["Computed", "Results", "Stage"]
@@ -93,6 +93,10 @@ class Results:
     def seconds_computing(self) -> float:
         """Seconds in which this object computed a result or several; those it found stored cost none."""
         return self._seconds
+
+    def in_order(self) -> list[Stage]:
+        """Return ``stages`` in the order in which people are told about them, whichever ended first."""
+        return sorted(self.stages.values(), key=lambda stage: STAGES.index(stage.name))
 
     @property
     def unstored(self) -> int:  # noqa: D102
