@@ -136,7 +136,8 @@ def _explore(path: Path) -> str:
             "maps/umap/trust",
             "maps/umap/numbers",
             "findings",
-            "pairs",
+            "questions?about=duplicates",
+            "questions?about=blurred",
             "sheets/0",
         ]
         gets += ["images/3", "images/3/picture", "find?text=png"]
