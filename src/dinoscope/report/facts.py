@@ -178,7 +178,7 @@ def gather(collection: OpenedCollection, k: int | None) -> Facts:
 def _compute_ahead(collection: OpenedCollection, k: int | None) -> None:
     """Compute side by side what takes long and does not wait for each other; what is asked for below is then there.
 
-    An error comes again from whoever asks.
+    An error comes again for the caller who asks for that result.
     """
 
     def look_at_map() -> None:
