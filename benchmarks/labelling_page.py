@@ -96,7 +96,7 @@ def play(see: Visit, path: Path, truth: dict[int, str], arguments: argparse.Name
         f"{work.keys['typed']} | {right} |"
     )
     waits = np.asarray(work.seconds) * 1000
-    print(f"\n{work.right} of {work.proposed} proposals were right; {seconds:.0f} s for the page alone.")
+    print(f"\n{work.right} of {work.proposed} proposals were right; {seconds:.0f} s from first to last question.")
     print(f"From a key to the next question: {np.median(waits):.0f} ms, 95% within {np.percentile(waits, 95):.0f} ms.")
     print(f"Keys: {dict(work.keys)}")
 

@@ -879,7 +879,7 @@ class Collection(OpenedCollection):
 
         Args:
             rows: Rows of two images; of one for a kind of poor pictures.
-            yes: None if that cannot be told: the question is not asked again.
+            yes: None if nobody can say: the question is not asked again.
             about: As in ``questions``.
 
         Raises:

@@ -552,6 +552,16 @@ def test_without_labels(tmp_path):
     assert "labels" not in page.all("p", "facts")[0]["text"]
 
 
+def test_one_label_of_all_images_is_said_once_and_compared_with_nothing(tmp_path):
+    collection = make(tmp_path / "c", pictures(24), ["square"] * 24)
+    page = Page(write_report(collection, tmp_path / "r.html").read_text("utf-8"))
+    assert "All of them have the label “square”" in page.section("in-short")["text"]
+    for name in ("map", "clusters", "queries"):
+        assert "square" not in page.section(name)["text"]
+        assert "label" not in page.section(name)["text"].replace("without labels", "")
+    assert "evaluation" not in page.sections()
+
+
 def test_some_without_labels(tmp_path):
     labels = [None if i % 4 == 0 else LABELS[i % 3] for i in range(40)]
     page = Page(write_report(make(tmp_path / "c", pictures(40), labels), tmp_path / "r.html").read_text("utf-8"))

@@ -85,11 +85,23 @@ def sentences(text: str) -> Iterator[str]:
         )
 
 
+def comments(text: str) -> Iterator[str]:
+    """Return the comments of Python, those on lines that follow each other as one."""
+    held, last = "", 0
+    for token in generate_tokens(StringIO(text).readline):
+        if token.type == COMMENT:
+            if held and token.start[0] != last + 1:
+                yield held
+                held = ""
+            held, last = f"{held} {token.string[2:]}", token.start[0]
+    yield held
+
+
 def strings(path: Path) -> Iterator[str]:
     """Return the texts of a file: strings and comments of Python, strings of the page's texts, prose of a notebook."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
-        yield from (each.string[2:] for each in generate_tokens(StringIO(text).readline) if each.type == COMMENT)
+        yield from comments(text)
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(str(each.value) if isinstance(each, ast.Constant) else "x" for each in node.values)
@@ -106,12 +118,17 @@ def strings(path: Path) -> Iterator[str]:
         yield re.sub(r"```.*?```", "", text, flags=re.DOTALL)
 
 
+def one_line(text: str) -> str:
+    """Return a text without its line ends, because a turn may be broken over one."""
+    return " ".join(text.split())
+
+
 def found_in(path: Path) -> list[str]:
     hits = []
-    for text in strings(path):
+    for text in map(one_line, strings(path)):
         for turn, better in TURNS.items():
             for hit in re.finditer(turn, text, re.IGNORECASE):
-                around = " ".join(text[max(0, hit.start() - 40) : hit.end() + 40].split())
+                around = text[max(0, hit.start() - 40) : hit.end() + 40].strip()
                 hits.append(f"{path.relative_to(ROOT)}: … {around} … Write: {better}")
     if path.suffix == ".md":
         for each in prose(path.read_text(encoding="utf-8")):
@@ -134,6 +151,8 @@ def test_its_sentences_are_short(path):
 def test_the_check_finds_what_it_is_for():
     for text in ("They are alike.", "Read are JPEG", "93 %"):
         assert any(re.search(turn, text, re.IGNORECASE) for turn in TURNS), text
+    assert one_line("for\n  ever") == "for ever"
+    assert list(comments("a = 1  # for\n# ever\n\n# again\n")) == [" for ever", " again"]
     assert CHAIN.search("one thing; two things; three")
     assert not any(re.search(turn, "Classes that look alike; look-alikes. 93%", re.IGNORECASE) for turn in TURNS)
 

@@ -35,7 +35,7 @@ class Sets:
     Attributes:
         values: (N,) tuples.
         none_is_missing: Whether an image without a value is unknown, such as one without a label. To have no tag is
-            no missing value.
+            not a missing value.
     """
 
     values: NDArray[np.object_]

@@ -102,7 +102,7 @@ def _told(plan: TokenPlan, obstacle: str | None) -> TokensInfo:
 
 
 def _limit(collection: OpenedCollection, count: int) -> str | None:
-    """Return why so many images are not looked at for the page, and what to do; None if they are."""
+    """Return why this many images are not looked at for the page, and what to do; None if they are."""
     if count <= TOKEN_IMAGES:
         return None
     words = ["dinoscope", "look", collection.path.name, "--keep-tokens", "--at-most", str(len(collection))]

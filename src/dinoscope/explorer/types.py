@@ -770,7 +770,7 @@ class PickQuery(_Asked):
 
 
 class QuestionAnswer(_Asked):
-    """What a person answers of one image or two; null where that cannot be told."""
+    """What a person answers of one image or two; null where nobody can say."""
 
     rows: Annotated[list[Annotated[Row, BeforeValidator(_whole)]], Field(min_length=1, max_length=2)]
     yes: bool | None

@@ -97,7 +97,7 @@ class Facts:
 
     collection: OpenedCollection
     members: NDArray[np.int64]  # label of each image, -1 for none
-    names: list[str]
+    names: list[str]  # of labels; none where all images have one, which tells nothing apart
     coordinates: NDArray[np.float32] | None
     clusters: Clustering | None
     scores: list[Score]
@@ -149,6 +149,8 @@ def gather(collection: OpenedCollection, k: int | None, *, explorer: bool = Fals
             return None
 
     members, names = label_groups(collection.labels)
+    if len(names) == 1 and not members.any():
+        members, names = np.full(len(members), -1), []
     attempt(
         "neighbors", lambda: neighbor_graph(collection)
     )  # for the record: the steps below read it only when they compute

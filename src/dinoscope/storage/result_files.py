@@ -49,7 +49,7 @@ _VERSIONS = {
     "patch_colours": 1,
 }
 
-# In the order in which people are told of them.
+# In the order in which people see them.
 STAGES = tuple(_VERSIONS)
 _NAME = re.compile(r"[0-9a-f]{16}\.parquet")
 

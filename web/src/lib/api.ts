@@ -2144,7 +2144,7 @@ export interface components {
         };
         /**
          * QuestionAnswer
-         * @description What a person answers of one image or two; null where that cannot be told.
+         * @description What a person answers of one image or two; null where nobody can say.
          */
         QuestionAnswer: {
             /** Rows */

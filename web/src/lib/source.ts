@@ -21,7 +21,7 @@ export interface Source {
   mapBeside(model: ModelView, map: string, partner: string, partnersMap: string, signal?: AbortSignal): Promise<Float32Array>;
   /** What the model and a partner see differently. */
   moved(model: ModelView, partner: string, signal?: AbortSignal): Promise<Moved>;
-  /** How far a map is that is being computed; null where that cannot be told. */
+  /** How far a map is that is being computed; null where nobody knows. */
   mapProgress(model: ModelView, map: string): Promise<ProgressInfo | null>;
   /** Codes of a category column; 65535 where the image has no value. */
   codes(model: ModelView, column: string, signal?: AbortSignal): Promise<Uint16Array>;
@@ -61,7 +61,7 @@ export interface Source {
   checks(model: ModelView, signal?: AbortSignal): Promise<Checks>;
   /** What to ask next about a subject. */
   question(model: ModelView, about: Subject, signal?: AbortSignal): Promise<Question>;
-  /** Remember what a person answers, null if it cannot be told; the next question. */
+  /** Remember what a person answers, null if nobody can say; the next question. */
   answer(model: ModelView, about: Subject, rows: Row[], yes: boolean | null): Promise<Question>;
   /** Forget all answers about a subject; the first question. */
   forgetAnswers(model: ModelView, about: Subject): Promise<Question>;

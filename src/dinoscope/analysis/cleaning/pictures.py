@@ -1,6 +1,6 @@
 """Pictures that are blurred, dark, blown out, empty, framed, screenshots, or of an odd size or shape.
 
-What is odd depends on the collection: a product photograph on white is no mistake among a thousand like it. So a
+What is odd depends on the collection: a product photograph on white is usual among a thousand like it. So a
 picture must be beyond a fixed limit, and far from the usual of its own collection. Where that limit is, is a matter of
 taste: every picture has a score for every kind, and a person's answers may move the threshold (``threshold``).
 """
@@ -69,7 +69,7 @@ class PoorPictures:
         kinds: Their kinds (M,), numbers in ``PICTURE_KINDS``.
         values: What was measured (M,): sharpness by the median's, lightness 0 to 255, contrast, the width of the frame
             as a share, how ruled it is, or how many times the usual size or shape.
-        common: Kinds that so many pictures are of that they are this collection's style; they are not listed.
+        common: Kinds with too many pictures for mistakes: they are this collection's style, and not listed.
     """
 
     positions: NDArray[np.int64]
@@ -117,7 +117,7 @@ def score_pictures(looks: Mapping[str, NDArray[np.floating]], sizes: ArrayLike) 
     soft = min(sharp - _FAR * _spread_below(filled), sharp + np.log2(_BLURRED))
     frame = np.maximum(_FRAMED, _FEWEST / size.min(axis=1))
     side, shape = _octaves(size.prod(axis=1)) / 2, _octaves(size[:, 0] / size[:, 1])
-    # of each kind: by how many octaves a picture is beyond the limit, where it can be, and what is told of it
+    # of each kind: by how many octaves a picture is beyond the limit, where it can be, and what a person reads of it
     measured: dict[PictureKind, tuple[NDArray[np.floating], NDArray[np.bool_] | bool, NDArray[np.floating]]] = {
         "blurred": (soft - sharpness, ~empty, 2 ** (sharpness - sharp)),
         "dark": (np.log2(_DARK) - _octaves(looks["lightest"]), ~empty, looks["lightest"]),
@@ -146,7 +146,7 @@ def list_pictures(
         answers: For each picture and kind 1: it is of the kind, 0: it is not; anything else: nobody said (N, K).
 
     Raises:
-        InputError: There is not one answer a picture and kind.
+        InputError: There is not one answer for each picture and kind.
     """
     thresholds = thresholds or {}
     said = np.full(scored.scores.shape, np.nan) if answers is None else np.asarray(answers, np.float64)

@@ -40,7 +40,7 @@ class ThresholdFit:
     Attributes:
         yes: Answers that two images show the same picture, or that a picture is of the kind.
         no: Answers that they do not, or that it is not.
-        unsure: Answers that it cannot be told.
+        unsure: Answers that nobody can say.
         suggested: Threshold that the collection suggests.
         threshold: Score from which on "yes" is more likely than not; 1 if there is none.
         thresholds: Other thresholds (T,), ascending.
@@ -88,7 +88,7 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
 
     Args:
         scores: Scores of all candidates (P,).
-        answers: For each 1: yes, 0: no, 0.5: cannot be told, NaN: not asked (P,).
+        answers: For each 1: yes, 0: no, 0.5: nobody can say, NaN: not asked (P,).
         suggested: Threshold that the collection suggests, where the fit starts.
 
     Raises:

@@ -66,7 +66,10 @@ def _query(facts: Facts, title: str, query: Query) -> str:
             f'<span class="name"><b>{match.similarity:.2f}</b> {name}</span></li>\n'
         )
     row, name = int(collection.rows[query.position]), str(collection.ids[query.position])
-    told = [*([f"<b>{title}</b>"] if title else []), *([f"{same} of {len(query.found)}"] if own is not None else [])]
+    told = [
+        *([f"<b>{title}</b>"] if title else []),
+        *([f"{same} of {len(query.found)}"] if facts.names and own is not None else []),
+    ]
     told.append(f'<span class="text" title="{escape(name)}">{escape(html.short_id(name))}</span>')
     main = f'<li class="main">{html.image(facts, query.position)}</li>'
     return (
@@ -86,8 +89,8 @@ def evaluation(facts: Facts) -> str:
         by = voting_split(facts.collection.splits, found.method)
         how = f"The images of {found.method} were named by {'the training images' if by else 'all others'}"
     why = (
-        f"How often the nearest neighbours name an image right. {how} ({html.counted(len(found.positions), 'image')}), "
-        "so you can expect the same of new images."
+        f"How often the nearest neighbours name an image right. {how} ({html.counted(len(found.positions), 'image')}). "
+        "Expect the same of new images, within the interval."
     )
     lines = [
         ("accuracy", html.bar(found.accuracy), f"share named right (95% interval {low:.3f} to {high:.3f})"),
@@ -306,4 +309,4 @@ def _contradiction(facts: Facts, positions: Sequence[int]) -> str:
 def _name_of(facts: Facts, position: int) -> str:
     """Return what is below a picture: its label, or its id where labels are not what it is about."""
     label = facts.collection.labels[position]
-    return html.named(str(facts.collection.ids[position]) if label is None else label)
+    return html.named(label if facts.names and label is not None else str(facts.collection.ids[position]))

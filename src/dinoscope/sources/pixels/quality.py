@@ -38,7 +38,7 @@ _FINENESS = 8  # parts of a grey level in which lightness is counted
 _STRONGEST = 99  # percentile of the edges
 _LEAST_CONTRAST = 4.0  # grey levels: below it there is nothing whose edges could be sharp
 _RULED_PIXELS = 240_000  # on which even and busy places are looked for, about
-_FEWEST_LINES = 96  # pixels a side: fewer are no screen
+_FEWEST_LINES = 96  # pixels a side: no screen has fewer
 _PIECE, _BUSY, _BETWEEN = 16, 48, 12  # pixels of a place, grey levels within a busy one, lines to the next even one
 _LEAST_BUSY = 0.02  # share of the places: an empty picture has no lines
 _SAME = 12  # grey levels by which a frame may differ from its own colour, as JPEG leaves it
@@ -58,7 +58,7 @@ class Look:
         lightest: Lightness that 1% of the pixels are above, 0 to 255.
         contrast: Standard deviation of the lightness.
         sharpness: Strength of the strongest edges by the contrast: the 99th percentile of the Laplacian's size.
-        frame: Width of a frame of one colour at each edge, as a share of the picture; the one that is thinnest.
+        frame: Width of a frame of one colour at each edge, as a share of height or width; the thinnest one.
         ruled: Which share of the busy pieces of lines lies between even ones, as text on a screen does.
     """
 
@@ -157,7 +157,7 @@ def _ruled(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
 
     A place is a piece of a line. On a screen and in a chart many are of exactly one value: the ground between lines of
     text, bars, buttons. In a photograph hardly any are, and where its light is cut off, nothing busy lies between them.
-    Pictures of less than ``_FEWEST_LINES`` pixels a side have 0: an icon is no screenshot.
+    Pictures of less than ``_FEWEST_LINES`` pixels a side have 0: they are icons, not screenshots.
     """
     height, width = pictures.shape[1:3]
     step = max(1, math.isqrt(height * width // _RULED_PIXELS))  # no pixel is mixed with others

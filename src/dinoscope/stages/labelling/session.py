@@ -150,7 +150,7 @@ class Session:
         """Go on without a label, if these images are the question.
 
         Of a batch that holds another label one image is asked by itself. An image that a person does not know is asked
-        about again when all others have a label; a collection that is opened anew does not remember it.
+        about again when all others have a label; a collection that is opened again does not remember it.
 
         Args:
             rows: The images of the question.

@@ -1,4 +1,4 @@
-"""The patch colours of all images of a collection, kept: three bytes a patch, to be drawn in place of thumbnails."""
+"""The patch colours of all images of a collection, kept: three bytes a patch, to be drawn instead of thumbnails."""
 
 from __future__ import annotations
 
