@@ -7,20 +7,18 @@ out in turn.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import statistics
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.vectors import l2_normalize
+from benchmarks.weights import colour, fashion_mnist, knn_accuracy, parquet, resized, unit
 from dinoscope.models.catalogue import get_model, read_ranges, read_weights
 from dinoscope.models.graphs.int8 import quantized
 from dinoscope.models.runtime import Graph, Runtime, open_runtime
-from dinoscope.sources.datasets.named import load_dataset
-from pretraining.ranges import read_photographs
 
 __all__ = ["main"]
 
@@ -29,28 +27,14 @@ _BATCH, _ROUNDS = 64, 21
 
 def _vectors(runtime: Runtime, images: NDArray[np.uint8], batch: int = _BATCH) -> NDArray[np.float32]:
     parts = [runtime.run(["cls"], images[at : at + batch])[0] for at in range(0, len(images), batch)]
-    return l2_normalize(np.concatenate(parts))
-
-
-def accuracy(vectors: NDArray[np.float32], labels: NDArray[Any], k: int = 20) -> float:
-    """Return the share of images whose label the ``k`` nearest others vote for, by exp(similarity / 0.07)."""
-    codes = np.unique(labels, return_inverse=True)[1]
-    right = 0
-    for first in range(0, len(vectors), 1_000):
-        rows = np.arange(first, min(first + 1_000, len(vectors)))
-        near = vectors[rows] @ vectors.T
-        near[np.arange(len(rows)), rows] = -1
-        best = np.argpartition(-near, k, axis=1)[:, :k]
-        votes = np.exp(np.take_along_axis(near, best, axis=1) / 0.07)
-        said = [np.bincount(codes[others], weights=vote).argmax() for others, vote in zip(best, votes, strict=True)]
-        right += int((np.array(said) == codes[rows]).sum())
-    return right / len(vectors)
+    return unit(np.concatenate(parts))
 
 
 def _open(name: str) -> dict[str, Runtime]:
     """Return a bundled network on one thread, on both runtimes and in both precisions."""
     row = get_model(name)
-    weights = {"fp32": read_weights(row), "int8": quantized(read_weights(row), read_ranges(row))}
+    exact = read_weights(row)
+    weights = {"fp32": exact, "int8": quantized(exact, read_ranges(row, hashlib.sha256(exact).hexdigest()))}
     devices = {"ONNX Runtime": "cpu", "OpenVINO": "openvino-fp32"}
     return {
         f"{precision}, {title}": open_runtime(Graph(name, proto, small=True), device, threads=1)
@@ -70,16 +54,17 @@ def _milliseconds(networks: dict[str, Runtime], images: NDArray[np.uint8]) -> di
     return {title: 1e3 * statistics.median(each) for title, each in taken.items()}
 
 
-def _sets(name: str, data: Path, count: int) -> dict[str, tuple[NDArray[np.uint8], NDArray[Any]]]:
+def _sets(name: str, data: Path, count: int) -> dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
     """Return images of no training, with their labels."""
     if name == "mini-fashion":
-        found = load_dataset("fashion-mnist-test")
-        labels = np.array([item.label for item in found.items])
-        return {"Fashion-MNIST": (found.pixels[:count, :, :, None].repeat(3, axis=3), labels[:count])}
-    return {
-        "CIFAR-10": read_photographs(data / "cifar10-train.parquet", 50_000 - count, count, 32),
-        "Tiny-ImageNet": read_photographs(data / "tiny-imagenet-train-3.parquet", 15_900, min(9_100, count), 32),
-    }
+        pixels, labels = fashion_mnist("t10k", data)
+        return {"Fashion-MNIST": (colour(pixels[:count]), labels[:count])}
+    found = {}
+    for title, key in (("CIFAR-10", "cifar10"), ("Tiny-ImageNet", "tiny-imagenet")):
+        pixels, labels, held_out = parquet(key, data)
+        unseen = slice(len(pixels) - min(count, held_out), None)
+        found[title] = resized(pixels[unseen], 32), labels[unseen]
+    return found
 
 
 def main() -> None:
@@ -99,7 +84,9 @@ def main() -> None:
         for title, network in networks.items():
             found = [_vectors(network, images) for images, _ in sets.values()]
             usual = found[0] if usual is None else usual
-            scores = [accuracy(each, labels) for each, (_, labels) in zip(found, sets.values(), strict=True)]
+            scores = [
+                knn_accuracy(each, labels, each, labels) for each, (_, labels) in zip(found, sets.values(), strict=True)
+            ]
             alone = _vectors(network, first[:64], batch=1)
             print(
                 f"| {title} | {times[title]:.2f} | {' | '.join(f'{each:.4f}' for each in scores)} | "

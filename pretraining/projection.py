@@ -26,6 +26,8 @@ _COUNT = 10_000
 # What is added to how much views differ in every direction, as a share of the mean: without it those in which they
 # hardly differ would rule.
 _FLOOR = 0.1
+# The whitening of patch tokens, whatever that of images is: a file that is exported again shows the same patches.
+_PATCHES_WHITEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def fit_projections(
         run: The trained run.
         sets: Its images, one set for each of the recipe's shares.
         dim: Components to keep.
-        whiten: Strength of the whitening, 0..1.
+        whiten: Strength of the whitening of images, 0..1; that of patches is always a half.
         steady: Play down what differs between two of the recipe's global views of an image.
     """
     backbone = run.teacher["backbone"].eval()
@@ -145,7 +147,7 @@ def fit_projections(
         changes = one - other
     return Projections(
         fit_projection(vectors, dim, whiten, backbone.parts, changes),
-        fit_projection(vectors[:, -backbone.dim :], dim, whiten),
+        fit_projection(vectors[:, -backbone.dim :], dim, _PATCHES_WHITEN),
     )
 
 

@@ -1,30 +1,28 @@
 """Read off what whole numbers of 8 bits need: ``python -m pretraining.ranges --data DIR``.
 
-Writes ``ranges.json`` beside the weights: the least and the greatest value that each tensor takes on training images.
-Make it again when the weights change.
+Writes ``ranges.json`` beside the weights: the least and the greatest value that each tensor takes on training images,
+and the SHA-256 of those weights. Make it again when the weights change: dinoscope refuses it otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
+import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
 import dinoscope
+from dinoscope.models.catalogue import RANGES, get_model
 from dinoscope.models.graphs.int8 import ranged
-from pretraining.sets import FASHION_MNIST
+from pretraining.images import load
 
-__all__ = ["main", "read_photographs", "value_ranges"]
+__all__ = ["main", "value_ranges"]
 
 _WEIGHTS = Path(dinoscope.__file__).parent / "weights"
 _IMAGES, _BATCH = 1_024, 32
@@ -49,41 +47,30 @@ def value_ranges(weights: bytes, images: NDArray[np.uint8]) -> dict[str, tuple[f
     return found
 
 
-def read_photographs(file: Path, first: int, count: int, side: int) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Return images (N, R, R, 3) of a Parquet file and their labels, from a row on."""
-    table = pq.read_table(file).slice(first, count)
-    pictures = [
-        np.asarray(Image.open(io.BytesIO(each)).convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
-        for each in table["image"].to_pylist()
-    ]
-    return np.stack(pictures), np.array(table["label"].to_pylist())
-
-
-def _clothes(folder: Path) -> NDArray[np.uint8]:
-    name = "train-images-idx3-ubyte.gz"
-    file = folder / name if (folder / name).exists() else FASHION_MNIST / name
-    pixels = np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8, offset=16)
-    return pixels.reshape(-1, 28, 28, 1)[:_IMAGES].repeat(3, axis=3)
+def _seen(name: str, folder: Path, side: int) -> NDArray[np.uint8]:
+    """Return the first training images of a set as a model sees them, (N, side, side, 3)."""
+    pixels = load(name, folder, held_out=0, limit=_IMAGES).images.permute(0, 2, 3, 1).numpy()
+    pictures = [Image.fromarray(each if each.shape[2] == 3 else each.repeat(3, axis=2)) for each in pixels]
+    return np.stack([np.asarray(each.resize((side, side), Image.Resampling.BICUBIC)) for each in pictures])
 
 
 def main() -> None:
     """Write the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the training images")
-    parser.add_argument("--out", type=Path, default=_WEIGHTS / "ranges.json")
+    parser.add_argument("--out", type=Path, default=_WEIGHTS / RANGES)
     arguments = parser.parse_args()
-    photographs = [
-        read_photographs(arguments.data / f"{name}.parquet", 0, _IMAGES, 32)[0]
-        for name in ("tiny-imagenet-train-0", "cifar10-train")
-    ]
-    images = {"mini": np.concatenate(photographs), "mini-fashion": _clothes(arguments.data)}
-    found = {
-        name: {
-            tensor: [float(f"{value:.5g}") for value in ends]
-            for tensor, ends in value_ranges((_WEIGHTS / f"{name}.onnx").read_bytes(), squares).items()
+    found = {}
+    for name, sets in {"mini": ("tiny-imagenet", "cifar10"), "mini-fashion": ("fashion-mnist",)}.items():
+        weights, row = (_WEIGHTS / f"{name}.onnx").read_bytes(), get_model(name)
+        squares = np.concatenate([_seen(each, arguments.data, row.resolution) for each in sets])
+        found[name] = {
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "ranges": {
+                tensor: [float(f"{value:.5g}") for value in ends]
+                for tensor, ends in value_ranges(weights, squares).items()
+            },
         }
-        for name, squares in images.items()
-    }
     arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

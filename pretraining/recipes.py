@@ -121,19 +121,15 @@ RECIPES = {
     ),
 }
 
-_PROJECTION = (
-    "Its vectors are 256 numbers out of {}. The projection that takes them, {}, was fitted on 10,000 unlabelled "
-    "training images and stands behind the network inside the file."
+_FITTED = "It was fitted on 10,000 unlabelled training images, and is in the file, behind the network."
+_LAYOUT = (
+    "Its vectors are 256 numbers out of 1,280: the map before the last stage in 4 x 4 cells, each averaged with its "
+    f"mirror image's, and the mean of the last map. A PCA, half whitened, makes them. {_FITTED}"
 )
-
-_LAYOUT = _PROJECTION.format(
-    "1,280: the map before the last stage in 4 x 4 cells, each averaged with its mirror image's, and the mean of the "
-    "last map",
-    "a PCA, half whitened",
-)
-_SPREAD = _PROJECTION.format(
-    "768: mean and standard deviation of the map before the last stage, and of the last map",
-    "a PCA, whitened by a quarter, of directions in which two views of an image differ equally",
+_SPREAD = (
+    "Its vectors are 256 numbers out of 768: mean and standard deviation of the map before the last stage, and of the "
+    "last map. A projection makes them: directions in which two views of one image differ much are shortened. A PCA, "
+    f"whitened by a quarter, follows. {_FITTED} Patches have a PCA of their own, half whitened."
 )
 
 # What the model card adds to the recipe.

@@ -90,7 +90,7 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pooling: ``cls`` or ``cls+mean``.
         focus: ``image`` or ``foreground``.
         device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``.
-        precision: ``auto``, or ``int8`` for a bundled model in whole numbers of 8 bits.
+        precision: ``auto``, ``fp32``, or ``int8`` for a bundled model in whole numbers of 8 bits.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
 """The documentation says what is true: its code runs, its links lead somewhere, its generated pages are current."""
 
+import hashlib
 import re
 import shlex
 import tomllib
@@ -7,6 +8,8 @@ import tomllib
 import pytest
 from PIL import Image
 
+from dinoscope.base.package import PACKAGE
+from dinoscope.models.catalogue import MODELS, read_weights
 from dinoscope.sources.datasets.named import load_dataset
 from docs.generate import DOCS, PAGES
 from tests import ROOT, documented_options
@@ -53,6 +56,26 @@ def test_make_targets_named_in_the_texts_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for page in TEXTS:
         assert set(re.findall(r"`make ([a-z-]+)`", page.read_text(encoding="utf-8"))) <= targets, page.name
+
+
+BUNDLED = [row for row in MODELS.values() if row.family == "bundled"]
+
+
+@pytest.mark.parametrize("model", BUNDLED, ids=lambda row: row.name)
+def test_the_card_describes_the_weights_that_ship(model):
+    weights, card = read_weights(model), (PACKAGE / "weights" / "CARD.md").read_text(encoding="utf-8")
+    megabytes = f"{len(weights) / 1e6:.1f}"
+    assert megabytes == f"{model.megabytes:.1f}"
+    line = f"File: `{model.file}`, {megabytes} MB, SHA-256 `{hashlib.sha256(weights).hexdigest()}`."
+    assert line in card, "the weights changed: 'python -m pretraining card' makes CARD.md again"
+
+
+def test_the_speed_of_the_bundled_models_is_one_figure():
+    benchmarks, limits = ((DOCS / name).read_text(encoding="utf-8") for name in ("benchmarks.md", "limits.md"))
+    (row,) = re.findall(r"^\| images/s on all cores, .*$", benchmarks, re.MULTILINE)
+    fashion, mini = (float(cell.strip(" *").replace(",", "")) for cell in row.split("|")[2:4])
+    assert {each.name: each.images_per_second for each in BUNDLED} == {"mini": mini, "mini-fashion": fashion}
+    assert f"| `mini`, 32 pixels | {mini:,.0f} | {100_000 / mini / 60:.1f} min |" in limits
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -205,7 +205,8 @@ def test_description_makes_the_same_encoder_again(folder, image):
     again = Encoder.from_description(described, weights=str(folder), device="cpu")
     assert again.key == encoder.key
     np.testing.assert_array_equal(again.encode([image]), encoder.encode([image]))
-    with pytest.raises(ModelError, match="are not the ones that made the vectors"):
+    remedy = r"name the right ones \(--weights, with embed --model\), or embed .* COLLECTION --model FILE'\)"
+    with pytest.raises(ModelError, match=f"are not the ones that made the vectors .*{remedy}"):
         Encoder.from_description(described | {"weights_sha256": "0" * 64}, weights=str(folder), device="cpu")
 
 
@@ -223,6 +224,12 @@ def test_auto_goes_on_in_the_precision_of_the_vectors(folder, image, shortened, 
     assert short.going_on([]) is short
     asked = Encoder(str(folder), resolution=64, device="openvino")
     assert asked.going_on([exact.key]) is asked
+    forced = Encoder(str(folder), resolution=64, precision="fp32")
+    assert (forced.key, forced.precision, forced.reason) == (exact.key, "fp32", "float32 was asked for")
+    led_back = Encoder.from_description(short.describe(), weights=str(folder), precision="fp32")
+    assert led_back.key == exact.key
+    with pytest.raises(InputError, match=r"--device openvino computes in bf16 on this machine, and --precision fp32"):
+        Encoder(str(folder), resolution=64, device="openvino", precision="fp32")
     for encoder in (exact, short):
         made = Collection.from_images([image], tmp_path / "c", model=encoder)
         assert (made.key, list_models(tmp_path / "c")) == (exact.key, [exact.key])

@@ -69,6 +69,9 @@ def test_views_differ_less_after_a_steady_projection(trained, colour):
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(fitted[1].image.matrix, fitted[2].image.matrix)
     np.testing.assert_array_equal(fitted[0].patches.matrix, fitted[1].patches.matrix)
+    half = projection.fit_projections(run, [colour], 8, 0.5)
+    np.testing.assert_array_equal(half.patches.matrix, fitted[0].patches.matrix)
+    assert not np.array_equal(half.image.matrix, fitted[0].image.matrix)
     net, images = run.teacher["backbone"].eval(), colour.held_out[:40]
     torch.manual_seed(7)
     with torch.no_grad():

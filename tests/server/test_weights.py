@@ -90,6 +90,22 @@ def test_other_weights_than_those_that_made_the_vectors_are_not_run(made, hub, t
     assert "are not the ones that made the vectors" in answer.json()["error"]
 
 
+def test_an_earlier_mini_cannot_be_asked_and_the_page_says_what_to_run(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+    made = Collection.from_images(pixels, tmp_path / "c", model="mini")
+    described = made.path / "vectors" / made.key / "model.json"
+    write_json(described, {**read_json(described, dict), "weights_sha256": "0" * 64}, checked=True)
+    with client(made.path) as server:
+        for answer in (
+            search(server, f"/api/models/{made.key}"),
+            server.get(f"/api/models/{made.key}/images/3/patches"),
+        ):
+            assert 400 <= answer.status_code < 500
+            assert (
+                "embed the images again ('dinoscope embed SOURCE -o COLLECTION --model mini')" in answer.json()["error"]
+            )
+
+
 def test_a_hub_that_cannot_answer_is_told_and_another_try_goes_on(made, hub, cache):  # noqa: F811
     path, base = made
     hub.trouble = lambda handler: handler.path.startswith("/cdn/") and handler.refuse(503)

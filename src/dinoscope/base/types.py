@@ -73,6 +73,7 @@ class ModelDescription(TypedDict):
     upstream: NotRequired[bool]
     preprocessing: NotRequired[str]
     precision: NotRequired[str]
+    ranges: NotRequired[str]
     local: NotRequired[bool]
     own: NotRequired[bool]
     mean: NotRequired[Annotated[list[float], Within(3, 3)]]

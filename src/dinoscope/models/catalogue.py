@@ -20,6 +20,7 @@ __all__ = [
     "IMAGENET",
     "LICENCE_LINKS",
     "MODELS",
+    "RANGES",
     "Model",
     "Normalization",
     "get_model",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "mini"
+RANGES = "ranges.json"  # beside the bundled weights
+_REINSTALL = "reinstall with 'pip install --force-reinstall dinoscope'"
 AUTO = "auto"  # instead of a name: the best model on this machine, see ``choice``
 LICENCE_LINKS = {
     "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
@@ -194,8 +197,8 @@ MODELS: dict[str, Model] = {
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _MEASURED = {
-    "mini": 1270,
-    "mini-fashion": 2320,
+    "mini": 694,
+    "mini-fashion": 1044,
     "dinov2-small": 14,
     "dinov2-base": 3.6,
     "dino-vits16": 18,
@@ -298,13 +301,27 @@ def read_weights(model: Model) -> bytes:
     return _read_shipped(model.file, model.name)
 
 
-def read_ranges(model: Model) -> dict[str, tuple[float, float]]:
+def read_ranges(model: Model, sha256: str) -> dict[str, tuple[float, float]]:
     """Return the least and the greatest value of each tensor of a bundled model, for whole numbers of 8 bits.
 
+    Args:
+        model: Its row.
+        sha256: SHA-256 of its weights: the ranges must be those of the same weights.
+
     Raises:
-        ModelError: If the file is missing from this installation.
+        ModelError: If the file is missing or damaged, or belongs to other weights.
     """
-    ranges: dict[str, tuple[float, float]] = json.loads(_read_shipped("ranges.json", model.name))[model.name]
+    try:
+        held = json.loads(_read_shipped(RANGES, model.name))[model.name]
+        ranges = {str(name): (float(low), float(high)) for name, (low, high) in held["ranges"].items()}
+        made_for = str(held["weights_sha256"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ModelError(f"{RANGES} of this installation cannot be read: {_REINSTALL}") from None
+    if made_for != sha256:
+        raise ModelError(
+            f"{RANGES} of this installation belongs to other weights of {model.name!r} (SHA-256 {made_for[:12]}..., "
+            f"expected {sha256[:12]}...): {_REINSTALL}"
+        )
     return ranges
 
 
@@ -312,7 +329,4 @@ def _read_shipped(file: str, name: str) -> bytes:
     try:
         return (PACKAGE / "weights" / file).read_bytes()
     except FileNotFoundError:
-        raise ModelError(
-            f"the weights of {name!r} are missing from this installation: reinstall with 'pip install "
-            "--force-reinstall dinoscope'"
-        ) from None
+        raise ModelError(f"the weights of {name!r} are missing from this installation: {_REINSTALL}") from None

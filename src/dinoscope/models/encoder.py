@@ -29,10 +29,12 @@ from dinoscope.models.preprocess import Preprocessing, prepare, preprocessing_of
 from dinoscope.models.runtime import Runtime, does_not_run, exact_device, open_runtime
 from dinoscope.sources.pixels.decode import Decoding, Picture, read_reduced
 
-__all__ = ["POOLINGS", "PRECISIONS", "Encoder", "check_pooling"]
+__all__ = ["POOLINGS", "PRECISIONS", "Encoder", "check_pooling", "precision_of"]
 
 POOLINGS = ("cls", "cls+mean")
-PRECISIONS = ("auto", "int8")
+PRECISIONS = ("auto", "fp32", "int8")
+# The end of the keys of vectors in whole numbers.
+_WHOLE_KEY = re.compile(r"-int8-[0-9a-f]{8}$")
 # Part of every key of stored vectors: raise it when the same images and settings would give other vectors.
 _VERSION = 2
 _PATCHWISE_BATCH = 8  # squares of 128 pixels: the maps of more fill hundreds of megabytes
@@ -41,6 +43,11 @@ _PATCHWISE_BATCH = 8  # squares of 128 pixels: the maps of more fill hundreds of
 def check_pooling(pooling: str) -> None:
     """Raise an InputError if there is no such pooling."""
     check_choice(pooling, "pooling", POOLINGS)
+
+
+def precision_of(key: str) -> str:
+    """Return which of ``PRECISIONS`` to ask for, to go on with vectors that have this key."""
+    return "int8" if _WHOLE_KEY.search(key) else "auto"
 
 
 class Encoder:
@@ -54,7 +61,7 @@ class Encoder:
         focus: What a vector describes: the ``image``, or its ``foreground``.
         preprocessing: How an image becomes that square.
         published: How the model's authors prepare images, without ``pad`` and ``upstream``.
-        assumed: What of that is nowhere and was assumed, for people; mostly empty.
+        assumed: What no file says of that and was assumed, as a text for people; empty if nothing was.
         batch_size: Images in one run of the model.
         asked_device: The device that was asked for, maybe ``auto``.
         device: What runs it: ``cpu``, ``openvino`` or ``cuda``.
@@ -97,8 +104,9 @@ class Encoder:
             pad: Show the model the whole image in a frame, instead of its middle.
             upstream: Preprocess as the authors evaluate (scale, then crop) where the published image processor differs.
             device: ``auto``, ``cpu``, ``openvino``, ``openvino-fp32`` or ``cuda``; see ``open_runtime``.
-            precision: ``auto``: what suits the device. ``int8``: a bundled model computes in whole numbers of 8 bits,
-                which is faster; its vectors are others, and have a key of their own.
+            precision: ``auto``: what suits the device. ``fp32``: float32, where ``auto`` might choose bfloat16 or a
+                GPU. ``int8``: a bundled model computes in whole numbers of 8 bits, which is faster. Its vectors differ,
+                and have a key of their own.
             batch_size: Images in one run of the model, by default what suits the device; the vectors do not depend on
                 it.
             threads: Threads of the runtime, by default one for each core.
@@ -141,8 +149,17 @@ class Encoder:
         if loaded.graph.strange:
             try_out(loaded.graph, self.resolution)
         self._graph, self._threads, self._own_family = loaded.graph, threads, loaded.own_family
+        self._ranges = loaded.ranges
         self._batch_size = batch_size or (_PATCHWISE_BATCH if patchwise else None)
         self._open(device)
+        if precision == "fp32" and self.precision != "fp32":
+            if device != "auto":
+                raise InputError(
+                    f"--device {device} computes in {self.precision} on this machine, and --precision fp32 was asked "
+                    "for: leave --device out, or say cpu or openvino-fp32"
+                )
+            self._open(exact_device())
+            self.reason = "float32 was asked for"
 
     def _open(self, device: str) -> None:
         """Get the graph ready to run, and say what follows from where it runs."""
@@ -189,6 +206,7 @@ class Encoder:
         fetch: bool = False,
         decoding: Decoding | None = None,
         resolution: int | None = None,
+        precision: str | None = None,
     ) -> Encoder:
         """Load the model that made a collection's vectors, with the settings it had.
 
@@ -202,6 +220,7 @@ class Encoder:
             fetch: Download weights that are not on this machine: for a model that a person named.
             decoding: How the collection's pictures were decoded; new ones are decoded so, too.
             resolution: Another side of the square than the one the vectors were made with: for finer patches.
+            precision: One of ``PRECISIONS`` instead of that of the vectors.
 
         Raises:
             DownloadError: If the weights are not on this machine.
@@ -226,7 +245,7 @@ class Encoder:
             pad=description.get("pad", False),
             upstream=description.get("upstream", False),
             device=device,
-            precision="int8" if description.get("precision") == "int8" else "auto",
+            precision=precision or ("int8" if description.get("precision") == "int8" else "auto"),
             threads=threads,
             fetch=fetch,
             sha256=str(description["weights_sha256"]),
@@ -245,7 +264,12 @@ class Encoder:
                 f"{description['geometry'] or 'nothing unusual'}, got {encoder._told or 'nothing unusual'}): put the "
                 "right one there, or embed the images again"
             )
-        return encoder._exact() if description.get("precision", "fp32") == "fp32" else encoder
+        if precision is None and encoder._ranges and description.get("ranges") != encoder._ranges:
+            raise ModelError(
+                f"the vectors were made by a version of dinoscope whose {name!r} rounds otherwise in int8: embed the "
+                "images again ('dinoscope embed SOURCE -o COLLECTION')"
+            )
+        return encoder._exact() if precision is None and description.get("precision", "fp32") == "fp32" else encoder
 
     def describe(self) -> ModelDescription:
         """Return what is stored beside the vectors: enough to make more of the same; no path."""
@@ -265,6 +289,8 @@ class Encoder:
         }
         if self.focus != "image":
             described["focus"] = self.focus
+        if self._ranges:
+            described["ranges"] = self._ranges
         if self.model.normalization is not None:
             described["mean"], described["std"] = map(
                 list, (self.model.normalization.mean, self.model.normalization.std)
@@ -454,6 +480,8 @@ class Encoder:
             parts.append(self._told)
         if self.precision != "fp32":
             parts.append(self.precision)
+        if self._ranges:
+            parts.append(self._ranges)
         return "-".join(parts)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from dinoscope.base.digests import digest_json
 from dinoscope.base.types import ModelDescription
 from dinoscope.errors import InputError, ModelError
 from dinoscope.models.catalogue import IMAGENET, MODELS, Model, get_model, get_published, read_ranges, read_weights
@@ -17,7 +18,7 @@ from dinoscope.models.preprocess import Preprocessing, preprocessing_of
 from dinoscope.models.processor import Processor, read_beside, read_processor
 from dinoscope.models.runtime import Graph
 
-__all__ = ["LoadedModel", "described_model", "load_model"]
+__all__ = ["LoadedModel", "described_model", "digest_ranges", "load_model"]
 
 # config.json's model_type -> family
 _FAMILIES = {"vit": "dino", "dinov2": "dinov2", "dinov2_with_registers": "dinov2", "dinov3_vit": "dinov3"}
@@ -34,7 +35,8 @@ class LoadedModel:
         weights_sha256: SHA-256 of the weights; see ``digest_weights``.
         own_family: The family that name or weights tell; empty for an ONNX file, whose family is beside it.
         published: How the authors prepare images: by its row, else by what is beside the weights.
-        assumed: What of that is nowhere, for people; empty if all of it does.
+        assumed: What no file says of that and was assumed, as a text for people; empty if nothing was.
+        ranges: Digest of the ranges of its tensors, where it computes in whole numbers; else empty.
         told: What config.json alone says about the computation; see ``Geometry.told``.
     """
 
@@ -46,6 +48,7 @@ class LoadedModel:
     published: Preprocessing
     assumed: str = ""
     told: str = ""
+    ranges: str = ""
 
 
 def load_model(
@@ -80,12 +83,21 @@ def load_model(
             raise InputError(f"{row.name} takes {row.resolution} pixels only, got a resolution of {resolution}")
         weights = read_weights(row)
         digest = _expected(row, hashlib.sha256(weights).hexdigest(), sha256)
-        if whole:
+        ranges = read_ranges(row, digest) if whole else None
+        if ranges is not None:
             from dinoscope.models.graphs.int8 import quantized
 
-            weights = quantized(weights, read_ranges(row))
+            weights = quantized(weights, ranges)
         graph = Graph(row.name, weights, small=True, whole=whole, remedy="reinstall dinoscope")
-        return LoadedModel(row, graph, row.resolution, digest, row.family, preprocessing_of(row.family))
+        return LoadedModel(
+            row,
+            graph,
+            row.resolution,
+            digest,
+            row.family,
+            preprocessing_of(row.family),
+            ranges="" if ranges is None else digest_ranges(ranges),
+        )
     if whole:
         names = " and ".join(name for name, each in MODELS.items() if each.family == "bundled")
         raise InputError(
@@ -138,6 +150,11 @@ def _is_published(row: Model) -> bool:
     return row.name in MODELS and row.path is None
 
 
+def digest_ranges(ranges: Mapping[str, tuple[float, float]]) -> str:
+    """Return the digest that stands for ranges of tensors in the key of vectors in whole numbers."""
+    return digest_json(ranges, length=8)
+
+
 def described_model(description: ModelDescription, fetch: bool) -> Model:
     """Return the model of a description: in the revision that made the vectors, unless another holds the same weights.
 
@@ -169,9 +186,13 @@ def _expected(row: Model, found: str, wanted: str | None, holder: Path | None = 
             f"{row.name!r} is a graph with its weights in a second file, and the vectors were made by a version of "
             "dinoscope that did not tell graphs with the same weights apart: embed the images again"
         )
+    again = f"'dinoscope embed SOURCE -o COLLECTION --model {row.name if row.path is None else 'FILE'}'"
+    remedy = f"embed the images again ({again})"
+    if row.family != "bundled":
+        remedy = f"name the right ones (--weights, with embed --model), or {remedy}"
     raise ModelError(
         f"these weights of {row.name!r} are not the ones that made the vectors (SHA-256 {found[:12]}..., expected "
-        f"{str(wanted)[:12]}...): name the right ones (--weights), or embed the images again"
+        f"{str(wanted)[:12]}...): {remedy}"
     )
 
 

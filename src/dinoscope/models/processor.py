@@ -35,7 +35,7 @@ class Processor:
     Attributes:
         normalization: How pixels are scaled and centred.
         preprocessing: How an image becomes a square.
-        assumed: What of it is nowhere, for people; empty if all of it does.
+        assumed: What no file says and was assumed, as a text for people; empty if nothing was.
     """
 
     normalization: Normalization
@@ -48,7 +48,7 @@ def read_processor(file: Path, family: Preprocessing) -> Processor:
 
     Args:
         file: The weights.
-        family: What is assumed where nothing stands.
+        family: What is assumed where no file says it.
 
     Raises:
         ModelError: If numbers beside the weights are none.

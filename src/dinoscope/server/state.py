@@ -15,6 +15,7 @@ from dinoscope.errors import DinoscopeError, DownloadError, ModelError
 from dinoscope.explorer.model_view import ModelData, Unknown, can_judge, model_infos
 from dinoscope.explorer.types import ModelInfo
 from dinoscope.explorer.weights import NeedsWeights, weights_info
+from dinoscope.models.catalogue import MODELS
 from dinoscope.stages.opened import OpenedCollection
 from dinoscope.storage.annotations import changed_on_disk
 from dinoscope.storage.columns import changed_columns
@@ -117,8 +118,9 @@ class Workspace:
                     self._encoders[data.key] = error
             known = self._encoders[data.key]
         if isinstance(known, DinoscopeError):
-            if data.collection.model.get("own"):
-                raise known
+            row = MODELS.get(str(data.collection.model["model"]))
+            if data.collection.model.get("own") or (row is not None and row.family == "bundled"):
+                raise known  # it names no file of this machine
             raise ModelError(
                 f"search by image is not possible: the model {data.collection.model['model']!r} is not available on "
                 "the machine that serves this page; the terminal there says why"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -15,8 +16,9 @@ from PIL import Image
 
 from dinoscope.cli.collect.choice import _as_before
 from dinoscope.models import choice
-from dinoscope.models.catalogue import AUTO_ORDER, MODELS, get_model
+from dinoscope.models.catalogue import AUTO_ORDER, MODELS, get_model, read_weights
 from dinoscope.models.hub import fetch_weights
+from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.manifest import list_models
 from tests.models.test_hub import SMALL, Hub, cache, hub, settle, tiny_weights
 
@@ -57,6 +59,10 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Any:
         return asked
 
     return give
+
+
+def weights_of(name: str) -> str:
+    return hashlib.sha256(read_weights(get_model(name))).hexdigest()
 
 
 def model_of(run: Any, *more: object) -> str:
@@ -174,7 +180,7 @@ def test_a_collection_keeps_its_own_model_and_settings(run, machine, answer):
 
 def test_a_precision_that_this_machine_lacks_is_told(monkeypatch, tmp_path):
     encoder = SimpleNamespace(precision="fp32")
-    monkeypatch.setattr("dinoscope.models.encoder.Encoder.from_description", lambda _shown, device: encoder)
+    monkeypatch.setattr("dinoscope.models.encoder.Encoder.from_description", lambda _shown, device, precision: encoder)
     said: list[str] = []
     description: Any = {"model": "dinov2-small", "dim": 4, "resolution": 32, "precision": "bf16"}
     _as_before(description, tmp_path, {"device": "auto"}, said.append)
@@ -223,3 +229,45 @@ def test_vectors_of_your_own_are_named_again(run, machine, answer, tmp_path):
     code, _, err = run("embed", "photos")
     assert code == 1
     assert "photos.dino has vectors of your own (own:own): name their file again (--vectors), or a model" in err
+
+
+def made_by_an_earlier_mini(run: Any, *settings: object) -> Path:
+    """Embed the photographs, and let the collection say that other weights of mini made its vectors."""
+    assert model_of(run, "--model", "mini", *settings) == "mini"
+    place = Path("photos.dino")
+    (key,) = list_models(place)
+    earlier = place / "vectors" / key.replace(weights_of("mini")[:8], "0" * 8)
+    (place / "vectors" / key).rename(earlier)
+    description = read_json(earlier / "model.json", dict)
+    write_json(earlier / "model.json", {**description, "weights_sha256": "0" * 64}, checked=True)
+    write_json(place / "collection.json", {**read_json(place / "collection.json", dict), "vectors": earlier.name})
+    return place
+
+
+@pytest.mark.parametrize(
+    "settings", [("--pad",), ("--focus", "foreground"), ("--precision", "int8")], ids=lambda each: each[0]
+)
+def test_a_collection_of_an_earlier_mini_is_embedded_again_as_it_was(run, machine, answer, settings):
+    place = made_by_an_earlier_mini(run, *settings)
+    (earlier,) = list_models(place)
+    fetch_weights(SMALL)
+    code, out, err = run("embed", "photos", "--json")
+    assert code == 0, err
+    assert "photos.dino was embedded by the mini of another version of dinoscope: all" in " ".join(err.split())
+    assert (json.loads(out)["model"], json.loads(out)["embedded"]) == ("mini", 3)
+    (made,) = set(list_models(place)) - {earlier}
+    assert made == earlier.replace("0" * 8, weights_of("mini")[:8])  # with the settings that it had
+    assert run("search", place, "photos/1.png")[0] == 0
+    code, out, err = run("embed", "photos", "--json")
+    assert (code, json.loads(out)["embedded"], "another version" in err) == (0, 0, False)
+
+
+@pytest.mark.parametrize("command", [("search",), ("look",)])
+def test_what_shows_a_new_image_to_an_earlier_mini_says_what_to_run(run, machine, answer, command):
+    place = made_by_an_earlier_mini(run)
+    code, _, err = run(command[0], place, "photos/1.png")
+    told = " ".join(err.split())
+    assert code == 1
+    assert "these weights of 'mini' are not the ones that made the vectors" in told
+    assert "embed the images again ('dinoscope embed SOURCE -o COLLECTION --model mini')" in told
+    assert "--weights" not in told

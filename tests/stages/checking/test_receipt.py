@@ -16,7 +16,13 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.opening import open_source
 from dinoscope.stages.checking.receipt import make_receipt, read_receipt
-from dinoscope.stages.checking.repeated import COARSE_TOLERANCE, compare_collection, embed_again
+from dinoscope.stages.checking.repeated import (
+    COARSE_TOLERANCE,
+    TOLERANCE,
+    WHOLE_TOLERANCE,
+    compare_collection,
+    embed_again,
+)
 
 N = 80
 
@@ -101,6 +107,19 @@ def test_other_vectors_are_beyond_the_tolerance(receipt, folder, encoder):
     assert embed_again(changed, open_source(folder), encoder, tolerance=0.02).within
     changed["model"]["precision"] = "bf16"
     assert embed_again(changed, open_source(folder), encoder).tolerance == COARSE_TOLERANCE
+
+
+def test_whole_numbers_are_the_same_again_and_have_a_tolerance_of_their_own(folder, tmp_path):
+    whole = Encoder("mini-fashion", precision="int8", threads=1)
+    embed_source(open_source(folder), tmp_path / "c", whole)
+    stated = make_receipt(Collection(tmp_path / "c"))
+    again = Encoder.from_description(stated["model"], threads=2)
+    again.batch_size = 7
+    found = embed_again(stated, open_source(folder), again)
+    assert (found.largest, found.tolerance, found.within) == (0, WHOLE_TOLERANCE, True)
+    exact = embed_again(stated, open_source(folder), Encoder("mini-fashion"))
+    assert exact.tolerance == COARSE_TOLERANCE
+    assert exact.largest > TOLERANCE
 
 
 def test_changed_and_missing_images_are_told_apart(tmp_path, receipt, folder, encoder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,15 +41,15 @@ def choose_encoder(
         DownloadError, ModelError, InputError: See ``Encoder``.
         DamagedError: If the collection does not tell which model it has.
     """
-    from dinoscope.models.catalogue import AUTO, DEFAULT_MODEL, MODELS
-    from dinoscope.models.encoder import Encoder
+    from dinoscope.models.catalogue import AUTO, MODELS
+    from dinoscope.models.encoder import Encoder, precision_of
     from dinoscope.storage.manifest import list_models, read_model
 
     if model != AUTO:
         return Encoder(model, say=say, **settings).going_on(list_models(place))
     key = _shown(place)
-    if key is None and settings.get("precision") == "int8":  # for the bundled models alone
-        return Encoder(DEFAULT_MODEL, **settings)
+    if key is None and settings.get("precision") == "int8":
+        return _bundled(settings, say)
     if key is None:
         return _best_here(settings, say) or Encoder(_best(yes, say), say=say, **settings)
     try:
@@ -57,6 +58,8 @@ def choose_encoder(
         named = [name for name in MODELS if key.startswith(f"{name}-")]
         if not named:
             raise
+        if settings.get("precision", "auto") == "auto":
+            settings = {**settings, "precision": precision_of(key)}
         return Encoder(max(named, key=len), fetch=False, **settings).going_on([key])
 
 
@@ -84,9 +87,11 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], s
         )
     if shown.get("local"):
         raise InputError(f"{place} was embedded with weights from a file called {name}: say where it is (--model)")
+    shown = _with_shipped_weights(shown, place, say)
     asked: Any = {key: value for key, value in settings.items() if value != _USUAL.get(key, value)}
     if asked.get("focus") == shown.get("focus", "image"):
         del asked["focus"]
+    wanted = asked.pop("precision", None)
     refocused = "focus" in asked
     if asked:  # another preprocessing than before is meant
         shown = {**shown, **asked}
@@ -94,14 +99,50 @@ def _as_before(shown: ModelDescription, place: Path, settings: dict[str, Any], s
             shown["resolution"] = 0  # its squares have another side then
         shown.pop("preprocessing", None)
     device = settings.get("device", "auto")
-    encoder = Encoder.from_description(shown, device=device)
+    encoder = Encoder.from_description(shown, device=device, precision=wanted)
     precision = shown.get("precision", "fp32")
-    if device == "auto" and encoder.precision != precision:  # float32 is kept: every machine has it
+    if wanted is None and precision == "int8":
+        say("precision: int8, as the vectors that are there (--precision fp32 makes vectors in float32)")
+    if wanted is None and device == "auto" and encoder.precision != precision:  # every machine has float32: it is kept
         say(
             f"the vectors of {place} were computed in {precision}, and this machine computes in {encoder.precision}: "
             "all images are embedded again"
         )
     return encoder
+
+
+def _with_shipped_weights(shown: ModelDescription, place: Path, say: Callable[[str], None]) -> ModelDescription:
+    """Return the description of a bundled model as this version has it; say that its images are embedded again."""
+    from dinoscope.models.catalogue import MODELS, read_ranges, read_weights
+    from dinoscope.models.focus import FOREGROUND
+    from dinoscope.models.loading import digest_ranges
+
+    row = MODELS.get(shown["model"])
+    if row is None or row.family != "bundled":
+        return shown
+    shipped: Any = {"weights_sha256": hashlib.sha256(read_weights(row)).hexdigest()}
+    if shown.get("precision") == "int8":
+        shipped["ranges"] = digest_ranges(read_ranges(row, shipped["weights_sha256"]))
+    if shown.items() >= shipped.items():
+        return shown
+    say(f"{place} was embedded by the {row.name} of another version of dinoscope: all images are embedded again")
+    renewed: Any = {**shown, **shipped}
+    renewed.pop("preprocessing", None)
+    if shown.get("focus") != FOREGROUND:  # the side is the model's own then
+        renewed["resolution"] = 0
+    return renewed  # type: ignore[no-any-return]
+
+
+def _bundled(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:
+    """Load the bundled model for int8, and say which model embeds without it."""
+    from dinoscope.models.catalogue import DEFAULT_MODEL
+    from dinoscope.models.choice import models_here
+    from dinoscope.models.encoder import Encoder
+
+    better = next(iter(models_here()), None)
+    without = "" if better is None else f"; without it, {better.name} embeds, the best one on this machine"
+    say(f"model: {DEFAULT_MODEL}, because --precision int8 is for the bundled models{without}")
+    return Encoder(DEFAULT_MODEL, say=say, **settings)
 
 
 def _best_here(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder | None:

@@ -137,7 +137,10 @@ def embed(
     ] = False,
     device: DeviceOption = "auto",
     precision: Annotated[
-        str, typer.Option(help="auto; int8: a bundled model in whole numbers of 8 bits, faster, a little coarser.")
+        str,
+        typer.Option(
+            help="auto; fp32: float32; int8: a bundled model in whole numbers of 8 bits, faster, a little coarser."
+        ),
     ] = "auto",
     vectors: Annotated[
         Path | None,

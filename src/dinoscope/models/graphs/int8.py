@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dinoscope.errors import ModelError
+
 __all__ = ["quantized", "ranged"]
 
 # Processors without VNNI add two products of 8 bits in 16, which overflow. Those of 8 and 7 bits do not.
@@ -37,11 +39,12 @@ def quantized(proto: bytes, ranges: Mapping[str, tuple[float, float]]) -> bytes:
         ranges: Least and greatest value of each tensor that ``ranged`` names.
 
     Raises:
-        KeyError: If a tensor has no range.
+        ModelError: If a tensor has no range.
     """
     import onnx
     from onnx.helper import make_node
 
+    _check(ranges, ranged(proto))
     model = onnx.load_from_string(proto)
     graph = model.graph
     held = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
@@ -98,6 +101,12 @@ def quantized(proto: bytes, ranges: Mapping[str, tuple[float, float]]) -> bytes:
     graph.initializer.extend(kept)
     changed: bytes = model.SerializeToString(deterministic=True)
     return changed
+
+
+def _check(ranges: Mapping[str, tuple[float, float]], names: list[str]) -> None:
+    """Raise a ModelError where a tensor has no range."""
+    if missing := [name for name in names if name not in ranges]:
+        raise ModelError(f"the ranges for int8 lack {', '.join(missing)} of the network: reinstall dinoscope")
 
 
 def _ends(conv: Any, nodes: Any) -> tuple[str, str]:
