@@ -110,6 +110,16 @@ def test_rows_that_stand_there_twice_or_are_not_known_count_once_or_not_at_all(f
         ("model.json", {"model": "mini", "dim": "x"}, "dim should be a whole number, got 'x'"),
         ("dismissed.json", {"keys": [3]}, "keys.0 should be a text, got 3"),
         ("answers.json", {"answers": [{"images": ["a"], "same": True}]}, "answers.0.images should be a list of 2"),
+        (
+            "answers.json",
+            {"answers": [], "pictures": [{"image": "x", "kind": "duplicates", "yes": True}]},
+            "pictures.0.kind should be other than 'duplicates', got 'duplicates'",
+        ),
+        (
+            "answers.json",
+            {"answers": [], "pictures": [{"image": "x", "kind": ["dark"], "yes": True}]},
+            "pictures.0.kind should be a text, got a list",
+        ),
     ],
 )
 def test_an_object_of_another_shape_is_named_and_mended(folder, source, encoder, name, value, said):
