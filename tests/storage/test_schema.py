@@ -133,6 +133,17 @@ def test_an_object_of_another_shape_is_named_and_mended(folder, source, encoder,
     read_all(folder)
 
 
+@pytest.mark.parametrize("name", ["answers.json", "dismissed.json"])
+def test_half_a_letter_is_damage(folder, name):
+    texts = {"answers.json": '{"answers": [{"images": ["\\ud800", "x"], "same": true}]}'}
+    (folder / name).write_text(texts.get(name, '{"keys": ["\\ud800"]}'))
+    collection = Collection(folder)
+    with pytest.raises(DamagedError, match="half a letter"):
+        collection.forget_answers() if name in texts else collection.dismiss("outliers-" + "0" * 16)
+    (folder / name).write_text(texts.get(name, '{"keys": ["\\ud800"]}').replace("ud800", "ud83d\\ude00"))
+    assert collection.forget_answers() == 1 if name in texts else collection.dismissed() == {"\U0001f600"}
+
+
 def test_deep_json_is_damage(folder):
     (folder / "dismissed.json").write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(DamagedError, match="nested too deep"):

@@ -342,6 +342,7 @@ export const panelTexts = {
     progress: (said: number) => `${said} of 20 answers`,
     few: (left: number, threshold: number) =>
       `${left} more ${left === 1 ? "answer" : "answers"} and the threshold is yours; now it is ${threshold.toFixed(2)}.`,
+    tooFew: (threshold: number) => `The threshold stays at ${threshold.toFixed(2)}. What you answered is listed, or not, as you said.`,
     back: "Back",
     forget: "Forget all answers",
     done: "Done",

@@ -101,7 +101,7 @@ def test_answers_stay_with_the_images_and_are_forgotten_by_kind(collection):
     assert not (again.path / "answers.json").exists()
 
 
-def test_one_answer_about_ten_exact_copies_is_one_answer(tmp_path):
+def test_one_answer_about_ten_exact_copies_is_one_answer(tmp_path, run):
     root = tmp_path / "photos"
     root.mkdir()
     for at, image in enumerate(load_dataset("fashion-mnist-test").pixels[:30]):
@@ -115,6 +115,7 @@ def test_one_answer_about_ten_exact_copies_is_one_answer(tmp_path):
     assert (fit.answers, fit.enough) == (1, False)
     listed = {int(collection.rows[at]) for at, _ in poor_pictures(collection)[0].of("empty")}
     assert not black & listed  # it is said of each copy
+    assert "the threshold stays" in run("calibrate", collection.path, "--kind", "empty")[2]  # nobody is asked again
     assert collection.forget_answers("empty") == 1
 
 
