@@ -29,9 +29,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from dinoscope.analysis.cleaning.candidates import LEAST
-from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS, SUGGESTED, PictureKind, PictureScores, score_pictures
+from dinoscope.analysis.cleaning.pictures import FAINTEST, SUGGESTED, PictureScores, score_pictures
 from dinoscope.analysis.cleaning.threshold import ThresholdFit, choose_questions, fit_threshold
+from dinoscope.base.types import PICTURE_KINDS, PictureKind
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.sources.pixels.decode import Picture, read_reduced
 from dinoscope.storage.details import LOOK
@@ -211,7 +211,7 @@ def answer(
 ) -> str:
     """Return precision and recall before and after twenty answers, in one go and one by one."""
     cells = ["{:.2f}, {:.2f}".format(*figures(scores >= SUGGESTED, is_poor, neither))]
-    candidates = np.flatnonzero(scores >= LEAST)
+    candidates = np.flatnonzero(scores >= FAINTEST)
     for rounds in (1, _ANSWERS):
         fit, said = ask(scores[candidates], is_poor[candidates], neither[candidates], rounds)
         found = np.zeros(len(scores), bool)

@@ -59,7 +59,7 @@ _ODD: tuple[Any, ...] = (
         [[]],
         [None],
     ),
-    *({"array": "x"}, {"same": ""}, ["x"], [1, 2], {"x": 1}),
+    *({"array": "x"}, {"same": ""}, ["x"], [1, 2], {"x": 1}, "duplicates"),
 )
 _TYPES = (pa.string(), pa.binary(), pa.int8(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(), pa.list_(pa.int64()))
 
@@ -77,6 +77,7 @@ def make(folder: Path) -> Path:
     made = Collection.from_images(folder / "images", path, model="mini")
     made.dismiss(made.findings().keys["duplicates"][0])
     made.answer_question((int(made.rows[0]), int(made.rows[1])), False)
+    made.answer_question((int(made.rows[0]),), True, "dark")
     made.clusters(5)
     made.map(method="pca", dims=3)
     for name, run in runs(path, folder / "out"):
@@ -94,6 +95,7 @@ def runs(path: Path, out: Path) -> Iterator[tuple[str, Any]]:
         *("info", "info --json", "info --verify", "score", "explain", "classify PICTURE", "search 3 --json"),
         *("map --method pca -o OUT/map.csv", "map -o OUT/map.png", "cluster -k 5 --json", "cluster --nulls"),
         *("evaluate", "clean -o OUT/findings --write-plan OUT/plan.json", "calibrate", "receipt -o OUT/receipt.json"),
+        *("calibrate --kind dark", "calibrate --kind dark --yes none", "clean --pictures"),
         *("report -o OUT/report.html", "map --images -o OUT/images.png"),
     ):
         command, *rest = line.replace("OUT", str(out)).replace("PICTURE", str(picture)).split()

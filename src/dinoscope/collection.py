@@ -863,7 +863,8 @@ class Collection(OpenedCollection):
             count: How many.
 
         Returns:
-            As many, or fewer where there are no more to which anybody could say yes, by descending score.
+            As many, or fewer where no more are left, by descending score. Pairs and pictures with very low scores
+            are not asked about: of a picture two octaves short of the usual limit.
 
         Raises:
             InputError: There is no such kind, or ``count`` is not positive.
@@ -873,9 +874,10 @@ class Collection(OpenedCollection):
     def answer_question(self, rows: Sequence[int], yes: bool | None, about: Subject = "duplicates") -> None:
         """Remember in the collection whether two images show the same picture, or whether one is of a kind.
 
-        Said of what the images hold, so it stays when names, rows or models change. From ten answers on they
-        decide the threshold (see ``threshold_fit``). What was answered yes is listed whatever the threshold is; a
-        picture that was answered no is not, and two such images are never in one group.
+        It is said of what the images hold, so it stays when names, rows or models change, and counts once for all
+        exact copies. From ten answers on they decide the threshold (see ``threshold_fit``). What was answered yes is
+        listed whatever the threshold is. A picture that was answered no is not listed, and two such images are never
+        in one group.
 
         Args:
             rows: Rows of two images; of one for a kind of poor pictures.
@@ -900,7 +902,8 @@ class Collection(OpenedCollection):
     def threshold_fit(self, about: Subject = "duplicates") -> ThresholdFit:
         """Return the threshold that a person's answers make of duplicates, or of a kind of poor pictures.
 
-        It says how good this threshold and others are.
+        It says how good this threshold and others are, among the pairs or pictures that ``questions`` may ask about.
+        Exact copies count once.
 
         Raises:
             InputError: There is no such kind.

@@ -3,13 +3,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dinoscope.analysis.cleaning.pictures import (
-    PICTURE_KINDS,
-    SUGGESTED,
-    find_poor_pictures,
-    list_pictures,
-    score_pictures,
-)
+from dinoscope.analysis.cleaning.pictures import FAINTEST, SUGGESTED, find_poor_pictures, list_pictures, score_pictures
+from dinoscope.base.types import PICTURE_KINDS
 from dinoscope.errors import InputError
 
 
@@ -104,6 +99,9 @@ def test_scores_say_how_far_beyond_the_limit_a_picture_is():
     assert scores.shape == (200, len(PICTURE_KINDS))
     assert scores[:3, PICTURE_KINDS.index("dark")] == pytest.approx([0.65, 0.812, 0.488], abs=0.001)
     assert (scores[3:] < SUGGESTED).all()
+    looks["lightest"][:2] = [239, 241]  # two octaves short: beyond it nobody is asked
+    faint = score_pictures(looks, sizes).scores[:2, PICTURE_KINDS.index("dark")]
+    assert faint[0] > FAINTEST > faint[1]
 
 
 def test_the_threshold_is_what_a_person_makes_of_it_and_their_word_counts_for_each_picture():
@@ -129,6 +127,18 @@ def test_what_many_pictures_have_is_listed_where_a_person_set_the_threshold():
     told = list_pictures(scored, {"framed": SUGGESTED})
     assert told.common == ()
     assert len(told.of("framed")) == 100
+
+
+def test_what_a_person_called_so_is_listed_even_where_it_is_the_style_of_the_collection():
+    looks, sizes = usual()
+    looks["frame"][:100] = 0.2
+    scored = score_pictures(looks, sizes)
+    said = np.full(scored.scores.shape, np.nan)
+    said[[4, 150], PICTURE_KINDS.index("framed")] = 1
+    said[5, PICTURE_KINDS.index("framed")] = 0
+    found = list_pictures(scored, None, said)
+    assert found.common == ("framed",)
+    assert [at for at, _ in found.of("framed")] == [4, 150]
 
 
 def test_pictures_of_an_earlier_version_are_no_screenshots():

@@ -76,33 +76,44 @@ def test_poor_pictures_are_findings_each_once(folder):
     assert empty["key"] in Collection(folder).dismissed()
 
 
+def test_the_question_about_screenshots_says_which_pictures_were_not_measured(folder, tmp_path):
+    with client(folder) as server:  # these are so small that their copies show all
+        assert server.get(f"{place(server)}/questions?about=screenshot").json()["note"] is None
+    pixels = np.kron(np.stack([images(30).load(at) for at in range(30)])[..., 0], np.ones((1, 4, 4), np.uint8))
+    with client(make_collection(tmp_path / "large", ArraySource(pixels))) as server:
+        told = server.get(f"{place(server)}/questions?about=screenshot").json()
+        assert told["rows"] is None
+        assert told["note"].startswith("not checked for screenshots: 30 pictures")
+        assert server.get(f"{place(server)}/questions?about=dark").json()["note"] is None
+
+
 def test_pictures_are_asked_about_and_the_answers_decide_what_is_listed(folder):
     def listed(server, kind):
         found = server.get(f"{place(server)}/findings").json()["findings"]
         return [each["rows"][0] for each in found if each["kind"] == "picture" and each["text"].startswith(kind)]
 
     with client(folder) as server:
-        asked = f"{place(server)}/questions?about=empty"
         assert listed(server, "empty") == [7]
+        asked = f"{place(server)}/questions?about=dark"
         told = server.get(asked).json()
         assert (told["yes"], told["no"], told["unsure"], told["precision"]) == (0, 0, 0, None)
         assert (len(told["rows"]), told["sizes"]) == (1, [[28, 28]])
-        rows = []
+        first, rows = told["rows"], []
         for _ in range(told["enough"]):
             rows.append(told["rows"][0])
-            told = server.put(asked, json={"rows": told["rows"], "yes": told["rows"] == [7]}).json()
+            told = server.put(asked, json={"rows": told["rows"], "yes": told["rows"] == first}).json()
         assert len(set(rows)) == told["enough"] == told["yes"] + told["no"]
-        assert told["threshold"] == Collection(folder).threshold_fit("empty").threshold
-        assert server.put(asked, json={"rows": [7], "yes": False}).status_code == 200
-        assert listed(server, "empty") == []
-        assert server.put(asked, json={"rows": [7], "yes": True}).status_code == 200
-        assert listed(server, "empty") == [7]
+        assert told["threshold"] == Collection(folder).threshold_fit("dark").threshold
+        assert server.put(asked, json={"rows": first, "yes": False}).status_code == 200
+        assert first[0] not in listed(server, "dark")
+        assert server.put(asked, json={"rows": first, "yes": True}).status_code == 200
+        assert first[0] in listed(server, "dark")
         assert server.get(f"{place(server)}/questions?about=duplicates").json()["yes"] == 0
         assert server.put(asked, json={"rows": [1, 2], "yes": True}).status_code == 404
         assert server.get(f"{place(server)}/questions?about=ugly").status_code == 422
         assert server.get(f"{place(server)}/questions").status_code == 422
         assert server.delete(asked).json()["yes"] == 0
-    assert Collection(folder).forget_answers("empty") == 0
+    assert Collection(folder).forget_answers("dark") == 0
 
 
 def test_a_few_images_are_picked_of_all_or_of_some(folder):

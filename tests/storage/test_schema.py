@@ -110,6 +110,16 @@ def test_rows_that_stand_there_twice_or_are_not_known_count_once_or_not_at_all(f
         ("model.json", {"model": "mini", "dim": "x"}, "dim should be a whole number, got 'x'"),
         ("dismissed.json", {"keys": [3]}, "keys.0 should be a text, got 3"),
         ("answers.json", {"answers": [{"images": ["a"], "same": True}]}, "answers.0.images should be a list of 2"),
+        (
+            "answers.json",
+            {"answers": [], "pictures": [{"image": "x", "kind": "duplicates", "yes": True}]},
+            "pictures.0.kind should be other than 'duplicates', got 'duplicates'",
+        ),
+        (
+            "answers.json",
+            {"answers": [], "pictures": [{"image": "x", "kind": ["dark"], "yes": True}]},
+            "pictures.0.kind should be a text, got a list",
+        ),
     ],
 )
 def test_an_object_of_another_shape_is_named_and_mended(folder, source, encoder, name, value, said):
@@ -121,6 +131,17 @@ def test_an_object_of_another_shape_is_named_and_mended(folder, source, encoder,
     embed_source(source, folder, encoder)
     assert verify_collection(folder).damage == ()
     read_all(folder)
+
+
+@pytest.mark.parametrize("name", ["answers.json", "dismissed.json"])
+def test_half_a_letter_is_damage(folder, name):
+    texts = {"answers.json": '{"answers": [{"images": ["\\ud800", "x"], "same": true}]}'}
+    (folder / name).write_text(texts.get(name, '{"keys": ["\\ud800"]}'))
+    collection = Collection(folder)
+    with pytest.raises(DamagedError, match="half a letter"):
+        collection.forget_answers() if name in texts else collection.dismiss("outliers-" + "0" * 16)
+    (folder / name).write_text(texts.get(name, '{"keys": ["\\ud800"]}').replace("ud800", "ud83d\\ude00"))
+    assert collection.forget_answers() == 1 if name in texts else collection.dismissed() == {"\U0001f600"}
 
 
 def test_deep_json_is_damage(folder):

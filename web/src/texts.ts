@@ -342,6 +342,7 @@ export const panelTexts = {
     progress: (said: number) => `${said} of 20 answers`,
     few: (left: number, threshold: number) =>
       `${left} more ${left === 1 ? "answer" : "answers"} and the threshold is yours; now it is ${threshold.toFixed(2)}.`,
+    tooFew: (threshold: number) => `The threshold stays at ${threshold.toFixed(2)}. What you answered is listed, or not, as you said.`,
     back: "Back",
     forget: "Forget all answers",
     done: "Done",
@@ -769,7 +770,6 @@ interface QuestionTexts {
 /** What is said while questions about a subject are answered. */
 export function questionTexts(about: Subject): QuestionTexts {
   const unsureToo = (unsure: number): string => (unsure > 0 ? `, ${unsure} unsure` : "");
-  const suggests = (suggested: number): string => `the collection suggests ${suggested.toFixed(2)}.`;
   if (about === "duplicates") {
     return {
       question: "Do these two show the same picture?",
@@ -779,7 +779,7 @@ export function questionTexts(about: Subject): QuestionTexts {
       taste: "What counts as the same is up to you. Keys: S, D and ?",
       none: "No pair is left that could show the same picture.",
       answers: (yes, no, unsure) => `${yes} the same, ${no} different${unsureToo(unsure)}`,
-      threshold: (threshold, suggested) => `Threshold ${threshold.toFixed(2)}, where same and different are equally likely; ${suggests(suggested)}`,
+      threshold: (threshold, suggested) => `Threshold ${threshold.toFixed(2)}, where same and different are equally likely. The collection suggests ${suggested.toFixed(2)}.`,
       quality: (count, precision, recall) =>
         `${counted(count)} ${count === 1 ? "pair reaches" : "pairs reach"} it: ${between(precision)} of them are the same picture. They are ${between(recall)} of all such pairs.`,
     };
@@ -793,7 +793,7 @@ export function questionTexts(about: Subject): QuestionTexts {
     taste: "Where you draw the line is up to you. Keys: Y, N and ?",
     none: "No picture is left to ask about.",
     answers: (yes, no, unsure) => `${yes} yes, ${no} no${unsureToo(unsure)}`,
-    threshold: (threshold, suggested) => `Threshold ${threshold.toFixed(2)}, where yes and no are equally likely; ${suggests(suggested)}`,
+    threshold: (threshold, suggested) => `Threshold ${threshold.toFixed(2)}, where yes and no are equally likely. Usual: ${suggested.toFixed(2)}.`,
     quality: (count, precision, recall) =>
       `${counted(count)} ${count === 1 ? "picture reaches" : "pictures reach"} it: ${between(precision)} of them are ${kind}. They are ${between(recall)} of all such pictures.`,
   };

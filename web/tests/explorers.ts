@@ -13,7 +13,7 @@ export const modelView = (key: string, rows: number[]): ModelView => ({
 });
 
 const QUESTION: Question = {
-  rows: [2, 4], sizes: [[28, 28], [28, 28]], yes: 0, no: 0, unsure: 0, enough: 10, suggested: 0.9, threshold: 0.9, count: 1, precision: null, recall: null,
+  rows: [2, 4], sizes: [[28, 28], [28, 28]], yes: 0, no: 0, unsure: 0, enough: 10, suggested: 0.9, threshold: 0.9, count: 1, precision: null, recall: null, note: null,
 };
 const ROWS: Record<string, number[]> = { one: [2, 4, 6, 8], two: [4, 6, 10] };
 const image = (row: number): ImageInfo => ({

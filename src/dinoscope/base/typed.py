@@ -9,7 +9,7 @@ from dataclasses import dataclass, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["Within", "mismatch", "parse_json"]
+__all__ = ["Other", "Within", "mismatch", "parse_json"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,24 @@ class Within:
 
     def __str__(self) -> str:
         return f"from {self.least:,} to {self.most:,}"
+
+    def allows(self, value: Any) -> bool:
+        """Tell whether a number, or the length of a text or a list, lies in the range."""
+        return self.least <= (len(value) if isinstance(value, str | list) else value) <= self.most
+
+
+@dataclass(frozen=True)
+class Other:
+    """A value that is not allowed: ``Annotated[str, Other("x")]``."""
+
+    than: str
+
+    def __str__(self) -> str:
+        return f"other than {self.than!r}"
+
+    def allows(self, value: object) -> bool:
+        """Tell whether a value is another one."""
+        return value != self.than
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -55,8 +73,7 @@ def _mismatches(value: object, kind: object, where: str, nan: bool) -> Iterator[
         yield from _mismatches(value, inner[0], where, nan)
     elif origin is Annotated:
         wrong = list(_mismatches(value, inner[0], where, nan))
-        size = len(value) if isinstance(value, str | list) else value
-        limits = () if wrong else [each for each in inner[1:] if not each.least <= size <= each.most]
+        limits = () if wrong else [each for each in inner[1:] if not each.allows(value)]
         yield from (*wrong, *(_said(value, str(each), where) for each in limits))
     elif origin in (Union, UnionType):
         if all(mismatch(value, each, where, nan=nan) for each in inner):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, get_args
 
-from dinoscope.base.typed import Within
+from dinoscope.base.typed import Other, Within
 
 __all__ = [
+    "PICTURE_KINDS",
     "Answer",
     "Answers",
     "Columns",
@@ -18,12 +19,17 @@ __all__ = [
     "Manifest",
     "ModelDescription",
     "PictureAnswer",
+    "PictureKind",
     "Provenance",
     "SourceDescription",
 ]
 
 JsonObject: TypeAlias = Mapping[str, object]  # of JSON values that are written or compared, never looked into
 Columns: TypeAlias = dict[str, Any]  # as a table's file has them: an array of numbers, a list of texts or bytes
+PictureKind: TypeAlias = Literal[
+    "blurred", "dark", "blown out", "empty", "framed", "screenshot", "odd size", "odd shape"
+]
+PICTURE_KINDS: tuple[PictureKind, ...] = get_args(PictureKind)
 
 
 class SourceDescription(TypedDict):
@@ -102,7 +108,7 @@ class PictureAnswer(TypedDict):
     """Whether an image, by what it holds, is blurred, or of another kind of poor pictures; null as in ``Answer``."""
 
     image: str
-    kind: str
+    kind: Annotated[str, Other("duplicates")]  # any other: another version may know more kinds
     yes: bool | None
 
 

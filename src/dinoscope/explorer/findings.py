@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dinoscope.base.splits import split_roles
+from dinoscope.base.types import PICTURE_KINDS
 from dinoscope.explorer.types import CheckedInfo, Checks, Finding, FindingKind, Findings, Question
-from dinoscope.stages.cleaning.answers import Subject, questions, threshold_fit
+from dinoscope.stages.cleaning.answers import Subject, ask, threshold_fit
 from dinoscope.stages.cleaning.checks import Checkable, findings_checked, findings_to_check
 from dinoscope.stages.cleaning.copies import keep_first
 from dinoscope.stages.cleaning.findings import (
@@ -19,7 +20,8 @@ from dinoscope.stages.cleaning.findings import (
     labels_of,
     poor_pictures,
 )
-from dinoscope.wording.findings import tell_few, tell_poor_picture, tell_self_test
+from dinoscope.stages.cleaning.pictures import without_lines
+from dinoscope.wording.findings import tell_few, tell_poor_picture, tell_self_test, tell_without_lines
 
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.label_errors import SelfTest
@@ -93,9 +95,7 @@ def checks(collection: OpenedCollection) -> Checks:
 
 def _add_pictures(collection: OpenedCollection, add: Callable[..., None]) -> None:
     """Add the poor pictures, each once with all that is wrong with it."""
-    from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
-
-    found = poor_pictures(collection)
+    found, _ = poor_pictures(collection)
     wrong: dict[int, list[str]] = {}
     for kind in PICTURE_KINDS:
         for at, value in found.of(kind):
@@ -132,10 +132,11 @@ def question(collection: OpenedCollection, about: Subject) -> Question:
     """Return the pair or picture that should be answered next, and what the answers so far say."""
     from dinoscope.analysis.cleaning.threshold import ENOUGH
 
-    asked, fit = questions(collection, about, 1), threshold_fit(collection, about)
+    asked, fit = ask(collection, about, 1)
     rows = list(asked[0].rows) if asked else []
     at = fit.at(fit.used)
     known = fit.enough and fit.counts[at] > 0
+    missing = without_lines(collection) if about == "screenshot" else 0
     return Question(
         rows=rows or None,
         sizes=[tuple(collection.sizes[collection.position(row)].tolist()) for row in rows],
@@ -148,4 +149,5 @@ def question(collection: OpenedCollection, about: Subject) -> Question:
         count=int(fit.counts[at]),
         precision=fit.precision[at].tolist() if known else None,
         recall=fit.recall[at].tolist() if known else None,
+        note=tell_without_lines(missing) if missing else None,
     )

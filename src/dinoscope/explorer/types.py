@@ -520,6 +520,8 @@ class Question(Answer):
     count: int
     precision: list[float] | None
     recall: list[float] | None
+    note: str | None
+    """What is not asked about, and why."""
 
 
 class ScoreInfo(Answer):

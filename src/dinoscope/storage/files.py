@@ -120,6 +120,10 @@ def read_json(path: Path, kind: object = object) -> Any:
     try:
         checked = checksums.unseal_json(text)
         value = parse_json(text)
+        if b"\\u" in text:  # it may be half a letter, which no file can hold
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise DamagedError(path, "a text in it holds half a letter") from None
     except ValueError as error:
         raise DamagedError(path, str(error)) from None
     if checked and isinstance(value, dict):

@@ -42,7 +42,7 @@ _VERSIONS = {
     "explanation": 4,
     "windows": 2,
     "picking": 1,
-    "pictures": 2,
+    "pictures": 3,
     "patches": 1,
     "tokens": 2,
     "seen": 1,

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from dinoscope.analysis.cleaning.pictures import PictureKind
 from dinoscope.analysis.labels.label_errors import FEWEST, SelfTest
 from dinoscope.base.text import counted
+from dinoscope.base.types import PictureKind
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.checked import Checked
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 __all__ = [
     "LABELS_ORDER",
     "NO_CROPS",
+    "counted_pictures",
+    "tell_are",
     "tell_checked",
     "tell_few",
+    "tell_is",
     "tell_labels",
     "tell_poor_picture",
     "tell_question",
     "tell_self_test",
+    "tell_without_lines",
     "tell_your_check",
 ]
 
@@ -90,14 +94,46 @@ def tell_question(about: Subject) -> str:
     """Return what a person is asked about a sheet of pairs or of pictures."""
     if about == "duplicates":
         return "Which of them show the same picture?"
-    asked = {
-        "blown out": "too light",
-        "dark": "too dark",
-        "screenshot": "screenshots, charts or other pictures that a program drew",
-        "odd size": "of an odd size",
-        "odd shape": "of an odd shape",
-    }
-    return f"Which of them are {asked.get(about, about)}?"
+    others = ", charts or other pictures that a program drew" if about == "screenshot" else ""
+    return f"Which of them are {tell_are(about)}{others}?"
+
+
+_PICTURES: dict[PictureKind, tuple[str, str]] = {  # what such pictures are, and what one of them is
+    "blurred": ("blurred", "blurred"),
+    "dark": ("too dark", "too dark"),
+    "blown out": ("too light", "too light"),
+    "empty": ("empty", "empty"),
+    "framed": ("framed", "framed"),
+    "screenshot": ("screenshots", "a screenshot"),
+    "odd size": ("of an odd size", "of an odd size"),
+    "odd shape": ("of an odd shape", "of an odd shape"),
+}
+
+
+def tell_are(kind: PictureKind) -> str:
+    """Say what pictures of a kind are: "too dark", "screenshots"."""
+    return _PICTURES[kind][0]
+
+
+def tell_is(kind: PictureKind) -> str:
+    """Say what one picture of a kind is: "too dark", "a screenshot"."""
+    return _PICTURES[kind][1]
+
+
+def counted_pictures(count: int, kind: PictureKind) -> str:
+    """Return "1 screenshot", "2 screenshots", "2 too dark"."""
+    return f"{count:,} {tell_is(kind).removeprefix('a ') if count == 1 else tell_are(kind)}"
+
+
+def tell_without_lines(count: int) -> str:
+    """Say that so many pictures cannot be called screenshots, why, and what to do."""
+    them = "it came as an array, or an earlier version embedded it"
+    if count != 1:
+        them = "they came as arrays, or an earlier version embedded them"
+    return (
+        f"not checked for screenshots: {counted(count, 'picture')}, because {them}. "
+        "'dinoscope embed PHOTOS -o NEW.dino' measures image files again."
+    )
 
 
 def tell_labels(labels: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from PIL import Image
 
 from dinoscope import Collection
-from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS, SUGGESTED
+from dinoscope.analysis.cleaning.pictures import SUGGESTED
 from dinoscope.analysis.cleaning.threshold import ENOUGH
 from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset
-from dinoscope.stages.cleaning.answers import SUBJECTS, answer_questions
-from dinoscope.stages.cleaning.findings import picture_fits, poor_pictures
+from dinoscope.stages.cleaning.answers import answer_questions
+from dinoscope.stages.cleaning.findings import poor_pictures
+from dinoscope.stages.cleaning.pictures import without_lines
+from dinoscope.storage.tables import list_parts, read_table, write_table
 
 COUNT, DARK = 150, 40
 
@@ -49,7 +52,7 @@ def answer_all(collection, limit, count=20):
 
 
 def dark(collection):
-    return {int(collection.ids[at][:3]) for at, _ in poor_pictures(collection).of("dark")}
+    return {int(collection.ids[at][:3]) for at, _ in poor_pictures(collection)[0].of("dark")}
 
 
 @pytest.mark.parametrize("limit", [0.1, 0.5])
@@ -65,7 +68,7 @@ def test_twenty_answers_move_the_threshold_to_where_a_person_draws_the_line(coll
     low, _, high = fit.precision[fit.at(fit.threshold)]
     right = len(dark(collection) & wanted) / len(dark(collection))
     assert low - 0.03 <= right <= high + 0.03
-    assert list(picture_fits(collection)) == ["dark"]
+    assert list(poor_pictures(collection)[1]) == ["dark"]
 
 
 def test_few_answers_say_something_of_their_own_pictures_only(collection):
@@ -98,6 +101,44 @@ def test_answers_stay_with_the_images_and_are_forgotten_by_kind(collection):
     assert not (again.path / "answers.json").exists()
 
 
+def test_one_answer_about_ten_exact_copies_is_one_answer(tmp_path, run):
+    root = tmp_path / "photos"
+    root.mkdir()
+    for at, image in enumerate(load_dataset("fashion-mnist-test").pixels[:30]):
+        Image.fromarray(np.zeros_like(image) if at < ENOUGH else image).save(root / f"{at}.png")
+    collection = Collection.from_images(root, tmp_path / "c.dino", model="mini-fashion")
+    black = {int(row) for row, name in zip(collection.rows, collection.ids, strict=True) if int(name[:-4]) < ENOUGH}
+    asked = [each.rows[0] for each in collection.questions("empty", 100)]
+    assert len(black & set(asked)) == 1
+    collection.answer_question((next(iter(black)),), False, "empty")
+    fit = collection.threshold_fit("empty")
+    assert (fit.answers, fit.enough) == (1, False)
+    listed = {int(collection.rows[at]) for at, _ in poor_pictures(collection)[0].of("empty")}
+    assert not black & listed  # it is said of each copy
+    assert "the threshold stays" in run("calibrate", collection.path, "--kind", "empty")[2]  # nobody is asked again
+    assert collection.forget_answers("empty") == 1
+
+
+def test_what_an_earlier_version_did_not_measure_is_said_with_a_command_that_measures_it(made, tmp_path, run):
+    path = shutil.copytree(made, tmp_path / "old.dino")
+    for part in list_parts(path / "details"):
+        columns, meta = read_table(part)
+        write_table(part, {name: each for name, each in columns.items() if name != "ruled"}, meta)
+    assert without_lines(Collection(path)) == COUNT
+    said = f"not checked for screenshots: {COUNT} pictures, because"
+    assert said in run("clean", path, "--pictures")[1]
+    assert said in run("clean", path)[1]
+    told = run("calibrate", path, "--kind", "screenshot")[2]
+    assert said in told
+    assert "no picture is left that could be a screenshot" in told
+    named = re.search("'dinoscope (embed PHOTOS -o NEW.dino)'", told)
+    assert named is not None
+    command = named[1].replace("PHOTOS", str(made.parent / "photos")).replace("NEW.dino", str(tmp_path / "new.dino"))
+    assert run(*command.split(), "--model", "mini-fashion")[0] == 0
+    assert without_lines(Collection(tmp_path / "new.dino")) == 0
+    assert "not checked" not in run("clean", tmp_path / "new.dino", "--pictures")[1]
+
+
 def test_what_cannot_be_answered_is_refused_and_nothing_is_kept(collection):
     row = int(collection.rows[0])
     asked: tuple[tuple[tuple[int, ...], Any, str], ...] = (
@@ -113,13 +154,6 @@ def test_what_cannot_be_answered_is_refused_and_nothing_is_kept(collection):
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
-
-
-def test_the_kinds_of_the_command_line_are_those_that_there_are():
-    from dinoscope.cli.improve.calibrate import KINDS
-
-    assert tuple(each.replace("-", " ") for each in KINDS) == PICTURE_KINDS
-    assert ("duplicates", *PICTURE_KINDS) == SUBJECTS
 
 
 def test_a_sheet_of_pictures_is_answered_on_the_command_line(collection, run):
@@ -138,18 +172,22 @@ def test_a_sheet_of_pictures_is_answered_on_the_command_line(collection, run):
     ]
     code, out, err = run("calibrate", collection.path, "--kind", "dark", "--yes", ",".join(map(str, numbers)))
     assert code == 0
-    assert f"20 answers: {len(numbers)} dark, {20 - len(numbers)} not" in out
+    assert f"20 answers: {len(numbers)} too dark, {20 - len(numbers)} not" in out
+    assert "(usual: 0.65): at or above it, a picture is more likely too dark than not" in out
     fit = collection.threshold_fit("dark")
     assert re.search(rf"{fit.threshold:.2f} \* +{fit.counts[fit.at(fit.threshold)]} ", out)
     assert "clean" in err
     assert "--pictures" in err
     out = run("clean", collection.path, "--pictures")[1]
-    assert "by your answers: dark" in out
+    assert "by your answers: too dark" in out
     told = json.loads(run("calibrate", collection.path, "--kind", "dark", "--json")[1])
     assert told["answers"] == {"yes": len(numbers), "no": 20 - len(numbers), "unsure": 0}
     assert (told["used"], told["pictures"][0].keys()) == (fit.used, {"number", "row", "score"})
     assert "forgot 20 answers" in run("calibrate", collection.path, "--kind", "dark", "--forget")[2]
-    assert "asks you what is" in run("clean", collection.path, "--pictures")[1]
+    # the command that is named is whole, and runs
+    named = re.search("'(dinoscope calibrate .*)' asks you", run("clean", collection.path, "--pictures")[1])
+    assert named is not None
+    assert run(*shlex.split(named[1])[1:])[0] == 0
 
 
 @pytest.mark.parametrize(

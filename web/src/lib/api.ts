@@ -2141,6 +2141,11 @@ export interface components {
             precision: number[] | null;
             /** Recall */
             recall: number[] | null;
+            /**
+             * Note
+             * @description What is not asked about, and why.
+             */
+            note: string | null;
         };
         /**
          * QuestionAnswer

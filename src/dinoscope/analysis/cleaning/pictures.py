@@ -7,20 +7,20 @@ taste: every picture has a score for every kind, and a person's answers may move
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dinoscope.analysis.cleaning.candidates import LEAST
+from dinoscope.base.types import PICTURE_KINDS, PictureKind
 from dinoscope.errors import InputError
 
 __all__ = [
-    "PICTURE_KINDS",
+    "FAINTEST",
     "SUGGESTED",
-    "PictureKind",
     "PictureScores",
     "PoorPictures",
     "find_poor_pictures",
@@ -28,11 +28,8 @@ __all__ = [
     "score_pictures",
 ]
 
-PictureKind: TypeAlias = Literal[
-    "blurred", "dark", "blown out", "empty", "framed", "screenshot", "odd size", "odd shape"
-]
-PICTURE_KINDS: tuple[PictureKind, ...] = get_args(PictureKind)
 SUGGESTED = (1 + LEAST) / 2  # score of a picture at the limit
+FAINTEST = SUGGESTED + (1 - SUGGESTED) * math.tanh(-1)  # two octaves short of it: nobody means a picture below
 _FAR = 3.5  # spreads from the median, as of Iglewicz and Hoaglin 1993 for outliers
 _QUARTILE = 0.6745  # of a normal distribution, in standard deviations
 _BLURRED = 0.6  # sharpness by the median's
@@ -53,7 +50,7 @@ class PictureScores:
         scores: From 0 to 1 (N, K), in the order of ``PICTURE_KINDS``: ``SUGGESTED`` at the limit, and half of the way
             from there to 1 at half the light, or twice the width of a frame, and so on. 0 where a picture cannot be of
             the kind.
-        values: What was measured (N, K), see ``PoorPictures.values``.
+        values: What was measured (N, K), see ``PoorPictures.values``; NaN where nothing was.
     """
 
     scores: NDArray[np.float64]
@@ -69,13 +66,14 @@ class PoorPictures:
         kinds: Their kinds (M,), numbers in ``PICTURE_KINDS``.
         values: What was measured (M,): sharpness by the median's, lightness 0 to 255, contrast, the width of the frame
             as a share, how ruled it is, or how many times the usual size or shape.
-        common: Kinds with too many pictures for mistakes: they are this collection's style, and not listed.
+        common: Kinds with too many pictures for mistakes: they are this collection's style. Of these only pictures
+            that a person called so are listed.
     """
 
     positions: NDArray[np.int64]
     kinds: NDArray[np.int64]
     values: NDArray[np.float64]
-    common: tuple[str, ...]
+    common: tuple[PictureKind, ...]
 
     def of(self, kind: PictureKind) -> list[tuple[int, float]]:
         """Return positions and values of one kind, the worst first."""
@@ -153,14 +151,15 @@ def list_pictures(
     if said.shape != scored.scores.shape:
         raise InputError(f"expected one answer per picture and kind, {scored.scores.shape}, got {said.shape}")
     places: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    kinds, told, common = [np.empty(0, np.int64)], [np.empty(0)], []
+    kinds, told = [np.empty(0, np.int64)], [np.empty(0)]
+    common: list[PictureKind] = []
     for number, kind in enumerate(PICTURE_KINDS):
         scores, given = scored.scores[:, number], said[:, number]
         which = (scores >= thresholds.get(kind, SUGGESTED)) & (given != 0) | (given == 1)
         at = np.flatnonzero(which)
         if kind not in thresholds and len(at) > max(1, _COMMON * len(scores)):
             common.append(kind)
-            continue
+            at = np.flatnonzero(given == 1)
         at = at[np.argsort(-scores[at], kind="stable")]
         places.append(at)
         kinds.append(np.full(len(at), number))

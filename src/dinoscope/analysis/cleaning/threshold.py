@@ -48,8 +48,8 @@ class ThresholdFit:
         shares: How likely one of that score is right (T,).
         precision: Of those that score as much, the share that is right: median and the bounds of its 90% interval,
             the median in the middle (T, 3).
-        recall: Of those that are right, the share that scores as much (T, 3). Those that score less than ``LEAST``
-            are not counted.
+        recall: Of the candidates that are right, the share that scores as much (T, 3). What is no candidate, because
+            its score is too low, is not counted.
     """
 
     yes: int

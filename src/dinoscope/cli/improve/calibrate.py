@@ -6,10 +6,11 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dinoscope.base.types import PICTURE_KINDS
 from dinoscope.cli.improve.checking import check_findings
 from dinoscope.cli.improve.numbers import HOW, ask_about, read_numbers
 from dinoscope.cli.look.explore import NoBrowserOption, has_display
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from dinoscope.collection import Collection
     from dinoscope.stages.cleaning.answers import Question, Subject
 
-__all__ = ["KINDS", "calibrate"]
+__all__ = ["calibrate"]
 
-KINDS = ("blurred", "dark", "blown-out", "empty", "framed", "screenshot", "odd-size", "odd-shape")
+KINDS = {kind.replace(" ", "-"): kind for kind in PICTURE_KINDS}  # as they are typed
 
 
 def calibrate(
@@ -74,7 +75,7 @@ def calibrate(
     from dinoscope.base.text import counted
     from dinoscope.cli.terminal import say
     from dinoscope.storage.files import write_bytes
-    from dinoscope.wording.findings import tell_question
+    from dinoscope.wording.findings import tell_is, tell_question
 
     if labels + outliers + (kind is not None) > 1:
         raise InputError("--kind, --labels and --outliers are three lists: choose one of them")
@@ -99,7 +100,7 @@ def calibrate(
             is_shown=is_shown,
         )
         return
-    about = cast("Subject", "duplicates" if kind is None else kind.replace("-", " "))
+    about: Subject = "duplicates" if kind is None else KINDS[kind]
     if forget:
         say(f"forgot {counted(opened.forget_answers(about), 'answer')}")
     asked = opened.questions(about, pairs)
@@ -115,10 +116,10 @@ def calibrate(
         said = ask_about(sheet, question, len(asked), fitting, numbered, as_json=as_json, is_shown=is_shown)
         if said is not None:
             _answer(opened, about, asked, said)
-    elif kind is None:
-        say("no pair is left that could show the same picture")
     else:
-        say(f"no picture is left that anybody could call {kind}")
+        could = "pair is left that could show the same picture"
+        say(f"no {could if about == 'duplicates' else f'picture is left that could be {tell_is(about)}'}")
+    _tell_unasked(opened, about)
     after = ["dinoscope", "clean", str(collection), "--duplicates" if kind is None else "--pictures"]
     _tell(opened, about, asked, again, shlex.join([*after, *chosen_options(model)]), as_json)
 
@@ -128,6 +129,16 @@ def _answer(opened: Collection, about: Subject, asked: Sequence[Question], answe
 
     # all at once: a second run would ask about others under the same numbers
     answer_questions(opened, {each.rows: answer for each, answer in zip(asked, answers, strict=True)}, about)
+
+
+def _tell_unasked(opened: Collection, about: Subject) -> None:
+    """Say which pictures nobody is asked about, and why."""
+    from dinoscope.cli.terminal import say
+    from dinoscope.stages.cleaning.pictures import without_lines
+    from dinoscope.wording.findings import tell_without_lines
+
+    if about == "screenshot" and (missing := without_lines(opened)):
+        say(tell_without_lines(missing))
 
 
 def _draw(opened: Collection, about: Subject, asked: Sequence[Question]) -> bytes:
@@ -147,6 +158,7 @@ def _tell(opened: Collection, about: Subject, asked: Sequence[Question], again: 
     """Print what the answers make of the threshold."""
     from dinoscope.analysis.cleaning.threshold import ENOUGH
     from dinoscope.cli.terminal import print_json, print_table, say, tell
+    from dinoscope.wording.findings import tell_are, tell_is
 
     fit = opened.threshold_fit(about)
     yes, no, many = ("same", "different", "pairs") if about == "duplicates" else ("yes", "no", "pictures")
@@ -167,20 +179,20 @@ def _tell(opened: Collection, about: Subject, asked: Sequence[Question], again: 
         return
     if not fit.answers:
         return
-    what = "the same picture" if about == "duplicates" else about
-    one = f"a {many.removesuffix('s')}"
+    are, one, usual = "the same picture", "a pair is more likely the same picture", "the collection suggests"
+    if about != "duplicates":
+        are, one, usual = tell_are(about), f"a picture is more likely {tell_is(about)}", "usual:"
     rest = f", {fit.unsure} that you could not tell" if fit.unsure else ""
-    tell(f"{fit.answers} answers: {fit.yes} {what}, {fit.no} not{rest}")
-    tell(
-        f"threshold {fit.threshold:.2f} (the collection suggests {fit.suggested:.2f}): at or above it, {one} is "
-        f"more likely {what} than not"
-    )
+    tell(f"{fit.answers} answers: {fit.yes} {are}, {fit.no} not{rest}")
+    tell(f"threshold {fit.threshold:.2f} ({usual} {fit.suggested:.2f}): at or above it, {one} than not")
     around = {fit.threshold + step for step in (-0.2, -0.1, 0, 0.1, 0.2)} | {fit.suggested}
     places = sorted({fit.at(each) for each in around if fit.thresholds[0] <= each <= 1}, reverse=True)
     places = [at for at in places if fit.counts[at] or fit.thresholds[at] == fit.threshold]
-    columns = ("threshold", f"{many} at or above it", f"are {what}", f"of all such {many}")
+    columns = ("threshold", f"{many} at or above it", f"are {are}", f"of all such {many}")
     print_table(columns, [_row(fit, at) for at in places], right=(0, 1))
-    if not fit.enough:
+    if not fit.enough and not opened.questions(about, 1):
+        say(f"what you answered is listed, or not, as you said; the threshold stays\nnext: {after}")
+    elif not fit.enough:
         say(f"dinoscope uses your answers once there are {ENOUGH}: {again}")
     else:
         say(f"to answer more {many}, which makes this more certain: {again}\nnext: {after}")

@@ -37,7 +37,10 @@ def clean(
     label_errors: Annotated[bool, typer.Option("--label-errors", help="Labels that neighbours contradict.")] = False,
     leaks: Annotated[bool, typer.Option("--leaks", help="Duplicates across splits.")] = False,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Blurred, dark, blown out, empty, framed, of an odd size or shape.")
+        bool,
+        typer.Option(
+            "--pictures", help="Blurred, dark, blown out, empty or framed, screenshots, or of an odd size or shape."
+        ),
     ] = False,
     crops: Annotated[
         bool,
@@ -97,7 +100,12 @@ def clean(
             f"looking inside {counted(len(opened))}: nine parts of each are embedded, once, and each image is slid "
             "over eight others"
         )
-    parts = examine(opened, named or set(chosen), threshold)
+    parts = examine(
+        opened,
+        named or set(chosen),
+        threshold,
+        calibrate=["dinoscope", "calibrate", str(collection), *chosen_options(model)],
+    )
     if as_json:
         print_json({name: {**part.facts, "found": part.records, "remark": part.remark} for name, part in parts.items()})
     else:
@@ -129,7 +137,7 @@ def _summarise(parts: dict[str, Part], collection: Path, options: list[str]) -> 
 
     for name, part in parts.items():
         first, *others = part.remark.split("\n")
-        checked = [line for line in others if line.startswith("checked: ")]
+        checked = [line for line in others if line.startswith(("checked: ", "not checked "))]
         tell("\n".join([f"{part.title}: {first.partition('; ')[0]}", *(f"  {line}" for line in checked)]))
         for brief in part.briefs[:_BRIEFLY]:
             tell(f"  {brief}")

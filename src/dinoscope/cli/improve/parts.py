@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,8 +38,10 @@ class Part:
     dismissed: int = 0
 
 
-def examine(opened: Collection, wanted: set[str], threshold: float | None) -> dict[str, Part]:
-    """Run what was asked for, in the order of the report."""
+def examine(
+    opened: Collection, wanted: set[str], threshold: float | None, *, calibrate: Sequence[str]
+) -> dict[str, Part]:
+    """Run what was asked for, in the order of the report; ``calibrate`` is the command that asks about pictures."""
     from dinoscope.stages.cleaning import findings as analysis_findings
 
     parts: dict[str, Part] = {}
@@ -55,7 +58,7 @@ def examine(opened: Collection, wanted: set[str], threshold: float | None) -> di
     if "label_errors" in wanted:
         parts["label_errors"] = _label_errors(opened, *analysis_findings.label_errors(opened))
     if "pictures" in wanted:
-        parts["pictures"] = _pictures(opened)
+        parts["pictures"] = _pictures(opened, calibrate)
     for part in parts.values():
         if part.dismissed:
             summary, line, more = part.remark.partition("\n")
@@ -318,30 +321,33 @@ def _label_errors(opened: Collection, found: LabelErrors | None, test: SelfTest 
     return part
 
 
-def _pictures(opened: Collection) -> Part:
-    from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
+def _pictures(opened: Collection, calibrate: Sequence[str]) -> Part:
+    from dinoscope.base.types import PICTURE_KINDS
     from dinoscope.plots.sheets import Block, Tile
-    from dinoscope.stages.cleaning.findings import picture_fits, poor_pictures
-    from dinoscope.stages.cleaning.pictures import from_thumbnails
-    from dinoscope.wording.findings import tell_poor_picture
+    from dinoscope.stages.cleaning.findings import poor_pictures
+    from dinoscope.stages.cleaning.pictures import SMALL, from_thumbnails, without_lines
+    from dinoscope.wording.findings import counted_pictures, tell_are, tell_poor_picture, tell_without_lines
 
-    found = poor_pictures(opened)
+    found, fits = poor_pictures(opened)
     part = Part("poor pictures", ("kind", "image", "what was measured"), "")
     left = set(_open(opened, part, "pictures", found.positions[:, None].tolist()))
     shown = [number for number in range(len(found.positions)) if number in left]
     names = [PICTURE_KINDS[found.kinds[number]] for number in shown]
-    part.remark = ", ".join(f"{names.count(kind):,} {kind}" for kind in PICTURE_KINDS if kind in names) or "none found"
-    told = [kind for kind, fit in picture_fits(opened).items() if fit.enough]
+    counts = [counted_pictures(names.count(kind), kind) for kind in PICTURE_KINDS if kind in names]
+    part.remark = ", ".join(counts) or "none found"
+    told = [kind for kind, fit in fits.items() if fit.enough]
     if told:
-        part.remark += f"\nby your answers: {', '.join(told)}"
+        part.remark += f"\nby your answers: {', '.join(map(tell_are, told))}"
     elif names:
-        part.remark += f"\n'dinoscope calibrate --kind {names[0].replace(' ', '-')}' asks you what is {names[0]}"
+        command = shlex.join([*calibrate, "--kind", names[0].replace(" ", "-")])
+        part.remark += f"\n'{command}' asks you which pictures are {tell_are(names[0])}"
     if found.common:
-        part.remark += f"\nmore than a quarter of the pictures are {' and '.join(found.common)}: that is their style"
-    if from_thumbnails(opened) and opened.sizes.max() > 64:
-        part.remark += (
-            "\nmeasured on small copies, where slight blur does not show: embed the images again to measure them"
-        )
+        common = " and ".join(map(tell_are, found.common))
+        part.remark += f"\nmore than a quarter of the pictures are {common}: that is their style"
+    if from_thumbnails(opened) and opened.sizes.max() > SMALL:
+        part.remark += "\nmeasured on small copies, where slight blur does not show"
+    if missing := without_lines(opened):
+        part.remark += f"\n{tell_without_lines(missing)}"
     part.note = "the worst of each kind first"
     part.facts = {"common": list(found.common), "by_answers": told}
     for number, kind in zip(shown, names, strict=True):
@@ -359,7 +365,7 @@ def _pictures(opened: Collection) -> Part:
             if name == kind
         ]
         if tiles:
-            part.blocks.append(Block(f"{kind}: {len(tiles):,}", tuple(tiles)))
+            part.blocks.append(Block(counted_pictures(len(tiles), kind), tuple(tiles)))
     return part
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.cleaning.pictures import PictureKind
 from dinoscope.base.checks import check_choice
-from dinoscope.base.types import Answers
+from dinoscope.base.types import PICTURE_KINDS, Answers, PictureKind
 from dinoscope.errors import InputError
 from dinoscope.stages.cleaning.fingerprints import all_prints
 from dinoscope.stages.cleaning.pictures import picture_scores
@@ -30,8 +29,10 @@ __all__ = [
     "Subject",
     "answer_questions",
     "answered",
+    "ask",
     "candidates",
     "forget_answers",
+    "picture_fits",
     "picture_keys",
     "pictures_answered",
     "questions",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 Subject: TypeAlias = Literal["duplicates"] | PictureKind
-SUBJECTS: tuple[Subject, ...] = ("duplicates", *get_args(PictureKind))
+SUBJECTS: tuple[Subject, ...] = ("duplicates", *PICTURE_KINDS)
 _FILE = "answers.json"
 Contents = tuple[str, ...]  # of one image, or of two, the lower first
 Said = dict[tuple[Subject, Contents], bool | None]
@@ -55,12 +56,13 @@ class Question:
 
 def questions(collection: OpenedCollection, about: Subject = "duplicates", count: int = 20) -> tuple[Question, ...]:
     """Return the pairs or pictures whose answers would tell most about a threshold; see ``Collection.questions``."""
-    from dinoscope.analysis.cleaning.threshold import choose_questions
+    return _chosen(collection, _asked(collection, about), count)
 
+
+def ask(collection: OpenedCollection, about: Subject, count: int) -> tuple[tuple[Question, ...], ThresholdFit]:
+    """Return ``questions`` and ``threshold_fit`` of the same answers: somebody else may answer meanwhile."""
     asked = _asked(collection, about)
-    rows = collection.rows[asked.positions].tolist()
-    chosen = choose_questions(asked.scores, asked.answers, asked.suggested, count)
-    return tuple(Question(tuple(rows[at]), float(asked.scores[at])) for at in chosen.tolist())
+    return _chosen(collection, asked, count), _fitted(asked)
 
 
 def answer_questions(
@@ -92,24 +94,28 @@ def forget_answers(collection: OpenedCollection, about: Subject = "duplicates") 
 
 def threshold_fit(collection: OpenedCollection, about: Subject = "duplicates") -> ThresholdFit:
     """Return the threshold that a person's answers make of a subject, and how good it and others are."""
-    from dinoscope.analysis.cleaning.threshold import fit_threshold
+    return _fitted(_asked(collection, about))
 
-    asked = _asked(collection, about)
-    return fit_threshold(asked.scores, asked.answers, asked.suggested)
+
+def picture_fits(collection: OpenedCollection, answers: NDArray[np.float64]) -> dict[PictureKind, ThresholdFit]:
+    """Return what answers (see ``pictures_answered``) make of each kind that somebody was asked about."""
+    given = [kind for number, kind in enumerate(PICTURE_KINDS) if not np.isnan(answers[:, number]).all()]
+    apart = _one_of_each(collection) if given else np.empty(0, np.int64)
+    return {kind: _fitted(_asked_of(collection, kind, answers, apart)) for kind in given}
 
 
 def pictures_answered(collection: OpenedCollection) -> NDArray[np.float64]:
     """Return the answer to each picture and each kind of poor pictures, 1, 0, 0.5 or NaN (N, K)."""
-    known, kinds = _stored(collection), get_args(PictureKind)
-    answers = np.full((len(collection), len(kinds)), np.nan)
-    if not any(about in kinds for about, _ in known):
+    known = _stored(collection)
+    answers = np.full((len(collection), len(PICTURE_KINDS)), np.nan)
+    if not any(about in PICTURE_KINDS for about, _ in known):
         return answers
     positions: dict[str, list[int]] = {}
     for at, content in enumerate(collection.contents):
         positions.setdefault(content, []).append(at)
     for (about, contents), yes in known.items():
-        if about in kinds:
-            answers[positions.get(contents[0], []), kinds.index(about)] = 0.5 if yes is None else yes
+        if about in PICTURE_KINDS:
+            answers[positions.get(contents[0], []), PICTURE_KINDS.index(about)] = 0.5 if yes is None else yes
     return answers
 
 
@@ -124,19 +130,46 @@ class _Asked:
 
 
 def _asked(collection: OpenedCollection, about: Subject) -> _Asked:
-    from dinoscope.analysis.cleaning.candidates import LEAST
-    from dinoscope.analysis.cleaning.pictures import SUGGESTED
-
     _check(about)
     if about == "duplicates":
         found = candidates(collection)
         pairs = found.pairs
         places = np.stack([pairs.first, pairs.second], axis=1)
         return _Asked(places, pairs.scores, answered(collection, found), found.suggested)
-    number = SUBJECTS.index(about) - 1
-    scores, answers = picture_scores(collection).scores[:, number], pictures_answered(collection)[:, number]
-    at = np.flatnonzero(scores >= LEAST)
-    return _Asked(at[:, None], scores[at], answers[at], SUGGESTED)
+    return _asked_of(collection, about, pictures_answered(collection), _one_of_each(collection))
+
+
+def _asked_of(
+    collection: OpenedCollection, kind: PictureKind, answers: NDArray[np.float64], apart: NDArray[np.int64]
+) -> _Asked:
+    from dinoscope.analysis.cleaning.pictures import FAINTEST, SUGGESTED
+
+    number = PICTURE_KINDS.index(kind)
+    scores = picture_scores(collection).scores[:, number]
+    at = apart[scores[apart] >= FAINTEST]
+    return _Asked(at[:, None], scores[at], answers[at, number], SUGGESTED)
+
+
+def _one_of_each(collection: OpenedCollection) -> NDArray[np.int64]:
+    """Return the position of the first picture of each content: exact copies are one question, and one answer."""
+    first: dict[str, int] = {}
+    for at, content in enumerate(collection.contents):
+        first.setdefault(content, at)
+    return np.fromiter(first.values(), np.int64, len(first))
+
+
+def _chosen(collection: OpenedCollection, asked: _Asked, count: int) -> tuple[Question, ...]:
+    from dinoscope.analysis.cleaning.threshold import choose_questions
+
+    rows = collection.rows[asked.positions].tolist()
+    chosen = choose_questions(asked.scores, asked.answers, asked.suggested, count)
+    return tuple(Question(tuple(rows[at]), float(asked.scores[at])) for at in chosen.tolist())
+
+
+def _fitted(asked: _Asked) -> ThresholdFit:
+    from dinoscope.analysis.cleaning.threshold import fit_threshold
+
+    return fit_threshold(asked.scores, asked.answers, asked.suggested)
 
 
 def _check(about: Subject) -> None:

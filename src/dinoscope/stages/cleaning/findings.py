@@ -13,7 +13,7 @@ import numpy as np
 from dinoscope.base.digests import digest_json
 from dinoscope.base.types import Dismissed
 from dinoscope.errors import InputError
-from dinoscope.stages.cleaning.answers import answered, candidates, pictures_answered, threshold_fit
+from dinoscope.stages.cleaning.answers import answered, candidates, picture_fits, pictures_answered
 from dinoscope.stages.cleaning.copies import keep_first, look_at
 from dinoscope.stages.cleaning.pictures import picture_scores
 from dinoscope.stages.neighbors import neighbor_graph
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.duplicates import Duplicates
     from dinoscope.analysis.cleaning.leaks import Leak
     from dinoscope.analysis.cleaning.outliers import Outliers
-    from dinoscope.analysis.cleaning.pictures import PictureKind, PoorPictures
+    from dinoscope.analysis.cleaning.pictures import PoorPictures
     from dinoscope.analysis.cleaning.threshold import ThresholdFit
     from dinoscope.analysis.labels.label_errors import LabelErrors, SelfTest
+    from dinoscope.base.types import PictureKind
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = [
@@ -44,7 +45,6 @@ __all__ = [
     "leaks",
     "not_dismissed",
     "outliers",
-    "picture_fits",
     "poor_pictures",
 ]
 
@@ -162,22 +162,17 @@ def label_errors(collection: OpenedCollection) -> tuple[LabelErrors | None, Self
     return collection.results.keep("label_errors", settings, tuple[LabelErrors, SelfTest | None], compute)
 
 
-def poor_pictures(collection: OpenedCollection) -> PoorPictures:
-    """Return the pictures that something is wrong with, at the thresholds of the answers or at the suggested ones."""
+def poor_pictures(collection: OpenedCollection) -> tuple[PoorPictures, dict[PictureKind, ThresholdFit]]:
+    """Return the pictures that something is wrong with, and the fit of each kind that somebody was asked about.
+
+    The thresholds are those of the fits with enough answers, or else the usual ones.
+    """
     from dinoscope.analysis.cleaning.pictures import list_pictures
 
-    thresholds = {kind: fit.used for kind, fit in picture_fits(collection).items() if fit.enough}
-    return list_pictures(picture_scores(collection), thresholds, pictures_answered(collection))
-
-
-def picture_fits(collection: OpenedCollection) -> dict[PictureKind, ThresholdFit]:
-    """Return what a person's answers make of each kind of poor pictures that somebody was asked about."""
-    from dinoscope.analysis.cleaning.pictures import PICTURE_KINDS
-
-    asked = [not np.isnan(given).all() for given in pictures_answered(collection).T]
-    return {
-        kind: threshold_fit(collection, kind) for kind, is_asked in zip(PICTURE_KINDS, asked, strict=True) if is_asked
-    }
+    answers = pictures_answered(collection)
+    fits = picture_fits(collection, answers)
+    thresholds = {kind: fit.used for kind, fit in fits.items() if fit.enough}
+    return list_pictures(picture_scores(collection), thresholds, answers), fits
 
 
 def dismissed_keys(collection: OpenedCollection) -> set[str]:

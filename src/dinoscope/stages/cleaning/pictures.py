@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
+from dinoscope.base.types import PICTURE_KINDS
 from dinoscope.sources.pixels.decode import read_image
 from dinoscope.sources.pixels.quality import Look, measure_looks
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.pictures import PictureScores
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["from_thumbnails", "picture_scores"]
+__all__ = ["SMALL", "from_thumbnails", "picture_scores", "without_lines"]
 
+SMALL = 64  # pixels a side: the copy of a larger picture is smaller, or a JPEG
 _READ_ROWS, _MEASURED_ROWS = 8192, 512  # thumbnails in memory at once, and how many of them are decoded
 
 
@@ -29,7 +31,17 @@ def picture_scores(collection: OpenedCollection) -> PictureScores:
         looks = _thumbnail_looks(collection) if from_thumbnails(collection) else collection.looks
         return score_pictures(looks, collection.sizes)
 
-    return collection.results.keep("pictures", {"small": from_thumbnails(collection)}, PictureScores, compute)
+    settings = {"small": from_thumbnails(collection), "unmeasured": int(np.isnan(collection.looks["ruled"]).sum())}
+    return collection.results.keep("pictures", settings, PictureScores, compute)
+
+
+def without_lines(collection: OpenedCollection) -> int:
+    """Count the pictures that nobody can call screenshots, because their lines were not measured.
+
+    An earlier version did not measure them, and a small copy does not show them.
+    """
+    measured = picture_scores(collection).values[:, PICTURE_KINDS.index("screenshot")]
+    return int(np.isnan(measured).sum())
 
 
 def from_thumbnails(collection: OpenedCollection) -> bool:
@@ -48,6 +60,7 @@ def _thumbnail_looks(collection: OpenedCollection) -> dict[str, NDArray[np.float
             looks = _looks([read_image(picture) for picture in thumbnails[part]])
             for name, values in found.items():
                 values[block][part] = [getattr(look, name) for look in looks]
+    found["ruled"][collection.sizes.max(axis=1) > SMALL] = np.nan  # the copy does not show even lines
     return found
 
 
