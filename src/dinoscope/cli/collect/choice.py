@@ -126,11 +126,11 @@ def _with_shipped_weights(shown: ModelDescription, place: Path, say: Callable[[s
     if shown.items() >= shipped.items():
         return shown
     say(f"{place} was embedded by the {row.name} of another version of dinoscope: all images are embedded again")
-    renewed: Any = {**shown, **shipped}
-    renewed.pop("preprocessing", None)
+    shown = {**shown, **shipped}
+    shown.pop("preprocessing", None)
     if shown.get("focus") != FOREGROUND:  # the side is the model's own then
-        renewed["resolution"] = 0
-    return renewed  # type: ignore[no-any-return]
+        shown["resolution"] = 0
+    return shown
 
 
 def _bundled(settings: dict[str, Any], say: Callable[[str], None]) -> Encoder:

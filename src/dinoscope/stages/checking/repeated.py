@@ -64,8 +64,8 @@ def embed_again(receipt: Receipt, source: ImageSource, encoder: Encoder, toleran
         receipt: What ``read_receipt`` returned.
         source: The images that the collection was made from.
         encoder: The model; see ``Encoder.from_description``.
-        tolerance: Limit for the largest deviation; by default 1e-4, 1e-2 in int8, or 2e-2 if precisions differ
-            or are others.
+        tolerance: Limit for the largest deviation. By default 1e-4 in fp32, 1e-2 in int8, and 2e-2 where precisions
+            differ or are bf16 or tf32.
 
     Raises:
         InputError: If no image of the sample is in the source.
