@@ -102,8 +102,7 @@ def test_scores_say_how_far_beyond_the_limit_a_picture_is():
     looks["lightest"][:2] = [142, 144]  # 1.25 octaves short: beyond it nobody is asked
     faint = score_pictures(looks, sizes).scores[:2, PICTURE_KINDS.index("dark")]
     assert faint[0] > FAINTEST > faint[1]
-    usual_ones = scores[3:, [PICTURE_KINDS.index("odd size"), PICTURE_KINDS.index("odd shape")]]
-    assert (np.median(usual_ones, axis=0) < FAINTEST).all()
+    assert (scores[:, PICTURE_KINDS.index("odd size")] < FAINTEST).all()  # the usual size is no question
 
 
 def test_the_threshold_is_what_a_person_makes_of_it_and_their_word_counts_for_each_picture():
