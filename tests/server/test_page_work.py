@@ -23,6 +23,7 @@ def folder(tmp_path):
     labels[3], labels[8] = labels[8], labels[3]
     pixels = np.stack([source.load(at) for at in range(120)])
     pixels[7] = 2  # nothing to be seen
+    pixels[40:60] //= 3  # somewhat dark
     return make_collection(tmp_path / "c", ArraySource(pixels, labels=labels))
 
 
