@@ -84,7 +84,7 @@ def test_the_question_about_screenshots_says_which_pictures_were_not_measured(fo
     with client(make_collection(tmp_path / "large", ArraySource(pixels))) as server:
         told = server.get(f"{place(server)}/questions?about=screenshot").json()
         assert told["rows"] is None
-        assert told["note"].startswith("not checked for screenshots: 30 pictures")
+        assert told["note"].startswith("Not checked for screenshots: 30 pictures")
         assert server.get(f"{place(server)}/questions?about=dark").json()["note"] is None
 
 
