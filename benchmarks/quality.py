@@ -57,12 +57,13 @@ def main() -> None:
     for name, pictures in sets.items():
         planted_plainly(name, pictures, each)
     print("\n| pictures, person | kind | before | a sheet of 20 | one by one |\n| --- | --- | --- | --- | --- |")
-    inside: list[bool] = []
+    inside: list[list[bool]] = []
     for name, pictures in sets.items():
         asked(name, pictures, each, inside)
     if arguments.shots is not None:
         planted_screenshots(arguments.shots, arguments.photos, sets["Tiny-ImageNet"], inside)
-    print(f"\nof {len(inside)} intervals of 90% for precision, {np.mean(inside):.0%} hold the truth")
+    precise, recalled = np.mean(inside, axis=0)
+    print(f"\nof {len(inside)} intervals of 90% for precision, {precise:.0%} hold the truth; for recall {recalled:.0%}")
 
 
 def garments(count: int) -> list[Image.Image]:
@@ -180,7 +181,7 @@ def planted_plainly(name: str, pictures: list[Image.Image], each: int) -> None:
         print(f"| {name} | {kind} | {precision:.2f} | {recall:.2f} | {alarms:,} |", flush=True)
 
 
-def asked(name: str, pictures: list[Image.Image], each: int, inside: list[bool]) -> None:
+def asked(name: str, pictures: list[Image.Image], each: int, inside: list[list[bool]]) -> None:
     """Print how well two people are served by their answers; note whether the intervals hold the truth."""
     planted = Planted(pictures, each, 0)
     for taste, least in _TASTES.items():
@@ -191,7 +192,7 @@ def asked(name: str, pictures: list[Image.Image], each: int, inside: list[bool])
             print(f"| {name}, {taste} | {kind} | {told} |", flush=True)
 
 
-def planted_screenshots(shots: Path, folder: Path, fillers: list[Image.Image], inside: list[bool]) -> None:
+def planted_screenshots(shots: Path, folder: Path, fillers: list[Image.Image], inside: list[list[bool]]) -> None:
     """Print how well screenshots are found among photographs, and how many charts are."""
     place = PICTURE_KINDS.index("screenshot")
     shown, charts = ([path.read_bytes() for path in sorted(shots.glob(f"{letter}*"))] for letter in "sc")
@@ -207,7 +208,7 @@ def planted_screenshots(shots: Path, folder: Path, fillers: list[Image.Image], i
 
 
 def answer(
-    scores: NDArray[np.float64], is_poor: NDArray[np.bool_], neither: NDArray[np.bool_], inside: list[bool]
+    scores: NDArray[np.float64], is_poor: NDArray[np.bool_], neither: NDArray[np.bool_], inside: list[list[bool]]
 ) -> str:
     """Return precision and recall before and after twenty answers, in one go and one by one."""
     cells = ["{:.2f}, {:.2f}".format(*figures(scores >= SUGGESTED, is_poor, neither))]
@@ -218,9 +219,9 @@ def answer(
         found[candidates] = (scores[candidates] >= fit.used) & (said != 0) | (said == 1)
         precision, recall = figures(found, is_poor, neither)
         cells.append(f"{precision:.2f}, {recall:.2f}")
-        low, _, high = fit.precision[fit.at(fit.threshold)]
-        truth, _ = figures(scores >= fit.threshold, is_poor, neither)
-        inside.append(bool(low - 0.005 <= truth <= high + 0.005))
+        truths, at = figures(scores >= fit.threshold, is_poor, neither), fit.at(fit.threshold)
+        intervals = zip((fit.precision[at], fit.recall[at]), truths, strict=True)
+        inside.append([bool(low - 0.005 <= truth <= high + 0.005) for (low, _, high), truth in intervals])
     return " | ".join(cells)
 
 

@@ -639,9 +639,9 @@ def test_pairs_are_answered(visit):
 def test_pictures_are_answered(visit):
     panel = (see := visit()).open_panel("Findings")
     panel.get_by_role("tab", name=re.compile("Poor pictures")).click()
-    panel.get_by_role("combobox", name="Kind of poor pictures").select_option("Dark")
+    panel.get_by_role("combobox", name="Kind of poor pictures").select_option("Blurred")
     panel.get_by_role("button", name="Answer pictures").click()
-    panel.get_by_text("Is this picture too dark?").wait_for()
+    panel.get_by_text("Is this picture blurred?").wait_for()
     picture = panel.get_by_role("img", name="The picture")
     assert picture.evaluate("each => each.decode().then(() => each.naturalWidth)") == 28
     assert see.hindrances() == []

@@ -23,6 +23,7 @@ def folder(tmp_path):
     labels[3], labels[8] = labels[8], labels[3]
     pixels = np.stack([source.load(at) for at in range(120)])
     pixels[7] = 2  # nothing to be seen
+    pixels[40:60] //= 3  # somewhat dark
     return make_collection(tmp_path / "c", ArraySource(pixels, labels=labels))
 
 
@@ -83,7 +84,7 @@ def test_the_question_about_screenshots_says_which_pictures_were_not_measured(fo
     with client(make_collection(tmp_path / "large", ArraySource(pixels))) as server:
         told = server.get(f"{place(server)}/questions?about=screenshot").json()
         assert told["rows"] is None
-        assert told["note"].startswith("not checked for screenshots: 30 pictures")
+        assert told["note"].startswith("Not checked for screenshots: 30 pictures")
         assert server.get(f"{place(server)}/questions?about=dark").json()["note"] is None
 
 

@@ -137,6 +137,7 @@ def question(collection: OpenedCollection, about: Subject) -> Question:
     at = fit.at(fit.used)
     known = fit.enough and fit.counts[at] > 0
     missing = without_lines(collection) if about == "screenshot" else 0
+    note = tell_without_lines(missing)
     return Question(
         rows=rows or None,
         sizes=[tuple(collection.sizes[collection.position(row)].tolist()) for row in rows],
@@ -149,5 +150,5 @@ def question(collection: OpenedCollection, about: Subject) -> Question:
         count=int(fit.counts[at]),
         precision=fit.precision[at].tolist() if known else None,
         recall=fit.recall[at].tolist() if known else None,
-        note=tell_without_lines(missing) if missing else None,
+        note=note[:1].upper() + note[1:] if missing else None,
     )

@@ -191,7 +191,7 @@ def _tell(opened: Collection, about: Subject, asked: Sequence[Question], again: 
     columns = ("threshold", f"{many} at or above it", f"are {are}", f"of all such {many}")
     print_table(columns, [_row(fit, at) for at in places], right=(0, 1))
     if not fit.enough and not opened.questions(about, 1):
-        say(f"what you answered is listed, or not, as you said; the threshold stays\nnext: {after}")
+        say(f"what you answered is listed, or not, as you said; the threshold stays at {fit.used:.2f}\nnext: {after}")
     elif not fit.enough:
         say(f"dinoscope uses your answers once there are {ENOUGH}: {again}")
     else:
