@@ -465,8 +465,8 @@ export const labelTexts = {
     `How many of the other ${counted(left)} are proposed right is not known yet: from the 50th answer on, one question in ten is about a random image, which tells.`,
   rest: (left: number, low: number, high: number, sample: number) =>
     `Of the other ${counted(left)}, ${percents(low, high)} are proposed right: the interval holds in 90 of 100 cases, by ${counted(sample)} random ${sample === 1 ? "answer" : "answers"}.`,
-  putOff: (count: number, drawn: number) =>
-    `You did not know ${count === 1 ? "1 more" : `${counted(count)} more`}.${drawn === 0 ? "" : ` ${counted(drawn)} random ${drawn === 1 ? "image has" : "images have"} no answer: the interval allows for right and for wrong.`}`,
+  putOff: (count: number, isLast: boolean, drawn: number) =>
+    `You did not know ${isLast ? `the other ${counted(count)}` : `${counted(count)} more`}.${drawn === 0 ? "" : ` ${counted(drawn)} random ${drawn === 1 ? "image has" : "images have"} no answer: the interval allows for right and for wrong.`}`,
   stop: "You may stop: at least 95% of the others are proposed right.",
   taken: (count: number) => `${images(count)} ${count === 1 ? "has" : "have"} the label that dinoscope proposed.`,
   take: (count: number) => (count === 1 ? "Take the last proposal" : `Take all ${counted(count)} proposals`),

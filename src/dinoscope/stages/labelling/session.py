@@ -192,7 +192,7 @@ class Session:
         """
         with self._lock:
             rounds = self._now(self._batches)
-            places = np.flatnonzero(rounds.open_rest) if self._names else []
+            places = np.flatnonzero(rounds.open_rest & bool(self._names))
             names = [self._names[code] for code in rounds.proposals[places].tolist()]
             said: dict[int, Callable[[Annotation], Annotation]] = {
                 int(at): partial(replace, label=name, how="proposed") for at, name in zip(places, names, strict=True)
@@ -224,10 +224,11 @@ class Session:
         collection = self._collection
         proposer = collection.held("proposer", lambda: Proposer(collection.vectors, neighbor_graph(collection)))
         is_taken, is_audit = said.how == "proposed", said.how == "audit"
-        labels = np.where(is_taken, None, said.labels).tolist()  # proposals do not rest on proposals
+        # proposals do not rest on proposals
+        labels = [None if taken else label for label, taken in zip(said.labels, is_taken, strict=True)]
         self._names = sorted({label for label in labels if label is not None})
         numbers = {name: code for code, name in enumerate(self._names)}
-        codes = np.asarray([numbers.get(label, -1) for label in labels], np.intp)
+        codes = np.asarray([-1 if label is None else numbers[label] for label in labels], np.intp)
         order = np.argsort([digest_bytes("audit", content) for content in collection.contents], kind="stable")
         self._put_off = self._put_off or PutOff.none(len(collection))
         first = collection.held("first images", lambda: first_images(collection.vectors))
