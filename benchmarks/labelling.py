@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.analysis.labels.active import Proposer, first_images
-from dinoscope.analysis.labels.rounds import Curve, simulate
+from dinoscope.analysis.labels.simulation import Curve, simulate
 from dinoscope.analysis.labels.voting import knn_predict
 from dinoscope.analysis.neighbors import neighbors, query_neighbors
 from dinoscope.models.encoder import Encoder

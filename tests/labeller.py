@@ -78,7 +78,7 @@ def label_all(
 
 def _name(see: Visit, work: Work, label: str, now: dict[str, Any]) -> None:
     """Give the label with as few keys as there are."""
-    if label == now["proposal"]:
+    if label == now["proposal"] and now["likely"]:
         _press(see, work, "Enter", "accept")
     elif label in now["labels"][:9]:
         _press(see, work, str(now["labels"].index(label) + 1), "a digit")
@@ -123,9 +123,9 @@ _NEXT = """(before) => {
     : many.map((each) => Number(/\\d+/.exec(each.getAttribute("aria-label") ?? each.alt)[0]));
   if (rows.length === 0 || (picture && !(picture.complete && picture.naturalWidth > 0))) return false;
   const batch = pane.querySelector("h2").textContent.startsWith("Are all");
-  const said = /^Likely (.*) \\(/.exec(text(".said"));
+  const said = /^(Likely|Perhaps) (.*) \\(/.exec(text(".said"));
   const state = `${rows} ${text(".numbers")} ${text("h2")} ${batch}`;
   if (state === before) return false;
   const labels = [...pane.querySelectorAll(".keys .word")].map((each) => each.textContent);
-  return {done: false, rows, batch, proposal: said ? said[1] : null, labels, state};
+  return {done: false, rows, batch, proposal: said ? said[2] : null, likely: said?.[1] === "Likely", labels, state};
 }"""

@@ -79,7 +79,7 @@ def test_every_image_gets_its_label_and_the_pointer_is_never_used(few):
     assert dict(enumerate(said.labels.tolist())) == truth
     assert work.questions["one"] == FEW
     assert work.questions["unknown"] == work.keys["I do not know"] > 2  # each of these was asked again at the end
-    assert work.keys["accept"] == work.right
+    assert work.keys["accept"] <= work.right  # a proposal below 50% is not taken by Enter
     # beside letters of labels that are new, or have no digit, one key an image
     assert work.keys["accept"] + work.keys["a digit"] > FEW / 2
     assert work.keys.total() - work.keys["typed"] < FEW + work.questions["unknown"]

@@ -78,6 +78,51 @@ def test_an_image_that_nobody_knows_is_put_off_and_nothing_is_written(server, ba
         given = {"kind": question["kind"], "rows": question["rows"], "label": "coat", "seen": told["given"]["revision"]}
         told = server.put(f"{base}/labelling", json=given).json()
     assert told["question"]["rows"] == first
+    progress = told["progress"]
+    assert (progress["named"], progress["putOff"], progress["count"]) == (N - 1, 1, N)
+    assert (progress["low"], progress["high"]) == (1, 1)  # of no other image
+    # who does not know it then either gets to an end, and may look at it once more
+    seen = told["given"]["revision"]
+    answer = {"kind": "one", "rows": first, "label": None, "seen": seen}
+    told = server.put(f"{base}/labelling", json=answer).json()
+    assert (told["question"], told["progress"]["putOff"]) == (None, 1)
+    assert server.get(f"{base}/labelling", params={"seen": seen}).json()["question"] is None
+    told = server.put(f"{base}/labelling/rest", json={"does": "ask", "seen": seen}).json()
+    assert told["question"]["rows"] == first
+    assert told["given"]["revision"] == seen  # nothing was written
+
+
+def test_proposals_are_taken_for_all_the_rest_in_one_step(server, base, folder):
+    truth = [item.label for item in images().items]
+    told = server.get(f"{base}/labelling").json()
+    unknown = told["question"]["rows"]
+    answer = {"kind": "one", "rows": unknown, "label": None, "seen": 0}
+    told = server.put(f"{base}/labelling", json=answer).json()
+    for _ in range(80):
+        question, seen = told["question"], told["given"]["revision"]
+        answer = {"kind": question["kind"], "rows": question["rows"], "label": truth[question["rows"][0]]}
+        told = server.put(f"{base}/labelling", json={**answer, "seen": seen}).json()
+    before, seen = told["progress"], told["given"]["revision"]
+    assert before["sample"] > 0
+    told = server.put(f"{base}/labelling/rest", json={"does": "take", "seen": seen}).json()
+    after = told["progress"]
+    assert after["taken"] == N - 1 - before["named"] > 0
+    assert {**after, "taken": 0} == before  # they stay proposals: nobody looked at them
+    assert told["question"]["rows"] == unknown
+    said = Collection(folder).annotations()
+    taken = said.how == "proposed"
+    assert taken.sum() == after["taken"]
+    assert all(label is not None for label in said.labels[taken])
+    assert said.labels[unknown[0]] is None
+    assert "proposed" in server.get(f"{base}/labels/file").text
+    with client(folder) as again:  # it is remembered, and no answer for one of them is lost
+        progress = again.get(f"{base}/labelling").json()["progress"]
+        assert (progress["taken"], progress["named"]) == (after["taken"], after["named"])
+    undone = server.post(f"{base}/labels/undo", params={"seen": told["given"]["revision"]}).json()
+    assert len(undone["rows"]) == after["taken"]
+    assert server.get(f"{base}/labelling", params={"seen": seen}).json()["progress"] == before
+    refused = server.put(f"{base}/labelling/rest", json={"does": "give", "seen": 0})
+    assert refused.status_code == 422
 
 
 def test_labels_are_a_file_for_those_who_may_give_them(server, base, folder, tmp_path):
@@ -88,7 +133,9 @@ def test_labels_are_a_file_for_those_who_may_give_them(server, base, folder, tmp
     assert answer.content == (tmp_path / "same.csv").read_bytes()
     assert answer.text.count("shirt,good|new") == 2
     with client(folder, read_only=True) as shown:
-        assert shown.get(f"{base}/labels/file").status_code == 403
+        refused = shown.get(f"{base}/labels/file")
+        assert refused.status_code == 403
+        assert "says who gave each label and when" in refused.json()["error"]
 
 
 def test_questions_are_answered_until_no_image_is_left(server, base):
@@ -185,6 +232,7 @@ def test_a_server_that_only_shows_refuses(folder):
         assert server.post(f"{base}/labels/undo", params={"seen": 0}).status_code == 403
         answer = {"kind": "one", "rows": [3], "label": "shirt", "seen": 0}
         assert server.put(f"{base}/labelling", json=answer).status_code == 403
+        assert server.put(f"{base}/labelling/rest", json={"does": "take", "seen": 0}).status_code == 403
         assert server.get(f"{base}/labels").json()["revision"] == 0
     assert not (folder / "annotations.parquet").exists()
 

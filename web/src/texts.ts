@@ -425,14 +425,17 @@ export const labelTexts = {
   batch: (count: number, label: string) => `Are all ${counted(count)} of these ${label}?`,
   audit: "A random image: the answer shows how right the proposals are.",
   done: "Every image has a label.",
+  notKnown: (count: number) => `You did not know ${images(count)}.`,
+  othersDone: "All others have a label. These stay without one, or you look at them again.",
+  askAgain: "Ask me again",
   waiting: "Choosing what to ask …",
   chosen: (count: number) => `${images(count)} that you chose`,
   picture: (row: number) => `Picture of row ${row}`,
   images: "The images",
   more: (count: number) => `and ${images(count)} more`,
   noProposal: "Type a label. dinoscope proposes the next ones as soon as it has seen a few.",
-  proposal: (label: string, probability: number, likely: string[]) =>
-    `Likely ${label} (${Math.round(100 * probability)}%)${likely.length > 1 ? `, or ${likely.filter((each) => each !== label).join(", ")}` : ""}.`,
+  proposal: (label: string, probability: number, likely: string[], isLikely: boolean) =>
+    `${isLikely ? "Likely" : "Perhaps"} ${label} (${Math.floor(100 * probability)}%)${likely.length > 1 ? `, or ${likely.filter((each) => each !== label).join(", ")}` : ""}.${isLikely ? "" : " Choose a label: Enter takes nothing that is less likely than 50%."}`,
   held: (labels: (string | null)[], tags: string[]) => {
     const told = tallied(labels.map((label) => label ?? panelTexts.noLabel));
     return `${told.charAt(0).toUpperCase()}${told.slice(1)}${tags.length > 0 ? `. Tags: ${tallied(tags)}` : ""}.`;
@@ -456,14 +459,21 @@ export const labelTexts = {
   redoKey: "Do it again (Shift+Backspace or Ctrl+Shift+Z)",
   colour: "Colour the map by my labels",
   batches: "Ask about batches of look-alikes, too",
-  keys: "Keys: 1 to 9 for the labels, Enter for the proposal, 0 for “I do not know” or “not all”, Backspace to undo. What you do not know is asked again at the end. Click an image on the map, or draw around some, to label them yourself.",
+  keys: "Keys: 1 to 9 for the labels, Enter for a proposal of 50% or more, 0 for “I do not know” or “not all”, Backspace to undo. What you do not know is asked once more at the end. Click an image on the map, or draw around some, to label them yourself.",
   progress: "How far you are",
   named: (named: number, count: number) => `${counted(named)} of ${images(count)} have a label from you.`,
   unknownRest: (left: number) =>
     `How many of the other ${counted(left)} are proposed right is not known yet: from the 50th answer on, one question in ten is about a random image, which tells.`,
   rest: (left: number, low: number, high: number, sample: number) =>
     `Of the other ${counted(left)}, ${percents(low, high)} are proposed right: the interval holds in 90 of 100 cases, by ${counted(sample)} random ${sample === 1 ? "answer" : "answers"}.`,
+  putOff: (count: number, isLast: boolean, drawn: number) =>
+    `You did not know ${isLast ? `the other ${counted(count)}` : `${counted(count)} more`}.${drawn === 0 ? "" : ` ${counted(drawn)} random ${drawn === 1 ? "image has" : "images have"} no answer: the interval allows for right and for wrong.`}`,
   stop: "You may stop: at least 95% of the others are proposed right.",
+  taken: (count: number) => `${images(count)} ${count === 1 ? "has" : "have"} the label that dinoscope proposed.`,
+  take: (count: number) => (count === 1 ? "Take the last proposal" : `Take all ${counted(count)} proposals`),
+  takeMore: (count: number) => `${images(count)} will get the label that dinoscope proposes. The history says so, and you can undo it in one step.`,
+  takeThem: "Take them",
+  takeNot: "Not now",
 };
 
 export const waitTexts = {

@@ -24,7 +24,7 @@ const image = (row: number): ImageInfo => ({
 const GIVEN: GivenLabels = { revision: 0, labels: [], counts: [], tags: [], rows: [], codes: [], tagged: [], undoable: 0, redoable: 0 };
 const LABELLING: Labelling = {
   question: { kind: "one", rows: [2], label: "shirt", probability: 0.7, likely: ["shirt"] },
-  progress: { answers: 0, named: 0, count: 4, sample: 0, low: 0, high: 1, stop: false },
+  progress: { answers: 0, named: 0, count: 4, taken: 0, putOff: 0, sample: 0, unanswered: 0, low: 0, high: 1, stop: false },
   given: GIVEN,
 };
 
@@ -81,6 +81,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     stepLabels: () => wait("stepLabels", GIVEN),
     labelling: () => wait("labelling", LABELLING),
     labelsAddress: () => "labels.csv",
+    settleLabels: () => wait("settleLabels", LABELLING),
     answerLabel: (_, { rows, label }) => wait("answerLabel", { ...LABELLING, given: given(rows, label) }),
     judge: () => wait("judge", undefined),
     checks: () => wait("checks", { checks: [{ kind: "outlier", checked: 1, right: 1, rest: 0, low: 0, high: 0, next: [] }] }),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { complete, labelKey } from "../src/panels/labels";
+import type { Labelling } from "../src/lib/api";
+import { complete, isLikely, labelKey } from "../src/panels/labels";
 import { isTyping } from "../src/lib/typing";
 import { SourceError } from "../src/lib/source";
 import { NO_CODE } from "../src/lib/types";
@@ -22,6 +23,16 @@ describe("keys", () => {
     expect(press("#")).toEqual({ does: "type" });
     for (const key of ["Tab", "ArrowDown", "F5", "Shift"]) expect(press(key)).toBeNull();
     expect(press("1", { ctrlKey: true })).toBeNull();
+  });
+
+  it("take a proposal that is likely alone", () => {
+    const accepted = [
+      { kind: "one", label: "coat", probability: 0.5 },
+      { kind: "audit", label: "coat", probability: 0.49 },
+      { kind: "batch", label: "coat", probability: 0.3 }, // all of it was judged as one
+      { kind: "one", label: null, probability: 0.9 },
+    ] as const;
+    expect(accepted.map(isLikely)).toEqual([true, false, true, false]);
   });
 
   it("belong to fields that take letters alone", () => {
@@ -97,12 +108,63 @@ describe("labels", () => {
     expect(asked).toEqual([[[2], null], [[2], "coat"]]);
   });
 
+  it("bring back what was put off, before the answer came and after another image was chosen", async () => {
+    const source = makeSource();
+    const next: Labelling["question"] = { kind: "one", rows: [4], label: null, probability: 0, likely: [] };
+    const answerLabel = source.answerLabel.bind(source);
+    source.answerLabel = async (model, answer) => ({ ...(await answerLabel(model, answer)), question: next });
+    let steps = 0;
+    const stepLabels = source.stepLabels.bind(source);
+    source.stepLabels = (...told) => {
+      steps += 1;
+      return stepLabels(...told);
+    };
+    const { explorer } = await open("panel=label", source);
+    const { labelling } = explorer;
+
+    const running = labelling.answer(null);
+    await labelling.undo(); // the next question is not there yet: nothing is undone, and nothing is lost
+    await running;
+    expect([labelling.question?.rows, steps]).toEqual([[4], 0]);
+    await labelling.undo();
+    expect([labelling.question?.rows, steps]).toEqual([[2], 0]);
+
+    await labelling.answer(null);
+    labelling.chosen = [6];
+    await labelling.undo();
+    expect([labelling.chosen, labelling.question?.rows, steps]).toEqual([null, [2], 0]);
+
+    await labelling.answer(null);
+    const asking = labelling.ask(); // such as after the switch for batches
+    await labelling.undo();
+    await asking;
+    expect([labelling.question?.rows, steps]).toEqual([[2], 0]);
+    await labelling.undo();
+    expect(steps).toBe(1);
+  });
+
+  it("are taken for all the rest at once, and what was put off is asked again", async () => {
+    const source = makeSource();
+    const asked: unknown[] = [];
+    const settleLabels = source.settleLabels.bind(source);
+    source.settleLabels = async (model, rest) => {
+      asked.push([rest.does, rest.seen]);
+      return { ...(await settleLabels(model, rest)), question: null, given: given([0, 2], "coat", 7) };
+    };
+    const { explorer } = await open("panel=label", source);
+    const { labelling } = explorer;
+    await Promise.all([labelling.settle("take"), labelling.settle("take")]);
+    expect([labelling.labelOf(0), labelling.labelOf(2), labelling.question]).toEqual(["coat", "coat", null]);
+    await labelling.settle("ask");
+    expect(asked).toEqual([["take", 0], ["ask", 7]]);
+  });
+
   it("show what another window said when it was earlier", async () => {
     const source = makeSource();
     source.giveLabels = () => Promise.reject(new SourceError("Somebody else has labelled these images meanwhile."));
     source.labelling = () =>
       Promise.resolve({
-        question: null, progress: { answers: 1, named: 1, count: 4, sample: 0, low: 0, high: 1, stop: false }, given: given([2], "boot", 5),
+        question: null, progress: { answers: 1, named: 1, count: 4, taken: 0, putOff: 0, sample: 0, unanswered: 0, low: 0, high: 1, stop: false }, given: given([2], "boot", 5),
       });
     const { explorer } = await open("", source);
     await explorer.labelling.give([2], "coat");

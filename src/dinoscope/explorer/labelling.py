@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from dinoscope.stages.labelling.session import Progress
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["GivenLabels", "LabelAnswer", "LabelChange", "LabelQuestion", "Labelling", "given_labels", "labelling"]
+__all__ = [
+    "GivenLabels",
+    "LabelAnswer",
+    "LabelChange",
+    "LabelQuestion",
+    "LabelRest",
+    "Labelling",
+    "given_labels",
+    "labelling",
+]
 
 _MOST = 100_000  # images that one act concerns
 _MOST_LETTERS = 200
@@ -42,6 +51,15 @@ class LabelAnswer(BaseModel):
     rows: _Rows
     label: _Text | None
     """Null where a batch holds an image of another label, or a person does not know what an image is."""
+    seen: _Seen
+    batches: bool = False
+
+
+class LabelRest(BaseModel):
+    """What a person says of all images without a label at once."""
+
+    does: Literal["take", "ask"]
+    """Take the proposals as their labels; or ask once more about those that were put off."""
     seen: _Seen
     batches: bool = False
 
@@ -85,19 +103,26 @@ class LabelProgress(Answer):
     named: int
     count: int
     """Images of the collection."""
+    taken: int
+    """Images whose label is a proposal that a person took unseen."""
+    put_off: int
+    """Images that a person did not know."""
     sample: int
     """Answers on the random part that the proposals do not know."""
+    unanswered: int
+    """Images of the random part without an answer: wrong for `low`, right for `high`."""
     low: float
-    """Share of the images without a label whose proposals are right, at least."""
+    """Share of the other images whose proposals are right, at least."""
     high: float
     stop: bool
     """Whether 95% of them are right, by the stopping rule."""
 
 
 class Labelling(Answer):
-    """The next question (null when every image has a label), the progress, and the labels if they changed."""
+    """The next question, the progress, and the labels if they changed."""
 
     question: LabelQuestion | None
+    """Null when every image has a label, or was put off twice."""
     progress: LabelProgress
     given: GivenLabels
 
@@ -149,7 +174,10 @@ def _progress(found: Progress, count: int) -> LabelProgress:
         answers=found.answers,
         named=found.named,
         count=count,
+        taken=found.taken,
+        put_off=found.put_off,
         sample=rest.sample,
+        unanswered=rest.unanswered,
         low=rest.low,
         high=rest.high,
         stop=found.stop,

@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 ANNOTATIONS = "annotations.parquet"
-How = Literal["", "hand", "asked", "batch", "audit", "revealed", "import"]
-HOW: tuple[How, ...] = ("hand", "asked", "batch", "audit", "revealed", "import")
+How = Literal["", "hand", "asked", "batch", "audit", "revealed", "proposed", "import"]
+HOW: tuple[How, ...] = ("hand", "asked", "batch", "audit", "revealed", "proposed", "import")
 _ANSWERS = ("asked", "batch", "audit")
 _COLUMNS = ("act", "kind", "content", "label", "tags", "how", "who", "when")
 _KINDS = ("set", "undo", "redo")
@@ -53,7 +53,7 @@ class Annotation:
         tags: Its tags, in the order in which they were given.
         how: "hand": chosen by the person; "asked": one image that dinoscope asked about; "batch": several at once;
             "audit": one of the random part that nobody chose; "revealed": one of these that was chosen later;
-            "import": read from a file.
+            "proposed": a proposal that a person took without a look at the image; "import": read from a file.
         who: Who gave them.
         when: When, in nanoseconds since 1970.
     """

@@ -580,6 +580,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{model}/labelling/rest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Rest
+         * @description Take all proposals as labels, or ask once more about what was put off; return the next question.
+         */
+        put: operations["rest_api_models__model__labelling_rest_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models/{model}/maps/{map_id}/beside": {
         parameters: {
             query?: never;
@@ -1630,13 +1650,28 @@ export interface components {
              */
             count: number;
             /**
+             * Taken
+             * @description Images whose label is a proposal that a person took unseen.
+             */
+            taken: number;
+            /**
+             * Putoff
+             * @description Images that a person did not know.
+             */
+            putOff: number;
+            /**
              * Sample
              * @description Answers on the random part that the proposals do not know.
              */
             sample: number;
             /**
+             * Unanswered
+             * @description Images of the random part without an answer: wrong for `low`, right for `high`.
+             */
+            unanswered: number;
+            /**
              * Low
-             * @description Share of the images without a label whose proposals are right, at least.
+             * @description Share of the other images whose proposals are right, at least.
              */
             low: number;
             /** High */
@@ -1673,10 +1708,32 @@ export interface components {
             likely: string[];
         };
         /**
+         * LabelRest
+         * @description What a person says of all images without a label at once.
+         */
+        LabelRest: {
+            /**
+             * Does
+             * @enum {string}
+             */
+            does: "take" | "ask";
+            /**
+             * Seen
+             * @description The revision that the page has seen.
+             */
+            seen: number;
+            /**
+             * Batches
+             * @default false
+             */
+            batches: boolean;
+        };
+        /**
          * Labelling
-         * @description The next question (null when every image has a label), the progress, and the labels if they changed.
+         * @description The next question, the progress, and the labels if they changed.
          */
         Labelling: {
+            /** @description Null when every image has a label, or was put off twice. */
             question: components["schemas"]["LabelQuestion"] | null;
             progress: components["schemas"]["LabelProgress"];
             given: components["schemas"]["GivenLabels"];
@@ -2452,6 +2509,7 @@ export type LabelChange = components['schemas']['LabelChange'];
 export type LabelEvaluation = components['schemas']['LabelEvaluation'];
 export type LabelProgress = components['schemas']['LabelProgress'];
 export type LabelQuestion = components['schemas']['LabelQuestion'];
+export type LabelRest = components['schemas']['LabelRest'];
 export type Labelling = components['schemas']['Labelling'];
 export type MapInfo = components['schemas']['MapInfo'];
 export type MapName = components['schemas']['MapName'];
@@ -3649,6 +3707,45 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["LabelAnswer"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Labelling"];
+                };
+            };
+            /** @description What is wrong, in one sentence. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    rest_api_models__model__labelling_rest_put: {
+        parameters: {
+            query?: {
+                /** @description State of the model that is meant; an array may then be cached forever. */
+                v?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Key of a model of the collection. */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelRest"];
             };
         };
         responses: {

@@ -165,6 +165,7 @@ export class FileSource implements Source {
   readonly giveLabels = unwritable;
   readonly stepLabels = unwritable;
   readonly labelling = unwritable;
+  readonly settleLabels = unwritable;
   readonly answerLabel = unwritable;
 
   reasons(): Promise<Reasons> {

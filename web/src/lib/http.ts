@@ -1,6 +1,6 @@
 import { problemTexts } from "../texts";
 import type {
-  ClusterQuery, Columns, CopyQuery, Dismissal, ErrorAnswer, ExportQuery, FilesQuery, GivenLabels, LabelAnswer, LabelChange, Labelling, Matches, Positions, QuestionAnswer, Rows,
+  ClusterQuery, Columns, CopyQuery, Dismissal, ErrorAnswer, ExportQuery, FilesQuery, GivenLabels, LabelAnswer, LabelChange, LabelRest, Labelling, Matches, Positions, QuestionAnswer, Rows,
   RowsQuery,
 } from "./api";
 import { arrayOf, SourceError, type Kept, type Pictures, type Said, type Source } from "./source";
@@ -165,6 +165,10 @@ export class HttpSource implements Source {
 
   answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling> {
     return this.#json(this.#path(model, "/labelling"), { method: "PUT", ...asJson(answer) });
+  }
+
+  settleLabels(model: ModelView, rest: LabelRest): Promise<Labelling> {
+    return this.#json(this.#path(model, "/labelling/rest"), { method: "PUT", ...asJson(rest) });
   }
 
   labelsAddress(model: ModelView): string {

@@ -1,4 +1,4 @@
-import type { GivenLabels, LabelAnswer, LabelChange, Labelling } from "./api";
+import type { GivenLabels, LabelAnswer, LabelChange, LabelRest, Labelling } from "./api";
 import type {
   Checks, CollectionInfo, Copied, DataColumn, DataOrigin, ExportFormat, FilesInfo, Finding, Findings, ImageInfo, Match, ModelView, Moved, Numbers, PatchPairs, PatchView, Picked, PickQuery, Position, ProgressInfo, Question, Reasons, Row,
   Running, SearchAnswer, Subject, TokensInfo, Values, WeightsInfo,
@@ -74,6 +74,8 @@ export interface Source {
   /** The next question to a person who labels. */
   labelling(model: ModelView, seen: number, batches: boolean, signal?: AbortSignal): Promise<Labelling>;
   answerLabel(model: ModelView, answer: LabelAnswer): Promise<Labelling>;
+  /** Take all proposals as labels, or ask again about what was put off. */
+  settleLabels(model: ModelView, rest: LabelRest): Promise<Labelling>;
   /** Address of the labels and tags that people gave as CSV, for a link. */
   labelsAddress(model: ModelView): string;
   numbers(model: ModelView, map: string, signal?: AbortSignal): Promise<Numbers>;

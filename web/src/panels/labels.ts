@@ -1,7 +1,17 @@
+import type { LabelQuestion } from "../lib/api";
+
 /** What the keys of the panel "Label" do. */
 export type LabelKey =
   | { does: "label"; label: string }
   | { does: "accept" | "refuse" | "undo" | "redo" | "type" };
+
+/** From this probability on, Enter takes the proposal. Below it more proposals are wrong than right, and one chooses. */
+const LIKELY = 0.5;
+
+/** Whether Enter takes what is proposed. */
+export function isLikely({ kind, label, probability }: Pick<LabelQuestion, "kind" | "label" | "probability">): boolean {
+  return label !== null && (kind === "batch" || probability >= LIKELY);
+}
 
 /** What a pressed key means; null for none of the panel's. */
 export function labelKey(

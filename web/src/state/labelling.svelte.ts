@@ -1,5 +1,5 @@
 import { SvelteSet } from "svelte/reactivity";
-import type { GivenLabels, LabelProgress, LabelQuestion, Labelling } from "../lib/api";
+import type { GivenLabels, LabelProgress, LabelQuestion, LabelRest, Labelling } from "../lib/api";
 import { after, asColumn, codesOf, inOrder, nothingSaid } from "../lib/given";
 import type { Source } from "../lib/source";
 import type { ModelView, Row } from "../lib/types";
@@ -83,16 +83,24 @@ export class LabellingState {
     const { question } = this;
     const { view } = this.#scene;
     if (!view || !question || this.isAnswered) return;
-    this.isAnswered = true; // a second press of the key answers nothing
     const { kind, rows } = question;
     const isPutOff = label === null && kind !== "batch";
     this.#putOff = isPutOff ? question : null;
     if (isPutOff) for (const row of rows) this.#unknown.add(row);
-    const kept = await this.#tasks.run(
-      "labelling", waitTexts.remembering,
-      () => this.#source.answerLabel(view, { kind, rows, label, seen: this.#revision, batches: this.batches }),
-      (found) => { this.#takeAll(found); },
-    );
+    await this.#say(() => this.#source.answerLabel(view, { kind, rows, label, seen: this.#revision, batches: this.batches }));
+  }
+
+  /** Of all images without a label: take the proposals as their labels, or ask again about those that were put off. */
+  async settle(does: LabelRest["does"]): Promise<void> {
+    const { view } = this.#scene;
+    if (!view || this.isAnswered) return;
+    this.#putOff = null;
+    await this.#say(() => this.#source.settleLabels(view, { does, seen: this.#revision, batches: this.batches }));
+  }
+
+  async #say(work: () => Promise<Labelling>): Promise<void> {
+    this.isAnswered = true; // a second press of the key answers nothing
+    const kept = await this.#tasks.run("labelling", waitTexts.remembering, work, (found) => { this.#takeAll(found); });
     if (!kept) await this.#again();
     this.isAnswered = false;
   }
@@ -103,7 +111,10 @@ export class LabellingState {
   }
 
   async undo(): Promise<void> {
-    if (this.#putOff && this.chosen === null) {
+    if (this.isAnswered) return; // the next question is on its way, and would replace the one that comes back
+    if (this.#putOff) {
+      this.#tasks.drop("labelling");
+      this.chosen = null;
       this.question = this.#putOff;
       this.#putOff = null;
     } else await this.#change((model) => this.#source.stepLabels(model, "undo", this.#revision));

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dinoscope.errors import InputError
 
-__all__ = ["EVERY", "LEVEL", "Rest", "is_audit_turn", "is_look", "judge_rest", "may_stop"]
+__all__ = ["EVERY", "LEVEL", "Rest", "is_audit_turn", "is_look", "judge_rest", "level_of_look"]
 
 LEVEL = 0.9  # of the intervals
 EVERY = 10  # answers, of which one is on the random part
@@ -30,6 +30,7 @@ class Rest:
         count: Images without an answer.
         sample: Answers of the random part that the machine does not know.
         right: Proposals for these that are right.
+        unanswered: Images of the random part without an answer.
         low: Share of ``count`` that is right, at least.
         high: The same, at most.
     """
@@ -37,55 +38,55 @@ class Rest:
     count: int
     sample: int
     right: int
+    unanswered: int
     low: float
     high: float
 
 
-def judge_rest(right: int, sample: int, count: int, level: float = LEVEL) -> Rest:
+def judge_rest(right: int, sample: int, count: int, level: float = LEVEL, *, unanswered: int = 0) -> Rest:
     """Return the exact interval for the share of right proposals among ``count`` images.
 
     The images were drawn without replacement, so the number that is right among those drawn is hypergeometric; the
     interval holds all shares that two one-sided tests do not reject (Clopper and Pearson 1934, for a finite number).
+    A proposal for an image that was drawn and has no answer counts as wrong at the lower end, and as right at the upper
+    end: people leave out hard images, so the answered ones alone would be no random sample.
 
     Args:
         right: Proposals for the sample that are right.
-        sample: Images drawn at random from ``sample + count``.
-        count: The other ones.
+        sample: Images that have an answer, of those drawn at random from ``sample + unanswered + count``.
+        count: The images that were not drawn.
         level: Probability that the interval holds the truth, or more.
+        unanswered: Images that were drawn and have no answer.
 
     Raises:
         InputError: The numbers cannot be.
     """
-    if not 0 <= right <= sample or count < 0 or not 0 < level < 1:
+    if not 0 <= right <= sample or min(count, unanswered) < 0 or not 0 < level < 1:
         raise InputError(
-            f"expected 0 <= right <= sample, a count of 0 or more and a level between 0 and 1, got right={right!r}, "
-            f"sample={sample!r}, count={count!r}, level={level!r}"
+            f"expected 0 <= right <= sample, a count and unanswered of 0 or more and a level between 0 and 1, got "
+            f"right={right!r}, sample={sample!r}, count={count!r}, unanswered={unanswered!r}, level={level!r}"
         )
     if count == 0:
-        return Rest(count, sample, right, 1.0, 1.0)
-    doubt = (1 - level) / 2
-    low = _fewest(right, sample, count, doubt)
-    high = count - _fewest(sample - right, sample, count, doubt)
-    return Rest(count, sample, right, low / count, high / count)
+        return Rest(count, sample, right, unanswered, 1.0, 1.0)
+    doubt, drawn = (1 - level) / 2, sample + unanswered
+    low = _fewest(right, drawn, count, doubt)
+    high = count - _fewest(sample - right, drawn, count, doubt)
+    return Rest(count, sample, right, unanswered, low / count, high / count)
 
 
-def may_stop(right: int, sample: int, count: int, asked: int, target: float) -> bool:
-    """Tell whether at least a share ``target`` of the rest is right, with a probability of 0.95 for the whole run.
+def level_of_look(asked: int) -> float | None:
+    """Return the level of the interval whose lower end tells whether one may stop; None if this is no ``is_look``.
 
-    Asked at each ``is_look``; the doubt that is allowed halves from one look to the next, so that all together stay
-    below 0.05.
+    If one stops as soon as the lower end reaches a target, that share of the rest is right with a probability of 0.95
+    for the whole run: the doubt that is allowed halves from one look to the next, so that all together stay below 0.05.
 
     Args:
-        right: See ``judge_rest``, and so are the next two.
-        sample: See above.
-        count: See above.
         asked: Answers that were ever given on the random part.
-        target: Share of the rest that is to be right, such as 0.95.
     """
     if not is_look(asked):
-        return False
+        return None
     doubt = (1 - _TRUE) / 2 ** (_look(asked) / 2 + 1) / 1.71  # the sum over all looks is 1 - _TRUE
-    return judge_rest(right, sample, count, 1 - 2 * doubt).low >= target
+    return 1 - 2 * doubt
 
 
 def is_look(asked: int) -> bool:

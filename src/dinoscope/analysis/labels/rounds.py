@@ -3,19 +3,51 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.analysis.labels.active import Proposer, Question, doubtful, first_images, look_alikes
-from dinoscope.analysis.labels.audit import EVERY, Rest, is_audit_turn, judge_rest, may_stop
+from dinoscope.analysis.labels.active import Proposer, Question, doubtful, look_alikes
+from dinoscope.analysis.labels.audit import EVERY, LEVEL, Rest, is_audit_turn, judge_rest, level_of_look
 
-__all__ = ["Curve", "Rounds", "simulate"]
+__all__ = ["PutOff", "Rounds"]
 
 _ROUND = 5  # single questions between two proposals
 _CAUTION = 1.0  # at first
 _LEARN = 0.2  # how much one batch says about the next
+
+
+@dataclass(eq=False)
+class PutOff:
+    """Images that a person did not know. Rounds that begin anew with other labels go on with the same.
+
+    Attributes:
+        times: How often a person said so of each image (N,).
+        drawn: Which of them were drawn for the random part (N,).
+    """
+
+    times: NDArray[np.intp]
+    drawn: NDArray[np.bool_]
+
+    @classmethod
+    def none(cls, count: int) -> PutOff:
+        """Return that no image of ``count`` is put off."""
+        return cls(np.zeros(count, np.intp), np.zeros(count, bool))
+
+    def add(self, question: Question) -> None:
+        """Put the images of a question off."""
+        self.times[question.positions] += 1
+        if question.kind == "audit":
+            self.drawn[question.positions] = True
+
+    def drop(self, positions: NDArray[np.intp]) -> None:
+        """Forget images (n,) that have a label now."""
+        self.times[positions], self.drawn[positions] = 0, False
+
+    def ask_again(self) -> None:
+        """Ask about all of them once more."""
+        np.minimum(self.times, 1, out=self.times)
 
 
 class Rounds:
@@ -42,7 +74,8 @@ class Rounds:
         audited: int = 0,
         batches: bool = False,
         every: int = EVERY,
-        put_off: NDArray[np.bool_] | None = None,
+        put_off: PutOff | None = None,
+        taken: NDArray[np.bool_] | None = None,
     ) -> None:
         """Begin, or go on where others were.
 
@@ -57,12 +90,16 @@ class Rounds:
             audited: How many of them were on the random part.
             batches: Whether to ask about batches, too.
             every: One in this many questions is about the random part.
-            put_off: Images (N,) that are asked about last, since a person did not know; the rounds keep it up to date.
+            put_off: Images that a person did not know. They are asked about once more when all others have a label. The
+                rounds keep it up to date.
+            taken: Images (N,) that a person left to the proposals: nobody is asked about them.
         """
         self.proposer, self.known, self.hidden, self.labels = proposer, known, hidden, labels
         self.answers, self.audited, self.batches = answers, audited, batches
         self._order, self._every = order, every
-        self._put_off = np.zeros(len(known), bool) if put_off is None else put_off
+        self._rank = np.argsort(order)
+        self._put_off = PutOff.none(len(known)) if put_off is None else put_off
+        self._taken = np.zeros(len(known), bool) if taken is None else taken
         self._first = deque(first.tolist())
         self._coming: deque[Question] = deque()
         self._refused = np.zeros(len(known), np.intp)  # batches that an image was in and that were split
@@ -101,15 +138,28 @@ class Rounds:
         """Images that nobody has named (N,)."""
         return np.asarray((self.known < 0) & (self.hidden < 0))
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """Those of them that a person did not know (N,)."""
+        return np.asarray(self.free & (self._put_off.times > 0))
+
+    @property
+    def open_rest(self) -> NDArray[np.bool_]:
+        """Those that were neither put off nor left to the proposals (N,)."""
+        return np.asarray(self.free & self._open())
+
     def take_revealed(self) -> list[int]:
         """Return the images of the random part that the machine came to choose since this was asked last."""
         revealed, self._revealed = self._revealed, []
         return revealed
 
     def ask(self) -> Question | None:
-        """Return the next question, which stays the next one until it is answered; None when all are named."""
+        """Return the next question, which stays the next one until it is answered.
+
+        None when all images are named, left to the proposals, or put off twice.
+        """
         if is_audit_turn(self.answers, self._every):
-            open_ = self.free & ~self._put_off
+            open_ = self.open_rest
             for coming in self._coming:  # they are chosen already
                 open_[coming.positions] = False
             drawn = self._order[open_[self._order]]
@@ -126,7 +176,7 @@ class Rounds:
         """Take an answer: these images (n,) have this label."""
         self.answers += 1
         self.labels = max(self.labels, label + 1)
-        self._put_off[positions] = False
+        self._put_off.drop(positions)
         if kind == "audit":
             self.audited += 1
             self.hidden[positions] = label
@@ -149,20 +199,40 @@ class Rounds:
 
     def put_off(self, question: Question) -> None:
         """Take note that a person does not know what an image is: it is asked about when all others have a label."""
-        self._put_off[question.positions] = True
+        self._put_off.add(question)
         if self._coming and self._coming[0] is question:
             self._coming.popleft()
 
-    def rest(self) -> Rest:
-        """Return how right the proposals for the images without an answer are."""
-        sample = self.hidden >= 0
+    def rest(self, level: float = LEVEL) -> Rest:
+        """Return how right the proposals are for the images without an answer that were not put off.
+
+        An image that was drawn for the random part and put off stays in the sample: it may be right or wrong. Without
+        it, the sample would be of easy images alone. An image that was put off elsewhere is neither in the sample nor
+        in the rest, since no chance decided about it.
+
+        Args:
+            level: Probability that the interval holds the truth, or more.
+        """
+        sample, rest = self.hidden >= 0, self.free & ~self.unknown
+        reach = self._rank[sample | (self._put_off.drawn & self.unknown)].max(initial=-1)
+        # Others, too, that come earlier in the order than what was drawn: of this run nobody may remember why they
+        # were passed.
+        passed = self.free & (self._rank <= reach) & (self._put_off.drawn | ~self.unknown)
         right = int((self.proposals[sample] == self.hidden[sample]).sum())
-        return judge_rest(right, int(sample.sum()), int(self.free.sum()))
+        beyond, waiting, count = (int(each.sum()) for each in (rest & ~passed, rest & passed, rest))
+        found = judge_rest(right, int(sample.sum()), beyond, level, unanswered=int(passed.sum()))
+        if waiting == 0:
+            return found
+        return replace(found, count=count, low=found.low * beyond / count, high=(found.high * beyond + waiting) / count)
 
     def may_stop(self, target: float) -> bool:
-        """Tell whether a share ``target`` of the rest is right, with a probability of 0.95; see ``audit.may_stop``."""
-        found = self.rest()
-        return may_stop(found.right, found.sample, found.count, self.audited, target)
+        """Tell whether a share ``target`` of the rest is right, with a probability of 0.95; see ``level_of_look``."""
+        level = level_of_look(self.audited)
+        return level is not None and self.rest(level).low >= target
+
+    def _open(self, times: int = 0) -> NDArray[np.bool_]:
+        """Return the images (N,) to ask about that were put off so often; the random part is among them."""
+        return np.asarray((self.known < 0) & (self._put_off.times == times) & ~self._taken)
 
     def _proposed(self, at: int) -> int:
         return int(self.chances[at].argmax()) if (self.known >= 0).any() else -1
@@ -174,15 +244,12 @@ class Rounds:
         """Choose the next questions; False if there is nothing left to ask."""
         while self._first:
             at = self._first.popleft()
-            if not self._put_off[at] and self._choose([at]):
+            if self._open()[at] and self._choose([at]):
                 self._coming.append(Question("one", np.asarray([at]), -1))
                 return True
         self._chances = None
         self._turn += 1
-        while (self.known < 0).any():
-            if not ((self.known < 0) & ~self._put_off).any():
-                self._put_off[:] = False
-            open_ = (self.known < 0) & ~self._put_off
+        while (open_ := self._open() if self.open_rest.any() else self._open(times=1)).any():
             chosen = doubtful(self.proposer, self.chances, open_, self._turn, _ROUND)
             self._coming.extend(Question("one", np.asarray([at]), self._proposed(at)) for at in self._choose(chosen))
             if self.batches:
@@ -192,7 +259,7 @@ class Rounds:
         return False
 
     def _plan_batch(self) -> None:
-        free = (self.known < 0) & (self._refused < 2) & ~self._put_off
+        free = self._open() & (self._refused < 2)
         for at in self._coming:
             free[at.positions] = False
         found = look_alikes(self.proposer, self.certain, free, self._turn, caution=self._caution)
@@ -208,77 +275,3 @@ class Rounds:
         self.known[seen], self.hidden[seen] = self.hidden[seen], -1
         self._revealed += seen
         return [at for at in positions if self.known[at] < 0]
-
-
-@dataclass
-class Curve:
-    """What a simulated annotator achieves.
-
-    Attributes:
-        answers: Answers given, at each point (M,).
-        right: Share of all images with a right label, given or proposed (M,).
-        named: Images that were named by a person (M,).
-        rest: How right the rest is said to be (M,).
-        truth: Share of the rest that is right (M,).
-        stop: At which answer the rule said to stop, and the share of the rest that was right then; None if never.
-    """
-
-    answers: list[int] = field(default_factory=list)
-    right: list[float] = field(default_factory=list)
-    named: list[int] = field(default_factory=list)
-    rest: list[Rest] = field(default_factory=list)
-    truth: list[float] = field(default_factory=list)
-    stop: tuple[int, float] | None = None
-
-
-def simulate(
-    proposer: Proposer,
-    truth: NDArray[np.intp],
-    points: list[int],
-    *,
-    seed: int = 0,
-    batches: bool = False,
-    target: float | None = None,
-    every: int = EVERY,
-) -> Curve:
-    """Play an annotator who is always right, and who splits a batch that holds an image of another label.
-
-    Args:
-        proposer: What names the images.
-        truth: Number of each image's label (N,).
-        points: Numbers of answers at which to measure.
-        seed: Of the random part, and of the images that are asked about first.
-        batches: Whether batches are asked about.
-        target: Share of the rest that is to be right, to see when the rule says to stop; None to go on to the end.
-        every: One in this many questions is about the random part.
-    """
-    count, curve, due = len(truth), Curve(), deque(sorted(points))
-    order = np.random.default_rng(seed).permutation(count)
-    nobody = np.full(count, -1, np.intp)
-    first = first_images(proposer.vectors, seed=seed)
-    rounds = Rounds(proposer, first, nobody, nobody.copy(), int(truth.max()) + 1, order, batches=batches, every=every)
-    while due:
-        question = rounds.ask()
-        if question is None or rounds.answers >= due[0]:
-            _measure(rounds, truth, curve)
-            due.popleft()
-            continue
-        labels = truth[question.positions]
-        if question.kind == "batch" and (labels != question.label).any():
-            rounds.split(question)
-        else:
-            rounds.answer(question.positions, int(labels[0]), question.kind)
-        if question.kind == "audit" and target is not None and rounds.may_stop(target):
-            free = rounds.free
-            curve.stop = rounds.answers, float((rounds.proposals == truth)[free].mean()) if free.any() else 1.0
-            break
-    return curve
-
-
-def _measure(rounds: Rounds, truth: NDArray[np.intp], curve: Curve) -> None:
-    hits, free = rounds.proposals == truth, rounds.free
-    curve.answers.append(rounds.answers)
-    curve.right.append(float((hits | ~free).mean()))
-    curve.named.append(int((~free).sum()))
-    curve.rest.append(rounds.rest())
-    curve.truth.append(float(hits[free].mean()) if free.any() else 1.0)

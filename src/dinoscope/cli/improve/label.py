@@ -20,7 +20,7 @@ from dinoscope.cli.options import (
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
-    from dinoscope.analysis.labels.rounds import Curve
+    from dinoscope.analysis.labels.simulation import Curve
     from dinoscope.collection import Collection
 
 __all__ = ["label"]
@@ -99,7 +99,7 @@ def _simulate(opened: Collection, answers: int, batches: bool, seed: int) -> Cur
 
     from dinoscope.analysis.labels.active import Proposer
     from dinoscope.analysis.labels.classifier import known_labels
-    from dinoscope.analysis.labels.rounds import simulate
+    from dinoscope.analysis.labels.simulation import simulate
     from dinoscope.analysis.neighbors import neighbors
     from dinoscope.stages.labels import check_single_labels
 

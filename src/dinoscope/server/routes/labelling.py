@@ -6,11 +6,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
-from dinoscope.explorer.labelling import GivenLabels, LabelAnswer, LabelChange, Labelling, given_labels, labelling
+from dinoscope.explorer.labelling import (
+    GivenLabels,
+    LabelAnswer,
+    LabelChange,
+    Labelling,
+    LabelRest,
+    given_labels,
+    labelling,
+)
 from dinoscope.explorer.model_view import position_of
 from dinoscope.server.jobs import Jobs
 from dinoscope.server.responses import ModelKey, State, file_answer, json_answer
@@ -24,6 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["add_labelling"]
 
+_NAMES_PEOPLE = (
+    "this server only shows its collection, and the table of labels says who gave each label and when: start dinoscope "
+    "explore without --read-only, or write the table with dinoscope label --export"
+)
 Seen = Annotated[int, Query(ge=0, description="The revision that the page has seen.")]
 
 
@@ -36,9 +48,11 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         """Return the labels and tags of the images that changed after a revision."""
         return json_answer(request, given_labels(workspace.data(model, v).collection, seen))
 
-    @app.get("/api/models/{model}/labels/file", response_class=Response, dependencies=writes)
+    @app.get("/api/models/{model}/labels/file", response_class=Response)
     def file(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return the labels and tags that people gave as a CSV file, as ``dinoscope label --export`` writes it."""
+        if workspace.read_only:
+            raise HTTPException(403, _NAMES_PEOPLE)
         text = annotations_csv(workspace.data(model, v).collection)
         return file_answer(request, text, "labels.csv", "text/csv")
 
@@ -65,6 +79,12 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
         turn(collection, back, since=seen)
         return json_answer(request, given_labels(collection, seen))
 
+    _add_questions(app, workspace, heavy)
+
+
+def _add_questions(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
+    writes = [Depends(partial(check_writable, workspace))]
+
     @app.get("/api/models/{model}/labelling", response_model=Labelling)
     async def question(
         request: Request, model: ModelKey, seen: Seen = 0, batches: bool = False, v: State = None
@@ -86,6 +106,21 @@ def add_labelling(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
                 session.pass_over(rows)
             else:
                 session.answer(body.kind, rows, body.label, body.seen)
+            return labelling(data.collection, batches=body.batches, since=body.seen)
+
+        return json_answer(request, await heavy.run(object(), remember))
+
+    @app.put("/api/models/{model}/labelling/rest", response_model=Labelling, dependencies=writes)
+    async def rest(request: Request, model: ModelKey, body: LabelRest, v: State = None) -> Response:
+        """Take all proposals as labels, or ask once more about what was put off; return the next question."""
+        data = await run_in_threadpool(workspace.data, model, v)
+
+        def remember() -> Labelling:
+            session = labelling_session(data.collection)
+            if body.does == "take":
+                session.take_rest(body.seen)
+            else:
+                session.ask_again()
             return labelling(data.collection, batches=body.batches, since=body.seen)
 
         return json_answer(request, await heavy.run(object(), remember))

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dinoscope.base.digests import digest_bytes
 from dinoscope.errors import InputError
@@ -20,7 +19,7 @@ from dinoscope.storage.annotations import Annotation, How
 if TYPE_CHECKING:
     from dinoscope.analysis.labels.active import Kind
     from dinoscope.analysis.labels.audit import Rest
-    from dinoscope.analysis.labels.rounds import Rounds
+    from dinoscope.analysis.labels.rounds import PutOff, Rounds
     from dinoscope.stages.labelling.by_hand import Annotations
     from dinoscope.stages.opened import OpenedCollection
 
@@ -57,14 +56,20 @@ class Progress:
     Attributes:
         answers: Answers to questions of dinoscope.
         named: Images with a label that a person gave.
-        rest: How right the proposals for the others are: count, sample, right, low and high; see ``audit.Rest``.
-        low: At least this share of all images has a right label, given or proposed.
-        high: At most this share.
+        taken: Images whose label is a proposal that a person took unseen.
+        put_off: Images that a person did not know.
+        rest: How right the proposals for the others, taken or not, are: count, sample, right, unanswered, low and high;
+            see ``audit.Rest``.
+        low: At least this share of all images has a right label, given or proposed. Images that a person did not know
+            count as wrong.
+        high: At most this share. Images that a person did not know count as right.
         stop: Whether 95% of the rest are right, by the stopping rule.
     """
 
     answers: int
     named: int
+    taken: int
+    put_off: int
     rest: Rest
     low: float
     high: float
@@ -90,10 +95,10 @@ class Session:
         self._names: list[str] = []
         self._rounds: Rounds | None = None
         self._batches = False
-        self._put_off: NDArray[np.bool_] = np.zeros(len(collection), bool)
+        self._put_off: PutOff | None = None
 
     def ask(self, *, batches: bool = False) -> Asked | None:
-        """Return the next question; None when every image has a label.
+        """Return the next question; None when every image has a label, or was put off twice.
 
         Args:
             batches: Whether to ask about batches of look-alikes, too.
@@ -150,7 +155,8 @@ class Session:
         """Go on without a label, if these images are the question.
 
         Of a batch that holds another label one image is asked by itself. An image that a person does not know is asked
-        about again when all others have a label; a collection that is opened again does not remember it.
+        about once more when all others have a label; see ``ask_again``. A collection that is opened again does not
+        remember it.
 
         Args:
             rows: The images of the question.
@@ -165,14 +171,43 @@ class Session:
             else:
                 rounds.put_off(question)
 
+    def ask_again(self) -> None:
+        """Ask once more about all images that a person did not know."""
+        with self._lock:
+            self._now(self._batches)
+            if self._put_off is not None:
+                self._put_off.ask_again()
+
+    def take_rest(self, since: int | None = None) -> int:
+        """Give the images without a label that were not put off their proposals, as one act; return the revision.
+
+        Nothing is written when there is no proposal yet, or no such image.
+
+        Args:
+            since: See ``Collection.annotate``.
+
+        Raises:
+            ConflictError: See ``Collection.annotate``.
+            WriteError: It cannot be kept.
+        """
+        with self._lock:
+            rounds = self._now(self._batches)
+            places = np.flatnonzero(rounds.open_rest & bool(self._names))
+            names = [self._names[code] for code in rounds.proposals[places].tolist()]
+            said: dict[int, Callable[[Annotation], Annotation]] = {
+                int(at): partial(replace, label=name, how="proposed") for at, name in zip(places, names, strict=True)
+            }
+            return say_of(self._collection, said, since=since)
+
     def progress(self) -> Progress:
         """Return how far labelling has come."""
         with self._lock:
             rounds = self._now(self._batches)
-            rest, count = rounds.rest(), len(self._collection)
-            named = count - rest.count
-            low, high = ((named + share * rest.count) / count for share in (rest.low, rest.high))
-            return Progress(rounds.answers, named, rest, low, high, rounds.may_stop(TARGET))
+            rest, count, put_off = rounds.rest(), len(self._collection), int(rounds.unknown.sum())
+            named = int((~rounds.free).sum())
+            low, high = (named + rest.low * rest.count) / count, (named + rest.high * rest.count + put_off) / count
+            taken = rest.count - int(rounds.open_rest.sum())
+            return Progress(rounds.answers, named, taken, put_off, rest, low, high, rounds.may_stop(TARGET))
 
     def _now(self, batches: bool) -> Rounds:
         """Return the rounds, rebuilt from the labels that people gave."""
@@ -184,15 +219,18 @@ class Session:
 
     def _begin(self, said: Annotations) -> Rounds:
         from dinoscope.analysis.labels.active import Proposer, first_images
-        from dinoscope.analysis.labels.rounds import Rounds
+        from dinoscope.analysis.labels.rounds import PutOff, Rounds
 
         collection = self._collection
         proposer = collection.held("proposer", lambda: Proposer(collection.vectors, neighbor_graph(collection)))
-        self._names = sorted({label for label in said.labels.tolist() if label is not None})
+        is_taken, is_audit = said.how == "proposed", said.how == "audit"
+        # proposals do not rest on proposals
+        labels = [None if taken else label for label, taken in zip(said.labels, is_taken, strict=True)]
+        self._names = sorted({label for label in labels if label is not None})
         numbers = {name: code for code, name in enumerate(self._names)}
-        codes = np.asarray([numbers.get(label, -1) for label in said.labels.tolist()], np.intp)
-        is_audit = said.how == "audit"
+        codes = np.asarray([-1 if label is None else numbers[label] for label in labels], np.intp)
         order = np.argsort([digest_bytes("audit", content) for content in collection.contents], kind="stable")
+        self._put_off = self._put_off or PutOff.none(len(collection))
         first = collection.held("first images", lambda: first_images(collection.vectors))
         return Rounds(
             proposer,
@@ -205,4 +243,5 @@ class Session:
             audited=int((is_audit | (said.how == "revealed")).sum()),
             batches=self._batches,
             put_off=self._put_off,
+            taken=is_taken & np.asarray([label is not None for label in said.labels.tolist()], bool),
         )
