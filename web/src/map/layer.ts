@@ -7,7 +7,7 @@ export interface Look {
   /** Positions: context, then ordinary, then chosen ones; scattered within each, so that a first part is a fair sample. */
   order: Uint32Array;
   contextCount: number;
-  /** Of how many points the order tells a part: their size goes by it. */
+  /** How many points the map has, of which the order may hold a part. The size of a point depends on this number. */
   total: number;
   /** Whether context is left out. */
   isHiding: boolean;

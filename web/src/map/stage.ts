@@ -441,6 +441,16 @@ export class Stage {
     });
   }
 
+  /** Whether images move by themselves, or the map flies. */
+  get #isMoving(): boolean {
+    return this.#before !== null || this.#flight !== null;
+  }
+
+  /** Whether a frame is one of many: of a movement, or of a filter that is being drawn. */
+  get #isInHurry(): boolean {
+    return this.#isMoving || this.#hurry || this.#isFiltering;
+  }
+
   /** Draw one frame; true if it belongs to a movement. */
   #draw(): boolean {
     const now = performance.now();
@@ -449,9 +459,8 @@ export class Stage {
       this.#layer.setPoints(this.#points, null);
     }
     this.#advance(now);
-    const isMoving = this.#before !== null || this.#flight !== null;
     const isReady = this.#chooseThumbnails();
-    const inHurry = isMoving || this.#hurry || this.#isFiltering;
+    const inHurry = this.#isInHurry;
     if (this.#isFiltering) {
       // a filter that is being drawn changes with every frame: all points, and room for thumbnails, come once it rests
       window.clearTimeout(this.#filterTimer);
@@ -460,7 +469,7 @@ export class Stage {
     this.#chooseLook();
     this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
-    if (isMoving || isComing || !isReady) this.#ask();
+    if (this.#isMoving || isComing || !isReady) this.#ask();
     return inHurry;
   }
 
@@ -556,6 +565,7 @@ export class Stage {
       lasso: this.#lasso,
       accent: accentColour(this.#ground),
       ground: this.#groundColour,
+      isAtRest: !this.#isInHurry,
     };
   }
 
