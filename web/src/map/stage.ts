@@ -459,11 +459,11 @@ export class Stage {
 
   #ask(): void {
     if (this.#frame !== 0) return;
-    const asked = performance.now();
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
-      const moved = this.#draw();
-      if (moved) this.#pace.beat(asked, performance.now());
+      const began = performance.now();
+      // what is drawn after the call has returned is told by the time of the next frame
+      if (this.#draw()) requestAnimationFrame(() => { this.#pace.beat(began, performance.now()); });
     });
   }
 
