@@ -606,6 +606,7 @@ def test_pairs_are_answered(visit):
         28,
         28,
     ]
+    assert all(picture.bounding_box()["width"] > 300 for picture in pictures.all())  # two beside each other
     assert see.hindrances() == []
     see.keep("pairs")
     for number, key in enumerate("sd?ddddddddd", 1):
@@ -646,6 +647,7 @@ def test_pictures_are_answered(visit):
     assert picture.evaluate("each => each.decode().then(() => each.naturalWidth)") == 28
     assert see.hindrances() == []
     see.keep("pictures")
+    see.page.keyboard.press("d")  # an answer about pairs
     for number, key in enumerate("yn?nnnnnnnnn", 1):
         before = panel.locator("figcaption").all_inner_texts()
         assert before[0].endswith("28 \N{MULTIPLICATION SIGN} 28")
@@ -684,7 +686,7 @@ def test_numbers(visit):
     panel.get_by_role("heading", name="Which labels are mixed up").scroll_into_view_if_needed()
     see.keep("numbers-confusion")
     before = see.settled()
-    brightness = panel.get_by_role("button", name=re.compile("^brightness 0"))
+    brightness = panel.get_by_role("button", name=re.compile("^Brightness 0"))
     brightness.click()
     see.page.get_by_role("region", name=re.compile("Brightness")).get_by_text("mean lightness").wait_for()
     assert brightness.get_attribute("aria-pressed") == "true"

@@ -80,6 +80,18 @@ def test_columns_are_described(columns, place):
     assert sold["values"] == [{"value": "yes", "count": 8}, {"value": "no", "count": 3}]
     assert (note["kind"], note["distinct"], note["values"]) == ("text", N - 1, [])
     assert columns[place["latitude"]]["private"]
+    assert [columns[place[name]]["ofFile"] for name in ("price", "sort", "size", "aspect")] == [
+        None,
+        None,
+        "size",
+        "aspect",
+    ]
+
+
+def test_a_column_of_a_table_is_not_taken_for_one_of_files():
+    size = Column("number", np.arange(3.0))
+    told = describe_columns({"size": size, "size (file)": size, "stars": size}, {"size", "stars"}).columns
+    assert [each.of_file for each in told] == [None, "size", None]
 
 
 def test_values_are_floats_in_the_order_of_the_points(server, base, place, folder):
@@ -156,6 +168,8 @@ def test_an_image_has_its_columns(server, base, folder):
     assert told["date"] == "2024-01-08 12:00:00"
     assert told["sold"] == "yes"
     assert told["latitude"] == "10.5"
+    files = {each["name"]: each["ofFile"] for each in server.get(f"{base}/images/{row}").json()["columns"]}
+    assert (files["price"], files["size"]) == (None, "size")
     first = {each["name"] for each in server.get(f"{base}/images/0").json()["columns"]}
     assert "price" not in first
 

@@ -13,6 +13,7 @@ from dinoscope.explorer.picking import pick_images
 from dinoscope.explorer.types import PickQuery
 from dinoscope.server.jobs import while_wanted
 from dinoscope.sources.array import ArraySource
+from dinoscope.sources.datasets.named import load_dataset
 from tests.served import client, images, make_collection
 
 
@@ -219,6 +220,16 @@ def test_numbers_judge_clusters_and_labels_before_anybody_looked_for_clusters(fo
         assert {each["about"]: each["tone"] for each in found["judged"]}.keys() >= {"map", "clusters", "labels"}
         assert "unknown" not in {each["tone"] for each in found["judged"]}
         assert Collection(folder).clusters(len(set(Collection(folder).labels))).labels.max() > 0
+
+
+def test_numbers_of_a_model_that_sees_too_little_name_the_command_that_helps(tmp_path):
+    large = load_dataset("fashion-mnist-test").pixels[:20].repeat(5, axis=1).repeat(5, axis=2)
+    with client(make_collection(tmp_path / "large", ArraySource(large))) as server:
+        first, *others = server.get(f"{place(server)}/maps/pca/numbers").json()["judged"]
+    assert (first["about"], first["tone"]) == ("model", "bad")
+    assert first["command"].startswith("dinoscope embed YOUR-PHOTOS -o large --model ")
+    assert first["command"] not in first["text"]
+    assert [each["command"] for each in others] == [None, None, None]
 
 
 def test_verdicts_and_findings_use_the_labels_that_people_gave(folder):

@@ -70,7 +70,7 @@ def test_a_patch_is_searched_once_all_are_kept(tmp_path):
         ask = lambda: server.get(f"{base}/images/3/patches/search", params={"x": 0.4, "y": 0.6, "k": 5})  # noqa: E731
         tile = server.get(base).json()["sheets"]["tile"]
         before = server.get(f"{base}/tokens").json()
-        assert (before["kept"], before["images"], before["obstacle"]) == (False, 12, None)
+        assert (before["kept"], before["images"], before["resumes"], before["obstacle"]) == (False, 12, False, None)
         assert before["seconds"] > 0
         refused = ask()
         assert (refused.status_code, "keep them first" in refused.json()["error"]) == (400, True)

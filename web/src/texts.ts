@@ -1,4 +1,5 @@
 /** Every English text of the page, in one place. */
+import type { Kept } from "./lib/source";
 import type { Copied, Subject } from "./lib/types";
 
 // ---- panels ----
@@ -15,6 +16,9 @@ const size = (bytes: number): string => {
   return `${amount < 10 && unit > 1e3 ? amount.toFixed(1) : counted(Math.round(amount))} ${name}`;
 };
 
+/** Of work of which a part is kept. */
+const goOn = "You can stop it and go on later.";
+
 type Shares = [number, number, number];
 const between = ([low, middle, high]: Shares): string =>
   `${Math.round(100 * middle)}% (${Math.round(100 * low)} to ${Math.round(100 * high)}%)`;
@@ -22,6 +26,7 @@ const between = ([low, middle, high]: Shares): string =>
 export const panelTexts = {
   counted,
   images,
+  bytes: size,
   row: (row: number) => `#${row}`,
   rowSpoken: (row: number) => `row ${row}`,
   noLabel: "no label",
@@ -33,6 +38,8 @@ export const panelTexts = {
   nearlyNone: "under 1%",
   retry: "Try again",
   close: "Close",
+  copied: "Copied",
+  copyCommand: "Copy the command",
 
   search: {
     label: "Search: a class, a file name, #row, or an image",
@@ -70,7 +77,6 @@ export const panelTexts = {
     size: "Pixels",
     pixels: (width: number, height: number) => `${width} × ${height} px`,
     copyName: "Copy the file's name",
-    copied: "Copied",
     verdict: "What its neighbours say",
     voters: (count: number) => `The ${count} that voted`,
     place: "Its place on this map",
@@ -99,8 +105,9 @@ export const panelTexts = {
     seesPinned: "The frame marks the patch that you chose. Click it again to let it go.",
     seesSearch: "Search the collection",
     seesSearchTitle: "Find where else in the collection there is a patch like this one",
-    seesPlan: (count: number, megabytes: number, seconds: number) =>
-      `This search needs what the model sees of all images, patch by patch. For ${images(count)} it takes about ${megabytes < 10 ? megabytes.toFixed(1) : counted(Math.round(megabytes))} MB on the disk and about ${duration(seconds)}. You can stop it and go on later.`,
+    seesNeed: "This search needs what the model sees of all images, patch by patch.",
+    seesTake: (count: number, megabytes: number, seconds: number, resumes: boolean) =>
+      `For ${images(count)} it takes about ${megabytes < 10 ? megabytes.toFixed(1) : counted(Math.round(megabytes))} MB on the disk and about ${duration(seconds)}.${resumes ? ` ${goOn}` : ""}`,
     seesKeep: "Prepare the search",
     seesNotNow: "Not now",
     seesBundled: "The bundled model sees coarsely. Official DINO weights see finer: dinoscope embed --model dinov2-small.",
@@ -278,7 +285,7 @@ export const panelTexts = {
       label_error: "Labels that the neighbours contradict, the surest first. A listed label can be right.",
       leak: "Near-duplicates in different splits: what a test then measures is memory.",
       picture:
-        "Pictures that are blurred, dark, blown out, empty or framed, screenshots and charts, and pictures of an odd size or shape, compared with the others. How blurred is blurred? Choose a kind and answer twenty pictures.",
+        "Pictures that are blurred, dark, blown out, empty or framed, screenshots and charts, and pictures of an odd size or shape, compared with the others.",
     },
     needsLabels: "This needs labels. Put the images into one folder for each label, and run dinoscope embed again.",
     needsSplits: "This needs splits. Put the images into folders such as train and test, and run dinoscope embed again.",
@@ -327,6 +334,7 @@ export const panelTexts = {
       `Pairs that score ${threshold.toFixed(2)} or more, ${answers > 0 ? `by ${answers} answers` : "chosen automatically"}. 1 is a copy.`,
     answerPairs: "Answer pairs",
     answerPairsTitle: "Set the threshold by answering, for twenty pairs, whether they show the same picture",
+    howMuch: "How blurred is blurred? Choose a kind and answer twenty pictures.",
     pictureKind: "Kind of poor pictures",
     answerPictures: "Answer pictures",
     answerPicturesTitle: "Set the threshold of this kind by answering, for twenty pictures, whether they are of it",
@@ -581,10 +589,10 @@ export const frameTexts = {
     `Embedding: ${counted(done)} of ${images(total)}, ${perSecond.toFixed(0)} a second, ${duration(left)} left`,
   inside: (done: number, total: number, left: number | null) =>
     `Looking inside: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
-  keeping: (done: number, total: number, left: number | null) =>
-    `Looking at the patches: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
-  coloursPlan: (count: number, seconds: number) =>
-    `To draw the thumbnails as DINO sees them, dinoscope has to look at ${images(count)} once. That takes about ${duration(seconds)}. You can stop it and go on later.`,
+  keeping: (what: Kept, done: number, total: number, left: number | null) =>
+    `${what === "colours" ? "Looking at the patches" : "Preparing the search"}: ${counted(done)} of ${images(total)}${left === null ? "" : `, ${duration(left)} left`}`,
+  coloursNeed: (count: number) => `Before the map can show what DINO sees, dinoscope must look at ${images(count)} once.`,
+  coloursTake: (seconds: number, resumes: boolean) => `That takes about ${duration(seconds)}.${resumes ? ` ${goOn}` : ""}`,
   coloursKeep: "Look at them",
   notNow: "Not now",
   reading: (done: number, total: number, left: number | null) =>
@@ -636,6 +644,8 @@ export const welcomeTexts = {
     ["N, P, X, O", "In Findings: next, previous, not a problem, open"],
     ["N, P, O", "In Moved: next, previous, open"],
     ["Y", "In Findings drawn at random: it is right"],
+    ["S, D, ?", "While you answer pairs: same, different, cannot tell"],
+    ["Y, N, ?", "While you answer pictures: yes, no, cannot tell"],
     ["Escape", "Close what is open, or clear the selection"],
     ["?", "Show these keys"],
   ] as const,
@@ -671,6 +681,10 @@ export const columnGroups = {
 };
 
 export const dataTexts = {
+  /** What the columns of files are called, where their name does not say it. */
+  ofFile: {
+    size: "File size", aspect: "Width by height", focal_length: "Focal length", f_number: "F-number", iso: "ISO",
+  } as Partial<Record<string, string>>,
   about: (missing: number) => (missing === 0 ? "from your table or the files" : `from your table or the files; ${images(missing)} without`),
 };
 

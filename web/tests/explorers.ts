@@ -68,7 +68,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     }),
     patchPairs: () => wait("patchPairs", { pairs: [], patches: 2 }),
     findPatch: () => wait("findPatch", { here: null, matches: [{ row: 6, id: "", label: null, similarity: 1 }], verdict: null, place: null, seconds: 0, parts: [[0, 0, 1, 1]] }),
-    kept: (_, what) => wait(what, { kept: false, images: 4, megabytes: 1, seconds: 10, obstacle: null }),
+    kept: (_, what) => wait(what, { kept: false, images: 4, megabytes: 1, seconds: 10, resumes: false, obstacle: null }),
     keep: (_, what) => wait(`keep ${what}`, undefined),
     keeping: (_, what) => wait(`keeping ${what}`, { done: 1, total: 4 }),
     readingTokens: () => wait("readingTokens", null),

@@ -2,11 +2,12 @@ import { flushSync } from "svelte";
 import { decodeAddress } from "../src/lib/address";
 import { describe, expect, it } from "vitest";
 import { binsOf, conditionOf, countBins, countCodes, decodeConditions, encodeConditions, failing, failingAny, NONE, passing, sorted } from "../src/lib/filter";
+import { withData as addData } from "../src/lib/data";
 import type { Source } from "../src/lib/source";
 import type { DataColumn } from "../src/lib/types";
 import { conditionWords, valueWords } from "../src/panels/conditions";
 import type { Explorer } from "../src/state/explorer.svelte";
-import { given, makeSource, open, settle } from "./explorers";
+import { given, makeSource, modelView, open, settle } from "./explorers";
 
 const CODES = Uint16Array.from([0, 1, 1, 65535, 2]);
 const VALUES = Float32Array.from([0, 1, 2, Number.NaN, 4]);
@@ -57,7 +58,7 @@ describe("a filter", () => {
 });
 
 const column = (name: string, kind: DataColumn["kind"], more: Partial<DataColumn> = {}): DataColumn => ({
-  name, kind, missing: 0, distinct: 2, low: null, high: null, values: [], private: false, ...more,
+  name, kind, missing: 0, distinct: 2, low: null, high: null, values: [], private: false, ofFile: null, ...more,
 });
 const DATA: DataColumn[] = [
   column("camera", "category", { missing: 1, values: [{ value: "X", count: 2 }, { value: "Y", count: 1 }] }),
@@ -66,6 +67,18 @@ const DATA: DataColumn[] = [
   column("caption", "text"),
   column("ISO", "number", { low: 100, high: 800 }),
 ];
+
+describe("a column of files", () => {
+  it("is called what it is, and its bytes have a unit; one of a table keeps its name and its numbers", () => {
+    const found = [column("size", "number", { ofFile: "size" }), column("f_number", "number", { ofFile: "f_number" }), column("size", "number"), column("folder", "category", { ofFile: "folder" })];
+    const { columns } = addData(modelView("one", [2]), found);
+    const own = columns.slice(-4);
+    expect(own.map(({ title }) => title)).toEqual(["File size", "F-number", "Size", "Folder"]);
+    expect(valueWords(own[0]!, 26_540, [0, 1e6])).toBe("27 kB");
+    expect(valueWords(own[2]!, 26_540, [0, 1e6])).toBe("26,500");
+  });
+});
+
 const ARRAYS = [
   [0, 0, 1, Number.NaN], [19_358, 19_723, 20_088, 20_088], [0, 0, 0, 1], [], [100, 200, 400, 800],
 ].map((values) => Float32Array.from(values));

@@ -171,11 +171,20 @@ describe("names on the map", () => {
     const view = new View(400, 400, { x: 0, y: 0, zoom: 1 });
     const thumbnail: Box = { x: 200, y: 200, wide: 30, high: 30 };
     const half: [number, number] = [25, 10];
-    const [across, down] = freeBeside([200, 200], half, [thumbnail], view)!;
+    const before = [60, 6] as const;
+    const [across, down] = freeBeside([200, 200], half, [thumbnail], view, { isAtRest: true })!;
     expect(Math.abs(across) >= 55 || Math.abs(down) >= 40).toBe(true);
     expect(Math.hypot(across, down)).toBeLessThan(50);
-    expect(freeBeside([200, 200], half, [thumbnail], view, [60, 6])).toEqual([60, 6]);
-    expect(freeBeside([200, 200], half, [{ ...thumbnail, wide: 300, high: 300 }], view, [60, 6])).toBeNull();
-    expect(freeBeside([5, 200], half, [], view)![0]).toBeGreaterThanOrEqual(24); // whole, also at the rim
+    expect(freeBeside([200, 200], half, [thumbnail], view, { before, isAtRest: false })).toEqual(before);
+    expect(freeBeside([200, 200], half, [{ ...thumbnail, wide: 300, high: 300 }], view, { before, isAtRest: true })).toBeNull();
+    expect(freeBeside([5, 200], half, [], view, { isAtRest: true })![0]).toBeGreaterThanOrEqual(24); // whole, also at the rim
+  });
+
+  it("come back once their place is free and the map is at rest, unless they stand near it", () => {
+    const view = new View(400, 400, { x: 0, y: 0, zoom: 1 });
+    const stand = (before: readonly [number, number], isAtRest: boolean): unknown => freeBeside([200, 200], [25, 10], [], view, { before, isAtRest });
+    expect(stand([60, 6], false)).toEqual([60, 6]);
+    expect(stand([60, 6], true)).toEqual([0, 0]);
+    expect(stand([18, 0], true)).toEqual([18, 0]);
   });
 });

@@ -25,7 +25,7 @@ function makeScene(points: Float32Array, changes: Partial<OverlayScene> = {}): O
     place: (position) => [points[2 * position]!, points[2 * position + 1]!],
     picture: () => ({ source: {} as CanvasImageSource, x: 0, y: 0, width: 64, height: 64 }),
     colour: () => 0, isDim: () => false, side: SIDE, thumbnails: Array.from({ length: points.length / 2 }, (_, i) => i),
-    shift: () => null, names: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", ...changes,
+    shift: () => null, names: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", isAtRest: true, ...changes,
   };
 }
 

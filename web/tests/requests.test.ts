@@ -4,10 +4,12 @@ import { HttpSource } from "../src/lib/http";
 import { SceneLoader } from "../src/lib/scene";
 import { Shared } from "../src/lib/shared";
 import type { Source } from "../src/lib/source";
+import type { ProgressInfo } from "../src/lib/types";
 import { Names } from "../src/panels/names.svelte";
 import { Questions } from "../src/panels/questions.svelte";
 import { Why } from "../src/panels/why.svelte";
 import type { Explorer } from "../src/state/explorer.svelte";
+import { Progress } from "../src/state/progress.svelte";
 import { Tasks } from "../src/state/tasks.svelte";
 import { hold, makeSource, modelView, open, settle } from "./explorers";
 
@@ -281,6 +283,43 @@ describe("what the explorer does not want any more is aborted", () => {
     release();
     await late;
     expect(questions.earlier).toEqual([[2, 4]]);
+  });
+
+  it("nothing of an image search while questions are answered, nor an answer while something else runs", async () => {
+    const { held, release } = hold();
+    const { source, aborted } = watched({ search: held });
+    const { explorer } = await open("", source);
+    const searching = explorer.searchImage(new Blob());
+    const questions = new Questions(explorer, "duplicates");
+    questions.load();
+    await settle();
+    await questions.answer(true);
+    expect([questions.earlier, aborted("search")]).toEqual([[[2, 4]], [false]]);
+    release();
+    await searching;
+    expect(explorer.answer.current).not.toBeNull();
+  });
+});
+
+describe("how far work is", () => {
+  afterEach(() => void vi.useRealTimers());
+
+  it("is told no more once a part of it is done; a question that fails says nothing", async () => {
+    vi.useFakeTimers();
+    const answers = [{ done: 1, total: 4 }, "no server", null, { done: 2, total: 9 }];
+    const progress = new Progress();
+    const ask = (): Promise<ProgressInfo | null> => {
+      const answer = answers.shift();
+      return typeof answer === "object" ? Promise.resolve(answer) : Promise.reject(new Error(answer));
+    };
+    const stop = progress.follow(ask);
+    const shown: unknown[] = [];
+    for (let second = 0; second < 4; second++) {
+      await vi.advanceTimersByTimeAsync(1000);
+      shown.push(progress.current && [progress.current.done, progress.current.secondsLeft]);
+    }
+    stop();
+    expect([...shown, progress.current]).toEqual([[1, null], [1, null], null, [2, null], null]);
   });
 });
 

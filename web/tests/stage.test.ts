@@ -140,6 +140,27 @@ describe("a map whose size changes", () => {
     vi.restoreAllMocks();
   });
 
+  it("rests only after a frame that is on the screen, however long a slow machine takes for it", () => {
+    let next: (() => void)[] = [];
+    vi.stubGlobal("requestAnimationFrame", (draw: () => void) => next.push(draw));
+    const frame = (): void => { for (const draw of next.splice(0)) draw(); };
+    const told = vi.spyOn(events, "camera");
+    const { stage } = makeStage();
+    for (let each = 0; each < 9; each++) frame();
+    told.mockClear();
+    for (let step = 0; step < 5; step++) {
+      stage.look({ x: step, y: 0, zoom: 1 });
+      vi.advanceTimersByTime(400); // the frame before is still being drawn
+      frame();
+    }
+    expect(told).not.toHaveBeenCalled();
+    frame();
+    vi.advanceTimersByTime(400);
+    expect(told).toHaveBeenCalledExactlyOnceWith({ x: 4, y: 0, zoom: 1 }, true);
+    next = [];
+    told.mockRestore();
+  });
+
   it("is turned by the shape of the window, not by a panel that takes room", () => {
     const { stage } = makeStage();
     stage.resize(1200, 700, []);

@@ -9,7 +9,7 @@ from dinoscope.base.text import did_you_mean
 from dinoscope.columns.kinds import Kind
 from dinoscope.errors import InputError
 
-__all__ = ["BUILT_IN", "FILE_COLUMNS", "PRIVATE", "ColumnChoice", "free_name"]
+__all__ = ["BUILT_IN", "FILE_COLUMNS", "PRIVATE", "ColumnChoice", "file_column", "free_name"]
 
 # What a picture's file says, and what decoding it tells; see `dinoscope.sources.pixels.facts`.
 FILE_COLUMNS: dict[str, Kind] = {
@@ -82,3 +82,9 @@ def free_name(name: str, origin: str, taken: Container[str] = ()) -> str:
     """Return a free name for a column, none of ``taken``. If its name is reserved, it gets its origin in brackets."""
     free = f"{name} ({origin})" if name in (*BUILT_IN, *_STORED) or name in taken else name
     return free_name(free, origin, taken) if free in taken else free
+
+
+def file_column(name: str) -> str | None:
+    """Return which of ``FILE_COLUMNS`` has this name, as ``free_name`` may have changed it; None for none of them."""
+    plain = name.partition(" (file)")[0]
+    return plain if plain in FILE_COLUMNS else None

@@ -39,7 +39,7 @@ from dinoscope.stages.properties import explain_map
 from dinoscope.stages.queries.reasons import find_reasons
 from dinoscope.stages.queries.windows import search_inside
 from dinoscope.wording.in_short import advice
-from dinoscope.wording.scores import Judgement, judge, map_figures
+from dinoscope.wording.scores import judge, map_figures
 
 if TYPE_CHECKING:
     from dinoscope.analysis.explain.explanation import Explanation
@@ -249,13 +249,14 @@ def _judged(
     collection: OpenedCollection, scores: Sequence[ScoreInfo], found: Explanation | None
 ) -> list[JudgementInfo]:
     helpful = advice(collection, found)
-    told = (
-        []
-        if helpful is None
-        else [Judgement("model", "bad", " ".join((helpful.verdict, helpful.text, helpful.command)))]
-    )
-    told += judge({each.name: each.value for each in scores})
-    return [JudgementInfo(about=each.about, tone=each.tone, text=each.text) for each in told]
+    told = [
+        JudgementInfo(about=each.about, tone=each.tone, text=each.text, command=None)
+        for each in judge({each.name: each.value for each in scores})
+    ]
+    if helpful is None:
+        return told
+    weak = f"{helpful.verdict} {helpful.text}"
+    return [JudgementInfo(about="model", tone="bad", text=weak, command=helpful.command or None), *told]
 
 
 def _map_scores(data: ModelData, settings: MethodSettings) -> list[ScoreInfo]:

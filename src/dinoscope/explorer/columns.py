@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dinoscope.columns.kinds import Column
+from dinoscope.columns.names import file_column
 from dinoscope.errors import InputError
 from dinoscope.explorer.model_view import NO_CODE, Unknown
 from dinoscope.explorer.types import ColumnInfo, Columns, ColumnText, ColumnValue, Positions
@@ -21,9 +23,9 @@ __all__ = ["column_at", "column_bytes", "describe_columns", "find_in_column", "t
 _DAY = 86400.0
 
 
-def describe_columns(columns: dict[str, Column]) -> Columns:
-    """Return what there is; a column's index is its place."""
-    return Columns(columns=[_info(name, column) for name, column in columns.items()])
+def describe_columns(columns: dict[str, Column], of_source: Container[str] = ()) -> Columns:
+    """Return what there is; a column's index is its place. ``of_source``: names of those that are not of files."""
+    return Columns(columns=[_info(name, column, _of_file(name, of_source)) for name, column in columns.items()])
 
 
 def column_at(collection: OpenedCollection, index: int) -> Column:
@@ -71,11 +73,19 @@ def find_in_column(column: Column, text: str) -> Positions:
 
 def texts_of_image(collection: OpenedCollection, at: int) -> list[ColumnText]:
     """Return what the columns say about one image, by position; without those that say nothing."""
+    of_source = collection.columns_of_source
     told = ((name, column.text(at)) for name, column in read_all(collection).items())
-    return [ColumnText(name=name, text=text) for name, text in told if text is not None]
+    return [
+        ColumnText(name=name, text=text, of_file=_of_file(name, of_source)) for name, text in told if text is not None
+    ]
 
 
-def _info(name: str, column: Column) -> ColumnInfo:
+def _of_file(name: str, of_source: Container[str]) -> str | None:
+    """Return what a column says of the files: a table's column of the same name says something else."""
+    return None if name in of_source else file_column(name)
+
+
+def _info(name: str, column: Column, of_file: str | None) -> ColumnInfo:
     low, high = column.range or (None, None)
     listed = column.counts[:NO_CODE] if column.kind in ("category", "boolean") else []
     return ColumnInfo(
@@ -87,4 +97,5 @@ def _info(name: str, column: Column) -> ColumnInfo:
         high=high,
         values=[ColumnValue(value=value, count=count) for value, count in listed],
         private=column.private,
+        of_file=of_file,
     )

@@ -81,6 +81,7 @@ _NUMBERS = {
     "own": ("Probability of its label", "how likely the neighbours find the image's own label"),
     "familiarity": ("Familiarity", "share of the labelled images that lie at least as far from all others"),
 }
+_PROPERTY_TITLES = {"aspect": "Shape", "size": "Pixels"}  # a file has columns of these names, in other units
 _TRUST = NumberColumn(
     name="trust",
     title="Trust",
@@ -334,7 +335,7 @@ class ModelData:
         columns += [
             NumberColumn(
                 name=name,
-                title=name.capitalize(),
+                title=_PROPERTY_TITLES.get(name, name.capitalize()),
                 min=0,
                 max=1,
                 per_map=False,

@@ -92,12 +92,17 @@ def colours_info(data: ModelData, encoder: Callable[[], Encoder]) -> TokensInfo:
 
 
 def _kept() -> TokensInfo:
-    return TokensInfo(kept=True, images=0, megabytes=0, seconds=0, obstacle=None)
+    return TokensInfo(kept=True, images=0, megabytes=0, seconds=0, resumes=False, obstacle=None)
 
 
 def _told(plan: TokenPlan, obstacle: str | None) -> TokensInfo:
     return TokensInfo(
-        kept=False, images=plan.missing, megabytes=plan.size / 1e6, seconds=plan.seconds, obstacle=obstacle
+        kept=False,
+        images=plan.missing,
+        megabytes=plan.size / 1e6,
+        seconds=plan.seconds,
+        resumes=plan.resumes,
+        obstacle=obstacle,
     )
 
 

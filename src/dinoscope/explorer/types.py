@@ -330,6 +330,8 @@ class TokensInfo(Answer):
     """What these take on the disk."""
     seconds: float
     """How long these take."""
+    resumes: bool
+    """Whether the work goes on where somebody stopped it. With few images it begins again."""
     obstacle: str | None
     """Why it cannot be kept from here; null if it can."""
 
@@ -382,6 +384,8 @@ class ColumnInfo(Answer):
     """The texts of a category, the most common first, at most 65,535; of a boolean yes and no."""
     private: bool
     """Whether it is left out of what others get, unless requested."""
+    of_file: str | None
+    """What it says of the image's file, such as size (bytes) or aspect (width by height); null for other columns."""
 
 
 class Columns(Answer):
@@ -395,6 +399,8 @@ class ColumnText(Answer):
 
     name: str
     text: str
+    of_file: str | None
+    """As in ``ColumnInfo``."""
 
 
 class Positions(Answer):
@@ -591,6 +597,8 @@ class JudgementInfo(Answer):
     about: Literal["model", "map", "clusters", "labels"]
     tone: Literal["good", "middling", "bad", "unknown"]
     text: str
+    command: str | None
+    """What to type in a terminal to change that; null where there is nothing to change."""
 
 
 class Numbers(Answer):

@@ -275,15 +275,16 @@ class _Writer:
             for name, column in public_columns(self.collection, private=self.facts.private).items()
             if column.kind != "text"
         }
+        of_source = self.collection.columns_of_source
         kept: dict[str, Column] = {}
         values: list[str] = []
         for name, column in shown.items():
             held = _bytes(f"{self.at}/table/{len(kept)}", column_bytes(column))
-            listed = self._model(f"{self.at}/table", describe_columns(kept | {name: column}))
+            listed = self._model(f"{self.at}/table", describe_columns(kept | {name: column}, of_source))
             if _size([*values, held, listed]) <= room:
                 kept[name] = column
                 values.append(held)
-        return [self._model(f"{self.at}/table", describe_columns(kept)), *values] if kept else []
+        return [self._model(f"{self.at}/table", describe_columns(kept, of_source)), *values] if kept else []
 
     def pictures(self, pictures: _Pictures) -> list[str]:
         """Return the sheets of thumbnails and, where not every image has one, whose they are."""

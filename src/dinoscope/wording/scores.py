@@ -43,7 +43,7 @@ class Judgement:
         text: The same as a sentence.
     """
 
-    about: Literal["model", "map", "clusters", "labels"]
+    about: Literal["map", "clusters", "labels"]
     tone: Tone
     text: str
 

@@ -1213,6 +1213,11 @@ export interface components {
              * @description Whether it is left out of what others get, unless requested.
              */
             private: boolean;
+            /**
+             * Offile
+             * @description What it says of the image's file, such as size (bytes) or aspect (width by height); null for other columns.
+             */
+            ofFile: string | null;
         };
         /**
          * ColumnText
@@ -1223,6 +1228,11 @@ export interface components {
             name: string;
             /** Text */
             text: string;
+            /**
+             * Offile
+             * @description As in ``ColumnInfo``.
+             */
+            ofFile: string | null;
         };
         /**
          * ColumnValue
@@ -1561,6 +1571,11 @@ export interface components {
             tone: "good" | "middling" | "bad" | "unknown";
             /** Text */
             text: string;
+            /**
+             * Command
+             * @description What to type in a terminal to change that; null where there is nothing to change.
+             */
+            command: string | null;
         };
         /**
          * LabelAnswer
@@ -2398,6 +2413,11 @@ export interface components {
              * @description How long these take.
              */
             seconds: number;
+            /**
+             * Resumes
+             * @description Whether the work goes on where somebody stopped it. With few images it begins again.
+             */
+            resumes: boolean;
             /**
              * Obstacle
              * @description Why it cannot be kept from here; null if it can.

@@ -235,11 +235,11 @@ export class HttpSource implements Source {
     return this.#json("/api/progress");
   }
 
-  /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
   #questions(model: ModelView, about: Subject): string {
     return this.#path(model, `/questions?about=${encodeURIComponent(about)}`);
   }
 
+  /** A place of the model in the state that this page shows, whatever was added to the collection meanwhile. */
   #path(model: ModelView, place: string): string {
     return `${modelPath(model.key)}${place}${place.includes("?") ? "&" : "?"}v=${encodeURIComponent(model.state)}`;
   }

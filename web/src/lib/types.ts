@@ -29,6 +29,7 @@ export type DataColumn = api.ColumnInfo;
 export interface DataOrigin {
   index: number;
   kind: DataColumn["kind"];
+  ofFile?: DataColumn["ofFile"];
 }
 
 export type Column = (api.CategoryColumn | api.NumberColumn) & { data?: DataOrigin };

@@ -7,7 +7,7 @@ export interface Look {
   /** Positions: context, then ordinary, then chosen ones; scattered within each, so that a first part is a fair sample. */
   order: Uint32Array;
   contextCount: number;
-  /** Of how many points the order tells a part: their size goes by it. */
+  /** How many points the map has, of which the order may hold a part. The size of a point depends on this number. */
   total: number;
   /** Whether context is left out. */
   isHiding: boolean;
@@ -92,17 +92,17 @@ export function batches(look: Look, view: View, most: number): Batch[] {
 /** How many points a frame may hold while the map moves: as many as this machine draws smoothly, learnt by doing. */
 export class Pace {
   most = 40_000;
-  #drawn = 0;
+  #next = 0;
 
   /**
-   * A frame of a movement was asked for and has been drawn, at these times. Pauses between frames say nothing: a wheel
+   * A frame of a movement was begun, and the next one could begin, at these times. Pauses between frames say nothing: a wheel
    * ticks now and then.
    */
-  beat(asked: number, drawn: number): void {
-    const took = drawn - asked;
-    // a graphics card draws after the call has returned: only the frame after it waits for that
-    const follows = asked - this.#drawn < SLOW;
-    this.#drawn = drawn;
+  beat(began: number, next: number): void {
+    const took = next - began;
+    // a browser may begin a frame before a graphics card has drawn the one before: only one of several tells
+    const follows = began - this.#next < SLOW;
+    this.#next = next;
     if (took > 1500) return; // the page was hidden
     if (took > SLOW) this.most = Math.max(4_000, this.most * Math.max(0.4, SLOW / took));
     else if (took < QUICK && follows) this.most = Math.min(2e6, this.most * 1.25);

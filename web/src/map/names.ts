@@ -12,6 +12,8 @@ export interface MapName {
 export const NAME_HEIGHT = 20;
 /** Pixels between a name and its place, at most. */
 const FARTHEST = 90;
+/** Pixels by which a place has to be nearer for a name to go there: a name that moves draws the eye. */
+const MUCH = 1.5 * NAME_HEIGHT;
 /** Where a name may stand, from its place: the nearest first. */
 const WAYS = Array.from({ length: 31 * 31 }, (_, i) => [6 * ((i % 31) - 15), 6 * (Math.floor(i / 31) - 15)] as const)
   .sort(([a, b], [c, d]) => Math.hypot(a, b) - Math.hypot(c, d));
@@ -91,9 +93,13 @@ function row(value: number): number {
   return Math.max(0, Math.min(CELLS - 1, Math.floor(((value + 1) / 2) * CELLS)));
 }
 
-/** How far from its place a name finds room, of half sizes `half`: as before if that is free, else as near as possible. */
+/**
+ * How far from its place a name finds room: as near as possible. Half its width and height are `wide` and `high`. Where it stood
+ * before it stays while that is free; at rest it goes to a place that is much nearer.
+ */
 export function freeBeside(
-  [left, top]: [number, number], [wide, high]: [number, number], taken: readonly Box[], view: View, before?: readonly [number, number],
+  [left, top]: [number, number], [wide, high]: [number, number], taken: readonly Box[], view: View,
+  { before, isAtRest }: { before?: readonly [number, number] | undefined; isAtRest: boolean },
 ): readonly [number, number] | null {
   const near = taken.filter(({ x, y, ...box }) => Math.abs(x - left) < box.wide + wide + FARTHEST && Math.abs(y - top) < box.high + high + FARTHEST);
   const isFree = ([across, down]: readonly [number, number]): boolean => {
@@ -101,5 +107,8 @@ export function freeBeside(
     if (x < wide + 4 || x > view.width - wide - 4 || y < high + 4 || y > view.height - high - 4) return false; // it is whole
     return near.every((box) => Math.abs(box.x - x) >= box.wide + wide || Math.abs(box.y - y) >= box.high + high);
   };
-  return before && isFree(before) ? before : (WAYS.find(isFree) ?? null);
+  const stays = before !== undefined && isFree(before);
+  if (stays && (!isAtRest || Math.hypot(...before) < MUCH)) return before;
+  const nearest = WAYS.find(isFree) ?? null;
+  return stays && nearest && Math.hypot(...before) - Math.hypot(...nearest) < MUCH ? before : nearest;
 }

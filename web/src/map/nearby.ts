@@ -10,7 +10,7 @@ const SHARE = 1 / 3;
 /** From this enlargement on, in areas, what was near for the view before is too much. */
 const LOOSE = 16;
 
-/** Of many points those near what is in view: a frame then costs what one sees, and a part of them still shows something. */
+/** If there are many points, those near what is in view: then a frame draws only them, not all. */
 export class Nearby {
   #part: { of: Look; bounds: readonly number[]; area: number; look: Look } | null = null;
 

@@ -57,6 +57,8 @@ export interface OverlayScene {
   star: Star | null;
   hovered: number | null;
   lasso: readonly [number, number][];
+  /** Nothing that a person does, and no flight, moves the map at this moment. */
+  isAtRest: boolean;
   accent: string;
   ground: string;
 }
@@ -112,7 +114,7 @@ export class Overlay {
     const star = scene.star && this.#arrange(scene, scene.star);
     const isMoving = this.#thumbnails(brush, scene, step, star);
     if (star) this.#drawStar(brush, scene, star);
-    else this.#drawNames(brush, scene);
+    else this.#drawNames(brush, scene, scene.isAtRest && !isMoving);
     if (scene.hovered !== null) this.#ring(brush, scene, scene.hovered);
     if (scene.lasso.length > 1) this.#lasso(brush, scene);
     return isMoving;
@@ -275,7 +277,7 @@ export class Overlay {
   }
 
   /** Names fade as one comes closer. They stand beside thumbnails, and the less important ones give way. */
-  #drawNames(brush: CanvasRenderingContext2D, scene: OverlayScene): void {
+  #drawNames(brush: CanvasRenderingContext2D, scene: OverlayScene, isAtRest: boolean): void {
     const alpha = Math.min(1, Math.max(0, 1 - Math.log2(scene.closer / FADING) / 1.5));
     if (alpha === 0) return;
     brush.font = `600 13px ${this.#font}`;
@@ -287,7 +289,7 @@ export class Overlay {
       const [middle, top] = scene.view.toScreen(...place);
       if (middle < 0 || middle > scene.view.width) continue;
       const half = brush.measureText(text).width / 2 + 6;
-      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, this.#beside.get(text));
+      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, { before: this.#beside.get(text), isAtRest });
       if (!shift) continue;
       this.#beside.set(text, shift);
       const [x, y] = [middle + shift[0], top + shift[1]];

@@ -34,7 +34,7 @@ const REACH = 9;
 const [CONTEXT, ORDINARY, CHOSEN, ABSENT] = [0, 1, 2, 3] as const;
 /** Milliseconds a frame may spend on finding room for thumbnails. */
 const THINNING = 24;
-/** Milliseconds after the last change when a filter, or the size of the map, is at rest. */
+/** Milliseconds after the last change when the map, a filter or the size is at rest: all points, and room for thumbnails, come then. */
 const RESTING = 160;
 
 /** One map: its points, the thumbnails above them, its camera. Draws when something changed, never otherwise. */
@@ -83,8 +83,10 @@ export class Stage {
   #groundColour = "#fff";
   #thumbnails: number[] = [];
   #frame = 0;
+  /** The map or the filter has changed since the last frame. */
+  #isStirred = false;
+  #restFrame = 0;
   #restTimer = 0;
-  #filterTimer = 0;
   #sizeTimer = 0;
   #isFiltering = false;
   #hurry = false;
@@ -247,7 +249,10 @@ export class Stage {
     if (!sameHidden || !sameChosen || !this.#look) {
       if (!sameChosen) this.#chosen = chosen && new Set(chosen);
       if (!sameChosen || !this.#thinning) this.#thinAnew();
-      else this.#isFiltering = true;
+      else {
+        this.#isFiltering = true;
+        this.#stir();
+      }
       this.#look = this.#order(colours, this.#chosen);
     }
     this.#look = { ...this.#look, colours: colours.colours };
@@ -255,7 +260,6 @@ export class Stage {
   }
 
   #thinAnew(): void {
-    window.clearTimeout(this.#filterTimer);
     this.#isFiltering = false;
     this.#candidates = this.#thinning = null;
     this.#sizes = null;
@@ -336,12 +340,34 @@ export class Stage {
     this.#camera = camera;
     this.#flight = null;
     this.#hurry = true;
+    this.#stir();
+    this.#ask();
+  }
+
+  /** A change that others may follow: it is drawn in a hurry, and in full once none follows. */
+  #stir(): void {
+    this.#isStirred = true;
+    cancelAnimationFrame(this.#restFrame);
     window.clearTimeout(this.#restTimer);
-    this.#restTimer = window.setTimeout(() => {
+  }
+
+  /**
+   * Rest a while after the frame that has just been drawn. The browser asks for another frame once that one is on the screen:
+   * counted from there, a slow machine doesn't draw in full between two steps of a movement, which would make it slower still.
+   */
+  #restLater(): void {
+    this.#isStirred = false;
+    this.#restFrame = requestAnimationFrame(() => {
+      this.#restTimer = window.setTimeout(() => { this.#rest(); }, RESTING);
+    });
+  }
+
+  #rest(): void {
+    if (this.#hurry) {
       this.#hurry = false;
       this.events.camera(this.#camera, this.#isEmpty());
-      this.#ask();
-    }, 160);
+    }
+    if (this.#isFiltering) this.#thinAnew();
     this.#ask();
   }
 
@@ -382,8 +408,8 @@ export class Stage {
     this.#stopGestures();
     this.#stopWatching(); // the layer gives its context back, which would look like a loss
     cancelAnimationFrame(this.#frame);
+    cancelAnimationFrame(this.#restFrame);
     window.clearTimeout(this.#restTimer);
-    window.clearTimeout(this.#filterTimer);
     window.clearTimeout(this.#sizeTimer);
     this.#layer.destroy();
   }
@@ -433,12 +459,22 @@ export class Stage {
 
   #ask(): void {
     if (this.#frame !== 0) return;
-    const asked = performance.now();
     this.#frame = requestAnimationFrame(() => {
       this.#frame = 0;
-      const moved = this.#draw();
-      if (moved) this.#pace.beat(asked, performance.now());
+      const began = performance.now();
+      // what is drawn after the call has returned is told by the time of the next frame
+      if (this.#draw()) requestAnimationFrame(() => { this.#pace.beat(began, performance.now()); });
     });
+  }
+
+  /** Whether images move by themselves, or the map flies. */
+  get #isMoving(): boolean {
+    return this.#before !== null || this.#flight !== null;
+  }
+
+  /** Whether a frame is one of many: of a movement, or of a filter that is being drawn. */
+  get #isInHurry(): boolean {
+    return this.#isMoving || this.#hurry || this.#isFiltering;
   }
 
   /** Draw one frame; true if it belongs to a movement. */
@@ -449,18 +485,13 @@ export class Stage {
       this.#layer.setPoints(this.#points, null);
     }
     this.#advance(now);
-    const isMoving = this.#before !== null || this.#flight !== null;
     const isReady = this.#chooseThumbnails();
-    const inHurry = isMoving || this.#hurry || this.#isFiltering;
-    if (this.#isFiltering) {
-      // a filter that is being drawn changes with every frame: all points, and room for thumbnails, come once it rests
-      window.clearTimeout(this.#filterTimer);
-      this.#filterTimer = window.setTimeout(() => this.#thinAnew(), RESTING);
-    }
+    const inHurry = this.#isInHurry;
     this.#chooseLook();
     this.#layer.draw(this.view, this.#progress(now), inHurry ? this.#pace.most : Infinity);
     const isComing = this.#overlay.draw(this.#scene(), now);
-    if (isMoving || isComing || !isReady) this.#ask();
+    if (this.#isStirred) this.#restLater();
+    if (this.#isMoving || isComing || !isReady) this.#ask();
     return inHurry;
   }
 
@@ -556,6 +587,7 @@ export class Stage {
       lasso: this.#lasso,
       accent: accentColour(this.#ground),
       ground: this.#groundColour,
+      isAtRest: !this.#isInHurry,
     };
   }
 

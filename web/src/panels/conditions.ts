@@ -1,18 +1,19 @@
 /** Filters in words, as one would say them. */
-import { isDate } from "../lib/data";
+import { FILE_SIZE, isDate } from "../lib/data";
 import { NONE, type Condition } from "../lib/filter";
 import type { CategoryColumn, Column, ModelView } from "../lib/types";
 import type { Range } from "../map/range";
 import { TAGS } from "../state/filters.svelte";
-import { filterTexts as texts } from "../texts";
+import { filterTexts as texts, panelTexts } from "../texts";
 
 const DAY = 86_400_000; // milliseconds
 const MONTHS = 60; // days from which a range is told in months, and in years
 const YEARS = 5 * 365;
 const HOURS = 2; // days below which it is told in hours and minutes
 
-/** A value of a number column, with as many digits as its range bears; a minute, a day, a month or a year. */
+/** A value of a number column, with as many digits as its range bears; bytes as kB or MB; a minute, a day, a month or a year. */
 export function valueWords(column: Column, value: number, [low, high]: Range): string {
+  if (column.data?.ofFile === FILE_SIZE) return panelTexts.bytes(value);
   if (!isDate(column)) return Number(value.toPrecision(3)).toLocaleString("en", { useGrouping: Math.abs(value) >= 10_000 });
   const days = high - low;
   const time: Intl.DateTimeFormatOptions = days < HOURS ? { hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : {};

@@ -2,6 +2,9 @@ import { waitTexts } from "../texts";
 import type { Explorer } from "../state/explorer.svelte";
 import type { ModelView, Question, Row, Subject } from "../lib/types";
 
+/** Kinds of tasks. A search by an image has its own: it goes on meanwhile. */
+const [ASKING, ANSWERING] = ["question", "answer to a question"] as const;
+
 /** Pairs or pictures that a person is asked about, one after another. */
 export class Questions {
   question = $state.raw<Question | null>(null);
@@ -27,15 +30,16 @@ export class Questions {
   /** Ask the next question. Returns a function that stops that. */
   load(): () => void {
     const { source, tasks } = this.#explorer;
-    void this.#ask("question", (view, signal) => source.question(view, this.#about, signal));
-    return () => tasks.drop("question");
+    void this.#ask(ASKING, (view, signal) => source.question(view, this.#about, signal));
+    return () => tasks.drop(ASKING);
   }
 
   async answer(yes: boolean | null): Promise<void> {
     const { source, tasks } = this.#explorer;
     const rows = this.shown;
-    if (!rows || tasks.busy !== null) return;
-    if (await this.#ask("answer", (view) => source.answer(view, this.#about, rows, yes))) {
+    // what is shown may have its answer: the next question is on its way
+    if (!rows || tasks.isWaitingFor(ASKING) || tasks.isWaitingFor(ANSWERING)) return;
+    if (await this.#ask(ANSWERING, (view) => source.answer(view, this.#about, rows, yes))) {
       this.earlier = [...this.earlier.filter((each) => each.join() !== rows.join()), rows];
     }
   }
@@ -47,7 +51,7 @@ export class Questions {
 
   async forget(): Promise<void> {
     const { source } = this.#explorer;
-    if (await this.#ask("answer", (view) => source.forgetAnswers(view, this.#about))) this.earlier = [];
+    if (await this.#ask(ANSWERING, (view) => source.forgetAnswers(view, this.#about))) this.earlier = [];
   }
 
   /** What is remembered goes on when the questions are left: only its answer is not waited for any more. */
@@ -55,7 +59,7 @@ export class Questions {
     const { scene, tasks } = this.#explorer;
     const { view } = scene;
     if (!view) return false;
-    tasks.drop("question", "answer");
+    tasks.drop(ASKING, ANSWERING);
     return tasks.run(kind, waitTexts.remembering, (signal) => work(view, signal), (next) => {
       next.rows?.forEach((row, at) => (this.#sizes[row] = next.sizes[at] ?? [0, 0]));
       this.question = next;

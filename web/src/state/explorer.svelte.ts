@@ -25,7 +25,7 @@ import { ThumbnailState } from "./thumbnails.svelte";
 import { TokensState } from "./tokens.svelte";
 import { WeightsState } from "./weights.svelte";
 
-/** Seconds that nobody is asked about. */
+/** Work that takes fewer seconds begins at once: the page does not ask first. */
 const MOMENT = 3;
 
 /**
@@ -183,7 +183,11 @@ export class Explorer {
     const hovered = this.map.hovered === null || maps ? undefined : rows[this.map.hovered];
     this.map.hovered = hovered === undefined ? null : (this.scene.position(hovered) ?? null);
     this.filters.follow();
+    const inColours = this.wantsColours;
     if (state) {
+      // sheets in patch colours are asked for once it is known that there are some: one that is missing is not asked for again
+      this.colours.cancel();
+      this.thumbnails.pictures = "photo";
       this.thumbnails.askForFirst();
       this.selection.follow(rows);
     }
@@ -195,14 +199,18 @@ export class Explorer {
     this.collection.expectColumns();
     this.tasks.drop("selection");
     this.tokens.cancel();
-    this.colours.cancel();
-    if (this.thumbnails.pictures === "colours") void this.paint("colours");
+    if (inColours) void this.paint("colours");
     if (!model) return;
     this.answer.drop();
     if (this.image.row !== null) void this.image.look(this.image.row);
   }
 
   // ---- thumbnails
+
+  /** Whether thumbnails are drawn in patch colours, or will be: the page asks what that takes, or does it. */
+  get wantsColours(): boolean {
+    return this.thumbnails.pictures === "colours" || this.colours.plan !== null || this.tasks.isWaitingFor("colours");
+  }
 
   /** Draw thumbnails as photographs, or in the colours of their patches; what that takes is asked first, unless it is a moment. */
   async paint(pictures: Pictures): Promise<void> {

@@ -1,13 +1,13 @@
 import type { Said, Source } from "../lib/source";
-import type { CheckedInfo, CheckedKind, Finding, FindingKind, Findings } from "../lib/types";
+import type { CheckedInfo, CheckedKind, Finding, FindingKind, Findings, Subject } from "../lib/types";
 import { waitTexts } from "../texts";
 import type { SceneState } from "./scene.svelte";
 import type { Tasks } from "./tasks.svelte";
 
 /** What there is to look at in the collection. */
 export class FindingsState {
-  /** Pairs are answered in place of the list. */
-  isAsking = $state(false);
+  /** What a person answers questions about, in place of the list; null while the list is shown. */
+  asking = $state<Subject | null>(null);
   current = $state.raw<Findings | null>(null);
   readonly #source: Source;
   readonly #scene: SceneState;
@@ -29,7 +29,7 @@ export class FindingsState {
 
   /** Nobody waits for them any more. */
   leave(): void {
-    this.isAsking = false;
+    this.asking = null;
     this.#tasks.drop("findings");
   }
 

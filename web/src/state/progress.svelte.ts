@@ -12,8 +12,12 @@ export class Progress {
     let first: { done: number; at: number } | null = null;
     let isOver = false;
     const look = async (): Promise<void> => {
-      const found = await ask().catch(() => null);
-      if (isOver || !found) return;
+      const found = await ask().catch(() => undefined); // a question that fails says nothing
+      if (isOver || found === undefined) return;
+      if (found === null) {
+        first = this.current = null; // this part of the work is done
+        return;
+      }
       const now = performance.now();
       first ??= { done: found.done, at: now };
       const gained = found.done - first.done;

@@ -10,13 +10,13 @@ export class TokensState {
   /** What it takes to keep it; null unless that was asked and it is not kept. */
   plan = $state.raw<TokensInfo | null>(null);
   readonly #progress = new Progress();
-  readonly #what: Kept;
+  readonly what: Kept;
   readonly #source: Source;
   readonly #scene: SceneState;
   readonly #tasks: Tasks;
 
   constructor(what: Kept, source: Source, scene: SceneState, tasks: Tasks) {
-    this.#what = what;
+    this.what = what;
     this.#source = source;
     this.#scene = scene;
     this.#tasks = tasks;
@@ -31,7 +31,7 @@ export class TokensState {
   async areKept(): Promise<boolean> {
     const { view } = this.#scene;
     if (!view) return false;
-    const isTold = await this.#tasks.run(this.#what, waitTexts[this.#what], (signal) => this.#source.kept(view, this.#what, signal), (found) => {
+    const isTold = await this.#tasks.run(this.what, waitTexts[this.what], (signal) => this.#source.kept(view, this.what, signal), (found) => {
       this.plan = found.kept ? null : found;
     });
     return isTold && this.plan === null;
@@ -41,14 +41,14 @@ export class TokensState {
   async keep(): Promise<boolean> {
     const { view } = this.#scene;
     if (!view) return false;
-    const stop = this.#progress.follow(() => this.#source.keeping(view, this.#what));
-    const work = (signal: AbortSignal): Promise<void> => this.#source.keep(view, this.#what, signal);
-    return this.#tasks.run(this.#what, waitTexts.keeping, work, () => { this.plan = null; }).finally(stop);
+    const stop = this.#progress.follow(() => this.#source.keeping(view, this.what));
+    const work = (signal: AbortSignal): Promise<void> => this.#source.keep(view, this.what, signal);
+    return this.#tasks.run(this.what, waitTexts.keeping, work, () => { this.plan = null; }).finally(stop);
   }
 
   /** Wait for it no longer, and keep no more; what is kept stays. */
   cancel(): void {
-    this.#tasks.drop(this.#what);
+    this.#tasks.drop(this.what);
     this.plan = null;
   }
 }

@@ -1,10 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { PatchImage } from "../../src/lib/types";
 import { groupColour, rampColour } from "../../src/map/colours";
 import { inSquare, MOST_LINES, pairLines } from "../../src/panels/pairLines";
 import { around, bytesOf, lowest, middleOf, middlePatch, paintLayer, paintSimilar, patchAt, patchBeside } from "../../src/panels/patches";
 import { Seen } from "../../src/panels/patches.svelte";
-import { open, settle } from "../explorers";
+import { hold, makeSource, open, settle } from "../explorers";
 
 const IMAGE: PatchImage = {
   row: 4, rows: 2, columns: 3, sure: 0.9, clear: true, similar: "",
@@ -123,11 +123,11 @@ describe("thumbnails in patch colours", () => {
   it("are not asked about when they are there, or take a moment", async () => {
     const { explorer } = await open();
     const { source } = explorer;
-    source.kept = () => Promise.resolve({ kept: false, images: 4, megabytes: 1, seconds: 1, obstacle: null });
+    source.kept = () => Promise.resolve({ kept: false, images: 4, megabytes: 1, seconds: 1, resumes: false, obstacle: null });
     await explorer.paint("colours");
     expect(explorer.thumbnails.pictures).toBe("colours");
     await explorer.paint("photo");
-    source.kept = () => Promise.resolve({ kept: true, images: 0, megabytes: 0, seconds: 0, obstacle: null });
+    source.kept = () => Promise.resolve({ kept: true, images: 0, megabytes: 0, seconds: 0, resumes: false, obstacle: null });
     await explorer.paint("colours");
     expect(explorer.thumbnails.pictures).toBe("colours");
   });
@@ -135,10 +135,58 @@ describe("thumbnails in patch colours", () => {
   it("stay photographs where something is in the way", async () => {
     const { explorer } = await open();
     const { source } = explorer;
-    source.kept = () => Promise.resolve({ kept: false, images: 20_000, megabytes: 1, seconds: 1, obstacle: "there are too many" });
+    source.kept = () => Promise.resolve({ kept: false, images: 20_000, megabytes: 1, seconds: 1, resumes: false, obstacle: "there are too many" });
     await explorer.paint("colours");
     expect(explorer.thumbnails.pictures).toBe("photo");
     expect(explorer.colours.plan?.obstacle).toBe("there are too many");
+  });
+});
+
+describe("thumbnails in patch colours of another model", () => {
+  it("are asked for once they are known to be there: photographs stand in their place until then", async () => {
+    const source = makeSource();
+    const kept = new Set(["one"]);
+    source.sheet = ({ key }, index, pictures) => `${key} ${pictures} ${index}`;
+    source.kept = ({ key }) => Promise.resolve({ kept: kept.has(key), images: 3, megabytes: 1, seconds: 10, resumes: false, obstacle: null });
+    source.keep = ({ key }) => Promise.resolve(void kept.add(key));
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", (url: string) => {
+      asked.push(url);
+      const [key, pictures] = url.split(" ");
+      return Promise.resolve({ ok: pictures === "photo" || kept.has(key ?? ""), status: 400, blob: () => Promise.resolve(url) });
+    });
+    vi.stubGlobal("createImageBitmap", (url: string) => Promise.resolve({ url, width: 1, height: 1, close: () => undefined }));
+    const { explorer } = await open("", source);
+    await explorer.paint("colours");
+    expect(explorer.thumbnails.pictures).toBe("colours");
+    await explorer.show({ model: "two" });
+    await settle();
+    expect([explorer.thumbnails.pictures, explorer.wantsColours, explorer.colours.plan?.images]).toEqual(["photo", true, 3]);
+    expect(asked.filter((url) => url.startsWith("two colours"))).toEqual([]);
+    await explorer.makeColours();
+    const url = explorer.thumbnails.tile(0, explorer.thumbnails.pictures)?.url ?? "";
+    expect([url, explorer.thumbnails.sheets.get(url)]).toEqual(["two colours 0", null]);
+    await settle();
+    expect(explorer.thumbnails.sheets.get(url)).toMatchObject({ url });
+    await explorer.show({ model: "one" }); // they are there
+    await settle();
+    expect(explorer.thumbnails.pictures).toBe("colours");
+    vi.unstubAllGlobals();
+  });
+
+  it("are given up by another press, at any time", async () => {
+    const { held, release } = hold();
+    const { explorer } = await open("", makeSource({ "keep colours": held }));
+    expect(explorer.wantsColours).toBe(false);
+    await explorer.paint("colours");
+    expect(explorer.wantsColours).toBe(true); // what they take is shown
+    const coming = explorer.makeColours();
+    expect(explorer.wantsColours).toBe(true);
+    await explorer.paint("photo");
+    expect([explorer.wantsColours, explorer.tasks.busy]).toEqual([false, null]);
+    release();
+    await coming;
+    expect(explorer.thumbnails.pictures).toBe("photo");
   });
 });
 

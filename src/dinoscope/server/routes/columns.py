@@ -25,7 +25,8 @@ def add_columns(app: FastAPI, workspace: Workspace) -> None:
     @app.get("/api/models/{model}/columns", response_model=Columns)
     def columns(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return the columns."""
-        return json_answer(request, describe_columns(read_all(workspace.data(model, v).collection)))
+        collection = workspace.data(model, v).collection
+        return json_answer(request, describe_columns(read_all(collection), collection.columns_of_source))
 
     @app.get(
         "/api/models/{model}/columns/{index}/values",

@@ -72,6 +72,11 @@ class TokenPlan:
     size: int
     seconds: float
 
+    @property
+    def resumes(self) -> bool:
+        """Whether the work can go on where somebody stopped it: 256 images are stored at a time."""
+        return self.missing > _PART
+
 
 @dataclass(frozen=True, eq=False)
 class TokenPart:
