@@ -122,7 +122,7 @@ def _stored_sheet(path: Path, size: tuple[int, int]) -> bytes | None:
 def colour_sheet(collection: OpenedCollection, index: int, tile: int, encoder: Callable[[], Encoder]) -> bytes:
     """Return a sheet whose thumbnails are the patch colours of their images, as WebP.
 
-    It is drawn from the colours that are kept, which are small and read with one or two files, so it is not kept itself.
+    It is drawn from the colours that are kept, which one or two files hold, so it is not kept itself.
 
     Raises:
         InputError: If the colours are not kept.
