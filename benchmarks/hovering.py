@@ -94,10 +94,11 @@ def _print_hover(address: str, collection: Collection) -> None:
     first, later = _seconds(lambda: _ask(f"{base}/patches"), 5)
     with opened_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.set_default_timeout(120_000)
         page.goto(f"{address}#panel=image&row={row}")
         began = time.perf_counter()
         page.get_by_role("button", name="Show", exact=True).click()
-        page.locator(".stage.first canvas").wait_for(timeout=120_000)
+        page.locator(".stage.first canvas").wait_for()
         shown = time.perf_counter() - began
         page.wait_for_timeout(2000)
         told = page.evaluate(_HOVER)
@@ -134,13 +135,14 @@ def _print_search(address: str, collection: Collection) -> None:
     print(f"| later ones, median; worst | {statistics.median(times):.2f}; {max(times):.2f} |")
     with opened_browser() as browser:
         page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.set_default_timeout(120_000)
         page.goto(f"{address}#panel=image&row=17")
         page.get_by_role("button", name="Show", exact=True).click()
-        page.locator(".stage.first canvas").wait_for(timeout=120_000)
+        page.locator(".stage.first canvas").wait_for()
         page.locator(".stage.first").click()
         began = time.perf_counter()
         page.get_by_role("button", name="Search the collection").click()
-        page.locator('ul[aria-label="Look-alikes in the collection"] canvas').nth(23).wait_for(timeout=60_000)
+        page.locator('ul[aria-label="Look-alikes in the collection"] canvas').nth(23).wait_for()
         print(f"| from the click to the answer in the page | {time.perf_counter() - began:.2f} |", flush=True)
 
 

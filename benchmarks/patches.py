@@ -30,6 +30,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from benchmarks.composing import compose
 from benchmarks.hovering import print_hover
+from benchmarks.painting import print_colours
 from benchmarks.weights import knn_accuracy, parts_of
 from dinoscope.analysis.patches import find_foreground, match_patches, token_similarities, unit_tokens
 from dinoscope.analysis.patches.foreground import FOREGROUND_METHODS
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200, help="pictures of the foreground and of the matches")
     parser.add_argument("--chosen", action="store_true", help="take the half by which the method was chosen")
     parser.add_argument(
-        "--only", choices=("foreground", "matches", "vectors", "tokens", "hover"), help="one table alone"
+        "--only", choices=("foreground", "matches", "vectors", "tokens", "colours", "hover"), help="one table alone"
     )
     arguments = parser.parse_args()
     data = arguments.data
@@ -64,6 +65,7 @@ def main() -> None:
         "matches": lambda: print_matches(encoder, null, data, arguments.pictures),
         "vectors": lambda: print_vectors(encoder, data),
         "tokens": lambda: print_tokens(encoder, data),
+        "colours": lambda: print_colours(held_out("tiny-imagenet", data)),
         "hover": lambda: print_hover(held_out("tiny-imagenet", data)[:_SEEN]),
     }
     for name, table in tables.items():

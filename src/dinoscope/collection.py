@@ -864,7 +864,7 @@ class Collection(OpenedCollection):
 
         Returns:
             As many, or fewer where no more are left, by descending score. Pairs and pictures with very low scores
-            are not asked about: of a picture 1.25 octaves short of the usual limit.
+            are not asked about: of a picture two octaves short of the usual limit.
 
         Raises:
             InputError: There is no such kind, or ``count`` is not positive.

@@ -1,14 +1,20 @@
 """Thumbnails in patch colours, as the page asks for them."""
 
 import io
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from dinoscope.collection import Collection
-from dinoscope.explorer import patches as explorer_patches
-from tests.served import client, images, make_collection
+from dinoscope.server import app as server_app
+from dinoscope.server.jobs import while_wanted
+from dinoscope.server.routes import colours as colour_routes
+from dinoscope.server.security import Access
+from dinoscope.stages.queries.tokens import keep_tokens
+from tests.served import client, images, make_collection, until_stopped
 
 COUNT = 12
 
@@ -16,6 +22,10 @@ COUNT = 12
 @pytest.fixture
 def folder(tmp_path):
     return make_collection(tmp_path / "c", images(COUNT))
+
+
+def explorer_of(server: Any) -> Any:
+    return server.app.state.explorer
 
 
 def pixels(content):
@@ -31,7 +41,7 @@ def test_they_are_made_once_and_drawn_as_sheets(folder):
         assert (before["kept"], before["images"], before["obstacle"]) == (False, COUNT, None)
         assert before["seconds"] > 0
         refused = server.get(f"{base}/colours/0")
-        assert (refused.status_code, "look at all images first" in refused.json()["error"]) == (400, True)
+        assert (refused.status_code, "press the button for patch colours" in refused.json()["error"]) == (400, True)
         assert server.put(f"{base}/colours").status_code == 204
         assert server.get(f"{base}/colours/progress").json() is None
         assert server.get(f"{base}/colours").json()["kept"] is True
@@ -62,9 +72,81 @@ def test_a_server_that_writes_nothing_holds_them(folder):
 
 
 def test_too_many_images_are_told_with_a_way_on(folder, monkeypatch):
-    monkeypatch.setattr(explorer_patches, "TOKEN_IMAGES", COUNT - 1)
+    monkeypatch.setattr(server_app, "TOKEN_IMAGES", COUNT - 1)
     address = f"/api/models/{Collection(folder).key}/colours"
     with client(folder) as server:
-        assert f"dinoscope look c --keep-tokens --at-most {COUNT}" in server.get(address).json()["obstacle"]
+        told = server.get(address).json()["obstacle"]
+        assert f"run dinoscope look c --keep-tokens --at-most {COUNT} on the machine" in told
+        refused = server.put(address)
+        assert (refused.status_code, refused.json()["error"]) == (400, told)
         Collection(folder).keep_tokens()
         assert server.get(address).json()["obstacle"] is None  # they are made of these
+        assert server.put(address).status_code == 204
+
+
+def test_a_command_names_the_model_where_there_are_several(folder, monkeypatch):
+    make_collection(folder, images(COUNT), model="mini")
+    monkeypatch.setattr(server_app, "TOKEN_IMAGES", COUNT - 1)
+    key = Collection(folder).key
+    with client(folder) as server:
+        for kept in ("colours", "tokens"):
+            told = server.get(f"/api/models/{key}/{kept}").json()["obstacle"]
+            assert f"--keep-tokens --model {key} --at-most {COUNT} on" in told
+
+
+def test_people_on_other_machines_have_fewer_images_looked_at(folder, monkeypatch):
+    monkeypatch.setattr(server_app, "_LOOKS_FOR_OTHERS", COUNT - 1)
+    key = Collection(folder).key
+    for access, status in ((Access.of("127.0.0.1"), 204), (Access.of("127.0.0.1", allowed=["photos.example"]), 400)):
+        with client(folder, access=access, read_only=True) as server:
+            assert server.put(f"/api/models/{key}/colours").status_code == status
+    with client(folder, access=access) as server:
+        refused = server.put(f"/api/models/{key}/tokens")
+        assert (refused.status_code, f"no more than {COUNT - 1} images" in refused.json()["error"]) == (400, True)
+
+
+def test_other_work_goes_on_while_all_images_are_looked_at(folder, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+
+    def hold(*_, **__):
+        until_stopped(lambda: while_wanted(4, COUNT), begun, ended)
+
+    monkeypatch.setattr(colour_routes, "keep_colours", hold)
+    key = Collection(folder).key
+    base = f"/api/models/{key}"
+    with client(folder) as server:
+        pressed = threading.Thread(target=lambda: server.put(f"{base}/colours"))
+        pressed.start()
+        assert begun.wait(30)
+        told = None
+        while told is None:
+            told = server.get(f"{base}/colours/progress").json()
+        assert told == {"done": 4, "total": COUNT}
+        assert server.get(f"{base}/findings").status_code == 200  # it needs the thread for long work
+        assert not ended.is_set()
+        explorer_of(server).looking.stop()
+        pressed.join(30)
+        assert not pressed.is_alive()
+        assert ended.wait(30)
+
+
+def test_reading_tokens_is_told(folder, monkeypatch):
+    begun, ended = threading.Event(), threading.Event()
+    keep_tokens(Collection(folder))
+    monkeypatch.setattr(
+        "dinoscope.server.routes.patches.prepare_search",
+        lambda _, report: until_stopped(lambda: report(1, 3), begun, ended),
+    )
+    base = f"/api/models/{Collection(folder).key}"
+    with client(folder) as server:
+        asked = threading.Thread(target=lambda: server.get(f"{base}/images/3/patches/search?x=0.5&y=0.5"))
+        asked.start()
+        assert begun.wait(30)
+        told = None
+        while told is None:
+            told = server.get(f"{base}/tokens/reading").json()
+        assert told == {"done": 1, "total": 3}
+        explorer_of(server).asking.stop()
+        asked.join(30)
+        assert not asked.is_alive()
+        assert ended.wait(30)

@@ -7,9 +7,8 @@ import pytest
 
 from dinoscope.analysis.patches import match_patches
 from dinoscope.collection import Collection
-from dinoscope.explorer import patches as explorer_patches
 from dinoscope.explorer.sheets import part_of_tile
-from dinoscope.stages.queries import tokens
+from dinoscope.server import app as server_app
 from tests.served import client, images, make_collection
 
 
@@ -97,7 +96,6 @@ def test_what_keeps_them_from_being_kept_is_told(folder, monkeypatch):
     with client(folder, read_only=True) as server:
         assert "write nothing" in server.get(address).json()["obstacle"]
         assert server.put(address).status_code == 403
-    monkeypatch.setattr(explorer_patches, "TOKEN_IMAGES", 11)
-    monkeypatch.setattr(tokens, "TOKEN_IMAGES", 11)
+    monkeypatch.setattr(server_app, "TOKEN_IMAGES", 11)
     with client(folder) as server:
-        assert "dinoscope look c --keep-tokens --at-most 12" in server.get(address).json()["obstacle"]
+        assert "run dinoscope look c --keep-tokens --at-most 12 on" in server.get(address).json()["obstacle"]

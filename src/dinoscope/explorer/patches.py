@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shlex
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,16 +15,16 @@ from dinoscope.explorer.model_view import ModelData, position_of
 from dinoscope.explorer.sheets import part_of_tile
 from dinoscope.explorer.types import MatchInfo, PatchImage, PatchPair, PatchPairs, PatchView, SearchAnswer, TokensInfo
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.queries.colour_grids import plan_colours
+from dinoscope.stages.queries.colour_grids import colours_obstacle, plan_colours
 from dinoscope.stages.queries.patch_search import search_patch
 from dinoscope.stages.queries.patches import Look, look
-from dinoscope.stages.queries.tokens import TOKEN_IMAGES, TokenPlan, kept_resolutions, plan_tokens
+from dinoscope.stages.queries.tokens import TokenPlan, keep_command, kept_resolutions, plan_tokens
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["colours_info", "find_patch", "patch_pairs", "patch_view", "tokens_info"]
+__all__ = ["colours_info", "find_patch", "patch_pairs", "patch_view", "tokens_info", "tokens_limit"]
 
 _NEIGHBORS = 4  # the patches of each are compared with those of the image
 
@@ -73,22 +72,46 @@ def patch_pairs(data: ModelData, row: int, other: int, encoder: Encoder) -> Patc
     )
 
 
-def tokens_info(data: ModelData, encoder: Callable[[], Encoder], *, read_only: bool) -> TokensInfo:
-    """Tell whether the tokens of all images are kept, and what keeping them takes, measured on a few images."""
+def tokens_info(data: ModelData, encoder: Callable[[], Encoder], *, at_most: int, read_only: bool) -> TokensInfo:
+    """Tell whether the tokens of all images are kept, and what keeping them takes, measured on a few images.
+
+    Args:
+        data: The model.
+        encoder: Gives it.
+        at_most: The largest collection whose tokens this explorer keeps.
+        read_only: Whether it keeps none.
+    """
     collection = data.collection
     if kept_resolutions(collection):
         return _kept()
-    obstacle = "this explorer was started to write nothing" if read_only else _limit(collection, len(collection))
+    obstacle = "this explorer was started to write nothing" if read_only else tokens_limit(collection, at_most)
     return _told(plan_tokens(collection, encoder()), obstacle)
 
 
-def colours_info(data: ModelData, encoder: Callable[[], Encoder]) -> TokensInfo:
-    """Tell whether the patch colours of all images are kept, and what keeping them takes, measured on a few images."""
+def tokens_limit(collection: OpenedCollection, at_most: int) -> str | None:
+    """Return why an explorer does not keep the tokens of so large a collection, and what to do; None if it does."""
+    if len(collection) <= at_most:
+        return None
+    command = keep_command(collection, collection.path.name, at_most=len(collection))
+    return (
+        f"from here, tokens are kept of no more than {at_most:,} images: "
+        f"run {command} on the machine of the collection, then try again"
+    )
+
+
+def colours_info(data: ModelData, encoder: Callable[[], Encoder], *, at_most: int) -> TokensInfo:
+    """Tell whether the patch colours of all images are kept, and what keeping them takes, measured on a few images.
+
+    Args:
+        data: The model.
+        encoder: Gives it.
+        at_most: How many images this explorer looks at.
+    """
     collection = data.collection
     plan = plan_colours(collection, encoder)
     if not plan.missing:
         return _kept()
-    return _told(plan, None if None in kept_resolutions(collection) else _limit(collection, plan.missing))
+    return _told(plan, colours_obstacle(collection, at_most, collection.path.name))
 
 
 def _kept() -> TokensInfo:
@@ -104,14 +127,6 @@ def _told(plan: TokenPlan, obstacle: str | None) -> TokensInfo:
         resumes=plan.resumes,
         obstacle=obstacle,
     )
-
-
-def _limit(collection: OpenedCollection, count: int) -> str | None:
-    """Return why this many images are not looked at for the page, and what to do; None if they are."""
-    if count <= TOKEN_IMAGES:
-        return None
-    words = ["dinoscope", "look", collection.path.name, "--keep-tokens", "--at-most", str(len(collection))]
-    return f"a collection of more than {TOKEN_IMAGES:,} images needs a command on its machine: {shlex.join(words)}"
 
 
 def find_patch(data: ModelData, row: int, place: tuple[float, float], k: int) -> SearchAnswer:

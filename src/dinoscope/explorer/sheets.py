@@ -122,7 +122,7 @@ def _stored_sheet(path: Path, size: tuple[int, int]) -> bytes | None:
 def colour_sheet(collection: OpenedCollection, index: int, tile: int, encoder: Callable[[], Encoder]) -> bytes:
     """Return a sheet whose thumbnails are the patch colours of their images, as WebP.
 
-    It is drawn from the colours that are kept, in a tenth of a second, so it is not kept itself.
+    It is drawn from the colours that are kept, which one or two files hold, so it is not kept itself.
 
     Raises:
         InputError: If the colours are not kept.
@@ -130,7 +130,10 @@ def colour_sheet(collection: OpenedCollection, index: int, tile: int, encoder: C
     at = range(index * COLUMNS**2, min((index + 1) * COLUMNS**2, len(collection)))
     grids = colour_grids(collection, at, encoder)
     if grids is None:
-        raise InputError("there are no thumbnails in patch colours yet: look at all images first")
+        raise InputError(
+            "the patch colours of these images are not kept yet: load the page again, press the button for patch "
+            "colours at the map, and let it look at the images"
+        )
     sizes = collection.sizes[at.start : at.stop].tolist()
     return _page([_in_colours(grid, size, tile) for grid, size in zip(grids, sizes, strict=True)], tile, COLUMNS)
 

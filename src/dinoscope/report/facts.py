@@ -24,7 +24,8 @@ from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
 from dinoscope.stages.neighbors import neighbor_graph
 from dinoscope.stages.properties import explain_map
-from dinoscope.stages.queries.patches import kept_colours
+from dinoscope.stages.queries.colour_grids import colours_at
+from dinoscope.stages.queries.patches import has_scheme
 from dinoscope.stages.queries.search import search
 
 if TYPE_CHECKING:
@@ -306,13 +307,11 @@ def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
     """Look at the middle images of the largest clusters, unless pictures are tiny or it would take long."""
     collection = facts.collection
     model = MODELS.get(str(collection.model["model"]))
-    quick = (model is not None and model.family == "bundled") or any(
-        each["resolution"] is None for each in collection.results.stored("patches")
-    )
+    quick = (model is not None and model.family == "bundled") or has_scheme(collection)
     if facts.small or not quick:
         return []
     try:
-        return kept_colours(collection, [sample.medoid for sample in facts.samples[:_SEEN]])
+        return colours_at(collection, [sample.medoid for sample in facts.samples[:_SEEN]])
     except DinoscopeError:  # no weights here, or a model without patches: the report has no such section
         return []
 

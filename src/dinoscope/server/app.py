@@ -83,6 +83,7 @@ from dinoscope.server.state import Workspace, check_writable
 from dinoscope.server.uploads import Uploads
 from dinoscope.stages.clusters import show_clusters
 from dinoscope.stages.labels import has_classifier
+from dinoscope.stages.queries.tokens import TOKEN_IMAGES
 from dinoscope.stages.queries.windows import windows
 from dinoscope.storage.progress import read_progress
 
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 _PAUSE, _PATIENCE = 1.0, 6.0  # seconds without a request that mean the page has loaded, and the longest wait
+_LOOKS_FOR_OTHERS = 500  # images that people on other machines may have looked at: seconds with a bundled model
 _log = logging.getLogger("dinoscope")
 
 
@@ -169,8 +171,9 @@ def create_app(
     add_findings(app, explorer.workspace, explorer.heavy)
     add_labelling(app, explorer.workspace, explorer.heavy)
     add_beside(app, explorer.partners, explorer.heavy)
-    add_patches(app, explorer.workspace, explorer.heavy, explorer.asking)
-    add_colours(app, explorer.workspace, explorer.heavy, explorer.drawing)
+    at_most = TOKEN_IMAGES if explorer.is_private else _LOOKS_FOR_OTHERS
+    add_patches(app, explorer.workspace, explorer.heavy, explorer.looking, explorer.asking, at_most=at_most)
+    add_colours(app, explorer.workspace, explorer.heavy, explorer.looking, explorer.drawing, at_most=at_most)
     add_weights(app, explorer.workspace, explorer.fetching)
     add_files(app, explorer.workspace, explorer.originals, is_private=explorer.is_private)
     add_copies(app, explorer.workspace, explorer.copies, explorer.copying, explorer.originals)
@@ -196,6 +199,7 @@ class _Explorer:
         self.is_private = is_private
         self.workspace, self.originals, self.partners, self.copies = workspace, originals, partners, copies
         self.heavy = Jobs(1, "compute")
+        self.looking = Jobs(1, "look")
         self.asking = Jobs(2, "ask")
         self.drawing = Jobs(2, "draw")
         self.decoding = Jobs(2, "decode")
@@ -275,7 +279,7 @@ class _Explorer:
 
     def stop(self) -> None:
         """Start no more work, and wait for none."""
-        for jobs in (self.heavy, self.asking, self.drawing, self.decoding, self.fetching, self.copying):
+        for jobs in (self.heavy, self.looking, self.asking, self.drawing, self.decoding, self.fetching, self.copying):
             jobs.stop()
         self.decoders.stop()
 

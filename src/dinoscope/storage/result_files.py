@@ -43,11 +43,12 @@ _VERSIONS = {
     "windows": 2,
     "picking": 1,
     "pictures": 3,
-    "patches": 1,
+    "patches": 2,
     "tokens": 2,
-    "seen": 1,
-    "patch_colours": 1,
+    "patch_colours": 2,
 }
+# Stages whose results depend on those of another one: a new version of that one makes them stale, too.
+_BUILT_ON = {"patch_colours": "patches"}
 
 # In the order in which people see them.
 STAGES = tuple(_VERSIONS)
@@ -68,10 +69,11 @@ def result_file(folder: Path, state: str, stage: str, settings: JsonObject) -> P
 
 
 def _version(stage: str, settings: object) -> int | list[int]:
-    """Return the version of a stage, and that of the layout where clusters were found on it: others stay valid."""
+    """Return the version of a stage, and that of the stage that it was built on: the layout, for clusters on a map."""
     clusters = settings.get("clusters", settings) if isinstance(settings, Mapping) else None
     on_layout = isinstance(clusters, Mapping) and clusters.get("space") == "umap"
-    return [_VERSIONS[stage], _VERSIONS["layout"]] if on_layout else _VERSIONS[stage]
+    base = "layout" if on_layout else _BUILT_ON.get(stage)
+    return _VERSIONS[stage] if base is None else [_VERSIONS[stage], _VERSIONS[base]]
 
 
 def state_of(key: str, contents: Sequence[str], rows: NDArray[np.int64]) -> str:

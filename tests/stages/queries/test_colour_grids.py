@@ -1,5 +1,7 @@
 """The patch colours of all images, kept to be drawn in place of thumbnails."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,9 @@ from dinoscope.errors import InputError
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.queries import tokens
-from dinoscope.stages.queries.colour_grids import colour_grids, keep_colours, plan_colours
+from dinoscope.stages.queries.colour_grids import colour_grids, colours_at, keep_colours, plan_colours
+from dinoscope.stages.queries.patches import find_scheme, has_scheme
+from dinoscope.storage import result_files
 from dinoscope.storage.tables import read_table, write_table
 
 COUNT = 20
@@ -78,9 +82,13 @@ def test_kept_tokens_need_no_model(clothes):
     looked_at = grids(clothes)
     for file in files(clothes):
         file.unlink()
+    for file in (clothes.path / "results" / "patches").iterdir():
+        file.unlink()  # the colours that all images share are found in the tokens, too
     clothes.keep_tokens()
     again = Collection(clothes.path)
-    assert plan_colours(again, never).missing == COUNT
+    told = plan_colours(again, never)
+    assert told.missing == COUNT
+    assert told.size == pytest.approx(sum(grid.size for grid in looked_at), rel=0.6)  # told by the first image
     keep_colours(again, never)
     for one, other in zip(grids(again), looked_at, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -107,8 +115,7 @@ def test_a_damaged_part_is_made_again(clothes):
     whole = grids(clothes)
     files(clothes)[0].write_bytes(files(clothes)[0].read_bytes()[:-200])
     again = Collection(clothes.path)
-    assert grids(again) is None
-    keep_colours(again, again.encoder)
+    assert plan_colours(again, again.encoder).missing == 8
     for one, other in zip(grids(again), whole, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -133,14 +140,59 @@ def test_a_strangers_colours_are_made_again(clothes, change):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_large_collection_is_refused_unless_its_tokens_are_kept(clothes, monkeypatch):
-    monkeypatch.setattr("dinoscope.stages.queries.colour_grids.TOKEN_IMAGES", 19)
-    with pytest.raises(InputError, match="at most 19 images, got 20"):
-        keep_colours(clothes, clothes.encoder)
+def test_more_images_than_allowed_are_refused_unless_their_tokens_are_kept(clothes):
+    command = re.escape(f"run dinoscope look {clothes.path} --keep-tokens --at-most {COUNT} on the machine")
+    with pytest.raises(InputError, match=rf"of 20 images have to be computed, and no more than 19 .*: {command}"):
+        keep_colours(clothes, clothes.encoder, at_most=19)
     assert files(clothes) == []
-    clothes.keep_tokens()
-    keep_colours(clothes, clothes.encoder)
+
+    def stop(done, _):
+        if done > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        clothes.keep_tokens(on_progress=stop)
+    keep_colours(clothes, clothes.encoder, at_most=12)  # the other 8 have tokens
     assert len(files(clothes)) == 3
+
+
+def test_the_looks_for_the_shared_colours_are_told(clothes):
+    assert not has_scheme(clothes)
+    before = plan_colours(clothes, clothes.encoder).seconds
+    find_scheme(clothes)
+    assert has_scheme(clothes)
+    assert plan_colours(clothes, clothes.encoder).seconds < before  # half as many looks: 20 of 40
+
+
+def test_colours_do_not_outlive_the_basis_that_made_them(clothes, monkeypatch):
+    keep_colours(clothes, clothes.encoder)
+    monkeypatch.setitem(result_files._VERSIONS, "patches", result_files._VERSIONS["patches"] + 1)
+    assert grids(Collection(clothes.path)) is None
+
+
+def test_a_few_images_are_looked_at_alone_unless_all_are_kept(clothes):
+    few = [17, 3, 5]
+    first = colours_at(clothes, few)
+    assert len(files(clothes)) == 1
+    assert grids(clothes) is None
+    assert verify_collection(clothes.path).damage == ()
+    keep_colours(clothes, clothes.encoder)
+    for at, found in zip(few, first, strict=True):
+        np.testing.assert_array_equal(found, grids(clothes)[at])
+    for file in files(clothes):
+        if "positions" in read_table(file)[1]["settings"]:
+            file.unlink()
+    again = Collection(clothes.path)
+    for one, other in zip(colours_at(again, few), first, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(files(clothes)) == 3  # taken from there
+
+
+def test_a_sheet_asks_for_its_own_parts_alone(clothes, monkeypatch):
+    keep_colours(clothes, clothes.encoder)
+    opened = Collection(clothes.path)
+    monkeypatch.setattr(opened.results, "stored", never)  # which reads the settings of every part
+    assert len(grids(opened, 3, 9)) == 6
 
 
 def test_a_collection_for_reading_alone_holds_them(clothes):

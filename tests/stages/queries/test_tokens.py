@@ -15,7 +15,7 @@ from dinoscope.errors import InputError, WriteError
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
-from dinoscope.stages.queries import tokens
+from dinoscope.stages.queries import held_tokens, tokens
 from dinoscope.stages.queries.patch_search import prepare_search
 from dinoscope.stages.results import kept as kept_results
 from dinoscope.storage.tables import write_table
@@ -64,7 +64,7 @@ def expected(collection, row, resolution=64):
 def test_the_tokens_are_those_of_the_model(kept):
     assert len(files(kept)) == 3
     for at in (0, 7, 13, 19):
-        ours = tokens.tokens_of(kept, at, 64, None)
+        ours = held_tokens.tokens_of(kept, at, 64, None)
         assert ours.dtype == np.float16
         np.testing.assert_allclose(ours, expected(kept, int(kept.rows[at])), atol=5e-4)
 
@@ -112,7 +112,7 @@ def test_a_large_collection_is_refused_with_a_way_on(clothes):
 def test_the_search_is_the_exact_product(kept, monkeypatch, held):
     """With the tokens in memory, and read part by part."""
     if not held:
-        monkeypatch.setattr(tokens, "_MOST_HELD", 100)
+        monkeypatch.setattr(held_tokens, "_MOST_HELD", 100)
     opened = Collection(kept.path)
     row, (across, down) = int(opened.rows[3]), (0.55, 0.3)
     own = expected(opened, row)
@@ -139,12 +139,24 @@ def test_the_search_is_the_exact_product(kept, monkeypatch, held):
 
 def test_reading_them_is_told_and_done_once(kept):
     opened, told = Collection(kept.path), []
-    assert not tokens.are_held(opened, 64)
+    assert not held_tokens.are_held(opened, 64)
     prepare_search(opened, lambda *each: told.append(each))
     assert told == [(1, 3), (2, 3), (3, 3)]
-    assert tokens.are_held(opened, 64)
+    assert held_tokens.are_held(opened, 64)
     prepare_search(opened, lambda *each: told.append(each))
     assert len(told) == 3
+
+
+def test_tokens_that_do_not_fit_in_memory_are_not_read_before_the_search(kept, monkeypatch):
+    opened, told = Collection(kept.path), []
+    whole = sum(part.tokens.nbytes for part in held_tokens.read_tokens(opened, 64))
+    monkeypatch.setattr(held_tokens, "_MOST_HELD", whole - 1)  # the first part, of 8 of 20 images, is far below it
+    prepare_search(opened, lambda *each: told.append(each))
+    assert told == []
+    assert held_tokens.hold_tokens(opened, 64) is None
+    monkeypatch.setattr(held_tokens, "_MOST_HELD", 3 * whole)
+    prepare_search(Collection(kept.path), lambda *each: told.append(each))
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_an_image_file_finds_itself_at_the_same_place(kept, images):

@@ -778,7 +778,7 @@ export interface paths {
         get: operations["colours_api_models__model__colours_get"];
         /**
          * Keep In Colours
-         * @description Make thumbnails in patch colours; a second request goes on where one was ended.
+         * @description Make thumbnails in patch colours. A second request continues where the first one ended.
          */
         put: operations["keep_in_colours_api_models__model__colours_put"];
         post?: never;
@@ -797,7 +797,7 @@ export interface paths {
         };
         /**
          * Colouring
-         * @description Return of how many images there are patch colours, by a request that is under way, or null.
+         * @description Return how many images a running request has done, or null.
          */
         get: operations["colouring_api_models__model__colours_progress_get"];
         put?: never;

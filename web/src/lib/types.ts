@@ -7,7 +7,7 @@
 import type * as api from "./api";
 
 export type {
-  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Copied, FilesInfo, Finding, Findings, ImageInfo, MatchInfo as Match, Moved, MovedImage, NumberColumn, Numbers, PatchImage, PatchPair, PatchPairs, PartnerInfo, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
+  CategoryColumn, CheckedInfo, Checks, ClusterInfo, CollectionInfo, Copied, FilesInfo, Finding, Findings, ImageInfo, MatchInfo as Match, ModelInfo, Moved, MovedImage, NumberColumn, Numbers, PatchImage, PatchPair, PatchPairs, PartnerInfo, PatchView, Picked, PickQuery, ProgressInfo, PropertyInfo, ReasonInfo,
   Reasons, Running, ScoreInfo as Score, SearchAnswer, TokensInfo, VerdictInfo as Verdict, WeightsInfo,
 } from "./api";
 

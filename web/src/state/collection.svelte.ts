@@ -1,5 +1,5 @@
 import type { Source } from "../lib/source";
-import type { CollectionInfo, ModelView, Running } from "../lib/types";
+import type { CollectionInfo, ModelInfo, ModelView, Running } from "../lib/types";
 import { waitTexts } from "../texts";
 import type { Tasks } from "./tasks.svelte";
 
@@ -28,7 +28,17 @@ export class CollectionState {
 
   /** The key of a model that there is: the one asked for, else the one that is shown first. */
   modelKey(asked: string | undefined): string | undefined {
-    return this.info?.models.find(({ key }) => key === asked)?.key ?? this.info?.model;
+    return this.model(asked)?.key ?? this.info?.model;
+  }
+
+  /** A model of the collection, by its key. */
+  model(key: string | undefined): ModelInfo | undefined {
+    return this.info?.models.find((each) => each.key === key);
+  }
+
+  /** Whether a model can look at images here. Vectors that were made elsewhere come without a model, so with no resolution. */
+  canLook(key: string | undefined): boolean {
+    return (this.info?.live ?? false) && this.model(key)?.resolution !== 0;
   }
 
   /** Ask how far a run is. */

@@ -132,7 +132,7 @@ export class Explorer {
     this.filters.isHiding = state.hiding ?? false;
     this.legend.takeEarlier(state.hidden, state.range);
     if (state.camera) this.map.lookFrom(state.camera);
-    if (pictures !== this.thumbnails.pictures && this.collection.info?.live) void this.paint(pictures);
+    if (pictures !== this.thumbnails.pictures && this.collection.canLook(model)) void this.paint(pictures);
     this.panel = panel;
     if (row !== this.image.row) await this.image.look(row);
     if (isLate()) return;

@@ -132,6 +132,18 @@ describe("thumbnails in patch colours", () => {
     expect(explorer.thumbnails.pictures).toBe("colours");
   });
 
+  it("are offered where a model can look at images", async () => {
+    const { source } = (await open()).explorer;
+    const told = await source.collection();
+    const canLook = async (changes: Partial<typeof told>): Promise<boolean> => {
+      const { explorer } = await open("", { ...source, collection: () => Promise.resolve({ ...told, ...changes }) });
+      return explorer.collection.canLook("one");
+    };
+    expect(await canLook({})).toBe(true);
+    expect(await canLook({ live: false })).toBe(false);
+    expect(await canLook({ models: told.models.map((each) => ({ ...each, resolution: 0 })) })).toBe(false); // vectors made elsewhere
+  });
+
   it("stay photographs where something is in the way", async () => {
     const { explorer } = await open();
     const { source } = explorer;

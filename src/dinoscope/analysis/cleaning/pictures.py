@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 SUGGESTED = (1 + LEAST) / 2  # score of a picture at the limit
-# nobody is asked about a picture below: 1.25 octaves short of the limit
-FAINTEST = SUGGESTED - (1 - SUGGESTED) * math.tanh(1.25 / 2)
+# nobody is asked about a picture below: two octaves short of the limit; with less, intervals of 90% hold less often
+FAINTEST = SUGGESTED - (1 - SUGGESTED) * math.tanh(2 / 2)
 _FAR = 3.5  # spreads from the median, as of Iglewicz and Hoaglin 1993 for outliers
 _QUARTILE = 0.6745  # of a normal distribution, in standard deviations
 _BLURRED = 0.6  # sharpness by the median's

@@ -25,31 +25,40 @@ from dinoscope.stages.queries.colour_grids import keep_colours
 __all__ = ["add_colours"]
 
 
-def add_colours(app: FastAPI, workspace: Workspace, heavy: Jobs, drawing: Jobs) -> None:
-    """Add the routes. What is made may be made by a server that writes nothing: it is then held in memory."""
+def add_colours(app: FastAPI, workspace: Workspace, heavy: Jobs, looking: Jobs, drawing: Jobs, *, at_most: int) -> None:
+    """Add the routes. A server that writes nothing makes the colours, too, and holds them in memory.
+
+    Args:
+        app: Gets the routes.
+        workspace: The collection.
+        heavy: Runs what takes seconds.
+        looking: Runs what takes minutes.
+        drawing: Draws sheets.
+        at_most: How many images may be looked at.
+    """
 
     @app.get("/api/models/{model}/colours", response_model=TokensInfo)
     async def colours(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return whether there are thumbnails in patch colours, or what it takes to make them."""
         data = await run_in_threadpool(workspace.data, model, v)
-        work = lambda: colours_info(data, lambda: workspace.encoder(data))  # noqa: E731
+        work = lambda: colours_info(data, lambda: workspace.encoder(data), at_most=at_most)  # noqa: E731
         return json_answer(request, await heavy.run(("colours", data.state), work, request))
 
     @app.put("/api/models/{model}/colours", status_code=204)
     async def keep_in_colours(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Make thumbnails in patch colours; a second request goes on where one was ended."""
+        """Make thumbnails in patch colours. A second request continues where the first one ended."""
         data = await run_in_threadpool(workspace.data, model, v)
         work = lambda: keep_colours(  # noqa: E731
-            data.collection, lambda: workspace.encoder(data), on_progress=while_wanted
+            data.collection, lambda: workspace.encoder(data), at_most=at_most, on_progress=while_wanted
         )
-        await heavy.run(("keep colours", data.state), work, request)
+        await looking.run(("keep colours", data.state), work, request)
         return Response(status_code=204)
 
     @app.get("/api/models/{model}/colours/progress", response_model=ProgressInfo | None)
     async def colouring(request: Request, model: ModelKey, v: State = None) -> Response:
-        """Return of how many images there are patch colours, by a request that is under way, or null."""
+        """Return how many images a running request has done, or null."""
         data = await run_in_threadpool(workspace.data, model, v)
-        return progress_answer(request, heavy.progress(("keep colours", data.state)))
+        return progress_answer(request, looking.progress(("keep colours", data.state)))
 
     @app.get("/api/models/{model}/colours/{index}", **binary_route("A sheet of thumbnails", "image/webp"))
     async def colour_thumbnails(request: Request, model: ModelKey, index: SheetIndex, v: State = None) -> Response:

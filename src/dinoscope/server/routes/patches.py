@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from dinoscope.errors import InputError
 from dinoscope.explorer import patches as explorer_patches
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.explorer.types import PatchPairs, PatchView, ProgressInfo, SearchAnswer, TokensInfo
@@ -23,8 +24,17 @@ __all__ = ["add_patches"]
 Share = Annotated[float, Query(ge=0, le=1, description="How far right, or down, as a share of the image.")]
 
 
-def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -> None:
-    """Add the routes. Long work runs among the ``heavy`` jobs."""
+def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, looking: Jobs, asking: Jobs, *, at_most: int) -> None:
+    """Add the routes.
+
+    Args:
+        app: Gets the routes.
+        workspace: The collection.
+        heavy: Runs what takes seconds.
+        looking: Runs what takes minutes.
+        asking: Runs searches.
+        at_most: The largest collection whose tokens are kept.
+    """
 
     def reading_of(data: ModelData) -> tuple[Hashable, Callable[[], None]]:
         return ("read", data.state), lambda: prepare_search(data.collection, while_wanted)
@@ -50,7 +60,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
     ) -> Response:
         """Return where else in the collection there is a similar patch."""
         data = await run_in_threadpool(workspace.data, model, v)
-        await asking.run(*reading_of(data), request)  # here, for a search that waits for it would be in others' way
+        await asking.run(*reading_of(data), request)  # a job of its own: a search that waits would block the others
         work = lambda: explorer_patches.find_patch(data, row, (x, y), k)  # noqa: E731
         return json_answer(request, await asking.run(object(), work, request))
 
@@ -66,7 +76,7 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
         """Return whether a search by a patch is possible, or what preparing it takes, measured on a few images."""
         data = await run_in_threadpool(workspace.data, model, v)
         work = lambda: explorer_patches.tokens_info(  # noqa: E731
-            data, lambda: workspace.encoder(data), read_only=workspace.read_only
+            data, lambda: workspace.encoder(data), at_most=at_most, read_only=workspace.read_only
         )
         return json_answer(request, await heavy.run(("tokens", data.state), work, request))
 
@@ -74,17 +84,20 @@ def add_patches(app: FastAPI, workspace: Workspace, heavy: Jobs, asking: Jobs) -
     async def keep(request: Request, model: ModelKey, v: State = None) -> Response:
         """Keep the patch tokens of all images. A second request continues where the first one ended."""
         data = await run_in_threadpool(workspace.data, model, v)
+        obstacle = explorer_patches.tokens_limit(data.collection, at_most)
+        if obstacle is not None:
+            raise InputError(obstacle)
         work = lambda: keep_tokens(  # noqa: E731
-            data.collection, encoder=workspace.encoder(data), on_progress=while_wanted
+            data.collection, encoder=workspace.encoder(data), at_most=at_most, on_progress=while_wanted
         )
-        await heavy.run(("keep", data.state), work, request)
+        await looking.run(("keep", data.state), work, request)
         return Response(status_code=204)
 
     @app.get("/api/models/{model}/tokens/progress", response_model=ProgressInfo | None)
     async def keeping(request: Request, model: ModelKey, v: State = None) -> Response:
         """Return how many images a running request has done, or null."""
         data = await run_in_threadpool(workspace.data, model, v)
-        return progress_answer(request, heavy.progress(("keep", data.state)))
+        return progress_answer(request, looking.progress(("keep", data.state)))
 
     @app.get("/api/models/{model}/tokens/reading", response_model=ProgressInfo | None)
     async def reading(request: Request, model: ModelKey, v: State = None) -> Response:

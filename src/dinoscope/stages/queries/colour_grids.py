@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from dinoscope.analysis.patches import patch_colours
 from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.typed import mismatch
-from dinoscope.stages.queries.patches import SCHEME_IMAGES, find_scheme
+from dinoscope.base.types import JsonObject
+from dinoscope.errors import InputError
+from dinoscope.stages.queries.patches import find_scheme, scheme_looks
+from dinoscope.stages.queries.search import patch_encoder
 from dinoscope.stages.queries.tokens import (
     TOKEN_IMAGES,
     TokenPlan,
-    check_limit,
+    has_tokens,
+    keep_command,
     kept_tokens,
     look_at_tokens,
     part_settings,
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["colour_grids", "keep_colours", "plan_colours"]
+__all__ = ["colour_grids", "colours_at", "colours_obstacle", "keep_colours", "plan_colours"]
 
 _STAGE = "patch_colours"
 _GROUP = 32  # images that are looked at between two reports
@@ -44,21 +48,44 @@ def plan_colours(collection: OpenedCollection, encoder: Callable[[], Encoder]) -
         encoder: Gives its model; not called where the tokens of all images are kept.
     """
     lacking = parts_lacking(collection, _STAGE)
-    count, size = sum(rows.stop - rows.start for rows in lacking), 0.0
-    unseen = _unseen(collection, lacking)
+    if not lacking:
+        return TokenPlan(len(collection), 0, 0, 0.0)
+    unseen, first = _unseen(collection, lacking), scheme_looks(collection)
+    count = sum(rows.stop - rows.start for rows in lacking)
     seconds = _FROM_TOKENS * (count - len(unseen))
-    if len(unseen):
-        each, tokens = time_looks(collection, encoder(), unseen)
-        first = 0 if collection.results.stored("patches") else min(SCHEME_IMAGES, len(collection))
-        seconds += each * (len(unseen) + first)
-        size = 3 * float(np.mean([grid.shape[0] * grid.shape[1] for grid in tokens]))
+    looks = unseen if len(unseen) else first
+    if len(looks):
+        each, tokens = time_looks(collection, encoder(), looks)
+        seconds += each * (len(unseen) + len(first))
+    else:
+        tokens = kept_tokens(collection, np.array([lacking[0].start]), encoder) or []
+    size = 3 * float(np.mean([grid.shape[0] * grid.shape[1] for grid in tokens]))
     return TokenPlan(len(collection), count, round(size * count), seconds)
+
+
+def colours_obstacle(collection: OpenedCollection, at_most: int, folder: str) -> str | None:
+    """Return why the colours are not made here, and what to do; None if they are.
+
+    Args:
+        collection: The collection.
+        at_most: How many images are looked at. Those whose tokens are kept need no look.
+        folder: What a command calls the collection.
+    """
+    count = len(_unseen(collection, parts_lacking(collection, _STAGE)))
+    if count <= at_most:
+        return None
+    command = keep_command(collection, folder, at_most=len(collection))
+    return (
+        f"patch colours of {count:,} images have to be computed, and no more than {at_most:,} are computed from here: "
+        f"run {command} on the machine of the collection, then try again"
+    )
 
 
 def keep_colours(
     collection: OpenedCollection,
     encoder: Callable[[], Encoder],
     *,
+    at_most: int = TOKEN_IMAGES,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
     """Compute and keep the patch colours of all images, from their tokens where these are kept.
@@ -69,14 +96,17 @@ def keep_colours(
     Args:
         collection: The collection.
         encoder: Gives its model, where an image has to be looked at.
+        at_most: How many images may be looked at.
         on_progress: Called with the number of images that are done, and of all.
 
     Raises:
-        InputError: If more than ``TOKEN_IMAGES`` images have to be looked at.
+        InputError: If more images have to be looked at.
         ModelError: If the model gives no patches.
     """
+    obstacle = colours_obstacle(collection, at_most, str(collection.path))
+    if obstacle is not None:
+        raise InputError(obstacle)
     lacking = parts_lacking(collection, _STAGE)
-    check_limit(len(_unseen(collection, lacking)), TOKEN_IMAGES)
     done = len(collection) - sum(rows.stop - rows.start for rows in lacking)
     for rows in lacking:
 
@@ -99,18 +129,38 @@ def colour_grids(
         encoder: Gives its model, should what is kept be damaged.
     """
     parts = [rows for rows in parts_of(collection) if rows.start < positions.stop and rows.stop > positions.start]
-    lacking = {rows.start for rows in parts_lacking(collection, _STAGE)}
-    if any(rows.start in lacking for rows in parts):
+    if not all(collection.results.has(_STAGE, part_settings(rows.start, None)) for rows in parts):
         return None
     found = [grid for rows in parts for grid in _part(collection, rows, encoder)]
     return found[positions.start - parts[0].start :][: len(positions)]
 
 
+def colours_at(collection: OpenedCollection, positions: Sequence[int]) -> list[NDArray[np.uint8]]:
+    """Return the patch colours (H, W, 3) of a few images, looked at once and kept.
+
+    Args:
+        collection: The collection.
+        positions: Positions of the images.
+
+    Raises:
+        DinoscopeError: See ``Collection.look``.
+    """
+
+    def encoder() -> Encoder:
+        return patch_encoder(collection, None)
+
+    found = [colour_grids(collection, range(at, at + 1), encoder) for at in positions]
+    kept = [grids[0] for grids in found if grids is not None]
+    if len(kept) == len(positions):
+        return kept
+    return _kept(collection, {"positions": list(positions)}, np.asarray(positions, np.int64), encoder)
+
+
 def _unseen(collection: OpenedCollection, parts: list[slice]) -> NDArray[np.int64]:
     """Return the positions in these parts of the images that have no tokens either."""
-    without = {rows.start for rows in parts_lacking(collection, "tokens")}
-    ranges = [np.arange(rows.start, rows.stop) for rows in parts if rows.start in without]
-    return np.concatenate([np.empty(0, np.int64), *ranges])
+    ranges = [np.arange(rows.start, rows.stop) for rows in parts]
+    without = [each for each in ranges if not has_tokens(collection, each)]
+    return np.concatenate([np.empty(0, np.int64), *without])
 
 
 def _part(
@@ -119,16 +169,27 @@ def _part(
     encoder: Callable[[], Encoder],
     report: Callable[[int], None] = lambda _: None,
 ) -> list[NDArray[np.uint8]]:
-    count = rows.stop - rows.start
+    return _kept(collection, part_settings(rows.start, None), np.arange(rows.start, rows.stop), encoder, report)
+
+
+def _kept(
+    collection: OpenedCollection,
+    settings: JsonObject,
+    positions: NDArray[np.int64],
+    encoder: Callable[[], Encoder],
+    report: Callable[[int], None] = lambda _: None,
+) -> list[NDArray[np.uint8]]:
+    """Return the colours of the images at some positions, computed unless they are kept under these settings."""
+    count = len(positions)
 
     def compute() -> Computed:
         report(0)
         basis = find_scheme(collection, encoder=encoder).basis
-        kept = kept_tokens(collection, rows)
+        kept = kept_tokens(collection, positions, encoder)
         if kept is None:
             model, found = encoder(), []
             for group in row_blocks(count, _GROUP):
-                pictures = collection.thumbnails(np.arange(rows.start + group.start, rows.start + group.stop))
+                pictures = collection.thumbnails(positions[group])
                 tokens = in_threads(lambda picture: look_at_tokens(model, picture), pictures)
                 found += [patch_colours(each, basis) for each in tokens]
                 report(group.stop)
@@ -152,6 +213,6 @@ def _part(
             ):
                 raise ValueError("its colours are not those of its patches")
 
-    columns, meta = collection.results.run(_STAGE, part_settings(rows.start, None), compute, check=check)
+    columns, meta = collection.results.run(_STAGE, settings, compute, check=check)
     pairs = zip(columns["colours"], meta["grids"], strict=True)
     return [np.frombuffer(content, np.uint8).reshape(*grid, 3) for content, grid in pairs]

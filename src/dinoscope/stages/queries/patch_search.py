@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,10 @@ from dinoscope.base.parallel import in_threads
 from dinoscope.base.typed import mismatch
 from dinoscope.errors import InputError
 from dinoscope.sources.pixels.decode import Query
-from dinoscope.stages.queries.patches import patch_encoder
-from dinoscope.stages.queries.tokens import (
-    are_held,
-    check_resolution,
-    hold_tokens,
-    kept_resolutions,
-    read_tokens,
-    tokens_of,
-)
+from dinoscope.stages.queries.held_tokens import are_held, hold_tokens, read_tokens, tokens_of
+from dinoscope.stages.queries.search import patch_encoder
+from dinoscope.stages.queries.tokens import check_resolution, keep_command, kept_resolutions
 from dinoscope.stages.queries.windows import Spot
-from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:
     from dinoscope.stages.opened import OpenedCollection
@@ -133,10 +125,8 @@ def _kept_resolution(collection: OpenedCollection, resolution: int | None) -> in
         return resolution
     if resolution is None and kept:
         return kept[0]
-    words = ["dinoscope", "look", str(collection.path), "--keep-tokens"]
-    words += [] if resolution is None else ["--resolution", str(resolution)]
-    words += ["--model", collection.key] if len(list_models(collection.path)) > 1 else []
+    command = keep_command(collection, str(collection.path), resolution=resolution)
     raise InputError(
         f"searching by a patch needs the tokens of all images of {collection.name!r}: keep them first "
-        f"({shlex.join(words)}, or keep_tokens)"
+        f"({command}, or keep_tokens)"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,27 +22,28 @@ from dinoscope.analysis.patches import (
     patch_colours,
     unit_tokens,
 )
+from dinoscope.base.parallel import in_threads
+from dinoscope.base.types import JsonObject
 from dinoscope.errors import ImageError, InputError
 from dinoscope.sources.pixels.decode import Picture, Query
-from dinoscope.stages.queries.search import load_encoder
+from dinoscope.stages.queries.search import patch_encoder
+from dinoscope.stages.queries.tokens import has_tokens, kept_tokens, look_at_tokens
 
 if TYPE_CHECKING:
-    from dinoscope.base.types import Columns
     from dinoscope.models.encoder import Encoder
     from dinoscope.models.patches import Seen
     from dinoscope.stages.opened import OpenedCollection
-    from dinoscope.stages.results.kept import Computed
 
 __all__ = [
     "SCHEME_IMAGES",
     "Look",
     "Scheme",
     "find_scheme",
-    "kept_colours",
+    "has_scheme",
     "look",
     "look_at",
     "make_scheme",
-    "patch_encoder",
+    "scheme_looks",
 ]
 
 SCHEME_IMAGES = 100  # images whose patches decide the colours and parts of a collection
@@ -144,19 +146,44 @@ def find_scheme(
     weights: str | None = None,
     encoder: Callable[[], Encoder] | None = None,
 ) -> Scheme:
-    """Return the colours and parts of a collection, found in the thumbnails of 100 of its images and kept.
+    """Return the colours and parts of a collection, found in 100 of its images and kept.
 
+    The model looks at the thumbnails of these images, unless their tokens are kept. Both give the same scheme.
     See ``Collection.patch_scheme``.
     """
-    positions = np.unique(np.linspace(0, len(collection) - 1, min(len(collection), SCHEME_IMAGES)).round().astype(int))
+    positions = _scheme_positions(collection)
+    load = encoder or (lambda: patch_encoder(collection, resolution, weights))
 
     def compute() -> Scheme:
-        model = encoder() if encoder else patch_encoder(collection, resolution, weights)
-        seen = (model.look(picture, resolution) for picture in collection.thumbnails(positions))
-        return make_scheme([unit_tokens(each.tokens)[0] for each in seen])
+        tokens = kept_tokens(collection, positions, load, resolution)
+        if tokens is None:
+            look_at_one = partial(look_at_tokens, load(), resolution=resolution)
+            tokens = in_threads(look_at_one, collection.thumbnails(positions))
+        return make_scheme([each.astype(np.float32) for each in tokens])
 
-    settings = {"resolution": resolution, "images": len(positions), "parts": PARTS}
-    return collection.results.keep("patches", settings, Scheme, compute)
+    return collection.results.keep("patches", _scheme_settings(resolution, len(positions)), Scheme, compute)
+
+
+def has_scheme(collection: OpenedCollection) -> bool:
+    """Tell whether the colours and parts of a collection are kept, at its usual resolution."""
+    settings = _scheme_settings(None, len(_scheme_positions(collection)))
+    return settings in collection.results.stored("patches")
+
+
+def scheme_looks(collection: OpenedCollection) -> NDArray[np.int64]:
+    """Return the positions of the images that the model has to look at before ``find_scheme`` can answer."""
+    positions = _scheme_positions(collection)
+    is_ready = has_scheme(collection) or has_tokens(collection, positions)
+    return positions[:0] if is_ready else positions
+
+
+def _scheme_positions(collection: OpenedCollection) -> NDArray[np.int64]:
+    spread = np.linspace(0, len(collection) - 1, min(len(collection), SCHEME_IMAGES))
+    return np.unique(spread.round().astype(np.int64))
+
+
+def _scheme_settings(resolution: int | None, images: int) -> JsonObject:
+    return {"resolution": resolution, "images": images, "parts": PARTS}
 
 
 def look(
@@ -178,54 +205,3 @@ def look(
     model = encoder or patch_encoder(collection, resolution, weights)
     scheme = find_scheme(collection, resolution=resolution, encoder=lambda: model)
     return look_at(model, pictures, resolution=resolution, scheme=scheme)
-
-
-def kept_colours(collection: OpenedCollection, positions: Sequence[int]) -> list[NDArray[np.uint8]]:
-    """Return the colours of the patches of images, each (H, W, 3), as ``look`` finds them; looked at once and kept.
-
-    Args:
-        collection: The collection.
-        positions: Positions of the images.
-
-    Raises:
-        DinoscopeError: See ``look``.
-    """
-
-    def compute() -> Computed:
-        found = [each.colours for each in look(collection, [int(collection.rows[at]) for at in positions])]
-        shapes = np.array([each.shape[:2] for each in found], np.int64).reshape(-1, 2)
-        return {"rows": shapes[:, 0], "across": shapes[:, 1], "colours": [each.tobytes() for each in found]}, {}
-
-    def read(columns: Columns) -> list[NDArray[np.uint8]]:
-        lines = zip(columns["rows"], columns["across"], columns["colours"], strict=True)
-        return [np.frombuffer(held, np.uint8).reshape(rows, across, 3) for rows, across, held in lines]
-
-    def check(stored: Computed) -> None:
-        try:
-            found = read(stored[0])
-        except (KeyError, TypeError) as error:
-            raise ValueError("it holds no colours") from error
-        if len(found) != len(positions) or not all(each.size for each in found):
-            raise ValueError("it is not of these images")
-
-    return read(collection.results.run("seen", {"images": list(positions)}, compute, check=check)[0])
-
-
-def patch_encoder(collection: OpenedCollection, resolution: int | None, weights: str | None = None) -> Encoder:
-    """Return the model of a collection, loaded for another resolution where one is asked for.
-
-    Raises:
-        DownloadError, InputError, ModelError: See ``Encoder.from_description``.
-    """
-    from dinoscope.models.catalogue import MODELS
-    from dinoscope.models.encoder import Encoder
-
-    row = MODELS.get(str(collection.model["model"]))
-    if resolution is None or (row is not None and row.family == "bundled"):
-        return load_encoder(collection, weights)
-    return collection.held(
-        ("encoder", weights, resolution),
-        lambda: Encoder.from_description(
-            collection.model, weights=weights, decoding=collection.decoding, resolution=resolution
-        ),
-    )

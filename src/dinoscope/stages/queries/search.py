@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["Match", "load_encoder", "query_vector", "resolve_query", "search"]
+__all__ = ["Match", "load_encoder", "patch_encoder", "query_vector", "resolve_query", "search"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,26 @@ def load_encoder(collection: OpenedCollection, weights: str | None = None) -> En
         )
         return collection.held("encoder", lambda: made)  # later calls need not name the weights
     return collection.held("encoder", lambda: Encoder.from_description(collection.model, decoding=collection.decoding))
+
+
+def patch_encoder(collection: OpenedCollection, resolution: int | None, weights: str | None = None) -> Encoder:
+    """Return the model of a collection, loaded for another resolution where one is asked for.
+
+    Raises:
+        DownloadError, InputError, ModelError: See ``Encoder.from_description``.
+    """
+    from dinoscope.models.catalogue import MODELS
+    from dinoscope.models.encoder import Encoder
+
+    row = MODELS.get(str(collection.model["model"]))
+    if resolution is None or (row is not None and row.family == "bundled"):
+        return load_encoder(collection, weights)
+    return collection.held(
+        ("encoder", weights, resolution),
+        lambda: Encoder.from_description(
+            collection.model, weights=weights, decoding=collection.decoding, resolution=resolution
+        ),
+    )
 
 
 def query_vector(collection: OpenedCollection, query: Picture, weights: str | None = None) -> NDArray[np.float32]:

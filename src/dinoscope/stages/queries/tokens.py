@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 from dinoscope.analysis.patches import unit_tokens
 from dinoscope.base.checks import check_count
 from dinoscope.base.machine import cores
-from dinoscope.base.parallel import in_order, in_threads, row_blocks
+from dinoscope.base.parallel import in_threads, row_blocks
 from dinoscope.base.text import counted
 from dinoscope.base.typed import mismatch
 from dinoscope.base.types import JsonObject
 from dinoscope.errors import InputError, WriteError
-from dinoscope.stages.queries.patches import patch_encoder
+from dinoscope.stages.queries.search import patch_encoder
 from dinoscope.stages.results.kept import Computed
+from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:
     from dinoscope.models.encoder import Encoder
@@ -31,10 +33,9 @@ __all__ = [
     "TOKEN_IMAGES",
     "TokenPart",
     "TokenPlan",
-    "are_held",
-    "check_limit",
     "check_resolution",
-    "hold_tokens",
+    "has_tokens",
+    "keep_command",
     "keep_tokens",
     "kept_resolutions",
     "kept_tokens",
@@ -43,16 +44,14 @@ __all__ = [
     "parts_lacking",
     "parts_of",
     "plan_tokens",
-    "read_tokens",
     "time_looks",
-    "tokens_of",
+    "token_part",
 ]
 
 TOKEN_IMAGES = 10_000  # whose tokens are kept, unless more are allowed: with mini they take 1.3 GB
 _PART = 256  # images whose tokens are stored together: what a kill loses at most
 _GROUP = 32  # images that are looked at between two reports
 _SAMPLE = 24  # images that are looked at to tell size and time
-_MOST_HELD = 2_000_000_000  # bytes of tokens in memory; more are read again for each search
 _STAGE = "tokens"
 
 
@@ -85,6 +84,12 @@ class TokenPart:
     tokens: NDArray[np.float16]
     grids: NDArray[np.int64]
 
+    def of_image(self, number: int) -> NDArray[np.float16]:
+        """Return the tokens of one of these images (H, W, D), as a view."""
+        rows, columns = self.grids[number].tolist()
+        end = int(self.grids[: number + 1].prod(axis=1).sum())
+        return self.tokens[end - rows * columns : end].reshape(rows, columns, -1)
+
 
 def keep_tokens(
     collection: OpenedCollection,
@@ -104,7 +109,7 @@ def keep_tokens(
     if collection.results.read_only:
         raise InputError(f"tokens are stored in the collection, and {collection.path} was opened for reading alone")
     count = len(collection)
-    check_limit(count, at_most)
+    _check_limit(count, at_most)
     model = encoder or patch_encoder(collection, resolution, weights)
     plan = plan_tokens(collection, model, resolution)
     if on_plan is not None:
@@ -116,7 +121,7 @@ def keep_tokens(
             if on_progress is not None:
                 on_progress(start + part, count)
 
-        _part(collection, rows, resolution, lambda: model, report)
+        token_part(collection, rows, resolution, lambda: model, report)
         if collection.results.unstored > before:
             raise WriteError(
                 f"the tokens of {counted(count - done)} cannot be stored in {collection.path}: make room on its disk, "
@@ -133,8 +138,18 @@ def check_resolution(resolution: int | None) -> None:
         check_count(resolution, "resolution")
 
 
-def check_limit(count: int, at_most: int = TOKEN_IMAGES) -> None:
-    """Raise an InputError if more images than these are to be looked at patch by patch."""
+def keep_command(
+    collection: OpenedCollection, folder: str, *, resolution: int | None = None, at_most: int | None = None
+) -> str:
+    """Return the command that keeps the tokens of a collection; ``folder`` is what it calls the collection."""
+    words = ["dinoscope", "look", folder, "--keep-tokens"]
+    words += [] if resolution is None else ["--resolution", str(resolution)]
+    words += ["--model", collection.key] if len(list_models(collection.path)) > 1 else []
+    words += [] if at_most is None else ["--at-most", str(at_most)]
+    return shlex.join(words)
+
+
+def _check_limit(count: int, at_most: int) -> None:
     if count > check_count(at_most, "at_most"):
         raise InputError(
             f"tokens are kept of at most {at_most:,} images, got {count:,}: allow more (--at-most {count}), or embed a "
@@ -214,7 +229,7 @@ def _stored(collection: OpenedCollection, stage: str) -> dict[int | None, set[in
     return found
 
 
-def _part(
+def token_part(
     collection: OpenedCollection,
     rows: slice,
     resolution: int | None,
@@ -246,72 +261,32 @@ def _part(
     return TokenPart(columns["tokens"], np.asarray(meta["grids"], np.int64))
 
 
-def kept_tokens(collection: OpenedCollection, rows: slice) -> list[NDArray[np.float16]] | None:
-    """Return the unit tokens (H, W, D) of each image of a part; None where they are not kept."""
-    if rows in parts_lacking(collection, _STAGE):
-        return None
-    part = _part(collection, rows, None, lambda: patch_encoder(collection, None))
-    grids = part.grids.tolist()
-    pieces = np.split(part.tokens, np.cumsum(part.grids.prod(axis=1))[:-1])
-    return [piece.reshape(*grid, -1) for piece, grid in zip(pieces, grids, strict=True)]
+def has_tokens(collection: OpenedCollection, positions: NDArray[np.int64], resolution: int | None = None) -> bool:
+    """Tell whether the tokens of the images at some positions are kept, without reading them."""
+    firsts = np.unique(positions // _PART * _PART).tolist()
+    return all(collection.results.has(_STAGE, part_settings(first, resolution)) for first in firsts)
 
 
-def tokens_of(
-    collection: OpenedCollection, at: int, resolution: int | None, weights: str | None = None
-) -> NDArray[np.float16]:
-    """Return the kept tokens of the image at a position (H, W, D)."""
-    parts, number = hold_tokens(collection, resolution, weights), at // _PART
-    if parts is None:
-        rows = parts_of(collection)[number]
-        part = _part(collection, rows, resolution, lambda: patch_encoder(collection, resolution, weights))
-    else:
-        part = parts[number]
-    ends = np.cumsum(part.grids.prod(axis=1))
-    inside = at % _PART
-    rows_, columns = part.grids[inside].tolist()
-    return part.tokens[ends[inside] - rows_ * columns : ends[inside]].reshape(rows_, columns, -1)
-
-
-def read_tokens(
-    collection: OpenedCollection, resolution: int | None, weights: str | None = None
-) -> Iterator[TokenPart]:
-    """Read all parts, in order; one that is damaged is computed again."""
-
-    def read(rows: slice) -> TokenPart:
-        return _part(collection, rows, resolution, lambda: patch_encoder(collection, resolution, weights))
-
-    return in_order(read, parts_of(collection), ahead=cores() + 1)
-
-
-def hold_tokens(
+def kept_tokens(
     collection: OpenedCollection,
-    resolution: int | None,
-    weights: str | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> list[TokenPart] | None:
-    """Return all parts, read once and held; None where they would take too much memory.
+    positions: NDArray[np.int64],
+    encoder: Callable[[], Encoder],
+    resolution: int | None = None,
+) -> list[NDArray[np.float16]] | None:
+    """Return the unit tokens (H, W, D) of the images at some positions; None where they are not kept.
 
     Args:
         collection: The collection.
+        positions: Which images.
+        encoder: Gives its model, should what is kept be damaged.
         resolution: See ``keep_tokens``.
-        weights: Path of the model's weights, should a part be damaged.
-        on_progress: Called with the number of parts that are read, and of all, where they are not held yet.
     """
-
-    def read() -> list[TokenPart] | None:
-        parts, size, count = [], 0, len(parts_of(collection))
-        for part in read_tokens(collection, resolution, weights):
-            size += part.tokens.nbytes
-            if size > _MOST_HELD:
-                return None
-            parts.append(part)
-            if on_progress is not None:
-                on_progress(len(parts), count)
-        return parts
-
-    return collection.held((_STAGE, resolution), read)
-
-
-def are_held(collection: OpenedCollection, resolution: int | None) -> bool:
-    """Tell whether ``hold_tokens`` has been asked for these before: all of them are kept."""
-    return collection.holds((_STAGE, resolution))
+    if not has_tokens(collection, positions, resolution):
+        return None
+    parts = parts_of(collection)
+    found: dict[int, NDArray[np.float16]] = {}
+    for number in np.unique(positions // _PART).tolist():
+        part = token_part(collection, parts[number], resolution, encoder)
+        for at in positions[positions // _PART == number].tolist():
+            found[at] = part.of_image(at % _PART).copy()  # a view would hold the whole part in memory
+    return [found[at] for at in positions.tolist()]

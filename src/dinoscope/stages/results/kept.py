@@ -150,6 +150,14 @@ class Results:
 
         return unpack(kind, self.run(name, settings, lambda: pack(compute()), check=check, **sizes))
 
+    def has(self, name: str, settings: JsonObject) -> bool:
+        """Tell whether there is a result, without reading it: its file may be damaged."""
+        path = result_file(self._folder, self.state, name, plain(settings))
+        with self._changing:
+            if path in self._unstored or path in self._held:
+                return True
+        return path.exists()
+
     def stored(self, name: str) -> list[JsonObject]:
         """Return the settings of the results that a stage has given, of the collection as it is, the newest first.
 
