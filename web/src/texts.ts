@@ -467,7 +467,7 @@ export const labelTexts = {
   redoKey: "Do it again (Shift+Backspace or Ctrl+Shift+Z)",
   colour: "Colour the map by my labels",
   batches: "Ask about batches of look-alikes, too",
-  keys: "Keys: 1 to 9 for the labels, Enter for a proposal of 50% or more, 0 for “I do not know” or “not all”, Backspace to undo. What you do not know is asked once more at the end. Click an image on the map, or draw around some, to label them yourself.",
+  keys: "Keys: 1 to 9 for the labels, Enter for a proposal of 50% or more, 0 for “I do not know” or “not all”, Backspace to undo. What you do not know is asked again at the end. Click an image on the map, or draw around some, to label them yourself.",
   progress: "How far you are",
   named: (named: number, count: number) => `${counted(named)} of ${images(count)} have a label from you.`,
   unknownRest: (left: number) =>

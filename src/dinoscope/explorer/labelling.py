@@ -59,7 +59,7 @@ class LabelRest(BaseModel):
     """What a person says of all images without a label at once."""
 
     does: Literal["take", "ask"]
-    """Take the proposals as their labels; or ask once more about those that were put off."""
+    """Take the proposals as their labels; or ask again about those that were put off."""
     seen: _Seen
     batches: bool = False
 

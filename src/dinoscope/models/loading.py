@@ -36,7 +36,7 @@ class LoadedModel:
         own_family: The family that name or weights tell; empty for an ONNX file, whose family is beside it.
         published: How the authors prepare images: by its row, else by what is beside the weights.
         assumed: What no file says of that and was assumed, as a text for people; empty if nothing was.
-        ranges: Digest of the ranges of its tensors, where it computes in whole numbers; else empty.
+        ranges: Digest of the ranges of its tensors, where it computes in whole numbers; otherwise empty.
         told: What config.json alone says about the computation; see ``Geometry.told``.
     """
 

@@ -126,7 +126,7 @@ def counted_pictures(count: int, kind: PictureKind) -> str:
 
 
 def tell_without_lines(count: int) -> str:
-    """Say that so many pictures cannot be called screenshots, why, and what to do."""
+    """Say that this many pictures cannot be called screenshots, why, and what to do."""
     them = "it came as an array, or an earlier version embedded it"
     if count != 1:
         them = "they came as arrays, or an earlier version embedded them"

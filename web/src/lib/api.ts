@@ -590,7 +590,7 @@ export interface paths {
         get?: never;
         /**
          * Rest
-         * @description Take all proposals as labels, or ask once more about what was put off; return the next question.
+         * @description Take all proposals as labels, or ask again about what was put off; return the next question.
          */
         put: operations["rest_api_models__model__labelling_rest_put"];
         post?: never;

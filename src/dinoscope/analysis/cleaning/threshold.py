@@ -48,7 +48,7 @@ class ThresholdFit:
         shares: How likely one of that score is right (T,).
         precision: Of those that score as much, the share that is right: median and the bounds of its 90% interval,
             the median in the middle (T, 3).
-        recall: Of the candidates that are right, the share that scores as much (T, 3). What is no candidate, because
+        recall: Of the candidates that are right, the share that scores as much (T, 3). What is left out, because
             its score is too low, is not counted.
     """
 

@@ -75,7 +75,7 @@ def judge_rest(right: int, sample: int, count: int, level: float = LEVEL, *, una
 
 
 def level_of_look(asked: int) -> float | None:
-    """Return the level of the interval whose lower end tells whether one may stop; None if this is no ``is_look``.
+    """Return the level of the interval whose lower end tells whether one may stop; None where ``is_look`` is False.
 
     If one stops as soon as the lower end reaches a target, that share of the rest is right with a probability of 0.95
     for the whole run: the doubt that is allowed halves from one look to the next, so that all together stay below 0.05.

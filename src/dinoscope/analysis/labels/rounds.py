@@ -20,7 +20,7 @@ _LEARN = 0.2  # how much one batch says about the next
 
 @dataclass(eq=False)
 class PutOff:
-    """Images that a person did not know. Rounds that begin anew with other labels go on with the same.
+    """Images that a person did not know. Rounds that begin again with other labels go on with the same.
 
     Attributes:
         times: How often a person said so of each image (N,).
@@ -46,7 +46,7 @@ class PutOff:
         self.times[positions], self.drawn[positions] = 0, False
 
     def ask_again(self) -> None:
-        """Ask about all of them once more."""
+        """Ask about all of them again."""
         np.minimum(self.times, 1, out=self.times)
 
 
@@ -90,7 +90,7 @@ class Rounds:
             audited: How many of them were on the random part.
             batches: Whether to ask about batches, too.
             every: One in this many questions is about the random part.
-            put_off: Images that a person did not know. They are asked about once more when all others have a label. The
+            put_off: Images that a person did not know. They are asked about again when all others have a label. The
                 rounds keep it up to date.
             taken: Images (N,) that a person left to the proposals: nobody is asked about them.
         """

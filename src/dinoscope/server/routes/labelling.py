@@ -112,7 +112,7 @@ def _add_questions(app: FastAPI, workspace: Workspace, heavy: Jobs) -> None:
 
     @app.put("/api/models/{model}/labelling/rest", response_model=Labelling, dependencies=writes)
     async def rest(request: Request, model: ModelKey, body: LabelRest, v: State = None) -> Response:
-        """Take all proposals as labels, or ask once more about what was put off; return the next question."""
+        """Take all proposals as labels, or ask again about what was put off; return the next question."""
         data = await run_in_threadpool(workspace.data, model, v)
 
         def remember() -> Labelling:

@@ -155,7 +155,7 @@ class Session:
         """Go on without a label, if these images are the question.
 
         Of a batch that holds another label one image is asked by itself. An image that a person does not know is asked
-        about once more when all others have a label; see ``ask_again``. A collection that is opened again does not
+        about again when all others have a label; see ``ask_again``. A collection that is opened again does not
         remember it.
 
         Args:
@@ -172,7 +172,7 @@ class Session:
                 rounds.put_off(question)
 
     def ask_again(self) -> None:
-        """Ask once more about all images that a person did not know."""
+        """Ask again about all images that a person did not know."""
         with self._lock:
             self._now(self._batches)
             if self._put_off is not None:

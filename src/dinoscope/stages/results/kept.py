@@ -95,7 +95,7 @@ class Results:
         return self._seconds
 
     def in_order(self) -> list[Stage]:
-        """Return ``stages`` in the order in which people are told about them, whichever ended first."""
+        """Return ``stages`` in the order of the pipeline, whichever ended first."""
         return sorted(self.stages.values(), key=lambda stage: STAGES.index(stage.name))
 
     @property
