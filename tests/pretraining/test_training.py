@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.pretraining.common import QUIET, RECIPE, arithmetic, augment, export, fit, images, monitor, torch, train
+from tests.pretraining.common import QUIET, RECIPE, arithmetic, augment, fit, images, monitor, projection, torch, train
 
 # Training
 
@@ -112,11 +112,14 @@ def test_thumbnails_are_seen_at_a_side_of_their_own(colour, tmp_path):
     assert [view.size for view in replace(recipe, thumbnail=0).views(colour.images)] == [32, 16]
     run = fit(replace(recipe, steps=2), [colour, photographs], tmp_path / "run.pt")
     assert run.history[-1].keys() >= {"cifar10", "tiny-imagenet"}
-    # and the projection is fitted on them so, here CIFAR-10's first, which come first
-    features = export._image_features(run, [colour, photographs], count=20)
+    # and the projection is fitted on them so
+    backbone = run.teacher["backbone"].eval()
+    features = projection._features(
+        backbone, [colour.images[:10], photographs.images[:10]], lambda part: projection._whole(part, recipe.side(part))
+    )
     half = torch.nn.functional.interpolate(colour.images[:10].float() / 255, (16, 16), mode="bilinear", antialias=True)
     with torch.no_grad():
-        expected = run.teacher["backbone"].eval().features(half)
+        expected = backbone.features(half)
     np.testing.assert_allclose(features[:10], expected.numpy(), rtol=0, atol=1e-4)
     assert len(features) == 20
 

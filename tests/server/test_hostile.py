@@ -312,7 +312,7 @@ def test_the_description_is_true(folder, model):
     app = create_app(folder, warm=False, access=Access(hosts=frozenset({"testserver", "localhost"})))
     schema = openapi.from_asgi("/api/openapi.json", app)
     operations: list[Any] = [result.ok() for result in schema.get_all_operations()]  # type: ignore[union-attr]
-    assert len(operations) == 50
+    assert len(operations) == 57
     # no description says what is a JPEG, how many images there are to divide, or which texts are labels
     said_by_the_content = CHECKS.get_one("positive_data_acceptance")
 

@@ -620,7 +620,7 @@ def test_a_model_that_is_not_at_hand_is_one_sentence(tmp_path):
         base = f"/api/models/{server.get('/api/collection').json()['model']}"
         answer = server.post(f"{base}/search", content=encoded(photo(), "PNG"))
         assert answer.status_code == 409
-        assert "not available" in answer.json()["error"]
+        assert "embed the images again ('dinoscope embed SOURCE" in answer.json()["error"]
         assert server.get(f"{base}/images/0").status_code == 200
 
 

@@ -113,9 +113,11 @@ def test_a_stopped_run_continues(clothes):
 def test_a_damaged_part_is_made_again(clothes):
     keep_colours(clothes, clothes.encoder)
     whole = grids(clothes)
-    files(clothes)[0].write_bytes(files(clothes)[0].read_bytes()[:-200])
+    damaged = files(clothes)[0]
+    images = len(read_table(damaged)[0]["colours"])
+    damaged.write_bytes(damaged.read_bytes()[:-200])
     again = Collection(clothes.path)
-    assert plan_colours(again, again.encoder).missing == 8
+    assert plan_colours(again, again.encoder).missing == images
     for one, other in zip(grids(again), whole, strict=True):
         np.testing.assert_array_equal(one, other)
 
