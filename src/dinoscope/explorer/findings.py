@@ -140,7 +140,7 @@ def question(collection: OpenedCollection, about: Subject) -> Question:
     note = tell_without_lines(missing)
     return Question(
         rows=rows or None,
-        sizes=[tuple(collection.sizes[collection.position(row)].tolist()) for row in rows],
+        sizes=[collection.sizes[collection.position(row)].tolist() for row in rows],
         yes=fit.yes,
         no=fit.no,
         unsure=fit.unsure,

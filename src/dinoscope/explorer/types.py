@@ -514,7 +514,7 @@ class Question(Answer):
     """
 
     rows: list[Row] | None
-    sizes: list[tuple[int, int]]
+    sizes: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
     """Width and height of the originals."""
     yes: int
     no: int

@@ -2188,10 +2188,7 @@ export interface components {
              * Sizes
              * @description Width and height of the originals.
              */
-            sizes: [
-                number,
-                number
-            ][];
+            sizes: number[][];
             /** Yes */
             yes: number;
             /** No */

@@ -61,7 +61,10 @@ export class Questions {
     if (!view) return false;
     tasks.drop(ASKING, ANSWERING);
     return tasks.run(kind, waitTexts.remembering, (signal) => work(view, signal), (next) => {
-      next.rows?.forEach((row, at) => (this.#sizes[row] = next.sizes[at] ?? [0, 0]));
+      next.rows?.forEach((row, at) => {
+        const [width = 0, height = 0] = next.sizes[at] ?? [];
+        this.#sizes[row] = [width, height];
+      });
       this.question = next;
       this.#again = null;
     });
