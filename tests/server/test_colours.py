@@ -28,6 +28,13 @@ def explorer_of(server: Any) -> Any:
     return server.app.state.explorer
 
 
+def first_told(server, address):
+    """Ask for progress until there is some."""
+    while (told := server.get(address).json()) is None:
+        pass
+    return told
+
+
 def pixels(content):
     with Image.open(io.BytesIO(content)) as sheet:
         return np.asarray(sheet.convert("RGBA"))
@@ -118,10 +125,7 @@ def test_other_work_goes_on_while_all_images_are_looked_at(folder, monkeypatch):
         pressed = threading.Thread(target=lambda: server.put(f"{base}/colours"))
         pressed.start()
         assert begun.wait(30)
-        told = None
-        while told is None:
-            told = server.get(f"{base}/colours/progress").json()
-        assert told == {"done": 4, "total": COUNT}
+        assert first_told(server, f"{base}/colours/progress") == {"done": 4, "total": COUNT}
         assert server.get(f"{base}/findings").status_code == 200  # it needs the thread for long work
         assert not ended.is_set()
         explorer_of(server).looking.stop()
@@ -142,10 +146,7 @@ def test_reading_tokens_is_told(folder, monkeypatch):
         asked = threading.Thread(target=lambda: server.get(f"{base}/images/3/patches/search?x=0.5&y=0.5"))
         asked.start()
         assert begun.wait(30)
-        told = None
-        while told is None:
-            told = server.get(f"{base}/tokens/reading").json()
-        assert told == {"done": 1, "total": 3}
+        assert first_told(server, f"{base}/tokens/reading") == {"done": 1, "total": 3}
         explorer_of(server).asking.stop()
         asked.join(30)
         assert not asked.is_alive()

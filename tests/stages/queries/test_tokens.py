@@ -13,34 +13,14 @@ from dinoscope import Collection
 from dinoscope.analysis.patches import token_similarities, unit_tokens
 from dinoscope.errors import InputError, WriteError
 from dinoscope.models.encoder import Encoder
-from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.queries import held_tokens, tokens
 from dinoscope.stages.queries.patch_search import prepare_search
 from dinoscope.stages.results import kept as kept_results
 from dinoscope.storage.tables import write_table
+from tests.stages.queries.conftest import COUNT
 
-COUNT = 20
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(tokens, "_PART", 8)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """Clothes, some of them wider than high: their grids differ."""
-    folder = tmp_path_factory.mktemp("images")
-    for number, pixels in enumerate(load_dataset("fashion-mnist-test").pixels[:COUNT]):
-        size = (56, 28) if number % 5 == 0 else (28, 28)
-        Image.fromarray(pixels).resize(size).save(folder / f"{number:02}.png")
-    return folder
-
-
-@pytest.fixture
-def clothes(images, tmp_path):
-    return Collection.from_images(images, tmp_path / "clothes", model="mini")
+pytestmark = pytest.mark.usefixtures("small_parts")
 
 
 @pytest.fixture(scope="module")
