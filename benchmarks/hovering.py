@@ -83,8 +83,9 @@ def print_hover(photos: NDArray[np.uint8]) -> None:
         print(f"\n{plan.missing} images, {plan.size / 1e6:.0f} MB of tokens", flush=True)
         with explored(made.path, "--weights", weights) as server:
             _print_hover(server.address, made)
-        many = _planted(Path(place, "many"))
-        with explored(many.path) as server:
+        shallow = str(save_vit(Path(place, "shallow"), "dinov3", dim=_DIM, depth=1, patch=_PATCH))
+        many = _planted(Path(place, "many"), shallow)
+        with explored(many.path, "--weights", shallow) as server:
             _print_search(server.address, many)
 
 
@@ -146,9 +147,10 @@ def _print_search(address: str, collection: Collection) -> None:
         print(f"| from the click to the answer in the page | {time.perf_counter() - began:.2f} |", flush=True)
 
 
-def _planted(path: Path) -> Collection:
+def _planted(path: Path, weights: str) -> Collection:
     """Return a collection of 10,000 images, with tokens as a ViT-S would give them."""
-    made = Collection.from_images(load_dataset("fashion-mnist-test").pixels, path, model="mini-fashion")
+    model = Encoder(weights, resolution=4 * _PATCH)
+    made = Collection.from_images(load_dataset("fashion-mnist-test").pixels, path, model=model)
     draw = np.random.default_rng(0)
 
     def drawn(*_: object, **__: object) -> NDArray[np.float16]:
@@ -158,7 +160,7 @@ def _planted(path: Path) -> Collection:
 
     one = patch("dinoscope.stages.queries.tokens.in_threads", lambda work, items: [work(each) for each in items])
     with one, patch("dinoscope.stages.queries.tokens.look_at_tokens", drawn):
-        made.keep_tokens()
+        made.keep_tokens(weights=weights)
     return made
 
 
