@@ -83,7 +83,9 @@ def test_the_edges_of_a_plain_picture_are_as_plain_as_its_middle(mini):
     assert (unit @ unit[8, 8]).min() > 0.99  # without the margin, 0.12
 
 
-@pytest.mark.parametrize(("size", "grid"), [((64, 64), (8, 8)), ((640, 320), (4, 8)), ((30, 90), (8, 3))])
+@pytest.mark.parametrize(
+    ("size", "grid"), [((64, 64), (8, 8)), ((640, 320), (4, 8)), ((30, 90), (8, 3)), ((640, 40), (3, 8))]
+)
 def test_a_vit_sees_the_image_between_bars(vit, size, grid):
     seen = vit.look(picture(*size))
     assert seen.tokens.shape == (*grid, DIM)
@@ -105,6 +107,14 @@ def test_a_vit_is_loaded_for_one_resolution(vit):
     with pytest.raises(InputError, match="was loaded for 64 pixels, got a resolution of 96: load it again"):
         vit.look(picture(64, 64), 96)
     assert vit.look(picture(64, 64), SIDE).tokens.shape == (8, 8, DIM)
+
+
+def test_fewer_patches_than_can_tell_anything_are_refused(tmp_path):
+    encoder = Encoder(str(save_vit(tmp_path / "vit")), resolution=2 * PATCH, device="cpu")
+    with pytest.raises(
+        InputError, match=f"2 x 2 patches at {2 * PATCH} pixels.*pass a resolution of {3 * PATCH} or more"
+    ):
+        encoder.look(picture(64, 64))
 
 
 def test_a_finer_look_by_the_same_weights(tmp_path):

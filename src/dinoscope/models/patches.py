@@ -27,6 +27,7 @@ _DECODED = 3  # pixels a side of the decoded image for each pixel that the model
 # stride 2 look at the first pixel, not between the first two. So the tokens that a pixel changes lie too far down and
 # right, by 1.6 pixels in mini and 2.3 in mini-fashion. A margin that is narrower by as much puts them right.
 _MARGIN, _OFF = 4 * _BUNDLED_PATCH, 2
+_FEWEST = 3  # patches a side: with fewer, all of them are at the border
 _LONGEST = 4  # times the side, of a bundled model: a panorama beyond that is squeezed
 Run = Callable[[Sequence[str], NDArray[np.uint8]], list[NDArray[np.float32]]]
 
@@ -81,7 +82,7 @@ def see(
         return _see_as_it_is(image, how, run, outputs, bundled_side(resolution))
     if resolution not in (None, side):
         raise InputError(f"{model.name} was loaded for {side} pixels, got a resolution of {resolution}: load it again")
-    return _see_padded(image, model.patch, side, how, run, outputs)
+    return _see_padded(image, model, side, how, run, outputs)
 
 
 def bundled_side(resolution: int | None) -> int:
@@ -92,11 +93,11 @@ def bundled_side(resolution: int | None) -> int:
     """
     if resolution is None:
         return BUNDLED_SIDE
-    if resolution % _BUNDLED_PATCH or not 3 * _BUNDLED_PATCH <= resolution <= _LARGEST_SIDE:
-        near = min(max(round(resolution / _BUNDLED_PATCH), 3), _LARGEST_SIDE // _BUNDLED_PATCH) * _BUNDLED_PATCH
+    if resolution % _BUNDLED_PATCH or not _FEWEST * _BUNDLED_PATCH <= resolution <= _LARGEST_SIDE:
+        near = min(max(round(resolution / _BUNDLED_PATCH), _FEWEST), _LARGEST_SIDE // _BUNDLED_PATCH) * _BUNDLED_PATCH
         raise InputError(
-            f"the resolution must be a multiple of {_BUNDLED_PATCH} from {3 * _BUNDLED_PATCH} to {_LARGEST_SIDE}, "
-            f"got {resolution}: try {near}"
+            f"the resolution must be a multiple of {_BUNDLED_PATCH} from {_FEWEST * _BUNDLED_PATCH} to "
+            f"{_LARGEST_SIDE}, got {resolution}: try {near}"
         )
     return resolution
 
@@ -106,7 +107,7 @@ def _see_as_it_is(image: ReducedImage, how: Preprocessing, run: Run, outputs: fr
     width, height = image.size
     aspect = min(max(width / height, 1 / _LONGEST**2), _LONGEST**2)
     across, down = (
-        max(3, round(side * math.sqrt(each) / _BUNDLED_PATCH)) * _BUNDLED_PATCH for each in (aspect, 1 / aspect)
+        max(_FEWEST, round(side * math.sqrt(each) / _BUNDLED_PATCH)) * _BUNDLED_PATCH for each in (aspect, 1 / aspect)
     )
     picture = _scaled(image, (across, down), how)
     tokens, finer = bundled_maps(picture[None], run, outputs)
@@ -139,12 +140,19 @@ def bundled_maps(
 
 
 def _see_padded(
-    image: ReducedImage, patch: int, side: int, how: Preprocessing, run: Run, outputs: frozenset[str]
+    image: ReducedImage, model: Model, side: int, how: Preprocessing, run: Run, outputs: frozenset[str]
 ) -> Seen:
     """Show the image with bars that are whole patches wide, and leave those out of what comes back."""
-    count = side // patch if patch else math.isqrt(run(["patches"], np.zeros((1, side, side, 3), np.uint8))[0].shape[1])
+    count = side // (model.patch or 1)
+    if not model.patch:
+        count = math.isqrt(run(["patches"], np.zeros((1, side, side, 3), np.uint8))[0].shape[1])
+    if count < _FEWEST:
+        raise InputError(
+            f"{model.name} sees {count} x {count} patches at {side} pixels, and dinoscope needs {_FEWEST} x {_FEWEST}: "
+            f"pass a resolution of {_FEWEST * (side // max(count, 1))} or more"
+        )
     patch = side // count
-    width, height = (max(1, round(count * each / max(image.size))) for each in image.size)
+    width, height = (max(_FEWEST, round(count * each / max(image.size))) for each in image.size)
     left, top = (count - width) // 2, (count - height) // 2
     edge = side - count * patch  # of an export whose square is not a whole number of patches
     picture = _scaled(image, (width * patch + edge * (width == count), height * patch + edge * (height == count)), how)
