@@ -26,6 +26,7 @@ __all__ = [
     "ModelOption",
     "PrivateOption",
     "TableOption",
+    "WeightsOption",
     "WhereOption",
     "check_cluster",
     "check_data_dir",
@@ -73,6 +74,9 @@ CollectionPath = Annotated[Path, typer.Argument(metavar="COLLECTION", help="Fold
 ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="Which model's vectors, where there are several: a name or key of 'dinoscope info'."),
+]
+WeightsOption = Annotated[
+    str | None, typer.Option("--weights", help="Where the weights are, if --model was a file or folder.")
 ]
 LabelsOption = Annotated[
     str,

@@ -13,6 +13,7 @@ from dinoscope.cli.options import (
     JsonOption,
     LabelsOption,
     ModelOption,
+    WeightsOption,
     chosen_options,
     open_collection,
     output_option,
@@ -44,7 +45,7 @@ def classify(
     refuse: RefuseOption = 0.05,
     model: ModelOption = None,
     labels_from: LabelsOption = "source",
-    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+    weights: WeightsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Name images by their nearest labelled neighbours, and say how sure that is, or that they are unknown."""

@@ -13,6 +13,7 @@ from dinoscope.cli.options import (
     CollectionPath,
     JsonOption,
     ModelOption,
+    WeightsOption,
     chosen_options,
     open_collection,
     spare_collections,
@@ -56,6 +57,7 @@ def label(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the page.")] = None,
     no_browser: NoBrowserOption = False,
     model: ModelOption = None,
+    weights: WeightsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Label images in the browser: dinoscope asks what tells most, proposes the rest, and says how right it is."""
@@ -67,7 +69,8 @@ def label(
     if not (simulate or undo or export or import_):
         if as_json:
             raise InputError("--json is for --simulate, --export, --import and --undo: add one of them")
-        serve(collection, port=port, no_browser=no_browser, images=images, model=model, shown="#panel=label&by=mine")
+        shown = "#panel=label&by=mine"
+        serve(collection, port=port, no_browser=no_browser, images=images, model=model, weights=weights, shown=shown)
         return
     opened = open_collection(collection, model)
     if simulate:

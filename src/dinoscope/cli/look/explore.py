@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dinoscope.cli.options import CollectionPath, LabelsOption, ModelOption, say_missing, spare_collections
+from dinoscope.cli.options import (
+    CollectionPath,
+    LabelsOption,
+    ModelOption,
+    WeightsOption,
+    say_missing,
+    spare_collections,
+)
 from dinoscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,7 +77,7 @@ def explore(
         ),
     ] = None,
     model: ModelOption = None,
-    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+    weights: WeightsOption = None,
     labels_from: LabelsOption = "source",
     beside: Annotated[
         Path | None,

@@ -13,6 +13,7 @@ from dinoscope.cli.options import (
     DeviceOption,
     JsonOption,
     ModelOption,
+    WeightsOption,
     check_data_dir,
     check_output,
     open_collection,
@@ -88,7 +89,7 @@ def verify(
         str, typer.Argument(metavar="SOURCE", help="The images (embedded again), or a collection (compared).")
     ],
     data_dir: Annotated[Path | None, typer.Option(help="Where data sets are looked for first.")] = None,
-    weights: Annotated[str | None, typer.Option(help="Where the weights are, if --model was a file or folder.")] = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     tolerance: Annotated[
