@@ -51,6 +51,14 @@ def longest_run(flags: Any) -> int:
     return int((np.argwhere(edges == -1)[:, 1] - np.argwhere(edges == 1)[:, 1]).max())
 
 
+# Through a canvas of its own: Chromium warns of one that is read more than once.
+READ = """each => {
+  const brush = document.createElement("canvas").getContext("2d");
+  brush.drawImage(each, 0, 0);
+  return Array.from(brush.getImageData(0, 0, 16, 16).data);
+}"""
+
+
 def counts(panel: Any, title: str) -> dict[str, int]:
     """What the panel's bars say, by name; all of them."""
     part = panel.locator("section").filter(has=panel.page.get_by_role("heading", name=title, exact=True))
@@ -141,10 +149,9 @@ def test_why_neighbours_are_alike(visit):
         assert see.width_of(each) == 28
         box = each.bounding_box()
         assert min(box["width"], box["height"]) >= 160
-    draws = "each => Array.from(each.getContext('2d').getImageData(0, 0, 16, 16).data)"
 
     def drawn() -> Any:
-        return np.reshape(pair.locator("canvas").evaluate(draws), (256, 4))
+        return np.reshape(pair.locator("canvas").evaluate(READ), (256, 4))
 
     see.until(lambda: len(np.unique(drawn(), axis=0)) > 20, "it is not in colour")
     first = drawn()
