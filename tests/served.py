@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ N = 130
 ADDRESS = "http://127.0.0.1:8347"
 
 
+@cache
 def images(count: int = N, labelled: bool = True) -> ArraySource:
     dataset = load_dataset("fashion-mnist-test")
     labels = [item.label for item in dataset.items[:count]] if labelled else None
@@ -33,8 +37,25 @@ def images(count: int = N, labelled: bool = True) -> ArraySource:
 
 
 def make_collection(path: Path, source: Any = None, model: str = "mini-fashion") -> Path:
-    embed_source(images() if source is None else source, path, Encoder(model))
+    """Embed images, by default those of ``images()``; what was embedded before is a copy of those files."""
+    source = images() if source is None else source
+    if type(source) is ArraySource and not path.exists():
+        return Path(shutil.copytree(_embedded(source, model), path))
+    embed_source(source, path, Encoder(model))
     return path
+
+
+@cache
+def _embedded(source: ArraySource, model: str) -> Path:
+    path = Path(tempfile.mkdtemp(dir=_embeddings().name)) / "c"
+    embed_source(source, path, Encoder(model))
+    return path
+
+
+@cache
+def _embeddings() -> tempfile.TemporaryDirectory[str]:
+    """A folder that goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="dinoscope-embedded-")
 
 
 def prepared(path: Path) -> Path:
