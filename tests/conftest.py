@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 
 import pytest
+import typer.main
 
 from dinoscope.cli import main as cli
 from dinoscope.models import runtime
@@ -23,10 +25,11 @@ pytest.MonkeyPatch().setattr(named, "load_dataset", read_once(named.load_dataset
 
 
 @pytest.fixture(scope="session", autouse=True)
-def unflushed():
-    """Let nothing wait for the disk: no power is cut here, and tests of what is flushed look at the calls."""
+def quick():
+    """Let nothing wait for the disk, as no power is cut here, and the command line be put together once a process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
         yield
 
 
