@@ -4,15 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 
 import pytest
-import typer.main
 
 from dinoscope.cli import main as cli
 from dinoscope.models import runtime
 from dinoscope.sources.datasets import named
-from tests.patching import read_once
+from tests.patching import quicken, read_once
 from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
 
@@ -26,10 +24,9 @@ pytest.MonkeyPatch().setattr(named, "load_dataset", read_once(named.load_dataset
 
 @pytest.fixture(scope="session", autouse=True)
 def quick():
-    """Let nothing wait for the disk, as no power is cut here, and the command line be put together once a process."""
+    """Let tests wait for nothing that they do not look at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda _: None)
-        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+        quicken(patch)
         yield
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
 from dinoscope.sources.datasets import named
 from dinoscope.sources.datasets.named import DatasetSource
@@ -43,6 +44,12 @@ def read_once(load: Callable[..., DatasetSource]) -> Callable[..., DatasetSource
         return DatasetSource(found.dataset, found.pixels.copy(), list(found.items))
 
     return load_dataset
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Let nothing wait for the disk, as no power is cut here, and the command line be put together once a process."""
+    patch.setattr(os, "fsync", lambda _: None)
+    patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
 
 
 def make_read_only(patch: pytest.MonkeyPatch, folder: Path) -> None:
