@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 60  # seconds that a test waits for what comes soon: machines that test are busy
 
 
 def documented_options() -> dict[str, set[str]]:

@@ -9,11 +9,25 @@ import pytest
 
 from dinoscope.cli import main as cli
 from dinoscope.models import runtime
+from dinoscope.sources.datasets import named
+from tests.patching import quicken, read_once
 from tests.ray_cluster import ray_cluster
 from tests.watched import WIDE, Visit, needed, opened_browser
 
 # read when huggingface_hub is imported: models that a developer has fetched are not there
 os.environ["HF_HUB_CACHE"] = os.path.join(os.devnull, "no-cache")
+
+
+# replaced before the tests import it: to unpack a data set takes as long as a whole test
+pytest.MonkeyPatch().setattr(named, "load_dataset", read_once(named.load_dataset))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick():
+    """Let tests wait for nothing that they do not look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        quicken(patch)
+        yield
 
 
 @pytest.fixture

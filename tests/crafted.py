@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
 
 from dinoscope import Collection
@@ -37,6 +38,7 @@ from dinoscope.storage.checksums import MARK, blank, seal_json
 from dinoscope.storage.files import read_json, write_json
 from dinoscope.storage.tables import write_table
 from tests.fuzzing import peak
+from tests.patching import quicken
 from tests.served import client
 
 _SLOW, _ENDLESS = 10, 60  # seconds
@@ -271,6 +273,7 @@ def main(count: int, seed: int, folder: Path) -> None:
     """Read so many crafted collections."""
     warnings.simplefilter("ignore")
     logging.getLogger("dinoscope").setLevel(logging.CRITICAL)
+    quicken(pytest.MonkeyPatch())
     whole = folder / "whole.dino"
     if not whole.exists():
         shutil.move(make(folder), whole)

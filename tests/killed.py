@@ -75,13 +75,10 @@ def annotate(path: str) -> None:
         assert answer.status_code == 200, answer.text
 
 
-def main() -> None:
-    """Run a command."""
+def perform(command: str, *rest: str) -> None:
+    """Run a command to its end."""
     from dinoscope.cli import main as cli
 
-    moment, command, *rest = sys.argv[1:]
-    killer = Killer(int(moment))
-    sys.addaudithook(killer)
     try:
         in_the_explorer = {"decide": decide, "take": take, "annotate": annotate}
         if command in in_the_explorer:
@@ -92,6 +89,14 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code:
             raise
+
+
+def main() -> None:
+    """Run a command that may be killed."""
+    moment, *command = sys.argv[1:]
+    killer = Killer(int(moment))
+    sys.addaudithook(killer)
+    perform(*command)
     sys.stderr.write(f"changes: {killer.count}\n")
 
 

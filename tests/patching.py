@@ -1,4 +1,4 @@
-"""What tests put in the place of something: a function wherever it was imported by name, a folder that is read only."""
+"""What tests put in the place of something: a function wherever it was imported by name, a data set, a folder."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
+
+from dinoscope.sources.datasets import named
+from dinoscope.sources.datasets.named import DatasetSource
 
 
 def replace_everywhere(patch: pytest.MonkeyPatch, function: Callable[..., Any], new: Callable[..., Any]) -> None:
@@ -23,6 +28,28 @@ def replace_everywhere(patch: pytest.MonkeyPatch, function: Callable[..., Any], 
     assert holders
     for module in holders:
         patch.setattr(module, name, new)
+
+
+def read_once(load: Callable[..., DatasetSource]) -> Callable[..., DatasetSource]:
+    """Read the data set that ships with dinoscope once in a process, where it is looked for in the usual places."""
+    name = "fashion-mnist-test"
+    usual = named._places(named.DATASETS[name], None)
+    read = cache(load)
+
+    @wraps(load)
+    def load_dataset(asked: str, data_dir: Any = None, *, mirrors: Any = None) -> DatasetSource:
+        if asked != name or data_dir is not None or mirrors or named._places(named.DATASETS[name], None) != usual:
+            return load(asked, data_dir, mirrors=mirrors)
+        found = read(name)
+        return DatasetSource(found.dataset, found.pixels.copy(), list(found.items))
+
+    return load_dataset
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Let nothing wait for the disk, as no power is cut here, and the command line be put together once a process."""
+    patch.setattr(os, "fsync", lambda _: None)
+    patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
 
 
 def make_read_only(patch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[imp
 
 from dinoscope.analysis.clusters.methods import _one_thread
 from dinoscope.base.parallel import one_thread_each, side_by_side
+from tests import PATIENCE
 
 
 def threads() -> set[int]:
@@ -41,7 +42,7 @@ def test_clusters_keep_their_one_thread_when_another_stage_ends():
 
 
 def test_works_run_beside_each_other_and_the_first_error_comes_when_all_ended():
-    met, ended = threading.Barrier(2, timeout=20), []
+    met, ended = threading.Barrier(2, timeout=PATIENCE), []
 
     def work(number):
         def run():
@@ -75,4 +76,4 @@ try:
 except KeyboardInterrupt:
     raise SystemExit(130)
 """
-    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 130
+    assert subprocess.run([sys.executable, "-c", script], timeout=PATIENCE, check=False).returncode == 130

@@ -10,6 +10,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets.named import load_dataset
@@ -71,20 +72,23 @@ def test_both_maps_stand_side_by_side_and_the_panel_says_what_both_share(visit, 
     one, two = (each.bounding_box() for each in maps(see))
     assert abs(one["width"] - two["width"]) < 3
     assert one["y"] == two["y"]
-    assert see.page.get_by_text(re.compile(r"^mini-fashion · UMAP$")).count() == 1
-    assert see.page.locator("p.title").get_by_text("second: mini · UMAP").count() == 1
+    expect(see.page.get_by_text(re.compile(r"^mini-fashion · UMAP$"))).to_have_count(1)
+    expect(see.page.locator("p.title").get_by_text("second: mini · UMAP")).to_have_count(1)
     see.panel.get_by_text(f"{N - LATER} images in both, matched by content").wait_for()
-    sentence = see.panel.get_by_role("status").first.inner_text()
-    assert f"both models find {told['shared']:.1f} of an image's 10 nearest neighbours" in sentence
-    assert f"drawn at random they would share {told['chance']:.2f}." in sentence
+    sentence = see.panel.get_by_role("status").first
+    expect(sentence).to_contain_text(f"both models find {told['shared']:.1f} of an image's 10 nearest neighbours")
+    expect(sentence).to_contain_text(f"drawn at random they would share {told['chance']:.2f}.")
     # a row says the label and how many neighbours both models find, and frames just these in both lines
     listed = see.panel.get_by_role("list", name="Images whose neighbours changed most")
     moved = told["moved"][0]
     label = load_dataset("fashion-mnist-test").items[moved["row"]].label
     first = listed.get_by_role("button", name=re.compile(rf"^{re.escape(label)} {moved['kept']} of 10 kept ")).first
+    expect(first.locator(".strip")).to_have_count(2)
     for strip, rows in zip(first.locator(".strip").all(), (moved["here"], moved["there"]), strict=True):
-        assert strip.locator(".one").count() == len(rows) == 10
-        assert strip.locator(".both").count() == moved["kept"] == len({*moved["here"]} & {*moved["there"]})
+        assert len(rows) == 10
+        expect(strip.locator(".one")).to_have_count(10)
+        expect(strip.locator(".both")).to_have_count(moved["kept"])
+    assert moved["kept"] == len({*moved["here"]} & {*moved["there"]})
     see.keep("beside")
     assert see.overlaps() == []
     assert see.hindrances() == []
@@ -103,7 +107,7 @@ def test_the_list_is_worked_through_by_keys_and_both_maps_show_where_each_is(vis
         assert changed(earlier, seen(each)) > 30
     see.page.keyboard.press("n")
     see.page.keyboard.press("p")
-    assert buttons.first.get_attribute("aria-current") == "true"
+    expect(buttons.first).to_have_attribute("aria-current", "true")
     see.page.keyboard.press("o")
     see.until(lambda: see.row == told["moved"][0]["row"], "the image was not opened")
 
@@ -130,8 +134,9 @@ def test_a_lasso_on_the_other_map_selects_on_both(visit, state):
     box = two.bounding_box()
     left, top, right, bottom = box["x"] + 9, box["y"] + 60, box["x"] + box["width"] - 9, box["y"] + box["height"] - 60
     see.lasso([(left, top), (right, top), (right, (top + bottom) / 2), (left, (top + bottom) / 2)])
-    see.page.get_by_role("complementary", name="Selection").wait_for()
-    count = int(re.findall(r"(\d+) images", see.panel.inner_text())[0])
+    selected = see.page.get_by_role("complementary", name="Selection")
+    expect(selected).to_contain_text(re.compile(r"\d+ images"), use_inner_text=True)
+    count = int(re.findall(r"(\d+) images", selected.inner_text())[0])
     assert 10 < count < N - LATER  # the other has nothing of those that it does not hold
     see.settled()
     for earlier, each in zip(before, (one, two), strict=True):
@@ -139,7 +144,7 @@ def test_a_lasso_on_the_other_map_selects_on_both(visit, state):
     see.keep("beside-lasso")
     see.until(lambda: "pick=lasso" in see.page.url, "the address does not keep the area")
     see.reload()
-    see.until(lambda: f"{count} images" in see.panel.inner_text(), "the selection is another one after a reload")
+    expect(selected).to_contain_text(f"{count} images", use_inner_text=True)
 
 
 def test_hovering_an_image_that_the_other_does_not_hold_changes_its_own_map_alone(visit, state):
@@ -175,6 +180,6 @@ def test_another_map_of_the_other_model_is_a_choice_in_the_bar(visit, state):
     see.choose("Beside it", "second: mini · PCA")
     see.until(lambda: ":pca" in see.page.url, "the address keeps the old map")
     see.choose("Beside it", "nothing")
-    see.until(lambda: see.page.get_by_role("application").count() == 1, "the second map stays")
+    expect(see.page.get_by_role("application")).to_have_count(1)
     see.panel.get_by_role("button", name="Show the map of second: mini beside this one").click()
     maps(see)

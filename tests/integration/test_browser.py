@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from dinoscope.collection import Collection
 from dinoscope.explorer.export import as_csv, as_list
@@ -56,14 +57,14 @@ def read(see):
 
 def test_the_explorer_is_a_tab(visit):
     see = visit()
-    assert see.map.get_attribute("aria-label") == f"Map UMAP of {N} images"
+    expect(see.map).to_have_attribute("aria-label", f"Map UMAP of {N} images")
     assert all(len(see.places_of(value)) > 0 for value in ("Bag", "Trouser", "Sneaker"))
     assert (see.settled().max(axis=2) < 8).sum() > 2000  # thumbnails: their ground is black
     box = see.page.locator("#app").bounding_box()
     assert box["y"] + box["height"] == pytest.approx(720, abs=1)
     see.page.mouse.move(*see.heart_of("Bag"))
     see.tip.wait_for()
-    assert re.fullmatch(r"Bag( → \w[\w /-]*\?)?\s*(Cluster\b.*)?", see.tip.inner_text())
+    expect(see.tip).to_have_text(re.compile(r"^\s*Bag( → \w[\w /-]*\?)?\s*(Cluster\b.*)?$"), use_inner_text=True)
     see.keep("report")
 
 
@@ -88,14 +89,11 @@ def test_an_image_and_its_neighbours(visit, collection):
     see.click_an_image("Sandal")
     first = see.row
     assert first is not None
-    told = see.panel.inner_text()
-    assert "Sandal" in told
-    assert str(collection.ids[first]) in told
-    assert see.panel.get_by_role("img", name="Picture of").evaluate(
-        "picture => picture.decode().then(() => picture.naturalWidth)"
-    )
+    expect(see.panel).to_contain_text("Sandal")
+    expect(see.panel).to_contain_text(str(collection.ids[first]))
+    assert see.width_of(see.panel.get_by_role("img", name="Picture of"))
     shown = see.panel.get_by_role("list", name="Nearest neighbours").get_by_role("button")
-    assert shown.count() == 12
+    expect(shown).to_have_count(12)
     shown.nth(1).click()
     see.until(lambda: see.row != first, "a click on a neighbour leads nowhere")
     assert see.row == collection.search(first, 2)[1].row
@@ -119,8 +117,8 @@ def test_colouring_and_lasso(visit):
         box["y"] + box["height"] - 20,
     )
     see.lasso([(left, top), (right, top), (right, bottom), (left, bottom)])
-    see.until(lambda: bool(re.search(r"\d+ images", see.panel.inner_text())), "the lasso selects nothing")
-    assert see.panel.get_by_role("list").first.is_visible()
+    expect(see.panel).to_contain_text(re.compile(r"\d+ images"))
+    see.panel.get_by_role("list").first.wait_for()
 
 
 def test_a_selection_is_exported_as_the_server_exports_it(visit, collection):
@@ -140,8 +138,8 @@ def test_a_selection_is_exported_as_the_server_exports_it(visit, collection):
 def test_findings_and_numbers(visit, collection):
     see = visit()
     see.open_panel("Findings")
-    see.until(lambda: "Loading" not in see.panel.inner_text(), "no findings")
-    assert any(str(len(listed)) in see.panel.inner_text() for listed in collection.findings().keys.values() if listed)
+    listed = "|".join(str(len(keys)) for keys in collection.findings().keys.values() if keys)
+    see.panel.get_by_role("tab").locator(".count").filter(has_text=re.compile(rf"^\s*({listed})\s*$")).first.wait_for()
     see.open_panel("Numbers")
     see.panel.get_by_text("Details", exact=True).click()
     see.panel.get_by_text("trustworthiness").first.wait_for()
@@ -237,9 +235,9 @@ def test_what_is_folded_is_printed(chromium, address, scripts):
     try:
         page = context.new_page()
         page.goto(address)
-        assert not page.locator("#scores table").is_visible()
+        expect(page.locator("#scores table")).to_be_hidden()
         page.emulate_media(media="print")
-        assert page.locator("#scores table").is_visible()
+        expect(page.locator("#scores table")).to_be_visible()
         assert page.locator("#scores table").bounding_box()["height"] > 200
     finally:
         context.close()
@@ -252,7 +250,7 @@ def test_on_paper(visit):
         "[...document.querySelectorAll('#report .scroll')].map((t) => t.scrollWidth - t.clientWidth)"
     ) == ([0] * see.page.locator("#report .scroll").count())
     assert see.page.locator("#report .dot").first.evaluate("dot => getComputedStyle(dot).printColorAdjust") == "exact"
-    assert not see.map.is_visible()
+    expect(see.map).to_be_hidden()
     short = see.page.locator("#in-short").bounding_box()
     assert 0 < short["y"] < short["y"] + short["height"] < 1047  # on the first page
 
@@ -291,7 +289,7 @@ def test_without_scripts_the_sections_are_the_page(chromium, collection, address
         page.on("request", lambda request: asked.append(request.url))
         page.goto(address)
         assert page.locator("#report h1").bounding_box()["y"] < 100
-        assert not page.locator("#views").is_visible()
+        expect(page.locator("#views")).to_be_hidden()
         if scripts:
             assert page.evaluate(MEASURE) == SOUND
         assert {url for url in asked if not url.startswith("data:")} == {address}

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from dinoscope.collection import Collection
 from dinoscope.stages.checking.integrity import verify_collection
 from dinoscope.stages.labelling.by_hand import all_annotations
 from dinoscope.storage.files import is_leftover
+from tests.killed import perform
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX's")
 
@@ -80,9 +82,13 @@ CHANGING = ("milvus.db", "home")  # a data base and caches of other programs
 COMMIT = "ab" * 20
 
 
+def environment(home):
+    return {"HOME": str(home / "home"), "XDG_DATA_HOME": str(home / "data")}
+
+
 def run(home, arguments, moment=0):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
-    kept |= {"HOME": str(home / "home"), "XDG_DATA_HOME": str(home / "data"), "PYTHONPATH": os.pathsep.join(sys.path)}
+    kept |= {**environment(home), "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-W", "ignore", "-m", "tests.killed", str(moment), *arguments]
     ended = subprocess.run(command, cwd=home, env=kept, capture_output=True, text=True, check=False)
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr[-3000:]
@@ -110,12 +116,18 @@ def home(tmp_path_factory):
     weights.write_bytes(bytes(range(256)) * 4000)
     labels = "".join(f"train/a/{at}.png,{('cat', 'dog')[at % 3 == 0]}\n" for at in range(0, 40, 4))
     (home / "labels.csv").write_text(f"id,label\n{labels}")
-    for name in ("c.dino", "d.dino"):
-        run(home, ["embed", "photos" if name == "c.dino" else "more/photos", "-o", name, "--model", "mini"])
-        run(home, ["decide", name])
-    run(home, ["label", "d.dino", "--import", "labels.csv"])
-    run(home, ["clean", "c.dino", "--write-plan", "plan.json"])
-    run(home, ["models", "pack", "dinov2-small", "-o", "weights.tar"])
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.chdir(home)
+        patch.setattr(sys, "argv", [])
+        for name, folder in environment(home).items():
+            patch.setenv(name, folder)
+        for name in ("c.dino", "d.dino"):
+            perform("embed", "photos" if name == "c.dino" else "more/photos", "-o", name, "--model", "mini")
+            perform("decide", name)
+        perform("label", "d.dino", "--import", "labels.csv")
+        perform("clean", "c.dino", "--write-plan", "plan.json")
+        perform("models", "pack", "dinov2-small", "-o", "weights.tar")
     shutil.rmtree(weights.parent)
     return home
 

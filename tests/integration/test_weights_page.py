@@ -8,9 +8,11 @@ import threading
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from dinoscope.models.encoder import Encoder
 from dinoscope.sources.datasets.named import load_dataset
+from tests import PATIENCE
 from tests.checkpoints import random_vit, write_tensors
 from tests.models.test_hub import CONFIG, SMALL, cache, hub, settle  # noqa: F401  fixtures
 from tests.served import images
@@ -46,7 +48,7 @@ def test_missing_weights_are_offered_fetched_and_cancelled(made, hub, chromium, 
             return False
         content = hub.repos[str(SMALL.repo)]["model.safetensors"]
         handler.send(content, cut_at=11_000_000)
-        go_on.wait(60)
+        go_on.wait(PATIENCE)
         return True
 
     hub.trouble = slow
@@ -58,8 +60,8 @@ def test_missing_weights_are_offered_fetched_and_cancelled(made, hub, chromium, 
             offer = see.page.get_by_role("group", name="Missing weights")
             fetch = offer.get_by_role("button", name=f"Fetch dinov2-small ({SMALL.megabytes:.0f} MB, Apache-2.0)")
             fetch.wait_for()
-            assert "From huggingface.co/facebook/dinov2-small, once." in offer.inner_text()
-            assert offer.get_by_role("link").get_attribute("href") == "https://www.apache.org/licenses/LICENSE-2.0"
+            expect(offer).to_contain_text("From huggingface.co/facebook/dinov2-small, once.")
+            expect(offer.get_by_role("link")).to_have_attribute("href", "https://www.apache.org/licenses/LICENSE-2.0")
             assert hub.requests == []
             see.keep("weights-offered")
             fetch.click()
@@ -70,7 +72,7 @@ def test_missing_weights_are_offered_fetched_and_cancelled(made, hub, chromium, 
             go_on.set()
             fetch.click()
             see.panel.get_by_role("heading", name="Look-alikes").wait_for()
-            assert offer.count() == 0
+            expect(offer).to_have_count(0)
             see.keep("weights-fetched")
         finally:
             see.close()

@@ -37,6 +37,7 @@ from dinoscope.models.hub.offline import pack, unpack
 from dinoscope.models.processor import PROCESSOR
 from dinoscope.sources.opening import open_source
 from dinoscope.stages.checking.receipt import make_receipt
+from tests import PATIENCE
 from tests.checkpoints import random_vit, write_tensors
 
 COMMIT, NEWER = "ab" * 20, "cd" * 20
@@ -689,7 +690,7 @@ def test_a_server_that_stops_answering(hub, cache, monkeypatch, what):
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 1)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     done = threading.Event()
-    hub.trouble = lambda to: to.command == what and "json" not in to.path and done.wait(30)
+    hub.trouble = lambda to: to.command == what and "json" not in to.path and done.wait(PATIENCE)
     came = " after 0.0 of 0.0 MB of model.safetensors" if what == "GET" else ""
     assert f"127.0.0.1 stopped answering{came}: run the same command again, which goes on where it stopped" in fail()
     done.set()

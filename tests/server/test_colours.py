@@ -14,6 +14,7 @@ from dinoscope.server.jobs import while_wanted
 from dinoscope.server.routes import colours as colour_routes
 from dinoscope.server.security import Access
 from dinoscope.stages.queries.tokens import keep_tokens
+from tests import PATIENCE
 from tests.served import client, images, make_collection, until_stopped
 
 COUNT = 12
@@ -124,14 +125,14 @@ def test_other_work_goes_on_while_all_images_are_looked_at(folder, monkeypatch):
     with client(folder) as server:
         pressed = threading.Thread(target=lambda: server.put(f"{base}/colours"))
         pressed.start()
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE)
         assert first_told(server, f"{base}/colours/progress") == {"done": 4, "total": COUNT}
         assert server.get(f"{base}/findings").status_code == 200  # it needs the thread for long work
         assert not ended.is_set()
         explorer_of(server).looking.stop()
-        pressed.join(30)
+        pressed.join(PATIENCE)
         assert not pressed.is_alive()
-        assert ended.wait(30)
+        assert ended.wait(PATIENCE)
 
 
 def test_reading_tokens_is_told(folder, monkeypatch):
@@ -145,9 +146,9 @@ def test_reading_tokens_is_told(folder, monkeypatch):
     with client(folder) as server:
         asked = threading.Thread(target=lambda: server.get(f"{base}/images/3/patches/search?x=0.5&y=0.5"))
         asked.start()
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE)
         assert first_told(server, f"{base}/tokens/reading") == {"done": 1, "total": 3}
         explorer_of(server).asking.stop()
-        asked.join(30)
+        asked.join(PATIENCE)
         assert not asked.is_alive()
-        assert ended.wait(30)
+        assert ended.wait(PATIENCE)

@@ -10,6 +10,7 @@ import pytest
 from dinoscope.server import connections
 from dinoscope.sources.folder import FolderSource
 from dinoscope.stages.originals import Originals
+from tests import PATIENCE
 from tests.pictures import encoded, photo
 from tests.served import images, live, make_collection
 
@@ -20,7 +21,7 @@ def folder(tmp_path_factory):
 
 
 def is_closed(connection):
-    connection.settimeout(30)
+    connection.settimeout(PATIENCE)
     try:
         return connection.recv(1) == b""
     except ConnectionError:
@@ -34,7 +35,7 @@ def test_idle_connections_make_room_for_those_that_ask(folder, monkeypatch, capl
         uvicorn_log.addHandler(caplog.handler)
         try:
             idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(80)]
-            assert httpx.get(f"http://127.0.0.1:{port}/api/collection", timeout=30).status_code == 200
+            assert httpx.get(f"http://127.0.0.1:{port}/api/collection", timeout=PATIENCE).status_code == 200
             assert all(is_closed(each) for each in idle[:60])
         finally:
             uvicorn_log.removeHandler(caplog.handler)
@@ -70,14 +71,16 @@ def test_a_download_may_be_paused_longer_than_other_answers(tmp_path, monkeypatc
     source = FolderSource(tmp_path / "photos")
     with live(make_collection(tmp_path / "c", source, "mini"), originals=Originals(source)) as (port, _):
         at = f"http://127.0.0.1:{port}"
-        model = f"/api/models/{httpx.get(f'{at}/api/collection').json()['model']}"
-        key = httpx.post(f"{at}{model}/files", json={"rows": [0]}, headers={"Origin": at}).json()["key"]
+        model = f"/api/models/{httpx.get(f'{at}/api/collection', timeout=PATIENCE).json()['model']}"
+        key = httpx.post(f"{at}{model}/files", json={"rows": [0]}, headers={"Origin": at}, timeout=PATIENCE).json()[
+            "key"
+        ]
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # or the system takes all of it meanwhile
             slow.connect(("127.0.0.1", port))
             slow.sendall(f"GET {model}/files/{key} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
             time.sleep(1.5)
-            slow.settimeout(30)
+            slow.settimeout(PATIENCE)
             held = 0
             try:
                 while piece := slow.recv(1 << 20):
@@ -90,9 +93,9 @@ def test_a_download_may_be_paused_longer_than_other_answers(tmp_path, monkeypatc
 def test_a_body_that_does_not_come_is_not_waited_for(folder, monkeypatch):
     monkeypatch.setattr("dinoscope.server.security._SECONDS", 0.5)
     with live(folder) as (port, _):
-        model = httpx.get(f"http://127.0.0.1:{port}/api/collection").json()["model"]
+        model = httpx.get(f"http://127.0.0.1:{port}/api/collection", timeout=PATIENCE).json()["model"]
         for place in ("search", "query"):
-            with socket.create_connection(("127.0.0.1", port), timeout=30) as slow:
+            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as slow:
                 head = f"POST /api/models/{model}/{place} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n"
                 slow.sendall(head.encode() + b"{")
                 assert slow.recv(12) == b"HTTP/1.1 408"

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import ROOT
+from tests import PATIENCE, ROOT
 from tests.pictures import encoded, photo
 from tests.served import images, make_collection
 
@@ -46,10 +46,10 @@ def explored(folder, log):
                 assert process.poll() is None
                 time.sleep(0.1)
             port = int(found[1])
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
                 for _ in range(300):
                     with suppress(httpx.TransportError):
-                        model = client.get("/api/collection").json()["model"]
+                        model = client.get("/api/collection", timeout=PATIENCE).json()["model"]
                         break
                     time.sleep(0.1)
                 client.post(f"/api/models/{model}/search", content=encoded(photo(), "PNG")).raise_for_status()
@@ -79,7 +79,7 @@ def test_the_owner_is_answered_in_a_crowd(folder, tmp_path):
         with subprocess.Popen(command, cwd=ROOT) as crowd:
             while crowd.poll() is None:
                 began = time.monotonic()
-                connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+                connection = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
                 connection.request("GET", f"/api/models/{server.model}/images/0")
                 assert connection.getresponse().status == 200
                 connection.close()
@@ -129,13 +129,15 @@ def test_uploads_of_clients_that_leave_take_no_memory(folder, tmp_path):
         sys.stdout.write(f"start {start / 1e6:.0f} MB, most {most / 1e6:.0f} MB, after {after / 1e6:.0f} MB\n")
         assert most < 700e6
         assert after < start + 40e6
-        assert httpx.get(f"http://127.0.0.1:{server.port}/api/models/{server.model}").status_code == 200
+        assert (
+            httpx.get(f"http://127.0.0.1:{server.port}/api/models/{server.model}", timeout=PATIENCE).status_code == 200
+        )
 
 
 def send(server, content, *, leave):
     place = f"/api/models/{server.model}/reasons?of=1&of=2&of=3&of=4"
     if not leave:
-        httpx.post(f"http://127.0.0.1:{server.port}{place}", content=content, timeout=60).raise_for_status()
+        httpx.post(f"http://127.0.0.1:{server.port}{place}", content=content, timeout=PATIENCE).raise_for_status()
         return
     with suppress(OSError), socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         head = f"POST {place} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n"

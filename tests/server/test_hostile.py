@@ -18,6 +18,7 @@ from schemathesis.checks import CHECKS
 
 from dinoscope.server.app import create_app
 from dinoscope.server.security import MAX_UPLOAD, Access
+from tests import PATIENCE
 from tests.pictures import bare_png, encoded, photo
 from tests.served import client, images, live, make_collection
 
@@ -277,7 +278,7 @@ def test_broken_http(port, model):
         (search + "Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n").encode(),
     ]
     for content in broken * 3:
-        with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             answer = b""
             try:
                 connection.sendall(content)
@@ -288,7 +289,7 @@ def test_broken_http(port, model):
                 pass
         assert not answer.startswith((b"HTTP/1.1 5", b"HTTP/1.0 5")), content[:80]
         assert b"root:" not in answer
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /api/collection HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         assert connection.makefile("rb").readline() == b"HTTP/1.1 200 OK\r\n"
 

@@ -8,6 +8,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from dinoscope.server.jobs import Ending, Jobs, while_wanted
+from tests import PATIENCE
 from tests.served import until_stopped
 
 
@@ -37,7 +38,7 @@ def endless(begun: threading.Event, ended: threading.Event) -> Callable[[], None
 
 
 async def until(event: threading.Event) -> None:
-    assert await asyncio.to_thread(event.wait, 30)
+    assert await asyncio.to_thread(event.wait, PATIENCE)
 
 
 def test_work_says_how_far_it_is(jobs):
@@ -61,7 +62,7 @@ def test_the_same_work_is_done_once(jobs):
         gate = threading.Event()
 
         def work() -> int:
-            gate.wait(30)
+            gate.wait(PATIENCE)
             calls.append(1)
             return len(calls)
 
@@ -97,7 +98,7 @@ def test_work_stops_when_the_last_has_left(jobs):
 def test_what_has_not_begun_is_dropped_unless_somebody_else_wants_it(jobs):
     async def ask() -> list[str]:
         gate, done = threading.Event(), []
-        first = jobs.start("first", lambda: gate.wait(30))
+        first = jobs.start("first", lambda: gate.wait(PATIENCE))
         clients = [Client(), Client()]
         asked = [
             asyncio.ensure_future(jobs.run("read", lambda: done.append("read"), clients[0])),
@@ -125,7 +126,7 @@ def test_the_end_waits_for_nobody(jobs):
 
         def work() -> None:
             begun.set()
-            gate.wait(30)
+            gate.wait(PATIENCE)
 
         asked = [asyncio.ensure_future(jobs.run(key, work, Client())) for key in ("running", "waiting")]
         await until(begun)

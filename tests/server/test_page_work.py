@@ -14,6 +14,7 @@ from dinoscope.explorer.types import PickQuery
 from dinoscope.server.jobs import while_wanted
 from dinoscope.sources.array import ArraySource
 from dinoscope.sources.datasets.named import load_dataset
+from tests import PATIENCE
 from tests.served import client, images, make_collection
 
 
@@ -189,7 +190,7 @@ def test_a_slow_map_says_how_long_it_takes_and_how_far_it_is(folder, monkeypatch
     def slow(self, name, on_progress=None):
         while_wanted(300, 750)
         begun.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         return np.zeros((len(self.collection), 2), np.float32)
 
     with client(folder) as server:
@@ -202,10 +203,10 @@ def test_a_slow_map_says_how_long_it_takes_and_how_far_it_is(folder, monkeypatch
         monkeypatch.setattr(ModelData, "coordinates", slow)
         asking = threading.Thread(target=lambda: server.get(f"{base}/maps/tsne"))
         asking.start()
-        assert begun.wait(20)
+        assert begun.wait(PATIENCE)
         assert server.get(f"{base}/maps/tsne/progress").json() == {"done": 300, "total": 750}
         go_on.set()
-        asking.join(20)
+        asking.join(PATIENCE)
         monkeypatch.undo()
         server.get(f"{base}/maps/pca")
         maps = {each["id"]: each for each in server.get(base).json()["maps"]}

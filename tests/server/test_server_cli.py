@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from dinoscope.cli.look.explore import _listen, explore
-from tests import ROOT
+from tests import PATIENCE, ROOT
 from tests.pictures import encoded, photo
 from tests.served import images, make_collection
 
@@ -60,12 +60,12 @@ def test_it_serves_and_ends_with_ctrl_c(start, folder):
     page, token = address.split("?token=")
     assert get(page + "api/collection").status_code == 401
     assert get(page + "api/collection", headers={"Authorization": f"Bearer {token}"}).json()["name"] == "array"
-    with httpx.Client() as browser:
+    with httpx.Client(timeout=PATIENCE) as browser:
         assert browser.get(address).headers["content-type"].startswith("text/html")
         assert browser.get(page).headers["content-type"].startswith("text/html")
         assert browser.get(page + "api/collection").json()["writable"] is True
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stderr.read() == ""
 
 
@@ -98,7 +98,7 @@ def test_the_end_waits_for_nobody(start):
     assert process.stderr.readline()  # what --no-token means
     assert process.stderr.readline() == "computing\n"
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(PATIENCE) == 0
     assert process.stderr.read() == ""
     for each in asked:
         assert each.recv(12) in (b"HTTP/1.1 409", b"")

@@ -22,6 +22,7 @@ from dinoscope.explorer.model_view import ModelData
 from dinoscope.models.encoder import Encoder
 from dinoscope.stages.labels import has_classifier
 from dinoscope.storage.checksums import seal_bytes
+from tests import PATIENCE
 from tests.patching import make_read_only
 from tests.pictures import encoded, photo
 from tests.served import client, images, make_collection
@@ -39,16 +40,16 @@ def opened(server: Any) -> tuple[str, dict[str, Any], Any]:
 
 
 def test_what_is_prepared_waits_for_the_first_page(folder, monkeypatch):
-    monkeypatch.setattr("dinoscope.server.app._PAUSE", 0.3)
+    monkeypatch.setattr("dinoscope.server.app._PAUSE", 1.5)
     monkeypatch.setattr("dinoscope.server.app._PATIENCE", 60)
     begun = threading.Event()
     monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
     with client(folder, warm=True) as server:
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + 2
         while time.monotonic() < deadline:
             server.get("/api/progress")
             assert not begun.is_set()
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE)
 
 
 def test_what_is_prepared_does_not_wait_for_ever(folder, monkeypatch):
@@ -56,7 +57,7 @@ def test_what_is_prepared_does_not_wait_for_ever(folder, monkeypatch):
     begun = threading.Event()
     monkeypatch.setattr(ModelData, "preparations", lambda _: {"clusters": begun.set})
     with client(folder, warm=True):
-        assert begun.wait(30)
+        assert begun.wait(PATIENCE)
 
 
 def test_of_a_read_only_collection_what_was_prepared_is_shown(folder, monkeypatch):
@@ -80,7 +81,7 @@ def test_a_click_does_not_wait_for_what_is_computed(folder):
         base, _, explorer = opened(server)
 
         def ask(done):
-            computed = explorer.heavy.start(object(), lambda: done.wait(60))
+            computed = explorer.heavy.start(object(), lambda: done.wait(PATIENCE))
             try:
                 told = [server.get(f"{base}/images/0").json(), server.post(f"{base}/search", content=upload).json()]
                 assert not computed.done()
@@ -91,7 +92,7 @@ def test_a_click_does_not_wait_for_what_is_computed(folder):
         for told in ask(threading.Event()):
             assert told["verdict"] is None
             assert (told["neighbors"] if "neighbors" in told else told["matches"])[0]["row"] >= 0
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while explorer.heavy.busy and time.monotonic() < deadline:  # the verdict is prepared meanwhile
             time.sleep(0.01)
         assert has_classifier(explorer.workspace.data(base.rpartition("/")[2]).collection)

@@ -15,6 +15,7 @@ from dinoscope.base import processes
 from dinoscope.errors import ImageError
 from dinoscope.models.encoder import Encoder
 from dinoscope.server.decoding import Decoders
+from tests import PATIENCE
 from tests.pictures import encoded, photo
 from tests.served import images, live, make_collection, until_stopped
 
@@ -101,15 +102,15 @@ def test_an_image_that_nobody_waits_for_holds_up_nothing(folder, monkeypatch):
     with live(folder) as (port, app):
         app.state.explorer.decoders._seconds = 600
         address = f"http://127.0.0.1:{port}"
-        model = httpx.get(f"{address}/api/collection").json()["model"]
+        model = httpx.get(f"{address}/api/collection", timeout=PATIENCE).json()["model"]
         place = f"/api/models/{model}/search"
         head = f"POST {place} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\n\r\nSLOW"
         with socket.create_connection(("127.0.0.1", port)) as first:
             first.sendall(head.encode())
             wait(lambda: app.state.explorer.decoding.busy)
-            assert httpx.get(f"{address}/api/models/{model}/images/0", timeout=60).status_code == 200
+            assert httpx.get(f"{address}/api/models/{model}/images/0", timeout=PATIENCE).status_code == 200
         wait(lambda: not app.state.explorer.decoding.busy)  # its process has been ended
-        assert httpx.post(address + place, content=IMAGE, timeout=60).status_code == 200
+        assert httpx.post(address + place, content=IMAGE, timeout=PATIENCE).status_code == 200
 
 
 def test_looking_inside_ends_with_the_one_who_asked(folder, monkeypatch):
@@ -121,14 +122,15 @@ def test_looking_inside_ends_with_the_one_who_asked(folder, monkeypatch):
     monkeypatch.setattr("dinoscope.server.app.windows", windows)
     with live(folder) as (port, app):
         address = f"http://127.0.0.1:{port}"
-        place = f"/api/models/{httpx.get(f'{address}/api/collection').json()['model']}/search"
+        place = f"/api/models/{httpx.get(f'{address}/api/collection', timeout=PATIENCE).json()['model']}/search"
         head = f"POST {place}?inside=true HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(IMAGE)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", port)) as first:
             first.sendall(head.encode() + IMAGE)
-            assert begun.wait(60)
-            assert httpx.post(address + place, content=IMAGE, timeout=60).status_code == 200  # its turn came at once
+            assert begun.wait(PATIENCE)
+            # its turn comes at once
+            assert httpx.post(address + place, content=IMAGE, timeout=PATIENCE).status_code == 200
             assert not ended.is_set()
-        assert ended.wait(60)
+        assert ended.wait(PATIENCE)
         wait(lambda: not app.state.explorer.heavy.busy)
 
 

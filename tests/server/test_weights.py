@@ -18,6 +18,7 @@ from dinoscope.models.encoder import Encoder
 from dinoscope.models.hub import find_weights
 from dinoscope.server.security import Access
 from dinoscope.storage.files import read_json, write_json
+from tests import PATIENCE
 from tests.checkpoints import random_vit, write_tensors
 from tests.models.test_hub import COMMIT, CONFIG, SMALL, cache, hub, settle  # noqa: F401  fixtures
 from tests.pictures import encoded, photo
@@ -128,7 +129,7 @@ def test_it_is_told_how_far_it_is_and_it_can_be_stopped_and_goes_on(made, hub, c
         if not handler.path.startswith("/cdn/") or "Range" in handler.headers:
             return False
         handler.send(content, cut_at=half)
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         handler.wfile.write(content[half:])
         return True
 

@@ -33,6 +33,7 @@ from dinoscope.sources.datasets.named import load_dataset
 from dinoscope.stages.results.packing import pack, unpack
 from dinoscope.storage.result_files import stale_results
 from dinoscope.storage.tables import write_table
+from tests import PATIENCE
 from tests.checkpoints import save_vit
 from tests.patching import make_read_only
 
@@ -96,7 +97,7 @@ def test_a_result_comes_back_as_it_was(folder, ask):
 
 
 def test_time_in_which_two_stages_are_computed_counts_once(folder):
-    results, both = Collection(folder).results, threading.Barrier(2, timeout=10)
+    results, both = Collection(folder).results, threading.Barrier(2, timeout=PATIENCE)
 
     def compute():
         both.wait()  # so the two overlap from here on

@@ -16,6 +16,7 @@ from PIL import Image
 from dinoscope.cli.collect.places import default_collection
 from dinoscope.errors import InputError
 from dinoscope.sources.opening import open_source
+from tests import PATIENCE
 
 
 @pytest.fixture
@@ -114,9 +115,9 @@ def test_open_embeds_and_explores(photos, tmp_path):
                 assert lines[-1], "it ended"
             address = re.findall(r"http://\S+", lines[-1])[0]
             page, token = address.split("?token=")
-            told = httpx.get(f"{page}api/collection", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+            told = httpx.get(f"{page}api/collection", headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
             process.wait()
