@@ -23,8 +23,8 @@ from dinoscope.collection import Collection
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import ImageError, InputError
 from dinoscope.models.preprocess import preprocessing_of
-from dinoscope.report import embedded as report_explorer
-from dinoscope.report.embedded import find_bundle
+from dinoscope.report import bundle as report_bundle
+from dinoscope.report.bundle import find_bundle
 from dinoscope.report.facts import gather
 from dinoscope.report.html import percent
 from dinoscope.report.write import SECTIONS, write_report
@@ -124,7 +124,7 @@ def without_images(text: str) -> str:
 def no_explorer(tmp_path_factory):
     """The sections alone, as in a checkout whose front end is not built; test_report_explorer.py has the rest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_explorer, "_FOLDER", tmp_path_factory.mktemp("nothing"))
+        patch.setattr(report_bundle, "_FOLDER", tmp_path_factory.mktemp("nothing"))
         yield
 
 

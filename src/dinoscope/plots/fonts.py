@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.font_manager import FontEntry
 
-__all__ = ["choose_families", "drawable", "dress", "font_files"]
+__all__ = ["choose_families", "drawable", "dress", "font_files", "lacks_letters"]
 
 # Families that hold many letters and look like the default, before any other that is installed.
 _PREFERRED: tuple[str, ...] = (
@@ -53,6 +53,11 @@ def dress(*artists: Artist) -> None:
             families = choose_families(text.get_text())
             if families:
                 text.set_fontfamily([*_default_families(), *families])
+
+
+def lacks_letters() -> bool:
+    """Tell whether a box stood for a letter so far: a font that is installed later would draw it."""
+    return any(family is None and _stand_in(letter) for letter, family in _found.items())
 
 
 def font_files(text: str) -> list[tuple[str, str]]:
