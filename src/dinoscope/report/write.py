@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dinoscope.base.package import PACKAGE
+from dinoscope.base.parallel import in_threads
 from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError
 from dinoscope.plots.fonts import lacks_letters
@@ -170,8 +171,8 @@ def _encode(page: str) -> bytes:
 
 def fragments(facts: Facts) -> dict[str, str]:
     """Return the sections that there is something to say in, in their order: name -> HTML."""
-    written = {name: section(facts) for name, (_, section) in SECTIONS.items()}
-    return {name: text for name, text in written.items() if text}
+    written = in_threads(lambda named: named[1](facts), SECTIONS.values())  # packing a picture lets others draw
+    return {name: text for name, text in zip(SECTIONS, written, strict=True) if text}
 
 
 def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embedded | None = None) -> str:
