@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from dinoscope.collection import Collection
+from dinoscope.plots import fonts
 from dinoscope.report import bundle as report_bundle
 from dinoscope.report import kept
 from tests.report.test_report import LABELS, make, pictures
@@ -100,9 +101,11 @@ def test_another_program_writes_it_again(folder, monkeypatch):
 
 
 def test_a_font_that_may_come_writes_it_again(folder, monkeypatch):
-    monkeypatch.setattr("dinoscope.report.write.lacks_letters", lambda: True)
-    assert not is_kept(folder, title="⛰")
-    assert not is_kept(folder, title="⛰")
+    monkeypatch.setattr(fonts, "_found", {"\U0001f9ff": None})
+    assert not is_kept(folder, title="\U0001f9ff")
+    assert not is_kept(folder, title="\U0001f9ff")
+    assert not is_kept(folder)
+    assert is_kept(folder)  # it has no such letter
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,9 @@ def _texts(artist: Artist) -> Iterator[Text]:
             yield from _texts(child)
 
 
-def lacks_letters() -> bool:
-    """Tell whether a box stood for a letter so far: a font that is installed later would draw it."""
-    return any(family is None and _stand_in(letter) for letter, family in _found.items())
+def lacks_letters(text: str) -> bool:
+    """Tell whether a box stood for a letter of a text: a font that is installed later would draw it."""
+    return any(family is None and _stand_in(letter) and letter in text for letter, family in _found.items())
 
 
 def font_files(text: str) -> list[tuple[str, str]]:

@@ -58,8 +58,8 @@ def write_report(
     """Write the report of a collection as one self-contained HTML file: a document, and the explorer as a tab.
 
     What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
-    gives the same bytes, apart from times and the date. So a report that is there already, made from the same, stays
-    as it is.
+    gives the same bytes, apart from times, the date, and the last line, which names what the page was made from. A
+    report that is there already and was made from the same stays as it is.
 
     Args:
         collection: The collection; results that it has not stored yet are computed.
@@ -94,7 +94,7 @@ def write_report(
     facts.private, facts.title, facts.author, facts.command = private_columns, title, author, command
     most = int(max_mb * MEGABYTE)
     page, note = _compose(facts, bundle, most)
-    if not lacks_letters():  # a font that is installed later would draw them
+    if not lacks_letters(page.decode()):  # a font that is installed later would draw them
         page = kept.sealed(page, collection, inputs)
     if len(page) > most:
         least = math.ceil(len(page) / MEGABYTE)
@@ -171,6 +171,9 @@ def _encode(page: str) -> bytes:
 
 def fragments(facts: Facts) -> dict[str, str]:
     """Return the sections that there is something to say in, in their order: name -> HTML."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401  threads that load it beside each other would meet it half loaded
+
     written = in_threads(lambda named: named[1](facts), SECTIONS.values())  # packing a picture lets others draw
     return {name: text for name, text in zip(SECTIONS, written, strict=True) if text}
 

@@ -170,7 +170,7 @@ def thumbnail(image: NDArray[np.uint8], max_side: int = _THUMBNAIL) -> bytes:
         Image.fromarray(image[..., 0] if grey else image).save(buffer, "PNG", compress_level=1)
     else:
         picture = Image.fromarray(image)
-        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        picture.thumbnail((max_side, max_side), Image.Resampling.HAMMING, reducing_gap=2.0)  # a third of Lanczos' time
         picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 
