@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from dinoscope.collection import Collection
 from dinoscope.explorer.export import as_csv, as_list
 from dinoscope.explorer.model_view import ModelData
-from dinoscope.report import embedded as report_explorer
+from dinoscope.report import bundle as report_bundle
 from dinoscope.sources.datasets.named import load_dataset
 from tests.watched import ARTEFACTS, PHONE, TABLET, WIDE, Visit
 
@@ -46,7 +46,7 @@ def collection(chromium, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(collection):
-    assert report_explorer.find_bundle() is not None, "the report's page is not built: make web"
+    assert report_bundle.find_bundle() is not None, "the report's page is not built: make web"
     return collection.report(collection.path.parent / "report.html", k=5).as_uri()
 
 
@@ -280,7 +280,7 @@ def test_everybody_can_read_it(visit):
 def test_without_scripts_the_sections_are_the_page(chromium, collection, address, tmp_path, monkeypatch, scripts):
     """Where JavaScript is switched off, and where the explorer was not built."""
     if scripts:
-        monkeypatch.setattr(report_explorer, "_FOLDER", tmp_path)
+        monkeypatch.setattr(report_bundle, "_FOLDER", tmp_path)
         address = collection.report(tmp_path / "report.html", k=5).as_uri()
     context = chromium.new_context(java_script_enabled=scripts, viewport={"width": 390, "height": 780})
     try:

@@ -23,6 +23,7 @@ from dinoscope.explorer import sheets as explorer_sheets
 from dinoscope.explorer.model_view import ModelData
 from dinoscope.plots.collection import collection_map
 from dinoscope.plots.palette import PALETTE
+from dinoscope.report import bundle as report_bundle
 from dinoscope.report import embedded as report_explorer
 from dinoscope.report import write as report
 from dinoscope.report.facts import gather
@@ -44,7 +45,7 @@ def built(tmp_path_factory):
     (folder / "report.js").write_text(SCRIPT, "utf-8")
     (folder / "report.css").write_text("#app { color: red }", "utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report_explorer, "_FOLDER", folder)
+        patch.setattr(report_bundle, "_FOLDER", folder)
         yield
 
 

@@ -51,6 +51,19 @@ def test_table_opens_with_plain_parquet(tmp_path):
     assert pq.read_table(tmp_path / "t.parquet").to_pydict() == {"row": [1, 2]}
 
 
+@pytest.mark.parametrize("kind", ["int8", "int64", "uint16", "float", "double", "bool"])
+@pytest.mark.parametrize("known", [[True] * 9, [False, True, True] * 3, [False] * 9, []])
+def test_numbers_are_read_as_arrow_reads_them(tmp_path, kind, known):
+    one = {"bool": bool, "float": float, "double": float}.get(kind, int)
+    values = [one(at % 5) if there else None for at, there in enumerate(known)]
+    column = pa.array(values, kind)
+    write_table(tmp_path / "t.parquet", {"numbers": column})
+    found = read_table(tmp_path / "t.parquet")[0]["numbers"]
+    expected = column.to_numpy(zero_copy_only=False)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (1, 1), (0, 4)])
 def test_rows_of_16_bit_floats_are_bytes(tmp_path, shape):
     values = np.random.default_rng(0).standard_normal(shape).astype(np.float16)

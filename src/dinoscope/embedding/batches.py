@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from dinoscope.models.base import ImageEncoder
 
 __all__ = ["Batches", "Decoded", "Finished", "Job", "finish_batches"]
+
+_HANDED = 8  # images that a thread takes at once: to take a small one alone costs half of what decoding it does
 
 
 class Job(NamedTuple):
@@ -79,7 +82,8 @@ def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Jo
     failed: list[Decoded] = []
     batch: list[tuple[Job, Decoded]] = []
     with one_thread_each():  # decoders measure pictures by small products, and each has a core already
-        for job, each in in_order(partial(_decode, source, encoder), jobs, ahead=3 * encoder.batch_size):
+        ahead = -(-3 * encoder.batch_size // _HANDED)
+        for job, each in chain.from_iterable(in_order(partial(_decode, source, encoder), _hands(jobs), ahead=ahead)):
             if each.error is None:
                 batch.append((job, each))
             else:
@@ -104,8 +108,13 @@ def _finish(encoder: ImageEncoder, failed: list[Decoded], batch: list[tuple[Job,
     return Finished(decoded, [each.row for each in new], vectors)
 
 
-def _decode(source: ImageSource, encoder: ImageEncoder, job: Job) -> tuple[Job, Decoded]:
-    return job, _decoded(source, encoder, job)
+def _hands(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    left = iter(jobs)
+    return iter(lambda: list(islice(left, _HANDED)), [])
+
+
+def _decode(source: ImageSource, encoder: ImageEncoder, jobs: list[Job]) -> list[tuple[Job, Decoded]]:
+    return [(job, _decoded(source, encoder, job)) for job in jobs]
 
 
 def _decoded(source: ImageSource, encoder: ImageEncoder, job: Job) -> Decoded:

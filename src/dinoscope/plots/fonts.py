@@ -14,8 +14,9 @@ from dinoscope.base.text import remark
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.font_manager import FontEntry
+    from matplotlib.text import Text
 
-__all__ = ["choose_families", "drawable", "dress", "font_files"]
+__all__ = ["choose_families", "drawable", "dress", "font_files", "lacks_letters"]
 
 # Families that hold many letters and look like the default, before any other that is installed.
 _PREFERRED: tuple[str, ...] = (
@@ -46,13 +47,28 @@ def drawable(text: str) -> str:
 
 def dress(*artists: Artist) -> None:
     """Let the texts of figures, or texts, use further fonts for the letters that need them."""
-    from matplotlib.text import Text
-
     for artist in artists:
-        for text in artist.findobj(Text):
+        for text in _texts(artist):
             families = choose_families(text.get_text())
             if families:
                 text.set_fontfamily([*_default_families(), *families])
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """Yield the texts of an artist that are drawn; an axis that is off would make its ticks if it was asked."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    if isinstance(artist, Text):
+        yield artist
+    if not (isinstance(artist, Axis) and not artist.axes.axison):
+        for child in artist.get_children():
+            yield from _texts(child)
+
+
+def lacks_letters(text: str) -> bool:
+    """Tell whether a box stood for a letter of a text: a font that is installed later would draw it."""
+    return any(family is None and _stand_in(letter) and letter in text for letter, family in _found.items())
 
 
 def font_files(text: str) -> list[tuple[str, str]]:

@@ -7,21 +7,17 @@ server answers with; here they are counted, so that the file stays below a size.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dinoscope.base.package import PACKAGE
 from dinoscope.errors import InputError
 from dinoscope.explorer import answers as explorer_answers
 from dinoscope.explorer import findings as explorer_findings
@@ -29,6 +25,7 @@ from dinoscope.explorer.columns import column_bytes, describe_columns
 from dinoscope.explorer.model_view import ModelData, can_judge, collection_info, model_infos
 from dinoscope.explorer.sheets import COLUMNS, all_sheets, draw_sheet
 from dinoscope.explorer.types import Sheets
+from dinoscope.report.bundle import MEGABYTE
 from dinoscope.stages.clusters import ClusterSettings
 from dinoscope.stages.columns import public_columns
 from dinoscope.stages.labels import load_classifier, predict_labels
@@ -44,10 +41,8 @@ if TYPE_CHECKING:
     from dinoscope.report.facts import Facts
     from dinoscope.stages.opened import OpenedCollection
 
-__all__ = ["MEGABYTE", "Bundle", "Embedded", "embed", "find_bundle"]
+__all__ = ["Embedded", "embed"]
 
-MEGABYTE = 1_000_000  # what mail programs count
-_FOLDER = PACKAGE / "web" / "report"
 _NEIGHBORS, _LEAST_NEIGHBORS = 12, 4  # stored of each image
 _SIDES = (56, 48, 40, 32, 24)  # of tiles that are tried where the full size is too much, in pixels
 _READABLE = 32  # side from which on fewer thumbnails are better than smaller ones
@@ -55,30 +50,6 @@ _SAMPLE = 256  # thumbnails that are drawn to tell how many bytes all take
 _PLACE = 16 / 3  # bytes for the position of a thumbnail, where not every image has one
 _SPARE = 1000  # bytes for the sentence about the choice, and for longer numbers
 _MARGIN = 1.05  # how far the sample may be off; where that is not enough, the last sheets are left out
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """The explorer as the front end's build leaves it for reports."""
-
-    script: str
-    style: str
-
-    @property
-    def digest(self) -> str:
-        """What a content security policy knows the script by."""
-        return "sha256-" + base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
-
-
-def find_bundle(folder: Path | None = None) -> Bundle | None:
-    """Return the built explorer; None in a checkout where it was not built."""
-    folder = folder or _FOLDER
-    try:
-        script, style = (folder / "report.js").read_text("utf-8"), (folder / "report.css").read_text("utf-8")
-    except FileNotFoundError:
-        return None
-    # In a string of the script these would end or confuse its element; \x3c is the same there.
-    return Bundle(re.sub(r"<(?=/script|script|!--)", r"\\x3c", script, flags=re.IGNORECASE), style)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from dinoscope.stages.properties import explain_map
 from dinoscope.stages.queries.colour_grids import colours_at
 from dinoscope.stages.queries.patches import has_scheme
 from dinoscope.stages.queries.search import search
+from dinoscope.storage.thumbnails import size_of
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.checked import Checked
@@ -285,8 +285,6 @@ def _queries(facts: Facts) -> list[QueryGroup]:
 
 
 def _load_pictures(facts: Facts) -> None:
-    from PIL import Image
-
     collection = facts.collection
     asked = [query for group in facts.queries for query in group.queries]
     wanted = {query.position for query in asked}
@@ -299,7 +297,7 @@ def _load_pictures(facts: Facts) -> None:
     shown = sorted(wanted)
     everything = sorted(wanted | set(facts.tiles.positions.tolist() if facts.tiles is not None else []))
     facts.pictures = dict(zip(everything, collection.thumbnails(everything), strict=True))
-    longest = max((max(Image.open(io.BytesIO(facts.pictures[i])).size) for i in shown), default=0)
+    longest = max((max(size_of(facts.pictures[i])) for i in shown), default=0)
     facts.small = longest if 0 < longest <= 48 else None
 
 

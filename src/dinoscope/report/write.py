@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dinoscope.base.package import PACKAGE
+from dinoscope.base.parallel import in_threads
 from dinoscope.base.paths import named_path
 from dinoscope.errors import InputError
-from dinoscope.report import embedded as report_explorer
-from dinoscope.report import html
+from dinoscope.plots.fonts import lacks_letters
+from dinoscope.report import html, kept
+from dinoscope.report.bundle import MEGABYTE, find_bundle
 from dinoscope.report.facts import Facts, gather
 from dinoscope.report.sections import clusters as about_clusters
 from dinoscope.report.sections import images as about_images
@@ -29,7 +31,8 @@ from dinoscope.storage.files import write_bytes
 from dinoscope.storage.manifest import list_models
 
 if TYPE_CHECKING:
-    from dinoscope.report.embedded import Bundle, Embedded
+    from dinoscope.report.bundle import Bundle
+    from dinoscope.report.embedded import Embedded
     from dinoscope.stages.opened import OpenedCollection
 
 __all__ = ["SECTIONS", "explorer_page", "fragments", "write_report"]
@@ -39,7 +42,6 @@ _VIEWS = """<nav id="views" aria-label="Views" hidden>
 <button value="report" aria-pressed="true">Report</button><button value="explore" aria-pressed="false">Explore</button>
 </nav>
 """
-_PACKAGES = ("dinoscope", "numpy", "onnxruntime", "scipy", "scikit-learn")
 
 
 def write_report(
@@ -56,7 +58,8 @@ def write_report(
     """Write the report of a collection as one self-contained HTML file: a document, and the explorer as a tab.
 
     What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
-    gives the same bytes, apart from times and the date.
+    gives the same bytes, apart from times, the date, and the last line, which names what the page was made from. A
+    report that is there already and was made from the same stays as it is.
 
     Args:
         collection: The collection; results that it has not stored yet are computed.
@@ -79,35 +82,45 @@ def write_report(
         raise InputError(f"{path} is a folder: name a file, such as {path / 'report.html'}")
     if not max_mb > 0:
         raise InputError(f"max_mb must be positive, got {max_mb:g}")
-    bundle = report_explorer.find_bundle()
+    bundle = find_bundle()
+    title, author = title.strip() or collection.name, author.strip()
+    command = _command(collection, path, k, max_mb, title, author, private_columns)
+    inputs = kept.inputs_of(collection, command, bundle)
+    if kept.is_current(path, collection, inputs):
+        if on_note is not None:
+            on_note("the report is up to date: nothing that it shows has changed")
+        return path
     facts = gather(collection, k, explorer=bundle is not None)
-    if facts.coordinates is None:
-        bundle = None
-    facts.explorer = bundle is not None
-    facts.private = private_columns
-    facts.title, facts.author = title.strip() or collection.name, author.strip()
-    facts.command = _command(collection, path, k, max_mb, facts)
-    body = "\n".join(fragments(facts).values())
-    most = int(max_mb * report_explorer.MEGABYTE)
-    note = ""
-    if bundle is not None:
-        empty = report_explorer.Embedded("", "")
-        taken = len(_encode(_page(facts, body, bundle, empty)))
-        embedded = report_explorer.embed(facts, most, taken)
-        page, note = _encode(_page(facts, body, bundle, embedded)), embedded.choice
-    else:
-        page = _encode(_page(facts, body))
-        if facts.coordinates is not None:
-            note = (
-                "the report has no explorer, only its sections: this checkout has no built page; run 'make web' first"
-            )
+    facts.private, facts.title, facts.author, facts.command = private_columns, title, author, command
+    most = int(max_mb * MEGABYTE)
+    page, note = _compose(facts, bundle, most)
+    if not lacks_letters(page.decode()):  # a font that is installed later would draw them
+        page = kept.sealed(page, collection, inputs)
     if len(page) > most:
-        least = math.ceil(len(page) / report_explorer.MEGABYTE)
+        least = math.ceil(len(page) / MEGABYTE)
         raise InputError(f"the report needs {least} MB, and --max-mb allows {max_mb:g}: give --max-mb {least}")
     write_bytes(path, page)
     if on_note is not None and note:
         on_note(note)
     return path
+
+
+def _compose(facts: Facts, bundle: Bundle | None, most: int) -> tuple[bytes, str]:
+    """Return the page, with as large an explorer as this many bytes allow, and a note on what was chosen."""
+    from dinoscope.report.embedded import Embedded, embed
+
+    if facts.coordinates is None:
+        bundle = None
+    facts.explorer = bundle is not None
+    body = "\n".join(fragments(facts).values())
+    if bundle is not None:
+        taken = len(_encode(_page(facts, body, bundle, Embedded("", "")))) + kept.LENGTH
+        embedded = embed(facts, most, taken)
+        return _encode(_page(facts, body, bundle, embedded)), embedded.choice
+    note = ""
+    if facts.coordinates is not None:
+        note = "the report has no explorer, only its sections: this checkout has no built page; run 'make web' first"
+    return _encode(_page(facts, body)), note
 
 
 def explorer_page(collection: OpenedCollection, *, max_mb: float) -> str:
@@ -120,31 +133,35 @@ def explorer_page(collection: OpenedCollection, *, max_mb: float) -> str:
     Raises:
         InputError: If so few images have no map, the page was never built, or it would be larger than ``max_mb``.
     """
-    bundle = report_explorer.find_bundle()
+    from dinoscope.report.embedded import embed
+
+    bundle = find_bundle()
     facts = gather(collection, None, explorer=bundle is not None)
     if facts.coordinates is None:
         raise InputError(f"{collection.name} has no map to explore: {facts.missing.get('map', 'too few images')}")
     if bundle is None:
         raise InputError("this checkout has no built page: run 'make web' first")
-    embedded = report_explorer.embed(facts, int(max_mb * report_explorer.MEGABYTE), len(bundle.script + bundle.style))
+    embedded = embed(facts, int(max_mb * MEGABYTE), len(bundle.script + bundle.style))
     content = f'<div id="app"></div>\n{embedded.elements}<script>{bundle.script}</script>'
     style = f"{bundle.style}\nhtml, body {{ height: 100%; margin: 0; }}\n"
     return _document(collection.name, style, f"script-src '{bundle.digest}'; ", content)
 
 
-def _command(collection: OpenedCollection, path: Path, k: int | None, max_mb: float, facts: Facts) -> str:
+def _command(
+    collection: OpenedCollection, path: Path, k: int | None, max_mb: float, title: str, author: str, private: bool
+) -> str:
     """Return the command that writes this report again; it names no folder but the collection's own."""
     options = {
         "-o": "" if path == collection.path / "report.html" else path.name,
         "-k": "" if k is None else str(k),
         "--max-mb": "" if max_mb == 25 else f"{max_mb:g}",
-        "--title": "" if facts.title == collection.name else facts.title,
-        "--author": facts.author,
-        "--where": public_condition(collection, private=facts.private) or "",
+        "--title": "" if title == collection.name else title,
+        "--author": author,
+        "--where": public_condition(collection, private=private) or "",
         "--model": collection.key if len(list_models(collection.path)) > 1 else "",
     }
     given = [part for name, value in options.items() if value for part in (name, value)]
-    given += ["--private-columns"] * facts.private
+    given += ["--private-columns"] * private
     return shlex.join(["dinoscope", "report", collection.path.name, *given])
 
 
@@ -154,8 +171,11 @@ def _encode(page: str) -> bytes:
 
 def fragments(facts: Facts) -> dict[str, str]:
     """Return the sections that there is something to say in, in their order: name -> HTML."""
-    written = {name: section(facts) for name, (_, section) in SECTIONS.items()}
-    return {name: text for name, text in written.items() if text}
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401  threads that load it beside each other would meet it half loaded
+
+    written = in_threads(lambda named: named[1](facts), SECTIONS.values())  # packing a picture lets others draw
+    return {name: text for name, text in zip(SECTIONS, written, strict=True) if text}
 
 
 def _page(facts: Facts, body: str, bundle: Bundle | None = None, embedded: Embedded | None = None) -> str:
@@ -281,7 +301,7 @@ def _run(facts: Facts) -> str:
             if model.get("own")
             else f"{model.get('pooling')} pooling{focus}, from {side} by {side} pixels"
         ),
-        "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in _PACKAGES),
+        "Versions": ", ".join(f"{name} {html.version_of(name)}" for name in kept.PACKAGES),
         "Python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
     }
     steps = [(each.name, html.settings_text(each.settings), each.seconds) for each in collection.results.in_order()]

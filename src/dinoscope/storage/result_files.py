@@ -33,7 +33,7 @@ _VERSIONS = {
     "scores": 5,
     "predictions": 2,
     "evaluation": 2,
-    "duplicates": 4,
+    "duplicates": 5,
     "outliers": 2,
     "label_errors": 3,
     "index": 1,

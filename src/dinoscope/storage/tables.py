@@ -210,8 +210,7 @@ def _values(column: pa.ChunkedArray) -> Any:
 
     array = column.combine_chunks()
     if pa.types.is_fixed_size_list(array.type):
-        flat: NDArray[np.generic] = array.values.to_numpy(zero_copy_only=False)
-        return flat.reshape(-1, array.type.list_size)
+        return _numbers(array.values).reshape(-1, array.type.list_size)
     if pa.types.is_fixed_size_binary(array.type):
         width = array.type.byte_width
         if array.null_count or width % 2:
@@ -223,5 +222,24 @@ def _values(column: pa.ChunkedArray) -> Any:
         whole = array.cast(pa.timestamp("us")).cast(pa.int64())
         return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) / 1e6
     if pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type):
-        return array.to_numpy(zero_copy_only=False)
+        return _numbers(array)
     return array.to_pylist()
+
+
+def _numbers(array: pa.Array) -> NDArray[Any]:
+    """Return numbers, or truth values, as ``to_numpy`` does, which would load pandas where that is installed."""
+    import pyarrow as pa
+
+    known, content = array.buffers()
+    if pa.types.is_boolean(array.type):
+        return np.asarray(array.to_pylist()) if array.null_count else _bits(content, array)
+    end, letter = array.offset + len(array), "f" if pa.types.is_floating(array.type) else str(array.type)[0]
+    numbers = np.frombuffer(content or b"", f"{letter}{array.type.bit_width // 8}", count=end)[array.offset :]
+    if not array.null_count:
+        return numbers
+    return np.where(_bits(known, array), numbers, numbers.dtype.type(np.nan) if letter == "f" else np.nan)
+
+
+def _bits(content: pa.Buffer | None, array: pa.Array) -> NDArray[np.bool_]:
+    bits = np.unpackbits(np.frombuffer(content or b"", np.uint8), count=array.offset + len(array), bitorder="little")
+    return bits[array.offset :].astype(bool)

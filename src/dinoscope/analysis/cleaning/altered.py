@@ -162,12 +162,14 @@ def _strengths(light: NDArray[np.uint8]) -> NDArray[np.float32]:
     from scipy.fft import dctn
 
     side = light.shape[1]
-    level = centred(light.astype(np.float32))[:, :-1].reshape(len(light), side, side)
-    waves = np.abs(dctn(level, axes=(1, 2), norm="ortho")[:, :_WAVES, :_WAVES])
     rows, columns = np.triu_indices(_WAVES, 1)
-    pairs = np.stack([waves[:, rows, columns], waves[:, columns, rows]])
-    square = waves[:, np.arange(1, _WAVES), np.arange(1, _WAVES)]
-    strengths: NDArray[np.float32] = np.hstack([pairs.max(axis=0), pairs.min(axis=0), square])
+    strengths = np.empty((len(light), 2 * len(rows) + _WAVES - 1), np.float32)
+    for block in row_blocks(len(light), 1024):
+        level = centred(light[block].astype(np.float32))[:, :-1].reshape(-1, side, side)
+        waves = np.abs(dctn(level, axes=(1, 2), norm="ortho")[:, :_WAVES, :_WAVES])
+        pairs = np.stack([waves[:, rows, columns], waves[:, columns, rows]])
+        square = waves[:, np.arange(1, _WAVES), np.arange(1, _WAVES)]
+        strengths[block] = np.hstack([pairs.max(axis=0), pairs.min(axis=0), square])
     return strengths
 
 

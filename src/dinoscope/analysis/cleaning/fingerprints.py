@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,8 @@ def fingerprints(pictures: Sequence[bytes | NDArray[np.uint8]]) -> NDArray[np.ui
             picture = pictures[at]
             image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else Image.fromarray(picture)
             reduce = Image.Resampling.BOX if max(image.size) > 2 * _SIDE else Image.Resampling.BICUBIC
-            prints[at] = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), reduce))
+            small = np.asarray((image if image.mode == "L" else image.convert("RGB")).resize((_SIDE, _SIDE), reduce))
+            prints[at] = small[..., None] if small.ndim == 2 else small
 
     in_threads(fill, row_blocks(len(pictures), 256))
     grey = (prints == prints[..., :1]).all()
@@ -143,24 +145,30 @@ def flatness(prints: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def _detail(prints: NDArray[np.uint8]) -> NDArray[np.float16]:
     """Return the band of detail, in float16: half the memory, and finer than the grey levels of a picture."""
-    from scipy.ndimage import gaussian_filter
-
     detail = np.empty(prints.shape, np.float16)
 
     def fill(rows: slice) -> None:
-        whole = prints[rows].astype(np.float32)
-        fine, rough = (gaussian_filter(whole, (0, blur, blur, 0)) for blur in _BAND)
-        detail[rows] = fine - rough
+        whole = np.moveaxis(prints[rows], 3, 1).astype(np.float64)
+        fine, rough = (blur @ whole @ blur.T for blur in _blurs())
+        detail[rows] = np.moveaxis(fine - rough, 1, 3)
 
     in_threads(fill, row_blocks(len(prints), 256))
     return detail
 
 
+@cache
+def _blurs() -> list[NDArray[np.float64]]:
+    """Return what blurs each line of a fingerprint: by a product of matrices in a fifth of a filter's time."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return [gaussian_filter1d(np.eye(_SIDE), blur, axis=0) for blur in _BAND]
+
+
 def centred(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """Take each picture's mean away and scale to length 1, with one more coordinate that flat pictures share."""
     flat = pictures.reshape(len(pictures), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    noise = np.float32(_NOISE * math.sqrt(flat.shape[1]))
-    length = np.sqrt(np.einsum("nd,nd->n", flat, flat) + noise**2)
-    unit: NDArray[np.float32] = np.hstack([flat, np.full((len(flat), 1), noise)]) / length[:, None]
+    unit = np.empty((len(flat), flat.shape[1] + 1), np.float32)
+    level = np.subtract(flat, flat.mean(axis=1, keepdims=True), out=unit[:, :-1])
+    unit[:, -1] = noise = np.float32(_NOISE * math.sqrt(flat.shape[1]))
+    unit /= np.sqrt(np.einsum("nd,nd->n", level, level) + noise**2)[:, None]
     return unit

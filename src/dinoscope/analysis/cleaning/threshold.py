@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 
 from dinoscope.analysis.cleaning.candidates import LEAST
 from dinoscope.base.checks import check_count
@@ -97,7 +96,7 @@ def fit_threshold(scores: ArrayLike, answers: ArrayLike, suggested: float) -> Th
     values, given = _checked(scores, answers)
     asked = (given == 0) | (given == 1)
     places, widths, weights = _posterior(values[asked], given[asked], suggested)
-    curves = expit((_MIDDLES - places[:, None]) / widths[:, None])  # (cells, bins)
+    curves = _logistic(_MIDDLES, places, widths)  # (cells, bins)
     shares = weights @ curves
     likely = np.flatnonzero(shares >= 0.5)
     threshold = float(_BINS[likely[0]]) if len(likely) else 1.0
@@ -145,7 +144,7 @@ def choose_questions(scores: ArrayLike, answers: ArrayLike, suggested: float, co
     asked = (given == 0) | (given == 1)
     left = np.flatnonzero(np.isnan(given))
     places, widths, weights = _posterior(values[asked], given[asked], suggested)
-    told = _SLIP + (1 - 2 * _SLIP) * expit((_MIDDLES - places[:, None]) / widths[:, None])
+    told = _SLIP + (1 - 2 * _SLIP) * _logistic(_MIDDLES, places, widths)
     gain = _entropy(weights @ told) - weights @ _entropy(told)
     gain = np.interp(values[left], _MIDDLES, gain)
     # they lie much denser at low scores: each counts for the stretch of scores that it stands for
@@ -161,12 +160,22 @@ def choose_questions(scores: ArrayLike, answers: ArrayLike, suggested: float, co
     return found[np.argsort(-values[found], kind="stable")]
 
 
+def _logistic(
+    scores: NDArray[np.float64], places: NDArray[np.float64], widths: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return each curve (cells,) at each score, (cells, scores)."""
+    from scipy.special import expit  # takes longer to load than all else that opens a collection
+
+    curves: NDArray[np.float64] = expit((scores - places[:, None]) / widths[:, None])
+    return curves
+
+
 def _posterior(
     scores: NDArray[np.float64], same: NDArray[np.float64], suggested: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the place and width of each curve that is possible, and how likely it is (cells,)."""
     places, widths = (each.ravel() for each in np.meshgrid(_PLACES, _WIDTHS, indexing="ij"))
-    told = _SLIP + (1 - 2 * _SLIP) * expit((scores - places[:, None]) / widths[:, None])
+    told = _SLIP + (1 - 2 * _SLIP) * _logistic(scores, places, widths)
     likely = -0.5 * ((places - suggested) / _SPREAD) ** 2
     likely = likely + np.log(np.where(same == 1, told, 1 - told)).sum(axis=1)
     weights = np.exp(likely - likely.max())

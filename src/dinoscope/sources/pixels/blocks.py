@@ -21,12 +21,16 @@ _BINS, _BIN = 1024, 0.25  # in which values are counted, and the width of one
 _FINEST = 0.15  # of the standard steps: finer ones look like none
 
 
-def measure_blocks(pixels: NDArray[np.uint8]) -> tuple[float, float | None]:
+def measure_blocks(pixels: NDArray[np.uint8], *, stepped: bool = True) -> tuple[float, float | None]:
     """Return the grain of a picture (H, W, 3) and the steps in which its blocks were once rounded.
 
     Grain is the size of the low frequencies in the flattest tenth of the blocks, in grey levels. JPEG keeps it down to
     half of a step, so a picture that lacks the grain of another was not compressed from it. Values that come in steps
     were rounded by JPEG, in any kind of file (Fan and de Queiroz 2003).
+
+    Args:
+        pixels: The picture.
+        stepped: Whether to look for steps, which are gone once a picture is reduced.
 
     Returns:
         The grain, and the steps as a multiple of JPEG's standard table: 1 of quality 50, 0.3 of quality 85; None where
@@ -36,9 +40,12 @@ def measure_blocks(pixels: NDArray[np.uint8]) -> tuple[float, float | None]:
     if not len(values):
         return 0.0, None
     energy = np.mean([values[:, row, column] ** 2 for row, column in _GRAINY], axis=0)
+    grain = float(np.sqrt(np.percentile(energy, _FLAT)))
+    if not stepped:
+        return grain, None
     steps = _steps(np.array([values[:, row, column] for row, column in _PLACES]))
     share = float(np.median(steps / _STANDARD))
-    return float(np.sqrt(np.percentile(energy, _FLAT))), share if share >= _FINEST else None
+    return grain, share if share >= _FINEST else None
 
 
 def _frequencies(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

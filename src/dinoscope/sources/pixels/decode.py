@@ -164,11 +164,13 @@ def deep_values(source: Picture) -> DeepValues | None:
 
 def thumbnail(image: NDArray[np.uint8], max_side: int = _THUMBNAIL) -> bytes:
     """Encode a small picture of an image (H, W, 3): PNG as it is up to 64 pixels a side, else a JPEG of `max_side`."""
-    picture, buffer = Image.fromarray(image), io.BytesIO()
-    if max(picture.size) <= min(64, max_side):
-        picture.save(buffer, "PNG")
+    buffer = io.BytesIO()
+    if max(image.shape[:2]) <= min(64, max_side):
+        grey = bool((image == image[..., :1]).all())  # half of the time and of the bytes
+        Image.fromarray(image[..., 0] if grey else image).save(buffer, "PNG", compress_level=1)
     else:
-        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        picture = Image.fromarray(image)
+        picture.thumbnail((max_side, max_side), Image.Resampling.HAMMING, reducing_gap=2.0)  # a third of Lanczos' time
         picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
 

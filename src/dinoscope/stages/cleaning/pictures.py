@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dinoscope.base.parallel import row_blocks
 from dinoscope.base.types import PICTURE_KINDS
-from dinoscope.sources.pixels.decode import read_image
 from dinoscope.sources.pixels.quality import Look, measure_looks
+from dinoscope.storage.thumbnails import decode_thumbnail
 
 if TYPE_CHECKING:
     from dinoscope.analysis.cleaning.pictures import PictureScores
@@ -57,7 +57,7 @@ def _thumbnail_looks(collection: OpenedCollection) -> dict[str, NDArray[np.float
     for block in row_blocks(len(collection), _READ_ROWS):
         thumbnails = collection.thumbnails(np.arange(block.start, block.stop))
         for part in row_blocks(len(thumbnails), _MEASURED_ROWS):
-            looks = _looks([read_image(picture) for picture in thumbnails[part]])
+            looks = _looks([decode_thumbnail(picture) for picture in thumbnails[part]])
             for name, values in found.items():
                 values[block][part] = [getattr(look, name) for look in looks]
     found["ruled"][collection.sizes.max(axis=1) > SMALL] = np.nan  # the copy does not show even lines
