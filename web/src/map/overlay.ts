@@ -285,11 +285,11 @@ export class Overlay {
     brush.textAlign = "center";
     brush.textBaseline = "middle";
     const taken = this.#boxes(scene);
-    for (const { text, place } of scene.names) {
+    for (const { text, place, names } of scene.names) {
       const [middle, top] = scene.view.toScreen(...place);
       if (middle < 0 || middle > scene.view.width) continue;
       const half = brush.measureText(text).width / 2 + 6;
-      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, { before: this.#beside.get(text), isAtRest });
+      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, { names, before: this.#beside.get(text), isAtRest });
       if (!shift) continue;
       this.#beside.set(text, shift);
       const [x, y] = [middle + shift[0], top + shift[1]];
@@ -314,7 +314,7 @@ export class Overlay {
       if (!picture) continue;
       const [x, y] = this.at(scene, position);
       const half = scene.side / 2 / Math.max(picture.width, picture.height);
-      boxes.push({ x, y, wide: half * picture.width + RIM, high: half * picture.height + RIM });
+      boxes.push({ x, y, wide: half * picture.width + RIM, high: half * picture.height + RIM, position });
     }
     return boxes;
   }
