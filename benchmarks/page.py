@@ -273,7 +273,7 @@ def _answers(count: int) -> dict[str, tuple[str, bytes]]:
             "positions": None,
         },
     }
-    model = {"key": "m", "name": "m", "dim": 8, "resolution": 28, "pooling": "cls", "images": count}
+    model = {"key": "m", "name": "m", "dim": 8, "resolution": 28, "pooling": "cls", "images": count, "patches": True}
     info = {
         "name": "synthetic",
         "kind": "array",

@@ -133,6 +133,7 @@ def test_it_holds_what_the_server_answers(folder, held):
                 "pooling": "cls",
                 "focus": "image",
                 "images": N,
+                "patches": True,
             }
         ],
         "live": True,

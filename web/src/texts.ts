@@ -575,6 +575,7 @@ export const frameTexts = {
   map: "Map",
   beside: "Beside it",
   noBeside: "nothing",
+  noColour: "nothing",
   colour: "Colour by",
   notReady: (title: string, seconds: number | null) => `${title} · ${seconds === null || seconds < 3 ? "a moment" : `about ${duration(seconds)}`}`,
   theme: { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },

@@ -1,11 +1,23 @@
 import { describe, expect, it, vi } from "vitest";
 import { flushSync } from "svelte";
 import { asSentence } from "../src/lib/http";
+import { findColumn } from "../src/lib/scene";
 import { SourceError, type Source } from "../src/lib/source";
+import type { ModelView } from "../src/lib/types";
 import { Explorer } from "../src/state/explorer.svelte";
-import { hold, makeSource, open, settle } from "./explorers";
+import { hold, makeSource, modelView, open, settle } from "./explorers";
 
 describe("the explorer", () => {
+  it("colours by labels, else by clusters, else not at all", () => {
+    const { columns } = modelView("one", [2, 4]);
+    const number = (name: string): ModelView["columns"][number] => ({ kind: "number", name, title: "", description: "", min: 0, max: 1, perMap: false });
+    const shown = (...names: string[]): string | undefined =>
+      findColumn({ ...modelView("one", []), columns: names.map((name) => (name === "trust" ? number(name) : { ...columns[0]!, name })) }, "")?.name;
+    expect(shown("trust", "cluster", "label")).toBe("label");
+    expect(shown("trust", "cluster")).toBe("cluster");
+    expect(shown("trust")).toBeUndefined();
+  });
+
   it("opens with the collection's defaults", async () => {
     const { explorer } = await open();
     expect([explorer.scene.view?.key, explorer.scene.mapId, explorer.scene.columnName, explorer.filters.visible]).toEqual(["one", "umap", "label", 4]);

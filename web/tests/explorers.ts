@@ -44,7 +44,7 @@ export function makeSource(held: Record<string, Promise<unknown>> = {}): Source 
     divide: () => wait("divide", undefined),
     collection: () => wait("collection", {
       name: "n", kind: "folder", version: "1", model: "one", live: true, originals: false, files: false, writable: true, copiesTo: null,
-      models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", focus: "image", images: 4 })),
+      models: Object.keys(ROWS).map((key) => ({ key, name: key, dim: 1, resolution: 1, pooling: "cls", focus: "image", images: 4, patches: true })),
     }),
     model: (key) => wait(`model ${key}`, modelView(key, ROWS[key] ?? [])),
     rows: (model) => wait("rows", Uint32Array.from(ROWS[model.key] ?? [])),

@@ -167,24 +167,42 @@ describe("names on the map", () => {
     expect(namesOn(spread, new Uint16Array(spread.length / 2), one, new Set())).toEqual([]);
   });
 
+  const names = (): boolean => true;
+
   it("stand beside thumbnails, and stay there while that is free", () => {
     const view = new View(400, 400, { x: 0, y: 0, zoom: 1 });
     const thumbnail: Box = { x: 200, y: 200, wide: 30, high: 30 };
     const half: [number, number] = [25, 10];
     const before = [60, 6] as const;
-    const [across, down] = freeBeside([200, 200], half, [thumbnail], view, { isAtRest: true })!;
+    const [across, down] = freeBeside([200, 200], half, [thumbnail], view, { names, isAtRest: true })!;
     expect(Math.abs(across) >= 55 || Math.abs(down) >= 40).toBe(true);
     expect(Math.hypot(across, down)).toBeLessThan(50);
-    expect(freeBeside([200, 200], half, [thumbnail], view, { before, isAtRest: false })).toEqual(before);
-    expect(freeBeside([200, 200], half, [{ ...thumbnail, wide: 300, high: 300 }], view, { before, isAtRest: true })).toBeNull();
-    expect(freeBeside([5, 200], half, [], view, { isAtRest: true })![0]).toBeGreaterThanOrEqual(24); // whole, also at the rim
+    expect(freeBeside([200, 200], half, [thumbnail], view, { names, before, isAtRest: false })).toEqual(before);
+    expect(freeBeside([200, 200], half, [{ ...thumbnail, wide: 300, high: 300 }], view, { names, before, isAtRest: true })).toBeNull();
+    expect(freeBeside([5, 200], half, [], view, { names, isAtRest: true })![0]).toBeGreaterThanOrEqual(24); // whole, also at the rim
   });
 
   it("come back once their place is free and the map is at rest, unless they stand near it", () => {
     const view = new View(400, 400, { x: 0, y: 0, zoom: 1 });
-    const stand = (before: readonly [number, number], isAtRest: boolean): unknown => freeBeside([200, 200], [25, 10], [], view, { before, isAtRest });
+    const stand = (before: readonly [number, number], isAtRest: boolean): unknown => freeBeside([200, 200], [25, 10], [], view, { names, before, isAtRest });
     expect(stand([60, 6], false)).toEqual([60, 6]);
     expect(stand([60, 6], true)).toEqual([0, 0]);
     expect(stand([18, 0], true)).toEqual([18, 0]);
+  });
+
+  it("are left out where all room is among other pictures, and go to their own where there is some", () => {
+    const view = new View(400, 400, { x: 0, y: 0, zoom: 1 });
+    // pictures all around, 50 pixels apart: a name has room between them
+    const pictures: Box[] = Array.from({ length: 64 }, (_, i) => ({ x: 25 + 50 * (i % 8), y: 25 + 50 * Math.floor(i / 8), wide: 12, high: 12, position: i }));
+    const stand = (owns: (position: number) => boolean, isAtRest = true, before?: readonly [number, number]): readonly [number, number] | null =>
+      freeBeside([200, 200], [20, 8], pictures, view, { names: owns, before, isAtRest });
+    expect(stand(() => true)).not.toBeNull();
+    expect(stand(() => false)).toBeNull();
+    const right = stand((position) => position % 8 >= 4)!;
+    expect(right[0]).toBeGreaterThanOrEqual(0);
+    const left = stand((position) => position % 8 < 4)!;
+    expect(left[0]).toBeLessThanOrEqual(0);
+    expect(stand(() => false, false, right)).toEqual(right); // while the map moves, it stays
+    expect(stand(() => false, true, right)).toBeNull();
   });
 });

@@ -186,6 +186,14 @@ describe("colours", () => {
     lightness.slice(1).forEach((value, i) => expect(value).toBeGreaterThan(lightness[i]!));
   });
 
+  it("paints all points alike where there is no column, and not like those that do not pass", () => {
+    const { colours } = colourPoints(null, null, null, 4, Uint8Array.from([0, 0, 1, 0]), "light");
+    expect(colours[1]).toBe(colours[0]);
+    expect(colours[3]).toBe(colours[0]);
+    expect(colours[2]).not.toBe(colours[0]);
+    expect(isOther(`#${[0, 8, 16].map((bits) => ((colours[0]! >> bits) & 255).toString(16).padStart(2, "0")).join("")}`)).toBe(false);
+  });
+
   it("knows from where to where numbers reach", () => {
     expect(rangeOf(Float32Array.from([0, 0.1, 1, Number.NaN, 2]))).toEqual([0, 2]);
     expect(rangeOf(Float32Array.from([Number.NaN]))).toBeNull();

@@ -25,7 +25,7 @@ function makeScene(points: Float32Array, changes: Partial<OverlayScene> = {}): O
     place: (position) => [points[2 * position]!, points[2 * position + 1]!],
     picture: () => ({ source: {} as CanvasImageSource, x: 0, y: 0, width: 64, height: 64 }),
     colour: () => 0, isDim: () => false, side: SIDE, thumbnails: Array.from({ length: points.length / 2 }, (_, i) => i),
-    shift: () => null, names: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", isAtRest: true, ...changes,
+    shift: () => null, names: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", isAtRest: true, isFiltering: false, ...changes,
   };
 }
 
@@ -47,6 +47,23 @@ describe("thumbnails on the canvas", () => {
     const touching = drawn.filter(([left, top, width, height], i) => drawn.some(([x, y], j) =>
       i !== j && Math.abs(x - left) < width + 2 * RIM - 1 && Math.abs(y - top) < height + 2 * RIM - 1));
     expect(touching).toEqual([]);
+  });
+
+  it("come and go slowly, but at once while a filter is drawn", () => {
+    vi.stubGlobal("window", { matchMedia: () => ({ matches: false }), devicePixelRatio: 1 });
+    const points = Float32Array.of(-0.5, 0, 0.5, 0);
+    const { overlay, drawn } = makeOverlay();
+    const show = (thumbnails: number[], isFiltering: boolean, now: number): [isMoving: boolean, widths: number[]] => {
+      drawn.length = 0;
+      const isMoving = overlay.draw(makeScene(points, { thumbnails, isFiltering }), now);
+      return [isMoving, drawn.map(([, , width]) => width)];
+    };
+    show([0], false, 1000);
+    const [isComing, [width]] = show([0], false, 1020);
+    expect(isComing).toBe(true);
+    expect(width).toBeLessThan(SIDE);
+    expect(show([1], true, 1040)).toEqual([false, [SIDE]]);
+    expect(show([], true, 1060)).toEqual([false, []]);
   });
 
   it("are under the pointer where they are drawn, and an image that the map does not hold is never", () => {

@@ -50,13 +50,43 @@ describe("the store of sheets", () => {
     expect(asked).toHaveLength(40);
   });
 
-  it("does not ask again while one draws for a sheet that is lost, but does for a panel", async () => {
+  it("does not ask again at once while one draws for a sheet that is lost, but does for a panel", async () => {
     const store = new SheetStore();
     await expect(store.load("lost")).rejects.toThrow("404");
     expect(store.get("lost")).toBeNull();
     expect(asked).toEqual(["lost"]);
     await expect(store.load("lost")).rejects.toThrow("404");
     expect(asked).toEqual(["lost", "lost"]);
+  });
+
+  it("asks again for a sheet that failed when it is drawn after a pause", async () => {
+    let isDown = true;
+    vi.stubGlobal("fetch", (url: string) => {
+      asked.push(url);
+      return Promise.resolve({ ok: !isDown, status: 503, blob: () => Promise.resolve(url) });
+    });
+    const store = new SheetStore();
+    const told = vi.fn();
+    store.watch(told);
+    const drawn = async (): Promise<unknown> => {
+      const before = told.mock.calls.length;
+      const wasAsked = asked.length;
+      const sheet = store.get("a");
+      if (asked.length > wasAsked) await vi.waitFor(() => expect(told.mock.calls.length).toBeGreaterThan(before));
+      return sheet;
+    };
+    await drawn();
+    await drawn();
+    expect(asked).toHaveLength(1);
+    now += 60_000;
+    await drawn();
+    await drawn();
+    expect(asked).toHaveLength(2); // it failed again: another pause
+    isDown = false;
+    now += 60_000;
+    expect(await drawn()).toBeNull();
+    expect(await drawn()).not.toBeNull();
+    expect(asked).toHaveLength(3);
   });
 
   it("forgets the sheets unused for longest, never those in use", async () => {

@@ -75,6 +75,7 @@ class ModelDescription(TypedDict):
     licence: str
     pooling: NotRequired[str]
     focus: NotRequired[str]
+    patches: NotRequired[bool]
     pad: NotRequired[bool]
     upstream: NotRequired[bool]
     preprocessing: NotRequired[str]

@@ -445,6 +445,7 @@ def model_infos(path: Path) -> list[ModelInfo]:
                     pooling=told.get("pooling", "cls"),
                     focus=told.get("focus", "image"),
                     images=images,
+                    patches=told.get("patches", True),
                 )
             )
     if not models:

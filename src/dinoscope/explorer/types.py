@@ -94,6 +94,8 @@ class ModelInfo(Answer):
     focus: str
     """What a vector describes: image or foreground."""
     images: int
+    patches: bool
+    """Whether it may show patches; false where its weights are known to give none."""
 
 
 class CollectionInfo(Answer):

@@ -289,6 +289,8 @@ class Encoder:
         }
         if self.focus != "image":
             described["focus"] = self.focus
+        if "patches" not in self._runtime.outputs:
+            described["patches"] = False
         if self._ranges:
             described["ranges"] = self._ranges
         if self.model.normalization is not None:

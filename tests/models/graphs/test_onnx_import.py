@@ -163,6 +163,7 @@ def test_a_vector_without_tokens_is_the_feature(tmp_path, pixels):
     encoder = Encoder(str(tmp_path / "model.onnx"), resolution=SIDE, device="cpu")
     pooled = expected_tokens(pixels, kernel, position).max(1)
     np.testing.assert_allclose(encoder.run(pixels), pooled / np.linalg.norm(pooled, axis=1, keepdims=True), atol=1e-5)
+    assert encoder.describe()["patches"] is False
     with pytest.raises(ModelError, match="gives one vector per image, no patches"):
         encoder.patches([pixels[0]])
     with pytest.raises(ModelError, match="no patches"):

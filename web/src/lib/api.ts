@@ -1840,6 +1840,11 @@ export interface components {
             focus: string;
             /** Images */
             images: number;
+            /**
+             * Patches
+             * @description Whether it may show patches; false where its weights are known to give none.
+             */
+            patches: boolean;
         };
         /**
          * ModelView

@@ -201,11 +201,10 @@ function originOf(view: ModelView, column: string): DataOrigin | undefined {
   return view.columns.find(({ name }) => name === column)?.data;
 }
 
-/** The column of this name, else labels, else clusters, else whatever there is. */
+/** The column of this name, else labels, else clusters; null where there is none: then all points have one colour. */
 export function findColumn(view: ModelView, name: string): Column | null {
   const wishes = [name, "label", "cluster"];
-  const found = wishes.map((wish) => view.columns.find((column) => column.name === wish)).find((column) => column);
-  return found ?? view.columns[0] ?? null;
+  return wishes.map((wish) => view.columns.find((column) => column.name === wish)).find((column) => column) ?? null;
 }
 
 /** Finds the position of a row: by bisection where rows ascend, as they do unless somebody sorted them otherwise. */

@@ -3,13 +3,16 @@ const MOST_PIXELS = 64e6;
 const AT_ONCE = 16;
 /** Milliseconds after its last use in which a sheet is not forgotten: what is in view would come and go for ever. */
 const FRESH = 1500;
+/** Milliseconds after which a sheet that failed is asked for again, when it is next drawn: a server may be back by then. */
+const PAUSE = 5000;
 
 /** Sheets of thumbnails, each fetched and decoded once for all maps and panels; those unused for longest are forgotten. */
 export class SheetStore {
   /** In the order of their last use. */
   readonly #sheets = new Map<string, { bitmap: ImageBitmap; used: number }>();
   readonly #coming = new Map<string, Promise<ImageBitmap>>();
-  readonly #failed = new Set<string>();
+  /** When each last failed. */
+  readonly #failed = new Map<string, number>();
   readonly #watchers = new Set<() => void>();
   #pixels = 0;
 
@@ -22,8 +25,9 @@ export class SheetStore {
   /** The sheet if it is there; otherwise it is fetched, a few at a time, and whoever watches is told. */
   get(url: string): ImageBitmap | null {
     const sheet = this.#use(url);
-    if (!sheet && this.#coming.size < AT_ONCE && !this.#failed.has(url) && this.#hasRoom()) {
-      this.load(url).catch(() => undefined); // it is not asked for again
+    const rests = performance.now() - (this.#failed.get(url) ?? -Infinity) < PAUSE;
+    if (!sheet && this.#coming.size < AT_ONCE && !rests && this.#hasRoom()) {
+      this.load(url).catch(() => undefined); // it is asked for again after a pause
     }
     return sheet;
   }
@@ -57,12 +61,13 @@ export class SheetStore {
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       // from a blob, a browser decodes on another thread; from an image element it holds the page up for that
       const bitmap = await createImageBitmap(await answer.blob());
+      this.#failed.delete(url);
       this.#sheets.set(url, { bitmap, used: performance.now() });
       this.#pixels += bitmap.width * bitmap.height;
       this.#forget();
       return bitmap;
     } catch (error) {
-      this.#failed.add(url);
+      this.#failed.set(url, performance.now());
       throw error;
     } finally {
       this.#coming.delete(url);

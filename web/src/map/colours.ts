@@ -66,12 +66,12 @@ export interface PointColours {
 
 /**
  * Colour every point by its code or its value: the colours of values reach from the least to the largest that there is.
- * What is 1 in `hidden` is grey.
+ * What is 1 in `hidden` is grey. Without a column all have one colour.
  */
 export function colourPoints(
   column: Column | null, codes: Uint16Array | null, values: Values | null, count: number, hidden: Uint8Array | null, ground: Ground,
 ): PointColours {
-  const colours = new Uint32Array(count).fill(pack(OTHER[ground]));
+  const colours = new Uint32Array(count).fill(pack(column ? OTHER[ground] : CATEGORIES[ground][0]!));
   if (column?.kind === "category" && codes) {
     const table = Uint32Array.from(categoryColours(column, ground), pack);
     for (let i = 0; i < count; i++) {

@@ -6,6 +6,8 @@ export interface MapName {
   text: string;
   /** In units of the map. */
   place: [number, number];
+  /** Whether an image is one of those that it names. */
+  names: (position: number) => boolean;
 }
 
 /** Pixels. */
@@ -14,6 +16,8 @@ export const NAME_HEIGHT = 20;
 const FARTHEST = 90;
 /** Pixels by which a place has to be nearer for a name to go there: a name that moves draws the eye. */
 const MUCH = 1.5 * NAME_HEIGHT;
+/** Pixels: pictures that are no farther from a name seem to be what it names. */
+const BESIDE = 16;
 /** Where a name may stand, from its place: the nearest first. */
 const WAYS = Array.from({ length: 31 * 31 }, (_, i) => [6 * ((i % 31) - 15), 6 * (Math.floor(i / 31) - 15)] as const)
   .sort(([a, b], [c, d]) => Math.hypot(a, b) - Math.hypot(c, d));
@@ -24,6 +28,8 @@ export interface Box {
   y: number;
   wide: number;
   high: number;
+  /** The image that a picture shows; a name shows none. */
+  position?: number;
 }
 
 /** Cells a side of the map in which images are counted. */
@@ -52,7 +58,7 @@ export function namesOn(
     // an image that the map does not hold lies in no cell
     if (count === 0 || count < TOGETHER * counts.reduce((sum, each) => sum + each, 0)) return [];
     const place = middle(points, codes, code, cell);
-    return [{ text: column.values[code]!, place }];
+    return [{ text: column.values[code]!, place, names: (position) => codes[position] === code }];
   });
 }
 
@@ -94,21 +100,30 @@ function row(value: number): number {
 }
 
 /**
- * How far from its place a name finds room: as near as possible. Half its width and height are `wide` and `high`. Where it stood
- * before it stays while that is free; at rest it goes to a place that is much nearer.
+ * How far from its place a name finds room: as near as possible, and never where most pictures around it are not of those that
+ * it names. Half its width and height are `wide` and `high`. Where it stood before it stays while that is free; at rest it goes
+ * to a place that is much nearer, or is left out.
  */
 export function freeBeside(
   [left, top]: [number, number], [wide, high]: [number, number], taken: readonly Box[], view: View,
-  { before, isAtRest }: { before?: readonly [number, number] | undefined; isAtRest: boolean },
+  { names, before, isAtRest }: { names: MapName["names"]; before?: readonly [number, number] | undefined; isAtRest: boolean },
 ): readonly [number, number] | null {
-  const near = taken.filter(({ x, y, ...box }) => Math.abs(x - left) < box.wide + wide + FARTHEST && Math.abs(y - top) < box.high + high + FARTHEST);
-  const isFree = ([across, down]: readonly [number, number]): boolean => {
-    const [x, y] = [left + across, top + down];
+  const near = taken.filter(({ x, y, ...box }) =>
+    Math.abs(x - left) < box.wide + wide + FARTHEST + BESIDE && Math.abs(y - top) < box.high + high + FARTHEST + BESIDE);
+  const within = (box: Box, [across, down]: readonly [number, number], gap: number): boolean =>
+    Math.abs(box.x - left - across) < box.wide + wide + gap && Math.abs(box.y - top - down) < box.high + high + gap;
+  const isFree = (way: readonly [number, number]): boolean => {
+    const [x, y] = [left + way[0], top + way[1]];
     if (x < wide + 4 || x > view.width - wide - 4 || y < high + 4 || y > view.height - high - 4) return false; // it is whole
-    return near.every((box) => Math.abs(box.x - x) >= box.wide + wide || Math.abs(box.y - y) >= box.high + high);
+    return near.every((box) => !within(box, way, 0));
   };
-  const stays = before !== undefined && isFree(before);
+  const isAmongItsOwn = (way: readonly [number, number]): boolean => {
+    let balance = 0;
+    for (const box of near) if (box.position !== undefined && within(box, way, BESIDE)) balance += names(box.position) ? 1 : -1;
+    return balance >= 0;
+  };
+  const stays = before !== undefined && isFree(before) && (!isAtRest || isAmongItsOwn(before));
   if (stays && (!isAtRest || Math.hypot(...before) < MUCH)) return before;
-  const nearest = WAYS.find(isFree) ?? null;
+  const nearest = WAYS.find((way) => isFree(way) && isAmongItsOwn(way)) ?? null;
   return stays && nearest && Math.hypot(...before) - Math.hypot(...nearest) < MUCH ? before : nearest;
 }

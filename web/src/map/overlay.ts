@@ -59,6 +59,8 @@ export interface OverlayScene {
   lasso: readonly [number, number][];
   /** Nothing that a person does, and no flight, moves the map at this moment. */
   isAtRest: boolean;
+  /** A filter is being drawn: thumbnails come and go at once, since frames in between would hold the next step up. */
+  isFiltering: boolean;
   accent: string;
   ground: string;
 }
@@ -107,7 +109,7 @@ export class Overlay {
   draw(scene: OverlayScene, now: number): boolean {
     const brush = this.canvas.getContext("2d");
     if (!brush) return false;
-    const step = this.#still ? 1 : Math.min(0.5, Math.max(0, (now - this.#last) / COMING));
+    const step = this.#still || scene.isFiltering ? 1 : Math.min(0.5, Math.max(0, (now - this.#last) / COMING));
     this.#last = now;
     brush.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
     brush.clearRect(0, 0, scene.view.width, scene.view.height);
@@ -209,11 +211,10 @@ export class Overlay {
     const height = Math.round(picture.height * scale);
     const left = Math.round(across - width / 2);
     const top = Math.round(down - height / 2);
-    brush.fillStyle = frame;
-    brush.beginPath();
-    brush.roundRect(left - rim, top - rim, width + 2 * rim, height + 2 * rim, rim + 1.5);
-    brush.rect(left, top, width, height);
-    brush.fill(brush.globalAlpha < 1 ? "evenodd" : "nonzero"); // the frame does not tint a picture that steps back
+    // straight corners: where the processor draws, a round one costs ten times as much, which the map has no time for
+    brush.strokeStyle = frame;
+    brush.lineWidth = rim;
+    brush.strokeRect(left - rim / 2, top - rim / 2, width + rim, height + rim);
     // small pictures stay crisp: their pixels are what the model saw
     brush.imageSmoothingEnabled = scale < 1.4 || picture.width > CRISP;
     brush.imageSmoothingQuality = scale < 1 ? "medium" : "low";
@@ -283,13 +284,12 @@ export class Overlay {
     brush.font = `600 13px ${this.#font}`;
     brush.textAlign = "center";
     brush.textBaseline = "middle";
-    brush.lineJoin = "round";
     const taken = this.#boxes(scene);
-    for (const { text, place } of scene.names) {
+    for (const { text, place, names } of scene.names) {
       const [middle, top] = scene.view.toScreen(...place);
       if (middle < 0 || middle > scene.view.width) continue;
       const half = brush.measureText(text).width / 2 + 6;
-      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, { before: this.#beside.get(text), isAtRest });
+      const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, { names, before: this.#beside.get(text), isAtRest });
       if (!shift) continue;
       this.#beside.set(text, shift);
       const [x, y] = [middle + shift[0], top + shift[1]];
@@ -314,7 +314,7 @@ export class Overlay {
       if (!picture) continue;
       const [x, y] = this.at(scene, position);
       const half = scene.side / 2 / Math.max(picture.width, picture.height);
-      boxes.push({ x, y, wide: half * picture.width + RIM, high: half * picture.height + RIM });
+      boxes.push({ x, y, wide: half * picture.width + RIM, high: half * picture.height + RIM, position });
     }
     return boxes;
   }

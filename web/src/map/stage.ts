@@ -588,6 +588,7 @@ export class Stage {
       accent: accentColour(this.#ground),
       ground: this.#groundColour,
       isAtRest: !this.#isInHurry,
+      isFiltering: this.#isFiltering,
     };
   }
 

@@ -36,9 +36,13 @@ export class CollectionState {
     return this.info?.models.find((each) => each.key === key);
   }
 
-  /** Whether a model can look at images here. Vectors that were made elsewhere come without a model, so with no resolution. */
+  /**
+   * Whether a model can look at images here, patch by patch. Vectors that were made elsewhere come without a model, so with no
+   * resolution; some models give no patches.
+   */
   canLook(key: string | undefined): boolean {
-    return (this.info?.live ?? false) && this.model(key)?.resolution !== 0;
+    const model = this.model(key);
+    return (this.info?.live ?? false) && model !== undefined && model.resolution !== 0 && model.patches;
   }
 
   /** Ask how far a run is. */

@@ -185,7 +185,7 @@ export class Explorer {
     this.filters.follow();
     const inColours = this.wantsColours;
     if (state) {
-      // sheets in patch colours are asked for once it is known that there are some: one that is missing is not asked for again
+      // sheets in patch colours are asked for once it is known that there are some: one that is missing is not asked for again at once
       this.colours.cancel();
       this.thumbnails.pictures = "photo";
       this.thumbnails.askForFirst();

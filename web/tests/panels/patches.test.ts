@@ -142,6 +142,7 @@ describe("thumbnails in patch colours", () => {
     expect(await canLook({})).toBe(true);
     expect(await canLook({ live: false })).toBe(false);
     expect(await canLook({ models: told.models.map((each) => ({ ...each, resolution: 0 })) })).toBe(false); // vectors made elsewhere
+    expect(await canLook({ models: told.models.map((each) => ({ ...each, patches: false })) })).toBe(false);
   });
 
   it("stay photographs where something is in the way", async () => {
