@@ -1,5 +1,7 @@
 """Clothes whose patches are kept in several small parts."""
 
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -25,6 +27,11 @@ def images(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def embedded(images, tmp_path_factory):
+    return Collection.from_images(images, tmp_path_factory.mktemp("embedded") / "clothes", model="mini").path
+
+
 @pytest.fixture
-def clothes(images, tmp_path):
-    return Collection.from_images(images, tmp_path / "clothes", model="mini")
+def clothes(embedded, tmp_path):
+    return Collection(shutil.copytree(embedded, tmp_path / "clothes"))

@@ -1,6 +1,7 @@
 """The patch colours of all images, kept to be drawn in place of thumbnails."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -16,6 +17,21 @@ from dinoscope.storage.tables import read_table, write_table
 from tests.stages.queries.conftest import COUNT
 
 pytestmark = pytest.mark.usefixtures("small_parts")
+
+
+@pytest.fixture(scope="module")
+def looked_at(embedded, tmp_path_factory):
+    path = shutil.copytree(embedded, tmp_path_factory.mktemp("looked") / "clothes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "_PART", 8)
+        keep_colours(made := Collection(path), made.encoder)
+    return path
+
+
+@pytest.fixture
+def coloured(looked_at, tmp_path):
+    """Clothes whose colours are kept."""
+    return Collection(shutil.copytree(looked_at, tmp_path / "clothes"))
 
 
 def files(collection):
@@ -56,20 +72,19 @@ def test_what_it_takes_is_told_before(clothes):
     assert plan_colours(clothes, never) == tokens.TokenPlan(COUNT, 0, 0, 0.0)
 
 
-def test_kept_tokens_need_no_model(clothes):
-    keep_colours(clothes, clothes.encoder)
-    looked_at = grids(clothes)
-    for file in files(clothes):
+def test_kept_tokens_need_no_model(coloured):
+    before = grids(coloured)
+    for file in files(coloured):
         file.unlink()
-    for file in (clothes.path / "results" / "patches").iterdir():
+    for file in (coloured.path / "results" / "patches").iterdir():
         file.unlink()  # the colours that all images share are found in the tokens, too
-    clothes.keep_tokens()
-    again = Collection(clothes.path)
+    coloured.keep_tokens()
+    again = Collection(coloured.path)
     told = plan_colours(again, never)
     assert told.missing == COUNT
-    assert told.size == pytest.approx(sum(grid.size for grid in looked_at), rel=0.6)  # told by the first image
+    assert told.size == pytest.approx(sum(grid.size for grid in before), rel=0.6)  # told by the first image
     keep_colours(again, never)
-    for one, other in zip(grids(again), looked_at, strict=True):
+    for one, other in zip(grids(again), before, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -89,13 +104,12 @@ def test_a_stopped_run_continues(clothes):
     assert len(files(clothes)) == 3
 
 
-def test_a_damaged_part_is_made_again(clothes):
-    keep_colours(clothes, clothes.encoder)
-    whole = grids(clothes)
-    damaged = files(clothes)[0]
+def test_a_damaged_part_is_made_again(coloured):
+    whole = grids(coloured)
+    damaged = files(coloured)[0]
     images = len(read_table(damaged)[0]["colours"])
     damaged.write_bytes(damaged.read_bytes()[:-200])
-    again = Collection(clothes.path)
+    again = Collection(coloured.path)
     assert plan_colours(again, again.encoder).missing == images
     for one, other in zip(grids(again), whole, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -111,13 +125,12 @@ def test_a_damaged_part_is_made_again(clothes):
         lambda columns, meta: meta.update(grids="none"),
     ],
 )
-def test_a_strangers_colours_are_made_again(clothes, change):
-    keep_colours(clothes, clothes.encoder)
-    right = grids(clothes)
-    columns, meta = read_table(files(clothes)[0])
+def test_a_strangers_colours_are_made_again(coloured, change):
+    right = grids(coloured)
+    columns, meta = read_table(files(coloured)[0])
     change(columns, meta)
-    write_table(files(clothes)[0], columns, meta)
-    for one, other in zip(grids(Collection(clothes.path)), right, strict=True):
+    write_table(files(coloured)[0], columns, meta)
+    for one, other in zip(grids(Collection(coloured.path)), right, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -145,10 +158,9 @@ def test_the_looks_for_the_shared_colours_are_told(clothes):
     assert plan_colours(clothes, clothes.encoder).seconds < before  # half as many looks: 20 of 40
 
 
-def test_colours_do_not_outlive_the_basis_that_made_them(clothes, monkeypatch):
-    keep_colours(clothes, clothes.encoder)
+def test_colours_do_not_outlive_the_basis_that_made_them(coloured, monkeypatch):
     monkeypatch.setitem(result_files._VERSIONS, "patches", result_files._VERSIONS["patches"] + 1)
-    assert grids(Collection(clothes.path)) is None
+    assert grids(Collection(coloured.path)) is None
 
 
 def test_a_few_images_are_looked_at_alone_unless_all_are_kept(clothes):
@@ -169,9 +181,8 @@ def test_a_few_images_are_looked_at_alone_unless_all_are_kept(clothes):
     assert len(files(clothes)) == 3  # taken from there
 
 
-def test_a_sheet_asks_for_its_own_parts_alone(clothes, monkeypatch):
-    keep_colours(clothes, clothes.encoder)
-    opened = Collection(clothes.path)
+def test_a_sheet_asks_for_its_own_parts_alone(coloured, monkeypatch):
+    opened = Collection(coloured.path)
     monkeypatch.setattr(opened.results, "stored", never)  # which reads the settings of every part
     assert len(grids(opened, 3, 9)) == 6
 
