@@ -142,7 +142,9 @@ def test_a_second_collection_that_is_gone_leaves_the_first_one_s_page(folders, t
 
 def test_partners_of_one_title_say_their_resolution():
     infos = [
-        ModelInfo(key=f"k{side}", name="mini", dim=8, resolution=side, pooling="cls", focus="image", images=3)
+        ModelInfo(
+            key=f"k{side}", name="mini", dim=8, resolution=side, pooling="cls", focus="image", images=3, patches=True
+        )
         for side in (128, 224)
     ]
     told = partner_infos([(each.key, each, "") for each in infos] + [("own", infos[0], "second")])
