@@ -296,9 +296,7 @@ export class Overlay {
       taken.push({ x, y, wide: half + 2, high: NAME_HEIGHT / 2 + 1 });
       brush.globalAlpha = 0.85 * alpha;
       brush.fillStyle = scene.ground;
-      brush.beginPath();
-      brush.roundRect(x - half, y - NAME_HEIGHT / 2, 2 * half, NAME_HEIGHT, 6);
-      brush.fill();
+      brush.fillRect(x - half, y - NAME_HEIGHT / 2, 2 * half, NAME_HEIGHT);
       brush.globalAlpha = alpha;
       brush.fillStyle = scene.accent;
       brush.fillText(text, x, y + 0.5);
