@@ -201,7 +201,7 @@ describe("colours", () => {
 });
 
 describe("drawing points", () => {
-  const look = { colours: new Uint32Array(1000), order: new Uint32Array(1000), contextCount: 100, total: 1000, isHiding: false, chosenCount: 50 };
+  const look = { colours: new Uint32Array(1000), ground: "#ffffff", order: new Uint32Array(1000), contextCount: 100, total: 1000, isHiding: false, chosenCount: 50 };
 
   it("draws context first, chosen ones last and strongest", () => {
     const parts = batches(look, new View(1280, 720, { x: 0, y: 0, zoom: 1 }), Infinity);
@@ -246,7 +246,7 @@ describe("many points", () => {
   const inGroup = (group: number): number[] => positions.filter((p) => groups[p] === group);
   const all: Look = {
     colours: new Uint32Array(count), order: Uint32Array.from([0, 1, 2].flatMap(inGroup)), contextCount: inGroup(0).length,
-    chosenCount: inGroup(2).length, total: count, isHiding: false,
+    chosenCount: inGroup(2).length, total: count, isHiding: false, ground: "#ffffff",
   };
   const view = (x: number, zoom: number): View => new View(800, 600, { x, y: 0.2, zoom });
 

@@ -8,6 +8,7 @@ class FakeCanvas extends EventTarget {
   width = 0;
   height = 0;
   readonly calls: string[] = [];
+  readonly style = { visibility: "" };
 
   getContext(kind: string): unknown {
     if (kind !== "webgl2") return null;
@@ -88,6 +89,15 @@ describe("what is drawn", () => {
 
   afterEach(() => {
     vi.unstubAllGlobals();
+  });
+
+  it("is in sight from the first frame with points on: before that an opaque canvas is black", () => {
+    const { canvas } = makeStage();
+    drawAll();
+    expect(canvas.style.visibility).toBe("");
+    const element = new FakeCanvas();
+    new Stage(new EventTarget() as HTMLElement, element as unknown as HTMLCanvasElement, new FakeCanvas() as unknown as HTMLCanvasElement, events, () => null);
+    expect(element.style.visibility).toBe("hidden");
   });
 
   it("holds the points only when they changed", () => {

@@ -4,6 +4,8 @@ import type { View } from "./view";
 export interface Look {
   /** 0xAABBGGRR of each point. */
   colours: Uint32Array;
+  /** Colour of the ground, as #rrggbb. */
+  ground: string;
   /** Positions: context, then ordinary, then chosen ones; scattered within each, so that a first part is a fair sample. */
   order: Uint32Array;
   contextCount: number;

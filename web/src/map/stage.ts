@@ -255,7 +255,7 @@ export class Stage {
       }
       this.#look = this.#order(colours, this.#chosen);
     }
-    this.#look = { ...this.#look, colours: colours.colours };
+    this.#look = { ...this.#look, colours: colours.colours, ground: groundColour };
     this.#ask();
   }
 
@@ -442,7 +442,7 @@ export class Stage {
     this.#groups = groups;
     this.#nearby = null;
     const [contextCount, , chosenCount] = counts;
-    return { colours: this.#colours.colours, order, contextCount, chosenCount, total: present, isHiding: this.#isHiding };
+    return { colours: this.#colours.colours, ground: this.#groundColour, order, contextCount, chosenCount, total: present, isHiding: this.#isHiding };
   }
 
   #place(position: number): [number, number] {
