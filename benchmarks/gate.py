@@ -106,7 +106,7 @@ def figures(folder: Path, small: bool) -> list[Figure]:
             "embedding photographs, a bare loop of decoding and running",
             lambda: _bare_embedding(photos, encoder),
             lambda: Collection.from_images(photos[0].parent, folder / f"{next(places)}.dino", model=encoder),
-            0.35,
+            0.38,
             pairs,
         ),
         Figure(
