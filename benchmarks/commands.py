@@ -46,7 +46,7 @@ def main() -> None:
             place.mkdir()
             firsts.append(_time([*dinoscope, "demo"], str(place)))
             again.append(_time([*dinoscope, "demo"], str(place)))
-    for name, runs, must in (("first", firsts, "60 s, 2000 MB"), ("second", again, "5 s")):
+    for name, runs, must in (("first", firsts, "18 s, 2000 MB"), ("second", again, "2 s")):
         seconds, memory = _summary(runs)
         print(f"| {name} `dinoscope demo` (10,000 images) | {seconds:.1f} | {memory:.0f} | {must} |", flush=True)
 

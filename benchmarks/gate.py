@@ -92,7 +92,7 @@ def figures(folder: Path, small: bool) -> list[Figure]:
             "map, umap-learn warm",
             lambda: _reference_map(vectors, graph),
             lambda: umap(vectors, graph=graph),
-            4.0,
+            3.5,
             pairs,
         ),
         Figure(
@@ -106,7 +106,7 @@ def figures(folder: Path, small: bool) -> list[Figure]:
             "embedding photographs, a bare loop of decoding and running",
             lambda: _bare_embedding(photos, encoder),
             lambda: Collection.from_images(photos[0].parent, folder / f"{next(places)}.dino", model=encoder),
-            0.35,
+            0.38,
             pairs,
         ),
         Figure(
@@ -119,7 +119,7 @@ def figures(folder: Path, small: bool) -> list[Figure]:
         Figure(
             "report, its thumbnails and three plain scatter plots",
             lambda: _bare_report(shown),
-            lambda: shown.report(folder / "report.html"),
+            lambda: shown.report(folder / f"{next(places)}.html"),  # the same one would be up to date
             0.25,
             pairs,
         ),
