@@ -28,7 +28,8 @@ def test_damaged_images_are_outcomes(count, seed):
 
 
 @pytest.mark.parametrize(
-    ("count", "seed"), [(24, 0), *(pytest.param(500, at, marks=pytest.mark.stress) for at in range(1000, 3000, 500))]
+    ("count", "seed"),
+    [(24, 0), *(pytest.param(500, at, marks=pytest.mark.stress) for at in (24, *range(1000, 3000, 500)))],
 )
 def test_crafted_collections_are_read_or_refused(tmp_path, count, seed):
     """Whatever a whole collection holds, a command ends well or with one line, and memory stays small."""
