@@ -150,7 +150,11 @@ def scripted(times: dict[str, float]) -> tuple[Any, Any, list[str]]:
 
 def test_the_fastest_way_is_chosen_and_said():
     times: dict[str, float] = {"float32,channels-last": 4, "float32,channels-first": 2, "bfloat16,channels-last": 3}
-    times |= {"bfloat16,channels-first": 9, "float32,channels-first,columns": 1.5}
+    times |= {
+        "bfloat16,channels-first": 9,
+        "float32,channels-first,columns": 1.5,
+        "float32,channels-last,winograd": 1.8,
+    }
     step, clock, asked = scripted({f"{way},threads=1": seconds for way, seconds in times.items()})
     lines: list[str] = []
     state = torch.get_rng_state()
@@ -161,7 +165,7 @@ def test_the_fastest_way_is_chosen_and_said():
     assert lines[0].startswith(f"arithmetic: {best} (tried: ")
     assert "bfloat16,channels-first,threads=1 9000 ms" in lines[0]
     # what takes more than twice the best time is not asked again
-    assert [asked.count(f"{way},threads=1") for way in times] == [3, 3, 3, 1, 3]
+    assert [asked.count(f"{way},threads=1") for way in times] == [3, 3, 3, 1, 3, 3]
 
 
 def test_fewer_threads_are_tried_with_the_best_of_the_rest():
@@ -170,6 +174,7 @@ def test_fewer_threads_are_tried_with_the_best_of_the_rest():
         ways = [f"{a},{b}" for a in ("float32", "bfloat16") for b in ("channels-last", "channels-first")]
         times = {f"{way},threads=2": 5.0 + number for number, way in enumerate(ways)}
         times |= {"float32,channels-last,columns,threads=2": 6.0, "float32,channels-last,threads=1": 4.0}
+        times["float32,channels-last,winograd,threads=2"] = 6.5
         step, clock, _ = scripted(times)
         best = arithmetic.choose(torch.device("cpu"), step, lambda line: None, clock)
         assert str(best) == "float32,channels-last,threads=1"
@@ -192,11 +197,44 @@ def test_a_trial_leaves_the_run_as_it_was(colour, tmp_path):
         assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-@pytest.mark.parametrize("way", ["float32,channels-last", "bfloat16,channels-first,columns", "float32,threads=2"])
+@pytest.mark.parametrize(
+    "way", ["float32,channels-last", "bfloat16,channels-first,columns", "float32,winograd,threads=2"]
+)
 def test_a_way_is_read_as_it_is_written(way):
     read = arithmetic.Arithmetic.parse(way)
     assert arithmetic.Arithmetic.parse(str(read)) == read
     assert set(way.split(",")) <= set(str(read).split(","))
+
+
+@pytest.mark.parametrize("way", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("shape", "used"), [((4, 4), True), ((6, 3), True), ((8, 4), True), ((5, 4), False), ((16, 16), False)]
+)
+def test_winograd_computes_the_convolution_and_its_gradients(way, shape, used):
+    torch.manual_seed(0)
+    layer = arithmetic.Convolution(5, 7, 3, 1, 1, bias=False)
+    x = torch.randn(3, 5, *shape, requires_grad=True)
+    found = []
+    for winograd in (False, True):
+        layer.winograd = winograd
+        with torch.autocast("cpu", torch.bfloat16, enabled=winograd and way == "bfloat16"):
+            out = layer(x)
+        assert ("Winograd" in out.grad_fn.name()) == (winograd and used)
+        found.append((out, *torch.autograd.grad((out.float() * out.detach().cos()).sum(), [x, layer.weight])))
+    if used or way == "float32":  # it stays in float32 where other products are rounded
+        for usual, ours in zip(*found, strict=True):
+            torch.testing.assert_close(ours, usual, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():  # what is not trained is computed as it will be used
+        assert torch.equal(layer(x), torch.nn.functional.conv2d(x, layer.weight, padding=1))
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 3, 1), (4, 4, 3, 2), (8, 8, 4, 2), (4, 4, 1, 1)])
+def test_winograd_leaves_strides_and_other_filters_to_the_library(shape):
+    height, width, kernel, stride = shape
+    layer = arithmetic.Convolution(2, 3, kernel, stride, 1, bias=False)
+    layer.winograd = True
+    name = layer(torch.randn(1, 2, height, width)).grad_fn.name()
+    assert ("Winograd" in name) == (kernel == 3 and stride == 1)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

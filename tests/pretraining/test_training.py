@@ -44,7 +44,9 @@ def test_training_learns_and_does_not_collapse(loss, colour, tmp_path):
     assert after.history[-1]["cifar10"].keys() == {"knn", "rank"}
 
 
-@pytest.mark.parametrize("way", ["float32,channels-last", "bfloat16,channels-first,columns,threads=1"])
+@pytest.mark.parametrize(
+    "way", ["float32,channels-last", "bfloat16,channels-first,columns,threads=1", "float32,channels-last,winograd"]
+)
 def test_a_killed_run_resumes_to_the_same_bits(way, colour, tmp_path):
     recipe, how = replace(RECIPE, steps=7, batch=8, composed=0.3), arithmetic.Arithmetic.parse(way)
     whole = fit(recipe, [colour], tmp_path / "whole.pt", arithmetic=how)

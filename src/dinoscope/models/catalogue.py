@@ -197,8 +197,8 @@ MODELS: dict[str, Model] = {
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w./-]{0,199}", re.ASCII)
 _MEASURED = {
-    "mini": 694,
-    "mini-fashion": 1044,
+    "mini": 1436,
+    "mini-fashion": 2053,
     "dinov2-small": 14,
     "dinov2-base": 3.6,
     "dino-vits16": 18,
