@@ -18,10 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# The largest side of a map that Winograd's algorithm is used on.
-_SMALL = 8
-
 __all__ = ["Arithmetic", "Convolution", "choose", "keep_memory", "machine"]
+
+_SMALL = 8  # the largest side of a map that Winograd's algorithm is used on
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,10 @@ def images(count: int = N, labelled: bool = True) -> ArraySource:
 
 
 def make_collection(path: Path, source: Any = None, model: str = "mini-fashion") -> Path:
-    """Embed images, by default those of ``images()``; what was embedded before is a copy of those files."""
+    """Embed images, by default those of ``images()``; what was embedded before is a copy of those files.
+
+    So never call it under a patch of the encoder or the pipeline.
+    """
     source = images() if source is None else source
     if type(source) is ArraySource and not path.exists():
         return Path(shutil.copytree(_embedded(source, model), path))

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from dinoscope.collection import Collection
+from dinoscope.embedding.batches import Job, _hands
 from dinoscope.embedding.pipeline import embed_source
 from dinoscope.errors import CollectionError, ImageError, SourceError, UnreadableError
 from dinoscope.models.encoder import Encoder
@@ -506,3 +507,9 @@ def test_a_label_without_end_is_cut_and_the_collection_opens(tmp_path, encoder, 
     embed_source(ArraySource(pixels, labels), tmp_path / "c", encoder)
     assert {len(label) for label in Collection(tmp_path / "c").labels} == {1, 32_768}
     assert embed_source(ArraySource(pixels, labels), tmp_path / "c", encoder).relabelled == 0
+
+
+def test_decoders_take_images_one_by_one_at_first_so_that_a_few_large_ones_are_for_all_cores():
+    hands = list(_hands([Job(row, 0, False, False) for row in range(100)], 8))
+    assert [len(hand) for hand in hands] == [1] * 64 + [8] * 4 + [4]
+    assert [job.row for hand in hands for job in hand] == list(range(100))

@@ -139,6 +139,7 @@ def test_findings_and_numbers(visit, collection):
     see = visit()
     see.open_panel("Findings")
     listed = "|".join(str(len(keys)) for keys in collection.findings().keys.values() if keys)
+    assert listed
     see.panel.get_by_role("tab").locator(".count").filter(has_text=re.compile(rf"^\s*({listed})\s*$")).first.wait_for()
     see.open_panel("Numbers")
     see.panel.get_by_text("Details", exact=True).click()

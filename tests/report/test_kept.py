@@ -7,9 +7,10 @@ import shutil
 import pytest
 
 from dinoscope.collection import Collection
+from dinoscope.errors import ModelError
 from dinoscope.plots import fonts
 from dinoscope.report import bundle as report_bundle
-from dinoscope.report import kept
+from dinoscope.report import facts, kept, write
 from tests.report.test_report import LABELS, make, pictures
 
 UP_TO_DATE = ["the report is up to date: nothing that it shows has changed"]
@@ -125,3 +126,37 @@ def test_what_cannot_be_stored_is_computed_again(folder):
     opened.map(method="pca")
     assert opened.results.unstored
     assert not is_kept(folder, opened)
+
+
+def test_what_another_program_computes_meanwhile_is_shown_next_time(folder, monkeypatch):
+    def compose(*given):
+        Collection(folder).map(method="pca")
+        return composed(*given)
+
+    composed = write._compose
+    monkeypatch.setattr(write, "_compose", compose)
+    assert not is_kept(folder, k=4)
+    monkeypatch.undo()
+    monkeypatch.setattr(report_bundle, "_FOLDER", folder / "nothing")
+    assert not is_kept(folder, k=4)
+    assert is_kept(folder, k=4)
+
+
+def test_weights_that_may_come_back_write_it_again(folder, monkeypatch):
+    def colours(*_):
+        raise ModelError("no weights here")
+
+    load = facts._load_pictures
+    monkeypatch.setattr(facts, "colours_at", colours)
+    monkeypatch.setattr(facts, "has_scheme", lambda _: True)
+    monkeypatch.setattr(facts, "_load_pictures", lambda told: load(told) or setattr(told, "small", None))
+    assert not is_kept(folder, k=4)
+    assert not is_kept(folder, k=4)
+
+
+def test_columns_that_another_program_changed_are_read_again(folder):
+    opened = Collection(folder)
+    assert "price" not in opened.columns()
+    Collection(folder).add_columns({"id": opened.ids, "price": opened.rows / 2})
+    assert not is_kept(folder, opened)
+    assert "price" in opened.columns()

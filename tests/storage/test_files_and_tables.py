@@ -82,6 +82,16 @@ def test_bytes_that_are_no_such_rows_are_damage(tmp_path, lines, width):
         read_table(tmp_path / "table")
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [pa.array([1, 2], pa.timestamp("us")), pa.array([1, 2], pa.date32()), pa.array([b"abcd"] * 2, pa.binary(4))],
+)
+def test_rows_of_anything_but_numbers_are_damage(tmp_path, numbers):
+    pq.write_table(pa.table({"values": pa.FixedSizeListArray.from_arrays(numbers, 1)}), tmp_path / "table")
+    with pytest.raises(DamagedError, match=r"it holds (timestamp|date32|fixed_size_binary)\S* where numbers belong"):
+        read_table(tmp_path / "table")
+
+
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "value.json"
     write_json(path, {"old": 1})

@@ -10,13 +10,16 @@ const SIDE = 40;
 const RIM = 3;
 
 /** A canvas that notes where pictures are drawn. */
-function makeOverlay(): { overlay: Overlay; drawn: Drawn[] } {
+function makeOverlay(): { overlay: Overlay; drawn: Drawn[]; written: string[] } {
   const drawn: Drawn[] = [];
-  const brush = new Proxy({}, {
-    get: (_, name) => (name === "drawImage" ? (...all: unknown[]) => drawn.push(all.slice(5) as Drawn) : () => undefined),
-    set: () => true,
-  });
-  return { overlay: new Overlay({ getContext: () => brush } as unknown as HTMLCanvasElement), drawn };
+  const written: string[] = [];
+  const known: Record<string, (...all: unknown[]) => unknown> = {
+    drawImage: (...all) => drawn.push(all.slice(5) as Drawn),
+    fillText: (text) => written.push(text as string),
+    measureText: () => ({ width: 40 }),
+  };
+  const brush = new Proxy({}, { get: (_, name) => known[String(name)] ?? (() => undefined), set: () => true });
+  return { overlay: new Overlay({ getContext: () => brush } as unknown as HTMLCanvasElement), drawn, written };
 }
 
 function makeScene(points: Float32Array, changes: Partial<OverlayScene> = {}): OverlayScene {
@@ -64,6 +67,21 @@ describe("thumbnails on the canvas", () => {
     expect(width).toBeLessThan(SIDE);
     expect(show([1], true, 1040)).toEqual([false, [SIDE]]);
     expect(show([], true, 1060)).toEqual([false, []]);
+  });
+
+  it("have no name among them that was left out, also while the map moves", () => {
+    const points = Float32Array.from({ length: 2 * 400 }, (_, i) => -0.95 + 0.1 * (i % 2 ? Math.floor(i / 40) : (i / 2) % 20));
+    const { overlay, written } = makeOverlay();
+    const show = (isOwn: boolean, isAtRest: boolean, now: number): string[] => {
+      written.length = 0;
+      overlay.draw(makeScene(points, { side: 10, isAtRest, names: [{ text: "Bag", place: [0, 0], names: () => isOwn }] }), now);
+      return [...written];
+    };
+    show(true, true, 1000);
+    expect(show(true, true, 2000)).toEqual(["Bag"]);
+    expect(show(false, false, 3000)).toEqual(["Bag"]); // it goes once the map rests
+    expect(show(false, true, 4000)).toEqual([]);
+    expect(show(false, false, 5000)).toEqual([]);
   });
 
   it("are under the pointer where they are drawn, and an image that the map does not hold is never", () => {

@@ -89,6 +89,18 @@ describe("the store of sheets", () => {
     expect(asked).toHaveLength(3);
   });
 
+  it("tells who watches when a sheet that failed may be asked for again", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    const store = new SheetStore();
+    const told = vi.fn();
+    store.watch(told);
+    await expect(store.load("lost")).rejects.toThrow("404");
+    const before = told.mock.calls.length;
+    vi.advanceTimersByTime(6000);
+    expect(told.mock.calls.length).toBe(before + 1);
+    vi.useRealTimers();
+  });
+
   it("forgets the sheets unused for longest, never those in use", async () => {
     const store = new SheetStore();
     for (const url of ["a", "b", "c", "d"]) {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import * as size from "../src/map/size";
 import * as thinning from "../src/map/thinning";
 import { Stage, type StageEvents } from "../src/map/stage";
+import { WebGLLayer } from "../src/map/webgl";
 
 /** A canvas whose WebGL draws nothing, but tells what it was asked to do. */
 class FakeCanvas extends EventTarget {
@@ -9,13 +10,15 @@ class FakeCanvas extends EventTarget {
   height = 0;
   readonly calls: string[] = [];
   readonly style = { visibility: "" };
+  isLost = false;
+  links = true;
 
   getContext(kind: string): unknown {
     if (kind !== "webgl2") return null;
     const answer = (name: string) => () => {
       this.calls.push(name);
       if (name === "getExtension") return { loseContext: () => this.dispatchEvent(new Event("webglcontextlost", { cancelable: true })) };
-      return {};
+      return name === "isContextLost" ? this.isLost : name === "getProgramParameter" ? this.links : {};
     };
     return new Proxy({}, { get: (_, name) => answer(String(name)) });
   }
@@ -98,6 +101,23 @@ describe("what is drawn", () => {
     const element = new FakeCanvas();
     new Stage(new EventTarget() as HTMLElement, element as unknown as HTMLCanvasElement, new FakeCanvas() as unknown as HTMLCanvasElement, events, () => null);
     expect(element.style.visibility).toBe("hidden");
+  });
+
+  it("is out of sight while its context is lost", () => {
+    const { stage, canvas } = makeStage();
+    drawAll();
+    canvas.isLost = true;
+    canvas.dispatchEvent(new Event("webglcontextlost", { cancelable: true }));
+    stage.zoomBy(2);
+    drawAll();
+    expect(canvas.style.visibility).toBe("hidden");
+  });
+
+  it("stays in sight where WebGL does not start", () => {
+    const canvas = new FakeCanvas();
+    canvas.links = false;
+    expect(() => new WebGLLayer(canvas as unknown as HTMLCanvasElement)).toThrow();
+    expect(canvas.style.visibility).toBe("");
   });
 
   it("holds the points only when they changed", () => {

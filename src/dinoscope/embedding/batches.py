@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Batches", "Decoded", "Finished", "Job", "finish_batches"]
 
 _HANDED = 8  # images that a thread takes at once: to take a small one alone costs half of what decoding it does
+_ALONE = 64  # images at the start that are taken one by one: a few large ones are for all cores
 
 
 class Job(NamedTuple):
@@ -82,8 +83,9 @@ def finish_batches(source: ImageSource, encoder: ImageEncoder, jobs: Iterable[Jo
     failed: list[Decoded] = []
     batch: list[tuple[Job, Decoded]] = []
     with one_thread_each():  # decoders measure pictures by small products, and each has a core already
-        ahead = -(-3 * encoder.batch_size // _HANDED)
-        for job, each in chain.from_iterable(in_order(partial(_decode, source, encoder), _hands(jobs), ahead=ahead)):
+        handed = min(_HANDED, max(1, encoder.batch_size // 8))  # of a small batch, each core gets some
+        ahead, hands = -(-3 * encoder.batch_size // handed), _hands(jobs, handed)
+        for job, each in chain.from_iterable(in_order(partial(_decode, source, encoder), hands, ahead=ahead)):
             if each.error is None:
                 batch.append((job, each))
             else:
@@ -108,9 +110,10 @@ def _finish(encoder: ImageEncoder, failed: list[Decoded], batch: list[tuple[Job,
     return Finished(decoded, [each.row for each in new], vectors)
 
 
-def _hands(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+def _hands(jobs: Iterable[Job], handed: int) -> Iterator[list[Job]]:
     left = iter(jobs)
-    return iter(lambda: list(islice(left, _HANDED)), [])
+    yield from ([job] for job in islice(left, _ALONE))
+    yield from iter(lambda: list(islice(left, handed)), [])
 
 
 def _decode(source: ImageSource, encoder: ImageEncoder, jobs: list[Job]) -> list[tuple[Job, Decoded]]:

@@ -66,9 +66,11 @@ def _texts(artist: Artist) -> Iterator[Text]:
             yield from _texts(child)
 
 
-def lacks_letters(text: str) -> bool:
-    """Tell whether a box stood for a letter of a text: a font that is installed later would draw it."""
-    return any(family is None and _stand_in(letter) and letter in text for letter, family in _found.items())
+def lacks_letters(text: bytes) -> bool:
+    """Tell whether a box stood for a letter of a text (UTF-8): a font that is installed later would draw it."""
+    with _finding:
+        boxes = [letter for letter, family in _found.items() if family is None and _stand_in(letter)]
+    return any(letter.encode("utf-8", "surrogatepass") in text for letter in boxes)
 
 
 def font_files(text: str) -> list[tuple[str, str]]:

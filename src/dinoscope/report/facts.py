@@ -22,7 +22,7 @@ from dinoscope.stages.clusters import all_scores, find_clusters, judge_as_stored
 from dinoscope.stages.labels import evaluate_labels
 from dinoscope.stages.maps import make_map, map_quality, tuning
 from dinoscope.stages.neighbors import neighbor_graph
-from dinoscope.stages.properties import explain_map
+from dinoscope.stages.properties import explain_map, measured_properties
 from dinoscope.stages.queries.colour_grids import colours_at
 from dinoscope.stages.queries.patches import has_scheme
 from dinoscope.stages.queries.search import search
@@ -109,6 +109,7 @@ class Facts:
     quality: MapQuality | None = None
     judged: ClusterJudgement | None = None
     explanation: Explanation | None = None
+    properties: dict[str, NDArray[np.float32]] = field(default_factory=dict)  # those that the map is explained by
     evaluation: Evaluation | None = None
     findings: Findings | None = None
     kept: dict[str, list[int]] = field(default_factory=dict)  # kind -> numbers of findings that were not dismissed
@@ -117,6 +118,7 @@ class Facts:
     tiles: Tiles | None = None
     pictures: dict[int, bytes] = field(default_factory=dict)
     seen: list[NDArray[np.uint8]] = field(default_factory=list)  # colours of the patches of clusters' middle images
+    lacks_weights: bool = False  # there would be such colours if the model's weights were at hand
     label_colors: list[str] = field(default_factory=list)
     cluster_colors: list[str] = field(default_factory=list)
     small: int | None = None  # longest side in pixels, where all pictures are tiny
@@ -171,6 +173,8 @@ def gather(collection: OpenedCollection, k: int | None, *, explorer: bool = Fals
         facts.quality = attempt("map quality", lambda: map_quality(collection))
     if coordinates is not None and (facts.few or collection.results.stored("explanation")):
         facts.explanation = attempt("explanation", lambda: explain_map(collection, cluster_settings={"k": k}))
+        if facts.explanation is not None and facts.explanation.properties:
+            facts.properties = measured_properties(collection)
     _examine(facts, attempt)
     if coordinates is not None:
         facts.tiles = pick_tiles(coordinates)
@@ -306,11 +310,12 @@ def _seen(facts: Facts) -> list[NDArray[np.uint8]]:
     collection = facts.collection
     model = MODELS.get(str(collection.model["model"]))
     quick = (model is not None and model.family == "bundled") or has_scheme(collection)
-    if facts.small or not quick:
+    if facts.small or not quick or not collection.model.get("patches", True):
         return []
     try:
         return colours_at(collection, [sample.medoid for sample in facts.samples[:_SEEN]])
-    except DinoscopeError:  # no weights here, or a model without patches: the report has no such section
+    except DinoscopeError:  # the report has no such section
+        facts.lacks_weights = True
         return []
 
 

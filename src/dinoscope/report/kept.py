@@ -6,6 +6,7 @@ Nothing is computed to answer that, so a report that would come out the same cos
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from functools import cache
 from pathlib import Path
@@ -34,9 +35,10 @@ LENGTH = len(_LINE.format(16 * "0", 64 * "0"))
 
 
 def inputs_of(collection: OpenedCollection, command: str, bundle: Bundle | None) -> str:
-    """Return a digest of all that a report depends on but the results that are stored, times and the date.
+    """Return a digest of all that a report depends on but the results that are stored, and the run that writes it.
 
-    The state of the collection stands for vectors and thumbnails.
+    Of the run it shows times, the date, and how many images were embedded. The state of the collection stands for
+    vectors and thumbnails.
 
     Args:
         collection: The collection.
@@ -56,28 +58,53 @@ def is_current(path: Path, collection: OpenedCollection, inputs: str) -> bool:
     """Tell whether a file is a whole report of these inputs and of the results that are stored."""
     if collection.results.unstored:
         return False
+    made_from = _digest(inputs, stored_results(collection))
     try:
-        page = path.read_bytes()
+        if not path.is_file() or path.stat().st_size < LENGTH:
+            return False
+        with path.open("rb") as file:
+            file.seek(-LENGTH, os.SEEK_END)
+            last = file.read()
+            if not last.startswith(_LINE.partition("{}")[0].encode() + made_from.encode()):
+                return False
+            file.seek(0)
+            return last == _seal(file.read()[:-LENGTH], made_from)
     except OSError:
         return False
-    return page[-LENGTH:] == _seal(page[:-LENGTH], collection, inputs)
 
 
-def sealed(page: bytes, collection: OpenedCollection, inputs: str) -> bytes:
-    """Return a page with the line that ``is_current`` reads."""
-    return page + _seal(page, collection, inputs)
+def stored_results(collection: OpenedCollection) -> dict[Path, int]:
+    """Return the files of all results that are stored, and when each was written, in nanoseconds."""
+    folder = collection.path / "results"
+    return {file: file.stat().st_mtime_ns for stage in STAGES for file in (folder / stage).glob("*.parquet")}
 
 
-def _seal(page: bytes, collection: OpenedCollection, inputs: str) -> bytes:
-    """Return the last line of a page; the name of a result says what it was made from, so names stand for results."""
-    results = {stage: _results(collection.path / "results" / stage, stage in _BY_AGE) for stage in STAGES}
-    return _LINE.format(digest_json(inputs, results), hashlib.sha256(page).hexdigest()).encode()
+def sealed(page: bytes, collection: OpenedCollection, inputs: str, before: dict[Path, int]) -> bytes:
+    """Return a page with the line that ``is_current`` reads.
+
+    Args:
+        page: The page.
+        collection: The collection.
+        inputs: See ``inputs_of``.
+        before: The results that were stored before the page was made. Where somebody else has stored another since, the
+            page may lack it, and gets no such line.
+    """
+    results = stored_results(collection)
+    for file, time in results.items():
+        is_new = before.get(file) != time if file.parent.name in _BY_AGE else file not in before
+        if is_new and not collection.results.has_computed(file):
+            return page
+    return page + _seal(page, _digest(inputs, results))
 
 
-def _results(folder: Path, by_age: bool) -> list[str]:
-    found = list(folder.glob("*.parquet"))
-    found.sort(key=lambda file: (-file.stat().st_mtime_ns if by_age else 0, file.name))
-    return [file.name for file in found]
+def _seal(page: bytes, made_from: str) -> bytes:
+    return _LINE.format(made_from, hashlib.sha256(page).hexdigest()).encode()
+
+
+def _digest(inputs: str, results: dict[Path, int]) -> str:
+    """Return a digest of what a page is made from; a result's name says what that was made from, and stands for it."""
+    found = sorted(results, key=lambda file: (results[file] if file.parent.name in _BY_AGE else 0, file))
+    return digest_json(inputs, [[file.parent.name, file.name] for file in found])
 
 
 @cache

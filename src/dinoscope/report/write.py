@@ -27,6 +27,7 @@ from dinoscope.report.sections import images as about_images
 from dinoscope.report.sections import maps as about_map
 from dinoscope.report.sections.in_short import in_short
 from dinoscope.stages.columns import public_condition
+from dinoscope.storage.columns import changed_columns
 from dinoscope.storage.files import write_bytes
 from dinoscope.storage.manifest import list_models
 
@@ -58,8 +59,8 @@ def write_report(
     """Write the report of a collection as one self-contained HTML file: a document, and the explorer as a tab.
 
     What cannot be computed (there is no map of one image) is left out, and the report says why. The same collection
-    gives the same bytes, apart from times, the date, and the last line, which names what the page was made from. A
-    report that is there already and was made from the same stays as it is.
+    gives the same bytes, apart from times, the date, how many images were embedded for it, and the last line, which
+    names what the page was made from. A report that is there already and was made from the same stays as it is.
 
     Args:
         collection: The collection; results that it has not stored yet are computed.
@@ -85,7 +86,9 @@ def write_report(
     bundle = find_bundle()
     title, author = title.strip() or collection.name, author.strip()
     command = _command(collection, path, k, max_mb, title, author, private_columns)
-    inputs = kept.inputs_of(collection, command, bundle)
+    if collection.columns_state != changed_columns(collection.path):
+        collection.forget_columns()
+    inputs, before = kept.inputs_of(collection, command, bundle), kept.stored_results(collection)
     if kept.is_current(path, collection, inputs):
         if on_note is not None:
             on_note("the report is up to date: nothing that it shows has changed")
@@ -94,8 +97,8 @@ def write_report(
     facts.private, facts.title, facts.author, facts.command = private_columns, title, author, command
     most = int(max_mb * MEGABYTE)
     page, note = _compose(facts, bundle, most)
-    if not lacks_letters(page.decode()):  # a font that is installed later would draw them
-        page = kept.sealed(page, collection, inputs)
+    if not (facts.lacks_weights or lacks_letters(page)):  # else it may come out better another time
+        page = kept.sealed(page, collection, inputs, before)
     if len(page) > most:
         least = math.ceil(len(page) / MEGABYTE)
         raise InputError(f"the report needs {least} MB, and --max-mb allows {max_mb:g}: give --max-mb {least}")

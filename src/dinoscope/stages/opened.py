@@ -286,7 +286,8 @@ class OpenedCollection:
     def forget_columns(self) -> None:
         """Read the columns again when they are next asked for, because somebody changed them."""
         self.columns_state = changed_columns(self.path)
-        self.__dict__.pop("stored_columns", None)
+        for name in ("stored_columns", "wanted_columns"):
+            self.__dict__.pop(name, None)
         with self._holding:
             self._held.pop("columns", None)
 

@@ -220,20 +220,28 @@ def _values(column: pa.ChunkedArray) -> Any:
         return content.reshape(end, width // 2)[array.offset :]
     if pa.types.is_timestamp(array.type):  # seconds since 1970, NaN where there is none
         whole = array.cast(pa.timestamp("us")).cast(pa.int64())
-        return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)) / 1e6
+        return _numbers(whole.cast(pa.float64(), safe=False)) / 1e6
     if pa.types.is_floating(array.type) or pa.types.is_integer(array.type) or pa.types.is_boolean(array.type):
         return _numbers(array)
     return array.to_pylist()
 
 
 def _numbers(array: pa.Array) -> NDArray[Any]:
-    """Return numbers, or truth values, as ``to_numpy`` does, which would load pandas where that is installed."""
+    """Return numbers, or truth values, as ``to_numpy`` does, which would load pandas where that is installed.
+
+    Raises:
+        ValueError: If they are something else.
+    """
     import pyarrow as pa
 
+    kinds = {"f": pa.types.is_floating, "u": pa.types.is_unsigned_integer, "i": pa.types.is_signed_integer}
+    letter = next((letter for letter, is_kind in kinds.items() if is_kind(array.type)), None)
+    if letter is None and not pa.types.is_boolean(array.type):
+        raise ValueError(f"it holds {array.type} where numbers belong")
     known, content = array.buffers()
-    if pa.types.is_boolean(array.type):
+    if letter is None:
         return np.asarray(array.to_pylist()) if array.null_count else _bits(content, array)
-    end, letter = array.offset + len(array), "f" if pa.types.is_floating(array.type) else str(array.type)[0]
+    end = array.offset + len(array)
     numbers = np.frombuffer(content or b"", f"{letter}{array.type.bit_width // 8}", count=end)[array.offset :]
     if not array.null_count:
         return numbers

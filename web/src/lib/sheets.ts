@@ -3,7 +3,7 @@ const MOST_PIXELS = 64e6;
 const AT_ONCE = 16;
 /** Milliseconds after its last use in which a sheet is not forgotten: what is in view would come and go for ever. */
 const FRESH = 1500;
-/** Milliseconds after which a sheet that failed is asked for again, when it is next drawn: a server may be back by then. */
+/** Milliseconds after which a sheet that failed is asked for again, if it is still drawn: a server may be back by then. */
 const PAUSE = 5000;
 
 /** Sheets of thumbnails, each fetched and decoded once for all maps and panels; those unused for longest are forgotten. */
@@ -68,11 +68,16 @@ export class SheetStore {
       return bitmap;
     } catch (error) {
       this.#failed.set(url, performance.now());
+      setTimeout(() => { this.#tell(); }, PAUSE + 100); // nothing else may draw meanwhile
       throw error;
     } finally {
       this.#coming.delete(url);
-      for (const tell of this.#watchers) tell();
+      this.#tell();
     }
+  }
+
+  #tell(): void {
+    for (const tell of this.#watchers) tell();
   }
 
   #forget(): void {

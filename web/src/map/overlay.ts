@@ -290,7 +290,10 @@ export class Overlay {
       if (middle < 0 || middle > scene.view.width) continue;
       const half = brush.measureText(text).width / 2 + 6;
       const shift = freeBeside([middle, top], [half, NAME_HEIGHT / 2], taken, scene.view, { names, before: this.#beside.get(text), isAtRest });
-      if (!shift) continue;
+      if (!shift) {
+        if (isAtRest) this.#beside.delete(text); // else it would come back there with the next movement
+        continue;
+      }
       this.#beside.set(text, shift);
       const [x, y] = [middle + shift[0], top + shift[1]];
       taken.push({ x, y, wide: half + 2, high: NAME_HEIGHT / 2 + 1 });

@@ -119,7 +119,10 @@ export class Stage {
 
   /** A graphics card may take the context away, when its driver restarts or memory is short: draw anew once it is back. */
   #watchContext(canvas: HTMLCanvasElement): () => void {
-    const lost = (event: Event): void => event.preventDefault(); // else it never comes back
+    const lost = (event: Event): void => {
+      event.preventDefault(); // else it never comes back
+      canvas.style.visibility = "hidden"; // what is left of it may be black
+    };
     const restored = (): void => {
       try {
         this.#layer = new SteadyLayer(new WebGLLayer(canvas));

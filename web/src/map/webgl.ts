@@ -45,7 +45,6 @@ export class WebGLLayer implements PointLayer {
     // opaque: where the processor draws, to lay a transparent canvas over the page costs a fifth of a frame
     const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false, powerPreference: "high-performance" });
     if (!gl) throw new Error("no WebGL 2");
-    canvas.style.visibility = "hidden"; // it is black until something is drawn
     this.#gl = gl;
     this.#program = link(gl);
     const uniform = (name: string): WebGLUniformLocation | null => gl.getUniformLocation(this.#program, name);
@@ -58,6 +57,7 @@ export class WebGLLayer implements PointLayer {
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.#buffers.order);
+    canvas.style.visibility = "hidden"; // it is black until something is drawn
   }
 
   setPoints(points: Float32Array, before: Float32Array | null): void {
@@ -84,7 +84,7 @@ export class WebGLLayer implements PointLayer {
 
   draw(view: View, progress: number, most: number): void {
     const gl = this.#gl;
-    if (!this.#look) return;
+    if (!this.#look || gl.isContextLost()) return;
     gl.clear(gl.COLOR_BUFFER_BIT);
     this.canvas.style.visibility = "";
     if (this.#look.colours.length !== this.#count) return;

@@ -14,7 +14,6 @@ from dinoscope.plots.palette import OTHER, image_colors
 from dinoscope.plots.properties import property_map
 from dinoscope.report import html
 from dinoscope.report.facts import Facts
-from dinoscope.stages.properties import measured_properties
 from dinoscope.wording.explanation import MEANINGS, conclusions, direction_in_words
 from dinoscope.wording.scores import map_figures
 
@@ -145,7 +144,6 @@ def made_of(facts: Facts) -> str:
     found = facts.explanation
     if found is None or facts.coordinates is None or not found.properties:
         return ""
-    values = measured_properties(facts.collection)
     labelled = found.labels is not None
     heads = ["", "embedding", "map", "variance", *(["within labels", "by labels"] if labelled else []), ""]
     lines = []
@@ -161,7 +159,7 @@ def made_of(facts: Facts) -> str:
     )
     figures = "".join(
         f"<figure>\n<h3>{escape(each.name)} <b>{max(0.0, each.map):.2f}</b></h3>\n"
-        f'<img src="{html.uri(property_map(facts.coordinates, values[each.name], format="webp"))}" '
+        f'<img src="{html.uri(property_map(facts.coordinates, facts.properties[each.name], format="webp"))}" '
         f'alt="The map in the colours of {escape(each.name)}">\n'
         f"<figcaption>{direction_in_words(each)}</figcaption>\n</figure>\n"
         for each in found.properties[:_PROPERTIES]

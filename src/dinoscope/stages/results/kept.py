@@ -102,6 +102,11 @@ class Results:
     def unstored(self) -> int:  # noqa: D102
         return len(self._unstored)
 
+    def has_computed(self, path: Path) -> bool:
+        """Tell whether this object computed the result that a file holds."""
+        with self._changing:
+            return path in self._computed
+
     def run(
         self,
         name: str,
