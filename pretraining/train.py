@@ -16,7 +16,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from pretraining.arithmetic import Arithmetic, choose, machine
-from pretraining.augment import composed, random_views, whole
+from pretraining.augment import choose_some, composed, random_views, whole
 from pretraining.images import ImageSet
 from pretraining.losses import LOSSES
 from pretraining.monitor import effective_rank, features, knn_accuracy
@@ -233,7 +233,7 @@ def _views(run: Run, images: list[Tensor], rows: list[Tensor]) -> list[list[Tens
     n_neighbours = round(recipe.neighbours * recipe.local_views)
     picks = [each[at] for each, at in zip(images, rows, strict=True)]
     photographs = next((pick for pick in picks if pick.shape[1] == 3), None)
-    always = [_chosen(pick, recipe.composed) for pick in picks]
+    always = [choose_some(pick, recipe.composed) for pick in picks]
 
     def neighbours() -> list[Tensor]:
         drawn = (
@@ -244,7 +244,7 @@ def _views(run: Run, images: list[Tensor], rows: list[Tensor]) -> list[list[Tens
         ]
 
     def shown(picks: list[Tensor], *, anew: bool) -> list[Tensor]:
-        chosen = [_chosen(pick, recipe.composed) for pick in picks] if anew else always
+        chosen = [choose_some(pick, recipe.composed) for pick in picks] if anew else always
         grounds = (photographs if pick.shape[1] == 1 else pick for pick in picks)
         return [composed(*each) for each in zip(picks, chosen, grounds, strict=True)]
 
@@ -252,13 +252,6 @@ def _views(run: Run, images: list[Tensor], rows: list[Tensor]) -> list[list[Tens
     local = (neighbours() if view < n_neighbours else picks for view in range(recipe.local_views))
     small = (each if n_global else shown(each, anew=False) for each in local)
     return large + [[random_views(each, recipe.views(each)[1]) for each in of] for of in small]
-
-
-def _chosen(images: Tensor, share: float) -> Tensor:
-    """Choose a share of the images at random: bool (B,)."""
-    if not share:  # without a draw: recipes from before there were surroundings repeat their runs
-        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    return torch.rand(len(images), device=images.device) < share
 
 
 def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:
