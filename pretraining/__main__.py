@@ -18,8 +18,8 @@ from pretraining.images import load
 from pretraining.losses import LOSSES
 from pretraining.networks import BACKBONES
 from pretraining.projection import fit_projections
-from pretraining.recipes import HEADS, RECIPES, REMARKS, WEAKNESSES, Recipe
-from pretraining.restore import average, continued, restore
+from pretraining.recipes import RECIPES, REMARKS, WEAKNESSES, Recipe
+from pretraining.restore import continued, restore
 from pretraining.sets import SETS, get_set
 from pretraining.train import Run, train
 
@@ -63,12 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     ship.add_argument("--projection-dim", type=int, metavar="D", help="bake in a PCA to so many dimensions")
     ship.add_argument("--whiten", type=float, default=0.5, metavar="W", help="whitening of that PCA, 0..1; default 0.5")
     ship.add_argument("--steady", action="store_true", help="let it play down what changes between views of an image")
-    ship.add_argument(
-        "--average",
-        type=Path,
-        metavar="ONNX",
-        help="take the mean of the weights and of those of the file it began with",
-    )
     ship.add_argument("--data", type=Path, default=Path("data"), help="folder of the images for that PCA")
 
     card = command("card", _card, "write the model card, one section a model", _CARD)
@@ -106,7 +100,6 @@ def _train_options(fit: argparse.ArgumentParser) -> None:
     settings = fit.add_argument_group("settings", "each changes the recipe of a new run; a resumed run keeps its own")
     settings.add_argument("--backbone", choices=sorted(BACKBONES))
     settings.add_argument("--loss", choices=sorted(LOSSES))
-    settings.add_argument("--head", choices=HEADS)
     for option in fields(Recipe):
         if option.type in ("int", "float"):
             kind = int if option.type == "int" else float
@@ -201,15 +194,12 @@ def _open(checkpoint: Path, device: str = "cpu") -> Run:
 def _export(args: argparse.Namespace) -> None:
     run = _open(args.checkpoint)
     name = args.name or args.onnx.stem
-    projections, sets = None, []
-    if args.average or args.projection_dim is not None:
-        # A part of the images will do; the first ones of the files are never among the held-out ones.
-        sets = [load(each, args.data, limit=12_000) for each in run.recipe.shares]
-    if args.average:
-        average(run, args.average, sets)
+    projections = None
     if args.steady and args.projection_dim is None:
         raise ValueError("--steady changes how the projection is fitted: give its --projection-dim too")
     if args.projection_dim is not None:
+        # A part of the images will do; the first ones of the files are never among the held-out ones.
+        sets = [load(each, args.data, limit=12_000) for each in run.recipe.shares]
         projections = fit_projections(run, sets, args.projection_dim, args.whiten, steady=args.steady)
     export(run, args.onnx, name=name, precision=args.precision, projections=projections, size=args.size)
     print(f"{args.onnx}: {args.onnx.stat().st_size / 1e6:.2f} MB")

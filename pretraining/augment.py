@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Views", "choose_some", "composed", "random_views", "whole"]
+__all__ = ["Views", "composed", "random_views"]
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,6 @@ def random_views(images: Tensor, views: Views) -> Tensor:
     else:
         crops = _colour(_brightness(crops, views.jitter), views)
     return _erase(crops, views.erase) if views.erase else crops
-
-
-def whole(images: Tensor, side: int) -> Tensor:
-    """Bring images, uint8 (B, C, H, W), to the side at which they are seen, float32 (B, 3, side, side) in 0..1."""
-    x = (images.float() / 255).expand(-1, 3, -1, -1)
-    if x.shape[-1] == side:
-        return x
-    return F.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-
-
-def choose_some(images: Tensor, share: float) -> Tensor:
-    """Choose a share of the images at random: bool (B,)."""
-    if not share:  # without a draw: recipes from before there were surroundings repeat their runs
-        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    return torch.rand(len(images), device=images.device) < share
 
 
 def composed(images: Tensor, chosen: Tensor, grounds: Tensor | None = None) -> Tensor:

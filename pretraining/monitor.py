@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pretraining.arithmetic import Arithmetic
-from pretraining.augment import whole
 
 __all__ = ["effective_rank", "features", "knn_accuracy"]
 
@@ -22,7 +21,10 @@ def features(
     backbone.eval()
     out = []
     for part in images.split(batch):
-        x = whole(part, size)
+        x = part.float() / 255
+        x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
+        if x.shape[-1] != size:
+            x = F.interpolate(x, (size, size), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
         with arithmetic.autocast(x.device):
             out.append(F.normalize(backbone(x)[0].float(), dim=1))
     backbone.train(was_training)

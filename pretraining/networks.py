@@ -226,20 +226,6 @@ def build_backbone(name: str) -> ResNet | ViT:
     return BACKBONES[name]()
 
 
-class Linear(nn.Module):
-    """A head of one layer on ``features``, as a file has it behind its network: the loss sees what searches see."""
-
-    def __init__(self, dim: int, out: int) -> None:
-        """Make the layer."""
-        super().__init__()
-        self.layer = nn.Linear(dim, out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, dim) -> (B, out), each row of length 1."""
-        with torch.autocast(x.device.type, enabled=False):
-            return F.normalize(self.layer(x.float()), dim=-1)
-
-
 class Head(nn.Module):
     """The projection that the loss sees and the shipped file leaves out.
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pretraining.augment import random_views, whole
+from pretraining.augment import random_views
 from pretraining.images import ImageSet
 from pretraining.networks import ResNet, ViT
 from pretraining.train import Run
@@ -135,7 +136,7 @@ def fit_projections(
     """
     backbone = run.teacher["backbone"].eval()
     picks = [each.images[: max(1, round(_COUNT * run.recipe.shares[each.name]))].to(run.device) for each in sets]
-    vectors = _features(backbone, picks, lambda part: whole(part, run.recipe.side(part)))
+    vectors = _features(backbone, picks, lambda part: _whole(part, run.recipe.side(part)))
     changes = None
     if steady:
         with torch.random.fork_rng(devices=[]):
@@ -148,6 +149,14 @@ def fit_projections(
         fit_projection(vectors, dim, whiten, backbone.parts, changes),
         fit_projection(vectors[:, -backbone.dim :], dim, _PATCHES_WHITEN),
     )
+
+
+def _whole(images: Tensor, side: int) -> Tensor:
+    """Bring images, uint8 (B, C, H, W), to the side at which they are seen, float32 (B, 3, side, side) in 0..1."""
+    x = (images.float() / 255).expand(-1, 3, -1, -1)
+    if x.shape[-1] == side:
+        return x
+    return F.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
 
 
 @torch.no_grad()

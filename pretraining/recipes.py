@@ -11,9 +11,8 @@ from torch import Tensor
 from pretraining.augment import Views
 from pretraining.losses import LOSSES
 
-__all__ = ["HEADS", "RECIPES", "REMARKS", "WEAKNESSES", "Recipe"]
+__all__ = ["RECIPES", "REMARKS", "WEAKNESSES", "Recipe"]
 
-HEADS = ("mlp", "linear")
 # The largest side of an image that is a thumbnail.
 _THUMBNAIL = 32
 
@@ -24,15 +23,11 @@ class Recipe:
 
     Attributes:
         shares: Set name -> its share of every batch.
-        head: What the loss sees: ``mlp``, three layers behind the last map's mean, or ``linear``, one behind all
-            features, which begins as the projection of ``export``.
         size: Side of the global views; ``local_size`` that of the others.
         thumbnail: Side of the global views of images no larger than 32 pixels, 0 for ``size``.
         local_thumbnail: Side of their local views, 0 for half of ``thumbnail``.
         hue: Largest turn of the colours either way, in degrees.
         composed: Share of the global views whose surroundings are another image's.
-        neighbours: Share of the local views that show a mutual nearest neighbour of the image in its place, see
-            ``neighbours.py``. They are found once, at the start, so it is for runs that begin with a trained network.
         steps: Length of the run in steps, or 0 when ``minutes`` sets it.
         minutes: Length of the run in minutes of training time (over all its pieces), or 0.
         ema: Share of the teacher that survives a step, at the start; rises to 1.
@@ -40,7 +35,6 @@ class Recipe:
 
     backbone: str = "resnet-32"
     loss: str = "simdino"
-    head: str = "mlp"
     shares: dict[str, float] = field(default_factory=lambda: {"fashion-mnist": 1.0})
     size: int = 28
     local_size: int = 16
@@ -54,7 +48,6 @@ class Recipe:
     greyscale: float = 0.2
     hue: float = 0.0
     composed: float = 0.0
-    neighbours: float = 0.0
     erase: float = 0.0
     batch: int = 64
     steps: int = 0
@@ -71,8 +64,7 @@ class Recipe:
         """Check what cannot work.
 
         Raises:
-            ValueError: If the length is not set in exactly one way, the loss is unknown or has too few views, or
-                the head does not fit.
+            ValueError: If the length is not set in exactly one way, the loss is unknown, or it has too few views.
         """
         if bool(self.steps) == bool(self.minutes):
             raise ValueError(f"set exactly one of steps and minutes, got steps={self.steps}, minutes={self.minutes}")
@@ -83,11 +75,6 @@ class Recipe:
                 f"{self.loss} compares local views with each other: expected local_views of 2 or more, got "
                 f"{self.local_views}"
             )
-
-        if self.head not in HEADS or (self.head == "linear" and LOSSES[self.loss](self.expansion).prototypes):
-            raise ValueError(f"{self.loss} has no head {self.head!r}: expected {' or '.join(HEADS)}, for dino mlp")
-        if self.neighbours and self.head != "linear":
-            raise ValueError("neighbours are found by the vectors of a linear head: set head to linear")
 
     @classmethod
     def stored(cls, settings: Mapping[str, Any]) -> Recipe:

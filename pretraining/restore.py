@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,11 @@ from torch import nn
 
 from pretraining.augment import random_views
 from pretraining.images import ImageSet
-from pretraining.networks import Linear, Residual, ResNet
-from pretraining.projection import fit_projections
+from pretraining.networks import Residual, ResNet
 from pretraining.recipes import Recipe
 from pretraining.train import Run
 
-__all__ = ["average", "continued", "restore"]
+__all__ = ["continued", "restore"]
 
 
 @torch.no_grad()
@@ -73,43 +71,13 @@ def continued(path: Path, recipe: Recipe, sets: list[ImageSet], device: str = "c
     Raises:
         ValueError: If the file is no such file, or does not fit the recipe's backbone.
     """
-    run = _begun(path, recipe, sets, device)
-    head = run.teacher["head"]
-    if isinstance(head, Linear):
-        some = [replace(each, images=each.images[:12_000]) for each in sets]
-        fitted = fit_projections(run, some, head.layer.out_features, 0.25, steady=True).image
-        head.layer.weight.copy_(_tensor(fitted.matrix.T))
-        head.layer.bias.copy_(_tensor(-fitted.offset @ fitted.matrix))
-    run.student.load_state_dict(run.teacher.state_dict())
-    return run
-
-
-@torch.no_grad()
-def average(run: Run, path: Path, sets: list[ImageSet]) -> None:
-    """Give a run's teacher the mean of its weights and those of the file that it began with, in place.
-
-    Both know things that the other has forgotten or has not learnt, and they lie near enough for the mean to work
-    (Wortsman et al. 2022, arXiv 2109.01903).
-
-    Raises:
-        ValueError: As ``continued`` does.
-    """
-    begun = _begun(path, run.recipe, sets, str(run.device)).teacher["backbone"].state_dict()
-    mean = {
-        name: value.lerp(begun[name], 0.5) if value.is_floating_point() else value
-        for name, value in run.teacher["backbone"].state_dict().items()
-    }
-    run.teacher["backbone"].load_state_dict(mean)
-
-
-def _begun(path: Path, recipe: Recipe, sets: list[ImageSet], device: str) -> Run:
-    """Make a run whose teacher's backbone computes what the file's does."""
     found, run = restore(path).teacher["backbone"], Run(recipe, device)
     backbone = run.teacher["backbone"]
     if not isinstance(backbone, ResNet) or not _copy(found, backbone):
         raise ValueError(f"{path} does not fit a {recipe.backbone}: choose the --backbone that it was made with")
     picks = [each.images[:: max(1, len(each.images) // 128)][:128].to(run.device) for each in sets]
     _measure(backbone, [random_views(pick, recipe.views(pick)[0]) for pick in picks])
+    run.student["backbone"].load_state_dict(backbone.state_dict())
     return run
 
 

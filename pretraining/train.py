@@ -16,12 +16,11 @@ import torch.nn as nn
 from torch import Tensor
 
 from pretraining.arithmetic import Arithmetic, choose, machine
-from pretraining.augment import choose_some, composed, random_views, whole
+from pretraining.augment import composed, random_views
 from pretraining.images import ImageSet
 from pretraining.losses import LOSSES
 from pretraining.monitor import effective_rank, features, knn_accuracy
-from pretraining.neighbours import mutual
-from pretraining.networks import Head, Linear, build_backbone
+from pretraining.networks import Head, build_backbone
 from pretraining.recipes import Recipe
 
 __all__ = ["Run", "train"]
@@ -37,10 +36,9 @@ class Run:
         self.trained_on = self.device.type
         self.loss = LOSSES[recipe.loss](recipe.expansion).to(self.device)
         backbone = build_backbone(recipe.backbone)
-        head: nn.Module = Head(backbone.dim, prototypes=self.loss.prototypes)
-        if recipe.head == "linear":
-            head = Linear(sum(numbers for numbers, _ in backbone.parts), backbone.dim)
-        self.student = nn.ModuleDict({"backbone": backbone, "head": head}).to(self.device)
+        self.student = nn.ModuleDict(
+            {"backbone": backbone, "head": Head(backbone.dim, prototypes=self.loss.prototypes)}
+        ).to(self.device)
         self.teacher = copy.deepcopy(self.student).requires_grad_(False)
         matrices = [p for p in self.student.parameters() if p.ndim > 1]
         vectors = [p for p in self.student.parameters() if p.ndim <= 1]
@@ -49,7 +47,6 @@ class Run:
             groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.95)
         )
         self.step, self.seconds, self.seen = 0, 0.0, 0
-        self.neighbours: list[Tensor] = []
         self.cooling: float | None = None
         self.arithmetic: Arithmetic | None = None
         self.machine = ""
@@ -93,7 +90,6 @@ class Run:
             "seen": self.seen,
             "history": json.dumps(self.history),
             "trained_on": self.trained_on,
-            "neighbours": self.neighbours,
             "cooling": self.cooling,
             "machine": self.machine,
             "arithmetic": None if self.arithmetic is None else asdict(self.arithmetic),
@@ -114,7 +110,6 @@ class Run:
             getattr(run, name).load_state_dict(state[name])
         run.step, run.seconds, run.seen = state["step"], state["seconds"], state["seen"]
         run.history = json.loads(state["history"])
-        run.neighbours = state["neighbours"]
         run.cooling, run.machine = state["cooling"], state["machine"]
         run.arithmetic = None if state["arithmetic"] is None else Arithmetic(**state["arithmetic"])
         torch.set_rng_state(state["random"].cpu())
@@ -152,8 +147,6 @@ def train(
     parts = [(s.images.to(device), max(1, round(recipe.batch * recipe.shares[s.name]))) for s in sets]
     run.student.train()
     run.teacher.train()
-    if recipe.neighbours and not run.neighbours:
-        run.neighbours = [mutual(_seen(run, images)) for images, _ in parts]
     _settle(run, parts, arithmetic, report)
     began, last_reading, clock = time.monotonic(), time.monotonic(), time.monotonic()
     while run.progress < run.end and time.monotonic() - began < pause_after:
@@ -203,9 +196,9 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
     recipe, decay = run.recipe, run.decay
     for group in run.optimizer.param_groups:
         group["lr"] = recipe.learning_rate * min(1.0, (run.progress + 1e-6) / recipe.warmup) * (0.98 * decay + 0.02)
-    rows = [torch.randint(len(images), (n,), device=images.device) for images, n in parts]
-    n = sum(len(each) for each in rows)
-    views = _views(run, [images for images, _ in parts], rows)
+    picks = [images[torch.randint(len(images), (n,), device=images.device)] for images, n in parts]
+    n = sum(len(pick) for pick in picks)
+    views = _views(run, picks)
     with run.arithmetic.autocast(run.device):
         z = _project(run.student, views)
         with torch.no_grad():
@@ -223,35 +216,31 @@ def _step(run: Run, parts: list[tuple[Tensor, int]]) -> float:
     return float(agreement)
 
 
-def _views(run: Run, images: list[Tensor], rows: list[Tensor]) -> list[list[Tensor]]:
+def _views(run: Run, picks: list[Tensor]) -> list[list[Tensor]]:
     """Draw the views of a step, one tensor a set: the global ones first, each before surroundings of its own.
 
     Where the loss has no global views, the local ones get the surroundings: all those of an image, or none. So
     nothing that they agree in can be the surroundings.
     """
     recipe, n_global = run.recipe, run.loss.global_views
-    n_neighbours = round(recipe.neighbours * recipe.local_views)
-    picks = [each[at] for each, at in zip(images, rows, strict=True)]
     photographs = next((pick for pick in picks if pick.shape[1] == 3), None)
-    always = [choose_some(pick, recipe.composed) for pick in picks]
+    always = [_chosen(pick, recipe.composed) for pick in picks]
 
-    def neighbours() -> list[Tensor]:
-        drawn = (
-            torch.randint(of.shape[1], at.shape, device=at.device) for of, at in zip(run.neighbours, rows, strict=True)
-        )
-        return [
-            each[of[at, which].long()] for each, of, at, which in zip(images, run.neighbours, rows, drawn, strict=True)
-        ]
-
-    def shown(picks: list[Tensor], *, anew: bool) -> list[Tensor]:
-        chosen = [choose_some(pick, recipe.composed) for pick in picks] if anew else always
+    def shown(*, anew: bool) -> list[Tensor]:
+        chosen = [_chosen(pick, recipe.composed) for pick in picks] if anew else always
         grounds = (photographs if pick.shape[1] == 1 else pick for pick in picks)
         return [composed(*each) for each in zip(picks, chosen, grounds, strict=True)]
 
-    large = [[random_views(each, recipe.views(each)[0]) for each in shown(picks, anew=True)] for _ in range(n_global)]
-    local = (neighbours() if view < n_neighbours else picks for view in range(recipe.local_views))
-    small = (each if n_global else shown(each, anew=False) for each in local)
+    large = [[random_views(each, recipe.views(each)[0]) for each in shown(anew=True)] for _ in range(n_global)]
+    small = (picks if n_global else shown(anew=False) for _ in range(recipe.local_views))
     return large + [[random_views(each, recipe.views(each)[1]) for each in of] for of in small]
+
+
+def _chosen(images: Tensor, share: float) -> Tensor:
+    """Choose a share of the images at random: bool (B,)."""
+    if not share:  # without a draw: recipes from before there were surroundings repeat their runs
+        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    return torch.rand(len(images), device=images.device) < share
 
 
 def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:
@@ -260,20 +249,10 @@ def _project(net: nn.ModuleDict, views: list[list[Tensor]]) -> Tensor:
     out: list[Tensor] = [torch.empty(0)] * len(flat)
     for side in sorted({part.shape[-1] for part in flat}, reverse=True):
         places = [place for place, part in enumerate(flat) if part.shape[-1] == side]
-        x, backbone = torch.cat([flat[place] for place in places]), net["backbone"]
-        z = net["head"](backbone.features(x) if isinstance(net["head"], Linear) else backbone(x)[0])
+        z = net["head"](net["backbone"](torch.cat([flat[place] for place in places]))[0])
         for place, part in zip(places, z.split([len(flat[place]) for place in places]), strict=True):
             out[place] = part
     return torch.cat(out).view(len(views), -1, out[0].shape[-1])
-
-
-@torch.no_grad()
-def _seen(run: Run, images: Tensor) -> Tensor:
-    """Return the vectors (N, p) that the loss sees of whole images."""
-    run.teacher.eval()
-    vectors = [_project(run.teacher, [[whole(part, run.recipe.side(part))]])[0] for part in images.split(500)]
-    run.teacher.train()
-    return torch.cat(vectors)
 
 
 @torch.no_grad()

@@ -318,7 +318,9 @@ def test_a_patch_is_kept_searched_by_and_matched(chromium, tmp_path):
             see.panel.get_by_role("button", name="Why?").click()
             see.panel.get_by_role("radio", name="Matches").click()
             see.panel.get_by_text(re.compile(r"\d+ of 256 patches match")).wait_for()
-            see.panel.locator(".pair svg line").first.wait_for(state="attached")  # they wait for the sizes of both images
+            see.panel.locator(".pair svg line").first.wait_for(
+                state="attached"
+            )  # they wait for the sizes of both images
             assert 2 <= see.panel.locator(".pair svg line").count() <= 80  # each has a white one under it
             see.keep("matches")
             assert see.mistakes == []

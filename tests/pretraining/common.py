@@ -14,8 +14,7 @@ onnx = pytest.importorskip("onnx")
 
 # By name, so that the type checker needs no torch where there is none.
 _MODULES = (
-    "arithmetic augment card __main__ export images losses monitor neighbours networks projection recipes restore sets "
-    "train"
+    "arithmetic augment card __main__ export images losses monitor networks projection recipes restore sets train"
 )
 (
     arithmetic,
@@ -26,7 +25,6 @@ _MODULES = (
     images,
     losses,
     monitor,
-    neighbours,
     networks,
     projection,
     recipes,

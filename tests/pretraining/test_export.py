@@ -172,36 +172,6 @@ def test_a_run_goes_on_from_an_exported_file(colour, tmp_path):
     assert (anew.step, anew.seen, anew.history) == (0, 0, [])
 
 
-def test_a_linear_head_begins_as_the_projection(colour, tmp_path):
-    run = fit(replace(RECIPE, backbone="resnet-tiny-strided", steps=10), [colour], tmp_path / "run.pt")
-    export.export(run, tmp_path / "m.onnx", name="m", precision="float32")
-    recipe = replace(RECIPE, backbone="resnet-tiny-strided", head="linear", loss="emp-ssl", neighbours=0.5)
-    anew = restore.continued(tmp_path / "m.onnx", recipe, [colour])
-    fitted = projection.fit_projections(anew, [colour], 64, 0.25, steady=True).image
-    batch = augment.whole(colour.images[:40], 16)
-    with torch.no_grad():
-        vectors = (anew.teacher["backbone"].eval().features(batch).numpy() - fitted.offset) @ fitted.matrix
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    for net in (anew.teacher, anew.student):
-        with torch.no_grad():
-            seen = train._project(net.eval(), [[batch]])[0].numpy()
-        np.testing.assert_allclose(seen @ seen.T, vectors @ vectors.T, rtol=0, atol=1e-3)
-
-
-def test_the_mean_of_a_run_and_what_it_began_with(colour, tmp_path):
-    first = fit(replace(RECIPE, steps=20), [colour], tmp_path / "first.pt")
-    export.export(first, tmp_path / "m.onnx", name="m", precision="float32")
-    run = restore.continued(tmp_path / "m.onnx", replace(RECIPE, seed=5), [colour])
-    begun = {name: value.clone() for name, value in run.teacher["backbone"].state_dict().items()}
-    restore.average(run, tmp_path / "m.onnx", [colour])
-    for name, value in run.teacher["backbone"].state_dict().items():  # of what has not been trained: the same
-        torch.testing.assert_close(value, begun[name])
-    weight = run.teacher["backbone"].stages[0][0].weight
-    weight += 1
-    restore.average(run, tmp_path / "m.onnx", [colour])
-    torch.testing.assert_close(weight, begun["stages.0.0.weight"] + 0.5)
-
-
 def test_a_run_may_leave_out_residual_blocks(trained, colour, tmp_path, monkeypatch):
     monkeypatch.setitem(networks.BACKBONES, "resnet-light", lambda: networks.ResNet(8, (1, 0, 1)))
     export.export(trained["resnet-tiny"], tmp_path / "m.onnx", name="m")

@@ -7,19 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.pretraining.common import (
-    RECIPE,
-    arithmetic,
-    augment,
-    fit,
-    images,
-    losses,
-    monitor,
-    neighbours,
-    sets,
-    torch,
-    train,
-)
+from tests.pretraining.common import RECIPE, arithmetic, augment, fit, images, losses, monitor, sets, torch, train
 
 # The images
 
@@ -125,7 +113,7 @@ def test_a_photograph_keeps_its_middle_before_other_surroundings():
     changed = (augment.composed(batch, half) != batch).flatten(1).any(1)
     assert not changed[~half].any()
     assert changed[half].float().mean() > 0.9
-    assert 0.2 < augment.choose_some(batch.repeat(25, 1, 1, 1), 0.3).float().mean() < 0.4
+    assert 0.2 < train._chosen(batch.repeat(25, 1, 1, 1), 0.3).float().mean() < 0.4
     assert batch.unique().tolist() == list(range(0, 240, 6))  # untouched itself
 
 
@@ -301,9 +289,9 @@ def test_views_of_each_loss(loss, sides, colour):
     run = train.Run(replace(RECIPE, loss=loss, composed=1.0))
     batch = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
     batch[0] = 200  # what no other image holds is on it alone, or in its surroundings
-    views = train._views(run, [batch], [torch.arange(8)])
+    views = train._views(run, [batch])
     assert [view.shape[-1] for (view,) in views] == sides
-    local = torch.cat([train._views(run, [batch], [torch.arange(8)])[-1][0] for _ in range(20)])
+    local = torch.cat([train._views(run, [batch])[-1][0] for _ in range(20)])
     mixed = bool((local.amin((1, 2, 3)) + 0.3 < local.amax((1, 2, 3))).any())
     assert mixed == (loss == "emp-ssl")  # local views of SimDINO are of the image as it is
 
@@ -311,37 +299,10 @@ def test_views_of_each_loss(loss, sides, colour):
 def test_all_crops_of_an_image_have_other_surroundings_or_none():
     run = train.Run(replace(RECIPE, loss="emp-ssl", composed=0.5, local_views=30, local_scale=(1.0, 1.0), jitter=0.0))
     levels = (torch.arange(32, dtype=torch.uint8) * 6).view(32, 1, 1, 1).expand(-1, 3, 32, 32)
-    whole = torch.stack([view for (view,) in train._views(run, [levels], [torch.arange(32)])])
+    whole = torch.stack([view for (view,) in train._views(run, [levels])])
     others = ((whole[:, :, :, 0, 0] - whole[:, :, :, 4, 4]).abs() > 0.01).any(2).float().mean(0)  # (32,), of 30 views
     assert 8 < int((others > 0.8).sum()) < 24
     assert int((others > 0.8).sum() + (others == 0).sum()) == 32
-
-
-def test_a_share_of_the_views_shows_a_neighbour():
-    plain = {"local_views": 40, "local_scale": (1.0, 1.0), "jitter": 0.0, "greyscale": 0.0}
-    run = train.Run(replace(RECIPE, loss="emp-ssl", head="linear", neighbours=0.75, **plain))
-    levels = (torch.arange(8, dtype=torch.uint8) * 30).view(8, 1, 1, 1).expand(-1, 3, 32, 32)
-    run.neighbours = [torch.tensor([[1, 2], [1, 1], [5, 5], *[[each, each] for each in range(3, 8)]])]
-    rows = torch.tensor([0, 2, 7])
-    views = torch.stack([view for (view,) in train._views(run, [levels], [rows])]).mean((2, 3, 4))  # (40, 3)
-    shown = (views * 255 / 30).round().int()
-    assert shown[30:].unique(dim=0).tolist() == [[0, 2, 7]]  # the image itself
-    assert set(shown[:30, 0].tolist()) == {1, 2}  # one of the two, drawn for each view
-    assert (shown[:30, 1:] == torch.tensor([5, 7])).all()
-
-
-def test_neighbours_are_mutual():
-    vectors = torch.nn.functional.normalize(torch.randn(60, 6, generator=torch.Generator().manual_seed(0)), dim=1)
-    found = neighbours.mutual(vectors, 4)
-    nearest = [
-        [at for at in row.argsort(descending=True).tolist() if at != own][:4]
-        for own, row in enumerate(vectors @ vectors.T)
-    ]
-    expected = [{at for at in near if own in nearest[at]} or {own} for own, near in enumerate(nearest)]
-    assert [set(row) for row in found.tolist()] == expected
-    assert {len(each) for each in expected} == {1, 2, 3, 4}
-    assert any(each == {own} for own, each in enumerate(expected))
-    assert found.shape == (60, 4)
 
 
 def test_coding_rate_rewards_spread():
