@@ -186,7 +186,8 @@ def test_an_image_with_its_neighbours_and_verdict(server, base, collection):
     assert 7 not in [voter["row"] for voter in told["verdict"]["voters"]]
     picture = server.get(f"{base}/images/7/picture")
     assert picture.headers["content-type"] == "image/png"
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(picture.content))), images().load(7))
+    shown = Image.open(io.BytesIO(picture.content)).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(shown), images().load(7))
     assert server.get(f"{base}/images/{N}").status_code == 404
 
 
