@@ -97,7 +97,7 @@ def write_report(
     facts.private, facts.title, facts.author, facts.command = private_columns, title, author, command
     most = int(max_mb * MEGABYTE)
     page, note = _compose(facts, bundle, most)
-    if not (facts.lacks_weights or lacks_letters(page)):  # else it may come out better another time
+    if not (facts.lacks_weights or lacks_letters(page)):  # it could come out better another time
         page = kept.sealed(page, collection, inputs, before)
     if len(page) > most:
         least = math.ceil(len(page) / MEGABYTE)
