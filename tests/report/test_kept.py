@@ -147,9 +147,14 @@ def test_weights_that_may_come_back_write_it_again(folder, monkeypatch):
         raise ModelError("no weights here")
 
     load = facts._load_pictures
+
+    def without_small_pictures(told):
+        load(told)
+        told.small = None
+
     monkeypatch.setattr(facts, "colours_at", colours)
     monkeypatch.setattr(facts, "has_scheme", lambda _: True)
-    monkeypatch.setattr(facts, "_load_pictures", lambda told: load(told) or setattr(told, "small", None))
+    monkeypatch.setattr(facts, "_load_pictures", without_small_pictures)
     assert not is_kept(folder, k=4)
     assert not is_kept(folder, k=4)
 
