@@ -25,6 +25,7 @@ Level = TypeVar("Level", np.uint8, np.float32)
 _ORIENTATIONS = [(turns, mirrored) for mirrored in (False, True) for turns in range(4)]  # the first is upright
 _WAVES = 5  # cosine waves per side; images are looked up by their strengths
 _NEAREST = 4  # candidates per image
+_LEAF = 50  # images compared one by one: of so many numbers each, to go further down takes longer
 _FAR = 0.2  # distance of the strengths beyond which there is no copy
 _ALIKE = 0.95  # agreement at a quarter of the size, below which there is no copy
 _CELL = 4  # pixels averaged for it
@@ -93,7 +94,8 @@ def altered_pairs(
     if count < 2:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
     strengths = _strengths(light[looked_at])
-    near = KDTree(strengths).query(strengths, count, distance_upper_bound=_FAR, workers=-1)[1]
+    tree = KDTree(strengths, _LEAF)
+    near = tree.query(strengths, count, distance_upper_bound=_FAR, workers=-1)[1]
     one = np.repeat(np.arange(len(looked_at)), count)
     one, other = one[near.ravel() < len(looked_at)], near.ravel()[near.ravel() < len(looked_at)]
     listed = np.unique(np.sort(np.stack([one, other], axis=1), axis=1), axis=0)
