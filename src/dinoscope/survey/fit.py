@@ -14,7 +14,7 @@ from dinoscope.base.vectors import l2_normalize
 
 __all__ = ["Fit", "apply_fit", "fit_sample", "nearest_centers"]
 
-_BLOCK = 512  # vectors placed at once: with 50,000 in the sample, 100 MB of similarities
+_BLOCK = 4_096  # vectors placed at once: the sample is made ready for each block again
 _NEIGHBORS = 30  # of the sample's graph, as of a collection's
 
 

@@ -34,7 +34,6 @@ _CELL = 4_096  # vectors of a cell, on average; and of what is searched for at o
 _CELLS = 16  # cells' worth of vectors that it is searched in: 65,536 of 384 numbers are 100 MB
 _PER_CENTER = 20  # vectors of the sample for each centre, at least
 _ROUNDS = 20  # of k-means, which need not be done
-_BLOCK = 512  # queries at once
 MEASURED = 500  # images that recall is measured on
 _TIE = 1e-6  # similarities this close are equal: the rounding of float32 products
 Progress = Callable[[str, int, int], None]
@@ -236,15 +235,11 @@ class _Search:
 
 def _search(k: int, item: _Search) -> tuple[int, dict[str, NDArray[np.generic]]]:
     """Return the k nearest of each vector, without itself."""
-    found, similarities = [], []
-    for block in row_blocks(len(item.rows), _BLOCK):
-        graph = query_neighbors(item.near, item.vectors[block], k + 1)
-        rows = item.near_rows[graph.indices]
-        # Copies of a vector may have crowded itself out: then the last one is one too many.
-        order = np.argsort(rows == item.rows[block, None], axis=1, kind="stable")[:, :k]
-        found.append(np.take_along_axis(rows, order, axis=1))
-        similarities.append(np.take_along_axis(graph.similarities, order, axis=1))
-    nearest, similar = np.concatenate(found), np.concatenate(similarities)
+    graph = query_neighbors(item.near, item.vectors, k + 1)
+    rows = item.near_rows[graph.indices]
+    # Copies of a vector may have crowded itself out: then the last one is one too many.
+    order = np.argsort(rows == item.rows[:, None], axis=1, kind="stable")[:, :k]
+    nearest, similar = np.take_along_axis(rows, order, axis=1), np.take_along_axis(graph.similarities, order, axis=1)
     return item.number, {"row": item.rows, "neighbors": nearest, "similarities": similar}
 
 
