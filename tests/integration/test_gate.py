@@ -37,7 +37,6 @@ def test_the_gate_names_what_is_below_its_floor(arguments, expected, monkeypatch
     def nothing() -> None:
         pass
 
-    made = [Figure("the fast", nothing, nothing, floor, 1) for floor in (1.5,)]
     made = [Figure("the fast", nothing, nothing, 1.5, 1), Figure("the slow", nothing, nothing, 2.5, 1)]
     monkeypatch.setattr(gate, "figures", lambda _folder, _small: made)
     monkeypatch.setattr(gate, "ratio_of", lambda _figure: 2.0)
@@ -45,3 +44,11 @@ def test_the_gate_names_what_is_below_its_floor(arguments, expected, monkeypatch
     said = capsys.readouterr()
     assert said.err.splitlines() == ["below the floor: the slow"] * expected
     assert "| the fast | 2.00 | 1.5 |" in said.out.splitlines()
+
+
+def test_what_other_work_slowed_once_is_measured_again(monkeypatch, capsys):
+    found = iter([1.0, 2.0, 1.2])
+    monkeypatch.setattr(gate, "figures", lambda _folder, _small: [Figure("the name", int, int, 1.5, 1)])
+    monkeypatch.setattr(gate, "ratio_of", lambda _figure: next(found))
+    assert gate.main([]) == 0
+    assert "| the name | 2.00 | 1.5 |" in capsys.readouterr().out.splitlines()
