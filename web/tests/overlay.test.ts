@@ -10,16 +10,17 @@ const SIDE = 40;
 const RIM = 3;
 
 /** A canvas that notes where pictures are drawn. */
-function makeOverlay(): { overlay: Overlay; drawn: Drawn[]; written: string[] } {
+function makeOverlay(): { overlay: Overlay; drawn: Drawn[]; written: string[]; places: [number, number][] } {
   const drawn: Drawn[] = [];
   const written: string[] = [];
+  const places: [number, number][] = [];
   const known: Record<string, (...all: unknown[]) => unknown> = {
     drawImage: (...all) => drawn.push(all.slice(5) as Drawn),
-    fillText: (text) => written.push(text as string),
+    fillText: (text, x, y) => { written.push(text as string); places.push([x as number, y as number]); },
     measureText: () => ({ width: 40 }),
   };
   const brush = new Proxy({}, { get: (_, name) => known[String(name)] ?? (() => undefined), set: () => true });
-  return { overlay: new Overlay({ getContext: () => brush } as unknown as HTMLCanvasElement), drawn, written };
+  return { overlay: new Overlay({ getContext: () => brush } as unknown as HTMLCanvasElement), drawn, written, places };
 }
 
 function makeScene(points: Float32Array, changes: Partial<OverlayScene> = {}): OverlayScene {
@@ -28,7 +29,7 @@ function makeScene(points: Float32Array, changes: Partial<OverlayScene> = {}): O
     place: (position) => [points[2 * position]!, points[2 * position + 1]!],
     picture: () => ({ source: {} as CanvasImageSource, x: 0, y: 0, width: 64, height: 64 }),
     colour: () => 0, isDim: () => false, side: SIDE, thumbnails: Array.from({ length: points.length / 2 }, (_, i) => i),
-    shift: () => null, names: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", isAtRest: true, isFiltering: false, ...changes,
+    shift: () => null, names: [], above: [], closer: 1, star: null, hovered: null, lasso: [], accent: "#00f", ground: "#fff", isAtRest: true, isFiltering: false, ...changes,
   };
 }
 
@@ -82,6 +83,16 @@ describe("thumbnails on the canvas", () => {
     expect(show(false, false, 3000)).toEqual(["Bag"]); // it goes once the map rests
     expect(show(false, true, 4000)).toEqual([]);
     expect(show(false, false, 5000)).toEqual([]);
+  });
+
+  it("leave the names beside what stands above the map", () => {
+    const { overlay, places } = makeOverlay();
+    const legend = { x: 400, y: 400, wide: 60, high: 50 };
+    const scene = makeScene(new Float32Array(), { names: [{ text: "Bag", place: [0, 0], names: () => true }], above: [legend] });
+    overlay.draw(scene, 1000);
+    const [[x, y]] = places as [[number, number]];
+    expect(Math.abs(x - 400) >= 60 + 20 || Math.abs(y - 400) >= 50 + 8).toBe(true);
+    expect(Math.hypot(x - 400, y - 400)).toBeLessThan(90);
   });
 
   it("are under the pointer where they are drawn, and an image that the map does not hold is never", () => {

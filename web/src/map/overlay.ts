@@ -52,6 +52,8 @@ export interface OverlayScene {
   shift(position: number): readonly [number, number] | null;
   /** The most important first. */
   names: readonly MapName[];
+  /** What stands above the map, where a name could not be read. */
+  above: readonly Box[];
   /** How often the map is enlarged, 1 where all of it is in view. */
   closer: number;
   star: Star | null;
@@ -284,7 +286,7 @@ export class Overlay {
     brush.font = `600 13px ${this.#font}`;
     brush.textAlign = "center";
     brush.textBaseline = "middle";
-    const taken = this.#boxes(scene);
+    const taken = [...scene.above, ...this.#boxes(scene)];
     for (const { text, place, names } of scene.names) {
       const [middle, top] = scene.view.toScreen(...place);
       if (middle < 0 || middle > scene.view.width) continue;

@@ -158,6 +158,7 @@ export class Stage {
     this.#width = Math.max(1, width);
     this.#height = Math.max(1, height);
     this.#obstacles = obstacles;
+    this.#ask(); // names give way
     if (isSameSize) {
       if (isClear(this.#points, new View(width, height, this.#home, this.#turned), obstacles)) return false;
     } else {
@@ -584,6 +585,8 @@ export class Stage {
       thumbnails: this.#thumbnails,
       shift: (position) => (this.#thinning ? turn(...this.#thinning.shift(position), this.#turned) : null),
       names: this.#before ? [] : this.#names,
+      above: this.#obstacles.map(({ left, top, right, bottom }) => (
+        { x: (left + right) / 2, y: (top + bottom) / 2, wide: (right - left) / 2, high: (bottom - top) / 2 })),
       closer: view.camera.zoom / this.#home.zoom,
       star: this.#star,
       hovered: this.#hovered,
