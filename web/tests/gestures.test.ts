@@ -26,13 +26,14 @@ let surface: Surface;
 let tool: Tool;
 let areas: { corners: [number, number][]; effect: Effect }[];
 const look = vi.fn();
+const point = vi.fn();
 
 beforeEach(() => {
   [surface, tool, areas] = [new Surface(), "pan", []];
   look.mockClear();
   followGestures(surface as unknown as HTMLElement, {
     view: () => new View(100, 100, { x: 0, y: 0, zoom: 1 }),
-    tool: () => tool, look, point: () => undefined, press: () => undefined,
+    tool: () => tool, look, point, press: () => undefined,
     lasso: (corners, done, effect) => done && areas.push({ corners: [...corners], effect }),
   });
 });
@@ -64,4 +65,18 @@ it("draws boxes, with the keys of a lasso", () => {
     { corners: boxOf([10, 10], [12, 40]), effect: "new" },
     { corners: [[10, 10], [12, 10], [12, 40], [10, 40]], effect: "subtract" },
   ]);
+});
+
+it("shows no tip of an image while it draws or drags", () => {
+  for (const each of ["lasso", "pan"] as const) {
+    tool = each;
+    surface.send("pointermove", 10, 10);
+    expect(point).toHaveBeenLastCalledWith([10, 10]);
+    surface.send("pointerdown", 10, 10);
+    surface.send("pointermove", 12, 10);
+    expect(point).toHaveBeenLastCalledWith([10, 10]); // it may become a click
+    surface.send("pointermove", 40, 10);
+    expect(point).toHaveBeenLastCalledWith(null);
+    surface.send("pointerup", 40, 10);
+  }
 });

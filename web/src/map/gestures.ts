@@ -69,13 +69,13 @@ export function followGestures(element: HTMLElement, handler: Handler): () => vo
     }
     if (start && Math.hypot(at[0] - start[0], at[1] - start[1]) > STILL) moved = true;
     if (!moved) return;
+    handler.point(null); // a tip would hide what is drawn, or stay where its image no longer is
     if (fingers.size === 2) pinch(event.pointerId, before, at);
     else if (corners) {
       if (isBox && start) corners = boxOf(start, at);
       else corners.push(at);
       handler.lasso(corners, false, effect);
     } else if (fingers.size === 1) {
-      handler.point(null);
       handler.look(handler.view().moved(at[0] - before[0], at[1] - before[1]));
     }
     fingers.set(event.pointerId, at);
